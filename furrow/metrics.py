@@ -1,0 +1,20 @@
+"""Prometheus metrics of every Furrow process, in one place so that docs and code can be compared.
+
+The processes of one installation share a directory (``PROMETHEUS_MULTIPROC_DIR``), so that the collector's
+``GET /metrics`` tells about all of them.
+"""
+
+from prometheus_client import Counter
+
+DEGRADED = Counter(
+    "furrow_degraded_total",
+    "Times a part of Furrow could not do its work and kept it pending, by part and reason.",
+    ["component", "reason"],
+)
+EVENTS_LANDED = Counter("furrow_events_landed_total", "Events inserted into ClickHouse, resent ones included.")
+SEGMENTS_LANDED = Counter("furrow_segments_landed_total", "Spool segments inserted into ClickHouse.")
+
+
+def degraded(component: str, reason: str) -> None:
+    """Count one fallback of ``component``; ``reason`` is a short fixed word, never text from outside."""
+    DEGRADED.labels(component, reason).inc()

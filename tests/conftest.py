@@ -1,0 +1,60 @@
+"""Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stores.event_store import EventStore
+from stores.postgres import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of an empty database that only this test uses."""
+    name = f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres_server.database_url(name)
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A Postgres of this test's own, which it may ``stop()`` and ``start()`` again (``url`` stays the same)."""
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one directory that this process may open with chDB."""
+    return tmp_path_factory.mktemp("clickhouse")
+
+
+@pytest.fixture
+def event_store_url(clickhouse_dir: Path) -> str:
+    """URL of an empty database of the embedded ClickHouse that only this test uses."""
+    return f"chdb://{clickhouse_dir}?database=t_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def event_store(event_store_url: str) -> Iterator[EventStore]:
+    """A migrated event store of this test's own."""
+    store = EventStore(event_store_url)
+    store.migrate()
+    yield store
+    store.close()

@@ -1,0 +1,38 @@
+"""The embedded Postgres starts once, survives its killed postmaster, and stops."""
+
+import os
+import signal
+from pathlib import Path
+
+import psycopg
+
+from stores.postgres import EmbeddedPostgres
+
+
+def postmaster_pid(server: EmbeddedPostgres) -> int:
+    return int((server.data_dir / "postmaster.pid").read_text().splitlines()[0])
+
+
+def test_starting_twice_adopts_the_running_server(stoppable_postgres: EmbeddedPostgres) -> None:
+    before = postmaster_pid(stoppable_postgres)
+    EmbeddedPostgres(stoppable_postgres.data_dir).start()
+    assert postmaster_pid(stoppable_postgres) == before
+
+
+def test_data_survives_a_killed_postmaster(stoppable_postgres: EmbeddedPostgres) -> None:
+    with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    os.kill(postmaster_pid(stoppable_postgres), signal.SIGKILL)
+    stoppable_postgres.start()
+    with psycopg.connect(stoppable_postgres.url) as connection:
+        row = connection.execute("SELECT answer FROM kept").fetchone()
+    assert row == (42,)
+
+
+def test_stopping_leaves_no_process_and_no_socket(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "data")
+    server.start()
+    server.stop()
+    assert not server.running()
+    assert not server._socket_dir.exists()
+    server.stop()

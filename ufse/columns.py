@@ -1,0 +1,69 @@
+"""The normalised event row: the one flat shape that the spool, ClickHouse and the engine share.
+
+"Unknown" is ``''`` for strings and ``-1`` for integers and tri-states (``-1`` unknown, ``0`` false, ``1`` true); a
+missing key means unknown, never false (events.md, Event types). Positions use ``UNKNOWN_POSITION``, for they may be
+negative.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+UNKNOWN_POSITION: Final = -(2**31)
+"""Value of ``x`` and ``y`` (CSS pixels) where the client sent none."""
+
+_STRING = pa.string()
+_TRI = pa.int8()
+
+EVENT_SCHEMA: Final = pa.schema(
+    [
+        ("project", _STRING),
+        ("session_id", _STRING),
+        ("event_id", _STRING),
+        ("event_type", _STRING),
+        ("ts", pa.int64()),
+        ("seq", pa.int64()),
+        ("received_ms", pa.int64()),
+        ("user_hash", _STRING),
+        ("route", _STRING),
+        ("target_type", _STRING),
+        ("target_id", _STRING),
+        ("target_selector", _STRING),
+        ("target_tag", _STRING),
+        ("target_label", _STRING),
+        ("x", pa.int32()),
+        ("y", pa.int32()),
+        ("click_count", pa.int32()),
+        ("input_method", _STRING),
+        ("disabled", _TRI),
+        ("loading", _TRI),
+        ("selection", _TRI),
+        ("responded", _TRI),
+        ("action", _STRING),
+        ("field_type", _STRING),
+        ("depth", pa.int32()),
+        ("direction", _STRING),
+        ("valid", _TRI),
+        ("nav_from", _STRING),
+        ("nav_type", _STRING),
+        ("external", _TRI),
+        ("download", _TRI),
+        ("error_type", _STRING),
+        ("message", _STRING),
+        ("source", _STRING),
+        ("third_party", _TRI),
+        ("status", pa.int32()),
+        ("method", _STRING),
+        ("url", _STRING),
+        ("duration_ms", pa.int64()),
+        ("aborted", _TRI),
+        ("perf_kind", _STRING),
+        ("state", _STRING),
+        ("app_version", _STRING),
+        ("environment", _STRING),
+        ("sdk_version", _STRING),
+        ("user_agent", _STRING),
+        ("metadata", _STRING),
+    ]
+)
+"""Columns of one event in storage order; ``ts``, ``received_ms``: epoch milliseconds, ``duration_ms``: milliseconds."""
