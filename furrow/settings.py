@@ -1,0 +1,97 @@
+"""Every setting of Furrow: environment variables ``FURROW_*`` or the same names in a file ``.env``.
+
+A block of the Prefect UI that sets a field wins over the setting here; docs/configuration.md lists both and is checked
+against this class by the tests.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EMBEDDED = "embedded"
+LOG = "log"
+
+
+class Settings(BaseSettings):
+    """One installation. Secrets are ``SecretStr``: they do not show in logs, reprs or errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FURROW_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        Path(".furrow"), description="Directory that holds everything embedded: stores, spool, Prefect's database."
+    )
+    host: str = Field("127.0.0.1", description="Address that the collector and the Prefect UI bind to.")
+    port: int = Field(8080, description="Port of the collector.")
+    prefect_port: int = Field(4200, description="Port of the Prefect server and UI.")
+
+    event_store_url: SecretStr = Field(
+        SecretStr(EMBEDDED), description="`embedded` (chDB), `log`, or `clickhouse://user:password@host:8123/database`."
+    )
+    incident_store_url: SecretStr = Field(
+        SecretStr(EMBEDDED),
+        description="`embedded` (PostgreSQL 18), `log`, or `postgresql://user:password@host/database`.",
+    )
+
+    ingest_key: SecretStr | None = Field(
+        None, description="Key with which events may be sent to the project `default`."
+    )
+    operator_key: SecretStr | None = Field(None, description="Key of the operators' API, for all projects.")
+    user_salt: SecretStr | None = Field(
+        None, description="Secret that user ids are hashed with; made once and kept in the data directory if not set."
+    )
+
+    spool_max_mb: int = Field(2048, ge=1, description="Size of the spool (MiB) at which the collector answers 503.")
+    events_api_only: bool = Field(
+        False, description="Serve `POST /v1/events` and health alone: for a collector that faces the internet."
+    )
+
+    confirm_sessions: int = Field(3, ge=1, description="Distinct sessions that confirm an incident by rule.")
+    confirm_users: int = Field(2, ge=1, description="Distinct users that confirm an incident by rule.")
+    confirm_days: int = Field(7, ge=1, description="Days before the last detection within which they count.")
+
+    detect_seconds: int = Field(
+        20, ge=1, description="Time (s) after which a `detect` run leaves the rest to the next one."
+    )
+    export_min_score: int = Field(
+        80, ge=70, le=100, description="Lowest score of an incident that is exported; never below 70."
+    )
+    export_limit: int = Field(20, ge=1, description="Most tickets that one export run files in one tracker.")
+    public_url: str = Field("", description="Address at which people reach the collector, for links in tickets.")
+
+    jira_url: str = Field("", description="Address of the Jira site; empty: Jira is log-only.")
+    jira_user: str = Field("", description="Account (e-mail) of the Jira token; empty for a Data Center token.")
+    jira_token: SecretStr | None = Field(None, description="Jira API token.")
+    jira_project: str = Field("", description="Key of the Jira project that tickets go to.")
+    jira_kind: Literal["cloud", "datacenter"] = Field("cloud", description="Jira Cloud (v3) or Data Center (v2).")
+    linear_key: SecretStr | None = Field(None, description="Linear API key; empty: Linear is log-only.")
+    linear_team: str = Field("", description="Key of the Linear team that tickets go to.")
+    linear_url: str = Field("https://api.linear.app/graphql", description="Address of Linear's API.")
+
+    @property
+    def events_dir(self) -> Path:
+        """Directory of the embedded ClickHouse."""
+        return self.data_dir / "clickhouse"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Directory of the embedded Postgres."""
+        return self.data_dir / "postgres"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Directory of the collector's spool."""
+        return self.data_dir / "spool"
+
+    @property
+    def prefect_dir(self) -> Path:
+        """Home of the Prefect server: its database lies there."""
+        return self.data_dir / "prefect"
+
+    @property
+    def lander_status(self) -> Path:
+        """File in which the lander tells the collector what the event store holds."""
+        return self.data_dir / "lander.json"
