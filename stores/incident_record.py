@@ -1,0 +1,239 @@
+"""Writing what the engine found: the detections of whole client sessions, and the incidents that follow from them.
+
+One transaction a batch, locks always in this order: pending sessions by key, then incidents by id, so that no two
+writers wait for each other in a circle.
+"""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from furrow.errors import PermanentError
+from stores import lifecycle
+from stores.incident_detection import detection_row, to_json
+from stores.incident_model import Analysed, Json, NotFound, Recorded, Rules
+from stores.incident_settle import Settled, settle
+from stores.lifecycle import Change
+
+_ROWS_PER_STATEMENT = 500
+
+_LOCK_PENDING = text("""
+    SELECT p.project, p.session_id, p.version
+    FROM pending_sessions p
+    JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+      ON (p.project, p.session_id) = (k.project, k.session_id)
+    ORDER BY p.project, p.session_id FOR UPDATE OF p
+""")
+_KNOWN = text("""
+    SELECT DISTINCT d.incident_id
+    FROM detections d
+    JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+      ON (d.project, d.session_id) = (k.project, k.session_id)
+    WHERE d.retracted_at IS NULL AND d.origin = 'engine'
+""")
+_ENSURE = text("""
+    INSERT INTO incidents (incident_id, project, fingerprint)
+    SELECT incident_id, project, fingerprint
+    FROM unnest(CAST(:incident_id AS text[]), CAST(:project AS text[]), CAST(:fingerprint AS text[]))
+         AS new(incident_id, project, fingerprint)
+    ON CONFLICT (incident_id) DO NOTHING
+    RETURNING incident_id
+""")
+# NO KEY: rows that refer to an incident (history, outbox) can be written while it is locked.
+_LOCK_INCIDENTS = text("""
+    SELECT * FROM incidents WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY incident_id FOR NO KEY UPDATE
+""")
+_UPSERT = text("""
+    INSERT INTO detections AS d (project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score,
+        happened_at, last_seen, user_hash, environment, app_version, browser, severity_type, ended_flow, resolved,
+        signals, routes, story_length, body)
+    SELECT project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score, happened_at, last_seen,
+        user_hash, environment, app_version, browser, severity_type, ended_flow, resolved, signals, routes,
+        story_length, body
+    FROM json_to_recordset(CAST(:rows AS json)) AS new(
+        project text, detection_id text, session_id text, visit_id text, visit_start timestamptz, incident_id text,
+        origin text, score integer, happened_at timestamptz, last_seen timestamptz, user_hash text, environment text,
+        app_version text, browser text, severity_type text, ended_flow boolean, resolved boolean, signals text[],
+        routes text[], story_length integer, body jsonb)
+    ON CONFLICT (project, detection_id) DO UPDATE SET
+        session_id = excluded.session_id, visit_id = excluded.visit_id, visit_start = excluded.visit_start,
+        incident_id = excluded.incident_id, origin = excluded.origin, score = excluded.score,
+        happened_at = excluded.happened_at, last_seen = excluded.last_seen, user_hash = excluded.user_hash,
+        environment = excluded.environment, app_version = excluded.app_version, browser = excluded.browser,
+        severity_type = excluded.severity_type, ended_flow = excluded.ended_flow, resolved = excluded.resolved,
+        signals = excluded.signals, routes = excluded.routes, story_length = excluded.story_length,
+        body = excluded.body, retracted_at = NULL, updated_at = now()
+    WHERE d.retracted_at IS NOT NULL
+       OR (d.session_id, d.incident_id, d.origin, d.body)
+          IS DISTINCT FROM (excluded.session_id, excluded.incident_id, excluded.origin, excluded.body)
+    RETURNING 1
+""")
+_RETRACT = text("""
+    UPDATE detections d SET retracted_at = now(), updated_at = now()
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (d.project, d.session_id) = (k.project, k.session_id)
+      AND d.retracted_at IS NULL AND d.origin = 'engine'
+      AND (d.project, d.detection_id) NOT IN (
+          SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
+    RETURNING d.incident_id
+""")
+_CLEAR = text("""
+    DELETE FROM pending_sessions t
+    USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (t.project, t.session_id) = (k.project, k.session_id)
+""")
+# A session that was given up and then succeeded, thanks to new events or a new version, is dead no longer.
+_CLEAR_DEAD = text("""
+    DELETE FROM dead_sessions t
+    USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (t.project, t.session_id) = (k.project, k.session_id)
+""")
+
+
+_OF_PERSON = "project = :project AND (session_id = :session_id OR (:user_hash <> '' AND user_hash = :user_hash))"
+_ERASED_INCIDENTS = text(f"SELECT DISTINCT incident_id FROM detections WHERE {_OF_PERSON} AND retracted_at IS NULL")
+_ERASE = text(f"DELETE FROM detections WHERE {_OF_PERSON} RETURNING 1")
+_ERASE_QUEUED = (
+    text("DELETE FROM pending_sessions WHERE project = :project AND session_id = :session_id"),
+    text("DELETE FROM dead_sessions WHERE project = :project AND session_id = :session_id"),
+)
+
+
+def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules) -> Recorded:
+    """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
+
+    A session whose version moved on is left alone, and pending. Raises PermanentError for an unusable detection.
+    """
+    rows_of = {_key(item): [detection_row(found, *_key(item)) for found in item.detections] for item in analysed}
+    current = _lock_pending(connection, analysed)
+    keys = sorted({_key(item) for item in analysed if current.get(_key(item)) == item.pending.version})
+    rows = [row for key in keys for row in rows_of[key]]
+    stored, retracted, settled = _replace(connection, keys, rows, rules)
+    if keys:
+        connection.execute(_CLEAR, _key_columns(keys))
+        connection.execute(_CLEAR_DEAD, _key_columns(keys))
+    return Recorded(
+        sessions=len(keys),
+        stored=stored,
+        retracted=retracted,
+        stale=len(analysed) - len(keys),
+        incidents=settled.incidents,
+        confirmed=settled.moved_to("confirmed"),
+        regressed=settled.moved_to("regressed"),
+    )
+
+
+def record_external(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
+    """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
+
+    Returns its incident's id and whether exactly this detection was known already.
+    """
+    row = detection_row(detection, str(detection["projectId"]), str(detection["sessionId"])) | {"origin": "external"}
+    stored, _, _ = _replace(connection, [], [row], rules)
+    return row["incident_id"], stored == 0
+
+
+def _replace(
+    connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json], rules: Rules
+) -> tuple[int, int, Settled]:
+    columns = _key_columns(keys)
+    known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
+    incidents = {row["incident_id"]: row["project"] for row in rows}
+    created = _ensure(connection, incidents)
+    ids = sorted({*known, *incidents})
+    before = _lock(connection, ids, incidents)
+    stored = _upsert(connection, rows)
+    retracted = _retract(connection, columns, rows) if keys else []
+    notes = [(id_, _first_seen(rows, id_)) for id_ in created]
+    notes += [(id_, _retraction(before[id_].status, retracted.count(id_))) for id_ in sorted(set(retracted))]
+    settled = settle(connection, before, rules, notes)
+    return stored, len(retracted), settled
+
+
+def _first_seen(rows: Sequence[Json], incident_id: str) -> Change:
+    score = max(row["score"] for row in rows if row["incident_id"] == incident_id)
+    return Change(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
+
+
+def _retraction(status: lifecycle.Status, number: int) -> Change:
+    noun = "detection" if number == 1 else "detections"
+    return Change(lifecycle.RULE, status, status, f"{number} {noun} retracted after late events")
+
+
+def _key(item: Analysed) -> tuple[str, str]:
+    return item.pending.project, item.pending.session_id
+
+
+def _key_columns(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    pairs = list(keys)
+    return {"project": [pair[0] for pair in pairs], "session_id": [pair[1] for pair in pairs]}
+
+
+def _lock_pending(connection: sa.Connection, analysed: Sequence[Analysed]) -> dict[tuple[str, str], int]:
+    locked = connection.execute(_LOCK_PENDING, _key_columns(_key(item) for item in analysed))
+    return {(row.project, row.session_id): row.version for row in locked}
+
+
+def _ensure(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str]:
+    ids = sorted(incidents)
+    if not ids:
+        return []
+    columns = {
+        "incident_id": ids,
+        "project": [incidents[id_] for id_ in ids],
+        "fingerprint": [id_.removeprefix("inc_") for id_ in ids],
+    }
+    return sorted(connection.execute(_ENSURE, columns).scalars())
+
+
+def _lock(connection: sa.Connection, ids: Sequence[str], projects: Mapping[str, str]) -> "dict[str, sa.Row[Any]]":
+    rows = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": list(ids)})}
+    for id_, project in projects.items():
+        if rows[id_].project != project:
+            raise PermanentError(f"incident {id_} belongs to another project than the detection ({project!r})")
+    return rows
+
+
+def _upsert(connection: sa.Connection, rows: Sequence[Json]) -> int:
+    # Two detections of one id in one batch would be two changes of one row in one statement, which Postgres refuses.
+    unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
+    stored = 0
+    for start in range(0, len(unique), _ROWS_PER_STATEMENT):
+        chunk = unique[start : start + _ROWS_PER_STATEMENT]
+        stored += len(connection.execute(_UPSERT, {"rows": f"[{','.join(map(_with_body, chunk))}]"}).all())
+    return stored
+
+
+def _with_body(row: Json) -> str:
+    # The body is JSON text already; as a string inside JSON it would be escaped and parsed once more.
+    columns = to_json({name: value for name, value in row.items() if name != "body"})
+    return f'{columns[:-1]}, "body": {row["body"]}}}'
+
+
+def _retract(connection: sa.Connection, columns: dict[str, list[str]], rows: Sequence[Json]) -> list[str]:
+    kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
+    return list(connection.execute(_RETRACT, columns | kept).scalars())
+
+
+def lock_incident(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":
+    """The incident's row, locked. Raises NotFound when there is none, or not in ``project``."""
+    row = connection.execute(_LOCK_INCIDENTS, {"ids": [incident_id]}).one_or_none()
+    if row is None or project not in (None, row.project):
+        raise NotFound(f"no incident {incident_id!r}")
+    return row
+
+
+def erase(connection: sa.Connection, project: str, session_id: str | None, user_hash: str | None, rules: Rules) -> int:
+    """Delete the detections of a session or user, and the session's place in line. Returns how many detections."""
+    values = {"project": project, "session_id": session_id or "", "user_hash": user_hash or ""}
+    for statement in _ERASE_QUEUED:
+        connection.execute(statement, values)
+    ids = sorted(set(connection.execute(_ERASED_INCIDENTS, values).scalars()))
+    before = _lock(connection, ids, {})
+    number = len(connection.execute(_ERASE, values).all())
+    settle(connection, before, rules)
+    return number

@@ -1,0 +1,338 @@
+"""The incident store: everything that Furrow keeps in Postgres, behind one class.
+
+The class only opens transactions; the statements live beside it: ``incident_queue`` (sessions in line),
+``incident_record`` (detections → incidents), ``incident_read`` (lists and JSON), ``incident_outbox`` (tickets). What an
+incident may become is decided in ``lifecycle``, without a database.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import alembic.command
+import alembic.config
+import alembic.util
+from sqlalchemy import text
+
+from furrow.errors import PermanentError
+from stores import incident_outbox, incident_queue, incident_read, incident_record, incident_settle, lifecycle
+from stores.incident_database import Database, clean
+from stores.incident_detection import to_json
+from stores.incident_model import (
+    Analysed,
+    Claim,
+    Cursor,
+    DeadSession,
+    IncidentPage,
+    IncidentQuery,
+    Json,
+    KeyRecord,
+    NotFound,
+    Pending,
+    ProjectRecord,
+    Recorded,
+    Rules,
+    Touched,
+)
+from stores.lifecycle import Action, ConfirmRule, IllegalTransition
+
+__all__ = [
+    "Analysed",
+    "Claim",
+    "ConfirmRule",
+    "Cursor",
+    "DeadSession",
+    "IllegalTransition",
+    "IncidentPage",
+    "IncidentQuery",
+    "IncidentStore",
+    "KeyRecord",
+    "NotFound",
+    "Pending",
+    "ProjectRecord",
+    "Recorded",
+    "Touched",
+]
+
+_MIGRATIONS = Path(__file__).resolve().parent.parent / "schema" / "postgres"
+# Any number will do, as long as every process of Furrow takes the same one ("furrow" in ASCII).
+_MIGRATION_LOCK = 0x667572726F77
+_DEFAULT_RULE = ConfirmRule()
+
+
+class IncidentStore:
+    """One Postgres database of Furrow. Thread-safe; every method is one transaction.
+
+    Raises TransientError when the same call may succeed later (connection lost, lock timeout, server shutting down) and
+    PermanentError otherwise; messages never hold the password of the URL.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def connect(cls, url: str) -> Self:
+        """A store at ``postgresql://`` or ``postgres://``; the first call connects."""
+        return cls(Database(url))
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; harmless when it is, and safe when several processes do it at once."""
+        with self._database.transaction() as connection:
+            # A slow migration by another process is waited for; the lock ends with the transaction.
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            config = alembic.config.Config()
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            config.set_main_option("path_separator", "os")
+            config.attributes["connection"] = connection
+            try:
+                alembic.command.upgrade(config, "head")
+            except alembic.util.CommandError as error:
+                raise PermanentError(f"the incident store's schema does not belong to this version: {error}") from error
+
+    def ping(self) -> None:
+        """Raise unless the server answers."""
+        with self._database.transaction() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+    # The queue of sessions
+    # ------------------------------------------------------------------------------------------------
+
+    def cursor(self, name: str = "detect") -> Cursor:
+        """How far the reader ``name`` has come; ``Cursor(0, ())`` when it has never run."""
+        with self._database.transaction() as connection:
+            return incident_queue.cursor(connection, name)
+
+    def enqueue(self, touched: Sequence[Touched], cursor: Cursor, name: str = "detect") -> int:
+        """Put sessions in line and move the cursor, both or neither. Returns how many sessions (each counted once)."""
+        with self._database.transaction() as connection:
+            return incident_queue.enqueue(connection, touched, cursor, name)
+
+    def due(self, now_ms: int, limit: int) -> list[Pending]:
+        """Up to ``limit`` sessions whose time has come at ``now_ms`` (epoch ms), oldest due first."""
+        with self._database.transaction() as connection:
+            return incident_queue.due(connection, now_ms, limit)
+
+    def pending_counts(self, now_ms: int) -> dict[str, int]:
+        """``{"open": not yet due, "due": due}`` at ``now_ms`` (epoch ms)."""
+        with self._database.transaction() as connection:
+            return incident_queue.pending_counts(connection, now_ms)
+
+    def session_failed(self, pending: Pending, reason: str, max_attempts: int = 3) -> bool:
+        """Count a permanent failure of one session; True when this was the last and it became a dead session.
+
+        False, and nothing counted, when the session got new events meanwhile.
+        """
+        with self._database.transaction() as connection:
+            return incident_queue.session_failed(connection, pending, clean(reason), max_attempts)
+
+    def dead_sessions(self, project: str | None = None, limit: int = 100, offset: int = 0) -> list[DeadSession]:
+        """The sessions that were given up, oldest first."""
+        with self._database.transaction() as connection:
+            return incident_queue.dead_sessions(connection, project, limit, offset)
+
+    def requeue_dead_session(self, project: str, session_id: str) -> bool:
+        """Put a dead session back in line, due now; False when new events had done that already. Raises NotFound."""
+        with self._database.transaction() as connection:
+            return incident_queue.requeue_dead_session(connection, project, session_id)
+
+    # Writing
+    # --------------------------------------------------------------------------------------------------------------
+
+    def record(self, analysed: Sequence[Analysed], rules: Rules = _DEFAULT_RULE) -> Recorded:
+        """Store what the engine found in whole client sessions and bring their incidents up to date (``Recorded``).
+
+        A session whose version moved on since it was read is skipped and stays in line. Running it again changes
+        nothing.
+        """
+        with self._database.transaction() as connection:
+            return incident_record.record(connection, analysed, rules)
+
+    def record_external(self, detection: Json, rules: Rules = _DEFAULT_RULE) -> tuple[str, bool]:
+        """Store one detection that was made elsewhere; returns its incident's id and whether it was known already."""
+        with self._database.transaction() as connection:
+            return incident_record.record_external(connection, detection, rules)
+
+    def act(
+        self,
+        incident_id: str,
+        action: Action,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        until: datetime | None = None,
+        sessions: int | None = None,
+        at: datetime | None = None,
+    ) -> Json:
+        """Let ``actor`` move an incident; returns it as ``incident`` does.
+
+        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now.
+        Raises IllegalTransition, NotFound, or PermanentError for a number of sessions below 1.
+        """
+        if sessions is not None and sessions < 1:
+            raise PermanentError("a suppression ends after at least 1 more session")
+        now = at or datetime.now(UTC)
+        with self._database.transaction() as connection:
+            row = incident_record.lock_incident(connection, incident_id, project)
+            state, change = lifecycle.act(
+                incident_settle.state_of(row),
+                action,
+                reason.strip() or "no reason given",
+                actor,
+                now=now,
+                sessions=row.affected_sessions,
+                until=until,
+                more_sessions=sessions,
+            )
+            incident_settle.write_state(connection, incident_id, state)
+            incident_settle.write_history(connection, [(incident_id, change)])
+            return incident_read.details(connection, [incident_id])[0]
+
+    def erase(
+        self,
+        project: str,
+        session_id: str | None = None,
+        user_hash: str | None = None,
+        rules: Rules = _DEFAULT_RULE,
+    ) -> int:
+        """Delete all that is known of one session or user and recompute; returns the number of detections."""
+        if not (session_id or user_hash):
+            raise PermanentError("name the session or the user to erase")
+        with self._database.transaction() as connection:
+            return incident_record.erase(connection, project, session_id, user_hash, rules)
+
+    # Reading
+    # --------------------------------------------------------------------------------------------------------------
+
+    def incidents(self, query: IncidentQuery) -> IncidentPage:
+        """One page of incidents. Raises PermanentError for an unknown sort or a limit outside 1–1000."""
+        with self._database.transaction() as connection:
+            return incident_read.incidents(connection, query)
+
+    def incident(self, incident_id: str, project: str | None = None) -> Json | None:
+        """One incident with history, examples, timelines and tickets; None when unknown or of another project."""
+        with self._database.transaction() as connection:
+            return incident_read.incident(connection, incident_id, project)
+
+    def counts(self) -> Json:
+        """``{"detections": live, "retracted", "incidents": {status: n}, "tickets": {state: n}, "deadSessions"}``."""
+        with self._database.transaction() as connection:
+            return incident_read.counts(connection)
+
+    # Tickets
+    # --------------------------------------------------------------------------------------------------------------
+
+    def exportable(
+        self,
+        tracker: str,
+        limit: int,
+        min_score: int,
+        project: str | None = None,
+        unlogged: bool = False,
+    ) -> list[Json]:
+        """Whole incidents that wait for a ticket at ``tracker``, in the order of export, without claiming them.
+
+        ``unlogged`` leaves out those that ``mark_logged`` remembers, so that log-only gets past its first ``limit``.
+        """
+        with self._database.transaction() as connection:
+            ids = incident_outbox.exportable(connection, tracker, limit, min_score, project, unlogged)
+            return incident_read.details(connection, ids)
+
+    def mark_logged(self, incident_id: str, tracker: str, digest: str) -> bool:
+        """Remember that a ticket text with this digest was logged; True unless the last one logged was the same."""
+        with self._database.transaction() as connection:
+            return incident_outbox.mark_logged(connection, incident_id, tracker, digest)
+
+    def claim(
+        self,
+        tracker: str,
+        *,
+        limit: int,
+        min_score: int,
+        lease_s: float = 120,
+        only: Sequence[str] | None = None,
+        failed: bool = False,
+        project: str | None = None,
+        rate: int | None = None,
+        rate_window_s: float = 3600,
+    ) -> list[Claim]:
+        """Lease incidents to file now; nobody else gets them until the lease is over.
+
+        ``failed`` claims those that failed for good, and only those; ``only`` restricts to ids; ``rate`` is the number
+        of new tickets per project in ``rate_window_s`` seconds.
+        """
+        with self._database.transaction() as connection:
+            rows = incident_outbox.claim(
+                connection, tracker, limit, min_score, lease_s, only, failed, project, rate, rate_window_s
+            )
+            whole = incident_read.details(connection, [row["incident_id"] for row in rows])
+            return [incident_outbox.to_claim(row, incident) for row, incident in zip(rows, whole, strict=True)]
+
+    def filed(self, incident_id: str, tracker: str, key: str, url: str) -> None:
+        """Remember the ticket. The same key again is harmless; another one raises PermanentError."""
+        with self._database.transaction() as connection:
+            incident_outbox.filed(connection, incident_id, tracker, key, url)
+
+    def failed(self, incident_id: str, tracker: str, reason: str, retry_at: datetime | None) -> None:
+        """Remember a failure: tried again after ``retry_at``, or (None) never by itself (``export_failed``)."""
+        with self._database.transaction() as connection:
+            incident_outbox.failed(connection, incident_id, tracker, clean(reason), retry_at)
+
+    # Keys and projects
+    # ----------------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyRecord]:
+        """All API keys, the revoked ones too."""
+        query = text("""
+            SELECT key_hash, prefix, project, role, revoked_at IS NOT NULL AS revoked, label
+            FROM api_keys ORDER BY project, role, created_at, key_hash
+        """)
+        with self._database.transaction() as connection:
+            return [KeyRecord(**row._mapping) for row in connection.execute(query)]
+
+    def put_key(self, key_hash: str, prefix: str, project: str, role: str, label: str = "") -> None:
+        """Create or change the key with this hash; a revoked one is valid again."""
+        statement = text("""
+            INSERT INTO api_keys (key_hash, prefix, project, role, label)
+            VALUES (:key_hash, :prefix, :project, :role, :label)
+            ON CONFLICT (key_hash) DO UPDATE SET prefix = excluded.prefix, project = excluded.project,
+                role = excluded.role, label = excluded.label, revoked_at = NULL
+        """)
+        record = {"key_hash": key_hash, "prefix": prefix, "project": project, "role": role, "label": label}
+        with self._database.transaction() as connection:
+            connection.execute(statement, record)
+
+    def revoke_key(self, prefix: str) -> int:
+        """Revoke the keys with this prefix; returns how many were valid until now."""
+        statement = text("""
+            UPDATE api_keys SET revoked_at = now() WHERE prefix = :prefix AND revoked_at IS NULL RETURNING 1
+        """)
+        with self._database.transaction() as connection:
+            return len(connection.execute(statement, {"prefix": prefix}).all())
+
+    def projects(self) -> list[ProjectRecord]:
+        """All projects that were given origins or settings."""
+        query = text("SELECT id, origins, settings FROM projects ORDER BY id")
+        with self._database.transaction() as connection:
+            return [ProjectRecord(**row._mapping) for row in connection.execute(query)]
+
+    def put_project(self, id: str, origins: Sequence[str] | None = None, settings: Json | None = None) -> None:
+        """Create a project, or replace what is given of it; None leaves that part as it is."""
+        statement = text("""
+            INSERT INTO projects AS p (id, origins, settings)
+            VALUES (:id, coalesce(CAST(:origins AS text[]), '{}'), coalesce(CAST(:settings AS jsonb), '{}'))
+            ON CONFLICT (id) DO UPDATE SET origins = coalesce(CAST(:origins AS text[]), p.origins),
+                settings = coalesce(CAST(:settings AS jsonb), p.settings), updated_at = now()
+        """)
+        values = {
+            "id": id,
+            "origins": None if origins is None else list(origins),
+            "settings": None if settings is None else to_json(clean(settings)),
+        }
+        with self._database.transaction() as connection:
+            connection.execute(statement, values)

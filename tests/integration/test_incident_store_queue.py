@@ -1,0 +1,234 @@
+"""The queue, the cursors, keys, migrations, and what happens when Postgres is away."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from furrow.errors import PermanentError, TransientError
+from stores.incident_store import (
+    Analysed,
+    ConfirmRule,
+    Cursor,
+    IncidentStore,
+    KeyRecord,
+    NotFound,
+    ProjectRecord,
+    Touched,
+)
+from stores.postgres import EmbeddedPostgres
+from tests.integration.incident_store_cases import detection, incident_id, queue, record
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[IncidentStore]:
+    store = IncidentStore.connect(postgres_url)
+    store.migrate()
+    yield store
+    store.close()
+
+
+def test_a_reader_begins_at_the_beginning_and_goes_on_where_it_was(store: IncidentStore) -> None:
+    assert store.cursor() == Cursor(0, ())
+    store.enqueue([], Cursor(1_700_000_000_000_000, (1_700_000_000_000_000, 1_699_999_999_999_999)))
+    assert store.cursor() == Cursor(1_700_000_000_000_000, (1_700_000_000_000_000, 1_699_999_999_999_999))
+    assert store.cursor("another") == Cursor(0, ())
+
+
+def test_sessions_come_back_exactly_and_oldest_due_first(store: IncidentStore) -> None:
+    hashes = {"first": 0, "second": 2**63 - 1, "third": 2**63, "fourth": 2**64 - 1}
+    touched = [Touched("shop", name, value, 1_000 + place, 900) for place, (name, value) in enumerate(hashes.items())]
+    assert store.enqueue(touched[::-1], Cursor(1, ())) == 4
+    due = store.due(1_002, 10)
+    assert [(item.session_id, item.session_hash, item.due_ms) for item in due] == [
+        ("first", 0, 1_000),
+        ("second", 2**63 - 1, 1_001),
+        ("third", 2**63, 1_002),
+    ]
+    assert store.pending_counts(1_002) == {"open": 1, "due": 3}
+    assert [item.session_id for item in store.due(9_999, 2)] == ["first", "second"]
+
+
+def test_many_thousand_sessions_fit_in_one_call(store: IncidentStore) -> None:
+    touched = [Touched("shop", f"s{number}", number, 1_000, 900) for number in range(12_001)]
+    assert store.enqueue(touched + touched[:5], Cursor(1, ())) == 12_001
+    assert store.pending_counts(1_000) == {"open": 0, "due": 12_001}
+
+
+def test_new_events_postpone_a_session_and_forgive_its_failures(store: IncidentStore) -> None:
+    first = queue(store, ["a"])[0]
+    assert store.session_failed(first, "boom") is False
+    store.enqueue([Touched("shop", "a", first.session_hash, 5_000, 4_000)], Cursor(2, ()))
+    assert store.due(4_999, 10) == []
+    second = store.due(5_000, 10)[0]
+    assert (second.attempts, second.version != first.version) == (0, True)
+
+
+def test_sessions_and_cursor_are_written_together_or_not_at_all(store: IncidentStore) -> None:
+    """The second statement fails (a session id that Postgres cannot hold), after 5,000 rows went in by the first."""
+    touched = [Touched("shop", f"s{number:05}", number, 1_000, 900) for number in range(5_000)]
+    with pytest.raises(PermanentError):
+        store.enqueue([*touched, Touched("shop", "t\x00", 1, 1_000, 900)], Cursor(7, (7,)))
+    assert store.pending_counts(1_000) == {"open": 0, "due": 0}
+    assert store.cursor() == Cursor(0, ())
+
+
+def test_sessions_are_not_in_line_when_the_cursor_cannot_be_moved(store: IncidentStore, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE cursors ADD CONSTRAINT stuck CHECK (watermark_us < 10)")
+    with pytest.raises(PermanentError):
+        store.enqueue([Touched("shop", "a", 1, 1_000, 900)], Cursor(11, ()))
+    assert store.pending_counts(1_000) == {"open": 0, "due": 0}
+
+
+def test_two_readers_enqueue_the_same_sessions_at_once(store: IncidentStore) -> None:
+    touched = [Touched("shop", f"s{number}", number, 1_000, 900) for number in range(3_000)]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda part: store.enqueue(part, Cursor(1, ())), [touched, touched[::-1]] * 3))
+    assert done == [3_000] * 6
+    assert store.pending_counts(1_000)["due"] == 3_000
+
+
+def test_a_poison_session_is_buried_at_its_third_failure(store: IncidentStore) -> None:
+    pending = queue(store, ["poison", "fine"])[0]
+    assert [store.session_failed(pending, f"failure {number}") for number in (1, 2, 3)] == [False, False, True]
+    assert [item.session_id for item in store.due(10_000, 10)] == ["fine"]
+    dead = store.dead_sessions()
+    assert [(item.session_id, item.session_hash, item.attempts, item.reason) for item in dead] == [
+        ("poison", pending.session_hash, 3, "failure 3")
+    ]
+    assert store.counts()["deadSessions"] == 1
+    assert store.dead_sessions(project="another") == []
+
+
+def test_a_burial_that_fails_leaves_the_session_in_line(store: IncidentStore, postgres_url: str) -> None:
+    pending = queue(store, ["poison"])[0]
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE dead_sessions ADD CONSTRAINT full_up CHECK (session_id <> 'poison')")
+    with pytest.raises(PermanentError):
+        store.session_failed(pending, "boom", max_attempts=1)
+    assert store.due(10_000, 10) == [pending]  # with no failure counted: all of it was rolled back
+
+
+def test_a_failure_of_an_older_version_is_not_counted(store: IncidentStore) -> None:
+    old = queue(store, ["a"])[0]
+    queue(store, ["a"])
+    assert store.session_failed(old, "boom", max_attempts=1) is False
+    assert store.due(10_000, 10)[0].attempts == 0
+
+
+def test_a_dead_session_gets_another_chance(store: IncidentStore) -> None:
+    pending = queue(store, ["a"])[0]
+    store.session_failed(pending, "boom", max_attempts=1)
+    assert store.requeue_dead_session("shop", "a") is True
+    assert store.dead_sessions() == []
+    back = store.due(2**62, 10)[0]
+    assert (back.session_hash, back.attempts) == (pending.session_hash, 0)
+    with pytest.raises(NotFound):
+        store.requeue_dead_session("shop", "a")
+
+
+def test_a_dead_session_that_succeeds_after_all_is_dead_no_longer(store: IncidentStore) -> None:
+    store.session_failed(queue(store, ["a"])[0], "boom", max_attempts=1)
+    record(store, detection("a"))
+    assert store.dead_sessions() == []
+
+
+def test_keys_and_projects(store: IncidentStore) -> None:
+    store.put_key("hash1", "fk_abc", "shop", "ingest", "browser")
+    store.put_key("hash2", "fk_def", "shop", "operator")
+    assert store.revoke_key("fk_abc") == 1
+    assert store.revoke_key("fk_abc") == 0
+    assert store.keys() == [
+        KeyRecord("hash1", "fk_abc", "shop", "ingest", True, "browser"),
+        KeyRecord("hash2", "fk_def", "shop", "operator", False, ""),
+    ]
+    with pytest.raises(PermanentError):
+        store.put_key("hash3", "fk_x", "shop", "root")
+    store.put_project("shop", origins=["https://shop.example"])
+    store.put_project("shop", settings={"min_sessions": 5})
+    assert store.projects() == [ProjectRecord("shop", ["https://shop.example"], {"min_sessions": 5})]
+
+
+def test_migrating_again_and_all_at_once_is_safe(postgres_url: str) -> None:
+    stores = [IncidentStore.connect(postgres_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(IncidentStore.migrate, stores))
+    record(stores[0], detection("a"))
+    stores[1].migrate()
+    assert stores[2].incident(incident_id()) is not None
+    for store in stores:
+        store.close()
+
+
+def test_a_schema_of_a_newer_version_is_left_alone(store: IncidentStore, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("UPDATE furrow_schema_version SET version_num = '9999'")
+    with pytest.raises(PermanentError, match="does not belong to this version"):
+        store.migrate()
+
+
+def test_prefect_may_share_the_database(store: IncidentStore, postgres_url: str) -> None:
+    """Prefect keeps its own migrations in ``alembic_version``."""
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
+
+
+def test_a_server_that_is_away_is_a_transient_error_and_nothing_is_lost(stoppable_postgres: EmbeddedPostgres) -> None:
+    store = IncidentStore.connect(stoppable_postgres.url)
+    store.migrate()
+    pending = queue(store, ["a"])[0]
+    stoppable_postgres.stop()
+    with pytest.raises(TransientError):
+        store.ping()
+    with pytest.raises(TransientError):
+        store.record([Analysed(pending, (detection("a"),), 1)], ConfirmRule())
+    stoppable_postgres.start()
+    done = store.record([Analysed(pending, (detection("a"),), 1)], ConfirmRule())
+    assert (done.sessions, done.stored) == (1, 1)
+    store.close()
+
+
+def test_a_connection_that_is_cut_in_the_middle_is_transient(store: IncidentStore, postgres_url: str) -> None:
+    pending = queue(store, ["a"])[0]
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("BEGIN")
+        admin.execute("LOCK TABLE incidents")  # the worker waits here
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(store.record, [Analysed(pending, (detection("a"),), 1)], ConfirmRule())
+            waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            with psycopg.connect(postgres_url, autocommit=True) as watcher:
+                while not (found := watcher.execute(waiting).fetchall()):
+                    pass
+                watcher.execute("SELECT pg_terminate_backend(%s)", found[0])
+            with pytest.raises(TransientError):
+                work.result()
+        admin.execute("ROLLBACK")
+    assert store.due(10_000, 10) == [pending]
+
+
+def test_errors_that_waiting_cannot_cure_are_permanent(postgres_url: str) -> None:
+    never_migrated = IncidentStore.connect(postgres_url)
+    with pytest.raises(PermanentError, match='relation "detections" does not exist'):
+        never_migrated.counts()
+    never_migrated.close()
+    with pytest.raises(PermanentError, match="does not exist"):
+        IncidentStore.connect(postgres_url.replace("/t_", "/no_")).ping()
+    with pytest.raises(PermanentError, match="is Postgres"):
+        IncidentStore.connect("sqlite:///furrow.db")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:hunter2@127.0.0.1:1/db", "postgres://u:hunter2@no.such.host.invalid/db"]
+)
+def test_no_message_holds_the_password(url: str) -> None:
+    with pytest.raises(TransientError) as caught:
+        IncidentStore.connect(url).ping()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_url_that_is_none_is_not_repeated() -> None:
+    with pytest.raises(PermanentError) as caught:
+        IncidentStore.connect("hunter2@nowhere")
+    assert "hunter2" not in str(caught.value)
