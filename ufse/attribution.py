@@ -1,0 +1,469 @@
+"""Which interaction caused which feedback, and what is background (detection.md, Attribution)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufse.config import Config
+from ufse.frame import PAGE, Frame
+from ufse.sessions import (
+    CLICK,
+    END,
+    ERROR,
+    INPUT,
+    LOADING,
+    NAVIGATION,
+    NETWORK,
+    PERFORMANCE,
+    SUBMIT,
+    VISIBILITY,
+    Bools,
+    Ints,
+)
+
+NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
+"""Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow."""
+
+_FAILED_STATUS = (0, 408, 429)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """One entry per event of the frame, unless said otherwise."""
+
+    action: Ints
+    """Per interaction: its action, packed (pattern, target); a click and the submit it causes share one. Else -1."""
+    meaningful: Bools
+    """A click on a control, a form submit, or the navigation that a click on a control made."""
+    user_navigation: Bools
+    cause: Ints
+    """Per feedback event: row of the interaction that caused it, -1 if none."""
+    begin: Ints
+    """When the feedback's request began; its own time where no duration is known. Epoch ms."""
+    negative: Ints
+    """Kind of negative feedback after background was taken out, attributed or not."""
+    attributed: Bools
+    """Negative feedback with a cause: evidence."""
+    success: Bools
+    """A request answered 2xx or 3xx that is not a preflight."""
+    background: Bools
+    """Feedback that is background; never evidence."""
+    shared: Bools
+    """Requests to one address for everything (GraphQL): their success is one of their own action only."""
+    progress: Bools
+    """Per interaction: a push or link navigation to another page that it caused, with no failure of its own."""
+    progress_at: Ints
+    """When that navigation happened, -1 without one."""
+
+
+def attribute(frame: Frame, config: Config) -> Attribution:
+    """Attributes every feedback event of the frame; whole columns at once."""
+    clicked, submit_click = _pair_submits(frame, config)
+    user_navigation, by_click = _user_navigations(frame)
+    action = _actions(frame, submit_click)
+    meaningful = _meaningful(frame, clicked, user_navigation, by_click)
+    kind = frame.kind
+    changes = (kind == INPUT) & ~frame.is_word("action", "focus", "blur")
+    causes = (kind == CLICK) | (kind == SUBMIT) | user_navigation | changes
+    begin = np.where((frame.duration > 0) & ((kind == NETWORK) | (kind == PERFORMANCE)), frame.ts - frame.duration, frame.ts)
+    cause = _causes(frame, causes, begin, config)
+    cause = _chained(frame, causes, cause, begin, config)
+    raw = _raw_negative(frame, config)
+    raw, cause = _client_validation(frame, raw, cause)
+    success = (kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise & (frame.aborted != 1)
+    background, shared = find_background(frame, action, cause, causes, begin, raw, config)
+    raw = _awaited_aborts(frame, raw, cause, begin, user_navigation, config)
+    negative = np.where(background, NONE, raw)
+    negative = _without_repeats(frame, negative, cause)
+    negative = _without_answered_loading(frame, negative, cause, success & ~background)
+    attributed = (negative != NONE) & (cause >= 0)
+    progress_at = _progress(frame, causes, cause, attributed, config)
+    return Attribution(
+        action, meaningful, user_navigation, cause, begin, negative, attributed, success & ~background, background, shared,
+        progress_at >= 0, progress_at,
+    )
+
+
+def _lut(frame: Frame, name: str) -> Bools:
+    values = np.array([getattr(t, name) for t in frame.targets], dtype=np.bool_)
+    return np.asarray(values[frame.target], dtype=np.bool_)
+
+
+def _pair_submits(frame: Frame, config: Config) -> tuple[Bools, Ints]:
+    """For every form submit the click that caused it: (clicks that did, click row per submit or -1)."""
+    rows = np.flatnonzero(frame.kind == SUBMIT)
+    clicks = np.flatnonzero((frame.kind == CLICK) & ~_lut(frame, "text_field"))
+    pair = np.full(len(frame), -1, dtype=np.int64)
+    clicked = np.zeros(len(frame), dtype=np.bool_)
+    if not len(rows) or not len(clicks):
+        return clicked, pair
+    at = np.searchsorted(clicks, rows)
+    for offset, window in ((-1, config.double_click_ms), (0, 20)):
+        other = clicks[np.clip(at + offset, 0, len(clicks) - 1)]
+        near = (
+            (frame.visit[other] == frame.visit[rows])
+            & (frame.route[other] == frame.route[rows])
+            & (np.abs(frame.ts[other] - frame.ts[rows]) <= window)
+            & (pair[rows] < 0)
+        )
+        pair[rows[near]] = other[near]
+    clicked[pair[pair >= 0]] = True
+    return clicked, pair
+
+
+def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
+    """Navigations a person makes: link, reload, back or forward, a typed address; and the click that made each, or -1."""
+    navigation = frame.kind == NAVIGATION
+    rows = np.flatnonzero(navigation)
+    by_click = np.full(len(frame), -1, dtype=np.int64)
+    starters = np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
+    if len(rows) and len(starters):
+        before = starters[np.maximum(np.searchsorted(starters, rows) - 1, 0)]
+        near = (
+            (before < rows)
+            & (frame.visit[before] == frame.visit[rows])
+            & (frame.ts[rows] - frame.ts[before] <= 2_000)
+        )
+        by_click[rows[near]] = before[near]
+    untyped = navigation & frame.is_word("nav_type", "") & (by_click < 0)
+    typed = navigation & frame.is_word("nav_type", "link", "reload", "back_forward")
+    elsewhere = (frame.flags["external"] == 1) | (frame.flags["download"] == 1)
+    return (typed | untyped) & ~elsewhere, by_click
+
+
+def _actions(frame: Frame, submit_click: Ints) -> Ints:
+    """Packed (pattern, target) per interaction. A form sent without a click counts as the button that sent it elsewhere."""
+    count = max(len(frame.targets), 1)
+    action = np.full(len(frame), -1, dtype=np.int64)
+    own = (frame.kind == CLICK) | (frame.kind == SUBMIT) | (frame.kind == INPUT)
+    action[own] = (frame.pattern * count + frame.target)[own]
+    opened = frame.kind == NAVIGATION
+    action[opened] = frame.pattern[opened] * count + PAGE
+    submits = np.flatnonzero(frame.kind == SUBMIT)
+    if len(submits):
+        form = frame.visit[submits] * (int(action.max()) + 1) + action[submits]
+        paired = submit_click[submits] >= 0
+        keys, first = np.unique(form[paired], return_index=True)
+        button = action[submit_click[submits][paired][first]]
+        if len(keys):
+            at = np.minimum(np.searchsorted(keys, form), len(keys) - 1)
+            action[submits] = np.where(keys[at] == form, button[at], action[submits])
+        action[submits[paired]] = action[submit_click[submits][paired]]
+    return action
+
+
+def _meaningful(frame: Frame, clicked: Bools, user_navigation: Bools, by_click: Ints) -> Bools:
+    control = _lut(frame, "meaningful")
+    found = ((frame.kind == CLICK) & (control | clicked)) | (frame.kind == SUBMIT)
+    opened = np.flatnonzero(user_navigation & (by_click >= 0))
+    found[opened] = found[by_click[opened]]
+    return found
+
+
+def _last(frame: Frame, rows: Ints, visit: Ints, at: Ints) -> Ints:
+    """For each (visit, time): the last of the given rows at or before it, -1 without one."""
+    if not len(rows) or not len(visit):
+        return np.full(len(visit), -1, dtype=np.int64)
+    low = int(frame.ts.min()) - 1
+    bits = max(int(frame.ts.max() - low + 1).bit_length(), 1)
+    if bits + int(frame.visit.max()).bit_length() > 62:
+        return _last_wide(frame, rows, visit, at)
+    keys = (frame.visit[rows] << bits) | (frame.ts[rows] - low)
+    limit = (visit << bits) | np.clip(at - low, 0, (1 << bits) - 1)
+    place = np.searchsorted(keys, limit, "right") - 1
+    found = rows[np.maximum(place, 0)]
+    return np.where((place >= 0) & (frame.visit[found] == visit), found, -1)
+
+
+def _last_wide(frame: Frame, rows: Ints, visit: Ints, at: Ints) -> Ints:
+    """The same for times too far apart to be packed into one integer."""
+    result = np.full(len(visit), -1, dtype=np.int64)
+    for v in np.unique(visit).tolist():
+        mine = rows[frame.visit[rows] == v]
+        asked = np.flatnonzero(visit == v)
+        place = np.searchsorted(frame.ts[mine], at[asked], "right") - 1
+        if len(mine):
+            result[asked] = np.where(place >= 0, mine[np.maximum(place, 0)], -1)
+    return result
+
+
+def _whole_seconds(frame: Frame) -> Bools:
+    """Per event: does its visit's clock know seconds only? Then durations in ms are compared with a second's tolerance."""
+    odd = np.bincount(frame.visit, weights=frame.ts % 1_000 != 0)
+    return np.asarray(odd[frame.visit] == 0, dtype=np.bool_)
+
+
+def _causes(frame: Frame, causes: Bools, begin: Ints, config: Config) -> Ints:
+    """The interaction that caused each feedback event, by the windows of detection.md."""
+    cause = np.full(len(frame), -1, dtype=np.int64)
+    kind = frame.kind
+    starters = np.flatnonzero(causes)
+    timed = frame.duration > 0
+    network, performance = kind == NETWORK, kind == PERFORMANCE
+    coarse = _whole_seconds(frame)
+    plans = (
+        (network & timed, begin, config.network_start_window_ms, config.clock_slack_ms),
+        (network & timed & coarse, begin, config.network_start_window_ms, 999),
+        (network & ~timed, frame.ts, config.network_end_window_ms, 0),
+        (performance & timed, begin, config.reaction_window_ms, config.clock_slack_ms),
+        (performance, frame.ts, config.reaction_window_ms, 0),
+        (kind == LOADING, frame.ts, config.reaction_window_ms, 0),
+    )
+    for chosen, anchor, window, slack in plans:
+        rows = np.flatnonzero(chosen & (cause < 0))
+        found = _last(frame, starters, frame.visit[rows], anchor[rows] + slack)
+        found = np.where(found < rows, found, -1)
+        near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
+        cause[rows[near]] = found[near]
+    # An error says when it happened, and a field left is what validates it: any input event counts here.
+    for chosen, allowed in (
+        ((kind == ERROR) & frame.is_word("error_type", "validation"), causes | (kind == INPUT)),
+        (kind == ERROR, causes),
+    ):
+        rows = np.flatnonzero(chosen & (cause < 0))
+        candidates = np.flatnonzero(allowed)
+        if len(rows) and len(candidates):
+            place = np.searchsorted(candidates, rows) - 1
+            found = candidates[np.maximum(place, 0)]
+            near = (
+                (place >= 0)
+                & (frame.visit[found] == frame.visit[rows])
+                & (frame.ts[rows] - frame.ts[found] <= config.reaction_window_ms)
+            )
+            cause[rows[near]] = found[near]
+    return cause
+
+
+def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Config) -> Ints:
+    """What begins right after an attributed answer, with no interaction in between, belongs to the answer's action.
+
+    An error in rendering a slow answer, and the request that follows a first one, are caused by the same click.
+    """
+    cause = cause.copy()
+    answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
+    rows = np.flatnonzero((cause < 0) & ((frame.kind == ERROR) | ((frame.kind == NETWORK) & (frame.duration > 0))))
+    found = _last(frame, answers, frame.visit[rows], begin[rows])
+    found = np.where(found == rows, -1, found)
+    safe = np.maximum(found, 0)
+    latest = _last(frame, np.flatnonzero(causes), frame.visit[rows], begin[rows])
+    near = (found >= 0) & (begin[rows] - frame.ts[safe] <= config.chain_window_ms) & (latest == cause[safe])
+    cause[rows[near]] = cause[found[near]]
+    return cause
+
+
+def _raw_negative(frame: Frame, config: Config) -> Ints:
+    """Kind of negative feedback of each event by itself."""
+    kind, status, duration = frame.kind, frame.status, frame.duration
+    negative = np.zeros(len(frame), dtype=np.int64)
+    network = (kind == NETWORK) & (frame.aborted != 1) & ~frame.noise
+    slow = (network & (status >= 200) & (duration >= config.slow_ms)) | (
+        (kind == PERFORMANCE)
+        & ((duration >= config.slow_ms) | ((duration < 0) & frame.is_word("perf_kind", "slow_response")))
+    )
+    negative[slow] = SLOW
+    negative[(kind == LOADING) & (duration >= config.slow_ms)] = SLOW
+    negative[network & (status >= 400)] = REJECTION
+    negative[network & ((status >= 500) | np.isin(status, _FAILED_STATUS))] = FAILURE
+    errors = (kind == ERROR) & ~frame.noise
+    negative[errors] = CRASH
+    negative[errors & frame.is_word("error_type", "validation")] = INVALID
+    return negative
+
+
+def _client_validation(frame: Frame, negative: Ints, cause: Ints) -> tuple[Ints, Ints]:
+    """A submit that the form itself found invalid is its own rejection."""
+    rows = np.flatnonzero((frame.kind == SUBMIT) & (frame.flags["valid"] == 0))
+    negative, cause = negative.copy(), cause.copy()
+    negative[rows] = INVALID
+    cause[rows] = rows
+    return negative, cause
+
+
+def _awaited_aborts(
+    frame: Frame, negative: Ints, cause: Ints, begin: Ints, user_navigation: Bools, config: Config
+) -> Ints:
+    """Aborted requests are nothing, except the one the user waited for and gave up by leaving: that is slow.
+
+    A request without an answer that ends with the page that made it was aborted, even if the collector did not say so.
+    """
+    negative = negative.copy()
+    silent = (frame.kind == NETWORK) & ~frame.noise & ((frame.aborted == 1) | (frame.status == 0))
+    rows = np.flatnonzero(silent)
+    if not len(rows):
+        return negative
+    last = np.flatnonzero(np.append(frame.visit[1:] != frame.visit[:-1], True))
+    leaving = user_navigation.copy()
+    leaving[frame.kind == END] = True
+    leaves = np.flatnonzero(leaving | (np.isin(np.arange(len(frame)), last) & (frame.kind == VISIBILITY)))
+    near = _last(frame, leaves, frame.visit[rows], frame.ts[rows] + 1_000)
+    safe = np.maximum(near, 0)
+    left = (near >= 0) & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 1_000) & (frame.ts[safe] > begin[rows])
+    waited = (frame.ts[rows] - begin[rows] >= config.slow_ms) & (cause[rows] >= 0)
+    at_once = left & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 200) & (frame.aborted[rows] < 0)
+    negative[rows[at_once]] = NONE
+    negative[rows[left & waited & ((frame.aborted[rows] == 1) | at_once)]] = SLOW
+    return negative
+
+
+def _without_repeats(frame: Frame, negative: Ints, cause: Ints) -> Ints:
+    """Of one interaction's answers at one endpoint only the first failure counts: the rest the application repeated."""
+    rows = np.flatnonzero((negative != NONE) & (cause >= 0) & (frame.endpoint >= 0) & (frame.kind == NETWORK))
+    if len(rows) > 1:
+        key = cause[rows] * (int(frame.endpoint.max()) + 1) + frame.endpoint[rows]
+        _, first = np.unique(key, return_index=True)
+        repeated = np.ones(len(rows), dtype=np.bool_)
+        repeated[first] = False
+        negative = negative.copy()
+        negative[rows[repeated]] = NONE
+    return negative
+
+
+def _without_answered_loading(frame: Frame, negative: Ints, cause: Ints, good: Bools) -> Ints:
+    """A loading phase whose action was answered well is judged by that answer; its end may just not be reported."""
+    rows = np.flatnonzero((frame.kind == LOADING) & (negative == SLOW) & (cause >= 0))
+    if len(rows):
+        negative = negative.copy()
+        negative[rows[np.isin(cause[rows], cause[good & (cause >= 0)])]] = NONE
+    return negative
+
+
+def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, config: Config) -> Ints:
+    """Per interaction: time of the push or link navigation to another page that it caused, -1 without one."""
+    at = np.full(len(frame), -1, dtype=np.int64)
+    moved = (frame.kind == NAVIGATION) & frame.is_word("nav_type", "push", "link", "replace", "")
+    moved &= (frame.flags["external"] != 1) & (frame.flags["download"] != 1)
+    rows = np.flatnonzero(moved)
+    starters = np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
+    if not len(rows) or not len(starters):
+        return at
+    place = np.searchsorted(starters, rows) - 1
+    found = starters[np.maximum(place, 0)]
+    window = np.where(frame.kind[found] == SUBMIT, config.network_end_window_ms, config.reaction_window_ms)
+    answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
+    answer = _last(frame, answers, frame.visit[rows], frame.ts[rows])
+    answered = (answer >= 0) & (cause[np.maximum(answer, 0)] == found)
+    since = np.where(answered, np.minimum(frame.ts[rows] - frame.ts[np.maximum(answer, 0)], 1_000), 1_001)
+    near = (
+        (place >= 0)
+        & (frame.visit[found] == frame.visit[rows])
+        & ((frame.ts[rows] - frame.ts[found] <= window) | (since < 1_000))
+        & (frame.route[found] != frame.route[rows])
+    )
+    failed = np.zeros(len(frame), dtype=np.bool_)
+    failed[cause[attributed]] = True
+    near &= ~failed[found]
+    at[found[near]] = frame.ts[rows[near]]
+    return at
+
+
+def find_background(
+    frame: Frame, action: Ints, cause: Ints, causes: Bools, begin: Ints, negative: Ints, config: Config
+) -> tuple[Bools, Bools]:
+    """Feedback that is background, recognised by how its endpoint or message behaves in the visit, not by its name.
+
+    The second array marks requests to one address for everything, which are spared.
+    """
+    background, shared = frame.noise.copy(), np.zeros(len(frame), dtype=np.bool_)
+    rows = np.flatnonzero((frame.endpoint >= 0) & ~frame.noise)
+    if not len(rows):
+        return background, shared
+    count = int(frame.endpoint.max()) + 1
+    order = np.argsort(frame.visit[rows] * count + frame.endpoint[rows], kind="stable")
+    rows = rows[order]
+    key = frame.visit[rows] * count + frame.endpoint[rows]
+    first = np.append(True, key[1:] != key[:-1])
+    group = np.cumsum(first) - 1
+    groups = int(group[-1]) + 1
+    fired = cause[rows] >= 0
+    failed = negative[rows] != NONE
+    known = frame.endpoint_known[frame.endpoint[rows]]
+    repeats = _automatic_repeats(frame, rows, first, fired, failed, begin, config)
+    loading = _page_loads(frame, causes, rows, begin)
+    alone = ~fired & ~repeats & ~loading & (known | failed)
+    spontaneous = np.bincount(group[alone], minlength=groups) > 0
+    validation = (negative == INVALID)[rows]
+    ambient = _unrelated(frame, rows, group, groups, action, cause, failed, known, config)
+    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone)
+    third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
+    several = _distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired) > 1
+    often = np.bincount(group, minlength=groups) > 10
+    causing = _distinct_actions(group, groups, cause[rows], fired)
+    flood = often & (np.bincount(group, minlength=groups) > 3 * np.maximum(causing, 1))
+    quiet = ((spontaneous | ambient) & ~spared) | (third & several) | flood
+    background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
+    background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
+    shared[rows] = (spared & (several | spontaneous))[group]
+    return background, shared
+
+
+def _automatic_repeats(
+    frame: Frame, rows: Ints, first: Bools, fired: Bools, failed: Bools, begin: Ints, config: Config
+) -> Bools:
+    """Requests that the application sent again by itself after a failure that an interaction had caused."""
+    previous_failed = np.append(False, failed[:-1]) & ~first
+    gap = begin[rows] - np.append(0, frame.ts[rows][:-1])
+    follows = ~fired & previous_failed & (gap <= config.automatic_repeat_window_ms) & (frame.kind[rows] == NETWORK)
+    head = np.maximum.accumulate(np.where(~follows, np.arange(len(rows)), 0))
+    # A poll that happened to fall on a click keeps its pace before and after it; a repeat has no pace before.
+    pace = np.append(0, np.diff(begin[rows]))
+    after = np.append(pace[1:], 0)
+    polled = ~first & ~np.append(first[1:], True) & (np.abs(pace - after) * 100 <= 15 * after)
+    follows &= ~polled[head]
+    return np.asarray(follows & fired[head] & (np.arange(len(rows)) - head <= config.automatic_repeats), dtype=np.bool_)
+
+
+def _page_loads(frame: Frame, causes: Bools, rows: Ints, begin: Ints) -> Bools:
+    """What begins within 3 s of the visit's first event or of any navigation belongs to a page being opened."""
+    opening = frame.kind == NAVIGATION
+    opening[np.flatnonzero(np.append(True, frame.visit[1:] != frame.visit[:-1]))] = True
+    found = _last(frame, np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0))
+    early = found < 0
+    return np.asarray(early | (begin[rows] - frame.ts[np.maximum(found, 0)] <= 3_000), dtype=np.bool_)
+
+
+def _distinct_actions(group: Ints, groups: int, action: Ints, chosen: Bools) -> Ints:
+    """How many distinct actions each group's chosen rows answer."""
+    if not chosen.any():
+        return np.zeros(groups, dtype=np.int64)
+    base = int(action.max()) + 2
+    pairs = np.unique(group[chosen] * base + action[chosen])
+    return np.asarray(np.bincount(pairs // base, minlength=groups), dtype=np.int64)
+
+
+def _unrelated(
+    frame: Frame, rows: Ints, group: Ints, groups: int, action: Ints, cause: Ints, failed: Bools, known: Bools, config: Config
+) -> Bools:
+    """Endpoints that fire after many unrelated interactions (beacons, autosave, presence)."""
+    fired = cause[rows] >= 0
+    by = np.maximum(cause[rows], 0)
+    typed = frame.kind[by] == INPUT
+    counted = fired & (known | failed)
+    acted = _distinct_actions(group, groups, action[by], counted & ~typed)
+    touched = _distinct_actions(group, groups, action[by], counted & typed)
+    blank = np.bincount(group[~failed | (frame.status[rows] != 0)], minlength=groups) == 0
+    unreachable = blank & (acted >= 2)  # blocked by an extension or the network, whatever was done
+    return (acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable
+
+
+def _one_address(
+    frame: Frame, rows: Ints, group: Ints, groups: int, action: Ints, cause: Ints, failed: Bools, alone: Bools
+) -> Bools:
+    """One address for everything (GraphQL): the server itself failed one single action, each time and at least twice.
+
+    All else that it was asked, with or without an action, it answered well.
+    """
+    fired = cause[rows] >= 0
+    by = np.maximum(cause[rows], 0)
+    failing = _distinct_actions(group, groups, action[by], fired & failed)
+    tried = _distinct_actions(group, groups, cause[rows], fired & failed)
+    acted = _distinct_actions(group, groups, action[by], fired)
+    request = frame.kind[rows] == NETWORK
+    silent = np.bincount(group[failed & (frame.status[rows] < 400)], minlength=groups)
+    down = np.bincount(group[failed & alone], minlength=groups)
+    base = int(action.max(initial=0)) + 2
+    pair = group * base + action[by]
+    mixed = np.intersect1d(pair[fired & failed], pair[fired & ~failed])
+    partly = np.bincount(mixed // base, minlength=groups) > 0
+    good = np.bincount(group[~failed], minlength=groups) > 0
+    errors = np.bincount(group[~request], minlength=groups)
+    return np.asarray((failing == 1) & (tried >= 2) & (silent + down + errors == 0) & ~partly & (acted >= 1) & good)

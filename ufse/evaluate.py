@@ -1,0 +1,118 @@
+"""Precision, recall and the misses of detections against labelled sessions (detection.md, Quality bar)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ufse.patterns import fold_name, fold_path
+
+
+@dataclass
+class KindFigures:
+    """Counts of one kind of labelled session."""
+
+    kind: str
+    frustrated: bool
+    sessions: int = 0
+    detected: int = 0
+    point_right: int = 0
+
+
+@dataclass
+class Evaluation:
+    """Counts over labelled sessions; a session counts once, however many detections it has."""
+
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+    true_negatives: int = 0
+    points_right: int = 0
+    by_kind: dict[str, KindFigures] = field(default_factory=dict)
+    missed: list[dict[str, Any]] = field(default_factory=list)
+    """Labels of frustrated sessions without a detection."""
+    false_alarms: list[dict[str, Any]] = field(default_factory=list)
+    """Labels of calm sessions with one, and what was detected."""
+    wrong_points: list[dict[str, Any]] = field(default_factory=list)
+    """Labels of hits whose failure point is another one, and what was detected."""
+    unlabelled: list[str] = field(default_factory=list)
+    """Client sessions with a detection but no label."""
+
+    @property
+    def precision(self) -> float:
+        """Of the sessions with a detection, the share that is labelled frustrated; 1 without any."""
+        return self.true_positives / max(self.true_positives + self.false_positives, 1) if self.true_positives or self.false_positives else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Of the sessions labelled frustrated, the share with a detection; 1 without any."""
+        found = self.true_positives + self.false_negatives
+        return self.true_positives / found if found else 1.0
+
+    @property
+    def point_accuracy(self) -> float:
+        """Of the hits, the share with a detection at the labelled route and target; 1 without any."""
+        return self.points_right / self.true_positives if self.true_positives else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures, JSON-serialisable, in a fixed order."""
+        return {
+            "precision": round(self.precision, 4),
+            "recall": round(self.recall, 4),
+            "pointAccuracy": round(self.point_accuracy, 4),
+            "truePositives": self.true_positives,
+            "falsePositives": self.false_positives,
+            "falseNegatives": self.false_negatives,
+            "trueNegatives": self.true_negatives,
+            "kinds": [vars(self.by_kind[k]) for k in sorted(self.by_kind)],
+            "missed": self.missed,
+            "falseAlarms": self.false_alarms,
+            "wrongPoints": self.wrong_points,
+            "unlabelled": self.unlabelled,
+        }
+
+
+def evaluate(detections: Iterable[Mapping[str, Any]], labels: Iterable[Mapping[str, Any]]) -> Evaluation:
+    """Compares detections (their JSON) with label lines (sessionId, frustrated, route, target, kind)."""
+    by_session: dict[str, list[Mapping[str, Any]]] = {}
+    for detection in detections:
+        by_session.setdefault(str(detection["sessionId"]), []).append(detection)
+    result = Evaluation()
+    for label in labels:
+        _count(result, label, by_session.pop(str(label["sessionId"]), []))
+    result.unlabelled = sorted(by_session)
+    return result
+
+
+def _count(result: Evaluation, label: Mapping[str, Any], found: list[Mapping[str, Any]]) -> None:
+    kind = str(label.get("kind") or "")
+    frustrated = bool(label["frustrated"])
+    figures = result.by_kind.setdefault(kind, KindFigures(kind, frustrated))
+    figures.sessions += 1
+    figures.detected += bool(found)
+    told = [d["primaryFailurePoint"] for d in found]
+    if frustrated and found:
+        result.true_positives += 1
+        if any(point_matches(label, d["failurePoint"]) for d in found):
+            result.points_right += 1
+            figures.point_right += 1
+        else:
+            result.wrong_points.append({**label, "detected": told})
+    elif frustrated:
+        result.false_negatives += 1
+        result.missed.append(dict(label))
+    elif found:
+        result.false_positives += 1
+        result.false_alarms.append({**label, "detected": told})
+    else:
+        result.true_negatives += 1
+
+
+def point_matches(label: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
+    """Whether a failure point is the labelled one: the same route pattern, and the target's name holds the labelled one.
+
+    An empty route or target in the label accepts any.
+    """
+    route, target = str(label.get("route") or ""), str(label.get("target") or "")
+    if route and fold_path(route) != fold_path(str(point["route"])):
+        return False
+    return not target or fold_name(target).lower() in str(point["target"]).lower()

@@ -1,0 +1,113 @@
+"""Folding of generated ids out of routes, URLs, target ids and messages, so that sessions meet at one failure point."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+ID: Final = ":id"
+MAX_SEGMENT: Final = 64
+MAX_MESSAGE: Final = 120
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
+_HEX = re.compile(r"(?=[a-f]*\d)[0-9a-f]{8,}", re.I)
+_WORDY_DIGITS = re.compile(
+    r"v\d{1,3}(\.\d+)*|(?:oauth|base|sha|md|utf|mp|web|http|h|x|ipv|s|ec|i|k|l|a|p|b)\d{1,3}[a-z]{0,3}|\d?[a-z]+\d?", re.I
+)
+_TOKEN = re.compile(r"[^\W_]+|[\W_]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_FILE = re.compile(r"(.+)(\.[a-z][a-z0-9]{1,4})", re.I)
+_MESSAGE_ID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\b\d{2,}\b", re.I
+)
+
+
+def clean(text: str) -> str:
+    """The text on one line: control characters and lone surrogates become spaces, so that any text can be emitted."""
+    return _CONTROL.sub(" ", text).strip() if not text.isascii() or not text.isprintable() else text.strip()
+
+
+def _is_id(segment: str) -> bool:
+    if segment.isdigit() or _UUID.fullmatch(segment) or len(segment) > MAX_SEGMENT:
+        return True
+    digits = sum(c.isdigit() for c in segment)
+    if not digits or _WORDY_DIGITS.fullmatch(segment):
+        return False
+    if _HEX.fullmatch(segment) or digits >= 3:
+        return True
+    return len(segment) >= 16 or any(len(t) >= 2 and t.isdigit() for t in re.split(r"[-_.~]", segment))
+
+
+def _fold_segment(segment: str) -> str:
+    if segment.startswith((":", "{", "[", "*")):
+        return segment
+    if _is_id(segment):
+        file = _FILE.fullmatch(segment)
+        if file is None:
+            return ID
+        return ID + file[2].lower() if _is_id(file[1]) else segment
+    return segment
+
+
+@lru_cache(maxsize=65_536)
+def fold_path(path: str) -> str:
+    """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
+
+    Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits fold; words, versions (``v2``) and names such as
+    ``oauth2`` stay. Query and fragment are cut, a trailing slash is dropped, an origin is cut off.
+    """
+    text = clean(path)
+    if "://" in text[:12]:
+        text = "/" + text.split("://", 1)[1].partition("/")[2]
+    text = text.split("?", 1)[0].split("#", 1)[0]
+    folded = "/".join(_fold_segment(s) for s in text.split("/") if s)
+    return "/" + folded if folded or text else ""
+
+
+@lru_cache(maxsize=65_536)
+def fold_name(name: str) -> str:
+    """A target's id or selector with generated parts folded: ``row-8841-delete`` gives ``row-:id-delete``.
+
+    One-digit numbers stay: ``address-line-2`` is a field of its own.
+    """
+    text = _UUID.sub(ID, clean(name))
+    if not any(c.isdigit() for c in text):
+        return text[:200]
+    return "".join(_fold_token(t) for t in _TOKEN.findall(text))[:200]
+
+
+def _fold_token(token: str) -> str:
+    digits = sum(c.isdigit() for c in token)
+    if digits < 2 or not token[0].isalnum() or _WORDY_DIGITS.fullmatch(token):
+        return token
+    if token.isdigit() or _HEX.fullmatch(token):
+        return ID
+    stem = token.rstrip("0123456789")
+    if stem.isalpha():
+        return stem + ID
+    return ID if len(token) >= 5 else token
+
+
+@lru_cache(maxsize=65_536)
+def fold_message(message: str) -> str:
+    """An error message with numbers and ids folded, on one line, at most 120 characters."""
+    return " ".join(_MESSAGE_ID.sub(ID, clean(message[:1_000])).split())[:MAX_MESSAGE]
+
+
+def digest(parts: Iterable[str]) -> str:
+    """32 hex characters over texts; no two lists of texts run into each other."""
+    whole = "\x1f".join(p.replace("\x1f", " ") for p in parts)
+    return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def first_segment(pattern: str) -> str:
+    """What names the flow of a route: its first segment behind shells such as ``/app``, a language or an id."""
+    segments = [s for s in pattern.split("/") if s]
+    while len(segments) > 1 and (segments[0] in _SHELLS or segments[0].startswith(":") or _LOCALE.fullmatch(segments[0])):
+        segments = segments[1:]
+    return segments[0] if segments else ""
+
+
+_SHELLS: Final = frozenset({"app", "portal", "admin", "web", "site", "shop", "store", "my", "ui", "console", "dashboard", "t"})
+_LOCALE = re.compile(r"[a-z]{2}([-_][a-z]{2})?", re.I)

@@ -1,0 +1,336 @@
+"""Client sessions to visits: deduplication, an order that arrival cannot change, gaps, late events, monsters.
+
+**Order.** Event time, then ``seq``, then the rank of kinds (interaction, feedback, navigation), then the event's identity;
+an unknown ``seq`` sorts before a known one (detection.md, Sessions). Within interactions a field's change ranks before the
+click, and the click before the submit that it causes.
+
+**Visits.** A gap of more than 15 min of event time ends one visit and begins the next. The 10,001st event and everything
+later than 4 h after the start belong to the visit and are counted, but not analysed (``truncated``).
+
+**Lateness** is judged from stored receipt times alone. In receipt order, more than 75 min of silence in a client session
+begins a new *receipt epoch*. Epochs are taken one after the other, over all sessions at once: an event of a later epoch is
+*late* when an accepted event of an earlier epoch lies within 15 min of it, which is the same as lying in, or within 15 min
+of, a visit made of them. Late events are counted at that visit and not analysed; all others are accepted, so that a tab
+left open overnight begins a new visit and a log of 2015 sent today in one go is one epoch.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ufse.config import DEFAULT, Config
+from ufse.patterns import digest
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+CLICK, INPUT, SCROLL, HOVER, SUBMIT, NAVIGATION, ERROR, NETWORK, PERFORMANCE, LOADING, VISIBILITY, END, OTHER = range(13)
+
+KINDS: Final = {
+    "click": CLICK,
+    "input": INPUT,
+    "scroll": SCROLL,
+    "hover": HOVER,
+    "form_submit": SUBMIT,
+    "navigation": NAVIGATION,
+    "error": ERROR,
+    "network": NETWORK,
+    "performance": PERFORMANCE,
+    "loading": LOADING,
+    "visibility": VISIBILITY,
+    "session_end": END,
+}
+_RANKS = np.array([1, 0, 3, 3, 2, 6, 4, 4, 4, 4, 3, 7, 5], dtype=np.int64)
+"""Rank of each kind among events of one instant: interactions 0–3, feedback 4, navigation 6, the end of the session last."""
+
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Visits:
+    """One entry per visit, ordered by project, client session and start. Times are epoch milliseconds (event time)."""
+
+    projects: Sequence[str]
+    """Distinct project ids; ``project_code`` indexes them."""
+    sessions: Sequence[str]
+    """Distinct client session ids; ``session_code`` indexes them."""
+    project_code: Ints
+    session_code: Ints
+    start_ms: Ints
+    end_ms: Ints
+    events: Ints
+    """Accepted events, those beyond the truncation included, late ones not."""
+    late_events: Ints
+    truncated: Bools
+
+    def __len__(self) -> int:
+        return len(self.start_ms)
+
+    @cached_property
+    def project(self) -> list[str]:
+        return [self.projects[c] for c in self.project_code.tolist()]
+
+    @cached_property
+    def session_id(self) -> list[str]:
+        return [self.sessions[c] for c in self.session_code.tolist()]
+
+    @cached_property
+    def visit_id(self) -> list[str]:
+        return [self.id_of(v) for v in range(len(self))]
+
+    def id_of(self, visit: int) -> str:
+        """The visit's id: a hash of (project, client session id, start), 32 hex characters."""
+        project = self.projects[int(self.project_code[visit])]
+        session = self.sessions[int(self.session_code[visit])]
+        return digest(("visit", project, session, str(int(self.start_ms[visit]))))
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The accepted events of a table in order; every array has one entry per accepted event."""
+
+    table: pa.Table
+    row: Ints
+    """Row of the table."""
+    ts: Ints
+    kind: Ints
+    visit: Ints
+    """Index into ``visits``; ascending."""
+    analysed: Bools
+    visits: Visits
+
+
+def codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
+    """A string column as (code per row, distinct texts); null is the empty text."""
+    column = table[name]
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column.cast(pa.string()))
+    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], whole.type)
+    texts = [t if t is not None else "" for t in whole.dictionary.to_pylist()]
+    found = whole.indices
+    if found.null_count:
+        texts.append("")
+        found = found.fill_null(len(texts) - 1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64), texts
+
+
+def numbers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
+    """An integer column as int64; null is ``unknown``."""
+    column = table[name]
+    if column.null_count:
+        column = column.fill_null(unknown)
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def text_rank(texts: Sequence[str]) -> Ints:
+    """Position of each text among the distinct texts in sorted order (equal texts get equal ranks)."""
+    ranks = {t: i for i, t in enumerate(sorted(set(texts)))}
+    return np.fromiter((ranks[t] for t in texts), dtype=np.int64, count=len(texts))
+
+
+def kinds(table: pa.Table) -> Ints:
+    """The kind of every event as a small integer; an unknown type is OTHER."""
+    code, texts = codes(table, "event_type")
+    return np.array([KINDS.get(t, OTHER) for t in texts] or [OTHER], dtype=np.int64)[code]
+
+
+def sessionize(events: pa.Table, config: Config = DEFAULT) -> Visits:
+    """The visits of whole client sessions; ``events`` has the columns of EVENT_SCHEMA in any row order."""
+    return order_events(events, config).visits
+
+
+def order_events(table: pa.Table, config: Config) -> Ordered:
+    """Deduplicates, orders and sessionizes; the result does not depend on the order of the rows."""
+    project_code, projects = _sorted_codes(table, "project")
+    session_code, sessions = _sorted_codes(table, "session_id")
+    session = project_code * max(len(sessions), 1) + session_code
+    ts, seq, kind = numbers(table, "ts"), numbers(table, "seq"), kinds(table)
+    received = numbers(table, "received_ms")
+
+    row = _order(table, _first_copies(table, session), session, ts, seq, kind)
+    session, ts, received = session[row], ts[row], received[row]
+    late = _late(session, ts, received, config)
+    kept = ~late
+    late_session, late_ts = session[late], ts[late]
+    row, session, ts = row[kept], session[kept], ts[kept]
+
+    first = _starts(session, ts, config.visit_gap_ms)
+    visit = np.cumsum(first) - 1
+    begin = np.flatnonzero(first)
+    end = np.append(begin[1:], len(row)) - 1 if len(begin) else begin
+    offset = np.arange(len(row)) - begin[visit] if len(begin) else np.zeros(0, np.int64)
+    analysed = (offset < config.max_visit_events) & (ts - ts[begin][visit] <= config.max_visit_ms)
+    truncated = np.bincount(visit[~analysed], minlength=len(begin)) > 0
+    owner = _owners(session[begin], ts[begin], ts[end], late_session, late_ts)
+    visits = Visits(
+        projects=projects,
+        sessions=sessions,
+        project_code=project_code[row[begin]],
+        session_code=session_code[row[begin]],
+        start_ms=ts[begin],
+        end_ms=ts[end],
+        events=end - begin + 1,
+        late_events=np.bincount(owner, minlength=len(begin)).astype(np.int64),
+        truncated=truncated,
+    )
+    return Ordered(table, row, ts, kind[row], visit.astype(np.int64), analysed, visits)
+
+
+def _sorted_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
+    code, texts = codes(table, name)
+    return text_rank(texts)[code] if texts else code, sorted(set(texts))
+
+
+def _starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
+    first = np.ones(len(session), dtype=np.bool_)
+    first[1:] = (session[1:] != session[:-1]) | (ts[1:] - ts[:-1] > gap_ms)
+    return first
+
+
+def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Ints) -> Ints:
+    session, ts = session[rows], ts[rows]
+    low, high = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
+    bits = max((high - low).bit_length(), 1)
+    if int(session.max(initial=0)).bit_length() + bits < 63:
+        key = (session << bits) | (ts - low)
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        same = key[1:] == key[:-1]
+    else:
+        order = np.lexsort((ts, session))
+        same = (session[order][1:] == session[order][:-1]) & (ts[order][1:] == ts[order][:-1])
+    rows = rows[order]
+    tied = np.zeros(len(rows), dtype=np.bool_)
+    tied[1:] |= same
+    tied[:-1] |= same
+    if tied.any():
+        group = np.cumsum(np.append(True, ~same))[tied]
+        mine = rows[tied]
+        ids = text_rank(pc.take(table["event_id"], pa.array(mine)).to_pylist())
+        rows[tied] = mine[np.lexsort((ids, _RANKS[kind[mine]], seq[mine], group))]
+    return rows
+
+
+def _first_copies(table: pa.Table, session: Ints) -> Ints:
+    """Rows left when copies of one (session, event id) are dropped; the copy received first stays."""
+    key = _identity(table, session)
+    ordered = np.sort(key)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
+        return np.arange(len(session), dtype=np.int64)
+    suspects = np.flatnonzero(np.isin(key, repeated))
+    best: dict[tuple[int, str], tuple[int, int, str, int]] = {}
+    for row, event in zip(suspects.tolist(), table.take(pa.array(suspects)).to_pylist(), strict=True):
+        identity = (int(session[row]), str(event["event_id"]))
+        rank = (event["received_ms"] or 0, event["ts"] or 0, repr(sorted(event.items())), row)
+        if identity not in best or rank < best[identity]:
+            best[identity] = rank
+    keep = np.ones(len(session), dtype=np.bool_)
+    keep[suspects] = False
+    keep[[rank[3] for rank in best.values()]] = True
+    return np.flatnonzero(keep)
+
+
+def _identity(table: pa.Table, session: Ints) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of (session, event id); equal hashes are only suspects, compared as texts afterwards."""
+    column = table["event_id"]
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string())
+    whole = column.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string())
+    count = len(whole)
+    width = pc.binary_length(whole)
+    bounds = pc.min_max(width).as_py()
+    mixed = session.astype(np.uint64) * _MIX
+    if count == 0:
+        return mixed
+    if whole.null_count or bounds["min"] != bounds["max"] or bounds["min"] % 4 or not pa.types.is_string(whole.type):
+        code, texts = codes(table, "event_id")
+        return (mixed ^ text_rank(texts)[code].astype(np.uint64)) * _MIX
+    size = bounds["min"]
+    raw = np.frombuffer(whole.buffers()[2], dtype=np.uint8) if size else np.zeros(0, np.uint8)
+    begin = int(np.frombuffer(whole.buffers()[1], dtype=np.int32)[whole.offset])
+    words = np.ascontiguousarray(raw[begin : begin + size * count]).view(np.uint32).reshape(count, size // 4)
+    for i in range(size // 4):
+        mixed = (mixed ^ words[:, i]) * _MIX
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _late(session: Ints, ts: Ints, received: Ints, config: Config) -> Bools:
+    """Which events are late; rows are ordered by (session, time)."""
+    late = np.zeros(len(session), dtype=np.bool_)
+    if not len(session):
+        return late
+    begin = np.flatnonzero(np.append(True, session[1:] != session[:-1]))
+    span = np.maximum.reduceat(received, begin) - np.minimum.reduceat(received, begin)
+    sizes = np.diff(np.append(begin, len(session)))
+    rows = np.flatnonzero(np.repeat(span > config.late_receipt_silence_ms, sizes))
+    if not len(rows):
+        return late
+    epoch = _epochs(session[rows], received[rows], config.late_receipt_silence_ms)
+    accepted = epoch == 0
+    for number in range(1, int(epoch.max()) + 1):
+        mine = np.flatnonzero(epoch == number)
+        old = np.flatnonzero(accepted)
+        near = _nearest(session[rows[old]], ts[rows[old]], session[rows[mine]], ts[rows[mine]])
+        accepted[mine[near > config.visit_gap_ms]] = True
+    late[rows[~accepted]] = True
+    return late
+
+
+def _epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
+    order = np.lexsort((received, session))
+    same = session[order][1:] == session[order][:-1]
+    silent = same & (received[order][1:] - received[order][:-1] > silence_ms)
+    total = np.cumsum(np.append(0, silent))
+    first = np.append(True, ~same)
+    total -= total[np.flatnonzero(first)][np.cumsum(first) - 1]
+    epoch = np.empty_like(total)
+    epoch[order] = total
+    return epoch
+
+
+def _nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Ints) -> Ints:
+    """Distance in ms of each event to the nearest old event of its session; very far where it has none.
+
+    Both sides are ordered by (session, time), so that merging them and carrying the last old event along suffices.
+    """
+    far = np.int64(2**62)
+    merged_session = np.concatenate((old_session, session))
+    merged_ts = np.concatenate((old_ts, ts))
+    is_old = np.arange(len(merged_ts)) < len(old_ts)
+    order = np.lexsort((merged_ts, merged_session))
+    distance = np.full(len(order), far)
+    for direction in (1, -1):
+        view = order[::direction]
+        last = np.maximum.accumulate(np.where(is_old[view], np.arange(len(view)), -1))
+        known = (last >= 0) & (merged_session[view] == merged_session[view[np.maximum(last, 0)]])
+        gap = np.abs(merged_ts[view] - merged_ts[view[np.maximum(last, 0)]])
+        distance[view] = np.minimum(distance[view], np.where(known, gap, far))
+    return distance[len(old_ts) :]
+
+
+def _owners(session: Ints, start: Ints, end: Ints, late_session: Ints, late_ts: Ints) -> Ints:
+    """The visit (of its session, nearest in time) that a late event is counted at."""
+    if not len(late_ts):
+        return np.zeros(0, dtype=np.int64)
+    starts, ends = start.tolist(), end.tolist()
+    owners = []
+    low = np.searchsorted(session, late_session, "left").tolist()
+    high = np.searchsorted(session, late_session, "right").tolist()
+    for t, first, last in zip(late_ts.tolist(), low, high, strict=True):
+        after = bisect_right(starts, t, first, last)
+        before = max(after - 1, first)
+        owners.append(after if after < last and starts[after] - t < t - ends[before] else before)
+    return np.array(owners, dtype=np.int64)

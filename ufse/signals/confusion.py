@@ -1,0 +1,112 @@
+"""Confusion: wandering between two or three pages with nothing achieved, or scrolling up and down without end."""
+
+import numpy as np
+
+from ufse.attribution import Attribution
+from ufse.config import Config
+from ufse.frame import Frame
+from ufse.sessions import CLICK, INPUT, NAVIGATION, SCROLL, SUBMIT, Bools, Ints
+from ufse.signals.model import CONFUSION, Signal
+
+
+def confusion(frame: Frame, given: Attribution, config: Config) -> dict[int, list[Signal]]:
+    """Confusion signals by visit."""
+    found: dict[int, list[Signal]] = {}
+    for signal in (*_oscillations(frame, given, config), *_thrashes(frame, given, config)):
+        found.setdefault(int(frame.visit[signal.row]), []).append(signal)
+    return found
+
+
+def _moves(frame: Frame) -> tuple[Ints, Ints]:
+    """Rows at which the route changed by a navigation, and the route that was left."""
+    rows = np.flatnonzero(frame.kind == NAVIGATION)
+    if not len(rows):
+        return rows, rows
+    first = np.append(True, frame.visit[rows][1:] != frame.visit[rows][:-1])
+    # An answer that arrives late still carries the page it was asked on, so that the last navigation says where one is.
+    before = np.maximum(rows - 1, 0)
+    entered = np.where(frame.visit[before] == frame.visit[rows], frame.route[before], frame.route[rows])
+    left = np.where(first, entered, np.append(0, frame.route[rows][:-1]))
+    moved = frame.route[rows] != left
+    return rows[moved], left[moved]
+
+
+def _oscillations(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
+    rows, left = _moves(frame)
+    need = config.oscillation_transitions
+    if len(rows) < need:
+        return []
+    ends = np.arange(need - 1, len(rows))
+    begins = ends - need + 1
+    close = (frame.visit[rows[ends]] == frame.visit[rows[begins]]) & (
+        frame.ts[rows[ends]] - frame.ts[rows[begins]] <= config.oscillation_window_ms
+    )
+    paths = np.stack([left[begins], *(frame.route[rows[begins + i]] for i in range(need))], axis=1)
+    ordered = np.sort(paths, axis=1)
+    distinct = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) + 1
+    hits = np.flatnonzero(close & (distinct <= config.oscillation_paths))
+    found: list[Signal] = []
+    until = -1
+    for hit in hits.tolist():
+        window = rows[begins[hit] : ends[hit] + 1]
+        if int(window[0]) <= until or _achieved(frame, given, int(window[0]), int(window[-1])):
+            continue
+        until = int(window[-1])
+        found.append(_signal(frame, given, window, "oscillation"))
+    return found
+
+
+def _achieved(frame: Frame, given: Attribution, low: int, high: int) -> bool:
+    """Whether a person's action in the span succeeded: something was sent and accepted, or a form went on."""
+    span = slice(low, high + 1)
+    sent = given.success[span] & (given.cause[span] >= 0)
+    by = np.maximum(given.cause[span], 0)
+    acted = (frame.kind[by] == CLICK) | (frame.kind[by] == SUBMIT)
+    return bool((sent & acted & given.meaningful[by]).any()) or bool(((frame.kind[span] == SUBMIT) & given.progress[span]).any())
+
+
+def _thrashes(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
+    rows = np.flatnonzero(frame.kind == SCROLL)
+    if len(rows) < config.thrash_reversals + 1:
+        return []
+    sign = _directions(frame, rows)
+    rows, sign = rows[sign != 0], sign[sign != 0]
+    same = (frame.visit[rows][1:] == frame.visit[rows][:-1]) & (frame.route[rows][1:] == frame.route[rows][:-1])
+    turns = np.flatnonzero(same & (sign[1:] != sign[:-1])) + 1
+    need = config.thrash_reversals
+    if len(turns) < need:
+        return []
+    acts = np.cumsum(np.isin(frame.kind, (CLICK, INPUT, SUBMIT, NAVIGATION)))
+    first, last = rows[turns[: len(turns) - need + 1]], rows[turns[need - 1 :]]
+    hits = np.flatnonzero(
+        (frame.visit[first] == frame.visit[last])
+        & (frame.ts[last] - frame.ts[first] <= config.thrash_window_ms)
+        & (acts[last] == acts[first])
+    )
+    found: list[Signal] = []
+    until = -1
+    for hit in hits.tolist():
+        window = rows[turns[hit : hit + need]]
+        if int(window[0]) > until:
+            until = int(window[-1])
+            found.append(_signal(frame, given, window, "thrash"))
+    return found
+
+
+def _directions(frame: Frame, rows: Ints) -> Ints:
+    """+1 down, -1 up, 0 unknown: as sent, else by the change of depth."""
+    sign = np.where(frame.is_word("direction", "down")[rows], 1, np.where(frame.is_word("direction", "up")[rows], -1, 0))
+    depth = frame.flags["depth"][rows]
+    known: Bools = np.append(
+        False, (depth[1:] >= 0) & (depth[:-1] >= 0) & (frame.visit[rows][1:] == frame.visit[rows][:-1])
+    )
+    change = np.sign(np.append(0, np.diff(depth)))
+    return np.where((sign == 0) & known, change, sign)
+
+
+def _signal(frame: Frame, given: Attribution, rows: Ints, form: str) -> Signal:
+    first, last = int(rows[0]), int(rows[-1])
+    action = int(given.action[first]) if form == "oscillation" else int(frame.pattern[first]) * max(len(frame.targets), 1)
+    return Signal(
+        CONFUSION, int(frame.ts[first]), int(frame.ts[last]), tuple(rows.tolist()), len(rows), action, first, form
+    )
