@@ -1,0 +1,202 @@
+"""The ticket's text: what an engineer needs, in the order of the design, and safe whatever a browser sent."""
+
+import json
+import logging
+import re
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.trackers.incidents import incident
+from tests.unit.trackers.test_document import check, hostile, parsed
+from trackers.log import LogTracker, visible
+from trackers.seam import Logged, Tracker
+from trackers.ticket import TITLE_LENGTH, ticket_of, to_adf, to_markdown, to_wiki
+
+PUBLIC = "https://furrow.example"
+
+
+def test_title_labels_priority_and_severity() -> None:
+    ticket = ticket_of(incident(), PUBLIC)
+    assert ticket.title == 'POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked'
+    assert ticket.labels == ("furrow", "high", "bug", "checkout")
+    assert (ticket.priority, ticket.severity, ticket.project) == ("P1", "High", "shop")
+    assert ticket.url == "https://furrow.example/incidents/inc_0123456789abcdef0123456789abcdef"
+
+
+def test_the_body_answers_the_questions_in_order() -> None:
+    body = to_markdown(ticket_of(incident(routeSessions=1480), PUBLIC + "/"))
+    assert (
+        body
+        == """\
+## What users tried
+
+Use “Pay now” (`button#pay`) on `/checkout`.
+
+## What happened instead
+
+`POST /api/orders → 500`. The flow ended there in 30 of 37 sessions; it succeeded later in 2 of 37 sessions.
+
+## Evidence
+
+- 37 sessions, 31 known users (2.5 % of the 1480 sessions on this route in that time)
+- First seen 2024-01-15 10:00 UTC, last seen 2024-01-16 18:30 UTC
+- Score: highest 97, median 91.5 of 100
+- Signals: feedback in 37 sessions, rage in 20 sessions
+
+## How to reproduce
+
+1. opened the page on `/checkout` (at 0.0 s)
+2. clicked button#pay "Pay now" on `/checkout`, 3 times (at 1.4–2.3 s)
+3. POST /api/orders → 500 on `/checkout` (at 2.6 s)
+
+## Failing request or error
+
+```
+POST /api/orders → 500
+```
+
+- App versions: `2.4.1` (37)
+- Browsers: `Chrome 126 on Windows` (20)
+- Environments: `production`
+
+## Example sessions
+
+- `session-1`, 2024-01-15 10:00 UTC, score 97
+
+## Why we are confident
+
+3 clicks on button#pay within 0.9 s, answered by POST /api/orders → 500.
+
+- +35 rage on the failing control
+
+[Incident in Furrow](<https://furrow.example/incidents/inc_0123456789abcdef0123456789abcdef>): all sessions, \
+timelines and history.
+"""
+    )
+
+
+def test_an_incident_that_came_back_says_so_first() -> None:
+    why = "came back: 2 sessions started after the fix of 2024-01-20 10:00 UTC"
+    entry = {"at": "", "actor": "rule", "from": "resolved", "to": "regressed", "reason": why}
+    ticket = ticket_of(incident(status="regressed", history=[entry]), None)
+    assert ticket.came_back == why
+    assert to_markdown(ticket).startswith(f"Resolved before: {why}.")
+    assert ticket_of(incident(), None).came_back == ""
+
+
+def test_what_is_unknown_is_not_made_up() -> None:
+    """The poorest incident that the store can hold: no label, users, versions or examples."""
+    poor = incident(
+        label="", affectedUsers=0, endedSessions=0, overcomeSessions=0, examples=[], sessionsBy={}, signals={},
+        appVersions=[], browsers=[], environments=[], failurePoint={"route": "/", "target": "", "feedback": ""},
+    )  # fmt: skip
+    ticket = ticket_of(poor, None)
+    body = to_markdown(ticket)
+    assert "Use the page on `/`." in body
+    assert "37 sessions, users not identified" in body
+    assert "App versions" not in body
+    assert "reproduce" not in body
+    assert "furrow.example" not in body
+    assert ticket.labels == ("furrow", "high", "bug", "root")
+    check(to_adf(ticket))
+
+
+def test_the_shortest_example_is_the_one_to_follow_and_has_an_end() -> None:
+    entry = incident()["examples"][0]
+    step = entry["timeline"][0]
+    long = entry | {"timeline": [step | {"text": f"step {number}"} for number in range(40)]}
+    short = entry | {"timeline": [step | {"text": f"other {number}"} for number in range(20)]}
+    body = to_markdown(ticket_of(incident(examples=[long, short]), None))
+    assert "15. other 14 on" in body
+    assert "other 15" not in body
+    assert "step 1" not in body
+    assert "5 more steps in the incident's timeline." in body
+
+
+def poisoned(text: str) -> dict[str, Any]:
+    """An incident in which everything that a browser can influence is ``text``."""
+    example = incident()["examples"][0]
+    steps = [{**entry, "text": text, "route": text, "target": text} for entry in example["timeline"]]
+    return incident(
+        title=text,
+        label=text,
+        failurePoint={"route": text, "target": text, "feedback": text},
+        primaryFailurePoint=text,
+        appVersions=[text],
+        environments=[text],
+        browsers=[text],
+        sessionsBy={"appVersions": {text: 1}, "environments": {text: 1}, "browsers": {text: 1}},
+        signals={text: 3},
+        examples=[
+            example
+            | {"sessionId": text, "explanation": text, "timeline": steps, "points": [{"rule": text, "points": 1}]}
+        ],
+        history=[{"at": "", "actor": text, "from": "resolved", "to": "regressed", "reason": text}],
+        status="regressed",
+    )
+
+
+@given(hostile)
+def test_no_value_of_a_browser_becomes_markup(text: str) -> None:
+    ticket = ticket_of(poisoned(text), PUBLIC)
+    blocks = parsed(to_markdown(ticket))  # fails for anything but headings, paragraphs, lists and code
+    links = {kind for _, parts in blocks for kind, _ in parts if kind.startswith("link")}
+    assert links == {f"link {ticket.url}"}
+    wiki = to_wiki(ticket)
+    assert wiki.count("{noformat}") in (0, 2)
+    assert re.sub(r"\{noformat\}\n.*\n\{noformat\}", "", wiki).count("[") == 1
+    for node in to_adf(ticket)["content"]:
+        marks = [mark for part in node["content"] for mark in part.get("marks", [])]
+        assert {mark["attrs"]["href"] for mark in marks if mark["type"] == "link"} <= {ticket.url}
+    assert "\n" not in ticket.title
+    assert "@everyone" not in to_markdown(ticket) + wiki + ticket.title + json.dumps(to_adf(ticket))
+
+
+@given(hostile)
+def test_labels_hold_no_spaces_and_nothing_unusual(text: str) -> None:
+    for label in ticket_of(poisoned(text), None).labels:
+        assert label.replace("-", "").isalnum()
+        assert label.isascii()
+        assert len(label) <= 50
+
+
+@given(st.text(min_size=300, max_size=2_000))
+def test_everything_has_an_end(text: str) -> None:
+    ticket = ticket_of(poisoned(text), None)
+    assert len(ticket.title) <= TITLE_LENGTH + ticket.title.count("@\u2060")
+    assert len(to_wiki(ticket)) <= 32_767
+
+
+def test_log_only_logs_the_whole_ticket(caplog: pytest.LogCaptureFixture) -> None:
+    tracker: Tracker = LogTracker("linear")
+    ticket = ticket_of(incident(), PUBLIC)
+    with caplog.at_level(logging.INFO, logger="furrow.tickets"):
+        first = tracker.file(ticket, uuid.uuid4())
+    assert isinstance(first, Logged)
+    assert ticket.title in caplog.text
+    for line in to_markdown(ticket).splitlines():
+        assert f"| {line}".rstrip() in caplog.text
+    assert tracker.file(ticket, uuid.uuid4()) == first
+    assert tracker.file(ticket_of(incident(affectedSessions=38), PUBLIC), uuid.uuid4()) != first
+    assert tracker.find(ticket, uuid.uuid4()) is None
+    assert tracker.state("x").kind == "missing"
+
+
+def test_log_only_shows_what_the_configured_tracker_would_get() -> None:
+    ticket = ticket_of(incident(), PUBLIC)
+    assert "| h3. What users tried" in LogTracker("jira", to_wiki).text(ticket)
+
+
+@given(hostile)
+def test_no_value_forges_a_line_of_the_log(text: str) -> None:
+    logged = LogTracker("jira").text(ticket_of(poisoned(f"{text}\n2024-01-15 ERROR forged"), None))
+    assert all(line.startswith("|") for line in logged.splitlines())
+    assert visible(logged.replace("\n", "")) == logged.replace("\n", "")
+
+
+def test_control_characters_are_made_visible() -> None:
+    assert visible("a\x1b[31m\u202eb\r\n") == "a\\x1b[31m\\u202eb\\r\\n"

@@ -1,0 +1,56 @@
+"""The one edge behind which every tracker lives: Jira, Linear, and the log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from trackers.ticket import Ticket
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A ticket exists; ``key`` is its name there, ``url`` where people read it."""
+
+    key: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Logged:
+    """No tracker is configured: the ticket was logged in full. ``digest`` (SHA-256, hex) identifies the text."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class TicketState:
+    """Where a ticket stands; ``since`` is when it got there, if the tracker says."""
+
+    kind: Literal["open", "done", "archived", "missing"]
+    since: datetime | None = None
+
+
+class Tracker(Protocol):
+    """What an exporter needs of a tracker.
+
+    Every call raises TransientError (with ``retry_after`` when the tracker names a time) or PermanentError with the
+    tracker's own words. ``client_id`` is the ticket's identity, made and stored before the first call and the same at
+    every attempt.
+    """
+
+    @property
+    def name(self) -> str:
+        """The tracker's name in the outbox."""
+
+    def file(self, ticket: Ticket, client_id: UUID) -> Filed | Logged:
+        """Create the ticket, or return the one that an attempt before this one created."""
+
+    def find(self, ticket: Ticket, client_id: UUID) -> Filed | None:
+        """The ticket that this identity has already, if any; asked before creating whenever an attempt came before."""
+
+    def tell(self, key: str, ticket: Ticket) -> Filed | Logged:
+        """Say in the existing ticket that the failure came back, and open it again unless it is archived."""
+
+    def state(self, key: str) -> TicketState:
+        """Where the ticket stands now."""
