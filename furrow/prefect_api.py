@@ -1,0 +1,66 @@
+"""The little of Prefect's API that the command line needs: start a deployment's run, wait for it, list runs."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from furrow.errors import PermanentError, TransientError
+
+_FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+_POLL_SECONDS = 0.5
+
+
+class PrefectApi:
+    """A client of one Prefect server (``http://host:port/api``). Without it, importing Prefect costs a command 2 s."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def run(self, deployment: str, parameters: dict[str, Any] | None = None, wait_seconds: float = 0) -> dict[str, Any]:
+        """Start a run of ``flow/deployment`` and wait for its end; the run as Prefect tells it.
+
+        Raises PermanentError when there is no such deployment, TransientError when it does not end in time.
+        """
+        found = self._client.get(f"/deployments/name/{deployment}")
+        if found.status_code == httpx.codes.NOT_FOUND:
+            raise PermanentError(f"there is no deployment {deployment!r}")
+        deployment_id = self._json(found)["id"]
+        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}}
+        run = self._json(self._client.post(f"/deployments/{deployment_id}/create_flow_run", json=body))
+        end = time.monotonic() + wait_seconds
+        while wait_seconds and run["state"]["type"] not in _FINAL:
+            if time.monotonic() > end:
+                raise TransientError(
+                    f"the run {run['name']!r} of {deployment} has not ended after {wait_seconds:.0f} s"
+                )
+            time.sleep(_POLL_SECONDS)
+            run = self._json(self._client.get(f"/flow_runs/{run['id']}"))
+        return dict(run)
+
+    def recent_runs(self, limit: int) -> list[dict[str, str]]:
+        """The last runs that have begun, latest first: flow, state and name."""
+        wanted = {
+            "sort": "START_TIME_DESC",
+            "limit": limit,
+            "flow_runs": {"start_time": {"is_null_": False}},
+        }
+        runs = self._json(self._client.post("/flow_runs/filter", json=wanted))
+        flows = {
+            flow["id"]: flow["name"] for flow in self._json(self._client.post("/flows/filter", json={"limit": 100}))
+        }
+        return [{"flow": flows.get(r["flow_id"], ""), "state": r["state"]["name"], "name": r["name"]} for r in runs]
+
+    def _json(self, answer: httpx.Response) -> Any:
+        if answer.is_error:
+            raise TransientError(f"Prefect answered {answer.status_code}")
+        return answer.json()

@@ -1,0 +1,137 @@
+"""The worker of type ``in-process``: runs flows in threads of this process, because chDB cannot be shared with another.
+
+Scheduled runs and runs started in the Prefect UI come through the same work pool. What Prefect's process worker gets from
+the operating system is done here by hand: a run that is cancelled is asked to stop between its steps, and runs that a
+killed process left behind are ended when the next one starts (architecture.md, Embedded by default).
+"""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.flow_engine import load_flow, run_flow
+from prefect.states import Cancelled, Crashed
+from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+
+from furrow.metrics import degraded
+from tasks import stopping
+
+POOL = "furrow"
+"""Name of the work pool; prefect.yaml names it too."""
+
+THREADS = 4
+"""Runs at once: detect and export never wait for a run that was started by hand."""
+
+_CANCEL_POLL_SECONDS = 2
+_PAGE = 200
+_log = logging.getLogger("furrow.worker")
+
+
+class InProcessResult(BaseWorkerResult):
+    """Outcome of a run's thread; the state of the run itself is in Prefect."""
+
+
+class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessResult]):
+    """Runs each flow run in a thread; flows are loaded by module path (``flows.detect.detect``)."""
+
+    type: str = "in-process"
+    job_configuration = BaseJobConfiguration
+    _description = "Runs flows in threads of Furrow's engine process, which holds the embedded ClickHouse."
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: BaseJobConfiguration,
+        task_status: anyio.abc.TaskStatus[Any] | None = None,
+    ) -> InProcessResult:
+        """Run one flow run to its end. Its errors are in its state; only a broken thread is an error here."""
+        if task_status:
+            task_status.started(str(flow_run.id))
+        stopping.register(flow_run.id)
+        try:
+            await anyio.to_thread.run_sync(_execute, flow_run, abandon_on_cancel=True)
+        finally:
+            stopping.forget(flow_run.id)
+        return InProcessResult(status_code=0, identifier=str(flow_run.id))
+
+
+def _execute(flow_run: FlowRun) -> None:
+    flow = load_flow(flow_run)
+    run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
+
+
+async def serve(started: anyio.Event) -> None:
+    """Run the worker until cancelled: first end what a killed process left behind, then take runs."""
+    async with get_client() as client:
+        await end_stranded_runs(client)
+    worker = InProcessWorker(work_pool_name=POOL, name="furrow-engine", limit=THREADS, prefetch_seconds=1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_watch_for_cancelling)
+        started.set()
+        await worker.start(printer=_log.info)
+
+
+async def end_stranded_runs(client: PrefectClient) -> int:
+    """End runs that no thread works on any more: the pool has one worker, and it is only now starting.
+
+    Runs that were missed while nothing ran are cancelled too: the next one does the work of all of them.
+    """
+    working = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    count = 0
+    for run in await _runs(client, FlowRunFilter(state=FlowRunFilterState(type=working))):
+        await client.set_flow_run_state(run.id, Crashed(message="The process that ran this was stopped."), force=True)
+        count += 1
+    missed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    for run in await _runs(client, missed):
+        if run.auto_scheduled:
+            message = "Missed while Furrow was not running; the next run does its work."
+            await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
+            count += 1
+    return count
+
+
+async def _runs(client: PrefectClient, which: FlowRunFilter) -> list[FlowRun]:
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    found: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(flow_run_filter=which, work_pool_filter=pool, limit=_PAGE, offset=len(found))
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+async def _watch_for_cancelling() -> None:
+    # The stock worker only cancels runs that never started; those in "Cancelling" would stay so for ever.
+    cancelling = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])))
+    async with get_client() as client:
+        while True:
+            await anyio.sleep(_CANCEL_POLL_SECONDS)
+            try:
+                for run in await _runs(client, cancelling):
+                    await _stop(client, run.id)
+            except Exception:
+                degraded("worker", "cancel_watch")
+                _log.warning("could not look for runs that are to be cancelled; trying again", exc_info=True)
+
+
+async def _stop(client: PrefectClient, flow_run_id: UUID) -> None:
+    if not stopping.request(flow_run_id):
+        message = "Cancelled; it was not running any more."
+        await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)

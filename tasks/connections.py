@@ -1,0 +1,85 @@
+"""The stores and trackers that a task talks to, as the blocks and settings say at this moment.
+
+Connections are opened once for each address and kept for the process; a changed block takes effect with the next run.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from blocks.documents import effective_settings
+from furrow.errors import NotConfigured
+from furrow.settings import EMBEDDED, LOG
+from stores.event_store import EventStore
+from stores.incident_store import IncidentStore
+from stores.log_incident_store import LogIncidentStore
+from stores.postgres import EmbeddedPostgres
+from trackers.log import LogTracker
+
+_T = TypeVar("_T")
+_open: dict[tuple[str, str], object] = {}
+_guard = threading.Lock()
+
+
+def event_store() -> EventStore:
+    """The event store, migrated. Raises NotConfigured in the mode ``log``."""
+    settings = effective_settings()
+    url = settings.event_store_url.get_secret_value()
+    if url == LOG:
+        raise NotConfigured("the event store is log-only: events stay in the spool")
+    if url == EMBEDDED:
+        url = embedded_events_url(settings.events_dir)
+    return _once("events", url, lambda: _migrated(EventStore(url)))
+
+
+def incident_store() -> IncidentStore | LogIncidentStore:
+    """The incident store, migrated; in the mode ``log`` the one that logs detections and moves no state."""
+    settings = effective_settings()
+    url = settings.incident_store_url.get_secret_value()
+    if url == LOG:
+        return _once("incidents", LOG, LogIncidentStore)
+    if url == EMBEDDED:
+        url = EmbeddedPostgres(settings.postgres_dir).url
+    return _once("incidents", url, lambda: _migrated(IncidentStore.connect(url)))
+
+
+def log_tracker() -> LogTracker:
+    """What stands in while no tracker is configured."""
+    return LogTracker(LOG)
+
+
+def embedded_events_url(directory: Path) -> str:
+    """URL of the embedded ClickHouse in ``directory``."""
+    return f"chdb://{directory.resolve()}"
+
+
+def stop_queries() -> None:
+    """Ask the running queries of the embedded event stores to stop."""
+    with _guard:
+        stores = [one for one in _open.values() if isinstance(one, EventStore)]
+    for store in stores:
+        store.stop_queries()
+
+
+def close_all() -> None:
+    """Close every connection of this process."""
+    with _guard:
+        for connection in _open.values():
+            connection.close()  # type: ignore[attr-defined]
+        _open.clear()
+
+
+def _once(kind: str, url: str, make: Callable[[], _T]) -> _T:
+    with _guard:
+        if (kind, url) not in _open:
+            _open[kind, url] = make()
+        return _open[kind, url]  # type: ignore[return-value]
+
+
+_Store = TypeVar("_Store", EventStore, IncidentStore)
+
+
+def _migrated(store: _Store) -> _Store:
+    store.migrate()
+    return store

@@ -1,0 +1,123 @@
+"""What a run leaves behind for people: an artifact in the Prefect UI and a final state that tells the truth by its name."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from furrow.errors import NotConfigured
+from furrow.metrics import degraded
+from tasks.stopping import Stopped, check
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_log = logging.getLogger("furrow.flow")
+
+
+@dataclass
+class Report:
+    """The story of one run, and whether all of it could be done.
+
+    A run ends Completed, LoggedOnly (COMPLETED: something is not configured, its work was logged and waits), Degraded
+    (FAILED: something that is configured fails, its work was logged and waits) or Cancelled (asked to stop).
+    """
+
+    flow: str
+    counts: Counter[str] = field(default_factory=Counter)
+    pending: list[str] = field(default_factory=list)
+    tables: dict[str, Counter[str]] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    failed: bool = False
+    logged_only: bool = False
+    stopped: bool = False
+
+    def attempt(self, step: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Run one task; None when it could not do its work (its retries are over), which is then told, never raised."""
+        try:
+            check()
+            return step(*args, **kwargs)
+        except Stopped as stopped:
+            self.stopped = True
+            self.pending.append(str(stopped))
+        except NotConfigured as reason:
+            self.fall_back(step.name, reason)
+        except Exception as error:
+            _log.exception("the step %r failed", step.name)
+            self.fail(step.name, error)
+        return None
+
+    def fall_back(self, step: str, reason: NotConfigured) -> None:
+        """Note that ``step`` had nothing to talk to."""
+        degraded(step, "not_configured")
+        self.logged_only = True
+        self.pending.append(f"{step}: {reason}")
+
+    def fail(self, step: str, error: Exception) -> None:
+        """Note that ``step`` failed after its retries; what it would have done stays pending."""
+        degraded(step, type(error).__name__)
+        self.failed = True
+        self.pending.append(f"{step}: {type(error).__name__}: {error}")
+
+    def table(self, title: str, counts: Counter[str]) -> None:
+        """Add to a table of counts in the artifact."""
+        if counts:
+            self.tables.setdefault(title, Counter()).update(counts)
+
+    def items(self, title: str, lines: Sequence[str]) -> None:
+        """Add Markdown lines (already escaped) to a list in the artifact."""
+        if lines:
+            self.lists.setdefault(title, []).extend(lines)
+
+    def finish(self) -> State[Any]:
+        """Leave the artifact and say how the run ends."""
+        state = self._state()
+        try:
+            create_markdown_artifact(key=self.flow, markdown=self.markdown(state.name or ""), description=state.message)
+        except Exception:
+            # The work is done and must not be undone for want of its description.
+            degraded(self.flow, "artifact")
+            _log.exception("the artifact of this run could not be written")
+        return state
+
+    def markdown(self, ending: str) -> str:
+        """The artifact: counts, sections, and what is pending and why."""
+        parts = [f"# {self.flow}: {ending}", _table("", "", self.counts)]
+        parts += [f"## {title}\n\n{_table('', 'sessions', counts)}" for title, counts in self.tables.items()]
+        parts += [f"## {title}\n\n{_list(lines)}" for title, lines in self.lists.items()]
+        waits = "\n".join(f"* {escape(one)}" for one in self.pending) or "Nothing."
+        return "\n\n".join([*parts, f"## Pending, and why\n\n{waits}"])
+
+    def _state(self) -> State[Any]:
+        told = "; ".join(self.pending)
+        if self.stopped:
+            return Cancelled(message=told)
+        if self.failed:
+            return Failed(name="Degraded", message=told)
+        if self.logged_only:
+            return Completed(name="LoggedOnly", message=told)
+        return Completed(message=", ".join(f"{count:,} {name}" for name, count in self.counts.items()))
+
+
+def escape(text: str) -> str:
+    """``text`` as inert Markdown on one line: what a browser sent must not become a link, an image or HTML."""
+    return "".join(_MARKDOWN.get(c, c) if c.isprintable() else " " for c in text)
+
+
+def _table(name: str, number: str, counts: Counter[str]) -> str:
+    rows = "\n".join(f"| {escape(key)} | {count:,} |" for key, count in counts.items())
+    return f"| {name} | {number} |\n|---|---:|\n{rows}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n".join(f"* {line}" for line in [*lines[:_SHOWN], *more])
+
+
+_SHOWN = 20
+_MARKDOWN = {c: "\\" + c for c in "\\`*_{}[]()#!|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}

@@ -1,0 +1,127 @@
+"""Run the engine over the client sessions that are due."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from prefect import task
+
+import ufse
+from stores.event_store import SESSION_COLUMNS
+from stores.incident_store import Analysed, Pending
+from tasks import connections
+from tasks.retrying import POLICY
+
+
+@dataclass
+class Scored:
+    """What the engine said about a batch of client sessions."""
+
+    analysed: list[Analysed] = field(default_factory=list)
+    poisoned: list[tuple[Pending, str]] = field(default_factory=list)
+    visits: int = 0
+    events: int = 0
+    late_events: int = 0
+    silent: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def detections(self) -> int:
+        """Detections in the whole batch."""
+        return sum(len(one.detections) for one in self.analysed)
+
+
+@task(name="due sessions", **POLICY)
+def due_sessions(limit: int) -> list[Pending]:
+    """The client sessions that are complete now, those that have waited longest first."""
+    return connections.incident_store().due(int(time.time() * 1000), limit)
+
+
+@task(name="score", **POLICY)
+def score(pending: Sequence[Pending]) -> Scored:
+    """Run UFSE over these client sessions. Those without any possible feedback never leave ClickHouse.
+
+    A session over which the engine fails does not take the others with it: it is returned with the reason.
+    """
+    store = connections.event_store()
+    hashes = [one.session_hash for one in pending]
+    first = min(one.received_ms for one in pending)
+    now_us = time.time_ns() // 1000
+    scored = Scored(visits=store.note_calm(hashes, first, now_us))
+    table = store.candidates(hashes, first)
+    result = ufse.detect_each(table, why_not=True)
+    found = _by_session(result)
+    scored.events = table.num_rows
+    scored.visits += len(result.visits)
+    scored.late_events = int(result.visits.late_events.sum())
+    scored.silent = Counter(rule for one in found.values() for rule in one.rules)
+    store.note_analysed(_session_rows(table, pending, found, now_us))
+    for one in pending:
+        answer = found.get((one.project, one.session_id), _Answer())
+        if answer.error:
+            scored.poisoned.append((one, answer.error))
+        else:
+            scored.analysed.append(Analysed(one, tuple(answer.detections), answer.visits))
+    return scored
+
+
+@dataclass
+class _Answer:
+    """What the engine said about one client session."""
+
+    detections: list[dict[str, Any]] = field(default_factory=list)
+    rules: list[str] = field(default_factory=list)
+    visits: int = 0
+    late_events: int = 0
+    error: str = ""
+
+
+def _by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
+    answers: dict[tuple[str, str], _Answer] = defaultdict(_Answer)
+    for detection in result.detections:
+        body = detection.to_json()
+        answers[body["projectId"], body["sessionId"]].detections.append(body)
+    for silent in result.why_not:
+        body = silent.to_json()
+        if body["rule"] != _CALM:
+            answers[body["projectId"], body["sessionId"]].rules.append(body["rule"])
+    visits = result.visits
+    for project, session_id, late in zip(visits.project, visits.session_id, visits.late_events.tolist(), strict=True):
+        answers[project, session_id].visits += 1
+        answers[project, session_id].late_events += late
+    for failure in result.errors:
+        answers[failure["projectId"], failure["sessionId"]].error = failure["error"]
+    return answers
+
+
+# The engine's word for a visit without feedback: it came along for its session's late events, and is no near miss.
+_CALM = "no_negative_feedback"
+
+
+def _session_rows(
+    events: pa.Table, pending: Sequence[Pending], answers: dict[tuple[str, str], _Answer], analysed_us: int
+) -> pa.Table:
+    """Rows of the table ``sessions`` for the client sessions that the engine has seen."""
+    spans = events.group_by(["project", "session_id"]).aggregate(
+        [("ts", "count"), ("received_ms", "min"), ("ts", "min"), ("ts", "max")]
+    )
+    keys = list(zip(spans["project"].to_pylist(), spans["session_id"].to_pylist(), strict=True))
+    hashes = {(one.project, one.session_id): one.session_hash for one in pending}
+    seen = [answers.get(key, _Answer()) for key in keys]
+    columns = {
+        "project": spans["project"],
+        "session_id": spans["session_id"],
+        "session_hash": pa.array([hashes[key] for key in keys], pa.uint64()),
+        "visits": [one.visits for one in seen],
+        "events": spans["ts_count"],
+        "late_events": [one.late_events for one in seen],
+        "first_received_ms": spans["received_ms_min"],
+        "first_ts": spans["ts_min"],
+        "last_ts": spans["ts_max"],
+        "detections": [len(one.detections) for one in seen],
+        "rules": pa.array([one.rules for one in seen], pa.list_(pa.string())),
+        "analysed_us": [analysed_us] * len(keys),
+    }
+    return pa.Table.from_pydict(columns).cast(SESSION_COLUMNS)

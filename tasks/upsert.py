@@ -1,0 +1,40 @@
+"""Write what the engine found to the incident store."""
+
+import json
+import logging
+from collections.abc import Sequence
+
+from prefect import task
+
+from furrow.settings import Settings
+from stores.incident_store import Analysed, ConfirmRule, Pending, Recorded
+from tasks import connections
+from tasks.retrying import POLICY
+
+_log = logging.getLogger("furrow.upsert")
+
+
+@task(name="upsert", **POLICY)
+def upsert(analysed: Sequence[Analysed]) -> Recorded:
+    """In one transaction: replace these sessions' detections, recompute their incidents, clear their pending rows.
+
+    A session that got new events meanwhile is left alone and stays pending.
+    """
+    settings = Settings()
+    rule = ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days)
+    return connections.incident_store().record(analysed, rule)
+
+
+@task(name="set poisoned sessions aside", **POLICY)
+def set_aside(poisoned: Sequence[tuple[Pending, str]]) -> int:
+    """Count a failure of each session over which the engine fails; how many went to the dead letters (third failure)."""
+    store = connections.incident_store()
+    return sum(store.session_failed(pending, reason) for pending, reason in poisoned)
+
+
+def log_detections(analysed: Sequence[Analysed]) -> None:
+    """The log-only fallback: what would have been stored, in full; the sessions stay pending."""
+    for one in analysed:
+        for detection in one.detections:
+            # json.dumps escapes control characters, so that text from a browser cannot forge a line of the log.
+            _log.warning("not stored, stays pending: %s", json.dumps(detection, ensure_ascii=True))
