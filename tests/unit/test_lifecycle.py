@@ -1,0 +1,182 @@
+"""The statuses of an incident and the rules that move it, without a database."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stores import lifecycle
+from stores.lifecycle import (
+    Action,
+    ConfirmRule,
+    Evidence,
+    IllegalTransition,
+    Impact,
+    Sighting,
+    State,
+    Status,
+    act,
+    allowed,
+    confirm_reason,
+    impact_of,
+    priority_of,
+    settle,
+    severity_of,
+    title_of,
+)
+
+MONDAY = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
+RULE = ConfirmRule()
+ACTIONS = get_args(Action)
+STATUSES = get_args(Status)
+
+sightings_ = st.lists(
+    st.builds(
+        Sighting,
+        st.integers(0, 40).map(lambda hours: MONDAY + timedelta(hours=12 * hours)),
+        st.sampled_from("abcdef"),
+        st.sampled_from(["", "u1", "u2", "u3"]),
+    ),
+    max_size=12,
+)
+rules_ = st.builds(ConfirmRule, st.integers(1, 5), st.integers(1, 4), st.sampled_from([0.5, 1.0, 7.0]))
+
+
+def do(state: State, action: Action, **options: object) -> State:
+    return act(state, action, "because", "eve", now=MONDAY, **options)[0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("status", "action"), list(product(STATUSES, ACTIONS)))
+def test_every_status_and_action_is_either_in_the_table_or_refused(status: Status, action: Action) -> None:
+    if action in allowed(status):
+        state, change = act(State(status), action, "because", "eve", now=MONDAY)
+        assert (change.actor, change.before, change.after, change.reason) == ("eve", status, state.status, "because")
+        assert state.status != status
+    else:
+        with pytest.raises(IllegalTransition, match=f"{status} cannot {action}"):
+            do(State(status), action)
+
+
+def test_the_statuses_of_the_design() -> None:
+    assert {status: set(allowed(status)) for status in STATUSES} == {
+        "draft": {"confirm", "suppress"},
+        "confirmed": {"resolve", "suppress"},
+        "resolved": {"reopen", "suppress"},
+        "regressed": {"resolve", "suppress"},
+        "suppressed": {"reopen"},
+    }
+
+
+def test_resolved_remembers_the_fix_and_regresses_by_a_later_session_alone() -> None:
+    resolved = do(State("confirmed"), "resolve")
+    assert resolved.resolved_at == MONDAY
+    assert settle(resolved, Evidence(sessions=9, since_fix=0), RULE) == (resolved, [])
+    regressed, changes = settle(resolved, Evidence(sessions=9, since_fix=2), RULE)
+    assert (regressed.status, regressed.generation) == ("regressed", 1)
+    assert [change.reason for change in changes] == [
+        "came back: 2 sessions started after the fix of 2024-01-15 10:00 UTC"
+    ]
+
+
+def test_reopening_takes_the_fix_back_and_is_told_again() -> None:
+    reopened = do(do(State("confirmed"), "resolve"), "reopen")
+    assert (reopened.status, reopened.resolved_at, reopened.generation) == ("confirmed", None, 1)
+
+
+def test_reopening_a_suppressed_incident_means_that_a_person_trusts_it() -> None:
+    assert do(do(State(), "suppress", until=MONDAY), "reopen") == State("confirmed")
+
+
+@pytest.mark.parametrize("before", ["draft", "confirmed", "resolved", "regressed"])
+def test_the_end_of_a_suppression_brings_back_what_was_before(before: Status) -> None:
+    suppressed = do(State(before), "suppress", sessions=4, more_sessions=3)
+    assert settle(suppressed, Evidence(sessions=6), RULE) == (suppressed, [])
+    back, _ = settle(suppressed, Evidence(sessions=7), RULE)
+    assert back == State(before)
+
+
+def test_a_suppression_without_an_end_stays() -> None:
+    suppressed = do(State("confirmed"), "suppress")
+    crowd = [Sighting(MONDAY, f"s{number}", f"u{number}") for number in range(99)]
+    assert settle(suppressed, Evidence(9_999, since_fix=9, since_until=9, sightings=crowd), RULE) == (suppressed, [])
+
+
+def test_one_call_follows_the_rules_to_the_end() -> None:
+    suppressed = do(do(State("confirmed"), "resolve"), "suppress", until=MONDAY)
+    state, changes = settle(suppressed, Evidence(5, since_fix=1, since_until=1), RULE)
+    assert [change.after for change in changes] == ["resolved", "regressed"]
+    assert state.status == "regressed"
+
+
+def test_confirmed_says_why_with_figures() -> None:
+    three = [Sighting(MONDAY + timedelta(days=number), f"s{number}", "") for number in range(3)]
+    assert confirm_reason(RULE, three) == "3 sessions within 7 days (the rule asks for 3)"
+    two = [Sighting(MONDAY, "a", "u1"), Sighting(MONDAY, "b", "u2")]
+    assert confirm_reason(RULE, two) == "2 users within 7 days (the rule asks for 2)"
+
+
+@given(rules_, sightings_)
+def test_the_confirm_rule_equals_looking_at_every_window(rule: ConfirmRule, sightings: list[Sighting]) -> None:
+    width = timedelta(days=rule.window_days)
+    windows = [[other for other in sightings if end.at - width <= other.at <= end.at] for end in sightings]
+    expected = any(
+        len({seen.session for seen in window}) >= rule.min_sessions
+        or len({seen.user for seen in window} - {""}) >= rule.min_users
+        for window in windows
+    )
+    assert bool(confirm_reason(rule, sightings)) == expected
+    assert confirm_reason(rule, sightings) == confirm_reason(rule, sightings[::-1])
+
+
+@given(rules_, sightings_, sightings_)
+def test_more_sessions_never_take_the_trust_away(rule: ConfirmRule, some: list[Sighting], more: list[Sighting]) -> None:
+    if confirm_reason(rule, some):
+        assert confirm_reason(rule, some + more)
+
+
+@given(st.integers(1, 1_000), st.integers(0, 1_000))
+def test_severity_grows_with_sessions_and_with_impact(sessions: int, more: int) -> None:
+    order = ["Low", "Medium", "High", "Critical"]
+    rank = {impact: order.index(severity_of(impact, sessions)) for impact in get_args(Impact)}
+    assert rank["ended"] >= rank["open"] >= rank["overcome"]
+    for impact in get_args(Impact):
+        assert order.index(severity_of(impact, sessions + more)) >= rank[impact]
+
+
+@pytest.mark.parametrize(
+    ("impact", "sessions", "severity"),
+    [
+        ("ended", 50, "Critical"),
+        ("ended", 49, "High"),
+        ("ended", 5, "High"),
+        ("ended", 4, "Medium"),
+        ("open", 200, "Critical"),
+        ("open", 9, "Low"),
+        ("overcome", 99, "Low"),
+        ("overcome", 100, "Medium"),
+    ],
+)
+def test_severity_at_the_edges(impact: Impact, sessions: int, severity: str) -> None:
+    assert severity_of(impact, sessions) == severity
+
+
+def test_impact_is_that_of_at_least_half_of_the_sessions() -> None:
+    assert impact_of(10, 5, 5) == "ended"
+    assert impact_of(10, 4, 5) == "overcome"
+    assert impact_of(10, 4, 4) == "open"
+
+
+def test_priority_covers_p0_to_p4_and_follows_confidence() -> None:
+    found = {priority_of(severity, confidence) for severity in lifecycle.PRIORITIES for confidence in (0.8, 0.95)}
+    assert found == {"P0", "P1", "P2", "P3", "P4"}
+    assert (priority_of("Critical", 0.9), priority_of("Critical", 0.89)) == ("P0", "P1")
+
+
+def test_the_title_says_what_fails_where_and_for_how_many() -> None:
+    shown = title_of("POST /api/orders → 500", "button#pay", "Pay now", "/checkout", 37, "ended")
+    assert shown == 'POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked'
+    assert title_of("TypeError: x", "a#b", "", "", 1, "open") == "TypeError: x on a#b: 1 session affected"
+    assert len(title_of("", "", "x" * 500, "", 2, "overcome")) < 120
