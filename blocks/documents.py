@@ -70,6 +70,12 @@ def effective_settings() -> Settings:
         return settings
 
 
+def forget() -> None:
+    """Ask Prefect again at the next call, whatever it said a moment ago."""
+    with _guard:
+        _known.clear()
+
+
 _FRESH_SECONDS = 10.0
 _known: list[tuple[float, Settings]] = []
 _guard = threading.Lock()

@@ -89,10 +89,11 @@ def demo() -> None:
 
 @app.command()
 def send(
-    file: Annotated[Path, typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", exists=True)],
     format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
     key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help="API key that may send events.")] = "test-key",
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="How often a batch is tried.")] = 8,
 ) -> None:
     """Send a file of events to a running collector, over HTTP, in batches. Sending it twice changes nothing.
 
@@ -107,7 +108,7 @@ def send(
         def show(so_far: SendSummary) -> None:
             status.update(f"sending: {so_far.accepted:,} accepted, {len(so_far.rejected):,} rejected")
 
-        summary = send_file(file, address, key, format.value, progress=show)
+        summary = send_file(file, address, key, format.value, attempts=attempts, progress=show)
     _out.print(
         f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
         + (f": {summary.problem}" if summary.problem else ""),
@@ -122,7 +123,7 @@ def send(
 
 @app.command()
 def detect(
-    file: Annotated[Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.")],
+    file: Annotated[Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True)],
     explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
 ) -> None:
     """Run the engine alone on a file: no stores, no server. One detection a line, as JSON.

@@ -7,7 +7,7 @@ killed process left behind are ended when the next one starts (architecture.md, 
 
 import logging
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import anyio

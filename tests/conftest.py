@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from prefect.testing.utilities import prefect_test_harness
 
 from stores.event_store import EventStore
 from stores.postgres import EmbeddedPostgres
@@ -37,6 +38,13 @@ def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def prefect() -> Iterator[None]:
+    """A Prefect server of the test run's own; it takes 20 s to start, hence one for all tests that need it."""
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,20 +8,14 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.testing.utilities import prefect_test_harness
 
+from blocks import documents
 from flows.detect import detect
 from stores.event_store import EventStore
 from stores.incident_store import IncidentQuery, IncidentStore
 from stores.postgres import EmbeddedPostgres
 from tasks import connections, stopping
 from tests.rows import BASE_MS, lines, row
-
-
-@pytest.fixture(scope="module")
-def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture
@@ -31,15 +25,9 @@ def configured(
     """Both stores configured for this test alone."""
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
-    forget_blocks()
+    documents.forget()
     yield
     connections.close_all()
-
-
-def forget_blocks() -> None:
-    from blocks import documents
-
-    documents._known.clear()
 
 
 def frustrated(session_id: str, **columns: Any) -> list[dict[str, Any]]:
@@ -98,7 +86,7 @@ def test_without_an_incident_store_each_detection_is_logged_once(
     configured: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", "log")
-    forget_blocks()
+    documents.forget()
     land(frustrated("s"))
     with caplog.at_level(logging.WARNING, "furrow"):
         first, second = run(), run()
@@ -109,7 +97,7 @@ def test_without_an_incident_store_each_detection_is_logged_once(
 
 def test_without_an_event_store_the_run_is_logged_only(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", "log")
-    forget_blocks()
+    documents.forget()
     assert run().name == "LoggedOnly"
 
 
@@ -117,7 +105,7 @@ def test_postgres_away_ends_degraded_and_its_return_finds_everything_once(
     configured: None, stoppable_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", stoppable_postgres.url)
-    forget_blocks()
+    documents.forget()
     land(*(frustrated(f"s{n}") for n in range(3)))
     original = EventStore.candidates
 

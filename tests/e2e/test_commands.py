@@ -1,0 +1,106 @@
+"""The commands that need no running installation, each from its start to its exit code."""
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from furrow.examples import FRUSTRATED, SILENT, example_sessions
+from tests.e2e.installation import FURROW, environment
+
+
+def furrow(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    command = [*FURROW, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(**extra), timeout=300, check=False)
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    file = tmp_path / "events.jsonl"
+    file.write_text("".join(json.dumps(event) + "\n" for session in example_sessions() for event in session))
+    return file
+
+
+def test_the_demo_does_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    told = furrow("demo", TMPDIR=str(tmp_path))
+    assert told.returncode == 0, told.stderr
+    assert "POST /api/orders → 500" in told.stdout
+    assert "POST /api/coupons → 503" in told.stdout
+    assert "The ticket as it would be filed" in told.stdout
+    assert "LoggedOnly" in told.stdout
+    assert list(tmp_path.iterdir()) == []
+    # psutil sees no command line of processes that end meanwhile.
+    assert [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])] == []
+
+
+def test_detect_finds_the_frustrated_sessions_of_a_file(examples: Path) -> None:
+    told = furrow("detect", str(examples))
+    assert told.returncode == 0, told.stderr
+    detections = [json.loads(line) for line in told.stdout.splitlines()]
+    assert len(detections) == sum(count for _, count in FRUSTRATED)
+    assert all(detection["confidenceLevel"] == "High" for detection in detections)
+
+
+def test_detect_explains_the_silent_sessions(examples: Path) -> None:
+    told = furrow("detect", str(examples), "--explain")
+    silent = [json.loads(line)["whyNot"] for line in told.stdout.splitlines() if line.startswith('{"whyNot"')]
+    assert len(silent) == sum(count for _, count in SILENT)
+    assert all(one["text"] for one in silent)
+
+
+def test_detect_is_deterministic_and_names_bad_lines(examples: Path) -> None:
+    with examples.open("a") as file:
+        file.write('not json\n{"eventType": "teleport"}\n')
+    first, second = furrow("detect", str(examples)), furrow("detect", str(examples))
+    assert first.stdout == second.stdout
+    assert "2 events rejected" in first.stderr
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    told = furrow("detect", str(tmp_path / "nothing.jsonl"))
+    assert told.returncode != 0
+    assert "Traceback" not in told.stderr
+
+
+def test_send_without_a_collector_says_so(examples: Path) -> None:
+    told = furrow("send", str(examples), "--url", "http://127.0.0.1:9", "--attempts", "1")
+    assert told.returncode == 1
+    assert "not delivered" in told.stdout
+    assert "Traceback" not in told.stderr
+
+
+def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
+    told = furrow("doctor", "--data-dir", str(tmp_path), "--port", "9", "--prefect-port", "9")
+    assert told.returncode == 0
+    assert "furrow up" in told.stdout
+    assert "furrow-jira" in told.stdout
+
+
+def test_doctor_fails_over_a_configured_server_that_is_away(tmp_path: Path) -> None:
+    url = "postgresql://someone:hunter2@127.0.0.1:9/furrow"
+    told = furrow(
+        "doctor", "--data-dir", str(tmp_path), "--port", "9", "--prefect-port", "9", FURROW_INCIDENT_STORE_URL=url
+    )
+    assert told.returncode == 1
+    assert "DOWN incident store" in told.stdout
+    assert "hunter2" not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("command", [(), ("up",), ("demo",), ("send",), ("detect",), ("doctor",)])
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    told = furrow(*command, "--help")
+    assert told.returncode == 0
+    assert "Usage" in told.stdout
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        told = furrow("up", "--data-dir", str(tmp_path / "data"), "--port", port)
+    assert told.returncode == 1
+    assert f"port {port}" in told.stderr

@@ -1,0 +1,91 @@
+"""The in-process worker against a real Prefect server: scheduled runs, cancelling, and what a killed process left behind."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import anyio
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Cancelling, Running, Scheduled
+
+from furrow import worker
+
+ENTRYPOINT = "tests.integration.slow_flow.slow"
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("prefect"),
+    # Prefect's own clients leave sockets to the garbage collector when the worker is cancelled.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[PrefectClient]:
+    async with get_client() as client:
+        yield client
+
+
+async def deployment(client: PrefectClient) -> UUID:
+    with contextlib.suppress(ObjectAlreadyExists):
+        await client.create_work_pool(WorkPoolCreate(name=worker.POOL, type=worker.InProcessWorker.type))
+    flow_id = await client.create_flow_from_name("slow")
+    return await client.create_deployment(
+        flow_id, "slow", entrypoint=ENTRYPOINT, work_pool_name=worker.POOL, path=None, pull_steps=[]
+    )
+
+
+async def until(done: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+    with anyio.fail_after(seconds):
+        while not await done():
+            await anyio.sleep(0.2)
+
+
+async def state_type(client: PrefectClient, run: FlowRun) -> StateType | None:
+    return (await client.read_flow_run(run.id)).state_type
+
+
+async def test_a_run_completes_and_one_that_is_cancelled_stops(client: PrefectClient) -> None:
+    target = await deployment(client)
+    quick = await client.create_flow_run_from_deployment(target, parameters={"seconds": 0})
+    long = await client.create_flow_run_from_deployment(target, parameters={"seconds": 600})
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.serve, anyio.Event())
+
+        async def is_completed() -> bool:
+            return await state_type(client, quick) == StateType.COMPLETED
+
+        async def is_running() -> bool:
+            return await state_type(client, long) == StateType.RUNNING
+
+        async def is_cancelled() -> bool:
+            return await state_type(client, long) == StateType.CANCELLED
+
+        await until(is_completed)
+        await until(is_running)
+        await client.set_flow_run_state(long.id, Cancelling())
+        await until(is_cancelled)
+        group.cancel_scope.cancel()
+
+
+async def test_what_a_killed_process_left_behind_is_ended(client: PrefectClient) -> None:
+    target = await deployment(client)
+    stranded = await client.create_flow_run_from_deployment(target, state=Scheduled())
+    await client.set_flow_run_state(stranded.id, Running(), force=True)
+    by_hand = await client.create_flow_run_from_deployment(
+        target, state=Scheduled(scheduled_time=datetime.now(UTC) - timedelta(minutes=5))
+    )
+    assert await worker.end_stranded_runs(client) == 1
+    assert await state_type(client, stranded) == StateType.CRASHED
+    # Somebody asked for it: it is late, not superfluous.
+    assert await state_type(client, by_hand) == StateType.SCHEDULED
+    assert await worker.end_stranded_runs(client) == 0
