@@ -28,7 +28,10 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
     """JSON that no cache keeps and no browser guesses another type for."""
     fixed = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     return Response(
-        msgspec.json.encode(content), status, headers={**fixed, **(headers or {})}, media_type="application/json"
+        msgspec.json.encode(content),
+        status,
+        headers={**fixed, **(headers or {})},
+        media_type="application/json",
     )
 
 
@@ -64,7 +67,9 @@ def install(app: FastAPI) -> None:
 
     async def unexpected(_: Request, __: Exception) -> Response:
         degraded("collector", "unexpected_error")
-        return error_response(ApiError(500, "internal_error", "unexpected error; it is in the collector's log"))
+        return error_response(
+            ApiError(500, "internal_error", "unexpected error; it is in the collector's log")
+        )
 
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
         (ApiError, api_error),

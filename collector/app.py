@@ -26,13 +26,21 @@ _EVENTS_BODY = {
                     "type": "object",
                     "required": ["events"],
                     "properties": {
-                        "events": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"type": "object"}},
+                        "events": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": 1000,
+                            "items": {"type": "object"},
+                        },
                         "sentAt": {"type": ["string", "number"]},
                         "sdkVersion": {"type": "string"},
                         "appVersion": {"type": "string"},
                         "environment": {"type": "string"},
                         "userAgent": {"type": "string"},
-                        "apiKey": {"type": "string", "description": "Only where no header can be set (sendBeacon)."},
+                        "apiKey": {
+                            "type": "string",
+                            "description": "Only where no header can be set (sendBeacon).",
+                        },
                     },
                 }
             }
@@ -40,7 +48,9 @@ _EVENTS_BODY = {
     }
 }
 _EVENTS_ANSWERS: dict[int | str, dict[str, Any]] = {
-    202: {"description": "The accepted events are durable; the rejected ones are named with field and reason."},
+    202: {
+        "description": "The accepted events are durable; the rejected ones are named with field and reason."
+    },
     **{
         status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
         for status, text in {
@@ -57,10 +67,9 @@ _EVENTS_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(
-    config: CollectorConfig, *, reader: Callable[[str], IncidentReader] = open_reader
-) -> FastAPI:
-    """The application. It opens its spool and starts refreshing its keys when it is started (ASGI lifespan)."""
+def create_app(config: CollectorConfig, *, reader: Callable[[str], IncidentReader] = open_reader) -> FastAPI:
+    """The application. It opens its spool and starts refreshing its keys when it is started (ASGI
+    lifespan)."""
     url = config.incident_store_url.get_secret_value()
     store = reader(url) if url else None
     keys = KeyRing(
@@ -148,7 +157,8 @@ def _add_operators(app: FastAPI) -> None:
 
     @app.get("/v1/incidents")
     async def incidents(request: Request) -> Response:
-        """Incidents, a page of them (operator key): status, exported, project, severity, route, since, minScore, sort, limit, offset."""
+        """Incidents, a page of them (operator key): status, exported, project, severity, route, since,
+        minScore, sort, limit, offset."""
         operators: Operators = request.app.state.operators
         return await operators.incidents(request)
 

@@ -35,7 +35,9 @@ class CollectorConfig(BaseModel):
     lander_status: Annotated[
         Path | None, Field(description="File in which the lander tells what the event store holds.")
     ] = None
-    spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
+    spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = (
+        2 << 30
+    )
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
     seal_bytes: Annotated[int, Field(ge=1)] = 8 << 20
     seal_seconds: Annotated[float, Field(gt=0)] = 1.0
@@ -43,7 +45,9 @@ class CollectorConfig(BaseModel):
     requests_per_second: Annotated[
         float, Field(gt=0, description="Sustained rate of one key; twice as many in a burst.")
     ] = 2_000.0
-    body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = 20.0
+    body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = (
+        20.0
+    )
     max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; more get 503.")] = 256
 
     @classmethod
@@ -65,8 +69,11 @@ class CollectorConfig(BaseModel):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """As ``from_settings``, out of ``FURROW_*``; ``FURROW_DEVELOPMENT_KEYS=1`` accepts the development keys."""
-        return cls.from_settings(Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1")
+        """As ``from_settings``, out of ``FURROW_*``; ``FURROW_DEVELOPMENT_KEYS=1`` accepts the development
+        keys."""
+        return cls.from_settings(
+            Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1"
+        )
 
 
 def _store_url(settings: Settings) -> str:

@@ -1,8 +1,10 @@
-"""The event contract: a batch or a file as sent → normalised rows and rejects (events.md binds every rule here).
+"""The event contract: a batch or a file as sent → normalised rows and rejects (events.md binds every rule
+here).
 
-One bad event never rejects its batch. Where the contract speaks, it is enforced (an event over a limit is rejected with the
-field's name); where it is silent, events pass: unknown top-level keys are ignored, ``null`` means absent, a known metadata
-key of the wrong type stays in ``metadata`` and leaves its column unknown. A missing key means unknown, never false.
+One bad event never rejects its batch. Where the contract speaks, it is enforced (an event over a limit is
+rejected with the field's name); where it is silent, events pass: unknown top-level keys are ignored, ``null``
+means absent, a known metadata key of the wrong type stays in ``metadata`` and leaves its column unknown. A
+missing key means unknown, never false.
 """
 
 import gzip
@@ -20,7 +22,16 @@ from typing import Any, Final, NoReturn
 import msgspec
 import pyarrow as pa
 
-from collector.privacy import cut_query, hash_user, mask_json, mask_metadata, mask_name, mask_path, mask_source, mask_text
+from collector.privacy import (
+    cut_query,
+    hash_user,
+    mask_json,
+    mask_metadata,
+    mask_name,
+    mask_path,
+    mask_source,
+    mask_text,
+)
 from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
 
 MAX_EVENTS: Final = 1_000
@@ -36,12 +47,15 @@ _MAX_NAME = 512  # characters of a column the contract sets no limit for (select
 _MAX_TEXT = 2_048  # characters of `message` and `source` columns; `metadata` keeps the whole text
 _MAX_DEAD_LETTER_BYTES = 64 << 10
 _MAX_TIMESTAMP_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant of RFC 3339
-_EPOCH_SECONDS = range(10**9, 10**10)  # 2001–2286 in seconds; read as milliseconds: 12 January to 26 April 1970
-_FILE_ROWS_PER_CHUNK = 50_000
+_EPOCH_SECONDS = range(
+    10**9, 10**10
+)  # 2001–2286 in seconds; read as milliseconds: 12 January to 26 April 1970
+_FILE_ROWS_PER_CHUNK = 10_000
 
 
 class InvalidBatch(Exception):
-    """The body as a whole is not the contract's JSON; ``status`` is the HTTP status, ``code`` a fixed word."""
+    """The body as a whole is not the contract's JSON; ``status`` is the HTTP status, ``code`` a fixed
+    word."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -50,7 +64,8 @@ class InvalidBatch(Exception):
 
 
 class Row(msgspec.Struct, gc=False):
-    """One normalised event, field by field ``ufse.columns.EVENT_SCHEMA``; its JSON is a line of a spool segment."""
+    """One normalised event, field by field ``ufse.columns.EVENT_SCHEMA``; its JSON is a line of a spool
+    segment."""
 
     project: str
     session_id: str
@@ -130,7 +145,8 @@ class Source:
 
 @dataclass(slots=True)
 class Batch:
-    """A decoded batch: ``rows`` to store, ``rejects`` to answer, ``dead_letters`` (JSON lines) to keep for a replay."""
+    """A decoded batch: ``rows`` to store, ``rejects`` to answer, ``dead_letters`` (JSON lines) to keep for a
+    replay."""
 
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -153,7 +169,7 @@ _CANONICAL = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder()
 
 
-# --------------------------------------------------------------------------------------------------------- decoding
+# --------------------------------------------------------------------------------------------------- decoding
 
 
 def decode_body(body: bytes) -> dict[str, Any]:
@@ -176,8 +192,8 @@ def decode_json(text: bytes) -> Any:
 
 
 def _decode_leniently(text: bytes) -> Any:
-    # A label cut by JavaScript between the halves of a surrogate pair, or a number beyond a double, is one event's fault;
-    # the fast decoder would refuse the whole batch for it.
+    # A label cut by JavaScript between the halves of a surrogate pair, or a number beyond a double, is one
+    # event's fault; the fast decoder would refuse the whole batch for it.
     try:
         value = json.loads(
             text.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite, parse_int=_bounded
@@ -203,16 +219,20 @@ def _bounded(digits: str) -> int | float | None:
 def normalise_batch(
     batch: Mapping[str, Any], *, project: str, received_ms: int, salt: bytes, http_user_agent: str = ""
 ) -> Batch:
-    """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch milliseconds.
+    """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch
+    milliseconds.
 
-    ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: the name of a program that only delivers
-    events (curl, a server) says nothing about the visitor. Raises InvalidBatch when the batch itself breaks the contract.
+    ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: the name of a program that
+    only delivers events (curl, a server) says nothing about the visitor. Raises InvalidBatch when the batch
+    itself breaks the contract.
     """
     events = batch.get("events")
     if not isinstance(events, list) or not events:
         raise InvalidBatch(400, "invalid_batch", f"`events` must be a list of 1 to {MAX_EVENTS} events")
     if len(events) > MAX_EVENTS:
-        raise InvalidBatch(413, "too_many_events", f"{len(events)} events; a batch holds at most {MAX_EVENTS}")
+        raise InvalidBatch(
+            413, "too_many_events", f"{len(events)} events; a batch holds at most {MAX_EVENTS}"
+        )
     browser = http_user_agent if http_user_agent.startswith("Mozilla/") else ""
     source = Source(
         project=project,
@@ -254,14 +274,17 @@ def _batch_default(batch: Mapping[str, Any], key: str) -> str:
     return _name(value)
 
 
-# ------------------------------------------------------------------------------------------------------------ files
+# ------------------------------------------------------------------------------------------------------ files
 
 
-def read_events(path: Path | str, *, project: str = "default", salt: bytes = b"furrow") -> tuple[pa.Table, list[Reject]]:
-    """A file of events, one JSON object a line (plain or gzip), as a table of EVENT_SCHEMA and the rejected lines.
+def read_events(
+    path: Path | str, *, project: str = "default", salt: bytes = b"furrow"
+) -> tuple[pa.Table, list[Reject]]:
+    """A file of events, one JSON object a line (plain or gzip), as a table of EVENT_SCHEMA and the rejected
+    lines.
 
-    The receipt time of an event is its own time: history in a file did not arrive late. Raises OSError and ValueError (a
-    damaged gzip).
+    The receipt time of an event is its own time: history in a file did not arrive late. Raises OSError and
+    ValueError (a damaged gzip).
     """
     rejects: list[Reject] = []
     rows: list[Row] = []
@@ -276,7 +299,8 @@ def read_events(path: Path | str, *, project: str = "default", salt: bytes = b"f
 
 
 def open_lines(path: Path | str) -> Iterator[bytes]:
-    """The lines of a plain or gzip file, told apart by content. Raises OSError, ValueError when the gzip is damaged."""
+    """The lines of a plain or gzip file, told apart by content. Raises OSError, ValueError when the gzip is
+    damaged."""
     with open(path, "rb") as plain:
         if plain.read(2) != b"\x1f\x8b":
             plain.seek(0)
@@ -292,7 +316,8 @@ def open_lines(path: Path | str) -> Iterator[bytes]:
 def iterate_lines(
     lines: Iterable[bytes], rejects: list[Reject], *, project: str = "default", salt: bytes = b"furrow"
 ) -> Iterator[Row]:
-    """Rows of JSON lines; what is no event goes to ``rejects`` with its line's index (from 0). Blank lines are skipped."""
+    """Rows of JSON lines; what is no event goes to ``rejects`` with its line's index (from 0). Blank lines
+    are skipped."""
     identity = _Identity(project)
     source = Source(project=project, received_ms=-1, salt=salt)
     decode = _DECODER.decode
@@ -314,9 +339,14 @@ def iterate_lines(
 
 
 def normalise_events(
-    events: Iterable[object], *, project: str = "default", salt: bytes = b"furrow", received_ms: int | None = None
+    events: Iterable[object],
+    *,
+    project: str = "default",
+    salt: bytes = b"furrow",
+    received_ms: int | None = None,
 ) -> tuple[pa.Table, list[Reject]]:
-    """Events in memory as a table and its rejects (``index`` from 0); without ``received_ms``, receipt is event time."""
+    """Events in memory as a table and its rejects (``index`` from 0); without ``received_ms``, receipt is
+    event time."""
     identity = _Identity(project)
     source = Source(project=project, received_ms=-1 if received_ms is None else received_ms, salt=salt)
     rows: list[Row] = []
@@ -343,11 +373,12 @@ def _column(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-# ----------------------------------------------------------------------------------------------------------- identity
+# --------------------------------------------------------------------------------------------------- identity
 
 
 class _Identity:
-    """Event ids of one batch or file: of the client's key, or of the event as sent and how often it came before."""
+    """Event ids of one batch or file: of the client's key, or of the event as sent and how often it came
+    before."""
 
     def __init__(self, project: str) -> None:
         self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
@@ -378,7 +409,7 @@ def _uuid(digest: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 
-# --------------------------------------------------------------------------------------------------------- one event
+# -------------------------------------------------------------------------------------------------- one event
 
 _TYPES: Final[Mapping[str, str]] = {
     "click": "click",
@@ -461,10 +492,17 @@ _MS = timedelta(milliseconds=1)
 
 
 def _timestamp(value: object, name: str) -> int:
-    """Epoch milliseconds of an RFC 3339 text or of a number of milliseconds; parts of a millisecond are cut."""
+    """Epoch milliseconds of an RFC 3339 text or of a number of milliseconds; parts of a millisecond are
+    cut."""
     if type(value) is str:
         # What JavaScript's toISOString writes; its second is looked up, because events come many to a second.
-        if len(value) == 24 and value[19] == "." and value[23] == "Z" and value[20:23].isdecimal() and value.isascii():
+        if (
+            len(value) == 24
+            and value[19] == "."
+            and value[23] == "Z"
+            and value[20:23].isdecimal()
+            and value.isascii()
+        ):
             second = _second_ms(value[:19])
             if second is not None:
                 return second + int(value[20:23])
@@ -485,7 +523,8 @@ def _timestamp(value: object, name: str) -> int:
 
 
 def parse_time(value: object) -> int | None:
-    """Epoch milliseconds of an RFC 3339 text with a zone or of a number of milliseconds; None for anything else."""
+    """Epoch milliseconds of an RFC 3339 text with a zone or of a number of milliseconds; None for anything
+    else."""
     try:
         return _timestamp(value, "")
     except _Rejected:
@@ -587,7 +626,9 @@ def _metadata(value: object) -> dict[str, Any]:
             length += len(part)
         elif (kind is dict or kind is list) and not _is_position(part):
             raise _Rejected(f"metadata.{_shown(key)}", "must be a scalar or {x, y}")
-        length += len(key) + 32  # a number, or the two of a position, has no more characters, quotes and colons included
+        length += (
+            len(key) + 32
+        )  # a number, or the two of a position, has no more characters, quotes and colons included
     # A character is at most six bytes of JSON, so that only large objects need to be measured.
     if length * 6 > MAX_METADATA_BYTES and len(_ENCODER.encode(value)) > MAX_METADATA_BYTES:
         raise _Rejected("metadata", f"is larger than {MAX_METADATA_BYTES} bytes")
@@ -606,7 +647,7 @@ def _shown(key: str) -> str:
     return mask_text(key)[:64]
 
 
-# ------------------------------------------------------------------------------------------------------------ columns
+# ---------------------------------------------------------------------------------------------------- columns
 
 _POINTERS: Final = frozenset({"mouse", "touch", "keyboard"})
 _ACTIONS: Final = frozenset({"focus", "change", "blur"})
@@ -658,8 +699,9 @@ def _fill_target(row: Row, target: Mapping[str, Any]) -> None:
 
 def _click(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     get = metadata.get
-    row.x = _number(get("x", get("clientX")), -_INT32, _INT32, UNKNOWN_POSITION)
-    row.y = _number(get("y", get("clientY")), -_INT32, _INT32, UNKNOWN_POSITION)
+    x, y = get("x"), get("y")
+    row.x = _number(get("clientX") if x is None else x, -_INT32, _INT32, UNKNOWN_POSITION)
+    row.y = _number(get("clientY") if y is None else y, -_INT32, _INT32, UNKNOWN_POSITION)
     row.click_count = _number(get("clickCount"), 0, _INT32)
     row.input_method = _one_of(get("inputMethod"), _POINTERS)
     row.disabled = _tri(get("disabled"))
@@ -705,7 +747,8 @@ def _network(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     get = metadata.get
     status = get("status")
     if status is None:
-        # A request that failed without a status was never answered; one that succeeded was a 2xx (detection.md).
+        # A request that failed without a status was never answered; one that succeeded was a 2xx
+        # (detection.md).
         row.status = {"network_error": 0, "network_success": 200}.get(sent_type, -1)
     else:
         row.status = _number(status, 0, 999)
@@ -748,7 +791,7 @@ _FILL: Final[Mapping[str, Callable[[Row, Mapping[str, Any], str], None]]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------------------- dead letters
+# ----------------------------------------------------------------------------------------------- dead letters
 
 
 def _dead_letter(event: object, source: Source, identity: _Identity, rejected: _Rejected) -> bytes:
@@ -759,7 +802,9 @@ def _dead_letter(event: object, source: Source, identity: _Identity, rejected: _
         masked = mask_event(event, source.project, source.salt)
         masked["idempotencyKey"] = key if isinstance(key, str) and key else identity.of_content(event)
         if len(_ENCODER.encode(masked)) > _MAX_DEAD_LETTER_BYTES:
-            masked = {"truncated": True} | {name: masked[name] for name in _KEPT_OF_LARGE if _is_short(masked.get(name))}
+            masked = {"truncated": True} | {
+                name: masked[name] for name in _KEPT_OF_LARGE if _is_short(masked.get(name))
+            }
     else:
         masked = mask_json(event)
         if len(_ENCODER.encode(masked)) > _MAX_DEAD_LETTER_BYTES:
@@ -783,7 +828,8 @@ def _is_short(value: object) -> bool:
 
 
 def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str, Any]:
-    """An event as sent, valid or not, without what may identify a person; the user id becomes ``uh:<hash>``."""
+    """An event as sent, valid or not, without what may identify a person; the user id becomes
+    ``uh:<hash>``."""
     kept = ("userId", "sessionId", "timestamp", "idempotencyKey")
     masked = mask_json({name: value for name, value in event.items() if name not in kept})
     assert isinstance(masked, dict)

@@ -1,11 +1,14 @@
-"""``POST /v1/events``: from a request to durable events, or to the answer that says why not (events.md, Answers)."""
+"""``POST /v1/events``: from a request to durable events, or to the answer that says why not (events.md,
+Answers)."""
 
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Final, TypeVar
 
+import anyio.to_thread
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -20,6 +23,9 @@ from furrow.errors import TransientError
 _DRAINED_BYTES: Final = 16 << 20
 _DRAIN_SECONDS: Final = 5.0
 _MAX_BUCKETS: Final = 10_000
+_LONG_BODY_BYTES: Final = 64 << 10  # a few milliseconds of decoding and masking
+
+_T = TypeVar("_T")
 
 
 class RateLimit:
@@ -43,7 +49,8 @@ class RateLimit:
 
 
 class Intake:
-    """The endpoint for events. One request is in memory at most once, inflated, and never larger than the contract's limit."""
+    """The endpoint for events. One request is in memory at most once, inflated, and never larger than the
+    contract's limit."""
 
     def __init__(self, config: CollectorConfig, keys: KeyRing, spool: Spool) -> None:
         self._config = config
@@ -71,7 +78,7 @@ class Intake:
         }
         return Response(status_code=204, headers=allowed)
 
-    async def _answer(self, request: Request, receive: Any) -> Response:
+    async def _answer(self, request: Request, receive: Callable[[Request], Awaitable[Response]]) -> Response:
         if self._in_flight >= self._config.max_in_flight:
             response = error_response(ApiError(503, "overloaded", "too many requests at once", retry_after=1))
         else:
@@ -79,7 +86,8 @@ class Intake:
             try:
                 response = await receive(request)
             except ApiError as error:
-                await _drain(request)
+                if error.status != 408:
+                    await _drain(request)
                 response = error_response(error)
             except ClientDisconnect:
                 response = error_response(ApiError(400, "disconnected", "the body ended early"))
@@ -97,22 +105,23 @@ class Intake:
         _check_media_type(request)
         sent_key = header_key(request)
         grant = self._grant(sent_key, request) if sent_key is not None else None
-        batch = await self._decoded(request)
+        body = await self._body(request)
+        size = len(body)
+        batch = await _computed(partial(decode_body, body), size)
         if grant is None:
             # navigator.sendBeacon cannot set headers (events.md, Answers).
             body_key = batch.get("apiKey")
             grant = self._grant(body_key if isinstance(body_key, str) else None, request)
         received_ms = time.time_ns() // 1_000_000
-        try:
-            result = normalise_batch(
-                batch,
-                project=grant.project,
-                received_ms=received_ms,
-                salt=self._salt,
-                http_user_agent=request.headers.get("user-agent", ""),
-            )
-        except InvalidBatch as error:
-            raise ApiError(error.status, error.code, str(error)) from None
+        normalise = partial(
+            normalise_batch,
+            batch,
+            project=grant.project,
+            received_ms=received_ms,
+            salt=self._salt,
+            http_user_agent=request.headers.get("user-agent", ""),
+        )
+        result = await _computed(normalise, size)
         await self._keep(result)
         rejected = [reject.to_json() for reject in result.rejects]
         return json_response({"accepted": len(result.rows), "rejected": rejected}, 202)
@@ -130,16 +139,12 @@ class Intake:
         for reject in result.rejects:
             EVENTS_REJECTED.labels(reject.field.partition(".")[0]).inc()
 
-    async def _decoded(self, request: Request) -> dict[str, Any]:
+    async def _body(self, request: Request) -> bytes:
         try:
             async with asyncio.timeout(self._config.body_seconds):
-                body = await _read_body(request)
+                return await _read_body(request)
         except TimeoutError:
             raise ApiError(408, "too_slow", "the body did not arrive in time") from None
-        try:
-            return decode_body(body)
-        except InvalidBatch as error:
-            raise ApiError(error.status, error.code, str(error)) from None
 
     def _grant(self, key: str | None, request: Request) -> Grant:
         grant = granted(self._keys, key, "ingest")
@@ -156,6 +161,15 @@ class Intake:
         if host and host == request.headers.get("host") and scheme in ("http", "https"):
             return True  # a page that the collector's own address served
         return self._keys.allows_somewhere(origin) if project is None else self._keys.allows(origin, project)
+
+
+async def _computed(work: Callable[[], _T], size: int) -> _T:
+    """Run ``work`` on a body of ``size`` bytes, in a thread where it may take long enough to hold up the
+    others."""
+    try:
+        return await anyio.to_thread.run_sync(work) if size > _LONG_BODY_BYTES else work()
+    except InvalidBatch as error:
+        raise ApiError(error.status, error.code, str(error)) from None
 
 
 def header_key(request: Request) -> str | None:
@@ -235,7 +249,8 @@ def _too_large() -> ApiError:
 
 
 async def _drain(request: Request) -> None:
-    # A client that still sends would see its connection reset instead of the answer. Bounded, and nothing is kept.
+    # A client that still sends would see its connection reset instead of the answer. Bounded, and nothing is
+    # kept.
     if request.headers.get("expect", "").lower() == "100-continue":
         return
     drained = 0

@@ -1,7 +1,8 @@
-"""API keys and origins, cached so that intake survives Postgres being down, even over a restart (events.md, Answers).
+"""API keys and origins, cached so that intake survives Postgres being down, even over a restart (events.md,
+Answers).
 
-A key is known by its SHA-256 alone; looking a hash up reveals nothing about other keys by its timing. The cache is refreshed
-in the background and kept on disk next to the spool (hashes only, mode 0600).
+A key is known by its SHA-256 alone; looking a hash up reveals nothing about other keys by its timing. The
+cache is refreshed in the background and kept on disk next to the spool (hashes only, mode 0600).
 """
 
 import contextlib
@@ -31,7 +32,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key may do: ``ingest`` (send events) or ``operator`` (read incidents), in one project or (``*``) in all."""
+    """What a key may do: ``ingest`` (send events) or ``operator`` (read incidents), in one project or (``*``)
+    in all."""
 
     project: str
     role: str
@@ -79,20 +81,23 @@ class _Cached(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class FixedKeys:
-    """Keys of the configuration; they are valid whatever the store says. Raises nothing, holds hashes only."""
+    """Keys of the configuration; they are valid whatever the store says. Raises nothing, holds hashes
+    only."""
 
     grants: Mapping[str, Grant] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
-        """Ingest keys write to the project ``default``; operator keys see all projects. Empty keys are ignored."""
+        """Ingest keys write to the project ``default``; operator keys see all projects. Empty keys are
+        ignored."""
         grants = [Grant(DEFAULT_PROJECT, "ingest", hash_key(key)) for key in ingest if key]
         grants += [Grant(ALL_PROJECTS, "operator", hash_key(key)) for key in operator if key]
         return cls({grant.key_hash: grant for grant in grants})
 
 
 def hash_key(key: str) -> str:
-    """What is stored of a key: its SHA-256 in hex. Keys are long and random, so that no salt or slow hash is needed."""
+    """What is stored of a key: its SHA-256 in hex. Keys are long and random, so that no salt or slow hash is
+    needed."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -108,7 +113,8 @@ class KeyRing:
         refresh_seconds: float = 15.0,
         allow_loopback: bool = False,
     ) -> None:
-        """``source`` gives the store (it may raise FurrowError) or is None; ``allow_loopback``: pages of this machine may send."""
+        """``source`` gives the store (it may raise FurrowError) or is None; ``allow_loopback``: pages of this
+        machine may send."""
         self._file = cache_file
         self._fixed = fixed.grants
         self._source = source
@@ -142,7 +148,8 @@ class KeyRing:
         return self._is_allowed(origin, self._cached.origins.get(project, ()))
 
     def allows_somewhere(self, origin: str) -> bool:
-        """Whether pages of ``origin`` may send to any project: a preflight carries no key, and so names none."""
+        """Whether pages of ``origin`` may send to any project: a preflight carries no key, and so names
+        none."""
         return self._is_allowed(origin, self._any_origin)
 
     def age_seconds(self) -> float | None:

@@ -5,8 +5,12 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-EVENTS_ACCEPTED = Counter("furrow_events_accepted_total", "Events that were made durable and answered with 202.")
-EVENTS_REJECTED = Counter("furrow_events_rejected_total", "Events that broke a rule of the contract, by field.", ["field"])
+EVENTS_ACCEPTED = Counter(
+    "furrow_events_accepted_total", "Events that were made durable and answered with 202."
+)
+EVENTS_REJECTED = Counter(
+    "furrow_events_rejected_total", "Events that broke a rule of the contract, by field.", ["field"]
+)
 REQUESTS = Counter("furrow_intake_requests_total", "Answers of POST /v1/events, by status.", ["status"])
 COMMIT_SECONDS = Histogram(
     "furrow_spool_wait_seconds",
@@ -16,7 +20,8 @@ COMMIT_SECONDS = Histogram(
 
 
 def exposition() -> bytes:
-    """All metrics as Prometheus text; of every process of the installation when they share a directory for it."""
+    """All metrics as Prometheus text; of every process of the installation when they share a directory for
+    it."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()

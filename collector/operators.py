@@ -1,7 +1,9 @@
-"""What operators see: health, figures, incidents (incidents-and-tickets.md, HTTP). Blocking store calls go to threads."""
+"""What operators see: health, figures, incidents (incidents-and-tickets.md, HTTP). Blocking store calls go to
+threads."""
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from furrow.metrics import degraded
 
 _log = logging.getLogger("collector.operators")
 _T = TypeVar("_T")
+_INCIDENT_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 _MAX_OFFSET = 2**31
 _STATUSES = ("draft", "confirmed", "resolved", "regressed", "suppressed")
 _SEVERITIES = ("Critical", "High", "Medium", "Low")
@@ -46,7 +49,8 @@ class IncidentReader(KeySource, Protocol):
 
 
 def open_reader(url: str) -> IncidentReader:
-    """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
+    """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed
+    URL."""
     from stores.incident_store import IncidentStore
 
     return IncidentStore.connect(url)
@@ -55,7 +59,9 @@ def open_reader(url: str) -> IncidentReader:
 class Operators:
     """The endpoints behind an operator key, and health."""
 
-    def __init__(self, config: CollectorConfig, keys: KeyRing, spool: Spool, store: IncidentReader | None) -> None:
+    def __init__(
+        self, config: CollectorConfig, keys: KeyRing, spool: Spool, store: IncidentReader | None
+    ) -> None:
         self._config = config
         self._keys = keys
         self._spool = spool
@@ -67,7 +73,9 @@ class Operators:
         spool = "failing" if self._spool.failing else "ok"
         state = "failing" if spool == "failing" else "degraded" if store == "unreachable" else "ok"
         content = {"status": state, "parts": {"spool": spool, "incidentStore": store}}
-        return json_response(content, 503 if state == "failing" else 200, {"retry-after": "5"} if state == "failing" else None)
+        return json_response(
+            content, 503 if state == "failing" else 200, {"retry-after": "5"} if state == "failing" else None
+        )
 
     async def status(self, request: Request) -> Response:
         """Figures; what cannot be known now is null and named in ``unavailable``."""
@@ -86,6 +94,8 @@ class Operators:
     async def incident(self, request: Request, incident_id: str) -> Response:
         """One incident; 404 also when it belongs to a project that the key does not see."""
         grant = self._operator(request)
+        if not _INCIDENT_ID.fullmatch(incident_id):
+            raise ApiError(404, "not_found", "no such incident")
         project = None if grant.project == ALL_PROJECTS else grant.project
         found = await self._ask(lambda store: store.incident(incident_id, project))
         if found is None:
@@ -158,7 +168,8 @@ class Operators:
 
 
 def _query(parameters: list[tuple[str, str]], grant: Grant) -> Any:
-    """The store's query. Raises ApiError: 400 for a parameter that does not exist or fit, 404 for a project out of sight."""
+    """The store's query. Raises ApiError: 400 for a parameter that does not exist or fit, 404 for a project
+    out of sight."""
     from stores.incident_model import IncidentQuery
     from stores.incident_read import MAX_LIMIT, SORTS
 
@@ -185,6 +196,8 @@ def _query(parameters: list[tuple[str, str]], grant: Grant) -> Any:
                     raise _invalid(name, f"one of {', '.join(SORTS)}, with - in front for descending")
                 values["sort"] = text
             case "project" | "route":
+                if "\0" in text:
+                    raise _invalid(name, "text")
                 values[name] = text
             case _:
                 raise ApiError(400, "invalid_parameter", f"there is no parameter `{name[:40]}`")

@@ -1,10 +1,12 @@
 """Masking at the door: what may identify a person is gone before anything is stored (events.md, Privacy).
 
-Query strings and fragments are cut, e-mail addresses, card numbers (Luhn), bearer tokens and long digit runs are replaced by
-fixed marks, user ids by a keyed hash per project. In paths the marks are ``:id``, ``:email``, ``:card`` and ``:token`` (the
-form of a folded path segment); in text they are ``[number]``, ``[email]``, ``[card]`` and ``[token]``.
+Query strings and fragments are cut, e-mail addresses, card numbers (Luhn), bearer tokens and long digit runs
+are replaced by fixed marks, user ids by a keyed hash per project. In paths the marks are ``:id``, ``:email``,
+``:card`` and ``:token`` (the form of a folded path segment); in text they are ``[number]``, ``[email]``,
+``[card]`` and ``[token]``.
 
-Every pattern is linear in its input (possessive groups behind a look-behind), because all of it is chosen by strangers.
+Every pattern is linear in its input (possessive groups behind a look-behind), because all of it is chosen by
+strangers.
 """
 
 import hmac
@@ -14,11 +16,14 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 LONG_DIGIT_RUN: Final = 9
-"""Digits in a row from which a number is masked: the shortest national identity and telephone numbers have nine."""
+"""Digits in a row from which a number is masked: the shortest national identity and telephone numbers have
+nine."""
 HASHED_USER: Final = re.compile(r"uh:[0-9a-f]{32}")
 """A user id that was hashed already (a replayed dead letter); it is taken as it is."""
 
-_CACHED_LENGTH = 256  # a cache entry's size is chosen by strangers; longer texts are rare and computed each time
+_CACHED_LENGTH = (
+    256  # a cache entry's size is chosen by strangers; longer texts are rare and computed each time
+)
 _CARD_DIGITS = range(13, 20)  # ISO/IEC 7812: 13 to 19 digits
 _CARD_GROUPS = 8  # cards are printed in groups of two to six digits; more windows would cost quadratic time
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, nine taken off where that has two
@@ -45,7 +50,9 @@ _SECRET = re.compile(
 _DIGIT_GROUPS = re.compile(r"(\d+)")
 _CARD_RUN = re.compile(r"\d{13,19}")
 _IP_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{3,45}")
-_PATH_KEYS = frozenset({"from", "to", "url", "source", "href", "referrer", "referer", "route", "path", "location", "src"})
+_PATH_KEYS = frozenset(
+    {"from", "to", "url", "source", "href", "referrer", "referer", "route", "path", "location", "src"}
+)
 
 
 class _Marks(NamedTuple):
@@ -66,17 +73,20 @@ def mask_text(text: str) -> str:
 
 
 def mask_path(text: str) -> str:
-    """The path of a URL or route: origin, query and fragment cut, secrets masked; ``/`` when nothing else remains."""
+    """The path of a URL or route: origin, query and fragment cut, secrets masked; ``/`` when nothing else
+    remains."""
     return _mask_path_cached(text) if len(text) <= _CACHED_LENGTH else _mask_path(text)
 
 
 def mask_source(text: str) -> str:
-    """A script's URL: origin kept (it tells extensions and third parties apart), query, fragment and credentials cut."""
+    """A script's URL: origin kept (it tells extensions and third parties apart), query, fragment and
+    credentials cut."""
     return _mask_source_cached(text) if len(text) <= _CACHED_LENGTH else _mask_source(text)
 
 
 def mask_name(text: str) -> str:
-    """An id, selector or version: as ``mask_text``, but digit runs stay, because two targets must not become one."""
+    """An id, selector or version: as ``mask_text``, but digit runs stay, because two targets must not become
+    one."""
     return _mask_name_cached(text) if len(text) <= _CACHED_LENGTH else _mask_name(text)
 
 
@@ -99,7 +109,8 @@ def hash_user(project: str, user_id: str, salt: bytes) -> str:
 
 
 def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
-    """A valid metadata object (events.md: scalars, one level of ``{x, y}``) with its keys and texts masked."""
+    """A valid metadata object (events.md: scalars, one level of ``{x, y}``) with its keys and texts
+    masked."""
     return {
         key if key.isalpha() else mask_text(key): value if type(value) in _PLAIN else _mask_value(key, value)
         for key, value in metadata.items()
@@ -153,7 +164,8 @@ def _mask_key(key: str) -> str:
 
 
 def _mask_integer(value: int) -> object:
-    # Epoch milliseconds of this age of the web have 13 digits, and one in ten would pass Luhn's check by chance.
+    # Epoch milliseconds of this age of the web have 13 digits, and one in ten would pass Luhn's check by
+    # chance.
     if 10**12 <= value < 3 * 10**12:
         return value
     digits = str(abs(value))
@@ -186,7 +198,11 @@ def _mask_source(text: str) -> str:
 
 
 def _mask_name(text: str) -> str:
-    return _mask_secrets(_CONTROL.sub(" ", text), _IN_NAME) if _SUSPECT.search(text) or not text.isprintable() else text
+    return (
+        _mask_secrets(_CONTROL.sub(" ", text), _IN_NAME)
+        if _SUSPECT.search(text) or not text.isprintable()
+        else text
+    )
 
 
 _mask_name_cached = lru_cache(maxsize=1 << 15)(_mask_name)
@@ -212,7 +228,9 @@ def _mask_secrets(text: str, marks: _Marks) -> str:
             return marks.token
         if match.lastgroup == "digits":
             return _mask_digits(found, marks)
-        if match.lastgroup == "hex":  # a hash or an object id: its digit runs are no numbers, unless one is a card
+        if (
+            match.lastgroup == "hex"
+        ):  # a hash or an object id: its digit runs are no numbers, unless one is a card
             return _CARD_RUN.sub(lambda run: marks.card if _luhn(run[0]) else run[0], found)
         return found
 
@@ -220,7 +238,8 @@ def _mask_secrets(text: str, marks: _Marks) -> str:
 
 
 def _mask_digits(found: str, marks: _Marks) -> str:
-    """Mask card numbers, written in groups or in one run, and long digit runs in ``found`` (digits and separators)."""
+    """Mask card numbers, written in groups or in one run, and long digit runs in ``found`` (digits and
+    separators)."""
     parts = _DIGIT_GROUPS.split(found)  # separators at even places, digit groups at odd ones
     for first in range(1, len(parts), 2):
         digits = ""
@@ -232,7 +251,9 @@ def _mask_digits(found: str, marks: _Marks) -> str:
                 parts[first : last + 1] = [marks.card] + [""] * (last - first)
                 break
     return "".join(
-        marks.number if marks.number and place % 2 and len(part) >= LONG_DIGIT_RUN and part[0].isdigit() else part
+        marks.number
+        if marks.number and place % 2 and len(part) >= LONG_DIGIT_RUN and part[0].isdigit()
+        else part
         for place, part in enumerate(parts)
     )
 

@@ -1,13 +1,15 @@
-"""The durable spool between the HTTP edge and the event store: what was answered with 202 lies here until it has landed.
+"""The durable spool between the HTTP edge and the event store: what was answered with 202 lies here until it
+has landed.
 
 A directory holds, beside the dead letters and the quarantine::
 
     <pid>-<random>.open                          written by one collector, which holds its flock
     <time ns>-<count>-<sha256/32 hex>.jsonl      sealed: immutable, one normalised row as JSON a line
 
-Writers share one ``fdatasync``: everything that arrived while the last one ran is written and made durable together (group
-commit), and answered after it. A segment is sealed by age or size, by rename and an fsync of the directory. Nothing that was
-refused stays in a file: after a failed write it is truncated back to the last commit.
+Writers share one ``fdatasync``: everything that arrived while the last one ran is written and made durable
+together (group commit), and answered after it. A segment is sealed by age or size, by rename and an fsync of
+the directory. Nothing that was refused stays in a file: after a failed write it is truncated back to the last
+commit.
 """
 
 import contextlib
@@ -33,11 +35,14 @@ from furrow.metrics import degraded
 SEALED: Final = ".jsonl"
 _OPEN = ".open"
 _DIGEST = 32  # hex digits of the SHA-256 in a segment's name: 128 bits
-_SIZES_SECONDS = 1.0  # how long the size of the sealed segments is believed; the lander deletes them meanwhile
+_SIZES_SECONDS = (
+    1.0  # how long the size of the sealed segments is believed; the lander deletes them meanwhile
+)
 
 
 class SpoolFull(TransientError):
-    """Nothing can be made durable now: the disk or the configured limit is full. Nothing of the request was kept."""
+    """Nothing can be made durable now: the disk or the configured limit is full. Nothing of the request was
+    kept."""
 
 
 class SpoolClosed(TransientError):
@@ -67,7 +72,8 @@ class Segment:
     size: int
 
     def read(self) -> bytes:
-        """The JSON lines. Raises SpoolCorrupt when they are not those that were sealed, OSError when unreadable."""
+        """The JSON lines. Raises SpoolCorrupt when they are not those that were sealed, OSError when
+        unreadable."""
         content = self.path.read_bytes()
         if _digest(hashlib.sha256(content)) != self.digest:
             raise SpoolCorrupt(f"segment {self.path.name}: checksum differs")
@@ -80,7 +86,8 @@ class Segment:
         self.path.unlink(missing_ok=True)
 
     def quarantine(self, reason: str) -> Path:
-        """Move it aside with its reason in a file beside it, so that the ones behind it go on. Returns its new path."""
+        """Move it aside with its reason in a file beside it, so that the ones behind it go on. Returns its
+        new path."""
         folder = _made(self.path.parent / "quarantine")
         moved = folder / self.path.name
         moved.with_suffix(".reason").write_text(reason + "\n", encoding="utf-8")
@@ -143,7 +150,8 @@ class _Request:
 
 
 class Spool:
-    """The writing side. Thread-safe; one instance owns one open segment. Use ``close()`` to seal what is left."""
+    """The writing side. Thread-safe; one instance owns one open segment. Use ``close()`` to seal what is
+    left."""
 
     def __init__(
         self,
@@ -154,10 +162,12 @@ class Spool:
         seal_bytes: int = 8 << 20,
         seal_seconds: float = 1.0,
     ) -> None:
-        """Open the spool in ``directory`` and recover what killed writers left. Raises OSError when it cannot be used.
+        """Open the spool in ``directory`` and recover what killed writers left. Raises OSError when it cannot
+        be used.
 
-        ``max_bytes`` bounds everything that waits to be landed; ``dead_letter_max_bytes`` the dead letters, which are
-        counted and answered but no longer kept beyond it (``furrow_degraded_total``), so that garbage cannot stop the intake.
+        ``max_bytes`` bounds everything that waits to be landed; ``dead_letter_max_bytes`` the dead letters,
+        which are counted and answered but no longer kept beyond it (``furrow_degraded_total``), so that
+        garbage cannot stop the intake.
         """
         self.directory = _made(directory)
         self._dead_letters = DeadLetters(directory, dead_letter_max_bytes)
@@ -210,7 +220,7 @@ class Spool:
             self._wake.notify()
         self._thread.join()
 
-    # ----------------------------------------------------------------------------------------------- the writer thread
+    # -------------------------------------------------------------------------------------- the writer thread
 
     def _run(self) -> None:
         while True:
@@ -253,7 +263,8 @@ class Spool:
         rows = b"".join(request.rows for request in requests)
         dead = b"".join(request.dead for request in requests)
         self._check_limit(len(rows) + len(dead))
-        # Dead letters first: if the rows then fail, the whole request is refused, and a kept dead letter is true anyway.
+        # Dead letters first: if the rows then fail, the whole request is refused, and a kept dead letter is
+        # true anyway.
         if dead:
             self._dead_letters.append(dead)
         if rows:
@@ -263,7 +274,10 @@ class Spool:
 
     def _check_limit(self, added: int) -> None:
         current = self._open.size if self._open else 0
-        if time.monotonic() - self._sizes_at > _SIZES_SECONDS or self._sealed_bytes + current + added > self._max_bytes:
+        if (
+            time.monotonic() - self._sizes_at > _SIZES_SECONDS
+            or self._sealed_bytes + current + added > self._max_bytes
+        ):
             self._sealed_bytes = pending(self.directory).bytes
             self._sizes_at = time.monotonic()
         if self._sealed_bytes + current + added > self._max_bytes:
@@ -286,7 +300,8 @@ class Spool:
 
 
 class _OpenSegment:
-    """The segment being written. ``size`` and ``count`` are what is durable; the file never keeps more after a failure."""
+    """The segment being written. ``size`` and ``count`` are what is durable; the file never keeps more after
+    a failure."""
 
     def __init__(self, directory: Path) -> None:
         self.opened_at = time.monotonic()
@@ -339,9 +354,11 @@ class _OpenSegment:
 
 
 def recover(directory: Path) -> int:
-    """Seal what killed writers left (files whose flock is free), cut at the last whole line. Returns the events saved.
+    """Seal what killed writers left (files whose flock is free), cut at the last whole line. Returns the
+    events saved.
 
-    What stands behind a line that is no row (a torn tail: nobody was told that it was accepted) goes to the quarantine.
+    What stands behind a line that is no row (a torn tail: nobody was told that it was accepted) goes to the
+    quarantine.
     """
     saved = 0
     for path in sorted(Path(directory).glob(f"*{_OPEN}")):
@@ -396,7 +413,8 @@ class DeadLetters:
         self._counted: dict[str, tuple[int, int]] = {}  # file name → bytes read, lines in them
 
     def append(self, lines: bytes) -> bool:
-        """Make whole lines durable, all or nothing. False when the limit is reached: then they are not kept, only counted.
+        """Make whole lines durable, all or nothing. False when the limit is reached: then they are not kept,
+        only counted.
 
         Raises OSError, with nothing of them left in the file.
         """
@@ -440,7 +458,8 @@ class DeadLetters:
 
 
 def _cut_torn_line(fd: int) -> int:
-    """Drop what a killed writer left behind the last line (nobody was told that it was kept); returns the size in bytes."""
+    """Drop what a killed writer left behind the last line (nobody was told that it was kept); returns the
+    size in bytes."""
     size = os.fstat(fd).st_size
     end = size
     while end:

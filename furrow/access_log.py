@@ -1,16 +1,18 @@
-"""Access logs in the combined format (Apache, nginx; plain or gzip) as events of the contract: one line, one event.
+"""Access logs in the combined format (Apache, nginx; plain or gzip) as events of the contract: one line, one
+event.
 
 What a server writes down is less than what a browser sees, and nothing is made up for the rest:
 
-* A page that was asked for (GET, no asset's extension, no API path) and answered below 400 is a ``navigation``. It was
-  followed by ``link`` when the referer is a page of the same site; else its kind and origin are unknown and left out.
-* Everything else, and every status of 400 or more, is a ``network`` event with status, method and path. Its route is the
-  page it came from (the path of a same-site referer), else its own path.
+* A page that was asked for (GET, no asset's extension, no API path) and answered below 400 is a
+  ``navigation``. It was followed by ``link`` when the referer is a page of the same site; else its kind and
+  origin are unknown and left out.
+* Everything else, and every status of 400 or more, is a ``network`` event with status, method and path. Its
+  route is the page it came from (the path of a same-site referer), else its own path.
 * Durations, clicks, scripts' errors and the end of a visit are not in the log, and in no event.
-* Same site: the host of a referer, without ``www.``, is the one that most referers name, if at least half of the paths
-  they name were asked for in this log.
-* A visitor is a keyed hash of address and user agent; neither the address nor the account is sent. People behind one
-  address with the same browser cannot be told apart.
+* Same site: the host of a referer, without ``www.``, is the one that most referers name, if at least half of
+  the paths they name were asked for in this log.
+* A visitor is a keyed hash of address and user agent; neither the address nor the account is sent. People
+  behind one address with the same browser cannot be told apart.
 
 The log's times have a resolution of one second; the line number is sent as ``seq``, the order within it.
 """
@@ -32,7 +34,8 @@ MAX_LINE_BYTES: Final = 64 << 10
 
 _LINE = re.compile(
     r"(?P<client>[^\[]*?(?:\[[0-9A-Fa-f:.%]+\][^\[]*?)?) "  # an IPv6 address may stand in brackets
-    r"\[(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d\d:\d\d:\d\d) (?P<zone>[+-]\d{4})\] "
+    r"\[(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d\d:\d\d:\d\d) "
+    r"(?P<zone>[+-]\d{4})\] "
     r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-)'
     r'(?: "(?P<referer>(?:[^"\\]|\\.)*)"'
     r'(?: "(?P<agent>(?:[^"\\]|\\.)*)(?:\\?$|".*))?)?.*',  # a cut-off last field has no closing quote
@@ -41,10 +44,49 @@ _LINE = re.compile(
 _REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S.*?)(?: HTTP/\d(?:\.\d)?)?")
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,8})$")
-_PAGE_EXTENSIONS = frozenset(["html", "htm", "xhtml", "shtml", "php", "php5", "phtml", "asp", "aspx", "jsp", "jspx", "jsf", "do", "action", "cgi", "pl", "cfm"])
-_API_SEGMENTS = frozenset(["api", "apis", "ajax", "graphql", "rest", "rpc", "ws", "socket.io", "feed", "rss", "atom", "wp-json", "xmlrpc.php"])
+_PAGE_EXTENSIONS = frozenset(
+    [
+        "html",
+        "htm",
+        "xhtml",
+        "shtml",
+        "php",
+        "php5",
+        "phtml",
+        "asp",
+        "aspx",
+        "jsp",
+        "jspx",
+        "jsf",
+        "do",
+        "action",
+        "cgi",
+        "pl",
+        "cfm",
+    ]
+)
+_API_SEGMENTS = frozenset(
+    [
+        "api",
+        "apis",
+        "ajax",
+        "graphql",
+        "rest",
+        "rpc",
+        "ws",
+        "socket.io",
+        "feed",
+        "rss",
+        "atom",
+        "wp-json",
+        "xmlrpc.php",
+    ]
+)
 _MONTHS = {
-    name: f"{number:02}" for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
+    name: f"{number:02}"
+    for number, name in enumerate(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
+    )
 }
 _MAX_SURVEYED_PATHS = 1_000_000  # bounds memory; a site is recognised long before
 
@@ -59,7 +101,8 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the whole log says: the SHA-256 of its inflated content and the site's host without ``www.`` ('' unknown)."""
+    """What the whole log says: the SHA-256 of its inflated content and the site's host without ``www.`` (''
+    unknown)."""
 
     digest: str
     site: str
@@ -80,7 +123,8 @@ class _NoEvent(Exception):
 
 
 def default_salt(api_key: str) -> bytes:
-    """A salt that is the same each time the same key sends, so that sending a log twice names the same visitors."""
+    """A salt that is the same each time the same key sends, so that sending a log twice names the same
+    visitors."""
     return hashlib.sha256(b"furrow visitor\0" + api_key.encode()).digest()
 
 
@@ -130,7 +174,8 @@ def _site(paths: set[str], named: Counter[tuple[str, str]]) -> str:
 
 
 def to_events(lines: Iterable[bytes], known: Survey, *, salt: bytes) -> Iterator[Line]:
-    """Each line as an event, with an idempotency key made of the file's hash and the line number; blank lines are left out."""
+    """Each line as an event, with an idempotency key made of the file's hash and the line number; blank lines
+    are left out."""
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
@@ -204,7 +249,9 @@ def _unescape(text: str) -> str:
     """Undo the server's escapes (``\\"``, ``\\\\``, ``\\xhh``); bytes that are no UTF-8 become U+FFFD."""
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else m[2], text.encode()).decode("utf-8", "replace")
+    return _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else m[2], text.encode()).decode(
+        "utf-8", "replace"
+    )
 
 
 def _path(target: str) -> str:
@@ -216,7 +263,8 @@ def _path(target: str) -> str:
 
 
 def _host_and_path(url: str) -> tuple[str, str]:
-    """Host (lower case, without ``www.`` and port) and path of an absolute http URL; two empty texts for anything else."""
+    """Host (lower case, without ``www.`` and port) and path of an absolute http URL; two empty texts for
+    anything else."""
     if not url.startswith(("http://", "https://")):
         return "", ""
     try:

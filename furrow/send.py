@@ -1,7 +1,7 @@
 """Sending a file of events to a collector over HTTP: in batches, compressed, retried, and harmless to repeat.
 
-Every event carries an idempotency key (``<SHA-256 of the inflated file>:<line>`` where it has none of its own), so that a
-run that was cut off is resumed by running it again.
+Every event carries an idempotency key (``<SHA-256 of the inflated file>:<line>`` where it has none of its
+own), so that a run that was cut off is resumed by running it again.
 """
 
 import gzip
@@ -45,8 +45,8 @@ class RejectedLine:
 class SendSummary:
     """How far a file has been sent, in events; ``retried`` counts requests.
 
-    ``rejected`` holds the lines that are no events and those that the collector refused; ``failed`` those that it never
-    answered for: ``problem`` says why, and running again sends them.
+    ``rejected`` holds the lines that are no events and those that the collector refused; ``failed`` those
+    that it never answered for: ``problem`` says why, and running again sends them.
     """
 
     sent: int = 0
@@ -76,10 +76,11 @@ def send_file(
 ) -> SendSummary:
     """Send a plain or gzip file to the collector at ``url``; ``progress`` is called after each batch.
 
-    ``fmt``: ``events`` (one JSON event a line), ``combined`` (an access log; ``salt`` hides the visitors and is derived
-    from the key by default) or ``dead-letters`` (rejected events, to be tried again). A batch is tried ``attempts`` times
-    with exponential backoff, ``Retry-After`` obeyed; when that is not enough, the rest is counted as failed.
-    Raises PermanentError when the collector refuses the key, OSError and ValueError when the file cannot be read.
+    ``fmt``: ``events`` (one JSON event a line), ``combined`` (an access log; ``salt`` hides the visitors and
+    is derived from the key by default) or ``dead-letters`` (rejected events, to be tried again). A batch is
+    tried ``attempts`` times with exponential backoff, ``Retry-After`` obeyed; when that is not enough, the
+    rest is counted as failed. Raises PermanentError when the collector refuses the key, OSError and
+    ValueError when the file cannot be read.
     """
     summary = SendSummary()
     sender = _Sender(url, api_key, summary, attempts=attempts, timeout=timeout, sleep=sleep)
@@ -154,7 +155,9 @@ class _Sender:
 
     def _deliver(self, body: bytes) -> dict[str, Any]:
         for attempt in range(1, self._attempts + 1):
-            wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
+            wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(
+                0.5, 1
+            )
             try:
                 response = self._client.post(self._url, content=body)
             except httpx.TransportError as error:
@@ -197,7 +200,8 @@ def _retry_after(response: httpx.Response) -> float:
 
 
 def _batches(lines: Iterator[Line], summary: SendSummary, most: int) -> Iterator[list[_Event]]:
-    """Lines as batches within the contract's number of events and bytes; what is no event goes to the summary."""
+    """Lines as batches within the contract's number of events and bytes; what is no event goes to the
+    summary."""
     batch: list[_Event] = []
     size = len(_ENVELOPE)
     for line in lines:

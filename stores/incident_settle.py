@@ -27,6 +27,7 @@ _LIVE = """
 """
 _TOTALS = text(f"""
     SELECT i.incident_id,
+        count(*) AS detections,
         count(DISTINCT d.visit_id) AS affected_sessions,
         count(DISTINCT nullif(d.user_hash, '')) AS affected_users,
         count(DISTINCT d.visit_id) FILTER (WHERE d.ended_flow) AS ended_sessions,
@@ -40,23 +41,23 @@ _TOTALS = text(f"""
     FROM incidents i JOIN ({_LIVE}) d USING (incident_id)
     GROUP BY i.incident_id
 """)
-_FACETS = text(f"""
+_FACETS_SQL = f"""
     WITH live AS MATERIALIZED (
         SELECT d.incident_id, d.visit_id, d.environment, d.app_version, d.browser, d.signals, d.routes FROM ({_LIVE}) d
     ), counted AS (
-        SELECT incident_id, 'signals' AS facet, value, count(DISTINCT visit_id) AS sessions
+        SELECT incident_id, 'signals' AS facet, value, {{sessions}} AS sessions
         FROM live, unnest(signals) value GROUP BY incident_id, value
         UNION ALL
-        SELECT incident_id, 'routes', value, count(DISTINCT visit_id)
+        SELECT incident_id, 'routes', value, {{sessions}}
         FROM live, unnest(routes) value GROUP BY incident_id, value
         UNION ALL
-        SELECT incident_id, 'environments', environment, count(DISTINCT visit_id)
+        SELECT incident_id, 'environments', environment, {{sessions}}
         FROM live WHERE environment <> '' GROUP BY incident_id, environment
         UNION ALL
-        SELECT incident_id, 'appVersions', app_version, count(DISTINCT visit_id)
+        SELECT incident_id, 'appVersions', app_version, {{sessions}}
         FROM live WHERE app_version <> '' GROUP BY incident_id, app_version
         UNION ALL
-        SELECT incident_id, 'browsers', browser, count(DISTINCT visit_id)
+        SELECT incident_id, 'browsers', browser, {{sessions}}
         FROM live WHERE browser <> '' GROUP BY incident_id, browser
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY incident_id, facet ORDER BY sessions DESC, value COLLATE "C") AS place
@@ -64,7 +65,10 @@ _FACETS = text(f"""
     )
     SELECT incident_id, facet, jsonb_object_agg(value, sessions) AS counts
     FROM ranked WHERE place <= {_FACET_VALUES} GROUP BY incident_id, facet
-""")
+"""
+# Nearly always each detection of an incident is another session, and counting rows says the same three times as fast.
+_FACETS = text(_FACETS_SQL.replace("{sessions}", "count(*)"))
+_FACETS_SHARED = text(_FACETS_SQL.replace("{sessions}", "count(DISTINCT visit_id)"))
 _BEST = text("""
     SELECT i.id AS incident_id, best.body
     FROM unnest(CAST(:ids AS text[])) AS i(id)
@@ -150,7 +154,7 @@ def settle(
     if not ids:
         return Settled((), ())
     totals = {row.incident_id: row for row in connection.execute(_TOTALS, {"ids": ids})}
-    facets = _facets(connection, ids)
+    facets = _facets(connection, totals)
     best = {row.incident_id: row.body for row in connection.execute(_BEST, {"ids": ids})}
     sightings = _sightings(connection, before.values())
     updates: list[Json] = []
@@ -207,10 +211,13 @@ def _rule(rules: Rules, project: str) -> ConfirmRule:
     return rules.get(project) or rules.get("") or ConfirmRule()
 
 
-def _facets(connection: sa.Connection, ids: list[str]) -> dict[str, Json]:
+def _facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+    shared = [id_ for id_, total in totals.items() if total.detections != total.affected_sessions]
+    alone = [id_ for id_, total in totals.items() if total.detections == total.affected_sessions]
     facets: dict[str, Json] = {}
-    for row in connection.execute(_FACETS, {"ids": ids}):
-        facets.setdefault(row.incident_id, {})[row.facet] = row.counts
+    for ids, statement in ((alone, _FACETS), (shared, _FACETS_SHARED)):
+        for row in connection.execute(statement, {"ids": ids}) if ids else ():
+            facets.setdefault(row.incident_id, {})[row.facet] = row.counts
     return facets
 
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -116,7 +117,7 @@ def _characters(text: str) -> Iterator[str]:
 # underlines.
 _MARKDOWN_ALWAYS = re.compile(r"[\\`*\[\]<>&|~]")
 _MARKDOWN_PLACES = re.compile(
-    r"(?<![^\W_])_|_(?![^\W_])|(?<=[^\W\d])\.(?=\w)|\.(?=[^\W\d])|(?<=[^\W\d]):(?=\w)|:(?=/|\w+:)|/(?=/)|!(?=\\\[|$)"
+    r"(?<![^\W_])_|_(?![^\W_])|(?<=[^\W\d])\.(?=\w)|\.(?=[^\W\d])|(?<=[^\W\d]):(?=\w)|:(?=/|\w+:)|/(?=/)|!(?=\\\[|$)|#$"
 )
 _MARKDOWN_START = re.compile(r"^([-+=#](?![^\W_])|\d{1,9}(?=[.)]))")
 
@@ -143,7 +144,7 @@ def _markdown_block(block: Block) -> str:
 
 def _markdown_line(line: Line) -> str:
     joined = ""
-    for inline in line:
+    for inline in _merged(line):
         piece = _markdown_inline(inline)
         # Two runs of backticks that touch would be one, and neither would close what it should.
         joined += " " + piece if joined.endswith("`") and piece.startswith("`") else piece
@@ -219,7 +220,7 @@ def _wiki_block(block: Block) -> str:
 
 
 def _wiki_line(line: Line) -> str:
-    return "".join(map(_wiki_inline, line)).strip() or "–"
+    return "".join(map(_wiki_inline, _merged(line))).strip() or "–"
 
 
 def _wiki_inline(inline: Inline) -> str:
@@ -265,7 +266,8 @@ def _adf_block(block: Block) -> Adf:
 
 def _adf_line(line: Line) -> list[Adf]:
     # ADF refuses empty texts and, in most places, empty paragraphs.
-    return [node for inline in line if (node := _adf_inline(inline))["text"]] or [{"type": "text", "text": "–"}]
+    nodes = [node for inline in _merged(line) if (node := _adf_inline(inline))["text"]]
+    return nodes if any(node["text"].strip() for node in nodes) else [{"type": "text", "text": "–"}]
 
 
 def _adf_inline(inline: Inline) -> Adf:
@@ -280,6 +282,15 @@ def _adf_inline(inline: Inline) -> Adf:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def _merged(line: Line) -> Iterator[Inline]:
+    """The line with neighbouring texts as one: markup must not arise where two of them meet."""
+    for is_text, parts in groupby(line, key=lambda inline: isinstance(inline, str)):
+        if is_text:
+            yield "".join(part for part in parts if isinstance(part, str))
+        else:
+            yield from parts
 
 
 def _spaced(text: str, escape: Callable[[str], str]) -> str:

@@ -32,7 +32,9 @@ class Attribution:
     """One entry per event of the frame, unless said otherwise."""
 
     action: Ints
-    """Per interaction: its action, packed (pattern, target); a click and the submit it causes share one. Else -1."""
+    """Per interaction: its action, packed (pattern, target); a click and the submit it causes share one.
+    Else -1.
+    """
     meaningful: Bools
     """A click on a control, a form submit, or the navigation that a click on a control made."""
     user_navigation: Bools
@@ -50,8 +52,14 @@ class Attribution:
     """Feedback that is background; never evidence."""
     shared: Bools
     """Requests to one address for everything (GraphQL): their success is one of their own action only."""
+    lonely: Bools
+    """Feedback of an endpoint that answers one single action in its visit, as beacons and menus do not."""
+    step: Bools
+    """Clicks on a "next" that sends a form: a step of a wizard, not one of pages to be leafed through."""
     progress: Bools
-    """Per interaction: a push or link navigation to another page that it caused, with no failure of its own."""
+    """Per interaction: a push or link navigation to another page that it caused, with no failure of its
+    own.
+    """
     progress_at: Ints
     """When that navigation happened, -1 without one."""
 
@@ -59,28 +67,46 @@ class Attribution:
 def attribute(frame: Frame, config: Config) -> Attribution:
     """Attributes every feedback event of the frame; whole columns at once."""
     clicked, submit_click = _pair_submits(frame, config)
+    step = _form_steps(frame, clicked)
     user_navigation, by_click = _user_navigations(frame)
     action = _actions(frame, submit_click)
-    meaningful = _meaningful(frame, clicked, user_navigation, by_click)
+    meaningful = _meaningful(frame, clicked | step, user_navigation, by_click)
     kind = frame.kind
     changes = (kind == INPUT) & ~frame.is_word("action", "focus", "blur")
     causes = (kind == CLICK) | (kind == SUBMIT) | user_navigation | changes
-    begin = np.where((frame.duration > 0) & ((kind == NETWORK) | (kind == PERFORMANCE)), frame.ts - frame.duration, frame.ts)
+    begin = np.where(
+        (frame.duration > 0) & ((kind == NETWORK) | (kind == PERFORMANCE)),
+        frame.ts - frame.duration,
+        frame.ts,
+    )
     cause = _causes(frame, causes, begin, config)
     cause = _chained(frame, causes, cause, begin, config)
     raw = _raw_negative(frame, config)
     raw, cause = _client_validation(frame, raw, cause)
     success = (kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise & (frame.aborted != 1)
-    background, shared = find_background(frame, action, cause, causes, begin, raw, config)
+    background, shared, lonely = find_background(frame, action, cause, causes, begin, raw, config)
     raw = _awaited_aborts(frame, raw, cause, begin, user_navigation, config)
     negative = np.where(background, NONE, raw)
     negative = _without_repeats(frame, negative, cause)
-    negative = _without_answered_loading(frame, negative, cause, success & ~background)
+    negative = _without_page_telemetry(frame, negative, cause, success & ~background)
+    negative = _without_answered_loading(frame, negative, cause, success & ~background & lonely)
     attributed = (negative != NONE) & (cause >= 0)
     progress_at = _progress(frame, causes, cause, attributed, config)
     return Attribution(
-        action, meaningful, user_navigation, cause, begin, negative, attributed, success & ~background, background, shared,
-        progress_at >= 0, progress_at,
+        action,
+        meaningful,
+        user_navigation,
+        cause,
+        begin,
+        negative,
+        attributed,
+        success & ~background,
+        background,
+        shared,
+        lonely,
+        step,
+        progress_at >= 0,
+        progress_at,
     )
 
 
@@ -111,8 +137,20 @@ def _pair_submits(frame: Frame, config: Config) -> tuple[Bools, Ints]:
     return clicked, pair
 
 
+def _form_steps(frame: Frame, clicked: Bools) -> Bools:
+    """Clicks on the targets named next or previous that sent a form at least once in their visit."""
+    rows = np.flatnonzero((frame.kind == CLICK) & _lut(frame, "paging") & _lut(frame, "repeated"))
+    step = np.zeros(len(frame), dtype=np.bool_)
+    if len(rows):
+        key = (frame.visit[rows] * len(frame.patterns) + frame.pattern[rows]) * len(frame.targets) + frame.target[rows]
+        step[rows[np.isin(key, key[clicked[rows]])]] = True
+    return step
+
+
 def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
-    """Navigations a person makes: link, reload, back or forward, a typed address; and the click that made each, or -1."""
+    """Navigations a person makes: link, reload, back or forward, a typed address; and the click that made
+    each, or -1.
+    """
     navigation = frame.kind == NAVIGATION
     rows = np.flatnonzero(navigation)
     by_click = np.full(len(frame), -1, dtype=np.int64)
@@ -120,9 +158,7 @@ def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
     if len(rows) and len(starters):
         before = starters[np.maximum(np.searchsorted(starters, rows) - 1, 0)]
         near = (
-            (before < rows)
-            & (frame.visit[before] == frame.visit[rows])
-            & (frame.ts[rows] - frame.ts[before] <= 2_000)
+            (before < rows) & (frame.visit[before] == frame.visit[rows]) & (frame.ts[rows] - frame.ts[before] <= 2_000)
         )
         by_click[rows[near]] = before[near]
     untyped = navigation & frame.is_word("nav_type", "") & (by_click < 0)
@@ -132,7 +168,9 @@ def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
 
 
 def _actions(frame: Frame, submit_click: Ints) -> Ints:
-    """Packed (pattern, target) per interaction. A form sent without a click counts as the button that sent it elsewhere."""
+    """Packed (pattern, target) per interaction. A form sent without a click counts as the button that sent
+    it elsewhere.
+    """
     count = max(len(frame.targets), 1)
     action = np.full(len(frame), -1, dtype=np.int64)
     own = (frame.kind == CLICK) | (frame.kind == SUBMIT) | (frame.kind == INPUT)
@@ -154,7 +192,7 @@ def _actions(frame: Frame, submit_click: Ints) -> Ints:
 
 def _meaningful(frame: Frame, clicked: Bools, user_navigation: Bools, by_click: Ints) -> Bools:
     control = _lut(frame, "meaningful")
-    found = ((frame.kind == CLICK) & (control | clicked)) | (frame.kind == SUBMIT)
+    found: Bools = ((frame.kind == CLICK) & (control | clicked)) | (frame.kind == SUBMIT)
     opened = np.flatnonzero(user_navigation & (by_click >= 0))
     found[opened] = found[by_click[opened]]
     return found
@@ -188,7 +226,9 @@ def _last_wide(frame: Frame, rows: Ints, visit: Ints, at: Ints) -> Ints:
 
 
 def _whole_seconds(frame: Frame) -> Bools:
-    """Per event: does its visit's clock know seconds only? Then durations in ms are compared with a second's tolerance."""
+    """Per event: does its visit's clock know seconds only? Then durations in ms are compared with a
+    second's tolerance.
+    """
     odd = np.bincount(frame.visit, weights=frame.ts % 1_000 != 0)
     return np.asarray(odd[frame.visit] == 0, dtype=np.bool_)
 
@@ -212,7 +252,8 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, config: Config) -> Ints:
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
         found = _last(frame, starters, frame.visit[rows], anchor[rows] + slack)
-        found = np.where(found < rows, found, -1)
+        later = (found > rows) & ~(coarse[rows] & (frame.ts[np.maximum(found, 0)] == frame.ts[rows]))
+        found = np.where(later, -1, found)
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
         cause[rows[near]] = found[near]
     # An error says when it happened, and a field left is what validates it: any input event counts here.
@@ -235,9 +276,11 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, config: Config) -> Ints:
 
 
 def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Config) -> Ints:
-    """What begins right after an attributed answer, with no interaction in between, belongs to the answer's action.
+    """What begins right after an attributed answer, with no interaction in between, belongs to the answer's
+    action.
 
-    An error in rendering a slow answer, and the request that follows a first one, are caused by the same click.
+    An error in rendering a slow answer, and the request that follows a first one, are caused by the same
+    click.
     """
     cause = cause.copy()
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
@@ -284,7 +327,8 @@ def _awaited_aborts(
 ) -> Ints:
     """Aborted requests are nothing, except the one the user waited for and gave up by leaving: that is slow.
 
-    A request without an answer that ends with the page that made it was aborted, even if the collector did not say so.
+    A request without an answer that ends with the page that made it was aborted, even if the collector did
+    not say so.
     """
     negative = negative.copy()
     silent = (frame.kind == NETWORK) & ~frame.noise & ((frame.aborted == 1) | (frame.status == 0))
@@ -306,7 +350,9 @@ def _awaited_aborts(
 
 
 def _without_repeats(frame: Frame, negative: Ints, cause: Ints) -> Ints:
-    """Of one interaction's answers at one endpoint only the first failure counts: the rest the application repeated."""
+    """Of one interaction's answers at one endpoint only the first failure counts: the rest the application
+    repeated.
+    """
     rows = np.flatnonzero((negative != NONE) & (cause >= 0) & (frame.endpoint >= 0) & (frame.kind == NETWORK))
     if len(rows) > 1:
         key = cause[rows] * (int(frame.endpoint.max()) + 1) + frame.endpoint[rows]
@@ -318,8 +364,21 @@ def _without_repeats(frame: Frame, negative: Ints, cause: Ints) -> Ints:
     return negative
 
 
+def _without_page_telemetry(frame: Frame, negative: Ints, cause: Ints, good: Bools) -> Ints:
+    """What a page sends while it opens is no part of it, as long as what it reads comes."""
+    reads = np.array([e.startswith(("GET ", "HEAD ", "/")) or not e for e in frame.endpoints] or [True])
+    rows = np.flatnonzero((frame.kind == NETWORK) & (negative != NONE) & (cause >= 0))
+    rows = rows[(frame.kind[cause[rows]] == NAVIGATION) & ~reads[frame.endpoint[rows]]]
+    if len(rows):
+        negative = negative.copy()
+        negative[rows[np.isin(cause[rows], cause[good & (cause >= 0)])]] = NONE
+    return negative
+
+
 def _without_answered_loading(frame: Frame, negative: Ints, cause: Ints, good: Bools) -> Ints:
-    """A loading phase whose action was answered well is judged by that answer; its end may just not be reported."""
+    """A loading phase whose action was answered well is judged by that answer; its end may just not be
+    reported.
+    """
     rows = np.flatnonzero((frame.kind == LOADING) & (negative == SLOW) & (cause >= 0))
     if len(rows):
         negative = negative.copy()
@@ -338,7 +397,8 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
         return at
     place = np.searchsorted(starters, rows) - 1
     found = starters[np.maximum(place, 0)]
-    window = np.where(frame.kind[found] == SUBMIT, config.network_end_window_ms, config.reaction_window_ms)
+    patient = (frame.kind[found] == SUBMIT) | frame.is_word("nav_type", "")[rows]
+    window = np.where(patient, config.network_end_window_ms, config.reaction_window_ms)
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
     answer = _last(frame, answers, frame.visit[rows], frame.ts[rows])
     answered = (answer >= 0) & (cause[np.maximum(answer, 0)] == found)
@@ -358,15 +418,18 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
 
 def find_background(
     frame: Frame, action: Ints, cause: Ints, causes: Bools, begin: Ints, negative: Ints, config: Config
-) -> tuple[Bools, Bools]:
-    """Feedback that is background, recognised by how its endpoint or message behaves in the visit, not by its name.
+) -> tuple[Bools, Bools, Bools]:
+    """Feedback that is background, recognised by how its endpoint or message behaves in the visit, not by its
+    name.
 
-    The second array marks requests to one address for everything, which are spared.
+    The second array marks requests to one address for everything, which are spared; the third those of endpoints that
+    answer one single action.
     """
-    background, shared = frame.noise.copy(), np.zeros(len(frame), dtype=np.bool_)
+    background = frame.noise.copy()
+    shared, lonely = np.zeros(len(frame), dtype=np.bool_), np.zeros(len(frame), dtype=np.bool_)
     rows = np.flatnonzero((frame.endpoint >= 0) & ~frame.noise)
     if not len(rows):
-        return background, shared
+        return background, shared, lonely
     count = int(frame.endpoint.max()) + 1
     order = np.argsort(frame.visit[rows] * count + frame.endpoint[rows], kind="stable")
     rows = rows[order]
@@ -378,22 +441,43 @@ def find_background(
     failed = negative[rows] != NONE
     known = frame.endpoint_known[frame.endpoint[rows]]
     repeats = _automatic_repeats(frame, rows, first, fired, failed, begin, config)
-    loading = _page_loads(frame, causes, rows, begin)
+    loading = _page_loads(frame, rows, begin, config)
     alone = ~fired & ~repeats & ~loading & (known | failed)
     spontaneous = np.bincount(group[alone], minlength=groups) > 0
     validation = (negative == INVALID)[rows]
     ambient = _unrelated(frame, rows, group, groups, action, cause, failed, known, config)
     spared = _one_address(frame, rows, group, groups, action, cause, failed, alone)
     third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
-    several = _distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired) > 1
+    answers = _distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired)
+    several = answers > 1
+    lonely[rows] = (answers == 1)[group]
+    nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[np.maximum(cause[rows], 0)]]
+    clicked = np.isin(frame.kind[np.maximum(cause[rows], 0)], (CLICK, SUBMIT))
+    vague = np.bincount(group[fired & nameless & clicked], minlength=groups) > 0
     often = np.bincount(group, minlength=groups) > 10
     causing = _distinct_actions(group, groups, cause[rows], fired)
+    clocked = _clocked(frame, rows, first, group, groups, cause, begin)
     flood = often & (np.bincount(group, minlength=groups) > 3 * np.maximum(causing, 1))
-    quiet = ((spontaneous | ambient) & ~spared) | (third & several) | flood
+    quiet = ((spontaneous | ambient) & ~spared) | (third & (several | vague)) | flood | clocked
     background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
     background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
     shared[rows] = (spared & (several | spontaneous))[group]
-    return background, shared
+    return background, shared, lonely
+
+
+def _clocked(frame: Frame, rows: Ints, first: Bools, group: Ints, groups: int, cause: Ints, begin: Ints) -> Bools:
+    """Groups that fire by the clock: at least four times at one pace, at ever other distances from the
+    interactions.
+    """
+    pace = np.where(first, 0, np.append(0, np.diff(begin[rows])))
+    before = np.append(0, pace[:-1])
+    even = ~first & (before > 1_000) & (pace > 1_000) & (np.abs(pace - before) * 100 <= 5 * pace)
+    lag = np.where(cause[rows] >= 0, begin[rows] - frame.ts[np.maximum(cause[rows], 0)], 0)
+    low = np.full(groups, 2**62)
+    high = np.zeros(groups, dtype=np.int64)
+    np.minimum.at(low, group, lag)
+    np.maximum.at(high, group, lag)
+    return np.asarray((np.bincount(group[even], minlength=groups) >= 2) & (high - low > 250), dtype=np.bool_)
 
 
 def _automatic_repeats(
@@ -407,18 +491,25 @@ def _automatic_repeats(
     # A poll that happened to fall on a click keeps its pace before and after it; a repeat has no pace before.
     pace = np.append(0, np.diff(begin[rows]))
     after = np.append(pace[1:], 0)
-    polled = ~first & ~np.append(first[1:], True) & (np.abs(pace - after) * 100 <= 15 * after)
-    follows &= ~polled[head]
+    inner = ~first & ~np.append(first[1:], True)
+    polled = inner & (np.abs(pace - after) * 100 <= 15 * after)
+    slow_start = follows & ~np.append(False, follows[:-1]) & (pace > config.first_repeat_ms)
+    steady = inner & follows & np.append(follows[1:], False) & polled & (pace > config.slow_ms)
+    bad = np.zeros(len(rows), dtype=np.bool_)
+    bad[head[steady | slow_start]] = True
+    follows &= ~polled[head] & ~bad[head]
     return np.asarray(follows & fired[head] & (np.arange(len(rows)) - head <= config.automatic_repeats), dtype=np.bool_)
 
 
-def _page_loads(frame: Frame, causes: Bools, rows: Ints, begin: Ints) -> Bools:
-    """What begins within 3 s of the visit's first event or of any navigation belongs to a page being opened."""
+def _page_loads(frame: Frame, rows: Ints, begin: Ints, config: Config) -> Bools:
+    """What begins within 2 s of the visit's first event or of any navigation belongs to a page being
+    opened.
+    """
     opening = frame.kind == NAVIGATION
     opening[np.flatnonzero(np.append(True, frame.visit[1:] != frame.visit[:-1]))] = True
     found = _last(frame, np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0))
     early = found < 0
-    return np.asarray(early | (begin[rows] - frame.ts[np.maximum(found, 0)] <= 3_000), dtype=np.bool_)
+    return np.asarray(early | (begin[rows] - frame.ts[np.maximum(found, 0)] <= config.page_load_ms), dtype=np.bool_)
 
 
 def _distinct_actions(group: Ints, groups: int, action: Ints, chosen: Bools) -> Ints:
@@ -431,7 +522,15 @@ def _distinct_actions(group: Ints, groups: int, action: Ints, chosen: Bools) -> 
 
 
 def _unrelated(
-    frame: Frame, rows: Ints, group: Ints, groups: int, action: Ints, cause: Ints, failed: Bools, known: Bools, config: Config
+    frame: Frame,
+    rows: Ints,
+    group: Ints,
+    groups: int,
+    action: Ints,
+    cause: Ints,
+    failed: Bools,
+    known: Bools,
+    config: Config,
 ) -> Bools:
     """Endpoints that fire after many unrelated interactions (beacons, autosave, presence)."""
     fired = cause[rows] >= 0
@@ -442,13 +541,14 @@ def _unrelated(
     touched = _distinct_actions(group, groups, action[by], counted & typed)
     blank = np.bincount(group[~failed | (frame.status[rows] != 0)], minlength=groups) == 0
     unreachable = blank & (acted >= 2)  # blocked by an extension or the network, whatever was done
-    return (acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable
+    return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
 
 
 def _one_address(
     frame: Frame, rows: Ints, group: Ints, groups: int, action: Ints, cause: Ints, failed: Bools, alone: Bools
 ) -> Bools:
-    """One address for everything (GraphQL): the server itself failed one single action, each time and at least twice.
+    """One address for everything (GraphQL): the server itself failed one single action, each time and at
+    least twice.
 
     All else that it was asked, with or without an action, it answered well.
     """

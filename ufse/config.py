@@ -29,20 +29,24 @@ class Config:
     slow_ms: int = 3_000
     # Own choice: rounding of durations may put a request's start a few milliseconds before its click.
     clock_slack_ms: int = 5
-    # Own choice: a request or error within this time after an attributed answer ended belongs to the same action.
+    # Own choice: a request or error so soon after an attributed answer ended belongs to the same action.
     chain_window_ms: int = 300
     # Own choice: how many unrelated interactions an endpoint may follow before it is background ("many").
     unrelated_actions: int = 3
     # Own choice: an application gives up repeating a failed request after this many automatic attempts.
     automatic_repeats: int = 5
     automatic_repeat_window_ms: int = 30_000
+    # Own choice: the first automatic repeat comes sooner than this; a poll may not.
+    first_repeat_ms: int = 8_000
+    # Own choice: what begins so soon after a page was opened belongs to its opening.
+    page_load_ms: int = 2_000
 
     # detection.md, Signals: rage
     rage_clicks: int = 4
     rage_gap_ms: int = 1_000
     rage_reloads: int = 3
     rage_reload_window_ms: int = 30_000
-    # DataDog browser-sdk clickChain: clicks further apart than this are not on one spot; used for nameless targets.
+    # DataDog browser-sdk clickChain: clicks further apart are not on one spot; used for nameless targets.
     same_spot_px: int = 100
     # Own choice: nobody clicks faster; a held key repeats every 30 to 50 ms.
     human_click_gap_ms: int = 60
@@ -65,6 +69,8 @@ class Config:
     # Own choice: waiting this long weighs more than the 3 s from which an answer is slow.
     long_wait_ms: int = 8_000
 
+    # Own choice: a visit with more failing actions is no person; the earliest ones are judged.
+    max_candidates: int = 200
     # Own choice: an explanation's timeline stays readable.
     timeline_events: int = 14
 

@@ -1,15 +1,15 @@
-"""Candidates: the negatives of one action, the signals around them, and the rule at which each falls or passes.
+"""Candidates: the negatives of one action, the signals around them, and the rule at which each falls or
+passes.
 
-detection.md, Correlation: (1) two independent signals, one of them behavioural; (2) a feedback signal; (3) one session: a
-candidate never leaves its visit; (4) one window: each signal within 30 s of the evidence before it, waiting not counted;
-(5) one route or flow.
+detection.md, Correlation: (1) two independent signals, one of them behavioural; (2) a feedback signal; (3)
+one session: a candidate never leaves its visit; (4) one window: each signal within 30 s of the evidence
+before it, waiting not counted; (5) one route or flow.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ufse.attribution import CRASH, FAILURE, INVALID, SLOW
-from ufse.patterns import first_segment
 from ufse.score import HIGH, Evidence, level, points, total
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.abandonment import abandonment
@@ -44,13 +44,14 @@ class Candidate:
 
 def candidates(view: View) -> list[Candidate]:
     """All candidates of a visit, ordered by their first failure."""
-    found = [judge(view, action, rows) for action, rows in view.negatives_by_action.items()]
+    earliest = sorted(view.negatives_by_action.items(), key=lambda item: item[1][0])[: view.config.max_candidates]
+    found = [judge(view, action, rows) for action, rows in earliest]
     return sorted((c for c in found if c is not None), key=lambda c: c.failure)
 
 
 def judge(view: View, action: int, rows: Sequence[int]) -> Candidate | None:
-    """The best candidate of one action: failures after its last success count, else those that it resolved."""
-    negatives = [r for r in rows if not _duplicate(view, r)]
+    """The best candidate of one action: failures after its last success, else those that it resolved."""
+    negatives = _one_control(view, action, [r for r in rows if not _duplicate(view, r)])
     if not negatives:
         return None
     successes = view.successes(action, negatives)
@@ -61,6 +62,18 @@ def judge(view: View, action: int, rows: Sequence[int]) -> Candidate | None:
     since = -(2**62) if resolved else last
     judged = [_judge_cluster(view, action, since, c, successes, resolved) for c in _clusters(view, chosen)]
     return max(judged, key=lambda c: (c.rule == EMITTED, c.score or -1, -c.failure))
+
+
+def _one_control(view: View, action: int, negatives: list[int]) -> list[int]:
+    """Of a nameless target's failures those of one endpoint: another endpoint is another control of the
+    same type.
+    """
+    if not negatives or view.is_page(action) or not view.target_of(action).nameless:
+        return negatives
+    groups: dict[int, list[int]] = {}
+    for row in negatives:
+        groups.setdefault(int(view.frame.endpoint[row]), []).append(row)
+    return max(groups.values(), key=lambda g: (len(g), -g[0]))
 
 
 def _duplicate(view: View, row: int) -> bool:
@@ -112,8 +125,8 @@ def _judge_cluster(
 
 def _behaviour(view: View, action: int, since: int, negatives: list[int], successes: Sequence[int]) -> list[Signal]:
     """Behavioural signals on the candidate's route or flow."""
-    flow = first_segment(view.pattern_of(action))
-    found = [s for s in view.rage if s.start > since and first_segment(view.pattern(s.row)) == flow]
+    flow = view.flow_of(action)
+    found = [s for s in view.rage if s.start > since and view.flow(s.row) == flow]
     stuck = blocked(view, action, since, negatives)
     left = abandonment(view, action, negatives, successes)
     wandered = [s for s in view.confusion if s.start > since and _touches(view, s, flow)]
@@ -125,7 +138,9 @@ def _touches(view: View, signal: Signal, flow: str) -> bool:
 
 
 def _connected(view: View, feedback: Signal, behaviour: list[Signal]) -> list[Signal]:
-    """The signals that chain to the feedback with no gap over 30 s, waiting for pending requests not counted."""
+    """The signals that chain to the feedback with no gap over 30 s, waiting for pending requests not
+    counted.
+    """
     pending = [(view.begin(r), view.at(r)) for r in feedback.rows]
     chain: list[Signal] = []
     spans = [(min(feedback.start, *(view.at(view.cause[r - view.low]) for r in feedback.rows)), feedback.end)]
@@ -154,16 +169,18 @@ def _evidence(
     kinds = {s.kind: s for s in near}
     begin = min(view.at(view.cause[r - view.low]) for r in negatives)
     left = kinds.get(ABANDONMENT)
+    by_field = view.kind[view.cause[failure - view.low] - view.low] == INPUT
     answered = view.negative[failure - view.low] == SLOW and _came_late(view, failure)
     return Evidence(
         feedback=view.negative[failure - view.low],
-        by_field=view.kind[view.cause[failure - view.low] - view.low] == INPUT,
+        vague=_vague(view, failure),
+        by_field=by_field,
         rage=_rage_place(view, action, near),
         retries=kinds[BLOCKED].count if BLOCKED in kinds else 0,
         abandoned=left.form if left else "",
         form_sent=left is not None and _form_sent(view, action, left),
         confused=CONFUSION in kinds,
-        failures=len({view.cause[r - view.low] for r in negatives}),
+        failures=1 if by_field else len({view.cause[r - view.low] for r in negatives}),
         longest_wait_ms=max(view.waited(r) for r in negatives),
         struggle_ms=end - begin,
         resolved=resolved,
@@ -179,19 +196,34 @@ def _came_late(view: View, row: int) -> bool:
     return kind != LOADING or not view.frame.endless[row]
 
 
+def _vague(view: View, row: int) -> bool:
+    """An error without a message that no form submit caused (there it is most likely the form's own)."""
+    if view.negative[row - view.low] != CRASH or view.frame.endpoint_known[view.frame.endpoint[row]]:
+        return False
+    return view.kind[view.cause[row - view.low] - view.low] != SUBMIT
+
+
 def _form_sent(view: View, action: int, left: Signal) -> bool:
-    """Fields were filled in and this action sent the form; without a submit event, a button after two fields or
+    """Fields were filled in and this action sent the form; without a submit event, a button after two fields
+    or
     with a validation error."""
     fields = {int(view.frame.raw_target[r]) for r in left.rows if view.kind[r - view.low] == INPUT}
-    sent = any(view.kind[r - view.low] == SUBMIT for r in view.attempts_by_action.get(action, ()))
+    senders = view.submitters.get(action // max(len(view.frame.targets), 1), set())
+    sent = action in senders
     target = view.target_of(action)
     formal = len(fields) > 1 or any(view.negative[r - view.low] == INVALID for r in view.negatives_by_action[action])
-    button = formal and not (target.link or target.leaves or target.aside or view.is_page(action))
+    button = (
+        formal
+        and not senders
+        and target.meaningful
+        and not (target.link or target.leaves or target.aside or target.toggle or view.is_page(action))
+    )
     return bool(fields) and (sent or button)
 
 
 def _rage_place(view: View, action: int, near: list[Signal]) -> str:
     places = set()
+    beside = "page" if view.is_page(action) else "near"
     for signal in near:
         if signal.kind != RAGE:
             continue
@@ -199,8 +231,8 @@ def _rage_place(view: View, action: int, near: list[Signal]) -> str:
         if signal.form == "reloads":
             places.add("reload" if signal.action == action else "reload_other" if same_page else "")
         else:
-            places.add("same" if signal.action == action else "page" if same_page else "")
-    return next((p for p in ("same", "reload", "reload_other", "page") if p in places), "")
+            places.add("same" if signal.action == action else beside if same_page else "")
+    return next((p for p in ("same", "reload", "reload_other", "page", "near") if p in places), "")
 
 
 def _verdict(
@@ -213,7 +245,10 @@ def _verdict(
     resolved: bool,
 ) -> tuple[str, str]:
     if not behaviour:
-        return "no_behavioural_signal", "Nobody reacted to the failure: no rage, retry, leaving or confusion belongs to it."
+        return (
+            "no_behavioural_signal",
+            "Nobody reacted to the failure: no rage, retry, leaving or confusion belongs to it.",
+        )
     if not near:
         return "outside_window", "The behavioural signals lie more than 30 s away from the failure."
     if not independent:
@@ -223,8 +258,14 @@ def _verdict(
     if level(score, view.config) == HIGH:
         return EMITTED, "All rules passed."
     if resolved:
-        return "resolved", f"The same action was achieved later in the session; score {score}, below {view.config.high_score}."
-    return "below_high", f"The score is {score}, below {view.config.high_score}: {level(score, view.config)} is not emitted."
+        return (
+            "resolved",
+            f"The action was achieved later in the session: score {score}, below {view.config.high_score}.",
+        )
+    return (
+        "below_high",
+        f"The score is {score}, below {view.config.high_score}: {level(score, view.config)} is not emitted.",
+    )
 
 
 def _ignored(view: View, action: int) -> bool:

@@ -25,7 +25,7 @@ from ufse.explain import (
     timeline_rows,
 )
 from ufse.frame import Frame, build, coarse_negative
-from ufse.patterns import clean, digest, first_segment
+from ufse.patterns import clean, digest
 from ufse.score import level
 from ufse.sessions import INPUT, SUBMIT, Bools, Ints, Ordered, Visits, codes, order_events
 from ufse.signals.confusion import confusion
@@ -33,14 +33,17 @@ from ufse.signals.rage import rage
 from ufse.view import View
 
 _BOT = re.compile(
-    r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|webdriver|cypress|"
-    r"pingdom|uptime|gtmetrix|statuscake|site24x7|synthetic|monitor(ing)?\b|curl/|wget/|python-|python/|java/|go-http|okhttp|"
-    r"axios/|node-fetch|libwww|scrapy|httpclient|facebookexternalhit|preview|validator|archiver|feedfetcher",
+    r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
+    r"webdriver|cypress|pingdom|uptime|gtmetrix|statuscake|site24x7|synthetic|monitor(ing)?\b|curl/|wget/|"
+    r"python-|python/|java/|go-http|okhttp|axios/|node-fetch|libwww|scrapy|httpclient|facebookexternalhit|"
+    r"preview|validator|archiver|feedfetcher",
     re.I,
 )
-_ASSISTIVE = re.compile(r"\b(nvda|jaws|voiceover|talkback|narrator|zoomtext|dragon|orca|chromevox|switch ?access)\b", re.I)
+_ASSISTIVE = re.compile(
+    r"\b(nvda|jaws|voiceover|talkback|narrator|zoomtext|dragon|orca|chromevox|switch ?access)\b", re.I
+)
 _DECLARED = re.compile(
-    r'"(assistive|assistive_?technology|screen_?reader|is_?bot|bot|webdriver|automated|synthetic|is_?screen_?reader|at)"'
+    r'"(assistive|assistive_?technology|(is_?)?screen_?reader|(is_?)?bot|webdriver|automated|synthetic)"'
     r'\s*:\s*(true|1\b|"(?!"|false|no|none|0")[^"]*")',
     re.I,
 )
@@ -79,12 +82,11 @@ class Result:
     """Client sessions whose analysis failed (projectId, sessionId, error); only ``detect_each`` fills it."""
 
 
-def detect(
-    events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False
-) -> Result:
+def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
     """Detects in whole client sessions; ``events`` has the columns of EVENT_SCHEMA, in any row order.
 
-    A mapping gives each project its own configuration ('' is the default). Raises nothing for any values of those columns.
+    A mapping gives each project its own configuration ('' is the default). Raises nothing for any values of
+    those columns.
     """
     if isinstance(config, Config):
         return _detect(events, config, why_not)
@@ -98,24 +100,30 @@ def detect(
     )
 
 
-def detect_each(
-    events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False
-) -> Result:
-    """Like ``detect``, but a client session that makes the engine fail is reported in ``errors`` and the others go on.
+def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
+    """Like ``detect``, but a client session that makes the engine fail is reported in ``errors`` and the
+    others go on.
 
-    The batch is halved until the failing sessions stand alone, so that a batch without one costs nothing more.
+    The batch is halved until the failing sessions stand alone, so that a batch without one costs nothing
+    more.
     """
     try:
         return detect(events, config, why_not=why_not)
     except Exception as error:
         keys = pa.table({n: events[n].cast(pa.string()) for n in ("project", "session_id")})
-        names = keys.group_by(["project", "session_id"], use_threads=False).aggregate([]).sort_by(
-            [("project", "ascending"), ("session_id", "ascending")]
+        names = (
+            keys.group_by(["project", "session_id"], use_threads=False)
+            .aggregate([])
+            .sort_by([("project", "ascending"), ("session_id", "ascending")])
         )
         if names.num_rows <= 1:
             empty = events.slice(0, 0)
             name = names.to_pylist()[0] if names.num_rows else {"project": "", "session_id": ""}
-            failed = {"projectId": name["project"], "sessionId": name["session_id"], "error": f"{type(error).__name__}: {error}"}
+            failed = {
+                "projectId": name["project"],
+                "sessionId": name["session_id"],
+                "error": f"{type(error).__name__}: {error}",
+            }
             return Result([], [], order_events(empty, DEFAULT).visits, [failed])
         left = names.slice(0, names.num_rows // 2).append_column("left", pa.array([True] * (names.num_rows // 2)))
         numbered = keys.append_column("row", pa.array(range(keys.num_rows)))
@@ -235,11 +243,17 @@ class _Run:
         if not found:
             given, span = view.given, slice(view.low, view.high)
             if (given.background[span] & ~view.frame.noise[span]).any() and not (given.negative[span] > 0).any():
-                rule, text = "background", "The negative feedback also came without any action, or after unrelated ones."
+                rule, text = (
+                    "background",
+                    "The negative feedback also came without any action, or after unrelated ones.",
+                )
             elif (given.negative[span] > 0).any():
                 rule, text = "unattributed", "No negative feedback belongs to an action of the user."
             else:
-                rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
+                rule, text = (
+                    "background",
+                    "The only negative feedback is noise: aborted, media, extensions or repeats.",
+                )
             self._silent(view.visit, rule, text, [])
             return
         nearest = max(found, key=lambda c: (c.score or -1, -c.failure))
@@ -338,7 +352,7 @@ class _Run:
 
 def _same_struggle(view: View, one: Candidate, other: Candidate, config: Config) -> bool:
     """Two failing actions of one flow at one time are one struggle; the earlier one is its failure point."""
-    if first_segment(view.pattern_of(one.action)) != first_segment(view.pattern_of(other.action)):
+    if view.flow_of(one.action) != view.flow_of(other.action):
         return False
     return max(one.start, other.start) - min(one.end, other.end) <= config.correlation_gap_ms
 

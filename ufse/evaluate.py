@@ -40,7 +40,11 @@ class Evaluation:
     @property
     def precision(self) -> float:
         """Of the sessions with a detection, the share that is labelled frustrated; 1 without any."""
-        return self.true_positives / max(self.true_positives + self.false_positives, 1) if self.true_positives or self.false_positives else 1.0
+        return (
+            self.true_positives / max(self.true_positives + self.false_positives, 1)
+            if self.true_positives or self.false_positives
+            else 1.0
+        )
 
     @property
     def recall(self) -> float:
@@ -108,7 +112,8 @@ def _count(result: Evaluation, label: Mapping[str, Any], found: list[Mapping[str
 
 
 def point_matches(label: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
-    """Whether a failure point is the labelled one: the same route pattern, and the target's name holds the labelled one.
+    """Whether a failure point is the labelled one: the same route pattern, and the target's name holds the
+    labelled one.
 
     An empty route or target in the label accepts any.
     """

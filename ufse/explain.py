@@ -25,16 +25,17 @@ from ufse.view import View
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES = (
-    "click", "input", "scroll", "hover", "form_submit", "navigation", "error", "network", "performance", "loading",
-    "visibility", "session_end", "other",
-)  # fmt: skip
+    "click", "input", "scroll", "hover", "form_submit", "navigation", "error", "network", "performance",
+    "loading", "visibility", "session_end", "other", )  # fmt: skip
 
 
 def stamp(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; times outside the years 1–9999 are held at their edge."""
-    return (_EPOCH + timedelta(milliseconds=min(max(ms, -62_135_596_800_000), 253_402_300_799_999))).isoformat(
-        timespec="milliseconds"
-    ).replace("+00:00", "Z")
+    return (
+        (_EPOCH + timedelta(milliseconds=min(max(ms, -62_135_596_800_000), 253_402_300_799_999)))
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def seconds(ms: int) -> str:
@@ -66,7 +67,11 @@ def shown(view: View, action: int) -> str:
 
 def point_text(view: View, candidate: Candidate) -> str:
     """``/checkout › button#pay › POST /api/orders → 500``."""
-    parts = (view.pattern_of(candidate.action), shown(view, candidate.action), feedback_text(view, candidate.failure))
+    parts = (
+        view.pattern_of(candidate.action),
+        shown(view, candidate.action),
+        feedback_text(view, candidate.failure),
+    )
     return " › ".join(p for p in parts if p)
 
 
@@ -82,10 +87,16 @@ def signal_text(view: View, signal: Signal, candidate: Candidate) -> str:
         return f"{name} was tried again {times(signal.count)} within 30 s of a failed answer, without success"
     if signal.kind == ABANDONMENT:
         wait = seconds(max(0, signal.end - max(view.at(r) for r in _negatives(candidate))))
-        how = {"left": "was left for another route", "ended": "ended with the session", "silence": "went silent"}
-        return f"the flow begun on {view.pattern_of(signal.action)} {how[signal.form]} {wait} after the last failure"
+        how = {
+            "left": "was left for another route",
+            "ended": "ended with the session",
+            "silence": "went silent",
+        }
+        begun = f"the flow begun on {view.pattern_of(signal.action)}"
+        return f"{begun} {how[signal.form]} {wait} after the last failure"
     if signal.kind == FEEDBACK:
-        return f"{feedback_text(view, candidate.failure)}, {signal.count} negative answer{'s' * (signal.count > 1)}"
+        answers = "1 negative answer" if signal.count == 1 else f"{signal.count} negative answers"
+        return f"{feedback_text(view, candidate.failure)}, {answers}"
     if signal.form == "thrash":
         return f"{signal.count} reversals of scrolling in {span} on {view.pattern(signal.row)}"
     return f"{signal.count} changes between the same pages in {span}"
@@ -102,19 +113,26 @@ def explanation(view: View, candidate: Candidate, config: Config) -> str:
     cause = view.cause[first - view.low]
     took = view.at(first) - view.begin(first)
     waited = f" after {seconds(took)}" if took >= config.slow_ms else ""
-    origin = "" if cause == first else f", {seconds(max(0, view.begin(first) - view.at(cause)))} after the action that caused it"
+    origin = (
+        ""
+        if cause == first
+        else f", {seconds(max(0, view.begin(first) - view.at(cause)))} after the action that caused it"
+    )
     said = [
-        f"On {view.pattern_of(candidate.action)}, {_answered(view, first)}{waited} at {clock(view.at(first))} UTC{origin}."
+        f"On {view.pattern_of(candidate.action)}, {_answered(view, first)}{waited} "
+        f"at {clock(view.at(first))} UTC{origin}."
     ]
     if len(negatives) > 1:
         said.append(f"In all, {len(negatives)} negative answers came to {shown(view, candidate.action)}.")
     told = [s for s in candidate.signals if s.kind != FEEDBACK]
     said += [f"{_sentence(signal_text(view, s, candidate))} ({clock(s.start)} to {clock(s.end)})." for s in told]
     said.append(
-        f"These are {len(candidate.signals)} signals resting on different events of one session, on one flow, "
+        f"These are {len(candidate.signals)} signals resting on different events of one session and flow, "
         f"within {seconds(candidate.end - candidate.start)} and with no gap over 30 s."
     )
-    said.append("No later success of this action was recorded." if not candidate.resolved else "The action succeeded later.")
+    said.append(
+        "No later success of this action was recorded." if not candidate.resolved else "The action succeeded later."
+    )
     sums = ", ".join(f"{rule} {points:+d}" for rule, points in candidate.points)
     score = candidate.score or 0
     said.append(f"Score {score} ({level(score, config)}, from {config.high_score}): {sums}.")

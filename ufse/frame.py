@@ -1,4 +1,6 @@
-"""The sorted frame: the events that detection looks at, as parallel arrays of integer codes with tables of texts."""
+"""The sorted frame: the events that detection looks at, as parallel arrays of integer codes with tables of
+texts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ufse.config import Config
-from ufse.patterns import clean, fold_message, fold_path
+from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
     ERROR,
     LOADING,
@@ -40,6 +42,8 @@ class Frame:
     routes: Sequence[str]
     pattern: Ints
     patterns: Sequence[str]
+    flows: Sequence[str]
+    """Per pattern: what names its flow."""
     raw_target: Ints
     """Exact target: two rows of a list are two controls."""
     target: Ints
@@ -53,18 +57,24 @@ class Frame:
     endless: Bools
     """Starts of loading phases without an end."""
     endpoint: Ints
-    """Per network event: code of (method, folded URL); per error: code of its type and folded message; else -1."""
+    """Per network event: code of (method, folded URL); per error: code of its type and folded message; else
+    -1.
+    """
     endpoints: Sequence[str]
     endpoint_known: Bools
     """Per endpoint code: whether a URL or message identifies it."""
     noise: Bools
-    """Per event: preflight, image, font, media, extension, third-party or aborted noise recognisable by itself."""
+    """Per event: preflight, image, font, media, extension, third-party or aborted noise recognisable by
+    itself.
+    """
     aborted: Ints
     third_party: Ints
     flags: dict[str, Ints]
     """Rarely used numeric columns by name: selection, responded, valid, external, download, x, y, depth."""
     words: dict[str, tuple[Ints, list[str]]]
-    """Small vocabularies by column name: nav_type, input_method, action, error_type, perf_kind, state, direction."""
+    """Small vocabularies by column name: nav_type, input_method, action, error_type, perf_kind, state,
+    direction.
+    """
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -113,9 +123,7 @@ def _phases(visit: Ints, ts: Ints, end: Ints) -> tuple[Ints, Bools]:
     return np.where(last, end, np.append(ts[1:], 0)) - ts, last
 
 
-def _with_phases(
-    duration: Ints, kind: Ints, visit: Ints, ts: Ints, ends: Ints, starts: Bools
-) -> tuple[Ints, Bools]:
+def _with_phases(duration: Ints, kind: Ints, visit: Ints, ts: Ints, ends: Ints, starts: Bools) -> tuple[Ints, Bools]:
     rows = np.flatnonzero(kind == LOADING)
     endless = np.zeros(len(kind), dtype=np.bool_)
     if len(rows):
@@ -135,7 +143,8 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     pattern, patterns = _folded(route, [fold_path(r) for r in routes])
     raw_target, target, targets, raw_ignored = _targets(table, config)
     ignored_route = np.array(
-        [any(fnmatchcase(r, p) or fnmatchcase(fold_path(r), p) for p in config.ignored_routes) for r in routes] or [False]
+        [any(fnmatchcase(r, p) or fnmatchcase(fold_path(r), p) for p in config.ignored_routes) for r in routes]
+        or [False]
     )
     aborted, third_party = numbers(table, "aborted"), numbers(table, "third_party")
     endpoint, endpoints, known, noise = _endpoints(table, kind)
@@ -146,9 +155,7 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     state, states = words["state"]
     starts = np.array([t == "start" for t in states] or [False])[state]
     visit, ts = ordered.visit[chosen], ordered.ts[chosen]
-    duration, endless = _with_phases(
-        numbers(table, "duration_ms"), kind, visit, ts, ordered.visits.end_ms, starts
-    )
+    duration, endless = _with_phases(numbers(table, "duration_ms"), kind, visit, ts, ordered.visits.end_ms, starts)
     return Frame(
         table=table,
         visit=visit,
@@ -158,6 +165,7 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
         routes=[clean(r) for r in routes],
         pattern=pattern,
         patterns=patterns,
+        flows=[first_segment(p) for p in patterns],
         raw_target=raw_target,
         target=target,
         targets=targets,
@@ -171,7 +179,9 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
         noise=noise,
         aborted=aborted,
         third_party=third_party,
-        flags={n: numbers(table, n) for n in ("selection", "responded", "valid", "external", "download", "x", "y", "depth")},
+        flags={
+            n: numbers(table, n) for n in ("selection", "responded", "valid", "external", "download", "x", "y", "depth")
+        },
         words=words,
     )
 
@@ -215,16 +225,33 @@ def _ignored_target(target: Target, texts: tuple[str, ...], config: Config) -> b
     return any(n and fnmatchcase(n, p) for p in config.ignored_targets for n in names)
 
 
-_MEDIA = tuple(
-    ".png .jpg .jpeg .gif .webp .avif .svg .ico .bmp .css .map .woff .woff2 .ttf .otf .eot .mp4 .webm .mp3 .ogg .wav .m4a "
-    ".m4s .m3u8 .mpd .mov .ts".split()
+_MEDIA = (
+    *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico", ".bmp", ".css", ".map"),
+    *(".woff", ".woff2", ".ttf", ".otf", ".eot"),
+    *(".mp4", ".webm", ".mp3", ".ogg", ".wav", ".m4a", ".m4s", ".m3u8", ".mpd", ".mov", ".ts"),
 )
-_EXTENSIONS = ("chrome-extension:", "moz-extension:", "safari-extension:", "safari-web-extension:", "webkit-masked-url:", "ms-browser-extension:")
-_HARMLESS = ("resizeobserver", "aborterror", "the user aborted a request", "the operation was aborted", "canceled", "cancelled")
+_EXTENSIONS = (
+    "chrome-extension:",
+    "moz-extension:",
+    "safari-extension:",
+    "safari-web-extension:",
+    "webkit-masked-url:",
+    "ms-browser-extension:",
+)
+_HARMLESS = (
+    "resizeobserver",
+    "aborterror",
+    "the user aborted a request",
+    "the operation was aborted",
+    "canceled",
+    "cancelled",
+)
 
 
 def _endpoints(table: pa.Table, kind: Ints) -> tuple[Ints, list[str], Bools, Bools]:
-    """Endpoint code per network and error event, their texts, whether identified, and what is noise by itself."""
+    """Endpoint code per network and error event, their texts, whether identified, and what is noise by
+    itself.
+    """
     code = np.full(table.num_rows, -1, dtype=np.int64)
     noise = np.zeros(table.num_rows, dtype=np.bool_)
     texts: list[str] = []

@@ -1,4 +1,6 @@
-"""Folding of generated ids out of routes, URLs, target ids and messages, so that sessions meet at one failure point."""
+"""Folding of generated ids out of routes, URLs, target ids and messages, so that sessions meet at one
+failure point.
+"""
 
 import re
 from collections.abc import Iterable
@@ -13,18 +15,22 @@ MAX_MESSAGE: Final = 120
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 _HEX = re.compile(r"(?=[a-f]*\d)[0-9a-f]{8,}", re.I)
 _WORDY_DIGITS = re.compile(
-    r"v\d{1,3}(\.\d+)*|(?:oauth|base|sha|md|utf|mp|web|http|h|x|ipv|s|ec|i|k|l|a|p|b)\d{1,3}[a-z]{0,3}|\d?[a-z]+\d?", re.I
+    r"v\d{1,3}(\.\d+)*|(?:oauth|base|sha|md|utf|mp|web|http|h|x|ipv|s|ec|i|k|l|a|p|b)\d{1,3}[a-z]{0,3}|\d?[a-z]+\d?",
+    re.I,
 )
 _TOKEN = re.compile(r"[^\W_]+|[\W_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _FILE = re.compile(r"(.+)(\.[a-z][a-z0-9]{1,4})", re.I)
 _MESSAGE_ID = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\b\d{2,}\b", re.I
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\b\d{2,}\b",
+    re.I,
 )
 
 
 def clean(text: str) -> str:
-    """The text on one line: control characters and lone surrogates become spaces, so that any text can be emitted."""
+    """The text on one line: control characters and lone surrogates become spaces, so that any text can be
+    emitted.
+    """
     return _CONTROL.sub(" ", text).strip() if not text.isascii() or not text.isprintable() else text.strip()
 
 
@@ -54,8 +60,9 @@ def _fold_segment(segment: str) -> str:
 def fold_path(path: str) -> str:
     """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
 
-    Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits fold; words, versions (``v2``) and names such as
-    ``oauth2`` stay. Query and fragment are cut, a trailing slash is dropped, an origin is cut off.
+    Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits fold; words, versions (``v2``) and
+    names such as ``oauth2`` stay. Query and fragment are cut, a trailing slash is dropped, an origin is cut
+    off.
     """
     text = clean(path)
     if "://" in text[:12]:
@@ -102,12 +109,18 @@ def digest(parts: Iterable[str]) -> str:
 
 
 def first_segment(pattern: str) -> str:
-    """What names the flow of a route: its first segment behind shells such as ``/app``, a language or an id."""
+    """What names the flow of a route: its first segment behind shells such as ``/app``, a language or an
+    id.
+    """
     segments = [s for s in pattern.split("/") if s]
-    while len(segments) > 1 and (segments[0] in _SHELLS or segments[0].startswith(":") or _LOCALE.fullmatch(segments[0])):
+    while len(segments) > 1 and (
+        segments[0] in _SHELLS or segments[0].startswith(":") or _LOCALE.fullmatch(segments[0])
+    ):
         segments = segments[1:]
     return segments[0] if segments else ""
 
 
-_SHELLS: Final = frozenset({"app", "portal", "admin", "web", "site", "shop", "store", "my", "ui", "console", "dashboard", "t"})
+_SHELLS: Final = frozenset(
+    {"app", "portal", "admin", "web", "site", "shop", "store", "my", "ui", "console", "dashboard", "t"}
+)
 _LOCALE = re.compile(r"[a-z]{2}([-_][a-z]{2})?", re.I)

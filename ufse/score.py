@@ -1,7 +1,7 @@
 """The points table and the score (detection.md, Score): additive, readable, monotone.
 
-More evidence never lowers a score: every rule only adds. A later success never raises it: it takes ``RESOLVED`` off the
-capped sum and the points for "unresolved" with it, which leaves at most 60, below High.
+More evidence never lowers a score: every rule only adds. A later success never raises it: it takes
+``RESOLVED`` off the capped sum and the points for "unresolved" with it, which leaves at most 60, below High.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,14 @@ FEEDBACK_RULES: Final = {
     INVALID: "a validation error",
     SLOW: "an answer took 3 s or more",
 }
+VAGUE_ERROR = ("an error without a message", 20)
 ATTRIBUTED = ("caused by a click or submit", 10)
 ATTRIBUTED_FIELD = ("caused by typing in a field", 4)
 RAGE_SAME = ("rage on the failing control", 35)
 RAGE_RELOAD = ("rage by reloading the failing page", 35)
 RAGE_RELOAD_OTHER = ("rage by reloading the page after the failure", 30)
-RAGE_PAGE = ("rage on the same page", 25)
+RAGE_PAGE = ("rage on the page that failed", 25)
+RAGE_NEAR = ("rage on another control of the page", 10)
 BLOCKED_FIRST = ("blocked: tried again without success", 28)
 BLOCKED_MORE = ("blocked: each further retry", 5)
 BLOCKED_MORE_LIMIT: Final = 3
@@ -53,8 +55,10 @@ class Evidence:
     feedback: int
     """Kind of negative feedback at the failure point."""
     by_field: bool
+    vague: bool = False
+    """An error without a message: more often noise than a failure."""
     rage: str = ""
-    """``same``, ``reload``, ``reload_other``, ``page`` or empty; the strongest one."""
+    """``same``, ``reload``, ``reload_other``, ``page``, ``near`` or empty; the strongest one."""
     retries: int = 0
     abandoned: str = ""
     """``left``, ``ended``, ``silence`` or empty."""
@@ -71,8 +75,15 @@ class Evidence:
 def points(evidence: Evidence, config: Config) -> list[tuple[str, int]]:
     """The rules that apply with their points, in the order of the story."""
     e = evidence
-    table = [(FEEDBACK_RULES[e.feedback], FEEDBACK_POINTS[e.feedback]), ATTRIBUTED_FIELD if e.by_field else ATTRIBUTED]
-    rage = {"same": RAGE_SAME, "reload": RAGE_RELOAD, "reload_other": RAGE_RELOAD_OTHER, "page": RAGE_PAGE}
+    first = VAGUE_ERROR if e.vague else (FEEDBACK_RULES[e.feedback], FEEDBACK_POINTS[e.feedback])
+    table = [first, ATTRIBUTED_FIELD if e.by_field else ATTRIBUTED]
+    rage = {
+        "same": RAGE_SAME,
+        "reload": RAGE_RELOAD,
+        "reload_other": RAGE_RELOAD_OTHER,
+        "page": RAGE_PAGE,
+        "near": RAGE_NEAR,
+    }
     if e.rage:
         table.append(rage[e.rage])
     if e.retries:
@@ -91,7 +102,8 @@ def points(evidence: Evidence, config: Config) -> list[tuple[str, int]]:
         table.append(STRUGGLE_10)
     if e.struggle_ms >= 30_000:
         table.append(STRUGGLE_30)
-    if sum(map(bool, (e.rage, e.retries, e.abandoned, e.confused))) >= 2:
+    struck = e.rage not in ("", "near") or e.retries > 0
+    if struck and sum(map(bool, (e.rage, e.retries, e.abandoned, e.confused))) >= 2:
         table.append(KINDS_3)
     if e.resolved:
         table.append(RESOLVED)
@@ -105,7 +117,7 @@ def _times(rule: tuple[str, int], count: int) -> list[tuple[str, int]]:
 
 
 def total(table: Sequence[tuple[str, int]]) -> int:
-    """The score of a points table: the sum of what counts for it, at most 100, less what counts against it."""
+    """The score of a points table: what counts for it, at most 100, less what counts against it."""
     gained = min(100, sum(p for _, p in table if p > 0))
     return max(0, gained + sum(p for _, p in table if p < 0))
 

@@ -1,17 +1,19 @@
 """Client sessions to visits: deduplication, an order that arrival cannot change, gaps, late events, monsters.
 
-**Order.** Event time, then ``seq``, then the rank of kinds (interaction, feedback, navigation), then the event's identity;
-an unknown ``seq`` sorts before a known one (detection.md, Sessions). Within interactions a field's change ranks before the
-click, and the click before the submit that it causes.
+**Order.** Event time, then ``seq``, then the rank of kinds (interaction, feedback, navigation), then the
+event's identity; an unknown ``seq`` sorts before a known one (detection.md, Sessions). Within interactions a
+field's change ranks before the click, and the click before the submit that it causes.
 
-**Visits.** A gap of more than 15 min of event time ends one visit and begins the next. The 10,001st event and everything
-later than 4 h after the start belong to the visit and are counted, but not analysed (``truncated``).
+**Visits.** A gap of more than 15 min of event time ends one visit and begins the next. The 10,001st event and
+everything later than 4 h after the start belong to the visit and are counted, but not analysed
+(``truncated``).
 
-**Lateness** is judged from stored receipt times alone. In receipt order, more than 75 min of silence in a client session
-begins a new *receipt epoch*. Epochs are taken one after the other, over all sessions at once: an event of a later epoch is
-*late* when an accepted event of an earlier epoch lies within 15 min of it, which is the same as lying in, or within 15 min
-of, a visit made of them. Late events are counted at that visit and not analysed; all others are accepted, so that a tab
-left open overnight begins a new visit and a log of 2015 sent today in one go is one epoch.
+**Lateness** is judged from stored receipt times alone. In receipt order, more than 75 min of silence in a
+client session begins a new *receipt epoch*. Epochs are taken one after the other, over all sessions at once:
+an event of a later epoch is *late* when an accepted event of an earlier epoch lies within 15 min of it, which
+is the same as lying in, or within 15 min of, a visit made of them. Late events are counted at that visit and
+not analysed; all others are accepted, so that a tab left open overnight begins a new visit and a log of 2015
+sent today in one go is one epoch.
 """
 
 from bisect import bisect_right
@@ -31,7 +33,21 @@ from ufse.patterns import digest
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CLICK, INPUT, SCROLL, HOVER, SUBMIT, NAVIGATION, ERROR, NETWORK, PERFORMANCE, LOADING, VISIBILITY, END, OTHER = range(13)
+(
+    CLICK,
+    INPUT,
+    SCROLL,
+    HOVER,
+    SUBMIT,
+    NAVIGATION,
+    ERROR,
+    NETWORK,
+    PERFORMANCE,
+    LOADING,
+    VISIBILITY,
+    END,
+    OTHER,
+) = range(13)
 
 KINDS: Final = {
     "click": CLICK,
@@ -48,14 +64,18 @@ KINDS: Final = {
     "session_end": END,
 }
 _RANKS = np.array([1, 0, 3, 3, 2, 6, 4, 4, 4, 4, 3, 7, 5], dtype=np.int64)
-"""Rank of each kind among events of one instant: interactions 0–3, feedback 4, navigation 6, the end of the session last."""
+"""Rank of each kind among events of one instant: interactions 0–3, feedback 4, navigation 6, the end of the
+session last.
+"""
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Visits:
-    """One entry per visit, ordered by project, client session and start. Times are epoch milliseconds (event time)."""
+    """One entry per visit, ordered by project, client session and start. Times are epoch milliseconds
+    (event time).
+    """
 
     projects: Sequence[str]
     """Distinct project ids; ``project_code`` indexes them."""
@@ -304,7 +324,8 @@ def _epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
 def _nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Ints) -> Ints:
     """Distance in ms of each event to the nearest old event of its session; very far where it has none.
 
-    Both sides are ordered by (session, time), so that merging them and carrying the last old event along suffices.
+    Both sides are ordered by (session, time), so that merging them and carrying the last old event along
+    suffices.
     """
     far = np.int64(2**62)
     merged_session = np.concatenate((old_session, session))

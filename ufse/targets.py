@@ -1,40 +1,59 @@
-"""What kind of control a target is, judged from its type, tag, id, selector and label; once per distinct target."""
+"""What kind of control a target is, judged from its type, tag, id, selector and label; once per distinct
+target.
+"""
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from ufse.patterns import clean, fold_name
 
-TEXT_FIELDS: Final = frozenset(
-    "input text textarea textbox email password search searchbox tel phone number url field textfield text-field "
-    "text_field date time datetime datetime-local contenteditable editor richtext combobox autocomplete".split()
-)
-_TOGGLES = frozenset("checkbox radio switch toggle togglebutton accordion disclosure summary tab menuitemcheckbox".split())
-_TOGGLE_WORDS = frozenset("toggle switch checkbox radio accordion collapse expand disclosure".split())
-_REPEATED_TYPES = frozenset(
-    "stepper spinbutton spinner slider range carousel pagination pager pagination-link canvas map player video audio game "
-    "calendar datepicker date-picker gallery slideshow keypad scrollbar rating".split()
-)
-_REPEATED_WORDS = frozenset(
-    "stepper spinbutton plus minus increment decrement increase decrease incrementer decrementer incr decr inc dec qty "
-    "quantity counter next prev previous nextpage prevpage pagination paginator pager carousel slide slider slideshow "
-    "swiper gallery lightbox calendar datepicker monthpicker yearpicker player play pause seek rewind volume mute unmute "
-    "playback canvas game map zoom zoomin zoomout pan undo redo rotate keypad numpad dialpad arrow chevron rating".split()
-)
+
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TEXT_FIELDS: Final = _vocabulary("""
+    input text textarea textbox email password search searchbox tel phone number url field textfield
+    text-field text_field date time datetime datetime-local contenteditable editor richtext combobox
+""")
+_TOGGLES = _vocabulary("""
+    checkbox radio switch toggle togglebutton accordion disclosure summary tab menuitemcheckbox
+""")
+_TOGGLE_WORDS = _vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
+_REPEATED_TYPES = _vocabulary("""
+    stepper spinbutton spinner slider range carousel pagination pager pagination-link canvas map player video
+    audio game calendar datepicker date-picker gallery slideshow keypad scrollbar rating
+""")
+_REPEATED_WORDS = _vocabulary("""
+    stepper spinbutton plus minus increment decrement increase decrease incrementer decrementer incr decr
+    inc dec qty quantity counter next prev previous nextpage prevpage pagination paginator pager carousel
+    slide slider
+    slideshow swiper gallery lightbox calendar datepicker monthpicker yearpicker player play pause seek rewind
+    volume mute unmute playback canvas game map zoom zoomin zoomout pan undo redo rotate keypad numpad dialpad
+    arrow chevron rating
+""")
 _REPEATED_PAIRS = frozenset(
-    {("load", "more"), ("show", "more"), ("step", "up"), ("step", "down"), ("fast", "forward"), ("skip", "back")}
-    | {("skip", "forward"), ("date", "picker"), ("page", "up"), ("page", "down"), ("view", "more"), ("see", "more")}
+    {
+        *(("load", "more"), ("show", "more"), ("view", "more"), ("see", "more")),
+        *(("step", "up"), ("step", "down"), ("page", "up"), ("page", "down")),
+        *(("fast", "forward"), ("skip", "forward"), ("skip", "back"), ("date", "picker")),
+    }
 )
-_REPEATED_LABELS = frozenset("+ - − – ＋ ± ++ -- ‹ › < > « » << >> → ← ↑ ↓ ▲ ▼ ◀ ▶ ⏮ ⏭ ⏯ ⏸ ⏪ ⏩ … ↺ ↻ ⟲ ⟳ older newer".split())
-_TEXT_TAGS = frozenset("p span h1 h2 h3 h4 h5 h6 pre code blockquote td th li dd dt em strong b i article section main".split())
-_TEXT_TYPES = frozenset("text-block paragraph heading cell word content document page body html".split()) | _TEXT_TAGS
-_ASIDE_WORDS = frozenset("print share download export save-as copy pdf email-link".split())
-_EXIT_WORDS = frozenset(
-    "cancel close dismiss logout signout help support feedback contact back home chat leave exit".split()
+_REPEATED_LABELS = _vocabulary(
+    "+ - − – ＋ ± ++ -- ‹ › < > « » << >> → ← ↑ ↓ ▲ ▼ ◀ ▶ ⏮ ⏭ ⏯ ⏸ ⏪ ⏩ … ↺ ↻ ⟲ ⟳ older newer"
 )
-_CONTROL_TYPES = frozenset("button submit link a menuitem menu option icon image imagebutton form card".split())
+_TEXT_TYPES = _vocabulary("""
+    text-block paragraph heading cell word content document page body html p span h1 h2 h3 h4 h5 h6 pre code
+    blockquote td th li dd dt em strong b i article section main
+""")
+_ASIDE_WORDS = _vocabulary("print share download export copy pdf")
+_EXIT_WORDS = _vocabulary("""
+    cancel close dismiss logout signout help support feedback contact back home chat leave exit
+""")
+_CONTROL_TYPES = _vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -47,6 +66,8 @@ class Target:
     text_field: bool
     static_text: bool
     repeated: bool
+    paging: bool
+    """Repeated for no other reason than the word "next" or "previous": a form's own such button is a step."""
     toggle: bool
     aside: bool
     """Prints, shares or downloads: what happens next is not leaving."""
@@ -58,21 +79,26 @@ class Target:
 
     @property
     def meaningful(self) -> bool:
-        """A control on which an action can be blocked (detection.md, blocked): no field, text or repeated control."""
+        """A control on which an action can be blocked (detection.md, blocked): no field, text or repeated
+        control.
+        """
         return not (self.text_field or self.static_text or self.repeated)
 
 
-NO_TARGET: Final = Target("", "", False, False, False, False, False, False, False, True)
+NO_TARGET: Final = Target("", "", False, False, False, False, False, False, False, False, True)
 
 
 def _words(text: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
+_PAGING_WORDS = frozenset({"next", "prev", "previous"})
+
+
 def _repeated(kind: str, tag: str, words: list[str], label: str) -> bool:
     if kind in _REPEATED_TYPES or tag in {"canvas", "video", "audio"} or label in _REPEATED_LABELS or label.isdigit():
         return True
-    return any(w in _REPEATED_WORDS for w in words) or any(p in _REPEATED_PAIRS for p in zip(words, words[1:], strict=False))
+    return any(w in _REPEATED_WORDS for w in words) or any(p in _REPEATED_PAIRS for p in pairwise(words))
 
 
 @lru_cache(maxsize=65_536)
@@ -81,9 +107,11 @@ def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> T
     if not (kind or identity or selector or tag or label):
         return NO_TARGET
     kind_word, tag_word, shown = kind.lower(), tag.lower(), clean(label)
-    words = _words(identity) + [""] + _words(selector) + [""] + _words(label)
+    words = [*_words(identity), "", *_words(selector), "", *_words(label)]
     role = kind_word or tag_word
-    field = role in TEXT_FIELDS or (tag_word in TEXT_FIELDS and kind_word not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES)
+    field = role in TEXT_FIELDS or (
+        tag_word in TEXT_FIELDS and kind_word not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES
+    )
     toggle = role in _TOGGLES or any(w in _TOGGLE_WORDS for w in words)
     static = not field and role in _TEXT_TYPES and not toggle and not {"button", "btn", "link", "submit"} & set(words)
     return Target(
@@ -92,9 +120,10 @@ def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> T
         text_field=field,
         static_text=static,
         repeated=_repeated(kind_word, tag_word, words, shown.lower()),
+        paging=not _repeated(kind_word, tag_word, [w for w in words if w not in _PAGING_WORDS], shown.lower()),
         toggle=toggle,
         aside=any(w in _ASIDE_WORDS for w in words),
-        leaves=any(w in _EXIT_WORDS for w in words) or ("sign", "out") in set(zip(words, words[1:], strict=False)),
+        leaves=any(w in _EXIT_WORDS for w in words) or ("sign", "out") in set(pairwise(words)),
         link=role in {"link", "a", "menuitem", "tab"},
         nameless=not (identity or selector or label),
     )

@@ -1,6 +1,9 @@
-"""One candidate visit, as plain Python lists and indexes; built only for visits that hold attributed negative feedback."""
+"""One candidate visit, as plain Python lists and indexes; built only for visits that hold attributed
+negative feedback.
+"""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -9,16 +12,20 @@ import numpy as np
 from ufse.attribution import CRASH, FAILURE, INVALID, REJECTION, SLOW, Attribution
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
-from ufse.patterns import first_segment
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT
 from ufse.signals.model import Signal
 from ufse.targets import Target
 
 THANKS = re.compile(
-    r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|order-placed)\b[^/]*(/|$)"
+    r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
+    r"order-placed)\b[^/]*(/|$)"
 )
-_FAILED_ROUTE = re.compile(r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b")
-_DETOUR = re.compile(r"(^|/)(error|errors|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|login|log-in|signin|sign-in)(/|$)")
+_FAILED_ROUTE = re.compile(
+    r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
+)
+_DETOUR = re.compile(
+    r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
+)
 _SAFE_METHODS = ("GET ", "HEAD ", "OPTIONS ")
 
 
@@ -83,7 +90,10 @@ class View:
         return self.frame.patterns[int(self.frame.pattern[row])]
 
     def flow(self, row: int) -> str:
-        return first_segment(self.pattern(row))
+        return self.frame.flows[int(self.frame.pattern[row])]
+
+    def flow_of(self, action: int) -> str:
+        return self.frame.flows[action // max(len(self.frame.targets), 1)]
 
     @cached_property
     def attempts_by_action(self) -> dict[int, list[int]]:
@@ -124,8 +134,16 @@ class View:
 
     @cached_property
     def crashed(self) -> set[int]:
-        """Interactions whose answer crashed in the page."""
-        return {c for c, rows in self.by_cause.items() if any(self.negative[r - self.low] == CRASH for r in rows)}
+        """Interactions whose answer crashed in the page, unless it had led on to another page before."""
+        return {
+            c
+            for c, rows in self.by_cause.items()
+            if any(self.negative[r - self.low] == CRASH and not self._moved(c, r) for r in rows)
+        }
+
+    def _moved(self, cause: int, row: int) -> bool:
+        low, high = bisect_right(self.navigations, cause), bisect_left(self.navigations, row)
+        return any(self.frame.route[r] != self.frame.route[cause] for r in self.navigations[low:high])
 
     @cached_property
     def thanks(self) -> list[int]:
@@ -150,50 +168,87 @@ class View:
         return [self.low + i for i, kind in enumerate(self.kind) if kind in (CLICK, INPUT, SUBMIT)]
 
     @cached_property
-    def actions_by_endpoint(self) -> dict[int, set[int]]:
-        """The actions that each endpoint's requests followed."""
-        found: dict[int, set[int]] = {}
-        for i, kind in enumerate(self.kind):
-            if kind == NETWORK and self.cause[i] >= 0:
-                found.setdefault(int(self.frame.endpoint[self.low + i]), set()).add(self.action[self.cause[i] - self.low])
-        return found
-
-    @cached_property
     def other_successes(self) -> list[int]:
-        """Successful requests that a click or submit on a control caused and that may have achieved something."""
+        """Successful requests that a click or submit on a control caused and that may have achieved
+        something.
+        """
         kept = []
         for row in self.good_rows:
             by = self.cause[row - self.low]
             if by < 0 or not self.given.meaningful[by] or by in self.crashed or self.frame.third_party[row] == 1:
                 continue
             endpoint = int(self.frame.endpoint[row])
-            alone = not self.frame.endpoint_known[endpoint] or len(self.actions_by_endpoint[endpoint]) == 1
-            stayed = not any(by < n < row for n in self.navigations)
+            alone = not self.frame.endpoint_known[endpoint] or bool(self.given.lonely[row])
+            stayed = bisect_right(self.navigations, by) == bisect_left(self.navigations, row)
             if alone and stayed and not self.target_of(self.action[by - self.low]).leaves:
                 kept.append(row)
         return kept
 
+    @cached_property
+    def acts_by_flow(self) -> dict[str, list[int]]:
+        """Rows of clicks, inputs and submits by flow."""
+        found: dict[str, list[int]] = {}
+        for row in self.acts:
+            found.setdefault(self.flow(row), []).append(row)
+        return found
+
+    @cached_property
+    def begun_by_flow(self) -> dict[str, list[int]]:
+        """Rows at which fields were touched or a form submitted, by flow."""
+        return {
+            flow: [r for r in rows if self.kind[r - self.low] in (INPUT, SUBMIT)]
+            for flow, rows in self.acts_by_flow.items()
+        }
+
+    @cached_property
+    def achieved_by_flow(self) -> dict[str, list[int]]:
+        """Rows of requests that a form or control of the flow sent and that were accepted."""
+        found: dict[str, list[int]] = {}
+        for row in self.other_successes:
+            by = self.cause[row - self.low]
+            if not self.frame.endpoints[self.frame.endpoint[row]].startswith(_SAFE_METHODS):
+                found.setdefault(self.flow(by), []).append(row)
+        return found
+
+    @cached_property
+    def submitters(self) -> dict[int, set[int]]:
+        """Actions that sent a form, by pattern code."""
+        found: dict[int, set[int]] = {}
+        for i, kind in enumerate(self.kind):
+            if kind == SUBMIT:
+                found.setdefault(int(self.frame.pattern[self.low + i]), set()).add(self.action[i])
+        return found
+
+    @cached_property
+    def good_by_cause(self) -> dict[int, int]:
+        """The last successful request of each interaction."""
+        return {self.cause[r - self.low]: r for r in self.good_rows if self.cause[r - self.low] >= 0}
+
     def successes(self, action: int, negatives: Sequence[int]) -> list[int]:
         """Times at which the action that met these negatives was achieved, in order.
 
-        By the request that failed, answered well; by an attempt that went on without failure; on a thank-you page; or by
-        another control of the same route that led on with success (detection.md, Attribution).
+        By the request that failed, answered well; by an attempt that went on without failure; on a thank-you
+        page; or by another control of the same route that led on with success (detection.md, Attribution).
         """
         times = [*self._request_successes(action, negatives), *self._attempt_successes(action, negatives)]
         first = self.at(self.cause[negatives[0] - self.low])
         times += [t for t in self.thanks if t >= first]
         times += self._other_ways(action, negatives)
+        times += self._sent_beside(action, negatives)
         return sorted(times)
 
     def _request_successes(self, action: int, negatives: Sequence[int]) -> list[int]:
-        """Good answers of the requests that failed. One address for everything must have answered this very action."""
+        """Good answers of the requests that failed. One address for everything must have answered this very
+        action.
+        """
         own = {r for r in negatives if self.negative[r - self.low] == SLOW}
         endpoints = {int(self.frame.endpoint[r]) for r in negatives if self.kind[r - self.low] == NETWORK}
         return [
             self.at(row)
             for endpoint in endpoints
             for row in self.good_by_endpoint.get(endpoint, ())
-            if row not in own and self.cause[row - self.low] not in self.crashed
+            if row not in own
+            and self.cause[row - self.low] not in self.crashed
             and (self._exact(row) or self._caused_by(row) == action)
         ]
 
@@ -213,19 +268,39 @@ class View:
             if self.kind[r - self.low] == NETWORK and self.frame.endpoint_known[self.frame.endpoint[r]]
         ]
         times = []
-        good = {self.cause[r - self.low]: r for r in self.good_rows if self.cause[r - self.low] >= 0}
+        good = self.good_by_cause
         for row in self.attempts_by_action.get(action, ()):
             if row in self.by_cause or self._sibling_failed(row):
                 continue
             if self.given.progress[row]:
                 times.append(int(self.given.progress_at[row]))
-            elif row in good and (not failing_requests or not self.frame.endpoint_known[self.frame.endpoint[good[row]]]):
+            elif row in good and (
+                not failing_requests or not self.frame.endpoint_known[self.frame.endpoint[good[row]]]
+            ):
                 times.append(self.at(good[row]))
             elif not failing_requests and (
-                self.frame.flags["responded"][row] == 1 or (self.kind[row - self.low] == SUBMIT and self._valid(row, negatives))
+                self.frame.flags["responded"][row] == 1
+                or (self.kind[row - self.low] == SUBMIT and self._valid(row, negatives))
             ):
                 times.append(self.at(row))
         return times
+
+    def _sent_beside(self, action: int, negatives: Sequence[int]) -> list[int]:
+        """A form whose own request was accepted is achieved, though something that was only read failed
+        beside it.
+        """
+        failing = [self.frame.endpoints[self.frame.endpoint[r]] for r in negatives if self.frame.endpoint[r] >= 0]
+        if not failing or not all(e.startswith(_SAFE_METHODS) for e in failing):
+            return []
+        if not any(self.kind[r - self.low] == SUBMIT for r in self.attempts_by_action.get(action, ())):
+            return []
+        return [
+            self.at(row)
+            for row in self.good_rows
+            if self._caused_by(row) == action
+            and self.given.lonely[row]
+            and not self.frame.endpoints[self.frame.endpoint[row]].startswith(_SAFE_METHODS)
+        ]
 
     def _sibling_failed(self, row: int) -> bool:
         """Whether the click or submit that is one action with this one failed."""
@@ -243,7 +318,7 @@ class View:
         return only and int(self.frame.flags["valid"][row]) == 1
 
     def _other_ways(self, action: int, negatives: Sequence[int]) -> list[int]:
-        last, pattern = negatives[-1], action // max(len(self.frame.targets), 1)
+        first, pattern = negatives[0], action // max(len(self.frame.targets), 1)
         failing = [self.frame.endpoints[self.frame.endpoint[r]] for r in negatives if self.frame.endpoint[r] >= 0]
         reading = bool(failing) and all(e.startswith(_SAFE_METHODS) for e in failing)
         parents = {e.rsplit("/", 1)[0] for e in failing if e.count("/") > 2}
@@ -251,7 +326,7 @@ class View:
         for row in self.other_successes:
             by = self.cause[row - self.low]
             other = self.action[by - self.low]
-            if by < last or other == action or other // max(len(self.frame.targets), 1) != pattern:
+            if by < first or other == action or other // max(len(self.frame.targets), 1) != pattern:
                 continue
             endpoint = self.frame.endpoints[self.frame.endpoint[row]]
             if not endpoint.startswith(_SAFE_METHODS) or (reading and endpoint.rsplit("/", 1)[0] in parents):

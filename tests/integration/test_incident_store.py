@@ -64,6 +64,14 @@ def test_an_incident_sums_up_its_sessions(store: IncidentStore) -> None:
     assert found["exported"] is False
 
 
+def test_a_session_with_two_detections_of_one_failure_counts_once(store: IncidentStore) -> None:
+    record(store, detection("a"), detection("b"))
+    store.record_external(detection("b", detectionId=digest("made elsewhere")))
+    found = incident(store)
+    assert (found["affectedSessions"], found["signals"]) == (2, {"feedback": 2, "rage": 2})
+    assert found["sessionsBy"]["appVersions"] == {"2.4.1": 2}
+
+
 def test_examples_are_the_worst_then_the_shortest(store: IncidentStore) -> None:
     step = {"eventId": "e", "at": iso(MONDAY), "offsetMs": 0, "eventType": "click", "text": "clicked"}
     record(

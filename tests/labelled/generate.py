@@ -1,7 +1,7 @@
 """Writes labelled sessions: ``python -m tests.labelled.generate DIR [--seeds N] [--part tuned|heldout|all]``.
 
-``events.jsonl`` holds one event a line in the wire format, ``labels.jsonl`` one label a line. A third of the kinds and, of the
-other kinds, a third of the seeds is held out: never looked at while the rules were tuned.
+``events.jsonl`` holds one event a line in the wire format, ``labels.jsonl`` one label a line. A third of the
+kinds and, of the other kinds, a third of the seeds is held out: never looked at while the rules were tuned.
 """
 
 import argparse
@@ -46,7 +46,10 @@ def write(folder: Path, seeds: int = DEFAULT_SEEDS, part: str = "all") -> tuple[
     """Writes events.jsonl and labels.jsonl; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     events_path, labels_path = folder / "events.jsonl", folder / "labels.jsonl"
-    with events_path.open("w", encoding="utf-8") as events_file, labels_path.open("w", encoding="utf-8") as labels_file:
+    with (
+        events_path.open("w", encoding="utf-8") as events_file,
+        labels_path.open("w", encoding="utf-8") as labels_file,
+    ):
         for events, label in sessions(seeds, part):
             events_file.writelines(json.dumps(e, ensure_ascii=False) + "\n" for e in events)
             labels_file.write(json.dumps(label, ensure_ascii=False) + "\n")

@@ -1,7 +1,7 @@
 """The kinds of labelled sessions. Each is a function that plays one session onto a tape.
 
-Calm kinds are the "never" of detection.md and what resembles frustration to a counter; frustrated kinds are people whom a
-failure stopped. Labels are set by what happens to the person, not by what any rule can see.
+Calm kinds are the "never" of detection.md and what resembles frustration to a counter; frustrated kinds are
+people whom a failure stopped. Labels are set by what happens to the person, not by what any rule can see.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,9 @@ Play = Callable[[Tape], Tape]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of session; ``target`` names the failing control (a part of its name), ``route`` where it fails."""
+    """A kind of session; ``target`` names the failing control (a part of its name), ``route`` where it
+    fails.
+    """
 
     name: str
     play: Play
@@ -59,7 +61,7 @@ def main_target(s: Tape) -> str:
     return b.get("id") or b.get("selector") or b.get("label") or ""
 
 
-# -- calm: controls made to be repeated -----------------------------------------------------------------------------
+# -- calm: controls made to be repeated ------------------------------------------------------------
 
 
 def _with_failure_elsewhere(s: Tape, target: Json, count: int = 7) -> Tape:
@@ -180,15 +182,15 @@ def accordion(s: Tape) -> Tape:
     return _with_failure_elsewhere(s, {"type": "button", "selector": ".faq .accordion-header"})
 
 
-# -- calm: clicks that are no rage ----------------------------------------------------------------------------------
+# -- calm: clicks that are no rage -----------------------------------------------------------------
 
 
 @calm
 def double_clicker(s: Tape) -> Tape:
-    """Somebody who double-clicks everything; one answer fails, nothing is tried again."""
-    s.arrive().fill()
-    s.burst(s.app.button, 2)
-    s.call(500)
+    """Somebody who double-clicks everything; one answer fails, nothing was begun, nothing is tried again."""
+    s.arrive().wait(2, 4)
+    s.burst(button("weather", "Weather"), 2)
+    s.request("GET", "/api/weather", 500)
     s.wait(4, 9).browse(1)
     s.burst({"type": "link", "id": "news"}, 2)
     return s.end()
@@ -307,7 +309,7 @@ def impatient_while_slow(s: Tape) -> Tape:
     return s.browse(1).end()
 
 
-# -- calm: failures without frustration -----------------------------------------------------------------------------
+# -- calm: failures without frustration ------------------------------------------------------------
 
 
 @calm_poor
@@ -362,7 +364,9 @@ def error_nobody_saw(s: Tape) -> Tape:
 def console_noise(s: Tape) -> Tape:
     s.arrive()
     for i in range(5):
-        s.click(button(f"chip-{'abcde'[i]}")).error("ResizeObserver loop completed with undelivered notifications.").wait(0.5, 2)
+        s.click(button(f"chip-{'abcde'[i]}")).error(
+            "ResizeObserver loop completed with undelivered notifications."
+        ).wait(0.5, 2)
     s.burst(button("dead-card", "Card"), 5).error("ResizeObserver loop limit exceeded")
     return s.wait(2, 4).browse(1).end()
 
@@ -477,7 +481,9 @@ def aborted_by_navigation(s: Tape) -> Tape:
 def typeahead_aborts(s: Tape) -> Tape:
     s.arrive()
     for _ in range(8):
-        s.emit("input", {"type": "search", "id": "q"}, action="change").request("GET", "/api/suggest", 0, 150, aborted=True)
+        s.emit("input", {"type": "search", "id": "q"}, action="change").request(
+            "GET", "/api/suggest", 0, 150, aborted=True
+        )
         s.sleep(170)
     s.request("GET", "/api/suggest", 200)
     return s.wait(2, 5).browse(1).end()
@@ -487,7 +493,9 @@ def typeahead_aborts(s: Tape) -> Tape:
 def preflight_and_keepalive(s: Tape) -> Tape:
     """One failure beside the 200 of its preflight; nobody tries again."""
     s.arrive().wait(1, 2)
-    s.click(button("enrich", "Enrich")).request("OPTIONS", "/api/enrich", 200, 40).request("POST", "/api/enrich", 500, 200, delay=60)
+    s.click(button("enrich", "Enrich")).request("OPTIONS", "/api/enrich", 200, 40).request(
+        "POST", "/api/enrich", 500, 200, delay=60
+    )
     return s.wait(6, 12).browse(2).end()
 
 
@@ -504,11 +512,13 @@ def third_party_tag_fails(s: Tape) -> Tape:
 def third_party_error_everywhere(s: Tape) -> Tape:
     s.arrive()
     for name in ("menu", "sizes", "colours"):
-        s.click(button(name)).error("ChatWidget: not ready", source="https://chat.example/w.js", thirdParty=True).wait(1, 2)
+        s.click(button(name)).error("ChatWidget: not ready", source="https://chat.example/w.js", thirdParty=True).wait(
+            1, 2
+        )
     return s.wait(2, 4).go(s.app.other).end()
 
 
-# -- calm: got there in the end -------------------------------------------------------------------------------------
+# -- calm: got there in the end --------------------------------------------------------------------
 
 
 @calm_poor
@@ -613,7 +623,7 @@ def session_expired_login(s: Tape) -> Tape:
     return s.thank().end()
 
 
-# -- calm: leaving without cause ------------------------------------------------------------------------------------
+# -- calm: leaving without cause -------------------------------------------------------------------
 
 
 @calm_poor
@@ -680,7 +690,7 @@ def back_step_in_flow(s: Tape) -> Tape:
     return s.pushed("/signup/done").wait(2, 3).end()
 
 
-# -- calm: moving about ---------------------------------------------------------------------------------------------
+# -- calm: moving about ----------------------------------------------------------------------------
 
 
 @calm
@@ -754,11 +764,11 @@ def dashboard_reloads(s: Tape) -> Tape:
 def dashboard_reload_hiccup(s: Tape) -> Tape:
     s.go("/status")
     for i in range(4):
-        s.sleep(4000).go("/status", "reload", loads=0).request("GET", "/api/state", 503 if i == 1 else 200, 150)
+        s.sleep(4000).go("/status", "reload", loads=0, also=("/api/state", 503 if i == 1 else 200, 150))
     return s.wait(3, 4).end()
 
 
-# -- calm: not people -----------------------------------------------------------------------------------------------
+# -- calm: not people ------------------------------------------------------------------------------
 
 
 def _machine(s: Tape, agent: str, **meta: object) -> Tape:
@@ -767,6 +777,78 @@ def _machine(s: Tape, agent: str, **meta: object) -> Tape:
     for _ in range(6):
         s.click(s.app.button, **meta).call(500, 100).sleep(300)
     return s.wait(1, 2).go(s.app.other).end()
+
+
+@calm
+def star_rating(s: Tape) -> Tape:
+    return _with_failure_elsewhere(s, {"type": "button", "selector": ".rating > .star"}, 5)
+
+
+@calm
+def favourite_optimistic(s: Tape) -> Tape:
+    """A heart that answers at once; one of its calls is refused behind it."""
+    s.arrive()
+    for i in range(5):
+        s.click(button("favourite", "Favourite"), responded=True)
+        s.request("PUT", "/api/favourites/7", 429 if i == 3 else 200).sleep(s.rng.randrange(250, 600))
+    return s.wait(2, 5).browse(1).end()
+
+
+@calm
+def filter_once_fails(s: Tape) -> Tape:
+    """A filter button pressed several times with pauses; the third call fails, the fourth works."""
+    s.arrive()
+    for i in range(4):
+        s.click(button("apply-filter", "Filter")).request("GET", "/api/list", 502 if i == 2 else 200).wait(2, 5)
+    return s.browse(1).end()
+
+
+@calm
+def slow_report_comes(s: Tape) -> Tape:
+    """A report takes 20 s; the person waits and reads it."""
+    s.arrive().fill()
+    s.submit().answered(200, 20_000)
+    s.wait(5, 10).scroll(6)
+    return s.wait(2, 4).go(s.app.other).end()
+
+
+@calm
+def closes_cookie_banner(s: Tape) -> Tape:
+    """Consent calls are blocked; the banner goes away."""
+    s.arrive()
+    s.click(button("accept-cookies", "Accept")).request("POST", "/consent", 0).wait(1, 2)
+    s.click(button("close-banner", "Close")).request("POST", "/consent", 0).wait(1, 2)
+    return s.fill().submit().answered(200).thank().end()
+
+
+@calm
+def comparing_in_tabs(s: Tape) -> Tape:
+    """Two items looked at in turn, one page slow."""
+    for i in range(4):
+        s.go(f"/items/{71 + i % 2}", loads=1, also=("/api/stock", 200, 3600 if i == 1 else 200)).wait(3, 6)
+    return s.end()
+
+
+@calm
+def upload_progresses(s: Tape) -> Tape:
+    """A long upload that works, watched with some clicks beside it."""
+    s.arrive().wait(1, 2)
+    s.click(button("upload", "Upload")).request("POST", "/api/files", 201, 30_000, delay=20)
+    for _ in range(3):
+        s.wait(4, 6).click({"type": "div", "id": "drop-zone"})
+    return s.sleep(30_000).browse(1).end()
+
+
+@calm
+def search_without_results(s: Tape) -> Tape:
+    """Searches that find nothing are 404 here; words are changed each time."""
+    s.go("/find")
+    for _ in range(2):
+        s.emit("input", {"type": "search", "id": "q"}, action="change").wait(0.5, 1)
+        s.emit("form_submit", {"type": "form", "id": "search"}).request("GET", "/api/find", 404, 120).wait(3, 6)
+    s.emit("input", {"type": "search", "id": "q"}, action="change").wait(0.5, 1)
+    s.emit("form_submit", {"type": "form", "id": "search"}).request("GET", "/api/find", 200, 120).wait(3, 6)
+    return s.browse(1).end()
 
 
 @calm
@@ -786,10 +868,12 @@ def uptime_monitor(s: Tape) -> Tape:
 
 @calm
 def screen_reader(s: Tape) -> Tape:
-    return _machine(s, "Mozilla/5.0 (Windows NT 10.0) Firefox/126.0", assistiveTechnology="NVDA", inputMethod="keyboard")
+    return _machine(
+        s, "Mozilla/5.0 (Windows NT 10.0) Firefox/126.0", assistiveTechnology="NVDA", inputMethod="keyboard"
+    )
 
 
-# -- frustrated -----------------------------------------------------------------------------------------------------
+# -- frustrated ------------------------------------------------------------------------------------
 
 
 @frustrated
@@ -878,8 +962,9 @@ def reload_rage(s: Tape) -> Tape:
     s.go("/reports/monthly", loads=0, also=("/api/reports/monthly", 500, 200))
     point(s)
     for _ in range(4):
-        s.sleep(s.rng.randrange(3000, 6000)).go("/reports/monthly", "reload", loads=0)
-        s.request("GET", "/api/reports/monthly", 500, 200)
+        s.sleep(s.rng.randrange(3000, 6000)).go(
+            "/reports/monthly", "reload", loads=0, also=("/api/reports/monthly", 500, 200)
+        )
     return s.wait(3, 6).end()
 
 
@@ -1075,9 +1160,9 @@ def chunk_fails(s: Tape) -> Tape:
     s.arrive().wait(1, 3)
     point(s, "open-editor")
     for _ in range(5):
-        s.click(button("open-editor", "Edit")).error("ChunkLoadError: Loading chunk 17 failed. (/static/17.a8f3.js)").sleep(
-            s.rng.randrange(250, 700)
-        )
+        s.click(button("open-editor", "Edit")).error(
+            "ChunkLoadError: Loading chunk 17 failed. (/static/17.a8f3.js)"
+        ).sleep(s.rng.randrange(250, 700))
     return s.wait(4, 8).browse(1).end()
 
 
@@ -1114,3 +1199,54 @@ def poor_abandon(s: Tape) -> Tape:
     point(s, "")
     s.submit().answered(500)
     return s.wait(4, 9).go(s.app.other).wait(3, 6).end()
+
+
+@frustrated
+def delete_fails_patiently(s: Tape) -> Tape:
+    """A row that cannot be deleted, tried four times with pauses; then the session goes on elsewhere."""
+    s.arrive().wait(2, 4)
+    n = s.rng.randrange(1000, 9999)
+    point(s, f"delete-{n}")
+    for _ in range(4):
+        s.click(button(f"delete-{n}", "Delete")).request("DELETE", f"/api/rows/{n}", 500).wait(3, 8)
+    return s.browse(2).end()
+
+
+@frustrated
+def offline_form(s: Tape) -> Tape:
+    """The connection is gone: each try ends at once without an answer."""
+    s.arrive().fill()
+    point(s, main_target(s))
+    for _ in range(4):
+        s.submit().call(0, 40).wait(2, 6)
+    return s.wait(2, 3).end()
+
+
+@frustrated
+def expired_session_loop(s: Tape) -> Tape:
+    """401 on each try, no way to sign in is offered."""
+    s.arrive().fill()
+    point(s, main_target(s))
+    for _ in range(3):
+        s.submit().answered(401).wait(2, 5)
+    return s.wait(1, 3).go(s.app.home).wait(2, 3).end()
+
+
+@frustrated
+def rage_while_spinning(s: Tape) -> Tape:
+    """A spinner without end, clicked at, left."""
+    s.arrive().fill()
+    point(s, main_target(s))
+    s.submit().emit("loading", state="start").wait(5, 8)
+    s.burst(s.app.button, 6).wait(4, 8)
+    return s.go(s.app.other).wait(2, 3).end()
+
+
+@frustrated
+def step_by_step_refused(s: Tape) -> Tape:
+    """Each correction meets another message; after three of them the form is closed."""
+    s.arrive().fill()
+    point(s, main_target(s))
+    for i, message in enumerate(("Amount is too low", "Amount is too high", "Amount has too many digits")):
+        s.submit(valid=False).error(message, 20, kind="validation").wait(2, 4).fill(i)
+    return s.wait(1, 3).go(s.app.home).end()

@@ -1,4 +1,6 @@
-"""Precision and recall of the engine on labelled sessions: ``python -m tests.labelled.measure [--seeds N] [--part P]``."""
+"""Precision and recall of the engine on labelled sessions: ``python -m tests.labelled.measure [--seeds N]
+[--part P]``.
+"""
 
 import argparse
 import json
@@ -30,7 +32,8 @@ def main() -> None:
         found = measure(part, chosen.seeds)
         calm = sum(not k.frustrated for k in found.by_kind.values())
         print(
-            f"{part}: precision {found.precision:.4f}, recall {found.recall:.4f}, point {found.point_accuracy:.4f} "
+            f"{part}: precision {found.precision:.4f}, recall {found.recall:.4f}, "
+            f"failure point {found.point_accuracy:.4f} "
             f"({len(found.by_kind) - calm} frustrated and {calm} calm kinds, "
             f"{sum(k.sessions for k in found.by_kind.values())} sessions)"
         )
@@ -38,7 +41,10 @@ def main() -> None:
             if figures.detected != (figures.sessions if figures.frustrated else 0) or figures.point_right != (
                 figures.detected if figures.frustrated else 0
             ):
-                print(f"  {name}: {figures.detected} of {figures.sessions} detected, point right {figures.point_right}")
+                print(
+                    f"  {name}: {figures.detected} of {figures.sessions} detected, "
+                    f"failure point right in {figures.point_right}"
+                )
 
 
 if __name__ == "__main__":

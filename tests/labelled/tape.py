@@ -31,9 +31,11 @@ class App:
 APPS = (
     App(
         "shop", "/", "/checkout", "/products", "/thank-you",
-        {"type": "button", "id": "pay", "label": "Pay now", "tagName": "BUTTON"}, {"type": "form", "id": "checkout-form"},
+        {"type": "button", "id": "pay", "label": "Pay now", "tagName": "BUTTON"},
+        {"type": "form", "id": "checkout-form"},
         tuple({"type": "input", "id": n, "tagName": "INPUT"} for n in ("card", "expiry", "name")),
-        "POST", "/api/orders", "/api/cart", {"type": "button", "id": "paypal", "label": "PayPal"}, "/api/paypal/session",
+        "POST", "/api/orders", "/api/cart",
+        {"type": "button", "id": "paypal", "label": "PayPal"}, "/api/paypal/session",
     ),
     App(
         "saas", "/dashboard", "/projects/{n}/settings", "/billing", "/projects/{n}/overview",
@@ -113,9 +115,20 @@ class Tape:
         tape.beacons = rng.random() < 0.5
         return tape
 
-    # -- events -------------------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------
 
-    def emit(self, kind: str, target: Json | None = None, *, at: int | None = None, route: str | None = None, **meta: Any) -> "Tape":
+    def emit(
+        self,
+        kind: str,
+        target: Json | None = None,
+        /,
+        *,
+        at: int | None = None,
+        route: str | None = None,
+        **meta: Any,
+    ) -> "Tape":
+        if kind == "navigation" and self.route:
+            meta["from"] = self.route
         event: Json = {
             "eventType": kind,
             "timestamp": 0,
@@ -141,10 +154,15 @@ class Tape:
         return self
 
     def go(
-        self, route: str, how: str = "link", loads: int = 2, also: tuple[str, int, int] | None = None, **meta: Any
+        self,
+        route: str,
+        how: str = "link",
+        loads: int = 2,
+        also: tuple[str, int, int] | None = None,
+        **meta: Any,
     ) -> "Tape":
         """Opens a page; its own requests answer well, but for ``also``: (url, status, ms) of one more GET."""
-        self.emit("navigation", route=route, navigationType=how, **({"from": self.route} if self.route else {}), **meta)
+        self.emit("navigation", route=route, navigationType=how, **meta)
         self.route = route
         for i in range(loads):
             took = self.rng.randrange(60, 400)
@@ -161,7 +179,7 @@ class Tape:
     def pushed(self, route: str, delay: int = 60) -> "Tape":
         """The application moves on by itself."""
         self.t += delay
-        self.emit("navigation", route=route, navigationType="push", **{"from": self.route})
+        self.emit("navigation", route=route, navigationType="push")
         self.route = route
         return self
 
@@ -241,7 +259,7 @@ class Tape:
         self.wait(0.5, 3)
         return self.emit("session_end")
 
-    # -- common passages ----------------------------------------------------------------------------------------
+    # -- common passages ---------------------------------------------------------------------------
 
     def arrive(self) -> "Tape":
         """Enters at home and opens the form."""
@@ -261,7 +279,7 @@ class Tape:
         self.wait(2, 5)
         return self
 
-    # -- out ----------------------------------------------------------------------------------------------------
+    # -- out ---------------------------------------------------------------------------------------
 
     def wire(self) -> list[Json]:
         """The events in order of time, with RFC 3339 timestamps."""

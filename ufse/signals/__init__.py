@@ -1,1 +1,3 @@
-"""The signals of detection.md: rage and confusion over whole columns, blocked and abandonment per candidate."""
+"""The signals of detection.md: rage and confusion over whole columns, blocked and abandonment per
+candidate.
+"""

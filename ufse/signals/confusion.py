@@ -1,4 +1,6 @@
-"""Confusion: wandering between two or three pages with nothing achieved, or scrolling up and down without end."""
+"""Confusion: wandering between two or three pages with nothing achieved, or scrolling up and down without
+end.
+"""
 
 import numpy as np
 
@@ -23,7 +25,7 @@ def _moves(frame: Frame) -> tuple[Ints, Ints]:
     if not len(rows):
         return rows, rows
     first = np.append(True, frame.visit[rows][1:] != frame.visit[rows][:-1])
-    # An answer that arrives late still carries the page it was asked on, so that the last navigation says where one is.
+    # A late answer still carries the page it was asked on: the last navigation says where one is.
     before = np.maximum(rows - 1, 0)
     entered = np.where(frame.visit[before] == frame.visit[rows], frame.route[before], frame.route[rows])
     left = np.where(first, entered, np.append(0, frame.route[rows][:-1]))
@@ -41,10 +43,13 @@ def _oscillations(frame: Frame, given: Attribution, config: Config) -> list[Sign
     close = (frame.visit[rows[ends]] == frame.visit[rows[begins]]) & (
         frame.ts[rows[ends]] - frame.ts[rows[begins]] <= config.oscillation_window_ms
     )
-    paths = np.stack([left[begins], *(frame.route[rows[begins + i]] for i in range(need))], axis=1)
-    ordered = np.sort(paths, axis=1)
-    distinct = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) + 1
-    hits = np.flatnonzero(close & (distinct <= config.oscillation_paths))
+    paths = _windows(frame.route[rows], left, begins, need)
+    distinct, revisited = _counted(paths)
+    # Pages of one pattern are items of a list: looking at several of them is comparing, not wandering.
+    of_route = np.zeros(len(frame.routes), dtype=np.int64)
+    of_route[frame.route] = frame.pattern
+    patterns, _ = _counted(of_route[paths])
+    hits = np.flatnonzero(close & (distinct <= config.oscillation_paths) & (revisited >= 2) & (patterns == distinct))
     found: list[Signal] = []
     until = -1
     for hit in hits.tolist():
@@ -56,13 +61,29 @@ def _oscillations(frame: Frame, given: Attribution, config: Config) -> list[Sign
     return found
 
 
+def _windows(route: Ints, left: Ints, begins: Ints, need: int) -> Ints:
+    """Per window of transitions: the paths it ran over, the one it began on included."""
+    return np.stack([left[begins], *(route[begins + i] for i in range(need))], axis=1)
+
+
+def _counted(paths: Ints) -> tuple[Ints, Ints]:
+    """Per row: how many distinct values, and how many values that occur more than once."""
+    ordered = np.sort(paths, axis=1)
+    changes = ordered[:, 1:] != ordered[:, :-1]
+    again = ~changes & np.concatenate((np.ones((len(paths), 1), dtype=np.bool_), changes[:, :-1]), axis=1)
+    return changes.sum(axis=1) + 1, again.sum(axis=1)
+
+
 def _achieved(frame: Frame, given: Attribution, low: int, high: int) -> bool:
     """Whether a person's action in the span succeeded: something was sent and accepted, or a form went on."""
     span = slice(low, high + 1)
-    sent = given.success[span] & (given.cause[span] >= 0)
-    by = np.maximum(given.cause[span], 0)
-    acted = (frame.kind[by] == CLICK) | (frame.kind[by] == SUBMIT)
-    return bool((sent & acted & given.meaningful[by]).any()) or bool(((frame.kind[span] == SUBMIT) & given.progress[span]).any())
+    sent = np.flatnonzero(given.success[span] & (given.cause[span] >= 0)) + low
+    by = given.cause[sent]
+    writes = np.array([not e.startswith(("GET ", "HEAD ")) for e in frame.endpoints] or [False])
+    tabs = np.array([t.toggle for t in frame.targets], dtype=np.bool_)
+    acted = np.isin(frame.kind[by], (CLICK, SUBMIT)) & (writes[frame.endpoint[sent]] | tabs[frame.target[by]])
+    went_on = (frame.kind[span] == SUBMIT) & given.progress[span]
+    return bool((acted & given.meaningful[by]).any()) or bool(went_on.any())
 
 
 def _thrashes(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
@@ -95,7 +116,9 @@ def _thrashes(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
 
 def _directions(frame: Frame, rows: Ints) -> Ints:
     """+1 down, -1 up, 0 unknown: as sent, else by the change of depth."""
-    sign = np.where(frame.is_word("direction", "down")[rows], 1, np.where(frame.is_word("direction", "up")[rows], -1, 0))
+    sign = np.where(
+        frame.is_word("direction", "down")[rows], 1, np.where(frame.is_word("direction", "up")[rows], -1, 0)
+    )
     depth = frame.flags["depth"][rows]
     known: Bools = np.append(
         False, (depth[1:] >= 0) & (depth[:-1] >= 0) & (frame.visit[rows][1:] == frame.visit[rows][:-1])
@@ -106,7 +129,16 @@ def _directions(frame: Frame, rows: Ints) -> Ints:
 
 def _signal(frame: Frame, given: Attribution, rows: Ints, form: str) -> Signal:
     first, last = int(rows[0]), int(rows[-1])
-    action = int(given.action[first]) if form == "oscillation" else int(frame.pattern[first]) * max(len(frame.targets), 1)
+    action = (
+        int(given.action[first]) if form == "oscillation" else int(frame.pattern[first]) * max(len(frame.targets), 1)
+    )
     return Signal(
-        CONFUSION, int(frame.ts[first]), int(frame.ts[last]), tuple(rows.tolist()), len(rows), action, first, form
+        CONFUSION,
+        int(frame.ts[first]),
+        int(frame.ts[last]),
+        tuple(rows.tolist()),
+        len(rows),
+        action,
+        first,
+        form,
     )

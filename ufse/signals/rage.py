@@ -1,11 +1,13 @@
-"""Rage: at least 4 clicks on one target, each at most 1 s after the one before; or 3 reloads of a route in 30 s."""
+"""Rage: at least 4 clicks on one target, each at most 1 s after the one before; or 3 reloads of a route in
+30 s.
+"""
 
 import numpy as np
 
-from ufse.attribution import Attribution
+from ufse.attribution import SLOW, Attribution
 from ufse.config import Config
 from ufse.frame import Frame
-from ufse.sessions import CLICK, NAVIGATION, Bools, Ints
+from ufse.sessions import CLICK, ERROR, NAVIGATION, Bools, Ints
 from ufse.signals.model import RAGE, Signal
 
 
@@ -17,12 +19,13 @@ def rage(frame: Frame, given: Attribution, config: Config) -> dict[int, list[Sig
     return found
 
 
-def never_rage(frame: Frame) -> Bools:
+def never_rage(frame: Frame, given: Attribution) -> Bools:
     """Per event: a target on which repeated clicks mean nothing, or a click that a key made."""
-    lut = np.array([t.text_field or t.static_text or t.repeated or t.toggle for t in frame.targets], dtype=np.bool_)
+    fixed = np.array([t.text_field or t.static_text or t.toggle for t in frame.targets], dtype=np.bool_)
+    repeated = np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target] & ~given.step
     keyboard = frame.is_word("input_method", "keyboard")
     origin = (frame.flags["x"] == 0) & (frame.flags["y"] == 0)  # browsers give 0, 0 to clicks that a key made
-    return np.asarray(lut[frame.target] | keyboard | origin | frame.target_ignored, dtype=np.bool_)
+    return np.asarray(fixed[frame.target] | repeated | keyboard | origin | frame.target_ignored, dtype=np.bool_)
 
 
 def _clicks(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
@@ -32,7 +35,7 @@ def _clicks(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
     breaks = _breaks(frame, rows, config)
     begin = np.flatnonzero(breaks)
     sizes = np.diff(np.append(begin, len(rows)))
-    barred = np.add.reduceat(never_rage(frame)[rows].astype(np.int64), begin)
+    barred = np.add.reduceat(never_rage(frame, given)[rows].astype(np.int64), begin)
     runs = np.flatnonzero((sizes >= config.rage_clicks) & (barred == 0))
     found = []
     for start, size in zip(begin[runs].tolist(), sizes[runs].tolist(), strict=True):
@@ -43,7 +46,9 @@ def _clicks(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
 
 
 def _breaks(frame: Frame, rows: Ints, config: Config) -> Bools:
-    """Where a run of clicks ends: another visit, target or page, a pause, or another spot of a nameless target."""
+    """Where a run of clicks ends: another visit, target or page, a pause, or another spot of a nameless
+    target.
+    """
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
     x, y = frame.flags["x"], frame.flags["y"]
@@ -70,27 +75,35 @@ def _human(times: Ints, config: Config) -> bool:
 def _answered(frame: Frame, given: Attribution, run: Ints) -> bool:
     """Whether positive feedback lies among the clicks, text was selected, or every click was answered.
 
-    Answers are judged per request: where a request of the run failed, only that request's success is an answer.
+    Answers are judged per request: where a request of the run failed, only that request's success is an answer, unless
+    most clicks were answered by requests of the control's own and had no failure.
     """
     if bool((frame.flags["selection"][run] == 1).any()) or bool(given.progress[run].any()):
         return True
     low, high = int(run[0]), int(run[-1])
-    limit = int(np.searchsorted(frame.visit, frame.visit[low], "right"))
-    block = slice(low, limit)
-    ours = (given.cause[block] >= low) & (given.cause[block] <= high)
-    failed = ours & given.attributed[block] & (given.negative[block] != 5)
-    failing = set(frame.endpoint[block][failed].tolist())
-    crashed = set(given.cause[block][failed & (frame.kind[block] == 6)].tolist())
-    good = np.flatnonzero(ours & given.success[block] & ~given.attributed[block]) + low
-    for row in good.tolist():
-        same = int(frame.endpoint[row]) in failing or not failing or not frame.endpoint_known[frame.endpoint[row]]
-        if int(given.cause[row]) not in crashed and (same or bool(crashed) and len(crashed) == len(failing)):
-            return True
+    visit = slice(low, int(np.searchsorted(frame.visit, frame.visit[low], "right")))
+    ours = (given.cause[visit] >= low) & (given.cause[visit] <= high)
+    failed = np.flatnonzero(ours & given.attributed[visit] & (given.negative[visit] != SLOW)) + low
+    good = np.flatnonzero(ours & given.success[visit] & ~given.attributed[visit]) + low
     responded = frame.flags["responded"][run] == 1
-    answered_badly = len(set(given.cause[block][failed].tolist()))
-    if not failing:
-        return bool(responded.any())
-    return bool(responded.all()) and 2 * answered_badly < len(run)
+    if not len(failed):
+        return bool(len(good)) or bool(responded.any())
+    unhappy = set(given.cause[failed].tolist())
+    if bool(responded.all()) and 2 * len(unhappy) < len(run):
+        return True
+    own = {row for row in good.tolist() if int(given.cause[row]) not in unhappy and given.lonely[row]}
+    if 2 * len({int(given.cause[row]) for row in own}) >= len(run):
+        return True
+    return any(_repairs(frame, given, row, failed) for row in good.tolist())
+
+
+def _repairs(frame: Frame, given: Attribution, row: int, failed: Ints) -> bool:
+    """Whether a good answer is one of the request that failed, or of any where only the page's drawing failed."""
+    crashed = failed[frame.kind[failed] == ERROR]
+    if int(given.cause[row]) in set(given.cause[crashed].tolist()):
+        return False
+    same = int(frame.endpoint[row]) in set(frame.endpoint[failed].tolist())
+    return same or len(crashed) == len(failed) or not frame.endpoint_known[frame.endpoint[row]]
 
 
 def _reloads(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
@@ -121,5 +134,12 @@ def _reloads(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
 def _signal(frame: Frame, given: Attribution, run: Ints, form: str) -> Signal:
     first, last = int(run[0]), int(run[-1])
     return Signal(
-        RAGE, int(frame.ts[first]), int(frame.ts[last]), tuple(run.tolist()), len(run), int(given.action[first]), first, form
+        RAGE,
+        int(frame.ts[first]),
+        int(frame.ts[last]),
+        tuple(run.tolist()),
+        len(run),
+        int(given.action[first]),
+        first,
+        form,
     )

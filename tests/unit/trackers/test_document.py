@@ -3,10 +3,11 @@
 import html
 import re
 import unicodedata
+from itertools import groupby
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -65,7 +66,12 @@ def words(text: str) -> str:
 
 
 def text_of(line: Line) -> str:
-    return words("".join(plain(part if isinstance(part, str) else part.text, MAX_TEXT) for part in line)) or "–"
+    shown = ""
+    for is_text, parts in groupby(line, key=lambda part: isinstance(part, str)):
+        texts = [part if isinstance(part, str) else part.text for part in parts]
+        # What somebody wrote in two pieces reads as one.
+        shown += plain("".join(texts), MAX_TEXT) if is_text else "".join(plain(text) for text in texts)
+    return words(shown) or "–"
 
 
 # Plain text ---------------------------------------------------------------------------------------------------------
@@ -146,6 +152,8 @@ def expected(document: Document) -> list[tuple[str, str]]:
 
 
 @given(documents)
+@example((Heading("closed by #"), Paragraph(("1", ". no list"))))
+@example((Paragraph(("ends with !", FURROW)),))
 def test_markdown_comes_out_as_it_went_in(document: Document) -> None:
     found = parsed(to_markdown(document))
     assert [(kind, words("".join(text for _, text in parts))) for kind, parts in found] == expected(document)
@@ -190,6 +198,14 @@ def test_wiki_text_holds_no_active_markup(text: str) -> None:
     assert "\n" not in shown
     assert not _ACTIVE.search(_ENTITY.sub("x", shown))
     assert html.unescape(shown) == (plain(text, MAX_TEXT) or "–")
+
+
+@given(st.lists(hostile, min_size=2, max_size=3).map(tuple))
+@example(("http:", "//evil.example"))
+def test_texts_that_meet_are_no_markup_either(line: Line) -> None:
+    together = "".join(part for part in line if isinstance(part, str))
+    assert to_wiki((Paragraph(line),)) == to_wiki((Paragraph((together,)),))
+    assert to_markdown((Paragraph(line),)) == to_markdown((Paragraph((together,)),))
 
 
 @given(hostile)
@@ -249,6 +265,7 @@ def check(node: dict[str, Any], path: str = "") -> None:
 
 
 @given(documents)
+@example((Paragraph((" ",)),))
 def test_adf_is_well_formed_and_says_the_same(document: Document) -> None:
     found = to_adf(document)
     assert (found["type"], found["version"]) == ("doc", 1)

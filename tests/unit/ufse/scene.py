@@ -22,8 +22,15 @@ _BLANK: Row = {
 def event(t: float, kind: str, route: str = "/checkout", **values: Any) -> Row:
     """One event ``t`` seconds after T0."""
     ms = T0 + round(t * 1000)
-    return {**_BLANK, "project": "p", "session_id": "s", "event_type": kind, "ts": ms, "received_ms": ms, "route": route,
-            "metadata": "{}", **values}  # fmt: skip
+    known = {
+        "project": "p",
+        "session_id": "s",
+        "event_type": kind,
+        "ts": ms,
+        "received_ms": ms,
+        "route": route,
+    }
+    return {**_BLANK, **known, "metadata": "{}", **values}
 
 
 def click(t: float, target: Row | None = None, route: str = "/checkout", **values: Any) -> Row:
@@ -38,9 +45,15 @@ def typed(t: float, route: str = "/checkout", target: Row | None = None, **value
     return event(t, "input", route, **{"action": "change", **(CARD if target is None else target), **values})
 
 
-def answer(t: float, status: int, took: float = 0.2, url: str = "/api/orders", method: str = "POST", **values: Any) -> Row:
+def answer(
+    t: float, status: int, took: float = 0.2, url: str = "/api/orders", method: str = "POST", **values: Any
+) -> Row:
     """A request that ended at ``t`` after ``took`` seconds."""
-    return event(t, "network", **{"status": status, "duration_ms": round(took * 1000), "url": url, "method": method, **values})
+    return event(
+        t,
+        "network",
+        **{"status": status, "duration_ms": round(took * 1000), "url": url, "method": method, **values},
+    )
 
 
 def error(t: float, message: str = "TypeError: x is undefined", kind: str = "javascript", **values: Any) -> Row:

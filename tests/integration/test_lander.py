@@ -1,0 +1,111 @@
+"""The lander between a real spool and the embedded ClickHouse: what breaks is kept, what returns lands exactly once."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from collector.spool import Segment, Spool, segments
+from furrow.errors import NotConfigured, TransientError
+from furrow.lander import Lander
+from furrow.metrics import DEGRADED
+from stores.event_store import EventStore
+from tests.rows import lines, row
+
+
+@pytest.fixture
+def spool_dir(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+def spool_events(directory: Path, *sessions: str) -> None:
+    """One sealed segment of one event for each session."""
+    for session in sessions:
+        spool = Spool(directory)
+        spool.append(lines([row(session)]), 1).result(10)
+        spool.close()
+
+
+def lander(spool_dir: Path, store: EventStore) -> Lander:
+    return Lander(spool_dir, lambda: store, spool_dir.parent / "lander.json")
+
+
+def degraded(reason: str) -> float:
+    return DEGRADED.labels("lander", reason)._value.get()
+
+
+def test_what_was_spooled_lands_and_is_told(spool_dir: Path, event_store: EventStore) -> None:
+    spool_events(spool_dir, "a", "b")
+    assert lander(spool_dir, event_store).land_all() == 2
+    assert segments(spool_dir) == []
+    told = json.loads((spool_dir.parent / "lander.json").read_text())
+    assert (told["eventsStored"], told["rowsStored"], told["sessionsComplete"]) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("failure", [TransientError("away"), NotConfigured("log-only")])
+def test_an_event_store_that_is_away_costs_nothing_but_time(
+    spool_dir: Path, event_store: EventStore, failure: Exception
+) -> None:
+    spool_events(spool_dir, "a", "b")
+    reason = "not_configured" if isinstance(failure, NotConfigured) else "TransientError"
+    before = degraded(reason)
+    back = threading.Event()
+
+    def connect() -> EventStore:
+        if not back.is_set():
+            raise failure
+        return event_store
+
+    working = Lander(spool_dir, connect, spool_dir.parent / "lander.json")
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    while degraded(reason) == before:
+        pass
+    assert len(segments(spool_dir)) == 2
+    back.set()
+    while segments(spool_dir):
+        pass
+    working.stop()
+    thread.join(10)
+    assert event_store.count_events().rows == 2
+
+
+def test_a_crash_between_insert_and_delete_lands_nothing_twice(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool_events(spool_dir, "a")
+
+    def crash(self: Segment) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "delete", crash)
+        with pytest.raises(KeyboardInterrupt):
+            lander(spool_dir, event_store).land_all()
+    assert lander(spool_dir, event_store).land_all() == 1
+    assert event_store.count_events().rows == 1
+
+
+def test_a_damaged_segment_is_set_aside_and_stops_no_other(spool_dir: Path, event_store: EventStore) -> None:
+    spool_events(spool_dir, "damaged", "good")
+    damaged = segments(spool_dir)[0].path
+    damaged.chmod(0o600)
+    damaged.write_bytes(damaged.read_bytes().replace(b"damaged", b"DAMAGED"))
+    before = degraded("quarantined")
+    assert lander(spool_dir, event_store).land_all() == 1
+    assert degraded("quarantined") == before + 1
+    assert event_store.count_events().rows == 1
+    (kept,) = (spool_dir / "quarantine").glob("*.jsonl")
+    assert kept.name == damaged.name
+    assert "checksum" in kept.with_suffix(".reason").read_text()
+
+
+def test_a_segment_that_the_store_refuses_is_set_aside_whole(spool_dir: Path, event_store: EventStore) -> None:
+    spool = Spool(spool_dir)
+    spool.append(lines([{**row(), "a_column_of_the_future": 1}]), 1).result(10)
+    spool.close()
+    spool_events(spool_dir, "good")
+    assert lander(spool_dir, event_store).land_all() == 1
+    assert event_store.count_events().rows == 1
+    assert len(list((spool_dir / "quarantine").glob("*.jsonl"))) == 1

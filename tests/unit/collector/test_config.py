@@ -1,0 +1,82 @@
+"""The collector is told everything by its environment or by JSON, and shows no secret of it."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from collector.config import CollectorConfig
+from collector.intake import RateLimit
+from collector.metrics import exposition
+from furrow.settings import Settings
+from stores.postgres import EmbeddedPostgres
+
+
+def test_the_settings_of_an_installation_configure_its_collector(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path, port=8181, spool_max_mb=3, events_api_only=True, user_salt=SecretStr("s")
+    )
+    config = CollectorConfig.from_settings(settings)
+    assert (config.host, config.port, config.api, config.embedded) == ("127.0.0.1", 8181, False, False)
+    assert (config.spool_dir, config.spool_max_bytes) == (tmp_path / "spool", 3 << 20)
+    assert config.incident_store_url.get_secret_value() == EmbeddedPostgres(tmp_path / "postgres").url
+    assert CollectorConfig.from_settings(settings, development_keys=True).embedded
+
+
+@pytest.mark.parametrize(("told", "used"), [("log", ""), ("postgresql://u@h/d", "postgresql://u@h/d")])
+def test_the_incident_store_may_be_a_server_or_none(tmp_path: Path, told: str, used: str) -> None:
+    settings = Settings(data_dir=tmp_path, incident_store_url=SecretStr(told), user_salt=SecretStr("s"))
+    assert CollectorConfig.from_settings(settings).incident_store_url.get_secret_value() == used
+
+
+def test_a_salt_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", user_salt=None)
+    first, again = (CollectorConfig.from_settings(settings).user_salt for _ in range(2))
+    assert first == again
+    assert len(first.get_secret_value()) == 64
+    assert stat.S_IMODE((tmp_path / "data" / "user-salt").stat().st_mode) == 0o600
+
+
+def test_the_environment_decides_on_development_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FURROW_INGEST_KEY", "mine")
+    monkeypatch.delenv("FURROW_DEVELOPMENT_KEYS", raising=False)
+    config = CollectorConfig.from_environment()
+    assert not config.embedded
+    assert config.ingest_key == SecretStr("mine")
+    monkeypatch.setenv("FURROW_DEVELOPMENT_KEYS", "1")
+    assert CollectorConfig.from_environment().embedded
+
+
+def test_secrets_do_not_show(tmp_path: Path) -> None:
+    config = CollectorConfig(
+        spool_dir=tmp_path, user_salt=SecretStr("hush-salt"), ingest_key=SecretStr("hush-key")
+    )
+    assert "hush" not in repr(config) + config.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "wrong", ['{"spool_dir": "x"}', '{"spool_dir": "x", "user_salt": ""}', "{}", "[]", ""]
+)
+def test_a_configuration_without_a_salt_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError):
+        CollectorConfig.model_validate_json(wrong)
+
+
+def test_a_rate_limit_allows_a_burst_and_then_its_rate() -> None:
+    limit = RateLimit(2.0)
+    assert [limit.wait_for("k", 100.0) for _ in range(4)] == [0.0] * 4
+    assert limit.wait_for("k", 100.0) == pytest.approx(0.5)
+    assert limit.wait_for("k", 100.25) == pytest.approx(0.25), "a refusal costs nothing"
+    assert limit.wait_for("k", 100.5) == 0.0
+    assert limit.wait_for("other", 100.5) == 0.0
+    assert [limit.wait_for("k", 1e9) for _ in range(5)].count(0.0) == 4, (
+        "rest is not saved up beyond the burst"
+    )
+
+
+def test_metrics_of_all_processes_are_told_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert b"furrow_events_accepted_total" in exposition()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert b"furrow_events_accepted_total" not in exposition(), "an empty directory of metrics holds none"

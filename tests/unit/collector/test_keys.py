@@ -1,0 +1,161 @@
+"""Keys come from the store, survive its absence and a restart, and lie on disk as hashes only."""
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from collector.keys import FixedKeys, Grant, KeyRing, KeySource, hash_key
+from furrow.errors import TransientError
+
+
+@dataclass
+class Record:
+    key_hash: str
+    project: str
+    role: str
+    revoked: bool = False
+
+
+@dataclass
+class Project:
+    id: str
+    origins: list[str]
+
+
+@dataclass
+class Store:
+    """A store in memory that can be switched off; the real one is in tests/integration."""
+
+    records: list[Record] = field(default_factory=list)
+    known: list[Project] = field(default_factory=list)
+    away: bool = False
+
+    def keys(self) -> list[Record]:
+        if self.away:
+            raise TransientError("away")
+        return self.records
+
+    def projects(self) -> list[Project]:
+        return self.known
+
+
+def ring(tmp_path: Path, store: Store | None, **options: bool) -> KeyRing:
+    source: Callable[[], KeySource] | None = (lambda: store) if store else None
+    return KeyRing(tmp_path / "keys.json", FixedKeys.of(["fixed"], ["root"]), source, **options)
+
+
+def test_fixed_keys_need_no_store(tmp_path: Path) -> None:
+    keys = ring(tmp_path, None)
+    assert keys.refresh()
+    assert keys.grant("fixed") == Grant("default", "ingest", hash_key("fixed"))
+    assert keys.grant("root") == Grant("*", "operator", hash_key("root"))
+    assert (keys.grant(""), keys.grant("other"), keys.grant(hash_key("fixed"))) == (None, None, None)
+
+
+def test_an_empty_fixed_key_opens_nothing() -> None:
+    assert FixedKeys.of([""], [""]).grants == {}
+
+
+def test_keys_of_the_store_are_valid_until_they_are_revoked(tmp_path: Path) -> None:
+    store = Store(
+        [Record(hash_key("a"), "shop", "ingest"), Record(hash_key("b"), "shop", "operator", revoked=True)]
+    )
+    keys = ring(tmp_path, store)
+    assert keys.grant("a") is None
+    assert keys.refresh()
+    assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"))
+    assert keys.grant("b") is None
+    store.records[0].revoked = True
+    keys.refresh()
+    assert keys.grant("a") is None
+
+
+def test_the_cache_outlives_the_store_and_a_restart(tmp_path: Path) -> None:
+    store = Store([Record(hash_key("a"), "shop", "ingest")], [Project("shop", ["https://shop.example"])])
+    first = ring(tmp_path, store)
+    first.refresh()
+    store.away = True
+    assert not first.refresh()
+    assert first.source_fails == "away"
+    again = ring(tmp_path, store)
+    assert not again.refresh()
+    for keys in (first, again):
+        assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"))
+        assert keys.allows("https://shop.example", "shop")
+    store.away = False
+    assert again.refresh()
+    assert again.source_fails == ""
+    age = again.age_seconds()
+    assert age is not None
+    assert age >= 0
+
+
+def test_the_cache_holds_hashes_and_is_private(tmp_path: Path) -> None:
+    keys = ring(tmp_path, Store([Record(hash_key("secret-key"), "shop", "ingest")]))
+    keys.refresh()
+    file = tmp_path / "keys.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert b"secret-key" not in file.read_bytes()
+    assert b"fixed" not in file.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"grants": 5}', b"\xff"])
+def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "keys.json").write_bytes(content)
+    keys = ring(tmp_path, Store([Record(hash_key("a"), "shop", "ingest")]))
+    assert keys.grant("a") is None
+    keys.refresh()
+    assert keys.grant("a") is not None
+
+
+def test_a_cache_that_cannot_be_saved_still_serves(tmp_path: Path) -> None:
+    keys = KeyRing(
+        tmp_path / "missing" / "keys.json",
+        FixedKeys(),
+        lambda: Store([Record(hash_key("a"), "shop", "ingest")]),
+    )
+    assert keys.refresh()
+    assert keys.grant("a") is not None
+
+
+def test_an_operator_without_a_project_sees_all_and_a_sender_always_has_one(tmp_path: Path) -> None:
+    keys = ring(tmp_path, Store([Record(hash_key("o"), "", "operator"), Record(hash_key("i"), "", "ingest")]))
+    keys.refresh()
+    operator, sender = keys.grant("o"), keys.grant("i")
+    assert operator is not None
+    assert sender is not None
+    assert operator.sees("any")
+    assert sender.project == "default"
+    assert not Grant("shop", "operator", "").sees("other")
+
+
+def test_origins_are_a_list_per_project(tmp_path: Path) -> None:
+    known = [Project("shop", ["https://shop.example"]), Project("open", ["*"]), Project("closed", [])]
+    keys = ring(tmp_path, Store([], known))
+    keys.refresh()
+    assert keys.allows("https://shop.example", "shop")
+    assert not keys.allows("https://shop.example", "closed")
+    assert not keys.allows("https://shop.example.evil", "shop")
+    assert not keys.allows("null", "shop")
+    assert keys.allows("https://any.example", "open")
+    assert not keys.allows("http://localhost:3000", "shop")
+
+
+def test_pages_of_this_machine_may_send_only_where_that_is_allowed(tmp_path: Path) -> None:
+    keys = ring(tmp_path, None, allow_loopback=True)
+    for origin in ("http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"):
+        assert keys.allows(origin, "default")
+        assert keys.allows_somewhere(origin)
+    for origin in ("http://localhost.evil", "https://evil.example", "null", "http://[bad", ""):
+        assert not keys.allows(origin, "default")
+
+
+def test_the_background_refresh_stops(tmp_path: Path) -> None:
+    keys = ring(tmp_path, Store([Record(hash_key("a"), "shop", "ingest")]))
+    keys.start()
+    keys.stop()
+    assert keys.grant("a") is not None

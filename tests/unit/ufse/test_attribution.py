@@ -1,0 +1,159 @@
+"""Attribution windows, per-request answers, and background that is recognised by its behaviour."""
+
+import pytest
+
+from tests.unit.ufse.scene import Row, answer, bodies, click, error, event, go, submit, typed, why
+
+X = {"target_type": "button", "target_id": "x"}
+
+
+def retried(feedback: Row, *more: Row, gap: float = 6) -> list[Row]:
+    """A click with one feedback event, three times over; what is given is placed for a click at 10 s."""
+    rows = []
+    for i in range(3):
+        shift = round(i * gap * 1000)
+        rows += [{**r, "ts": r["ts"] + shift} for r in (click(10), feedback, *more)]
+    return rows
+
+
+@pytest.mark.parametrize(("start", "caused"), [(0.0, True), (1.0, True), (1.02, False)])
+def test_a_request_belongs_to_the_interaction_at_most_1_s_before_its_start(start: float, caused: bool) -> None:
+    rows = retried(answer(10 + start + 4, 500, took=4), gap=9)
+    assert bool(bodies(rows)) is caused
+
+
+@pytest.mark.parametrize(("after", "caused"), [(10.0, True), (10.1, False)])
+def test_without_a_duration_at_most_10_s_before_its_end(after: float, caused: bool) -> None:
+    rows = retried({**answer(10 + after, 500), "duration_ms": -1}, gap=20)
+    assert bool(bodies(rows)) is caused
+
+
+@pytest.mark.parametrize(("after", "caused"), [(2.0, True), (2.1, False)])
+def test_an_error_belongs_to_the_interaction_at_most_2_s_before(after: float, caused: bool) -> None:
+    assert bool(bodies(retried(error(10 + after)))) is caused
+
+
+def test_an_error_in_rendering_a_slow_answer_belongs_to_the_click() -> None:
+    assert bodies(retried(answer(12.5, 200, took=2.4), error(12.6)))
+
+
+def test_a_click_and_its_submit_are_one_action() -> None:
+    rows = []
+    for i in range(3):
+        t = 10 + 6 * i
+        rows += [click(t), submit(t + 0.01), answer(t + 0.4, 500)]
+    rows += [submit(30), answer(30.3, 500)]
+    (body,) = bodies(rows)
+    assert body["failurePoint"]["target"] == "button#pay"
+    blocked = next(s for s in body["triggeringSignals"] if s["type"] == "blocked")
+    assert blocked["count"] == 3
+
+
+def test_polling_that_falls_on_clicks_is_background() -> None:
+    rows = [answer(3 + 5 * i, 503, took=0.1, url="/api/live", method="GET") for i in range(12)]
+    assert why([*rows, *(click(12.5 + 0.3 * i, X) for i in range(5))]) == "background"
+
+
+def test_polling_caught_by_its_pace_alone() -> None:
+    polls = [answer(30 * i + 10, 503, took=0.1, url="/hb", method="GET") for i in range(3)]
+    assert why([*polls, *(click(39.5 + 0.3 * i, X) for i in range(6))]) == "background"
+
+
+def test_beacons_after_unrelated_interactions_are_background() -> None:
+    rows = []
+    for i, name in enumerate(("a", "b", "c")):
+        rows += [click(3 * i, {"target_type": "button", "target_id": name})]
+        rows += [answer(3 * i + 0.1, 500, took=0.05, url="/collect")]
+    for i in range(6):
+        rows += [click(20 + 0.3 * i), answer(20.1 + 0.3 * i, 500, took=0.05, url="/collect")]
+    assert why(rows) == "background"
+
+
+def test_one_address_for_everything_is_no_beacon() -> None:
+    rows = []
+    for i, name in enumerate(("a", "b", "c")):
+        rows += [click(3 * i, {"target_type": "button", "target_id": name})]
+        rows += [answer(3 * i + 0.1, 200, took=0.05, url="/graphql")]
+    for i in range(5):
+        rows += [click(20 + 0.4 * i), answer(20.3 + 0.4 * i, 500, took=0.2, url="/graphql")]
+    rows += [go(30, "/home"), answer(30.3, 200, url="/graphql", route="/home")]
+    (body,) = bodies(rows)
+    assert body["failurePoint"]["target"] == "button#pay"
+
+
+def test_repeats_by_the_application_are_no_retries() -> None:
+    rows = [click(10), answer(10.2, 503, took=0.1)]
+    rows += [answer(t, 503, took=0.1) for t in (11.2, 13.4, 17.6)]
+    assert why([*rows, event(40, "scroll")]) == "no_behavioural_signal"
+
+
+def test_repeats_by_the_application_that_work_are_a_success() -> None:
+    rows = [typed(5), click(10), answer(10.2, 503, took=0.1), answer(12.3, 201, took=0.1), go(30, "/home")]
+    assert why(rows) == "resolved"
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        error(10.1, "ResizeObserver loop limit exceeded"),
+        error(10.1, "Script error."),
+        error(10.1, "boom", source="chrome-extension://abc/x.js"),
+        error(10.1, "Failed to load", kind="resource", source="/img/a.png"),
+        answer(10.2, 404, url="/img/hero.webp", method="GET"),
+        answer(10.2, 404, url="/fonts/x.woff2", method="GET"),
+        answer(10.2, 500, method="OPTIONS"),
+        answer(10.2, 0, aborted=1),
+    ],
+)
+def test_noise_is_never_evidence(noise: Row) -> None:
+    assert why(retried(noise)) == "background"
+
+
+def test_an_awaited_request_given_up_by_leaving_is_slow() -> None:
+    rows = [
+        typed(5),
+        typed(7, target=X),
+        click(10),
+        submit(10),
+        answer(22, 0, took=11.9, aborted=1),
+        go(22, "/home"),
+    ]
+    (body,) = bodies(rows)
+    assert body["severityType"] == "Performance"
+    assert body["failurePoint"]["feedback"] == "POST /api/orders → slow"
+
+
+def test_a_request_that_the_page_leaving_killed_is_no_failure() -> None:
+    rows = [typed(5), click(10), submit(10), answer(10.6, 0, took=0.5), go(10.6, "/home")]
+    assert why(rows) == "background"
+
+
+@pytest.mark.parametrize(("others", "counts"), [(0, True), (1, False)])
+def test_a_third_party_counts_only_when_it_answers_this_action_alone(others: int, counts: bool) -> None:
+    rows = [r for i in range(others) for r in (click(i, X), answer(i + 0.2, 503, url="/v1/pay", third_party=1))]
+    rows += [
+        {**r, "ts": r["ts"] + 5000 * i}
+        for i in range(3)
+        for r in (click(10), answer(10.3, 503, url="/v1/pay", third_party=1))
+    ]
+    assert bool(bodies(rows)) is counts
+
+
+@pytest.mark.parametrize(("second", "calm"), [(200, True), (500, False)])
+def test_the_retry_of_the_same_request_decides(second: int, calm: bool) -> None:
+    rows = [typed(5), click(10), submit(10), answer(10.3, 500), click(15), submit(15)]
+    rows += [answer(15.2, 200, url="/api/ping", method="GET"), answer(15.3, second), go(25, "/home")]
+    assert (not bodies(rows)) is calm
+
+
+def test_409_after_a_success_is_no_failure() -> None:
+    rows = [*(click(5 + 0.2 * i) for i in range(5)), answer(5.5, 201, took=0.45)]
+    rows += [answer(5.6 + 0.1 * i, 409, took=0.3) for i in range(4)]
+    assert bodies(rows) == []
+
+
+def test_another_way_achieves_the_action() -> None:
+    later = {"target_type": "button", "target_id": "pay-later"}
+    rows = [r for i in range(3) for r in (click(5 + 5 * i), answer(5.3 + 5 * i, 500))]
+    rows += [click(25, later), answer(25.3, 201, url="/api/invoice"), go(25.5, "/orders/7", "push")]
+    assert why(rows) == "resolved"

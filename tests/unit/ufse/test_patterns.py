@@ -1,0 +1,86 @@
+"""Folding of ids."""
+
+import pytest
+
+from ufse.patterns import clean, digest, first_segment, fold_message, fold_name, fold_path
+from ufse.view import is_detour, is_thanks
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("/orders/8841", "/orders/:id"),
+        ("/orders/8841/", "/orders/:id"),
+        ("/", "/"),
+        ("", ""),
+        ("/users/3f2b8c1e-9a4d-4e7b-8c1d-2f3a4b5c6d7e/edit", "/users/:id/edit"),
+        ("/c/5f4dcc3b5aa765d61d8327de", "/c/:id"),
+        ("/products/red-shoe-8841", "/products/:id"),
+        ("/inv/INV-2024-001", "/inv/:id"),
+        ("/step/2", "/step/:id"),
+        ("/api/v2/items", "/api/v2/items"),
+        ("/oauth2/callback", "/oauth2/callback"),
+        ("/address-line-2", "/address-line-2"),
+        ("/topics/8841.json", "/topics/:id.json"),
+        ("/orders/:id", "/orders/:id"),
+        ("/search?q=8841#x", "/search"),
+        ("https://shop.example/orders/7", "/orders/:id"),
+        ("/facade/decade", "/facade/decade"),
+        ("/" + "a" * 100, "/:id"),
+    ],
+)
+def test_fold_path(path: str, pattern: str) -> None:
+    assert fold_path(path) == pattern
+    assert fold_path(pattern) == pattern
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("pay", "pay"),
+        ("row-8841-delete", "row-:id-delete"),
+        ("address-line-2", "address-line-2"),
+        ("ember1234", "ember:id"),
+        ("item_3f2b8c1e-9a4d-4e7b-8c1d-2f3a4b5c6d7e", "item_:id"),
+        ("form > button.save", "form > button.save"),
+        ("mui-4f3a2b1c", "mui-:id"),
+        ("h1", "h1"),
+    ],
+)
+def test_fold_name(name: str, folded: str) -> None:
+    assert fold_name(name) == folded
+    assert fold_name(folded) == folded
+
+
+def test_fold_message() -> None:
+    assert fold_message("Order 8841 of 3f2b8c1e-9a4d-4e7b-8c1d-2f3a4b5c6d7e\n failed") == "Order :id of :id failed"
+    assert len(fold_message("x" * 5000)) == 120
+
+
+def test_clean_keeps_one_line() -> None:
+    assert clean(" a\nb\x00c\ud800d\u2028e ") == "a b c d e"
+
+
+def test_digest_does_not_run_texts_together() -> None:
+    assert digest(("ab", "c")) != digest(("a", "bc"))
+    assert len(digest(("\ud800",))) == 32
+
+
+def test_flows() -> None:
+    assert first_segment("/checkout/payment") == first_segment("/checkout")
+    assert first_segment("/app/orders/new") != first_segment("/app/billing")
+    assert first_segment("/de/kasse/x") == "kasse"
+    assert first_segment("/") == ""
+
+
+def test_pages_that_say_success_or_failure() -> None:
+    assert all(map(is_thanks, ("/thank-you", "/order/:id/confirmation", "/signup/complete", "/thanks")))
+    assert not any(
+        map(
+            is_thanks,
+            ("/checkout", "/unsuccessful", "/payment-failed/done-error", "/thankless", "/abandoned"),
+        )
+    )
+    assert is_detour("/login")
+    assert is_detour("/error/:id")
+    assert not is_detour("/orders")

@@ -1,0 +1,199 @@
+"""Blocked, abandonment and confusion at their boundaries."""
+
+import pytest
+
+from tests.unit.ufse.scene import (
+    Row,
+    answer,
+    bodies,
+    click,
+    end,
+    error,
+    event,
+    go,
+    signals,
+    submit,
+    typed,
+    why,
+)
+
+PLUS = {"target_type": "button", "target_id": "qty-plus"}
+
+
+def tries(*times: float, status: int = 500, took: float = 0.3) -> list[Row]:
+    return [r for t in times for r in (click(t), answer(t + took + 0.02, status, took=took))]
+
+
+def test_the_first_failure_alone_never_counts() -> None:
+    assert why(tries(10)) == "no_behavioural_signal"
+
+
+@pytest.mark.parametrize(("wait", "blocked"), [(29.9, True), (30.1, False)])
+def test_the_retry_counts_within_30_s_of_the_answer(wait: float, blocked: bool) -> None:
+    rows = [*tries(10, took=25), *tries(35.02 + wait, took=25), *tries(60.04 + 2 * wait + 1, took=25)]
+    assert ("blocked" in signals(rows)) is blocked
+
+
+def test_a_click_before_the_answer_is_the_same_attempt() -> None:
+    rows = [click(10), click(14), answer(20, 500, took=9.9), end(100)]
+    assert "blocked" not in signals([typed(5), *rows])
+
+
+def test_a_double_click_is_one_attempt() -> None:
+    rows = [click(10), answer(10.1, 500, took=0.08), click(10.3), answer(10.4, 500, took=0.08)]
+    assert why([*rows, event(200, "scroll")]) == "no_behavioural_signal"
+
+
+def test_two_failed_tries_are_blocked() -> None:
+    (body,) = bodies(tries(10, 18))
+    assert next(s for s in body["triggeringSignals"] if s["type"] == "blocked")["count"] == 1
+
+
+def test_the_retry_that_succeeds() -> None:
+    assert why([*tries(10, 18), *tries(26, status=200)]) == "resolved"
+
+
+def test_corrected_fields_that_get_through() -> None:
+    rows = [
+        typed(5),
+        submit(8, valid=0),
+        error(8.01, "Required", "validation"),
+        typed(11),
+        submit(14, valid=1),
+    ]
+    assert bodies([*rows, go(20, "/home")]) == []
+
+
+def test_several_errors_of_one_submit_are_one_attempt() -> None:
+    errors = [error(8.01 + i / 100, f"field {i} is required", "validation") for i in range(5)]
+    assert why([submit(8), *errors, event(300, "scroll")]) == "no_behavioural_signal"
+
+
+def test_controls_made_to_be_repeated_are_never_blocked() -> None:
+    rows = [r for i in range(4) for r in (click(10 + 5 * i, PLUS), answer(10.3 + 5 * i, 500, took=0.2))]
+    assert "blocked" not in signals(rows)
+
+
+def test_the_next_of_a_form_is_a_step_and_not_a_page_to_leaf_through() -> None:
+    following = {"target_type": "button", "target_id": "next", "target_label": "Next"}
+    step = [
+        r for i in range(3) for r in (click(10 + 7 * i, following), submit(10.01 + 7 * i), answer(10.4 + 7 * i, 500))
+    ]
+    page = [r for i in range(3) for r in (click(10 + 7 * i, following), answer(10.4 + 7 * i, 500))]
+    assert "blocked" in signals(step)
+    assert bodies(page) == []
+
+
+def test_a_page_opened_after_an_unanswered_retry_is_its_success() -> None:
+    bare = {"target_type": "button", "target_id": "", "target_label": ""}
+    rows = [typed(2), click(5, bare), event(5.4, "network", status=0), typed(8), click(10, bare)]
+    assert why([*rows, event(14, "navigation", "/orders/55"), end(30)]) == "resolved"
+
+
+def test_failures_of_two_nameless_buttons_are_not_one_control() -> None:
+    bare = {"target_type": "button", "target_id": "", "target_label": ""}
+    rows = [r for i in range(2) for r in (click(10 + 6 * i, bare), answer(10.3 + 6 * i, 500, url=f"/api/{'ab'[i]}"))]
+    assert bodies(rows) == []
+
+
+FORM_500 = [
+    typed(5),
+    typed(6, target={"target_type": "input", "target_id": "name"}),
+    submit(10),
+    answer(10.4, 500),
+]
+
+
+@pytest.mark.parametrize(("after", "left"), [(60.0, True), (60.1, False)])
+def test_left_within_60_s_of_the_answer(after: float, left: bool) -> None:
+    assert ("abandonment" in signals([*FORM_500, go(10.4 + after, "/home")])) is left
+
+
+def test_left_by_the_end_of_the_session() -> None:
+    (body,) = bodies([*FORM_500, end(20)])
+    assert body["endedFlow"] is True
+    assert "ended with the session" in body["explanation"]
+
+
+def test_an_end_without_an_event_is_weaker() -> None:
+    assert why(FORM_500) == "below_high"
+
+
+@pytest.mark.parametrize(
+    "leaving",
+    [
+        go(20, "/files/x", download=1),
+        go(20, "/elsewhere", external=1),
+        go(20, "/checkout/address", "back_forward"),
+        event(20, "visibility", state="hidden"),
+    ],
+)
+def test_what_is_not_leaving(leaving: Row) -> None:
+    assert "abandonment" not in signals([*FORM_500, leaving, typed(90), end(200)])
+
+
+def test_printing_is_not_leaving() -> None:
+    rows = [
+        *FORM_500,
+        click(19.9, {"target_type": "button", "target_id": "print-page"}),
+        go(20, "/print", "push"),
+    ]
+    assert "abandonment" not in signals([*rows, go(25, "/checkout", "back_forward"), typed(90), end(200)])
+
+
+def test_nothing_begun_nothing_abandoned() -> None:
+    assert why([click(10), answer(10.3, 500), go(15, "/home")]) == "no_behavioural_signal"
+
+
+@pytest.mark.parametrize("page", ["/thank-you", "/orders/77/confirmation", "/checkout/success"])
+def test_a_thank_you_page_is_success(page: str) -> None:
+    assert bodies([*FORM_500, go(12, page, "push"), go(20, "/home")]) == []
+
+
+def test_an_error_page_is_no_progress() -> None:
+    assert bodies([*FORM_500, go(10.5, "/error", "push"), go(20, "/home")])
+
+
+def oscillation(*routes: str, gap: float = 5) -> list[Row]:
+    return [go(10 + gap * i, r) for i, r in enumerate(routes)]
+
+
+RAGE_SLOW = [
+    event(44.9, "performance", "/a", perf_kind="page_load", duration_ms=3900),
+    *(click(46 + 0.4 * i, route="/a") for i in range(5)),
+]
+
+
+def test_confusion_with_a_slow_load_and_rage() -> None:
+    rows = [*oscillation("/a", "/b", "/a", "/b", "/a", gap=7), go(41, "/a"), *RAGE_SLOW]
+    (body,) = bodies(rows)
+    assert {s["type"] for s in body["triggeringSignals"]} == {"confusion", "rage", "feedback"}
+    assert body["severityType"] == "Performance"
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        ("/b", "/a", "/b"),
+        ("/a", "/1", "/a", "/2", "/a", "/3"),
+        ("/a", "/b", "/c", "/d", "/a"),
+        ("/i/71", "/i/72", "/i/71", "/i/72", "/i/71"),
+    ],
+)
+def test_too_few_changes_or_too_many_pages_are_no_confusion(routes: tuple[str, ...]) -> None:
+    rows = [*oscillation(*routes, gap=5), go(41, "/a"), *RAGE_SLOW]
+    assert bodies(rows) == []
+
+
+def test_scroll_thrash_needs_six_reversals_in_15_s() -> None:
+    def turning(count: int, gap: float) -> list[Row]:
+        rows = [event(20 + gap * i, "scroll", "/a", direction="up" if i % 2 else "down") for i in range(count + 1)]
+        return [go(10, "/a"), *rows, go(41, "/a"), *RAGE_SLOW]
+
+    assert "confusion" in signals(turning(6, 2))
+    assert bodies(turning(5, 2)) == []
+    assert bodies(turning(6, 3.1)) == []
+
+
+def test_confusion_alone_is_nothing() -> None:
+    assert why(oscillation("/a", "/b", "/a", "/b", "/a", "/b")) == "no_negative_feedback"
