@@ -101,13 +101,13 @@ def _clusters(view: View, negatives: Sequence[int]) -> list[list[int]]:
 def _judge_cluster(
     view: View, action: int, since: int, negatives: list[int], successes: Sequence[int], resolved: bool
 ) -> Candidate:
-    failure = min(negatives, key=lambda r: (view.class_tier(r), r))
+    failure = min(negatives, key=lambda r: _precedence(view, r))
     feedback = Signal(
         FEEDBACK,
         view.at(negatives[0]),
         view.at(negatives[-1]),
         tuple(negatives),
-        len(negatives),
+        len({view.cause[r - view.low] for r in negatives}),
         action,
         view.cause[failure - view.low],
     )
@@ -121,6 +121,12 @@ def _judge_cluster(
     score = total(table)
     rule, text = _verdict(view, action, behaviour, near, independent, score, resolved)
     return Candidate(action, failure, signals, table, score if near else None, rule, text, resolved, start, end)
+
+
+def _precedence(view: View, row: int) -> tuple[int, int, int]:
+    """Failures first, then the earliest; a form's own "invalid" gives way to the message that says why."""
+    wordless = 1_000 if view.kind[row - view.low] == SUBMIT else 0
+    return view.class_tier(row), view.at(row) + wordless, row
 
 
 def _behaviour(view: View, action: int, since: int, negatives: list[int], successes: Sequence[int]) -> list[Signal]:

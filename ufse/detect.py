@@ -290,7 +290,8 @@ class _Run:
         fingerprint = digest(("failure", project, route, target, feedback))
         score = candidate.score or 0
         rows = timeline_rows(view, candidate, config.timeline_events)
-        ids = event_ids(view, rows)
+        told = list(dict.fromkeys([*rows, *(r for s in candidate.signals for r in s.rows)]))
+        ids = dict(zip(told, event_ids(view, told), strict=True))
         start = candidate.start
         return Detection(
             {
@@ -317,7 +318,7 @@ class _Run:
                         "target": target_text(view, s.action) if s.kind != "confusion" else "",
                         "count": s.count,
                         "text": signal_text(view, s, candidate),
-                        "eventIds": event_ids(view, s.rows),
+                        "eventIds": [ids[r] for r in s.rows],
                     }
                     for s in candidate.signals
                 ],
@@ -325,7 +326,7 @@ class _Run:
                 "explanation": explanation(view, candidate, config),
                 "timeline": [
                     {
-                        "eventId": i,
+                        "eventId": ids[r],
                         "at": stamp(view.at(r)),
                         "offsetMs": view.at(r) - start,
                         "eventType": event_type(view, r),
@@ -333,7 +334,7 @@ class _Run:
                         "target": view.frame.targets[int(view.frame.target[r])].name,
                         "text": event_text(view, r),
                     }
-                    for r, i in zip(rows, ids, strict=True)
+                    for r in rows
                 ],
                 "endedFlow": bool(candidate.abandoned),
                 "resolved": candidate.resolved,

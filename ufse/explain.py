@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -29,6 +30,7 @@ _TYPES = (
     "loading", "visibility", "session_end", "other", )  # fmt: skip
 
 
+@lru_cache(maxsize=65_536)
 def stamp(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; times outside the years 1–9999 are held at their edge."""
     return (
@@ -86,14 +88,15 @@ def signal_text(view: View, signal: Signal, candidate: Candidate) -> str:
     if signal.kind == BLOCKED:
         return f"{name} was tried again {times(signal.count)} within 30 s of a failed answer, without success"
     if signal.kind == ABANDONMENT:
-        wait = seconds(max(0, signal.end - max(view.at(r) for r in _negatives(candidate))))
+        gap = max(0, signal.end - max(view.at(r) for r in _negatives(candidate)))
+        wait = f"{seconds(gap)} after the last failure" if gap else "at the same time"
         how = {
             "left": "was left for another route",
             "ended": "ended with the session",
             "silence": "went silent",
         }
         begun = f"the flow begun on {view.pattern_of(signal.action)}"
-        return f"{begun} {how[signal.form]} {wait} after the last failure"
+        return f"{begun} {how[signal.form]} {wait}"
     if signal.kind == FEEDBACK:
         answers = "1 negative answer" if signal.count == 1 else f"{signal.count} negative answers"
         return f"{feedback_text(view, candidate.failure)}, {answers}"
@@ -112,7 +115,8 @@ def explanation(view: View, candidate: Candidate, config: Config) -> str:
     first = candidate.failure
     cause = view.cause[first - view.low]
     took = view.at(first) - view.begin(first)
-    waited = f" after {seconds(took)}" if took >= config.slow_ms else ""
+    slow = view.negative[first - view.low] == SLOW
+    waited = f" after {seconds(took)}" if took >= config.slow_ms and not slow else ""
     origin = (
         ""
         if cause == first
@@ -122,8 +126,10 @@ def explanation(view: View, candidate: Candidate, config: Config) -> str:
         f"On {view.pattern_of(candidate.action)}, {_answered(view, first)}{waited} "
         f"at {clock(view.at(first))} UTC{origin}."
     ]
-    if len(negatives) > 1:
-        said.append(f"In all, {len(negatives)} negative answers came to {shown(view, candidate.action)}.")
+    tries = len({view.cause[r - view.low] for r in negatives})
+    if tries > 1:
+        what = "the page" if view.is_page(candidate.action) else shown(view, candidate.action)
+        said.append(f"In all, {what} was answered negatively {times(tries)}.")
     told = [s for s in candidate.signals if s.kind != FEEDBACK]
     said += [f"{_sentence(signal_text(view, s, candidate))} ({clock(s.start)} to {clock(s.end)})." for s in told]
     said.append(
@@ -140,7 +146,7 @@ def explanation(view: View, candidate: Candidate, config: Config) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text if text[:1] in "#./" else text[:1].upper() + text[1:]
+    return "T" + text[1:] if text.startswith("the ") else text
 
 
 def _answered(view: View, row: int) -> str:
@@ -149,7 +155,7 @@ def _answered(view: View, row: int) -> str:
     if view.kind[row - view.low] == NETWORK:
         request, _, answer = what.rpartition(" → ")
         if negative == SLOW:
-            return f"{request} took long"
+            return f"{request} kept the user waiting {seconds(view.waited(row))}"
         if not request:
             return f"a {what} came"
         return f"{request} was not answered" if answer == "no answer" else f"{request} answered {answer}"
@@ -157,7 +163,7 @@ def _answered(view: View, row: int) -> str:
         return f"the page raised “{what}”"
     if negative == INVALID:
         return f"the input was rejected ({what})"
-    return what.replace(" → ", " was ")
+    return f"{what.replace(' → ', ' was ')} ({seconds(view.waited(row))})"
 
 
 def timeline_rows(view: View, candidate: Candidate, limit: int) -> list[int]:

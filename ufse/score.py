@@ -20,7 +20,7 @@ FEEDBACK_RULES: Final = {
     SLOW: "an answer took 3 s or more",
 }
 VAGUE_ERROR = ("an error without a message", 20)
-ATTRIBUTED = ("caused by a click or submit", 10)
+ATTRIBUTED = ("caused by the user's action", 10)
 ATTRIBUTED_FIELD = ("caused by typing in a field", 4)
 RAGE_SAME = ("rage on the failing control", 35)
 RAGE_RELOAD = ("rage by reloading the failing page", 35)

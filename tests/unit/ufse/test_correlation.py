@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, error, go, submit, typed, why
+from ufse import Config
 
 RAGE = [click(10 + 0.4 * i) for i in range(5)]
 FAILED = answer(10.5, 500, took=0.45)
@@ -143,3 +144,15 @@ def test_machines_and_assistive_technology(values: Row) -> None:
 def test_a_denied_machine_is_a_person() -> None:
     rows = [{**r, "metadata": '{"webdriver":false,"assistive":"none"}'} for r in [*RAGE, FAILED]]
     assert len(bodies(rows)) == 1
+
+
+def test_a_monster_with_thousands_of_failing_controls_is_bounded() -> None:
+    rows = []
+    for i in range(600):
+        name = "".join(chr(97 + i // 26**k % 26) for k in range(3))
+        target = {"target_type": "button", "target_id": name}
+        rows += [click(i, target), answer(i + 0.3, 500, url=f"/api/{name}")]
+    assert bodies(rows) == []
+    rows += [click(700 + 0.4 * i) for i in range(5)]
+    assert len(bodies([*rows, answer(700.5, 500, took=0.45)], Config(max_candidates=601))) == 1
+    assert bodies([*rows, answer(700.5, 500, took=0.45)]) == []

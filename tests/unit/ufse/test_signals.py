@@ -132,6 +132,24 @@ def test_what_is_not_leaving(leaving: Row) -> None:
     assert "abandonment" not in signals([*FORM_500, leaving, typed(90), end(200)])
 
 
+@pytest.mark.parametrize(("back", "left"), [(59, False), (62, True)])
+def test_coming_back_within_60_s_is_not_leaving(back: float, left: bool) -> None:
+    rows = [*FORM_500, go(15, "/faq"), go(14 + back, "/checkout"), typed(15 + back), end(400)]
+    assert ("abandonment" in signals(rows)) is left
+
+
+def test_what_was_filled_in_before_an_earlier_success_began_nothing() -> None:
+    other = {"target_type": "button", "target_id": "weather"}
+    rows = [*FORM_500[:3], answer(10.4, 201), click(20, other), answer(20.3, 500, url="/api/weather", method="GET")]
+    assert bodies([*rows, go(30, "/home")]) == []
+
+
+def test_a_control_that_does_not_send_the_form_abandons_less() -> None:
+    other = {"target_type": "button", "target_id": "weather"}
+    rows = [*FORM_500[:2], click(8, other), answer(8.3, 500, url="/api/weather"), submit(30), go(40, "/home")]
+    assert why(rows) == "below_high"
+
+
 def test_printing_is_not_leaving() -> None:
     rows = [
         *FORM_500,
