@@ -16,12 +16,7 @@ from prefect.states import Cancelling, Running, Scheduled
 from furrow import worker
 
 ENTRYPOINT = "tests.integration.slow_flow.slow"
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.usefixtures("prefect"),
-    # Prefect's own clients leave sockets to the garbage collector when the worker is cancelled.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("prefect")]
 
 
 @pytest.fixture
