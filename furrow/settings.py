@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     confirm_sessions: int = Field(3, ge=1, description="Distinct sessions that confirm an incident by rule.")
     confirm_users: int = Field(2, ge=1, description="Distinct users that confirm an incident by rule.")
-    confirm_days: int = Field(7, ge=1, description="Days before the last detection within which they count.")
+    confirm_days: int = Field(7, ge=1, description="Days (of event time) within which they must lie to count together.")
 
     detect_seconds: int = Field(
         20, ge=1, description="Time (s) after which a `detect` run leaves the rest to the next one."
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
         80, ge=70, le=100, description="Lowest score of an incident that is exported; never below 70."
     )
     export_limit: int = Field(20, ge=1, description="Most tickets that one export run files in one tracker.")
+    export_rate: int = Field(100, ge=1, description="Most new tickets of one project in an hour, in one tracker.")
     public_url: str = Field("", description="Address at which people reach the collector, for links in tickets.")
 
     jira_url: str = Field("", description="Address of the Jira site; empty: Jira is log-only.")
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     jira_token: SecretStr | None = Field(None, description="Jira API token.")
     jira_project: str = Field("", description="Key of the Jira project that tickets go to.")
     jira_kind: Literal["cloud", "datacenter"] = Field("cloud", description="Jira Cloud (v3) or Data Center (v2).")
+    jira_issue_type: str = Field("Bug", description="Type of the Jira issues.")
     linear_key: SecretStr | None = Field(None, description="Linear API key; empty: Linear is log-only.")
     linear_team: str = Field("", description="Key of the Linear team that tickets go to.")
     linear_url: str = Field("https://api.linear.app/graphql", description="Address of Linear's API.")

@@ -21,6 +21,7 @@ from types import FrameType
 import httpx
 
 from furrow.errors import FurrowError, PermanentError
+from furrow.metrics import degraded
 from furrow.settings import EMBEDDED, Settings
 from stores.postgres import EmbeddedPostgres
 
@@ -29,6 +30,9 @@ _START_SECONDS = 180.0
 _STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.2
 _RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
+# Postgres gets more time before it is started again: somebody may have stopped it to look at it or to copy it.
+_POSTGRES_SECONDS = 30.0
+_POSTGRES_POLL_SECONDS = 5.0
 
 Say = Callable[[str], None]
 
@@ -93,6 +97,8 @@ class Installation:
         self._say = say
         self._parts: list[Part] = []
         self._postgres: EmbeddedPostgres | None = None
+        self._postgres_check = 0.0
+        self._postgres_down_at: float | None = None
         self._stack = contextlib.ExitStack()
 
     @property
@@ -140,6 +146,9 @@ class Installation:
             for part in self._parts:
                 if not part.running():
                     self._revive(part)
+            if self._postgres and time.monotonic() >= self._postgres_check:
+                self._postgres_check = time.monotonic() + _POSTGRES_POLL_SECONDS
+                self._watch_postgres(self._postgres)
 
     def stop(self) -> None:
         """Stop the parts, then Postgres; what was accepted is on disk, what is pending stays so."""
@@ -208,6 +217,21 @@ class Installation:
             if time.monotonic() > until:
                 raise PermanentError(f"the {part.name} does not answer at {url}; see {part.log}")
             time.sleep(_POLL_SECONDS)
+
+    def _watch_postgres(self, server: EmbeddedPostgres) -> None:
+        now = time.monotonic()
+        if server.running():
+            self._postgres_down_at = None
+        elif self._postgres_down_at is None:
+            self._postgres_down_at = now
+            self._say(f"Postgres does not run; starting it again in {_POSTGRES_SECONDS:.0f} s, see {server.data_dir}/server.log")
+        elif now - self._postgres_down_at >= _POSTGRES_SECONDS:
+            self._postgres_down_at = now
+            try:
+                server.start()
+            except FurrowError as error:
+                degraded("postgres", "start")
+                self._say(f"Postgres could not be started: {error}")
 
     def _revive(self, part: Part) -> None:
         now = time.monotonic()
@@ -282,6 +306,3 @@ def _sole_user_of(data: Path) -> Iterator[None]:
             message = f"another Furrow runs on {data}; stop it, or choose another directory with --data-dir"
             raise PermanentError(message) from error
         yield
-
-
-__all__ = ["FurrowError", "Installation", "Part", "run"]

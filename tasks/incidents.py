@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prefect import task
 
 from tasks import connections
-from tasks.report import escape
+from tasks.report import code, escape
 from tasks.retrying import POLICY
 
 _MOST = 50
@@ -18,5 +18,5 @@ def describe(incident_ids: Sequence[str]) -> list[str]:
     lines = []
     for incident_id in incident_ids[:_MOST]:
         if incident := store.incident(incident_id):
-            lines.append(f"**{escape(incident['status'])}** {escape(incident['title'])} (`{escape(incident_id)}`)")
+            lines.append(f"**{escape(incident['status'])}** {escape(incident['title'])} ({code(incident_id)})")
     return lines

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -87,8 +87,15 @@ class Report:
 
     def markdown(self, ending: str) -> str:
         """The artifact: counts, sections, and what is pending and why."""
-        parts = [f"# {self.flow}: {ending}", _table("", "", self.counts)]
-        parts += [f"## {title}\n\n{_table('', 'sessions', counts)}" for title, counts in self.tables.items()]
+        happened = {name: count for name, count in self.counts.items() if count}
+        parts = [
+            f"# {self.flow}: {ending}",
+            _table("what", "number", happened) if happened else "There was nothing to do.",
+        ]
+        parts += [
+            f"## {title}\n\n{_table('rule', 'sessions', dict(counts.most_common()))}"
+            for title, counts in self.tables.items()
+        ]
         parts += [f"## {title}\n\n{_list(lines)}" for title, lines in self.lists.items()]
         waits = "\n".join(f"* {escape(one)}" for one in self.pending) or "Nothing."
         return "\n\n".join([*parts, f"## Pending, and why\n\n{waits}"])
@@ -101,7 +108,8 @@ class Report:
             return Failed(name="Degraded", message=told)
         if self.logged_only:
             return Completed(name="LoggedOnly", message=told)
-        return Completed(message=", ".join(f"{count:,} {name}" for name, count in self.counts.items()))
+        happened = [f"{count:,} {name}" for name, count in self.counts.items() if count]
+        return Completed(message=", ".join(happened) or "There was nothing to do.")
 
 
 def escape(text: str) -> str:
@@ -109,7 +117,12 @@ def escape(text: str) -> str:
     return "".join(_MARKDOWN.get(c, c) if c.isprintable() else " " for c in text)
 
 
-def _table(name: str, number: str, counts: Counter[str]) -> str:
+def code(text: str) -> str:
+    """``text`` as a Markdown code span on one line."""
+    return "`" + "".join(c for c in text if c.isprintable() and c != "`") + "`"
+
+
+def _table(name: str, number: str, counts: Mapping[str, int]) -> str:
     rows = "\n".join(f"| {escape(key)} | {count:,} |" for key, count in counts.items())
     return f"| {name} | {number} |\n|---|---:|\n{rows}"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from stores.postgres import EmbeddedPostgres
 from tests.e2e.installation import CURL_OF_THE_SEED, FURROW, Up, environment, frustrated_session, until
 
 CONFIRMED = "/v1/incidents?status=confirmed&exported=false"
@@ -98,13 +99,30 @@ def answers(up: Up) -> bool:
         return False
 
 
+def test_postgres_away_ends_degraded_and_comes_back_by_itself(up: Up) -> None:
+    before = up.get(CONFIRMED)["incidents"][0]["affectedSessions"]
+    up.post_events(frustrated_session("while-postgres-is-away"))
+    EmbeddedPostgres(up.data / "postgres").stop()
+    degraded = {"flow_runs": {"state": {"name": {"any_": ["Degraded"]}}}}
+    until(lambda: up.prefect_post("/flow_runs/filter", degraded) != [], 120)
+    # Intake goes on meanwhile.
+    assert up.post_events(frustrated_session("also-while-it-is-away"))["accepted"] == 11
+    until(lambda: answers_with_incidents(up), 120)
+    until(lambda: up.get(CONFIRMED)["incidents"][0]["affectedSessions"] == before + 2, 120)
+
+
+def answers_with_incidents(up: Up) -> bool:
+    with up.client() as client:
+        return client.get("/v1/incidents").is_success
+
+
 def test_after_kill_9_of_everything_all_is_there_once(up: Up) -> None:
     accepted = up.post_events(frustrated_session("just-before"))["accepted"]
     up.kill_everything()
     up.start()
-    until(lambda: up.get(CONFIRMED)["incidents"][0]["affectedSessions"] == 22, 180)
+    until(lambda: up.get(CONFIRMED)["incidents"][0]["affectedSessions"] == 24, 180)
     assert up.get(CONFIRMED)["total"] == 1
-    until(lambda: up.get("/v1/status")["eventsStored"] == 1 + 21 * 11 + accepted, 60)
+    until(lambda: up.get("/v1/status")["eventsStored"] == 1 + 23 * 11 + accepted, 60)
     unfinished = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}}}
     until(lambda: up.prefect_post("/flow_runs/filter", unfinished) == [], 60)
 

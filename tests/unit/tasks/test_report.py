@@ -1,0 +1,66 @@
+"""The artifact of a run and the state in which it ends."""
+
+import pytest
+from markdown_it import MarkdownIt
+from prefect import task
+
+from furrow.errors import NotConfigured, PermanentError
+from furrow.metrics import DEGRADED
+from tasks.report import Report, code, escape
+
+
+@task
+def step(error: Exception | None = None) -> str:
+    if error:
+        raise error
+    return "done"
+
+
+class Fails(PermanentError):
+    pass
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "[click](javascript:alert(1))",
+    "![x](http://evil.test/x.png)",
+    "a | b\n| c | d |",
+    "`code` **bold** _em_ ~~s~~ # h",
+    "line\u2028break\x1b[31m",
+    "&lt;img src=x onerror=alert(1)&gt;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_browser_sent_is_inert_in_an_artifact(text: str) -> None:
+    report = Report("detect")
+    report.counts["new events"] = 1
+    report.items("Incidents", [escape(text), code(text)])
+    report.pending.append(text)
+    kinds: set[str] = set()
+    for token in MarkdownIt("commonmark").enable("table").parse(report.markdown("Completed")):
+        kinds.update(child.type for child in token.children or [])
+        kinds.add(token.type)
+    assert not kinds & {"html_block", "html_inline", "link_open", "image", "strong_open", "em_open"}
+
+
+def test_nothing_to_do_is_said() -> None:
+    assert "There was nothing to do." in Report("detect").markdown("Completed")
+
+
+def test_a_step_that_is_not_configured_counts_and_is_no_failure() -> None:
+    report = Report("export")
+    before = DEGRADED.labels("nowhere", "not_configured")._value.get()
+    report.fall_back("nowhere", NotConfigured("no address"))
+    assert DEGRADED.labels("nowhere", "not_configured")._value.get() == before + 1
+    assert (report.logged_only, report.failed) == (True, False)
+
+
+def test_a_failure_outweighs_what_is_not_configured() -> None:
+    report = Report("export")
+    report.fall_back("a", NotConfigured("no address"))
+    report.fail("b", Fails("refused"))
+    state = report._state()
+    assert (state.name, state.is_failed()) == ("Degraded", True)
+    assert "no address" in str(state.message)
+    assert "refused" in str(state.message)
