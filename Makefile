@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format docs bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -26,9 +26,15 @@ lint: $(READY)  ## What CI checks beside the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY)
+format: $(READY)  ## Format, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:
+docs: $(READY)  ## Write the tables of docs/configuration.md that are made from the code
+	$(BIN)/python -m furrow.reference
+
+bench: $(READY)  ## The engine's speed, as ratios within one run
+	$(BIN)/python bench/ufse_engine.py
+
+clean:  ## Remove everything that is not in the repository
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

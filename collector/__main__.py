@@ -21,9 +21,7 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["-"]):
         print("usage: python -m collector [-]", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s collector %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s collector %(levelname)s %(name)s: %(message)s")
     told = sys.stdin.buffer.read() if arguments else None
     serve(CollectorConfig.from_environment() if told is None else CollectorConfig.model_validate_json(told))
     return 0

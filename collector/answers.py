@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from furrow.metrics import degraded
 
@@ -52,30 +52,31 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, ApiError)
         return error_response(error)
 
-    async def http_error(_: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "http_error")
         response = error_response(ApiError(error.status_code, code, str(error.detail)))
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            # Starlette names the methods of one route alone; there may be several at a path.
+            response.headers["allow"] = ", ".join(_methods(request))
         return response
-
-    async def invalid_parameter(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][1:])
-        return error_response(ApiError(400, "invalid_parameter", f"`{name}`: {first['msg']}"))
 
     async def unexpected(_: Request, __: Exception) -> Response:
         degraded("collector", "unexpected_error")
-        return error_response(
-            ApiError(500, "internal_error", "unexpected error; it is in the collector's log")
-        )
+        return error_response(ApiError(500, "internal_error", "unexpected error; it is in the collector's log"))
 
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
         (ApiError, api_error),
         (HTTPException, http_error),
-        (RequestValidationError, invalid_parameter),
         (Exception, unexpected),
     ]
     for kind, handler in handlers:
         app.add_exception_handler(kind, handler)
+
+
+def _methods(request: Request) -> list[str]:
+    routes = request.app.router.routes
+    return sorted(
+        {method for route in routes if route.matches(request.scope)[0] != Match.NONE for method in route.methods}
+    )

@@ -1,77 +1,32 @@
 """The HTTP edge as an ASGI application: events in, health and figures out, incidents for operators."""
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request, Response
 
-from collector import answers, metrics
+from collector import answers
+from collector.analysis import AnalysisEndpoint
 from collector.config import CollectorConfig
+from collector.incidents import IncidentEndpoints
 from collector.intake import Intake
 from collector.keys import DEVELOPMENT_INGEST_KEY, DEVELOPMENT_OPERATOR_KEY, FixedKeys, KeyRing
-from collector.operators import IncidentReader, Operators, open_reader
+from collector.operators import Operators
+from collector.shapes import Action
 from collector.spool import Spool
+from collector.store import Incidents, StoreCalls, open_store
 from furrow import __version__
 
-_log = logging.getLogger("collector")
-_ERROR = {"type": "object", "properties": {"error": {"type": "object"}}}
-_EVENTS_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["events"],
-                    "properties": {
-                        "events": {
-                            "type": "array",
-                            "minItems": 1,
-                            "maxItems": 1000,
-                            "items": {"type": "object"},
-                        },
-                        "sentAt": {"type": ["string", "number"]},
-                        "sdkVersion": {"type": "string"},
-                        "appVersion": {"type": "string"},
-                        "environment": {"type": "string"},
-                        "userAgent": {"type": "string"},
-                        "apiKey": {
-                            "type": "string",
-                            "description": "Only where no header can be set (sendBeacon).",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
-_EVENTS_ANSWERS: dict[int | str, dict[str, Any]] = {
-    202: {
-        "description": "The accepted events are durable; the rejected ones are named with field and reason."
-    },
-    **{
-        status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
-        for status, text in {
-            400: "The body is not the JSON of the contract.",
-            401: "Unknown key.",
-            403: "The key may not send events, or the browser's origin is not allowed.",
-            408: "The body did not arrive in time.",
-            413: "More than 1 MiB (after inflating) or more than 1,000 events.",
-            415: "Neither JSON nor text/plain, or another encoding than gzip.",
-            429: "Too many requests; see Retry-After.",
-            503: "Nothing can be made durable now; see Retry-After.",
-        }.items()
-    },
-}
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def create_app(config: CollectorConfig, *, reader: Callable[[str], IncidentReader] = open_reader) -> FastAPI:
+def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] = open_store) -> FastAPI:
     """The application. It opens its spool and starts refreshing its keys when it is started (ASGI
     lifespan)."""
     url = config.incident_store_url.get_secret_value()
-    store = reader(url) if url else None
+    store = connect(url) if url else None
     keys = KeyRing(
         config.spool_dir / "keys.json",
         _fixed_keys(config),
@@ -91,7 +46,10 @@ def create_app(config: CollectorConfig, *, reader: Callable[[str], IncidentReade
         )
         keys.start()
         app.state.intake = Intake(config, keys, spool)
-        app.state.operators = Operators(config, keys, spool, store)
+        calls = StoreCalls(store)
+        app.state.operators = Operators(config, keys, spool, calls)
+        app.state.incidents = IncidentEndpoints(config, keys, calls)
+        app.state.analysis = AnalysisEndpoint(config, keys)
         try:
             yield
         finally:
@@ -100,20 +58,29 @@ def create_app(config: CollectorConfig, *, reader: Callable[[str], IncidentReade
             if store is not None:
                 store.close()
 
-    shown = "/docs" if config.api else None
+    # FastAPI's own document knows neither bodies nor answers, and its page needs the internet (``openapi``, ``page``).
     app = FastAPI(
         title="Furrow",
         version=__version__,
         lifespan=lifespan,
-        docs_url=shown,
+        docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if config.api else None,
+        openapi_url=None,
+        redirect_slashes=False,
     )
+    app.openapi = _described  # type: ignore[method-assign]
     answers.install(app)
     _add_intake(app)
     if config.api:
         _add_operators(app)
+        _add_documentation(app)
     return app
+
+
+def _described() -> dict[str, Any]:
+    from collector import openapi
+
+    return openapi.document()
 
 
 def _fixed_keys(config: CollectorConfig) -> FixedKeys:
@@ -126,9 +93,8 @@ def _fixed_keys(config: CollectorConfig) -> FixedKeys:
 
 
 def _add_intake(app: FastAPI) -> None:
-    @app.post("/v1/events", status_code=202, openapi_extra=_EVENTS_BODY, responses=_EVENTS_ANSWERS)
+    @app.post("/v1/events")
     async def post_events(request: Request) -> Response:
-        """Send 1 to 1,000 events; see the event contract."""
         intake: Intake = request.app.state.intake
         return await intake.post(request)
 
@@ -139,31 +105,62 @@ def _add_intake(app: FastAPI) -> None:
 
     @app.get("/v1/health")
     async def health(request: Request) -> Response:
-        """Whether the collector is alive, and how its parts are; 200 as long as it takes events, else 503."""
         operators: Operators = request.app.state.operators
         return operators.health()
 
 
 def _add_operators(app: FastAPI) -> None:
     @app.get("/metrics", include_in_schema=False)
-    async def exposition() -> Response:
-        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+    async def exposition(request: Request) -> Response:
+        operators: Operators = request.app.state.operators
+        return operators.metrics(request)
 
     @app.get("/v1/status")
     async def status(request: Request) -> Response:
-        """Figures of the whole installation (operator key)."""
         operators: Operators = request.app.state.operators
         return await operators.status(request)
 
+    @app.post("/v1/sessions/events")
+    async def post_session_events(request: Request) -> Response:
+        intake: Intake = request.app.state.intake
+        return await intake.post_session(request)
+
+    @app.post("/v1/sessions/process")
+    async def process_session(request: Request) -> Response:
+        analysis: AnalysisEndpoint = request.app.state.analysis
+        return await analysis.process(request)
+
     @app.get("/v1/incidents")
-    async def incidents(request: Request) -> Response:
-        """Incidents, a page of them (operator key): status, exported, project, severity, route, since,
-        minScore, sort, limit, offset."""
-        operators: Operators = request.app.state.operators
-        return await operators.incidents(request)
+    async def list_incidents(request: Request) -> Response:
+        incidents: IncidentEndpoints = request.app.state.incidents
+        return await incidents.list(request)
+
+    @app.post("/v1/incidents")
+    async def create_incident(request: Request) -> Response:
+        incidents: IncidentEndpoints = request.app.state.incidents
+        return await incidents.create(request)
 
     @app.get("/v1/incidents/{incident_id}")
-    async def incident(request: Request, incident_id: str) -> Response:
-        """One incident with its history, example sessions and timelines (operator key)."""
-        operators: Operators = request.app.state.operators
-        return await operators.incident(request, incident_id)
+    async def show_incident(request: Request, incident_id: str) -> Response:
+        incidents: IncidentEndpoints = request.app.state.incidents
+        return await incidents.show(request, incident_id)
+
+    async def act(action: Action, request: Request) -> Response:
+        incidents: IncidentEndpoints = request.app.state.incidents
+        return await incidents.act(request, request.path_params["incident_id"], action)
+
+    for action in get_args(Action):
+        app.router.add_route(f"/v1/incidents/{{incident_id}}/{action}", partial(act, action), methods=["POST"])
+
+
+def _add_documentation(app: FastAPI) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document() -> Response:
+        return answers.json_response(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        from collector.page import page
+
+        headers = {"content-security-policy": _PAGE_POLICY, "x-content-type-options": "nosniff"}
+        return Response(page(), media_type="text/html", headers=headers)

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from furrow.settings import EMBEDDED, LOG, Settings
+from stores.lifecycle import ConfirmRule
 
 DEVELOPMENT_KEYS_VARIABLE: Final = "FURROW_DEVELOPMENT_KEYS"
 
@@ -35,20 +36,24 @@ class CollectorConfig(BaseModel):
     lander_status: Annotated[
         Path | None, Field(description="File in which the lander tells what the event store holds.")
     ] = None
-    spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = (
-        2 << 30
-    )
+    spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
     seal_bytes: Annotated[int, Field(ge=1)] = 8 << 20
     seal_seconds: Annotated[float, Field(gt=0)] = 1.0
     keys_refresh_seconds: Annotated[float, Field(gt=0)] = 15.0
     requests_per_second: Annotated[
-        float, Field(gt=0, description="Sustained rate of one key; twice as many in a burst.")
+        float,
+        Field(
+            gt=0,
+            description="Sustained rate of one key in each collector process; twice as many in a burst. A project's "
+            "`requestsPerSecond` limits all of its keys together as well.",
+        ),
     ] = 2_000.0
-    body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = (
-        20.0
-    )
+    body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = 20.0
     max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; more get 503.")] = 256
+    confirm: Annotated[
+        ConfirmRule, Field(description="When a draft is trusted, in projects that say nothing else.")
+    ] = ConfirmRule()
 
     @classmethod
     def from_settings(cls, settings: Settings, *, development_keys: bool = False) -> Self:
@@ -65,15 +70,14 @@ class CollectorConfig(BaseModel):
             api=not settings.events_api_only,
             lander_status=settings.lander_status,
             spool_max_bytes=settings.spool_max_mb << 20,
+            confirm=ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days),
         )
 
     @classmethod
     def from_environment(cls) -> Self:
         """As ``from_settings``, out of ``FURROW_*``; ``FURROW_DEVELOPMENT_KEYS=1`` accepts the development
         keys."""
-        return cls.from_settings(
-            Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1"
-        )
+        return cls.from_settings(Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1")
 
 
 def _store_url(settings: Settings) -> str:

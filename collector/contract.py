@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
-import pyarrow as pa
 
 from collector.privacy import (
     cut_query,
@@ -32,7 +31,9 @@ from collector.privacy import (
     mask_source,
     mask_text,
 )
-from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_EVENTS: Final = 1_000
 MAX_BODY_BYTES: Final = 1 << 20
@@ -43,13 +44,14 @@ MAX_LABEL: Final = 80
 SKEW_TOLERANCE_MS: Final = 5_000
 MAX_FUTURE_MS: Final = 3_600_000
 
+UNKNOWN_POSITION: Final = -(2**31)
+"""As ``ufse.columns``; here too, because intake needs neither Arrow nor the engine, and starts without loading them."""
+
 _MAX_NAME = 512  # characters of a column the contract sets no limit for (selector, versions); the rest is cut
 _MAX_TEXT = 2_048  # characters of `message` and `source` columns; `metadata` keeps the whole text
 _MAX_DEAD_LETTER_BYTES = 64 << 10
 _MAX_TIMESTAMP_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant of RFC 3339
-_EPOCH_SECONDS = range(
-    10**9, 10**10
-)  # 2001–2286 in seconds; read as milliseconds: 12 January to 26 April 1970
+_EPOCH_SECONDS = range(10**9, 10**10)  # 2001–2286 in seconds; read as milliseconds: 12 January to 26 April 1970
 _FILE_ROWS_PER_CHUNK = 10_000
 
 
@@ -195,9 +197,7 @@ def _decode_leniently(text: bytes) -> Any:
     # A label cut by JavaScript between the halves of a surrogate pair, or a number beyond a double, is one
     # event's fault; the fast decoder would refuse the whole batch for it.
     try:
-        value = json.loads(
-            text.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite, parse_int=_bounded
-        )
+        value = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite, parse_int=_bounded)
         return _DECODER.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -217,22 +217,27 @@ def _bounded(digits: str) -> int | float | None:
 
 
 def normalise_batch(
-    batch: Mapping[str, Any], *, project: str, received_ms: int, salt: bytes, http_user_agent: str = ""
+    batch: Mapping[str, Any],
+    *,
+    project: str,
+    received_ms: int,
+    salt: bytes,
+    http_user_agent: str = "",
+    session_id: str | None = None,
 ) -> Batch:
     """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch
     milliseconds.
 
     ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: the name of a program that
-    only delivers events (curl, a server) says nothing about the visitor. Raises InvalidBatch when the batch
-    itself breaks the contract.
+    only delivers events (curl, a server) says nothing about the visitor. With ``session_id`` all events are of that
+    session: it is written into those that name none, and those that name another are rejected. Raises
+    InvalidBatch when the batch itself breaks the contract.
     """
     events = batch.get("events")
     if not isinstance(events, list) or not events:
         raise InvalidBatch(400, "invalid_batch", f"`events` must be a list of 1 to {MAX_EVENTS} events")
     if len(events) > MAX_EVENTS:
-        raise InvalidBatch(
-            413, "too_many_events", f"{len(events)} events; a batch holds at most {MAX_EVENTS}"
-        )
+        raise InvalidBatch(413, "too_many_events", f"{len(events)} events; a batch holds at most {MAX_EVENTS}")
     browser = http_user_agent if http_user_agent.startswith("Mozilla/") else ""
     source = Source(
         project=project,
@@ -248,11 +253,22 @@ def normalise_batch(
     identity = _Identity(project)
     for index, event in enumerate(events):
         try:
+            if session_id is not None:
+                event = _in_session(event, session_id)
             result.rows.append(_row(event, source, identity))
         except _Rejected as rejected:
             result.rejects.append(Reject(index, rejected.field, rejected.reason))
             result.dead_letters.append(_dead_letter(event, source, identity, rejected))
     return result
+
+
+def _in_session(event: object, session_id: str) -> object:
+    if not isinstance(event, dict):
+        return event
+    named = event.get("sessionId")
+    if named not in (None, "", session_id):
+        raise _Rejected("sessionId", "is not the session that the body names")
+    return {**event, "sessionId": session_id}
 
 
 def _skew(sent_at: object, received_ms: int) -> int:
@@ -279,13 +295,17 @@ def _batch_default(batch: Mapping[str, Any], key: str) -> str:
 
 def read_events(
     path: Path | str, *, project: str = "default", salt: bytes = b"furrow"
-) -> tuple[pa.Table, list[Reject]]:
+) -> "tuple[pa.Table, list[Reject]]":
     """A file of events, one JSON object a line (plain or gzip), as a table of EVENT_SCHEMA and the rejected
     lines.
 
     The receipt time of an event is its own time: history in a file did not arrive late. Raises OSError and
     ValueError (a damaged gzip).
     """
+    import pyarrow as pa
+
+    from ufse.columns import EVENT_SCHEMA
+
     rejects: list[Reject] = []
     rows: list[Row] = []
     chunks: list[pa.RecordBatch] = []
@@ -344,9 +364,13 @@ def normalise_events(
     project: str = "default",
     salt: bytes = b"furrow",
     received_ms: int | None = None,
-) -> tuple[pa.Table, list[Reject]]:
+) -> "tuple[pa.Table, list[Reject]]":
     """Events in memory as a table and its rejects (``index`` from 0); without ``received_ms``, receipt is
     event time."""
+    import pyarrow as pa
+
+    from ufse.columns import EVENT_SCHEMA
+
     identity = _Identity(project)
     source = Source(project=project, received_ms=-1 if received_ms is None else received_ms, salt=salt)
     rows: list[Row] = []
@@ -359,14 +383,20 @@ def normalise_events(
     return pa.Table.from_batches([to_arrow(rows)], EVENT_SCHEMA), rejects
 
 
-def to_arrow(rows: list[Row]) -> pa.RecordBatch:
+def to_arrow(rows: list[Row]) -> "pa.RecordBatch":
     """Rows as one record batch of EVENT_SCHEMA."""
+    import pyarrow as pa
+
+    from ufse.columns import EVENT_SCHEMA
+
     columns = zip(*map(msgspec.structs.astuple, rows), strict=True) if rows else [()] * len(EVENT_SCHEMA)
     arrays = [_column(values, kind.type) for values, kind in zip(columns, EVENT_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
-def _column(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+def _column(values: tuple[Any, ...], kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
     # Most columns hold one value for many rows (unknown), which Arrow repeats without looking at each.
     if values and values.count(values[0]) == len(values):
         return pa.repeat(pa.scalar(values[0], kind), len(values))
@@ -496,13 +526,7 @@ def _timestamp(value: object, name: str) -> int:
     cut."""
     if type(value) is str:
         # What JavaScript's toISOString writes; its second is looked up, because events come many to a second.
-        if (
-            len(value) == 24
-            and value[19] == "."
-            and value[23] == "Z"
-            and value[20:23].isdecimal()
-            and value.isascii()
-        ):
+        if len(value) == 24 and value[19] == "." and value[23] == "Z" and value[20:23].isdecimal() and value.isascii():
             second = _second_ms(value[:19])
             if second is not None:
                 return second + int(value[20:23])

@@ -12,14 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
+from collector.projects import DEFAULTS, ProjectSettings, fitting_of
 from furrow.errors import FurrowError
 from furrow.metrics import degraded
+from stores.lifecycle import RULE
 
 Role = Literal["ingest", "operator"]
 
@@ -32,12 +35,13 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key may do: ``ingest`` (send events) or ``operator`` (read incidents), in one project or (``*``)
-    in all."""
+    """What a key may do: ``ingest`` (send events) or ``operator`` (see incidents and act on them), in one project or
+    (``*``) in all; ``name`` stands for it in the history of incidents."""
 
     project: str
     role: str
     key_hash: str
+    name: str = ""
 
     def sees(self, project: str) -> bool:
         """Whether the key may see that project."""
@@ -49,6 +53,10 @@ class KeyRecord(Protocol):
 
     @property
     def key_hash(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def label(self) -> str: ...
     @property
     def project(self) -> str: ...
     @property
@@ -64,6 +72,8 @@ class ProjectRecord(Protocol):
     def id(self) -> str: ...
     @property
     def origins(self) -> list[str]: ...
+    @property
+    def settings(self) -> dict[str, Any]: ...
 
 
 class KeySource(Protocol):
@@ -71,11 +81,14 @@ class KeySource(Protocol):
 
     def keys(self) -> Sequence[KeyRecord]: ...
     def projects(self) -> Sequence[ProjectRecord]: ...
+    def note_keys_used(self, used: Mapping[str, datetime]) -> None: ...
 
 
 class _Cached(msgspec.Struct, frozen=True):
     grants: dict[str, tuple[str, str]] = {}  # key hash → project, role
     origins: dict[str, list[str]] = {}  # project → origins
+    names: dict[str, str] = {}  # key hash → the key's label or prefix
+    settings: dict[str, dict[str, Any]] = {}  # project → its settings, as far as the collector reads them
     saved_at: float = 0.0
 
 
@@ -90,8 +103,8 @@ class FixedKeys:
     def of(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
         """Ingest keys write to the project ``default``; operator keys see all projects. Empty keys are
         ignored."""
-        grants = [Grant(DEFAULT_PROJECT, "ingest", hash_key(key)) for key in ingest if key]
-        grants += [Grant(ALL_PROJECTS, "operator", hash_key(key)) for key in operator if key]
+        grants = [Grant(DEFAULT_PROJECT, "ingest", hash_key(key), _fixed_name(key)) for key in ingest if key]
+        grants += [Grant(ALL_PROJECTS, "operator", hash_key(key), _fixed_name(key)) for key in operator if key]
         return cls({grant.key_hash: grant for grant in grants})
 
 
@@ -99,6 +112,10 @@ def hash_key(key: str) -> str:
     """What is stored of a key: its SHA-256 in hex. Keys are long and random, so that no salt or slow hash is
     needed."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _fixed_name(key: str) -> str:
+    return "development key" if key in (DEVELOPMENT_INGEST_KEY, DEVELOPMENT_OPERATOR_KEY) else "configured key"
 
 
 class KeyRing:
@@ -122,6 +139,7 @@ class KeyRing:
         self._allow_loopback = allow_loopback
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._used: dict[str, float] = {}  # key hash → when (epoch s), since the last refresh that succeeded
         self.source_fails = ""
         """Why the last refresh failed; empty when it succeeded or there is no store."""
         self._use(self._load() if source else _Cached())
@@ -141,7 +159,13 @@ class KeyRing:
     def grant(self, key: str) -> Grant | None:
         """What the key may do; None when it is unknown or revoked."""
         key_hash = hash_key(key)
-        return self._fixed.get(key_hash) or self._grants.get(key_hash)
+        fixed = self._fixed.get(key_hash)
+        if fixed is not None:
+            return fixed
+        grant = self._grants.get(key_hash)
+        if grant is not None:
+            self._used[key_hash] = time.time()
+        return grant
 
     def allows(self, origin: str, project: str) -> bool:
         """Whether pages of ``origin`` may send to ``project``."""
@@ -151,6 +175,10 @@ class KeyRing:
         """Whether pages of ``origin`` may send to any project: a preflight carries no key, and so names
         none."""
         return self._is_allowed(origin, self._any_origin)
+
+    def settings(self, project: str) -> ProjectSettings:
+        """The project's own numbers; those of a project that is not in the store are the defaults."""
+        return self._settings.get(project, DEFAULTS)
 
     def age_seconds(self) -> float | None:
         """Seconds since the store was last read; None when it never was."""
@@ -171,14 +199,29 @@ class KeyRing:
         cached = _Cached(
             {key.key_hash: (key.project, key.role) for key in keys if not key.revoked},
             {project.id: list(project.origins) for project in projects},
+            {key.key_hash: _name_of(key) for key in keys if not key.revoked},
+            {project.id: fitting_of(project.settings) for project in projects},
             time.time(),
         )
         self._use(cached)
+        self._tell_used(store)
         try:
             self._save(cached)
         except OSError:
             degraded("keys", "cache_not_saved")
         return True
+
+    def _tell_used(self, store: KeySource) -> None:
+        used, self._used = self._used, {}
+        # Sorted, so that two collectors lock the rows in one order; copied at once, because requests write meanwhile.
+        times = {key_hash: datetime.fromtimestamp(at, UTC) for key_hash, at in sorted(used.items())}
+        if not times:
+            return
+        try:
+            store.note_keys_used(times)
+        except FurrowError:
+            degraded("keys", "last_use_not_noted")
+            self._used = {**used, **self._used}
 
     def _run(self) -> None:
         self.refresh()
@@ -187,10 +230,11 @@ class KeyRing:
 
     def _use(self, cached: _Cached) -> None:
         grants = {
-            key_hash: Grant(_writable(project, role), role, key_hash)
+            key_hash: Grant(_writable(project, role), role, key_hash, cached.names.get(key_hash, "key"))
             for key_hash, (project, role) in cached.grants.items()
         }
         any_origin = frozenset(origin for origins in cached.origins.values() for origin in origins)
+        self._settings = {project: ProjectSettings.of(stored) for project, stored in cached.settings.items()}
         self._cached, self._grants, self._any_origin = cached, grants, any_origin
 
     def _is_allowed(self, origin: str, origins: Iterable[str]) -> bool:
@@ -227,6 +271,11 @@ def _writable(project: str, role: str) -> str:
     if role == "operator":
         return project or ALL_PROJECTS
     return DEFAULT_PROJECT if project in ("", ALL_PROJECTS) else project
+
+
+def _name_of(key: KeyRecord) -> str:
+    name = key.label.strip() or key.prefix or "key"
+    return f"key {name}" if name == RULE else name  # nobody acts in the rules' name
 
 
 def _host(origin: str) -> str | None:

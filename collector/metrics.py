@@ -5,9 +5,7 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-EVENTS_ACCEPTED = Counter(
-    "furrow_events_accepted_total", "Events that were made durable and answered with 202."
-)
+EVENTS_ACCEPTED = Counter("furrow_events_accepted_total", "Events that were made durable and answered with 202.")
 EVENTS_REJECTED = Counter(
     "furrow_events_rejected_total", "Events that broke a rule of the contract, by field.", ["field"]
 )

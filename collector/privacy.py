@@ -21,9 +21,7 @@ nine."""
 HASHED_USER: Final = re.compile(r"uh:[0-9a-f]{32}")
 """A user id that was hashed already (a replayed dead letter); it is taken as it is."""
 
-_CACHED_LENGTH = (
-    256  # a cache entry's size is chosen by strangers; longer texts are rare and computed each time
-)
+_CACHED_LENGTH = 256  # a cache entry's size is chosen by strangers; longer texts are rare and computed each time
 _CARD_DIGITS = range(13, 20)  # ISO/IEC 7812: 13 to 19 digits
 _CARD_GROUPS = 8  # cards are printed in groups of two to six digits; more windows would cost quadratic time
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, nine taken off where that has two
@@ -198,11 +196,7 @@ def _mask_source(text: str) -> str:
 
 
 def _mask_name(text: str) -> str:
-    return (
-        _mask_secrets(_CONTROL.sub(" ", text), _IN_NAME)
-        if _SUSPECT.search(text) or not text.isprintable()
-        else text
-    )
+    return _mask_secrets(_CONTROL.sub(" ", text), _IN_NAME) if _SUSPECT.search(text) or not text.isprintable() else text
 
 
 _mask_name_cached = lru_cache(maxsize=1 << 15)(_mask_name)
@@ -228,9 +222,7 @@ def _mask_secrets(text: str, marks: _Marks) -> str:
             return marks.token
         if match.lastgroup == "digits":
             return _mask_digits(found, marks)
-        if (
-            match.lastgroup == "hex"
-        ):  # a hash or an object id: its digit runs are no numbers, unless one is a card
+        if match.lastgroup == "hex":  # a hash or an object id: its digit runs are no numbers, unless one is a card
             return _CARD_RUN.sub(lambda run: marks.card if _luhn(run[0]) else run[0], found)
         return found
 
@@ -251,9 +243,7 @@ def _mask_digits(found: str, marks: _Marks) -> str:
                 parts[first : last + 1] = [marks.card] + [""] * (last - first)
                 break
     return "".join(
-        marks.number
-        if marks.number and place % 2 and len(part) >= LONG_DIGIT_RUN and part[0].isdigit()
-        else part
+        marks.number if marks.number and place % 2 and len(part) >= LONG_DIGIT_RUN and part[0].isdigit() else part
         for place, part in enumerate(parts)
     )
 

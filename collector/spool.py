@@ -35,9 +35,7 @@ from furrow.metrics import degraded
 SEALED: Final = ".jsonl"
 _OPEN = ".open"
 _DIGEST = 32  # hex digits of the SHA-256 in a segment's name: 128 bits
-_SIZES_SECONDS = (
-    1.0  # how long the size of the sealed segments is believed; the lander deletes them meanwhile
-)
+_SIZES_SECONDS = 1.0  # how long the size of the sealed segments is believed; the lander deletes them meanwhile
 
 
 class SpoolFull(TransientError):
@@ -274,10 +272,7 @@ class Spool:
 
     def _check_limit(self, added: int) -> None:
         current = self._open.size if self._open else 0
-        if (
-            time.monotonic() - self._sizes_at > _SIZES_SECONDS
-            or self._sealed_bytes + current + added > self._max_bytes
-        ):
+        if time.monotonic() - self._sizes_at > _SIZES_SECONDS or self._sealed_bytes + current + added > self._max_bytes:
             self._sealed_bytes = pending(self.directory).bytes
             self._sizes_at = time.monotonic()
         if self._sealed_bytes + current + added > self._max_bytes:

@@ -1,6 +1,8 @@
-"""The parts of docs/configuration.md that are made from the code: ``make docs`` writes them, a test compares them."""
+"""The parts of docs/ that are made from the code: ``make docs`` writes them, a test compares them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from pydantic.fields import FieldInfo
 import blocks
 from furrow.settings import Settings
 
-_PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
 
 
@@ -30,8 +32,14 @@ def blocks_tables() -> str:
     return "\n\n".join(parts)
 
 
-def page(text: str) -> str:
-    """``text`` of the page with its made parts made anew."""
+def commands() -> str:
+    """The page docs/commands.md: every command's help, by Typer's own generator."""
+    typer = [sys.executable, "-m", "typer", "furrow.cli", "utils", "docs", "--name", "furrow"]
+    return subprocess.run(typer, capture_output=True, text=True, check=True, cwd=DOCS.parent).stdout
+
+
+def configuration(text: str) -> str:
+    """``text`` of docs/configuration.md with its made parts made anew."""
     for name, made in (("settings", settings_table()), ("blocks", blocks_tables())):
         marked = re.compile(re.escape(_PART.split("\n", 1)[0].format(name=name)) + r"\n.*?<!-- end -->", re.S)
         fresh = _PART.format(name=name, text=made)
@@ -51,4 +59,6 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    _PAGE.write_text(page(_PAGE.read_text()))
+    page = DOCS / "configuration.md"
+    page.write_text(configuration(page.read_text()))
+    (DOCS / "commands.md").write_text(commands())

@@ -224,7 +224,8 @@ class Installation:
             self._postgres_down_at = None
         elif self._postgres_down_at is None:
             self._postgres_down_at = now
-            self._say(f"Postgres does not run; starting it again in {_POSTGRES_SECONDS:.0f} s, see {server.data_dir}/server.log")
+            log = server.data_dir / "server.log"
+            self._say(f"Postgres does not run; starting it again in {_POSTGRES_SECONDS:.0f} s, see {log}")
         elif now - self._postgres_down_at >= _POSTGRES_SECONDS:
             self._postgres_down_at = now
             try:

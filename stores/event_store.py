@@ -180,6 +180,28 @@ class EventStore:
             seen=tuple(sorted(us for us in fresh | set(seen) if us > watermark - OVERLAP_US)),
         )
 
+    def sessions_in(self, start_ms: int, end_ms: int, project: str | None = None) -> pa.Table:
+        """The client sessions with an event in the window [``start_ms``, ``end_ms``) of event time, one row each.
+
+        Columns as in ``Touched``: project, session_id, session_hash, last_ts, ended_ts (0: none), first_received_ms,
+        last_received_ms, all of the whole session; ordered by first receipt, so that neighbours are read together.
+        """
+        return self._arrow(
+            """
+            SELECT project, session_id, session_hash,
+                   max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts,
+                   min(received_ms) AS first_received_ms, max(received_ms) AS last_received_ms
+            FROM events
+            WHERE session_hash IN (
+                SELECT session_hash FROM events
+                WHERE ts >= {start:Int64} AND ts < {end:Int64} AND ({all:UInt8} = 1 OR project = {project:String})
+            )
+            GROUP BY project, session_id, session_hash
+            ORDER BY first_received_ms, project, session_id
+            """,
+            {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
+        )
+
     def candidates(self, hashes: Sequence[int], first_received_ms: int) -> pa.Table:
         """All events, once each, of those client sessions that could hold a detection (`EVENT_SCHEMA`).
 

@@ -95,5 +95,10 @@ def to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_iso)
 
 
+def from_json(body: str) -> Json:
+    """A detection's text as it is read back from the store."""
+    return dict(json.loads(body))
+
+
 def _iso(value: Any) -> str:
     return str(value.isoformat())

@@ -161,6 +161,8 @@ class KeyRecord:
     role: str
     revoked: bool
     label: str = ""
+    created_at: datetime | None = field(default=None, compare=False)
+    last_used_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

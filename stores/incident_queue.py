@@ -83,7 +83,7 @@ def enqueue(connection: sa.Connection, touched: Sequence[Touched], position: Cur
     latest = {(item.project, item.session_id): item for item in touched}
     rows = [latest[key] for key in sorted(latest)]
     for chunk in _chunks(rows):
-        connection.execute(_ENQUEUE, _columns(chunk))
+        connection.execute(_ENQUEUE, touched_columns(chunk))
     seen = [int(moment) for moment in position.seen]
     connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(position.watermark_us), "seen": seen})
     return len(rows)
@@ -94,7 +94,8 @@ def _chunks(rows: Sequence[Touched]) -> Iterator[Sequence[Touched]]:
         yield rows[start : start + _ROWS_PER_STATEMENT]
 
 
-def _columns(rows: Sequence[Touched]) -> dict[str, list[Any]]:
+def touched_columns(rows: Sequence[Touched]) -> dict[str, list[Any]]:
+    """Parallel arrays, as ``unnest`` takes them."""
     return {
         "project": [row.project for row in rows],
         "session_id": [row.session_id for row in rows],
@@ -102,6 +103,11 @@ def _columns(rows: Sequence[Touched]) -> dict[str, list[Any]]:
         "due_ms": [int(row.due_ms) for row in rows],
         "received_ms": [int(row.received_ms) for row in rows],
     }
+
+
+def key_columns(keys: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Parallel arrays of projects and session ids, as ``unnest`` takes them."""
+    return {"project": [project for project, _ in keys], "session_id": [session_id for _, session_id in keys]}
 
 
 def _signed(unsigned: int) -> int:
@@ -114,11 +120,20 @@ def _unsigned(signed: int) -> int:
 
 def due(connection: sa.Connection, now_ms: int, limit: int) -> list[Pending]:
     """The sessions that are due at ``now_ms``, those that wait longest first."""
-    rows = connection.execute(_DUE, {"now_ms": now_ms, "limit": limit})
-    return [
-        Pending(row.project, row.session_id, _unsigned(row.session_hash), row.version, row.attempts, row.due_ms)
-        for row in rows
-    ]
+    return [from_row(row) for row in connection.execute(_DUE, {"now_ms": now_ms, "limit": limit})]
+
+
+def from_row(row: "sa.Row[Any]") -> Pending:
+    """A row of ``pending_sessions``."""
+    return Pending(
+        row.project,
+        row.session_id,
+        _unsigned(row.session_hash),
+        row.version,
+        row.attempts,
+        row.due_ms,
+        row.received_ms,
+    )
 
 
 def pending_counts(connection: sa.Connection, now_ms: int) -> dict[str, int]:

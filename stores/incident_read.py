@@ -51,10 +51,16 @@ _EXAMPLES = text(f"""
 _FIGURES = text("""
     SELECT 'detections' AS what, CASE WHEN retracted_at IS NULL THEN 'live' ELSE 'retracted' END AS kind,
            count(*) AS number
-    FROM detections GROUP BY 2
-    UNION ALL SELECT 'incidents', status, count(*) FROM incidents GROUP BY status
-    UNION ALL SELECT 'tickets', state, count(*) FROM outbox GROUP BY state
-    UNION ALL SELECT 'dead', 'sessions', count(*) FROM dead_sessions
+    FROM detections WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY 2
+    UNION ALL SELECT 'incidents', status, count(*)
+    FROM incidents WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY status
+    UNION ALL SELECT 'tickets', o.state, count(*)
+    FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
+    UNION ALL SELECT 'dead', 'sessions', count(*)
+    FROM dead_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
+    UNION ALL SELECT 'pending', 'sessions', count(*)
+    FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
 """)
 
 
@@ -124,10 +130,11 @@ def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
     ]
 
 
-def counts(connection: sa.Connection) -> Json:
-    """``{"detections": live, "retracted": n, "incidents": {status: n}, "tickets": {state: n}, "deadSessions": n}``."""
+def counts(connection: sa.Connection, project: str | None = None) -> Json:
+    """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
+    "tickets": {state: n}, "deadSessions": n, "pendingSessions": n}``."""
     found: dict[str, dict[str, int]] = {}
-    for row in connection.execute(_FIGURES):
+    for row in connection.execute(_FIGURES, {"project": project}):
         found.setdefault(row.what, {})[row.kind] = row.number
     detections = found.get("detections", {})
     return {
@@ -136,6 +143,7 @@ def counts(connection: sa.Connection) -> Json:
         "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
         "tickets": found.get("tickets", {}),
         "deadSessions": found["dead"]["sessions"],
+        "pendingSessions": found["pending"]["sessions"],
     }
 
 

@@ -103,16 +103,17 @@ _ERASE_QUEUED = (
 )
 
 
-def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules) -> Recorded:
+def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules, backfill: bool = False) -> Recorded:
     """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
 
-    A session whose version moved on is left alone, and pending. Raises PermanentError for an unusable detection.
+    A session whose version moved on is left alone, and pending. ``backfill``: see ``incident_settle.settle``. Raises
+    PermanentError for an unusable detection.
     """
     rows_of = {_key(item): [detection_row(found, *_key(item)) for found in item.detections] for item in analysed}
     current = _lock_pending(connection, analysed)
     keys = sorted({_key(item) for item in analysed if current.get(_key(item)) == item.pending.version})
     rows = [row for key in keys for row in rows_of[key]]
-    stored, retracted, settled = _replace(connection, keys, rows, rules)
+    stored, retracted, settled = _replace(connection, keys, rows, rules, backfill)
     if keys:
         connection.execute(_CLEAR, _key_columns(keys))
         connection.execute(_CLEAR_DEAD, _key_columns(keys))
@@ -138,7 +139,11 @@ def record_external(connection: sa.Connection, detection: Json, rules: Rules) ->
 
 
 def _replace(
-    connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json], rules: Rules
+    connection: sa.Connection,
+    keys: Sequence[tuple[str, str]],
+    rows: Sequence[Json],
+    rules: Rules,
+    backfill: bool = False,
 ) -> tuple[int, int, Settled]:
     columns = _key_columns(keys)
     known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
@@ -149,8 +154,9 @@ def _replace(
     stored = _upsert(connection, rows)
     retracted = _retract(connection, columns, rows) if keys else []
     notes = [(id_, _first_seen(rows, id_)) for id_ in created]
-    notes += [(id_, _retraction(before[id_].status, retracted.count(id_))) for id_ in sorted(set(retracted))]
-    settled = settle(connection, before, rules, notes)
+    why = "by a backfill" if backfill else "after late events"
+    notes += [(id_, _retraction(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))]
+    settled = settle(connection, before, rules, notes, backfill)
     return stored, len(retracted), settled
 
 
@@ -159,9 +165,9 @@ def _first_seen(rows: Sequence[Json], incident_id: str) -> Change:
     return Change(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
 
 
-def _retraction(status: lifecycle.Status, number: int) -> Change:
+def _retraction(status: lifecycle.Status, number: int, why: str) -> Change:
     noun = "detection" if number == 1 else "detections"
-    return Change(lifecycle.RULE, status, status, f"{number} {noun} retracted after late events")
+    return Change(lifecycle.RULE, status, status, f"{number} {noun} retracted {why}")
 
 
 def _key(item: Analysed) -> tuple[str, str]:

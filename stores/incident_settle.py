@@ -7,7 +7,7 @@ rerun, a replay, a late event and two workers at once all end in the same row (i
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -148,8 +148,12 @@ def settle(
     before: "Mapping[str, sa.Row[Any]]",
     rules: Rules,
     notes: Sequence[tuple[str, Change]] = (),
+    backfill: bool = False,
 ) -> Settled:
-    """Recompute the incidents (locked rows ``before``), let the rules act, write what changed and its history."""
+    """Recompute the incidents (locked rows ``before``), let the rules act, write what changed and its history.
+
+    ``backfill``: the evidence is not new, it was looked at anew; it moves no status that somebody decided on.
+    """
     ids = sorted(before)
     if not ids:
         return Settled((), ())
@@ -162,7 +166,10 @@ def settle(
     for id_ in ids:
         row, total = before[id_], totals.get(id_)
         evidence = _evidence(total, sightings.get(id_, ()))
-        state, moves = lifecycle.settle(state_of(row), evidence, _rule(rules, row.project))
+        if backfill and row.status != "draft":
+            state, moves = _kept(row, evidence)
+        else:
+            state, moves = lifecycle.settle(state_of(row), evidence, _rule(rules, row.project))
         changes += [(id_, move) for move in moves]
         computed = _computed(total, facets.get(id_, {}), best[id_]) if total else _emptied(row)
         updates.append({"incident_id": id_, **computed, **decided(state)})
@@ -203,6 +210,20 @@ def state_of(row: "sa.Row[Any]") -> State:
 def decided(state: State) -> Json:
     """The columns of ``state``."""
     return {name: getattr(state, name) for name in _DECIDED}
+
+
+def _kept(row: "sa.Row[Any]", evidence: Evidence) -> tuple[State, list[Change]]:
+    """The decision as it was. "Until N more sessions" goes on meaning N more than were known when it was made."""
+    state = state_of(row)
+    more = evidence.sessions - row.affected_sessions
+    if state.suppressed_sessions is None or not more:
+        return state, []
+    moved = replace(state, suppressed_sessions=state.suppressed_sessions + more)
+    reason = (
+        f"a backfill changed the affected sessions from {row.affected_sessions} to {evidence.sessions}; "
+        f"suppressed until {moved.suppressed_sessions} instead of {state.suppressed_sessions}"
+    )
+    return moved, [Change(lifecycle.RULE, state.status, state.status, reason)]
 
 
 def _rule(rules: Rules, project: str) -> ConfirmRule:

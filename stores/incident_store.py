@@ -5,7 +5,7 @@ The class only opens transactions; the statements live beside it: ``incident_que
 incident may become is decided in ``lifecycle``, without a database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,16 @@ import alembic.util
 from sqlalchemy import text
 
 from furrow.errors import PermanentError
-from stores import incident_outbox, incident_queue, incident_read, incident_record, incident_settle, lifecycle
+from stores import (
+    incident_backfill,
+    incident_outbox,
+    incident_queue,
+    incident_read,
+    incident_record,
+    incident_settle,
+    lifecycle,
+)
+from stores.incident_backfill import Named, Stored
 from stores.incident_database import Database, clean
 from stores.incident_detection import to_json
 from stores.incident_model import (
@@ -48,10 +57,12 @@ __all__ = [
     "IncidentQuery",
     "IncidentStore",
     "KeyRecord",
+    "Named",
     "NotFound",
     "Pending",
     "ProjectRecord",
     "Recorded",
+    "Stored",
     "Touched",
 ]
 
@@ -144,14 +155,14 @@ class IncidentStore:
     # Writing
     # --------------------------------------------------------------------------------------------------------------
 
-    def record(self, analysed: Sequence[Analysed], rules: Rules = _DEFAULT_RULE) -> Recorded:
+    def record(self, analysed: Sequence[Analysed], rules: Rules = _DEFAULT_RULE, backfill: bool = False) -> Recorded:
         """Store what the engine found in whole client sessions and bring their incidents up to date (``Recorded``).
 
         A session whose version moved on since it was read is skipped and stays in line. Running it again changes
-        nothing.
+        nothing. ``backfill``: drafts may be confirmed by rule, every other status stays as it was decided.
         """
         with self._database.transaction() as connection:
-            return incident_record.record(connection, analysed, rules)
+            return incident_record.record(connection, analysed, rules, backfill)
 
     def record_external(self, detection: Json, rules: Rules = _DEFAULT_RULE) -> tuple[str, bool]:
         """Store one detection that was made elsewhere; returns its incident's id and whether it was known already."""
@@ -206,6 +217,29 @@ class IncidentStore:
         with self._database.transaction() as connection:
             return incident_record.erase(connection, project, session_id, user_hash, rules)
 
+    # A backfill: sessions analysed again by hand
+    # ------------------------------------------------------------------------------------------------
+
+    def put_in_line(self, touched: Sequence[Touched]) -> list[Pending]:
+        """Queue the sessions that do not wait already, and return these; no cursor moves."""
+        with self._database.transaction() as connection:
+            return incident_backfill.put_in_line(connection, touched)
+
+    def waiting(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these sessions (project, session id) are in line."""
+        with self._database.transaction() as connection:
+            return incident_backfill.waiting(connection, keys)
+
+    def stored(self, keys: Sequence[tuple[str, str]]) -> list[Stored]:
+        """The live detections of these sessions (project, session id), without those that were made elsewhere."""
+        with self._database.transaction() as connection:
+            return incident_backfill.stored(connection, keys)
+
+    def named(self, ids: Sequence[str]) -> dict[str, Named]:
+        """The incidents that exist of these ids, each in few words."""
+        with self._database.transaction() as connection:
+            return incident_backfill.named(connection, ids)
+
     # Reading
     # --------------------------------------------------------------------------------------------------------------
 
@@ -219,10 +253,11 @@ class IncidentStore:
         with self._database.transaction() as connection:
             return incident_read.incident(connection, incident_id, project)
 
-    def counts(self) -> Json:
-        """``{"detections": live, "retracted", "incidents": {status: n}, "tickets": {state: n}, "deadSessions"}``."""
+    def counts(self, project: str | None = None) -> Json:
+        """``{"detections": live, "retracted", "incidents": {status: n}, "tickets": {state: n}, "deadSessions",
+        "pendingSessions"}`` of one project, or (None) of all."""
         with self._database.transaction() as connection:
-            return incident_read.counts(connection)
+            return incident_read.counts(connection, project)
 
     # Tickets
     # --------------------------------------------------------------------------------------------------------------
@@ -289,7 +324,7 @@ class IncidentStore:
     def keys(self) -> list[KeyRecord]:
         """All API keys, the revoked ones too."""
         query = text("""
-            SELECT key_hash, prefix, project, role, revoked_at IS NOT NULL AS revoked, label
+            SELECT key_hash, prefix, project, role, revoked_at IS NOT NULL AS revoked, label, created_at, last_used_at
             FROM api_keys ORDER BY project, role, created_at, key_hash
         """)
         with self._database.transaction() as connection:
@@ -306,6 +341,17 @@ class IncidentStore:
         record = {"key_hash": key_hash, "prefix": prefix, "project": project, "role": role, "label": label}
         with self._database.transaction() as connection:
             connection.execute(statement, record)
+
+    def note_keys_used(self, used: Mapping[str, datetime]) -> None:
+        """Remember when keys (by hash) were last used; earlier times than the known ones change nothing."""
+        statement = text("""
+            UPDATE api_keys k SET last_used_at = u.at
+            FROM unnest(CAST(:hashes AS text[]), CAST(:times AS timestamptz[])) AS u(key_hash, at)
+            WHERE k.key_hash = u.key_hash AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
+        """)
+        columns = {"hashes": list(used), "times": list(used.values())}
+        with self._database.transaction() as connection:
+            connection.execute(statement, columns)
 
     def revoke_key(self, prefix: str) -> int:
         """Revoke the keys with this prefix; returns how many were valid until now."""

@@ -51,7 +51,7 @@ _DECLARED = re.compile(
 
 @dataclass(frozen=True)
 class Detection:
-    """One detection; ``body`` is its JSON (INTERFACES, Detection JSON) in a fixed order of keys."""
+    """One detection; ``body`` is its JSON (detection.md, "A detection carries") in a fixed order of keys."""
 
     body: dict[str, Any]
 

@@ -34,7 +34,7 @@ def detection(
     score: int = 92,
     **changes: Any,
 ) -> dict[str, Any]:
-    """Detection JSON as the engine emits it (INTERFACES), of a visit that starts a minute before ``at``."""
+    """Detection JSON as the engine emits it, of a visit that starts a minute before ``at``."""
     context = {"userHash": user, "environment": "production", "appVersion": "2.4.1", "label": "Pay now"}
     return {
         "detectionId": digest(project, session, failure),

@@ -107,9 +107,7 @@ def test_the_seeds_curl_is_accepted(tmp_path: Path) -> None:
 def test_rejected_events_are_named_and_kept(tmp_path: Path) -> None:
     config = config_for(tmp_path)
     with serving(config) as client:
-        answer = client.post(
-            "/v1/events", json={"events": [EVENT, {**EVENT, "eventType": "tap"}, 5]}, headers=KEY
-        )
+        answer = client.post("/v1/events", json={"events": [EVENT, {**EVENT, "eventType": "tap"}, 5]}, headers=KEY)
         assert answer.status_code == 202
         assert answer.json() == {
             "accepted": 1,
@@ -126,9 +124,7 @@ def test_rejected_events_are_named_and_kept(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "headers", [KEY, {"Authorization": "Bearer test-key"}, {"authorization": "bearer test-key"}]
-)
+@pytest.mark.parametrize("headers", [KEY, {"Authorization": "Bearer test-key"}, {"authorization": "bearer test-key"}])
 def test_the_key_comes_in_either_header(client: httpx.Client, headers: dict[str, str]) -> None:
     assert client.post("/v1/events", json=BATCH, headers=headers).status_code == 202
 
@@ -194,9 +190,7 @@ def test_413_for_more_than_a_mebibyte_or_a_thousand_events(client: httpx.Client)
         assert (answer.status_code, code(answer)) == (413, "too_large")
     chunked = client.post("/v1/events", content=iter([b" " * (1 << 20), exact.encode()]), headers=headers)
     assert chunked.status_code == 413
-    assert (
-        client.post("/v1/events", json={"events": [EVENT] * 1_000}, headers=KEY).json()["accepted"] == 1_000
-    )
+    assert client.post("/v1/events", json={"events": [EVENT] * 1_000}, headers=KEY).json()["accepted"] == 1_000
     answer = client.post("/v1/events", json={"events": [EVENT] * 1_001}, headers=KEY)
     assert (answer.status_code, code(answer)) == (413, "too_many_events")
 
@@ -255,9 +249,7 @@ def test_too_many_bodies_at_once_are_told_to_come_back(tmp_path: Path) -> None:
     with serving(config_for(tmp_path, max_in_flight=1)) as client:
         address = (client.base_url.host, client.base_url.port or 0)
         with socket.create_connection(address) as slow:
-            slow.sendall(
-                b"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\ncontent-length: 10\r\n\r\n{"
-            )
+            slow.sendall(b"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\ncontent-length: 10\r\n\r\n{")
             answers = [client.post("/v1/events", json=BATCH, headers=KEY)]
             while answers[-1].status_code == 202:  # until the slow one has been taken in
                 answers.append(client.post("/v1/events", json=BATCH, headers=KEY))
@@ -270,9 +262,7 @@ def test_a_body_that_does_not_arrive_is_given_up(tmp_path: Path) -> None:
         serving(config_for(tmp_path, body_seconds=0.2)) as client,
         socket.create_connection((client.base_url.host, client.base_url.port or 0)) as slow,
     ):
-        slow.sendall(
-            b"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\ncontent-length: 10\r\n\r\n{"
-        )
+        slow.sendall(b"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-api-key: test-key\r\ncontent-length: 10\r\n\r\n{")
         slow.settimeout(30)
         assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
 
@@ -320,10 +310,7 @@ def test_a_page_of_another_origin_may_not(client: httpx.Client, origin: str) -> 
 def test_a_page_that_the_collector_serves_may_send(tmp_path: Path) -> None:
     with serving(config_for(tmp_path, embedded=False, ingest_key=SecretStr("k"))) as client:
         own = f"{client.base_url.scheme}://{client.base_url.host}:{client.base_url.port}"
-        assert (
-            client.post("/v1/events", json=BATCH, headers={"X-API-Key": "k", "origin": own}).status_code
-            == 202
-        )
+        assert client.post("/v1/events", json=BATCH, headers={"X-API-Key": "k", "origin": own}).status_code == 202
         foreign = {"X-API-Key": "k", "origin": "http://localhost:3000"}
         assert client.post("/v1/events", json=BATCH, headers=foreign).status_code == 403
 
@@ -448,9 +435,7 @@ def test_fifty_senders_at_once_lose_nothing_and_share_commits(tmp_path: Path) ->
         with ThreadPoolExecutor(50) as pool:
             assert set(pool.map(post, range(200))) == {202}
     stored = lines(config.spool_dir)
-    assert sorted(row["session_id"] for row in stored) == sorted(
-        f"s{n}" for n in range(200) for _ in range(4)
-    )
+    assert sorted(row["session_id"] for row in stored) == sorted(f"s{n}" for n in range(200) for _ in range(4))
     assert len({row["event_id"] for row in stored}) == 800
     assert len(SpoolReader(config.spool_dir).segments()) == 1
 
@@ -470,24 +455,18 @@ odd_events = st.dictionaries(
 bodies = st.one_of(
     st.binary(max_size=100),
     json_values.map(lambda value: json.dumps(value).encode()),
-    st.lists(odd_events | json_values, max_size=4).map(
-        lambda events: json.dumps({"events": events}).encode()
-    ),
+    st.lists(odd_events | json_values, max_size=4).map(lambda events: json.dumps({"events": events}).encode()),
 )
 
 
 @settings(deadline=None)
 @given(
     body=bodies,
-    kind=st.sampled_from(
-        ["application/json", "text/plain", "text/html", ";;;", "application/json; charset=\xff"]
-    ),
+    kind=st.sampled_from(["application/json", "text/plain", "text/html", ";;;", "application/json; charset=\xff"]),
     encoding=st.sampled_from(["", "gzip", "identity", "x"]),
     key=st.sampled_from(["test-key", "", "wrong", "\xff\xfe"]),
 )
-def test_no_input_is_an_internal_error(
-    client: httpx.Client, body: bytes, kind: str, encoding: str, key: str
-) -> None:
+def test_no_input_is_an_internal_error(client: httpx.Client, body: bytes, kind: str, encoding: str, key: str) -> None:
     headers = [(b"content-type", kind.encode("latin-1")), (b"x-api-key", key.encode("latin-1"))]
     if encoding:
         headers.append((b"content-encoding", encoding.encode()))

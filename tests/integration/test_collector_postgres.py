@@ -126,9 +126,7 @@ def until(what: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
+def shop(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE collector_shop")
     url = postgres_server.database_url("collector_shop")
@@ -191,8 +189,18 @@ def test_filters_of_the_list(shop: httpx.Client, query: str, total: int) -> None
         "since=99999999999999999999",
         "sort=score;drop",
         "severity=worst",
+        "since=0001-01-01T00:00:00%2B01:00",
+        "since=0000-01-01T00:00:00Z",
+        "since=%00",
+        "limit=99999999999999999999",
+        "limit=1e3",
+        "offset=99999999999",
+        "offset=%D9%A1",
         "unknown=1",
         "route=%00",
+        "route=a%1b[31m",
+        "project=%00",
+        "exported=",
     ],
 )
 def test_parameters_that_do_not_fit_are_named(shop: httpx.Client, query: str) -> None:

@@ -6,22 +6,25 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from collector import query
+from collector.access import RateLimit
 from collector.config import CollectorConfig
-from collector.intake import RateLimit
 from collector.metrics import exposition
 from furrow.settings import Settings
+from stores import incident_read
+from stores.lifecycle import ConfirmRule
 from stores.postgres import EmbeddedPostgres
 
 
 def test_the_settings_of_an_installation_configure_its_collector(tmp_path: Path) -> None:
-    settings = Settings(
-        data_dir=tmp_path, port=8181, spool_max_mb=3, events_api_only=True, user_salt=SecretStr("s")
-    )
+    settings = Settings(data_dir=tmp_path, port=8181, spool_max_mb=3, events_api_only=True, user_salt=SecretStr("s"))
     config = CollectorConfig.from_settings(settings)
     assert (config.host, config.port, config.api, config.embedded) == ("127.0.0.1", 8181, False, False)
     assert (config.spool_dir, config.spool_max_bytes) == (tmp_path / "spool", 3 << 20)
     assert config.incident_store_url.get_secret_value() == EmbeddedPostgres(tmp_path / "postgres").url
     assert CollectorConfig.from_settings(settings, development_keys=True).embedded
+    strict = Settings(data_dir=tmp_path, confirm_sessions=9, confirm_users=8, confirm_days=7, user_salt=SecretStr("s"))
+    assert CollectorConfig.from_settings(strict).confirm == ConfirmRule(9, 8, 7)
 
 
 @pytest.mark.parametrize(("told", "used"), [("log", ""), ("postgresql://u@h/d", "postgresql://u@h/d")])
@@ -50,33 +53,45 @@ def test_the_environment_decides_on_development_keys(tmp_path: Path, monkeypatch
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:
-    config = CollectorConfig(
-        spool_dir=tmp_path, user_salt=SecretStr("hush-salt"), ingest_key=SecretStr("hush-key")
-    )
+    config = CollectorConfig(spool_dir=tmp_path, user_salt=SecretStr("hush-salt"), ingest_key=SecretStr("hush-key"))
     assert "hush" not in repr(config) + config.model_dump_json()
 
 
-@pytest.mark.parametrize(
-    "wrong", ['{"spool_dir": "x"}', '{"spool_dir": "x", "user_salt": ""}', "{}", "[]", ""]
-)
+@pytest.mark.parametrize("wrong", ['{"spool_dir": "x"}', '{"spool_dir": "x", "user_salt": ""}', "{}", "[]", ""])
 def test_a_configuration_without_a_salt_is_refused(wrong: str) -> None:
     with pytest.raises(ValidationError):
         CollectorConfig.model_validate_json(wrong)
 
 
+def asked(limit: RateLimit, name: str, now: float, rate: float | None = None) -> float:
+    wait = limit.wait_for(name, now, rate)
+    if not wait:
+        limit.take(name, now, rate)
+    return wait
+
+
 def test_a_rate_limit_allows_a_burst_and_then_its_rate() -> None:
     limit = RateLimit(2.0)
-    assert [limit.wait_for("k", 100.0) for _ in range(4)] == [0.0] * 4
-    assert limit.wait_for("k", 100.0) == pytest.approx(0.5)
-    assert limit.wait_for("k", 100.25) == pytest.approx(0.25), "a refusal costs nothing"
-    assert limit.wait_for("k", 100.5) == 0.0
-    assert limit.wait_for("other", 100.5) == 0.0
-    assert [limit.wait_for("k", 1e9) for _ in range(5)].count(0.0) == 4, (
-        "rest is not saved up beyond the burst"
-    )
+    assert [asked(limit, "k", 100.0) for _ in range(4)] == [0.0] * 4
+    assert asked(limit, "k", 100.0) == pytest.approx(0.5)
+    assert asked(limit, "k", 100.25) == pytest.approx(0.25), "a refusal costs nothing"
+    assert asked(limit, "k", 100.5) == 0.0
+    assert asked(limit, "other", 100.5) == 0.0
+    assert [asked(limit, "k", 1e9) for _ in range(5)].count(0.0) == 4, "rest is not saved up beyond the burst"
+
+
+def test_a_name_may_have_a_rate_of_its_own() -> None:
+    limit = RateLimit(1_000.0)
+    assert [asked(limit, "slow", 100.0, 1.0) for _ in range(3)] == [0.0, 0.0, pytest.approx(1.0)]
+    assert [asked(limit, "fast", 100.0) for _ in range(3)] == [0.0] * 3
 
 
 def test_metrics_of_all_processes_are_told_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"furrow_events_accepted_total" in exposition()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     assert b"furrow_events_accepted_total" not in exposition(), "an empty directory of metrics holds none"
+
+
+def test_incidents_can_be_sorted_by_what_the_store_sorts_by() -> None:
+    assert set(query.SORTS) == set(incident_read.SORTS)
+    assert query.MAX_LIMIT == incident_read.MAX_LIMIT

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector import contract
 from collector.contract import (
     MAX_EVENTS,
     Batch,
@@ -221,9 +222,7 @@ def test_a_label_has_at_most_80_characters() -> None:
 
 
 def test_a_target_is_an_object_and_its_odd_parts_are_unknown() -> None:
-    stored = row(
-        target={"type": "button", "id": 7, "selector": {"a": 1}, "tagName": None, "label": False, "x": 1}
-    )
+    stored = row(target={"type": "button", "id": 7, "selector": {"a": 1}, "tagName": None, "label": False, "x": 1})
     assert (stored.target_type, stored.target_id, stored.target_selector) == ("button", "7", "")
     assert (stored.target_tag, stored.target_label) == ("", "")
     assert row(target=None).target_type == ""
@@ -410,9 +409,7 @@ def test_a_key_is_the_whole_identity_and_an_empty_one_is_none() -> None:
         ("session_end", {"state": "start"}, {"event_type": "session_end", "state": ""}),
     ],
 )
-def test_types_and_aliases_fill_their_columns(
-    sent: str, metadata: dict[str, Any], expected: dict[str, Any]
-) -> None:
+def test_types_and_aliases_fill_their_columns(sent: str, metadata: dict[str, Any], expected: dict[str, Any]) -> None:
     stored = row(eventType=sent, metadata=metadata)
     assert {name: getattr(stored, name) for name in expected} == expected
 
@@ -462,15 +459,7 @@ def test_a_dead_letter_is_capped() -> None:
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
 def test_a_file_of_events_becomes_a_table(tmp_path: Path, suffix: str) -> None:
     lines = [json.dumps(event(sessionId=f"s{i}", timestamp=NOW + i)).encode() for i in range(3)]
-    content = (
-        b"\xef\xbb\xbf"
-        + lines[0]
-        + b"\r\n\n"
-        + lines[1]
-        + b"\nnot json\n"
-        + b'{"eventType": "tap"}\n'
-        + lines[2]
-    )
+    content = b"\xef\xbb\xbf" + lines[0] + b"\r\n\n" + lines[1] + b"\nnot json\n" + b'{"eventType": "tap"}\n' + lines[2]
     path = tmp_path / f"events.{suffix}"
     path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
     table, rejects = read_events(path)
@@ -500,9 +489,7 @@ def test_the_far_future_in_a_file_is_history_too(tmp_path: Path) -> None:
 
 
 def test_a_table_says_what_the_rows_say() -> None:
-    events = [event(seq=i, metadata={"x": i}, userId=f"u{i}") for i in range(5)] + [
-        event(eventType="network_error")
-    ]
+    events = [event(seq=i, metadata={"x": i}, userId=f"u{i}") for i in range(5)] + [event(eventType="network_error")]
     batch = send(*events)
     table, _ = normalise_events(events, project="p", salt=b"salt", received_ms=NOW)
     assert table.to_pylist() == [msgspec.to_builtins(stored) for stored in batch.rows]
@@ -533,11 +520,7 @@ def test_a_number_beyond_all_types_is_one_events_fault(number: bytes) -> None:
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
@@ -559,9 +542,7 @@ FIELDS = [
 def test_any_event_is_a_row_that_fits_or_a_reject_with_a_dead_letter(
     changes: dict[str, Any], data: st.DataObject
 ) -> None:
-    kinds = st.sampled_from(
-        ["click", "input", "scroll", "navigation", "error", "network", "performance", "loading"]
-    )
+    kinds = st.sampled_from(["click", "input", "scroll", "navigation", "error", "network", "performance", "loading"])
     sent = {**SEED_EVENT, "eventType": data.draw(kinds), **changes}
     batch = normalise_batch({"events": [sent]}, project="p", received_ms=NOW, salt=b"")
     assert len(batch.rows) + len(batch.rejects) == 1
@@ -645,3 +626,16 @@ def test_every_rfc_3339_time_is_understood(moment: Any) -> None:
             == int((moment - moment.replace(microsecond=0)).microseconds // 1000)
             + int(moment.replace(microsecond=0).timestamp()) * 1_000
         )
+
+
+def test_an_unknown_position_is_the_engines() -> None:
+    assert contract.UNKNOWN_POSITION == UNKNOWN_POSITION
+
+
+def test_events_of_one_session_take_its_id_and_cannot_name_another() -> None:
+    nameless = {name: value for name, value in SEED_EVENT.items() if name != "sessionId"}
+    sent = [nameless, event(sessionId=""), event(sessionId="s-1"), event(sessionId="s-2"), 5]
+    batch = normalise_batch({"events": sent}, project="p", received_ms=NOW, salt=b"s", session_id="s-1")
+    assert {row.session_id for row in batch.rows} == {"s-1"}
+    assert [(reject.index, reject.field) for reject in batch.rejects] == [(3, "sessionId"), (4, "")]
+    assert len({row.event_id for row in batch.rows}) == 3, "identical events are told apart by their number"

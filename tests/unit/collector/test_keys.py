@@ -1,14 +1,18 @@
 """Keys come from the store, survive its absence and a restart, and lie on disk as hashes only."""
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.keys import FixedKeys, Grant, KeyRing, KeySource, hash_key
+from collector.projects import ProjectSettings
 from furrow.errors import TransientError
+from stores.lifecycle import ConfirmRule
 
 
 @dataclass
@@ -17,12 +21,15 @@ class Record:
     project: str
     role: str
     revoked: bool = False
+    prefix: str = "abc"
+    label: str = ""
 
 
 @dataclass
 class Project:
     id: str
     origins: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -32,6 +39,8 @@ class Store:
     records: list[Record] = field(default_factory=list)
     known: list[Project] = field(default_factory=list)
     away: bool = False
+    used: dict[str, datetime] = field(default_factory=dict)
+    used_is_refused: bool = False
 
     def keys(self) -> list[Record]:
         if self.away:
@@ -40,6 +49,11 @@ class Store:
 
     def projects(self) -> list[Project]:
         return self.known
+
+    def note_keys_used(self, used: Mapping[str, datetime]) -> None:
+        if self.used_is_refused:
+            raise TransientError("locked")
+        self.used.update(used)
 
 
 def ring(tmp_path: Path, store: Store | None, **options: bool) -> KeyRing:
@@ -50,8 +64,8 @@ def ring(tmp_path: Path, store: Store | None, **options: bool) -> KeyRing:
 def test_fixed_keys_need_no_store(tmp_path: Path) -> None:
     keys = ring(tmp_path, None)
     assert keys.refresh()
-    assert keys.grant("fixed") == Grant("default", "ingest", hash_key("fixed"))
-    assert keys.grant("root") == Grant("*", "operator", hash_key("root"))
+    assert keys.grant("fixed") == Grant("default", "ingest", hash_key("fixed"), "configured key")
+    assert keys.grant("root") == Grant("*", "operator", hash_key("root"), "configured key")
     assert (keys.grant(""), keys.grant("other"), keys.grant(hash_key("fixed"))) == (None, None, None)
 
 
@@ -60,13 +74,11 @@ def test_an_empty_fixed_key_opens_nothing() -> None:
 
 
 def test_keys_of_the_store_are_valid_until_they_are_revoked(tmp_path: Path) -> None:
-    store = Store(
-        [Record(hash_key("a"), "shop", "ingest"), Record(hash_key("b"), "shop", "operator", revoked=True)]
-    )
+    store = Store([Record(hash_key("a"), "shop", "ingest"), Record(hash_key("b"), "shop", "operator", revoked=True)])
     keys = ring(tmp_path, store)
     assert keys.grant("a") is None
     assert keys.refresh()
-    assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"))
+    assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"), "abc")
     assert keys.grant("b") is None
     store.records[0].revoked = True
     keys.refresh()
@@ -83,7 +95,7 @@ def test_the_cache_outlives_the_store_and_a_restart(tmp_path: Path) -> None:
     again = ring(tmp_path, store)
     assert not again.refresh()
     for keys in (first, again):
-        assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"))
+        assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"), "abc")
         assert keys.allows("https://shop.example", "shop")
     store.away = False
     assert again.refresh()
@@ -159,3 +171,51 @@ def test_the_background_refresh_stops(tmp_path: Path) -> None:
     keys.start()
     keys.stop()
     assert keys.grant("a") is not None
+
+
+def test_a_key_acts_under_its_label_or_prefix_and_never_as_the_rules(tmp_path: Path) -> None:
+    store = Store(
+        [
+            Record(hash_key("a"), "shop", "operator", label=" On call "),
+            Record(hash_key("b"), "shop", "operator", prefix="fu_12"),
+            Record(hash_key("c"), "shop", "operator", label="rule"),
+            Record(hash_key("d"), "shop", "operator", prefix=""),
+        ]
+    )
+    keys = ring(tmp_path, store)
+    keys.refresh()
+    store.away = True
+    for known in (keys, ring(tmp_path, store)):
+        grants = [known.grant(key) for key in "abcd"]
+        assert [grant.name for grant in grants if grant] == ["On call", "fu_12", "key rule", "key"]
+
+
+def test_settings_of_projects_are_cached_and_bad_ones_are_left_out(tmp_path: Path) -> None:
+    good = {"requestsPerSecond": 50, "confirmSessions": 7, "ignoredRoutes": ["/admin/*"]}
+    bad = {"requestsPerSecond": 0, "confirmUsers": "many", "ignoredTargets": "x", "jiraToken": "secret"}
+    store = Store([], [Project("good", [], good), Project("bad", [], bad), Project("odd", [], [])])  # type: ignore[arg-type]
+    keys = ring(tmp_path, store)
+    keys.refresh()
+    store.away = True
+    for known in (keys, ring(tmp_path, store)):
+        settings = known.settings("good")
+        assert (settings.requests_per_second, settings.confirm_sessions) == (50, 7)
+        assert settings.ignored_routes == ("/admin/*",)
+        assert settings.confirm_rule(ConfirmRule(3, 2, 7.0)) == ConfirmRule(7, 2, 7.0)
+        for project in ("bad", "odd", "unknown"):
+            assert known.settings(project) == ProjectSettings()
+    assert b"secret" not in (tmp_path / "keys.json").read_bytes()
+
+
+def test_the_last_use_of_keys_is_told_and_not_forgotten_when_that_fails(tmp_path: Path) -> None:
+    store = Store([Record(hash_key("a"), "shop", "ingest"), Record(hash_key("b"), "shop", "ingest")])
+    keys = ring(tmp_path, store)
+    keys.refresh()
+    keys.grant("a")
+    keys.grant("unknown")
+    store.used_is_refused = True
+    assert keys.refresh(), "the keys themselves are fresh"
+    assert keys.source_fails == ""
+    store.used_is_refused = False
+    keys.refresh()
+    assert list(store.used) == [hash_key("a")]

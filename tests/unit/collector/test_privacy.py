@@ -25,9 +25,7 @@ def with_check_digit(digits: str) -> str:
     """``digits`` completed to a number that is valid by Luhn."""
     for last in "0123456789":
         number = digits + last
-        total = sum(
-            sum(divmod(int(digit) * (1 + place % 2), 10)) for place, digit in enumerate(reversed(number))
-        )
+        total = sum(sum(divmod(int(digit) * (1 + place % 2), 10)) for place, digit in enumerate(reversed(number)))
         if total % 10 == 0:
             return number
     raise AssertionError("one of ten digits always fits")

@@ -336,9 +336,7 @@ def test_dead_letters_are_durable_with_the_rows(spool: Spool) -> None:
     assert spool.count_dead_letters() == 3
 
 
-def test_dead_letters_that_cannot_be_kept_refuse_the_request(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dead_letters_that_cannot_be_kept_refuse_the_request(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bool:
         raise OSError(errno.ENOSPC, "No space left on device")
 

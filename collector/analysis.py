@@ -1,0 +1,71 @@
+"""``POST /v1/sessions/process``: the engine over one session, at once; nothing is stored."""
+
+import time
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+from fastapi import Request, Response
+
+from collector.access import granted, header_key, project_of
+from collector.answers import json_response
+from collector.body import Doorway, computed, validated
+from collector.config import CollectorConfig
+from collector.contract import Batch, Row, normalise_batch, to_arrow
+from collector.keys import KeyRing
+from collector.projects import ProjectSettings
+from collector.shapes import SessionRequest
+
+MAX_WAITING: Final = 8
+"""Sessions that wait for the engine; it analyses one at a time, so that intake keeps the other cores."""
+
+
+class AnalysisEndpoint:
+    """The engine behind an operator key; loaded by the first session, not at the collector's start."""
+
+    def __init__(self, config: CollectorConfig, keys: KeyRing) -> None:
+        self._keys = keys
+        self._salt = config.user_salt.get_secret_value().encode()
+        self._doorway = Doorway(MAX_WAITING, config.body_seconds)
+        self._engine = anyio.CapacityLimiter(1)
+
+    async def process(self, request: Request) -> Response:
+        """Incidents of one session, or why there is none."""
+        return await self._doorway.answer(request, self._process)
+
+    async def _process(self, request: Request) -> Response:
+        grant = granted(self._keys, header_key(request), "operator")
+        body, size = await self._doorway.read(request)
+        sent = validated(SessionRequest, body)
+        project = project_of(grant, sent.projectId)
+        normalise = partial(
+            normalise_batch,
+            body,
+            project=project,
+            received_ms=time.time_ns() // 1_000_000,
+            salt=self._salt,
+            http_user_agent="",
+            session_id=sent.sessionId,
+        )
+        batch: Batch = await computed(normalise, size)
+        settings = self._keys.settings(project)
+        found = await anyio.to_thread.run_sync(partial(_analysed, batch.rows, settings), limiter=self._engine)
+        return json_response({**found, "rejected": [reject.to_json() for reject in batch.rejects]})
+
+
+def _analysed(rows: list[Row], settings: ProjectSettings) -> dict[str, Any]:
+    import pyarrow as pa
+
+    import ufse
+
+    config = ufse.Config(ignored_routes=settings.ignored_routes, ignored_targets=settings.ignored_targets)
+    result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), config, why_not=True)
+    incidents = [
+        {**found.to_json(), "incidentId": f"inc_{found.to_json()['fingerprint']}"} for found in result.detections
+    ]
+    return {
+        "count": len(incidents),
+        "incidents": incidents,
+        "whyNot": [silent.to_json() for silent in result.why_not],
+    }

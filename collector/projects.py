@@ -1,0 +1,57 @@
+"""What ``projects.settings`` says to the collector; values that do not fit are counted and left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from furrow.metrics import degraded
+from furrow.project_settings import usable
+from stores.lifecycle import ConfirmRule
+
+
+@dataclass(frozen=True)
+class ProjectSettings:
+    """One project's own numbers (``furrow.project_settings``); None: the installation's default.
+
+    ``requests_per_second``: of all its keys together; ``confirm_*``: when a draft is trusted
+    (incidents-and-tickets.md); ``ignored_*``: shell-style patterns of routes and targets (detection.md).
+    """
+
+    requests_per_second: float | None = None
+    confirm_sessions: int | None = None
+    confirm_users: int | None = None
+    confirm_days: float | None = None
+    ignored_routes: tuple[str, ...] = ()
+    ignored_targets: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "ProjectSettings":
+        """The settings as stored."""
+        fitting = fitting_of(stored)
+        return cls(
+            fitting.get("requestsPerSecond"),
+            fitting.get("confirmSessions"),
+            fitting.get("confirmUsers"),
+            fitting.get("confirmDays"),
+            tuple(fitting.get("ignoredRoutes", ())),
+            tuple(fitting.get("ignoredTargets", ())),
+        )
+
+    def confirm_rule(self, default: ConfirmRule) -> ConfirmRule:
+        """The rule of this project, filled up from ``default``."""
+        return ConfirmRule(
+            self.confirm_sessions or default.min_sessions,
+            self.confirm_users or default.min_users,
+            self.confirm_days or default.window_days,
+        )
+
+
+DEFAULTS: Final = ProjectSettings()
+
+
+def fitting_of(stored: object) -> dict[str, Any]:
+    """The settings that are known and fit; nothing else that a row may hold is kept in the collector's cache."""
+    fitting, bad = usable(stored) if isinstance(stored, dict) else ({}, ["settings"])
+    for _ in bad:
+        degraded("projects", "bad_setting")
+    return fitting

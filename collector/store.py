@@ -1,0 +1,95 @@
+"""The incident store as the collector sees it. Blocking calls go to threads of their own, so that a slow database
+cannot take those that intake needs."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from collector.answers import ApiError
+from collector.keys import KeySource
+from furrow.errors import FurrowError, TransientError
+from furrow.metrics import degraded
+from stores.incident_model import NotFound
+from stores.lifecycle import Action, ConfirmRule, IllegalTransition
+
+_log = logging.getLogger("collector.store")
+_THREADS: Final = 8
+_MAX_WAITING: Final = 64
+_T = TypeVar("_T")
+
+
+class Page(Protocol):
+    """One page of incidents as the store gives it."""
+
+    @property
+    def incidents(self) -> tuple[dict[str, Any], ...]: ...
+    @property
+    def total(self) -> int: ...
+
+
+class Incidents(KeySource, Protocol):
+    """What the collector asks of the incident store."""
+
+    def incidents(self, query: Any) -> Page: ...
+    def incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
+    def act(
+        self,
+        incident_id: str,
+        action: Action,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        until: datetime | None = None,
+        sessions: int | None = None,
+    ) -> dict[str, Any]: ...
+    def record_external(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
+    def counts(self, project: str | None = None) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+
+
+def open_store(url: str) -> Incidents:
+    """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
+    from stores.incident_store import IncidentStore
+
+    return IncidentStore.connect(url)
+
+
+class StoreCalls:
+    """Calls of the incident store: so many at once, so many waiting, the rest is told to come back."""
+
+    def __init__(self, store: Incidents | None) -> None:
+        self._store = store
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._waiting = 0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether one is configured; it may be away."""
+        return self._store is not None
+
+    async def ask(self, call: Callable[[Incidents], _T]) -> _T:
+        """What ``call`` returns. Raises ApiError: 404, 409, or 503 when the store does not answer."""
+        store = self._store
+        if store is None:
+            raise ApiError(503, "no_incident_store", "this collector has no incident store", retry_after=60)
+        if self._waiting >= _MAX_WAITING:
+            raise ApiError(503, "overloaded", "too many requests at once", retry_after=1)
+        self._waiting += 1
+        try:
+            return await anyio.to_thread.run_sync(lambda: call(store), limiter=self._threads)
+        except NotFound:
+            raise ApiError(404, "not_found", "no such incident") from None
+        except IllegalTransition as error:
+            raise ApiError(409, "illegal_transition", str(error)) from None
+        except FurrowError as error:
+            degraded("incident_store", "transient" if isinstance(error, TransientError) else "permanent")
+            _log.warning("the incident store did not answer: %s", error)
+            raise ApiError(
+                503, "incident_store_unavailable", "the incident store does not answer", retry_after=5
+            ) from None
+        finally:
+            self._waiting -= 1

@@ -1,0 +1,70 @@
+"""What a project may set over the installation's defaults (``projects.settings``): names, limits, reading them back.
+
+`furrow projects set` refuses what is wrong; whoever reads uses the default in its place, because a row may have been
+written by hand or by another version, and analysing sessions must not stop over it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MAX_PATTERNS: Final = 1_000
+MAX_PATTERN_LENGTH: Final = 500
+
+
+@dataclass(frozen=True)
+class ProjectSetting:
+    """One setting: what it means (for people), what it must be, and whether a JSON value is that."""
+
+    meaning: str
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _number(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+
+
+def _patterns(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_PATTERNS
+        and all(isinstance(one, str) and 0 < len(one) <= MAX_PATTERN_LENGTH and one.isprintable() for one in value)
+    )
+
+
+_COUNT = "a whole number from 1 to 1000000"
+_PATTERNS = f"a list of up to {MAX_PATTERNS} shell-style patterns of 1 to {MAX_PATTERN_LENGTH} characters"
+SETTINGS: Final[Mapping[str, ProjectSetting]] = {
+    "confirmSessions": ProjectSetting("distinct sessions that confirm an incident", _COUNT, _whole(1, 1_000_000)),
+    "confirmUsers": ProjectSetting("distinct users that confirm an incident", _COUNT, _whole(1, 1_000_000)),
+    "confirmDays": ProjectSetting(
+        "days within which they count", "a number of days from 0.001 to 3650", _number(0.001, 3650)
+    ),
+    "ignoredRoutes": ProjectSetting("routes that are never a failure point, like /admin/*", _PATTERNS, _patterns),
+    "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _patterns),
+    "requestsPerSecond": ProjectSetting(
+        "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number(0.01, 1_000_000)
+    ),
+}
+"""Every setting of a project (incidents-and-tickets.md: "configurable per project"; detection.md: "overridden per project")."""
+
+
+def problem(name: str, value: Any) -> str:
+    """Why ``value`` cannot be the setting ``name``, '' when it can."""
+    setting = SETTINGS.get(name)
+    if setting is None:
+        return f"there is no project setting {name!r}; there is {', '.join(SETTINGS)}"
+    return "" if setting.fits(value) else f"{name} must be {setting.expected}"
+
+
+def usable(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The stored settings that fit, and the names of those that do not. Names that nobody knows are neither."""
+    known = {name: value for name, value in settings.items() if name in SETTINGS}
+    bad = [name for name, value in known.items() if not SETTINGS[name].fits(value)]
+    return {name: value for name, value in known.items() if name not in bad}, bad

@@ -1,0 +1,70 @@
+"""The thresholds of each project: its own where it set some that fit, else those of the installation."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from furrow.metrics import degraded
+from furrow.project_settings import usable
+from furrow.settings import Settings
+from stores.incident_store import ConfirmRule, IncidentStore
+from stores.log_incident_store import LogIncidentStore
+from ufse.config import Config
+
+_log = logging.getLogger("furrow.thresholds")
+_told: set[tuple[str, str, str]] = set()
+
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Settings that fit, by project; projects without any are left out."""
+
+
+def thresholds_of(store: IncidentStore | LogIncidentStore) -> Overrides:
+    """What the projects set, as it is stored now; what does not fit is logged once, counted, and left out."""
+    if isinstance(store, LogIncidentStore):
+        return {}
+    found: dict[str, Mapping[str, Any]] = {}
+    for project in store.projects():
+        settings = project.settings if isinstance(project.settings, dict) else {"settings": project.settings}
+        fitting, bad = usable(settings)
+        for name in bad:
+            _tell(project.id, name, settings[name])
+        if fitting:
+            found[project.id] = fitting
+    return found
+
+
+def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
+    """The confirm rule of each project that has its own, and under '' that of all others."""
+    settings = Settings()
+    default = ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days)
+    own = {
+        project: ConfirmRule(
+            values.get("confirmSessions", default.min_sessions),
+            values.get("confirmUsers", default.min_users),
+            values.get("confirmDays", default.window_days),
+        )
+        for project, values in overrides.items()
+    }
+    return {"": default, **own}
+
+
+def engine_configs(overrides: Overrides) -> dict[str, Config]:
+    """The engine's configuration of each project that ignores something, and under '' that of all others."""
+    own = {
+        project: Config(
+            ignored_routes=tuple(values.get("ignoredRoutes", ())),
+            ignored_targets=tuple(values.get("ignoredTargets", ())),
+        )
+        for project, values in overrides.items()
+        if values.get("ignoredRoutes") or values.get("ignoredTargets")
+    }
+    return {"": Config(), **own}
+
+
+def _tell(project: str, name: str, value: Any) -> None:
+    degraded("thresholds", "bad_setting")
+    once = (project, name, repr(value)[:200])
+    if once not in _told:
+        _told.add(once)
+        # repr escapes control characters, so that a stored text cannot forge a line of the log.
+        _log.warning("project %r: the setting %s is unusable (%s); the default is used", project[:100], name, once[2])

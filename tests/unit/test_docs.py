@@ -1,0 +1,89 @@
+"""The documentation is true: what it names exists, and what exists is named."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+import collector.metrics
+import furrow.metrics
+from collector.app import create_app
+from collector.config import CollectorConfig
+from furrow import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+# Pages for users speak of what runs now; the changelog speaks of the past.
+USER_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def test_the_configuration_page_is_made_from_the_code() -> None:
+    page = text("docs/configuration.md")
+    assert reference.configuration(page) == page, "run `make docs`"
+
+
+def test_the_commands_page_is_made_from_the_code() -> None:
+    assert reference.commands() == text("docs/commands.md"), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_named_exists(page: Path) -> None:
+    known = {heading.split()[1] for heading in re.findall(r"^##+ `(furrow [\w-]+)", text("docs/commands.md"), re.M)}
+    named = set(re.findall(r"(?:`|bin/|^)furrow ([a-z][\w-]*)", page.read_text(), re.M))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
+def test_every_setting_that_is_named_exists(page: Path) -> None:
+    known = set(re.findall(r"`(FURROW_\w+)`", reference.settings_table()))
+    options = set(re.findall(r"env var: (FURROW_\w+)", text("docs/commands.md")))
+    assert set(re.findall(r"FURROW_[A-Z_]+[A-Z]", page.read_text())) <= known | options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^(\w+):", text("Makefile"), re.M))
+    assert set(re.findall(r"(?:`|^)make (\w+)", page.read_text(), re.M)) <= targets
+
+
+def test_every_deployment_is_described_and_the_other_way_round() -> None:
+    deployments = {one["name"] for one in yaml.safe_load(text("prefect.yaml"))["deployments"]}
+    part = text("docs/operating.md").split("## Deployments")[1].split("\n## ")[0]
+    assert set(re.findall(r"^### `([\w-]+)`", part, re.M)) == deployments
+
+
+def test_every_metric_is_described_and_the_other_way_round() -> None:
+    assert collector.metrics
+    assert furrow.metrics
+    ours = {m.name + ("_total" if m.type == "counter" else "") for m in REGISTRY.collect() if m.name.startswith("furrow_")}
+    assert set(re.findall(r"^\| `(furrow_\w+)`", text("docs/operating.md"), re.M)) == ours
+
+
+def test_every_endpoint_is_described_and_the_other_way_round(tmp_path: Path) -> None:
+    app = create_app(CollectorConfig(spool_dir=tmp_path, user_salt="salt"))  # type: ignore[arg-type]
+    served = {
+        f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods
+    }
+    described = set(re.findall(r"^### `(GET|POST) (/[^`?]+)", text("docs/http-api.md"), re.M))
+    assert {f"{method} {path}" for method, path in described} == served
+
+
+def test_exact_pins_without_addresses() -> None:
+    pins = [line for line in text("requirements.lock").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+", pin) for pin in pins)
+    locked = {pin.split("==")[0].lower().replace("_", "-"): pin.split("==")[1] for pin in pins}
+    assert locked["prefect"] == "3.8.8"
+    assert tuple(map(int, locked["fastapi"].split(".")[:2])) < (0, 151)
+    assert tuple(map(int, locked["sqlalchemy"].split(".")[:2])) < (2, 1)
