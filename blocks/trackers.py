@@ -27,6 +27,7 @@ class JiraBlock(Block):
     token: SecretStr | None = Field(None, description="API token.")
     project: str = Field("", description="Key of the project.")
     kind: Literal["cloud", "datacenter"] = Field("cloud", description="Jira Cloud (v3) or Data Center (v2).")
+    issue_type: str = Field("Bug", description="Type of the issues.")
 
     def apply(self, settings: Settings) -> Settings:
         """``settings`` with what this block says about Jira put over it."""
@@ -40,6 +41,7 @@ class JiraBlock(Block):
                 "jira_token": self.token,
                 "jira_project": self.project,
                 "jira_kind": self.kind,
+                "jira_issue_type": self.issue_type,
             }
         )
 

@@ -1,22 +1,71 @@
 """incidents → tickets."""
 
+from contextlib import closing
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from blocks.documents import effective_settings
 from furrow.errors import NotConfigured
-from tasks.export import log_tickets
+from tasks.connections import TRACKERS
+from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets
 from tasks.report import Report
+from trackers.seam import Tracker
 
 
 @flow(name="export")
 def export() -> State[Any]:
     """File confirmed incidents as tickets; what is not configured is logged and waits. Safe to run again at any time."""
     report = Report("export")
+    trackers = [tracker for name in TRACKERS if (tracker := report.attempt(connect_tracker, name)) is not None]
+    for tracker in trackers:
+        with closing(tracker):
+            _export_to(report, tracker)
+    if not (trackers or report.failed or report.stopped):
+        _log(report)
+    return report.finish()
+
+
+def _export_to(report: Report, tracker: Tracker) -> None:
+    """File what waits for this tracker, until nothing does, the run's limit is reached, or the tracker is away."""
+    outcomes = []
+    for _ in range(effective_settings().export_limit):
+        leased = report.attempt(claim_incident, tracker.name)
+        if leased is None:
+            break
+        outcomes.append(export_one(tracker, leased))
+        if outcomes[-1].tracker_is_away:
+            report.pending.append(f"{tracker.name}: what else waits is left to the next run")
+            break
+    tell(report, outcomes)
+
+
+def tell(report: Report, outcomes: list[Outcome]) -> None:
+    """Put what became of these tickets into the report: each ticket in a line, and each different failure once."""
+    for outcome in outcomes:
+        report.counts[f"tickets {outcome.result}"] += 1
+    for start in range(0, len(outcomes), _PAGE):
+        title = "Tickets" if start == 0 else f"Tickets from the {start + 1}th"
+        report.items(title, [outcome.line() for outcome in outcomes[start : start + _PAGE]])
+    failures: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.error is not None:
+            failures.setdefault((outcome.tracker, outcome.words), []).append(outcome)
+    for (tracker, _), same in failures.items():
+        assert same[0].error is not None
+        report.fail(f"export to {tracker}", same[0].error)
+        if len(same) > 1:
+            report.pending[-1] += f" ({len(same)} tickets)"
+
+
+def _log(report: Report) -> None:
     if logged := report.attempt(log_tickets):
         report.counts["tickets logged now"] = len(logged.lines)
         report.counts["tickets waiting for a tracker"] = logged.waiting
         report.items("Tickets logged as they would be filed", logged.lines)
         report.fall_back("export", NotConfigured(f"no tracker is configured; {logged.waiting} tickets wait for one"))
-    return report.finish()
+
+
+# A list of the artifact shows so many lines.
+_PAGE = 20

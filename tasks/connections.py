@@ -6,7 +6,7 @@ Connections are opened once for each address and kept for the process; a changed
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from blocks.documents import effective_settings
 from furrow.errors import NotConfigured
@@ -15,7 +15,10 @@ from stores.event_store import EventStore
 from stores.incident_store import IncidentStore
 from stores.log_incident_store import LogIncidentStore
 from stores.postgres import EmbeddedPostgres
+from trackers.jira import JiraTracker
+from trackers.linear import LinearTracker
 from trackers.log import LogTracker
+from trackers.seam import Tracker
 
 _T = TypeVar("_T")
 _open: dict[tuple[str, str], object] = {}
@@ -44,9 +47,42 @@ def incident_store() -> IncidentStore | LogIncidentStore:
     return _once("incidents", url, lambda: _migrated(IncidentStore.connect(url)))
 
 
-def log_tracker() -> LogTracker:
-    """What stands in while no tracker is configured."""
-    return LogTracker(LOG)
+TRACKERS: Final = ("jira", "linear")
+"""Names of the trackers that there are, in the order in which they get their tickets."""
+
+
+def tracker(name: str) -> Tracker | None:
+    """The tracker ``name`` for the caller alone, who closes it; None when it is not configured.
+
+    A Furrow project goes to the Jira project or Linear team that its own settings name (``jira_project``,
+    ``linear_team``), else to the installation's. Raises PermanentError when the configuration lacks something.
+    """
+    settings = effective_settings()
+    if name == "jira" and settings.jira_url:
+        return JiraTracker(
+            settings.jira_url,
+            settings.jira_user,
+            settings.jira_token,
+            settings.jira_project,
+            settings.jira_kind,
+            settings.jira_issue_type,
+            _by_project("jira_project"),
+        )
+    if name == "linear" and settings.linear_key:
+        return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, _by_project("linear_team"))
+    return None
+
+
+def _by_project(setting: str) -> dict[str, str]:
+    store = incident_store()
+    projects = [] if isinstance(store, LogIncidentStore) else store.projects()
+    said = ((project.id, project.settings.get(setting)) for project in projects)
+    return {project: value for project, value in said if isinstance(value, str) and value}
+
+
+def log_tracker(name: str = LOG) -> LogTracker:
+    """What stands in while no tracker is configured, or for the tracker ``name`` while that fails."""
+    return LogTracker(name)
 
 
 def embedded_events_url(directory: Path) -> str:

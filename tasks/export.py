@@ -1,48 +1,347 @@
-"""Turn confirmed incidents into tickets; with no tracker configured, into log entries that say what would be filed."""
+"""Turn confirmed incidents into tickets; with no tracker configured, into log entries that say what would be filed.
 
+One incident at a time: it is claimed in the outbox (nobody else gets it while the lease lasts), the tracker is asked for
+a ticket that an attempt before may have made, the ticket is filed, and its key is recorded. Whatever is interrupted
+leaves a claimed row, which the next run takes up with the same identity (incidents-and-tickets.md, Export).
+"""
+
+import random
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from prefect import task
+from prefect import Task, task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
-from furrow.errors import NotConfigured
-from stores.incident_model import Json
+from furrow.errors import FurrowError, NotConfigured, TransientError
+from stores.incident_model import Claim, IncidentQuery, Json
+from stores.incident_store import IncidentStore
 from stores.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.report import escape
-from tasks.retrying import POLICY
+from tasks.report import code, escape
+from tasks.retrying import POLICY, is_transient
+from trackers import document
+from trackers.seam import Filed, Logged, Tracker
 from trackers.ticket import Ticket, ticket_of
 
+LEASE_S: Final = 300.0
+"""How long a claimed incident is ours: all attempts of one run, each request at its time-out, fit in."""
+LAST_START_S: Final = 180.0
+"""Nothing is asked to be created later than so long after the claim, so that it is done before the lease is over."""
+PATIENCE_S: Final = 10.0
+"""A wait that a tracker asks for and that is not longer is waited for within the run."""
+
+_PAGE = 1_000
 _MOST_WAITING = 1_000
 _NO_IDENTITY = UUID(int=0)  # a log keeps none
+_SECOND_ATTEMPT = 2
+_LONGEST_BACKOFF_S = 3_600.0
+
+Result = Literal["filed", "told", "postponed", "refused", "unrecorded", "skipped", "would file"]
 
 
 @dataclass
-class Logged:
+class LoggedTickets:
     """What was logged now (one line for people each), and how many tickets wait for a tracker altogether."""
 
     lines: list[str] = field(default_factory=list)
     waiting: int = 0
 
 
+@dataclass(frozen=True)
+class Leased:
+    """A claim, and until when (by ``time.monotonic``) something may be created for it."""
+
+    claim: Claim
+    until: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A ticket that failed for good. ``why_not``: why it cannot be filed again now ('' if it can)."""
+
+    incident_id: str
+    tracker: str
+    title: str = ""
+    words: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one ticket. ``words``: the tracker's (or the store's) own; ``error`` when something failed."""
+
+    incident_id: str
+    title: str
+    tracker: str
+    result: Result
+    words: str = ""
+    ticket: Filed | None = None
+    attempts: int = 0
+    error: Exception | None = None
+
+    @property
+    def tracker_is_away(self) -> bool:
+        """Whether another ticket would fare no better just now."""
+        return isinstance(self.error, TransientError)
+
+    def line(self) -> str:
+        """One Markdown line for people; everything in it is inert but the link to the ticket."""
+        ticket = f" {_link(self.ticket)}" if self.ticket else ""
+        tried = f", attempt {self.attempts}" if self.attempts else ""
+        said = f": {escape(self.words)}" if self.words else ""
+        title = f" {escape(self.title)}" if self.title else ""
+        head = f"**{escape(self.result)}**{ticket} at {escape(self.tracker)}{tried}"
+        return f"{head} ({code(self.incident_id)}{title}){said}"
+
+
+# What is exported
+# -------------------------------------------------------------------------------------------------------------------
+
+
+@task(name="connect tracker", **POLICY)
+def connect_tracker(name: str) -> Tracker | None:
+    """The tracker ``name`` if it is configured; the caller closes it."""
+    return connections.tracker(name)
+
+
+@task(name="claim incident", **POLICY)
+def claim_incident(tracker: str, failed_id: str | None = None) -> Leased | None:
+    """Lease the next incident that waits for a ticket at ``tracker``; None when none does.
+
+    ``failed_id`` leases that incident instead, if its ticket was refused for good.
+    """
+    settings = effective_settings()
+    until = time.monotonic() + LAST_START_S
+    claims = _store().claim(
+        tracker,
+        limit=1,
+        min_score=settings.export_min_score,
+        lease_s=LEASE_S,
+        only=None if failed_id is None else [failed_id],
+        failed=failed_id is not None,
+        # A person who asks for a failed ticket again means it.
+        rate=settings.export_rate if failed_id is None else None,
+    )
+    return Leased(claims[0], until) if claims else None
+
+
+@task(name="find failed exports", **POLICY)
+def failed_exports(incident_ids: Sequence[str] | None, tracker: str | None) -> list[Candidate]:
+    """The tickets that failed for good, at ``tracker`` or anywhere: of these incidents, or (None) of all."""
+    store = _store()
+    if incident_ids is None:
+        found = [one for incident in _all_incidents(store) for one in _failed(incident, tracker)]
+        return [one for one in found if not one.why_not]
+    candidates = []
+    for incident_id in dict.fromkeys(incident_ids):
+        incident = store.incident(incident_id)
+        if incident is None:
+            candidates.append(Candidate(incident_id, tracker or "any tracker", why_not="there is no such incident"))
+            continue
+        failed = _failed(incident, tracker)
+        nothing = Candidate(incident_id, tracker or "any tracker", incident["title"], why_not=_not_failed(incident))
+        candidates += failed or [nothing]
+    return candidates
+
+
+def _all_incidents(store: IncidentStore) -> list[Json]:
+    found: list[Json] = []
+    while True:
+        # In the order of their first appearance, which does not change while pages are turned.
+        query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
+        page = store.incidents(query)
+        found += page.incidents
+        if len(page.incidents) < _PAGE:
+            return found
+
+
+def _failed(incident: Json, tracker: str | None) -> list[Candidate]:
+    why_not = "" if incident["status"] in ("confirmed", "regressed") else f"the incident is {incident['status']}"
+    return [
+        Candidate(incident["incidentId"], one["tracker"], incident["title"], one.get("lastError") or "", why_not)
+        for one in incident["tickets"]
+        if one["state"] == "export_failed" and tracker in (None, one["tracker"])
+    ]
+
+
+def _not_failed(incident: Json) -> str:
+    states = ", ".join(f"{one['state']} at {one['tracker']}" for one in incident["tickets"])
+    return f"no export failed for good ({states or 'none was tried'})"
+
+
+# One ticket
+# -------------------------------------------------------------------------------------------------------------------
+
+
+def export_one(tracker: Tracker, leased: Leased) -> Outcome:
+    """File one claimed incident and record what came of it. Never raises: the outcome tells, and the row stays."""
+    claim = leased.claim
+    result: Result = "told" if claim.key else "filed"
+    try:
+        ticket = file_ticket(tracker, leased)
+    except Exception as error:
+        return _record_failure(tracker.name, claim, error)
+    try:
+        record_filed(claim.incident["incidentId"], tracker.name, ticket)
+    except Exception as error:
+        # The row stays claimed: when the lease is over, the ticket is found by its identity.
+        words = f"the ticket exists but could not be recorded: {_words(error)}"
+        return _outcome(claim, tracker.name, "unrecorded", words, ticket, error)
+    return _outcome(claim, tracker.name, result, "", ticket)
+
+
+def _again(task_: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    error = state.result(raise_on_failure=False)
+    return is_transient(task_, run, state) and (getattr(error, "retry_after", None) or 0) <= PATIENCE_S
+
+
+@task(name="file ticket", **{**POLICY, "retry_condition_fn": _again})
+def file_ticket(tracker: Tracker, leased: Leased) -> Filed:
+    """Ask the tracker for the ticket of an attempt before, if there was one; else create it; or tell that it came back.
+
+    A short wait that the tracker asks for is kept here; the pauses between the attempts come on top.
+    """
+    try:
+        return _file(tracker, leased)
+    except TransientError as error:
+        if error.retry_after and error.retry_after <= PATIENCE_S and _attempt() <= POLICY["retries"]:
+            time.sleep(error.retry_after)
+        raise
+
+
+def _file(tracker: Tracker, leased: Leased) -> Filed:
+    claim = leased.claim
+    again = claim.attempts > 1 or _attempt() > 1
+    # After a lease that ran out, and after a refusal, nothing can be under way any more.
+    patient = claim.state == "retry" or _attempt() > 1
+    ticket = _ticket(claim.incident)
+    _check_lease(leased)
+    # Our own ledger first: a ticket that it knows is told, never searched for and never made.
+    filed = tracker.tell(claim.key, ticket) if claim.key else None
+    if filed is None and again:
+        filed = tracker.find(ticket, claim.client_id, patient)
+    if filed is None:
+        _check_lease(leased)
+        filed = tracker.file(ticket, claim.client_id)
+    if isinstance(filed, Logged):
+        raise NotConfigured(f"{tracker.name} only logs")
+    return filed
+
+
+def _check_lease(leased: Leased) -> None:
+    if time.monotonic() > leased.until:
+        raise TransientError("the lease of this ticket is nearly over; the next run goes on")
+
+
+def _attempt() -> int:
+    context = TaskRunContext.get()
+    return context.task_run.run_count if context else 1
+
+
+@task(name="record ticket", **POLICY)
+def record_filed(incident_id: str, tracker: str, ticket: Filed) -> None:
+    """Store the ticket's key in the outbox."""
+    _store().filed(incident_id, tracker, ticket.key, ticket.url)
+
+
+@task(name="record failure", **POLICY)
+def record_failed(incident_id: str, tracker: str, words: str, retry_at: datetime | None) -> None:
+    """Store why there is no ticket, and when it is tried again (None: when a person asks for it)."""
+    _store().failed(incident_id, tracker, words, retry_at)
+
+
+def _record_failure(tracker: str, claim: Claim, error: Exception) -> Outcome:
+    transient = isinstance(error, TransientError)
+    words = _words(error)
+    try:
+        record_failed(claim.incident["incidentId"], tracker, words, _retry_at(claim, error) if transient else None)
+        _log_unfiled(tracker, claim.incident)
+    except Exception as second:
+        both = f"{words}; and this could not be recorded: {_words(second)}"
+        return _outcome(claim, tracker, "unrecorded", both, None, second)
+    return _outcome(claim, tracker, "postponed" if transient else "refused", words, None, error)
+
+
+def _retry_at(claim: Claim, error: Exception) -> datetime:
+    """When the next run may try again: as the tracker says; else at once at first, since runs are minutes apart."""
+    asked = getattr(error, "retry_after", None) or 0.0
+    more = claim.attempts - _SECOND_ATTEMPT
+    backoff = min(_LONGEST_BACKOFF_S, 60.0 * 2 ** min(more, 10)) * random.uniform(0.75, 1.25) if more > 0 else 0.0
+    return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
+
+
+def _log_unfiled(tracker: str, incident: Json) -> None:
+    """What could not be filed is logged in full, as without a tracker, once for each text."""
+    log = connections.log_tracker(tracker)
+    ticket = _ticket(incident)
+    if _store().mark_logged(incident["incidentId"], tracker, log.digest(ticket)):
+        log.file(ticket, _NO_IDENTITY)
+
+
+def _outcome(
+    claim: Claim, tracker: str, result: Result, words: str, ticket: Filed | None, error: Exception | None = None
+) -> Outcome:
+    incident = claim.incident
+    return Outcome(
+        incident["incidentId"], incident["title"], tracker, result, words, ticket, claim.attempts, error=error
+    )
+
+
+def _words(error: Exception) -> str:
+    # An error that is not Furrow's own is a fault in the program; it names itself.
+    return str(error) if isinstance(error, FurrowError) else f"{type(error).__name__}: {error}"
+
+
+def _link(ticket: Filed) -> str:
+    try:
+        document.Link(ticket.key, ticket.url)  # refuses what is no plain web address
+    except ValueError:
+        return escape(ticket.key)
+    return f"[{escape(ticket.key)}](<{ticket.url}>)"
+
+
+# Without a tracker
+# -------------------------------------------------------------------------------------------------------------------
+
+
 @task(name="log tickets", **POLICY)
-def log_tickets() -> Logged:
+def log_tickets() -> LoggedTickets:
     """Log the ticket of each exportable incident in full, once; it stays exportable, so that it is filed later."""
-    store = connections.incident_store()
-    if isinstance(store, LogIncidentStore):
-        raise NotConfigured("the incident store is log-only: there are no incidents to export")
+    store = _store()
     settings = effective_settings()
     tracker = connections.log_tracker()
-    logged = Logged()
+    logged = LoggedTickets()
     for incident in store.exportable(tracker.name, settings.export_limit, settings.export_min_score, unlogged=True):
-        ticket = ticket_of(incident, settings.public_url or None)
+        ticket = _ticket(incident)
         # Logged first, remembered second: a crash between the two logs it twice, never not at all.
         store.mark_logged(incident["incidentId"], tracker.name, tracker.file(ticket, _NO_IDENTITY).digest)
-        logged.lines.append(_line(incident, ticket))
+        logged.lines.append(f"**{escape(ticket.priority)}** {escape(ticket.title)} ({code(ticket.incident_id)})")
     logged.waiting = len(store.exportable(tracker.name, _MOST_WAITING, settings.export_min_score))
     return logged
 
 
-def _line(incident: Json, ticket: Ticket) -> str:
-    return f"**{escape(ticket.priority)}** {escape(ticket.title)} (`{escape(incident['incidentId'])}`)"
+@task(name="show failed export", **POLICY)
+def show_failed(candidate: Candidate) -> Outcome:
+    """What filing this again would send, logged in full. Calls no tracker and changes nothing."""
+    incident = _store().incident(candidate.incident_id)
+    if incident is not None:
+        connections.log_tracker(candidate.tracker).file(_ticket(incident), _NO_IDENTITY)
+    words = f"failed before: {candidate.words}"
+    return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
+
+
+def _ticket(incident: Json) -> Ticket:
+    return ticket_of(incident, effective_settings().public_url or None)
+
+
+def _store() -> IncidentStore:
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        raise NotConfigured("the incident store is log-only: there are no incidents to export")
+    return store

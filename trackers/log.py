@@ -30,9 +30,9 @@ class LogTracker:
         """Log the ticket. The digest covers the text alone, so that the same text is recognised whoever logs it."""
         text = self.text(ticket)
         self._logger.info("ticket for %s (not configured, logged only):\n%s", self._name, text)
-        return Logged(hashlib.sha256(text.encode()).hexdigest())
+        return Logged(_digest(text))
 
-    def find(self, ticket: Ticket, client_id: UUID) -> Filed | None:
+    def find(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
         """Nothing was ever filed in a log."""
         return None
 
@@ -44,6 +44,13 @@ class LogTracker:
         """A log knows no tickets."""
         return TicketState("missing")
 
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def digest(self, ticket: Ticket) -> str:
+        """What ``file`` would return for this ticket, without logging it."""
+        return _digest(self.text(ticket))
+
     def text(self, ticket: Ticket) -> str:
         """The ticket as it is logged; every line begins with a bar and so passes for no other log entry."""
         head = (
@@ -54,6 +61,10 @@ class LogTracker:
         # Each line of the head is one line, whatever stands in it; only the body has line breaks of its own.
         lines = [*(line.replace("\n", " ") for line in head), "", *self._render(ticket).rstrip("\n").split("\n")]
         return "\n".join(f"| {visible(line)}".rstrip() for line in lines)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def visible(line: str) -> str:

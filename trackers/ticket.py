@@ -60,6 +60,19 @@ def to_adf(ticket: Ticket) -> Adf:
     return document.to_adf(ticket.body)
 
 
+def news(ticket: Ticket) -> Document:
+    """What a ticket that exists already is told when its incident came back: why, the evidence now, and where to look."""
+    why = ("This came back: ", ticket.came_back, ".") if ticket.came_back else ("This is open again in Furrow.",)
+    told: list[Block] = [Paragraph(why)]
+    kept = False
+    for block in ticket.body:
+        if isinstance(block, Heading):
+            kept = block.text in ("Evidence", "Failing request or error")
+        if kept:
+            told.append(block)
+    return (*told, *_more(ticket.url))
+
+
 def ticket_of(incident: Json, public_url: str | None) -> Ticket:
     """The ticket of an incident (its whole JSON); ``public_url`` is where people reach Furrow's pages, None if nowhere.
 
@@ -117,6 +130,10 @@ def _body(incident: Json, came_back: str, url: str | None) -> Iterable[Block]:
     yield from _failing(incident)
     yield from _examples(incident)
     yield from _confidence(incident)
+    yield from _more(url)
+
+
+def _more(url: str | None) -> Iterable[Block]:
     if url:
         yield Paragraph((Link("Incident in Furrow", url), ": all sessions, timelines and history."))
 

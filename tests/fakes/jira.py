@@ -1,0 +1,257 @@
+"""A Jira that keeps issues: Cloud (v3, checked against Atlassian's description) or Data Center (v2)."""
+
+import base64
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import jsonschema
+
+from tests.fakes.server import Answer, Fake, Request
+
+CONTRACT = Path(__file__).parents[1] / "data" / "contracts" / "jira-cloud-v3.json"
+USER, TOKEN = "furrow@example.test", "jira-token-0123456789"
+_PRIORITIES = {"Highest", "High", "Medium", "Low", "Lowest"}
+
+
+@cache
+def contract() -> dict[str, Any]:
+    return dict(json.loads(CONTRACT.read_text(encoding="utf-8")))
+
+
+def is_create(request: Request) -> bool:
+    return request.method == "POST" and request.path.endswith("/issue")
+
+
+def is_search(request: Request) -> bool:
+    return "/search" in request.path
+
+
+def is_comment(request: Request) -> bool:
+    return request.method == "POST" and request.path.endswith("/comment")
+
+
+class FakeJira(Fake):
+    """One site. ``lag``: so many searches do not see an issue that is new, unless they reconcile it."""
+
+    name = "jira"
+
+    def __init__(self, kind: str = "cloud", project: str = "OPS", lag: int = 0) -> None:
+        super().__init__()
+        self.cloud, self.project, self.lag = kind == "cloud", project, lag
+        self.projects = {project}
+        self.issues: dict[str, dict[str, Any]] = {}
+        self.has_priority = True
+        self.issue_types = {"Bug", "Task"}
+
+    def add(self, summary: str = "somebody else's", labels: tuple[str, ...] = (), project: str = "") -> dict[str, Any]:
+        """An issue that somebody made by hand, visible at once."""
+        issue = self._made(
+            {"project": {"key": project or self.project}, "summary": summary, "labels": list(labels)}, {}
+        )
+        issue["unseen"] = 0
+        return issue
+
+    def finish(self, key: str) -> None:
+        """Somebody sets it to done."""
+        self.issues[key]["status"] = "done"
+
+    def handle(self, request: Request) -> Answer:
+        prefix = "/rest/api/3/" if self.cloud else "/rest/api/2/"
+        if not self._is_allowed(request):
+            return Answer(401, {"errorMessages": ["Client must be authenticated to access this resource."]})
+        if not request.path.startswith(prefix):
+            return Answer(404, {"errorMessages": ["No such version"]})
+        if self.cloud and request.path == prefix + "search":
+            return Answer(410, {"errorMessages": ["The requested API has been removed. Use /rest/api/3/search/jql."]})
+        if self.cloud:
+            self.violations += request_errors(request)
+        answer = self._route(request, unquote(request.path.removeprefix(prefix)).split("/"))
+        if self.cloud and answer.status < 300:
+            self.violations += answer_errors(request, answer)
+        return answer
+
+    def _route(self, request: Request, path: list[str]) -> Answer:
+        match request.method, path:
+            case "POST", ["issue"]:
+                return self._create(request.json)
+            case "POST", ["search", "jql"] | ["search"]:
+                return self._search(request.json)
+            case method, ["issue", key, *rest]:
+                issue = self.issues.get(key)
+                if issue is None:
+                    return _no("Issue does not exist or you do not have permission to see it.", status=404)
+                return self._on_issue(method, issue, rest, request)
+        return Answer(404, {"errorMessages": ["null for uri"]})
+
+    def _on_issue(self, method: str, issue: dict[str, Any], rest: list[str], request: Request) -> Answer:
+        match method, rest:
+            case "GET", []:
+                return Answer(200, self._shown(issue, request.query))
+            case "GET", ["comment"]:
+                comments = issue["comments"]
+                kept = comments if "properties" in "".join(request.query.get("expand", [])) else [
+                    {name: value for name, value in one.items() if name != "properties"} for one in comments
+                ]  # fmt: skip
+                return Answer(200, {"comments": kept, "total": len(comments), "startAt": 0, "maxResults": 50})
+            case "POST", ["comment"]:
+                body = request.json
+                if self.cloud != isinstance(body.get("body"), dict):
+                    return _no(comment="Comment body is not valid!")
+                comment = {"id": str(len(issue["comments"]) + 1), **body}
+                issue["comments"].append(comment)
+                return Answer(201, comment)
+            case "GET", ["transitions"]:
+                ways = [{"id": "31", "name": "Done", "to": _status("done")}]
+                if issue["status"] == "done":
+                    ways += [
+                        {"id": "21", "name": "Start", "to": _status("indeterminate")},
+                        {"id": "11", "name": "Reopen", "to": _status("new")},
+                    ]
+                return Answer(200, {"transitions": ways})
+            case "POST", ["transitions"]:
+                target = {"11": "new", "21": "indeterminate", "31": "done"}.get(request.json["transition"]["id"])
+                if target is None:
+                    return _no("It seems that you have tried to perform an illegal workflow operation.")
+                issue["status"] = target
+                return Answer(204)
+        return Answer(404, {"errorMessages": ["null for uri"]})
+
+    def _create(self, body: dict[str, Any]) -> Answer:
+        fields = body["fields"]
+        errors = {}
+        if fields["project"].get("key") not in self.projects:
+            errors["project"] = "valid project is required"
+        if fields["issuetype"].get("name") not in self.issue_types:
+            errors["issuetype"] = "The issue type selected is invalid."
+        if not fields.get("summary") or len(fields["summary"]) > 255 or "\n" in fields["summary"]:
+            errors["summary"] = "Summary must be one line of less than 255 characters."
+        if self.cloud and not isinstance(fields["description"], dict):
+            errors["description"] = "Operation value must be an Atlassian Document (see the Atlassian Document Format)"
+        if not self.cloud and not isinstance(fields["description"], str):
+            errors["description"] = "Operation value must be a string"
+        if any(" " in label for label in fields["labels"]):
+            errors["labels"] = "The label contains spaces which is invalid."
+        if "priority" in fields and not self.has_priority:
+            errors["priority"] = "Field 'priority' cannot be set. It is not on the appropriate screen, or unknown."
+        elif "priority" in fields and fields["priority"].get("name") not in _PRIORITIES:
+            errors["priority"] = "The priority selected is invalid."
+        if errors:
+            return _no(**errors)
+        issue = self._made(fields, {one["key"]: one["value"] for one in body.get("properties", ())})
+        return Answer(201, {"id": issue["id"], "key": issue["key"], "self": f"{self.address}/{issue['id']}"})
+
+    def _made(self, fields: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+        project = fields["project"]["key"]
+        number = 1 + sum(key.startswith(f"{project}-") for key in self.issues)
+        issue = {
+            "id": str(10_000 + len(self.issues)),
+            "key": f"{project}-{number}",
+            "fields": fields,
+            "properties": properties,
+            "comments": [],
+            "status": "new",
+            "unseen": self.lag,
+        }
+        self.issues[issue["key"]] = issue
+        return issue
+
+    def _search(self, body: dict[str, Any]) -> Answer:
+        label = re.search(r'labels = "([^"]+)"', body["jql"])
+        project = re.search(r'project = "([^"]+)"', body["jql"])
+        if not label and not project:
+            return _no("Unbounded JQL queries are not allowed here. Please add a search restriction to your query.")
+        found = []
+        for issue in self.issues.values():
+            hidden = issue["unseen"] > 0 and int(issue["id"]) not in body.get("reconcileIssues", ())
+            issue["unseen"] = max(0, issue["unseen"] - 1)
+            right = not label or label[1] in issue["fields"]["labels"]
+            right = right and (not project or issue["key"].startswith(f"{project[1]}-"))
+            if right and not hidden:
+                found.append({"id": issue["id"], "key": issue["key"], "fields": {"labels": issue["fields"]["labels"]}})
+        if "created DESC" in body["jql"]:
+            found.reverse()
+        found = found[: body.get("maxResults", 50)]
+        return Answer(200, {"issues": found, "isLast": True} if self.cloud else {"issues": found, "total": len(found)})
+
+    def _shown(self, issue: dict[str, Any], query: Any) -> dict[str, Any]:
+        wanted = set("".join(query.get("properties", [])).split(","))
+        fields = {**issue["fields"], "status": _status(issue["status"]), "resolutiondate": None}
+        if issue["status"] == "done":
+            fields["resolutiondate"] = "2024-02-01T09:30:00.000+0000"
+        if issue.get("archived"):
+            fields["archiveddate"] = "2024-03-01T09:30:00.000+0000"
+        properties = {name: value for name, value in issue["properties"].items() if name in wanted}
+        return {"id": issue["id"], "key": issue["key"], "fields": fields, "properties": properties}
+
+    def _is_allowed(self, request: Request) -> bool:
+        basic = base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()
+        given = request.headers.get("authorization", "")
+        return given in ((f"Basic {basic}",) if self.cloud else (f"Basic {basic}", f"Bearer {TOKEN}"))
+
+
+def _status(category: str) -> dict[str, Any]:
+    return {"id": "1", "name": category.title(), "statusCategory": {"id": 2, "key": category, "name": category}}
+
+
+def _no(*messages: str, status: int = 400, **errors: str) -> Answer:
+    return Answer(status, {"errorMessages": list(messages), "errors": errors})
+
+
+# The contract
+# -------------------------------------------------------------------------------------------------------------------
+
+
+def request_errors(request: Request) -> list[str]:
+    """What is wrong with a request by Atlassian's own description."""
+    operation, where = _operation(request)
+    if operation is None:
+        return [f"{where}: no such operation"]
+    errors = []
+    allowed = {one["name"]: one for one in operation["parameters"] if one["in"] == "query"}
+    for name, values in request.query.items():
+        if name not in allowed:
+            errors.append(f"{where}: no parameter {name!r}")
+            continue
+        errors += _wrong(_from_text(values, allowed[name]["schema"]), allowed[name]["schema"], f"{where} ?{name}")
+    missing = [one for one in allowed.values() if one["required"] and one["name"] not in request.query]
+    errors += [f"{where}: {one['name']} is missing" for one in missing]
+    if operation["body"] is not None:
+        errors += _wrong(request.json, operation["body"], where)
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            errors.append(f"{where}: the body is not declared as JSON")
+    elif request.text:
+        errors.append(f"{where}: takes no body")
+    return errors
+
+
+def answer_errors(request: Request, answer: Answer) -> list[str]:
+    """Where the fake itself breaks the contract."""
+    operation, where = _operation(request)
+    schema = (operation or {}).get("answers", {}).get(str(answer.status))
+    return _wrong(answer.body, schema, f"answer to {where}") if schema else []
+
+
+def _operation(request: Request) -> tuple[dict[str, Any] | None, str]:
+    for name, operation in contract()["operations"].items():
+        method, _, path = name.partition(" ")
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))
+        if method.upper() == request.method and re.fullmatch(pattern, request.path):
+            return operation, name
+    return None, f"{request.method} {request.path}"
+
+
+def _wrong(value: Any, schema: dict[str, Any], where: str) -> list[str]:
+    whole = {**schema, "components": contract()["components"]}
+    validator = jsonschema.Draft7Validator(whole)
+    return [f"{where}: {error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
+
+
+def _from_text(values: list[str], schema: dict[str, Any]) -> Any:
+    if schema.get("type") == "array":
+        return values
+    text = values[-1]
+    return int(text) if schema.get("type") == "integer" and text.isdigit() else text

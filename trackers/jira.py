@@ -1,0 +1,412 @@
+"""Jira: tickets as issues of a project; Cloud (REST v3, Atlassian Document Format) and Data Center (v2, wiki markup).
+
+Jira takes no id of ours. A ticket is known by its label ``furrow-<fingerprint>`` and by the entity property ``furrow``,
+both set in the very request that creates it. Because Cloud's search lags behind writes, an attempt whose outcome is
+unknown is followed by more than a search: the issues that search does not show yet are read one by one, by key, which
+never lags.
+"""
+
+import json
+import logging
+import re
+import time
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Any, Final, Literal
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+import requests
+from jira import JIRA, JIRAError
+from jira.utils import json_loads
+from pydantic import SecretStr
+
+from furrow.errors import PermanentError, TransientError
+from trackers import answers
+from trackers.document import to_adf as adf
+from trackers.document import to_wiki as wiki
+from trackers.seam import Filed, TicketState
+from trackers.ticket import Ticket, news, to_adf, to_wiki
+
+Json = dict[str, Any]
+Kind = Literal["cloud", "datacenter"]
+
+# P0–P4 → Jira Highest…Lowest (incidents-and-tickets.md).
+PRIORITIES: Final[Mapping[str, str]] = {"P0": "Highest", "P1": "High", "P2": "Medium", "P3": "Low", "P4": "Lowest"}
+PROPERTY: Final = "furrow"
+# Waits (s) between searches for a ticket that may or may not exist; the search lags by seconds.
+LAG: tuple[float, ...] = (1.0, 2.0, 4.0)
+_PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
+_KEY = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,49})-(\d{1,12})")
+# Issues that search does not show are looked for behind the last key that it shows, until so many keys in a row do not
+# exist, and in the gaps between the last 50 keys.
+_PAGE = 50
+_GAP = 5
+_MOST_BETWEEN = 20
+# "Accepts max 50 ids" (jira-cloud-v3.openapi.json, reconcileIssues).
+_MOST_RECONCILED = 50
+_log = logging.getLogger("furrow.tickets")
+
+
+class _Client(JIRA):
+    """The package's session, addresses and credentials.
+
+    Its own methods for issues cannot set properties in the request that creates one, ask for all fields before they
+    search, and send nulls that the description of Cloud's API forbids.
+    """
+
+    def get(self, path: str, **params: Any) -> Any:
+        return json_loads(self._session.get(self._get_url(path), params=params))
+
+    def post(self, path: str, body: Json) -> Any:
+        return json_loads(self._session.post(self._get_url(path), data=json.dumps(body)))
+
+
+class JiraTracker:
+    """One site of Jira. Not to be shared between threads. Raises as ``Tracker`` says."""
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        token: SecretStr | None,
+        project: str,
+        kind: Kind = "cloud",
+        issue_type: str = "Bug",
+        projects: Mapping[str, str] | None = None,
+        lag: Sequence[float] | None = None,
+    ) -> None:
+        """``project`` is the key of the project that gets the tickets; ``projects`` says others by Furrow project."""
+        secret = answers.credential(token, "the Jira token")
+        parts = urlsplit(url.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+            raise PermanentError("the address of Jira is not of the form https://host")
+        self._url = url.strip().rstrip("/")
+        self._project = project.strip()
+        self._projects = dict(projects or {})
+        if not self._project and not self._projects:
+            raise PermanentError("the Jira project is not set")
+        self._cloud = kind == "cloud"
+        self._issue_type = issue_type
+        # As it is and as it stands in the header of basic authentication.
+        self._secrets = (secret, b64encode(f"{user.strip()}:{secret}".encode()).decode())
+        self._lag = LAG if lag is None else tuple(lag)
+        self._made: list[int] = []
+        login: Json = {"basic_auth": (user.strip(), secret)} if user.strip() else {"token_auth": secret}
+        self._client = _Client(
+            server=self._url,
+            options={"rest_api_version": "3" if self._cloud else "2"},
+            # The package would repeat POST by itself on connection errors, 429 and 503, and so make duplicates.
+            max_retries=0,
+            timeout=(answers.CONNECT_SECONDS, answers.ANSWER_SECONDS),
+            get_server_info=False,
+            **login,
+        )
+
+    @property
+    def name(self) -> str:
+        """``jira``"""
+        return "jira"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def file(self, ticket: Ticket, client_id: UUID) -> Filed:
+        """Create the issue, or return the one that search knows already."""
+        return self._search_label(ticket) or self._create(ticket, client_id)
+
+    def find(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
+        """The ticket's issue, also when it was created a moment ago and search does not show it yet."""
+        found = self._search_label(ticket) or self._probe(ticket)
+        if found or not patient:
+            return found
+        for seconds in self._lag:
+            time.sleep(seconds)
+            if found := self._search_label(ticket):
+                return found
+        # Once more: a request that was given up may have been carried out only now.
+        return self._probe(ticket)
+
+    def tell(self, key: str, ticket: Ticket) -> Filed:
+        """Comment that it came back (once for each reason), and open the issue again unless it is archived."""
+        state = self.state(key)
+        if state.kind == "missing":
+            raise PermanentError(f"{key} does not exist in Jira any more")
+        # An archived issue can neither be commented on nor moved: archived stays archived.
+        if state.kind != "archived":
+            self._comment(key, ticket)
+        if state.kind == "done":
+            self._reopen(key)
+        return self._filed(key)
+
+    def state(self, key: str) -> TicketState:
+        """Where the issue stands."""
+        try:
+            with self._translated("read the issue"):
+                issue = self._client.get(_issue(key), fields="status,resolutiondate,archiveddate")
+        except _Missing:
+            return TicketState("missing")
+        fields = issue.get("fields") or {}
+        if fields.get("archiveddate"):
+            return TicketState("archived", _time(fields["archiveddate"]))
+        if _category(fields.get("status")) == "done":
+            return TicketState("done", _time(fields.get("resolutiondate")))
+        return TicketState("open")
+
+    # Creating
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _create(self, ticket: Ticket, client_id: UUID) -> Filed:
+        fields: Json = {
+            "project": {"key": self._project_key(ticket)},
+            "issuetype": {"name": self._issue_type},
+            "summary": ticket.title,
+            "description": to_adf(ticket) if self._cloud else to_wiki(ticket),
+            "labels": [_label(ticket), *ticket.labels],
+        }
+        if ticket.priority in PRIORITIES:
+            fields["priority"] = {"name": PRIORITIES[ticket.priority]}
+        identity = {"incident": ticket.incident_id, "client": str(client_id)}
+        body = {"fields": fields, "properties": [{"key": PROPERTY, "value": identity}]}
+        try:
+            made = self._post_issue(body)
+        except _Refused as refusal:
+            # Many projects have no field for the priority, or names of their own for it: better a ticket without.
+            if refusal.fields != {"priority"} or "priority" not in fields:
+                raise
+            del fields["priority"]
+            made = self._post_issue(body)
+        if str(made.get("id", "")).isdigit():
+            self._made.append(int(made["id"]))
+        return self._filed(str(made.get("key", "")))
+
+    def _post_issue(self, body: Json) -> Json:
+        with self._translated("create the issue"):
+            made = self._client.post("issue", body)
+        if not isinstance(made, dict):
+            raise TransientError("Jira answered without the issue that it created")
+        return made
+
+    def _project_key(self, ticket: Ticket) -> str:
+        key = self._projects.get(ticket.project, self._project)
+        if not key:
+            raise PermanentError(f"no Jira project is set for the project {answers.words(ticket.project, limit=100)}")
+        if not _PROJECT.fullmatch(key):
+            raise PermanentError(f"{answers.words(key, limit=100)!r} is no key of a Jira project")
+        return key
+
+    # Finding
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _search_label(self, ticket: Ticket) -> Filed | None:
+        """The oldest issue with the ticket's label, as far as search knows; in whatever project it is by now."""
+        return self._oldest(ticket, self._search(f'labels = "{_label(ticket)}" ORDER BY created ASC'))
+
+    def _oldest(self, ticket: Ticket, issues: Iterable[Json]) -> Filed | None:
+        label = _label(ticket)
+        ours = [issue for issue in issues if label in ((issue.get("fields") or {}).get("labels") or ())]
+        keys = sorted((issue["key"] for issue in ours), key=_number)
+        return self._filed(keys[0]) if keys else None
+
+    def _search(self, jql: str) -> list[Json]:
+        body: Json = {"jql": jql, "fields": ["labels"], "maxResults": _PAGE}
+        if self._cloud and self._made:
+            body["reconcileIssues"] = self._made[-_MOST_RECONCILED:]
+        with self._translated("search"):
+            answer = self._client.post("search/jql" if self._cloud else "search", body)
+        return [issue for issue in answer.get("issues") or () if _KEY.fullmatch(str(issue.get("key")))]
+
+    def _probe(self, ticket: Ticket) -> Filed | None:
+        """Read the issues around the end of the project that search does not show; reading by key does not lag."""
+        project = self._project_key(ticket)
+        try:
+            shown = self._search(f'project = "{project}" ORDER BY created DESC')
+        except PermanentError:
+            # Search may be refused where creating is not; what this would find, the searches that follow may too.
+            return None
+        if found := self._oldest(ticket, shown):
+            return found
+        numbers = {_number(issue["key"]) for issue in shown if issue["key"].upper().startswith(f"{project.upper()}-")}
+        last, missing = max(numbers, default=0), 0
+        for number in _unseen(numbers):
+            if number > last and missing >= _GAP:
+                continue
+            kept = self._identity(f"{project}-{number}")
+            missing = missing + 1 if kept is None else 0
+            if kept and (_label(ticket) in kept[1] or kept[2] == ticket.incident_id):
+                return self._filed(kept[0])
+        return None
+
+    def _identity(self, key: str) -> tuple[str, Sequence[str], object] | None:
+        """Key, labels and incident of one issue; None when there is none with this key."""
+        try:
+            with self._translated("read an issue"):
+                issue = self._client.get(_issue(key), fields="labels", properties=PROPERTY)
+        except _Missing:
+            return None
+        except _Refused:  # not ours to see
+            return None
+        identity = (issue.get("properties") or {}).get(PROPERTY)
+        incident = identity.get("incident") if isinstance(identity, dict) else None
+        return str(issue.get("key")), (issue.get("fields") or {}).get("labels") or (), incident
+
+    # Telling
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _comment(self, key: str, ticket: Ticket) -> None:
+        digest = sha256(f"{ticket.incident_id}\0{ticket.came_back}".encode()).hexdigest()[:32]
+        if digest in self._told(key):
+            return
+        text = news(ticket)
+        body = {
+            "body": adf(text) if self._cloud else wiki(text),
+            "properties": [{"key": PROPERTY, "value": {"told": digest}}],
+        }
+        with self._translated("comment on the issue"):
+            self._client.post(f"{_issue(key)}/comment", body)
+
+    def _told(self, key: str) -> set[object]:
+        """What the latest comments told already, as far as they may be read."""
+        try:
+            with self._translated("read the comments"):
+                page = self._client.get(
+                    f"{_issue(key)}/comment", expand="properties", orderBy="-created", maxResults=_PAGE
+                )
+        except PermanentError as refusal:
+            _log.warning("the comments of %s cannot be read: %s", key, refusal)
+            return set()
+        return {_told(comment) for comment in page.get("comments") or ()}
+
+    def _reopen(self, key: str) -> None:
+        with self._translated("read the transitions"):
+            transitions = self._client.get(f"{_issue(key)}/transitions").get("transitions") or ()
+        # What leads to "to do" before what leads to "in progress"; of those, what is called so.
+        ways = [one for one in transitions if _category(one.get("to")) in ("new", "indeterminate")]
+        ways.sort(key=lambda one: (_category(one["to"]) != "new", "reopen" not in str(one.get("name")).lower()))
+        if not ways:
+            _log.warning("Jira offers no way to open %s again; it was commented on", key)
+            return
+        with self._translated("open the issue again"):
+            self._client.post(f"{_issue(key)}/transitions", {"transition": {"id": str(ways[0]["id"])}})
+
+    # The wire
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _filed(self, key: str) -> Filed:
+        if not _KEY.fullmatch(key):
+            raise TransientError("Jira answered without the key of the issue")
+        # The address is made of what was configured; what Jira answers leads nowhere.
+        return Filed(key, f"{self._url}/browse/{key}")
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """Errors of the package as Furrow's; their own texts hold headers and bodies and are not repeated."""
+        try:
+            yield
+        except JIRAError as error:
+            raise self._sorted(error) from None
+        except _NEVER as error:
+            raise PermanentError(f"Jira cannot be asked to {doing} ({type(error).__name__})") from None
+        except ValueError:
+            raise TransientError(f"Jira answered with something else than JSON when asked to {doing}") from None
+        except requests.RequestException as error:
+            raise TransientError(f"Jira did not answer ({type(error).__name__}) when asked to {doing}") from None
+
+    def _sorted(self, error: JIRAError) -> TransientError | PermanentError:
+        status = error.status_code or 0
+        answer = error.response
+        fields, said = _said(answer)
+        told = f"Jira answered {status}: {answers.words(said or 'no reason given', self._secrets)}"
+        if answer is None or status == 0 or answers.is_transient(status):
+            return TransientError(told, retry_after=answers.wait(answer.headers) if answer is not None else None)
+        return _Missing(told) if status == requests.codes.not_found else _Refused(told, fields)
+
+
+class _Refused(PermanentError):
+    """Jira said no, and to which fields."""
+
+    def __init__(self, message: str, fields: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = set(fields)
+
+
+class _Missing(PermanentError):
+    """Jira knows no such thing (404)."""
+
+
+_NEVER = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.TooManyRedirects,
+)
+
+
+def _said(answer: requests.Response | None) -> tuple[list[str], str]:
+    """The fields that Jira objects to, and its words."""
+    if answer is None:
+        return [], ""
+    denied = answer.headers.get("x-authentication-denied-reason", "")
+    try:
+        body = answer.json()
+    except ValueError:
+        # A page for browsers: its text says nothing that the status does not.
+        return [], denied or answer.reason or ""
+    if not isinstance(body, dict):
+        return [], denied or answer.reason or ""
+    errors = body.get("errors")
+    by_field = {str(name): str(text) for name, text in errors.items()} if isinstance(errors, dict) else {}
+    messages = body.get("errorMessages")
+    said = [str(one) for one in messages] if isinstance(messages, list) else [str(messages)] if messages else []
+    said += [f"{name}: {text}" for name, text in by_field.items()]
+    said += [str(body[name]) for name in ("errorMessage", "message") if body.get(name)]
+    return list(by_field), "; ".join([denied] * bool(denied) + said) or answer.reason or ""
+
+
+def _label(ticket: Ticket) -> str:
+    """The label that a ticket is known by; an incident's id is "inc_" and its fingerprint in hexadecimal digits."""
+    fingerprint = ticket.incident_id.removeprefix("inc_")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", fingerprint):
+        fingerprint = sha256(fingerprint.encode()).hexdigest()[:32]
+    return f"furrow-{fingerprint}"
+
+
+def _issue(key: str) -> str:
+    return f"issue/{quote(key, safe='')}"
+
+
+def _number(key: str) -> int:
+    match = _KEY.fullmatch(key)
+    return int(match[2]) if match else 0
+
+
+def _unseen(shown: set[int]) -> Iterator[int]:
+    """Numbers of issues that a page of search does not show: those behind its last one, then those between."""
+    last = max(shown, default=0)
+    yield from range(last + 1, last + 1 + _PAGE)
+    between = (number for number in range(last - 1, max(0, last - _PAGE), -1) if number not in shown)
+    yield from islice(between, _MOST_BETWEEN)
+
+
+def _category(status: Any) -> str:
+    return str(((status or {}).get("statusCategory") or {}).get("key", ""))
+
+
+def _told(comment: Json) -> object:
+    for one in comment.get("properties") or ():
+        if one.get("key") == PROPERTY and isinstance(one.get("value"), dict):
+            return one["value"].get("told")
+    return None
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None

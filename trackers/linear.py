@@ -1,0 +1,350 @@
+"""Linear: tickets as issues of a team, over GraphQL.
+
+A ticket's identity is the issue's ``id``, made and stored by us before the first call: Linear refuses a second issue
+with the same id, so that neither a lost answer nor two exporters at once can make two tickets. The address of the
+incident's page, kept as the issue's attachment, finds the ticket also where our own ledger was lost.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+from pydantic import SecretStr
+
+from furrow.errors import PermanentError, TransientError
+from trackers import answers
+from trackers.document import to_markdown as markdown
+from trackers.seam import Filed, TicketState
+from trackers.ticket import Ticket, news, to_markdown
+
+Json = dict[str, Any]
+
+# 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
+PRIORITIES: Final[Mapping[str, int]] = {"P0": 1, "P1": 2, "P2": 3, "P3": 4, "P4": 4}
+_DONE = {"completed", "canceled", "duplicate"}
+# Where a ticket that came back goes, first choice first, when its team names no default.
+_OPEN = ("unstarted", "backlog", "triage", "started")
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}-\d{1,12}")
+_SITE = "linear.app"
+_log = logging.getLogger("furrow.tickets")
+
+_ISSUE = "id identifier url"
+TEAM = """
+query FurrowTeam($key: String!) {
+  teams(filter: {key: {eqIgnoreCase: $key}}, first: 50) { nodes { id key } }
+}"""
+LABELS = """
+query FurrowLabels($names: [IssueLabelFilter!]!) {
+  issueLabels(filter: {or: $names}, first: 100) { nodes { id name isGroup team { id } } }
+}"""
+CREATE_LABEL = """
+mutation FurrowCreateLabel($input: IssueLabelCreateInput!) {
+  issueLabelCreate(input: $input) { success issueLabel { id } }
+}"""
+CREATE = f"""
+mutation FurrowCreate($input: IssueCreateInput!) {{
+  issueCreate(input: $input) {{ success issue {{ {_ISSUE} }} }}
+}}"""
+ISSUE = f"""
+query FurrowIssue($id: String!) {{
+  issue(id: $id) {{ {_ISSUE} archivedAt trashed completedAt canceledAt state {{ type }} }}
+}}"""
+BY_URL = f"""
+query FurrowAttachments($url: String!) {{
+  attachmentsForURL(url: $url, first: 10, includeArchived: true) {{ nodes {{ issue {{ {_ISSUE} createdAt }} }} }}
+}}"""
+ATTACH = """
+mutation FurrowAttach($input: AttachmentCreateInput!) { attachmentCreate(input: $input) { success } }"""
+COMMENT = """
+mutation FurrowComment($input: CommentCreateInput!) { commentCreate(input: $input) { success } }"""
+FIND_COMMENT = """
+query FurrowFindComment($id: String!) { comment(id: $id) { id } }"""
+STATES = """
+query FurrowStates($id: String!) {
+  issue(id: $id) { team { defaultIssueState { id type } states(first: 100) { nodes { id type position } } } }
+}"""
+REOPEN = """
+mutation FurrowReopen($id: String!, $input: IssueUpdateInput!) { issueUpdate(id: $id, input: $input) { success } }"""
+
+DOCUMENTS: Final = (
+    TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES, REOPEN,
+)  # fmt: skip
+
+
+class _Missing(PermanentError):
+    """Linear knows no such thing."""
+
+
+class LinearTracker:
+    """One workspace of Linear. Thread-safe as long as nobody closes it. Raises as ``Tracker`` says."""
+
+    def __init__(self, api_key: SecretStr | None, team: str, url: str, teams: Mapping[str, str] | None = None) -> None:
+        """``team`` is the key of the team that gets the tickets; ``teams`` says others by Furrow project."""
+        self._key = answers.credential(api_key, "the Linear API key")
+        self._team = team.strip()
+        self._teams = dict(teams or {})
+        if not self._team and not self._teams:
+            raise PermanentError("the Linear team is not set")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+            raise PermanentError("the address of Linear's API is not of the form https://host/path")
+        self._url = url
+        self._host = parts.hostname
+        # Personal keys stand alone in the header, OAuth tokens behind "Bearer".
+        authorization = f"Bearer {self._key}" if self._key.startswith("lin_oauth") else self._key
+        self._client = httpx.Client(
+            headers={"Authorization": authorization, "User-Agent": "furrow"},
+            timeout=httpx.Timeout(answers.ANSWER_SECONDS, connect=answers.CONNECT_SECONDS),
+        )
+        self._team_ids: dict[str, str] = {}
+        self._label_ids: dict[tuple[str, str], str] = {}
+
+    @property
+    def name(self) -> str:
+        """``linear``"""
+        return "linear"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def file(self, ticket: Ticket, client_id: UUID) -> Filed:
+        """Create the issue and attach the incident's page to it, or return the issue that is there already."""
+        found = self._by_url(ticket)
+        if found is None:
+            found = self._create(ticket, client_id)
+        self._attach(found, ticket)
+        return self._filed(found)
+
+    def find(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
+        """The issue with this id or with the incident's page attached; its attachment is made good if it lacks."""
+        found = self._issue(str(client_id)) or self._by_url(ticket)
+        if found is None:
+            return None
+        self._attach(found, ticket)
+        return self._filed(found)
+
+    def tell(self, key: str, ticket: Ticket) -> Filed:
+        """Comment that it came back (once for each reason), and open the issue again unless it is archived."""
+        issue = self._issue(key)
+        if issue is None:
+            raise PermanentError(f"{key} does not exist in Linear any more")
+        self._comment(issue["id"], key, ticket)
+        if _state(issue).kind == "done":
+            self._reopen(issue["id"])
+        return self._filed(issue)
+
+    def state(self, key: str) -> TicketState:
+        """Where the issue stands; one in the trash counts as archived."""
+        issue = self._issue(key)
+        return TicketState("missing") if issue is None else _state(issue)
+
+    # Steps
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _create(self, ticket: Ticket, client_id: UUID) -> Json:
+        team_id = self._team_id(ticket.project)
+        issue = {
+            "id": str(client_id),
+            "teamId": team_id,
+            "title": ticket.title,
+            "description": to_markdown(ticket),
+            "priority": PRIORITIES.get(ticket.priority, 0),
+            "labelIds": self._labels(team_id, ticket.labels),
+        }
+        try:
+            answer = self._ask(CREATE, input=issue)["issueCreate"]
+            if not answer["success"] or not answer["issue"]:
+                raise PermanentError("Linear did not create the issue and did not say why")
+            return dict(answer["issue"])
+        except PermanentError:
+            # A second issue with the same id is refused: then the first one is what we want.
+            found = self._issue(str(client_id))
+            if found is None:
+                raise
+            return found
+
+    def _issue(self, id_: str) -> Json | None:
+        try:
+            found = self._ask(ISSUE, id=id_)["issue"]
+        except _Missing:
+            return None
+        return dict(found) if found else None
+
+    def _by_url(self, ticket: Ticket) -> Json | None:
+        if not ticket.url:
+            return None
+        try:
+            nodes = self._ask(BY_URL, url=ticket.url)["attachmentsForURL"]["nodes"]
+        except PermanentError as refusal:
+            # Only who lost the ledger needs this; the id alone already makes two tickets impossible.
+            _log.warning("Linear does not say which issues link to %s: %s", ticket.incident_id, refusal)
+            return None
+        issues = [node["issue"] for node in nodes if node.get("issue")]
+        return min(issues, key=lambda issue: str(issue.get("createdAt")), default=None)
+
+    def _attach(self, issue: Json, ticket: Ticket) -> None:
+        # Linear takes the address as the attachment's identity within the issue: a second time changes nothing.
+        if not ticket.url:
+            return
+        subtitle = f"{ticket.severity}, {ticket.priority}"
+        attachment = {"issueId": issue["id"], "url": ticket.url, "title": "Incident in Furrow", "subtitle": subtitle}
+        try:
+            self._ask(ATTACH, input=attachment)
+        except PermanentError as refusal:
+            # The ticket exists all the same, and the ledger knows it by its id.
+            _log.warning("Linear refused the link to %s: %s", ticket.incident_id, refusal)
+
+    def _comment(self, issue_id: str, key: str, ticket: Ticket) -> None:
+        # The id says what is told: the same news a second time is the same comment.
+        digest = hashlib.sha256(f"furrow\0{key}\0{ticket.incident_id}\0{ticket.came_back}".encode()).digest()
+        id_ = str(UUID(bytes=digest[:16], version=4))
+        try:
+            self._ask(COMMENT, input={"id": id_, "issueId": issue_id, "body": markdown(news(ticket))})
+        except PermanentError:
+            if not self._has_comment(id_):
+                raise
+
+    def _has_comment(self, id_: str) -> bool:
+        try:
+            return bool(self._ask(FIND_COMMENT, id=id_)["comment"])
+        except _Missing:
+            return False
+
+    def _reopen(self, issue_id: str) -> None:
+        team = self._ask(STATES, id=issue_id)["issue"]["team"]
+        default = team.get("defaultIssueState")
+        states = sorted(team["states"]["nodes"], key=lambda state: state["position"])
+        choices = [default] if default and default["type"] not in _DONE else []
+        choices += [state for wanted in _OPEN for state in states if state["type"] == wanted]
+        if not choices:
+            raise PermanentError("the Linear team has no state for work that is open")
+        self._ask(REOPEN, id=issue_id, input={"stateId": choices[0]["id"]})
+
+    def _team_id(self, project: str) -> str:
+        key = self._teams.get(project, self._team)
+        if not key:
+            raise PermanentError(f"no Linear team is set for the project {answers.words(project, limit=100)}")
+        if key not in self._team_ids:
+            teams = self._ask(TEAM, key=key)["teams"]["nodes"]
+            found = next((team["id"] for team in teams if team["key"].lower() == key.lower()), None)
+            if found is None:
+                raise PermanentError(f"Linear has no team with the key {key!r} that this API key may see")
+            self._team_ids[key] = found
+        return self._team_ids[key]
+
+    # Labels: Linear wants ids. They are an extra: a ticket is filed without those that cannot be had.
+
+    def _labels(self, team_id: str, names: Iterable[str]) -> list[str]:
+        wanted = list(names)
+        missing = [name for name in wanted if (team_id, name) not in self._label_ids]
+        if missing:
+            try:
+                self._look_up(team_id, missing)
+            except PermanentError as refusal:
+                _log.warning("Linear's labels cannot be read: %s", refusal)
+                return []
+        for name in missing:
+            if (team_id, name) not in self._label_ids:
+                self._make_label(team_id, name)
+        ids = [self._label_ids.get((team_id, name), "") for name in wanted]
+        return [id_ for id_ in dict.fromkeys(ids) if id_]
+
+    def _look_up(self, team_id: str, names: Iterable[str]) -> None:
+        filters = [{"name": {"eqIgnoreCase": name}} for name in names]
+        for label in self._ask(LABELS, names=filters)["issueLabels"]["nodes"]:
+            team = label.get("team")
+            if team is None or team["id"] == team_id:
+                # A group of labels takes the name but cannot be put on an issue.
+                self._label_ids[team_id, label["name"].lower()] = "" if label["isGroup"] else label["id"]
+
+    def _make_label(self, team_id: str, name: str) -> None:
+        try:
+            made = self._ask(CREATE_LABEL, input={"name": name, "teamId": team_id})["issueLabelCreate"]["issueLabel"]
+            self._label_ids[team_id, name] = made["id"]
+        except PermanentError as refusal:
+            # Another exporter may have made it at this moment; else it is not asked for again.
+            self._look_up(team_id, [name])
+            if self._label_ids.setdefault((team_id, name), "") == "":
+                _log.warning("Linear refused the label %s: %s", name, refusal)
+
+    # The wire
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _filed(self, issue: Json) -> Filed:
+        key = str(issue["identifier"])
+        if not _KEY.fullmatch(key):
+            raise TransientError("Linear answered without the identifier of the issue")
+        return Filed(key, self._link(str(issue.get("url") or ""), key))
+
+    def _link(self, url: str, key: str) -> str:
+        """The address that Linear gave, if it is one of Linear's own; else the one that leads there by the key."""
+        parts = urlsplit(url)
+        ours = parts.scheme == "https" and parts.hostname == _SITE
+        theirs = parts.scheme in ("http", "https") and parts.hostname == self._host
+        plain = not parts.username and not re.search(r"[\s<>()\[\]|\\\"'`]", url)
+        return url if (ours or theirs) and plain else f"https://{_SITE}/issue/{key}"
+
+    def _ask(self, document: str, **variables: Any) -> Json:
+        try:
+            answer = self._client.post(self._url, json={"query": document.strip(), "variables": variables})
+        except httpx.UnsupportedProtocol:
+            raise PermanentError("the address of Linear's API is not one of the web") from None
+        except httpx.HTTPError as error:
+            raise TransientError(f"Linear did not answer ({type(error).__name__})") from None
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            self._refuse(answer, [], answers.words(answer.reason_phrase, limit=100))
+        errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
+        if errors or answer.is_error or not isinstance(body.get("data"), dict):
+            self._refuse(answer, errors, "")
+        return dict(body["data"])
+
+    def _refuse(self, answer: httpx.Response, errors: list[Json], fallback: str) -> NoReturn:
+        """Raise what the answer means. A rate limit comes as HTTP 400 with the code RATELIMITED."""
+        extensions = [error.get("extensions") or {} for error in errors]
+        codes = {str(extension.get("code", "")).upper() for extension in extensions}
+        said = "; ".join(_said(error) for error in errors) or fallback or "no reason given"
+        told = f"Linear answered {answer.status_code}: {answers.words(said, [self._key])}"
+        if "RATELIMITED" in codes:
+            raise TransientError(told, retry_after=answers.wait(answer.headers))
+        if answers.is_transient(answer.status_code) or codes & _THEIR_FAULT or not (errors or answer.is_error):
+            raise TransientError(told, retry_after=answers.wait(answer.headers))
+        if errors and answer.status_code not in (401, 403) and _NOT_THERE.search(said):
+            raise _Missing(told)
+        raise PermanentError(told)
+
+
+_NOT_THERE = re.compile("not found|could not find|cannot return null", re.IGNORECASE)
+# Codes of errors that are Linear's own; "LOCK_TIMEOUT" is what two writers at one issue get.
+_THEIR_FAULT = {"INTERNAL_SERVER_ERROR", "INTERNAL_ERROR", "LOCK_TIMEOUT", "BOOTSTRAP_ERROR", "NETWORK_ERROR"}
+
+
+def _said(error: Json) -> str:
+    extensions = error.get("extensions") or {}
+    message, shown = str(error.get("message") or ""), str(extensions.get("userPresentableMessage") or "")
+    return f"{message} ({shown})" if shown and shown != message else message
+
+
+def _state(issue: Json) -> TicketState:
+    if issue.get("archivedAt") or issue.get("trashed"):
+        return TicketState("archived", _time(issue.get("archivedAt")))
+    if issue["state"]["type"] in _DONE:
+        return TicketState("done", _time(issue.get("completedAt") or issue.get("canceledAt")))
+    return TicketState("open")
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
