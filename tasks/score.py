@@ -14,6 +14,7 @@ from stores.event_store import SESSION_COLUMNS
 from stores.incident_store import Analysed, Pending
 from tasks import connections
 from tasks.retrying import POLICY
+from tasks.thresholds import engine_configs, thresholds_of
 
 
 @dataclass
@@ -40,24 +41,27 @@ def due_sessions(limit: int) -> list[Pending]:
 
 
 @task(name="score", **POLICY)
-def score(pending: Sequence[Pending]) -> Scored:
+def score(pending: Sequence[Pending], note: bool = True) -> Scored:
     """Run UFSE over these client sessions. Those without any possible feedback never leave ClickHouse.
 
-    A session over which the engine fails does not take the others with it: it is returned with the reason.
+    A session over which the engine fails does not take the others with it: it is returned with the reason. Without
+    ``note`` nothing is written about the sessions, and those that stay in ClickHouse are not counted.
     """
     store = connections.event_store()
+    config = engine_configs(thresholds_of(connections.incident_store()))
     hashes = [one.session_hash for one in pending]
     first = min(one.received_ms for one in pending)
     now_us = time.time_ns() // 1000
-    scored = Scored(visits=store.note_calm(hashes, first, now_us))
+    scored = Scored(visits=store.note_calm(hashes, first, now_us) if note else 0)
     table = store.candidates(hashes, first)
-    result = ufse.detect_each(table, why_not=True)
+    result = ufse.detect_each(table, config, why_not=True)
     found = _by_session(result)
     scored.events = table.num_rows
     scored.visits += len(result.visits)
     scored.late_events = int(result.visits.late_events.sum())
     scored.silent = Counter(rule for one in found.values() for rule in one.rules)
-    store.note_analysed(_session_rows(table, pending, found, now_us))
+    if note:
+        store.note_analysed(_session_rows(table, pending, found, now_us))
     for one in pending:
         answer = found.get((one.project, one.session_id), _Answer())
         if answer.error:

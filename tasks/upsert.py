@@ -6,23 +6,26 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from furrow.settings import Settings
-from stores.incident_store import Analysed, ConfirmRule, Pending, Recorded
+from stores.incident_store import Analysed, Pending, Recorded
+from stores.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
+from tasks.thresholds import confirm_rules, thresholds_of
 
 _log = logging.getLogger("furrow.upsert")
 
 
 @task(name="upsert", **POLICY)
-def upsert(analysed: Sequence[Analysed]) -> Recorded:
+def upsert(analysed: Sequence[Analysed], backfill: bool = False) -> Recorded:
     """In one transaction: replace these sessions' detections, recompute their incidents, clear their pending rows.
 
-    A session that got new events meanwhile is left alone and stays pending.
+    A session that got new events meanwhile is left alone and stays pending. ``backfill``: drafts may be confirmed by
+    rule, every other status stays as it was decided.
     """
-    settings = Settings()
-    rule = ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days)
-    return connections.incident_store().record(analysed, rule)
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return store.record(analysed)
+    return store.record(analysed, confirm_rules(thresholds_of(store)), backfill)
 
 
 @task(name="set poisoned sessions aside", **POLICY)

@@ -1,0 +1,1 @@
+"""The commands of ``furrow``, one file a group; ``furrow.cli`` puts them together."""

@@ -1,0 +1,193 @@
+"""Commands that read files: `send`, `detect`, `evaluate`."""
+
+import json
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from furrow.commands.common import AsJson, err, out, plain, print_json, settings_with, text
+from furrow.errors import PermanentError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ufse import Evaluation
+
+_SHOWN = 20
+
+Events = Annotated[Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True)]
+Labels = Annotated[Path, typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True)]
+
+
+class Format(StrEnum):
+    """What `furrow send` reads."""
+
+    events = "events"
+    combined = "combined"
+    dead_letters = "dead-letters"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (send, detect, evaluate):
+        app.command()(command)
+
+
+def send(
+    file: Annotated[Path, typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", exists=True)],
+    format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
+    url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
+    key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help="API key that may send events.")] = "test-key",
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="How often a batch is tried.")] = 8,
+) -> None:
+    """Send a file of events to a running collector, over HTTP, in batches. Sending it twice changes nothing.
+
+    `--format combined` reads access logs of web servers: a visitor is a salted hash of address and user agent.
+    `--format dead-letters` sends again what was rejected (files in the spool's directory `dead-letters`).
+    """
+    from furrow.send import SendSummary, send_file
+
+    address = url or f"http://127.0.0.1:{settings_with().port}"
+    with err.status("sending") as status:
+
+        def show(so_far: SendSummary) -> None:
+            status.update(f"sending: {so_far.accepted:,} accepted, {len(so_far.rejected):,} rejected")
+
+        summary = send_file(file, address, key, format.value, attempts=attempts, progress=show)
+    told = f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
+    out.print(text(told + (f": {summary.problem}" if summary.problem else "")))
+    for reject in summary.rejected[:_SHOWN]:
+        out.print(text(f"  line {reject.line}: {reject.field}: {reject.reason}"))
+    if len(summary.rejected) > _SHOWN:
+        out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
+    raise typer.Exit(1 if summary.failed else 0)
+
+
+def detect(
+    file: Events,
+    explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
+) -> None:
+    """Run the engine alone on a file: no stores, no server. One detection a line, as JSON.
+
+    With `--explain`, each silent session with negative feedback follows as a line `{"whyNot": …}`.
+    """
+    import ufse
+
+    result = ufse.detect(_read(file), why_not=explain)
+    for detection in result.detections:
+        _write_line(detection.to_json())
+    for silent in result.why_not:
+        _write_line({"whyNot": silent.to_json()})
+
+
+def evaluate(events: Events, labels: Labels, as_json: AsJson = False) -> None:
+    """Run the engine on labelled sessions: precision, recall, a table per kind, and the misses and false alarms.
+
+    A label line: `{"sessionId": "…", "frustrated": true, "route": "/checkout", "target": "pay", "kind": "rage_5xx"}`. The
+    failure point is right when the route (ids folded away) is the labelled one and the target's name holds the labelled one.
+    """
+    import ufse
+
+    told = read_labels(labels)
+    result = ufse.detect(_read(events), why_not=True)
+    found = ufse.evaluate((one.to_json() for one in result.detections), told)
+    silent: dict[str, str] = {}
+    for one in (why.to_json() for why in result.why_not):
+        # Of several visits, the one in which something went wrong.
+        if one["rule"] != "no_negative_feedback" or one["sessionId"] not in silent:
+            silent[one["sessionId"]] = one["text"]
+    if as_json:
+        missed = [{**label, "whyNot": silent.get(str(label["sessionId"]))} for label in found.missed]
+        print_json(found.to_json() | {"missed": missed})
+    else:
+        _print_evaluation(found, silent)
+
+
+def read_labels(path: Path) -> list[dict[str, Any]]:
+    """The label lines of a file. Raises PermanentError that names the first line that is none."""
+    from collector.contract import open_lines
+
+    labels = []
+    for number, raw in enumerate(open_lines(path), 1):
+        if not raw.strip():
+            continue
+        try:
+            label = json.loads(raw)
+        except ValueError as error:
+            raise PermanentError(f"line {number} of the labels is no JSON: {plain(error)}") from error
+        if problem := _label_problem(label):
+            raise PermanentError(f"line {number} of the labels: {problem}")
+        labels.append(label)
+    return labels
+
+
+def _label_problem(label: object) -> str:
+    if not isinstance(label, dict):
+        return "a label must be a JSON object"
+    if not isinstance(label.get("sessionId"), str) or not label["sessionId"]:
+        return "`sessionId` must be text"
+    if not isinstance(label.get("frustrated"), bool):
+        return "`frustrated` must be true or false"
+    return next(
+        (f"`{name}` must be text" for name in ("route", "target", "kind") if not isinstance(label.get(name, ""), str)),
+        "",
+    )
+
+
+def _read(file: Path) -> "pa.Table":
+    from collector.contract import read_events
+
+    table, rejects = read_events(file)
+    for reject in rejects[:_SHOWN]:
+        err.print(text(f"line {reject.index + 1}: {reject.field}: {reject.reason}"))
+    if rejects:
+        err.print(f"{len(rejects):,} events rejected")
+    return table
+
+
+def _write_line(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
+    kinds = Table("kind", "label", title="Labelled sessions by kind", title_justify="left")
+    for name in ("sessions", "detected", "point right"):
+        kinds.add_column(name, justify="right")
+    for figures in sorted(found.by_kind.values(), key=lambda one: (not one.frustrated, one.kind)):
+        wrong = figures.detected if not figures.frustrated else figures.sessions - figures.detected
+        right = f"{figures.point_right:,}" if figures.frustrated else ""
+        label = "frustrated" if figures.frustrated else "calm"
+        cells = (figures.kind or "-", label, f"{figures.sessions:,}", f"{figures.detected:,}", right)
+        kinds.add_row(*(text(cell) for cell in cells), style="red" if wrong else "")
+    out.print(kinds)
+    _print_labels("Missed", found.missed, silent)
+    _print_labels("False alarms", found.false_alarms, {})
+    _print_labels("Right session, another failure point", found.wrong_points, {})
+    if found.unlabelled:
+        out.print(
+            f"{len(found.unlabelled):,} sessions with a detection have no label; they count nowhere", style="yellow"
+        )
+    hits, alarms = found.true_positives, found.false_positives
+    out.print(f"precision               {found.precision:.4f}  ({hits:,} of {hits + alarms:,} detected sessions)")
+    frustrated = hits + found.false_negatives
+    out.print(f"recall                  {found.recall:.4f}  ({hits:,} of {frustrated:,} frustrated sessions)")
+    out.print(f"failure point accuracy  {found.point_accuracy:.4f}  ({found.points_right:,} of {hits:,} hits)")
+
+
+def _print_labels(title: str, labels: list[dict[str, Any]], silent: Mapping[str, str]) -> None:
+    if not labels:
+        return
+    out.print(f"{title} ({len(labels):,})", style="bold")
+    for label in labels[:_SHOWN]:
+        where = " › ".join(str(label[name]) for name in ("route", "target") if label.get(name))
+        why = "; ".join(label.get("detected", ())) or silent.get(str(label["sessionId"]), "")
+        out.print(text(f"  {label['sessionId']}  {label.get('kind', '')}  {where}"))
+        if why:
+            out.print(text(f"      {why}", "dim"))
+    if len(labels) > _SHOWN:
+        out.print(f"  … and {len(labels) - _SHOWN:,} more; --json gives all")

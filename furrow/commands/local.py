@@ -1,0 +1,67 @@
+"""Commands about the installation on this machine: `up`, `demo`, `doctor`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from furrow.commands.common import AsJson, DataDir, Port, PrefectPort, err, out, print_json, say, settings_with, text
+
+if TYPE_CHECKING:
+    from furrow.up import Installation
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (up, demo, doctor):
+        app.command()(command)
+
+
+def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None) -> None:
+    """Start everything and keep it running: stores, collector, Prefect server and UI, schedules.
+
+    Data stays in one directory. Ctrl-C stops it cleanly; after a crash, start it again: what was accepted is still there.
+    Several can run side by side: give each its own `--data-dir`, `--port` and `--prefect-port`.
+    """
+    from furrow.up import run
+
+    run(settings_with(data_dir, port, prefect_port), say, _ready)
+
+
+def demo() -> None:
+    """Show the whole road once, in a temporary directory: sessions in, incidents and tickets out. Leaves nothing behind."""
+    from furrow.demo import run_demo
+
+    run_demo(out, say)
+
+
+def doctor(
+    as_json: AsJson = False, data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None
+) -> None:
+    """Say what is configured, in which mode each part is, what can be reached, and what to do about it.
+
+    Ends with 1 when something that is configured cannot be reached.
+    """
+    from furrow.doctor import examine
+
+    with err.status("looking"):
+        findings = examine(settings_with(data_dir, port, prefect_port))
+    if as_json:
+        print_json([finding.to_json() for finding in findings])
+    else:
+        for finding in findings:
+            out.print(finding.line(), markup=False, soft_wrap=True)
+    raise typer.Exit(1 if any(finding.broken for finding in findings) else 0)
+
+
+def _ready(installation: "Installation") -> None:
+    out.print()
+    out.print(text("Furrow is up.", "bold"), text(f"Data: {installation.settings.data_dir}"), soft_wrap=True)
+    out.print(f"  events    {installation.collector_url}/v1/events", markup=False)
+    out.print(f"  incidents {installation.collector_url}/v1/incidents", markup=False)
+    out.print(f"  runs      {installation.prefect_url}", markup=False)
+    if installation.development_keys:
+        out.print(
+            "  keys      [yellow]test-key[/yellow] (send events), [yellow]test-operator-key[/yellow] (read incidents): "
+            "development keys,\n            valid because everything is embedded and only this machine can reach it"
+        )
+    out.print("Ctrl-C stops it.\n")

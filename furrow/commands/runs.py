@@ -1,0 +1,206 @@
+"""`furrow run` and `furrow export`: start runs of deployments, as a person does in the Prefect UI."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from furrow.commands.common import PrefectPort, err, out, plain, print_json, print_markdown, settings_with, text
+from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.prefect_api import PrefectApi
+
+RERUN = "rerun-failed-exports"
+_FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+_POLL_SECONDS = 0.5
+_LONGEST_WORDS = 1_000
+_STYLES = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
+
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the run's end and show what it left behind.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds after which waiting ends; the run goes on.")]
+PrefectUrl = Annotated[
+    str,
+    typer.Option("--prefect-url", envvar="PREFECT_API_URL", help="Prefect's API; default: this machine's, …/api."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts: the run as Prefect tells it.")]
+
+
+class Runs(PrefectApi):
+    """Runs of one Prefect server, with errors in its own words."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._url = url
+
+    def start(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Start a run; it is still scheduled. Raises PermanentError for an unknown deployment or bad parameters."""
+        with self._asking():
+            if parameters:
+                self._check(deployment, parameters)
+            return self.run(deployment, parameters)
+
+    def follow(self, run: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The run when it has ended. Raises TransientError when it has not after ``seconds``."""
+        end = time.monotonic() + seconds
+        path = f"/flow_runs/{run['id']}"
+        while run["state"]["type"] not in _FINAL:
+            if time.monotonic() > end:
+                raise TransientError(f"the run {run['name']} has not ended after {seconds:.0f} s; it goes on")
+            time.sleep(_POLL_SECONDS)
+            with self._asking():
+                run = self._json(self._client.get(path))
+        return run
+
+    def artifacts(self, run_id: str) -> list[str]:
+        """The Markdown that a run left behind."""
+        wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["markdown"]}}}
+        with self._asking():
+            found = self._json(self._client.post("/artifacts/filter", json=wanted))
+        return [str(one["data"]) for one in found]
+
+    def deployments(self) -> list[str]:
+        """The names that `start` takes: flow/deployment."""
+        with self._asking():
+            found = self._json(self._client.post("/deployments/filter", json={"limit": 100}))
+            flows = self._json(self._client.post("/flows/filter", json={"limit": 100}))
+        names = {flow["id"]: flow["name"] for flow in flows}
+        return sorted(f"{names.get(one['flow_id'], '?')}/{one['name']}" for one in found)
+
+    def _check(self, deployment: str, parameters: dict[str, Any]) -> None:
+        # Prefect takes parameters that the flow does not have, and the run then never begins.
+        found = self._client.get(f"/deployments/name/{deployment}")
+        if found.status_code == httpx.codes.NOT_FOUND:
+            return  # `run` says so
+        known = list(self._json(found)["parameter_openapi_schema"].get("properties", {}))
+        if unknown := [name for name in parameters if name not in known]:
+            there = f"it has {', '.join(known)}" if known else "it has none"
+            raise PermanentError(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {there}")
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            message = f"Prefect does not answer at {self._url} ({type(error).__name__}); `furrow up` starts it"
+            raise TransientError(message) from error
+
+    def _json(self, answer: httpx.Response) -> Any:
+        if answer.is_client_error:
+            raise PermanentError(f"Prefect refused ({answer.status_code}): {_words(answer)}")
+        return super()._json(answer)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(export)
+
+
+def run(
+    flow: Annotated[str, typer.Argument(help="`detect`, `export`, `backfill`, … or flow/deployment.")],
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", help="Parameter as name=value; the value is JSON if it can be, else text. Repeatable."),
+    ] = None,
+    wait: Wait = True,
+    timeout: Timeout = 600,
+    prefect_port: PrefectPort = None,
+    prefect_url: PrefectUrl = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start a run of a deployment; it shows in the Prefect UI like any other.
+
+    Example: `furrow run backfill --param start=2026-01-05T00:00Z --param end=2026-01-06T00:00Z --param dry_run=true`.
+
+    Ends with 1 when the run does not end as completed.
+    """
+    deployment = flow if "/" in flow else f"{flow}/{flow}"
+    _run(_prefect(prefect_url, prefect_port), deployment, parameters(param or ()), timeout if wait else None, as_json)
+
+
+def export(
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="File what failed for good, in every tracker, once more.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which failed exports would be filed.")] = False,
+    wait: Wait = True,
+    timeout: Timeout = 600,
+    prefect_port: PrefectPort = None,
+    prefect_url: PrefectUrl = "",
+    as_json: AsJson = False,
+) -> None:
+    """File the tickets that wait, now instead of with the next scheduled run.
+
+    `--retry-failed` starts the deployment `rerun-failed-exports`; so does `--dry-run`, which calls no tracker.
+    """
+    deployment, given = "export/export", {}
+    if retry_failed or dry_run:
+        deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
+    _run(_prefect(prefect_url, prefect_port), deployment, given, timeout if wait else None, as_json)
+
+
+def parameters(given: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` texts as parameters. Raises PermanentError for a text without a name."""
+    found: dict[str, Any] = {}
+    for one in given:
+        name, separator, value = one.partition("=")
+        if not separator or not name.strip():
+            raise PermanentError(f"a parameter is given as name=value, not as {one!r}")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value
+    return found
+
+
+def _prefect(url: str, port: int | None) -> str:
+    if url and port is None:
+        return url.rstrip("/")
+    return f"http://127.0.0.1:{settings_with(prefect_port=port).prefect_port}/api"
+
+
+def _run(prefect: str, deployment: str, given: dict[str, Any], timeout: float | None, as_json: bool) -> None:
+    with Runs(prefect) as api:
+        try:
+            begun = api.start(deployment, given)
+        except PermanentError as error:
+            raise _with_names(error, api) from error
+        shown = err if as_json else out
+        page = f"{prefect.removesuffix('/api')}/runs/flow-run/{begun['id']}"
+        shown.print(text(f"{deployment}: run {begun['name']}, {page}"), soft_wrap=True)
+        if timeout is None:
+            if as_json:
+                print_json(begun)
+            return
+        with err.status(text(f"waiting for {begun['name']}")):
+            ended = api.follow(begun, timeout)
+        left = [] if as_json else api.artifacts(ended["id"])
+    for markdown in left:
+        print_markdown(markdown)
+    state = ended["state"]
+    if as_json:
+        print_json(ended)
+    else:
+        said = f": {state['message']}" if state.get("message") else ""
+        out.print(text(state["name"], _STYLES.get(state["type"], "")), text(said), sep="", soft_wrap=True)
+    raise typer.Exit(0 if state["type"] == "COMPLETED" else 1)
+
+
+def _with_names(error: PermanentError, api: Runs) -> PermanentError:
+    if "there is no deployment" not in str(error):
+        return error
+    try:
+        return PermanentError(f"{error}; there is {', '.join(api.deployments())}")
+    except FurrowError:
+        return error
+
+
+def _words(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = answer.reason_phrase
+    return plain(detail if isinstance(detail, str) else json.dumps(detail))[:_LONGEST_WORDS]

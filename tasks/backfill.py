@@ -1,0 +1,203 @@
+"""Analyse again the client sessions of a window of event time, and say what that changes.
+
+A backfill works beside ``detect``, which owns every session that waits. So it takes those alone that do not wait: it puts
+them in line itself, due a little later, and analyses them at once. New events give a session another version meanwhile, and
+then nothing is written and ``detect`` takes it; the same happens with what a stopped backfill leaves behind.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from prefect import task
+
+from furrow.errors import NotConfigured, PermanentError
+from stores.incident_detection import detection_row, from_json
+from stores.incident_store import Analysed, IncidentStore, Named, Pending, Stored, Touched
+from stores.log_incident_store import LogIncidentStore
+from tasks import connections
+from tasks.report import code, escape
+from tasks.retrying import POLICY
+from tasks.sessionize import due_ms
+
+BATCH = 2_000
+"""Client sessions analysed at once: small enough that "Cancel" is heard within seconds."""
+
+LEASE_MS = 120_000
+"""How long ``detect`` leaves alone what a backfill put in line: longer than a batch takes."""
+
+MOST_LISTED = 1_000
+"""Incidents named in the artifact; more would make it too large to be opened, and the counts tell of all."""
+_SECTION = 20  # so many lines does a list of the report show
+
+KINDS = ("new", "changed", "retracted")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of event time [``start``, ``end``), and a project, or all of them."""
+
+    start: datetime
+    end: datetime
+    project: str | None = None
+
+    def __post_init__(self) -> None:
+        """Times without a zone are UTC. Raises PermanentError for a window that holds nothing."""
+        object.__setattr__(self, "start", _utc(self.start))
+        object.__setattr__(self, "end", _utc(self.end))
+        object.__setattr__(self, "project", self.project or None)  # the form of the Prefect UI may leave it ''
+        if self.start >= self.end:
+            raise PermanentError("the window is empty: its start must lie before its end")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The sessions of a window: those that are complete (one row each), and how many may still go on."""
+
+    complete: pa.Table
+    open: int
+
+    def batches(self) -> Iterator[pa.Table]:
+        """The complete sessions, ``BATCH`` at a time, neighbours in time of receipt together."""
+        for start in range(0, self.complete.num_rows, BATCH):
+            yield self.complete.slice(start, BATCH)
+
+
+@dataclass(frozen=True)
+class InLine:
+    """The sessions of a batch that the backfill analyses now, and how many wait for ``detect`` anyway."""
+
+    taken: list[Pending]
+    waiting: int
+
+
+@dataclass
+class Change:
+    """What the backfill changes about one incident: detections by kind, its status before ('' when it is new), its name."""
+
+    status: str
+    failure_point: str
+    detections: Counter[str] = field(default_factory=Counter)
+
+    def line(self, incident_id: str) -> str:
+        """For the artifact."""
+        counts = ", ".join(f"{self.detections[kind]:,} {kind}" for kind in KINDS if self.detections[kind])
+        status = escape(self.status or "not there yet")
+        return f"**{status}** {escape(self.failure_point)} ({code(incident_id)}): {counts}"
+
+
+Changes = dict[str, Change]
+
+
+@task(name="sessions of the window", **POLICY)
+def sessions_of(window: Window) -> Found:
+    """Every client session with an event in the window; those that may still go on are left to ``detect``."""
+    start, end = (round(at.timestamp() * 1000) for at in (window.start, window.end))
+    table = connections.event_store().sessions_in(start, end, window.project)
+    complete = _due(table) <= time.time_ns() // 1_000_000
+    return Found(table.filter(pa.array(complete)), int((~complete).sum()))
+
+
+@task(name="put in line", **POLICY)
+def put_in_line(batch: pa.Table) -> InLine:
+    """Queue those sessions of the batch that do not wait already, each as a whole."""
+    taken = _store().put_in_line(_touched(batch, time.time_ns() // 1_000_000 + LEASE_MS))
+    return InLine(taken, batch.num_rows - len(taken))
+
+
+@task(name="look", **POLICY)
+def look(batch: pa.Table) -> InLine:
+    """What ``put_in_line`` would take, without writing anything."""
+    rows = _touched(batch, 0)
+    waiting = _store().waiting([(one.project, one.session_id) for one in rows])
+    taken = [
+        Pending(one.project, one.session_id, one.session_hash, 0, 0, one.due_ms, one.received_ms)
+        for one in rows
+        if (one.project, one.session_id) not in waiting
+    ]
+    return InLine(taken, len(waiting))
+
+
+@task(name="compare", **POLICY)
+def compare(analysed: Sequence[Analysed]) -> Changes:
+    """What differs between the engine's answer now and what is stored, by incident."""
+    store = _store()
+    stored = store.stored([(one.pending.project, one.pending.session_id) for one in analysed])
+    differences = _differences(analysed, stored)
+    named = store.named(list(differences))
+    return {id_: _change(kinds, points, named.get(id_)) for id_, (kinds, points) in differences.items()}
+
+
+def merge(into: Changes, more: Mapping[str, Change]) -> None:
+    """Add the changes of one batch to those of the batches before."""
+    for incident_id, change in more.items():
+        known = into.setdefault(incident_id, Change(change.status, change.failure_point))
+        known.detections.update(change.detections)
+
+
+def sections(changes: Changes, title: str) -> Iterator[tuple[str, list[str]]]:
+    """Every changed incident as a line of Markdown, most changed first, in lists short enough to be shown whole."""
+    if not changes:
+        yield title, ["None."]
+    ids = sorted(changes, key=lambda id_: (-changes[id_].detections.total(), id_))
+    for start in range(0, min(len(ids), MOST_LISTED), _SECTION):
+        lines = [changes[id_].line(id_) for id_ in ids[start : start + _SECTION]]
+        yield title if len(ids) <= _SECTION else f"{title}, {start + 1} to {start + len(lines)} of {len(ids)}", lines
+
+
+def _differences(analysed: Sequence[Analysed], stored: Sequence[Stored]) -> dict[str, tuple[Counter[str], str]]:
+    """By incident id: detections by kind, and the name that the engine gives it ('' when it is only retracted)."""
+    before = {(one.project, one.detection_id): one for one in stored}
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    points: dict[str, str] = {}
+    for one in analysed:
+        for body in one.detections:
+            # The form in which it would be stored, so that equal means: nothing would be written.
+            row = detection_row(body, one.pending.project, one.pending.session_id)
+            known = before.pop((row["project"], row["detection_id"]), None)
+            points.setdefault(row["incident_id"], str(body.get("primaryFailurePoint") or ""))
+            if known is None:
+                kinds[row["incident_id"]]["new"] += 1
+            elif known.incident_id != row["incident_id"]:
+                kinds[known.incident_id]["retracted"] += 1
+                kinds[row["incident_id"]]["new"] += 1
+            elif known.body != from_json(row["body"]):
+                kinds[row["incident_id"]]["changed"] += 1
+    for gone in before.values():
+        kinds[gone.incident_id]["retracted"] += 1
+    return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
+
+
+def _change(kinds: Counter[str], point: str, named: Named | None) -> Change:
+    if named is None:
+        return Change("", point, kinds)
+    return Change(named.status, named.failure_point, kinds)
+
+
+def _store() -> IncidentStore:
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        raise NotConfigured("the incident store is log-only: there is nothing to analyse again")
+    return store
+
+
+def _due(table: pa.Table) -> npt.NDArray[np.int64]:
+    return due_ms(*(np.asarray(table[name], dtype=np.int64) for name in ("last_ts", "ended_ts", "last_received_ms")))
+
+
+def _touched(batch: pa.Table, due: int) -> list[Touched]:
+    names = ("project", "session_id", "session_hash", "first_received_ms")
+    columns = (batch[name].to_pylist() for name in names)
+    return [
+        Touched(project, session_id, session_hash, due, received)
+        for project, session_id, session_hash, received in zip(*columns, strict=True)
+    ]
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at

@@ -1,0 +1,203 @@
+"""What the commands make of texts: values from the command line, and values that must not act on a terminal."""
+
+import io
+import unicodedata
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
+from rich.console import Console
+
+from furrow.commands import common
+from furrow.commands.access import Role, checked_origin, new_key
+from furrow.commands.runs import Runs, parameters
+from furrow.errors import PermanentError, TransientError
+from furrow.operator_api import OperatorApi
+from furrow.project_settings import MAX_PATTERNS, SETTINGS, problem, usable
+from ufse import Config
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_shown_text_has_nothing_that_a_terminal_obeys(text: str) -> None:
+    shown = common.plain(text)
+    assert all(unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp", "Co", "Cs") for c in shown)
+    assert len(shown) == len(text)
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_shown_text_is_no_markup(text: str) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=10_000)
+    console.print(common.text(f"[red]{text}[/red]"), end="")
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert told == f"[red]{common.plain(text)}[/red]"
+
+
+def test_what_can_be_read_stays_as_it_is() -> None:
+    assert common.plain("POST /api/orders → 500 on “Pay now” 日本 é") == "POST /api/orders → 500 on “Pay now” 日本 é"
+    assert common.plain_lines("one\ntwo\x1b[2J") == "one\ntwo [2J"
+    assert common.plain("a\u202eb\ud800") == "a\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("dry_run=true", {"dry_run": True}),
+        ("n=3", {"n": 3}),
+        ('ids=["inc_1"]', {"ids": ["inc_1"]}),
+        ("project=null", {"project": None}),
+        ("project=shop", {"project": "shop"}),
+        ("start=2026-01-05T00:00Z", {"start": "2026-01-05T00:00Z"}),
+        ("text=a=b", {"text": "a=b"}),
+        ("empty=", {"empty": ""}),
+    ],
+)
+def test_parameters_are_json_when_they_can_be(given: str, expected: dict[str, Any]) -> None:
+    assert parameters([given]) == expected
+
+
+@pytest.mark.parametrize("given", ["dry_run", "=1", " =1", ""])
+def test_a_parameter_has_a_name_and_a_value(given: str) -> None:
+    with pytest.raises(PermanentError, match="name=value"):
+        parameters([given])
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://Shop.Example:443/", "https://shop.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(origin: str, expected: str) -> None:
+    assert checked_origin(origin) == expected
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["shop.example", "https://", "https://shop.example/path", "https://a:b@shop.example", "javascript:alert(1)",
+     "https://shop.example?x", "https://shop.example:port", "https://shop.example\x1b", "https://sh\u00f6p.example", ""],
+)  # fmt: skip
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(PermanentError, match="an origin looks like"):
+        checked_origin(origin)
+
+
+def test_keys_are_long_random_and_say_what_they_are_for() -> None:
+    keys = {new_key(Role.ingest) for _ in range(100)} | {new_key(Role.operator) for _ in range(100)}
+    assert len(keys) == len({key[:11] for key in keys}) == 200
+    assert {key[:3] for key in keys} == {"fi_", "fo_"}
+    assert all(len(key) == 46 and key.isascii() for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("confirmSessions", 1), ("confirmUsers", 1_000_000), ("confirmDays", 0.5), ("confirmDays", 30),
+        ("ignoredRoutes", []), ("ignoredRoutes", ["/admin/*"]), ("ignoredTargets", ["button#pay"] * MAX_PATTERNS),
+        ("requestsPerSecond", 50),
+    ],
+)  # fmt: skip
+def test_settings_that_fit(name: str, value: object) -> None:
+    assert problem(name, value) == ""
+    assert usable({name: value}) == ({name: value}, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("confirmSessions", 0), ("confirmSessions", True), ("confirmSessions", "3"), ("confirmSessions", 2.5),
+        ("confirmSessions", None), ("confirmDays", float("nan")), ("confirmDays", float("inf")), ("confirmDays", 0),
+        ("ignoredRoutes", "/admin/*"), ("ignoredRoutes", [1]), ("ignoredRoutes", [""]), ("ignoredRoutes", ["a\x1b"]),
+        ("ignoredTargets", ["x"] * (MAX_PATTERNS + 1)), ("ignoredTargets", {"a": 1}), ("requestsPerSecond", -1),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_fit_are_refused_and_not_used(name: str, value: object) -> None:
+    assert name in problem(name, value)
+    assert usable({name: value, "confirmUsers": 4}) == ({"confirmUsers": 4}, [name])
+
+
+def test_a_setting_that_nobody_knows_is_refused_but_left_alone_where_it_is_stored() -> None:
+    assert "there is no project setting 'x'; there is confirmSessions" in problem("x", 1)
+    assert usable({"x": 1}) == ({}, [])
+
+
+@given(st.lists(st.text(min_size=1, max_size=40), max_size=5))
+def test_every_pattern_that_fits_is_one_for_the_engine(patterns: list[str]) -> None:
+    if SETTINGS["ignoredRoutes"].fits(patterns):
+        from fnmatch import fnmatchcase
+
+        assert all(
+            fnmatchcase("/checkout", one) in (True, False)
+            for one in Config(ignored_routes=tuple(patterns)).ignored_routes
+        )
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (400, PermanentError, "the collector refused (400) no\x1b such"),
+        (401, PermanentError, "refused the key (401)"),
+        (403, PermanentError, "refused the key (403)"),
+        (404, PermanentError, "(404)"),
+        (409, PermanentError, "(409)"),
+        (429, TransientError, "cannot answer now (429)"),
+        (503, TransientError, "cannot answer now (503)"),
+    ],
+)
+def test_refusals_of_the_api(httpserver: HTTPServer, status: int, kind: type[Exception], words: str) -> None:
+    body = {"error": {"code": "x", "message": "no\x1b such"}}
+    httpserver.expect_request("/v1/incidents").respond_with_json(body, status=status)
+    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(kind) as told:
+        api.incidents({})
+    assert words in str(told.value)
+    assert "key" not in str(told.value).replace("the key", "").replace("operator key", "").replace("--key", "")
+
+
+@pytest.mark.parametrize("body", ["[]", "<html>", ""])
+def test_an_answer_that_is_no_collectors(httpserver: HTTPServer, body: str) -> None:
+    httpserver.expect_request("/v1/incidents").respond_with_data(body)
+    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="not a collector's"):
+        api.incidents({})
+
+
+@pytest.mark.parametrize("url", ["", "collector", "ftp://collector", "http://"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(PermanentError, match="must look like"):
+        OperatorApi(url, "key")
+
+
+@pytest.mark.parametrize("incident_id", ["../status", "inc_1/confirm", "inc_1?x", "", "inc_\x1b"])
+def test_an_id_asks_for_nothing_else(httpserver: HTTPServer, incident_id: str) -> None:
+    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="looks like inc_"):
+        api.act(incident_id, "confirm", {})
+    assert httpserver.log == []
+
+
+def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/deployments/name/a/a").respond_with_json(
+        {"id": "d", "parameter_openapi_schema": {"properties": {"known": {}}}}
+    )
+    httpserver.expect_request("/api/deployments/d/create_flow_run").respond_with_json({"detail": "no \x1b"}, status=409)
+    with Runs(httpserver.url_for("/api")) as runs:
+        with pytest.raises(PermanentError, match=r"Prefect refused \(409\): no  $"):
+            runs.start("a/a", {"known": 1})
+        with pytest.raises(PermanentError, match="no parameter 'other'; it has known"):
+            runs.start("a/a", {"other": 1})
+        httpserver.stop()
+        with pytest.raises(TransientError, match="Prefect does not answer"):
+            runs.start("a/a", {})
+    httpserver.start()
+
+
+def test_waiting_ends_and_the_run_goes_on(httpserver: HTTPServer) -> None:
+    run = {"id": "r", "name": "slow", "state": {"type": "RUNNING"}}
+    httpserver.expect_request("/api/flow_runs/r").respond_with_json(run)
+    with Runs(httpserver.url_for("/api")) as runs, pytest.raises(TransientError, match="slow has not ended"):
+        runs.follow(run, 0.01)
+    assert httpx.get(httpserver.url_for("/api/flow_runs/r")).json() == run
