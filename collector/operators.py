@@ -64,7 +64,8 @@ class Operators:
             "unavailable": [] if counts else ["incidentStore"],
         }
         if project is None:
-            await anyio.to_thread.run_sync(self._add_whole, content, limiter=self._one_at_a_time)
+            oldest_due_ms = counts.get("oldestDueMs", 0)
+            await anyio.to_thread.run_sync(self._add_whole, content, oldest_due_ms, limiter=self._one_at_a_time)
         return json_response(content)
 
     def metrics(self, request: Request) -> Response:
@@ -84,7 +85,7 @@ class Operators:
         except ApiError:  # counted and logged there
             return {}
 
-    def _add_whole(self, content: dict[str, Any]) -> None:
+    def _add_whole(self, content: dict[str, Any], oldest_due_ms: int) -> None:
         lander = self._lander_status()
         if lander is None:
             content["unavailable"].insert(0, "eventStore")
@@ -94,12 +95,15 @@ class Operators:
         content["lander"] = lander
         content["spoolPending"] = self._spool.pending()._asdict()
         content["deadLetters"] = self._spool.count_dead_letters()
-        content["lagSeconds"] = self._lag_seconds()
+        content["lagSeconds"] = self._lag_seconds(oldest_due_ms)
 
-    def _lag_seconds(self) -> float:
-        """Age (s) of the oldest segment that has not landed; 0 when none waits."""
-        waiting = segments(self._config.spool_dir)
-        return max(0.0, (time.time_ns() - waiting[0].sealed_ns) / 1e9) if waiting else 0.0
+    def _lag_seconds(self, oldest_due_ms: int) -> float:
+        """How long (s) the oldest work waits: a segment that has not landed, or a complete session not analysed."""
+        now_ms = time.time_ns() / 1e6
+        since = [one.sealed_ns / 1e6 for one in segments(self._config.spool_dir)[:1]]
+        if oldest_due_ms:
+            since.append(oldest_due_ms)
+        return round(max([0.0, *((now_ms - at) / 1e3 for at in since)]), 3)
 
     def _lander_status(self) -> dict[str, Any] | None:
         if self._config.lander_status is None:

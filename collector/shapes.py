@@ -311,7 +311,7 @@ class InstallationStatus(_Told):
     incidents: IncidentFigures | None
     tickets: Annotated[dict[str, int] | None, Field(description="Rows of the ledger by state.")]
     deadSessions: int | None
-    lagSeconds: Annotated[float | None, Field(description="Age of the oldest segment that has not landed.")]
+    lagSeconds: Annotated[float | None, Field(description="How long the oldest work waits to be landed or analysed.")]
     lander: dict[str, JsonValue] | None
     unavailable: list[Literal["eventStore", "incidentStore"]]
 

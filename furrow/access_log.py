@@ -249,9 +249,7 @@ def _unescape(text: str) -> str:
     """Undo the server's escapes (``\\"``, ``\\\\``, ``\\xhh``); bytes that are no UTF-8 become U+FFFD."""
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else m[2], text.encode()).decode(
-        "utf-8", "replace"
-    )
+    return _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else m[2], text.encode()).decode("utf-8", "replace")
 
 
 def _path(target: str) -> str:

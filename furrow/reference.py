@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 import blocks
+from furrow.project_settings import SETTINGS
 from furrow.settings import Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -18,7 +19,9 @@ _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
 
 def settings_table() -> str:
     """Every setting: variable, default, meaning."""
-    rows = [f"| `FURROW_{name.upper()}` | {_default(f)} | {f.description} |" for name, f in Settings.model_fields.items()]
+    rows = [
+        f"| `FURROW_{name.upper()}` | {_default(f)} | {f.description} |" for name, f in Settings.model_fields.items()
+    ]
     return "| variable | default | meaning |\n|---|---|---|\n" + "\n".join(rows)
 
 
@@ -32,6 +35,12 @@ def blocks_tables() -> str:
     return "\n\n".join(parts)
 
 
+def projects_table() -> str:
+    """What a project may set for itself."""
+    rows = [f"| `{name}` | {setting.meaning} | {setting.expected} |" for name, setting in SETTINGS.items()]
+    return "| setting | meaning | value |\n|---|---|---|\n" + "\n".join(rows)
+
+
 def commands() -> str:
     """The page docs/commands.md: every command's help, by Typer's own generator."""
     typer = [sys.executable, "-m", "typer", "furrow.cli", "utils", "docs", "--name", "furrow"]
@@ -40,11 +49,15 @@ def commands() -> str:
 
 def configuration(text: str) -> str:
     """``text`` of docs/configuration.md with its made parts made anew."""
-    for name, made in (("settings", settings_table()), ("blocks", blocks_tables())):
+    for name, made in _parts().items():
         marked = re.compile(re.escape(_PART.split("\n", 1)[0].format(name=name)) + r"\n.*?<!-- end -->", re.S)
         fresh = _PART.format(name=name, text=made)
         text = marked.sub(fresh.replace("\\", "\\\\"), text)
     return text
+
+
+def _parts() -> dict[str, str]:
+    return {"settings": settings_table(), "blocks": blocks_tables(), "projects": projects_table()}
 
 
 def _fields(block: type[BaseModel]) -> dict[str, FieldInfo]:

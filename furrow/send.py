@@ -155,9 +155,7 @@ class _Sender:
 
     def _deliver(self, body: bytes) -> dict[str, Any]:
         for attempt in range(1, self._attempts + 1):
-            wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(
-                0.5, 1
-            )
+            wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
             try:
                 response = self._client.post(self._url, content=body)
             except httpx.TransportError as error:

@@ -179,6 +179,8 @@ class Installation:
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs,orphans",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 24 * 3600),
             "PREFECT_WORKER_QUERY_SECONDS": "3",
+            # How long a run waits that finds its deployment running already; Prefect's 30 s are a whole interval of ours.
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
             # Our own log lines appear with the run that wrote them; those of the lander belong to none.
             "PREFECT_LOGGING_EXTRA_LOGGERS": "furrow",
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",

@@ -70,8 +70,16 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
 
 def _execute(flow_run: FlowRun) -> None:
-    flow = load_flow(flow_run)
-    run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
+    try:
+        flow = load_flow(flow_run)
+        run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
+    except Exception as error:
+        # Raised before the flow began (unknown parameters, an entrypoint that is gone): without a state it would wait for ever.
+        degraded("worker", type(error).__name__)
+        _log.exception("the run %s could not be started", flow_run.id)
+        with get_client(sync_client=True) as client:
+            message = f"It could not be started: {type(error).__name__}: {error}"
+            client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
 
 
 async def serve(started: anyio.Event) -> None:

@@ -328,7 +328,8 @@ class EventStore:
 # The earliest receipt that can matter for the sessions asked for: their events are read from there on, not from the
 # beginning of time, so that a batch costs what is new.
 _FIRST_RECEIVED = """
-    SELECT least({first:Int64}, minOrNull(first_received_ms)) FROM sessions WHERE session_hash IN {hashes:Array(UInt64)}
+    SELECT least({first:Int64}, ifNull(minOrNull(first_received_ms), {first:Int64}))
+    FROM sessions WHERE session_hash IN {hashes:Array(UInt64)}
 """
 
 

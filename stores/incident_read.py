@@ -61,6 +61,8 @@ _FIGURES = text("""
     FROM dead_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
     UNION ALL SELECT 'pending', 'sessions', count(*)
     FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
+    UNION ALL SELECT 'pending', 'oldest', coalesce(min(due_ms), 0)
+    FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
 """)
 
 
@@ -132,7 +134,7 @@ def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
 
 def counts(connection: sa.Connection, project: str | None = None) -> Json:
     """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
-    "tickets": {state: n}, "deadSessions": n, "pendingSessions": n}``."""
+    "tickets": {state: n}, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch ms or 0}``."""
     found: dict[str, dict[str, int]] = {}
     for row in connection.execute(_FIGURES, {"project": project}):
         found.setdefault(row.what, {})[row.kind] = row.number
@@ -144,6 +146,7 @@ def counts(connection: sa.Connection, project: str | None = None) -> Json:
         "tickets": found.get("tickets", {}),
         "deadSessions": found["dead"]["sessions"],
         "pendingSessions": found["pending"]["sessions"],
+        "oldestDueMs": found["pending"]["oldest"],
     }
 
 

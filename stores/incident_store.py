@@ -255,7 +255,7 @@ class IncidentStore:
 
     def counts(self, project: str | None = None) -> Json:
         """``{"detections": live, "retracted", "incidents": {status: n}, "tickets": {state: n}, "deadSessions",
-        "pendingSessions"}`` of one project, or (None) of all."""
+        "pendingSessions", "oldestDueMs"}`` of one project, or (None) of all."""
         with self._database.transaction() as connection:
             return incident_read.counts(connection, project)
 

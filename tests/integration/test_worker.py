@@ -72,6 +72,19 @@ async def test_a_run_completes_and_one_that_is_cancelled_stops(client: PrefectCl
         group.cancel_scope.cancel()
 
 
+async def test_a_run_that_cannot_even_begin_ends(client: PrefectClient) -> None:
+    target = await deployment(client)
+    wrong = await client.create_flow_run_from_deployment(target, parameters={"no_such_parameter": 1})
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.serve, anyio.Event())
+
+        async def has_ended() -> bool:
+            return await state_type(client, wrong) == StateType.CRASHED
+
+        await until(has_ended)
+        group.cancel_scope.cancel()
+
+
 async def test_what_a_killed_process_left_behind_is_ended(client: PrefectClient) -> None:
     target = await deployment(client)
     stranded = await client.create_flow_run_from_deployment(target, state=Scheduled())

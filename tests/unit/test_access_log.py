@@ -153,10 +153,7 @@ def test_escapes_are_undone() -> None:
 
 
 def test_a_cut_off_last_field_still_counts() -> None:
-    assert (
-        event(log_line(agent="Mozilla/5.0 (compatible; Goo")[:-1])["userAgent"]
-        == "Mozilla/5.0 (compatible; Goo"
-    )
+    assert event(log_line(agent="Mozilla/5.0 (compatible; Goo")[:-1])["userAgent"] == "Mozilla/5.0 (compatible; Goo"
     assert event(log_line(agent="x\\")[:-1])["userAgent"] == "x"
 
 

@@ -67,15 +67,15 @@ def test_every_deployment_is_described_and_the_other_way_round() -> None:
 def test_every_metric_is_described_and_the_other_way_round() -> None:
     assert collector.metrics
     assert furrow.metrics
-    ours = {m.name + ("_total" if m.type == "counter" else "") for m in REGISTRY.collect() if m.name.startswith("furrow_")}
+    ours = {
+        m.name + ("_total" if m.type == "counter" else "") for m in REGISTRY.collect() if m.name.startswith("furrow_")
+    }
     assert set(re.findall(r"^\| `(furrow_\w+)`", text("docs/operating.md"), re.M)) == ours
 
 
 def test_every_endpoint_is_described_and_the_other_way_round(tmp_path: Path) -> None:
     app = create_app(CollectorConfig(spool_dir=tmp_path, user_salt="salt"))  # type: ignore[arg-type]
-    served = {
-        f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods
-    }
+    served = {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
     described = set(re.findall(r"^### `(GET|POST) (/[^`?]+)", text("docs/http-api.md"), re.M))
     assert {f"{method} {path}" for method, path in described} == served
 

@@ -50,9 +50,7 @@ def send(server: HTTPServer, path: Path, fmt: Any = "events", **options: Any) ->
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "events.jsonl.gz"])
-def test_a_file_is_sent_in_batches_with_a_key_for_each_line(
-    tmp_path: Path, httpserver: HTTPServer, name: str
-) -> None:
+def test_a_file_is_sent_in_batches_with_a_key_for_each_line(tmp_path: Path, httpserver: HTTPServer, name: str) -> None:
     seen: list[list[dict[str, Any]]] = []
     httpserver.expect_request("/v1/events", method="POST").respond_with_handler(accepting(seen))
     told: list[int] = []
@@ -102,16 +100,12 @@ def test_429_and_503_are_tried_again_as_late_as_they_say(tmp_path: Path, httpser
     for status in (429, 503):
         httpserver.expect_ordered_request("/v1/events").respond_with_data("", status, {"Retry-After": "7"})
     httpserver.expect_ordered_request("/v1/events").respond_with_handler(accepting(seen))
-    summary = send_file(
-        file_of(tmp_path, [EVENT]), httpserver.url_for("/v1/events"), "key", sleep=waited.append
-    )
+    summary = send_file(file_of(tmp_path, [EVENT]), httpserver.url_for("/v1/events"), "key", sleep=waited.append)
     assert (summary.accepted, summary.retried, len(waited)) == (1, 2, 2)
     assert all(seconds >= 7 for seconds in waited)
 
 
-def test_when_it_never_gets_better_the_rest_is_failed_and_named(
-    tmp_path: Path, httpserver: HTTPServer
-) -> None:
+def test_when_it_never_gets_better_the_rest_is_failed_and_named(tmp_path: Path, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/events").respond_with_data("", 503)
     summary = send(httpserver, file_of(tmp_path, [EVENT] * 30), batch=10, attempts=3)
     assert (summary.sent, summary.failed, summary.retried) == (0, 30, 2)
@@ -123,9 +117,7 @@ def test_a_collector_that_does_not_run_is_waited_for_and_named(tmp_path: Path) -
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     waited: list[float] = []
-    summary = send_file(
-        file_of(tmp_path, [EVENT]), f"http://127.0.0.1:{port}", "key", attempts=4, sleep=waited.append
-    )
+    summary = send_file(file_of(tmp_path, [EVENT]), f"http://127.0.0.1:{port}", "key", attempts=4, sleep=waited.append)
     assert (summary.failed, len(waited)) == (1, 3)
     assert "does not answer" in summary.problem
 
@@ -141,9 +133,7 @@ def test_a_refused_key_is_told_at_once(tmp_path: Path, httpserver: HTTPServer, s
 
 
 @pytest.mark.parametrize("answer", ["", "{}", "[]", '{"accepted": "x", "rejected": []}'])
-def test_an_answer_that_is_not_a_collectors_is_no_success(
-    tmp_path: Path, httpserver: HTTPServer, answer: str
-) -> None:
+def test_an_answer_that_is_not_a_collectors_is_no_success(tmp_path: Path, httpserver: HTTPServer, answer: str) -> None:
     httpserver.expect_request("/v1/events").respond_with_data(answer, 202)
     assert send(httpserver, file_of(tmp_path, [EVENT])).failed == 1
 
@@ -160,9 +150,7 @@ def test_an_access_log_is_sent_as_events(tmp_path: Path, httpserver: HTTPServer)
     assert first["idempotencyKey"] != second["idempotencyKey"]
 
 
-def test_dead_letters_are_sent_again_with_the_key_they_were_kept_with(
-    tmp_path: Path, httpserver: HTTPServer
-) -> None:
+def test_dead_letters_are_sent_again_with_the_key_they_were_kept_with(tmp_path: Path, httpserver: HTTPServer) -> None:
     seen: list[list[dict[str, Any]]] = []
     httpserver.expect_request("/v1/events").respond_with_handler(accepting(seen))
     letter = {
