@@ -5,6 +5,7 @@ written by hand or by another version, and analysing sessions must not stop over
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,10 @@ def _patterns(value: Any) -> bool:
     )
 
 
+def _key(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,49}", value) is not None
+
+
 _COUNT = "a whole number from 1 to 1000000"
 _PATTERNS = f"a list of up to {MAX_PATTERNS} shell-style patterns of 1 to {MAX_PATTERN_LENGTH} characters"
 SETTINGS: Final[Mapping[str, ProjectSetting]] = {
@@ -48,6 +53,8 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
     ),
     "ignoredRoutes": ProjectSetting("routes that are never a failure point, like /admin/*", _PATTERNS, _patterns),
     "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _patterns),
+    "jiraProject": ProjectSetting("Jira project that its tickets go to", "a project's key, like OPS", _key),
+    "linearTeam": ProjectSetting("Linear team that its tickets go to", "a team's key, like ENG", _key),
     "requestsPerSecond": ProjectSetting(
         "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number(0.01, 1_000_000)
     ),

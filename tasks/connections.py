@@ -54,8 +54,8 @@ TRACKERS: Final = ("jira", "linear")
 def tracker(name: str) -> Tracker | None:
     """The tracker ``name`` for the caller alone, who closes it; None when it is not configured.
 
-    A Furrow project goes to the Jira project or Linear team that its own settings name (``jira_project``,
-    ``linear_team``), else to the installation's. Raises PermanentError when the configuration lacks something.
+    A Furrow project goes to the Jira project or Linear team that its own settings name (``jiraProject``,
+    ``linearTeam``), else to the installation's. Raises PermanentError when the configuration lacks something.
     """
     settings = effective_settings()
     if name == "jira" and settings.jira_url:
@@ -66,10 +66,10 @@ def tracker(name: str) -> Tracker | None:
             settings.jira_project,
             settings.jira_kind,
             settings.jira_issue_type,
-            _by_project("jira_project"),
+            _by_project("jiraProject"),
         )
     if name == "linear" and settings.linear_key:
-        return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, _by_project("linear_team"))
+        return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, _by_project("linearTeam"))
     return None
 
 

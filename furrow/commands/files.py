@@ -78,7 +78,8 @@ def detect(
     """
     import ufse
 
-    result = ufse.detect(_read(file), why_not=explain)
+    with err.status(f"reading and analysing {file.name}"):
+        result = ufse.detect(_read(file), why_not=explain)
     for detection in result.detections:
         _write_line(detection.to_json())
     for silent in result.why_not:
@@ -94,7 +95,8 @@ def evaluate(events: Events, labels: Labels, as_json: AsJson = False) -> None:
     import ufse
 
     told = read_labels(labels)
-    result = ufse.detect(_read(events), why_not=True)
+    with err.status(f"reading and analysing {events.name}"):
+        result = ufse.detect(_read(events), why_not=True)
     found = ufse.evaluate((one.to_json() for one in result.detections), told)
     silent: dict[str, str] = {}
     for one in (why.to_json() for why in result.why_not):

@@ -215,7 +215,7 @@ def test_a_run_files_so_many_and_the_next_one_goes_on(jira: FakeJira, setting: A
 
 def test_a_project_with_a_tracker_of_its_own(jira: FakeJira) -> None:
     jira.projects = {"OPS", "WEB"}
-    store().put_project("blog", settings={"jira_project": "WEB"})
+    store().put_project("blog", settings={"jiraProject": "WEB"})
     confirmed("pay")
     confirmed("pay", project="blog")
     run()
