@@ -150,8 +150,11 @@ class EventStore:
         """Client sessions with events landed after ``watermark_us`` less the overlap, but for the landings in ``seen``.
 
         One query answers both which sessions and which landings they came from, so that a segment that lands while it
-        runs is either in both or in neither.
+        runs is either in both or in neither. A watermark ahead of the server's clock (which was set back) counts as now:
+        what lands from then on would stay behind it.
         """
+        now = int(self._arrow("SELECT toUnixTimestamp64Micro(now64(6)) AS now")["now"][0].as_py())
+        watermark_us = min(watermark_us, now)
         table = self._arrow(
             """
             SELECT project, session_id, session_hash,

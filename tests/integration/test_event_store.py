@@ -58,6 +58,16 @@ def test_a_landing_that_becomes_visible_late_is_not_missed(event_store: EventSto
     assert event_store.touched(moved, ()).session_id == ["slow"]
 
 
+def test_a_clock_that_was_set_back_hides_no_landing(event_store: EventStore) -> None:
+    event_store.land(lines([row("a")]), "one")
+    hour = 3_600_000_000
+    ahead = event_store.touched(0, ()).watermark_us + hour
+    found = event_store.touched(ahead, (ahead,))
+    assert found.session_id == ["a"]
+    assert found.watermark_us < ahead
+    assert len(event_store.touched(found.watermark_us, found.seen)) == 0
+
+
 def test_only_sessions_with_possible_feedback_leave_the_store(event_store: EventStore) -> None:
     event_store.land(
         lines([row("calm"), row("calm", 10), row("bad"), row("bad", 20, event_type="network", status=500)]), "t"
