@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_EVENTS: Final = 1_000
+REPLAY_HEADER: Final = "x-furrow-replay"
+"""Says that a batch holds dead letters of the project it names: those rejected again are not kept a second time."""
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_METADATA_BYTES: Final = 8 << 10
 MAX_SESSION_ID: Final = 128

@@ -12,7 +12,7 @@ from collector.access import Rates, granted, header_key, project_of
 from collector.answers import ApiError, error_response, json_response
 from collector.body import Doorway, computed, validated
 from collector.config import CollectorConfig
-from collector.contract import Batch, normalise_batch
+from collector.contract import REPLAY_HEADER, Batch, normalise_batch
 from collector.keys import Grant, KeyRing
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
 from collector.shapes import SessionEventsRequest
@@ -72,7 +72,12 @@ class Intake:
             # navigator.sendBeacon cannot set headers (events.md, Answers).
             body_key = batch.get("apiKey")
             grant = self._grant(body_key if isinstance(body_key, str) else None, request)
+        replayed = request.headers.get(REPLAY_HEADER)
+        if replayed not in (None, grant.project):
+            raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
         result = await self._normalised(request, batch, size, grant.project)
+        if replayed is not None:
+            result.dead_letters.clear()  # they lie in the file that is being replayed
         await self._keep(result)
         return json_response({"accepted": len(result.rows), "rejected": _told(result)}, 202)
 

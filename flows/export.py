@@ -9,20 +9,27 @@ from prefect.client.schemas.objects import State
 from blocks.documents import effective_settings
 from furrow.errors import NotConfigured
 from tasks.connections import TRACKERS
-from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets
+from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets, preview_tickets
 from tasks.report import Report
 from trackers.seam import Tracker
 
 
 @flow(name="export")
-def export() -> State[Any]:
-    """File confirmed incidents as tickets; what is not configured is logged and waits. Safe to run again at any time."""
+def export(dry_run: bool = False) -> State[Any]:
+    """File confirmed incidents as tickets; what is not configured is logged and waits. Safe to run again at any time.
+
+    Args:
+        dry_run: Only show which tickets would be filed, or logged where no tracker is configured.
+    """
     report = Report("export")
     trackers = [tracker for name in TRACKERS if (tracker := report.attempt(connect_tracker, name)) is not None]
     for tracker in trackers:
         with closing(tracker):
-            _export_to(report, tracker)
-    if not (trackers or report.failed or report.stopped):
+            if not dry_run:
+                _export_to(report, tracker)
+    if dry_run:
+        _preview(report, [tracker.name for tracker in trackers])
+    elif not (trackers or report.failed or report.stopped):
         _log(report)
     return report.finish()
 
@@ -57,6 +64,12 @@ def tell(report: Report, outcomes: list[Outcome]) -> None:
         report.fail(f"export to {tracker}", same[0].error)
         if len(same) > 1:
             report.pending[-1] += f" ({len(same)} tickets)"
+
+
+def _preview(report: Report, trackers: list[str]) -> None:
+    for shown in report.attempt(preview_tickets, trackers) or []:
+        report.counts[f"tickets that would go to {shown.tracker}"] += 1
+        report.items(f"Would go to {shown.tracker}", [shown.line])
 
 
 def _log(report: Report) -> None:

@@ -97,6 +97,7 @@ class Line(NamedTuple):
     number: int
     event: dict[str, Any] | None
     problem: str = ""
+    project: str = ""  # of a dead letter: the project that rejected it
 
 
 @dataclass(frozen=True, slots=True)

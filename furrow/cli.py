@@ -3,9 +3,10 @@
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 from furrow import __version__
 from furrow.commands import access, files, incidents, local, runs
@@ -56,5 +57,14 @@ def main() -> None:
     try:
         app()
     except FurrowError as error:
-        err.print(text(f"furrow: {error}", "red"), soft_wrap=True)
-        sys.exit(1)
+        _fail(str(error))
+    except ValidationError as error:
+        # The settings: named as people set them, and without the values, which may be secrets.
+        _fail("; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+    except OSError as error:
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(text(f"furrow: {message}", "red"), soft_wrap=True)
+    sys.exit(1)

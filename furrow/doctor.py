@@ -33,8 +33,8 @@ class Finding:
 
     @property
     def broken(self) -> bool:
-        """Configured to be there, but it is not."""
-        return self.reachable is False and self.mode == "server"
+        """Should be there, but is not."""
+        return self.reachable is False
 
     def to_json(self) -> dict[str, Any]:
         """For scripts."""

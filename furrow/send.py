@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, decode_json, open_lines
+from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode_json, open_lines
 from furrow import __version__
 from furrow.access_log import Line, default_salt, read_log
 from furrow.errors import PermanentError
@@ -103,6 +103,7 @@ def send_file(
 class _Event:
     line: int
     json: bytes
+    project: str = ""
 
 
 class _Sender:
@@ -146,18 +147,22 @@ class _Sender:
         body = gzip.compress(
             b'{"events":[' + b",".join(event.json for event in events) + b"]}", compresslevel=3, mtime=0
         )
-        answer = self._deliver(body)
+        answer = self._deliver(body, {REPLAY_HEADER: events[0].project} if events[0].project else {})
         self._summary.sent += len(events)
         self._summary.accepted += answer["accepted"]
         for reject in answer["rejected"]:
             line = events[reject["index"]].line
             self._summary.rejected.append(RejectedLine(line, reject["field"], reject["reason"]))
 
-    def _deliver(self, body: bytes) -> dict[str, Any]:
+    def _deliver(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         for attempt in range(1, self._attempts + 1):
             wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
             try:
-                response = self._client.post(self._url, content=body)
+                response = self._client.post(self._url, content=body, headers=headers)
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise PermanentError(
+                    f"{self._url!r} is no address of a collector, like http://127.0.0.1:8080"
+                ) from error
             except httpx.TransportError as error:
                 problem = f"the collector at {self._url} does not answer ({type(error).__name__})"
             else:
@@ -206,11 +211,12 @@ def _batches(lines: Iterator[Line], summary: SendSummary, most: int) -> Iterator
         if line.event is None:
             summary.rejected.append(RejectedLine(line.number, "", line.problem))
             continue
-        event = _Event(line.number, msgspec.json.encode(line.event))
+        event = _Event(line.number, msgspec.json.encode(line.event), line.project)
         if len(_ENVELOPE) + len(event.json) > MAX_BODY_BYTES:
             summary.rejected.append(RejectedLine(line.number, "", f"larger than {MAX_BODY_BYTES} bytes"))
             continue
-        if batch and (len(batch) == min(most, MAX_EVENTS) or size + len(event.json) + 1 > MAX_BODY_BYTES):
+        full = len(batch) == min(most, MAX_EVENTS) or size + len(event.json) + 1 > MAX_BODY_BYTES
+        if batch and (full or batch[0].project != event.project):
             yield batch
             batch, size = [], len(_ENVELOPE)
         batch.append(event)
@@ -238,8 +244,9 @@ def _json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[Line]:
         except ValueError as error:
             yield Line(number, None, f"not JSON: {error}")
             continue
+        project = ""
         if is_dead_letters and isinstance(event, dict):
-            event = event.get("event")
+            project, event = str(event.get("project") or ""), event.get("event")
         if not isinstance(event, dict):
             yield Line(number, None, "no event" if is_dead_letters else "an event must be an object")
         elif is_dead_letters and event.get("truncated") is True:
@@ -247,4 +254,4 @@ def _json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[Line]:
         else:
             if not event.get("idempotencyKey"):
                 event["idempotencyKey"] = f"{file}:{number}"
-            yield Line(number, event)
+            yield Line(number, event, project=project)

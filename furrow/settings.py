@@ -25,8 +25,8 @@ class Settings(BaseSettings):
         Path(".furrow"), description="Directory that holds everything embedded: stores, spool, Prefect's database."
     )
     host: str = Field("127.0.0.1", description="Address that the collector and the Prefect UI bind to.")
-    port: int = Field(8080, description="Port of the collector.")
-    prefect_port: int = Field(4200, description="Port of the Prefect server and UI.")
+    port: int = Field(8080, ge=1, le=65535, description="Port of the collector.")
+    prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and UI.")
 
     event_store_url: SecretStr = Field(
         SecretStr(EMBEDDED), description="`embedded` (chDB), `log`, or `clickhouse://user:password@host:8123/database`."

@@ -121,9 +121,13 @@ class Installation:
     def start(self) -> None:
         """Start everything and wait until it answers. Raises FurrowError with what to do about it."""
         data = self.settings.data_dir
-        data.mkdir(parents=True, exist_ok=True)
-        (data / "logs").mkdir(exist_ok=True)
+        try:
+            (data / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PermanentError(f"{data} cannot be the data directory: {error.strerror}") from error
         self._stack.enter_context(_sole_user_of(data))
+        if self.settings.port == self.settings.prefect_port:
+            raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
         _check_port(self.settings.host, self.settings.port, "--port", "collector")
         _check_port(self.settings.host, self.settings.prefect_port, "--prefect-port", "Prefect server")
         _fresh_metrics(data / "metrics")

@@ -338,7 +338,11 @@ _FIRST_RECEIVED = """
 
 def _connection(url: str) -> tuple[dict[str, Any], str]:
     """Arguments of the driver's ``get_client`` and the database to use, from one of our URLs."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise PermanentError("the event store's URL has a port or host that cannot be one") from error
     if parts.scheme == "chdb":
         return {"interface": "chdb", "path": parts.path}, _database(parts.query.removeprefix("database="))
     if parts.scheme not in _SCHEMES or not parts.hostname:
@@ -347,7 +351,7 @@ def _connection(url: str) -> tuple[dict[str, Any], str]:
     return {
         "interface": interface,
         "host": parts.hostname,
-        "port": parts.port or (8443 if interface == "https" else 8123),
+        "port": port or (8443 if interface == "https" else 8123),
         "username": unquote(parts.username or "default"),
         "password": unquote(parts.password or ""),
         "connect_timeout": 5,

@@ -100,6 +100,26 @@ class Outcome:
         return f"{head} ({code(self.incident_id)}{title}){said}"
 
 
+@dataclass(frozen=True)
+class Preview:
+    """A ticket that the next export would file at ``tracker``, or log where none is configured."""
+
+    tracker: str
+    line: str
+
+
+@task(name="preview tickets", **POLICY)
+def preview_tickets(trackers: list[str]) -> list[Preview]:
+    """What an export would file now at these trackers (none: log); nothing is claimed, filed or logged."""
+    store = connections.incident_store()
+    settings = effective_settings()
+    return [
+        Preview(name, _summary(_ticket(incident)))
+        for name in trackers or [connections.log_tracker().name]
+        for incident in store.exportable(name, _MOST_WAITING, settings.export_min_score)
+    ]
+
+
 # What is exported
 # -------------------------------------------------------------------------------------------------------------------
 
@@ -321,7 +341,7 @@ def log_tickets() -> LoggedTickets:
         ticket = _ticket(incident)
         # Logged first, remembered second: a crash between the two logs it twice, never not at all.
         store.mark_logged(incident["incidentId"], tracker.name, tracker.file(ticket, _NO_IDENTITY).digest)
-        logged.lines.append(f"**{escape(ticket.priority)}** {escape(ticket.title)} ({code(ticket.incident_id)})")
+        logged.lines.append(_summary(ticket))
     logged.waiting = len(store.exportable(tracker.name, _MOST_WAITING, settings.export_min_score))
     return logged
 
@@ -345,3 +365,7 @@ def _store() -> IncidentStore:
     if isinstance(store, LogIncidentStore):
         raise NotConfigured("the incident store is log-only: there are no incidents to export")
     return store
+
+
+def _summary(ticket: Ticket) -> str:
+    return f"**{escape(ticket.priority)}** {escape(ticket.title)} ({code(ticket.incident_id)})"

@@ -21,9 +21,10 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Directory that holds everything; default: FURROW_DATA_DIR or .furrow."),
 ]
-Port = Annotated[int | None, typer.Option("--port", help="Port of the collector; default 8080.")]
+Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port of the collector; default 8080.")]
 PrefectPort = Annotated[
-    int | None, typer.Option("--prefect-port", help="Port of the Prefect server and UI; default 4200.")
+    int | None,
+    typer.Option("--prefect-port", min=1, max=65535, help="Port of the Prefect server and UI; default 4200."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 

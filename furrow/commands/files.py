@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
-Events = Annotated[Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True)]
-Labels = Annotated[Path, typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True)]
+Events = Annotated[
+    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
+]
+Labels = Annotated[
+    Path, typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
+]
 
 
 class Format(StrEnum):
@@ -39,7 +43,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def send(
-    file: Annotated[Path, typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", exists=True)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", exists=True, dir_okay=False),
+    ],
     format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
     key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help="API key that may send events.")] = "test-key",
@@ -58,14 +65,17 @@ def send(
         def show(so_far: SendSummary) -> None:
             status.update(f"sending: {so_far.accepted:,} accepted, {len(so_far.rejected):,} rejected")
 
-        summary = send_file(file, address, key, format.value, attempts=attempts, progress=show)
+        try:
+            summary = send_file(file, address, key, format.value, attempts=attempts, progress=show)
+        except ValueError as error:
+            raise PermanentError(f"{file.name} cannot be read: {error}") from error
     told = f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
     out.print(text(told + (f": {summary.problem}" if summary.problem else "")))
     for reject in summary.rejected[:_SHOWN]:
         out.print(text(f"  line {reject.line}: {reject.field}: {reject.reason}"))
     if len(summary.rejected) > _SHOWN:
         out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
-    raise typer.Exit(1 if summary.failed else 0)
+    raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
 
 
 def detect(
@@ -144,7 +154,10 @@ def _label_problem(label: object) -> str:
 def _read(file: Path) -> "pa.Table":
     from collector.contract import read_events
 
-    table, rejects = read_events(file)
+    try:
+        table, rejects = read_events(file)
+    except ValueError as error:
+        raise PermanentError(f"{file.name} cannot be read: {error}") from error
     for reject in rejects[:_SHOWN]:
         err.print(text(f"line {reject.index + 1}: {reject.field}: {reject.reason}"))
     if rejects:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -142,7 +142,7 @@ def suppress(
         raise PermanentError("give --until or --sessions, not both")
     more: dict[str, Any] = {} if sessions is None else {"sessions": sessions}
     if until is not None:
-        more["until"] = f"{until.isoformat()}Z"
+        more["until"] = (until if until.tzinfo else until.replace(tzinfo=UTC)).isoformat()
     _act(_Action(incident_id, "suppress", reason, more), url, key, as_json)
 
 

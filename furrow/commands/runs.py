@@ -125,7 +125,9 @@ def export(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="File what failed for good, in every tracker, once more.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which failed exports would be filed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be filed; no tracker is called.")
+    ] = False,
     wait: Wait = True,
     timeout: Timeout = 600,
     prefect_port: PrefectPort = None,
@@ -134,10 +136,11 @@ def export(
 ) -> None:
     """File the tickets that wait, now instead of with the next scheduled run.
 
-    `--retry-failed` starts the deployment `rerun-failed-exports`; so does `--dry-run`, which calls no tracker.
+    `--retry-failed` starts the deployment `rerun-failed-exports` instead: the tickets that a tracker refused for good.
     """
-    deployment, given = "export/export", {}
-    if retry_failed or dry_run:
+    deployment = "export/export"
+    given: dict[str, Any] = {"dry_run": dry_run}
+    if retry_failed:
         deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
     _run(_prefect(prefect_url, prefect_port), deployment, given, timeout if wait else None, as_json)
 

@@ -1,5 +1,6 @@
 """The commands that need no running installation, each from its start to its exit code."""
 
+import gzip
 import json
 import socket
 import subprocess
@@ -74,7 +75,7 @@ def test_send_without_a_collector_says_so(examples: Path) -> None:
 
 def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
     told = furrow("doctor", "--data-dir", str(tmp_path), "--port", "9", "--prefect-port", "9")
-    assert told.returncode == 0
+    assert told.returncode == 1
     assert "furrow up" in told.stdout
     assert "furrow-jira" in told.stdout
 
@@ -104,3 +105,41 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         told = furrow("up", "--data-dir", str(tmp_path / "data"), "--port", port)
     assert told.returncode == 1
     assert f"port {port}" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("FURROW_PORT", "abc"), ("FURROW_CONFIRM_SESSIONS", "-1"), ("FURROW_PREFECT_PORT", "70000")]
+)
+def test_a_setting_that_cannot_be_is_named(variable: str, value: str) -> None:
+    told = furrow("doctor", **{variable: value})
+    assert told.returncode == 1
+    assert variable in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_data_directory_that_cannot_be_one_is_said(examples: Path) -> None:
+    told = furrow("up", "--data-dir", str(examples))
+    assert told.returncode == 1
+    assert "cannot be the data directory" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_two_parts_on_one_port_are_refused(tmp_path: Path) -> None:
+    told = furrow("up", "--data-dir", str(tmp_path / "data"), "--port", "8299", "--prefect-port", "8299")
+    assert told.returncode == 1
+    assert "different ports" in told.stderr
+
+
+def test_an_address_that_is_none_is_said_at_once(examples: Path) -> None:
+    told = furrow("send", str(examples), "--url", "foo")
+    assert told.returncode == 1
+    assert "no address of a collector" in told.stderr
+
+
+def test_a_truncated_file_is_one_line(examples: Path) -> None:
+    cut = examples.with_suffix(".gz")
+    cut.write_bytes(gzip.compress(examples.read_bytes())[:-40])
+    for command in ("send", "detect"):
+        told = furrow(command, str(cut))
+        assert told.returncode == 1, told.stdout
+        assert "Traceback" not in told.stderr

@@ -224,9 +224,12 @@ def test_export_now_and_what_failed_again(up: Up) -> None:
     assert "LoggedOnly" in succeeded(on(up, "export"))
     told = json.loads(succeeded(on(up, "export", "--retry-failed", "--json")))
     assert told["parameters"] == {"incident_ids": None, "tracker": None, "dry_run": False}
-    dry = json.loads(succeeded(on(up, "export", "--dry-run", "--json")))
+    dry = json.loads(succeeded(on(up, "export", "--retry-failed", "--dry-run", "--json")))
     assert dry["parameters"]["dry_run"] is True
     assert dry["id"] in [one["id"] for one in runs(up, "rerun-failed-exports")]
+    shown = json.loads(succeeded(on(up, "export", "--dry-run", "--json")))
+    assert shown["parameters"] == {"dry_run": True}
+    assert shown["id"] in [one["id"] for one in runs(up, "export")]
 
 
 def test_a_key_is_shown_to_people_once(up: Up) -> None:

@@ -67,6 +67,14 @@ def test_sending_twice_gives_the_same_events(tmp_path: Path, address: str, spool
     assert {row["user_agent"] for row in stored} == {""}
 
 
+def test_dead_letters_do_not_move_into_another_project(tmp_path: Path, address: str, spool: Path) -> None:
+    letter = {"project": "shop", "field": "route", "reason": "r", "event": {**EVENT, "idempotencyKey": "kept"}}
+    path = tmp_path / "letters.jsonl"
+    path.write_text(json.dumps(letter))
+    with pytest.raises(PermanentError, match="another project"):
+        send_file(path, address, "test-key", "dead-letters")
+
+
 def test_dead_letters_can_be_sent_again_harmlessly(tmp_path: Path, address: str, spool: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(json.dumps({**EVENT, "eventType": "tap"}))
@@ -79,6 +87,9 @@ def test_dead_letters_can_be_sent_again_harmlessly(tmp_path: Path, address: str,
     path.write_text(json.dumps(EVENT))
     send_file(path, address, "test-key")
     replayed, again, original = rows(spool, 3)
+    # What is still wrong is told again, but lies in the file once.
+    assert len(send_file(letters, address, "test-key", "dead-letters").rejected) == 1
+    assert len(letters.read_text().splitlines()) == 1
     assert replayed["event_id"] == again["event_id"]
     assert replayed["user_hash"] == original["user_hash"] != ""
 
