@@ -9,6 +9,7 @@ stale ``postmaster.pid``.
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import pwd
 import shutil
@@ -23,6 +24,7 @@ from pathlib import Path
 import psycopg
 
 from furrow.errors import PermanentError, TransientError
+from furrow.metrics import degraded
 
 
 def _wheel_binaries() -> Path:
@@ -35,6 +37,7 @@ def _wheel_binaries() -> Path:
 
 _BIN = _wheel_binaries()
 _ROOT_RUNS_AS = "pgserver"
+_log = logging.getLogger("furrow.postgres")
 _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
 _STOP_SECONDS = 30
@@ -95,17 +98,27 @@ class EmbeddedPostgres:
             for folder in (self.data_dir, _BIN, self._socket_dir):
                 _let_traverse(folder)
         if not (self.data_dir / "PG_VERSION").exists():
-            self.data_dir.chmod(0o700)
-            self._run(
-                "initdb",
-                "--auth=trust",
-                "--encoding=utf8",
-                "--locale=C",
-                "-U",
-                "postgres",
-                "-D",
-                str(self.data_dir),
-            )
+            self._create_cluster()
+
+    def _create_cluster(self) -> None:
+        """Make the cluster beside its place and move it there whole: one that was killed half made is no cluster."""
+        fresh = self.data_dir.with_name(f"{self.data_dir.name}.new")
+        for attempt in (1, 2):
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(mode=0o700)
+            if self._user:
+                account = _system_account(self._user)
+                os.chown(fresh, account.pw_uid, account.pw_gid)
+            try:
+                self._run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", str(fresh))
+                break
+            except PermanentError as error:
+                # Seen to abort by itself, rarely, on a busy machine; made anew it has always worked.
+                if attempt == 2:
+                    raise
+                degraded("postgres", "initdb")
+                _log.warning("making the Postgres cluster failed and is tried once more: %s", error)
+        fresh.rename(self.data_dir)
 
     def _start_until_answering(self) -> None:
         # Asked again in the loop: just after a kill -9 the dead postmaster still counts as running for a moment.

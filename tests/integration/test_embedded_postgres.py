@@ -5,7 +5,9 @@ import signal
 from pathlib import Path
 
 import psycopg
+import pytest
 
+from furrow.errors import PermanentError
 from stores.postgres import EmbeddedPostgres
 
 
@@ -35,4 +37,29 @@ def test_stopping_leaves_no_process_and_no_socket(tmp_path: Path) -> None:
     server.stop()
     assert not server.running()
     assert not server._socket_dir.exists()
+    server.stop()
+
+
+def test_a_cluster_that_was_killed_half_made_is_made_anew(tmp_path: Path) -> None:
+    half_made = tmp_path / "data.new"
+    half_made.mkdir()
+    (half_made / "PG_VERSION").write_text("18")
+    server = EmbeddedPostgres(tmp_path / "data")
+    server.start()
+    server.stop()
+    assert not half_made.exists()
+
+
+def test_initdb_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = EmbeddedPostgres(tmp_path / "data")
+    run = server._run
+    failures = iter([PermanentError("aborted")])
+
+    def fail_once(command: str, *arguments: str) -> None:
+        if command == "initdb" and (error := next(failures, None)):
+            raise error
+        run(command, *arguments)
+
+    monkeypatch.setattr(server, "_run", fail_once)
+    server.start()
     server.stop()
