@@ -1,6 +1,7 @@
 """The little of Prefect's API that the command line needs: start a deployment's run, wait for it, list runs."""
 
 import time
+import uuid
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,13 +11,28 @@ from furrow.errors import PermanentError, TransientError
 
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _POLL_SECONDS = 0.5
+_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class _Patient(httpx.HTTPTransport):
+    """Asks again after a 503: Prefect's server on SQLite says so while its database is locked, for a moment."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, or the last 503."""
+        for wait in _WAITS_SECONDS:
+            response = super().handle_request(request)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return response
+            response.close()
+            time.sleep(wait)
+        return super().handle_request(request)
 
 
 class PrefectApi:
     """A client of one Prefect server (``http://host:port/api``). Without it, importing Prefect costs a command 2 s."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=30)
+        self._client = httpx.Client(base_url=url, timeout=30, transport=_Patient())
 
     def __enter__(self) -> Self:
         return self
@@ -35,7 +51,8 @@ class PrefectApi:
         if found.status_code == httpx.codes.NOT_FOUND:
             raise PermanentError(f"there is no deployment {deployment!r}")
         deployment_id = self._json(found)["id"]
-        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}}
+        # The key makes asking again harmless: Prefect answers with the run that it has made already.
+        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
         run = self._json(self._client.post(f"/deployments/{deployment_id}/create_flow_run", json=body))
         end = time.monotonic() + wait_seconds
         while wait_seconds and run["state"]["type"] not in _FINAL:

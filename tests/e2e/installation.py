@@ -113,7 +113,8 @@ class Up:
         return PrefectApi(f"http://127.0.0.1:{self.prefect_port}/api")
 
     def prefect_post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = httpx.post(f"http://127.0.0.1:{self.prefect_port}/api{path}", json=body, timeout=20)
+        with self.prefect() as prefect:  # which is patient with a locked database
+            answer = prefect._client.post(path, json=body)
         answer.raise_for_status()
         return answer.json()
 
