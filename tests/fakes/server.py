@@ -2,6 +2,7 @@
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,7 +50,7 @@ class Fault:
     times: int = 1
 
 
-class Fake:
+class Fake(ABC):
     """A tracker on a socket of this machine; ``stop`` and ``start`` again keep the address and what was filed."""
 
     name = ""
@@ -93,9 +94,9 @@ class Fake:
             self._thread.join()
             self._server = None
 
+    @abstractmethod
     def handle(self, request: Request) -> Answer:
         """Do the work; called one request at a time."""
-        raise NotImplementedError
 
     def fault(self, request: Request) -> Fault | None:
         with self.guard:
