@@ -1,7 +1,12 @@
 """Thresholds of the engine, each with its source, and the routes and targets that a project wants ignored."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from hashlib import blake2b
 from typing import Final
+
+from ufse.weights import Weights
 
 ENGINE_VERSION: Final = "1"
 """Changes whenever the same events may give another detection."""
@@ -78,6 +83,13 @@ class Config:
     """Shell-style patterns (``/admin/*``) matched against the exact route and its folded pattern."""
     ignored_targets: tuple[str, ...] = ()
     """Shell-style patterns matched against a target's name (``button#pay``), id, selector and label."""
+    weights: Weights = field(default_factory=Weights)
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex characters over every value: two configurations that decide alike by their numbers have the same."""
+        told = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 DEFAULT: Final = Config()

@@ -347,6 +347,7 @@ class _Run:
                     "truncated": view.truncated,
                 },
                 "engineVersion": ENGINE_VERSION,
+                "configHash": config.digest,
             }
         )
 

@@ -1,47 +1,21 @@
 """The points table and the score (detection.md, Score): additive, readable, monotone.
 
 More evidence never lowers a score: every rule only adds. A later success never raises it: it takes
-``RESOLVED`` off the capped sum and the points for "unresolved" with it, which leaves at most 60, below High.
+``resolved`` off the capped sum and the points for "unresolved" with it, which leaves at most 60, below High.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ufse.attribution import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.config import Config
+from ufse.weights import BLOCKED_MORE_LIMIT, REPEATED_LIMIT, TEXTS
 
-FEEDBACK_POINTS: Final = {FAILURE: 30, CRASH: 30, REJECTION: 25, INVALID: 25, SLOW: 15}
-FEEDBACK_RULES: Final = {
-    FAILURE: "a request failed",
-    CRASH: "an uncaught error",
-    REJECTION: "the server rejected the request",
-    INVALID: "a validation error",
-    SLOW: "an answer took 3 s or more",
-}
-VAGUE_ERROR = ("an error without a message", 20)
-ATTRIBUTED = ("caused by the user's action", 10)
-ATTRIBUTED_FIELD = ("caused by typing in a field", 4)
-RAGE_SAME = ("rage on the failing control", 35)
-RAGE_RELOAD = ("rage by reloading the failing page", 35)
-RAGE_RELOAD_OTHER = ("rage by reloading the page after the failure", 30)
-RAGE_PAGE = ("rage on the page that failed", 25)
-RAGE_NEAR = ("rage on another control of the page", 10)
-BLOCKED_FIRST = ("blocked: tried again without success", 28)
-BLOCKED_MORE = ("blocked: each further retry", 5)
-BLOCKED_MORE_LIMIT: Final = 3
-ABANDONED = {"left": ("the begun flow was left", 25), "ended": ("the session ended in the begun flow", 25)}
-ABANDONED_SILENT = ("nothing followed in the begun flow", 10)
-FORM_SENT = ("a form was filled in and sent", 10)
-CONFUSED = ("confusion on the way", 15)
-REPEATED = ("each further failure", 3)
-REPEATED_LIMIT: Final = 3
-LONG_WAIT = ("waited 8 s or more", 10)
-STRUGGLE_10 = ("struggled for 10 s or more", 2)
-STRUGGLE_30 = ("struggled for 30 s or more", 2)
-KINDS_3 = ("three kinds of signals agree", 15)
-UNRESOLVED = ("not achieved by the end", 10)
-RESOLVED = ("achieved later in the session", -40)
+_FEEDBACK: Final = {FAILURE: "failure", CRASH: "crash", REJECTION: "rejection", INVALID: "validation", SLOW: "slow"}
+_RAGE: Final = {p: f"rage_{p}" for p in ("same", "reload", "reload_other", "page", "near")}
+_ABANDONED: Final = {"left": "abandoned", "ended": "abandoned_ended", "silence": "abandoned_silent"}
 
 HIGH: Final = "High"
 MEDIUM: Final = "Medium"
@@ -75,45 +49,33 @@ class Evidence:
 def points(evidence: Evidence, config: Config) -> list[tuple[str, int]]:
     """The rules that apply with their points, in the order of the story."""
     e = evidence
-    first = VAGUE_ERROR if e.vague else (FEEDBACK_RULES[e.feedback], FEEDBACK_POINTS[e.feedback])
-    table = [first, ATTRIBUTED_FIELD if e.by_field else ATTRIBUTED]
-    rage = {
-        "same": RAGE_SAME,
-        "reload": RAGE_RELOAD,
-        "reload_other": RAGE_RELOAD_OTHER,
-        "page": RAGE_PAGE,
-        "near": RAGE_NEAR,
-    }
+    rules = ["vague_error" if e.vague else _FEEDBACK[e.feedback], "attributed_field" if e.by_field else "attributed"]
     if e.rage:
-        table.append(rage[e.rage])
+        rules.append(_RAGE[e.rage])
     if e.retries:
-        table.append(BLOCKED_FIRST)
-        table += _times(BLOCKED_MORE, min(e.retries - 1, BLOCKED_MORE_LIMIT))
+        rules.append("blocked")
+        rules += ["blocked_more"] * min(e.retries - 1, BLOCKED_MORE_LIMIT)
     if e.abandoned:
-        table.append(ABANDONED.get(e.abandoned, ABANDONED_SILENT))
+        rules.append(_ABANDONED[e.abandoned])
         if e.form_sent:
-            table.append(FORM_SENT)
+            rules.append("form_sent")
     if e.confused:
-        table.append(CONFUSED)
-    table += _times(REPEATED, min(e.failures - 1, REPEATED_LIMIT))
+        rules.append("confused")
+    rules += ["repeated"] * min(e.failures - 1, REPEATED_LIMIT)
     if e.longest_wait_ms >= config.long_wait_ms:
-        table.append(LONG_WAIT)
+        rules.append("long_wait")
     if e.struggle_ms >= 10_000:
-        table.append(STRUGGLE_10)
+        rules.append("struggle_10")
     if e.struggle_ms >= 30_000:
-        table.append(STRUGGLE_30)
+        rules.append("struggle_30")
     struck = e.rage not in ("", "near") or e.retries > 0
     if struck and sum(map(bool, (e.rage, e.retries, e.abandoned, e.confused))) >= 2:
-        table.append(KINDS_3)
+        rules.append("kinds_3")
     if e.resolved:
-        table.append(RESOLVED)
+        rules.append("resolved")
     elif not e.answered_late:
-        table.append(UNRESOLVED)
-    return table
-
-
-def _times(rule: tuple[str, int], count: int) -> list[tuple[str, int]]:
-    return [(rule[0], rule[1] * count)] if count > 0 else []
+        rules.append("unresolved")
+    return [(TEXTS[rule], getattr(config.weights, rule) * count) for rule, count in Counter(rules).items()]
 
 
 def total(table: Sequence[tuple[str, int]]) -> int:

@@ -31,6 +31,7 @@ KEYS = [
         "context",
     ),
     "engineVersion",
+    "configHash",
 ]
 STORY = [
     go(0, "/checkout"),
