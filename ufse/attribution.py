@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ufse.arrays import Bools, Ints
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -17,8 +18,6 @@ from ufse.sessions import (
     PERFORMANCE,
     SUBMIT,
     VISIBILITY,
-    Bools,
-    Ints,
 )
 
 NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
@@ -198,33 +197,6 @@ def _meaningful(frame: Frame, clicked: Bools, user_navigation: Bools, by_click: 
     return found
 
 
-def _last(frame: Frame, rows: Ints, visit: Ints, at: Ints) -> Ints:
-    """For each (visit, time): the last of the given rows at or before it, -1 without one."""
-    if not len(rows) or not len(visit):
-        return np.full(len(visit), -1, dtype=np.int64)
-    low = int(frame.ts.min()) - 1
-    bits = max(int(frame.ts.max() - low + 1).bit_length(), 1)
-    if bits + int(frame.visit.max()).bit_length() > 62:
-        return _last_wide(frame, rows, visit, at)
-    keys = (frame.visit[rows] << bits) | (frame.ts[rows] - low)
-    limit = (visit << bits) | np.clip(at - low, 0, (1 << bits) - 1)
-    place = np.searchsorted(keys, limit, "right") - 1
-    found = rows[np.maximum(place, 0)]
-    return np.where((place >= 0) & (frame.visit[found] == visit), found, -1)
-
-
-def _last_wide(frame: Frame, rows: Ints, visit: Ints, at: Ints) -> Ints:
-    """The same for times too far apart to be packed into one integer."""
-    result = np.full(len(visit), -1, dtype=np.int64)
-    for v in np.unique(visit).tolist():
-        mine = rows[frame.visit[rows] == v]
-        asked = np.flatnonzero(visit == v)
-        place = np.searchsorted(frame.ts[mine], at[asked], "right") - 1
-        if len(mine):
-            result[asked] = np.where(place >= 0, mine[np.maximum(place, 0)], -1)
-    return result
-
-
 def _whole_seconds(frame: Frame) -> Bools:
     """Per event: does its visit's clock know seconds only? Then durations in ms are compared with a
     second's tolerance.
@@ -251,7 +223,7 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, config: Config) -> Ints:
     )
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
-        found = _last(frame, starters, frame.visit[rows], anchor[rows] + slack)
+        found = frame.last_of(starters, frame.visit[rows], anchor[rows] + slack)
         later = (found > rows) & ~(coarse[rows] & (frame.ts[np.maximum(found, 0)] == frame.ts[rows]))
         found = np.where(later, -1, found)
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
@@ -285,10 +257,10 @@ def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Conf
     cause = cause.copy()
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
     rows = np.flatnonzero((cause < 0) & ((frame.kind == ERROR) | ((frame.kind == NETWORK) & (frame.duration > 0))))
-    found = _last(frame, answers, frame.visit[rows], begin[rows])
+    found = frame.last_of(answers, frame.visit[rows], begin[rows])
     found = np.where(found == rows, -1, found)
     safe = np.maximum(found, 0)
-    latest = _last(frame, np.flatnonzero(causes), frame.visit[rows], begin[rows])
+    latest = frame.last_of(np.flatnonzero(causes), frame.visit[rows], begin[rows])
     near = (found >= 0) & (begin[rows] - frame.ts[safe] <= config.chain_window_ms) & (latest == cause[safe])
     cause[rows[near]] = cause[found[near]]
     return cause
@@ -335,11 +307,10 @@ def _awaited_aborts(
     rows = np.flatnonzero(silent)
     if not len(rows):
         return negative
-    last = np.flatnonzero(np.append(frame.visit[1:] != frame.visit[:-1], True))
     leaving = user_navigation.copy()
     leaving[frame.kind == END] = True
-    leaves = np.flatnonzero(leaving | (np.isin(np.arange(len(frame)), last) & (frame.kind == VISIBILITY)))
-    near = _last(frame, leaves, frame.visit[rows], frame.ts[rows] + 1_000)
+    leaves = np.flatnonzero(leaving | (frame.last_row & (frame.kind == VISIBILITY)))
+    near = frame.last_of(leaves, frame.visit[rows], frame.ts[rows] + 1_000)
     safe = np.maximum(near, 0)
     left = (near >= 0) & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 1_000) & (frame.ts[safe] > begin[rows])
     waited = (frame.ts[rows] - begin[rows] >= config.slow_ms) & (cause[rows] >= 0)
@@ -400,7 +371,7 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
     patient = (frame.kind[found] == SUBMIT) | frame.is_word("nav_type", "")[rows]
     window = np.where(patient, config.network_end_window_ms, config.reaction_window_ms)
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
-    answer = _last(frame, answers, frame.visit[rows], frame.ts[rows])
+    answer = frame.last_of(answers, frame.visit[rows], frame.ts[rows])
     answered = (answer >= 0) & (cause[np.maximum(answer, 0)] == found)
     since = np.where(answered, np.minimum(frame.ts[rows] - frame.ts[np.maximum(answer, 0)], 1_000), 1_001)
     near = (
@@ -506,8 +477,8 @@ def _page_loads(frame: Frame, rows: Ints, begin: Ints, config: Config) -> Bools:
     opened.
     """
     opening = frame.kind == NAVIGATION
-    opening[np.flatnonzero(np.append(True, frame.visit[1:] != frame.visit[:-1]))] = True
-    found = _last(frame, np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0))
+    opening[frame.first_row] = True
+    found = frame.last_of(np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0))
     early = found < 0
     return np.asarray(early | (begin[rows] - frame.ts[np.maximum(found, 0)] <= config.page_load_ms), dtype=np.bool_)
 

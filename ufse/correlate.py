@@ -1,302 +1,308 @@
-"""Candidates: the negatives of one action, the signals around them, and the rule at which each falls or
-passes.
+"""The judgement of every cluster: the signals around its failures, its score, and the rule at which it falls or passes.
 
-detection.md, Correlation: (1) two independent signals, one of them behavioural; (2) a feedback signal; (3)
-one session: a candidate never leaves its visit; (4) one window: each signal within 30 s of the evidence
-before it, waiting not counted; (5) one route or flow.
+detection.md, Correlation: (1) two independent signals, one of them behavioural; (2) a feedback signal; (3) one session: a
+candidate never leaves its visit; (4) one window: each signal within 30 s of the evidence before it, waiting not counted; (5)
+one route or flow.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
-from ufse.attribution import CRASH, FAILURE, INVALID, SLOW
-from ufse.score import HIGH, Evidence, level, points, total
+import numpy as np
+
+from ufse.achieved import last_successes
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Lookup,
+    Ragged,
+    any_by,
+    count_by,
+    distinct_by,
+    expand,
+    heads,
+    max_by,
+    min_by,
+    within,
+)
+from ufse.attribution import CRASH, SLOW
+from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
+from ufse.index import Index
+from ufse.score import RAGE_PLACES, Evidence, points, totals
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.abandonment import abandonment
 from ufse.signals.blocked import blocked
-from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, FEEDBACK, RAGE, Signal
-from ufse.view import View
+from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, RAGE, RELOADS, Signals
 
-EMITTED = "emitted"
-"""Rule id of a candidate that passes everything."""
+(
+    EMITTED,
+    NO_BEHAVIOUR,
+    OUTSIDE_WINDOW,
+    NOT_INDEPENDENT,
+    IGNORED,
+    RESOLVED,
+    BELOW_HIGH,
+) = range(7)
+RULE_NAMES: Final = (
+    "emitted",
+    "no_behavioural_signal",
+    "outside_window",
+    "not_independent",
+    "ignored",
+    "resolved",
+    "below_high",
+)
+"""The rule that decided, in the order in which they are asked."""
+
+_SAME, _RELOAD, _RELOAD_OTHER, _PAGE, _NEAR = (
+    RAGE_PLACES.index(p) for p in ("same", "reload", "reload_other", "page", "near")
+)
+_FAR = len(RAGE_PLACES)
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One action that met negative feedback, judged. ``rule`` is EMITTED or the rule at which it fell."""
+class Judgement:
+    """Everything that was judged: clusters, the signals near them, points, score and rule."""
 
-    action: int
-    failure: int
-    """Frame row of the primary failure."""
-    signals: tuple[Signal, ...]
-    points: tuple[tuple[str, int], ...]
-    score: int | None
-    rule: str
-    text: str
-    resolved: bool
-    start: int
-    end: int
+    index: Index
+    clusters: Clusters
+    signals: Signals
+    """Behavioural signals that belong to a cluster, ``owner`` says to which."""
+    owner: Ints
+    points: Ints
+    score: Ints
+    """-1 where no behavioural signal is near."""
+    rule: Ints
+    start: Ints
+    end: Ints
+    """Of all signals, feedback included; epoch ms."""
 
-    @property
-    def abandoned(self) -> str:
-        return next((s.form for s in self.signals if s.kind == ABANDONMENT), "")
+    @cached_property
+    def best(self) -> Ints:
+        """One cluster per candidate: the emitted one, else the one with the highest score, else the earliest; in order of
+        visit and failure.
+        """
+        c = self.clusters
+        order = np.lexsort((c.failure, -self.score, self.rule != EMITTED, c.candidate))
+        first = order[heads(c.candidate[order])]
+        return first[np.lexsort((c.failure[first], c.visit[first]))]
 
-
-def candidates(view: View) -> list[Candidate]:
-    """All candidates of a visit, ordered by their first failure."""
-    earliest = sorted(view.negatives_by_action.items(), key=lambda item: item[1][0])[: view.config.max_candidates]
-    found = [judge(view, action, rows) for action, rows in earliest]
-    return sorted((c for c in found if c is not None), key=lambda c: c.failure)
-
-
-def judge(view: View, action: int, rows: Sequence[int]) -> Candidate | None:
-    """The best candidate of one action: failures after its last success, else those that it resolved."""
-    negatives = _one_control(view, action, [r for r in rows if not _duplicate(view, r)])
-    if not negatives:
-        return None
-    successes = view.successes(action, negatives)
-    last = successes[-1] if successes else -(2**62)
-    open_rows = [r for r in negatives if min(view.begin(r), view.at(view.cause[r - view.low])) > last]
-    resolved = not open_rows
-    chosen = negatives if resolved else open_rows
-    since = -(2**62) if resolved else last
-    judged = [_judge_cluster(view, action, since, c, successes, resolved) for c in _clusters(view, chosen)]
-    return max(judged, key=lambda c: (c.rule == EMITTED, c.score or -1, -c.failure))
+    @cached_property
+    def by_cluster(self) -> Lookup:
+        """Numbers of the signals by cluster."""
+        return Lookup(self.owner, np.arange(len(self.owner)))
 
 
-def _one_control(view: View, action: int, negatives: list[int]) -> list[int]:
-    """Of a nameless target's failures those of one endpoint: another endpoint is another control of the
-    same type.
-    """
-    if not negatives or view.is_page(action) or not view.target_of(action).nameless:
-        return negatives
-    groups: dict[int, list[int]] = {}
-    for row in negatives:
-        groups.setdefault(int(view.frame.endpoint[row]), []).append(row)
-    return max(groups.values(), key=lambda g: (len(g), -g[0]))
-
-
-def _duplicate(view: View, row: int) -> bool:
-    """After a success the 409 of a doubled click or a held Enter is no failure."""
-    if int(view.frame.status[row]) not in (409, 412, 425):
-        return False
-    began, t = view.begin(row), view.at(row)
-    good = view.good_by_endpoint.get(int(view.frame.endpoint[row]), ())
-    return any(began - view.config.retry_window_ms <= view.at(g) <= max(t, began + 2_000) for g in good)
-
-
-def _clusters(view: View, negatives: Sequence[int]) -> list[list[int]]:
-    """Negatives whose causes lie within 30 s of the answer before, the time spent waiting not counted."""
-    clusters: list[list[int]] = []
-    until = 0
-    for row in negatives:
-        if clusters and view.at(view.cause[row - view.low]) - until <= view.config.correlation_gap_ms:
-            clusters[-1].append(row)
-        else:
-            clusters.append([row])
-        until = max(until, view.at(row)) if len(clusters[-1]) > 1 else view.at(row)
-    return clusters
-
-
-def _judge_cluster(
-    view: View, action: int, since: int, negatives: list[int], successes: Sequence[int], resolved: bool
-) -> Candidate:
-    failure = min(negatives, key=lambda r: _precedence(view, r))
-    feedback = Signal(
-        FEEDBACK,
-        view.at(negatives[0]),
-        view.at(negatives[-1]),
-        tuple(negatives),
-        len({view.cause[r - view.low] for r in negatives}),
-        action,
-        view.cause[failure - view.low],
+def judge(index: Index, raging: Signals, wandering: Signals) -> Judgement:
+    """Judges every cluster of every candidate of the batch."""
+    found = find_candidates(index)
+    clusters = find_clusters(index, found, last_successes(index, found))
+    owner, behaviour = _behaviour(index, clusters, raging, wandering)
+    near = _connected(index, clusters, owner, behaviour)
+    chosen = np.flatnonzero(near)
+    mine, signals = owner[chosen], behaviour.take(chosen)
+    start, end = _extent(index, clusters, mine, signals)
+    table = points(_evidence(index, found, clusters, mine, signals, end), index.config)
+    size = len(clusters)
+    total = totals(table)
+    some, connected = count_by(owner, size) > 0, count_by(mine, size) > 0
+    rule = np.select(
+        [
+            ~some,
+            ~connected,
+            ~_independent(clusters, mine, signals),
+            _ignored(index, found, clusters, mine, signals),
+            total >= index.config.high_score,
+            clusters.resolved,
+        ],
+        [NO_BEHAVIOUR, OUTSIDE_WINDOW, NOT_INDEPENDENT, IGNORED, EMITTED, RESOLVED],
+        BELOW_HIGH,
     )
-    behaviour = _behaviour(view, action, since, negatives, [] if resolved else successes)
-    near = _connected(view, feedback, behaviour)
-    signals = tuple(sorted((feedback, *near), key=lambda s: (s.start, s.end, s.kind, s.rows)))
-    start, end = min(s.start for s in signals), max(s.end for s in signals)
-    independent = [s for s in near if set(s.rows) - set(negatives)]
-    evidence = _evidence(view, action, negatives, failure, near, end, resolved)
-    table = tuple(points(evidence, view.config))
-    score = total(table)
-    rule, text = _verdict(view, action, behaviour, near, independent, score, resolved)
-    return Candidate(action, failure, signals, table, score if near else None, rule, text, resolved, start, end)
+    return Judgement(index, clusters, signals, mine, table, np.where(connected, total, -1), rule, start, end)
 
 
-def _precedence(view: View, row: int) -> tuple[int, int, int]:
-    """Failures first, then the earliest; a form's own "invalid" gives way to the message that says why."""
-    wordless = 1_000 if view.kind[row - view.low] == SUBMIT else 0
-    return view.class_tier(row), view.at(row) + wordless, row
+def _behaviour(index: Index, clusters: Clusters, raging: Signals, wandering: Signals) -> tuple[Ints, Signals]:
+    """(Cluster, signal): behavioural signals on the cluster's route or flow, after the action's last success."""
+    stuck, retried = blocked(index, clusters)
+    gone, left = abandonment(index, clusters)
+    flow = index.in_flow(clusters.visit, index.flow_of(clusters.action))
+    rage_owner, rage = _in_flow(
+        index, clusters, flow, raging, Ragged.of(np.arange(len(raging)), raging.row, len(raging))
+    )
+    lost_owner, lost = _in_flow(index, clusters, flow, wandering, wandering.rows)
+    owner = np.concatenate((rage_owner, stuck, gone, lost_owner))
+    return owner, Signals.joined([rage, retried, left, lost])
 
 
-def _behaviour(view: View, action: int, since: int, negatives: list[int], successes: Sequence[int]) -> list[Signal]:
-    """Behavioural signals on the candidate's route or flow."""
-    flow = view.flow_of(action)
-    found = [s for s in view.rage if s.start > since and view.flow(s.row) == flow]
-    stuck = blocked(view, action, since, negatives)
-    left = abandonment(view, action, negatives, successes)
-    wandered = [s for s in view.confusion if s.start > since and _touches(view, s, flow)]
-    return [*found, *(s for s in (stuck, left) if s is not None), *wandered]
+def _in_flow(index: Index, clusters: Clusters, flow: Ints, signals: Signals, rows: Ragged) -> tuple[Ints, Signals]:
+    """(Cluster, signal) where any of the signal's rows lies in the cluster's flow."""
+    if not len(signals) or not len(clusters):
+        return np.zeros(0, dtype=np.int64), Signals.none()
+    key = index.in_flow(index.frame.visit[rows.values], index.flow(rows.values))
+    order = np.lexsort((key, rows.owner))
+    once = order[heads(rows.owner[order], key[order])]
+    lookup = Lookup(key[once], rows.owner[once])
+    owner, number = lookup.each(flow, np.zeros_like(flow), np.full_like(flow, len(signals)))
+    later = signals.start[number] > clusters.since[owner]
+    return owner[later], signals.take(number[later])
 
 
-def _touches(view: View, signal: Signal, flow: str) -> bool:
-    return any(view.flow(r) == flow for r in signal.rows)
+def _connected(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+    """The signals that chain to their cluster's feedback with no gap over 30 s, waiting for pending requests not counted."""
+    low, high = _feedback_span(index, clusters)
+    near = np.zeros(len(signals), dtype=np.bool_)
+    while True:
+        gap = _gaps(index, clusters, owner, signals, low[owner], high[owner])
+        joining = ~near & (gap <= index.config.correlation_gap_ms)
+        if not joining.any():
+            return near
+        near |= joining
+        np.minimum.at(low, owner[joining], signals.start[joining])
+        np.maximum.at(high, owner[joining], signals.end[joining])
 
 
-def _connected(view: View, feedback: Signal, behaviour: list[Signal]) -> list[Signal]:
-    """The signals that chain to the feedback with no gap over 30 s, waiting for pending requests not
-    counted.
-    """
-    pending = [(view.begin(r), view.at(r)) for r in feedback.rows]
-    chain: list[Signal] = []
-    spans = [(min(feedback.start, *(view.at(view.cause[r - view.low]) for r in feedback.rows)), feedback.end)]
-    rest = list(behaviour)
-    while rest:
-        close = [s for s in rest if any(_gap(s, span, pending) <= view.config.correlation_gap_ms for span in spans)]
-        if not close:
-            return chain
-        chain += close
-        spans += [(s.start, s.end) for s in close]
-        rest = [s for s in rest if s not in close]
-    return chain
+def _feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints]:
+    """From the first interaction that failed to the last answer; epoch ms."""
+    frame, negatives = index.frame, clusters.negatives
+    asked = frame.ts[index.given.cause[negatives.values]]
+    size = len(clusters)
+    low = np.minimum(min_by(negatives.owner, asked, size, 2**62), frame.ts[negatives.first] if size else asked)
+    return low, frame.ts[negatives.last] if size else asked
 
 
-def _gap(signal: Signal, span: tuple[int, int], pending: list[tuple[int, int]]) -> int:
-    low, high = min(signal.end, span[1]), max(signal.start, span[0])
-    if high <= low:
-        return 0
-    waited = sum(max(0, min(high, b) - max(low, a)) for a, b in pending)
-    return max(0, high - low - waited)
+def _gaps(index: Index, clusters: Clusters, owner: Ints, signals: Signals, low: Ints, high: Ints) -> Ints:
+    """Time between each signal and its span, without the time that the failing requests were pending, in ms."""
+    begin, end = np.minimum(signals.end, high), np.maximum(signals.start, low)
+    gap = np.maximum(0, end - begin)
+    wide = np.flatnonzero(gap > index.config.correlation_gap_ms)
+    if len(wide):
+        bounds = clusters.negatives.bounds
+        place_owner, place = expand(bounds[owner[wide]], bounds[owner[wide] + 1])
+        row = clusters.negatives.values[place]
+        since, until = index.given.begin[row], index.frame.ts[row]
+        waited = np.minimum(end[wide][place_owner], until) - np.maximum(begin[wide][place_owner], since)
+        total = np.zeros(len(wide), dtype=np.int64)
+        np.add.at(total, place_owner, np.maximum(waited, 0))
+        gap[wide] = np.maximum(0, gap[wide] - total)
+    return np.asarray(gap, dtype=np.int64)
+
+
+def _extent(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> tuple[Ints, Ints]:
+    """Start and end of each cluster's signals, its feedback included."""
+    size = len(clusters)
+    if not size:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    ts = index.frame.ts
+    start = np.minimum(min_by(owner, signals.start, size, 2**62), ts[clusters.negatives.first])
+    return start, np.maximum(max_by(owner, signals.end, size, -(2**62)), ts[clusters.negatives.last])
 
 
 def _evidence(
-    view: View, action: int, negatives: list[int], failure: int, near: list[Signal], end: int, resolved: bool
+    index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals, end: Ints
 ) -> Evidence:
-    kinds = {s.kind: s for s in near}
-    begin = min(view.at(view.cause[r - view.low]) for r in negatives)
-    left = kinds.get(ABANDONMENT)
-    by_field = view.kind[view.cause[failure - view.low] - view.low] == INPUT
-    answered = view.negative[failure - view.low] == SLOW and _came_late(view, failure)
+    frame, given, size = index.frame, index.given, len(clusters)
+    rows, of_row = clusters.negatives.values, clusters.negatives.owner
+    failure = clusters.failure
+    by_field = frame.kind[given.cause[failure]] == INPUT
+    failures = distinct_by(of_row, given.cause[rows], size)
+    left = max_by(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
     return Evidence(
-        feedback=view.negative[failure - view.low],
-        vague=_vague(view, failure),
+        feedback=given.negative[failure],
+        vague=_vague(index, failure),
         by_field=by_field,
-        rage=_rage_place(view, action, near),
-        retries=kinds[BLOCKED].count if BLOCKED in kinds else 0,
-        abandoned=left.form if left else "",
-        form_sent=left is not None and _form_sent(view, action, left),
-        confused=CONFUSION in kinds,
-        failures=1 if by_field else len({view.cause[r - view.low] for r in negatives}),
-        longest_wait_ms=max(view.waited(r) for r in negatives),
-        struggle_ms=end - begin,
-        resolved=resolved,
-        answered_late=answered,
+        rage=_rage_place(index, clusters, owner, signals),
+        retries=max_by(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
+        left=left,
+        form_sent=_form_sent(index, found, clusters, owner, signals),
+        confused=any_by(owner, signals.kind == CONFUSION, size),
+        failures=np.where(by_field, 1, failures),
+        longest_wait_ms=max_by(of_row, index.waited(rows), size, 0),
+        struggle_ms=end - min_by(of_row, frame.ts[given.cause[rows]], size, 2**62),
+        resolved=clusters.resolved,
+        answered_late=(given.negative[failure] == SLOW) & _came_late(index, failure),
     )
 
 
-def _came_late(view: View, row: int) -> bool:
+def _came_late(index: Index, row: Ints) -> Bools:
     """Whether what was slow came in the end: an answer, a measured load, a loading phase with its end."""
-    kind = view.kind[row - view.low]
-    if kind == NETWORK:
-        return bool(view.given.success[row])
-    return kind != LOADING or not view.frame.endless[row]
+    kind = index.frame.kind[row]
+    came = (kind != LOADING) | ~index.frame.endless[row]
+    return np.where(kind == NETWORK, index.given.success[row], came)
 
 
-def _vague(view: View, row: int) -> bool:
+def _vague(index: Index, row: Ints) -> Bools:
     """An error without a message that no form submit caused (there it is most likely the form's own)."""
-    if view.negative[row - view.low] != CRASH or view.frame.endpoint_known[view.frame.endpoint[row]]:
-        return False
-    return view.kind[view.cause[row - view.low] - view.low] != SUBMIT
+    crash = (index.given.negative[row] == CRASH) & ~index.known(row)
+    return np.asarray(crash & (index.frame.kind[index.given.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
-def _form_sent(view: View, action: int, left: Signal) -> bool:
-    """Fields were filled in and this action sent the form; without a submit event, a button after two fields
-    or
-    with a validation error."""
-    fields = {int(view.frame.raw_target[r]) for r in left.rows if view.kind[r - view.low] == INPUT}
-    senders = view.submitters.get(action // max(len(view.frame.targets), 1), set())
-    sent = action in senders
-    target = view.target_of(action)
-    formal = len(fields) > 1 or any(view.negative[r - view.low] == INVALID for r in view.negatives_by_action[action])
-    button = (
-        formal
-        and not senders
-        and target.meaningful
-        and not (target.link or target.leaves or target.aside or target.toggle or view.is_page(action))
-    )
-    return bool(fields) and (sent or button)
+def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+    """Fields were filled in and this action sent the form; without a submit event, a button after two fields or with a
+    validation error.
+    """
+    frame, size = index.frame, len(clusters)
+    left = np.flatnonzero(signals.kind == ABANDONMENT)
+    touched = signals.rows.take(left)
+    field = frame.kind[touched.values] == INPUT
+    fields = distinct_by(owner[left][touched.owner[field]], frame.raw_target[touched.values[field]], size)
+    deeds, pages = index.submitted
+    sent = np.isin(index.deed(clusters.visit, clusters.action), deeds)
+    forms = np.isin(index.on_page(clusters.visit, index.pattern_of(clusters.action)), pages)
+    formal = (fields > 1) | found.invalid[clusters.candidate]
+    sends = index.target_is("meaningful")
+    for other in ("link", "leaves", "aside", "toggle"):
+        sends = sends & ~index.target_is(other)
+    button = formal & ~forms & sends[index.target_of(clusters.action)] & ~index.is_page(clusters.action)
+    return np.asarray((fields > 0) & (sent | button), dtype=np.bool_)
 
 
-def _rage_place(view: View, action: int, near: list[Signal]) -> str:
-    places = set()
-    beside = "page" if view.is_page(action) else "near"
-    for signal in near:
-        if signal.kind != RAGE:
-            continue
-        same_page = view.pattern_of(signal.action) == view.pattern_of(action)
-        if signal.form == "reloads":
-            places.add("reload" if signal.action == action else "reload_other" if same_page else "")
-        else:
-            places.add("same" if signal.action == action else beside if same_page else "")
-    return next((p for p in ("same", "reload", "reload_other", "page", "near") if p in places), "")
+def _rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:
+    """Where the strongest rage of each cluster was: index into RAGE_PLACES."""
+    action = clusters.action[owner]
+    same = signals.action == action
+    page = index.pattern_of(signals.action) == index.pattern_of(action)
+    beside = np.where(index.is_page(action), _PAGE, _NEAR)
+    clicked = np.where(same, _SAME, np.where(page, beside, _FAR))
+    reloaded = np.where(same, _RELOAD, np.where(page, _RELOAD_OTHER, _FAR))
+    place = np.where(signals.form == RELOADS, reloaded, clicked)
+    raging = signals.kind == RAGE
+    strongest = min_by(owner[raging], place[raging], len(clusters), _FAR)
+    return np.where(strongest == _FAR, 0, strongest)
 
 
-def _verdict(
-    view: View,
-    action: int,
-    behaviour: list[Signal],
-    near: list[Signal],
-    independent: list[Signal],
-    score: int,
-    resolved: bool,
-) -> tuple[str, str]:
-    if not behaviour:
-        return (
-            "no_behavioural_signal",
-            "Nobody reacted to the failure: no rage, retry, leaving or confusion belongs to it.",
-        )
-    if not near:
-        return "outside_window", "The behavioural signals lie more than 30 s away from the failure."
-    if not independent:
-        return "not_independent", "The signals rest on the same events."
-    if any(view.frame.target_ignored[r] for s in near for r in s.rows) or _ignored(view, action):
-        return "ignored", "The route or target is on the project's ignore list."
-    if level(score, view.config) == HIGH:
-        return EMITTED, "All rules passed."
-    if resolved:
-        return (
-            "resolved",
-            f"The action was achieved later in the session: score {score}, below {view.config.high_score}.",
-        )
-    return (
-        "below_high",
-        f"The score is {score}, below {view.config.high_score}: {level(score, view.config)} is not emitted.",
-    )
+def _independent(clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+    """Whether any signal of the cluster rests on another event than its feedback does."""
+    negatives = clusters.negatives
+    of_row = owner[signals.rows.owner]
+    other = ~within(of_row, signals.rows.values, negatives.owner, negatives.values)
+    return any_by(of_row, other, len(clusters))
 
 
-def _ignored(view: View, action: int) -> bool:
-    return any(view.frame.target_ignored[view.cause[r - view.low]] for r in view.negatives_by_action[action])
+def _ignored(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+    """Whether an event that the signals rest on, or what caused the feedback, is on an ignore list."""
+    touched = any_by(owner[signals.rows.owner], index.frame.target_ignored[signals.rows.values], len(clusters))
+    return touched | found.ignored[clusters.candidate]
 
 
-def severity_type(view: View, failure: int) -> str:
-    """Bug for failures and errors, Performance for slowness, UX for rejections and validation."""
-    negative = view.negative[failure - view.low]
-    if negative == SLOW:
-        return "Performance"
-    return "Bug" if negative in (FAILURE, CRASH) else "UX"
+def same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
+    """Of the emitted clusters, ordered by visit and failure, those that are no part of an earlier one's struggle.
 
-
-def feedback_text(view: View, row: int) -> str:
-    """What failed, in the words of a failure point; without times, so that sessions meet."""
-    frame, negative = view.frame, view.negative[row - view.low]
-    endpoint = frame.endpoints[frame.endpoint[row]] if frame.endpoint[row] >= 0 else ""
-    if view.kind[row - view.low] == NETWORK:
-        status = int(frame.status[row])
-        answer = "slow" if negative == SLOW else str(status) if status > 0 else "no answer"
-        if not endpoint:
-            return "network error" if status <= 0 and negative != SLOW else f"request → {answer}"
-        return f"{endpoint} → {answer}"
-    if negative == SLOW:
-        code, texts = frame.words["perf_kind"]
-        return f"{texts[int(code[row])].replace('_', ' ') or 'loading'} → slow"
-    return endpoint or ("validation error" if negative == INVALID else "uncaught error")
+    Two failing actions of one flow at one time are one struggle; the earlier one is its failure point.
+    """
+    visit = judged.clusters.visit[emitted]
+    lonely = heads(visit) & np.append(heads(visit)[1:], True)
+    kept = lonely.copy()
+    flow = index.flow_of(judged.clusters.action[emitted]).tolist()
+    start, end = judged.start[emitted].tolist(), judged.end[emitted].tolist()
+    begins = heads(visit).tolist()
+    told: list[int] = []
+    for i in np.flatnonzero(~lonely).tolist():
+        told = [] if begins[i] else told
+        if not any(
+            flow[i] == flow[j] and max(start[i], start[j]) - min(end[i], end[j]) <= index.config.correlation_gap_ms
+            for j in told
+        ):
+            told.append(i)
+            kept[i] = True
+    return np.asarray(emitted[kept], dtype=np.int64)

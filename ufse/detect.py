@@ -3,34 +3,25 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.attribution import Attribution, attribute
-from ufse.config import DEFAULT, ENGINE_VERSION, Config
-from ufse.correlate import EMITTED, Candidate, candidates, feedback_text, severity_type
-from ufse.explain import (
-    cell,
-    event_ids,
-    event_text,
-    event_type,
-    explanation,
-    point_text,
-    signal_text,
-    stamp,
-    target_text,
-    timeline_rows,
-)
+from ufse.arrays import Bools, Ints, any_by
+from ufse.attribution import attribute
+from ufse.config import DEFAULT, Config
+from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
+from ufse.explain import Stories, Words, stamp, verdict_text
 from ufse.frame import Frame, build, coarse_negative
-from ufse.patterns import clean, digest
+from ufse.index import Index
 from ufse.score import level
-from ufse.sessions import INPUT, SUBMIT, Bools, Ints, Ordered, Visits, codes, order_events
+from ufse.sessions import Ordered, Visits, order_events
 from ufse.signals.confusion import confusion
 from ufse.signals.rage import rage
-from ufse.view import View
 
 _BOT = re.compile(
     r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
@@ -49,11 +40,23 @@ _DECLARED = re.compile(
 )
 
 
-@dataclass(frozen=True)
 class Detection:
-    """One detection; ``body`` is its JSON (detection.md, "A detection carries") in a fixed order of keys."""
+    """One detection. Its JSON is written when it is first asked for: most of the cost of a detection is its telling."""
 
-    body: dict[str, Any]
+    def __init__(self, stories: Stories, number: int, project: str, start_ms: int) -> None:
+        self._stories, self._number = stories, number
+        self.project = project
+        self.start_ms = start_ms
+        """Time of the first signal, epoch ms."""
+
+    @cached_property
+    def detection_id(self) -> str:
+        return self._stories.identity(self._number)[0]
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """Its JSON (detection.md, "A detection carries") in a fixed order of keys."""
+        return self._stories.body(self._number)
 
     def to_json(self) -> dict[str, Any]:
         return self.body
@@ -94,7 +97,7 @@ def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *,
     if len(parts) == 1:
         return parts[0]
     return Result(
-        sorted((d for p in parts for d in p.detections), key=_detection_key),
+        _in_order([d for p in parts for d in p.detections]),
         sorted((w for p in parts for w in p.why_not), key=_why_key),
         order_events(events, config.get("", DEFAULT)).visits,
     )
@@ -131,7 +134,7 @@ def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAUL
         mask = joined["left"].is_valid()
         halves = [detect_each(events.filter(m), config, why_not=why_not) for m in (mask, pc.invert(mask))]
         return Result(
-            sorted((d for h in halves for d in h.detections), key=_detection_key),
+            _in_order([d for h in halves for d in h.detections]),
             sorted((w for h in halves for w in h.why_not), key=_why_key),
             _joined_visits([h.visits for h in halves]),
             [e for h in halves for e in h.errors],
@@ -165,9 +168,17 @@ def _by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple
         yield own, events.filter(pc.is_in(column, pa.array(names)))
 
 
-def _detection_key(detection: Detection) -> tuple[str, str, str]:
-    body = detection.body
-    return str(body["projectId"]), str(body["timestamp"]), str(body["detectionId"])
+def _in_order(detections: list[Detection]) -> list[Detection]:
+    """Ordered by project, timestamp and detection id; ids are made only where they decide."""
+
+    def key(detection: Detection) -> tuple[str, int]:
+        return detection.project, detection.start_ms
+
+    found: list[Detection] = []
+    for _, group in groupby(sorted(detections, key=key), key):
+        same = list(group)
+        found += sorted(same, key=lambda d: d.detection_id) if len(same) > 1 else same
+    return found
 
 
 def _why_key(why: WhyNot) -> tuple[str, str, str]:
@@ -185,7 +196,7 @@ def _detect(events: pa.Table, config: Config, why_not: bool) -> Result:
         run.look(hot)
     if why_not:
         run.calm(hot)
-    return Result(sorted(run.detections, key=_detection_key), sorted(run.why, key=_why_key), ordered.visits)
+    return Result(_in_order(run.detections), sorted(run.why, key=_why_key), ordered.visits)
 
 
 class _Run:
@@ -201,21 +212,29 @@ class _Run:
         ordered, config = self.ordered, self.config
         frame = build(ordered, hot[ordered.visit] & ordered.analysed, config)
         given = attribute(frame, config)
-        raging, wandering = rage(frame, given, config), confusion(frame, given, config)
-        bounds = np.flatnonzero(np.append(True, frame.visit[1:] != frame.visit[:-1]))
-        ends = np.append(bounds[1:], len(frame))
-        machine = _machines(frame)
-        worth = _worth_judging(frame, given, raging, config) | self.why_not
-        for low, high in zip(bounds[worth[bounds]].tolist(), ends[worth[bounds]].tolist(), strict=True):
-            visit = int(frame.visit[low])
-            if machine[low]:
-                self._silent(visit, "bot", "A declared bot or assistive technology produces no incident.", [])
-                continue
-            view = View(
-                frame, given, config, visit, low, high, raging.get(visit, ()), wandering.get(visit, ()),
-                bool(ordered.visits.truncated[visit]),
-            )  # fmt: skip
-            self._judge(view)
+        index = Index(frame, given, config)
+        judged = judge(index, rage(frame, given, config), confusion(frame, given, config))
+        machines = _machines(frame, len(hot))
+        best = judged.best[~machines[judged.clusters.visit[judged.best]]]
+        passed = best[judged.rule[best] == EMITTED]
+        declared = _declared_machines(frame, np.unique(judged.clusters.visit[passed]))
+        passed = passed[~np.isin(judged.clusters.visit[passed], declared)]
+        emitted = same_struggles(index, judged, passed)
+        self._emit(judged, emitted)
+        if self.why_not:
+            told = machines.copy()
+            told[judged.clusters.visit[emitted]] = True
+            self._machines(machines, declared)
+            told[declared] = True
+            self._silences(judged, np.flatnonzero(hot & ~told))
+
+    def _emit(self, judged: Judgement, emitted: Ints) -> None:
+        visits = self.ordered.visits
+        stories = Stories(self.ordered, judged, emitted)
+        projects = visits.project_code[judged.clusters.visit[emitted]].tolist()
+        starts = judged.start[emitted].tolist()
+        for number, (project, start) in enumerate(zip(projects, starts, strict=True)):
+            self.detections.append(Detection(stories, number, visits.projects[project], start))
 
     def calm(self, hot: Bools) -> None:
         """The visits that hold nothing negative."""
@@ -223,48 +242,53 @@ class _Run:
             text = "No request failed, was rejected or was slow, and no error was raised."
             self._silent(visit, "no_negative_feedback", text, [])
 
-    def _judge(self, view: View) -> None:
-        found = candidates(view)
-        passed = [c for c in found if c.rule == EMITTED]
-        if passed and _declared_machine(view):
-            self._silent(view.visit, "bot", "The events declare a bot or assistive technology.", [])
-            return
-        emitted: list[Candidate] = []
-        for candidate in passed:
-            if not any(_same_struggle(view, candidate, e, self.config) for e in emitted):
-                emitted.append(candidate)
-        self.detections += [self._detection(view, c) for c in emitted]
-        if not emitted:
-            self._explain_silence(view, found)
+    def _machines(self, machines: Bools, declared: Ints) -> None:
+        for visit in np.flatnonzero(machines).tolist():
+            self._silent(visit, "bot", "A declared bot or assistive technology produces no incident.", [])
+        for visit in declared.tolist():
+            self._silent(visit, "bot", "The events declare a bot or assistive technology.", [])
 
-    def _explain_silence(self, view: View, found: list[Candidate]) -> None:
-        if not self.why_not:
-            return
-        if not found:
-            given, span = view.given, slice(view.low, view.high)
-            if (given.background[span] & ~view.frame.noise[span]).any() and not (given.negative[span] > 0).any():
-                rule, text = (
-                    "background",
-                    "The negative feedback also came without any action, or after unrelated ones.",
-                )
-            elif (given.negative[span] > 0).any():
-                rule, text = "unattributed", "No negative feedback belongs to an action of the user."
-            else:
-                rule, text = (
-                    "background",
-                    "The only negative feedback is noise: aborted, media, extensions or repeats.",
-                )
-            self._silent(view.visit, rule, text, [])
-            return
-        nearest = max(found, key=lambda c: (c.score or -1, -c.failure))
-        listed = [
-            {"failurePoint": point_text(view, c), "rule": c.rule, "text": c.text, "score": c.score} for c in found[:20]
-        ]
-        self._silent(view.visit, nearest.rule, nearest.text, listed)
+    def _silences(self, judged: Judgement, silent: Ints) -> None:
+        """Visits with something negative and no detection: the candidate that came nearest, and the rule it fell at."""
+        clusters, best = judged.clusters, judged.best
+        words = Words(judged)
+        low, high = (np.searchsorted(clusters.visit[best], silent, side) for side in ("left", "right"))
+        for visit, a, b in zip(silent.tolist(), low.tolist(), high.tolist(), strict=True):
+            found = best[a:b]
+            if not len(found):
+                self._unattributed(judged.index, visit)
+                continue
+            nearest = found[np.lexsort((clusters.failure[found], -judged.score[found]))[0]]
+            listed = [self._fallen(judged, words, c) for c in found[:20].tolist()]
+            self._silent(visit, RULE_NAMES[judged.rule[nearest]], self._verdict(judged, int(nearest)), listed)
+
+    def _fallen(self, judged: Judgement, words: Words, cluster: int) -> dict[str, Any]:
+        failure = words.answers(judged.clusters.failure[cluster : cluster + 1])[0]
+        score = int(judged.score[cluster])
+        return {
+            "failurePoint": words.point(int(judged.clusters.action[cluster]), failure),
+            "rule": RULE_NAMES[judged.rule[cluster]],
+            "text": self._verdict(judged, cluster),
+            "score": score if score >= 0 else None,
+        }
+
+    def _verdict(self, judged: Judgement, cluster: int) -> str:
+        score = int(judged.score[cluster])
+        return verdict_text(int(judged.rule[cluster]), score, self.config.high_score, level(score, self.config))
+
+    def _unattributed(self, index: Index, visit: int) -> None:
+        """A visit whose negative feedback belongs to no action of the user."""
+        frame, given = index.frame, index.given
+        span = slice(int(frame.low[visit]), int(frame.high[visit]))
+        if (given.negative[span] > 0).any():
+            rule, text = "unattributed", "No negative feedback belongs to an action of the user."
+        elif (given.background[span] & ~frame.noise[span]).any():
+            rule, text = "background", "The negative feedback also came without any action, or after unrelated ones."
+        else:
+            rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
+        self._silent(visit, rule, text, [])
 
     def _silent(self, visit: int, rule: str, text: str, listed: list[dict[str, Any]]) -> None:
-        if not self.why_not:
-            return
         visits = self.ordered.visits
         self.why.append(
             WhyNot(
@@ -280,117 +304,21 @@ class _Run:
             )
         )
 
-    def _detection(self, view: View, candidate: Candidate) -> Detection:
-        visits, config = self.ordered.visits, self.config
-        project = visits.projects[int(visits.project_code[view.visit])]
-        session = visits.sessions[int(visits.session_code[view.visit])]
-        visit_id = visits.id_of(view.visit)
-        route, target = view.pattern_of(candidate.action), target_text(view, candidate.action)
-        feedback = feedback_text(view, candidate.failure)
-        fingerprint = digest(("failure", project, route, target, feedback))
-        score = candidate.score or 0
-        rows = timeline_rows(view, candidate, config.timeline_events)
-        told = list(dict.fromkeys([*rows, *(r for s in candidate.signals for r in s.rows)]))
-        ids = dict(zip(told, event_ids(view, told), strict=True))
-        start = candidate.start
-        return Detection(
-            {
-                "detectionId": digest(("detection", visit_id, fingerprint)),
-                "projectId": project,
-                "sessionId": session,
-                "visitId": visit_id,
-                "visitStart": stamp(int(visits.start_ms[view.visit])),
-                "fingerprint": fingerprint,
-                "failurePoint": {"route": route, "target": target, "feedback": feedback},
-                "primaryFailurePoint": point_text(view, candidate),
-                "frustrationScore": score,
-                "confidenceLevel": level(score, config),
-                "confidenceScore": score / 100,
-                "severityType": severity_type(view, candidate.failure),
-                "timestamp": stamp(start),
-                "lastSeen": stamp(candidate.end),
-                "triggeringSignals": [
-                    {
-                        "type": s.kind,
-                        "start": stamp(s.start),
-                        "end": stamp(s.end),
-                        "route": view.pattern_of(s.action) if s.kind != "confusion" else view.pattern(s.row),
-                        "target": target_text(view, s.action) if s.kind != "confusion" else "",
-                        "count": s.count,
-                        "text": signal_text(view, s, candidate),
-                        "eventIds": [ids[r] for r in s.rows],
-                    }
-                    for s in candidate.signals
-                ],
-                "points": [{"rule": rule, "points": gained} for rule, gained in candidate.points],
-                "explanation": explanation(view, candidate, config),
-                "timeline": [
-                    {
-                        "eventId": ids[r],
-                        "at": stamp(view.at(r)),
-                        "offsetMs": view.at(r) - start,
-                        "eventType": event_type(view, r),
-                        "route": view.pattern(r),
-                        "target": view.frame.targets[int(view.frame.target[r])].name,
-                        "text": event_text(view, r),
-                    }
-                    for r in rows
-                ],
-                "endedFlow": bool(candidate.abandoned),
-                "resolved": candidate.resolved,
-                "context": {
-                    "userHash": cell(view, "user_hash", candidate.failure),
-                    "environment": clean(cell(view, "environment", candidate.failure)),
-                    "appVersion": clean(cell(view, "app_version", candidate.failure)),
-                    "userAgent": clean(cell(view, "user_agent", candidate.failure)),
-                    "label": view.target_of(candidate.action).label,
-                    "truncated": view.truncated,
-                },
-                "engineVersion": ENGINE_VERSION,
-                "configHash": config.digest,
-            }
-        )
 
-
-def _same_struggle(view: View, one: Candidate, other: Candidate, config: Config) -> bool:
-    """Two failing actions of one flow at one time are one struggle; the earlier one is its failure point."""
-    if view.flow_of(one.action) != view.flow_of(other.action):
-        return False
-    return max(one.start, other.start) - min(one.end, other.end) <= config.correlation_gap_ms
-
-
-def _machines(frame: Frame) -> Bools:
-    """Per event: whether its visit declares a bot or assistive technology in its user agent."""
-    code, texts = _user_agents(frame)
+def _machines(frame: Frame, visits: int) -> Bools:
+    """Per visit number: whether it declares a bot or assistive technology in its user agent."""
+    code, texts = frame.source.codes("user_agent", np.arange(len(frame)))
     declared = np.array([bool(_BOT.search(t) or _ASSISTIVE.search(t)) for t in texts] or [False])
-    by_visit = np.bincount(frame.visit, weights=declared[code]) > 0
-    return np.asarray(by_visit[frame.visit], dtype=np.bool_)
+    return any_by(frame.visit, declared[code], visits)
 
 
-def _user_agents(frame: Frame) -> tuple[Ints, list[str]]:
-    return codes(frame.table, "user_agent")
-
-
-def _declared_machine(view: View) -> bool:
-    """Whether the metadata of a visit about to be emitted declare a bot or assistive technology."""
-    column = view.frame.table["metadata"].slice(view.low, view.high - view.low)
-    return any(_DECLARED.search(t) for t in set(column.to_pylist()) if t and len(t) > 2)
-
-
-def _worth_judging(frame: Frame, given: Attribution, raging: Mapping[int, object], config: Config) -> Bools:
-    """Per event: its visit has attributed negative feedback and something that could be a behavioural signal.
-
-    Confusion alone cannot lift a failure to High, so it is not asked for here.
-    """
-    count = int(frame.visit[-1]) + 1
-    struck = np.zeros(count, dtype=np.bool_)
-    struck[frame.visit[given.attributed]] = True
-    behaved = np.zeros(count, dtype=np.bool_)
-    behaved[list(raging)] = True
-    behaved[frame.visit[(frame.kind == INPUT) | (frame.kind == SUBMIT)]] = True
-    rows = np.flatnonzero(given.meaningful)
-    if len(rows):
-        key = frame.visit[rows] * (int(given.action.max()) + 1) + given.action[rows]
-        values, seen = np.unique(key, return_counts=True)
-        behaved[values[seen > 1] // (int(given.action.max()) + 1)] = True
-    return np.asarray((struck & behaved)[frame.visit], dtype=np.bool_)
+def _declared_machines(frame: Frame, visits: Ints) -> Ints:
+    """Of visits about to be emitted, those whose metadata declare a bot or assistive technology."""
+    rows = np.flatnonzero(np.isin(frame.visit, visits))
+    column = frame.source.table["metadata"].take(pa.array(frame.source.row[rows])).cast(pa.string())
+    rich = np.flatnonzero(pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy())
+    if not len(rich):
+        return visits[:0]
+    code, texts = frame.source.codes("metadata", rows[rich])
+    declared = np.array([bool(_DECLARED.search(t)) for t in texts])
+    return np.unique(frame.visit[rows[rich[declared[code]]]])

@@ -1,43 +1,61 @@
-"""Plain sentences and the timeline of a detection; built only for what is emitted or asked for."""
+"""Plain sentences, the timeline and the JSON of detections; built only for what is emitted, when it is asked for."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-import pyarrow as pa
+import numpy as np
 
-from ufse.attribution import CRASH, INVALID, SLOW
-from ufse.config import Config
-from ufse.correlate import Candidate, feedback_text
-from ufse.score import level
-from ufse.sessions import (
-    CLICK,
-    END,
-    INPUT,
-    LOADING,
-    NAVIGATION,
-    NETWORK,
-    PERFORMANCE,
-    SCROLL,
-    SUBMIT,
+from ufse.arrays import Ints, Lookup, Ragged, distinct_by
+from ufse.attribution import CRASH, FAILURE, INVALID, SLOW
+from ufse.config import ENGINE_VERSION
+from ufse.correlate import RULE_NAMES, Judgement
+from ufse.frame import PAGE
+from ufse.patterns import clean, digest
+from ufse.score import RULES, level
+from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, SUBMIT, Ordered
+from ufse.signals.model import (
+    ABANDONMENT,
+    BLOCKED,
+    CONFUSION,
+    ENDED,
+    FEEDBACK,
+    KIND_NAMES,
+    LEFT,
+    PLAIN,
+    RAGE,
+    RELOADS,
+    SILENCE,
+    THRASH,
+    Signals,
 )
-from ufse.signals.model import ABANDONMENT, BLOCKED, FEEDBACK, RAGE, Signal
-from ufse.view import View
+from ufse.weights import TEXTS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
 _TYPES = (
     "click", "input", "scroll", "hover", "form_submit", "navigation", "error", "network", "performance",
     "loading", "visibility", "session_end", "other", )  # fmt: skip
+_LEAVING = {
+    LEFT: "was left for another route",
+    ENDED: "ended with the session",
+    SILENCE: "went silent",
+}
+_POINT_TEXTS = tuple(TEXTS[rule] for rule in RULES)
 
 
-@lru_cache(maxsize=65_536)
 def stamp(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; times outside the years 1–9999 are held at their edge."""
-    return (
-        (_EPOCH + timedelta(milliseconds=min(max(ms, -62_135_596_800_000), 253_402_300_799_999)))
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
+    held = _EPOCH + timedelta(milliseconds=min(max(ms, _EARLIEST), _LATEST))
+    return held.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _stamps(at: Ints) -> list[str]:
+    """The same for a column."""
+    held = np.clip(at, _EARLIEST, _LATEST).astype("datetime64[ms]")
+    texts: list[str] = np.datetime_as_string(held, unit="ms", timezone="UTC").tolist()
+    return texts
 
 
 def seconds(ms: int) -> str:
@@ -47,177 +65,432 @@ def seconds(ms: int) -> str:
     return f"{ms / 1000:.1f} s" if ms < 10_000 else f"{round(ms / 1000)} s"
 
 
-def clock(ms: int) -> str:
-    """The time of day of an instant: ``10:00:03.120``."""
-    return stamp(ms)[11:-1]
-
-
 def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def target_text(view: View, action: int) -> str:
-    """The name of an action's target; a page opened has none."""
-    return view.target_of(action).name
+def severity_type(negative: int) -> str:
+    """Bug for failures and errors, Performance for slowness, UX for rejections and validation."""
+    if negative == SLOW:
+        return "Performance"
+    return "Bug" if negative in (FAILURE, CRASH) else "UX"
 
 
-def shown(view: View, action: int) -> str:
-    if view.is_page(action):
-        return "page load"
-    return target_text(view, action)
+class Answer(NamedTuple):
+    """A feedback event as far as its words need it."""
+
+    kind: int
+    negative: int
+    endpoint: int
+    status: int
+    perf_kind: int
 
 
-def point_text(view: View, candidate: Candidate) -> str:
-    """``/checkout › button#pay › POST /api/orders → 500``."""
-    parts = (
-        view.pattern_of(candidate.action),
-        shown(view, candidate.action),
-        feedback_text(view, candidate.failure),
-    )
-    return " › ".join(p for p in parts if p)
+class Words:
+    """The words for rows and actions of one frame."""
+
+    def __init__(self, judged: Judgement) -> None:
+        self.index, self.frame = judged.index, judged.index.frame
+        self.target_count = max(len(self.frame.targets), 1)
+        self._answers: dict[Answer, str] = {}
+
+    def pattern(self, action: int) -> str:
+        return self.frame.patterns[action // self.target_count]
+
+    def target(self, action: int) -> str:
+        """The name of an action's target; a page opened has none."""
+        return self.frame.targets[action % self.target_count].name
+
+    def shown(self, action: int) -> str:
+        return "page load" if action % self.target_count == PAGE else self.target(action)
+
+    def answers(self, rows: Ints) -> list[Answer]:
+        frame, given = self.frame, self.index.given
+        columns = (frame.kind, given.negative, frame.endpoint, frame.status, frame.words["perf_kind"][0])
+        return [Answer(*a) for a in zip(*(c[rows].tolist() for c in columns), strict=True)]
+
+    def feedback(self, answer: Answer) -> str:
+        """What failed, in the words of a failure point; without times, so that sessions meet."""
+        text = self._answers.get(answer)
+        if text is None:
+            text = self._answers[answer] = self._feedback(answer)
+        return text
+
+    def _feedback(self, a: Answer) -> str:
+        endpoint = self.frame.endpoints[a.endpoint] if a.endpoint >= 0 else ""
+        if a.kind == NETWORK:
+            answer = "slow" if a.negative == SLOW else str(a.status) if a.status > 0 else "no answer"
+            if not endpoint:
+                return "network error" if a.status <= 0 and a.negative != SLOW else f"request → {answer}"
+            return f"{endpoint} → {answer}"
+        if a.negative == SLOW:
+            measured = self.frame.words["perf_kind"][1][a.perf_kind] if a.perf_kind >= 0 else ""
+            return f"{measured.replace('_', ' ') or 'loading'} → slow"
+        return endpoint or ("validation error" if a.negative == INVALID else "uncaught error")
+
+    def point(self, action: int, answer: Answer) -> str:
+        """``/checkout › button#pay › POST /api/orders → 500``."""
+        parts = (self.pattern(action), self.shown(action), self.feedback(answer))
+        return " › ".join(p for p in parts if p)
 
 
-def signal_text(view: View, signal: Signal, candidate: Candidate) -> str:
-    """One signal in a few words with counts and times."""
-    name = shown(view, signal.action)
-    span = seconds(signal.end - signal.start)
-    if signal.kind == RAGE:
-        if signal.form == "reloads":
-            return f"{signal.count} reloads of {view.pattern(signal.row)} in {span}"
-        return f"{signal.count} clicks on {name} in {span}"
-    if signal.kind == BLOCKED:
-        return f"{name} was tried again {times(signal.count)} within 30 s of a failed answer, without success"
-    if signal.kind == ABANDONMENT:
-        gap = max(0, signal.end - max(view.at(r) for r in _negatives(candidate)))
-        wait = f"{seconds(gap)} after the last failure" if gap else "at the same time"
-        how = {
-            "left": "was left for another route",
-            "ended": "ended with the session",
-            "silence": "went silent",
+class Moment(NamedTuple):
+    """One event of a story."""
+
+    id: str
+    at: int
+    stamp: str
+    kind: int
+    pattern: str
+    target: str
+    text: str
+
+
+class Stories:
+    """What is told of emitted clusters: prepared for all of them at once, written one by one."""
+
+    def __init__(self, ordered: Ordered, judged: Judgement, emitted: Ints) -> None:
+        self.ordered, self.judged, self.emitted = ordered, judged, emitted
+        self.index, self.frame = judged.index, judged.index.frame
+        self.words = Words(judged)
+
+    @cached_property
+    def _signals(self) -> tuple[Signals, list[int]]:
+        """The signals of each emitted cluster, feedback included, in the order of the story; and their bounds."""
+        judged, clusters, emitted = self.judged, self.judged.clusters, self.emitted
+        negatives = clusters.negatives.take(emitted)
+        failure_cause = self.index.given.cause[clusters.failure[emitted]]
+        feedback = Signals.of(
+            FEEDBACK,
+            PLAIN,
+            start=self.frame.ts[negatives.first],
+            end=self.frame.ts[negatives.last],
+            count=distinct_by(negatives.owner, self.index.given.cause[negatives.values], len(emitted)),
+            action=clusters.action[emitted],
+            row=failure_cause,
+            rows=negatives,
+        )
+        low, high = np.zeros_like(emitted), np.full_like(emitted, len(judged.owner) + 1)
+        owner, near = judged.by_cluster.each(emitted, low, high)
+        both = Signals.joined([judged.signals.take(near), feedback])
+        whose = np.concatenate((owner, np.arange(len(emitted))))
+        order = np.lexsort((both.rows.first, both.kind, both.end, both.start, whose))
+        bounds = np.searchsorted(whose[order], np.arange(len(emitted) + 1))
+        return both.take(order), bounds.tolist()
+
+    @cached_property
+    def _signal_lists(self) -> list[list[Any]]:
+        s, _ = self._signals
+        plain = [c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action)]
+        page = self.frame.pattern[s.row].tolist()
+        values = s.rows.values.tolist()
+        bounds = s.rows.bounds.tolist()
+        rows = [values[a:b] for a, b in pairwise(bounds)]
+        return [*plain, page, rows, _stamps(s.start), _stamps(s.end)]
+
+    @cached_property
+    def _timelines(self) -> list[list[int]]:
+        """The rows of each timeline: the way in, the attempts, the answers, the end."""
+        clusters, emitted = self.judged.clusters, self.emitted
+        failure = clusters.failure[emitted]
+        cause = self.index.given.cause[failure]
+        signals, bounds = self._signals
+        of_signal = np.repeat(np.arange(len(emitted)), np.diff(bounds))
+        asked = clusters.negatives.take(emitted)
+        owner = np.concatenate((of_signal[signals.rows.owner], np.arange(len(emitted)), asked.owner))
+        row = np.concatenate((signals.rows.values, cause, self.index.given.cause[asked.values]))
+        base = len(self.frame)
+        told = np.unique(owner * base + row)
+        rows = Ragged.of(told // base, told % base, len(emitted))
+        arrived = self._arrivals(rows.first).tolist()
+        limit, values, cuts = self.index.config.timeline_events, rows.values.tolist(), rows.bounds.tolist()
+        found = []
+        for i, (came, failed, by) in enumerate(zip(arrived, failure.tolist(), cause.tolist(), strict=True)):
+            listed = values[cuts[i] : cuts[i + 1]]
+            found.append(_few([came, *listed] if came >= 0 else listed, failed, by, limit))
+        return found
+
+    def _arrivals(self, before: Ints) -> Ints:
+        """The last navigation to the page of each failure before a row, -1 without one."""
+        frame, clusters = self.frame, self.judged.clusters
+        page = self.index.pattern_of(clusters.action[self.emitted])
+        moves = self.index.moves
+        lookup = Lookup(self.index.on_page(frame.visit[moves], frame.pattern[moves]), moves)
+        return lookup.last_before(self.index.on_page(clusters.visit[self.emitted], page), before)
+
+    @cached_property
+    def _moments(self) -> dict[int, Moment]:
+        """Every event that is told, by row."""
+        signals, _ = self._signals
+        timeline = [r for rows in self._timelines for r in rows]
+        rows = np.unique(np.concatenate((signals.rows.values, np.array(timeline, dtype=np.int64))))
+        frame = self.frame
+        columns = (
+            self.frame.source.texts("event_id", rows),
+            frame.ts[rows].tolist(),
+            _stamps(frame.ts[rows]),
+            frame.kind[rows].tolist(),
+            [frame.patterns[p] for p in frame.pattern[rows].tolist()],
+            [frame.targets[t].name for t in frame.target[rows].tolist()],
+            self._event_texts(rows),
+        )
+        return dict(zip(rows.tolist(), (Moment(*m) for m in zip(*columns, strict=True)), strict=True))
+
+    def _event_texts(self, rows: Ints) -> list[str]:
+        """What happened at each row, in a few words; the words are found once for all events that are alike."""
+        frame = self.frame
+        slow = self.index.config.slow_ms
+        took = np.where(frame.duration[rows] >= slow, frame.duration[rows], -1)
+        reload = np.zeros(len(rows), dtype=np.int64)
+        moved = frame.kind[rows] == NAVIGATION
+        reload[moved] = frame.is_word("nav_type", "reload", rows=rows[moved])
+        columns = (frame.target[rows], frame.pattern[rows], took, reload)
+        told = zip(self.words.answers(rows), *(c.tolist() for c in columns), strict=True)
+        return [self._event_text(*one) for one in told]
+
+    @cached_property
+    def _event_text(self) -> Any:
+        return lru_cache(maxsize=100_000)(self._write_event)
+
+    def _write_event(self, answer: Answer, target_code: int, pattern: int, took: int, reload: int) -> str:
+        kind, target = answer.kind, self.frame.targets[target_code]
+        name = target.name or "the page"
+        label = f" “{target.label}”" if target.label and target.label not in name else ""
+        if kind == CLICK:
+            return f"clicked {name}{label}"
+        if kind == INPUT:
+            return f"filled in {name}{label}"
+        if kind == SUBMIT:
+            return f"submitted {target.name or 'the form'}"
+        if kind == NAVIGATION:
+            return f"{'reloaded' if reload else 'went to'} {self.frame.patterns[pattern]}"
+        if kind in (NETWORK, PERFORMANCE, LOADING) or answer.negative:
+            text = self.words.feedback(answer) if answer.negative else _TYPES[kind]
+            return f"{text} ({seconds(took)})" if took >= 0 else text
+        if kind == SCROLL:
+            return "turned the scrolling direction"
+        return "the session ended" if kind == END else _TYPES[kind]
+
+    @cached_property
+    def _columns(self) -> list[tuple[Any, ...]]:
+        """Per emitted cluster what its detection needs as plain numbers, see ``body``."""
+        judged, clusters, emitted, given = self.judged, self.judged.clusters, self.emitted, self.index.given
+        failure = clusters.failure[emitted]
+        cause = given.cause[failure]
+        source = self.frame.source
+        columns: tuple[list[Any], ...] = (
+            clusters.visit[emitted].tolist(),
+            clusters.action[emitted].tolist(),
+            clusters.resolved[emitted].tolist(),
+            judged.score[emitted].tolist(),
+            judged.points[emitted].tolist(),
+            judged.start[emitted].tolist(),
+            judged.end[emitted].tolist(),
+            self.words.answers(failure),
+            self.frame.ts[failure].tolist(),
+            (self.frame.ts[failure] - given.begin[failure]).tolist(),
+            self.index.waited(failure).tolist(),
+            np.where(cause == failure, -1, np.maximum(0, given.begin[failure] - self.frame.ts[cause])).tolist(),
+            source.texts("user_hash", failure),
+            source.texts("environment", failure),
+            source.texts("app_version", failure),
+            source.texts("user_agent", failure),
+        )
+        return list(zip(*columns, strict=True))
+
+    @cached_property
+    def _visits(self) -> dict[int, tuple[str, str, str, str]]:
+        """Project, client session, visit id and start of every visit that is told of."""
+        visits = self.ordered.visits
+        return {
+            v: (
+                visits.projects[int(visits.project_code[v])],
+                visits.sessions[int(visits.session_code[v])],
+                visits.id_of(v),
+                stamp(int(visits.start_ms[v])),
+            )
+            for v in set(self.judged.clusters.visit[self.emitted].tolist())
         }
-        begun = f"the flow begun on {view.pattern_of(signal.action)}"
-        return f"{begun} {how[signal.form]} {wait}"
-    if signal.kind == FEEDBACK:
-        answers = "1 negative answer" if signal.count == 1 else f"{signal.count} negative answers"
-        return f"{feedback_text(view, candidate.failure)}, {answers}"
-    if signal.form == "thrash":
-        return f"{signal.count} reversals of scrolling in {span} on {view.pattern(signal.row)}"
-    return f"{signal.count} changes between the same pages in {span}"
+
+    def identity(self, number: int) -> tuple[str, str]:
+        """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""
+        visit, action = self._columns[number][:2]
+        project, _, visit_id, _ = self._visits[visit]
+        point = (self.words.pattern(action), self.words.target(action), self.words.feedback(self._columns[number][7]))
+        fingerprint = digest(("failure", project, *point))
+        return digest(("detection", visit_id, fingerprint)), fingerprint
+
+    def body(self, number: int) -> dict[str, Any]:
+        """The JSON of one detection (detection.md, "A detection carries") in a fixed order of keys."""
+        (visit, action, resolved, score, points, start, end, answer, *_, user, environment, app, agent) = self._columns[
+            number
+        ]
+        words, config = self.words, self.index.config
+        project, session, visit_id, visit_start = self._visits[visit]
+        detection_id, fingerprint = self.identity(number)
+        signals = self._told_signals(number)
+        gained = [(rule, p) for rule, p in zip(_POINT_TEXTS, points, strict=True) if p]
+        return {
+            "detectionId": detection_id,
+            "projectId": project,
+            "sessionId": session,
+            "visitId": visit_id,
+            "visitStart": visit_start,
+            "fingerprint": fingerprint,
+            "failurePoint": {
+                "route": words.pattern(action),
+                "target": words.target(action),
+                "feedback": words.feedback(answer),
+            },
+            "primaryFailurePoint": words.point(action, answer),
+            "frustrationScore": score,
+            "confidenceLevel": level(score, config),
+            "confidenceScore": score / 100,
+            "severityType": severity_type(answer.negative),
+            "timestamp": stamp(start),
+            "lastSeen": stamp(end),
+            "triggeringSignals": [told for told, _ in signals],
+            "points": [{"rule": rule, "points": p} for rule, p in gained],
+            "explanation": self._explanation(number, signals, gained),
+            "timeline": self._timeline(number, start),
+            "endedFlow": any(told["type"] == "abandonment" for told, _ in signals),
+            "resolved": resolved,
+            "context": {
+                "userHash": user,
+                "environment": clean(environment),
+                "appVersion": clean(app),
+                "userAgent": clean(agent),
+                "label": self.frame.targets[action % words.target_count].label,
+                "truncated": bool(self.frame.truncated[visit]),
+            },
+            "engineVersion": ENGINE_VERSION,
+            "configHash": config.digest,
+        }
+
+    def _told_signals(self, number: int) -> list[tuple[dict[str, Any], str]]:
+        """(JSON, times of day) of each signal of a detection."""
+        _, bounds = self._signals
+        kinds, forms, starts, ends, counts, actions, pages, rows, since, until = self._signal_lists
+        moments, words, frame = self._moments, self.words, self.frame
+        last_failure = max(ends[i] for i in range(bounds[number], bounds[number + 1]) if kinds[i] == FEEDBACK)
+        found = []
+        for i in range(bounds[number], bounds[number + 1]):
+            wandered = kinds[i] == CONFUSION
+            text = self._signal_text(
+                number, kinds[i], forms[i], ends[i] - starts[i], counts[i], actions[i], pages[i], ends[i] - last_failure
+            )
+            told = {
+                "type": KIND_NAMES[kinds[i]],
+                "start": since[i],
+                "end": until[i],
+                "route": frame.patterns[pages[i]] if wandered else words.pattern(actions[i]),
+                "target": "" if wandered else words.target(actions[i]),
+                "count": counts[i],
+                "text": text,
+                "eventIds": [moments[r].id for r in rows[i]],
+            }
+            found.append((told, f"({since[i][11:-1]} to {until[i][11:-1]})"))
+        return found
+
+    def _signal_text(
+        self, number: int, kind: int, form: int, lasted: int, count: int, action: int, page: int, after_failure: int
+    ) -> str:
+        """One signal in a few words with counts and times (ms)."""
+        words, span = self.words, seconds(lasted)
+        if kind == RAGE:
+            if form == RELOADS:
+                return f"{count} reloads of {self.frame.patterns[page]} in {span}"
+            return f"{count} clicks on {words.shown(action)} in {span}"
+        if kind == BLOCKED:
+            name = words.shown(action)
+            return f"{name} was tried again {times(count)} within 30 s of a failed answer, without success"
+        if kind == ABANDONMENT:
+            wait = f"{seconds(after_failure)} after the last failure" if after_failure > 0 else "at the same time"
+            return f"the flow begun on {words.pattern(action)} {_LEAVING[form]} {wait}"
+        if kind == FEEDBACK:
+            answers = "1 negative answer" if count == 1 else f"{count} negative answers"
+            return f"{words.feedback(self._columns[number][7])}, {answers}"
+        if form == THRASH:
+            return f"{count} reversals of scrolling in {span} on {self.frame.patterns[page]}"
+        return f"{count} changes between the same pages in {span}"
+
+    def _explanation(
+        self, number: int, signals: list[tuple[dict[str, Any], str]], points: list[tuple[str, int]]
+    ) -> str:
+        """Which signals, why they belong together, what failed first, and why the score is what it is."""
+        (_, action, resolved, score, _, start, end, answer, at, took, waited, delay, *_) = self._columns[number]
+        words, config = self.words, self.index.config
+        late = f" after {seconds(took)}" if took >= config.slow_ms and answer.negative != SLOW else ""
+        origin = f", {seconds(delay)} after the action that caused it" if delay >= 0 else ""
+        said = [
+            f"On {words.pattern(action)}, {self._answered(answer, waited)}{late} at {stamp(at)[11:-1]} UTC{origin}."
+        ]
+        tries = next(told["count"] for told, _ in signals if told["type"] == "feedback")
+        if tries > 1:
+            what = "the page" if action % words.target_count == PAGE else words.shown(action)
+            said.append(f"In all, {what} was answered negatively {times(tries)}.")
+        said += [f"{_sentence(told['text'])} {when}." for told, when in signals if told["type"] != "feedback"]
+        said.append(
+            f"These are {len(signals)} signals resting on different events of one session and flow, "
+            f"within {seconds(end - start)} and with no gap over 30 s."
+        )
+        said.append("The action succeeded later." if resolved else "No later success of this action was recorded.")
+        sums = ", ".join(f"{rule} {p:+d}" for rule, p in points)
+        said.append(f"Score {score} ({level(score, config)}, from {config.high_score}): {sums}.")
+        return " ".join(said)
+
+    def _answered(self, answer: Answer, waited: int) -> str:
+        what = self.words.feedback(answer)
+        if answer.kind == NETWORK:
+            request, _, result = what.rpartition(" → ")
+            if answer.negative == SLOW:
+                return f"{request} kept the user waiting {seconds(waited)}"
+            if not request:
+                return f"a {what} came"
+            return f"{request} was not answered" if result == "no answer" else f"{request} answered {result}"
+        if answer.negative == CRASH:
+            return f"the page raised “{what}”"
+        if answer.negative == INVALID:
+            return f"the input was rejected ({what})"
+        return f"{what.replace(' → ', ' was ')} ({seconds(waited)})"
+
+    def _timeline(self, number: int, start: int) -> list[dict[str, Any]]:
+        return [
+            {
+                "eventId": m.id,
+                "at": m.stamp,
+                "offsetMs": m.at - start,
+                "eventType": _TYPES[m.kind],
+                "route": m.pattern,
+                "target": m.target,
+                "text": m.text,
+            }
+            for m in map(self._moments.__getitem__, self._timelines[number])
+        ]
 
 
-def _negatives(candidate: Candidate) -> tuple[int, ...]:
-    return next(s.rows for s in candidate.signals if s.kind == FEEDBACK)
-
-
-def explanation(view: View, candidate: Candidate, config: Config) -> str:
-    """Which signals, why they belong together, what failed first, and why the score is what it is."""
-    negatives = _negatives(candidate)
-    first = candidate.failure
-    cause = view.cause[first - view.low]
-    took = view.at(first) - view.begin(first)
-    slow = view.negative[first - view.low] == SLOW
-    waited = f" after {seconds(took)}" if took >= config.slow_ms and not slow else ""
-    origin = (
-        ""
-        if cause == first
-        else f", {seconds(max(0, view.begin(first) - view.at(cause)))} after the action that caused it"
-    )
-    said = [
-        f"On {view.pattern_of(candidate.action)}, {_answered(view, first)}{waited} "
-        f"at {clock(view.at(first))} UTC{origin}."
-    ]
-    tries = len({view.cause[r - view.low] for r in negatives})
-    if tries > 1:
-        what = "the page" if view.is_page(candidate.action) else shown(view, candidate.action)
-        said.append(f"In all, {what} was answered negatively {times(tries)}.")
-    told = [s for s in candidate.signals if s.kind != FEEDBACK]
-    said += [f"{_sentence(signal_text(view, s, candidate))} ({clock(s.start)} to {clock(s.end)})." for s in told]
-    said.append(
-        f"These are {len(candidate.signals)} signals resting on different events of one session and flow, "
-        f"within {seconds(candidate.end - candidate.start)} and with no gap over 30 s."
-    )
-    said.append(
-        "No later success of this action was recorded." if not candidate.resolved else "The action succeeded later."
-    )
-    sums = ", ".join(f"{rule} {points:+d}" for rule, points in candidate.points)
-    score = candidate.score or 0
-    said.append(f"Score {score} ({level(score, config)}, from {config.high_score}): {sums}.")
-    return " ".join(said)
+def _few(rows: list[int], failure: int, cause: int, limit: int) -> list[int]:
+    """At most ``limit`` of the rows, spread evenly; the first, the last, the failure and its cause among them."""
+    if len(rows) <= limit:
+        return rows
+    must = sorted({rows[0], failure, cause, rows[-1]})
+    rest = [r for r in rows if r not in set(must)]
+    free = limit - len(must)
+    return sorted({*must, *(rest[i * len(rest) // free] for i in range(free))})
 
 
 def _sentence(text: str) -> str:
     return "T" + text[1:] if text.startswith("the ") else text
 
 
-def _answered(view: View, row: int) -> str:
-    what = feedback_text(view, row)
-    negative = view.negative[row - view.low]
-    if view.kind[row - view.low] == NETWORK:
-        request, _, answer = what.rpartition(" → ")
-        if negative == SLOW:
-            return f"{request} kept the user waiting {seconds(view.waited(row))}"
-        if not request:
-            return f"a {what} came"
-        return f"{request} was not answered" if answer == "no answer" else f"{request} answered {answer}"
-    if negative == CRASH:
-        return f"the page raised “{what}”"
-    if negative == INVALID:
-        return f"the input was rejected ({what})"
-    return f"{what.replace(' → ', ' was ')} ({seconds(view.waited(row))})"
-
-
-def timeline_rows(view: View, candidate: Candidate, limit: int) -> list[int]:
-    """The few rows that tell the story: the way in, the attempts, the answers, the end; at most ``limit``."""
-    rows = {candidate.failure, view.cause[candidate.failure - view.low]}
-    for signal in candidate.signals:
-        rows.update(signal.rows)
-    rows.update(view.cause[r - view.low] for r in _negatives(candidate))
-    ordered = sorted(rows)
-    arrived = [r for r in view.navigations if r < ordered[0] and view.pattern(r) == view.pattern_of(candidate.action)]
-    ordered = arrived[-1:] + ordered
-    if len(ordered) <= limit:
-        return ordered
-    must = sorted({ordered[0], candidate.failure, view.cause[candidate.failure - view.low], ordered[-1]})
-    rest = [r for r in ordered if r not in set(must)]
-    free = limit - len(must)
-    picked = [rest[i * len(rest) // free] for i in range(free)]
-    return sorted({*must, *picked})
-
-
-def event_text(view: View, row: int) -> str:
-    """What happened at a row, in a few words."""
-    kind, frame = view.kind[row - view.low], view.frame
-    target = frame.targets[int(frame.target[row])]
-    name = target.name or "the page"
-    label = f" “{target.label}”" if target.label and target.label not in name else ""
-    if kind == CLICK:
-        return f"clicked {name}{label}"
-    if kind == INPUT:
-        return f"filled in {name}{label}"
-    if kind == SUBMIT:
-        return f"submitted {target.name or 'the form'}"
-    if kind == NAVIGATION:
-        reload = bool(frame.is_reload(row))
-        return f"{'reloaded' if reload else 'went to'} {view.pattern(row)}"
-    if kind in (NETWORK, PERFORMANCE, LOADING) or view.negative[row - view.low]:
-        took = int(frame.duration[row])
-        text = feedback_text(view, row) if view.negative[row - view.low] else _TYPES[kind]
-        return f"{text} ({seconds(took)})" if took >= view.config.slow_ms else text
-    if kind == SCROLL:
-        return "turned the scrolling direction"
-    return "the session ended" if kind == END else _TYPES[kind]
-
-
-def event_type(view: View, row: int) -> str:
-    return _TYPES[view.kind[row - view.low]]
-
-
-def event_ids(view: View, rows: Sequence[int]) -> list[str]:
-    """Identities of the events at frame rows."""
-    taken = view.frame.table["event_id"].take(pa.array(rows, pa.int64()))
-    return [str(t) for t in taken.to_pylist()]
-
-
-def cell(view: View, column: str, row: int) -> str:
-    """A text of one event."""
-    return str(view.frame.table[column][row].as_py() or "")
+def verdict_text(rule: int, score: int, high_score: int, shown_level: str) -> str:
+    """Why a candidate fell, in a sentence."""
+    return {
+        "emitted": "All rules passed.",
+        "no_behavioural_signal": "Nobody reacted to the failure: no rage, retry, leaving or confusion belongs to it.",
+        "outside_window": "The behavioural signals lie more than 30 s away from the failure.",
+        "not_independent": "The signals rest on the same events.",
+        "ignored": "The route or target is on the project's ignore list.",
+        "resolved": f"The action was achieved later in the session: score {score}, below {high_score}.",
+        "below_high": f"The score is {score}, below {high_score}: {shown_level} is not emitted.",
+    }[RULE_NAMES[rule]]

@@ -3,22 +3,26 @@ texts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
+from ufse.arrays import Bools, Ints, heads
 from ufse.config import Config
 from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
+    CLICK,
     ERROR,
+    INPUT,
     LOADING,
+    NAVIGATION,
     NETWORK,
     PERFORMANCE,
+    SCROLL,
     SUBMIT,
-    Bools,
-    Ints,
     Ordered,
     codes,
     numbers,
@@ -28,16 +32,67 @@ from ufse.targets import NO_TARGET, Target, describe
 PAGE = 0
 """Code of the target of an action that is a page being opened or reloaded."""
 
+_WORDS = {
+    "nav_type": NAVIGATION,
+    "input_method": CLICK,
+    "action": INPUT,
+    "error_type": ERROR,
+    "perf_kind": PERFORMANCE,
+    "state": LOADING,
+    "direction": SCROLL,
+}
+"""The small vocabularies, each read at one kind of event only."""
+_TARGET_KINDS = (CLICK, INPUT, SUBMIT, NAVIGATION, ERROR)
+"""Kinds whose target is read."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The columns of a frame's events in its order, converted when they are first asked for."""
+
+    table: pa.Table
+    row: Ints
+    """Row of the table, per event."""
+    _numbers: dict[str, Ints] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Ints:
+        """A numeric column, -1 where unknown."""
+        if name not in self._numbers:
+            column = self.table[name]
+            whole = (column.fill_null(-1) if column.null_count else column).to_numpy()
+            self._numbers[name] = whole[self.row].astype(np.int64, copy=False)
+        return self._numbers[name]
+
+    def codes(self, name: str, at: Ints) -> tuple[Ints, list[str]]:
+        """A text column at some events: (code of each, distinct texts)."""
+        column = self.table[name]
+        if pa.types.is_dictionary(column.type):
+            code, texts = codes(self.table.select([name]), name)
+            return code[self.row[at]], texts
+        return codes(pa.table({name: column.take(pa.array(self.row[at]))}), name)
+
+    def texts(self, name: str, at: Ints) -> list[str]:
+        """The texts of a column at some events; null is the empty text."""
+        taken = self.table[name].take(pa.array(self.row[at]))
+        return [t or "" for t in taken.to_pylist()]
+
 
 @dataclass(frozen=True)
 class Frame:
     """One entry per event, ordered by visit and time. Strings are codes into the tables named beside them."""
 
-    table: pa.Table
-    """The rows of the frame, in its order; read for emitted detections only."""
+    source: Source
     visit: Ints
+    """Number of the visit; ascending."""
     ts: Ints
+    rel: Ints
+    """Milliseconds since the visit's first event."""
     kind: Ints
+    low: Ints
+    """Per visit number: its first row, ``high`` the row after its last; equal for visits that are not in the frame."""
+    high: Ints
+    truncated: Bools
+    """Per visit number: whether it was too long to be analysed as a whole."""
     route: Ints
     routes: Sequence[str]
     pattern: Ints
@@ -62,33 +117,70 @@ class Frame:
     """
     endpoints: Sequence[str]
     endpoint_known: Bools
-    """Per endpoint code: whether a URL or message identifies it."""
+    """Per endpoint code: whether a URL or message identifies it; one entry more, for no endpoint."""
     noise: Bools
     """Per event: preflight, image, font, media, extension, third-party or aborted noise recognisable by
     itself.
     """
-    aborted: Ints
-    third_party: Ints
-    flags: dict[str, Ints]
-    """Rarely used numeric columns by name: selection, responded, valid, external, download, x, y, depth."""
     words: dict[str, tuple[Ints, list[str]]]
-    """Small vocabularies by column name: nav_type, input_method, action, error_type, perf_kind, state,
-    direction.
-    """
+    """Small vocabularies by column name, with codes at the events of the kind that has them (see ``is_word``)."""
 
     def __len__(self) -> int:
         return len(self.ts)
 
-    def is_reload(self, row: int) -> bool:
-        """Whether a navigation reloaded its page."""
-        code, texts = self.words["nav_type"]
-        return texts[int(code[row])] == "reload"
+    @property
+    def flags(self) -> Source:
+        """Rarely used numeric columns by name, e.g. ``selection``; -1 is unknown."""
+        return self.source
 
-    def is_word(self, column: str, *accepted: str) -> Bools:
-        """Per event: whether the column's text is one of the accepted ones."""
+    @property
+    def aborted(self) -> Ints:
+        return self.source["aborted"]
+
+    @property
+    def third_party(self) -> Ints:
+        return self.source["third_party"]
+
+    @cached_property
+    def first_row(self) -> Bools:
+        """Per event: whether it is the first of its visit."""
+        return heads(self.visit)
+
+    @cached_property
+    def last_row(self) -> Bools:
+        """Per event: whether it is the last of its visit."""
+        return np.append(self.first_row[1:], True)
+
+    @cached_property
+    def _clock(self) -> tuple[Ints, int]:
+        """Visit and time of every event in one ascending integer, and the width of a visit in it."""
+        width = int(self.rel.max(initial=0)) + 3
+        return self.visit * width + self.rel + 1, width
+
+    @cached_property
+    def _start(self) -> Ints:
+        """Per visit number: the time of its first event."""
+        return self.ts[np.minimum(self.low, len(self.ts) - 1)]
+
+    def first_at(self, visit: Ints, at: Ints) -> Ints:
+        """The first row of the visit at or after the time (epoch ms); the row after its last where there is none."""
+        clock, width = self._clock
+        since = np.clip(at - self._start[visit] + 1, 0, width - 1)
+        return np.asarray(np.searchsorted(clock, visit * width + since), dtype=np.int64)
+
+    def last_of(self, rows: Ints, visit: Ints, at: Ints) -> Ints:
+        """For each (visit, epoch ms): the last of the given ascending rows at or before it, -1 without one."""
+        if not len(rows) or not len(visit):
+            return np.full(len(visit), -1, dtype=np.int64)
+        place = np.searchsorted(rows, self.first_at(visit, at + 1)) - 1
+        found = rows[np.maximum(place, 0)]
+        return np.where((place >= 0) & (self.visit[found] == visit), found, -1)
+
+    def is_word(self, column: str, *accepted: str, rows: Ints | None = None) -> Bools:
+        """Whether the column's text is one of the accepted ones: per event, or per given row, of the column's kind."""
         code, texts = self.words[column]
-        lut = np.array([t in accepted for t in texts] or [False])
-        return np.asarray(lut[code], dtype=np.bool_)
+        lut = np.array([*(t in accepted for t in texts), False])
+        return np.asarray(lut[code if rows is None else code[rows]], dtype=np.bool_)
 
 
 def coarse_negative(ordered: Ordered, config: Config) -> Bools:
@@ -137,30 +229,31 @@ def _with_phases(duration: Ints, kind: Ints, visit: Ints, ts: Ints, ends: Ints, 
 
 def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     """The frame of the chosen ordered events."""
-    table = ordered.table.take(pa.array(ordered.row[chosen]))
-    kind = ordered.kind[chosen]
-    route, routes = codes(table, "route")
+    rows = np.flatnonzero(chosen)
+    source = Source(ordered.table, ordered.row[rows])
+    kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
+    route, routes = source.codes("route", np.arange(len(rows)))
     pattern, patterns = _folded(route, [fold_path(r) for r in routes])
-    raw_target, target, targets, raw_ignored = _targets(table, config)
+    raw_target, target, targets, raw_ignored = _targets(source, kind, config)
     ignored_route = np.array(
         [any(fnmatchcase(r, p) or fnmatchcase(fold_path(r), p) for p in config.ignored_routes) for r in routes]
         or [False]
     )
-    aborted, third_party = numbers(table, "aborted"), numbers(table, "third_party")
-    endpoint, endpoints, known, noise = _endpoints(table, kind)
-    words = {
-        n: codes(table, n)
-        for n in ("nav_type", "input_method", "action", "error_type", "perf_kind", "state", "direction")
-    }
+    endpoint, endpoints, known, noise = _endpoints(source, kind)
+    words = {name: _word(source, name, kind == own) for name, own in _WORDS.items()}
     state, states = words["state"]
-    starts = np.array([t == "start" for t in states] or [False])[state]
-    visit, ts = ordered.visit[chosen], ordered.ts[chosen]
-    duration, endless = _with_phases(numbers(table, "duration_ms"), kind, visit, ts, ordered.visits.end_ms, starts)
+    starts = np.array([*(t == "start" for t in states), False])[state]
+    low, high = (np.searchsorted(visit, np.arange(len(ordered.visits)), side) for side in ("left", "right"))
+    duration, endless = _with_phases(source["duration_ms"], kind, visit, ts, ordered.visits.end_ms, starts)
     return Frame(
-        table=table,
+        source=source,
         visit=visit,
         ts=ts,
+        rel=ts - ts[low[visit]],
         kind=kind,
+        low=low,
+        high=high,
+        truncated=ordered.visits.truncated,
         route=route,
         routes=[clean(r) for r in routes],
         pattern=pattern,
@@ -170,20 +263,23 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
         target=target,
         targets=targets,
         target_ignored=ignored_route[route] | raw_ignored,
-        status=numbers(table, "status"),
+        status=source["status"],
         duration=duration,
         endless=endless,
         endpoint=endpoint,
         endpoints=endpoints,
         endpoint_known=known,
         noise=noise,
-        aborted=aborted,
-        third_party=third_party,
-        flags={
-            n: numbers(table, n) for n in ("selection", "responded", "valid", "external", "download", "x", "y", "depth")
-        },
         words=words,
     )
+
+
+def _word(source: Source, name: str, own: Bools) -> tuple[Ints, list[str]]:
+    """Codes of a small vocabulary at the events of its own kind; the empty text, coded -1, elsewhere."""
+    code = np.full(len(own), -1, dtype=np.int64)
+    at = np.flatnonzero(own)
+    code[at], texts = source.codes(name, at)
+    return code, texts
 
 
 def _folded(code: Ints, folded: list[str]) -> tuple[Ints, list[str]]:
@@ -193,30 +289,34 @@ def _folded(code: Ints, folded: list[str]) -> tuple[Ints, list[str]]:
     return lut[code], texts
 
 
-def _combined(table: pa.Table, names: Sequence[str]) -> tuple[Ints, list[tuple[str, ...]]]:
-    """Distinct tuples of several string columns: code per row and the tuples."""
-    total = np.zeros(table.num_rows, dtype=np.int64)
-    parts = [codes(table, n) for n in names]
+def _combined(source: Source, at: Ints, names: Sequence[str]) -> tuple[Ints, list[tuple[str, ...]]]:
+    """Distinct tuples of several text columns at some events: code per event and the tuples."""
+    total = np.zeros(len(at), dtype=np.int64)
+    parts = [source.codes(n, at) for n in names]
+    base = 1
     for code, texts in parts:
-        total, _ = _dense(total * max(len(texts), 1) + code)
+        if base * max(len(texts), 1) >= 2**62:
+            _, total = np.unique(total, return_inverse=True)
+            base = int(total.max(initial=0)) + 1
+        total = total * max(len(texts), 1) + code
+        base *= max(len(texts), 1)
     _, first, inverse = np.unique(total, return_index=True, return_inverse=True)
     picked = [[texts[c] for c in code[first].tolist()] for code, texts in parts]
     return inverse.astype(np.int64), list(zip(*picked, strict=True))
 
 
-def _dense(code: Ints) -> tuple[Ints, int]:
-    values, inverse = np.unique(code, return_inverse=True)
-    return inverse.astype(np.int64), len(values)
-
-
-def _targets(table: pa.Table, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:
-    raw, tuples = _combined(table, ("target_type", "target_id", "target_selector", "target_tag", "target_label"))
+def _targets(source: Source, kind: Ints, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:
+    at = np.flatnonzero(np.isin(kind, _TARGET_KINDS))
+    part, tuples = _combined(source, at, ("target_type", "target_id", "target_selector", "target_tag", "target_label"))
+    raw = np.full(len(kind), len(tuples), dtype=np.int64)
+    raw[at] = part
+    tuples.append(("", "", "", "", ""))
     found = [describe(*t) for t in tuples]
     by_name: dict[str, tuple[int, Target]] = {"": (PAGE, NO_TARGET)}
     for target in sorted(found, key=lambda t: (t.name, t.label)):
         by_name.setdefault(target.name, (len(by_name), target))
-    lut = np.array([by_name[t.name][0] for t in found] or [PAGE], dtype=np.int64)
-    ignored = np.array([_ignored_target(t, texts, config) for t, texts in zip(found, tuples, strict=True)] or [False])
+    lut = np.array([by_name[t.name][0] for t in found], dtype=np.int64)
+    ignored = np.array([_ignored_target(t, texts, config) for t, texts in zip(found, tuples, strict=True)])
     return raw, lut[raw], [t for _, t in by_name.values()], ignored[raw]
 
 
@@ -248,12 +348,12 @@ _HARMLESS = (
 )
 
 
-def _endpoints(table: pa.Table, kind: Ints) -> tuple[Ints, list[str], Bools, Bools]:
+def _endpoints(source: Source, kind: Ints) -> tuple[Ints, list[str], Bools, Bools]:
     """Endpoint code per network and error event, their texts, whether identified, and what is noise by
     itself.
     """
-    code = np.full(table.num_rows, -1, dtype=np.int64)
-    noise = np.zeros(table.num_rows, dtype=np.bool_)
+    code = np.full(len(kind), -1, dtype=np.int64)
+    noise = np.zeros(len(kind), dtype=np.bool_)
     texts: list[str] = []
     known: list[bool] = []
     for wanted, columns, label in (
@@ -263,7 +363,7 @@ def _endpoints(table: pa.Table, kind: Ints) -> tuple[Ints, list[str], Bools, Boo
         rows = np.flatnonzero(kind == wanted)
         if not len(rows):
             continue
-        part, tuples = _combined(table.select(columns).take(pa.array(rows)), columns)
+        part, tuples = _combined(source, rows, columns)
         labels = [label(*t) for t in tuples]
         place = {t: len(texts) + i for i, t in enumerate(sorted({t for t, _, _ in labels}))}
         code[rows] = np.array([place[t] for t, _, _ in labels])[part]
@@ -271,7 +371,7 @@ def _endpoints(table: pa.Table, kind: Ints) -> tuple[Ints, list[str], Bools, Boo
         texts += list(place)
         identified = {t: k for t, k, _ in labels}
         known += [identified[t] for t in place]
-    return code, texts, np.array(known, dtype=np.bool_), noise
+    return code, texts, np.array([*known, False], dtype=np.bool_), noise
 
 
 def _request_label(method: str, url: str) -> tuple[str, bool, bool]:

@@ -1,87 +1,91 @@
-"""The points table and the score (detection.md, Score): additive, readable, monotone.
+"""The score (detection.md, Score): additive, readable, monotone. The points of each rule stand in ``ufse.weights``.
 
-More evidence never lowers a score: every rule only adds. A later success never raises it: it takes
-``resolved`` off the capped sum and the points for "unresolved" with it, which leaves at most 60, below High.
+More evidence never lowers a score: every rule only adds. A later success never raises it: it takes ``resolved`` off
+the capped sum and the points for "unresolved" with it, which by default leaves at most 60, below High.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
+from ufse.arrays import Bools, Ints
 from ufse.attribution import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.config import Config
+from ufse.signals.model import ENDED, LEFT, SILENCE
 from ufse.weights import BLOCKED_MORE_LIMIT, REPEATED_LIMIT, TEXTS
-
-_FEEDBACK: Final = {FAILURE: "failure", CRASH: "crash", REJECTION: "rejection", INVALID: "validation", SLOW: "slow"}
-_RAGE: Final = {p: f"rage_{p}" for p in ("same", "reload", "reload_other", "page", "near")}
-_ABANDONED: Final = {"left": "abandoned", "ended": "abandoned_ended", "silence": "abandoned_silent"}
 
 HIGH: Final = "High"
 MEDIUM: Final = "Medium"
 LOW: Final = "Low"
 
+RULES: Final = tuple(TEXTS)
+"""Names of the rules in the order of the story: the columns of ``points``."""
+
+_FEEDBACK: Final = {"failure": FAILURE, "crash": CRASH, "rejection": REJECTION, "validation": INVALID, "slow": SLOW}
+_LEAVING: Final = {"abandoned": LEFT, "abandoned_ended": ENDED, "abandoned_silent": SILENCE}
+RAGE_PLACES: Final = ("", "same", "reload", "reload_other", "page", "near")
+"""Where the rage was, strongest first; the first means none."""
+NEAR: Final = RAGE_PLACES.index("near")
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one candidate; every field that grows can only add points."""
+    """What is known of each candidate cluster; every column that grows can only add points."""
 
-    feedback: int
+    feedback: Ints
     """Kind of negative feedback at the failure point."""
-    by_field: bool
-    vague: bool = False
+    vague: Bools
     """An error without a message: more often noise than a failure."""
-    rage: str = ""
-    """``same``, ``reload``, ``reload_other``, ``page``, ``near`` or empty; the strongest one."""
-    retries: int = 0
-    abandoned: str = ""
-    """``left``, ``ended``, ``silence`` or empty."""
-    form_sent: bool = False
-    confused: bool = False
-    failures: int = 1
-    longest_wait_ms: int = 0
-    struggle_ms: int = 0
-    resolved: bool = False
-    answered_late: bool = False
+    by_field: Bools
+    rage: Ints
+    """Index into RAGE_PLACES of the strongest one."""
+    retries: Ints
+    left: Ints
+    """LEFT, ENDED or SILENCE, else 0."""
+    form_sent: Bools
+    confused: Bools
+    failures: Ints
+    longest_wait_ms: Ints
+    struggle_ms: Ints
+    resolved: Bools
+    answered_late: Bools
     """Slow, but the answer came: neither unresolved nor a later success."""
 
 
-def points(evidence: Evidence, config: Config) -> list[tuple[str, int]]:
-    """The rules that apply with their points, in the order of the story."""
+def points(evidence: Evidence, config: Config) -> Ints:
+    """Points of every rule: shape (clusters, RULES)."""
     e = evidence
-    rules = ["vague_error" if e.vague else _FEEDBACK[e.feedback], "attributed_field" if e.by_field else "attributed"]
-    if e.rage:
-        rules.append(_RAGE[e.rage])
-    if e.retries:
-        rules.append("blocked")
-        rules += ["blocked_more"] * min(e.retries - 1, BLOCKED_MORE_LIMIT)
-    if e.abandoned:
-        rules.append(_ABANDONED[e.abandoned])
-        if e.form_sent:
-            rules.append("form_sent")
-    if e.confused:
-        rules.append("confused")
-    rules += ["repeated"] * min(e.failures - 1, REPEATED_LIMIT)
-    if e.longest_wait_ms >= config.long_wait_ms:
-        rules.append("long_wait")
-    if e.struggle_ms >= 10_000:
-        rules.append("struggle_10")
-    if e.struggle_ms >= 30_000:
-        rules.append("struggle_30")
-    struck = e.rage not in ("", "near") or e.retries > 0
-    if struck and sum(map(bool, (e.rage, e.retries, e.abandoned, e.confused))) >= 2:
-        rules.append("kinds_3")
-    if e.resolved:
-        rules.append("resolved")
-    elif not e.answered_late:
-        rules.append("unresolved")
-    return [(TEXTS[rule], getattr(config.weights, rule) * count) for rule, count in Counter(rules).items()]
+    applies: dict[str, Ints | Bools] = {
+        rule: (e.feedback == kind) & ~(e.vague & (rule != "vague_error")) for rule, kind in _FEEDBACK.items()
+    }
+    applies["vague_error"] = e.vague
+    applies["attributed"], applies["attributed_field"] = ~e.by_field, e.by_field
+    for place, name in enumerate(RAGE_PLACES[1:], 1):
+        applies[f"rage_{name}"] = e.rage == place
+    applies["blocked"] = e.retries > 0
+    applies["blocked_more"] = np.clip(e.retries - 1, 0, BLOCKED_MORE_LIMIT)
+    for rule, form in _LEAVING.items():
+        applies[rule] = e.left == form
+    applies["form_sent"] = (e.left > 0) & e.form_sent
+    applies["confused"] = e.confused
+    applies["repeated"] = np.clip(e.failures - 1, 0, REPEATED_LIMIT)
+    applies["long_wait"] = e.longest_wait_ms >= config.long_wait_ms
+    applies["struggle_10"] = e.struggle_ms >= 10_000
+    applies["struggle_30"] = e.struggle_ms >= 30_000
+    kinds = (e.rage > 0).astype(np.int64) + (e.retries > 0) + (e.left > 0) + e.confused
+    struck = ((e.rage > 0) & (e.rage < NEAR)) | (e.retries > 0)
+    applies["kinds_3"] = struck & (kinds >= 2)
+    applies["resolved"] = e.resolved
+    applies["unresolved"] = ~e.resolved & ~e.answered_late
+    weights = np.array([getattr(config.weights, rule) for rule in RULES], dtype=np.int64)
+    return np.stack([applies[rule].astype(np.int64) for rule in RULES], axis=1) * weights
 
 
-def total(table: Sequence[tuple[str, int]]) -> int:
-    """The score of a points table: what counts for it, at most 100, less what counts against it."""
-    gained = min(100, sum(p for _, p in table if p > 0))
-    return max(0, gained + sum(p for _, p in table if p < 0))
+def totals(table: Ints) -> Ints:
+    """The score of each row of points: what counts for it, at most 100, less what counts against it, at least 0."""
+    gained = np.minimum(100, np.maximum(table, 0).sum(axis=1))
+    return np.asarray(np.maximum(0, gained + np.minimum(table, 0).sum(axis=1)), dtype=np.int64)
 
 
 def level(score: int, config: Config) -> str:

@@ -27,11 +27,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ufse.arrays import Bools, Ints
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 (
     CLICK,

@@ -1,119 +1,160 @@
-"""Abandonment: a flow was begun, it met attributed negative feedback, and within 60 s it was left without
-success.
+"""Abandonment: a flow was begun, it met attributed negative feedback, and within 60 s it was left without success.
+
+Source: detection.md, Signals. Begun means that fields were touched or a form was submitted since the flow was entered or
+something in it was achieved. Never: leaving without friction (there is no cluster then); the application itself led on to
+another page; a return to the flow within 60 s; downloads, prints, shares and external links; a step inside the same flow; a
+success in between (then the candidate is resolved).
+
+To add an exclusion, add a condition to ``_went_on`` (nothing was left) or ``_leavings`` (this navigation is no leaving), and
+a case to tests/unit/ufse/test_signals.py.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+import numpy as np
 
-from ufse.signals.model import ABANDONMENT, Signal
-from ufse.view import View, is_detour
+from ufse.arrays import Bools, Ints, Ragged, any_by, expand, heads
+from ufse.candidates import Clusters
+from ufse.index import Index
+from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
+
+_SHOWN_FIELDS = 6
+"""The last fields touched are enough to tell the story."""
 
 
-def abandonment(view: View, action: int, negatives: Sequence[int], successes: Sequence[int]) -> Signal | None:
-    """The abandonment signal of a flow whose action met these negatives, or None.
-
-    ``form`` says how it was left: ``left`` (another route), ``ended`` (session end) or ``silence`` (nothing
-    followed, which is weaker: a collector may lack ``session_end``).
+def abandonment(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
+    """(Cluster, signal) of every cluster whose flow was left; ``form`` says how: LEFT, ENDED, or SILENCE, which is weaker,
+    for a collector may lack ``session_end``.
     """
-    last = negatives[-1]
-    flow = view.flow_of(action)
-    touched = view.begun_by_flow.get(flow, [])
-    begun = touched[bisect_left(touched, _since(view, flow, last)) : bisect_right(touched, last)]
-    if not begun or view.given.success[last] or _went_on(view, view.cause[last - view.low], last):
-        return None
-    found = _leave(view, flow, last)
-    if found is None:
-        return None
-    row, form = found
-    left, answered = view.at(row), view.at(last)
-    if left - answered > view.config.abandon_window_ms or any(view.begin(negatives[0]) <= t <= left for t in successes):
-        return None
-    rows = tuple(dict.fromkeys([*begun[-6:], row])) if form != "silence" else tuple(begun[-6:])
-    return Signal(
+    if not len(clusters):
+        return np.zeros(0, dtype=np.int64), Signals.none()
+    last = clusters.negatives.last
+    low, high = _begun(index, clusters, last)
+    lost = (high > low) & ~index.given.success[last] & ~_went_on(index, last)
+    row, form = _leave(index, clusters, last)
+    patience = index.config.abandon_window_ms
+    found = np.flatnonzero(lost & (row >= 0) & (index.frame.ts[row] - index.frame.ts[last] <= patience))
+    return found, _signals(index, clusters, found, (low[found], high[found]), row[found], form[found])
+
+
+def _signals(
+    index: Index, clusters: Clusters, found: Ints, begun: tuple[Ints, Ints], left: Ints, form: Ints
+) -> Signals:
+    frame, given = index.frame, index.given
+    low, high = begun
+    fields = index.begun_by_flow.rows
+    owner, place = expand(np.maximum(low, high - _SHOWN_FIELDS), high)
+    beyond = form != SILENCE
+    owners = np.concatenate((owner, np.flatnonzero(beyond)))
+    values = np.concatenate((fields[place], left[beyond]))
+    order = np.argsort(owners, kind="stable")
+    owners, values = owners[order], values[order]
+    once = heads(owners, values)
+    first = clusters.negatives.first[found]
+    return Signals.of(
         ABANDONMENT,
-        view.at(view.cause[negatives[0] - view.low]),
-        max(left, answered),
-        rows,
-        len(begun),
-        action,
-        begun[-1],
         form,
+        start=frame.ts[given.cause[first]],
+        end=np.maximum(frame.ts[left], frame.ts[clusters.negatives.last[found]]),
+        count=high - low,
+        action=clusters.action[found],
+        row=fields[high - 1],
+        rows=Ragged.of(owners[once], values[once], len(found)),
     )
 
 
-def _since(view: View, flow: str, last: int) -> int:
-    """Row from which the flow was begun anew: it was entered from elsewhere, or something in it was achieved before."""
-    moves = view.navigations[: bisect_right(view.navigations, view.cause[last - view.low])]
-    entered = view.low
-    for i in range(len(moves) - 1, 0, -1):
-        if view.flow(moves[i]) == flow != view.flow(moves[i - 1]):
-            entered = moves[i]
-            break
-    achieved = view.achieved_by_flow.get(flow, [])
-    done = bisect_left(achieved, view.cause[last - view.low])
-    return max(entered, achieved[done - 1] if done else view.low)
+def _begun(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
+    """Places in ``begun_by_flow`` of what was begun of the flow, up to the last failure.
 
-
-def _went_on(view: View, cause: int, last: int) -> bool:
-    """Whether the application itself led on to another page, so that nothing was left: not to an error page
-    or login.
+    Begun anew: since the flow was entered from elsewhere, or something in it was achieved before.
     """
-    until = view.at(last) + view.config.reaction_window_ms
-    at_once = view.at(cause) + view.config.double_click_ms
-    acts, moves = view.acts, view.navigations
-    following = next((r for r in acts[bisect_right(acts, cause) :] if view.at(r) > at_once), view.high)
-    for row in moves[bisect_right(moves, cause) :]:
-        if row >= following or view.at(row) > until:
-            return False
-        away = view.frame.route[row] != view.frame.route[cause] and not is_detour(view.pattern(row))
-        if away and not view.given.user_navigation[row]:
-            return True
-    return False
+    cause = index.given.cause[last]
+    flow = index.in_flow(clusters.visit, index.flow_of(clusters.action))
+    entered = index.entries.last_before(flow, cause + 1)
+    achieved = index.achieved_by_flow.last_before(flow, cause)
+    since = np.maximum(np.maximum(entered, achieved), index.frame.low[clusters.visit])
+    return index.begun_by_flow.span(flow, since, last + 1)
 
 
-def _leave(view: View, flow: str, last: int) -> tuple[int, str] | None:
-    """The first leaving after the last failure that was not followed by a return within 60 s: (row, how)."""
-    gave_up = view.frame.aborted[last] == 1 or view.frame.status[last] == 0
-    since = view.at(last) - (1_000 if gave_up else 0)
-    cause = view.cause[last - view.low]
-    for row in view.navigations[bisect_right(view.navigations, cause) :]:
-        if view.at(row) - view.at(last) > view.config.abandon_window_ms:
-            break
-        out = view.at(row) >= since and view.flow(row) != flow
-        if out and not _returns(view, flow, row) and _leaves(view, row, last):
-            return row, "left"
-    for row in view.ends:
-        if row > cause and view.at(row) >= since and not _returns(view, flow, row):
-            return row, "ended"
-    final = view.high - 1
-    if view.truncated or view.flow(final) != flow or final < last:
-        return None
-    return final, "silence"
+def _went_on(index: Index, last: Ints) -> Bools:
+    """Whether the application itself led on to another page, so that nothing was left: not to an error page or login."""
+    frame, given, config = index.frame, index.given, index.config
+    cause = given.cause[last]
+    visit = frame.visit[last]
+    at_once = frame.first_at(visit, frame.ts[cause] + config.double_click_ms + 1)
+    acting = np.searchsorted(index.acts, np.maximum(at_once, cause + 1))
+    acts = np.append(index.acts, len(frame))
+    until = frame.first_at(visit, frame.ts[last] + config.reaction_window_ms + 1)
+    high = np.searchsorted(index.moves, np.minimum(until, acts[acting]))
+    owner, place = expand(np.searchsorted(index.moves, cause, "right"), high)
+    move = index.moves[place]
+    away = (frame.route[move] != frame.route[cause[owner]]) & ~index.detours[frame.pattern[move]]
+    return any_by(owner, away & ~given.user_navigation[move], len(last))
 
 
-def _returns(view: View, flow: str, row: int) -> bool:
+def _leave(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
+    """How each cluster's flow was left for good: (row, form); row -1 where it was not.
+
+    The first leaving after the last failure that was not followed by a return within 60 s.
+    """
+    frame, size = index.frame, len(clusters)
+    gave_up = (frame.aborted[last] == 1) | (frame.status[last] == 0)
+    since = frame.ts[last] - np.where(gave_up, 1_000, 0)
+    row = np.full(size, -1, dtype=np.int64)
+    form = np.full(size, SILENCE, dtype=np.int64)
+    for found, how in (
+        (_leavings(index, clusters, last, since), LEFT),
+        (_endings(index, clusters, last, since), ENDED),
+    ):
+        owner, leaving = found
+        first = heads(owner) & (row[owner] < 0)
+        row[owner[first]], form[owner[first]] = leaving[first], how
+    final = frame.high[clusters.visit] - 1
+    stayed = index.flow(final) == index.flow_of(clusters.action)
+    silent = (row < 0) & stayed & (final >= last) & ~frame.truncated[clusters.visit]
+    return np.where(silent, final, row), form
+
+
+def _leavings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:
+    """(Cluster, navigation) of people going to another route: not the application's own redirect, no download, print, share
+    or external page, no return within 60 s.
+    """
+    frame, given = index.frame, index.given
+    until = frame.first_at(clusters.visit, frame.ts[last] + index.config.abandon_window_ms + 1)
+    low = np.searchsorted(index.moves, given.cause[last], "right")
+    owner, place = expand(low, np.searchsorted(index.moves, until))
+    row = index.moves[place]
+    flow = index.flow_of(clusters.action)
+    elsewhere = (frame.flags["external"][row] == 1) | (frame.flags["download"][row] == 1)
+    out = (frame.ts[row] >= since[owner]) & (index.flow(row) != flow[owner]) & ~elsewhere
+    owner, row = owner[out], row[out]
+    acted, aside = _just_before(index, row, last[owner])
+    leaves = ~aside & (given.user_navigation[row] | acted) & ~_returns(index, clusters, owner, row)
+    return owner[leaves], row[leaves]
+
+
+def _just_before(index: Index, row: Ints, last: Ints) -> tuple[Bools, Bools]:
+    """Whether something was done in the 2 s before each row but after the last failure, and whether it prints or shares."""
+    frame = index.frame
+    recent = frame.first_at(frame.visit[row], frame.ts[row] - index.config.reaction_window_ms)
+    owner, place = expand(np.searchsorted(index.acts, recent), np.searchsorted(index.acts, row, "right"))
+    act = index.acts[place]
+    after = (act > last[owner]) | (frame.ts[act] >= frame.ts[last[owner]])
+    aside = index.target_is("aside")[index.target_of(index.given.action[act])]
+    return any_by(owner, after, len(row)), any_by(owner, after & aside, len(row))
+
+
+def _endings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:
+    """(Cluster, session end) after the last failure."""
+    frame = index.frame
+    low = np.searchsorted(index.ends, index.given.cause[last], "right")
+    owner, place = expand(low, np.searchsorted(index.ends, frame.high[clusters.visit]))
+    row = index.ends[place]
+    ended = (frame.ts[row] >= since[owner]) & ~_returns(index, clusters, owner, row)
+    return owner[ended], row[ended]
+
+
+def _returns(index: Index, clusters: Clusters, owner: Ints, row: Ints) -> Bools:
     """Whether something was done in the flow again within 60 s."""
-    acts = view.acts_by_flow.get(flow, [])
-    after = bisect_right(acts, row)
-    return after < len(acts) and view.at(acts[after]) - view.at(row) <= view.config.abandon_window_ms
-
-
-def _leaves(view: View, row: int, last: int) -> bool:
-    """A person went away: not the application's own redirect, no download, print, share or external page."""
-    if view.frame.flags["external"][row] == 1 or view.frame.flags["download"][row] == 1:
-        return False
-    near = [r for r in _recent(view, row) if r > last or view.at(r) >= view.at(last)]
-    if any(view.target_of(view.action[r - view.low]).aside for r in near):
-        return False
-    return bool(view.given.user_navigation[row]) or bool(near)
-
-
-def _recent(view: View, row: int) -> list[int]:
-    """Clicks, inputs and submits in the 2 s before a row."""
-    found = []
-    for i in range(bisect_right(view.acts, row) - 1, -1, -1):
-        r = view.acts[i]
-        if view.at(row) - view.at(r) > view.config.reaction_window_ms:
-            break
-        found.append(r)
-    return found
+    flow = index.in_flow(clusters.visit, index.flow_of(clusters.action))[owner]
+    again = index.acts_by_flow.first_from(flow, row + 1)
+    soon = index.frame.ts[again] - index.frame.ts[row] <= index.config.abandon_window_ms
+    return np.asarray((again >= 0) & soon, dtype=np.bool_)

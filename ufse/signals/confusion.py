@@ -1,22 +1,25 @@
-"""Confusion: wandering between two or three pages with nothing achieved, or scrolling up and down without
-end.
+"""Confusion (low): at least 4 transitions within 60 s confined to 2 or 3 exact paths with nothing achieved; or at least 6
+reversals of the scrolling direction within 15 s on a page with no interaction.
+
+Source: detection.md, Signals. Never: pages of one pattern, which are items of a list (comparing, list and detail); a search or
+tab that answers and whatever else was achieved on the way (``_achieved``); reading, which scrolls without turning so often.
+
+To add an exclusion, add a condition to ``_oscillations`` or ``_achieved``, and a case to tests/unit/ufse/test_signals.py.
 """
 
 import numpy as np
 
+from ufse.arrays import Bools, Ints, Ragged
 from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.frame import Frame
-from ufse.sessions import CLICK, INPUT, NAVIGATION, SCROLL, SUBMIT, Bools, Ints
-from ufse.signals.model import CONFUSION, Signal
+from ufse.sessions import CLICK, INPUT, NAVIGATION, SCROLL, SUBMIT
+from ufse.signals.model import CONFUSION, OSCILLATION, THRASH, Signals
 
 
-def confusion(frame: Frame, given: Attribution, config: Config) -> dict[int, list[Signal]]:
-    """Confusion signals by visit."""
-    found: dict[int, list[Signal]] = {}
-    for signal in (*_oscillations(frame, given, config), *_thrashes(frame, given, config)):
-        found.setdefault(int(frame.visit[signal.row]), []).append(signal)
-    return found
+def confusion(frame: Frame, given: Attribution, config: Config) -> Signals:
+    """The confusion signals of all visits."""
+    return Signals.joined([_oscillations(frame, given, config), _thrashes(frame, given, config)])
 
 
 def _moves(frame: Frame) -> tuple[Ints, Ints]:
@@ -33,11 +36,11 @@ def _moves(frame: Frame) -> tuple[Ints, Ints]:
     return rows[moved], left[moved]
 
 
-def _oscillations(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
+def _oscillations(frame: Frame, given: Attribution, config: Config) -> Signals:
     rows, left = _moves(frame)
     need = config.oscillation_transitions
     if len(rows) < need:
-        return []
+        return Signals.none()
     ends = np.arange(need - 1, len(rows))
     begins = ends - need + 1
     close = (frame.visit[rows[ends]] == frame.visit[rows[begins]]) & (
@@ -50,15 +53,15 @@ def _oscillations(frame: Frame, given: Attribution, config: Config) -> list[Sign
     of_route[frame.route] = frame.pattern
     patterns, _ = _counted(of_route[paths])
     hits = np.flatnonzero(close & (distinct <= config.oscillation_paths) & (revisited >= 2) & (patterns == distinct))
-    found: list[Signal] = []
+    found: list[Ints] = []
     until = -1
     for hit in hits.tolist():
         window = rows[begins[hit] : ends[hit] + 1]
         if int(window[0]) <= until or _achieved(frame, given, int(window[0]), int(window[-1])):
             continue
         until = int(window[-1])
-        found.append(_signal(frame, given, window, "oscillation"))
-    return found
+        found.append(window)
+    return _signals(frame, given, found, OSCILLATION)
 
 
 def _windows(route: Ints, left: Ints, begins: Ints, need: int) -> Ints:
@@ -86,17 +89,17 @@ def _achieved(frame: Frame, given: Attribution, low: int, high: int) -> bool:
     return bool((acted & given.meaningful[by]).any()) or bool(went_on.any())
 
 
-def _thrashes(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
+def _thrashes(frame: Frame, given: Attribution, config: Config) -> Signals:
     rows = np.flatnonzero(frame.kind == SCROLL)
     if len(rows) < config.thrash_reversals + 1:
-        return []
+        return Signals.none()
     sign = _directions(frame, rows)
     rows, sign = rows[sign != 0], sign[sign != 0]
     same = (frame.visit[rows][1:] == frame.visit[rows][:-1]) & (frame.route[rows][1:] == frame.route[rows][:-1])
     turns = np.flatnonzero(same & (sign[1:] != sign[:-1])) + 1
     need = config.thrash_reversals
     if len(turns) < need:
-        return []
+        return Signals.none()
     acts = np.cumsum(np.isin(frame.kind, (CLICK, INPUT, SUBMIT, NAVIGATION)))
     first, last = rows[turns[: len(turns) - need + 1]], rows[turns[need - 1 :]]
     hits = np.flatnonzero(
@@ -104,14 +107,14 @@ def _thrashes(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
         & (frame.ts[last] - frame.ts[first] <= config.thrash_window_ms)
         & (acts[last] == acts[first])
     )
-    found: list[Signal] = []
+    found: list[Ints] = []
     until = -1
     for hit in hits.tolist():
         window = rows[turns[hit : hit + need]]
         if int(window[0]) > until:
             until = int(window[-1])
-            found.append(_signal(frame, given, window, "thrash"))
-    return found
+            found.append(window)
+    return _signals(frame, given, found, THRASH)
 
 
 def _directions(frame: Frame, rows: Ints) -> Ints:
@@ -127,18 +130,18 @@ def _directions(frame: Frame, rows: Ints) -> Ints:
     return np.where((sign == 0) & known, change, sign)
 
 
-def _signal(frame: Frame, given: Attribution, rows: Ints, form: str) -> Signal:
-    first, last = int(rows[0]), int(rows[-1])
-    action = (
-        int(given.action[first]) if form == "oscillation" else int(frame.pattern[first]) * max(len(frame.targets), 1)
-    )
-    return Signal(
+def _signals(frame: Frame, given: Attribution, found: list[Ints], form: int) -> Signals:
+    if not found:
+        return Signals.none()
+    rows = Ragged.of(np.repeat(np.arange(len(found)), [len(w) for w in found]), np.concatenate(found), len(found))
+    page = frame.pattern[rows.first] * max(len(frame.targets), 1)
+    return Signals.of(
         CONFUSION,
-        int(frame.ts[first]),
-        int(frame.ts[last]),
-        tuple(rows.tolist()),
-        len(rows),
-        action,
-        first,
         form,
+        start=frame.ts[rows.first],
+        end=frame.ts[rows.last],
+        count=rows.sizes,
+        action=given.action[rows.first] if form == OSCILLATION else page,
+        row=rows.first,
+        rows=rows,
     )

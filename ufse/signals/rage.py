@@ -1,145 +1,172 @@
-"""Rage: at least 4 clicks on one target, each at most 1 s after the one before; or 3 reloads of a route in
-30 s.
+"""Rage: at least 4 clicks on one target, each at most 1 s after the one before, with no positive feedback among them; or at
+least 3 reloads of a route within 30 s.
+
+Source: detection.md, Signals; that clicks belong to one chain when they are near in time and place is DataDog's
+``clickChain``. Never: controls made to be repeated, text fields, static text (selection), toggles, clicks that a key made,
+whatever is on an ignore list (all in ``never_rage``); a control whose clicks are answered, selected text, a wizard whose page
+changes (``_answered``); a held key or a script (``_human``).
+
+To add an exclusion by control, add words to ``ufse.targets`` or a condition to ``never_rage``; by answer, to ``_answered``; and
+a case to tests/unit/ufse/test_rage.py.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
+from ufse.arrays import Bools, Ints, Ragged, any_by, count_by, distinct_by, heads, within
 from ufse.attribution import SLOW, Attribution
+from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
 from ufse.frame import Frame
-from ufse.sessions import CLICK, ERROR, NAVIGATION, Bools, Ints
-from ufse.signals.model import RAGE, Signal
+from ufse.sessions import CLICK, ERROR, NAVIGATION
+from ufse.signals.model import PLAIN, RAGE, RELOADS, Signals
 
 
-def rage(frame: Frame, given: Attribution, config: Config) -> dict[int, list[Signal]]:
-    """Rage signals by visit."""
-    found: dict[int, list[Signal]] = {}
-    for signal in (*_clicks(frame, given, config), *_reloads(frame, given, config)):
-        found.setdefault(int(frame.visit[signal.row]), []).append(signal)
-    return found
+def rage(frame: Frame, given: Attribution, config: Config) -> Signals:
+    """The rage signals of all visits."""
+    return Signals.joined([_clicks(frame, given, config), _reloads(frame, given, config)])
 
 
-def never_rage(frame: Frame, given: Attribution) -> Bools:
-    """Per event: a target on which repeated clicks mean nothing, or a click that a key made."""
+def never_rage(frame: Frame, given: Attribution, rows: Ints) -> Bools:
+    """Per click: a target on which repeated clicks mean nothing, or a click that a key made."""
     fixed = np.array([t.text_field or t.static_text or t.toggle for t in frame.targets], dtype=np.bool_)
-    repeated = np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target] & ~given.step
-    keyboard = frame.is_word("input_method", "keyboard")
-    origin = (frame.flags["x"] == 0) & (frame.flags["y"] == 0)  # browsers give 0, 0 to clicks that a key made
-    return np.asarray(fixed[frame.target] | repeated | keyboard | origin | frame.target_ignored, dtype=np.bool_)
+    repeated = np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target[rows]] & ~given.step[rows]
+    keyboard = frame.is_word("input_method", "keyboard", rows=rows)
+    origin = (frame.flags["x"][rows] == 0) & (
+        frame.flags["y"][rows] == 0
+    )  # browsers give 0, 0 to clicks that a key made
+    return np.asarray(
+        fixed[frame.target[rows]] | repeated | keyboard | origin | frame.target_ignored[rows], dtype=np.bool_
+    )
 
 
-def _clicks(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
+def _clicks(frame: Frame, given: Attribution, config: Config) -> Signals:
     rows = np.flatnonzero(frame.kind == CLICK)
-    if len(rows) < config.rage_clicks:
-        return []
-    breaks = _breaks(frame, rows, config)
-    begin = np.flatnonzero(breaks)
+    begin = np.flatnonzero(_breaks(frame, rows, config)) if len(rows) else rows
     sizes = np.diff(np.append(begin, len(rows)))
-    barred = np.add.reduceat(never_rage(frame, given)[rows].astype(np.int64), begin)
-    runs = np.flatnonzero((sizes >= config.rage_clicks) & (barred == 0))
-    found = []
-    for start, size in zip(begin[runs].tolist(), sizes[runs].tolist(), strict=True):
-        run = rows[start : start + size]
-        if _human(frame.ts[run], config) and not _answered(frame, given, run):
-            found.append(_signal(frame, given, run, ""))
-    return found
+    runs = Ragged(rows, np.append(begin, len(rows)) if len(begin) else np.zeros(1, dtype=np.int64))
+    runs = runs.take(np.flatnonzero(sizes >= config.rage_clicks))
+    barred = any_by(runs.owner, never_rage(frame, given, runs.values), len(runs))
+    runs = runs.take(np.flatnonzero(~barred & _human(frame, runs, config)))
+    return _signals(frame, given, runs.take(np.flatnonzero(~_answered(frame, given, runs))), PLAIN)
 
 
 def _breaks(frame: Frame, rows: Ints, config: Config) -> Bools:
-    """Where a run of clicks ends: another visit, target or page, a pause, or another spot of a nameless
-    target.
-    """
+    """Where a run of clicks begins: another visit, target or page, a pause, or another spot of a nameless target."""
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
-    x, y = frame.flags["x"], frame.flags["y"]
-    known = (np.minimum(x[before], x[after]) > -(2**31)) & (np.minimum(y[before], y[after]) > -(2**31))
-    apart = np.maximum(np.abs(x[after] - x[before]), np.abs(y[after] - y[before])) > config.same_spot_px
+    x, y = frame.flags["x"][rows], frame.flags["y"][rows]
+    known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
+    apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
     changed = (
         (frame.visit[after] != frame.visit[before])
         | (frame.route[after] != frame.route[before])
         | (frame.raw_target[after] != frame.raw_target[before])
         | (frame.ts[after] - frame.ts[before] > config.rage_gap_ms)
-        | (nameless & known & apart)
+        | (nameless & known[1:] & known[:-1] & apart)
     )
     return np.append(True, changed)
 
 
-def _human(times: Ints, config: Config) -> bool:
-    """False for a held key or a script: faster than a hand, unless the clock knows whole seconds only."""
-    gaps = np.diff(times)
-    if bool((times % 1_000 == 0).all()):
-        return True
-    return float(np.median(gaps)) >= config.human_click_gap_ms
+def _human(frame: Frame, runs: Ragged, config: Config) -> Bools:
+    """Per run: False for a held key or a script, faster than a hand; a clock of whole seconds cannot tell."""
+    at, owner = frame.ts[runs.values], runs.owner
+    coarse = ~any_by(owner, at % 1_000 != 0, len(runs))
+    inner = ~heads(owner)
+    gaps, of_gap = np.append(0, np.diff(at))[inner], owner[inner]
+    gaps = gaps[np.lexsort((gaps, of_gap))]
+    count = runs.sizes - 1
+    begin = np.cumsum(count) - count
+    median = (gaps[begin + (count - 1) // 2] + gaps[begin + count // 2]) / 2 if len(runs) else np.zeros(0)
+    return np.asarray(coarse | (median >= config.human_click_gap_ms), dtype=np.bool_)
 
 
-def _answered(frame: Frame, given: Attribution, run: Ints) -> bool:
-    """Whether positive feedback lies among the clicks, text was selected, or every click was answered.
+@dataclass(frozen=True)
+class _Answers:
+    """Feedback of the interactions in the span of each run: rows and their runs."""
+
+    run: Ints
+    row: Ints
+
+    def where(self, chosen: Bools) -> "_Answers":
+        return _Answers(self.run[chosen], self.row[chosen])
+
+
+def _answers(given: Attribution, runs: Ragged) -> _Answers:
+    """Evidence and good answers caused between the first and the last click of each run."""
+    rows = np.flatnonzero((given.cause >= 0) & (given.attributed | given.success))
+    if not len(runs) or not len(rows):
+        return _Answers(rows[:0], rows[:0])
+    cause = given.cause[rows]
+    run = np.maximum(np.searchsorted(runs.first, cause, "right") - 1, 0)
+    ours = (cause >= runs.first[run]) & (cause <= runs.last[run]) & (rows >= runs.first[run])
+    return _Answers(run[ours], rows[ours])
+
+
+def _answered(frame: Frame, given: Attribution, runs: Ragged) -> Bools:
+    """Per run: whether positive feedback lies among the clicks, text was selected, or every click was answered.
 
     Answers are judged per request: where a request of the run failed, only that request's success is an answer, unless
     most clicks were answered by requests of the control's own and had no failure.
     """
-    if bool((frame.flags["selection"][run] == 1).any()) or bool(given.progress[run].any()):
-        return True
-    low, high = int(run[0]), int(run[-1])
-    visit = slice(low, int(np.searchsorted(frame.visit, frame.visit[low], "right")))
-    ours = (given.cause[visit] >= low) & (given.cause[visit] <= high)
-    failed = np.flatnonzero(ours & given.attributed[visit] & (given.negative[visit] != SLOW)) + low
-    good = np.flatnonzero(ours & given.success[visit] & ~given.attributed[visit]) + low
-    responded = frame.flags["responded"][run] == 1
-    if not len(failed):
-        return bool(len(good)) or bool(responded.any())
-    unhappy = set(given.cause[failed].tolist())
-    if bool(responded.all()) and 2 * len(unhappy) < len(run):
-        return True
-    own = {row for row in good.tolist() if int(given.cause[row]) not in unhappy and given.lonely[row]}
-    if 2 * len({int(given.cause[row]) for row in own}) >= len(run):
-        return True
-    return any(_repairs(frame, given, row, failed) for row in good.tolist())
+    size, owner = len(runs), runs.owner
+    answers = _answers(given, runs)
+    failed = answers.where(given.attributed[answers.row] & (given.negative[answers.row] != SLOW))
+    good = answers.where(given.success[answers.row] & ~given.attributed[answers.row])
+    any_failed, any_good = count_by(failed.run, size) > 0, count_by(good.run, size) > 0
+    response = frame.flags["responded"][runs.values] == 1
+    done = any_by(owner, (frame.flags["selection"][runs.values] == 1) | given.progress[runs.values], size)
+    calm = any_good | any_by(owner, response, size)
+    unhappy = distinct_by(failed.run, given.cause[failed.row], size)
+    all_responded = ~any_by(owner, ~response, size) & (2 * unhappy < runs.sizes)
+    happy = ~within(good.run, given.cause[good.row], failed.run, given.cause[failed.row])
+    own = good.where(happy & given.lonely[good.row])
+    served = 2 * distinct_by(own.run, given.cause[own.row], size) >= runs.sizes
+    repaired = any_by(good.run, _repairs(frame, given, good, failed, size), size)
+    return done | np.where(any_failed, all_responded | served | repaired, calm)
 
 
-def _repairs(frame: Frame, given: Attribution, row: int, failed: Ints) -> bool:
-    """Whether a good answer is one of the request that failed, or of any where only the page's drawing failed."""
-    crashed = failed[frame.kind[failed] == ERROR]
-    if int(given.cause[row]) in set(given.cause[crashed].tolist()):
-        return False
-    same = int(frame.endpoint[row]) in set(frame.endpoint[failed].tolist())
-    return same or len(crashed) == len(failed) or not frame.endpoint_known[frame.endpoint[row]]
+def _repairs(frame: Frame, given: Attribution, good: _Answers, failed: _Answers, size: int) -> Bools:
+    """Per good answer: whether it is one of the request that failed, or of any where only the page's drawing failed."""
+    crash = frame.kind[failed.row] == ERROR
+    crashed = failed.where(crash)
+    drew = within(good.run, given.cause[good.row], crashed.run, given.cause[crashed.row])
+    same = within(good.run, frame.endpoint[good.row] + 1, failed.run, frame.endpoint[failed.row] + 1)
+    only_crashes = ~any_by(failed.run, ~crash, size)[good.run]
+    endpoint = frame.endpoint[good.row]
+    unknown = ~frame.endpoint_known[endpoint] if len(endpoint) else np.zeros(0, dtype=np.bool_)
+    return np.asarray(~drew & (same | only_crashes | unknown), dtype=np.bool_)
 
 
-def _reloads(frame: Frame, given: Attribution, config: Config) -> list[Signal]:
-    rows = np.flatnonzero((frame.kind == NAVIGATION) & frame.is_word("nav_type", "reload") & ~frame.target_ignored)
+def _reloads(frame: Frame, given: Attribution, config: Config) -> Signals:
+    rows = np.flatnonzero(frame.kind == NAVIGATION)
+    rows = rows[frame.is_word("nav_type", "reload", rows=rows) & ~frame.target_ignored[rows]]
     need = config.rage_reloads
     if len(rows) < need:
-        return []
-    same = (frame.visit[rows][1:] == frame.visit[rows][:-1]) & (frame.route[rows][1:] == frame.route[rows][:-1])
-    block = np.cumsum(np.append(0, ~same))
+        return Signals.none()
+    block = np.cumsum(heads(frame.visit[rows], frame.route[rows]))
     tail, head = slice(need - 1, None), slice(None, len(rows) - need + 1)
     close = (block[tail] == block[head]) & (frame.ts[rows][tail] - frame.ts[rows][head] <= config.rage_reload_window_ms)
-    member = np.zeros(len(rows), dtype=np.int64)
+    member = np.zeros(len(rows), dtype=np.bool_)
     for offset in range(need):
-        member[np.flatnonzero(close) + offset] = 1
-    found = []
-    run: list[int] = []
-    for i, row in enumerate(rows.tolist()):
-        if run and (not member[i] or block[i] != block[i - 1]):
-            found.append(_signal(frame, given, np.array(run), "reloads"))
-            run = []
-        if member[i]:
-            run.append(row)
-    if run:
-        found.append(_signal(frame, given, np.array(run), "reloads"))
-    return found
+        member[np.flatnonzero(close) + offset] = True
+    first = heads(block, member)
+    run = np.cumsum(first) - 1
+    kept = Ragged.of(run, rows, int(run[-1]) + 1).take(np.flatnonzero(member[first]))
+    return _signals(frame, given, kept, RELOADS)
 
 
-def _signal(frame: Frame, given: Attribution, run: Ints, form: str) -> Signal:
-    first, last = int(run[0]), int(run[-1])
-    return Signal(
+def _signals(frame: Frame, given: Attribution, runs: Ragged, form: int) -> Signals:
+    if not len(runs):
+        return Signals.none()
+    return Signals.of(
         RAGE,
-        int(frame.ts[first]),
-        int(frame.ts[last]),
-        tuple(run.tolist()),
-        len(run),
-        int(given.action[first]),
-        first,
         form,
+        start=frame.ts[runs.first],
+        end=frame.ts[runs.last],
+        count=runs.sizes,
+        action=given.action[runs.first],
+        row=runs.first,
+        rows=runs,
     )

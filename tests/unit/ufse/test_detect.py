@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, go, run, submit, table, typed
 from ufse import DEFAULT, Config, detect, detect_each
-from ufse.view import View
+from ufse.arrays import Ints
+from ufse.frame import Source
 
 KEYS = [
     *("detectionId", "projectId", "sessionId", "visitId", "visitStart", "fingerprint", "failurePoint"),
@@ -128,14 +129,14 @@ def test_detect_each_isolates_a_session_that_fails(monkeypatch: pytest.MonkeyPat
     whole = detect(table(rows))
     assert len(whole.detections) == 5
 
-    real = View.class_tier
+    real = Source.codes
 
-    def failing(self: View, row: int) -> int:
-        if self.frame.table["session_id"][row].as_py() == "poison":
+    def failing(self: Source, name: str, at: Ints) -> tuple[Ints, list[str]]:
+        if "poison" in self.texts("session_id", at):
             raise RuntimeError("defect")
-        return real(self, row)
+        return real(self, name, at)
 
-    monkeypatch.setattr(View, "class_tier", failing)
+    monkeypatch.setattr(Source, "codes", failing)
     result = detect_each(table(rows), why_not=True)
     assert sorted(d.to_json()["sessionId"] for d in result.detections) == ["a", "b", "c", "z"]
     assert result.errors == [{"projectId": "p", "sessionId": "poison", "error": "RuntimeError: defect"}]
@@ -144,6 +145,6 @@ def test_detect_each_isolates_a_session_that_fails(monkeypatch: pytest.MonkeyPat
 
 def test_detect_each_is_detect_when_nothing_fails() -> None:
     rows = table([{**r, "session_id": s} for s in ("a", "b") for r in STORY])
-    assert detect_each(rows).detections == detect(rows).detections
+    assert [d.to_json() for d in detect_each(rows).detections] == [d.to_json() for d in detect(rows).detections]
     assert detect_each(rows.slice(0, 0)).errors == []
     assert isinstance(rows, pa.Table)

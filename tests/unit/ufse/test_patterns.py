@@ -3,7 +3,7 @@
 import pytest
 
 from ufse.patterns import clean, digest, first_segment, fold_message, fold_name, fold_path
-from ufse.view import is_detour, is_thanks
+from ufse.index import is_detour, is_thanks
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+"""What an action achieved: the times at which it succeeded after all (detection.md, Attribution).
+
+By the request that failed, answered well; by an attempt that went on without failure; on a thank-you page; by another
+control of the same route that led on with success; or by the form's own request, accepted beside something that was only
+read.
+"""
+
+
+import numpy as np
+
+from ufse.arrays import NEVER, Bools, Ints, any_by, expand, max_by, pack, within
+from ufse.attribution import INVALID, SLOW
+from ufse.candidates import Candidates
+from ufse.index import Index
+from ufse.sessions import SUBMIT
+
+Times = tuple[Ints, Ints]
+"""(Number of the candidate, epoch ms)."""
+
+
+def last_successes(index: Index, found: Candidates) -> Ints:
+    """Per candidate: when its action was last achieved, NEVER where it was not."""
+    failed = _Failed(index, found)
+    if not len(failed.row):
+        return np.full(len(found), NEVER, dtype=np.int64)
+    ways = (_by_request, _by_attempt, _by_thanks, _by_other_way, _sent_beside)
+    times = [way(index, found, failed) for way in ways]
+    owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
+    return max_by(owner, at, len(found), NEVER)
+
+
+class _Failed:
+    """The negatives of all candidates, and what is known of the requests among them."""
+
+    def __init__(self, index: Index, found: Candidates) -> None:
+        frame = index.frame
+        self.owner, self.row = found.negatives.owner, found.negatives.values
+        self.some = found.negatives.sizes > 0
+        self.first = np.where(self.some, found.negatives.values[self._places(found)] if len(self.row) else 0, 0)
+        size = len(found)
+        endpoint = frame.endpoint[self.row]
+        named = endpoint >= 0
+        request = index.is_request(self.row)
+        self.identified: Bools = any_by(self.owner, request & index.known(self.row), size)
+        """Per candidate: a request that failed is known by its URL."""
+        safe = np.zeros(len(self.row), dtype=np.bool_)
+        safe[named] = index.safe[endpoint[named]]
+        self.reading: Bools = any_by(self.owner, named, size) & ~any_by(self.owner, named & ~safe, size)
+        """Per candidate: whatever failed only read."""
+        self.only_invalid: Bools = ~any_by(self.owner, index.given.negative[self.row] != INVALID, size)
+
+    @staticmethod
+    def _places(found: Candidates) -> Ints:
+        return np.minimum(found.negatives.bounds[:-1], max(len(found.negatives.values) - 1, 0))
+
+
+def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
+    """Good answers of the requests that failed; one address for everything must have answered this very action."""
+    frame, given = index.frame, index.given
+    asked = index.is_request(failed.row)
+    pairs = np.unique(pack(failed.owner[asked], frame.endpoint[failed.row[asked]], len(frame.endpoints) + 1))
+    candidate, endpoint = np.divmod(pairs, len(frame.endpoints) + 1)
+    visit = found.visit[candidate]
+    owner, row = index.good_by_endpoint.each(index.ask(visit, endpoint), frame.low[visit], frame.high[visit])
+    candidate = candidate[owner]
+    cause = given.cause[row]
+    caused = np.where(cause >= 0, given.action[cause], -1)
+    exact = index.known(row) & ~given.shared[row]
+    slow = given.negative[failed.row] == SLOW
+    own = within(candidate, row, failed.owner[slow], failed.row[slow])
+    kept = ~own & ~((cause >= 0) & index.crashed[cause]) & (exact | (caused == found.action[candidate]))
+    return candidate[kept], frame.ts[row[kept]]
+
+
+def _attempts(index: Index, found: Candidates, failed: _Failed) -> tuple[Ints, Ints]:
+    visit = np.where(failed.some, found.visit, -1)
+    return index.attempts.each(index.deed(visit, found.action), index.frame.low[visit], index.frame.high[visit])
+
+
+def _by_attempt(index: Index, found: Candidates, failed: _Failed) -> Times:
+    """Attempts with positive and no negative feedback, where nothing more exact can be known."""
+    frame, given = index.frame, index.given
+    owner, row = _attempts(index, found, failed)
+    kept = ~index.failing[row] & ~_sibling_failed(index, row)
+    owner, row = owner[kept], row[kept]
+    exact = failed.identified[owner]
+    good = index.last_good[row]
+    answered = (good >= 0) & (~exact | ~index.known(good))
+    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags["valid"][row] == 1)
+    responded = ~exact & ((frame.flags["responded"][row] == 1) | valid)
+    at = np.where(given.progress[row], given.progress_at[row], np.where(answered, frame.ts[good], frame.ts[row]))
+    kept = given.progress[row] | answered | responded
+    return owner[kept], at[kept]
+
+
+def _sibling_failed(index: Index, row: Ints) -> Bools:
+    """Whether the click or submit that is one action with this one failed."""
+    frame, action = index.frame, index.given.action
+    found = np.zeros(len(row), dtype=np.bool_)
+    for step in (-2, -1, 1, 2):
+        near = np.clip(row + step, 0, len(frame) - 1)
+        found |= (
+            index.failing[near]
+            & (frame.visit[near] == frame.visit[row])
+            & (action[near] == action[row])
+            & (np.abs(frame.ts[near] - frame.ts[row]) <= index.config.double_click_ms)
+            & (near != row)
+        )
+    return found
+
+
+def _by_thanks(index: Index, found: Candidates, failed: _Failed) -> Times:
+    frame = index.frame
+    owner, row = index.thanks.each(found.visit, frame.low[found.visit], frame.high[found.visit])
+    since = frame.ts[index.given.cause[failed.first]]
+    kept = failed.some[owner] & (frame.ts[row] >= since[owner])
+    return owner[kept], frame.ts[row[kept]]
+
+
+def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
+    """Another control of the same page that sent something with success, or read what had failed to be read."""
+    frame, given = index.frame, index.given
+    rows = index.other_successes
+    by = given.cause[rows]
+    key = index.on_page(frame.visit[by], index.pattern_of(given.action[by]))
+    order = np.argsort(key, kind="stable")
+    asked = index.on_page(found.visit, index.pattern_of(found.action))
+    low, high = (np.searchsorted(key[order], asked, side) for side in ("left", "right"))
+    owner, place = expand(low, np.where(failed.some, high, low))
+    row, by = rows[order][place], by[order][place]
+    kept = (by >= failed.first[owner]) & (given.action[by] != found.action[owner])
+    owner, row = owner[kept], row[kept]
+    endpoint = frame.endpoint[row]
+    kept = ~index.safe[endpoint] if len(row) else np.zeros(0, dtype=np.bool_)
+    parents, deep = index.parents
+    failing = frame.endpoint[failed.row]
+    above = (failing >= 0) & deep[failing]
+    sibling = within(owner, parents[endpoint], failed.owner[above], parents[failing[above]])
+    kept = kept | (failed.reading[owner] & sibling)
+    return owner[kept], frame.ts[row[kept]]
+
+
+def _sent_beside(index: Index, found: Candidates, failed: _Failed) -> Times:
+    """A form whose own request was accepted is achieved, though something that was only read failed beside it."""
+    frame, given = index.frame, index.given
+    forms = np.isin(index.deed(found.visit, found.action), index.submitted[0])
+    chosen = np.flatnonzero(failed.some & failed.reading & forms)
+    visit = found.visit[chosen]
+    owner, row = index.good_by_deed.each(index.deed(visit, found.action[chosen]), frame.low[visit], frame.high[visit])
+    kept = given.lonely[row] & ~index.safe[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
+    return chosen[owner][kept], frame.ts[row[kept]]

@@ -1,0 +1,174 @@
+"""Small tools for columns: runs, ragged columns, and lookups of rows by key."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+NEVER = -(2**62)
+"""A time before all times, epoch ms."""
+
+
+def heads(*keys: Ints | Bools) -> Bools:
+    """Per entry: whether any key differs from the entry before; the first entry is a head."""
+    first = np.ones(len(keys[0]), dtype=np.bool_)
+    if len(first):
+        first[1:] = keys[0][1:] != keys[0][:-1]
+        for key in keys[1:]:
+            first[1:] |= key[1:] != key[:-1]
+    return first
+
+
+def expand(low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    """All whole numbers of the ranges low ≤ n < high: (number of the range, n). Empty ranges give nothing."""
+    sizes = np.maximum(high - low, 0)
+    owner = np.repeat(np.arange(len(low)), sizes)
+    begin = np.cumsum(sizes) - sizes
+    return owner, np.arange(len(owner)) - begin[owner] + low[owner]
+
+
+def count_by(owner: Ints, size: int, chosen: Bools | None = None) -> Ints:
+    """How many entries (only the chosen ones) each of ``size`` owners has."""
+    picked = owner if chosen is None else owner[chosen]
+    return np.bincount(picked, minlength=size).astype(np.int64)
+
+
+def any_by(owner: Ints, chosen: Bools, size: int) -> Bools:
+    """Per owner: whether any of its entries is chosen."""
+    found = np.zeros(size, dtype=np.bool_)
+    found[owner[chosen]] = True
+    return found
+
+
+def max_by(owner: Ints, value: Ints, size: int, default: int) -> Ints:
+    """The greatest value of each owner, ``default`` for those without entries."""
+    found = np.full(size, default, dtype=np.int64)
+    np.maximum.at(found, owner, value)
+    return found
+
+
+def min_by(owner: Ints, value: Ints, size: int, default: int) -> Ints:
+    """The least value of each owner, ``default`` for those without entries."""
+    found = np.full(size, default, dtype=np.int64)
+    np.minimum.at(found, owner, value)
+    return found
+
+
+def distinct_by(owner: Ints, value: Ints, size: int) -> Ints:
+    """How many distinct values (not negative) each owner has."""
+    if not len(owner):
+        return np.zeros(size, dtype=np.int64)
+    pairs = pack(owner, value)
+    base = int(value.max()) + 1
+    return count_by(np.unique(pairs) // base, size)
+
+
+def pack(owner: Ints, value: Ints, base: int | None = None) -> Ints:
+    """One integer per (owner, value); values lie in 0 ≤ value < base."""
+    width = (int(value.max(initial=0)) + 1) if base is None else base
+    return np.asarray(owner * width + value, dtype=np.int64)
+
+
+def within(owner: Ints, value: Ints, other_owner: Ints, other_value: Ints) -> Bools:
+    """Per (owner, value): whether the same pair stands among the others. Values are not negative."""
+    if not len(owner) or not len(other_owner):
+        return np.zeros(len(owner), dtype=np.bool_)
+    base = max(int(value.max()), int(other_value.max())) + 1
+    return np.isin(pack(owner, value, base), pack(other_owner, other_value, base))
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A column of lists: list i is ``values[bounds[i]:bounds[i + 1]]``."""
+
+    values: Ints
+    bounds: Ints
+
+    @classmethod
+    def of(cls, owner: Ints, values: Ints, size: int) -> "Ragged":
+        """Lists of the values by owner; owners ascend."""
+        return cls(values, np.append(0, np.cumsum(count_by(owner, size))))
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def sizes(self) -> Ints:
+        return np.diff(self.bounds)
+
+    @property
+    def owner(self) -> Ints:
+        """The number of the list of each value."""
+        return np.repeat(np.arange(len(self)), self.sizes)
+
+    @property
+    def first(self) -> Ints:
+        """The first value of each list; there is no empty one."""
+        return self.values[self.bounds[:-1]]
+
+    @property
+    def last(self) -> Ints:
+        """The last value of each list; there is no empty one."""
+        return self.values[self.bounds[1:] - 1]
+
+    def take(self, lists: Ints) -> "Ragged":
+        """The lists with these numbers, in this order."""
+        owner, place = expand(self.bounds[lists], self.bounds[lists + 1])
+        return Ragged.of(owner, self.values[place], len(lists))
+
+    def of_list(self, number: int) -> list[int]:
+        values: list[int] = self.values[self.bounds[number] : self.bounds[number + 1]].tolist()
+        return values
+
+    @staticmethod
+    def joined(parts: "list[Ragged]") -> "Ragged":
+        """The lists of all parts, one part after the other."""
+        sizes = np.concatenate([np.zeros(0, dtype=np.int64), *(p.sizes for p in parts)])
+        values = np.concatenate([np.zeros(0, dtype=np.int64), *(p.values for p in parts)])
+        return Ragged(values, np.append(0, np.cumsum(sizes)))
+
+
+class Lookup:
+    """Rows by key: finds the rows of a key within a span of rows, for whole columns of questions at once."""
+
+    def __init__(self, keys: Ints, rows: Ints, tell: Ints | None = None) -> None:
+        """``keys`` per row, not negative; ``rows`` is what spans are about, ``tell`` what is told of them (the rows)."""
+        self._known, rank = np.unique(keys, return_inverse=True)
+        self._base = int(rows.max(initial=0)) + 2
+        packed = rank.astype(np.int64) * self._base + rows
+        order = np.argsort(packed, kind="stable")
+        self._packed = packed[order]
+        self.rows: Ints = (rows if tell is None else tell)[order]
+        """What is told, ordered by key and row; ``span`` gives places in it."""
+
+    def span(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        """Per question: the places of the key's entries with low ≤ row < high."""
+        if not len(self._known):
+            nothing = np.zeros(len(keys), dtype=np.int64)
+            return nothing, nothing
+        rank = np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)
+        there = self._known[rank] == keys
+        first, last = (np.clip(bound, 0, self._base - 1) for bound in (low, high))
+        begin = np.searchsorted(self._packed, rank * self._base + first)
+        end = np.searchsorted(self._packed, rank * self._base + last)
+        return begin, np.where(there, np.maximum(end, begin), begin)
+
+    def each(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        """All entries in the spans: (number of the question, what is told)."""
+        owner, place = expand(*self.span(keys, low, high))
+        return owner, self.rows[place]
+
+    def last_before(self, keys: Ints, row: Ints) -> Ints:
+        """Per question: the last entry before the row, -1 without one."""
+        begin, end = self.span(keys, np.zeros_like(row), row)
+        found = self.rows[np.maximum(end - 1, 0)] if len(self.rows) else np.full(len(row), -1)
+        return np.where(end > begin, found, -1)
+
+    def first_from(self, keys: Ints, row: Ints) -> Ints:
+        """Per question: the first entry at or after the row, -1 without one."""
+        begin, end = self.span(keys, row, np.full(len(row), self._base))
+        found = self.rows[np.minimum(begin, len(self.rows) - 1)] if len(self.rows) else np.full(len(row), -1)
+        return np.where(end > begin, found, -1)
