@@ -5,10 +5,9 @@ control of the same route that led on with success; or by the form's own request
 read.
 """
 
-
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, any_by, expand, max_by, pack, within
+from ufse.arrays import NEVER, Bools, Ints, among, any_by, expand, max_by, pack, unique, within
 from ufse.attribution import INVALID, SLOW
 from ufse.candidates import Candidates
 from ufse.index import Index
@@ -58,7 +57,7 @@ def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
     """Good answers of the requests that failed; one address for everything must have answered this very action."""
     frame, given = index.frame, index.given
     asked = index.is_request(failed.row)
-    pairs = np.unique(pack(failed.owner[asked], frame.endpoint[failed.row[asked]], len(frame.endpoints) + 1))
+    pairs = unique(pack(failed.owner[asked], frame.endpoint[failed.row[asked]], len(frame.endpoints) + 1))
     candidate, endpoint = np.divmod(pairs, len(frame.endpoints) + 1)
     visit = found.visit[candidate]
     owner, row = index.good_by_endpoint.each(index.ask(visit, endpoint), frame.low[visit], frame.high[visit])
@@ -143,7 +142,7 @@ def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
 def _sent_beside(index: Index, found: Candidates, failed: _Failed) -> Times:
     """A form whose own request was accepted is achieved, though something that was only read failed beside it."""
     frame, given = index.frame, index.given
-    forms = np.isin(index.deed(found.visit, found.action), index.submitted[0])
+    forms = among(index.deed(found.visit, found.action), index.submitted[0])
     chosen = np.flatnonzero(failed.some & failed.reading & forms)
     visit = found.visit[chosen]
     owner, row = index.good_by_deed.each(index.deed(visit, found.action[chosen]), frame.low[visit], frame.high[visit])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints
+from ufse.arrays import Bools, Ints, among, heads, unique
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -142,7 +142,7 @@ def _form_steps(frame: Frame, clicked: Bools) -> Bools:
     step = np.zeros(len(frame), dtype=np.bool_)
     if len(rows):
         key = (frame.visit[rows] * len(frame.patterns) + frame.pattern[rows]) * len(frame.targets) + frame.target[rows]
-        step[rows[np.isin(key, key[clicked[rows]])]] = True
+        step[rows[among(key, key[clicked[rows]])]] = True
     return step
 
 
@@ -258,11 +258,11 @@ def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Conf
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
     rows = np.flatnonzero((cause < 0) & ((frame.kind == ERROR) | ((frame.kind == NETWORK) & (frame.duration > 0))))
     found = frame.last_of(answers, frame.visit[rows], begin[rows])
-    found = np.where(found == rows, -1, found)
-    safe = np.maximum(found, 0)
+    near = (found >= 0) & (found != rows) & (begin[rows] - frame.ts[found] <= config.chain_window_ms)
+    rows, found = rows[near], found[near]
     latest = frame.last_of(np.flatnonzero(causes), frame.visit[rows], begin[rows])
-    near = (found >= 0) & (begin[rows] - frame.ts[safe] <= config.chain_window_ms) & (latest == cause[safe])
-    cause[rows[near]] = cause[found[near]]
+    chained = latest == cause[found]
+    cause[rows[chained]] = cause[found[chained]]
     return cause
 
 
@@ -342,7 +342,7 @@ def _without_page_telemetry(frame: Frame, negative: Ints, cause: Ints, good: Boo
     rows = rows[(frame.kind[cause[rows]] == NAVIGATION) & ~reads[frame.endpoint[rows]]]
     if len(rows):
         negative = negative.copy()
-        negative[rows[np.isin(cause[rows], cause[good & (cause >= 0)])]] = NONE
+        negative[rows[among(cause[rows], cause[good & (cause >= 0)])]] = NONE
     return negative
 
 
@@ -353,7 +353,7 @@ def _without_answered_loading(frame: Frame, negative: Ints, cause: Ints, good: B
     rows = np.flatnonzero((frame.kind == LOADING) & (negative == SLOW) & (cause >= 0))
     if len(rows):
         negative = negative.copy()
-        negative[rows[np.isin(cause[rows], cause[good & (cause >= 0)])]] = NONE
+        negative[rows[among(cause[rows], cause[good & (cause >= 0)])]] = NONE
     return negative
 
 
@@ -404,22 +404,21 @@ def find_background(
     count = int(frame.endpoint.max()) + 1
     order = np.argsort(frame.visit[rows] * count + frame.endpoint[rows], kind="stable")
     rows = rows[order]
-    key = frame.visit[rows] * count + frame.endpoint[rows]
-    first = np.append(True, key[1:] != key[:-1])
+    first = heads(frame.visit[rows], frame.endpoint[rows])
     group = np.cumsum(first) - 1
     groups = int(group[-1]) + 1
     fired = cause[rows] >= 0
     failed = negative[rows] != NONE
     known = frame.endpoint_known[frame.endpoint[rows]]
     repeats = _automatic_repeats(frame, rows, first, fired, failed, begin, config)
-    loading = _page_loads(frame, rows, begin, config)
-    alone = ~fired & ~repeats & ~loading & (known | failed)
+    alone = ~fired & ~repeats & (known | failed)
+    alone[alone] = ~_page_loads(frame, rows[alone], begin, config)
     spontaneous = np.bincount(group[alone], minlength=groups) > 0
     validation = (negative == INVALID)[rows]
     ambient = _unrelated(frame, rows, group, groups, action, cause, failed, known, config)
-    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone)
-    third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
     answers = _distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired)
+    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone, answers)
+    third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
     several = answers > 1
     lonely[rows] = (answers == 1)[group]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[np.maximum(cause[rows], 0)]]
@@ -488,7 +487,7 @@ def _distinct_actions(group: Ints, groups: int, action: Ints, chosen: Bools) -> 
     if not chosen.any():
         return np.zeros(groups, dtype=np.int64)
     base = int(action.max()) + 2
-    pairs = np.unique(group[chosen] * base + action[chosen])
+    pairs = unique(group[chosen] * base + action[chosen])
     return np.asarray(np.bincount(pairs // base, minlength=groups), dtype=np.int64)
 
 
@@ -516,7 +515,15 @@ def _unrelated(
 
 
 def _one_address(
-    frame: Frame, rows: Ints, group: Ints, groups: int, action: Ints, cause: Ints, failed: Bools, alone: Bools
+    frame: Frame,
+    rows: Ints,
+    group: Ints,
+    groups: int,
+    action: Ints,
+    cause: Ints,
+    failed: Bools,
+    alone: Bools,
+    answers: Ints,
 ) -> Bools:
     """One address for everything (GraphQL): the server itself failed one single action, each time and at
     least twice.
@@ -527,14 +534,16 @@ def _one_address(
     by = np.maximum(cause[rows], 0)
     failing = _distinct_actions(group, groups, action[by], fired & failed)
     tried = _distinct_actions(group, groups, cause[rows], fired & failed)
-    acted = _distinct_actions(group, groups, action[by], fired)
     request = frame.kind[rows] == NETWORK
     silent = np.bincount(group[failed & (frame.status[rows] < 400)], minlength=groups)
     down = np.bincount(group[failed & alone], minlength=groups)
-    base = int(action.max(initial=0)) + 2
-    pair = group * base + action[by]
-    mixed = np.intersect1d(pair[fired & failed], pair[fired & ~failed])
-    partly = np.bincount(mixed // base, minlength=groups) > 0
     good = np.bincount(group[~failed], minlength=groups) > 0
     errors = np.bincount(group[~request], minlength=groups)
-    return np.asarray((failing == 1) & (tried >= 2) & (silent + down + errors == 0) & ~partly & (acted >= 1) & good)
+    spared = (failing == 1) & (tried >= 2) & (silent + down + errors == 0) & (answers >= 1) & good
+    # The one failing action must have failed each time.
+    chosen = fired & spared[group]
+    base = int(action.max(initial=0)) + 2
+    pair = group * base + action[by]
+    mixed = among(pair[chosen & ~failed], pair[chosen & failed])
+    spared[group[chosen & ~failed][mixed]] = False
+    return np.asarray(spared, dtype=np.bool_)

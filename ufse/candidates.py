@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, Ragged, any_by, heads
+from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, heads
 from ufse.attribution import INVALID
 from ufse.index import Index
 from ufse.sessions import SUBMIT
@@ -97,7 +97,7 @@ def _one_control(index: Index, owner: Ints, rows: Ints, action: Ints) -> Bools:
         groups = owner[at][first]
         best = np.lexsort((rows[at][first], -size, groups))
         chosen = best[heads(groups[best])]
-        kept[at] = np.isin(inverse, chosen)
+        kept[at] = among(inverse, chosen)
     return np.asarray(kept, dtype=np.bool_)
 
 

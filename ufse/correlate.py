@@ -17,6 +17,7 @@ from ufse.arrays import (
     Ints,
     Lookup,
     Ragged,
+    among,
     any_by,
     count_by,
     distinct_by,
@@ -247,8 +248,8 @@ def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints,
     field = frame.kind[touched.values] == INPUT
     fields = distinct_by(owner[left][touched.owner[field]], frame.raw_target[touched.values[field]], size)
     deeds, pages = index.submitted
-    sent = np.isin(index.deed(clusters.visit, clusters.action), deeds)
-    forms = np.isin(index.on_page(clusters.visit, index.pattern_of(clusters.action)), pages)
+    sent = among(index.deed(clusters.visit, clusters.action), deeds)
+    forms = among(index.on_page(clusters.visit, index.pattern_of(clusters.action)), pages)
     formal = (fields > 1) | found.invalid[clusters.candidate]
     sends = index.target_is("meaningful")
     for other in ("link", "leaves", "aside", "toggle"):

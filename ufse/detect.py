@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, any_by
+from ufse.arrays import Bools, Ints, among, any_by
 from ufse.attribution import attribute
 from ufse.config import DEFAULT, Config
 from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
@@ -218,7 +218,7 @@ class _Run:
         best = judged.best[~machines[judged.clusters.visit[judged.best]]]
         passed = best[judged.rule[best] == EMITTED]
         declared = _declared_machines(frame, np.unique(judged.clusters.visit[passed]))
-        passed = passed[~np.isin(judged.clusters.visit[passed], declared)]
+        passed = passed[~among(judged.clusters.visit[passed], declared)]
         emitted = same_struggles(index, judged, passed)
         self._emit(judged, emitted)
         if self.why_not:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, heads
+from ufse.arrays import Bools, Ints, dense, heads
 from ufse.config import Config
 from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
@@ -291,18 +291,16 @@ def _folded(code: Ints, folded: list[str]) -> tuple[Ints, list[str]]:
 
 def _combined(source: Source, at: Ints, names: Sequence[str]) -> tuple[Ints, list[tuple[str, ...]]]:
     """Distinct tuples of several text columns at some events: code per event and the tuples."""
-    total = np.zeros(len(at), dtype=np.int64)
     parts = [source.codes(n, at) for n in names]
-    base = 1
+    total, base = np.zeros(len(at), dtype=np.int64), 1
     for code, texts in parts:
-        if base * max(len(texts), 1) >= 2**62:
-            _, total = np.unique(total, return_inverse=True)
-            base = int(total.max(initial=0)) + 1
-        total = total * max(len(texts), 1) + code
-        base *= max(len(texts), 1)
-    _, first, inverse = np.unique(total, return_index=True, return_inverse=True)
+        size = max(len(texts), 1)
+        total, kept = dense(total * size + code, base * size)
+        base = len(kept)
+    first = np.zeros(base if len(at) else 0, dtype=np.int64)
+    first[total[::-1]] = np.arange(len(at))[::-1]
     picked = [[texts[c] for c in code[first].tolist()] for code, texts in parts]
-    return inverse.astype(np.int64), list(zip(*picked, strict=True))
+    return total, list(zip(*picked, strict=True))
 
 
 def _targets(source: Source, kind: Ints, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, Ragged, any_by, heads, max_by, min_by, within
+from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, heads, max_by, min_by, within
 from ufse.attribution import SLOW
 from ufse.candidates import Clusters
 from ufse.index import Index
@@ -153,7 +153,7 @@ def _counted(index: Index, clusters: Clusters, tried: Attempts) -> Bools:
     target = index.target_of(clusters.action[tried.cluster])
     unanswered = np.bincount(tried.answer_attempt, minlength=size) == 0
     vague = _vague(index, clusters)[tried.cluster] & unanswered
-    steps = np.isin(index.deed(clusters.visit, clusters.action), index.step_deeds)[tried.cluster]
+    steps = among(index.deed(clusters.visit, clusters.action), index.step_deeds)[tried.cluster]
     repeated = index.target_is("repeated")[target] & ~steps
     return np.asarray(follows & soon & ~vague & ~repeated & ~_other_request(index, tried), dtype=np.bool_)
 
