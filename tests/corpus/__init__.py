@@ -1,0 +1,1 @@
+"""A labelled corpus of played sessions, written from what people and applications do, not from the engine's rules."""
