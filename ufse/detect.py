@@ -41,7 +41,7 @@ _DECLARED = re.compile(
 
 
 class Detection:
-    """One detection. Its JSON is written when it is first asked for: most of the cost of a detection is its telling."""
+    """One detection. Its JSON is written when it is asked for: most of the cost of a detection is its telling."""
 
     def __init__(self, stories: Stories, number: int, project: str, start_ms: int) -> None:
         self._stories, self._number = stories, number
@@ -53,13 +53,9 @@ class Detection:
     def detection_id(self) -> str:
         return self._stories.identity(self._number)[0]
 
-    @cached_property
-    def body(self) -> dict[str, Any]:
-        """Its JSON (detection.md, "A detection carries") in a fixed order of keys."""
-        return self._stories.body(self._number)
-
     def to_json(self) -> dict[str, Any]:
-        return self.body
+        """Its JSON (detection.md, "A detection carries") in a fixed order of keys; written anew at each call."""
+        return self._stories.body(self._number)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Plain sentences, the timeline and the JSON of detections; built only for what is emitted, when it is asked for."""
 
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ufse.arrays import Ints, Lookup, Ragged, distinct_by
+from ufse.arrays import Ints, Lookup, Ragged, dense, distinct_by, unique
 from ufse.attribution import CRASH, FAILURE, INVALID, SLOW
 from ufse.config import ENGINE_VERSION
 from ufse.correlate import RULE_NAMES, Judgement
@@ -42,6 +42,8 @@ _LEAVING = {
     ENDED: "ended with the session",
     SILENCE: "went silent",
 }
+_ANSWER = 9
+"""Place of the failure's Answer in ``Stories._columns``."""
 _POINT_TEXTS = tuple(TEXTS[rule] for rule in RULES)
 
 
@@ -134,18 +136,6 @@ class Words:
         return " › ".join(p for p in parts if p)
 
 
-class Moment(NamedTuple):
-    """One event of a story."""
-
-    id: str
-    at: int
-    stamp: str
-    kind: int
-    pattern: str
-    target: str
-    text: str
-
-
 class Stories:
     """What is told of emitted clusters: prepared for all of them at once, written one by one."""
 
@@ -179,17 +169,16 @@ class Stories:
         return both.take(order), bounds.tolist()
 
     @cached_property
-    def _signal_lists(self) -> list[list[Any]]:
+    def _signal_lists(self) -> tuple[list[Any], ...]:
+        """Kinds, forms, starts, ends, counts, actions, patterns, stamps of start and end, ids of the events."""
         s, _ = self._signals
-        plain = [c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action)]
-        page = self.frame.pattern[s.row].tolist()
-        values = s.rows.values.tolist()
-        bounds = s.rows.bounds.tolist()
-        rows = [values[a:b] for a, b in pairwise(bounds)]
-        return [*plain, page, rows, _stamps(s.start), _stamps(s.end)]
+        plain = (c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, self.frame.pattern[s.row]))
+        ids = self.frame.source.texts("event_id", s.rows.values)
+        listed = [ids[a:b] for a, b in pairwise(s.rows.bounds.tolist())]
+        return (*plain, _stamps(s.start), _stamps(s.end), listed)
 
     @cached_property
-    def _timelines(self) -> list[list[int]]:
+    def _timelines(self) -> Ragged:
         """The rows of each timeline: the way in, the attempts, the answers, the end."""
         clusters, emitted = self.judged.clusters, self.emitted
         failure = clusters.failure[emitted]
@@ -200,15 +189,16 @@ class Stories:
         owner = np.concatenate((of_signal[signals.rows.owner], np.arange(len(emitted)), asked.owner))
         row = np.concatenate((signals.rows.values, cause, self.index.given.cause[asked.values]))
         base = len(self.frame)
-        told = np.unique(owner * base + row)
+        told = unique(owner * base + row)
         rows = Ragged.of(told // base, told % base, len(emitted))
         arrived = self._arrivals(rows.first).tolist()
         limit, values, cuts = self.index.config.timeline_events, rows.values.tolist(), rows.bounds.tolist()
-        found = []
+        found: list[list[int]] = []
         for i, (came, failed, by) in enumerate(zip(arrived, failure.tolist(), cause.tolist(), strict=True)):
             listed = values[cuts[i] : cuts[i + 1]]
             found.append(_few([came, *listed] if came >= 0 else listed, failed, by, limit))
-        return found
+        bounds_of = np.append(0, np.cumsum([len(f) for f in found]))
+        return Ragged(np.array([r for f in found for r in f], dtype=np.int64), bounds_of)
 
     def _arrivals(self, before: Ints) -> Ints:
         """The last navigation to the page of each failure before a row, -1 without one."""
@@ -219,38 +209,38 @@ class Stories:
         return lookup.last_before(self.index.on_page(clusters.visit[self.emitted], page), before)
 
     @cached_property
-    def _moments(self) -> dict[int, Moment]:
-        """Every event that is told, by row."""
-        signals, _ = self._signals
-        timeline = [r for rows in self._timelines for r in rows]
-        rows = np.unique(np.concatenate((signals.rows.values, np.array(timeline, dtype=np.int64))))
-        frame = self.frame
-        columns = (
-            self.frame.source.texts("event_id", rows),
+    def _moments(self) -> tuple[list[Any], ...]:
+        """Of every event in a timeline: id, time, stamp, type, route, target and text; in the order of ``_timelines``."""
+        rows, frame = self._timelines.values, self.frame
+        return (
+            frame.source.texts("event_id", rows),
             frame.ts[rows].tolist(),
             _stamps(frame.ts[rows]),
-            frame.kind[rows].tolist(),
+            [_TYPES[k] for k in frame.kind[rows].tolist()],
             [frame.patterns[p] for p in frame.pattern[rows].tolist()],
             [frame.targets[t].name for t in frame.target[rows].tolist()],
             self._event_texts(rows),
         )
-        return dict(zip(rows.tolist(), (Moment(*m) for m in zip(*columns, strict=True)), strict=True))
 
     def _event_texts(self, rows: Ints) -> list[str]:
         """What happened at each row, in a few words; the words are found once for all events that are alike."""
-        frame = self.frame
-        slow = self.index.config.slow_ms
-        took = np.where(frame.duration[rows] >= slow, frame.duration[rows], -1)
-        reload = np.zeros(len(rows), dtype=np.int64)
-        moved = frame.kind[rows] == NAVIGATION
-        reload[moved] = frame.is_word("nav_type", "reload", rows=rows[moved])
-        columns = (frame.target[rows], frame.pattern[rows], took, reload)
-        told = zip(self.words.answers(rows), *(c.tolist() for c in columns), strict=True)
-        return [self._event_text(*one) for one in told]
-
-    @cached_property
-    def _event_text(self) -> Any:
-        return lru_cache(maxsize=100_000)(self._write_event)
+        frame, negative = self.frame, self.index.given.negative[rows]
+        long = frame.duration[rows] >= self.index.config.slow_ms
+        took = np.where(long, frame.duration[rows], -1)
+        reload = frame.is_word("nav_type", "reload", rows=rows) & (frame.kind[rows] == NAVIGATION)
+        perf_kind = frame.words["perf_kind"][0][rows]
+        answer = (frame.kind[rows], negative, frame.endpoint[rows], frame.status[rows], perf_kind)
+        columns = (*answer, frame.target[rows], frame.pattern[rows], took, reload.astype(np.int64))
+        code = np.zeros(len(rows), dtype=np.int64)
+        for column in columns:
+            low = int(column.min(initial=0))
+            width = int(column.max(initial=0)) - low + 1
+            code, _ = dense(code * width + column - low, (int(code.max(initial=0)) + 1) * width)
+        first = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.int64)
+        first[code[::-1]] = np.arange(len(rows))[::-1]
+        alike = zip(*(c[first].tolist() for c in columns), strict=True)
+        texts = [self._write_event(Answer(*one[:5]), *one[5:]) for one in alike]
+        return [texts[c] for c in code.tolist()]
 
     def _write_event(self, answer: Answer, target_code: int, pattern: int, took: int, reload: int) -> str:
         kind, target = answer.kind, self.frame.targets[target_code]
@@ -286,8 +276,10 @@ class Stories:
             judged.points[emitted].tolist(),
             judged.start[emitted].tolist(),
             judged.end[emitted].tolist(),
+            _stamps(judged.start[emitted]),
+            _stamps(judged.end[emitted]),
             self.words.answers(failure),
-            self.frame.ts[failure].tolist(),
+            _stamps(self.frame.ts[failure]),
             (self.frame.ts[failure] - given.begin[failure]).tolist(),
             self.index.waited(failure).tolist(),
             np.where(cause == failure, -1, np.maximum(0, given.begin[failure] - self.frame.ts[cause])).tolist(),
@@ -316,15 +308,19 @@ class Stories:
         """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""
         visit, action = self._columns[number][:2]
         project, _, visit_id, _ = self._visits[visit]
-        point = (self.words.pattern(action), self.words.target(action), self.words.feedback(self._columns[number][7]))
+        point = (
+            self.words.pattern(action),
+            self.words.target(action),
+            self.words.feedback(self._columns[number][_ANSWER]),
+        )
         fingerprint = digest(("failure", project, *point))
         return digest(("detection", visit_id, fingerprint)), fingerprint
 
     def body(self, number: int) -> dict[str, Any]:
         """The JSON of one detection (detection.md, "A detection carries") in a fixed order of keys."""
-        (visit, action, resolved, score, points, start, end, answer, *_, user, environment, app, agent) = self._columns[
-            number
-        ]
+        (visit, action, resolved, score, points, start, _, since, until, answer, *_, user, environment, app, agent) = (
+            self._columns[number]
+        )
         words, config = self.words, self.index.config
         project, session, visit_id, visit_start = self._visits[visit]
         detection_id, fingerprint = self.identity(number)
@@ -347,8 +343,8 @@ class Stories:
             "confidenceLevel": level(score, config),
             "confidenceScore": score / 100,
             "severityType": severity_type(answer.negative),
-            "timestamp": stamp(start),
-            "lastSeen": stamp(end),
+            "timestamp": since,
+            "lastSeen": until,
             "triggeringSignals": [told for told, _ in signals],
             "points": [{"rule": rule, "points": p} for rule, p in gained],
             "explanation": self._explanation(number, signals, gained),
@@ -370,8 +366,8 @@ class Stories:
     def _told_signals(self, number: int) -> list[tuple[dict[str, Any], str]]:
         """(JSON, times of day) of each signal of a detection."""
         _, bounds = self._signals
-        kinds, forms, starts, ends, counts, actions, pages, rows, since, until = self._signal_lists
-        moments, words, frame = self._moments, self.words, self.frame
+        kinds, forms, starts, ends, counts, actions, pages, since, until, ids = self._signal_lists
+        words, frame = self.words, self.frame
         last_failure = max(ends[i] for i in range(bounds[number], bounds[number + 1]) if kinds[i] == FEEDBACK)
         found = []
         for i in range(bounds[number], bounds[number + 1]):
@@ -387,7 +383,7 @@ class Stories:
                 "target": "" if wandered else words.target(actions[i]),
                 "count": counts[i],
                 "text": text,
-                "eventIds": [moments[r].id for r in rows[i]],
+                "eventIds": ids[i],
             }
             found.append((told, f"({since[i][11:-1]} to {until[i][11:-1]})"))
         return found
@@ -409,7 +405,7 @@ class Stories:
             return f"the flow begun on {words.pattern(action)} {_LEAVING[form]} {wait}"
         if kind == FEEDBACK:
             answers = "1 negative answer" if count == 1 else f"{count} negative answers"
-            return f"{words.feedback(self._columns[number][7])}, {answers}"
+            return f"{words.feedback(self._columns[number][_ANSWER])}, {answers}"
         if form == THRASH:
             return f"{count} reversals of scrolling in {span} on {self.frame.patterns[page]}"
         return f"{count} changes between the same pages in {span}"
@@ -418,13 +414,11 @@ class Stories:
         self, number: int, signals: list[tuple[dict[str, Any], str]], points: list[tuple[str, int]]
     ) -> str:
         """Which signals, why they belong together, what failed first, and why the score is what it is."""
-        (_, action, resolved, score, _, start, end, answer, at, took, waited, delay, *_) = self._columns[number]
+        (_, action, resolved, score, _, start, end, _, _, answer, at, took, waited, delay, *_) = self._columns[number]
         words, config = self.words, self.index.config
         late = f" after {seconds(took)}" if took >= config.slow_ms and answer.negative != SLOW else ""
         origin = f", {seconds(delay)} after the action that caused it" if delay >= 0 else ""
-        said = [
-            f"On {words.pattern(action)}, {self._answered(answer, waited)}{late} at {stamp(at)[11:-1]} UTC{origin}."
-        ]
+        said = [f"On {words.pattern(action)}, {self._answered(answer, waited)}{late} at {at[11:-1]} UTC{origin}."]
         tries = next(told["count"] for told, _ in signals if told["type"] == "feedback")
         if tries > 1:
             what = "the page" if action % words.target_count == PAGE else words.shown(action)
@@ -455,17 +449,20 @@ class Stories:
         return f"{what.replace(' → ', ' was ')} ({seconds(waited)})"
 
     def _timeline(self, number: int, start: int) -> list[dict[str, Any]]:
+        low, high = self._timelines.bounds[number : number + 2].tolist()
         return [
             {
-                "eventId": m.id,
-                "at": m.stamp,
-                "offsetMs": m.at - start,
-                "eventType": _TYPES[m.kind],
-                "route": m.pattern,
-                "target": m.target,
-                "text": m.text,
+                "eventId": event_id,
+                "at": told_at,
+                "offsetMs": at - start,
+                "eventType": kind,
+                "route": pattern,
+                "target": target,
+                "text": text,
             }
-            for m in map(self._moments.__getitem__, self._timelines[number])
+            for event_id, at, told_at, kind, pattern, target, text in zip(
+                *(column[low:high] for column in self._moments), strict=True
+            )
         ]
 
 

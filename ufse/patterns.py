@@ -104,7 +104,10 @@ def fold_message(message: str) -> str:
 
 def digest(parts: Iterable[str]) -> str:
     """32 hex characters over texts; no two lists of texts run into each other."""
-    whole = "\x1f".join(p.replace("\x1f", " ") for p in parts)
+    texts = list(parts)
+    whole = "\x1f".join(texts)
+    if whole.count("\x1f") >= len(texts):
+        whole = "\x1f".join([t.replace("\x1f", " ") for t in texts])
     return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

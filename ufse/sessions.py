@@ -67,6 +67,8 @@ session last.
 """
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_MANY: Final = 50
+"""When more than one row in so many seems to be a copy, event ids are compared whole before copies are looked at."""
 
 
 @dataclass(frozen=True)
@@ -240,12 +242,11 @@ def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind
 
 def _first_copies(table: pa.Table, session: Ints) -> Ints:
     """Rows left when copies of one (session, event id) are dropped; the copy received first stays."""
-    key = _identity(table, session)
-    ordered = np.sort(key)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(repeated):
+    suspects = _suspects(_identity(table, session, exact=False))
+    if len(suspects) * _MANY > len(session):
+        suspects = _suspects(_identity(table, session, exact=True))
+    if not len(suspects):
         return np.arange(len(session), dtype=np.int64)
-    suspects = np.flatnonzero(np.isin(key, repeated))
     best: dict[tuple[int, str], tuple[int, int, str, int]] = {}
     for row, event in zip(suspects.tolist(), table.take(pa.array(suspects)).to_pylist(), strict=True):
         identity = (int(session[row]), str(event["event_id"]))
@@ -258,8 +259,19 @@ def _first_copies(table: pa.Table, session: Ints) -> Ints:
     return np.flatnonzero(keep)
 
 
-def _identity(table: pa.Table, session: Ints) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of (session, event id); equal hashes are only suspects, compared as texts afterwards."""
+def _suspects(key: npt.NDArray[np.uint64]) -> Ints:
+    """Rows whose key occurs more than once."""
+    ordered = np.sort(key)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return np.flatnonzero(np.isin(key, repeated)) if len(repeated) else np.zeros(0, dtype=np.int64)
+
+
+def _identity(table: pa.Table, session: Ints, *, exact: bool) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of (session, event id); equal hashes are only suspects, compared as texts afterwards.
+
+    Not exact, it looks at the ends of the id alone, which is enough for most: hashes and UUIDs differ at their beginning,
+    counted ids at their end.
+    """
     column = table["event_id"]
     if pa.types.is_dictionary(column.type):
         column = column.cast(pa.string())
@@ -272,14 +284,20 @@ def _identity(table: pa.Table, session: Ints) -> npt.NDArray[np.uint64]:
     mixed = session.astype(np.uint64) * _MIX
     if count == 0:
         return mixed
-    if whole.null_count or bounds["min"] != bounds["max"] or bounds["min"] % 4 or not pa.types.is_string(whole.type):
-        code, texts = codes(table, "event_id")
-        return (mixed ^ text_rank(texts)[code].astype(np.uint64)) * _MIX
+    if (
+        exact
+        or whole.null_count
+        or bounds["min"] != bounds["max"]
+        or bounds["min"] % 4
+        or not pa.types.is_string(whole.type)
+    ):
+        code = pc.dictionary_encode(whole).indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        return np.asarray((mixed ^ code.astype(np.int64).view(np.uint64)) * _MIX, dtype=np.uint64)
     size = bounds["min"]
     raw = np.frombuffer(whole.buffers()[2], dtype=np.uint8) if size else np.zeros(0, np.uint8)
     begin = int(np.frombuffer(whole.buffers()[1], dtype=np.int32)[whole.offset])
     words = np.ascontiguousarray(raw[begin : begin + size * count]).view(np.uint32).reshape(count, size // 4)
-    for i in range(size // 4):
+    for i in dict.fromkeys((*range(size // 4)[:2], *range(size // 4)[-2:])):
         mixed = (mixed ^ words[:, i]) * _MIX
         mixed ^= mixed >> np.uint64(29)
     return mixed

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.unit.ufse.scene import T0, Row, answer, bodies, click, event, run, table
-from ufse import Config, sessionize
+from ufse import DEFAULT, Config, sessionize
 from ufse.sessions import CLICK, NAVIGATION, NETWORK, order_events
 
 MINUTE = 60
@@ -135,3 +135,8 @@ def test_ties_are_ordered_by_seq_then_kind_then_identity() -> None:
     numbered = [{**r, "seq": i} for i, r in enumerate(rows)]
     random.Random(1).shuffle(numbered)
     assert order(numbered) == [NAVIGATION, NETWORK, CLICK]
+
+
+def test_ids_that_differ_in_the_middle_alone_are_no_copies() -> None:
+    rows = [{**click(i), "event_id": f"same-beginning-{i:08d}-same-ending"} for i in range(20)]
+    assert len(order_events(table([*rows, rows[3]]), DEFAULT).row) == 20
