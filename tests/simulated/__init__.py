@@ -1,0 +1,1 @@
+"""Simulated people at simulated applications with simulated failures; see README.md. Knows the event contract alone."""
