@@ -1,18 +1,21 @@
 """Small tools for columns: runs, ragged columns, and lookups of rows by key."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Small = npt.NDArray[np.signedinteger[Any]]
+"""Whole numbers as narrow as they are stored: to be compared and counted, not to be multiplied."""
 
 NEVER = -(2**62)
 """A time before all times, epoch ms."""
 
 
-def heads(*keys: Ints | Bools) -> Bools:
+def heads(*keys: Small | Bools) -> Bools:
     """Per entry: whether any key differs from the entry before; the first entry is a head."""
     first = np.ones(len(keys[0]), dtype=np.bool_)
     if len(first):

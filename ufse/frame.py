@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, dense, heads
+from ufse.arrays import Bools, Ints, Small, dense, heads
 from ufse.config import Config
 from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
@@ -53,14 +53,14 @@ class Source:
     table: pa.Table
     row: Ints
     """Row of the table, per event."""
-    _numbers: dict[str, Ints] = field(default_factory=dict)
+    _numbers: dict[str, Small] = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> Ints:
+    def __getitem__(self, name: str) -> Small:
         """A numeric column, -1 where unknown."""
         if name not in self._numbers:
             column = self.table[name]
             whole = (column.fill_null(-1) if column.null_count else column).to_numpy()
-            self._numbers[name] = whole[self.row].astype(np.int64, copy=False)
+            self._numbers[name] = whole[self.row]
         return self._numbers[name]
 
     def codes(self, name: str, at: Ints) -> tuple[Ints, list[str]]:
@@ -87,7 +87,7 @@ class Frame:
     ts: Ints
     rel: Ints
     """Milliseconds since the visit's first event."""
-    kind: Ints
+    kind: Small
     low: Ints
     """Per visit number: its first row, ``high`` the row after its last; equal for visits that are not in the frame."""
     high: Ints
@@ -106,7 +106,7 @@ class Frame:
     targets: Sequence[Target]
     target_ignored: Bools
     """Per event: its route or target is on an ignore list."""
-    status: Ints
+    status: Small
     duration: Ints
     """Milliseconds; of the start of a loading phase, how long it lasted."""
     endless: Bools
@@ -122,7 +122,7 @@ class Frame:
     """Per event: preflight, image, font, media, extension, third-party or aborted noise recognisable by
     itself.
     """
-    words: dict[str, tuple[Ints, list[str]]]
+    words: dict[str, tuple[Small, list[str]]]
     """Small vocabularies by column name, with codes at the events of the kind that has them (see ``is_word``)."""
 
     def __len__(self) -> int:
@@ -134,11 +134,11 @@ class Frame:
         return self.source
 
     @property
-    def aborted(self) -> Ints:
+    def aborted(self) -> Small:
         return self.source["aborted"]
 
     @property
-    def third_party(self) -> Ints:
+    def third_party(self) -> Small:
         return self.source["third_party"]
 
     @cached_property
@@ -215,7 +215,7 @@ def _phases(visit: Ints, ts: Ints, end: Ints) -> tuple[Ints, Bools]:
     return np.where(last, end, np.append(ts[1:], 0)) - ts, last
 
 
-def _with_phases(duration: Ints, kind: Ints, visit: Ints, ts: Ints, ends: Ints, starts: Bools) -> tuple[Ints, Bools]:
+def _with_phases(duration: Ints, kind: Small, visit: Ints, ts: Ints, ends: Ints, starts: Bools) -> tuple[Ints, Bools]:
     rows = np.flatnonzero(kind == LOADING)
     endless = np.zeros(len(kind), dtype=np.bool_)
     if len(rows):
@@ -244,7 +244,9 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     state, states = words["state"]
     starts = np.array([*(t == "start" for t in states), False])[state]
     low, high = (np.searchsorted(visit, np.arange(len(ordered.visits)), side) for side in ("left", "right"))
-    duration, endless = _with_phases(source["duration_ms"], kind, visit, ts, ordered.visits.end_ms, starts)
+    duration, endless = _with_phases(
+        source["duration_ms"].astype(np.int64), kind, visit, ts, ordered.visits.end_ms, starts
+    )
     return Frame(
         source=source,
         visit=visit,
@@ -274,9 +276,9 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     )
 
 
-def _word(source: Source, name: str, own: Bools) -> tuple[Ints, list[str]]:
+def _word(source: Source, name: str, own: Bools) -> tuple[Small, list[str]]:
     """Codes of a small vocabulary at the events of its own kind; the empty text, coded -1, elsewhere."""
-    code = np.full(len(own), -1, dtype=np.int64)
+    code = np.full(len(own), -1, dtype=np.int32)
     at = np.flatnonzero(own)
     code[at], texts = source.codes(name, at)
     return code, texts
@@ -303,7 +305,7 @@ def _combined(source: Source, at: Ints, names: Sequence[str]) -> tuple[Ints, lis
     return total, list(zip(*picked, strict=True))
 
 
-def _targets(source: Source, kind: Ints, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:
+def _targets(source: Source, kind: Small, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:
     at = np.flatnonzero(np.isin(kind, _TARGET_KINDS))
     part, tuples = _combined(source, at, ("target_type", "target_id", "target_selector", "target_tag", "target_label"))
     raw = np.full(len(kind), len(tuples), dtype=np.int64)
@@ -346,7 +348,7 @@ _HARMLESS = (
 )
 
 
-def _endpoints(source: Source, kind: Ints) -> tuple[Ints, list[str], Bools, Bools]:
+def _endpoints(source: Source, kind: Small) -> tuple[Ints, list[str], Bools, Bools]:
     """Endpoint code per network and error event, their texts, whether identified, and what is noise by
     itself.
     """

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints
+from ufse.arrays import Bools, Ints, Small, dense
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest
 
@@ -67,6 +67,8 @@ session last.
 """
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_FEW: Final = 1_000
+"""Words of a column that may as well be converted whether they are used or not."""
 _MANY: Final = 50
 """When more than one row in so many seems to be a copy, event ids are compared whole before copies are looked at."""
 
@@ -120,7 +122,7 @@ class Ordered:
     row: Ints
     """Row of the table."""
     ts: Ints
-    kind: Ints
+    kind: Small
     visit: Ints
     """Index into ``visits``; ascending."""
     analysed: Bools
@@ -135,12 +137,15 @@ def codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], whole.type)
-    texts = [t if t is not None else "" for t in whole.dictionary.to_pylist()]
-    found = whole.indices
+    found, words = whole.indices, whole.dictionary
     if found.null_count:
-        texts.append("")
-        found = found.fill_null(len(texts) - 1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64), texts
+        words = pa.concat_arrays([words.cast(pa.string()), pa.array([""])])
+        found = found.fill_null(len(words) - 1)
+    code = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    if len(words) > _FEW:  # a slice of a batch carries the words of the whole batch
+        code, used = dense(code, len(words))
+        words = words.take(pa.array(used))
+    return code, [t if t is not None else "" for t in words.to_pylist()]
 
 
 def numbers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
@@ -157,10 +162,10 @@ def text_rank(texts: Sequence[str]) -> Ints:
     return np.fromiter((ranks[t] for t in texts), dtype=np.int64, count=len(texts))
 
 
-def kinds(table: pa.Table) -> Ints:
+def kinds(table: pa.Table) -> Small:
     """The kind of every event as a small integer; an unknown type is OTHER."""
     code, texts = codes(table, "event_type")
-    return np.array([KINDS.get(t, OTHER) for t in texts] or [OTHER], dtype=np.int64)[code]
+    return np.array([KINDS.get(t, OTHER) for t in texts] or [OTHER], dtype=np.int8)[code]
 
 
 def sessionize(events: pa.Table, config: Config = DEFAULT) -> Visits:
@@ -216,7 +221,7 @@ def _starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
     return first
 
 
-def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Ints) -> Ints:
+def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Small) -> Ints:
     session, ts = session[rows], ts[rows]
     low, high = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
     bits = max((high - low).bit_length(), 1)

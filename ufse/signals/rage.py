@@ -56,7 +56,7 @@ def _breaks(frame: Frame, rows: Ints, config: Config) -> Bools:
     """Where a run of clicks begins: another visit, target or page, a pause, or another spot of a nameless target."""
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
-    x, y = frame.flags["x"][rows], frame.flags["y"][rows]
+    x, y = (frame.flags[n][rows].astype(np.int64) for n in ("x", "y"))
     known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
     changed = (

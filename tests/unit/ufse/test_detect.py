@@ -1,5 +1,6 @@
 """The shape of what comes out, explanations, why-not, configuration by project, isolation of failures."""
 
+import importlib
 import json
 import re
 
@@ -148,3 +149,20 @@ def test_detect_each_is_detect_when_nothing_fails() -> None:
     assert [d.to_json() for d in detect_each(rows).detections] == [d.to_json() for d in detect(rows).detections]
     assert detect_each(rows.slice(0, 0)).errors == []
     assert isinstance(rows, pa.Table)
+
+
+def test_a_large_batch_is_worked_off_in_slices_of_whole_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"s{i:02d}" for i in range(12)]
+    stored = [{**r, "session_id": s, "event_id": f"{s}-{i}"} for s in names for i, r in enumerate(STORY)]
+    whole = detect(table(stored), why_not=True)
+    rows = table(stored)
+    coded = rows.set_column(1, "session_id", rows["session_id"].dictionary_encode())
+    engine = importlib.import_module("ufse.detect")
+    monkeypatch.setattr(importlib.import_module("ufse.sessions"), "_FEW", 1)
+    for size in (1, 10, len(STORY) * 5, 10**6):
+        monkeypatch.setattr(engine, "SLICE_EVENTS", size)
+        for batch in (rows, coded, table(list(reversed(stored)))):
+            parts = detect(batch, why_not=True)
+            assert [d.to_json() for d in parts.detections] == [d.to_json() for d in whole.detections]
+            assert (parts.visits.session_id, parts.visits.visit_id) == (whole.visits.session_id, whole.visits.visit_id)
+    assert len(whole.detections) == len(names)
