@@ -59,11 +59,11 @@ def _analysed(rows: list[Row], settings: ProjectSettings) -> dict[str, Any]:
 
     import ufse
 
-    config = ufse.Config(ignored_routes=settings.ignored_routes, ignored_targets=settings.ignored_targets)
-    result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), config, why_not=True)
-    incidents = [
-        {**found.to_json(), "incidentId": f"inc_{found.to_json()['fingerprint']}"} for found in result.detections
-    ]
+    from furrow.engine_config import config_of
+
+    result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), config_of(settings.fitting), why_not=True)
+    bodies = [found.to_json() for found in result.detections]
+    incidents = [{**body, "incidentId": f"inc_{body['fingerprint']}"} for body in bodies]
     return {
         "count": len(incidents),
         "incidents": incidents,

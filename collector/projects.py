@@ -1,7 +1,7 @@
 """What ``projects.settings`` says to the collector; values that do not fit are counted and left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from furrow.metrics import degraded
@@ -14,15 +14,14 @@ class ProjectSettings:
     """One project's own numbers (``furrow.project_settings``); None: the installation's default.
 
     ``requests_per_second``: of all its keys together; ``confirm_*``: when a draft is trusted
-    (incidents-and-tickets.md); ``ignored_*``: shell-style patterns of routes and targets (detection.md).
+    (incidents-and-tickets.md); ``fitting``: all of them by name, for the engine's own (``furrow.engine_config``).
     """
 
     requests_per_second: float | None = None
     confirm_sessions: int | None = None
     confirm_users: int | None = None
     confirm_days: float | None = None
-    ignored_routes: tuple[str, ...] = ()
-    ignored_targets: tuple[str, ...] = ()
+    fitting: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "ProjectSettings":
@@ -33,8 +32,7 @@ class ProjectSettings:
             fitting.get("confirmSessions"),
             fitting.get("confirmUsers"),
             fitting.get("confirmDays"),
-            tuple(fitting.get("ignoredRoutes", ())),
-            tuple(fitting.get("ignoredTargets", ())),
+            fitting,
         )
 
     def confirm_rule(self, default: ConfirmRule) -> ConfirmRule:

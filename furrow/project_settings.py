@@ -14,6 +14,14 @@ MAX_PATTERNS: Final = 1_000
 MAX_PATTERN_LENGTH: Final = 500
 
 
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+
+
+def is_project(id_: str) -> bool:
+    """Whether ``id_`` can be a project's id."""
+    return _ID.fullmatch(id_) is not None
+
+
 @dataclass(frozen=True)
 class ProjectSetting:
     """One setting: what it means (for people), what it must be, and whether a JSON value is that."""
@@ -43,6 +51,19 @@ def _key(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,49}", value) is not None
 
 
+# The engine is loaded by those alone who set its numbers: it would cost each command and the collector's start its time.
+def _thresholds(value: Any) -> bool:
+    from furrow.engine_config import problems
+
+    return not problems("thresholds", value)
+
+
+def _weights(value: Any) -> bool:
+    from furrow.engine_config import problems
+
+    return not problems("weights", value)
+
+
 _COUNT = "a whole number from 1 to 1000000"
 _PATTERNS = f"a list of up to {MAX_PATTERNS} shell-style patterns of 1 to {MAX_PATTERN_LENGTH} characters"
 SETTINGS: Final[Mapping[str, ProjectSetting]] = {
@@ -58,8 +79,18 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
     "requestsPerSecond": ProjectSetting(
         "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number(0.01, 1_000_000)
     ),
+    "thresholds": ProjectSetting(
+        "thresholds of the engine, like rage_clicks (below)", "an object of names and whole numbers", _thresholds
+    ),
+    "weights": ProjectSetting(
+        "points of the score, like failure (below)", "an object of names and whole numbers", _weights
+    ),
 }
 """Every setting of a project (incidents-and-tickets.md: "configurable per project"; detection.md: "overridden per project")."""
+
+
+PARTED: Final = ("thresholds", "weights")
+"""Settings that hold names with values: each of them can be set by itself, as ``thresholds.rage_clicks``."""
 
 
 def problem(name: str, value: Any) -> str:
@@ -67,11 +98,34 @@ def problem(name: str, value: Any) -> str:
     setting = SETTINGS.get(name)
     if setting is None:
         return f"there is no project setting {name!r}; there is {', '.join(SETTINGS)}"
-    return "" if setting.fits(value) else f"{name} must be {setting.expected}"
+    if setting.fits(value):
+        return ""
+    if name in PARTED:
+        from furrow.engine_config import problems
+
+        return "; ".join(problems(name, value))
+    return f"{name} must be {setting.expected}"
 
 
 def usable(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The stored settings that fit, and the names of those that do not. Names that nobody knows are neither."""
-    known = {name: value for name, value in settings.items() if name in SETTINGS}
-    bad = [name for name, value in known.items() if not SETTINGS[name].fits(value)]
-    return {name: value for name, value in known.items() if name not in bad}, bad
+    """The stored settings that fit, and the names of those that do not. Names that nobody knows are neither.
+
+    Of PARTED settings, what fits is used; the rest is named as ``thresholds.rage_clicks``.
+    """
+    fits: dict[str, Any] = {}
+    bad: list[str] = []
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            continue
+        if SETTINGS[name].fits(value):
+            fits[name] = value
+        elif name in PARTED:
+            from furrow.engine_config import fitting
+
+            kept, wrong = fitting(name, value)
+            bad += wrong
+            if kept:
+                fits[name] = kept
+        else:
+            bad.append(name)
+    return fits, bad

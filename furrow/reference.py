@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 import blocks
+from furrow.engine_config import LEAST
 from furrow.project_settings import SETTINGS
 from furrow.settings import Settings
+from ufse.config import THRESHOLDS
+from ufse.weights import TEXTS, Weights
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
@@ -41,6 +45,21 @@ def projects_table() -> str:
     return "| setting | meaning | value |\n|---|---|---|\n" + "\n".join(rows)
 
 
+def thresholds_table() -> str:
+    """The engine's thresholds."""
+    rows = [
+        f"| `{name}` | {t.default:,} | {t.meaning} | {max(t.low, LEAST.get(name, t.low)):,} to {t.high:,} |"
+        for name, t in THRESHOLDS.items()
+    ]
+    return "| threshold | default | meaning | from, to |\n|---|---:|---|---|\n" + "\n".join(rows)
+
+
+def weights_table() -> str:
+    """The points of the engine's score."""
+    rows = [f"| `{one.name}` | {one.default} | {TEXTS[one.name]} |" for one in fields(Weights)]
+    return "| weight | default | rule |\n|---|---:|---|\n" + "\n".join(rows)
+
+
 def commands() -> str:
     """The page docs/commands.md: every command's help, by Typer's own generator."""
     typer = [sys.executable, "-m", "typer", "furrow.cli", "utils", "docs", "--name", "furrow"]
@@ -57,7 +76,13 @@ def configuration(text: str) -> str:
 
 
 def _parts() -> dict[str, str]:
-    return {"settings": settings_table(), "blocks": blocks_tables(), "projects": projects_table()}
+    return {
+        "settings": settings_table(),
+        "blocks": blocks_tables(),
+        "projects": projects_table(),
+        "thresholds": thresholds_table(),
+        "weights": weights_table(),
+    }
 
 
 def _fields(block: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -8,7 +8,8 @@ data, never as SQL.
 import contextlib
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,16 @@ from ufse.columns import EVENT_SCHEMA
 OVERLAP_US = 120_000_000
 """How far behind its watermark each batch reads again (µs); longer than an insert can take (`_INSERT_SECONDS`)."""
 
+REPLAY_EVENTS = 200_000
+"""Events of one batch of a replay: as few as suit the engine, so that fetching and detecting overlap from early on."""
+
 _INSERT_SECONDS = 60
 _QUERY_SECONDS = 120
 _VISIT_GAP_MS = 15 * 60_000  # detection.md, Sessions
 _LATE_RECEIPT_MS = 75 * 60_000  # detection.md, Sessions
+_LONG_SESSION_MS = 6 * 3_600_000  # rather many sessions are received within this time; see _slices
+_MOST_SESSIONS = 20_000  # of one query: their hashes stand in its parameters, which a server takes up to 1 MiB of
+_NO_END = 2**62
 
 # Codes that the same statement cannot get over: unknown table or column, syntax, types, refused access, read-only data.
 _PERMANENT_CODES = frozenset(
@@ -205,64 +212,105 @@ class EventStore:
             {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
         )
 
-    def candidates(self, hashes: Sequence[int], first_received_ms: int) -> pa.Table:
-        """All events, once each, of those client sessions that could hold a detection (`EVENT_SCHEMA`).
+    def candidates(
+        self, hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None = None
+    ) -> pa.Table:
+        """All events, once each, of those client sessions that could hold a detection (`EVENT_SCHEMA`, but see `_events`).
 
         That is: sessions with an event that may be negative feedback. Those whose receipt fell silent for more than
         75 min come too, because which of their events are late is the engine's to say. ``first_received_ms``: the
         earliest receipt among the events for which they are due now; that of sessions analysed before is known here.
+        ``last_received_ms``: nothing received later is read; for old sessions, so that not all that came since is scanned.
         """
-        columns = ", ".join("toString(event_id) AS event_id" if n == "event_id" else n for n in EVENT_SCHEMA.names)
-        table = self._arrow(
+        return self._events(
             f"""
             WITH bound AS ({_FIRST_RECEIVED})
-            SELECT {columns}
-            FROM (
-                SELECT * FROM events
-                WHERE received_ms >= (SELECT * FROM bound) AND session_hash IN {{hashes:Array(UInt64)}}
-                  AND session_hash IN (
-                    SELECT session_hash FROM events
-                    WHERE received_ms >= (SELECT * FROM bound) AND session_hash IN {{hashes:Array(UInt64)}}
-                    GROUP BY session_hash
-                    HAVING max(neg) = 1 OR max(received_ms) - min(received_ms) > {_LATE_RECEIPT_MS}
-                  )
-                ORDER BY landed_at
-                LIMIT 1 BY project, session_id, event_id
-            )
+            SELECT {_EVENT_COLUMNS}
+            FROM events
+            WHERE received_ms >= (SELECT * FROM bound) AND received_ms <= {{last:Int64}}
+              AND session_hash IN (
+                SELECT session_hash FROM events
+                WHERE received_ms >= (SELECT * FROM bound) AND received_ms <= {{last:Int64}}
+                  AND session_hash IN {{hashes:Array(UInt64)}}
+                GROUP BY session_hash
+                HAVING max(neg) = 1 OR max(received_ms) - min(received_ms) > {_LATE_RECEIPT_MS}
+              )
             """,
-            {"hashes": [int(h) for h in hashes], "first": first_received_ms},
+            _span(hashes, first_received_ms, last_received_ms),
         )
-        return table.cast(EVENT_SCHEMA)
 
-    def note_calm(self, hashes: Sequence[int], first_received_ms: int, analysed_us: int) -> int:
+    def replay(
+        self, start_ms: int, end_ms: int, project: str | None = None, batch_events: int = REPLAY_EVENTS
+    ) -> Iterator[pa.Table]:
+        """The whole client sessions that could hold a detection and have an event in [``start_ms``, ``end_ms``).
+
+        The window is of event time. Batches of about ``batch_events`` events (columns as `candidates` gives them), in the
+        order of receipt; the next batch is fetched in a thread of its own while the caller works on this one.
+
+        One query finds the sessions; then each batch reads its span of receipt alone. Buckets by session hash would be
+        simpler, but the events of a bucket lie in every granule: 16 buckets decompress the table 16 times.
+        """
+        slices = _slices(self._suspects(start_ms, end_ms, project), batch_events)
+        if not slices:
+            return
+        # The pool's only thread has its own client (a client serves one thread at a time).
+        with ThreadPoolExecutor(1, thread_name_prefix="replay") as pool:
+            try:
+                ahead = pool.submit(self._events, *slices[0])
+                for following in slices[1:]:
+                    table = ahead.result()
+                    ahead = pool.submit(self._events, *following)
+                    yield table
+                yield ahead.result()
+            finally:
+                pool.submit(self._release).result()
+
+    def _suspects(self, start_ms: int, end_ms: int, project: str | None) -> pa.Table:
+        """Sessions with possible feedback and an event in the window: hash, events, first and last receipt (ms)."""
+        return self._arrow(
+            """
+            SELECT session_hash, count() AS events, min(received_ms) AS first, max(received_ms) AS last
+            FROM events
+            WHERE session_hash IN (
+                SELECT session_hash FROM events
+                WHERE neg = 1 AND ({all:UInt8} = 1 OR project = {project:String})
+            )
+            GROUP BY session_hash
+            HAVING countIf(ts >= {start:Int64} AND ts < {end:Int64}) > 0
+            """,
+            {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
+        )
+
+    def note_calm(
+        self, hashes: Sequence[int], first_received_ms: int, analysed_us: int, last_received_ms: int | None = None
+    ) -> int:
         """Write the session rows of those client sessions that `candidates` leaves in ClickHouse; how many visits.
 
         They hold no feedback and no late event, so their visits are the gaps of more than 15 min between their events.
         """
-        parameters = {"hashes": [int(h) for h in hashes], "first": first_received_ms, "now": analysed_us}
+        parameters = {**_span(hashes, first_received_ms, last_received_ms), "now": analysed_us}
         calm = f"""
             WITH bound AS ({_FIRST_RECEIVED})
-            SELECT project, session_id, any(hash) AS session_hash,
-                   1 + arrayCount(gap -> gap > {_VISIT_GAP_MS}, arrayDifference(arraySort(groupArray(at)))) AS visits,
-                   count() AS events, 0 AS late_events,
-                   min(received) AS first_received_ms, min(at) AS first_ts, max(at) AS last_ts,
+            SELECT project, session_id, session_hash,
+                   1 + arrayCount(gap -> gap > {_VISIT_GAP_MS}, arrayDifference(arraySort(groupArray(ts)))) AS visits,
+                   uniqExact(event_id) AS events, 0 AS late_events,
+                   min(received_ms) AS received, min(ts) AS first_ts, max(ts) AS last_ts,
                    0 AS detections, [] AS rules, {{now:UInt64}} AS analysed_us
-            FROM (
-                SELECT project, session_id, event_id, any(session_hash) AS hash, any(ts) AS at,
-                       min(received_ms) AS received, max(received_ms) AS received_last, max(neg) AS negative
-                FROM events
-                WHERE received_ms >= (SELECT * FROM bound) AND session_hash IN {{hashes:Array(UInt64)}}
-                GROUP BY project, session_id, event_id
-            )
-            GROUP BY project, session_id
-            HAVING max(negative) = 0 AND max(received_last) - min(received) <= {_LATE_RECEIPT_MS}
+            FROM events
+            WHERE received_ms >= (SELECT * FROM bound) AND received_ms <= {{last:Int64}}
+              AND session_hash IN {{hashes:Array(UInt64)}}
+            GROUP BY project, session_id, session_hash
+            HAVING max(neg) = 0 AND max(received_ms) - received <= {_LATE_RECEIPT_MS}
         """
         names = ("project", "session_id", "session_hash", "visits", "events", "late_events", "first_received_ms",
                  "first_ts", "last_ts", "detections", "rules", "analysed_us")  # fmt: skip
         with self._calling() as client:
             client.command(f"INSERT INTO sessions ({', '.join(names)}) {calm}", parameters=parameters)
+        # Not FINAL, which would merge all sessions ever analysed to count these.
         written = self._arrow(
-            "SELECT sum(visits) AS n FROM sessions FINAL WHERE analysed_us = {now:UInt64}", {"now": analysed_us}
+            "SELECT sum(visits) AS n FROM (SELECT any(visits) AS visits FROM sessions WHERE analysed_us = {now:UInt64} "
+            "GROUP BY project, session_hash, session_id)",
+            {"now": analysed_us},
         )
         return int(written["n"][0].as_py() or 0)
 
@@ -301,11 +349,28 @@ class EventStore:
             self._clients.clear()
         self._local = threading.local()
 
-    def _arrow(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
-        # Thousands of hashes stand in the query text; the default limit of 256 KiB would be too small for them.
-        settings = {"max_query_size": 16_777_216, "max_execution_time": _QUERY_SECONDS}
+    def _arrow(
+        self, sql: str, parameters: dict[str, Any] | None = None, extra: Mapping[str, int] | None = None
+    ) -> pa.Table:
+        settings: dict[str, Any] = {
+            # Thousands of hashes stand in the query text; the default limit of 256 KiB would be too small for them.
+            "max_query_size": 16_777_216,
+            "max_execution_time": _QUERY_SECONDS,
+            # Compressing Arrow for a reader in the same process took as long as reading the events.
+            "output_format_arrow_compression_method": "none",
+            **(extra or {}),
+        }
         with self._calling() as client:
             return client.query_arrow(sql, parameters=parameters, settings=settings, use_strings=True)
+
+    def _events(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
+        """Events, once each, from a query for ``_EVENT_COLUMNS``, in no particular order.
+
+        The columns of `EVENT_SCHEMA`; texts of few values come as dictionaries, as ClickHouse keeps them.
+        """
+        table = _once(self._arrow(sql, parameters, _EVENT_SETTINGS).combine_chunks())
+        columns = [_uuid_texts(table[n]) if n == "event_id" else table[n] for n in EVENT_SCHEMA.names]
+        return pa.Table.from_arrays(columns, EVENT_SCHEMA.names)
 
     @contextlib.contextmanager
     def _calling(self) -> Iterator[Client]:
@@ -315,6 +380,15 @@ class EventStore:
             raise _translated(error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError(f"ClickHouse is not reachable: {type(error).__name__}") from error
+
+    def _release(self) -> None:
+        """Close the calling thread's client."""
+        client: Client | None = getattr(self._local, "client", None)
+        if client is not None:
+            self._local.client = None
+            with self._guard:
+                self._clients.remove(client)
+            client.close()
 
     def _client(self) -> Client:
         client: Client | None = getattr(self._local, "client", None)
@@ -327,6 +401,19 @@ class EventStore:
                 self._clients.append(client)
         return client
 
+
+# As `_events` wants them. An event id as its 16 bytes: as text it would cost as much as ten other columns.
+_EVENT_COLUMNS = "session_hash, " + ", ".join(
+    "UUIDToNum(event_id) AS event_id" if name == "event_id" else name for name in EVENT_SCHEMA.names
+)
+
+# Dictionaries halve the bytes of a batch. Blocks of the default 65,000 rows, of which a filter leaves a few thousand, would
+# each carry dictionaries of their own: larger ones take a quarter less time.
+_EVENT_SETTINGS = {
+    "output_format_arrow_low_cardinality_as_dictionary": 1,
+    "max_block_size": 524_288,
+    "preferred_block_size_bytes": 0,
+}
 
 # The earliest receipt that can matter for the sessions asked for: their events are read from there on, not from the
 # beginning of time, so that a batch costs what is new.
@@ -375,6 +462,9 @@ def _statements(text: str) -> list[str]:
 
 def _translated(error: ClickHouseError) -> TransientError | PermanentError:
     code = getattr(error, "code", None)
+    if code is None and isinstance(error.__cause__, urllib3.exceptions.HTTPError | OSError):
+        # The driver's own message quotes the address, with all parameters of the query in it.
+        return TransientError(f"ClickHouse is not reachable: {type(error.__cause__).__name__}")
     kind = PermanentError if code in _PERMANENT_CODES else TransientError
     if code == 36 or "Cannot lock" in str(error):
         return PermanentError(
@@ -390,3 +480,75 @@ def _int64(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def _uint64(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     return np.asarray(column.to_numpy(), dtype=np.uint64)
+
+
+def _span(hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None) -> dict[str, Any]:
+    last = _NO_END if last_received_ms is None else last_received_ms
+    return {"hashes": [int(h) for h in hashes], "first": first_received_ms, "last": last}
+
+
+def _slices(suspects: pa.Table, batch_events: int) -> list[tuple[str, dict[str, Any]]]:
+    """Queries for about ``batch_events`` events each, that together read every session of `_suspects` once.
+
+    Neighbours in receipt share a query, which reads no more than their span; the few sessions that last for hours come
+    last, so that they do not widen the span of the others.
+    """
+    hashes, events = _uint64(suspects["session_hash"]), _int64(suspects["events"])
+    first, last = _int64(suspects["first"]), _int64(suspects["last"])
+    order = np.lexsort((hashes, first, last - first > _LONG_SESSION_MS))
+    weight = np.maximum(events, -(-batch_events // _MOST_SESSIONS))[order]
+    number = (np.cumsum(weight) - 1) // batch_events
+    groups = np.split(order, np.flatnonzero(np.diff(number)) + 1) if len(order) else []
+    sql = f"""
+        SELECT {_EVENT_COLUMNS} FROM events
+        WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
+    """
+    return [
+        (sql, {"hashes": hashes[rows].tolist(), "first": int(first[rows].min()), "last": int(last[rows].max())})
+        for rows in groups
+    ]
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """The table without the later copies of an event: of one (session_hash, event_id) the copy received first stays.
+
+    Here and not in the query: there it needs a sort of whole rows, which takes as long as reading them.
+    """
+    raw = _id_bytes(table["event_id"]).view(np.uint64)
+    key = raw[:, 0] ^ raw[:, 1]
+    ordered = np.sort(key)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
+        return table
+    rows = np.flatnonzero(np.isin(key, repeated))
+    session, received, ts = _uint64(table["session_hash"]), _int64(table["received_ms"]), _int64(table["ts"])
+    rows = rows[np.lexsort((ts[rows], received[rows], raw[rows, 1], raw[rows, 0], session[rows]))]
+    same = (session[rows[1:]] == session[rows[:-1]]) & (raw[rows[1:]] == raw[rows[:-1]]).all(axis=1)
+    keep = np.ones(table.num_rows, dtype=np.bool_)
+    keep[rows[1:][same]] = False
+    return table.filter(pa.array(keep))
+
+
+def _id_bytes(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """A column of 16-byte binaries without nulls as an array of (rows, 16)."""
+    parts = [
+        np.frombuffer(chunk.buffers()[1], dtype=np.uint8)[16 * chunk.offset : 16 * (chunk.offset + len(chunk))]
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    return np.concatenate([np.zeros(0, np.uint8), *parts]).reshape(-1, 16)
+
+
+_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype=np.uint16)
+_DASHED = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))  # digits from, to; place in the text
+
+
+def _uuid_texts(column: pa.ChunkedArray) -> pa.Array:
+    """Ids of 16 bytes as the usual text of 36 characters."""
+    raw = _id_bytes(column)
+    digits = _HEX[raw].view(np.uint8)
+    texts = np.full((len(raw), 36), ord("-"), dtype=np.uint8)
+    for low, high, place in _DASHED:
+        texts[:, place : place + high - low] = digits[:, low:high]
+    offsets = np.arange(0, 36 * (len(raw) + 1), 36, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(raw), [None, pa.py_buffer(offsets), pa.py_buffer(texts)])

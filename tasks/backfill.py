@@ -18,6 +18,7 @@ from prefect import task
 
 from furrow.errors import NotConfigured, PermanentError
 from stores.incident_detection import detection_row, from_json
+from stores.incident_model import Json
 from stores.incident_store import Analysed, IncidentStore, Named, Pending, Stored, Touched
 from stores.log_incident_store import LogIncidentStore
 from tasks import connections
@@ -166,11 +167,16 @@ def _differences(analysed: Sequence[Analysed], stored: Sequence[Stored]) -> dict
             elif known.incident_id != row["incident_id"]:
                 kinds[known.incident_id]["retracted"] += 1
                 kinds[row["incident_id"]]["new"] += 1
-            elif known.body != from_json(row["body"]):
+            elif _told(known.body) != _told(from_json(row["body"])):
                 kinds[row["incident_id"]]["changed"] += 1
     for gone in before.values():
         kinds[gone.incident_id]["retracted"] += 1
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
+
+
+def _told(body: Json) -> Json:
+    """A detection without its versions: another configuration that decides alike is no difference."""
+    return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
 
 
 def _change(kinds: Counter[str], point: str, named: Named | None) -> Change:

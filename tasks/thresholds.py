@@ -4,12 +4,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from furrow.engine_config import SECTIONS, STORED, config_of
 from furrow.metrics import degraded
 from furrow.project_settings import usable
 from furrow.settings import Settings
 from stores.incident_store import ConfirmRule, IncidentStore
 from stores.log_incident_store import LogIncidentStore
-from ufse.config import Config
+from ufse.config import DEFAULT, Config
 
 _log = logging.getLogger("furrow.thresholds")
 _told: set[tuple[str, str, str]] = set()
@@ -27,7 +28,7 @@ def thresholds_of(store: IncidentStore | LogIncidentStore) -> Overrides:
         settings = project.settings if isinstance(project.settings, dict) else {"settings": project.settings}
         fitting, bad = usable(settings)
         for name in bad:
-            _tell(project.id, name, settings[name])
+            _tell(project.id, name, _stored(settings, name))
         if fitting:
             found[project.id] = fitting
     return found
@@ -49,16 +50,18 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
 
 
 def engine_configs(overrides: Overrides) -> dict[str, Config]:
-    """The engine's configuration of each project that ignores something, and under '' that of all others."""
+    """The engine's configuration of each project that sets something of it, and under '' that of all others."""
     own = {
-        project: Config(
-            ignored_routes=tuple(values.get("ignoredRoutes", ())),
-            ignored_targets=tuple(values.get("ignoredTargets", ())),
-        )
+        project: config_of(values)
         for project, values in overrides.items()
-        if values.get("ignoredRoutes") or values.get("ignoredTargets")
+        if any(STORED.get(section, section) in values for section in SECTIONS)
     }
-    return {"": Config(), **own}
+    return {"": DEFAULT, **own}
+
+
+def _stored(settings: Mapping[str, Any], name: str) -> Any:
+    section, _, part = name.partition(".")
+    return settings[section][part] if part else settings[section]
 
 
 def _tell(project: str, name: str, value: Any) -> None:
@@ -67,4 +70,4 @@ def _tell(project: str, name: str, value: Any) -> None:
     if once not in _told:
         _told.add(once)
         # repr escapes control characters, so that a stored text cannot forge a line of the log.
-        _log.warning("project %r: the setting %s is unusable (%s); the default is used", project[:100], name, once[2])
+        _log.warning("project %r: the setting %r is unusable (%s); the default is used", project[:100], name, once[2])

@@ -2,20 +2,30 @@
 
 import contextlib
 import json
-import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
 
-from furrow.commands.common import AsJson, DataDir, is_wide, out, print_facts, print_json, settings_with, text
+from furrow.commands.common import (
+    AsJson,
+    ConfigFile,
+    DataDir,
+    is_wide,
+    out,
+    print_facts,
+    print_json,
+    settings_with,
+    text,
+)
 from furrow.errors import NotConfigured, PermanentError
-from furrow.project_settings import SETTINGS, problem
+from furrow.project_settings import PARTED, SETTINGS, is_project, problem, usable
 from furrow.settings import EMBEDDED, LOG, Settings
 from stores.incident_model import KeyRecord, ProjectRecord
 
@@ -24,7 +34,6 @@ if TYPE_CHECKING:
 
 ALL_PROJECTS = "*"
 PREFIX_LENGTH = 11
-_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 _LABEL_LENGTH = 100
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
@@ -180,32 +189,59 @@ def set_project(
     no_origins: Annotated[bool, typer.Option("--no-origins", help="No browser may send.")] = False,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--setting", help=f"name=value, value as JSON; repeatable. Names: {', '.join(SETTINGS)}."),
+        typer.Option(
+            "--setting",
+            help=f"name=value, value as JSON; repeatable. Names: {', '.join(SETTINGS)}; one threshold or weight is "
+            "thresholds.rage_clicks or weights.failure.",
+        ),
     ] = None,
     unset: Annotated[
         list[str] | None, typer.Option("--unset", help="Setting that follows the installation again; repeatable.")
     ] = None,
+    config: ConfigFile = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Set a project's browser origins and its thresholds; what is not named stays as it is.
 
     Example: `furrow projects set shop --origin https://shop.example --setting confirmSessions=5 --setting
-    'ignoredRoutes=["/admin/*"]'`. New thresholds hold for sessions analysed from now on; `furrow run backfill` analyses
+    'ignoredRoutes=["/admin/*"]' --setting thresholds.rage_clicks=5`. `--config` sets what a file for `furrow evaluate
+    --replay` says for this project. New thresholds hold for sessions analysed from now on; `furrow run backfill` analyses
     those of a window again.
     """
     _check_project(project)
     origins = _origins(origin or (), no_origins)
-    given = _settings(setting or ())
+    given = {**_of_file(project, config), **_settings(setting or ())}
     with incident_store(settings_with(data_dir)) as store:
-        before = next((one for one in store.projects() if one.id == project), ProjectRecord(project))
-        kept = {name: value for name, value in before.settings.items() if name not in (unset or ())}
-        store.put_project(project, origins, kept | given)
-        after = next(one for one in store.projects() if one.id == project)
+        store.put_project(project, origins, _merged(_found(store, project).settings, given, unset or ()))
+        after = _found(store, project)
     if as_json:
         print_json(_project_json(after))
     else:
         _print_project(after)
+
+
+@projects.command("show")
+def show_project(
+    project: Annotated[str, typer.Argument(help="Id of the project; `default` is the one of `test-key`.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a project's origins and settings, and the engine's configuration that results, with its hash.
+
+    The hash is the version of the configuration: detections carry it as `configHash`.
+    """
+    _check_project(project)
+    with incident_store(settings_with(data_dir)) as store:
+        found = _found(store, project)
+    told, unusable = _configuration(found)
+    if as_json:
+        print_json({**_project_json(found), **told, "unusable": unusable})
+        return
+    _print_project(found)
+    values = {**told["thresholds"], **{f"weights.{rule}": points for rule, points in told["weights"].items()}}
+    print_facts([("  configuration", told["configHash"]), ("  unusable, not used", ", ".join(unusable))])
+    print_facts([(f"    {name}", f"{value:,}") for name, value in values.items()])
 
 
 def new_key(role: Role) -> str:
@@ -222,7 +258,7 @@ def _check_scope(project: str, role: Role) -> None:
 
 
 def _check_project(project: str) -> None:
-    if not _PROJECT.fullmatch(project):
+    if not is_project(project):
         raise PermanentError("a project's id is up to 64 letters, digits, and _ . - after the first character")
 
 
@@ -266,9 +302,59 @@ def _settings(given: "list[str] | tuple[()]") -> dict[str, Any]:
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
-        if wrong := problem(name, found[name]):
-            raise PermanentError(wrong)
     return found
+
+
+def _of_file(project: str, file: Path | None) -> dict[str, Any]:
+    """What a file for the engine says for this project, as settings: each threshold and weight by itself."""
+    if file is None:
+        return {}
+    from furrow.engine_config import as_stored, read_toml
+
+    found: dict[str, Any] = {}
+    for name, value in as_stored(read_toml(file)[0].of(project)).items():
+        found |= {f"{name}.{part}": one for part, one in value.items()} if name in PARTED else {name: value}
+    return found
+
+
+def _merged(stored: Mapping[str, Any], given: Mapping[str, Any], unset: Sequence[str]) -> dict[str, Any]:
+    """The settings with what is given and without what is unset. Raises PermanentError when one of them cannot be."""
+    merged = {name: dict(value) if isinstance(value, dict) else value for name, value in stored.items()}
+    for name in unset:
+        whole, _, part = name.partition(".")
+        if not part:
+            merged.pop(name, None)
+        elif isinstance(merged.get(whole), dict):
+            merged[whole].pop(part, None)
+    for name, value in given.items():
+        whole, _, part = name.partition(".")
+        if part and whole in PARTED:
+            parts = merged.get(whole)
+            merged[whole] = {**(parts if isinstance(parts, dict) else {}), part: value}
+        else:
+            merged[name] = value
+    changed = {name if name in merged else name.partition(".")[0] for name in (*unset, *given)}
+    for name in changed & set(merged):
+        if wrong := problem(name, merged[name]):
+            raise PermanentError(wrong)
+    return {name: value for name, value in merged.items() if value != {} or name not in PARTED}
+
+
+def _found(store: "IncidentStore", project: str) -> ProjectRecord:
+    return next((one for one in store.projects() if one.id == project), ProjectRecord(project))
+
+
+def _configuration(project: ProjectRecord) -> tuple[dict[str, Any], list[str]]:
+    """What the engine goes by, and the names of the settings that do not fit."""
+    from dataclasses import asdict
+
+    from furrow.engine_config import config_of
+    from ufse.config import THRESHOLDS
+
+    fitting, unusable = usable(project.settings)
+    config = config_of(fitting)
+    thresholds = {name: getattr(config, name) for name in THRESHOLDS}
+    return {"configHash": config.digest, "thresholds": thresholds, "weights": asdict(config.weights)}, unusable
 
 
 def _key_json(key: KeyRecord) -> dict[str, Any]:

@@ -26,6 +26,10 @@ PrefectPort = Annotated[
     int | None,
     typer.Option("--prefect-port", min=1, max=65535, help="Port of the Prefect server and UI; default 4200."),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file with thresholds, weights and ignore lists.", exists=True, dir_okay=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 WIDE = 110

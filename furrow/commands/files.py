@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from furrow.commands.common import AsJson, err, out, plain, print_json, settings_with, text
+from furrow.commands import replay, runs
+from furrow.commands.common import AsJson, ConfigFile, PrefectPort, err, out, plain, print_json, settings_with, text
 from furrow.errors import PermanentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ufse import Evaluation
+    from ufse import Config, Evaluation
 
 _SHOWN = 20
 
 Events = Annotated[
     Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
-]
-Labels = Annotated[
-    Path, typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
 ]
 
 
@@ -81,32 +79,74 @@ def send(
 def detect(
     file: Events,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
+    config: ConfigFile = None,
 ) -> None:
     """Run the engine alone on a file: no stores, no server. One detection a line, as JSON.
 
-    With `--explain`, each silent session with negative feedback follows as a line `{"whyNot": …}`.
+    With `--explain`, each silent session follows as a line `{"whyNot": …}` with the first rule that stopped it. The events
+    of a file belong to the project `default`; docs/configuration.md shows a file for `--config`.
     """
     import ufse
 
     with err.status(f"reading and analysing {file.name}"):
-        result = ufse.detect(_read(file), why_not=explain)
+        result = ufse.detect(_read(file), _configs(config), why_not=explain)
     for detection in result.detections:
         _write_line(detection.to_json())
     for silent in result.why_not:
         _write_line({"whyNot": silent.to_json()})
 
 
-def evaluate(events: Events, labels: Labels, as_json: AsJson = False) -> None:
+def evaluate(
+    events: Annotated[
+        Path | None,
+        typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True, dir_okay=False),
+    ] = None,
+    config: ConfigFile = None,
+    window: Annotated[
+        str,
+        typer.Option(
+            "--replay",
+            metavar="WINDOW",
+            help="Instead of files: stored events of the last 7d, 24h, …, or of 2026-01-01..2026-01-08 (UTC).",
+        ),
+    ] = "",
+    project: Annotated[str, typer.Option("--project", help="With --replay: sessions of this project only.")] = "",
+    timeout: runs.Timeout = 600,
+    prefect_port: PrefectPort = None,
+    prefect_url: runs.PrefectUrl = "",
+    as_json: AsJson = False,
+) -> None:
     """Run the engine on labelled sessions: precision, recall, a table per kind, and the misses and false alarms.
 
     A label line: `{"sessionId": "…", "frustrated": true, "route": "/checkout", "target": "pay", "kind": "rage_5xx"}`. The
     failure point is right when the route (ids folded away) is the labelled one and the target's name holds the labelled one.
+
+    With `--replay WINDOW --config NEW.toml`, instead: which detections over the stored events of that time would appear,
+    vanish, or change their points, if the projects were set so. It starts a run of the deployment `replay` and shows its
+    result; nothing is stored. `furrow projects set PROJECT --config NEW.toml` then sets it.
     """
+    if window:
+        if events or labels:
+            raise PermanentError("--replay is over stored events: it takes no files of events and labels")
+        replay.replay(window, config, project, runs.address(prefect_url, prefect_port), timeout, as_json)
+        return
+    if project:
+        raise PermanentError("--project goes with --replay")
+    if events is None or labels is None:
+        raise PermanentError("give a file of events and one of labels, or --replay WINDOW --config NEW.toml")
+    _evaluate(events, labels, _configs(config), as_json)
+
+
+def _evaluate(events: Path, labels: Path, config: "dict[str, Config]", as_json: bool) -> None:
     import ufse
 
     told = read_labels(labels)
     with err.status(f"reading and analysing {events.name}"):
-        result = ufse.detect(_read(events), why_not=True)
+        result = ufse.detect(_read(events), config, why_not=True)
     found = ufse.evaluate((one.to_json() for one in result.detections), told)
     silent: dict[str, str] = {}
     for one in (why.to_json() for why in result.why_not):
@@ -118,6 +158,13 @@ def evaluate(events: Events, labels: Labels, as_json: AsJson = False) -> None:
         print_json(found.to_json() | {"missed": missed})
     else:
         _print_evaluation(found, silent)
+
+
+def _configs(file: Path | None) -> "dict[str, Config]":
+    """The engine's configuration by project, with what ``file`` sets over the defaults."""
+    from furrow.engine_config import EngineSettings, read_toml
+
+    return (read_toml(file)[0] if file else EngineSettings()).over({})
 
 
 def read_labels(path: Path) -> list[dict[str, Any]]:

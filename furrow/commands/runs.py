@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import httpx
@@ -56,10 +56,11 @@ class Runs(PrefectApi):
 
     def artifacts(self, run_id: str) -> list[str]:
         """The Markdown that a run left behind."""
-        wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["markdown"]}}}
-        with self._asking():
-            found = self._json(self._client.post("/artifacts/filter", json=wanted))
-        return [str(one["data"]) for one in found]
+        return [str(one) for one in self._left(run_id, "markdown")]
+
+    def results(self, run_id: str) -> list[dict[str, Any]]:
+        """What a run left behind for programs."""
+        return [dict(json.loads(one)) for one in self._left(run_id, "json")]
 
     def deployments(self) -> list[str]:
         """The names that `start` takes: flow/deployment."""
@@ -68,6 +69,12 @@ class Runs(PrefectApi):
             flows = self._json(self._client.post("/flows/filter", json={"limit": 100}))
         names = {flow["id"]: flow["name"] for flow in flows}
         return sorted(f"{names.get(one['flow_id'], '?')}/{one['name']}" for one in found)
+
+    def _left(self, run_id: str, kind: str) -> list[Any]:
+        wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": [kind]}}}
+        with self._asking():
+            found = self._json(self._client.post("/artifacts/filter", json=wanted))
+        return [one["data"] for one in found]
 
     def _check(self, deployment: str, parameters: dict[str, Any]) -> None:
         # Prefect takes parameters that the flow does not have, and the run then never begins.
@@ -118,7 +125,9 @@ def run(
     Ends with 1 when the run does not end as completed.
     """
     deployment = flow if "/" in flow else f"{flow}/{flow}"
-    _run(_prefect(prefect_url, prefect_port), deployment, parameters(param or ()), timeout if wait else None, as_json)
+    run_deployment(
+        address(prefect_url, prefect_port), deployment, parameters(param or ()), timeout if wait else None, as_json
+    )
 
 
 def export(
@@ -142,7 +151,7 @@ def export(
     given: dict[str, Any] = {"dry_run": dry_run}
     if retry_failed:
         deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
-    _run(_prefect(prefect_url, prefect_port), deployment, given, timeout if wait else None, as_json)
+    run_deployment(address(prefect_url, prefect_port), deployment, given, timeout if wait else None, as_json)
 
 
 def parameters(given: Sequence[str]) -> dict[str, Any]:
@@ -159,13 +168,25 @@ def parameters(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _prefect(url: str, port: int | None) -> str:
+def address(url: str, port: int | None) -> str:
+    """Prefect's API by the options of a command."""
     if url and port is None:
         return url.rstrip("/")
     return f"http://127.0.0.1:{settings_with(prefect_port=port).prefect_port}/api"
 
 
-def _run(prefect: str, deployment: str, given: dict[str, Any], timeout: float | None, as_json: bool) -> None:
+def run_deployment(
+    prefect: str,
+    deployment: str,
+    given: dict[str, Any],
+    timeout: float | None,
+    as_json: bool,
+    told: Callable[[Runs, dict[str, Any]], Any] = lambda _api, run: run,
+) -> None:
+    """Start a run, wait ``timeout`` seconds for its end (None: do not wait), show what it left, and exit: 0 if completed.
+
+    ``told``: what ``--json`` prints of the ended run.
+    """
     with Runs(prefect) as api:
         try:
             begun = api.start(deployment, given)
@@ -181,11 +202,12 @@ def _run(prefect: str, deployment: str, given: dict[str, Any], timeout: float | 
         with err.status(text(f"waiting for {begun['name']}")):
             ended = api.follow(begun, timeout)
         left = [] if as_json else api.artifacts(ended["id"])
+        printed = told(api, ended) if as_json else None
     for markdown in left:
         print_markdown(markdown)
     state = ended["state"]
     if as_json:
-        print_json(ended)
+        print_json(printed)
     else:
         said = f": {state['message']}" if state.get("message") else ""
         out.print(text(state["name"], _STYLES.get(state["type"], "")), text(said), sep="", soft_wrap=True)

@@ -200,7 +200,7 @@ def test_settings_of_projects_are_cached_and_bad_ones_are_left_out(tmp_path: Pat
     for known in (keys, ring(tmp_path, store)):
         settings = known.settings("good")
         assert (settings.requests_per_second, settings.confirm_sessions) == (50, 7)
-        assert settings.ignored_routes == ("/admin/*",)
+        assert settings.fitting["ignoredRoutes"] == ["/admin/*"]
         assert settings.confirm_rule(ConfirmRule(3, 2, 7.0)) == ConfirmRule(7, 2, 7.0)
         for project in ("bad", "odd", "unknown"):
             assert known.settings(project) == ProjectSettings()
