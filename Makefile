@@ -33,8 +33,8 @@ format: $(READY)  ## Format, and mend what the linter can
 docs: $(READY)  ## Write the tables of docs/configuration.md that are made from the code
 	$(BIN)/python -m furrow.reference
 
-bench: $(READY)  ## The engine's speed, as ratios within one run
-	$(BIN)/python bench/ufse_engine.py
+bench: $(READY)  ## How fast it is beside a bare scan on this machine; a few minutes, the last line is JSON
+	$(BIN)/python -m bench
 
 clean:  ## Remove everything that is not in the repository
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

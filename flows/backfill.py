@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import flow
 from prefect.client.schemas.objects import State
 
@@ -50,11 +51,13 @@ def _batch(report: Report, batch: pa.Table, changes: Changes, dry_run: bool) -> 
     if line is None:
         return False
     report.counts["sessions in line already, left to detect"] += line.waiting
-    return not line.taken or _analyse(report, line, changes, dry_run)
+    last = int(pc.max(batch["last_received_ms"]).as_py())
+    return not line.taken or _analyse(report, line, changes, dry_run, last)
 
 
-def _analyse(report: Report, line: InLine, changes: Changes, dry_run: bool) -> bool:
-    scored = report.attempt(score, line.taken, note=not dry_run)
+def _analyse(report: Report, line: InLine, changes: Changes, dry_run: bool, last_received_ms: int) -> bool:
+    # What is received later gives its session another version, and ``detect`` takes it.
+    scored = report.attempt(score, line.taken, note=not dry_run, last_received_ms=last_received_ms)
     found = report.attempt(compare, scored.analysed) if scored is not None else None
     if scored is None or found is None:
         return _left(report, line, dry_run)

@@ -35,25 +35,26 @@ class Scored:
 
 
 @task(name="due sessions", **POLICY)
-def due_sessions(limit: int) -> list[Pending]:
-    """The client sessions that are complete now, those that have waited longest first."""
-    return connections.incident_store().due(int(time.time() * 1000), limit)
+def due_sessions(limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+    """The client sessions of this shard that are complete now, those that have waited longest first."""
+    return connections.incident_store().due(int(time.time() * 1000), limit, shard, shards)
 
 
 @task(name="score", **POLICY)
-def score(pending: Sequence[Pending], note: bool = True) -> Scored:
+def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int | None = None) -> Scored:
     """Run UFSE over these client sessions. Those without any possible feedback never leave ClickHouse.
 
     A session over which the engine fails does not take the others with it: it is returned with the reason. Without
     ``note`` nothing is written about the sessions, and those that stay in ClickHouse are not counted.
+    ``last_received_ms``: nothing of them is known to have been received later, so that nothing later is read.
     """
     store = connections.event_store()
     config = engine_configs(thresholds_of(connections.incident_store()))
     hashes = [one.session_hash for one in pending]
     first = min(one.received_ms for one in pending)
     now_us = time.time_ns() // 1000
-    scored = Scored(visits=store.note_calm(hashes, first, now_us) if note else 0)
-    table = store.candidates(hashes, first)
+    scored = Scored(visits=store.note_calm(hashes, first, now_us, last_received_ms) if note else 0)
+    table = store.candidates(hashes, first, last_received_ms)
     result = ufse.detect_each(table, config, why_not=True)
     found = _by_session(result)
     scored.events = table.num_rows

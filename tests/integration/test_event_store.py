@@ -1,15 +1,22 @@
 """Landing, watermark and candidates on the embedded ClickHouse."""
 
+import gc
 import threading
+import time
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from furrow.errors import PermanentError
+from stores import event_store as event_store_module
 from stores.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
 from tests.rows import BASE_MS, lines, row
+from ufse.columns import EVENT_SCHEMA
 
 MINUTE = 60_000
+SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "clickhouse"
 
 
 def test_the_same_segment_lands_once(event_store: EventStore) -> None:
@@ -86,6 +93,120 @@ def test_candidates_hold_each_event_once_with_its_first_receipt(event_store: Eve
     event_store.land(lines([{**event, "received_ms": BASE_MS + MINUTE}]), "two")
     found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
     assert found["received_ms"].to_pylist() == [BASE_MS]
+
+
+def test_copies_of_an_event_are_told_from_other_sessions_events_with_its_id(event_store: EventStore) -> None:
+    event = row("s", event_type="error")
+    copies = [{**event, "received_ms": BASE_MS + k} for k in (3, 1, 2)]
+    event_store.land(lines([*copies, {**event, "session_id": "t"}, row("s", 5)]), "one")
+    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    told = zip(*(found[n].to_pylist() for n in ("session_id", "ts", "received_ms")), strict=True)
+    assert sorted(told) == [("s", BASE_MS, BASE_MS + 1), ("s", BASE_MS + 5, BASE_MS + 5), ("t", BASE_MS, BASE_MS)]
+
+
+def test_every_column_comes_back_as_it_landed(event_store: EventStore) -> None:
+    one = row("s", event_type="error", message="no", user_agent="Firefox", x=-5, status=500, metadata='{"a":1}')
+    event_store.land(lines([one, row("s", 1)]), "one")
+    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    assert found.column_names == EVENT_SCHEMA.names
+    assert found.cast(EVENT_SCHEMA).sort_by("ts").to_pylist() == [one, row("s", 1)]
+
+
+def test_nothing_is_read_beyond_the_last_receipt(event_store: EventStore) -> None:
+    event_store.land(lines([row("s", event_type="error"), row("s", 9 * MINUTE)]), "one")
+    hashes = event_store.touched(0, ()).session_hash.tolist()
+    assert event_store.candidates(hashes, BASE_MS, BASE_MS + 9 * MINUTE).num_rows == 2
+    assert event_store.candidates(hashes, BASE_MS, BASE_MS + 9 * MINUTE - 1).num_rows == 1
+
+
+NEGATIVE: list[dict[str, Any]] = [
+    {"event_type": "network", "status": 400},
+    {"event_type": "network", "status": 0},
+    {"event_type": "network", "status": 200, "duration_ms": 3000},
+    {"event_type": "network", "status": 200, "aborted": 1},
+    {"event_type": "error"},
+    {"event_type": "performance", "duration_ms": 3000},
+    {"event_type": "performance"},
+    {"event_type": "form_submit", "valid": 0},
+    {"event_type": "loading", "state": "start"},
+]
+
+
+@pytest.mark.parametrize("columns", NEGATIVE, ids=str)
+def test_whatever_the_engine_may_take_for_feedback_leaves_the_store(
+    event_store: EventStore, columns: dict[str, Any]
+) -> None:
+    event_store.land(lines([row("s", **columns), row("calm", event_type="network", status=200, duration_ms=2999)]), "t")
+    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    assert found["session_id"].to_pylist() == ["s"]
+
+
+def test_an_older_database_is_brought_up_to_date(event_store_url: str) -> None:
+    store = EventStore(event_store_url)
+    with store._calling() as client:
+        client.command("CREATE TABLE schema_versions (version String, at DateTime DEFAULT now()) "
+                       "ENGINE = ReplacingMergeTree ORDER BY version")  # fmt: skip
+        for version in ("001_events", "002_sessions"):
+            client.command((SCHEMA / f"{version}.sql").read_text().strip().removesuffix(";"))
+            client.insert("schema_versions", [[version]], column_names=["version"])
+    store.land(lines([row("s", event_type="loading", state="start")]), "one")
+    hashes = store.touched(0, ()).session_hash.tolist()
+    assert store.candidates(hashes, BASE_MS).num_rows == 0
+    store.migrate()
+    deadline = time.monotonic() + 20  # the old rows are corrected in the background
+    while not store.candidates(hashes, BASE_MS).num_rows and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert store.candidates(hashes, BASE_MS).num_rows == 1
+    store.close()
+
+
+def replayed(store: EventStore, *window: Any, **options: Any) -> list[list[str]]:
+    """Session ids of each batch, one an event."""
+    return [sorted(table["session_id"].to_pylist()) for table in store.replay(*window, **options)]
+
+
+def test_a_replay_gives_each_session_with_feedback_once_and_whole(event_store: EventStore) -> None:
+    hour = 60 * MINUTE
+    rows = [row(f"s{i}", i * hour + at, event_type=kind) for i in range(9) for at, kind in ((0, "click"), (1, "error"))]
+    long = [row("long", 0, event_type="error"), row("long", 8 * hour)]
+    event_store.land(lines([*rows, *long, row("calm", 3 * hour)]), "one")
+    batches = replayed(event_store, BASE_MS, BASE_MS + 24 * hour, batch_events=4)
+    assert batches == [[f"s{i}", f"s{i}", f"s{i + 1}", f"s{i + 1}"] for i in range(0, 8, 2)] + [
+        ["long", "long", "s8", "s8"]
+    ]
+
+
+def test_a_replay_takes_sessions_with_an_event_in_its_window_and_of_its_project(event_store: EventStore) -> None:
+    def both(name: str, at: int, **more: Any) -> list[dict[str, Any]]:
+        return [row(name, at, event_type="error", **more), row(name, at + MINUTE, **more)]
+
+    rows = [*both("before", -MINUTE - 1), *both("over", -MINUTE), *both("in", 0), *both("after", MINUTE)]
+    event_store.land(lines([*rows, *both("other", 0, project="other")]), "one")
+    window = BASE_MS, BASE_MS + MINUTE
+    assert replayed(event_store, *window) == [["in", "in", "other", "other", "over", "over"]]
+    assert replayed(event_store, *window, "other") == [["other", "other"]]
+    assert replayed(event_store, BASE_MS + 9 * MINUTE, BASE_MS + 10 * MINUTE) == []
+
+
+def test_a_replay_asks_for_no_more_sessions_at_once_than_a_query_can_name(
+    event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_store_module, "_MOST_SESSIONS", 3)
+    event_store.land(lines(row(f"s{i}", i, event_type="error") for i in range(8)), "one")
+    batches = replayed(event_store, BASE_MS, BASE_MS + MINUTE)
+    assert max(len(names) for names in batches) <= 3
+    assert sorted(name for names in batches for name in names) == [f"s{i}" for i in range(8)]
+
+
+def test_a_replay_that_is_left_early_leaves_nothing_behind(event_store: EventStore) -> None:
+    event_store.land(lines(row(f"s{i}", i, event_type="error") for i in range(9)), "one")
+    before = threading.active_count(), len(event_store._clients)
+    for table in event_store.replay(BASE_MS, BASE_MS + MINUTE, batch_events=2):
+        assert table.num_rows == 2
+        break
+    gc.collect()
+    assert (threading.active_count(), len(event_store._clients)) == before
+    assert event_store.count_events().rows == 9
 
 
 def test_a_reopened_session_comes_whole(event_store: EventStore) -> None:

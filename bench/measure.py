@@ -1,0 +1,100 @@
+"""Clock, core and machine: what all benchmarks share."""
+
+import gc
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+
+_T = TypeVar("_T")
+
+PATIENCE_S: Final = 4.0
+"""A measurement that took longer is not repeated."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds: on the clock, and of CPU in all threads of this process."""
+
+    wall: float
+    cpu: float
+
+
+def clock(work: Callable[[], _T], rounds: int) -> tuple[Took, _T]:
+    """The least that one of ``rounds`` calls took (time and CPU each for itself), and what the last one gave."""
+    best = Took(float("inf"), float("inf"))
+    for _ in range(max(rounds, 1)):
+        gc.collect()
+        start, cpu = time.perf_counter(), time.process_time()
+        given = work()
+        took = Took(time.perf_counter() - start, time.process_time() - cpu)
+        best = Took(min(best.wall, took.wall), min(best.cpu, took.cpu))
+        if took.wall > PATIENCE_S:
+            break
+    return best, given
+
+
+def pin() -> None:
+    """Keep this process on one core, with one thread in Arrow; numpy's own threads are bounded by the environment.
+
+    Where the system cannot pin a process (not Linux), the threads alone are bounded.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+class HighMark:
+    """The highest resident memory of this process since this was made, as Linux counts it."""
+
+    def __init__(self) -> None:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # the highest mark begins anew
+            self._before: int | None = _status("VmRSS")
+        except OSError:
+            self._before = None
+
+    def above(self) -> int | None:
+        """Bytes above what was resident at the beginning; None where the system does not tell."""
+        return None if self._before is None else _status("VmHWM") - self._before
+
+    def whole(self) -> int | None:
+        """Bytes of the whole process; None where the system does not tell."""
+        return None if self._before is None else _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Environment of a process whose numpy shall have one thread."""
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions that the figures hold for."""
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": sys.version.split()[0],
+        **{name: version(name) for name in ("numpy", "pyarrow", "chdb", "clickhouse-connect")},
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
