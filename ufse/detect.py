@@ -15,10 +15,9 @@ from ufse.arrays import Bools, Ints, among, any_by, heads, unique
 from ufse.attribution import attribute
 from ufse.config import DEFAULT, Config
 from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
-from ufse.explain import Stories, Words, stamp, verdict_text
+from ufse.explain import Stories, Words, gains, stamp, verdict_text
 from ufse.frame import Frame, build, coarse_negative
 from ufse.index import Index
-from ufse.score import level
 from ufse.sessions import Ordered, Visits, codes, order_events
 from ufse.signals.confusion import confusion
 from ufse.signals.rage import rage
@@ -294,7 +293,7 @@ class _Run:
 
     def _verdict(self, judged: Judgement, cluster: int) -> str:
         score = int(judged.score[cluster])
-        return verdict_text(int(judged.rule[cluster]), score, self.config.high_score, level(score, self.config))
+        return verdict_text(int(judged.rule[cluster]), score, gains(judged.points[cluster].tolist()), self.config)
 
     def _unattributed(self, index: Index, visit: int) -> None:
         """A visit whose negative feedback belongs to no action of the user."""
@@ -303,7 +302,7 @@ class _Run:
         if (given.negative[span] > 0).any():
             rule, text = "unattributed", "No negative feedback belongs to an action of the user."
         elif (given.background[span] & ~frame.noise[span]).any():
-            rule, text = "background", "The negative feedback also came without any action, or after unrelated ones."
+            rule, text = "background", "What failed also fails without any action, or after unrelated ones: background."
         else:
             rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
         self._silent(visit, rule, text, [])

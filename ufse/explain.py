@@ -9,7 +9,7 @@ import numpy as np
 
 from ufse.arrays import Ints, Lookup, Ragged, dense, distinct_by, unique
 from ufse.attribution import CRASH, FAILURE, INVALID, SLOW
-from ufse.config import ENGINE_VERSION
+from ufse.config import ENGINE_VERSION, Config
 from ufse.correlate import RULE_NAMES, Judgement
 from ufse.frame import PAGE
 from ufse.patterns import clean, digest
@@ -37,11 +37,14 @@ _EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
 _TYPES = (
     "click", "input", "scroll", "hover", "form_submit", "navigation", "error", "network", "performance",
     "loading", "visibility", "session_end", "other", )  # fmt: skip
-_LEAVING = {
-    LEFT: "was left for another route",
-    ENDED: "ended with the session",
-    SILENCE: "went silent",
+_LEAVING = {LEFT: "was left for {}", ENDED: "ended with the session", SILENCE: "went silent"}
+_DEED = {
+    CLICK: "the click on {}",
+    INPUT: "the change of {}",
+    SUBMIT: "the submit of {}",
+    NAVIGATION: "the page was opened",
 }
+"""What an answer answers, by the kind of the interaction that caused it."""
 _ANSWER = 9
 """Place of the failure's Answer in ``Stories._columns``."""
 _POINT_TEXTS = tuple(TEXTS[rule] for rule in RULES)
@@ -132,8 +135,9 @@ class Words:
 
     def point(self, action: int, answer: Answer) -> str:
         """``/checkout › button#pay › POST /api/orders → 500``."""
-        parts = (self.pattern(action), self.shown(action), self.feedback(answer))
-        return " › ".join(p for p in parts if p)
+        shown, feedback = self.shown(action), self.feedback(answer)
+        said = "" if shown and feedback.startswith(shown) else shown
+        return " › ".join(p for p in (self.pattern(action), said, feedback) if p)
 
 
 class Stories:
@@ -164,18 +168,21 @@ class Stories:
         owner, near = judged.by_cluster.each(emitted, low, high)
         both = Signals.joined([judged.signals.take(near), feedback])
         whose = np.concatenate((owner, np.arange(len(emitted))))
-        order = np.lexsort((both.rows.first, both.kind, both.end, both.start, whose))
+        order = np.lexsort((both.rows.first, both.kind, both.start, both.end, whose))
         bounds = np.searchsorted(whose[order], np.arange(len(emitted) + 1))
         return both.take(order), bounds.tolist()
 
     @cached_property
     def _signal_lists(self) -> tuple[list[Any], ...]:
-        """Kinds, forms, starts, ends, counts, actions, patterns, stamps of start and end, ids of the events."""
+        """Kinds, forms, starts, ends, counts, actions, patterns, patterns of the last event, stamps of start and end, ids of
+        the events.
+        """
         s, _ = self._signals
-        plain = (c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, self.frame.pattern[s.row]))
+        plain = [c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, self.frame.pattern[s.row])]
         ids = self.frame.source.texts("event_id", s.rows.values)
         listed = [ids[a:b] for a, b in pairwise(s.rows.bounds.tolist())]
-        return (*plain, _stamps(s.start), _stamps(s.end), listed)
+        into = self.frame.pattern[s.rows.last].tolist()
+        return (*plain, into, _stamps(s.start), _stamps(s.end), listed)
 
     @cached_property
     def _timelines(self) -> Ragged:
@@ -280,9 +287,10 @@ class Stories:
             _stamps(judged.end[emitted]),
             self.words.answers(failure),
             _stamps(self.frame.ts[failure]),
-            (self.frame.ts[failure] - given.begin[failure]).tolist(),
             self.index.waited(failure).tolist(),
-            np.where(cause == failure, -1, np.maximum(0, given.begin[failure] - self.frame.ts[cause])).tolist(),
+            (given.success[failure] | (self.frame.kind[failure] != NETWORK)).tolist(),
+            (self.frame.ts[failure] - self.frame.ts[cause]).tolist(),
+            self.frame.kind[cause].tolist(),
             source.texts("user_hash", failure),
             source.texts("environment", failure),
             source.texts("app_version", failure),
@@ -325,7 +333,7 @@ class Stories:
         project, session, visit_id, visit_start = self._visits[visit]
         detection_id, fingerprint = self.identity(number)
         signals = self._told_signals(number)
-        gained = [(rule, p) for rule, p in zip(_POINT_TEXTS, points, strict=True) if p]
+        gained = gains(points)
         return {
             "detectionId": detection_id,
             "projectId": project,
@@ -366,14 +374,21 @@ class Stories:
     def _told_signals(self, number: int) -> list[tuple[dict[str, Any], str]]:
         """(JSON, times of day) of each signal of a detection."""
         _, bounds = self._signals
-        kinds, forms, starts, ends, counts, actions, pages, since, until, ids = self._signal_lists
+        kinds, forms, starts, ends, counts, actions, pages, into, since, until, ids = self._signal_lists
         words, frame = self.words, self.frame
         last_failure = max(ends[i] for i in range(bounds[number], bounds[number + 1]) if kinds[i] == FEEDBACK)
         found = []
         for i in range(bounds[number], bounds[number + 1]):
             wandered = kinds[i] == CONFUSION
             text = self._signal_text(
-                number, kinds[i], forms[i], ends[i] - starts[i], counts[i], actions[i], pages[i], ends[i] - last_failure
+                number,
+                kinds[i],
+                forms[i],
+                ends[i] - starts[i],
+                counts[i],
+                actions[i],
+                into[i] if kinds[i] == ABANDONMENT else pages[i],
+                ends[i] - last_failure,
             )
             told = {
                 "type": KIND_NAMES[kinds[i]],
@@ -398,11 +413,14 @@ class Stories:
                 return f"{count} reloads of {self.frame.patterns[page]} in {span}"
             return f"{count} clicks on {words.shown(action)} in {span}"
         if kind == BLOCKED:
-            name = words.shown(action)
-            return f"{name} was tried again {times(count)} within 30 s of a failed answer, without success"
+            name = "the page" if action % words.target_count == PAGE else words.shown(action)
+            soon = seconds(self.index.config.retry_window_ms)
+            return f"{name} was tried again {times(count)} within {soon} of a failed answer, without success"
         if kind == ABANDONMENT:
             wait = f"{seconds(after_failure)} after the last failure" if after_failure > 0 else "at the same time"
-            return f"the flow begun on {words.pattern(action)} {_LEAVING[form]} {wait}"
+            return (
+                f"the flow begun on {words.pattern(action)} {_LEAVING[form].format(self.frame.patterns[page])} {wait}"
+            )
         if kind == FEEDBACK:
             answers = "1 negative answer" if count == 1 else f"{count} negative answers"
             return f"{words.feedback(self._columns[number][_ANSWER])}, {answers}"
@@ -414,31 +432,39 @@ class Stories:
         self, number: int, signals: list[tuple[dict[str, Any], str]], points: list[tuple[str, int]]
     ) -> str:
         """Which signals, why they belong together, what failed first, and why the score is what it is."""
-        (_, action, resolved, score, _, start, end, _, _, answer, at, took, waited, delay, *_) = self._columns[number]
+        (_, action, resolved, score, _, start, end, _, _, answer, at, waited, came, delay, cause, *_) = self._columns[
+            number
+        ]
         words, config = self.words, self.index.config
-        late = f" after {seconds(took)}" if took >= config.slow_ms and answer.negative != SLOW else ""
-        origin = f", {seconds(delay)} after the action that caused it" if delay >= 0 else ""
-        said = [f"On {words.pattern(action)}, {self._answered(answer, waited)}{late} at {at[11:-1]} UTC{origin}."]
+        deed = _DEED[cause].format(words.target(action) or "the form")
+        origin = f", {seconds(delay)} after {deed}" if delay > 0 else ""
+        said = [f"On {words.pattern(action)}, {self._answered(answer, waited, came)} at {at[11:-1]} UTC{origin}."]
         tries = next(told["count"] for told, _ in signals if told["type"] == "feedback")
         if tries > 1:
-            what = "the page" if action % words.target_count == PAGE else words.shown(action)
-            said.append(f"In all, {what} was answered negatively {times(tries)}.")
+            page = action % words.target_count == PAGE
+            what = "openings of the page" if page else f"attempts at {words.shown(action)}"
+            said.append(f"In all, {tries} {what} {'were slow' if answer.negative == SLOW else 'failed'}.")
         said += [f"{_sentence(told['text'])} {when}." for told, when in signals if told["type"] != "feedback"]
+        leaving = any(told["type"] == "abandonment" for told, _ in signals)
+        patience = f", the leaving within {seconds(config.abandon_window_ms)}" if leaving else ""
         said.append(
-            f"These are {len(signals)} signals resting on different events of one session and flow, "
-            f"within {seconds(end - start)} and with no gap over 30 s."
+            f"These are {len(signals)} signals resting on different events of one session and flow within "
+            f"{seconds(end - start)}: each within {seconds(config.correlation_gap_ms)} of the one before it{patience}; time "
+            "spent waiting for an answer is not counted."
         )
-        said.append("The action succeeded later." if resolved else "No later success of this action was recorded.")
-        sums = ", ".join(f"{rule} {p:+d}" for rule, p in points)
-        said.append(f"Score {score} ({level(score, config)}, from {config.high_score}): {sums}.")
+        late = answer.negative == SLOW and came and not resolved
+        unresolved = "The answer came in the end." if late else "No later success of this action was recorded."
+        said.append("The action succeeded later." if resolved else unresolved)
+        said.append(f"Score {score} ({level(score, config)}, from {config.high_score}): {sums(points)}.")
         return " ".join(said)
 
-    def _answered(self, answer: Answer, waited: int) -> str:
+    def _answered(self, answer: Answer, waited: int, came: bool) -> str:
         what = self.words.feedback(answer)
         if answer.kind == NETWORK:
             request, _, result = what.rpartition(" → ")
             if answer.negative == SLOW:
-                return f"{request} kept the user waiting {seconds(waited)}"
+                given_up = f"{request} had not answered after {seconds(waited)}, when the user left,"
+                return f"{request} kept the user waiting {seconds(waited)}" if came else given_up
             if not request:
                 return f"a {what} came"
             return f"{request} was not answered" if result == "no answer" else f"{request} answered {result}"
@@ -446,7 +472,12 @@ class Stories:
             return f"the page raised “{what}”"
         if answer.negative == INVALID:
             return f"the input was rejected ({what})"
-        return f"{what.replace(' → ', ' was ')} ({seconds(waited)})"
+        measured = what.removesuffix(" → slow")
+        return (
+            f"the page took {seconds(waited)} to load"
+            if measured == "page load"
+            else f"{measured} took {seconds(waited)}"
+        )
 
     def _timeline(self, number: int, start: int) -> list[dict[str, Any]]:
         low, high = self._timelines.bounds[number : number + 2].tolist()
@@ -480,14 +511,36 @@ def _sentence(text: str) -> str:
     return "T" + text[1:] if text.startswith("the ") else text
 
 
-def verdict_text(rule: int, score: int, high_score: int, shown_level: str) -> str:
+def sums(points: list[tuple[str, int]]) -> str:
+    """Points in a row; what lies over 100 is said, for it does not count."""
+    gained = sum(p for _, p in points if p > 0)
+    capped = f" (sum {gained}, of which 100 count)" if gained > 100 else ""
+    return ", ".join(f"{rule} {p:+d}" for rule, p in points) + capped
+
+
+def gains(points: list[int]) -> list[tuple[str, int]]:
+    """The rules that gave or took points, in the order of the story."""
+    return [(rule, p) for rule, p in zip(_POINT_TEXTS, points, strict=True) if p]
+
+
+def verdict_text(rule: int, score: int, points: list[tuple[str, int]], config: Config) -> str:
     """Why a candidate fell, in a sentence."""
-    return {
-        "emitted": "All rules passed.",
-        "no_behavioural_signal": "Nobody reacted to the failure: no rage, retry, leaving or confusion belongs to it.",
-        "outside_window": "The behavioural signals lie more than 30 s away from the failure.",
-        "not_independent": "The signals rest on the same events.",
-        "ignored": "The route or target is on the project's ignore list.",
-        "resolved": f"The action was achieved later in the session: score {score}, below {high_score}.",
-        "below_high": f"The score is {score}, below {high_score}: {shown_level} is not emitted.",
-    }[RULE_NAMES[rule]]
+    name = RULE_NAMES[rule]
+    if name == "outside_window":
+        return f"The behavioural signals lie more than {seconds(config.correlation_gap_ms)} away from the failure."
+    if name == "resolved":
+        return (
+            f"The action was achieved later in the session: score {score}, below {config.high_score} ({sums(points)})."
+        )
+    if name == "below_high":
+        shown = level(score, config)
+        return f"The score is {score}, below {config.high_score}: {shown} is not emitted ({sums(points)})."
+    return _VERDICTS[name]
+
+
+_VERDICTS = {
+    "emitted": "All rules passed.",
+    "no_behavioural_signal": "Nobody reacted to it: no rage, retry, leaving or confusion belongs to it.",
+    "not_independent": "The signals rest on the same events.",
+    "ignored": "The route or target is on the project's ignore list.",
+}
