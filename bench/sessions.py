@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ufse import EVENT_SCHEMA, UNKNOWN_POSITION
+from ufse.columns import DISTINCT
 
 Ints = npt.NDArray[np.int64]
 
@@ -133,7 +134,7 @@ def _table(number: Ints, place: Ints, kind: Ints, episode: Ints, bad: npt.NDArra
         one if isinstance(one, pa.Array) else pa.array(one, field.type)
         for one, field in zip(made, EVENT_SCHEMA, strict=True)
     ]
-    return pa.Table.from_arrays(arrays, EVENT_SCHEMA.names)
+    return pa.Table.from_arrays(arrays, EVENT_SCHEMA.names, metadata={DISTINCT: b"1"})
 
 
 def _unknown(field: pa.Field, count: int) -> pa.Array:

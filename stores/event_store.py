@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +23,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from furrow.errors import PermanentError, TransientError
-from ufse.columns import EVENT_SCHEMA
+from stores import event_schema
+from ufse.columns import DISTINCT, EVENT_SCHEMA
 
 OVERLAP_US = 120_000_000
 """How far behind its watermark each batch reads again (µs); longer than an insert can take (`_INSERT_SECONDS`)."""
@@ -32,21 +32,28 @@ OVERLAP_US = 120_000_000
 REPLAY_EVENTS = 200_000
 """Events of one batch of a replay: as few as suit the engine, so that fetching and detecting overlap from early on."""
 
+SLICE_EVENTS = 500_000
+"""Newly landed events that are put in line at once: a backlog of an hour at 500 events/s is worked off in four slices."""
+
+BATCH_EVENTS = 300_000
+"""Events that are analysed at once, unless one session has more: 0.2 to 1 M suit the engine, and some 100 MB hold them."""
+
+EXACT_ROWS = 1_000_000
+"""Up to so many rows the distinct events are counted exactly; above, within half a percent (`count_events`)."""
+
 _INSERT_SECONDS = 60
 _QUERY_SECONDS = 120
 _VISIT_GAP_MS = 15 * 60_000  # detection.md, Sessions
 _LATE_RECEIPT_MS = 75 * 60_000  # detection.md, Sessions
 _LONG_SESSION_MS = 6 * 3_600_000  # rather many sessions are received within this time; see _slices
-_MOST_SESSIONS = 20_000  # of one query: their hashes stand in its parameters, which a server takes up to 1 MiB of
+_MOST_SESSIONS = 20_000  # of one query: their hashes stand in its text, which may be so long (_STATEMENT_BYTES)
+_STATEMENT_BYTES = 16_777_216  # the default limit of 256 KiB would be too small for thousands of hashes
 _NO_END = 2**62
 
 # Codes that the same statement cannot get over: unknown table or column, syntax, types, refused access, read-only data.
 _PERMANENT_CODES = frozenset(
     {6, 16, 26, 27, 36, 38, 41, 43, 46, 47, 53, 60, 62, 69, 70, 72, 81, 117, 130, 192, 193, 497, 516}
 )
-
-_SQL = Path(__file__).resolve().parent.parent / "schema" / "clickhouse"
-
 
 SESSION_COLUMNS = pa.schema(
     [
@@ -69,7 +76,10 @@ SESSION_COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class Touched:
-    """Client sessions with newly landed events: parallel columns, one entry a session; times in epoch milliseconds."""
+    """Client sessions with newly landed events: parallel columns, one entry a session; times in epoch milliseconds.
+
+    ``later``: newly landed events (rows) that the next slice begins with.
+    """
 
     project: list[str]
     session_id: list[str]
@@ -81,14 +91,27 @@ class Touched:
     events: int
     watermark_us: int
     seen: tuple[int, ...]
+    later: int = 0
 
     def __len__(self) -> int:
         return len(self.project)
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Client sessions that are read together: their hashes, and the span of receipt (epoch ms) that all of them lie in."""
+
+    hashes: list[int]
+    first_received_ms: int
+    last_received_ms: int
+
+
+@dataclass(frozen=True)
 class EventCounts:
-    """What the event store holds: distinct events, physical rows (resent events stay until they expire), last landing."""
+    """What the event store holds: distinct events, physical rows (resent events stay until they expire), last landing.
+
+    ``distinct`` is exact up to `EXACT_ROWS` rows, and right within half a percent above.
+    """
 
     distinct: int
     rows: int
@@ -119,16 +142,21 @@ class EventStore:
         self._guard = threading.Lock()
 
     def migrate(self) -> None:
-        """Create or upgrade the database: runs the files of ``schema/clickhouse`` that it has not seen, in order."""
+        """Create or upgrade the database: runs the files of ``schema/clickhouse`` that it has not seen, in order.
+
+        Raises SchemaTooNew, and changes nothing, when a newer Furrow has upgraded it.
+        """
         with self._calling() as client:
-            client.command("CREATE TABLE IF NOT EXISTS schema_versions (version String, at DateTime DEFAULT now()) "
-                           "ENGINE = ReplacingMergeTree ORDER BY version")  # fmt: skip
-            done = {row[0] for row in client.query("SELECT DISTINCT version FROM schema_versions").result_rows}
-            for path in sorted(_SQL.glob("*.sql")):
-                if path.stem not in done:
-                    for statement in _statements(path.read_text()):
-                        client.command(statement)
-                    client.insert("schema_versions", [[path.stem]], column_names=["version"])
+            event_schema.migrate(client)
+
+    def check_schema(self) -> None:
+        """Raise SchemaTooNew if a newer Furrow has upgraded this database; changes nothing."""
+        with self._calling() as client:
+            event_schema.check(client)
+
+    def client(self) -> contextlib.AbstractContextManager[Client]:
+        """A client of the calling thread, for what the modules beside this one do; errors as in every method here."""
+        return self._calling()
 
     def ping(self) -> str:
         """The server's version, if it answers."""
@@ -153,15 +181,18 @@ class EventStore:
         with self._calling() as client:
             client.raw_insert("events", insert_block=rows, fmt="JSONEachRow", settings=settings)
 
-    def touched(self, watermark_us: int, seen: Sequence[int]) -> Touched:
+    def touched(self, watermark_us: int, seen: Sequence[int], most_events: int = SLICE_EVENTS) -> Touched:
         """Client sessions with events landed after ``watermark_us`` less the overlap, but for the landings in ``seen``.
 
-        One query answers both which sessions and which landings they came from, so that a segment that lands while it
-        runs is either in both or in neither. A watermark ahead of the server's clock (which was set back) counts as now:
-        what lands from then on would stay behind it.
+        The oldest landings alone, until they hold ``most_events`` events (whole landings, one at the least). One query
+        answers both which sessions and which landings they came from, so that a segment that lands while it runs is either
+        in both or in neither. A watermark ahead of the server's clock (which was set back) counts as now: what lands from
+        then on would stay behind it.
         """
         now = int(self._arrow("SELECT toUnixTimestamp64Micro(now64(6)) AS now")["now"][0].as_py())
         watermark_us = min(watermark_us, now)
+        since = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
+        until, later = self._slice_end(since, most_events)
         table = self._arrow(
             """
             SELECT project, session_id, session_hash,
@@ -170,10 +201,11 @@ class EventStore:
                    count() AS events, groupUniqArray(toUnixTimestamp64Micro(landed_at)) AS landings
             FROM events
             WHERE landed_at > fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+              AND landed_at <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')
               AND NOT has({seen:Array(Int64)}, toUnixTimestamp64Micro(landed_at))
             GROUP BY project, session_id, session_hash
             """,
-            {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)},
+            {**since, "until": until},
         )
         fresh = set(table["landings"].combine_chunks().flatten().unique().to_pylist())
         watermark = max(fresh | {watermark_us})
@@ -188,7 +220,26 @@ class EventStore:
             events=int(_int64(table["events"]).sum()),
             watermark_us=watermark,
             seen=tuple(sorted(us for us in fresh | set(seen) if us > watermark - OVERLAP_US)),
+            later=later,
         )
+
+    def _slice_end(self, since: dict[str, Any], most_events: int) -> tuple[int, int]:
+        """The last landing (µs) of a slice of ``most_events`` newly landed events, and how many events come after it."""
+        landings = self._arrow(
+            """
+            SELECT toUnixTimestamp64Micro(landed_at) AS us, count() AS events
+            FROM events
+            WHERE landed_at > fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+              AND NOT has({seen:Array(Int64)}, toUnixTimestamp64Micro(landed_at))
+            GROUP BY us ORDER BY us
+            """,
+            since,
+        )
+        if not landings.num_rows:
+            return int(since["since"]), 0
+        reached = np.cumsum(_int64(landings["events"]))
+        last = int(min(np.searchsorted(reached, most_events), len(reached) - 1))
+        return int(landings["us"][last].as_py()), int(reached[-1] - reached[last])
 
     def sessions_in(self, start_ms: int, end_ms: int, project: str | None = None) -> pa.Table:
         """The client sessions with an event in the window [``start_ms``, ``end_ms``) of event time, one row each.
@@ -211,6 +262,31 @@ class EventStore:
             """,
             {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
         )
+
+    def batches(
+        self,
+        hashes: Sequence[int],
+        first_received_ms: int,
+        last_received_ms: int | None = None,
+        most_events: int = BATCH_EVENTS,
+    ) -> list[Batch]:
+        """Those of the client sessions that could hold a detection (see `candidates`), in batches of ``most_events`` events.
+
+        Whole sessions: one that is larger is a batch of its own.
+        """
+        suspects = self._arrow(
+            f"""
+            WITH bound AS ({_FIRST_RECEIVED})
+            SELECT session_hash, count() AS events, min(received_ms) AS first, max(received_ms) AS last
+            FROM events
+            WHERE received_ms >= (SELECT * FROM bound) AND received_ms <= {{last:Int64}}
+              AND session_hash IN {{hashes:Array(UInt64)}}
+            GROUP BY session_hash
+            HAVING max(neg) = 1 OR last - first > {_LATE_RECEIPT_MS}
+            """,
+            _span(hashes, first_received_ms, last_received_ms),
+        )
+        return _batches(suspects, most_events)
 
     def candidates(
         self, hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None = None
@@ -288,56 +364,76 @@ class EventStore:
 
         They hold no feedback and no late event, so their visits are the gaps of more than 15 min between their events.
         """
-        parameters = {**_span(hashes, first_received_ms, last_received_ms), "now": analysed_us}
-        calm = f"""
+        calm = self._arrow(
+            f"""
             WITH bound AS ({_FIRST_RECEIVED})
             SELECT project, session_id, session_hash,
                    1 + arrayCount(gap -> gap > {_VISIT_GAP_MS}, arrayDifference(arraySort(groupArray(ts)))) AS visits,
                    uniqExact(event_id) AS events, 0 AS late_events,
-                   min(received_ms) AS received, min(ts) AS first_ts, max(ts) AS last_ts,
-                   0 AS detections, [] AS rules, {{now:UInt64}} AS analysed_us
+                   min(received_ms) AS first_received, min(ts) AS first_at, max(ts) AS last_at,
+                   0 AS detections, CAST([], 'Array(String)') AS rules, {{now:UInt64}} AS analysed_us
             FROM events
             WHERE received_ms >= (SELECT * FROM bound) AND received_ms <= {{last:Int64}}
               AND session_hash IN {{hashes:Array(UInt64)}}
             GROUP BY project, session_id, session_hash
-            HAVING max(neg) = 0 AND max(received_ms) - received <= {_LATE_RECEIPT_MS}
-        """
-        names = ("project", "session_id", "session_hash", "visits", "events", "late_events", "first_received_ms",
-                 "first_ts", "last_ts", "detections", "rules", "analysed_us")  # fmt: skip
-        with self._calling() as client:
-            client.command(f"INSERT INTO sessions ({', '.join(names)}) {calm}", parameters=parameters)
-        # Not FINAL, which would merge all sessions ever analysed to count these.
-        written = self._arrow(
-            "SELECT sum(visits) AS n FROM (SELECT any(visits) AS visits FROM sessions WHERE analysed_us = {now:UInt64} "
-            "GROUP BY project, session_hash, session_id)",
-            {"now": analysed_us},
+            HAVING max(neg) = 0 AND max(received_ms) - first_received <= {_LATE_RECEIPT_MS}
+            """,
+            {**_span(hashes, first_received_ms, last_received_ms), "now": analysed_us},
         )
-        return int(written["n"][0].as_py() or 0)
+        # Their few numbers come out and go back in: to count what an INSERT … SELECT wrote, all rows would be looked through.
+        rows = pa.Table.from_arrays(calm.columns, SESSION_COLUMNS.names).cast(SESSION_COLUMNS)
+        self.note_analysed(rows)
+        return int(_int64(rows["visits"]).sum())
 
     def note_analysed(self, rows: pa.Table) -> None:
         """Write the session rows of client sessions that the engine has seen (``SESSION_COLUMNS``)."""
         if rows.num_rows:
             with self._calling() as client:
-                client.insert_arrow("sessions", rows)
+                # By default a hundred days at most: a backfill of sparse years has more.
+                client.insert_arrow("sessions", rows, settings={"max_partitions_per_insert_block": 0})
 
     def count_events(self) -> EventCounts:
-        """How many events there are. Reads the id of every event, so callers ask for it sparingly."""
-        row = self._arrow(
-            "SELECT uniqExact(project, session_id, event_id) AS distinct, count() AS rows, "
-            "toUnixTimestamp64Micro(max(landed_at)) AS last FROM events"
-        ).to_pylist()[0]
-        return EventCounts(row["distinct"], row["rows"], row["last"] if row["rows"] else 0)
+        """How many events there are. Few are counted each time; of many, only those that landed since the last time.
+
+        Above `EXACT_ROWS` the table ``counted`` holds, of each day of receipt, a sketch of the ids in 100 kB at the most. A
+        sketch that meets an event again stays as it is: so the overlap does no harm, nor does a count that was cut off.
+        """
+        rows = int(self._arrow("SELECT count() AS n FROM events")["n"][0].as_py())
+        if rows <= EXACT_ROWS:
+            exact = self._arrow(
+                "SELECT uniqExact(project, session_id, event_id) AS distinct, count() AS rows, "
+                "toUnixTimestamp64Micro(max(landed_at)) AS last FROM events"
+            ).to_pylist()[0]
+            return EventCounts(exact["distinct"], exact["rows"], exact["last"] if exact["rows"] else 0)
+        counted = int(self._arrow("SELECT max(last_us) AS us FROM counted")["us"][0].as_py())
+        with self._calling() as client:
+            client.command(_COUNT_ON, parameters={"since": max(counted - OVERLAP_US, 0)})
+        known = self._arrow(
+            "SELECT uniqCombined64Merge(ids) AS distinct, max(last_us) AS last FROM counted"
+        ).to_pylist()
+        return EventCounts(min(known[0]["distinct"], rows), rows, known[0]["last"])
 
     def count_sessions(self) -> SessionCounts:
-        """How many sessions were analysed, and what kept silent those that had negative feedback."""
-        visits = self._arrow("SELECT sum(visits) AS n FROM sessions FINAL")["n"][0].as_py()
+        """How many sessions were analysed, and what kept silent those that had negative feedback.
+
+        Reads two columns of all sessions, and puts together the versions of those that were received first on the same
+        day; days that are over are merged and need no more than the reading.
+        """
+        settings = {"do_not_merge_across_partitions_select_final": 1}
+        visits = self._arrow("SELECT sum(visits) AS n FROM sessions FINAL", extra=settings)["n"][0].as_py()
         silent = self._arrow(
-            "SELECT arrayJoin(rules) AS rule, count() AS n FROM sessions FINAL GROUP BY rule ORDER BY n DESC, rule"
+            "SELECT arrayJoin(rules) AS rule, count() AS n FROM sessions FINAL GROUP BY rule ORDER BY n DESC, rule",
+            extra=settings,
         )
         return SessionCounts(int(visits or 0), {row["rule"]: row["n"] for row in silent.to_pylist()})
 
     def stop_queries(self) -> None:
-        """Ask every query of this embedded engine to stop, so that a shutdown does not wait for them."""
+        """Ask every query of an embedded engine to stop, so that a shutdown does not wait for them.
+
+        A server has the queries of others too; it stops those of a client that is gone by itself.
+        """
+        if self._connect["interface"] != "chdb":
+            return
         with contextlib.suppress(TransientError, PermanentError), self._calling() as client:
             client.command("KILL QUERY WHERE query_kind = 'Select' AND query NOT LIKE '%KILL QUERY%' ASYNC")
 
@@ -353,15 +449,15 @@ class EventStore:
         self, sql: str, parameters: dict[str, Any] | None = None, extra: Mapping[str, int] | None = None
     ) -> pa.Table:
         settings: dict[str, Any] = {
-            # Thousands of hashes stand in the query text; the default limit of 256 KiB would be too small for them.
-            "max_query_size": 16_777_216,
+            "max_query_size": _STATEMENT_BYTES,
             "max_execution_time": _QUERY_SECONDS,
             # Compressing Arrow for a reader in the same process took as long as reading the events.
             "output_format_arrow_compression_method": "none",
             **(extra or {}),
         }
+        sql, bound = _with_lists(sql, parameters or {})
         with self._calling() as client:
-            return client.query_arrow(sql, parameters=parameters, settings=settings, use_strings=True)
+            return client.query_arrow(sql, parameters=bound, settings=settings, use_strings=True)
 
     def _events(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
         """Events, once each, from a query for ``_EVENT_COLUMNS``, in no particular order.
@@ -370,7 +466,7 @@ class EventStore:
         """
         table = _once(self._arrow(sql, parameters, _EVENT_SETTINGS).combine_chunks())
         columns = [_uuid_texts(table[n]) if n == "event_id" else table[n] for n in EVENT_SCHEMA.names]
-        return pa.Table.from_arrays(columns, EVENT_SCHEMA.names)
+        return pa.Table.from_arrays(columns, EVENT_SCHEMA.names, metadata={DISTINCT: b"1"})
 
     @contextlib.contextmanager
     def _calling(self) -> Iterator[Client]:
@@ -380,6 +476,10 @@ class EventStore:
             raise _translated(error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError(f"ClickHouse is not reachable: {type(error).__name__}") from error
+        except pa.ArrowInvalid as error:
+            raise TransientError(
+                "ClickHouse's answer could not be read: it was cut, or something else answered"
+            ) from error
 
     def _release(self) -> None:
         """Close the calling thread's client."""
@@ -394,7 +494,9 @@ class EventStore:
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
             client = clickhouse_connect.get_client(**self._connect)
-            client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
+            # Not just CREATE IF NOT EXISTS: on a server the user need not have the right to it.
+            if not client.command(f"EXISTS DATABASE `{self._database}`"):
+                client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
             client.database = self._database
             self._local.client = client
             with self._guard:
@@ -423,6 +525,16 @@ _FIRST_RECEIVED = """
 """
 
 
+_COUNT_ON = """
+    INSERT INTO counted (day, ids, last_us)
+    SELECT toDate(fromUnixTimestamp64Milli(received_ms, 'UTC')) AS day, uniqCombined64State(session_hash, event_id),
+           max(toUnixTimestamp64Micro(landed_at))
+    FROM events
+    WHERE landed_at > fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+    GROUP BY day
+"""
+
+
 def _connection(url: str) -> tuple[dict[str, Any], str]:
     """Arguments of the driver's ``get_client`` and the database to use, from one of our URLs."""
     try:
@@ -443,6 +555,9 @@ def _connection(url: str) -> tuple[dict[str, Any], str]:
         "password": unquote(parts.password or ""),
         "connect_timeout": 5,
         "send_receive_timeout": _QUERY_SECONDS + 30,
+        # A session serves one query at a time: one that we gave up but the server did not would refuse those that follow.
+        "autogenerate_session_id": False,
+        "settings": _SERVER_SETTINGS,
     }, _database(parts.path.strip("/"))
 
 
@@ -452,12 +567,17 @@ def _database(name: str) -> str:
     return name or "furrow"
 
 
+_SERVER_SETTINGS = {
+    # Gathered with others (the default since 26.x), an insert would lose its own `landed_at` and its deduplication token.
+    "async_insert": 0,
+    # On a cluster (docs/server-mode.md); without one these change nothing. An insert has landed when the shards have it,
+    # a subquery may be answered by each shard for itself, and one replica answers everything as long as it is there.
+    "distributed_foreground_insert": 1,
+    "distributed_product_mode": "local",
+    "load_balancing": "in_order",
+}
+
 _SCHEMES = {"clickhouse": "http", "clickhouses": "https", "http": "http", "https": "https"}
-
-
-def _statements(text: str) -> list[str]:
-    without_comments = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
-    return [part.strip() for part in without_comments.split(";\n") if part.strip(" \n;")]
 
 
 def _translated(error: ClickHouseError) -> TransientError | PermanentError:
@@ -466,12 +586,25 @@ def _translated(error: ClickHouseError) -> TransientError | PermanentError:
         # The driver's own message quotes the address, with all parameters of the query in it.
         return TransientError(f"ClickHouse is not reachable: {type(error.__cause__).__name__}")
     kind = PermanentError if code in _PERMANENT_CODES else TransientError
-    if code == 36 or "Cannot lock" in str(error):
+    # A server says 36 too, of arguments that it does not like.
+    if (code == 36 and "Received ClickHouse exception" not in str(error)) or "Cannot lock" in str(error):
         return PermanentError(
             "the embedded ClickHouse's directory is in use by another process (one process may hold it)"
         )
     # The first sentence says what is wrong; what follows quotes the query, and with it text from browsers.
     return kind(f"ClickHouse refused ({code}): {str(error).splitlines()[0][:300]}")
+
+
+def _with_lists(sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The statement with lists of integers in its text, and the parameters that are left.
+
+    A server takes 128 KiB of one parameter (``http_max_field_value_size``), which is 6,000 hashes.
+    """
+    for name, values in parameters.items():
+        if isinstance(values, list):
+            literal = ",".join(str(int(value)) for value in values)
+            sql = re.sub(rf"{{{name}:(Array\(U?Int64\))}}", rf"CAST([{literal}], '\1')", sql)
+    return sql, {name: value for name, value in parameters.items() if not isinstance(value, list)}
 
 
 def _int64(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -488,10 +621,21 @@ def _span(hashes: Sequence[int], first_received_ms: int, last_received_ms: int |
 
 
 def _slices(suspects: pa.Table, batch_events: int) -> list[tuple[str, dict[str, Any]]]:
-    """Queries for about ``batch_events`` events each, that together read every session of `_suspects` once.
+    """Queries for about ``batch_events`` events each, that together read every session of `_suspects` once."""
+    sql = f"""
+        SELECT {_EVENT_COLUMNS} FROM events
+        WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
+    """
+    return [
+        (sql, {"hashes": one.hashes, "first": one.first_received_ms, "last": one.last_received_ms})
+        for one in _batches(suspects, batch_events)
+    ]
 
-    Neighbours in receipt share a query, which reads no more than their span; the few sessions that last for hours come
-    last, so that they do not widen the span of the others.
+
+def _batches(suspects: pa.Table, batch_events: int) -> list[Batch]:
+    """Sessions (session_hash, events, first, last) in groups of about ``batch_events`` events, neighbours in receipt together.
+
+    The few that last for hours come last, so that they do not widen the span of the others.
     """
     hashes, events = _uint64(suspects["session_hash"]), _int64(suspects["events"])
     first, last = _int64(suspects["first"]), _int64(suspects["last"])
@@ -499,14 +643,7 @@ def _slices(suspects: pa.Table, batch_events: int) -> list[tuple[str, dict[str, 
     weight = np.maximum(events, -(-batch_events // _MOST_SESSIONS))[order]
     number = (np.cumsum(weight) - 1) // batch_events
     groups = np.split(order, np.flatnonzero(np.diff(number)) + 1) if len(order) else []
-    sql = f"""
-        SELECT {_EVENT_COLUMNS} FROM events
-        WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
-    """
-    return [
-        (sql, {"hashes": hashes[rows].tolist(), "first": int(first[rows].min()), "last": int(last[rows].max())})
-        for rows in groups
-    ]
+    return [Batch(hashes[rows].tolist(), int(first[rows].min()), int(last[rows].max())) for rows in groups]
 
 
 def _once(table: pa.Table) -> pa.Table:

@@ -12,6 +12,9 @@ import pyarrow as pa
 UNKNOWN_POSITION: Final = -(2**31)
 """Value of ``x`` and ``y`` (CSS pixels) where the client sent none."""
 
+DISTINCT: Final = b"furrow.distinct"
+"""Key of a table's metadata; ``b"1"`` says that no event occurs twice in it, so that nobody need look again."""
+
 _STRING = pa.string()
 _TRI = pa.int8()
 

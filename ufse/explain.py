@@ -14,7 +14,7 @@ from ufse.correlate import RULE_NAMES, Judgement
 from ufse.frame import PAGE
 from ufse.patterns import clean, digest
 from ufse.score import RULES, level
-from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, SUBMIT, Ordered
+from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, SUBMIT, Visits
 from ufse.signals.model import (
     ABANDONMENT,
     BLOCKED,
@@ -143,8 +143,8 @@ class Words:
 class Stories:
     """What is told of emitted clusters: prepared for all of them at once, written one by one."""
 
-    def __init__(self, ordered: Ordered, judged: Judgement, emitted: Ints) -> None:
-        self.ordered, self.judged, self.emitted = ordered, judged, emitted
+    def __init__(self, visits: Visits, judged: Judgement, emitted: Ints) -> None:
+        self.visits, self.judged, self.emitted = visits, judged, emitted
         self.index, self.frame = judged.index, judged.index.frame
         self.words = Words(judged)
 
@@ -301,7 +301,7 @@ class Stories:
     @cached_property
     def _visits(self) -> dict[int, tuple[str, str, str, str]]:
         """Project, client session, visit id and start of every visit that is told of."""
-        visits = self.ordered.visits
+        visits = self.visits
         return {
             v: (
                 visits.projects[int(visits.project_code[v])],

@@ -63,6 +63,10 @@ class Source:
             self._numbers[name] = whole[self.row]
         return self._numbers[name]
 
+    def forget(self) -> None:
+        """Drops the converted columns; they are made again when they are asked for."""
+        self._numbers.clear()
+
     def codes(self, name: str, at: Ints) -> tuple[Ints, list[str]]:
         """A text column at some events: (code of each, distinct texts)."""
         column = self.table[name]
@@ -278,9 +282,10 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
 
 def _word(source: Source, name: str, own: Bools) -> tuple[Small, list[str]]:
     """Codes of a small vocabulary at the events of its own kind; the empty text, coded -1, elsewhere."""
-    code = np.full(len(own), -1, dtype=np.int32)
     at = np.flatnonzero(own)
-    code[at], texts = source.codes(name, at)
+    told, texts = source.codes(name, at)
+    code: Small = np.full(len(own), -1, dtype=np.int16 if len(texts) < 2**15 else np.int64)
+    code[at] = told
     return code, texts
 
 

@@ -67,8 +67,9 @@ def fold_path(path: str) -> str:
     text = clean(path)
     if "://" in text[:12]:
         text = "/" + text.split("://", 1)[1].partition("/")[2]
-    text = text.split("?", 1)[0].split("#", 1)[0]
-    folded = "/".join(_fold_segment(s) for s in text.split("/") if s)
+    if "?" in text or "#" in text:
+        text = text.split("?", 1)[0].split("#", 1)[0]
+    folded = "/".join([s if s.isalpha() and len(s) <= MAX_SEGMENT else _fold_segment(s) for s in text.split("/") if s])
     return "/" + folded if folded or text else ""
 
 

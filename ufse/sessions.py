@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints, Small, dense
+from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest
 
@@ -247,6 +248,8 @@ def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind
 
 def _first_copies(table: pa.Table, session: Ints) -> Ints:
     """Rows left when copies of one (session, event id) are dropped; the copy received first stays."""
+    if (table.schema.metadata or {}).get(DISTINCT) == b"1":
+        return np.arange(len(session), dtype=np.int64)
     suspects = _suspects(_identity(table, session, exact=False))
     if len(suspects) * _MANY > len(session):
         suspects = _suspects(_identity(table, session, exact=True))

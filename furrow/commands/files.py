@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.table import Table
 
@@ -213,7 +214,7 @@ def _read(file: Path) -> "pa.Table":
 
 
 def _write_line(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
