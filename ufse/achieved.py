@@ -1,8 +1,8 @@
 """What an action achieved: the times at which it succeeded after all (detection.md, Attribution).
 
 By the request that failed, answered well; by an attempt that went on without failure; on a thank-you page; by another
-control of the same route that led on with success; or by the form's own request, accepted beside something that was only
-read.
+control of the same route that led on with success; at a login by another page that lets in; or by the form's own request,
+accepted beside something that was only read.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from ufse.arrays import NEVER, Bools, Ints, among, any_by, expand, max_by, pack,
 from ufse.attribution import INVALID, SLOW
 from ufse.candidates import Candidates
 from ufse.index import Index
-from ufse.sessions import SUBMIT
+from ufse.sessions import NETWORK, SUBMIT
 
 Times = tuple[Ints, Ints]
 """(Number of the candidate, epoch ms)."""
@@ -22,7 +22,7 @@ def last_successes(index: Index, found: Candidates) -> Ints:
     failed = _Failed(index, found)
     if not len(failed.row):
         return np.full(len(found), NEVER, dtype=np.int64)
-    ways = (_by_request, _by_attempt, _by_thanks, _by_other_way, _sent_beside)
+    ways = (_by_request, _by_attempt, _by_thanks, _by_other_way, _by_other_door, _sent_beside)
     times = [way(index, found, failed) for way in ways]
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by(owner, at, len(found), NEVER)
@@ -64,11 +64,51 @@ def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
     candidate = candidate[owner]
     cause = given.cause[row]
     caused = np.where(cause >= 0, given.action[cause], -1)
-    exact = index.known(row) & ~given.shared[row]
+    exact = index.known(row) & ~given.shared[row] & index.telling[frame.endpoint[row]]
     slow = given.negative[failed.row] == SLOW
-    own = within(candidate, row, failed.owner[slow], failed.row[slow])
+    # A slow answer is a success for what failed otherwise, but does not make up for itself.
+    only_slow = ~any_by(failed.owner, ~slow, len(found))
+    own = only_slow[candidate] & within(candidate, row, failed.owner[slow], failed.row[slow])
+    own |= given.shared[row] & ~only_slow[candidate] & _beside_a_failure(index, row)
+    # Another page of the same kind that comes is no success of the one that did not.
+    page = index.is_page(found.action)[candidate]
+    own |= page & ~within(candidate, frame.route[row], failed.owner, frame.route[failed.row])
+    # Without its method a good answer may be the page's own reading; what nothing caused may be the form's.
+    plain = (cause < 0) & index.known(row) & ~given.shared[row] & ~_while_opening(index, row)
+    exact |= plain
     kept = ~own & ~((cause >= 0) & index.crashed[cause]) & (exact | (caused == found.action[candidate]))
     return candidate[kept], frame.ts[row[kept]]
+
+
+def _beside_a_failure(index: Index, row: Ints) -> Bools:
+    """Per good answer: whether its interaction also asked the same address in vain for another thing.
+
+    One click may ask one address for several things. What was asked after the last failure had come is the repetition that
+    went well; where durations are not told, that is only believed after a 401, which applications repeat with a new token.
+    """
+    frame, given = index.frame, index.given
+    bad = (frame.kind == NETWORK) & (given.cause >= 0) & ((frame.status >= 400) | (frame.status == 0)) & ~frame.noise
+    rows = np.flatnonzero(bad)
+    base = len(frame.endpoints) + 1
+    key = pack(given.cause[rows], frame.endpoint[rows], base)
+    order = np.lexsort((rows, key))
+    key, rows = key[order], rows[order]
+    asked = pack(np.maximum(given.cause[row], 0), frame.endpoint[row], base)
+    at = np.searchsorted(key, asked, "right") - 1
+    if not len(rows):
+        return np.zeros(len(row), dtype=np.bool_)
+    fail = rows[np.maximum(at, 0)]
+    some = (at >= 0) & (key[np.maximum(at, 0)] == asked) & (given.cause[row] >= 0)
+    told = (frame.duration[row] > 0) | (frame.status[fail] == 401)
+    repeated = (row > fail) & (given.begin[row] >= frame.ts[fail]) & told
+    return np.asarray(some & ~repeated, dtype=np.bool_)
+
+
+def _while_opening(index: Index, row: Ints) -> Bools:
+    """Rows within 2 s of a navigation of their visit."""
+    frame = index.frame
+    found = frame.last_of(index.moves, frame.visit[row], frame.ts[row])
+    return np.asarray((found >= 0) & (frame.ts[row] - frame.ts[np.maximum(found, 0)] <= index.config.page_load_ms))
 
 
 def _attempts(index: Index, found: Candidates, failed: _Failed) -> tuple[Ints, Ints]:
@@ -117,7 +157,9 @@ def _by_thanks(index: Index, found: Candidates, failed: _Failed) -> Times:
 
 
 def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
-    """Another control of the same page that sent something with success, or read what had failed to be read."""
+    """Another control of the same page that sent something with success, or the same thing as the one that failed, or
+    read what had failed to be read.
+    """
     frame, given = index.frame, index.given
     rows = index.other_successes
     by = given.cause[rows]
@@ -130,13 +172,30 @@ def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
     kept = (by >= failed.first[owner]) & (given.action[by] != found.action[owner])
     owner, row = owner[kept], row[kept]
     endpoint = frame.endpoint[row]
-    kept = ~index.safe[endpoint] if len(row) else np.zeros(0, dtype=np.bool_)
+    again = within(owner, endpoint, failed.owner, frame.endpoint[failed.row])
+    kept = (~index.safe[endpoint] & (given.lonely[row] | again)) if len(row) else np.zeros(0, dtype=np.bool_)
+    kept |= ~index.known(row) if len(row) else kept
     parents, deep = index.parents
     failing = frame.endpoint[failed.row]
     above = (failing >= 0) & deep[failing]
     sibling = within(owner, parents[endpoint], failed.owner[above], parents[failing[above]])
     kept = kept | (failed.reading[owner] & sibling)
     return owner[kept], frame.ts[row[kept]]
+
+
+def _by_other_door(index: Index, found: Candidates, failed: _Failed) -> Times:
+    """Who was refused at a login is in when a form on another page was accepted and led on: a reset, another provider."""
+    frame, _given = index.frame, index.given
+    login = index.logins[index.pattern_of(found.action)]
+    chosen = np.flatnonzero(failed.some & login)
+    rows = index.led_on
+    visit = found.visit[chosen]
+    owner, place = expand(
+        *(np.searchsorted(rows, np.maximum(bound, 0)) for bound in (failed.first[chosen], frame.high[visit]))
+    )
+    row = rows[place]
+    elsewhere = frame.pattern[row] != index.pattern_of(found.action)[chosen][owner]
+    return chosen[owner][elsewhere], frame.ts[row[elsewhere]]
 
 
 def _sent_beside(index: Index, found: Candidates, failed: _Failed) -> Times:

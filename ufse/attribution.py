@@ -20,6 +20,15 @@ from ufse.sessions import (
     VISIBILITY,
 )
 
+_MEASURED_WITH_MS = 10
+"""A measurement written down with its request comes this soon after it (own choice)."""
+
+_SHOWN_WITHIN_MS = 1_000
+"""A page is shown this soon after its document came (own choice)."""
+
+_OWN_CODE_MS = 20
+"""An error of a click's own code follows it this soon (own choice)."""
+
 NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
 """Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow."""
 
@@ -31,11 +40,13 @@ class Attribution:
     """One entry per event of the frame, unless said otherwise."""
 
     action: Ints
-    """Per interaction: its action, packed (pattern, target); a click and the submit it causes share one.
-    Else -1.
+    """Per interaction: its action, packed (pattern, target); a click and the submit it causes share one, and so do a click
+    that opened a page and the control there that asks again for what failed. Else -1.
     """
     meaningful: Bools
-    """A click on a control, a form submit, or the navigation that a click on a control made."""
+    """A click on a control, a form submit, the navigation that a click on a control made, or a reload: the page is tried
+    again.
+    """
     user_navigation: Bools
     cause: Ints
     """Per feedback event: row of the interaction that caused it, -1 if none."""
@@ -73,13 +84,11 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     kind = frame.kind
     changes = (kind == INPUT) & ~frame.is_word("action", "focus", "blur")
     causes = (kind == CLICK) | (kind == SUBMIT) | user_navigation | changes
-    begin = np.where(
-        (frame.duration > 0) & ((kind == NETWORK) | (kind == PERFORMANCE)),
-        frame.ts - frame.duration,
-        frame.ts,
-    )
-    cause = _causes(frame, causes, begin, config)
+    lasted = _durations(frame)
+    begin = np.where(lasted > 0, frame.ts - lasted, frame.ts)
+    cause = _causes(frame, causes, begin, lasted > 0, config)
     cause = _chained(frame, causes, cause, begin, config)
+    cause = _own_page(frame, cause, begin)
     raw = _raw_negative(frame, config)
     raw, cause = _client_validation(frame, raw, cause)
     success = (kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise & (frame.aborted != 1)
@@ -87,10 +96,11 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     raw = _awaited_aborts(frame, raw, cause, begin, user_navigation, config)
     negative = np.where(background, NONE, raw)
     negative = _without_repeats(frame, negative, cause)
-    negative = _without_page_telemetry(frame, negative, cause, success & ~background)
+    negative = _without_page_telemetry(frame, negative, cause, success, by_click)
     negative = _without_answered_loading(frame, negative, cause, success & ~background & lonely)
     attributed = (negative != NONE) & (cause >= 0)
     progress_at = _progress(frame, causes, cause, attributed, config)
+    action = _carried_on(frame, action, cause, attributed & ~shared)
     return Attribution(
         action,
         meaningful,
@@ -107,6 +117,27 @@ def attribute(frame: Frame, config: Config) -> Attribution:
         progress_at >= 0,
         progress_at,
     )
+
+
+def _carried_on(frame: Frame, action: Ints, cause: Ints, attributed: Bools) -> Ints:
+    """Actions, where a click on the page that another click opened repeats its request ("try again"): both are that action.
+
+    The failure is told on the opened page; the control there that asks for the same again is the same wish.
+    """
+    rows = np.flatnonzero(attributed & (frame.kind == NETWORK))
+    rows = rows[frame.endpoint_known[frame.endpoint[rows]]]
+    if len(rows) < 2:
+        return action
+    key = frame.visit[rows] * len(frame.endpoints) + frame.endpoint[rows]
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    began = rows[first[inverse]]
+    origin, by = cause[began], cause[rows]
+    clicks = (frame.kind == CLICK) | (frame.kind == SUBMIT)
+    again = clicks[origin] & clicks[by] & (frame.route[began] != frame.route[origin])
+    again &= (frame.route[by] == frame.route[began]) & (by > origin)
+    action = action.copy()
+    action[by[again]] = action[origin[again]]
+    return action
 
 
 def _lut(frame: Frame, name: str) -> Bools:
@@ -194,6 +225,7 @@ def _meaningful(frame: Frame, clicked: Bools, user_navigation: Bools, by_click: 
     found: Bools = ((frame.kind == CLICK) & (control | clicked)) | (frame.kind == SUBMIT)
     opened = np.flatnonzero(user_navigation & (by_click >= 0))
     found[opened] = found[by_click[opened]]
+    found |= frame.is_word("nav_type", "reload")
     return found
 
 
@@ -205,17 +237,36 @@ def _whole_seconds(frame: Frame) -> Bools:
     return np.asarray(odd[frame.visit] == 0, dtype=np.bool_)
 
 
-def _causes(frame: Frame, causes: Bools, begin: Ints, config: Config) -> Ints:
+def _durations(frame: Frame) -> Ints:
+    """How long each request or measurement took, -1 where unknown.
+
+    A request without a duration has that of a slow answer that was measured at the same moment: some collectors tell
+    the one without the other.
+    """
+    kind = frame.kind
+    lasted = np.where((kind == NETWORK) | (kind == PERFORMANCE), frame.duration, -1)
+    rows = np.flatnonzero((kind == NETWORK) & (frame.duration <= 0))
+    measured = np.flatnonzero(
+        (kind == PERFORMANCE) & (frame.duration > 0) & frame.is_word("perf_kind", "slow_response")
+    )
+    if len(rows) and len(measured):
+        after = measured[np.minimum(np.searchsorted(measured, rows), len(measured) - 1)]
+        same = (frame.visit[after] == frame.visit[rows]) & (frame.route[after] == frame.route[rows])
+        same &= (after == rows + 1) & (frame.ts[after] - frame.ts[rows] <= _MEASURED_WITH_MS)
+        lasted[rows[same]] = frame.duration[after[same]]
+    return lasted
+
+
+def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Config) -> Ints:
     """The interaction that caused each feedback event, by the windows of detection.md."""
     cause = np.full(len(frame), -1, dtype=np.int64)
     kind = frame.kind
     starters = np.flatnonzero(causes)
-    timed = frame.duration > 0
     network, performance = kind == NETWORK, kind == PERFORMANCE
     coarse = _whole_seconds(frame)
     plans = (
-        (network & timed, begin, config.network_start_window_ms, config.clock_slack_ms),
         (network & timed & coarse, begin, config.network_start_window_ms, 999),
+        (network & timed, begin, config.network_start_window_ms, config.clock_slack_ms),
         (network & ~timed, frame.ts, config.network_end_window_ms, 0),
         (performance & timed, begin, config.reaction_window_ms, config.clock_slack_ms),
         (performance, frame.ts, config.reaction_window_ms, 0),
@@ -244,6 +295,65 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, config: Config) -> Ints:
                 & (frame.ts[rows] - frame.ts[found] <= config.reaction_window_ms)
             )
             cause[rows[near]] = found[near]
+    return _without_later_answers(frame, cause, timed, config)
+
+
+def _without_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Config) -> Ints:
+    """An action that was answered is not answered again by a request of unknown duration that ends over 2 s later.
+
+    The window of 10 s is wide because an answer may be slow; once the answer is there, what follows is the page's own
+    doing (polling, a lost connection). A third party's answers and other measurements answer nothing here.
+    """
+    rows = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
+    if not len(rows):
+        return cause
+    order = np.argsort(cause[rows], kind="stable")
+    rows = rows[order]
+    first = heads(cause[rows])
+    before = np.append(0, frame.ts[rows][:-1])
+    late = ~first & (frame.ts[rows] - before > config.reaction_window_ms)
+    # What follows a late one is late too.
+    total = np.cumsum(late)
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
+    late = total - total[begin] > 0
+    cause = cause.copy()
+    cause[rows[late & ~timed[rows]]] = -1
+    return cause
+
+
+def _own_page(frame: Frame, cause: Ints, begin: Ints) -> Ints:
+    """A request for the very page that is shown at its end belongs to the opening of that page, not to the link.
+
+    Collectors tell the request of a document when it ends, and the navigation after it.
+    """
+    rows = np.flatnonzero((frame.kind == NETWORK) & (frame.endpoint >= 0) & ~frame.noise)
+    moves = np.flatnonzero(frame.kind == NAVIGATION)
+    if not len(rows) or not len(moves):
+        return cause
+    place = {p: i for i, p in enumerate(frame.patterns)}
+    reads = [e.removeprefix("GET ") for e in frame.endpoints]
+    page = np.array([place.get(e, -1) for e in reads])[frame.endpoint[rows]]
+    rows, page = rows[page >= 0], page[page >= 0]
+    after = moves[np.minimum(np.searchsorted(moves, rows), len(moves) - 1)]
+    came = np.maximum(cause[rows], 0)
+    opens = (
+        (after > rows)
+        & ((cause[rows] < 0) | (frame.route[came] != frame.route[after]))
+        & (frame.visit[after] == frame.visit[rows])
+        & (frame.pattern[after] == page)
+        & (frame.ts[after] - frame.ts[rows] <= _SHOWN_WITHIN_MS)
+    )
+    before = moves[np.maximum(np.searchsorted(moves, rows) - 1, 0)]
+    opened = (
+        (cause[rows] < 0)
+        & (before < rows)
+        & (frame.visit[before] == frame.visit[rows])
+        & (frame.pattern[before] == page)
+        & (np.abs(begin[rows] - frame.ts[before]) <= _SHOWN_WITHIN_MS)
+    )
+    cause = cause.copy()
+    cause[rows[opens]] = after[opens]
+    cause[rows[opened]] = before[opened]
     return cause
 
 
@@ -263,6 +373,19 @@ def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Conf
     latest = frame.last_of(np.flatnonzero(causes), frame.visit[rows], begin[rows])
     chained = latest == cause[found]
     cause[rows[chained]] = cause[found[chained]]
+    return _drawing(frame, cause, answers, config)
+
+
+def _drawing(frame: Frame, cause: Ints, answers: Ints, config: Config) -> Ints:
+    """An uncaught error right after an answer is one in drawing it, though another click came in between: a click's own
+    code fails at once.
+    """
+    rows = np.flatnonzero((frame.kind == ERROR) & (cause >= 0) & ~frame.is_word("error_type", "validation"))
+    found = frame.last_of(answers, frame.visit[rows], frame.ts[rows])
+    after = np.maximum(found, 0)
+    drawn = (found >= 0) & (found < rows) & (frame.ts[rows] - frame.ts[after] <= config.chain_window_ms)
+    drawn &= (cause[after] < cause[rows]) & (frame.ts[rows] - frame.ts[cause[rows]] > _OWN_CODE_MS)
+    cause[rows[drawn]] = cause[found[drawn]]
     return cause
 
 
@@ -335,14 +458,21 @@ def _without_repeats(frame: Frame, negative: Ints, cause: Ints) -> Ints:
     return negative
 
 
-def _without_page_telemetry(frame: Frame, negative: Ints, cause: Ints, good: Bools) -> Ints:
-    """What a page sends while it opens is no part of it, as long as what it reads comes."""
+def _without_page_telemetry(frame: Frame, negative: Ints, cause: Ints, good: Bools, by_click: Ints) -> Ints:
+    """What a page sends while it opens is no part of it, as long as what it reads comes; a third party's never is.
+
+    The click that opened the page and its navigation are one opening.
+    """
     reads = np.array([e.startswith(("GET ", "HEAD ", "/")) or not e for e in frame.endpoints] or [True])
     rows = np.flatnonzero((frame.kind == NETWORK) & (negative != NONE) & (cause >= 0))
-    rows = rows[(frame.kind[cause[rows]] == NAVIGATION) & ~reads[frame.endpoint[rows]]]
+    rows = rows[frame.kind[cause[rows]] == NAVIGATION]
     if len(rows):
         negative = negative.copy()
-        negative[rows[among(cause[rows], cause[good & (cause >= 0)])]] = NONE
+        came = cause[good & (cause >= 0)]
+        click = by_click[cause[rows]]
+        answered = among(cause[rows], came) | ((click >= 0) & among(click, came))
+        telemetry = answered & ~reads[frame.endpoint[rows]]
+        negative[rows[telemetry | (frame.third_party[rows] == 1)]] = NONE
     return negative
 
 
@@ -413,10 +543,17 @@ def find_background(
     repeats = _automatic_repeats(frame, rows, first, fired, failed, begin, config)
     alone = ~fired & ~repeats & (known | failed)
     alone[alone] = ~_page_loads(frame, rows[alone], begin, config)
-    spontaneous = np.bincount(group[alone], minlength=groups) > 0
+    lone = np.bincount(group[alone], minlength=groups)
+    # Failures that no address tells apart are of many things: they are background as one only where most are.
+    told = known[np.flatnonzero(first)]
+    spontaneous = (lone > 0) & (told | (2 * lone >= np.bincount(group[fired & failed], minlength=groups)))
+    # What nearly always starts right after one single action is that action's, though a repetition went unrecognised.
+    timed = np.bincount(group[frame.duration[rows] <= 0], minlength=groups) == 0
+    answering = np.bincount(group[fired], minlength=groups)
+    answers = _distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired)
+    spontaneous &= ~(timed & (answers == 1) & (4 * lone <= answering))
     validation = (negative == INVALID)[rows]
     ambient = _unrelated(frame, rows, group, groups, action, cause, failed, known, config)
-    answers = _distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired)
     spared = _one_address(frame, rows, group, groups, action, cause, failed, alone, answers)
     third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
     several = answers > 1
@@ -428,11 +565,29 @@ def find_background(
     causing = _distinct_actions(group, groups, cause[rows], fired)
     clocked = _clocked(frame, rows, first, group, groups, cause, begin)
     flood = often & (np.bincount(group, minlength=groups) > 3 * np.maximum(causing, 1))
-    quiet = ((spontaneous | ambient) & ~spared) | (third & (several | vague)) | flood | clocked
+    # A provider that an action needs fails it each time it is tried; a single failure may be any tag's.
+    single = _distinct_actions(group, groups, cause[rows], fired & failed) < 2
+    quiet = ((spontaneous | ambient) & ~spared) | (third & (several | vague | single)) | flood | (clocked & ~spared)
     background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
+    background[rows] |= _saved(frame, rows, group, action, cause, config) & known & ~validation
     background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
-    shared[rows] = (spared & (several | spontaneous))[group]
+    opening = np.bincount(group[~failed][_page_loads(frame, rows[~failed], begin, config)], minlength=groups) > 0
+    safe = np.array([e.startswith(("GET ", "HEAD ")) for e in frame.endpoints] or [False])
+    shared[rows] = (spared & ((answers > 2) | spontaneous | opening))[group] & ~safe[frame.endpoint[rows]]
     return background, shared, lonely
+
+
+def _saved(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, config: Config) -> Bools:
+    """Requests that go out again and again while one field is typed in (autosave, presence): nobody waits for them."""
+    by = np.maximum(cause[rows], 0)
+    pair = group * (int(action.max(initial=0)) + 2) + action[by]
+    typing = (cause[rows] >= 0) & (frame.kind[by] == INPUT) & (frame.kind[rows] == NETWORK)
+    base = len(frame) + 1
+    once = unique(pair[typing] * base + by[typing]) // base
+    first = heads(once)
+    begin = np.flatnonzero(first)
+    often = once[begin][np.diff(np.append(begin, len(once))) >= config.unrelated_actions]
+    return (cause[rows] >= 0) & among(pair, often)
 
 
 def _clocked(frame: Frame, rows: Ints, first: Bools, group: Ints, groups: int, cause: Ints, begin: Ints) -> Bools:
@@ -442,12 +597,13 @@ def _clocked(frame: Frame, rows: Ints, first: Bools, group: Ints, groups: int, c
     pace = np.where(first, 0, np.append(0, np.diff(begin[rows])))
     before = np.append(0, pace[:-1])
     even = ~first & (before > 1_000) & (pace > 1_000) & (np.abs(pace - before) * 100 <= 5 * pace)
+    even &= np.append(False, even[:-1])  # three gaps in a row; two alike are chance
     lag = np.where(cause[rows] >= 0, begin[rows] - frame.ts[np.maximum(cause[rows], 0)], 0)
     low = np.full(groups, 2**62)
     high = np.zeros(groups, dtype=np.int64)
     np.minimum.at(low, group, lag)
     np.maximum.at(high, group, lag)
-    return np.asarray((np.bincount(group[even], minlength=groups) >= 2) & (high - low > 250), dtype=np.bool_)
+    return np.asarray((np.bincount(group[even], minlength=groups) >= 1) & (high - low > 250), dtype=np.bool_)
 
 
 def _automatic_repeats(
@@ -507,11 +663,22 @@ def _unrelated(
     by = np.maximum(cause[rows], 0)
     typed = frame.kind[by] == INPUT
     counted = fired & (known | failed)
-    acted = _distinct_actions(group, groups, action[by], counted & ~typed)
+    acted = _distinct_actions(group, groups, _related(frame, action)[by], counted & ~typed)
     touched = _distinct_actions(group, groups, action[by], counted & typed)
     blank = np.bincount(group[~failed | (frame.status[rows] != 0)], minlength=groups) == 0
     unreachable = blank & (acted >= 2)  # blocked by an extension or the network, whatever was done
     return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
+
+
+def _related(frame: Frame, action: Ints) -> Ints:
+    """Per interaction: what stands for its action among "unrelated" ones. The same named control on several pages is one,
+    as a menu's link is; pages, and controls of which only the type is known, are others on every page.
+    """
+    count = max(len(frame.targets), 1)
+    target = action % count
+    nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)
+    named = (target != PAGE) & ~nameless[target]
+    return np.where(named & (action >= 0), target, action + count)
 
 
 def _one_address(
@@ -525,25 +692,18 @@ def _one_address(
     alone: Bools,
     answers: Ints,
 ) -> Bools:
-    """One address for everything (GraphQL): the server itself failed one single action, each time and at
-    least twice.
+    """One address for everything (GraphQL): one or two actions failed there, at least one of them twice, and all else that
+    was asked of it, with or without an action, was answered well.
 
-    All else that it was asked, with or without an action, it answered well.
+    An action is judged by its own requests: it may have gone well before, and another request of the same click may.
     """
     fired = cause[rows] >= 0
     by = np.maximum(cause[rows], 0)
     failing = _distinct_actions(group, groups, action[by], fired & failed)
     tried = _distinct_actions(group, groups, cause[rows], fired & failed)
     request = frame.kind[rows] == NETWORK
-    silent = np.bincount(group[failed & (frame.status[rows] < 400)], minlength=groups)
     down = np.bincount(group[failed & alone], minlength=groups)
-    good = np.bincount(group[~failed], minlength=groups) > 0
+    good = np.bincount(group[~failed], minlength=groups)
     errors = np.bincount(group[~request], minlength=groups)
-    spared = (failing == 1) & (tried >= 2) & (silent + down + errors == 0) & (answers >= 1) & good
-    # The one failing action must have failed each time.
-    chosen = fired & spared[group]
-    base = int(action.max(initial=0)) + 2
-    pair = group * base + action[by]
-    mixed = among(pair[chosen & ~failed], pair[chosen & failed])
-    spared[group[chosen & ~failed][mixed]] = False
+    spared = (failing >= 1) & (failing <= 2) & (tried > failing) & (down + errors == 0) & (answers >= 1) & (good > 0)
     return np.asarray(spared, dtype=np.bool_)

@@ -1,13 +1,14 @@
 """Candidates: the actions of a visit that met negative feedback, and the clusters of it that hang together in time."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, heads
+from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, count_by, expand, heads, pack, unique
 from ufse.attribution import INVALID
 from ufse.index import Index
-from ufse.sessions import SUBMIT
+from ufse.sessions import INPUT, SUBMIT
 
 _CONFLICTS = (409, 412, 425)
 _SUBMIT_WORDLESS_MS = 1_000
@@ -47,6 +48,34 @@ class Clusters:
     def __len__(self) -> int:
         return len(self.visit)
 
+    @cached_property
+    def story(self) -> Ragged:
+        """Per cluster: the negatives of its action from the last success up to the cluster's own last one: what was gone
+        through, however long the pauses between.
+        """
+        bounds = self.negatives.bounds
+        begin = (
+            np.maximum.accumulate(np.where(heads(self.candidate), np.arange(len(self)), 0)) if len(self) else bounds[:0]
+        )
+        owner, place = expand(bounds[begin], bounds[1:])
+        return Ragged.of(owner, self.negatives.values[place], len(self))
+
+
+def tries(index: Index, rows: Ragged) -> Ints:
+    """Per list of negatives: how many tries were answered by them. Clicks and submits that follow each other within 1 s are
+    one try. None are: what a field did by itself, games and players, and pages that came, whatever failed beside.
+    """
+    frame, size = index.frame, len(rows)
+    cause = index.given.cause[rows.values]
+    played = index.target_is("played")[frame.target[cause]]
+    deliberate = (frame.kind[cause] != INPUT) & ~played & ~((index.opened[cause] >= 0) & index.served[cause])
+    base = len(frame) + 1
+    pairs = unique(pack(rows.owner[deliberate], cause[deliberate], base))
+    owner, cause = np.divmod(pairs, base)
+    apart = heads(owner)
+    apart[1:] |= frame.ts[cause[1:]] - frame.ts[cause[:-1]] > index.config.rage_gap_ms
+    return count_by(owner, size, apart)
+
 
 def find_candidates(index: Index) -> Candidates:
     """All candidates of all visits; of a visit with too many, the earliest."""
@@ -81,8 +110,16 @@ def _duplicates(index: Index, rows: Ints) -> Bools:
         visit, began = frame.visit[conflict], given.begin[conflict]
         low = frame.first_at(visit, began - config.retry_window_ms)
         high = frame.first_at(visit, np.maximum(frame.ts[conflict], began + 2_000) + 1)
-        begin, end = index.good_by_endpoint.span(index.ask(visit, frame.endpoint[conflict]), low, high)
-        found[at] = end > begin
+        # Where an address is asked for everything, or its methods are not told, only the same action can have been done;
+        # and closing one ticket is not closing another, though their addresses fold into one.
+        endpoint = frame.endpoint[conflict]
+        mixed = given.shared[conflict] | ~index.telling[endpoint]
+        owner, good = index.good_by_endpoint.each(index.ask(visit, endpoint), low, high)
+        cause = given.cause[good]
+        same = (cause >= 0) & (given.action[cause] == given.action[given.cause[conflict]][owner])
+        both, _ = frame.source.codes("url", np.concatenate((conflict[owner], good)))
+        exact = both[: len(good)] == both[len(good) :]
+        found[at] = any_by(owner, exact & (same | ~mixed[owner]), len(at))
     return found
 
 

@@ -28,7 +28,7 @@ from ufse.arrays import (
     within,
 )
 from ufse.attribution import CRASH, SLOW
-from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
+from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters, tries
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, points, totals
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
@@ -206,7 +206,9 @@ def _evidence(
     rows, of_row = clusters.negatives.values, clusters.negatives.owner
     failure = clusters.failure
     by_field = frame.kind[given.cause[failure]] == INPUT
-    failures = distinct_by(of_row, given.cause[rows], size)
+    story = clusters.story
+    failures = distinct_by(story.owner, given.cause[story.values], size)
+    struggled = end - min_by(story.owner, frame.ts[given.cause[story.values]], size, 2**62)
     left = max_by(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
     return Evidence(
         feedback=given.negative[failure],
@@ -218,8 +220,9 @@ def _evidence(
         form_sent=_form_sent(index, found, clusters, owner, signals),
         confused=any_by(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
+        tries=tries(index, story),
         longest_wait_ms=max_by(of_row, index.waited(rows), size, 0),
-        struggle_ms=end - min_by(of_row, frame.ts[given.cause[rows]], size, 2**62),
+        struggle_ms=struggled,
         resolved=clusters.resolved,
         answered_late=(given.negative[failure] == SLOW) & _came_late(index, failure),
     )
@@ -239,14 +242,21 @@ def _vague(index: Index, row: Ints) -> Bools:
 
 
 def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
-    """Fields were filled in and this action sent the form; without a submit event, a button after two fields or with a
-    validation error.
+    """Fields (one only where it was tried again) were filled in and this action sent the form; without a submit event, a
+    button after two fields or with a validation error.
     """
     frame, size = index.frame, len(clusters)
     left = np.flatnonzero(signals.kind == ABANDONMENT)
     touched = signals.rows.take(left)
     field = frame.kind[touched.values] == INPUT
-    fields = distinct_by(owner[left][touched.owner[field]], frame.raw_target[touched.values[field]], size)
+    of_field, fields_at = owner[left][touched.owner[field]], touched.values[field]
+    fields = distinct_by(of_field, frame.raw_target[fields_at], size)
+    # Fields of which only the type is known look like one: each is entered or left once.
+    fields += any_by(of_field, index.target_is("long_text")[frame.target[fields_at]], size)
+    nameless = index.target_is("nameless")[frame.target[fields_at]]
+    for step in ("focus", "blur"):
+        stepped = nameless & frame.is_word("action", step, rows=fields_at)
+        fields = np.maximum(fields, count_by(of_field, size, stepped))
     deeds, pages = index.submitted
     sent = among(index.deed(clusters.visit, clusters.action), deeds)
     forms = among(index.on_page(clusters.visit, index.pattern_of(clusters.action)), pages)
@@ -255,7 +265,9 @@ def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints,
     for other in ("link", "leaves", "aside", "toggle"):
         sends = sends & ~index.target_is(other)
     button = formal & ~forms & sends[index.target_of(clusters.action)] & ~index.is_page(clusters.action)
-    return np.asarray((fields > 0) & (sent | button), dtype=np.bool_)
+    # One field is a search or a voucher, left as easily as it was filled in: it takes a second try to be in earnest.
+    earnest = (fields > 1) | ((fields > 0) & (tries(index, clusters.story) > 1))
+    return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
 def _rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:
@@ -289,19 +301,27 @@ def _ignored(index: Index, found: Candidates, clusters: Clusters, owner: Ints, s
 def same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
     """Of the emitted clusters, ordered by visit and failure, those that are no part of an earlier one's struggle.
 
-    Two failing actions of one flow at one time are one struggle; the earlier one is its failure point.
+    Two failing actions of one flow at one time are one struggle; the earlier one is its failure point. Two are told where
+    each was tried again at a request of its own: then the second stands without the first.
     """
-    visit = judged.clusters.visit[emitted]
+    clusters = judged.clusters
+    visit = clusters.visit[emitted]
     lonely = heads(visit) & np.append(heads(visit)[1:], True)
     kept = lonely.copy()
-    flow = index.flow_of(judged.clusters.action[emitted]).tolist()
+    failure = clusters.failure[emitted]
+    flow = index.flow_of(clusters.action[emitted]).tolist()
     start, end = judged.start[emitted].tolist(), judged.end[emitted].tolist()
+    own = index.is_request(failure) & index.known(failure) & ~index.given.shared[failure]
+    own &= tries(index, clusters.story.take(emitted)) > 1
+    request = np.where(own, index.frame.endpoint[failure], -1).tolist()
     begins = heads(visit).tolist()
     told: list[int] = []
     for i in np.flatnonzero(~lonely).tolist():
         told = [] if begins[i] else told
         if not any(
-            flow[i] == flow[j] and max(start[i], start[j]) - min(end[i], end[j]) <= index.config.correlation_gap_ms
+            flow[i] == flow[j]
+            and (request[i] < 0 or request[i] == request[j])
+            and max(start[i], start[j]) - min(end[i], end[j]) <= index.config.correlation_gap_ms
             for j in told
         ):
             told.append(i)

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, any_by, distinct_by, expand, heads
+from ufse.arrays import Bools, Ints, Lookup, among, any_by, distinct_by, expand, heads, unique
 from ufse.attribution import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW, Attribution
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
-from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT
+from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 THANKS = re.compile(
     r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
@@ -22,6 +22,11 @@ _FAILED_ROUTE = re.compile(
 _DETOUR = re.compile(
     r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
 )
+_LOGIN = re.compile(
+    r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
+    r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
+)
+"""Login pages by the usual words of a few languages; whatever is named otherwise is no login for the rules."""
 SAFE_METHODS: Final = ("GET ", "HEAD ", "OPTIONS ")
 _TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
 
@@ -128,8 +133,57 @@ class Index:
         return self._rows(NAVIGATION)
 
     @cached_property
+    def opened(self) -> Ints:
+        """Per row: code of the route that a navigation shows, or that a click or submit led to within 2 s; else -1."""
+        frame = self.frame
+        found = np.full(len(frame), -1, dtype=np.int64)
+        moves = self.moves
+        found[moves] = frame.route[moves]
+        acts = self.acts[frame.kind[self.acts] != INPUT]
+        if len(acts) and len(moves):
+            at = np.minimum(np.searchsorted(moves, acts), len(moves) - 1)
+            move, following = moves[at], np.append(acts[1:], len(frame))
+            led = (move > acts) & (move < following) & (frame.visit[move] == frame.visit[acts])
+            led &= frame.ts[move] - frame.ts[acts] <= self.config.reaction_window_ms
+            led &= frame.route[move] != frame.route[acts]
+            found[acts[led]] = frame.route[move[led]]
+        return found
+
+    @cached_property
+    def served(self) -> Bools:
+        """Per row: an interaction, or the navigation that it led to, that got a good answer from the application itself."""
+        frame, cause = self.frame, self.given.cause
+        # Reading that every page does is background, but it is an answer here.
+        good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (cause >= 0))
+        good = good[~frame.noise[good] & (frame.third_party[good] != 1)]
+        found = np.zeros(len(frame), dtype=np.bool_)
+        found[cause[good]] = True
+        moves = self.moves
+        acts = self.acts
+        if len(moves) and len(acts):
+            by = acts[np.maximum(np.searchsorted(acts, moves) - 1, 0)]
+            led = (by < moves) & (frame.visit[by] == frame.visit[moves]) & (self.opened[by] == frame.route[moves])
+            either = found[by[led]] | found[moves[led]]
+            found[by[led]] |= either
+            found[moves[led]] |= either
+        return found
+
+    @cached_property
     def ends(self) -> Ints:
         return self._rows(END)
+
+    @cached_property
+    def farewells(self) -> Ints:
+        """Session ends, and pages hidden after which their visit holds no interaction and no navigation."""
+        rows = self._rows(VISIBILITY)
+        if not len(rows):
+            return self.ends
+        code, texts = self.frame.source.codes("state", rows)
+        hidden = np.array([t == "hidden" for t in texts])[code]
+        done = np.sort(np.concatenate((self.acts, self.moves, rows[~hidden])))
+        after = np.append(done, len(self.frame))[np.searchsorted(done, rows, "right")]
+        alone = after >= self.frame.high[self.frame.visit[rows]]
+        return np.sort(np.concatenate((self.ends, rows[hidden & alone])))
 
     @cached_property
     def acts(self) -> Ints:
@@ -206,18 +260,50 @@ class Index:
         frame, given = self.frame, self.given
         rows = self.good[given.cause[self.good] >= 0]
         by = given.cause[rows]
-        kept = given.meaningful[by] & ~self.crashed[by] & (frame.third_party[rows] != 1)
+        kept = given.meaningful[by] & ~self.crashed[by] & ~self.failing[by] & (frame.third_party[rows] != 1)
+        kept &= frame.kind[by] != NAVIGATION
         rows, by = rows[kept], by[kept]
-        alone = ~frame.endpoint_known[frame.endpoint[rows]] | given.lonely[rows]
         stayed = np.searchsorted(self.moves, by, "right") == np.searchsorted(self.moves, rows)
         leaves = self.target_is("leaves")[self.target_of(given.action[by])]
-        return np.asarray(rows[alone & stayed & ~leaves], dtype=np.int64)
+        return np.asarray(rows[stayed & ~leaves], dtype=np.int64)
+
+    @cached_property
+    def telling(self) -> Bools:
+        """Per endpoint: its method is told, so that reading and writing at one address are not taken for each other."""
+        return np.array([not e.startswith("/") for e in self.frame.endpoints] or [False])
+
+    @cached_property
+    def logins(self) -> Bools:
+        """Per pattern: a page at which one logs in."""
+        return np.array([bool(_LOGIN.search(p)) for p in self.frame.patterns] or [False])
+
+    @cached_property
+    def led_on(self) -> Ints:
+        """Clicks and submits that were accepted by a request that writes and led on to another page."""
+        frame, given = self.frame, self.given
+        rows = self.good[given.cause[self.good] >= 0]
+        rows = rows[~self.safe[frame.endpoint[rows]] & (frame.third_party[rows] != 1)]
+        by = unique(given.cause[rows])
+        leaves = self.target_is("leaves")[self.target_of(given.action[by])]
+        link = self.target_is("link")[self.target_of(given.action[by])]
+        # A click and the submit that it causes are one action; either may be told to have led on.
+        on = np.flatnonzero(given.progress)
+        deeds = self.deed(frame.visit[on], given.action[on])
+        led = among(self.deed(frame.visit[by], given.action[by]), deeds)
+        # In whole seconds another click may stand between: then what the visit goes on to tells.
+        after = np.append(self.moves, len(frame))[np.searchsorted(self.moves, by, "right")]
+        onward = np.minimum(after, len(frame) - 1)
+        went = (after < self.frame.high[frame.visit[by]]) & (frame.route[onward] != frame.route[by])
+        led |= went & ~self.logins[frame.pattern[onward]]
+        kept = given.meaningful[by] & led & (frame.kind[by] != NAVIGATION) & ~leaves & ~link
+        return np.asarray(by[kept], dtype=np.int64)
 
     @cached_property
     def achieved_by_flow(self) -> Lookup:
         """Requests that a form or control of the flow sent and that were accepted."""
         rows = self.other_successes
-        rows = rows[~self.safe[self.frame.endpoint[rows]]]
+        own = ~self.known(rows) | self.given.lonely[rows]
+        rows = rows[own & ~self.safe[self.frame.endpoint[rows]]]
         by = self.given.cause[rows]
         return Lookup(self.in_flow(self.frame.visit[by], self.flow(by)), rows)
 

@@ -13,7 +13,7 @@ from ufse.arrays import Bools, Ints
 from ufse.attribution import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.config import Config
 from ufse.signals.model import ENDED, LEFT, SILENCE
-from ufse.weights import BLOCKED_MORE_LIMIT, REPEATED_LIMIT, TEXTS
+from ufse.weights import BLOCKED_MORE_LIMIT, PERSISTED_TRIES, REPEATED_LIMIT, TEXTS
 
 HIGH: Final = "High"
 MEDIUM: Final = "Medium"
@@ -46,6 +46,9 @@ class Evidence:
     form_sent: Bools
     confused: Bools
     failures: Ints
+    """Interactions that failed since the last success, clicks of one burst each."""
+    tries: Ints
+    """Deliberate tries among them, at whatever pace."""
     longest_wait_ms: Ints
     struggle_ms: Ints
     resolved: Bools
@@ -68,8 +71,12 @@ def points(evidence: Evidence, config: Config) -> Ints:
     for rule, form in _LEAVING.items():
         applies[rule] = e.left == form
     applies["form_sent"] = (e.left > 0) & e.form_sent
+    # Silence alone is weak, for more may have been done than was told; after a form it is the end of the visit.
+    applies["form_silent"] = (e.left == SILENCE) & e.form_sent
     applies["confused"] = e.confused
     applies["repeated"] = np.clip(e.failures - 1, 0, REPEATED_LIMIT)
+    applies["tried_again"] = (e.tries > 1) & (e.feedback != SLOW)
+    applies["persisted"] = e.tries >= PERSISTED_TRIES
     applies["long_wait"] = e.longest_wait_ms >= config.long_wait_ms
     applies["struggle_10"] = e.struggle_ms >= 10_000
     applies["struggle_30"] = e.struggle_ms >= 30_000

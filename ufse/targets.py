@@ -27,6 +27,8 @@ _REPEATED_TYPES = _vocabulary("""
     stepper spinbutton spinner slider range carousel pagination pager pagination-link canvas map player video
     audio game calendar datepicker date-picker gallery slideshow keypad scrollbar rating
 """)
+_LONG_TEXT = _vocabulary("textarea contenteditable editor richtext")
+_PLAYED = _vocabulary("canvas map player video audio game keypad slider range scrollbar")
 _REPEATED_WORDS = _vocabulary("""
     stepper spinbutton plus minus increment decrement increase decrease incrementer decrementer incr decr
     inc dec qty quantity counter next prev previous nextpage prevpage pagination paginator pager carousel
@@ -66,6 +68,10 @@ class Target:
     text_field: bool
     static_text: bool
     repeated: bool
+    long_text: bool
+    """A field for a text of some length: filling it in is as much work as a form."""
+    played: bool
+    """Clicked without end by its nature: a game, a map, a player, a keypad, a slider."""
     paging: bool
     """Repeated for no other reason than the word "next" or "previous": a form's own such button is a step."""
     toggle: bool
@@ -85,7 +91,7 @@ class Target:
         return not (self.text_field or self.static_text or self.repeated)
 
 
-NO_TARGET: Final = Target("", "", False, False, False, False, False, False, False, False, True)
+NO_TARGET: Final = Target("", "", False, False, False, False, False, False, False, False, False, False, True)
 
 
 def _words(text: str) -> list[str]:
@@ -120,6 +126,8 @@ def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> T
         text_field=field,
         static_text=static,
         repeated=_repeated(kind_word, tag_word, words, shown.lower()),
+        long_text=field and bool({kind_word, tag_word} & _LONG_TEXT),
+        played=kind_word in _PLAYED or tag_word in _PLAYED,
         paging=not _repeated(kind_word, tag_word, [w for w in words if w not in _PAGING_WORDS], shown.lower()),
         toggle=toggle,
         aside=any(w in _ASIDE_WORDS for w in words),

@@ -38,9 +38,12 @@ class Weights:
     abandoned_ended: int = _rule(25, "the session ended in the begun flow")
     abandoned_silent: int = _rule(10, "nothing followed in the begun flow")
     form_sent: int = _rule(10, "a form was filled in and sent")
+    form_silent: int = _rule(15, "nothing followed a form that was sent")
     confused: int = _rule(15, "confusion on the way")
     # How bad it was, and how it ended.
     repeated: int = _rule(3, "each further failure")
+    tried_again: int = _rule(7, "tried again after a failure, at whatever pace")
+    persisted: int = _rule(10, "tried three times or more")
     long_wait: int = _rule(10, "waited 8 s or more")
     struggle_10: int = _rule(2, "struggled for 10 s or more")
     struggle_30: int = _rule(2, "struggled for 30 s or more")
@@ -61,3 +64,5 @@ BLOCKED_MORE_LIMIT: Final = 3
 """Retries beyond the first that count (own choice)."""
 REPEATED_LIMIT: Final = 3
 """Failures beyond the first that count (own choice)."""
+PERSISTED_TRIES: Final = 3
+"""Tries that are persistence (own choice)."""

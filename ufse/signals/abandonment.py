@@ -1,9 +1,12 @@
 """Abandonment: a flow was begun, it met attributed negative feedback, and within 60 s it was left without success.
 
 Source: detection.md, Signals. Begun means that fields were touched or a form was submitted since the flow was entered or
-something in it was achieved. Never: leaving without friction (there is no cluster then); the application itself led on to
-another page; a return to the flow within 60 s; downloads, prints, shares and external links; a step inside the same flow; a
-success in between (then the candidate is resolved).
+something in it was achieved; own choice: or that the action was tried twice, for many collectors tell neither fields nor
+forms, and two tries are a beginning. A page hidden as the last thing of a visit is its end: browsers often tell no other;
+so is silence after two tries.
+Never: leaving without friction (there is no cluster then); the application itself led on to another page; a return to the
+flow within 60 s; downloads, prints, shares and external links; a step inside the same flow; a success in between (then the
+candidate is resolved).
 
 To add an exclusion, add a condition to ``_went_on`` (nothing was left) or ``_leavings`` (this navigation is no leaving), and
 a case to tests/unit/ufse/test_signals.py.
@@ -12,10 +15,12 @@ a case to tests/unit/ufse/test_signals.py.
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by, expand, heads
-from ufse.candidates import Clusters
+from ufse.candidates import Clusters, tries
 from ufse.index import Index
 from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
 
+_TRIED_AGAIN = 2
+"""Tries that failed, after which an action without any field is a begun flow (own choice)."""
 _SHOWN_FIELDS = 6
 """The last fields touched are enough to tell the story."""
 
@@ -28,8 +33,11 @@ def abandonment(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
         return np.zeros(0, dtype=np.int64), Signals.none()
     last = clusters.negatives.last
     low, high = _begun(index, clusters, last)
-    lost = (high > low) & ~index.given.success[last] & ~_went_on(index, last)
+    again = tries(index, clusters.story) >= _TRIED_AGAIN
+    lost = ((high > low) | again) & ~index.given.success[last] & ~_went_on(index, last)
     row, form = _leave(index, clusters, last)
+    # Who tried again and then did nothing any more has ended the visit there, though the collector tells no end.
+    form = np.where((form == SILENCE) & again, ENDED, form)
     patience = index.config.abandon_window_ms
     found = np.flatnonzero(lost & (row >= 0) & (index.frame.ts[row] - index.frame.ts[last] <= patience))
     return found, _signals(index, clusters, found, (low[found], high[found]), row[found], form[found])
@@ -42,10 +50,13 @@ def _signals(
     low, high = begun
     fields = index.begun_by_flow.rows
     owner, place = expand(np.maximum(low, high - _SHOWN_FIELDS), high)
-    beyond = form != SILENCE
-    owners = np.concatenate((owner, np.flatnonzero(beyond)))
-    values = np.concatenate((fields[place], left[beyond]))
-    order = np.argsort(owners, kind="stable")
+    untouched = np.flatnonzero(low == high)
+    tried = clusters.story.take(found[untouched])
+    acted = given.cause[tried.values]
+    beyond = (form != SILENCE) & (left > clusters.negatives.last[found])
+    owners = np.concatenate((owner, untouched[tried.owner], np.flatnonzero(beyond)))
+    values = np.concatenate((fields[place], acted, left[beyond]))
+    order = np.lexsort((values, owners))
     owners, values = owners[order], values[order]
     once = heads(owners, values)
     first = clusters.negatives.first[found]
@@ -54,11 +65,18 @@ def _signals(
         form,
         start=frame.ts[given.cause[first]],
         end=np.maximum(frame.ts[left], frame.ts[clusters.negatives.last[found]]),
-        count=high - low,
+        count=np.where(low == high, tries(index, clusters.story)[found], high - low),
         action=clusters.action[found],
-        row=fields[high - 1],
+        row=_shown(index, clusters, found, low, high),
         rows=Ragged.of(owners[once], values[once], len(found)),
     )
+
+
+def _shown(index: Index, clusters: Clusters, found: Ints, low: Ints, high: Ints) -> Ints:
+    """The row that each signal is shown with: the field or form touched last, else the last try."""
+    fields, tried = index.begun_by_flow.rows, index.given.cause[clusters.negatives.last[found]]
+    touched = fields[np.clip(high - 1, 0, None)] if len(fields) else tried
+    return np.where(high > low, touched, tried)
 
 
 def _begun(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
@@ -143,11 +161,12 @@ def _just_before(index: Index, row: Ints, last: Ints) -> tuple[Bools, Bools]:
 
 
 def _endings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:
-    """(Cluster, session end) after the last failure."""
+    """(Cluster, session end) after the last failure: told as such, or a page that was hidden and never used again."""
     frame = index.frame
-    low = np.searchsorted(index.ends, index.given.cause[last], "right")
-    owner, place = expand(low, np.searchsorted(index.ends, frame.high[clusters.visit]))
-    row = index.ends[place]
+    ends = index.farewells
+    low = np.searchsorted(ends, index.given.cause[last], "right")
+    owner, place = expand(low, np.searchsorted(ends, frame.high[clusters.visit]))
+    row = ends[place]
     ended = (frame.ts[row] >= since[owner]) & ~_returns(index, clusters, owner, row)
     return owner[ended], row[ended]
 

@@ -3,7 +3,8 @@
 Source: detection.md, Signals. The 30 s count from the ANSWER, so that a time-out of 25 s does not eat them. The first failure
 alone never counts. Never: the retry succeeds (then the candidate is resolved); controls made to be repeated, unless they
 are steps that send a form; several clicks on one unanswered attempt; two failures of a nameless target that may be
-two controls; a second attempt that failed at other requests only; automatic repeats (taken out by attribution).
+two controls; a second attempt that failed at other requests only; another page of the same kind, or a page that came, opened
+again; automatic repeats (taken out by attribution).
 
 To add an exclusion, add a condition to ``_counted`` and a case to tests/unit/ufse/test_signals.py.
 """
@@ -155,7 +156,22 @@ def _counted(index: Index, clusters: Clusters, tried: Attempts) -> Bools:
     vague = _vague(index, clusters)[tried.cluster] & unanswered
     steps = among(index.deed(clusters.visit, clusters.action), index.step_deeds)[tried.cluster]
     repeated = index.target_is("repeated")[target] & ~steps
-    return np.asarray(follows & soon & ~vague & ~repeated & ~_other_request(index, tried), dtype=np.bool_)
+    missed = ~vague & ~repeated & ~_other_request(index, tried) & ~_other_page(index, tried)
+    return np.asarray(follows & soon & missed, dtype=np.bool_)
+
+
+def _other_page(index: Index, tried: Attempts) -> Bools:
+    """Attempts that opened another page than the one before, or that opened the same one again and had no failure; a page
+    that answered is there, whatever every page asks for beside it.
+    """
+    size, first = len(tried.cluster), tried.rows.first
+    shown = index.opened[first]
+    before = np.append(-1, shown[:-1])
+    came = np.append(False, index.served[first][:-1])
+    failed = np.bincount(tried.answer_attempt, minlength=size) > 0
+    own = any_by(tried.answer_attempt, index.given.lonely[tried.answer], size)
+    both = (shown >= 0) & (before >= 0)
+    return np.asarray(both & ((shown != before) | ~failed | (came & ~own)), dtype=np.bool_)
 
 
 def _other_request(index: Index, tried: Attempts) -> Bools:

@@ -526,6 +526,8 @@ POINTS = [
     weight("abandoned_ended", ENDED, LEFT),
     weight("abandoned_silent", GONE, LEFT),
     weight("form_sent", LEFT, ONE_FIELD),
+    weight("form_silent", form(500), LEFT),
+    weight("tried_again", TRIED, RAGED),
     weight("confused", wandering(10, 20, 30, 40), LEFT),
     weight("repeated", tries(10.001, 18.001), RAGED),
     weight("repeated", tries(*(10.001 + 8 * i for i in range(1 + REPEATED_LIMIT))), RAGED, REPEATED_LIMIT),

@@ -1,8 +1,10 @@
 """Attribution windows, per-request answers, and background that is recognised by its behaviour."""
 
+from typing import Any
+
 import pytest
 
-from tests.unit.ufse.scene import Row, answer, bodies, click, error, event, go, submit, typed, why
+from tests.unit.ufse.scene import Row, answer, bodies, click, end, error, event, go, signals, submit, typed, why
 
 X = {"target_type": "button", "target_id": "x"}
 
@@ -157,3 +159,108 @@ def test_another_way_achieves_the_action() -> None:
     rows = [r for i in range(3) for r in (click(5 + 5 * i), answer(5.3 + 5 * i, 500))]
     rows += [click(25, later), answer(25.3, 201, url="/api/invoice"), go(25.5, "/orders/7", "push")]
     assert why(rows) == "resolved"
+
+
+LATER = {"target_type": "button", "target_id": "export", "target_label": "Export"}
+ITEM = {"target_type": "link", "target_id": "item", "target_label": "Item"}
+
+
+def plain(t: float, status: int, url: str = "/api/orders", method: str = "POST", **values: Any) -> Row:
+    """A request of which no duration is told."""
+    return event(t, "network", **{"status": status, "url": url, "method": method, **values})
+
+
+def measured(t: float, took: float) -> Row:
+    return event(t, "performance", perf_kind="slow_response", duration_ms=round(took * 1000))
+
+
+def test_a_slow_answer_measured_beside_its_request_tells_when_it_began() -> None:
+    rows = [r for t in (10, 50) for r in (click(t), plain(t + 25, 504), measured(t + 25, 25))]
+    assert "blocked" in signals([*rows, end(90)])
+    assert bodies([r for r in rows if r["event_type"] != "performance"]) == []
+
+
+def test_what_fails_long_after_the_answer_is_not_the_actions() -> None:
+    """A connection lost while nobody does anything fails what runs in the background."""
+    calm = [r for t in (10, 30) for r in (click(t), plain(t + 0.4, 200), plain(t + 6, 0, "/sync", "GET"))]
+    assert bodies([*calm, end(45)]) == []
+
+
+def test_the_document_of_a_page_belongs_to_the_page_and_not_to_the_link() -> None:
+    rows = [click(10, ITEM, "/home"), answer(10.6, 500, took=0.5, url="/members", method="GET", route="/home")]
+    rows += [go(10.6, "/members")]
+    for t in (16, 24):
+        rows += [go(t, "/members", "reload"), answer(t + 0.5, 500, took=0.4, url="/members", method="GET")]
+    (body,) = bodies([*rows, end(30, "/members")])
+    assert body["failurePoint"]["route"] == "/members"
+
+
+def graph(t: float, status: int, took: float = 0.2) -> Row:
+    return answer(t, status, took=took, url="/graphql")
+
+
+def test_one_address_for_everything_is_judged_by_action() -> None:
+    """Other operations are answered before, between and after; two actions fail."""
+    opened = [go(1, "/checkout"), graph(1.4, 200), click(4, LATER), graph(4.4, 200)]
+    tried = [r for t in (10, 20, 30) for r in (click(t), graph(t + 0.4, 500), graph(t + 6, 200))]
+    assert "blocked" in signals([*opened, *tried, end(40)])
+    other = {"target_type": "button", "target_id": "voucher"}
+    more = [r for t in (50, 60) for r in (click(t, other), graph(t + 0.4, 500))]
+    assert len(bodies([*opened, *tried, *more, end(70)])) > 0
+
+
+def test_a_token_that_is_refreshed_is_a_success_of_the_same_click() -> None:
+    opened = [go(1, "/checkout"), graph(1.4, 200), click(4, LATER), graph(4.4, 200)]
+    tried = [r for t in (10, 20, 30) for r in (click(t), graph(t + 0.3, 401), graph(t + 0.7, 200))]
+    assert bodies([*opened, *tried, end(40)]) == []
+
+
+def test_an_error_in_drawing_belongs_to_the_answer_though_another_click_came() -> None:
+    rows = []
+    for i in range(5):
+        t = 10 + 0.4 * i
+        rows += [click(t), answer(t + 0.35, 200, took=0.3), error(t + 0.44)]
+    (body,) = bodies([*rows, end(40)])
+    assert "rage" in {s["type"] for s in body["triggeringSignals"]}
+
+
+def test_what_typing_in_a_field_sends_again_and_again_is_background() -> None:
+    rows = [r for i in range(5) for r in (typed(5 + 4 * i), answer(5.5 + 4 * i, 500, url="/drafts/save"))]
+    assert bodies([*rows, submit(27), answer(27.4, 200), go(40, "/home")]) == []
+
+
+@pytest.mark.parametrize(("failures", "told"), [(1, False), (2, True)])
+def test_a_provider_fails_each_try_and_a_tag_once(failures: int, told: bool) -> None:
+    rows = [r for t in (10, 20, 28) for r in (click(t),)]
+    rows += [answer(t + 0.4, 503, url="/charge", third_party=1) for t in (10, 20)[:failures]]
+    assert (bodies([*rows, end(40)]) != []) is told
+
+
+def test_tries_at_an_even_pace_are_no_clock() -> None:
+    """Three gaps of 20 s by chance; a poll keeps its pace more often and at ever other distances from the clicks."""
+    rows = [r for t, late in ((10, 0.3), (30, 0.9), (49.5, 0.4)) for r in (click(t), plain(t + late, 500))]
+    assert bodies([*rows, end(60)]) != []
+
+
+def test_the_same_control_on_several_pages_is_one_action() -> None:
+    """The menu's link fails on every page: that is the link's failure and no background."""
+    cart = {"target_type": "link", "target_id": "cart"}
+    rows = [go(1, "/a")]
+    for i, route in enumerate(("/a", "/b", "/c", "/c")):
+        t = 10 + 9 * i
+        rows += [
+            go(t - 2, route),
+            click(t, cart, route),
+            answer(t + 0.4, 502, url="/api/cart", method="GET", route=route),
+        ]
+    assert bodies([*rows, end(50, "/c")]) != []
+
+
+def test_trying_again_on_the_opened_page_is_the_same_action() -> None:
+    again = {"target_type": "button", "target_id": "retry"}
+    rows = [click(10, ITEM, "/list"), go(10.1, "/list/77", "push")]
+    rows += [answer(10.6, 500, took=0.4, url="/api/items/77", method="GET", route="/list/77")]
+    for t in (14, 20):
+        rows += [click(t, again, "/list/77"), answer(t + 0.4, 500, url="/api/items/77", method="GET", route="/list/77")]
+    (body,) = bodies([*rows, end(25, "/list/77")])
+    assert body["failurePoint"]["target"] == "link#item"

@@ -42,6 +42,7 @@ DETECTIONS: dict[str, list[Row]] = {
     ],
     "abandoned_after_500": [go(0.3, "/checkout"), *form(500), go(24.9, "/home"), end(60.1, "/home")],
     "session_ended_in_the_form": [*form(503), end(18.5)],
+    "left_without_a_word": form(500),
     "impatient_at_a_gateway_time_out": [
         typed(5.1),
         click(10.1),
@@ -111,7 +112,7 @@ SILENT: dict[str, list[Row]] = {
     "noise_of_an_extension": [*hits(10.1, 5), error(12, "boom", source="chrome-extension://abc/x.js")],
     "a_slow_page_alone": [go(0.1, "/a"), event(6.2, "performance", "/a", perf_kind="page_load", duration_ms=6050)],
     "slow_but_answered": [*hits(10.1, 5), answer(18.2, 200, took=8)],
-    "left_without_a_word": form(500),
+    "one_field_and_nothing_more": [r for r in form(500) if r["event_type"] != "input" or r["ts"] > typed(6)["ts"]],
     "a_bot": [{**r, "user_agent": "Mozilla/5.0 (compatible; bingbot/2.0)"} for r in DETECTIONS["rage_500"]],
     "metadata_of_a_screen_reader": [{**r, "metadata": '{"screenReader":true}'} for r in DETECTIONS["rage_500"]],
     "ignored_by_the_project": tries(10.1, 18.2, 26.3),
