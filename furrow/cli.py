@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from furrow import __version__
-from furrow.commands import access, files, incidents, local, runs
+from furrow.commands import access, care, files, incidents, local, runs
 from furrow.commands.common import err, out, text
 from furrow.errors import FurrowError
 
@@ -46,6 +46,7 @@ local.add_to(app)
 files.add_to(app)
 app.add_typer(incidents.app, name="incidents")
 runs.add_to(app)
+care.add_to(app)
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.projects, name="projects")
 

@@ -5,21 +5,22 @@ dies is started again; when this process dies, however it does, the parts follow
 """
 
 import contextlib
-import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 import httpx
 
+from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
 from furrow.metrics import degraded
 from furrow.settings import EMBEDDED, Settings
@@ -33,6 +34,13 @@ _RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
 # Postgres gets more time before it is started again: somebody may have stopped it to look at it or to copy it.
 _POSTGRES_SECONDS = 30.0
 _POSTGRES_POLL_SECONDS = 5.0
+LEAST_FREE_BYTES = 256 << 20
+"""Room on the disk without which nothing is started: new stores take 100 MB, and ClickHouse merges into new files."""
+
+REFUSED = 3
+"""Exit code of a part that must not run here, for a reason that it told."""
+TOLD = "furrow: "
+"""How a line in the log of such a part begins that is for whoever started Furrow."""
 
 Say = Callable[[str], None]
 
@@ -83,11 +91,6 @@ class Part:
         if self.process.stdin:
             self.process.stdin.close()
 
-    def last_words(self) -> str:
-        """The end of its log, for an error message."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(lines[-15:])
-
 
 class Installation:
     """One data directory and the processes that work on it. Use as a context manager; `start` first."""
@@ -125,7 +128,8 @@ class Installation:
             (data / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PermanentError(f"{data} cannot be the data directory: {error.strerror}") from error
-        self._stack.enter_context(_sole_user_of(data))
+        self._stack.enter_context(sole_user_of(data, "stop it, or choose another directory with --data-dir"))
+        _check_directory(data)
         if self.settings.port == self.settings.prefect_port:
             raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
         _check_port(self.settings.host, self.settings.port, "--port", "collector")
@@ -182,6 +186,9 @@ class Installation:
             # The schedules make 3,200 runs a day; without this the database of runs grows for ever.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs,orphans",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 24 * 3600),
+            # On disk, so that they survive a killed server: else it knows no run's slot any more, and a run of more than four
+            # minutes is ended in the middle of a step when its slot cannot be renewed.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_WORKER_QUERY_SECONDS": "3",
             # How long a run waits that finds its deployment running already; Prefect's 30 s are a whole interval of ours.
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
@@ -206,11 +213,19 @@ class Installation:
 
     def _run(self, module: str) -> None:
         log = self.settings.data_dir / "logs" / "deploy.log"
+        began = log.stat().st_size if log.exists() else 0
         part = Part(module, [sys.executable, "-m", module], self.environment(), log)
         part.start()
         assert part.process is not None
-        if part.process.wait(_START_SECONDS):
-            raise PermanentError(f"{module} failed:\n{part.last_words()}")
+        code = part.process.wait(_START_SECONDS)
+        lines = log.read_bytes()[began:].decode(errors="replace").splitlines()
+        told = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
+        if code == REFUSED and told:
+            raise PermanentError(told[-1])
+        if code:
+            raise PermanentError(f"{module} failed, see {log}: {_last_line(log)}")
+        for line in told:
+            self._say(line)
 
     def _wait_for(self, part: Part, url: str) -> None:
         until = time.monotonic() + _START_SECONDS
@@ -219,7 +234,7 @@ class Installation:
                 if httpx.get(url, timeout=2).is_success:
                     return
             if not part.running():
-                raise PermanentError(f"the {part.name} did not start:\n{part.last_words()}")
+                raise PermanentError(f"the {part.name} did not start, see {part.log}: {_last_line(part.log)}")
             if time.monotonic() > until:
                 raise PermanentError(f"the {part.name} does not answer at {url}; see {part.log}")
             time.sleep(_POLL_SECONDS)
@@ -304,12 +319,18 @@ def _check_port(host: str, port: int, option: str, what: str) -> None:
             ) from error
 
 
-@contextlib.contextmanager
-def _sole_user_of(data: Path) -> Iterator[None]:
-    with (data / "furrow.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"another Furrow runs on {data}; stop it, or choose another directory with --data-dir"
-            raise PermanentError(message) from error
-        yield
+def _check_directory(data: Path) -> None:
+    if (data / UNFINISHED).exists():
+        raise PermanentError(f"a restore into {data} did not finish; delete the directory and restore again")
+    free = shutil.disk_usage(data).free
+    if free < LEAST_FREE_BYTES:
+        message = (
+            f"the disk of {data} is full ({free >> 20} MiB free); make room for at least {LEAST_FREE_BYTES >> 20} MiB"
+        )
+        raise PermanentError(message)
+
+
+def _last_line(log: Path) -> str:
+    """The end of a log as one line: what a process said last, which of a traceback is the error itself."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")[:500]

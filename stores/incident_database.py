@@ -76,8 +76,10 @@ class Database:
         # Without the lines that quote the statement, where the server gives them apart.
         primary = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
         said = self._without_password(" ".join(primary.split()))
-        family = TransientError if _is_transient(error, said) else PermanentError
-        return family(f"Postgres: {said}")
+        if _is_transient(error, said):
+            return TransientError(f"Postgres: {said}")
+        advice = "; mend the user, password or database in FURROW_INCIDENT_STORE_URL" if _REFUSED.search(said) else ""
+        return PermanentError(f"Postgres: {said}{advice}")
 
     def _without_password(self, text: str) -> str:
         return text.replace(self._password, "***") if self._password else text

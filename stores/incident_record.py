@@ -94,15 +94,6 @@ _CLEAR_DEAD = text("""
 """)
 
 
-_OF_PERSON = "project = :project AND (session_id = :session_id OR (:user_hash <> '' AND user_hash = :user_hash))"
-_ERASED_INCIDENTS = text(f"SELECT DISTINCT incident_id FROM detections WHERE {_OF_PERSON} AND retracted_at IS NULL")
-_ERASE = text(f"DELETE FROM detections WHERE {_OF_PERSON} RETURNING 1")
-_ERASE_QUEUED = (
-    text("DELETE FROM pending_sessions WHERE project = :project AND session_id = :session_id"),
-    text("DELETE FROM dead_sessions WHERE project = :project AND session_id = :session_id"),
-)
-
-
 def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules, backfill: bool = False) -> Recorded:
     """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
 
@@ -231,15 +222,3 @@ def lock_incident(connection: sa.Connection, incident_id: str, project: str | No
     if row is None or project not in (None, row.project):
         raise NotFound(f"no incident {incident_id!r}")
     return row
-
-
-def erase(connection: sa.Connection, project: str, session_id: str | None, user_hash: str | None, rules: Rules) -> int:
-    """Delete the detections of a session or user, and the session's place in line. Returns how many detections."""
-    values = {"project": project, "session_id": session_id or "", "user_hash": user_hash or ""}
-    for statement in _ERASE_QUEUED:
-        connection.execute(statement, values)
-    ids = sorted(set(connection.execute(_ERASED_INCIDENTS, values).scalars()))
-    before = _lock(connection, ids, {})
-    number = len(connection.execute(_ERASE, values).all())
-    settle(connection, before, rules)
-    return number

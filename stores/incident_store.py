@@ -7,21 +7,19 @@ incident may become is decided in ``lifecycle``, without a database.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
 
-import alembic.command
-import alembic.config
-import alembic.util
 from sqlalchemy import text
 
 from furrow.errors import PermanentError
 from stores import (
     incident_backfill,
+    incident_erasure,
     incident_outbox,
     incident_queue,
     incident_read,
     incident_record,
+    incident_schema,
     incident_settle,
     lifecycle,
 )
@@ -66,9 +64,6 @@ __all__ = [
     "Touched",
 ]
 
-_MIGRATIONS = Path(__file__).resolve().parent.parent / "schema" / "postgres"
-# Any number will do, as long as every process of Furrow takes the same one ("furrow" in ASCII).
-_MIGRATION_LOCK = 0x667572726F77
 _DEFAULT_RULE = ConfirmRule()
 
 
@@ -88,19 +83,17 @@ class IncidentStore:
         return cls(Database(url))
 
     def migrate(self) -> None:
-        """Bring the schema up to date; harmless when it is, and safe when several processes do it at once."""
+        """Bring the schema up to date; harmless when it is, and safe when several processes do it at once.
+
+        Raises SchemaTooNew, and changes nothing, when a newer Furrow has upgraded it.
+        """
         with self._database.transaction() as connection:
-            # A slow migration by another process is waited for; the lock ends with the transaction.
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config = alembic.config.Config()
-            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-            config.set_main_option("path_separator", "os")
-            config.attributes["connection"] = connection
-            try:
-                alembic.command.upgrade(config, "head")
-            except alembic.util.CommandError as error:
-                raise PermanentError(f"the incident store's schema does not belong to this version: {error}") from error
+            incident_schema.migrate(connection)
+
+    def check_schema(self) -> None:
+        """Raise SchemaTooNew if a newer Furrow has upgraded this database; changes nothing."""
+        with self._database.transaction() as connection:
+            incident_schema.check(connection)
 
     def ping(self) -> None:
         """Raise unless the server answers."""
@@ -119,15 +112,23 @@ class IncidentStore:
         with self._database.transaction() as connection:
             return incident_queue.cursor(connection, name)
 
-    def enqueue(self, touched: Sequence[Touched], cursor: Cursor, name: str = "detect") -> int:
-        """Put sessions in line and move the cursor, both or neither. Returns how many sessions (each counted once)."""
-        with self._database.transaction() as connection:
-            return incident_queue.enqueue(connection, touched, cursor, name)
+    def enqueue(
+        self, touched: Sequence[Touched], cursor: Cursor, name: str = "detect", since: Cursor | None = None
+    ) -> int:
+        """Put sessions in line and move the cursor, both or neither. Returns how many sessions (each counted once).
 
-    def due(self, now_ms: int, limit: int) -> list[Pending]:
-        """Up to ``limit`` sessions whose time has come at ``now_ms`` (epoch ms), oldest due first."""
+        ``since``: where the cursor stood when they were read; 0, and nothing done, if another run has moved it since.
+        """
         with self._database.transaction() as connection:
-            return incident_queue.due(connection, now_ms, limit)
+            return incident_queue.enqueue(connection, touched, cursor, name, since)
+
+    def due(self, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+        """Up to ``limit`` sessions whose time has come at ``now_ms`` (epoch ms), oldest due first.
+
+        ``shard`` of ``shards``: only those of this part, by their hash.
+        """
+        with self._database.transaction() as connection:
+            return incident_queue.due(connection, now_ms, limit, shard, shards)
 
     def pending_counts(self, now_ms: int) -> dict[str, int]:
         """``{"open": not yet due, "due": due}`` at ``now_ms`` (epoch ms)."""
@@ -204,18 +205,22 @@ class IncidentStore:
             incident_settle.write_history(connection, [(incident_id, change)])
             return incident_read.details(connection, [incident_id])[0]
 
+    def sessions_of(self, project: str, user_hash: str) -> set[str]:
+        """Ids of the client sessions with a detection of this user."""
+        with self._database.transaction() as connection:
+            return incident_erasure.sessions_of(connection, project, user_hash)
+
     def erase(
-        self,
-        project: str,
-        session_id: str | None = None,
-        user_hash: str | None = None,
-        rules: Rules = _DEFAULT_RULE,
-    ) -> int:
-        """Delete all that is known of one session or user and recompute; returns the number of detections."""
-        if not (session_id or user_hash):
+        self, project: str, sessions: Sequence[str], user_hash: str = "", rules: Rules = _DEFAULT_RULE
+    ) -> incident_erasure.Erased:
+        """Delete all that is known of these client sessions and of this user, and recompute their incidents.
+
+        Raises PermanentError when neither is named.
+        """
+        if not (sessions or user_hash):
             raise PermanentError("name the session or the user to erase")
         with self._database.transaction() as connection:
-            return incident_record.erase(connection, project, session_id, user_hash, rules)
+            return incident_erasure.erase(connection, project, sessions, user_hash, rules)
 
     # A backfill: sessions analysed again by hand
     # ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -41,6 +42,8 @@ _log = logging.getLogger("furrow.postgres")
 _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
 _STOP_SECONDS = 30
+_LONGEST_WORDS = 500
+_LOG_TAIL = 2_000
 
 
 class EmbeddedPostgres:
@@ -138,7 +141,11 @@ class EmbeddedPostgres:
     def _start(self) -> None:
         options = f"-h '' -k {self._socket_dir} -c max_connections=60 -c timezone=UTC"
         log = self.data_dir / "server.log"
-        self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", str(log), "-o", options)
+        try:
+            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", str(log), "-o", options)
+        except PermanentError:
+            said = _in_one_line(log.read_text(errors="replace")[-_LOG_TAIL:]) if log.exists() else "it wrote no log"
+            raise PermanentError(f"the embedded Postgres does not start: {said} (log: {log})") from None
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
         self._run("pg_ctl", action, "-D", str(self.data_dir), *arguments)
@@ -160,10 +167,17 @@ class EmbeddedPostgres:
             )
             if result.returncode:
                 output.seek(0)
-                said = output.read().decode(errors="replace").strip()
+                said = _in_one_line(output.read().decode(errors="replace"))
                 raise PermanentError(
                     f"embedded Postgres: {command} failed: {said} (log: {self.data_dir / 'server.log'})"
                 )
+
+
+def _in_one_line(said: str) -> str:
+    """The lines of a program that name an error, else its last one."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\b(error|FATAL|PANIC)\b|could not", line)]
+    return "; ".join(errors or lines[-1:])[:_LONGEST_WORDS] or "it said nothing"
 
 
 def _socket_dir(data_dir: Path) -> Path:

@@ -1,5 +1,7 @@
 -- What became of each client session when it was last analysed: one row, replaced as a whole, so that a rerun counts
 -- nothing twice. `rules` holds, for each of its visits with negative feedback and no detection, the rule that kept it silent.
+-- The partition is the day of its first receipt, which dropping that day's events drops with it, and within which versions
+-- are put together. Marks are small: a batch looks up some hundred sessions that lie anywhere.
 CREATE TABLE IF NOT EXISTS sessions
 (
     project            LowCardinality(String),
@@ -16,4 +18,6 @@ CREATE TABLE IF NOT EXISTS sessions
     analysed_us        UInt64
 )
 ENGINE = ReplacingMergeTree(analysed_us)
-ORDER BY (project, session_hash, session_id);
+PARTITION BY toDate(fromUnixTimestamp64Milli(first_received_ms, 'UTC'))
+ORDER BY (project, session_hash, session_id)
+SETTINGS index_granularity = 256;

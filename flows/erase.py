@@ -1,0 +1,74 @@
+"""A person out of everywhere: events, detections, queue, dead letters, spool, logs."""
+
+from collections import Counter
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from collector.privacy import HASHED_USER
+from furrow.errors import PermanentError
+from stores.incident_erasure import Erased
+from tasks.erase import (
+    erase_detections,
+    erase_events,
+    erase_files,
+    erase_names,
+    find,
+    leave,
+    tell,
+    wait_for_runs,
+    wait_until_landed,
+)
+from tasks.report import Report, code, escape
+
+
+@flow(name="erase")
+def erase(project: str = "default", session_id: str | None = None, user: str | None = None) -> State[Any]:
+    """Remove a session or a user: whole client sessions, everywhere. Safe to run again; tickets are listed, not changed.
+
+    Better through `furrow erase`, which takes the user's id as the application knows it.
+
+    Args:
+        project: Project that the session or user belongs to.
+        session_id: Id of the client session; empty to name a user.
+        user: The user as uh: and their 32-digit hash, as dead letters show it; empty to name a session.
+    """
+    if bool(session_id) == bool(user):
+        raise PermanentError("name one session or one user")
+    if user and not HASHED_USER.fullmatch(user):
+        raise PermanentError(
+            "a user is given as uh: and 32 hexadecimal digits; `furrow erase --user` makes that of an id"
+        )
+    report = Report("erase")
+    report.attempt(wait_until_landed)
+    person = report.attempt(find, project, session_id or None, (user or "").removeprefix("uh:"))
+    if person is None:
+        report.pending.append("nothing was erased; run it again")
+        return report.finish()
+    report.counts["sessions"] = len(person.sessions)
+    removed: list[Counter[str]] = []
+    found: list[Erased] = []
+    for again in (False, True):
+        if again:
+            report.attempt(wait_for_runs)
+        removed.append(report.attempt(erase_events, person) or Counter())
+        found.append(report.attempt(erase_detections, person) or Erased())
+    removed.append(report.attempt(erase_files, person) or Counter())
+    removed.append(report.attempt(erase_names, person) or Counter())
+    told = tell(removed, found)
+    _tell(report, told)
+    leave({"sessions": len(person.sessions), **told, "complete": not (report.failed or report.stopped)})
+    return report.finish()
+
+
+def _tell(report: Report, told: dict[str, Any]) -> None:
+    for place, count in told["removed"].items():
+        report.counts[f"{place} removed"] = count
+    report.counts["incidents counted again"] = told["incidentsCountedAgain"]
+    report.counts["incidents with nobody left"] = told["incidentsWithNobodyLeft"]
+    lines = [
+        f"{escape(one['tracker'])} {code(one['key'])} of {code(one['incidentId'])} {escape(one['url'])}"
+        for one in told["tickets"]
+    ]
+    report.items("Tickets to be looked at: they may name the session", lines)

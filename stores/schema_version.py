@@ -1,0 +1,19 @@
+"""What both stores say when their schema was made by a newer version of Furrow than this one."""
+
+from collections.abc import Iterable
+
+from furrow.errors import PermanentError
+
+
+class SchemaTooNew(PermanentError):
+    """A newer Furrow has upgraded this store; nothing is written to it by an older one."""
+
+
+def refuse_newer(store: str, found: Iterable[str], known: Iterable[str]) -> None:
+    """Raise SchemaTooNew if ``found`` names a version that is not in ``known``; ``store`` as in "event store"."""
+    versions = sorted(known)
+    if unknown := sorted(set(found) - set(versions)):
+        raise SchemaTooNew(
+            f"the {store}'s schema ({unknown[-1]}) is newer than this version of Furrow, which knows it up to "
+            f"{versions[-1]}: run the newer version, or restore a backup from before the upgrade"
+        )

@@ -1,0 +1,206 @@
+"""Removing a person from everywhere, so that nothing of them comes back.
+
+The order matters. First what was accepted must have landed, or a segment would bring it back. Then the sessions are found,
+before anything is deleted that tells which they are. Then they are deleted: events first, so that no run that begins from
+then on sees them; and once more when the runs have ended that had begun before, since these may have written what they had
+read. Files and texts come last, when nothing writes the names into them any more.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from prefect import task
+from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import StateType
+from prefect.context import FlowRunContext
+
+from collector import erasure
+from collector.erasure import Person
+from furrow.errors import NotConfigured, PermanentError, TransientError
+from furrow.masking import MARK, mask_file, mask_prefect, spellings
+from furrow.metrics import degraded
+from furrow.settings import Settings
+from stores import event_erasure, incident_erasure
+from stores.log_incident_store import LogIncidentStore
+from tasks import connections
+from tasks.retrying import POLICY
+from tasks.stopping import check
+from tasks.thresholds import confirm_rules, thresholds_of
+
+LANDING_SECONDS = 180.0
+RUNS_SECONDS = 900.0
+_POLL_SECONDS: Final = 0.5
+_LOGS_ARRIVE_SECONDS: Final = 3.0  # a run's log lines reach Prefect up to 2 s late
+_PAGE: Final = 200
+_log = logging.getLogger("furrow.erase")
+
+
+@task(name="wait until the spool has landed")
+def wait_until_landed() -> None:
+    """Wait until every event that was accepted before now is in the event store (or set aside).
+
+    Raises TransientError when it is not after ``LANDING_SECONDS``. Does nothing where nothing lands (event store ``log``).
+    """
+    spool = Settings().spool_dir
+    before = erasure.waiting(spool)
+    end = time.monotonic() + LANDING_SECONDS
+    # An open segment gets another name when it is sealed: those that are sealed a little later count as of before, too.
+    before |= _once_sealed(spool, before)
+    while (left := before & erasure.waiting(spool)) and _lands():
+        check()
+        if time.monotonic() > end:
+            raise TransientError(f"{len(left)} spool segments have not landed yet; run it again when they have")
+        time.sleep(_POLL_SECONDS)
+
+
+@task(name="find the sessions", **POLICY)
+def find(project: str, session_id: str | None, user_hash: str) -> Person:
+    """The person: the session that is named, or every client session in which the user appears anywhere."""
+    sessions = {session_id} if session_id else set()
+    if user_hash:
+        sessions |= erasure.sessions_of(Settings().spool_dir, project, user_hash)
+        incidents = connections.incident_store()
+        if not isinstance(incidents, LogIncidentStore):
+            sessions |= incidents.sessions_of(project, user_hash)
+        try:
+            sessions |= event_erasure.sessions_of(connections.event_store(), project, user_hash)
+        except NotConfigured:
+            _log.info("the event store is log-only: what waits in the spool was searched instead")
+    _log.info("%d sessions are to be erased", len(sessions))
+    return Person(project, frozenset(sessions), user_hash)
+
+
+@task(name="erase events", **POLICY)
+def erase_events(person: Person) -> Counter[str]:
+    """Delete the events and the session rows; where events only wait in the spool, delete them there."""
+    try:
+        store = connections.event_store()
+    except NotConfigured:
+        return Counter({"events in the spool": erasure.erase_segments(Settings().spool_dir, person)})
+    gone = event_erasure.erase(store, person.project, sorted(person.sessions))
+    return Counter({"events": gone.events, "analysed sessions": gone.sessions})
+
+
+@task(name="erase detections", **POLICY)
+def erase_detections(person: Person) -> incident_erasure.Erased:
+    """Delete detections with their timelines, and sessions in line or given up; count the incidents again."""
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore) or not (person.sessions or person.user_hash):
+        return incident_erasure.Erased()
+    return store.erase(person.project, sorted(person.sessions), person.user_hash, confirm_rules(thresholds_of(store)))
+
+
+@task(name="wait for the runs that began before", **POLICY)
+def wait_for_runs() -> None:
+    """Wait until the runs that are going on now have ended: they may hold what was just erased.
+
+    Raises PermanentError when some have not after ``RUNS_SECONDS``.
+    """
+    before = _running()
+    end = time.monotonic() + RUNS_SECONDS
+    while left := before & _running():
+        check()
+        if time.monotonic() > end:
+            raise PermanentError(f"{len(left)} runs that began before are still going on; run it again when they ended")
+        time.sleep(_POLL_SECONDS)
+
+
+@task(name="erase from files", **POLICY)
+def erase_files(person: Person) -> Counter[str]:
+    """Delete from the dead letters and the quarantine of the spool."""
+    spool = Settings().spool_dir
+    return Counter(
+        {
+            "dead letters": erasure.erase_dead_letters(spool, person),
+            "events in the quarantine": erasure.erase_quarantine(spool, person),
+        }
+    )
+
+
+@task(name="erase from logs", **POLICY)
+def erase_names(person: Person) -> Counter[str]:
+    """Replace the ids in log files and in Prefect's logs, artifacts and parameters, this run's own among them."""
+    time.sleep(_LOGS_ARRIVE_SECONDS)
+    settings = Settings()
+    names = spellings([*person.sessions, person.user_hash])
+    ids = [*person.sessions, person.user_hash, f"uh:{person.user_hash}"]
+    prefect = settings.prefect_dir / "prefect.db"
+    rows = mask_prefect(prefect, names, ids)
+    if not prefect.exists():
+        _forget_parameters()
+    logs = sum(mask_file(path, names) for path in _logs(settings))
+    return Counter({"mentions in log files": logs, "logs and artifacts of runs": rows})
+
+
+def tell(erased: Sequence[Counter[str]], found: Sequence[incident_erasure.Erased]) -> dict[str, Any]:
+    """What was removed in all, by place, and the tickets that were filed for these incidents."""
+    counts: Counter[str] = Counter()
+    for one in erased:
+        counts.update(one)
+    for two in found:
+        counts.update({"detections": two.detections, "sessions in line": two.pending, "sessions given up": two.dead})
+    tickets = {(t.tracker, t.key): t for one in found for t in one.tickets}
+    first = found[0] if found else incident_erasure.Erased()
+    return {
+        "removed": dict(counts),
+        "incidentsCountedAgain": first.incidents,
+        "incidentsWithNobodyLeft": first.emptied,
+        "tickets": [
+            {"incidentId": t.incident_id, "tracker": t.tracker, "key": t.key, "url": t.url} for t in tickets.values()
+        ],
+    }
+
+
+def leave(told: dict[str, Any]) -> None:
+    """Leave the result at the run, for ``furrow erase --json``."""
+    try:
+        Artifact(type="json", data=told, description="The result, for programs").create()
+    except Exception:
+        # The artifact for people tells the same.
+        degraded("erase", "artifact")
+        _log.exception("the result of this run could not be written")
+
+
+def _lands() -> bool:
+    try:
+        connections.event_store()
+    except NotConfigured:
+        return False
+    return True
+
+
+def _once_sealed(spool: Path, before: set[str]) -> set[str]:
+    """What is there when the segments that were open have been sealed, or 10 s later; a collector seals after 1 s."""
+    opened = {name for name in before if name.endswith(".open")}
+    end = time.monotonic() + 10
+    while opened & (now := erasure.waiting(spool)) and time.monotonic() < end:
+        check()
+        time.sleep(_POLL_SECONDS)
+    return now if opened else set()
+
+
+def _running() -> set[str]:
+    going = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
+    which = FlowRunFilter(state=FlowRunFilterState(type=going))
+    context = FlowRunContext.get()
+    own = context.flow_run.id if context and context.flow_run else None
+    with get_client(sync_client=True) as client:
+        return {str(run.id) for run in client.read_flow_runs(flow_run_filter=which, limit=_PAGE) if run.id != own}
+
+
+def _forget_parameters() -> None:
+    context = FlowRunContext.get()
+    if context and context.flow_run:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(context.flow_run.id, parameters=dict.fromkeys(context.flow_run.parameters, MARK))
+
+
+def _logs(settings: Settings) -> list[Path]:
+    told = [path for folder in ("logs", "last-errors") for path in sorted((settings.data_dir / folder).glob("*"))]
+    return [*told, settings.postgres_dir / "server.log"]
