@@ -1,17 +1,19 @@
 """events → sessions → detections → incidents."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from furrow.errors import NotConfigured
+from furrow.errors import NotConfigured, PermanentError
 from furrow.settings import Settings
-from stores.incident_store import Recorded
+from stores.incident_store import Pending, Recorded
 from tasks.incidents import describe
+from tasks.progress import Progress
 from tasks.report import Report
-from tasks.score import Scored, due_sessions, score
+from tasks.score import Scored, count_due, due_sessions, score
 from tasks.sessionize import sessionize
 from tasks.upsert import log_detections, set_aside, upsert
 
@@ -20,29 +22,70 @@ BATCH = 5_000
 
 
 @flow(name="detect")
-def detect() -> State[Any]:
-    """Find frustrated sessions in what is new, and keep their incidents up to date. Safe to run again at any time."""
+def detect(shard: int = 0, shards: int = 1) -> State[Any]:
+    """Find frustrated sessions in what is new, and keep their incidents up to date. Safe to run again at any time.
+
+    Args:
+        shard: The part of the client sessions, by their hash, that this run analyses: 0 to ``shards`` - 1. The first one also
+            finds out which sessions are new, for all of them.
+        shards: How many parts there are. Runs of different parts share the work at the same time.
+    """
+    if not 0 <= shard < shards:
+        raise PermanentError(f"there is no shard {shard} of {shards}: they are counted from 0")
     report = Report("detect")
-    if found := report.attempt(sessionize):
-        report.counts["new events"] = found.events
-        report.counts["sessions with new events"] = found.sessions
-        if found.log_only:
-            report.fall_back(
-                "upsert", NotConfigured("the incident store is log-only: detections are logged, not stored")
-            )
-    until = time.monotonic() + Settings().detect_seconds
-    while _batch(report):
-        if time.monotonic() > until:
-            report.pending.append("more sessions are due; the next run takes them")
-            break
+    began, seconds = time.monotonic(), Settings().detect_seconds
+    if shard == 0:
+        _put_in_line(report, began + seconds / 2)
+    _analyse(report, shard, shards, began + seconds)
     return report.finish()
 
 
-def _batch(report: Report) -> bool:
+def _put_in_line(report: Report, until: float) -> None:
+    """Queue the sessions of what landed, slice by slice, the oldest first; each slice is committed with the watermark.
+
+    All slices before the first analysis, since sessions that reach into the next one would be analysed twice; but only
+    ``until`` then, so that a backlog of days does not keep its oldest sessions waiting.
+    """
+    progress = Progress("detect-landed")
+    while found := report.attempt(sessionize):
+        report.counts["new events"] += found.events
+        report.counts["sessions with new events"] += found.sessions
+        if found.log_only and not report.logged_only:
+            report.fall_back(
+                "upsert", NotConfigured("the incident store is log-only: detections are logged, not stored")
+            )
+        if found.later or progress.slices:
+            told = f"{found.events:,} events of {found.sessions:,} sessions are in line, {found.later:,} events to go"
+            progress.tell(found.events, found.later, told)
+        if not found.later:
+            return
+        if time.monotonic() > until:
+            report.pending.append(f"{found.later:,} events landed that are not in line; the next run goes on with them")
+            return
+
+
+def _analyse(report: Report, shard: int, shards: int, until: float) -> None:
+    """Analyse the sessions that are due, batch by batch, those that wait longest first; each batch is committed."""
+    progress = Progress("detect-analysed")
+    while due := report.attempt(due_sessions, BATCH, shard, shards):
+        if not _batch(report, due):
+            return
+        left = report.attempt(count_due) if len(due) == BATCH or progress.slices else 0
+        if left is None:
+            return
+        if left or progress.slices:
+            oldest = datetime.fromtimestamp(due[-1].due_ms / 1000, UTC)
+            told = f"{len(due):,} sessions analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; {left:,} are due"
+            progress.tell(len(due), left, told)
+        if len(due) < BATCH:
+            return
+        if time.monotonic() > until:
+            report.pending.append(f"{left:,} sessions are due; the next run goes on with them")
+            return
+
+
+def _batch(report: Report, due: list[Pending]) -> bool:
     """Analyse one batch; whether another one may follow."""
-    due = report.attempt(due_sessions, BATCH)
-    if not due:
-        return False
     scored = report.attempt(score, due)
     if scored is None:
         report.pending.append(f"{len(due)} sessions wait for analysis")
@@ -56,9 +99,7 @@ def _batch(report: Report) -> bool:
     _tell_recorded(report, recorded)
     if lines := report.attempt(describe, recorded.incidents):
         report.items("Incidents", lines)
-    if scored.poisoned and report.attempt(set_aside, scored.poisoned) is None:
-        return False
-    return len(due) == BATCH
+    return not scored.poisoned or report.attempt(set_aside, scored.poisoned) is not None
 
 
 def _tell_scored(report: Report, scored: Scored) -> None:

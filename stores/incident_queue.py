@@ -24,6 +24,7 @@ _SET_CURSOR = text("""
     ON CONFLICT (name) DO UPDATE SET watermark_us = excluded.watermark_us, seen = excluded.seen, updated_at = now()
     WHERE (c.watermark_us, c.seen) IS DISTINCT FROM (excluded.watermark_us, excluded.seen)
 """)
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow cursor ' || :name, 0))")
 _ENQUEUE = text("""
     INSERT INTO pending_sessions AS p (project, session_id, session_hash, due_ms, received_ms)
     SELECT * FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:session_hash AS bigint[]),
@@ -33,8 +34,10 @@ _ENQUEUE = text("""
         received_ms = least(p.received_ms, excluded.received_ms)
 """)
 _PENDING_COLUMNS = "project, session_id, session_hash, version, attempts, due_ms, received_ms"
+# Hashes are kept as signed numbers; without its sign bit one falls into the same part here as in `shard_of`.
 _DUE = text(f"""
-    SELECT {_PENDING_COLUMNS} FROM pending_sessions WHERE due_ms <= :now_ms
+    SELECT {_PENDING_COLUMNS} FROM pending_sessions
+    WHERE due_ms <= :now_ms AND (session_hash & 9223372036854775807) % :shards = :shard
     ORDER BY due_ms, project, session_id LIMIT :limit
 """)
 _PENDING_COUNTS = text("""
@@ -78,8 +81,18 @@ def cursor(connection: sa.Connection, name: str) -> Cursor:
     return Cursor(row.watermark_us, tuple(row.seen)) if row else Cursor()
 
 
-def enqueue(connection: sa.Connection, touched: Sequence[Touched], position: Cursor, name: str) -> int:
-    """Put the touched sessions in line and move the cursor. Returns the number of sessions."""
+def enqueue(
+    connection: sa.Connection, touched: Sequence[Touched], position: Cursor, name: str, since: Cursor | None = None
+) -> int:
+    """Put the touched sessions in line and move the cursor. Returns the number of sessions.
+
+    ``since``: where the cursor stood when they were read. If it has moved meanwhile, another run has put them in line:
+    nothing happens and 0 is returned, because a new version would throw away what is being found in them.
+    """
+    if since is not None:
+        connection.execute(_ONE_AT_A_TIME, {"name": name})
+        if cursor(connection, name) != since:
+            return 0
     latest = {(item.project, item.session_id): item for item in touched}
     rows = [latest[key] for key in sorted(latest)]
     for chunk in _chunks(rows):
@@ -118,9 +131,15 @@ def _unsigned(signed: int) -> int:
     return signed & ((1 << 64) - 1)
 
 
-def due(connection: sa.Connection, now_ms: int, limit: int) -> list[Pending]:
-    """The sessions that are due at ``now_ms``, those that wait longest first."""
-    return [from_row(row) for row in connection.execute(_DUE, {"now_ms": now_ms, "limit": limit})]
+def shard_of(session_hash: int, shards: int) -> int:
+    """The part, of ``shards``, that a client session belongs to."""
+    return (session_hash & ((1 << 63) - 1)) % shards
+
+
+def due(connection: sa.Connection, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+    """The sessions of this shard that are due at ``now_ms``, those that wait longest first."""
+    values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
+    return [from_row(row) for row in connection.execute(_DUE, values)]
 
 
 def from_row(row: "sa.Row[Any]") -> Pending:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from stores.incident_model import Analysed, Cursor, IncidentPage, IncidentQuery, Json, Pending, Recorded, Rules, Touched
+from stores.incident_queue import shard_of
 
 _log = logging.getLogger("furrow.incidents")
 
@@ -29,9 +30,13 @@ class LogIncidentStore:
         with self._guard:
             return self._cursors.get(name, Cursor())
 
-    def enqueue(self, touched: Sequence[Touched], cursor: Cursor, name: str = "detect") -> int:
-        """Put sessions in line and move the cursor."""
+    def enqueue(
+        self, touched: Sequence[Touched], cursor: Cursor, name: str = "detect", since: Cursor | None = None
+    ) -> int:
+        """Put sessions in line and move the cursor; not if it has moved from ``since``."""
         with self._guard:
+            if since not in (None, self._cursors.get(name, Cursor())):
+                return 0
             for one in touched:
                 self._versions += 1
                 key = (one.project, one.session_id)
@@ -42,11 +47,12 @@ class LogIncidentStore:
             self._cursors[name] = cursor
         return len(touched)
 
-    def due(self, now_ms: int, limit: int) -> list[Pending]:
-        """Sessions whose time has come (epoch ms), oldest first."""
+    def due(self, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+        """Sessions of this shard whose time has come (epoch ms), oldest first."""
         with self._guard:
+            ours = (one for one in self._pending.values() if shard_of(one.session_hash, shards) == shard)
             ready = sorted(
-                (one for one in self._pending.values() if one.due_ms <= now_ms),
+                (one for one in ours if one.due_ms <= now_ms),
                 key=lambda one: (one.due_ms, one.project, one.session_id),
             )
         return ready[:limit]

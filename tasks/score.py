@@ -14,6 +14,7 @@ from stores.event_store import SESSION_COLUMNS
 from stores.incident_store import Analysed, Pending
 from tasks import connections
 from tasks.retrying import POLICY
+from tasks.stopping import check
 from tasks.thresholds import engine_configs, thresholds_of
 
 
@@ -40,29 +41,40 @@ def due_sessions(limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
     return connections.incident_store().due(int(time.time() * 1000), limit, shard, shards)
 
 
+@task(name="count due sessions", **POLICY)
+def count_due() -> int:
+    """How many client sessions are complete now and wait, of all shards."""
+    return connections.incident_store().pending_counts(int(time.time() * 1000))["due"]
+
+
 @task(name="score", **POLICY)
 def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int | None = None) -> Scored:
     """Run UFSE over these client sessions. Those without any possible feedback never leave ClickHouse.
 
-    A session over which the engine fails does not take the others with it: it is returned with the reason. Without
+    The others come in batches of bounded size, so that memory does not follow how long sessions are. A session over which
+    the engine fails does not take the others with it: it is returned with the reason. Without
     ``note`` nothing is written about the sessions, and those that stay in ClickHouse are not counted.
     ``last_received_ms``: nothing of them is known to have been received later, so that nothing later is read.
     """
     store = connections.event_store()
     config = engine_configs(thresholds_of(connections.incident_store()))
     hashes = [one.session_hash for one in pending]
-    first = min(one.received_ms for one in pending)
+    first = store.first_receipt(hashes, min(one.received_ms for one in pending))
     now_us = time.time_ns() // 1000
     scored = Scored(visits=store.note_calm(hashes, first, now_us, last_received_ms) if note else 0)
-    table = store.candidates(hashes, first, last_received_ms)
-    result = ufse.detect_each(table, config, why_not=True)
-    found = _by_session(result)
-    scored.events = table.num_rows
-    scored.visits += len(result.visits)
-    scored.late_events = int(result.visits.late_events.sum())
-    scored.silent = Counter(rule for one in found.values() for rule in one.rules)
-    if note:
-        store.note_analysed(_session_rows(table, pending, found, now_us))
+    found: dict[tuple[str, str], _Answer] = {}
+    for batch in store.batches(hashes, first, last_received_ms):
+        check()
+        table = store.candidates(batch.hashes, batch.first_received_ms, batch.last_received_ms)
+        result = ufse.detect_each(table, config, why_not=True)
+        answers = _by_session(result)
+        scored.events += table.num_rows
+        scored.visits += len(result.visits)
+        scored.late_events += int(result.visits.late_events.sum())
+        scored.silent.update(rule for one in answers.values() for rule in one.rules)
+        if note:
+            store.note_analysed(_session_rows(table, pending, answers, now_us))
+        found.update(answers)
     for one in pending:
         answer = found.get((one.project, one.session_id), _Answer())
         if answer.error:

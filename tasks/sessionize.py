@@ -8,6 +8,7 @@ import numpy.typing as npt
 from prefect import task
 
 from stores import event_store as events
+from stores.event_store import SLICE_EVENTS
 from stores.incident_store import Cursor
 from stores.incident_store import Touched as Row
 from stores.log_incident_store import LogIncidentStore
@@ -24,7 +25,7 @@ _log = logging.getLogger("furrow.sessionize")
 
 @dataclass(frozen=True)
 class Sessionized:
-    """What one step found: newly landed events (rows) and the client sessions that they belong to.
+    """What one step found: newly landed events (rows), the client sessions that they belong to, and the events after them.
 
     ``log_only``: there is no incident store; detections will be logged and nothing is remembered.
     """
@@ -32,22 +33,25 @@ class Sessionized:
     events: int
     sessions: int
     log_only: bool
+    later: int = 0
 
 
 @task(name="sessionize", **POLICY)
 def sessionize() -> Sessionized:
-    """Read what landed since the watermark; in one transaction queue its sessions and advance the watermark.
+    """Read the oldest slice of what landed since the watermark; in one transaction queue its sessions and advance that.
 
     Reading overlaps the watermark by more than an insert can take, and landings that were read already are left out
-    by name, so that a slow insert is not missed and a quick one is not queued twice.
+    by name, so that a slow insert is not missed and a quick one is not queued twice. Of two runs that read at the same
+    time the first one queues; a session that is queued again would be analysed again.
     """
     store = connections.incident_store()
     cursor = store.cursor()
-    found = connections.event_store().touched(cursor.watermark_us, cursor.seen)
-    if found:
-        store.enqueue(_rows(found), Cursor(found.watermark_us, found.seen))
-    _log.info("%d new events in %d sessions", found.events, len(found))
-    return Sessionized(found.events, len(found), isinstance(store, LogIncidentStore))
+    found = connections.event_store().touched(cursor.watermark_us, cursor.seen, SLICE_EVENTS)
+    if found and not store.enqueue(_rows(found), Cursor(found.watermark_us, found.seen), since=cursor):
+        _log.info("another run has put the new events in line meanwhile")
+        return Sessionized(0, 0, isinstance(store, LogIncidentStore))
+    _log.info("%d new events in %d sessions, %d events after them", found.events, len(found), found.later)
+    return Sessionized(found.events, len(found), isinstance(store, LogIncidentStore), found.later)
 
 
 def due_ms(

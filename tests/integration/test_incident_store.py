@@ -373,11 +373,11 @@ def test_a_query_that_makes_no_sense_is_refused(store: IncidentStore, query: Inc
 def test_erasing_a_user_leaves_the_others(store: IncidentStore) -> None:
     record(store, detection("a", user="u1"), detection("b", user="u2"), detection("c", user="u1"))
     queue(store, ["a"])
-    assert store.erase("shop", user_hash="u1") == 2
+    assert store.erase("shop", [], "u1").detections == 2
     found = incident(store)
     assert (found["affectedSessions"], found["affectedUsers"]) == (1, 1)
     assert [example["sessionId"] for example in found["examples"]] == ["b"]
-    assert store.erase("shop", session_id="b") == 1
+    assert store.erase("shop", ["b"]).detections == 1
     assert store.counts()["detections"] == 0
     with pytest.raises(PermanentError):
-        store.erase("shop")
+        store.erase("shop", [])

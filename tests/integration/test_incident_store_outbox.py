@@ -80,7 +80,7 @@ def test_only_what_is_trusted_bad_enough_and_still_there_is_exported(store: Inci
     record(store, detection("draft", "draft"))
     store.act(incident_id("suppressed"), "suppress", "", "eve")
     store.act(incident_id("resolved"), "resolve", "", "eve")
-    store.erase("shop", session_id="gone")
+    store.erase("shop", ["gone"])
     assert [found["incidentId"] for found in store.exportable("jira", 10, 0)] == [incident_id("confirmed")]
     assert names(store.claim("jira", limit=10, min_score=0)) == ["confirmed"]  # never below 70, whatever is asked for
 

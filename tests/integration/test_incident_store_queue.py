@@ -165,7 +165,7 @@ def test_migrating_again_and_all_at_once_is_safe(postgres_url: str) -> None:
 def test_a_schema_of_a_newer_version_is_left_alone(store: IncidentStore, postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("UPDATE furrow_schema_version SET version_num = '9999'")
-    with pytest.raises(PermanentError, match="does not belong to this version"):
+    with pytest.raises(PermanentError, match="is newer than this version of Furrow"):
         store.migrate()
 
 

@@ -1,0 +1,81 @@
+"""Fixtures of the tests in server mode: a ClickHouse reached over HTTP, and a Postgres on a port that asks for a password."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stores.postgres import EmbeddedPostgres
+from tests.e2e.installation import free_port
+from tests.fakes.clickhouse_http import ClickHouseServer
+
+POSTGRES_PASSWORD = "p:w/d#é"
+QUOTED_PASSWORD = "p%3Aw%2Fd%23%C3%A9"
+
+
+@pytest.fixture(scope="session")
+def clickhouse_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    with ClickHouseServer(tmp_path_factory.mktemp("clickhouse-server")) as server:
+        yield server
+
+
+@pytest.fixture
+def clickhouse(clickhouse_process: ClickHouseServer) -> ClickHouseServer:
+    """The server, without faults and without a memory of the tests before."""
+    clickhouse_process.start()  # a test may have failed while it was killed
+    clickhouse_process.fault()
+    clickhouse_process.forget()
+    return clickhouse_process
+
+
+@pytest.fixture
+def event_store_url(clickhouse: ClickHouseServer) -> str:
+    """URL of an empty database of that server: what stands in for the embedded one of the shared cases."""
+    return clickhouse.url(f"t_{uuid.uuid4().hex}")
+
+
+class PostgresServer(EmbeddedPostgres):
+    """The same binaries, run as a server is: on a port, with passwords (SCRAM) over TCP."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.port = free_port()
+
+    def server_url(self, database: str = "postgres") -> str:
+        return f"postgresql://furrow:{QUOTED_PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def serve(self) -> None:
+        self.start()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE furrow LOGIN CREATEDB PASSWORD '{POSTGRES_PASSWORD}'")
+        rules = self.data_dir / "pg_hba.conf"
+        rules.write_text("local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        self._pg_ctl("reload")
+
+    def _start(self) -> None:
+        options = f"-h 127.0.0.1 -p {self.port} -k {self._socket_dir} -c max_connections=100 -c timezone=UTC"
+        self._pg_ctl("start", "-w", "-l", str(self.data_dir / "server.log"), "-o", options)
+
+    def database_url(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self._socket_dir}&port={self.port}"
+
+
+@pytest.fixture(scope="session")
+def postgres_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = PostgresServer(tmp_path_factory.mktemp("postgres-server") / "data")
+    server.serve()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_process: PostgresServer) -> Iterator[str]:
+    """URL, with its password, of an empty database that only this test uses."""
+    name = f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_process.server_url(), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres_process.server_url(name)
+    with psycopg.connect(postgres_process.server_url(), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,0 +1,242 @@
+"""Backup, erasure and the newest schema on the real embedded stores: what a round trip of commands cannot reach."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from furrow.errors import PermanentError
+from stores import event_backup, event_erasure, incident_backup
+from stores.event_store import EventStore
+from stores.incident_store import Analysed, IncidentStore
+from stores.postgres import EmbeddedPostgres
+from stores.schema_version import SchemaTooNew
+from tests.integration.incident_store_cases import detection, history, incident, incident_id, queue, record
+from tests.rows import BASE_MS, lines, row
+
+HOUR = 3_600_000
+ALICE = "a" * 32
+
+
+@pytest.fixture
+def other_events(clickhouse_dir: Path) -> Iterator[EventStore]:
+    """A second database, new and without a schema."""
+    store = EventStore(f"chdb://{clickhouse_dir}?database=t_{uuid.uuid4().hex}")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def incidents(postgres_url: str) -> Iterator[IncidentStore]:
+    store = IncidentStore.connect(postgres_url)
+    store.migrate()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def other_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """A second database, new and without a schema."""
+    name = f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield postgres_server.database_url(name)
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def content(store: EventStore, table: str = "events") -> list[tuple[Any, ...]]:
+    """Every column of every row, the computed ones too."""
+    with store.client() as client:
+        columns = [r[0] for r in client.query("SELECT name FROM system.columns WHERE database = currentDatabase() AND "
+                                              "table = {t:String}", {"t": table}).result_rows]  # fmt: skip
+        query = f"SELECT toString(tuple({', '.join(f'`{c}`' for c in columns)})) AS t FROM {table} ORDER BY t"
+        return list(client.query(query).result_rows)
+
+
+def whole(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    with psycopg.connect(url) as connection:
+        return {t: connection.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in incident_backup.TABLES}
+
+
+# Backup
+# -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_events_come_back_in_pieces_byte_for_byte(
+    event_store: EventStore, other_events: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_backup, "PIECE_ROWS", 40)
+    rows = [row(f"s{n // 4}", at_ms=n * HOUR // 4, target_label='naïve "x"\n') for n in range(300)]
+    rows += [row("busy", at_ms=n, event_type="error") for n in range(130)]  # an hour that is more than a piece
+    event_store.land(lines(rows), "token")
+    event_store.note_calm(hashes(event_store), BASE_MS, 1)
+    told = event_backup.dump(event_store, tmp_path)
+    assert len(told.files["events"]) > 12
+    assert told.rows == {"events": 430, "sessions": 75}
+    event_backup.load(other_events, tmp_path, told)
+    for table in event_backup.TABLES:
+        assert content(other_events, table) == content(event_store, table)
+    # The watermark still fits: nothing has landed anew.
+    before = event_store.touched(0, ())
+    assert other_events.touched(0, ()).watermark_us == before.watermark_us
+    with pytest.raises(PermanentError, match="not empty"):
+        event_backup.load(other_events, tmp_path, told)
+
+
+def hashes(store: EventStore) -> list[int]:
+    with store.client() as client:
+        return [r[0] for r in client.query("SELECT DISTINCT session_hash FROM events").result_rows]
+
+
+def test_every_table_of_clickhouse_is_backed_up_or_made_anew(event_store: EventStore) -> None:
+    with event_store.client() as client:
+        names = {
+            r[0] for r in client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows
+        }
+    assert names == {*event_backup.TABLES, *event_backup.DERIVED, "schema_versions"}
+
+
+def test_every_table_and_sequence_of_postgres_is_backed_up(incidents: IncidentStore, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute(
+            "SELECT relkind::text, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        )
+        kinds = found.fetchall()
+    assert {name for kind, name in kinds if kind == "r"} == {*incident_backup.TABLES, "furrow_schema_version"}
+    assert {name for kind, name in kinds if kind == "S"} == set(incident_backup.SEQUENCES)
+
+
+def test_postgres_comes_back_byte_for_byte_and_goes_on(
+    incidents: IncidentStore, postgres_url: str, other_url: str, tmp_path: Path
+) -> None:
+    record(incidents, *(detection(f"s{n}", user=ALICE) for n in range(4)))
+    record(incidents, detection("odd", "tab\tand\\backslash"))
+    queue(incidents, ["waiting"])
+    incidents.put_key("hash", "fi_prefix", "shop", "ingest", "the shop")
+    incidents.put_project("shop", ["https://shop.example"], {"confirmSessions": 5})
+    incidents.claim("jira", limit=5, min_score=70)
+    incidents.filed(incident_id(), "jira", "OPS-1", "https://jira.example/browse/OPS-1")
+    told = incident_backup.dump(postgres_url, tmp_path)
+    told = incident_backup.Dump(**json.loads(json.dumps(told.__dict__)))  # as the manifest keeps it
+    incident_backup.load(other_url, tmp_path, told)
+    assert whole(other_url) == whole(postgres_url)
+    restored = IncidentStore.connect(other_url)
+    # Sequences go on behind what was used: a version never comes twice, and history takes more lines.
+    versions = [pending.version for pending in queue(restored, ["waiting", "new"])]
+    assert min(versions) > told.sequences["pending_versions"]
+    restored.act(incident_id(), "resolve", "after the restore", "eve")
+    assert history(restored, incident_id())[-1][2] == "after the restore"
+    with pytest.raises(PermanentError, match="not empty"):
+        incident_backup.load(other_url, tmp_path, told)
+    restored.close()
+
+
+def test_a_table_that_is_cut_short_restores_nothing(
+    incidents: IncidentStore, postgres_url: str, other_url: str, tmp_path: Path
+) -> None:
+    record(incidents, detection("a"), detection("b"))
+    told = incident_backup.dump(postgres_url, tmp_path)
+    short = incident_backup.Dump(told.revision, told.columns, {**told.rows, "detections": 3}, told.sequences)
+    with pytest.raises(PermanentError, match="holds 2 rows instead of 3"):
+        incident_backup.load(other_url, tmp_path, short)
+    with psycopg.connect(other_url) as connection:
+        assert connection.execute("SELECT to_regclass('detections')").fetchone() == (None,)
+
+
+# Schemas
+# -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_store_of_a_newer_version_is_left_alone(event_store: EventStore, tmp_path: Path) -> None:
+    with event_store.client() as client:
+        client.command("INSERT INTO schema_versions (version) VALUES ('999_later')")
+        client.command("DROP TABLE sessions")
+    for call in (event_store.migrate, event_store.check_schema, lambda: event_backup.dump(event_store, tmp_path)):
+        with pytest.raises(SchemaTooNew, match=r"the event store's schema \(999_later\) is newer than this version"):
+            call()
+    with event_store.client() as client:
+        assert client.query("EXISTS TABLE sessions").result_rows[0][0] == 0
+
+
+# Erasure
+# -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_sessions_are_erased_whole_and_in_their_project_alone(event_store: EventStore) -> None:
+    rows = [row("hers", 1, user_hash=ALICE), row("hers", 2), row("shared", 3, user_hash=ALICE), row("other", 4)]
+    rows += [row("hers", 5, project="elsewhere", user_hash=ALICE)]
+    event_store.land(lines(rows), "one")
+    event_store.land(lines([row("hers", 1, user_hash=ALICE) | {"received_ms": BASE_MS + HOUR}]), "resent")
+    event_store.note_calm(hashes(event_store), BASE_MS, 1)
+    found = event_erasure.sessions_of(event_store, "default", ALICE)
+    assert found == {"hers", "shared"}
+    assert event_erasure.erase(event_store, "default", sorted(found)) == event_erasure.Erased(events=4, sessions=2)
+    assert event_erasure.erase(event_store, "default", sorted(found)) == event_erasure.Erased()
+    with event_store.client() as client:
+        left = client.query("SELECT project, session_id FROM events ORDER BY ALL").result_rows
+        assert [tuple(r) for r in left] == [("default", "other"), ("elsewhere", "hers")]
+        texts = [
+            r[0]
+            for r in client.query("SELECT command FROM system.mutations WHERE database = currentDatabase()").result_rows
+        ]
+    assert any("DELETE" in text for text in texts)
+    assert not any("hers" in text or ALICE in text for text in texts)
+
+
+def test_thousands_of_sessions_with_long_ids(event_store: EventStore) -> None:
+    ids = [f"{n:0>128}" for n in range(2_500)]
+    event_store.land(lines(row(id_, n) for n, id_ in enumerate(ids)), "many")
+    assert event_erasure.erase(event_store, "default", ids).events == 2_500
+
+
+def test_on_a_cluster_the_tables_below_are_changed_on_every_node() -> None:
+    """Rendered only: there is no cluster to run it on."""
+    below = event_erasure._below(
+        "events", "Distributed('{cluster}', 'furrow', 'events_local', sipHash64(project, session_id))"
+    )
+    assert below.table == "events_local ON CLUSTER '{cluster}'"
+    assert (below.local, below.mutations) == ("events_local", "clusterAllReplicas('{cluster}', system.mutations)")
+    assert event_erasure._below("events", "MergeTree PARTITION BY x").table == "events"
+
+
+def test_an_incident_that_was_one_persons_stays_empty_and_its_ticket_is_named(incidents: IncidentStore) -> None:
+    record(incidents, *(detection(f"s{n}", user=ALICE) for n in range(3)))
+    incidents.claim("jira", limit=5, min_score=70)
+    incidents.filed(incident_id(), "jira", "OPS-1", "https://jira.example/browse/OPS-1")
+    erased = incidents.erase("shop", ["s0", "s1", "s2"], ALICE)
+    assert (erased.detections, erased.incidents, erased.emptied) == (3, 1, 1)
+    assert [(ticket.tracker, ticket.key) for ticket in erased.tickets] == [("jira", "OPS-1")]
+    left = incident(incidents)
+    assert (left["affectedSessions"], left["examples"], left["sessionsBy"]) == (0, [], {})
+    assert left["exported"] is True
+    assert history(incidents, incident_id())[-1][2] == "3 detections erased on request"
+
+
+def test_retracted_detections_and_sessions_in_line_or_given_up_go_too(
+    incidents: IncidentStore, postgres_url: str
+) -> None:
+    record(incidents, detection("gone", user=ALICE))
+    record(incidents, detection("gone", "elsewhere", user=ALICE))  # the first one is retracted
+    (dead,) = queue(incidents, ["poison"])
+    assert incidents.session_failed(dead, "broken", 1)
+    (held,) = queue(incidents, ["gone"])
+    erased = incidents.erase("shop", ["gone", "poison"])
+    assert (erased.detections, erased.pending, erased.dead) == (2, 1, 1)
+    text = str(whole(postgres_url))
+    assert "'gone'" not in text
+    assert "'poison'" not in text
+    # A worker that had read the session before finds that it may not write any more.
+    assert incidents.record([Analysed(held, (detection("gone"),), 1)]).stale == 1
+    assert "'gone'" not in str(whole(postgres_url))
+
+
+def test_a_persons_detections_made_elsewhere_go_by_their_hash(incidents: IncidentStore) -> None:
+    incidents.record_external(detection("external", user=ALICE))
+    assert incidents.sessions_of("shop", ALICE) == {"external"}
+    assert incidents.erase("shop", [], ALICE).detections == 1
+    assert incidents.sessions_of("shop", ALICE) == set()

@@ -1,0 +1,121 @@
+"""The flow `erase` as Prefect runs it: what is still on its way, and what a run writes that began before."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Running
+
+import flows.erase
+import tasks.erase
+from blocks import documents
+from collector.spool import Spool, segments
+from furrow.errors import PermanentError
+from furrow.lander import Lander
+from furrow.settings import Settings
+from stores.incident_store import IncidentStore
+from tasks import connections
+from tests.integration.incident_store_cases import detection, queue, record
+from tests.integration.slow_flow import slow
+from tests.integration.test_flows import frustrated, land
+from tests.rows import lines
+
+
+@pytest.fixture
+def configured(
+    prefect: None, event_store_url: str, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Both stores and a spool for this test alone; other tests' runs are not waited for."""
+    monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
+    monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
+    monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(tasks.erase, "_running", set)
+    documents.forget()
+    yield
+    connections.close_all()
+
+
+def erase(session_id: str) -> State[Any]:
+    return flows.erase.erase(project="default", session_id=session_id, return_state=True)
+
+
+def spooled(*sessions: str) -> None:
+    spool = Spool(Settings().spool_dir, seal_seconds=0.01)
+    for session in sessions:
+        rows = frustrated(session)
+        spool.append(lines(rows), len(rows)).result(10)
+    spool.close()
+
+
+def stored() -> list[str]:
+    with connections.event_store().client() as client:
+        return [row[0] for row in client.query("SELECT DISTINCT session_id FROM events ORDER BY ALL").result_rows]
+
+
+def incidents() -> IncidentStore:
+    store = connections.incident_store()
+    assert isinstance(store, IncidentStore)
+    return store
+
+
+def test_what_has_not_landed_makes_it_degraded_and_again_does_the_rest(
+    configured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.erase, "LANDING_SECONDS", 1.0)
+    spooled("hers", "his")
+    state = erase("hers")
+    assert state.name == "Degraded"
+    assert "spool segments have not landed yet; run it again" in str(state.message)
+    Lander(Settings().spool_dir, connections.event_store, Settings().lander_status).land_all()
+    assert stored() == ["hers", "his"]
+    assert erase("hers").name == "Completed"
+    assert stored() == ["his"]
+
+
+def test_where_nothing_lands_the_spool_is_rewritten(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURROW_EVENT_STORE_URL", "log")
+    documents.forget()
+    spooled("hers", "his")
+    before = sum(segment.events for segment in segments(Settings().spool_dir))
+    state = erase("hers")
+    assert (state.name, "11 events in the spool removed" in str(state.message)) == ("Completed", True), state.message
+    left = segments(Settings().spool_dir)
+    assert sum(segment.events for segment in left) == before - 11
+    assert not any(b"hers" in segment.read() for segment in left)
+
+
+def test_what_a_run_writes_that_began_before_is_erased_too(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(frustrated("hers"), frustrated("his"))
+
+    @task
+    def a_late_run() -> None:
+        """It had read her events and the line before they were erased, and only now writes."""
+        record(incidents(), detection("hers", project="default"), project="default")
+        queue(incidents(), ["hers"], "default")
+        land(frustrated("hers"))
+
+    monkeypatch.setattr(flows.erase, "wait_for_runs", a_late_run)
+    assert erase("hers").name == "Completed"
+    assert stored() == ["his"]
+    assert incidents().counts()["detections"] == 0
+    assert [one.session_id for one in incidents().due(10**15, 10)] == []
+
+
+def test_it_waits_for_the_runs_that_go_on(prefect: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.erase, "RUNS_SECONDS", 1.0)
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(slow, state=Running())
+        assert str(run.id) in tasks.erase._running()
+        with pytest.raises(PermanentError, match="still going on; run it again"):
+            tasks.erase.wait_for_runs.fn()
+        client.set_flow_run_state(run.id, Completed(), force=True)
+        assert str(run.id) not in tasks.erase._running()
+
+
+def test_it_is_told_who(configured: None) -> None:
+    for wrong in ({}, {"session_id": "a", "user": "uh:" + "0" * 32}, {"user": "alice"}):
+        assert flows.erase.erase(**wrong, return_state=True).is_failed()
