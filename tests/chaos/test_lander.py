@@ -1,0 +1,97 @@
+"""What the lander sets aside, and what it must keep in the spool however long it lasts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from collector.spool import Segment, Spool, SpoolReader
+from furrow.errors import PermanentError, TransientError
+from furrow.lander import Lander
+from stores.event_store import EventStore
+from tests.rows import lines, row
+
+CHANGED_PASSWORD, UNKNOWN_TABLE, INCORRECT_DATA = 516, 60, 117
+
+
+@pytest.fixture
+def spool_dir(tmp_path: Path) -> Path:
+    """Three sealed segments of one event each."""
+    for session_id in ("a", "b", "c"):
+        spool = Spool(tmp_path / "spool")
+        spool.append(lines([row(session_id)]), 1).result(10)
+        spool.close()
+    return tmp_path / "spool"
+
+
+def lander(spool_dir: Path, store: EventStore) -> Lander:
+    return Lander(spool_dir, lambda: store, spool_dir.parent / "lander.json")
+
+
+def refusing(code: int) -> Any:
+    """An insert that the event store refuses for good, with this code of ClickHouse."""
+
+    def land(*_: Any) -> None:
+        cause = DatabaseError("refused")
+        cause.code = code
+        raise PermanentError(f"ClickHouse refused ({code})") from cause
+
+    return land
+
+
+@pytest.mark.parametrize("code", [CHANGED_PASSWORD, UNKNOWN_TABLE])
+def test_a_store_that_refuses_everybody_moves_no_segment(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(event_store, "land", refusing(code))
+        with pytest.raises(PermanentError, match="refused"):
+            lander(spool_dir, event_store).land_all()
+    assert len(SpoolReader(spool_dir).segments()) == 3
+    assert lander(spool_dir, event_store).land_all() == 3
+    assert event_store.count_events().rows == 3
+
+
+def test_rows_that_are_refused_are_set_aside(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_store, "land", refusing(INCORRECT_DATA))
+    assert lander(spool_dir, event_store).land_all() == 0
+    assert len(list((spool_dir / "quarantine").glob("*.reason"))) == 3
+
+
+@pytest.mark.parametrize("what", ["read", "delete"])
+def test_a_segment_that_the_disk_does_not_give_stops_no_other(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    first = SpoolReader(spool_dir).segments()[0]
+    original = getattr(Segment, what)
+
+    def fail(self: Segment) -> Any:
+        if self.path == first.path:
+            raise OSError(5, "Input/output error")
+        return original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, what, fail)
+        with pytest.raises(TransientError, match="Input/output error"):
+            lander(spool_dir, event_store).land_all()
+    assert [one.path for one in SpoolReader(spool_dir).segments()] == [first.path]
+    assert lander(spool_dir, event_store).land_all() == 1
+    assert event_store.count_events().rows == 3
+
+
+def test_two_landers_at_once_land_everything_once(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Segment.read
+
+    def overtaken(self: Segment) -> bytes:
+        monkeypatch.setattr(Segment, "read", original)
+        assert lander(spool_dir, event_store).land_all() == 3
+        return original(self)
+
+    monkeypatch.setattr(Segment, "read", overtaken)
+    assert lander(spool_dir, event_store).land_all() == 0
+    assert event_store.count_events().rows == 3
