@@ -8,7 +8,7 @@ accepted beside something that was only read.
 import numpy as np
 
 from ufse.arrays import NEVER, Bools, Ints, among, any_by, expand, max_by, pack, unique, within
-from ufse.attribution import INVALID, SLOW
+from ufse.attribution import CRASH, INVALID, SLOW
 from ufse.candidates import Candidates
 from ufse.index import Index
 from ufse.sessions import NETWORK, SUBMIT
@@ -124,12 +124,31 @@ def _by_attempt(index: Index, found: Candidates, failed: _Failed) -> Times:
     owner, row = owner[kept], row[kept]
     exact = failed.identified[owner]
     good = index.last_good[row]
-    answered = (good >= 0) & (~exact | ~index.known(good))
+    answered = (good >= 0) & (~exact | ~index.known(good)) & ~_drawn_in_vain(index, failed, owner, good)
     valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags["valid"][row] == 1)
     responded = ~exact & ((frame.flags["responded"][row] == 1) | valid)
     at = np.where(given.progress[row], given.progress_at[row], np.where(answered, frame.ts[good], frame.ts[row]))
     kept = given.progress[row] | answered | responded
     return owner[kept], at[kept]
+
+
+def _drawn_in_vain(index: Index, failed: _Failed, owner: Ints, good: Ints) -> Bools:
+    """Per good answer of an attempt (-1 for none): whether an uncaught error of the same action came right after it.
+
+    Where answers of quick clicks overlap, an error in drawing one may be put down to another of them.
+    """
+    frame = index.frame
+    crash = index.given.negative[failed.row] == CRASH
+    base = len(frame) + 1
+    keys = pack(failed.owner[crash], failed.row[crash], base)
+    if not len(keys):
+        return np.zeros(len(good), dtype=np.bool_)
+    at = np.searchsorted(keys, pack(owner, np.maximum(good, 0), base))
+    after = np.minimum(at, len(keys) - 1)
+    row = keys[after] % base
+    same = (at < len(keys)) & (keys[after] // base == owner) & (good >= 0)
+    near = frame.ts[row] - frame.ts[np.maximum(good, 0)] <= index.config.chain_window_ms
+    return np.asarray(same & near, dtype=np.bool_)
 
 
 def _sibling_failed(index: Index, row: Ints) -> Bools:
@@ -158,7 +177,7 @@ def _by_thanks(index: Index, found: Candidates, failed: _Failed) -> Times:
 
 def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
     """Another control of the same page that sent something with success, or the same thing as the one that failed, or
-    read what had failed to be read.
+    read what had failed to be read; after the last failure.
     """
     frame, given = index.frame, index.given
     rows = index.other_successes
@@ -180,6 +199,9 @@ def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
     above = (failing >= 0) & deep[failing]
     sibling = within(owner, parents[endpoint], failed.owner[above], parents[failing[above]])
     kept = kept | (failed.reading[owner] & sibling)
+    # Who then tries the first way again, in vain, had not got there by the other.
+    latest = max_by(failed.owner, given.cause[failed.row], len(found), -1)
+    kept &= given.cause[row] >= latest[owner]
     return owner[kept], frame.ts[row[kept]]
 
 

@@ -438,6 +438,13 @@ def _awaited_aborts(
     left = (near >= 0) & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 1_000) & (frame.ts[safe] > begin[rows])
     waited = (frame.ts[rows] - begin[rows] >= config.slow_ms) & (cause[rows] >= 0)
     at_once = left & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 200) & (frame.aborted[rows] < 0)
+    # A page that shows itself anew with the answer, by a navigation of no known kind, was not left.
+    at_once &= ~(
+        (frame.kind[safe] == NAVIGATION)
+        & frame.is_word("nav_type", "")[safe]
+        & (frame.route[safe] == frame.route[rows])
+        & (safe > rows)
+    )
     negative[rows[at_once]] = NONE
     negative[rows[left & waited & ((frame.aborted[rows] == 1) | at_once)]] = SLOW
     return negative
@@ -563,8 +570,8 @@ def find_background(
     vague = np.bincount(group[fired & nameless & clicked], minlength=groups) > 0
     often = np.bincount(group, minlength=groups) > 10
     causing = _distinct_actions(group, groups, cause[rows], fired)
-    clocked = _clocked(frame, rows, first, group, groups, cause, begin)
-    flood = often & (np.bincount(group, minlength=groups) > 3 * np.maximum(causing, 1))
+    clocked = _clocked(frame, rows, first, group, groups, action, cause, begin, config)
+    flood = often & (np.bincount(group[~repeats], minlength=groups) > 3 * np.maximum(causing, 1))
     # A provider that an action needs fails it each time it is tried; a single failure may be any tag's.
     single = _distinct_actions(group, groups, cause[rows], fired & failed) < 2
     quiet = ((spontaneous | ambient) & ~spared) | (third & (several | vague | single)) | flood | (clocked & ~spared)
@@ -590,7 +597,17 @@ def _saved(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, con
     return (cause[rows] >= 0) & among(pair, often)
 
 
-def _clocked(frame: Frame, rows: Ints, first: Bools, group: Ints, groups: int, cause: Ints, begin: Ints) -> Bools:
+def _clocked(
+    frame: Frame,
+    rows: Ints,
+    first: Bools,
+    group: Ints,
+    groups: int,
+    action: Ints,
+    cause: Ints,
+    begin: Ints,
+    config: Config,
+) -> Bools:
     """Groups that fire by the clock: at least four times at one pace, at ever other distances from the
     interactions.
     """
@@ -603,7 +620,11 @@ def _clocked(frame: Frame, rows: Ints, first: Bools, group: Ints, groups: int, c
     high = np.zeros(groups, dtype=np.int64)
     np.minimum.at(low, group, lag)
     np.maximum.at(high, group, lag)
-    return np.asarray((np.bincount(group[even], minlength=groups) >= 1) & (high - low > 250), dtype=np.bool_)
+    # A patient person tries again at an even pace too: what always follows one single action at once is that action's.
+    told = action[np.maximum(cause[rows], 0)]
+    one = _distinct_actions(group, groups, told, cause[rows] >= 0) == 1
+    one &= (np.bincount(group[cause[rows] < 0], minlength=groups) == 0) & (high <= config.reaction_window_ms)
+    return np.asarray((np.bincount(group[even], minlength=groups) >= 1) & (high - low > 250) & ~one, dtype=np.bool_)
 
 
 def _automatic_repeats(
@@ -617,12 +638,15 @@ def _automatic_repeats(
     # A poll that happened to fall on a click keeps its pace before and after it; a repeat has no pace before.
     pace = np.append(0, np.diff(begin[rows]))
     after = np.append(pace[1:], 0)
+    # What timed out is repeated after its answer: the time-out itself is no pause.
+    pause = np.where(pace - gap >= config.slow_ms, gap, pace)
     inner = ~first & ~np.append(first[1:], True)
     polled = inner & (np.abs(pace - after) * 100 <= 15 * after)
-    slow_start = follows & ~np.append(False, follows[:-1]) & (pace > config.first_repeat_ms)
-    steady = inner & follows & np.append(follows[1:], False) & polled & (pace > config.slow_ms)
+    slow_start = follows & ~np.append(False, follows[:-1]) & (pause > config.first_repeat_ms)
+    steady = inner & follows & np.append(follows[1:], False) & polled & (pause > config.slow_ms)
     bad = np.zeros(len(rows), dtype=np.bool_)
-    bad[head[steady | slow_start]] = True
+    # Two even gaps are also an application that waits as long each time; three are a clock.
+    bad[head[(steady & np.append(steady[1:], False)) | slow_start]] = True
     follows &= ~polled[head] & ~bad[head]
     return np.asarray(follows & fired[head] & (np.arange(len(rows)) - head <= config.automatic_repeats), dtype=np.bool_)
 
@@ -663,11 +687,30 @@ def _unrelated(
     by = np.maximum(cause[rows], 0)
     typed = frame.kind[by] == INPUT
     counted = fired & (known | failed)
-    acted = _distinct_actions(group, groups, _related(frame, action)[by], counted & ~typed)
+    related = _related(frame, action)[by]
+    opening, page = _openings(frame, rows, by)
+    acted = _distinct_actions(group, groups, related, counted & ~typed)
+    related = np.where(opening, int(related.max(initial=0)) + 1 + page, related)
+    acted = np.minimum(acted, _distinct_actions(group, groups, related, counted & ~typed))
     touched = _distinct_actions(group, groups, action[by], counted & typed)
     blank = np.bincount(group[~failed | (frame.status[rows] != 0)], minlength=groups) == 0
-    unreachable = blank & (acted >= 2)  # blocked by an extension or the network, whatever was done
+    # Blocked by an extension or the network, whatever was done; what no address tells apart is of many things.
+    told = np.bincount(group[known], minlength=groups) > 0
+    # A control that asks again for what its page asked when it was opened is the same wish.
+    shown = group * len(frame.patterns) + page
+    wish = np.where(among(shown, shown[opening]), page, len(frame.patterns) + related)
+    wishes = _distinct_actions(group, groups, wish, counted & ~typed)
+    unreachable = blank & told & (wishes >= 2)
     return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
+
+
+def _openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints]:
+    """Per feedback and its interaction: whether that opened a page, by a control elsewhere, a reload or a typed address;
+    and the page's pattern. However a page was opened, its opening is one thing.
+    """
+    moved = frame.kind[by] == NAVIGATION
+    page = np.where(moved, frame.pattern[by], frame.pattern[rows])
+    return moved | ((frame.kind[by] != INPUT) & (frame.pattern[by] != page)), page
 
 
 def _related(frame: Frame, action: Ints) -> Ints:

@@ -75,7 +75,9 @@ def points(evidence: Evidence, config: Config) -> Ints:
     applies["form_silent"] = (e.left == SILENCE) & e.form_sent
     applies["confused"] = e.confused
     applies["repeated"] = np.clip(e.failures - 1, 0, REPEATED_LIMIT)
-    applies["tried_again"] = (e.tries > 1) & (e.feedback != SLOW)
+    # Slow is used again, not tried again, unless half a minute was waited for what never came.
+    in_vain = (e.feedback == SLOW) & ~e.answered_late & (e.longest_wait_ms >= config.retry_window_ms)
+    applies["tried_again"] = (e.tries > 1) & ((e.feedback != SLOW) | in_vain)
     applies["persisted"] = e.tries >= PERSISTED_TRIES
     applies["long_wait"] = e.longest_wait_ms >= config.long_wait_ms
     applies["struggle_10"] = e.struggle_ms >= 10_000

@@ -264,3 +264,50 @@ def test_trying_again_on_the_opened_page_is_the_same_action() -> None:
         rows += [click(t, again, "/list/77"), answer(t + 0.4, 500, url="/api/items/77", method="GET", route="/list/77")]
     (body,) = bodies([*rows, end(25, "/list/77")])
     assert body["failurePoint"]["target"] == "link#item"
+
+
+def test_even_patience_is_no_clock() -> None:
+    lags = (0.2, 0.6, 0.3, 0.9, 0.5)
+    rows = [r for i, lag in enumerate(lags) for r in (click(i * 20), answer(i * 20 + lag, 500, took=0))]
+    assert signals([*rows, end(100)]) == {"feedback", "blocked", "abandonment"}
+
+
+def test_however_a_page_is_opened_its_opening_is_one_thing() -> None:
+    order: Row = {"route": "/orders/8841"}
+    row, again = {"target_type": "link", "target_id": "order-row"}, {"target_type": "button", "target_id": "retry"}
+    failed: Row = {"url": "/api/orders/8841", "method": "GET"}
+    rows = [
+        go(0, "/orders"),
+        click(2, row, "/orders"),
+        go(2.1, "/orders/8841", "push"),
+        answer(2.4, 500, **failed, **order),
+        go(6, "/orders/8841", "reload"),
+        answer(6.4, 500, **failed, **order),
+        *(r for t in (9, 12, 15) for r in (click(t, again, **order), answer(t + 0.3, 500, **failed, **order))),
+        end(18, "/orders/8841"),
+    ]
+    assert len(bodies(rows)) == 1
+
+
+def test_an_application_that_repeats_after_even_pauses_is_no_poll() -> None:
+    rows = [
+        *(r for t in (0, 30) for r in (click(t), *(answer(t + pause, 500) for pause in (0.3, 5.3, 10.3)))),
+        end(60),
+    ]
+    assert signals(rows) == {"feedback", "blocked", "abandonment"}
+
+
+def test_an_application_that_repeats_what_timed_out_is_no_poll() -> None:
+    rows = [
+        *(r for t in (0, 50) for r in (click(t), answer(t + 20, 504, took=20), answer(t + 41, 504, took=20))),
+        end(100),
+    ]
+    assert signals(rows) == {"feedback", "blocked", "abandonment"}
+
+
+def test_a_page_that_shows_itself_anew_with_its_answer_was_not_left() -> None:
+    rows = [
+        *(r for t in (0, 9) for r in (click(t), answer(t + 3, 0, took=0), go(t + 3.02, "/checkout", ""))),
+        end(20),
+    ]
+    assert "feedback" in signals(rows)

@@ -156,3 +156,45 @@ def test_a_monster_with_thousands_of_failing_controls_is_bounded() -> None:
     rows += [click(700 + 0.4 * i) for i in range(5)]
     assert len(bodies([*rows, answer(700.5, 500, took=0.45)], Config(max_candidates=601))) == 1
     assert bodies([*rows, answer(700.5, 500, took=0.45)]) == []
+
+
+def test_an_error_in_drawing_overlapping_answers_makes_none_of_them_a_success() -> None:
+    burst = [click(20 + 0.6 * i) for i in range(3)]
+    drawn = [answer(22 + 0.1 * i, 200, took=1.98 - 0.5 * i) for i in range(3)]
+    rows = [
+        *(r for t in (0, 10) for r in (click(t), answer(t + 0.5, 200, took=0.4), error(t + 0.52))),
+        *burst,
+        *drawn,
+        error(22.25),
+        error(22.26),
+        end(25),
+    ]
+    assert len(bodies(rows)) == 1
+
+
+def test_who_tries_again_in_vain_had_not_got_there_another_way() -> None:
+    other = {"target_type": "button", "target_id": "add-note"}
+    rows = [
+        *(r for t in (0, 8) for r in (click(t), answer(t + 0.3, 500))),
+        click(14, other),
+        answer(14.3, 201, url="/api/notes"),
+    ]
+    assert bodies([*rows, end(20)]) == []
+    assert len(bodies([*rows, click(18), answer(18.3, 500), end(20)])) == 1
+
+
+def test_half_a_minute_in_vain_and_once_more_is_trying_again() -> None:
+    def waiting(wait: float) -> list[Row]:
+        second = wait + 4
+        return [
+            go(0, "/checkout"),
+            click(1),
+            answer(1 + wait, 0, took=wait, aborted=1),
+            go(1 + wait, "/checkout", "reload"),
+            click(1 + second),
+            answer(1 + second + wait, 0, took=wait, aborted=1),
+            end(1 + second + wait),
+        ]
+
+    assert len(bodies(waiting(40))) == 1
+    assert bodies(waiting(20)) == []
