@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test lint format docs bench clean
+.PHONY: setup demo test chaos lint format docs bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -19,6 +19,11 @@ demo: $(READY)  ## The main job once, in a temporary directory: sessions in, inc
 
 test: $(READY)  ## The whole test suite, on real embedded engines
 	$(BIN)/python -m pytest
+
+SEEDS = 1000-1199
+FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)
+chaos: $(READY)  ## Everything killed, cut, late and doubled, an hour of it; SEEDS=1000-1019 alone for a few scenarios
+	$(BIN)/python -m tests.chaos --seeds "$(SEEDS)" --fresh "$(FRESH)"
 
 lint: $(READY)  ## What CI checks beside the tests
 	$(BIN)/ruff format --check .

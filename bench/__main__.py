@@ -1,6 +1,8 @@
 """Run every benchmark: tables for people, then one line of JSON with all figures.
 
 ``python -m bench`` takes some minutes; ``--quick`` runs the same on little data, for tests: its rates mean nothing.
+``python -m bench incremental`` stores a hundred million events (4 GB, minutes) and compares a batch beside them with one in an
+empty store; ``python -m bench latency`` runs a whole Furrow for some minutes (both have their own ``--help``).
 """
 
 import argparse
@@ -13,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import incremental, latency
 from bench.measure import ONE_THREAD, machine
 
 _M = 1e6
@@ -20,6 +23,10 @@ _M = 1e6
 
 def main() -> None:
     """See the module."""
+    alone = {"incremental": incremental.main, "latency": latency.main}
+    if sys.argv[1:] and sys.argv[1] in alone:
+        alone[sys.argv[1]](sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="little data: only to see that it runs")
     parser.add_argument("--events", type=int, default=400_000, help="events of one batch of the engine")
@@ -33,6 +40,7 @@ def main() -> None:
         "machine": machine(),
         "engine": _part("bench.engine", chosen.events, chosen.rounds, env=ONE_THREAD),
         "store": _part("bench.store", chosen.sessions, chosen.due, chosen.rounds),
+        "incremental": incremental.compare(chosen.sessions, 4, 400 if chosen.quick else 10_000, chosen.rounds),
     }
     _show(figures)
     print(json.dumps(figures))
@@ -52,6 +60,7 @@ def _show(figures: dict[str, Any]) -> None:
     console.print(_engine(figures["engine"]))
     console.print(_minute(figures["store"]))
     console.print(_replay(figures["store"]))
+    console.print(incremental.table(figures["incremental"]))
 
 
 def _engine(cases: list[dict[str, Any]]) -> Table:

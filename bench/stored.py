@@ -44,12 +44,23 @@ class Stored:
             for first in range(0, self.sessions, INSERT_SESSIONS)
         ]
 
-    def _insert(self, first: int, end: int) -> str:
+    def session_rows(self, day: int) -> str:
+        """The statement that makes the rows of ``sessions`` of those that were received on the day of that number, from 0."""
+        return f"""
+            INSERT INTO sessions
+            SELECT project, session_id, session_hash, 1, count(), 0, min(received_ms), min(ts), max(ts), 0, [], 1
+            FROM events WHERE intDiv(received_ms - {START_MS}, {DAY_MS}) = {day}
+            GROUP BY project, session_id, session_hash
+        """
+
+    def select(self, first: int, end: int) -> str:
+        """A query for the events of the sessions with these numbers, as they come in a segment.
+
+        Numbers may go on beyond ``sessions``: those follow the stored ones in time.
+        """
         values = {**_unknown(), **_COLUMNS}
-        columns = ", ".join([*values, "landed_at"])
         spacing = self.days * DAY_MS / max(self.sessions, 1)
         return f"""
-            INSERT INTO events ({columns})
             WITH intDiv(number, {PER_SESSION}) + {first} AS s, number % {PER_SESSION} AS i,
                  floor((s + 1) * {self.share} + 1e-9) > floor(s * {self.share} + 1e-9) AS bad,
                  sipHash64(s) AS h, sipHash64(s, i) AS hi,
@@ -59,8 +70,15 @@ class Stored:
                  {START_MS} + toInt64(s * {spacing!r}) + multiIf(
                      paying, 60000 + attempt * if(bad, 400, 2500) + answer * 300,
                      i = 39, 90000, i * 2000 + hi % 700) AS at
-            SELECT {", ".join(values.values())}, fromUnixTimestamp64Milli(intDiv(at, 5000) * 5000 + 6000, 'UTC')
+            SELECT {", ".join(f"{value} AS {name}" for name, value in values.items())}
             FROM numbers({(end - first) * PER_SESSION})
+        """
+
+    def _insert(self, first: int, end: int) -> str:
+        columns = ", ".join(EVENT_SCHEMA.names)
+        return f"""
+            INSERT INTO events ({columns}, landed_at)
+            SELECT {columns}, fromUnixTimestamp64Milli(received_ms + 1000, 'UTC') FROM ({self.select(first, end)})
         """
 
 

@@ -263,6 +263,10 @@ class EventStore:
             {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
         )
 
+    def oldest_receipt(self) -> int:
+        """Receipt (epoch ms) of the oldest event that is stored, 0 without any; read from the index of the parts."""
+        return int(self._arrow("SELECT min(received_ms) AS oldest FROM events")["oldest"][0].as_py())
+
     def first_receipt(self, hashes: Sequence[int], first_received_ms: int) -> int:
         """The earliest receipt (epoch ms) that can matter for these client sessions; ``first_received_ms`` or earlier.
 

@@ -78,11 +78,16 @@ class DeadSession:
 
 @dataclass(frozen=True)
 class Analysed:
-    """The engine's whole answer for one client session of ``visits`` visits: all detections that hold now (JSON)."""
+    """The engine's whole answer for one client session of ``visits`` visits: all detections that hold now (JSON).
+
+    ``since_ms``: receipt of the oldest event that is still stored, epoch ms. What was detected before then may rest on events
+    that retention has dropped: it is not retracted.
+    """
 
     pending: Pending
     detections: tuple[Json, ...]
     visits: int = 0
+    since_ms: int = 0
 
 
 @dataclass(frozen=True)

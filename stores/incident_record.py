@@ -74,9 +74,10 @@ _UPSERT = text("""
 """)
 _RETRACT = text("""
     UPDATE detections d SET retracted_at = now(), updated_at = now()
-    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:since_ms AS bigint[]))
+        AS k(project, session_id, since_ms)
     WHERE (d.project, d.session_id) = (k.project, k.session_id)
-      AND d.retracted_at IS NULL AND d.origin = 'engine'
+      AND d.retracted_at IS NULL AND d.origin = 'engine' AND d.created_at >= to_timestamp(k.since_ms / 1000.0)
       AND (d.project, d.detection_id) NOT IN (
           SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
     RETURNING d.incident_id
@@ -104,7 +105,8 @@ def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules
     current = _lock_pending(connection, analysed)
     keys = sorted({_key(item) for item in analysed if current.get(_key(item)) == item.pending.version})
     rows = [row for key in keys for row in rows_of[key]]
-    stored, retracted, settled = _replace(connection, keys, rows, rules, backfill)
+    since = {_key(item): item.since_ms for item in analysed}
+    stored, retracted, settled = _replace(connection, {key: since[key] for key in keys}, rows, rules, backfill)
     if keys:
         connection.execute(_CLEAR, _key_columns(keys))
         connection.execute(_CLEAR_DEAD, _key_columns(keys))
@@ -125,17 +127,18 @@ def record_external(connection: sa.Connection, detection: Json, rules: Rules) ->
     Returns its incident's id and whether exactly this detection was known already.
     """
     row = detection_row(detection, str(detection["projectId"]), str(detection["sessionId"])) | {"origin": "external"}
-    stored, _, _ = _replace(connection, [], [row], rules)
+    stored, _, _ = _replace(connection, {}, [row], rules)
     return row["incident_id"], stored == 0
 
 
 def _replace(
     connection: sa.Connection,
-    keys: Sequence[tuple[str, str]],
+    keys: Mapping[tuple[str, str], int],
     rows: Sequence[Json],
     rules: Rules,
     backfill: bool = False,
 ) -> tuple[int, int, Settled]:
+    """``keys``: the sessions whose detections are replaced, each with its ``Analysed.since_ms``."""
     columns = _key_columns(keys)
     known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
     incidents = {row["incident_id"]: row["project"] for row in rows}
@@ -143,7 +146,7 @@ def _replace(
     ids = sorted({*known, *incidents})
     before = _lock(connection, ids, incidents)
     stored = _upsert(connection, rows)
-    retracted = _retract(connection, columns, rows) if keys else []
+    retracted = _retract(connection, keys, rows) if keys else []
     notes = [(id_, _first_seen(rows, id_)) for id_ in created]
     why = "by a backfill" if backfill else "after late events"
     notes += [(id_, _retraction(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))]
@@ -211,9 +214,10 @@ def _with_body(row: Json) -> str:
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
-def _retract(connection: sa.Connection, columns: dict[str, list[str]], rows: Sequence[Json]) -> list[str]:
+def _retract(connection: sa.Connection, keys: Mapping[tuple[str, str], int], rows: Sequence[Json]) -> list[str]:
     kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
-    return list(connection.execute(_RETRACT, columns | kept).scalars())
+    since = {"since_ms": list(keys.values())}
+    return list(connection.execute(_RETRACT, {**_key_columns(keys), **since, **kept}).scalars())
 
 
 def lock_incident(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":

@@ -23,7 +23,7 @@ from stores.incident_model import Claim, IncidentQuery, Json
 from stores.incident_store import IncidentStore
 from stores.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.report import code, escape
+from tasks.report import escape, incident_link
 from tasks.retrying import POLICY, is_transient
 from trackers import document
 from trackers.seam import Filed, Logged, Tracker
@@ -97,7 +97,8 @@ class Outcome:
         said = f": {escape(self.words)}" if self.words else ""
         title = f" {escape(self.title)}" if self.title else ""
         head = f"**{escape(self.result)}**{ticket} at {escape(self.tracker)}{tried}"
-        return f"{head} ({code(self.incident_id)}{title}){said}"
+        incident = incident_link(self.incident_id, effective_settings().public_url)
+        return f"{head} ({incident}{title}){said}"
 
 
 @dataclass(frozen=True)
@@ -368,4 +369,5 @@ def _store() -> IncidentStore:
 
 
 def _summary(ticket: Ticket) -> str:
-    return f"**{escape(ticket.priority)}** {escape(ticket.title)} ({code(ticket.incident_id)})"
+    incident = incident_link(ticket.incident_id, effective_settings().public_url)
+    return f"**{escape(ticket.priority)}** {escape(ticket.title)} ({incident})"

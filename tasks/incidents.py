@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from prefect import task
 
+from blocks.documents import effective_settings
 from tasks import connections
-from tasks.report import code, escape
+from tasks.report import escape, incident_link
 from tasks.retrying import POLICY
 
 _MOST = 50
@@ -13,10 +14,12 @@ _MOST = 50
 
 @task(name="describe incidents", **POLICY)
 def describe(incident_ids: Sequence[str]) -> list[str]:
-    """One Markdown line for each of the first incidents: status, title and id."""
+    """One Markdown line for each of the first incidents: status, title, and id with a link to its page."""
     store = connections.incident_store()
+    public_url = effective_settings().public_url
     lines = []
     for incident_id in incident_ids[:_MOST]:
         if incident := store.incident(incident_id):
-            lines.append(f"**{escape(incident['status'])}** {escape(incident['title'])} ({code(incident_id)})")
+            link = incident_link(incident_id, public_url)
+            lines.append(f"**{escape(incident['status'])}** {escape(incident['title'])} ({link})")
     return lines

@@ -60,6 +60,7 @@ def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int |
     config = engine_configs(thresholds_of(connections.incident_store()))
     hashes = [one.session_hash for one in pending]
     first = store.first_receipt(hashes, min(one.received_ms for one in pending))
+    since = store.oldest_receipt()
     now_us = time.time_ns() // 1000
     scored = Scored(visits=store.note_calm(hashes, first, now_us, last_received_ms) if note else 0)
     found: dict[tuple[str, str], _Answer] = {}
@@ -80,7 +81,7 @@ def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int |
         if answer.error:
             scored.poisoned.append((one, answer.error))
         else:
-            scored.analysed.append(Analysed(one, tuple(answer.detections), answer.visits))
+            scored.analysed.append(Analysed(one, tuple(answer.detections), answer.visits, since))
     return scored
 
 

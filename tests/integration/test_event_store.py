@@ -57,6 +57,20 @@ def test_touched_tells_each_landing_once(event_store: EventStore) -> None:
     assert again.watermark_us > first.watermark_us
 
 
+def test_a_backlog_comes_in_slices_of_whole_landings_oldest_first(event_store: EventStore) -> None:
+    for n in range(6):
+        event_store.land(lines([row(f"s{n}"), row(f"s{n}", 1)]), f"landing {n}")
+    slices: list[tuple[list[str], int]] = []
+    watermark, seen = 0, tuple[int, ...]()
+    while found := event_store.touched(watermark, seen, most_events=3):
+        slices.append((sorted(found.session_id), found.later))
+        assert found.watermark_us > watermark
+        watermark, seen = found.watermark_us, found.seen
+        if len(slices) == 1:
+            event_store.land(lines([row("newest")]), "meanwhile")
+    assert slices == [(["s0", "s1"], 8), (["s2", "s3"], 5), (["s4", "s5"], 1), (["newest"], 0)]
+
+
 def test_a_landing_that_becomes_visible_late_is_not_missed(event_store: EventStore) -> None:
     event_store.land(lines([row("slow")]), "slow")
     seen_by_slow = event_store.touched(0, ())
@@ -110,6 +124,37 @@ def test_every_column_comes_back_as_it_landed(event_store: EventStore) -> None:
     found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
     assert found.column_names == EVENT_SCHEMA.names
     assert found.cast(EVENT_SCHEMA).sort_by("ts").to_pylist() == [one, row("s", 1)]
+
+
+def test_batches_hold_whole_sessions_and_no_calm_ones(event_store: EventStore) -> None:
+    sizes = {"a": 5, "b": 4, "c": 30, "d": 2, "calm": 50}
+    for number, (session, size) in enumerate(sizes.items()):
+        kind = "click" if session == "calm" else "error"
+        event_store.land(lines(row(session, number * MINUTE + i, event_type=kind) for i in range(size)), session)
+    hashes = event_store.touched(0, ()).session_hash.tolist()
+    found = []
+    for batch in event_store.batches(hashes, BASE_MS, most_events=10):
+        table = event_store.candidates(batch.hashes, batch.first_received_ms, batch.last_received_ms)
+        found.append((sorted(set(table["session_id"].to_pylist())), table.num_rows))
+    assert found == [(["a", "b"], 9), (["c"], 30), (["d"], 2)]
+
+
+def test_many_events_are_counted_on_from_the_last_time(
+    event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = 86_400_000
+    monkeypatch.setattr(event_store_module, "EXACT_ROWS", 10)
+    event_store.land(lines(row("s", i * day // 50) for i in range(100)), "one")
+    first = event_store.count_events()
+    event_store.land(lines(row("s", i * day // 50) for i in range(50, 150)), "two")  # half of them are known
+    event_store.land(lines([row("t", -40 * day)]), "three")
+    again = event_store.count_events()
+    assert (first.distinct, first.rows) == (100, 100)
+    assert (again.distinct, again.rows) == (151, 201)
+    assert again.last_landed_us > first.last_landed_us
+    assert event_store.count_events() == again
+    monkeypatch.setattr(event_store_module, "EXACT_ROWS", 1_000)
+    assert event_store.count_events() == again
 
 
 def test_nothing_is_read_beyond_the_last_receipt(event_store: EventStore) -> None:
@@ -216,7 +261,10 @@ def test_a_reopened_session_comes_whole(event_store: EventStore) -> None:
     event_store.note_analysed(analysed_row(hashes[0]))
     event_store.land(lines([row("s", 30 * MINUTE)]), "two")
     # Only the new event's receipt is known to the queue; the session's row knows where it began.
-    assert event_store.candidates(hashes, BASE_MS + 30 * MINUTE).num_rows == 3
+    first = event_store.first_receipt(hashes, BASE_MS + 30 * MINUTE)
+    assert first == BASE_MS
+    assert event_store.candidates(hashes, first).num_rows == 3
+    assert event_store.first_receipt([1], BASE_MS + 30 * MINUTE) == BASE_MS + 30 * MINUTE
 
 
 def analysed_row(session_hash: int) -> pa.Table:

@@ -136,6 +136,16 @@ def test_a_session_that_moves_to_another_failure_point_leaves_the_first(store: I
     assert incident(store, "address")["affectedSessions"] == 1
 
 
+def test_what_rests_on_events_that_are_stored_no_longer_is_not_retracted(store: IncidentStore) -> None:
+    """Retention dropped the old events of a session id that came back: the engine saw the new ones alone."""
+    store.record([Analysed(queue(store, ["a"])[0], (detection("a"),), 1)], ConfirmRule())
+    kept = store.record([Analysed(queue(store, ["a"])[0], (), 1, since_ms=32_503_680_000_000)], ConfirmRule())
+    assert (kept.sessions, kept.retracted) == (1, 0)
+    assert incident(store)["affectedSessions"] == 1
+    gone = store.record([Analysed(queue(store, ["a"])[0], (), 1, since_ms=1_000)], ConfirmRule())
+    assert (gone.sessions, gone.retracted) == (1, 1)
+
+
 def test_a_session_that_got_new_events_is_not_recorded_and_stays_in_line(store: IncidentStore) -> None:
     old = queue(store, ["a"])[0]
     new = queue(store, ["a"])[0]

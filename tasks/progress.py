@@ -1,0 +1,46 @@
+"""How far a run that has much to do has come: a bar in the Prefect UI and a line in its log for each slice."""
+
+import logging
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from furrow.metrics import degraded
+
+_log = logging.getLogger("furrow.progress")
+
+
+class Progress:
+    """The progress of one run. Nothing appears before the first call of `tell`: most runs have one slice.
+
+    ``key``: the name of the artifact in the UI.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._artifact: UUID | None = None
+        self._done = 0
+        self.slices = 0
+
+    def tell(self, done: int, left: int, what: str) -> None:
+        """One more slice is committed: ``done`` units of it, and ``left`` are still to do; ``what`` says which, in a line."""
+        self.slices += 1
+        self._done += done
+        told = f"slice {self.slices}: {what}"
+        _log.info(told)
+        percent = 100.0 * self._done / max(self._done + left, 1)
+        try:
+            if self._artifact is None:
+                self._artifact = _created(percent, self._key, told)
+            else:
+                update_progress_artifact(self._artifact, percent, description=told)
+        except Exception:
+            # The slice is done and must not be undone for want of its description.
+            degraded(self._key, "artifact")
+            _log.exception("the progress of this run could not be shown")
+
+
+def _created(percent: float, key: str, told: str) -> UUID:
+    made = create_progress_artifact(percent, key=key, description=told)
+    assert isinstance(made, UUID)  # a coroutine in asynchronous flows, which ours are not
+    return made

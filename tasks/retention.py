@@ -1,0 +1,73 @@
+"""Dropping what is older than it has to be kept: whole days of receipt, never what still waits for analysis."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from prefect import task
+
+from furrow.settings import Settings
+from stores import event_retention, incident_retention
+from stores.event_retention import Dropped
+from stores.log_incident_store import LogIncidentStore
+from tasks import connections
+from tasks.retrying import POLICY
+
+_log = logging.getLogger("furrow.retention")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The first day (UTC, of receipt) that is kept; ``waiting``: it is earlier than asked for, since that day waits."""
+
+    day: date
+    waiting: bool
+
+
+@task(name="what is to be kept", **POLICY)
+def what_to_keep(days: int, today: date | None = None) -> Keep:
+    """The last ``days`` whole days before today, and everything from the oldest event on that waits for analysis."""
+    incidents = connections.incident_store()
+    asked = (today or datetime.now(UTC).date()) - timedelta(days=days)
+    if isinstance(incidents, LogIncidentStore):
+        # It remembers nothing: a real store that is configured later begins with the oldest event that there is.
+        return Keep(asked, waiting=False)
+    cursor = incidents.cursor()
+    unread = event_retention.oldest_unread_ms(connections.event_store(), cursor.watermark_us, cursor.seen)
+    oldest = min(one for one in (unread, incident_retention.oldest_pending_ms(incidents), _END_OF_TIME_MS) if one)
+    waiting = datetime.fromtimestamp(oldest / 1000, UTC).date()
+    return Keep(min(asked, waiting), waiting < asked)
+
+
+@task(name="drop old events", **POLICY)
+def drop_events(keep: Keep) -> list[Dropped]:
+    """Drop the days before ``keep`` from the event store: events, the sessions that began on them, counts of them."""
+    dropped = event_retention.drop_before(connections.event_store(), keep.day)
+    for one in dropped:
+        _log.info("dropped %s of %s: %d rows, %d bytes", one.table, one.day, one.rows, one.bytes)
+    return dropped
+
+
+@task(name="drop old dead letters", **POLICY)
+def drop_dead_letters(keep: Keep) -> Counter[str]:
+    """Delete the files of rejected events of the days before ``keep``: their name is the day of receipt."""
+    gone: Counter[str] = Counter()
+    for path in sorted((Settings().spool_dir / "dead-letters").glob("*.jsonl")):
+        if (day := _day_of(path)) is not None and day < keep.day:
+            size = path.stat().st_size
+            path.unlink(missing_ok=True)
+            gone.update({"days": 1, "bytes": size})
+            _log.info("dropped the dead letters of %s: %d bytes", day, size)
+    return gone
+
+
+def _day_of(path: Path) -> date | None:
+    try:
+        return date.fromisoformat(path.stem)
+    except ValueError:
+        return None  # somebody else's file
+
+
+_END_OF_TIME_MS = 253_402_300_000_000  # 9999-12-31
