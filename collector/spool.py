@@ -330,14 +330,27 @@ class _OpenSegment:
         self.count += count
 
     def seal(self, sealed_ns: int) -> None:
-        """Give the file its final name. Raises OSError and changes nothing."""
+        """Give the file its final name. Raises OSError and changes nothing.
+
+        Once the name is final, nothing may be added: the lander reads the file, and deletes it. So what fails after the
+        rename is no failure to seal. (Without its directory's fsync a crash of the machine may bring the old name back,
+        which is what `recover` looks for.)
+        """
         if self._dirty:
             self._cut_back()
         if not self.count:
             self.path.unlink(missing_ok=True)
             return
-        os.rename(self.path, self._directory / _name(sealed_ns, self.count, self._sha))
-        _sync_directory(self._directory)
+        try:
+            os.rename(self.path, self._directory / _name(sealed_ns, self.count, self._sha))
+        except OSError:
+            if self.path.exists():
+                raise
+            # A file system on a network may carry a rename out and report that it failed.
+        try:
+            _sync_directory(self._directory)
+        except OSError:
+            degraded("spool", "directory_sync_failed")
 
     def close(self) -> None:
         os.close(self._fd)
@@ -374,6 +387,7 @@ def _recover_file(path: Path, fd: int) -> int:
     content = path.read_bytes()
     whole, count = _whole_lines(content)
     if len(whole) < len(content):
+        degraded("spool", "torn_tail")
         tail = _made(path.parent / "quarantine") / f"{path.stem}.tail"
         tail.write_bytes(content[len(whole) :])
         os.ftruncate(fd, len(whole))

@@ -14,10 +14,11 @@ import anyio
 import httpx
 from prefect.exceptions import PrefectHTTPStatusError
 
-from furrow import worker
+from furrow import last_errors, worker
 from furrow.lander import Lander
 from furrow.metrics import degraded
 from furrow.settings import Settings
+from furrow.watch import watch
 from tasks import connections, stopping
 
 _STOP_SECONDS = 8.0
@@ -31,6 +32,8 @@ async def main(settings: Settings) -> None:
     lander = Lander(settings.spool_dir, connections.event_store, settings.lander_status)
     thread = threading.Thread(target=lander.run, name="furrow-lander")
     thread.start()
+    watching = threading.Event()
+    threading.Thread(target=watch, args=(watching,), name="furrow-watch", daemon=True).start()
     async with anyio.create_task_group() as group:
         group.start_soon(_serve_worker)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -38,6 +41,7 @@ async def main(settings: Settings) -> None:
                 break
         _log.info("stopping")
         lander.stop()
+        watching.set()
         stopping.request_all()
         await anyio.to_thread.run_sync(connections.stop_queries)
         group.cancel_scope.cancel()
@@ -51,6 +55,7 @@ async def _serve_worker() -> None:
             await worker.serve(anyio.Event())
         except (httpx.HTTPError, PrefectHTTPStatusError, ExceptionGroup) as error:
             degraded("worker", type(error).__name__)
+            last_errors.note(Settings().data_dir, "prefect", error)
             _log.warning("the worker lost Prefect and starts again: %s", error)
         await anyio.sleep(_WORKER_RETRY_SECONDS)
 

@@ -1,7 +1,8 @@
 """The lander: moves sealed spool segments into ClickHouse, each exactly once, and tells how far it has come.
 
 One segment is one insert with the segment's hash as deduplication token, and it is deleted only when the insert returned.
-A segment that is refused for good is set aside in the spool's quarantine, so that it does not stop those behind it.
+A segment that is damaged, or whose rows are refused for good, is set aside in the spool's quarantine, so that it does not stop
+those behind it; whatever else is wrong with the event store, they wait in the spool.
 """
 
 import json
@@ -13,14 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.spool import Segment, SpoolCorrupt, segments
-from furrow.errors import FurrowError, NotConfigured, TransientError
+from furrow import last_errors
+from furrow.errors import FurrowError, NotConfigured, PermanentError, TransientError
 from furrow.metrics import EVENTS_LANDED, SEGMENTS_LANDED, degraded
 from stores.event_store import EventCounts, EventStore
 
 _IDLE_SECONDS = 0.3
 _LONGEST_WAIT_SECONDS = 30.0
-# Counting distinct events reads all of their ids: it may take this share of the lander's time at the most.
-_STATS_SHARE = 0.2
+# Counting may take this share of the lander's time at the most: with millions of sessions it is done less often.
+_STATS_SHARE = 0.02
 _STATS_SECONDS = 1.0
 _log = logging.getLogger("furrow.lander")
 
@@ -58,27 +60,39 @@ class Lander:
         self._stop.set()
 
     def land_all(self) -> int:
-        """Land every sealed segment, oldest first; how many. Raises what the event store raises, with the rest kept."""
+        """Land every sealed segment, oldest first; how many. Raises what the event store raises, with the rest kept.
+
+        A segment that the disk does not give or let go stops no other: that is told (TransientError) when these have landed.
+        """
         store = self._connect()
         landed = 0
+        failed: OSError | None = None
         for segment in segments(self._spool):
             if self._stop.is_set():
                 break
-            landed += self._land(store, segment)
+            try:
+                landed += self._land(store, segment)
+            except FileNotFoundError:  # landed by another lander meanwhile, or moved away by hand
+                continue
+            except OSError as error:
+                failed = error
         if time.monotonic() >= self._stats_due:
             self._tell(store)
+        if failed is not None:
+            raise TransientError(f"a segment of the spool cannot be read or deleted: {failed}") from failed
         return landed
 
     def _land(self, store: EventStore, segment: Segment) -> bool:
         try:
             store.land(segment.read(), segment.digest)
-        except TransientError:
-            raise
-        except (SpoolCorrupt, FurrowError) as error:
+        except FurrowError as error:
+            if not _lies_in_the_segment(error):
+                raise
             # Kept, with its reason, and out of the way of the others: it can be mended and put back by hand.
             degraded("lander", "quarantined")
             _log.error("segment %s is set aside: %s", segment.path.name, error)
             segment.quarantine(str(error))
+            last_errors.note(self._status.parent, "lander", error)
             return False
         self._dirty = True
         segment.delete()
@@ -110,5 +124,19 @@ class Lander:
 
     def _back_off(self, wait: float, reason: str, error: Exception) -> float:
         degraded("lander", reason)
+        if not isinstance(error, NotConfigured):
+            last_errors.note(self._status.parent, last_errors.part_of(error, "lander"), error)
         _log.warning("nothing lands, events stay in the spool: %s", error)
         return min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+
+# Codes of ClickHouse that speak of the rows: cannot be parsed or converted, or have columns that it does not know.
+_DATA_CODES = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130})
+
+
+def _lies_in_the_segment(error: FurrowError) -> bool:
+    """Whether another segment would fare better. A password that was changed or a table that is missing refuses them all:
+    they wait in the spool until that is mended, and need not be put back by hand."""
+    if isinstance(error, SpoolCorrupt):
+        return True
+    return isinstance(error, PermanentError) and getattr(error.__cause__, "code", None) in _DATA_CODES
