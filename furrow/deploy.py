@@ -11,9 +11,10 @@ import contextlib
 import subprocess
 import sys
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
 from blocks import documents
 from furrow import automations
@@ -34,8 +35,17 @@ def main() -> None:
     documents.register()
     _prepare_stores()
     subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=PROJECT_ROOT, check=True)
-    with get_client(sync_client=True) as client:
-        automations.ensure(client, Settings().warn_block)
+    _declare_automations()
+
+
+def _declare_automations() -> None:
+    try:
+        with get_client(sync_client=True) as client:
+            automations.ensure(client, Settings().warn_block)
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        # Without warnings everything else works.
+        degraded("deploy", "automations")
+        print(f"{TOLD}the automations that warn could not be made: {error}", file=sys.stderr)
 
 
 def _prepare_stores() -> None:

@@ -2,17 +2,20 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import documents
+from furrow import doctor_work
 from furrow.errors import FurrowError
 from furrow.settings import EMBEDDED, LOG, Settings
+from furrow.up import LEAST_FREE_BYTES
 from stores.event_store import EventStore
 from stores.incident_store import IncidentStore
 from stores.postgres import EmbeddedPostgres
@@ -23,13 +26,18 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of the installation: its mode, whether it answers (None: not asked), and what to do."""
+    """One part of the installation: its mode, whether it answers (None: not asked), what to do, and its last error.
+
+    ``figures``: of the work that waits, for scripts; on the part `work` alone.
+    """
 
     part: str
     mode: str
     reachable: bool | None
     detail: str
     advice: str = ""
+    last_error: str = ""
+    figures: dict[str, Any] | None = None
 
     @property
     def broken(self) -> bool:
@@ -43,9 +51,9 @@ class Finding:
     def line(self) -> str:
         """For people."""
         sign = {True: "ok  ", False: "DOWN", None: "-   "}[self.reachable]
-        return f"{sign} {self.part:<15} {self.mode:<9} {self.detail}" + (
-            f"\n       → {self.advice}" if self.advice else ""
-        )
+        more = [f"→ {self.advice}"] if self.advice else []
+        more += [self.last_error] if self.last_error else []
+        return "\n       ".join([f"{sign} {self.part:<15} {self.mode:<9} {self.detail}", *more])
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -55,7 +63,7 @@ def examine(settings: Settings) -> list[Finding]:
     if prefect.reachable:
         with temporary_settings({PREFECT_API_URL: prefect_url}):
             settings = documents.put_blocks_over(settings)
-    return [
+    findings = [
         _process("collector", f"http://127.0.0.1:{settings.port}/v1/health"),
         prefect,
         _engine(settings),
@@ -63,8 +71,37 @@ def examine(settings: Settings) -> list[Finding]:
         _incident_store(settings),
         _tracker("jira", settings.jira_url, "FURROW_JIRA_URL, FURROW_JIRA_TOKEN and FURROW_JIRA_PROJECT"),
         _tracker("linear", settings.linear_key, "FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM"),
+        _disk(settings),
+        *_work(settings),
+        *_warned(prefect_url if prefect.reachable else ""),
         *_exposure(settings),
     ]
+    errors = doctor_work.last_errors(settings)
+    parts = {finding.part for finding in findings}
+    told = [replace(finding, last_error=errors.get(finding.part, "")) for finding in findings]
+    # Steps that talk to no single part (the engine over a session, say) have their last error in lines of their own.
+    return told + [Finding(part, "step", None, error) for part, error in sorted(errors.items()) if part not in parts]
+
+
+def _work(settings: Settings) -> list[Finding]:
+    work = doctor_work.figures(settings)
+    late = "the work is behind: look for a part that is DOWN, and at the last errors" if work.is_late else ""
+    found = [
+        Finding("lander", "engine", None, work.landing()),
+        Finding("work", "figures", None, work.line(), late, figures=work.to_json()),
+    ]
+    if aside := work.set_aside():
+        advice = "docs/operating.md, Things that were set aside, says how to look at them and replay them"
+        found.append(Finding("set aside", "figures", None, aside, advice))
+    return found
+
+
+def _warned(prefect_url: str) -> list[Finding]:
+    try:
+        told = doctor_work.warnings(prefect_url) if prefect_url else []
+    except httpx.HTTPError:
+        return []
+    return [Finding("warnings", "last day", None, "; ".join(told))] if told else []
 
 
 def _process(part: str, url: str) -> Finding:
@@ -77,9 +114,8 @@ def _process(part: str, url: str) -> Finding:
 
 
 def _engine(settings: Settings) -> Finding:
-    try:
-        told_ms = json.loads(settings.lander_status.read_text())["toldAtMs"]
-    except (OSError, ValueError, KeyError):
+    told_ms = _told_ms(settings)
+    if not told_ms:
         return Finding("engine", "process", False, "has not landed anything here yet", "`furrow up` starts it")
     age = time.time() - told_ms / 1000
     alive = age < _FRESH_SECONDS
@@ -88,16 +124,27 @@ def _engine(settings: Settings) -> Finding:
     )
 
 
+def _told_ms(settings: Settings) -> int:
+    try:
+        return int(json.loads(settings.lander_status.read_text())["toldAtMs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def _event_store(settings: Settings) -> Finding:
     url = settings.event_store_url.get_secret_value()
     if url == EMBEDDED:
-        return Finding("event store", "embedded", None, f"chDB in {settings.events_dir}, held by the engine")
+        detail = f"chDB in {settings.events_dir}, held by the engine"
+        # Nobody else may open it: what the engine says counts.
+        if doctor_work.newer_error(settings, "event store", _told_ms(settings)):
+            return Finding("event store", "embedded", False, detail, "see its last error, and logs/engine.log")
+        return Finding("event store", "embedded", None, detail)
     if url == LOG:
         return Finding(
             "event store", "log", None, "events stay in the spool", "set FURROW_EVENT_STORE_URL or the block"
         )
     return _asked(
-        "event store", lambda: EventStore(url).ping(), "FURROW_EVENT_STORE_URL or the block furrow-event-store"
+        "event store", lambda: EventStore(url).check_schema(), "FURROW_EVENT_STORE_URL or the block furrow-event-store"
     )
 
 
@@ -109,10 +156,15 @@ def _incident_store(settings: Settings) -> Finding:
         )
     if url != EMBEDDED:
         setting = "FURROW_INCIDENT_STORE_URL or the block furrow-incident-store"
-        return _asked("incident store", lambda: IncidentStore.connect(url).ping(), setting)
+        return _asked("incident store", lambda: IncidentStore.connect(url).check_schema(), setting)
     server = EmbeddedPostgres(settings.postgres_dir)
     running = settings.postgres_dir.exists() and server.running()
     detail = f"PostgreSQL 18 in {settings.postgres_dir}"
+    if running:
+        try:
+            IncidentStore.connect(server.url).check_schema()
+        except FurrowError as error:
+            return Finding("incident store", "embedded", False, str(error), f"see {server.data_dir / 'server.log'}")
     return Finding("incident store", "embedded", running, detail, "" if running else "`furrow up` starts it")
 
 
@@ -129,6 +181,14 @@ def _tracker(part: str, configured: object, settings: str) -> Finding:
         return Finding(part, "server", None, "configured")
     advice = f"to file tickets, set {settings}, or the block furrow-{part} in the Prefect UI"
     return Finding(part, "log", None, "tickets are logged and wait", advice)
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = next(one for one in (settings.data_dir, *settings.data_dir.absolute().parents) if one.is_dir())
+    free = shutil.disk_usage(folder).free
+    enough = free >= LEAST_FREE_BYTES
+    advice = "" if enough else f"make room for at least {LEAST_FREE_BYTES >> 20} MiB; below that nothing is started"
+    return Finding("disk", "local", enough, f"{free >> 20:,} MiB free for {settings.data_dir}", advice)
 
 
 def _exposure(settings: Settings) -> list[Finding]:

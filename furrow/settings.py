@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     confirm_users: int = Field(2, ge=1, description="Distinct users that confirm an incident by rule.")
     confirm_days: int = Field(7, ge=1, description="Days (of event time) within which they must lie to count together.")
 
+    keep_events_days: int = Field(
+        30,
+        ge=0,
+        description="Whole days (of arrival) that raw events and dead letters are kept; 0: for ever. Incidents stay.",
+    )
     detect_seconds: int = Field(
         20, ge=1, description="Time (s) after which a `detect` run leaves the rest to the next one."
     )
@@ -61,7 +66,14 @@ class Settings(BaseSettings):
     )
     export_limit: int = Field(20, ge=1, description="Most tickets that one export run files in one tracker.")
     export_rate: int = Field(100, ge=1, description="Most new tickets of one project in an hour, in one tracker.")
-    public_url: str = Field("", description="Address at which people reach the collector, for links in tickets.")
+    public_url: str = Field(
+        "", description="Address at which people reach the collector, for links in tickets and in runs."
+    )
+    warn_block: str = Field(
+        "",
+        description="Notification block of Prefect that warnings go to, as `type/name` (`slack-webhook/operations`); "
+        "empty: they stay in the Prefect UI and in `furrow doctor`.",
+    )
 
     jira_url: str = Field("", description="Address of the Jira site; empty: Jira is log-only.")
     jira_user: str = Field("", description="Account (e-mail) of the Jira token; empty for a Data Center token.")

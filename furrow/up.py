@@ -186,9 +186,6 @@ class Installation:
             # The schedules make 3,200 runs a day; without this the database of runs grows for ever.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs,orphans",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 24 * 3600),
-            # On disk, so that they survive a killed server: else it knows no run's slot any more, and a run of more than four
-            # minutes is ended in the middle of a step when its slot cannot be renewed.
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_WORKER_QUERY_SECONDS": "3",
             # How long a run waits that finds its deployment running already; Prefect's 30 s are a whole interval of ours.
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",

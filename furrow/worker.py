@@ -6,6 +6,8 @@ killed process left behind are ended when the next one starts (architecture.md, 
 """
 
 import logging
+import threading
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
@@ -38,6 +41,11 @@ THREADS = 4
 
 _CANCEL_POLL_SECONDS = 2
 _PAGE = 200
+_WORKING = FlowRunFilter(
+    state=FlowRunFilterState(
+        type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    )
+)
 _log = logging.getLogger("furrow.worker")
 
 
@@ -62,14 +70,18 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         if task_status:
             task_status.started(str(flow_run.id))
         stopping.register(flow_run.id)
+        began = threading.Event()
         try:
-            await anyio.to_thread.run_sync(_execute, flow_run, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(_execute, flow_run, began, abandon_on_cancel=True)
         finally:
-            stopping.forget(flow_run.id)
+            # A thread goes on when this worker loses Prefect and another one takes its place: it forgets its run itself.
+            if not began.is_set():
+                stopping.forget(flow_run.id)
         return InProcessResult(status_code=0, identifier=str(flow_run.id))
 
 
-def _execute(flow_run: FlowRun) -> None:
+def _execute(flow_run: FlowRun, began: threading.Event) -> None:
+    began.set()
     try:
         flow = load_flow(flow_run)
         run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
@@ -80,12 +92,15 @@ def _execute(flow_run: FlowRun) -> None:
         with get_client(sync_client=True) as client:
             message = f"It could not be started: {type(error).__name__}: {error}"
             client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
+    finally:
+        stopping.forget(flow_run.id)
 
 
 async def serve(started: anyio.Event) -> None:
     """Run the worker until cancelled: first end what a killed process left behind, then take runs."""
     async with get_client() as client:
         await end_stranded_runs(client)
+        await free_stranded_slots(client)
     worker = InProcessWorker(work_pool_name=POOL, name="furrow-engine", limit=THREADS, prefetch_seconds=1)
     async with anyio.create_task_group() as group:
         group.start_soon(_watch_for_cancelling)
@@ -94,13 +109,14 @@ async def serve(started: anyio.Event) -> None:
 
 
 async def end_stranded_runs(client: PrefectClient) -> int:
-    """End runs that no thread works on any more: the pool has one worker, and it is only now starting.
+    """End runs that no thread works on any more; how many. The pool has one worker, and it is only now starting.
 
     Runs that were missed while nothing ran are cancelled too: the next one does the work of all of them.
     """
-    working = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
     count = 0
-    for run in await _runs(client, FlowRunFilter(state=FlowRunFilterState(type=working))):
+    for run in await _runs(client, _WORKING):
+        if stopping.is_running(run.id):
+            continue  # Prefect was away, not this process
         await client.set_flow_run_state(run.id, Crashed(message="The process that ran this was stopped."), force=True)
         count += 1
     missed = FlowRunFilter(
@@ -112,6 +128,25 @@ async def end_stranded_runs(client: PrefectClient) -> int:
             message = "Missed while Furrow was not running; the next run does its work."
             await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
             count += 1
+    return count
+
+
+async def free_stranded_slots(client: PrefectClient) -> int:
+    """Give back what deployments count as taken (their ``concurrency_limit``) and no run holds; how many slots.
+
+    A server that was killed between two writes may leave such a slot, and its deployment would never run again.
+    """
+    held = Counter(run.deployment_id for run in await _runs(client, _WORKING))
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    count = 0
+    for deployment in await client.read_deployments(work_pool_filter=pool):
+        limit = deployment.global_concurrency_limit
+        taken = (limit.active_slots or 0) if limit else 0
+        if limit and taken > held[deployment.id]:
+            change = GlobalConcurrencyLimitUpdate(active_slots=held[deployment.id])
+            await client.update_global_concurrency_limit(limit.name, change)
+            _log.warning("%s: %d slots were held by no run and are free again", deployment.name, taken)
+            count += taken - held[deployment.id]
     return count
 
 

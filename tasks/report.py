@@ -5,14 +5,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote, urlsplit
 
 from prefect import Task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from furrow import last_errors
 from furrow.errors import NotConfigured
+from furrow.lag import Lag
 from furrow.metrics import degraded
+from furrow.settings import Settings
+from tasks import lag
 from tasks.stopping import Stopped, check
 
 P = ParamSpec("P")
@@ -36,6 +41,7 @@ class Report:
     failed: bool = False
     logged_only: bool = False
     stopped: bool = False
+    lag: Lag | None = None
 
     def attempt(self, step: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Run one task; None when it could not do its work (its retries are over), which is then told, never raised."""
@@ -61,6 +67,7 @@ class Report:
     def fail(self, step: str, error: Exception) -> None:
         """Note that ``step`` failed after its retries; what it would have done stays pending."""
         degraded(step, type(error).__name__)
+        last_errors.note(Settings().data_dir, last_errors.part_of(error, step), error)
         self.failed = True
         self.pending.append(f"{step}: {type(error).__name__}: {error}")
 
@@ -75,9 +82,12 @@ class Report:
             self.lists.setdefault(title, []).extend(lines)
 
     def finish(self) -> State[Any]:
-        """Leave the artifact and say how the run ends."""
+        """Leave the artifact, warn if the work is far behind, and say how the run ends."""
         state = self._state()
+        self.lag = lag.current()
         try:
+            if self.lag is not None:
+                lag.warn(self.lag)
             create_markdown_artifact(key=self.flow, markdown=self.markdown(state.name or ""), description=state.message)
         except Exception:
             # The work is done and must not be undone for want of its description.
@@ -98,7 +108,10 @@ class Report:
         ]
         parts += [f"## {title}\n\n{_list(lines)}" for title, lines in self.lists.items()]
         waits = "\n".join(f"* {escape(one)}" for one in self.pending) or "Nothing."
-        return "\n\n".join([*parts, f"## Pending, and why\n\n{waits}"])
+        parts.append(f"## Pending, and why\n\n{waits}")
+        if self.lag is not None:
+            parts.append(f"## Lag\n\n{_list(self.lag.lines())}")
+        return "\n\n".join(parts)
 
     def _state(self) -> State[Any]:
         told = "; ".join(self.pending)
@@ -120,6 +133,21 @@ def escape(text: str) -> str:
 def code(text: str) -> str:
     """``text`` as a Markdown code span on one line."""
     return "`" + "".join(c for c in text if c.isprintable() and c != "`") + "`"
+
+
+def incident_link(incident_id: str, public_url: str) -> str:
+    """The id of an incident, as a link to its page if people reach Furrow's pages at ``public_url`` ('': nowhere)."""
+    if not _is_address(public_url):
+        return code(incident_id)
+    return f"[{code(incident_id)}](<{public_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}>)"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not any(c in "<>" or c <= " " for c in url)
 
 
 def _table(name: str, number: str, counts: Mapping[str, int]) -> str:

@@ -25,6 +25,11 @@ def forget(flow_run_id: UUID) -> None:
     _events.pop(flow_run_id, None)
 
 
+def is_running(flow_run_id: UUID) -> bool:
+    """Whether a thread of this process works on a run."""
+    return flow_run_id in _events
+
+
 def request(flow_run_id: UUID) -> bool:
     """Ask one run to stop at its next step; False when it does not run in this process."""
     event = _events.get(flow_run_id)

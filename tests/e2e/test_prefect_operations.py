@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from furrow.prefect_api import PrefectApi
 from stores.postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, frustrated_session, until
 from tests.fakes import jira as fake_jira
@@ -26,6 +28,15 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 UI_RETRIES = [False, True]  # the two UIs that Prefect 3.8 serves differ in `force`
 DEAD_POSTGRES = "postgresql://nobody@127.0.0.1:9/nothing"
 DEPLOYMENTS = ("detect", "export", "rerun-failed-exports", "backfill", "replay", "erase")
+
+
+class PatientUp(Up):
+    """An installation whose Prefect may take its time: the tests share their machine."""
+
+    def prefect(self) -> PrefectApi:
+        api = super().prefect()
+        api._client.timeout = httpx.Timeout(180)
+        return api
 
 
 class Gate:
@@ -67,7 +78,7 @@ def settings(jira: FakeJira) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str], gate: Gate) -> Iterator[Up]:
-    installation = Up(tmp_path_factory.mktemp("operations") / "data")
+    installation = PatientUp(tmp_path_factory.mktemp("operations") / "data")
     installation.start(**settings)
     yield installation
     gate.opened.set()
@@ -168,6 +179,13 @@ def incidents(up: Up) -> dict[str, Any]:
 
 def confirmed(up: Up, count: int) -> None:
     until(lambda: sum(status == "confirmed" for status, *_ in incidents(up).values()) == count, 180)
+
+
+def one_more(up: Up, target: str) -> None:
+    """One more confirmed incident."""
+    count = sum(status == "confirmed" for status, *_ in incidents(up).values())
+    post(up, target)
+    confirmed(up, count + 1)
 
 
 @contextmanager
@@ -333,24 +351,24 @@ def test_every_flow_says_logged_only_without_an_incident_store(up: Up) -> None:
 def test_export_to_a_failing_tracker_is_degraded_and_retry_files_the_ticket_once(up: Up, jira: FakeJira) -> None:
     outage = Fault(fake_jira.is_create, answer=Answer(503, {"errorMessages": ["maintenance"]}), times=1000)
     jira.faults.append(outage)
-    post(up, "fourth")
-    confirmed(up, 4)
+    filed = len(jira.issues)
+    one_more(up, "fourth")
     run = ended(up, start(up, "export"))
     assert end(run) == ("FAILED", "Degraded")
     assert "maintenance" in run["state"]["message"]
-    assert len(jira.issues) == 3
+    assert len(jira.issues) == filed
     outage.times = 0
     # By its own backoff the ticket may wait for a minute.
-    until(lambda: end(retry(up, run, force=False)) == ("COMPLETED", "Completed") and len(jira.issues) == 4, 240)
+    until(lambda: end(retry(up, run, force=False)) == ("COMPLETED", "Completed") and len(jira.issues) == filed + 1, 240)
     assert end(retry(up, run, force=True)) == ("COMPLETED", "Completed")
-    assert len(jira.issues) == 4
+    assert len(jira.issues) == filed + 1
 
 
 def test_a_refused_ticket_is_filed_by_the_retry_of_its_rerun(up: Up, jira: FakeJira) -> None:
     refusal = Fault(fake_jira.is_create, answer=Answer(400, {"errors": {"priority": "no such field"}}), times=1000)
     jira.faults.append(refusal)
-    post(up, "fifth")
-    confirmed(up, 5)
+    filed = len(jira.issues)
+    one_more(up, "fifth")
     assert end(ended(up, start(up, "export"))) == ("FAILED", "Degraded")
     run = ended(up, start(up, "rerun-failed-exports"))
     assert end(run) == ("FAILED", "Degraded")
@@ -358,7 +376,7 @@ def test_a_refused_ticket_is_filed_by_the_retry_of_its_rerun(up: Up, jira: FakeJ
     refusal.times = 0
     assert end(retry(up, run, force=False)) == ("COMPLETED", "Completed")
     assert end(retry(up, run, force=True)) == ("COMPLETED", "Completed")
-    assert len(jira.issues) == 5
+    assert len(jira.issues) == filed + 1
 
 
 # kill -9
@@ -370,13 +388,14 @@ def limits(up: Up) -> dict[str, dict[str, Any]]:
 
 
 def child(up: Up, name: str) -> Any:
-    (found,) = [p for p in up.processes() if "furrow.child" in p.cmdline() and name in p.cmdline()[-2:]]
+    """The process of the part that ``furrow.child`` runs as ``name``."""
+    (found,) = [p for p in up.processes() if ["furrow.child", name] in ([*pair] for pair in pairwise(p.cmdline()))]
     return found
 
 
 def test_one_run_of_a_deployment_at_a_time_and_the_others_wait(up: Up) -> None:
     found = up.prefect_post("/deployments/filter", {})
-    assert {one["name"] for one in found} == set(DEPLOYMENTS)
+    assert {one["name"] for one in found} >= set(DEPLOYMENTS)
     for one in found:
         assert one["global_concurrency_limit"]["limit"] == 1
         assert one["concurrency_options"]["collision_strategy"] == "ENQUEUE"

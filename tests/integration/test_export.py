@@ -586,7 +586,7 @@ def test_nothing_in_the_artifact_does_anything_but_the_link(jira: FakeJira) -> N
     assert not re.search(r"^# heading", told, re.MULTILINE)
     assert rerun().name == "Completed"
     links = re.findall(r"(?<!\\)\]\(<?([^)>]+)", artifact("rerun-failed-exports"))
-    assert links == [f"{jira.address}/browse/OPS-1"]
+    assert links == [f"{jira.address}/browse/OPS-1", f"https://furrow.test/incidents/{incident(store())['incidentId']}"]
 
 
 def test_secrets_are_nowhere(tracker: Any, caplog: pytest.LogCaptureFixture) -> None:
