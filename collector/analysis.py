@@ -58,7 +58,6 @@ def _analysed(rows: list[Row], settings: ProjectSettings) -> dict[str, Any]:
     import pyarrow as pa
 
     import ufse
-
     from furrow.engine_config import config_of
 
     result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), config_of(settings.fitting), why_not=True)

@@ -33,6 +33,8 @@ NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
 """Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow."""
 
 _FAILED_STATUS = (0, 408, 429)
+_REFUSED_AT_ONCE_MS = 1_000
+"""Own choice: a request that was not answered and ended sooner was refused on the user's own machine."""
 
 
 @dataclass(frozen=True)
@@ -574,7 +576,11 @@ def find_background(
     flood = often & (np.bincount(group[~repeats], minlength=groups) > 3 * np.maximum(causing, 1))
     # A provider that an action needs fails it each time it is tried; a single failure may be any tag's.
     single = _distinct_actions(group, groups, cause[rows], fired & failed) < 2
-    quiet = ((spontaneous | ambient) & ~spared) | (third & (several | vague | single)) | flood | (clocked & ~spared)
+    # A blocker refuses at once; a provider that is down answers badly or keeps one waiting.
+    told_off = failed & ((frame.status[rows] > 0) | (frame.duration[rows] >= _REFUSED_AT_ONCE_MS))
+    refused = np.bincount(group[told_off], minlength=groups) == 0
+    tag = third & (several | vague | single | refused)
+    quiet = ((spontaneous | ambient) & ~spared) | tag | flood | (clocked & ~spared)
     background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
     background[rows] |= _saved(frame, rows, group, action, cause, config) & known & ~validation
     background[rows[repeats & ~fired]] |= failed[repeats & ~fired]

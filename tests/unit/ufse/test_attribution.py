@@ -141,6 +141,17 @@ def test_a_third_party_counts_only_when_it_answers_this_action_alone(others: int
     assert bool(bodies(rows)) is counts
 
 
+@pytest.mark.parametrize(("took", "told"), [(0.9, False), (1.0, True), (-1, False)])
+def test_what_a_blocker_refuses_at_once_is_no_failure_of_a_third_party(took: float, told: bool) -> None:
+    """A provider that is down keeps one waiting; how long an unknown answer took (-1) nobody can say."""
+    rows = [
+        {**r, "ts": r["ts"] + 6000 * i}
+        for i in range(4)
+        for r in (click(10), answer(10.1 + max(took, 0), 0, took=took, url="/v1/pay", third_party=1))
+    ]
+    assert (bodies(rows) != []) is told
+
+
 @pytest.mark.parametrize(("second", "calm"), [(200, True), (500, False)])
 def test_the_retry_of_the_same_request_decides(second: int, calm: bool) -> None:
     rows = [typed(5), click(10), submit(10), answer(10.3, 500), click(15), submit(15)]

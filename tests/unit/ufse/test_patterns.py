@@ -2,8 +2,8 @@
 
 import pytest
 
-from ufse.patterns import clean, digest, first_segment, fold_message, fold_name, fold_path
 from ufse.index import is_detour, is_thanks
+from ufse.patterns import clean, digest, first_segment, fold_message, fold_name, fold_path
 
 
 @pytest.mark.parametrize(
