@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test chaos lint format docs bench clean
+.PHONY: setup demo test test-long chaos lint format docs bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -17,8 +17,11 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## The main job once, in a temporary directory: sessions in, incidents and tickets out
 	$(BIN)/furrow demo
 
-test: $(READY)  ## The whole test suite, on real embedded engines
+test: $(READY)  ## The test suite, on real embedded engines
 	$(BIN)/python -m pytest
+
+test-long: $(READY)  ## The tests that need whole installations for many minutes: operations in Prefect, servers, workers
+	$(BIN)/python -m pytest -m long
 
 SEEDS = 1000-1199
 FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)

@@ -7,8 +7,8 @@ and share of frustrated ones:
 
 * ``scan``: every column read once (integers summed; of texts the lengths, of dictionaries the codes);
 * ``sort``: one packed (session, time) key per event sorted: the least that any engine must do to unordered events;
-* ``stored`` and ``shuffled``: ``ufse.detect`` alone, of events as the store hands them out (whole sessions, none twice) and as a
-  file may (in a random order, perhaps twice);
+* ``stored`` and ``shuffled``: ``ufse.detect`` alone, of events as the store hands them out (whole sessions, none twice) and as
+  a file may (in a random order, perhaps twice);
 * ``emitted``: ``detect`` and every detection as JSON text, from the store's order;
 * ``memory_mb``: see ``peak``.
 """

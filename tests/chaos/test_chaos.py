@@ -86,6 +86,7 @@ def test_what_differs_is_told(reference: tuple[Outcome, Catalogue]) -> None:
     assert expected.differences(expected) == []
 
 
+@pytest.mark.long
 def test_every_process_fresh() -> None:
     ((told, equal),) = list(fresh([1]))
     assert equal, told

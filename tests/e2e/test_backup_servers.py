@@ -17,6 +17,8 @@ from tests.integration.incident_store_cases import detection, incident, record
 from tests.integration.test_care import content, whole
 from tests.rows import lines, row
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:

@@ -23,6 +23,8 @@ from tests.fakes import jira as fake_jira
 from tests.fakes.jira import FakeJira
 from tests.fakes.server import Answer, Fault
 
+pytestmark = pytest.mark.long
+
 PUBLIC = "https://furrow.test"
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 UI_RETRIES = [False, True]  # the two UIs that Prefect 3.8 serves differ in `force`

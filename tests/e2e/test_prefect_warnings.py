@@ -36,6 +36,8 @@ from tests.fakes import jira as fake_jira
 from tests.fakes.jira import FakeJira
 from tests.fakes.server import Answer, Fault
 
+pytestmark = pytest.mark.long
+
 
 class Receiver:
     """A web hook of somebody's chat: keeps what it is told."""

@@ -23,6 +23,8 @@ from tests.integration import test_flows as embedded
 from tests.integration.test_flows import configured, frustrated, incidents, land, run
 from tests.rows import row
 
+pytestmark = pytest.mark.long
+
 __all__ = ["clickhouse", "clickhouse_process", "configured", "event_store_url", "postgres_process", "postgres_url"]
 
 # The cases themselves, with this module's stores: what holds embedded holds in server mode.

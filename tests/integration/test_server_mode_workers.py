@@ -24,6 +24,8 @@ from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url, postgres_process, postgres_url
 from tests.integration.test_server_mode_flows import story, work
 
+pytestmark = pytest.mark.long
+
 __all__ = ["clickhouse", "clickhouse_process", "event_store_url", "postgres_process", "postgres_url"]
 
 SESSIONS = 30
