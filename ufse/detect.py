@@ -114,7 +114,8 @@ def _slices(events: pa.Table) -> Iterator[pa.Table]:
     project, _ = codes(events, "project")
     session, names = codes(events, "session_id")
     begin = np.flatnonzero(heads(project, session))
-    if len(begin) != len(unique(project * max(len(names), 1) + session)):
+    runs = project[begin] * max(len(names), 1) + session[begin]
+    if len(unique(runs)) != len(runs):
         yield events
         return
     cuts = np.searchsorted(begin, np.arange(0, events.num_rows, SLICE_EVENTS))

@@ -5,7 +5,7 @@ texts.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -379,6 +379,7 @@ def _endpoints(source: Source, kind: Small) -> tuple[Ints, list[str], Bools, Boo
     return code, texts, np.array([*known, False], dtype=np.bool_), noise
 
 
+@lru_cache(maxsize=65_536)
 def _request_label(method: str, url: str) -> tuple[str, bool, bool]:
     path = fold_path(url)
     noise = method == "OPTIONS" or path.lower().endswith(_MEDIA) or url.startswith(("data:", "blob:", "ws:", "wss:"))
