@@ -128,7 +128,23 @@ def _leave(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
     final = frame.high[clusters.visit] - 1
     stayed = index.flow(final) == index.flow_of(clusters.action)
     silent = (row < 0) & stayed & (final >= last) & ~frame.truncated[clusters.visit]
-    return np.where(silent, final, row), form
+    ended = _ended_aside(index, clusters, last) & (form != LEFT)
+    return np.where(ended, -1, np.where(silent, final, row)), form
+
+
+def _ended_aside(index: Index, clusters: Clusters, last: Ints) -> Bools:
+    """Whether the last that is known after the failure is an external page or a download: that is no leaving, and what came
+    of it nobody told.
+    """
+    frame = index.frame
+    if not len(index.moves):
+        return np.zeros(len(clusters), dtype=np.bool_)
+    high = frame.high[clusters.visit]
+    place = np.searchsorted(index.moves, high) - 1
+    move = index.moves[np.maximum(place, 0)]
+    aside = (frame.flags["external"][move] == 1) | (frame.flags["download"][move] == 1)
+    acted = np.searchsorted(index.acts, high) > np.searchsorted(index.acts, move, "right")
+    return np.asarray((place >= 0) & (move > last) & aside & ~acted, dtype=np.bool_)
 
 
 def _leavings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:

@@ -320,3 +320,11 @@ def test_two_requests_each_tried_again_are_two_failure_points() -> None:
 def test_each_further_try_counts_at_whatever_pace() -> None:
     (two,), (three,) = bodies([*tries(10, 75), end(90)]), bodies([*tries(10, 75, 140), end(150)])
     assert two["frustrationScore"] < three["frustrationScore"]
+
+
+@pytest.mark.parametrize("how", ["external", "download"])
+def test_a_session_that_ends_behind_an_external_link_was_not_left(how: str) -> None:
+    form = [typed(5), typed(6, target={"target_type": "input", "target_id": "name"}), submit(10), answer(10.4, 500)]
+    assert bodies([*form, end(22)]) != []
+    for route in ("/checkout", "/partner"):
+        assert bodies([*form, {**go(20, route), how: 1}, end(22)]) == []
