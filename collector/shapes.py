@@ -477,6 +477,7 @@ class Detection(_Told):
     resolved: bool
     context: Context
     engineVersion: str
+    configHash: str
 
 
 class Candidate(_Told):
