@@ -347,6 +347,7 @@ class _OpenSegment:
             if self.path.exists():
                 raise
             # A file system on a network may carry a rename out and report that it failed.
+            degraded("spool", "rename_reported_failed")
         try:
             _sync_directory(self._directory)
         except OSError:

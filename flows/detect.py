@@ -75,12 +75,12 @@ def _analyse(report: Report, shard: int, shards: int, until: float) -> None:
             return
         if left or progress.slices:
             oldest = datetime.fromtimestamp(due[-1].due_ms / 1000, UTC)
-            told = f"{len(due):,} sessions analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; {left:,} are due"
+            told = f"{len(due):,} sessions analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; {left:,} are due in all"
             progress.tell(len(due), left, told)
         if len(due) < BATCH:
             return
         if time.monotonic() > until:
-            report.pending.append(f"{left:,} sessions are due; the next run goes on with them")
+            report.pending.append(f"{left:,} sessions are due in all; the next run goes on with them")
             return
 
 
@@ -105,6 +105,8 @@ def _batch(report: Report, due: list[Pending]) -> bool:
 def _tell_scored(report: Report, scored: Scored) -> None:
     report.counts["sessions analysed"] += scored.visits
     report.counts["detections"] += scored.detections
+    if scored.late_events:
+        report.counts["events that came too late to be analysed"] += scored.late_events
     report.table("Why not", scored.silent)
     if scored.poisoned:
         report.counts["sessions that the engine failed over"] += len(scored.poisoned)

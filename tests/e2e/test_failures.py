@@ -35,7 +35,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if mounting.returncode:
-        pytest.skip(f"needs the right to mount; the spool's unit tests still fill a file ({mounting.stderr.strip()})")
+        pytest.skip(f"needs the right to mount: a full disk is then not tried at all ({mounting.stderr.strip()})")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

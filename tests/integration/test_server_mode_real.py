@@ -16,7 +16,7 @@ from tests.integration import test_event_store as embedded
 ADDRESS = os.environ.get("TEST_CLICKHOUSE_URL", "").rstrip("/")
 
 pytestmark = pytest.mark.skipif(
-    not ADDRESS, reason="TEST_CLICKHOUSE_URL names no server; the stand-in's cases still hold"
+    not ADDRESS, reason="TEST_CLICKHOUSE_URL names no server: only the stand-in (test_server_mode_store.py) is tried"
 )
 
 globals().update({name: case for name, case in vars(embedded).items() if name.startswith("test_")})

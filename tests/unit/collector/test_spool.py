@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from collector.contract import Row
 from collector.spool import (
@@ -231,6 +232,28 @@ def test_a_failed_seal_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monkey
     spool.append(line(2), 1).result(10)
     spool.close()
     assert stored(tmp_path) == [line(1), line(2)]
+
+
+def test_a_seal_that_is_carried_out_but_reported_failed_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.rename
+
+    def carried_out(source: str, target: str) -> None:
+        real(source, target)
+        raise OSError(errno.EIO, "Input/output error")
+
+    def counted() -> float:
+        labels = {"component": "spool", "reason": "rename_reported_failed"}
+        return REGISTRY.get_sample_value("furrow_degraded_total", labels) or 0
+
+    before = counted()
+    spool = Spool(tmp_path, seal_seconds=0.05)
+    monkeypatch.setattr(os, "rename", carried_out)
+    spool.append(line(1), 1).result(10)
+    spool.close()
+    assert stored(tmp_path) == [line(1)]
+    assert counted() == before + 1
 
 
 # --------------------------------------------------------------------------------------------------- recovery
