@@ -172,6 +172,10 @@ def _by_thanks(index: Index, found: Candidates, failed: _Failed) -> Times:
     owner, row = index.thanks.each(found.visit, frame.low[found.visit], frame.high[found.visit])
     since = frame.ts[index.given.cause[failed.first]]
     kept = failed.some[owner] & (frame.ts[row] >= since[owner])
+    # What another form was thanked for is no end of this one.
+    visit = found.visit[owner]
+    end = index.in_flow(visit, index.flow(row))
+    kept &= (end == index.in_flow(visit, index.flow_of(found.action)[owner])) | ~among(end, index.begun_flows)
     return owner[kept], frame.ts[row[kept]]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, among, heads, unique
+from ufse.arrays import Bools, Ints, Lookup, among, distinct_by, heads, max_by, pack, unique
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -21,6 +21,8 @@ from ufse.sessions import (
 )
 
 _MEASURED_WITH_MS = 10
+_FEW = 4
+"""What follows fewer than one in so many clicks of an action follows it by chance."""
 """A measurement written down with its request comes this soon after it (own choice)."""
 
 _SHOWN_WITHIN_MS = 1_000
@@ -242,8 +244,8 @@ def _whole_seconds(frame: Frame) -> Bools:
 def _durations(frame: Frame) -> Ints:
     """How long each request or measurement took, -1 where unknown.
 
-    A request without a duration has that of a slow answer that was measured at the same moment: some collectors tell
-    the one without the other.
+    A request without a duration has that of a slow answer that was measured at the same moment, or of the loading phase
+    that ended with it: some collectors tell the one without the other.
     """
     kind = frame.kind
     lasted = np.where((kind == NETWORK) | (kind == PERFORMANCE), frame.duration, -1)
@@ -256,7 +258,39 @@ def _durations(frame: Frame) -> Ints:
         same = (frame.visit[after] == frame.visit[rows]) & (frame.route[after] == frame.route[rows])
         same &= (after == rows + 1) & (frame.ts[after] - frame.ts[rows] <= _MEASURED_WITH_MS)
         lasted[rows[same]] = frame.duration[after[same]]
+    if len(rows):
+        start = _loading_since(frame)[np.minimum(rows + 1, len(frame) - 1)]
+        ended = np.minimum(rows + 1, len(frame) - 1)
+        same = (start >= 0) & (frame.visit[ended] == frame.visit[rows]) & (lasted[rows] <= 0)
+        same &= frame.ts[ended] - frame.ts[rows] <= _MEASURED_WITH_MS
+        lasted[rows[same]] = frame.ts[rows[same]] - frame.ts[start[same]]
     return lasted
+
+
+def _loading_since(frame: Frame) -> Ints:
+    """Per end of a loading phase: the row at which that phase began; else -1.
+
+    Of phases that overlap, the one that began first ends first. What a document left behind ends never, so that phases
+    of another document are none of its.
+    """
+    since = np.full(len(frame), -1, dtype=np.int64)
+    rows = np.flatnonzero(frame.kind == LOADING)
+    if not len(rows):
+        return since
+    starts = frame.is_word("state", "start", rows=rows)
+    fresh = frame.is_word("nav_type", "link", "reload", "back_forward")
+    document = np.cumsum(fresh)[rows]
+    run = heads(frame.visit[rows], document, starts)
+    first = np.flatnonzero(run)
+    number = np.cumsum(run) - 1
+    nth = np.arange(len(rows)) - first[number]
+    before = np.maximum(number - 1, 0)
+    start = first[before] + nth
+    paired = ~starts & (number > 0) & starts[first[before]] & (start < first[number])
+    start = np.where(paired, start, 0)
+    paired &= (frame.visit[rows[start]] == frame.visit[rows]) & (document[start] == document)
+    since[rows[paired]] = rows[start[paired]]
+    return since
 
 
 def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Config) -> Ints:
@@ -517,13 +551,25 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
         (place >= 0)
         & (frame.visit[found] == frame.visit[rows])
         & ((frame.ts[rows] - frame.ts[found] <= window) | (since < 1_000))
-        & (frame.route[found] != frame.route[rows])
+        & ((frame.route[found] != frame.route[rows]) | _posted_back(frame, found, rows, attributed, config))
     )
     failed = np.zeros(len(frame), dtype=np.bool_)
     failed[cause[attributed]] = True
     near &= ~failed[found]
     at[found[near]] = frame.ts[rows[near]]
     return at
+
+
+def _posted_back(frame: Frame, found: Ints, rows: Ints, attributed: Bools, config: Config) -> Bools:
+    """Per navigation and submit: whether a form that is sent to its own page had that page served again, and no failure
+    came with it.
+    """
+    bad = np.append(np.flatnonzero(attributed), len(frame) - 1)
+    after = bad[np.minimum(np.searchsorted(bad, rows), len(bad) - 1)]
+    failed = attributed[after] & (after > rows) & (frame.visit[after] == frame.visit[rows])
+    failed &= frame.ts[after] - frame.ts[rows] <= config.page_load_ms
+    soon = frame.ts[rows] - frame.ts[found] <= config.page_load_ms
+    return np.asarray((frame.kind[found] == SUBMIT) & soon & ~failed, dtype=np.bool_)
 
 
 def find_background(
@@ -583,6 +629,10 @@ def find_background(
     quiet = ((spontaneous | ambient) & ~spared) | tag | flood | (clocked & ~spared)
     background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
     background[rows] |= _saved(frame, rows, group, action, cause, config) & known & ~validation
+    elsewhere = np.bincount(group[alone | _page_loads(frame, rows, begin, config)], minlength=groups) > 0
+    reads = np.array([e.startswith(("GET ", "HEAD ", "/")) for e in frame.endpoints] or [False])
+    chance = _beside(frame, rows, group, action, cause) & elsewhere[group] & known & reads[frame.endpoint[rows]]
+    background[rows] |= chance
     background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
     opening = np.bincount(group[~failed][_page_loads(frame, rows[~failed], begin, config)], minlength=groups) > 0
     safe = np.array([e.startswith(("GET ", "HEAD ")) for e in frame.endpoints] or [False])
@@ -601,6 +651,29 @@ def _saved(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, con
     begin = np.flatnonzero(first)
     often = once[begin][np.diff(np.append(begin, len(once))) >= config.unrelated_actions]
     return (cause[rows] >= 0) & among(pair, often)
+
+
+def _beside(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints) -> Bools:
+    """Requests that only few of an action's clicks seemed to cause: they fell beside it by chance.
+
+    Clicks made while such a request was pending may wait for it, and are not counted.
+    """
+    clicked = (cause[rows] >= 0) & (frame.kind[np.maximum(cause[rows], 0)] == CLICK)
+    at, by = rows[clicked], cause[rows][clicked]
+    clicks = np.flatnonzero(frame.kind == CLICK)
+    base = int(action.max(initial=0)) + 2
+    deeds = Lookup(frame.visit[clicks] * base + action[clicks], clicks)
+    deed = frame.visit[by] * base + action[by]
+    low, high = deeds.span(deed, frame.low[frame.visit[by]], frame.high[frame.visit[by]])
+    begun, ended = deeds.span(deed, by + 1, at)
+    pair, number = np.unique(pack(group[clicked], action[by], base), return_inverse=True)
+    size = len(pair)
+    asked = distinct_by(number, by, size)
+    waiting = np.bincount(number, weights=ended - begun, minlength=size)
+    presses = max_by(number, high - low, size, 0) - waiting
+    found = np.zeros(len(rows), dtype=np.bool_)
+    found[clicked] = (presses >= _FEW * asked)[number]
+    return found
 
 
 def _clocked(

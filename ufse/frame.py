@@ -404,6 +404,9 @@ def _error_label(kind: str, message: str, source: str) -> tuple[str, bool, bool]
 
 
 def _media_resource(text: str) -> bool:
-    """A resource that failed to load is evidence only when it is known to be a script."""
+    """A resource that failed to load is evidence only when it is known to be a script.
+
+    Where a picture is named beside a script, the script only asked for it.
+    """
     names = [w.split("?", 1)[0].strip("'\")(,;") for w in text.split()]
-    return not any(n.endswith((".js", ".mjs")) or "chunk" in n for n in names)
+    return any(n.endswith(_MEDIA) for n in names) or not any(n.endswith((".js", ".mjs")) or "chunk" in n for n in names)

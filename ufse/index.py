@@ -201,6 +201,12 @@ class Index:
         return Lookup(self.in_flow(self.frame.visit[rows], self.flow(rows)), rows)
 
     @cached_property
+    def begun_flows(self) -> Ints:
+        """Keys of the flows in which a field was touched or a form submitted."""
+        rows = self._rows(INPUT, SUBMIT)
+        return unique(self.in_flow(self.frame.visit[rows], self.flow(rows)))
+
+    @cached_property
     def attempts(self) -> Lookup:
         """Meaningful actions by deed: clicks on controls, submits, pages opened by a click."""
         rows = np.flatnonzero(self.given.meaningful)

@@ -322,3 +322,41 @@ def test_a_page_that_shows_itself_anew_with_its_answer_was_not_left() -> None:
         end(20),
     ]
     assert "feedback" in signals(rows)
+
+
+@pytest.mark.parametrize("bracket", [True, False])
+def test_without_a_duration_a_request_began_with_the_loading_phase_that_ends_with_it(bracket: bool) -> None:
+    bad = {**answer(25, 504), "duration_ms": -1}
+    phase = [event(10.02, "loading", state="start"), event(25.005, "loading", state="end")] if bracket else []
+    assert bool(bodies(retried(bad, *phase, gap=18))) is bracket
+
+
+def test_overlapping_loading_phases_end_in_the_order_in_which_they_began() -> None:
+    rows: list[Row] = []
+    for n, (began, ended) in enumerate(((10, 25), (11.5, 26), (13, 27))):
+        other = {"target_type": "button", "target_id": ("save", "send", "print")[n]}
+        rows += [click(began, other), event(began + 0.01, "loading", state="start")]
+        bad = {**answer(ended, 504, url=f"/api/{'abc'[n]}"), "duration_ms": -1}
+        rows += [bad, event(ended + 0.005, "loading", state="end")]
+    rows += [click(30, {"target_type": "button", "target_id": "send"}), answer(30.3, 504, url="/api/b")]
+    rows += [click(34, {"target_type": "button", "target_id": "send"}), answer(34.3, 504, url="/api/b")]
+    (body,) = bodies(rows)
+    assert body["failurePoint"]["target"] == "button#send"
+    assert "3 attempts at button#send failed" in body["explanation"]
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_what_follows_few_of_an_actions_clicks_follows_them_by_chance(every: int) -> None:
+    """The page asks for it too, so that it has another cause than the clicks."""
+
+    def side(t: float) -> Row:
+        return answer(t, 502, took=0.1, url="/api/recommendations", method="GET")
+
+    clicks = [click(10 + 0.6 * n, X) for n in range(15)]
+    rows = [go(2, "/checkout"), side(2.2), *clicks, *(side(10.2 + 0.6 * n) for n in range(0, 15, every))]
+    assert bool(bodies(rows)) is (every == 1)
+
+
+def test_a_picture_that_a_script_asked_for_is_a_picture() -> None:
+    assert bodies(retried(error(10.3, "Failed to load /js/pay.js", "resource", source="/js/vendor.js")))
+    assert not bodies(retried(error(10.3, "Failed to load /img/a.png", "resource", source="/js/vendor.js")))

@@ -172,6 +172,19 @@ def test_a_thank_you_page_is_success(page: str) -> None:
     assert bodies([*FORM_500, go(12, page, "push"), go(20, "/home")]) == []
 
 
+def test_what_another_form_was_thanked_for_is_no_success() -> None:
+    other = [typed(15, "/transfer/new"), submit(16, "/transfer/new"), go(17, "/transfer/done", "push")]
+    assert bodies([*FORM_500, go(14, "/transfer/new"), *other, end(20)])
+    assert bodies([*FORM_500, go(14, "/checkout/done", "push"), *other, end(20)]) == []
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_form_that_serves_its_own_page_again_without_failure_was_accepted(served: bool) -> None:
+    rows = [row for t in (5, 20) for row in (submit(t), {**answer(t + 0.3, 422, took=0.2), "url": "", "method": ""})]
+    page = [go(40.5, "/checkout", "")] if served else []
+    assert (bodies([typed(2), *rows, submit(40), *page, go(60, "/home", "link")]) == []) is served
+
+
 def test_an_error_page_is_no_progress() -> None:
     assert bodies([*FORM_500, go(10.5, "/error", "push"), go(20, "/home")])
 
