@@ -7,11 +7,14 @@ accepted beside something that was only read.
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, among, any_by, expand, max_by, pack, unique, within
+from ufse.arrays import NEVER, Bools, Ints, among, any_by, count_by, expand, max_by, pack, unique, within
 from ufse.attribution import CRASH, INVALID, SLOW
 from ufse.candidates import Candidates
 from ufse.index import Index
 from ufse.sessions import NETWORK, SUBMIT
+
+_POLLS = 2
+"""So many good answers that nothing caused are the page's own."""
 
 Times = tuple[Ints, Ints]
 """(Number of the candidate, epoch ms)."""
@@ -74,7 +77,11 @@ def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
     page = index.is_page(found.action)[candidate]
     own |= page & ~within(candidate, frame.route[row], failed.owner, frame.route[failed.row])
     # Without its method a good answer may be the page's own reading; what nothing caused may be the form's.
+    # Where an address answers well again and again without anybody asking, that is polling, and no form's answer.
     plain = (cause < 0) & index.known(row) & ~given.shared[row] & ~_while_opening(index, row)
+    polled = (count_by(owner, len(visit), plain)[owner] >= _POLLS) & ~index.safe[frame.endpoint[row]]
+    plain &= ~polled
+    exact &= ~polled
     exact |= plain
     kept = ~own & ~((cause >= 0) & index.crashed[cause]) & (exact | (caused == found.action[candidate]))
     return candidate[kept], frame.ts[row[kept]]

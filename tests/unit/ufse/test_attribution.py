@@ -360,3 +360,10 @@ def test_what_follows_few_of_an_actions_clicks_follows_them_by_chance(every: int
 def test_a_picture_that_a_script_asked_for_is_a_picture() -> None:
     assert bodies(retried(error(10.3, "Failed to load /js/pay.js", "resource", source="/js/vendor.js")))
     assert not bodies(retried(error(10.3, "Failed to load /img/a.png", "resource", source="/js/vendor.js")))
+
+
+@pytest.mark.parametrize("polls", [1, 2])
+def test_polling_at_the_address_of_a_form_is_not_the_forms_answer(polls: int) -> None:
+    rows = retried(answer(10.3, 500, took=0.2, url="/graphql"))
+    rows += [answer(30 + 9 * n, 200, took=0.1, url="/graphql") for n in range(polls)]
+    assert bool(bodies(rows)) is (polls == 2)
