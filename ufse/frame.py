@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints, Small, dense, heads
 from ufse.config import Config
@@ -67,13 +68,17 @@ class Source:
         """Drops the converted columns; they are made again when they are asked for."""
         self._numbers.clear()
 
-    def codes(self, name: str, at: Ints) -> tuple[Ints, list[str]]:
-        """A text column at some events: (code of each, distinct texts)."""
+    def codes(self, name: str, at: Ints | None = None) -> tuple[Ints, list[str]]:
+        """A text column at some events, else at all: (code of each, distinct texts)."""
         column = self.table[name]
+        row = self.row if at is None else self.row[at]
         if pa.types.is_dictionary(column.type):
             code, texts = codes(self.table.select([name]), name)
-            return code[self.row[at]], texts
-        return codes(pa.table({name: column.take(pa.array(self.row[at]))}), name)
+            return code[row], texts
+        taken = column.take(pa.array(row)).cast(pa.string())
+        if not pc.max(pc.binary_length(taken)).as_py():  # a column that nobody fills need not be hashed
+            return np.zeros(len(row), dtype=np.int64), [""]
+        return codes(pa.table({name: taken}), name)
 
     def texts(self, name: str, at: Ints) -> list[str]:
         """The texts of a column at some events; null is the empty text."""
@@ -183,8 +188,11 @@ class Frame:
     def is_word(self, column: str, *accepted: str, rows: Ints | None = None) -> Bools:
         """Whether the column's text is one of the accepted ones: per event, or per given row, of the column's kind."""
         code, texts = self.words[column]
-        lut = np.array([*(t in accepted for t in texts), False])
-        return np.asarray(lut[code if rows is None else code[rows]], dtype=np.bool_)
+        asked = code if rows is None else code[rows]
+        found = np.zeros(len(asked), dtype=np.bool_)
+        for place in [i for i, text in enumerate(texts) if text in accepted]:
+            found |= asked == place
+        return found
 
 
 def coarse_negative(ordered: Ordered, config: Config) -> Bools:
@@ -236,7 +244,7 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     rows = np.flatnonzero(chosen)
     source = Source(ordered.table, ordered.row[rows])
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
-    route, routes = source.codes("route", np.arange(len(rows)))
+    route, routes = source.codes("route")
     pattern, patterns = _folded(route, [fold_path(r) for r in routes])
     raw_target, target, targets, raw_ignored = _targets(source, kind, config)
     ignored_route = np.array(
@@ -247,7 +255,9 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     words = {name: _word(source, name, kind == own) for name, own in _WORDS.items()}
     state, states = words["state"]
     starts = np.array([*(t == "start" for t in states), False])[state]
-    low, high = (np.searchsorted(visit, np.arange(len(ordered.visits)), side) for side in ("left", "right"))
+    sizes = np.bincount(visit, minlength=len(ordered.visits))
+    high = np.cumsum(sizes)
+    low = high - sizes
     duration, endless = _with_phases(
         source["duration_ms"].astype(np.int64), kind, visit, ts, ordered.visits.end_ms, starts
     )
@@ -302,6 +312,8 @@ def _combined(source: Source, at: Ints, names: Sequence[str]) -> tuple[Ints, lis
     total, base = np.zeros(len(at), dtype=np.int64), 1
     for code, texts in parts:
         size = max(len(texts), 1)
+        if size == 1:
+            continue
         total, kept = dense(total * size + code, base * size)
         base = len(kept)
     first = np.zeros(base if len(at) else 0, dtype=np.int64)
@@ -353,6 +365,10 @@ _HARMLESS = (
 )
 
 
+_Label = tuple[str, bool, bool]
+"""Of an endpoint: its text, whether a URL or message identifies it, and whether it is noise by itself."""
+
+
 def _endpoints(source: Source, kind: Small) -> tuple[Ints, list[str], Bools, Bools]:
     """Endpoint code per network and error event, their texts, whether identified, and what is noise by
     itself.
@@ -361,32 +377,55 @@ def _endpoints(source: Source, kind: Small) -> tuple[Ints, list[str], Bools, Boo
     noise = np.zeros(len(kind), dtype=np.bool_)
     texts: list[str] = []
     known: list[bool] = []
-    for wanted, columns, label in (
-        (NETWORK, ("method", "url"), _request_label),
-        (ERROR, ("error_type", "message", "source"), _error_label),
-    ):
+    for wanted, labelled in ((NETWORK, _requests), (ERROR, _errors)):
         rows = np.flatnonzero(kind == wanted)
         if not len(rows):
             continue
-        part, tuples = _combined(source, rows, columns)
-        labels = [label(*t) for t in tuples]
+        part, labels = labelled(source, rows)
+        identified = {text for text, told, _ in labels if told}
         place = {t: len(texts) + i for i, t in enumerate(sorted({t for t, _, _ in labels}))}
         code[rows] = np.array([place[t] for t, _, _ in labels])[part]
         noise[rows] = np.array([n for _, _, n in labels])[part]
         texts += list(place)
-        identified = {t: k for t, k, _ in labels}
-        known += [identified[t] for t in place]
+        known += [t in identified for t in place]
     return code, texts, np.array([*known, False], dtype=np.bool_), noise
 
 
+def _requests(source: Source, rows: Ints) -> tuple[Ints, list[_Label]]:
+    """The label of every request, by code. URLs are many and fold into few addresses: labels are made of those."""
+    method, methods = source.codes("method", rows)
+    url, urls = source.codes("url", rows)
+    folded = [_address(u) for u in urls]
+    place = {a: i for i, a in enumerate(dict.fromkeys(folded))}
+    address = np.fromiter(map(place.__getitem__, folded), dtype=np.int64, count=len(folded))[url]
+    size = max(len(place), 1)
+    code, pairs = dense(method * size + address, max(len(methods), 1) * size)
+    addresses = list(place)
+    return code, [_request_label(methods[pair // size], addresses[pair % size]) for pair in pairs.tolist()]
+
+
+def _errors(source: Source, rows: Ints) -> tuple[Ints, list[_Label]]:
+    """The label of every error, by code."""
+    code, tuples = _combined(source, rows, ("error_type", "message", "source"))
+    return code, [_error_label(*t) for t in tuples]
+
+
+_INLINE = "!"
+"""Before the address of what is no request over the net; addresses themselves begin with a slash or are empty."""
+
+
 @lru_cache(maxsize=65_536)
-def _request_label(method: str, url: str) -> tuple[str, bool, bool]:
-    path = fold_path(url)
-    noise = method == "OPTIONS" or path.lower().endswith(_MEDIA) or url.startswith(("data:", "blob:", "ws:", "wss:"))
+def _address(url: str) -> str:
+    return (_INLINE if url.startswith(("data:", "blob:", "ws:", "wss:")) else "") + fold_path(url)
+
+
+def _request_label(method: str, address: str) -> _Label:
+    path = address.removeprefix(_INLINE)
+    noise = method == "OPTIONS" or path.lower().endswith(_MEDIA) or path != address
     return f"{clean(method)} {path}".strip(), bool(path), noise
 
 
-def _error_label(kind: str, message: str, source: str) -> tuple[str, bool, bool]:
+def _error_label(kind: str, message: str, source: str) -> _Label:
     folded = fold_message(message)
     low, origin = message.lower(), source.lower()
     noise = (
