@@ -34,8 +34,10 @@ def heads(*keys: Small | Bools) -> Bools:
 
 
 def unique(values: Ints) -> Ints:
-    """The distinct values, ascending. Sorting is several times faster here than the hashing that ``np.unique`` does."""
-    ordered = np.sort(values)
+    """The distinct values, ascending. Sorting is several times faster here than the hashing that ``np.unique`` does, and a
+    stable sort (of runs) faster still: keys mostly stand in order already, for visits do.
+    """
+    ordered = np.sort(values, kind="stable")
     return np.asarray(ordered[heads(ordered)], dtype=np.int64)
 
 
@@ -43,7 +45,7 @@ def among(values: Ints, others: Ints) -> Bools:
     """Per value: whether it stands among the others."""
     if not len(others):
         return np.zeros(len(values), dtype=np.bool_)
-    ordered = np.sort(others)
+    ordered = np.sort(others, kind="stable")
     return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values, dtype=np.bool_)
 
 
@@ -170,7 +172,8 @@ class Lookup:
 
     def __init__(self, keys: Ints, rows: Ints, tell: Ints | None = None) -> None:
         """``keys`` per row, not negative; ``rows`` is what spans are about, ``tell`` what is told of them (the rows)."""
-        order = np.lexsort((rows, keys))
+        # Rows mostly come in order: then sorting by the key alone keeps it.
+        order = np.argsort(keys, kind="stable") if (rows[1:] >= rows[:-1]).all() else np.lexsort((rows, keys))
         first = heads(keys[order])
         self._known = keys[order][first]
         self._base = int(rows.max(initial=0)) + 2

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, among, distinct_by, heads, max_by, pack, unique
+from ufse.arrays import Bools, Ints, Lookup, among, any_by, distinct_by, heads, max_by, pack, unique
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -609,19 +609,19 @@ def find_background(
     spontaneous &= ~(timed & (answers == 1) & (4 * lone <= answering))
     validation = (negative == INVALID)[rows]
     ambient = _unrelated(frame, rows, group, groups, action, cause, failed, known, config)
-    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone, answers)
+    # How many interactions each group failed.
+    tried = _distinct_actions(group, groups, cause[rows], fired & failed)
+    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone, answers, tried)
     third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
     several = answers > 1
     lonely[rows] = (answers == 1)[group]
-    nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[np.maximum(cause[rows], 0)]]
-    clicked = np.isin(frame.kind[np.maximum(cause[rows], 0)], (CLICK, SUBMIT))
-    vague = np.bincount(group[fired & nameless & clicked], minlength=groups) > 0
+    vague = _vague(frame, rows, group, groups, cause, third)
     often = np.bincount(group, minlength=groups) > 10
-    causing = _distinct_actions(group, groups, cause[rows], fired)
-    clocked = _clocked(frame, rows, first, group, groups, action, cause, begin, config)
+    causing = _distinct_actions(group, groups, cause[rows], fired & often[group])
+    clocked = _clocked(frame, rows, first, group, groups, cause, begin, answers, config)
     flood = often & (np.bincount(group[~repeats], minlength=groups) > 3 * np.maximum(causing, 1))
     # A provider that an action needs fails it each time it is tried; a single failure may be any tag's.
-    single = _distinct_actions(group, groups, cause[rows], fired & failed) < 2
+    single = tried < 2
     # A blocker refuses at once; a provider that is down answers badly or keeps one waiting.
     told_off = failed & ((frame.status[rows] > 0) | (frame.duration[rows] >= _REFUSED_AT_ONCE_MS))
     refused = np.bincount(group[told_off], minlength=groups) == 0
@@ -629,28 +629,40 @@ def find_background(
     quiet = ((spontaneous | ambient) & ~spared) | tag | flood | (clocked & ~spared)
     background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
     background[rows] |= _saved(frame, rows, group, action, cause, config) & known & ~validation
-    elsewhere = np.bincount(group[alone | _page_loads(frame, rows, begin, config)], minlength=groups) > 0
     reads = np.array([e.startswith(("GET ", "HEAD ", "/")) for e in frame.endpoints] or [False])
-    chance = _beside(frame, rows, group, action, cause) & elsewhere[group] & known & reads[frame.endpoint[rows]]
-    background[rows] |= chance
+    failing = any_by(group, failed & known & reads[frame.endpoint[rows]], groups)
+    other = np.flatnonzero(failing[group])
+    elsewhere = any_by(group[other], alone[other] | _page_loads(frame, rows[other], begin, config), groups)
+    other = other[elsewhere[group[other]]]
+    background[rows[other]] |= _beside(frame, rows[other], group[other], action, cause)
     background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
-    opening = np.bincount(group[~failed][_page_loads(frame, rows[~failed], begin, config)], minlength=groups) > 0
+    good = ~failed & spared[group]
+    opening = np.bincount(group[good][_page_loads(frame, rows[good], begin, config)], minlength=groups) > 0
     safe = np.array([e.startswith(("GET ", "HEAD ")) for e in frame.endpoints] or [False])
     shared[rows] = (spared & ((answers > 2) | spontaneous | opening))[group] & ~safe[frame.endpoint[rows]]
     return background, shared, lonely
 
 
+def _vague(frame: Frame, rows: Ints, group: Ints, groups: int, cause: Ints, asked: Bools) -> Bools:
+    """Of the groups that are asked about: those that answer a click or submit on a target of which only the type is known."""
+    at = np.flatnonzero((cause[rows] >= 0) & asked[group])
+    by = cause[rows[at]]
+    nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    return any_by(group[at], nameless & np.isin(frame.kind[by], (CLICK, SUBMIT)), groups)
+
+
 def _saved(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, config: Config) -> Bools:
     """Requests that go out again and again while one field is typed in (autosave, presence): nobody waits for them."""
     by = np.maximum(cause[rows], 0)
-    pair = group * (int(action.max(initial=0)) + 2) + action[by]
-    typing = (cause[rows] >= 0) & (frame.kind[by] == INPUT) & (frame.kind[rows] == NETWORK)
-    base = len(frame) + 1
-    once = unique(pair[typing] * base + by[typing]) // base
+    width, base = int(action.max(initial=0)) + 2, len(frame) + 1
+    typing = np.flatnonzero((cause[rows] >= 0) & (frame.kind[by] == INPUT) & (frame.kind[rows] == NETWORK))
+    once = unique((group[typing] * width + action[by[typing]]) * base + by[typing]) // base
     first = heads(once)
     begin = np.flatnonzero(first)
     often = once[begin][np.diff(np.append(begin, len(once))) >= config.unrelated_actions]
-    return (cause[rows] >= 0) & among(pair, often)
+    if not len(often):
+        return np.zeros(len(rows), dtype=np.bool_)
+    return (cause[rows] >= 0) & among(group * width + action[by], often)
 
 
 def _beside(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints) -> Bools:
@@ -682,9 +694,9 @@ def _clocked(
     first: Bools,
     group: Ints,
     groups: int,
-    action: Ints,
     cause: Ints,
     begin: Ints,
+    answers: Ints,
     config: Config,
 ) -> Bools:
     """Groups that fire by the clock: at least four times at one pace, at ever other distances from the
@@ -694,16 +706,16 @@ def _clocked(
     before = np.append(0, pace[:-1])
     even = ~first & (before > 1_000) & (pace > 1_000) & (np.abs(pace - before) * 100 <= 5 * pace)
     even &= np.append(False, even[:-1])  # three gaps in a row; two alike are chance
+    paced = any_by(group, even, groups)
+    if not paced.any():
+        return paced
     lag = np.where(cause[rows] >= 0, begin[rows] - frame.ts[np.maximum(cause[rows], 0)], 0)
-    low = np.full(groups, 2**62)
-    high = np.zeros(groups, dtype=np.int64)
-    np.minimum.at(low, group, lag)
-    np.maximum.at(high, group, lag)
+    heads_at = np.flatnonzero(first)
+    low = np.minimum.reduceat(lag, heads_at)
+    high = np.maximum(np.maximum.reduceat(lag, heads_at), 0)
     # A patient person tries again at an even pace too: what always follows one single action at once is that action's.
-    told = action[np.maximum(cause[rows], 0)]
-    one = _distinct_actions(group, groups, told, cause[rows] >= 0) == 1
-    one &= (np.bincount(group[cause[rows] < 0], minlength=groups) == 0) & (high <= config.reaction_window_ms)
-    return np.asarray((np.bincount(group[even], minlength=groups) >= 1) & (high - low > 250) & ~one, dtype=np.bool_)
+    one = (answers == 1) & ~any_by(group, cause[rows] < 0, groups) & (high <= config.reaction_window_ms)
+    return np.asarray(paced & (high - low > 250) & ~one, dtype=np.bool_)
 
 
 def _automatic_repeats(
@@ -713,6 +725,8 @@ def _automatic_repeats(
     previous_failed = np.append(False, failed[:-1]) & ~first
     gap = begin[rows] - np.append(0, frame.ts[rows][:-1])
     follows = ~fired & previous_failed & (gap <= config.automatic_repeat_window_ms) & (frame.kind[rows] == NETWORK)
+    if not follows.any():
+        return follows
     head = np.maximum.accumulate(np.where(~follows, np.arange(len(rows)), 0))
     # A poll that happened to fall on a click keeps its pace before and after it; a repeat has no pace before.
     pace = np.append(0, np.diff(begin[rows]))
@@ -743,10 +757,11 @@ def _page_loads(frame: Frame, rows: Ints, begin: Ints, config: Config) -> Bools:
 
 def _distinct_actions(group: Ints, groups: int, action: Ints, chosen: Bools) -> Ints:
     """How many distinct actions each group's chosen rows answer."""
-    if not chosen.any():
+    at = np.flatnonzero(chosen)
+    if not len(at):
         return np.zeros(groups, dtype=np.int64)
     base = int(action.max()) + 2
-    pairs = unique(group[chosen] * base + action[chosen])
+    pairs = unique(group[at] * base + action[at])
     return np.asarray(np.bincount(pairs // base, minlength=groups), dtype=np.int64)
 
 
@@ -762,25 +777,38 @@ def _unrelated(
     config: Config,
 ) -> Bools:
     """Endpoints that fire after many unrelated interactions (beacons, autosave, presence)."""
-    fired = cause[rows] >= 0
+    blank = ~any_by(group, ~failed | (frame.status[rows] != 0), groups)
+    # Blocked by an extension or the network, whatever was done; what no address tells apart is of many things.
+    blank &= any_by(group, known, groups)
+    counted = (cause[rows] >= 0) & (known | failed)
+    # Groups of few answers cannot be of many actions: most are, and need not be looked at.
+    many = np.bincount(group[counted], minlength=groups) >= config.unrelated_actions
+    at = np.flatnonzero((counted & many[group]) | blank[group])
+    rows, group, counted = rows[at], group[at], counted[at]
     by = np.maximum(cause[rows], 0)
     typed = frame.kind[by] == INPUT
-    counted = fired & (known | failed)
-    related = _related(frame, action)[by]
+    related = _related(frame, action[by])
     opening, page = _openings(frame, rows, by)
     acted = _distinct_actions(group, groups, related, counted & ~typed)
     related = np.where(opening, int(related.max(initial=0)) + 1 + page, related)
     acted = np.minimum(acted, _distinct_actions(group, groups, related, counted & ~typed))
     touched = _distinct_actions(group, groups, action[by], counted & typed)
-    blank = np.bincount(group[~failed | (frame.status[rows] != 0)], minlength=groups) == 0
-    # Blocked by an extension or the network, whatever was done; what no address tells apart is of many things.
-    told = np.bincount(group[known], minlength=groups) > 0
-    # A control that asks again for what its page asked when it was opened is the same wish.
+    wishes = _wishes(frame, group, groups, related, opening, page, blank[group] & counted & ~typed)
+    unreachable = blank & (wishes >= 2)
+    return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
+
+
+def _wishes(
+    frame: Frame, group: Ints, groups: int, related: Ints, opening: Bools, page: Ints, chosen: Bools
+) -> Ints:
+    """How many wishes each group's chosen rows answer. A control that asks again for what its page asked when it was opened
+    is the same wish.
+    """
+    if not chosen.any():
+        return np.zeros(groups, dtype=np.int64)
     shown = group * len(frame.patterns) + page
     wish = np.where(among(shown, shown[opening]), page, len(frame.patterns) + related)
-    wishes = _distinct_actions(group, groups, wish, counted & ~typed)
-    unreachable = blank & told & (wishes >= 2)
-    return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
+    return _distinct_actions(group, groups, wish, chosen)
 
 
 def _openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints]:
@@ -793,7 +821,7 @@ def _openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints]:
 
 
 def _related(frame: Frame, action: Ints) -> Ints:
-    """Per interaction: what stands for its action among "unrelated" ones. The same named control on several pages is one,
+    """Per action of an interaction: what stands for its action among "unrelated" ones. The same named control on several pages is one,
     as a menu's link is; pages, and controls of which only the type is known, are others on every page.
     """
     count = max(len(frame.targets), 1)
@@ -813,6 +841,7 @@ def _one_address(
     failed: Bools,
     alone: Bools,
     answers: Ints,
+    tried: Ints,
 ) -> Bools:
     """One address for everything (GraphQL): one or two actions failed there, at least one of them twice, and all else that
     was asked of it, with or without an action, was answered well.
@@ -822,7 +851,6 @@ def _one_address(
     fired = cause[rows] >= 0
     by = np.maximum(cause[rows], 0)
     failing = _distinct_actions(group, groups, action[by], fired & failed)
-    tried = _distinct_actions(group, groups, cause[rows], fired & failed)
     request = frame.kind[rows] == NETWORK
     down = np.bincount(group[failed & alone], minlength=groups)
     good = np.bincount(group[~failed], minlength=groups)
