@@ -132,8 +132,8 @@ def _by_attempt(index: Index, found: Candidates, failed: _Failed) -> Times:
     exact = failed.identified[owner]
     good = index.last_good[row]
     answered = (good >= 0) & (~exact | ~index.known(good)) & ~_drawn_in_vain(index, failed, owner, good)
-    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags["valid"][row] == 1)
-    responded = ~exact & ((frame.flags["responded"][row] == 1) | valid)
+    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags.at("valid", row) == 1)
+    responded = ~exact & ((frame.flags.at("responded", row) == 1) | valid)
     at = np.where(given.progress[row], given.progress_at[row], np.where(answered, frame.ts[good], frame.ts[row]))
     kept = given.progress[row] | answered | responded
     return owner[kept], at[kept]

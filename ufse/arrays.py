@@ -49,6 +49,27 @@ def among(values: Ints, others: Ints) -> Bools:
     return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values, dtype=np.bool_)
 
 
+def search_near(ordered: Ints, asked: Ints, near: Ints) -> Ints:
+    """``np.searchsorted(ordered, asked)`` where most answers stand close to the places ``near``: they are tried first."""
+    found = np.empty(len(asked), dtype=np.int64)
+    left = np.arange(len(asked))
+    for step in (1, 0, -1, -2):
+        place, value = np.clip(near[left] + step, 1, len(ordered) - 1), asked[left]
+        right = (ordered[place - 1] < value) & (value <= ordered[place])
+        found[left[right]] = place[right]
+        left = left[~right]
+    found[left] = np.searchsorted(ordered, asked[left])
+    return found
+
+
+def count_before(rows: Ints, asked: Ints, size: int) -> Ints:
+    """How many of the ascending rows stand before each asked one; all are 0 ≤ row < size, what is asked may be ``size``."""
+    if len(asked) * 16 < size:
+        return np.searchsorted(rows, asked)
+    table = np.repeat(np.arange(len(rows) + 1), np.diff(rows, prepend=-1, append=size))
+    return table[asked]
+
+
 def dense(code: Ints, base: int) -> tuple[Ints, Ints]:
     """(Code of each entry counted from 0, the distinct old codes, ascending); old codes are 0 ≤ code < base."""
     if base > 4 * len(code) + 1_000:

@@ -197,8 +197,14 @@ def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
         by_click[rows[near]] = before[near]
     untyped = navigation & frame.is_word("nav_type", "") & (by_click < 0)
     typed = navigation & frame.is_word("nav_type", "link", "reload", "back_forward")
-    elsewhere = (frame.flags["external"] == 1) | (frame.flags["download"] == 1)
-    return (typed | untyped) & ~elsewhere, by_click
+    made = typed | untyped
+    made[rows[_elsewhere(frame, rows)]] = False
+    return made, by_click
+
+
+def _elsewhere(frame: Frame, rows: Ints) -> Bools:
+    """Per navigation: to an external page, or a download."""
+    return np.asarray((frame.flags.at("external", rows) == 1) | (frame.flags.at("download", rows) == 1))
 
 
 def _actions(frame: Frame, submit_click: Ints) -> Ints:
@@ -237,8 +243,8 @@ def _whole_seconds(frame: Frame) -> Bools:
     """Per event: does its visit's clock know seconds only? Then durations in ms are compared with a
     second's tolerance.
     """
-    odd = np.bincount(frame.visit, weights=frame.ts % 1_000 != 0)
-    return np.asarray(odd[frame.visit] == 0, dtype=np.bool_)
+    whole = frame.ts // 1_000 * 1_000 == frame.ts  # several times faster than the remainder
+    return ~any_by(frame.visit, ~whole, len(frame.low))[frame.visit]
 
 
 def _durations(frame: Frame) -> Ints:
@@ -310,7 +316,7 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
     )
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
-        found = frame.last_of(starters, frame.visit[rows], anchor[rows] + slack)
+        found = frame.last_of(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
         later = (found > rows) & ~(coarse[rows] & (frame.ts[np.maximum(found, 0)] == frame.ts[rows]))
         found = np.where(later, -1, found)
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
@@ -403,10 +409,10 @@ def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Conf
     cause = cause.copy()
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
     rows = np.flatnonzero((cause < 0) & ((frame.kind == ERROR) | ((frame.kind == NETWORK) & (frame.duration > 0))))
-    found = frame.last_of(answers, frame.visit[rows], begin[rows])
+    found = frame.last_of(answers, frame.visit[rows], begin[rows], near=rows)
     near = (found >= 0) & (found != rows) & (begin[rows] - frame.ts[found] <= config.chain_window_ms)
     rows, found = rows[near], found[near]
-    latest = frame.last_of(np.flatnonzero(causes), frame.visit[rows], begin[rows])
+    latest = frame.last_of(np.flatnonzero(causes), frame.visit[rows], begin[rows], near=rows)
     chained = latest == cause[found]
     cause[rows[chained]] = cause[found[chained]]
     return _drawing(frame, cause, answers, config)
@@ -446,7 +452,8 @@ def _raw_negative(frame: Frame, config: Config) -> Ints:
 
 def _client_validation(frame: Frame, negative: Ints, cause: Ints) -> tuple[Ints, Ints]:
     """A submit that the form itself found invalid is its own rejection."""
-    rows = np.flatnonzero((frame.kind == SUBMIT) & (frame.flags["valid"] == 0))
+    rows = np.flatnonzero(frame.kind == SUBMIT)
+    rows = rows[frame.flags.at("valid", rows) == 0]
     negative, cause = negative.copy(), cause.copy()
     negative[rows] = INVALID
     cause[rows] = rows
@@ -534,8 +541,8 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
     """Per interaction: time of the push or link navigation to another page that it caused, -1 without one."""
     at = np.full(len(frame), -1, dtype=np.int64)
     moved = (frame.kind == NAVIGATION) & frame.is_word("nav_type", "push", "link", "replace", "")
-    moved &= (frame.flags["external"] != 1) & (frame.flags["download"] != 1)
     rows = np.flatnonzero(moved)
+    rows = rows[~_elsewhere(frame, rows)]
     starters = np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
     if not len(rows) or not len(starters):
         return at
@@ -750,7 +757,7 @@ def _page_loads(frame: Frame, rows: Ints, begin: Ints, config: Config) -> Bools:
     """
     opening = frame.kind == NAVIGATION
     opening[frame.first_row] = True
-    found = frame.last_of(np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0))
+    found = frame.last_of(np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0), near=rows)
     early = found < 0
     return np.asarray(early | (begin[rows] - frame.ts[np.maximum(found, 0)] <= config.page_load_ms), dtype=np.bool_)
 

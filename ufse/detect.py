@@ -18,7 +18,7 @@ from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
 from ufse.explain import Stories, Words, gains, stamp, verdict_text
 from ufse.frame import Frame, build, coarse_negative
 from ufse.index import Index
-from ufse.sessions import Ordered, Visits, codes, order_events
+from ufse.sessions import Ordered, Visits, order_events, run_codes
 from ufse.signals.confusion import confusion
 from ufse.signals.rage import rage
 
@@ -111,8 +111,8 @@ def _slices(events: pa.Table) -> Iterator[pa.Table]:
     if events.num_rows <= SLICE_EVENTS:
         yield events
         return
-    project, _ = codes(events, "project")
-    session, names = codes(events, "session_id")
+    project, _ = run_codes(events, "project")
+    session, names = run_codes(events, "session_id")
     begin = np.flatnonzero(heads(project, session))
     runs = project[begin] * max(len(names), 1) + session[begin]
     if len(unique(runs)) != len(runs):
@@ -338,11 +338,15 @@ def _machines(frame: Frame, visits: int) -> Bools:
 
 def _declared_machines(frame: Frame, visits: Ints) -> Ints:
     """Of visits about to be emitted, those whose metadata declare a bot or assistive technology."""
-    rows = np.flatnonzero(np.isin(frame.visit, visits))
-    column = frame.source.table["metadata"].take(pa.array(frame.source.row[rows])).cast(pa.string())
-    rich = np.flatnonzero(pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy())
-    if not len(rich):
+    asked = np.zeros(len(frame.low), dtype=np.bool_)
+    asked[visits] = True
+    rows = np.flatnonzero(asked[frame.visit])
+    column = frame.source.table["metadata"]
+    if not pa.types.is_dictionary(column.type):  # most have none, and their lengths are read at once
+        rich = pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy()
+        rows = rows[rich[frame.source.row[rows]]]
+    if not len(rows):
         return visits[:0]
-    code, texts = frame.source.codes("metadata", rows[rich])
+    code, texts = frame.source.codes("metadata", rows)
     declared = np.array([bool(_DECLARED.search(t)) for t in texts])
-    return np.unique(frame.visit[rows[rich[declared[code]]]])
+    return np.unique(frame.visit[rows[declared[code]]])

@@ -130,11 +130,14 @@ class Ordered:
     visits: Visits
 
 
-def codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
-    """A string column as (code per row, distinct texts); null is the empty text."""
+def codes(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, list[str]]:
+    """A string column as (code per row, or of each of the given rows, distinct texts); null is the empty text."""
     column = table[name]
     if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(column.cast(pa.string()))
+        taken = (column if row is None else column.take(pa.array(row))).cast(pa.string())
+        if len(taken) and not pc.max(pc.binary_length(taken)).as_py():  # what nobody fills need not be hashed
+            return np.zeros(len(taken), dtype=np.int64), [""]
+        column, row = pc.dictionary_encode(taken), None
     whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], whole.type)
@@ -142,11 +145,24 @@ def codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     if found.null_count:
         words = pa.concat_arrays([words.cast(pa.string()), pa.array([""])])
         found = found.fill_null(len(words) - 1)
-    code = np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    narrow = found.to_numpy(zero_copy_only=False)
+    code = np.asarray(narrow if row is None else narrow[row], dtype=np.int64)
     if len(words) > _FEW:  # a slice of a batch carries the words of the whole batch
         code, used = dense(code, len(words))
         words = words.take(pa.array(used))
     return code, [t if t is not None else "" for t in words.to_pylist()]
+
+
+def run_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
+    """The same of a column whose equal texts mostly stand together: each run of them is hashed once."""
+    column, count = table[name], table.num_rows
+    if count > 1 and not pa.types.is_dictionary(column.type):
+        changes = pc.not_equal(column.slice(1), column.slice(0, count - 1)).fill_null(True).to_numpy()
+        begin = np.append(0, np.flatnonzero(changes) + 1)
+        if len(begin) * 4 < count:
+            code, texts = codes(table, name, begin)
+            return np.repeat(code, np.diff(np.append(begin, count))), texts
+    return codes(table, name)
 
 
 def numbers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
@@ -187,7 +203,8 @@ def order_events(table: pa.Table, config: Config) -> Ordered:
     late = _late(session, ts, received, config)
     kept = ~late
     late_session, late_ts = session[late], ts[late]
-    row, session, ts = row[kept], session[kept], ts[kept]
+    if late.any():
+        row, session, ts = row[kept], session[kept], ts[kept]
 
     first = _starts(session, ts, config.visit_gap_ms)
     visit = np.cumsum(first) - 1
@@ -212,7 +229,7 @@ def order_events(table: pa.Table, config: Config) -> Ordered:
 
 
 def _sorted_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
-    code, texts = codes(table, name)
+    code, texts = run_codes(table, name)
     return text_rank(texts)[code] if texts else code, sorted(set(texts))
 
 
@@ -334,7 +351,9 @@ def _late(session: Ints, ts: Ints, received: Ints, config: Config) -> Bools:
 
 
 def _epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
-    order = np.lexsort((received, session))
+    # Most clients send in order of time: then nothing need be sorted.
+    backward = (session[1:] == session[:-1]) & (received[1:] < received[:-1])
+    order = np.lexsort((received, session)) if backward.any() else np.arange(len(session))
     same = session[order][1:] == session[order][:-1]
     silent = same & (received[order][1:] - received[order][:-1] > silence_ms)
     total = np.cumsum(np.append(0, silent))

@@ -122,7 +122,7 @@ def _directions(frame: Frame, rows: Ints) -> Ints:
     sign = np.where(
         frame.is_word("direction", "down")[rows], 1, np.where(frame.is_word("direction", "up")[rows], -1, 0)
     )
-    depth = frame.flags["depth"][rows]
+    depth = frame.flags.at("depth", rows)
     known: Bools = np.append(
         False, (depth[1:] >= 0) & (depth[:-1] >= 0) & (frame.visit[rows][1:] == frame.visit[rows][:-1])
     )

@@ -33,9 +33,8 @@ def never_rage(frame: Frame, given: Attribution, rows: Ints) -> Bools:
     fixed = np.array([t.text_field or t.static_text or t.toggle for t in frame.targets], dtype=np.bool_)
     repeated = np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target[rows]] & ~given.step[rows]
     keyboard = frame.is_word("input_method", "keyboard", rows=rows)
-    origin = (frame.flags["x"][rows] == 0) & (
-        frame.flags["y"][rows] == 0
-    )  # browsers give 0, 0 to clicks that a key made
+    # Browsers give 0, 0 to clicks that a key made.
+    origin = (frame.flags.at("x", rows) == 0) & (frame.flags.at("y", rows) == 0)
     return np.asarray(
         fixed[frame.target[rows]] | repeated | keyboard | origin | frame.target_ignored[rows], dtype=np.bool_
     )
@@ -56,7 +55,7 @@ def _breaks(frame: Frame, rows: Ints, config: Config) -> Bools:
     """Where a run of clicks begins: another visit, target or page, a pause, or another spot of a nameless target."""
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
-    x, y = (frame.flags[n][rows].astype(np.int64) for n in ("x", "y"))
+    x, y = (frame.flags.at(n, rows).astype(np.int64) for n in ("x", "y"))
     known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
     changed = (
@@ -115,8 +114,8 @@ def _answered(frame: Frame, given: Attribution, runs: Ragged) -> Bools:
     failed = answers.where(given.attributed[answers.row] & (given.negative[answers.row] != SLOW))
     good = answers.where(given.success[answers.row] & ~given.attributed[answers.row])
     any_failed, any_good = count_by(failed.run, size) > 0, count_by(good.run, size) > 0
-    response = frame.flags["responded"][runs.values] == 1
-    done = any_by(owner, (frame.flags["selection"][runs.values] == 1) | given.progress[runs.values], size)
+    response = frame.flags.at("responded", runs.values) == 1
+    done = any_by(owner, (frame.flags.at("selection", runs.values) == 1) | given.progress[runs.values], size)
     calm = any_good | any_by(owner, response, size)
     unhappy = distinct_by(failed.run, given.cause[failed.row], size)
     all_responded = ~any_by(owner, ~response, size) & (2 * unhappy < runs.sizes)
