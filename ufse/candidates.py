@@ -35,6 +35,7 @@ class Candidates:
 class Clusters:
     """One entry per cluster of negatives: what is judged. Times are epoch ms."""
 
+    index: Index
     candidate: Ints
     visit: Ints
     action: Ints
@@ -59,6 +60,11 @@ class Clusters:
         )
         owner, place = expand(bounds[begin], bounds[1:])
         return Ragged.of(owner, self.negatives.values[place], len(self))
+
+    @cached_property
+    def tries(self) -> Ints:
+        """Per cluster: the tries of its story."""
+        return tries(self.index, self.story)
 
 
 def tries(index: Index, rows: Ragged) -> Ints:
@@ -159,6 +165,7 @@ def find_clusters(index: Index, found: Candidates, last_success: Ints) -> Cluste
     since = np.where(resolved[candidate], NEVER, last_success[candidate])
     negatives = Ragged.of(number, rows, len(begin))
     return Clusters(
+        index,
         candidate,
         found.visit[candidate],
         found.action[candidate],

@@ -28,7 +28,7 @@ from ufse.arrays import (
     within,
 )
 from ufse.attribution import CRASH, SLOW
-from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters, tries
+from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, points, totals
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
@@ -220,7 +220,7 @@ def _evidence(
         form_sent=_form_sent(index, found, clusters, owner, signals),
         confused=any_by(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
-        tries=tries(index, story),
+        tries=clusters.tries,
         longest_wait_ms=max_by(of_row, index.waited(rows), size, 0),
         struggle_ms=struggled,
         resolved=clusters.resolved,
@@ -266,7 +266,7 @@ def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints,
         sends = sends & ~index.target_is(other)
     button = formal & ~forms & sends[index.target_of(clusters.action)] & ~index.is_page(clusters.action)
     # One field is a search or a voucher, left as easily as it was filled in: it takes a second try to be in earnest.
-    earnest = (fields > 1) | ((fields > 0) & (tries(index, clusters.story) > 1))
+    earnest = (fields > 1) | ((fields > 0) & (clusters.tries > 1))
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
@@ -312,7 +312,7 @@ def same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
     flow = index.flow_of(clusters.action[emitted]).tolist()
     start, end = judged.start[emitted].tolist(), judged.end[emitted].tolist()
     own = index.is_request(failure) & index.known(failure) & ~index.given.shared[failure]
-    own &= tries(index, clusters.story.take(emitted)) > 1
+    own &= clusters.tries[emitted] > 1
     request = np.where(own, index.frame.endpoint[failure], -1).tolist()
     begins = heads(visit).tolist()
     told: list[int] = []

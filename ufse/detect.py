@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -191,13 +191,15 @@ def _by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple
 def _in_order(detections: list[Detection]) -> list[Detection]:
     """Ordered by project, timestamp and detection id; ids are made only where they decide."""
 
-    def key(detection: Detection) -> tuple[str, int]:
-        return detection.project, detection.start_ms
-
-    found: list[Detection] = []
-    for _, group in groupby(sorted(detections, key=key), key):
-        same = list(group)
-        found += sorted(same, key=lambda d: d.detection_id) if len(same) > 1 else same
+    place = {p: i for i, p in enumerate(sorted({d.project for d in detections}))}
+    project = np.array([place[d.project] for d in detections], dtype=np.int64)
+    start = np.array([d.start_ms for d in detections], dtype=np.int64)
+    order = np.lexsort((start, project))
+    found = [detections[i] for i in order.tolist()]
+    begin = np.append(np.flatnonzero(heads(project[order], start[order])), len(found))
+    for at in np.flatnonzero(np.diff(begin) > 1):
+        same = slice(int(begin[at]), int(begin[at + 1]))
+        found[same] = sorted(found[same], key=lambda d: d.detection_id)
     return found
 
 

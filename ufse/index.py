@@ -47,13 +47,16 @@ class Index:
     def __init__(self, frame: Frame, given: Attribution, config: Config) -> None:
         self.frame, self.given, self.config = frame, given, config
         self.begin_of, self.end_of = frame.low, frame.high
+        self._properties: dict[str, Bools] = {}
         self.actions = max(int(given.action.max(initial=0)) + 1, 1)
 
     # -- texts and kinds -------------------------------------------------------------------------
 
     def target_is(self, name: str) -> Bools:
         """Per target: the property of that name."""
-        return np.array([getattr(t, name) for t in self.frame.targets], dtype=np.bool_)
+        if name not in self._properties:
+            self._properties[name] = np.array([getattr(t, name) for t in self.frame.targets], dtype=np.bool_)
+        return self._properties[name]
 
     def target_of(self, action: Ints) -> Ints:
         return action % max(len(self.frame.targets), 1)

@@ -15,7 +15,7 @@ a case to tests/unit/ufse/test_signals.py.
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by, expand, heads
-from ufse.candidates import Clusters, tries
+from ufse.candidates import Clusters
 from ufse.index import Index
 from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
 
@@ -33,7 +33,7 @@ def abandonment(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
         return np.zeros(0, dtype=np.int64), Signals.none()
     last = clusters.negatives.last
     low, high = _begun(index, clusters, last)
-    again = tries(index, clusters.story) >= _TRIED_AGAIN
+    again = clusters.tries >= _TRIED_AGAIN
     lost = ((high > low) | again) & ~index.given.success[last] & ~_went_on(index, last)
     row, form = _leave(index, clusters, last)
     # Who tried again and then did nothing any more has ended the visit there, though the collector tells no end.
@@ -65,7 +65,7 @@ def _signals(
         form,
         start=frame.ts[given.cause[first]],
         end=np.maximum(frame.ts[left], frame.ts[clusters.negatives.last[found]]),
-        count=np.where(low == high, tries(index, clusters.story)[found], high - low),
+        count=np.where(low == high, clusters.tries[found], high - low),
         action=clusters.action[found],
         row=_shown(index, clusters, found, low, high),
         rows=Ragged.of(owners[once], values[once], len(found)),
