@@ -1,7 +1,6 @@
 """Small tools for columns: runs, ragged columns, and lookups of rows by key."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,6 @@ Small = npt.NDArray[np.signedinteger[Any]]
 
 NEVER = -(2**62)
 """A time before all times, epoch ms."""
-
-
-def forget(thing: object) -> None:
-    """Drops what the cached properties of an object keep; they are made again when they are asked for."""
-    kept = vars(thing)
-    for name in [n for n in kept if isinstance(getattr(type(thing), n, None), cached_property)]:
-        del kept[name]
 
 
 def heads(*keys: Small | Bools) -> Bools:

@@ -1,10 +1,10 @@
 """Which interaction caused which feedback, and what is background (detection.md, Attribution)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, among, any_by, distinct_by, heads, max_by, pack, unique
+from ufse.arrays import Bools, Ints, Lookup, Small, among, any_by, distinct_by, heads, max_by, pack, unique
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -56,7 +56,7 @@ class Attribution:
     """Per feedback event: row of the interaction that caused it, -1 if none."""
     begin: Ints
     """When the feedback's request began; its own time where no duration is known. Epoch ms."""
-    negative: Ints
+    negative: Small
     """Kind of negative feedback after background was taken out, attributed or not."""
     attributed: Bools
     """Negative feedback with a cause: evidence."""
@@ -76,6 +76,23 @@ class Attribution:
     """
     progress_at: Ints
     """When that navigation happened, -1 without one."""
+
+    def for_telling(self) -> "Attribution":
+        """The same without what only the rules read, see ``Frame.for_telling``."""
+        ints, bools = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+        return replace(
+            self,
+            action=ints,
+            meaningful=bools,
+            user_navigation=bools,
+            attributed=bools,
+            background=bools,
+            shared=bools,
+            lonely=bools,
+            step=bools,
+            progress=bools,
+            progress_at=ints,
+        )
 
 
 def attribute(frame: Frame, config: Config) -> Attribution:
@@ -98,7 +115,7 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     success = (kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise & (frame.aborted != 1)
     background, shared, lonely = find_background(frame, action, cause, causes, begin, raw, config)
     raw = _awaited_aborts(frame, raw, cause, begin, user_navigation, config)
-    negative = np.where(background, NONE, raw)
+    negative = np.where(background, np.int8(NONE), raw)
     negative = _without_repeats(frame, negative, cause)
     negative = _without_page_telemetry(frame, negative, cause, success, by_click)
     negative = _without_answered_loading(frame, negative, cause, success & ~background & lonely)
@@ -431,10 +448,10 @@ def _drawing(frame: Frame, cause: Ints, answers: Ints, config: Config) -> Ints:
     return cause
 
 
-def _raw_negative(frame: Frame, config: Config) -> Ints:
+def _raw_negative(frame: Frame, config: Config) -> Small:
     """Kind of negative feedback of each event by itself."""
     kind, status, duration = frame.kind, frame.status, frame.duration
-    negative = np.zeros(len(frame), dtype=np.int64)
+    negative = np.zeros(len(frame), dtype=np.int8)
     network = (kind == NETWORK) & (frame.aborted != 1) & ~frame.noise
     slow = (network & (status >= 200) & (duration >= config.slow_ms)) | (
         (kind == PERFORMANCE)
@@ -450,7 +467,7 @@ def _raw_negative(frame: Frame, config: Config) -> Ints:
     return negative
 
 
-def _client_validation(frame: Frame, negative: Ints, cause: Ints) -> tuple[Ints, Ints]:
+def _client_validation(frame: Frame, negative: Small, cause: Ints) -> tuple[Small, Ints]:
     """A submit that the form itself found invalid is its own rejection."""
     rows = np.flatnonzero(frame.kind == SUBMIT)
     rows = rows[frame.flags.at("valid", rows) == 0]
@@ -461,8 +478,8 @@ def _client_validation(frame: Frame, negative: Ints, cause: Ints) -> tuple[Ints,
 
 
 def _awaited_aborts(
-    frame: Frame, negative: Ints, cause: Ints, begin: Ints, user_navigation: Bools, config: Config
-) -> Ints:
+    frame: Frame, negative: Small, cause: Ints, begin: Ints, user_navigation: Bools, config: Config
+) -> Small:
     """Aborted requests are nothing, except the one the user waited for and gave up by leaving: that is slow.
 
     A request without an answer that ends with the page that made it was aborted, even if the collector did
@@ -493,7 +510,7 @@ def _awaited_aborts(
     return negative
 
 
-def _without_repeats(frame: Frame, negative: Ints, cause: Ints) -> Ints:
+def _without_repeats(frame: Frame, negative: Small, cause: Ints) -> Small:
     """Of one interaction's answers at one endpoint only the first failure counts: the rest the application
     repeated.
     """
@@ -508,7 +525,7 @@ def _without_repeats(frame: Frame, negative: Ints, cause: Ints) -> Ints:
     return negative
 
 
-def _without_page_telemetry(frame: Frame, negative: Ints, cause: Ints, good: Bools, by_click: Ints) -> Ints:
+def _without_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bools, by_click: Ints) -> Small:
     """What a page sends while it opens is no part of it, as long as what it reads comes; a third party's never is.
 
     The click that opened the page and its navigation are one opening.
@@ -526,7 +543,7 @@ def _without_page_telemetry(frame: Frame, negative: Ints, cause: Ints, good: Boo
     return negative
 
 
-def _without_answered_loading(frame: Frame, negative: Ints, cause: Ints, good: Bools) -> Ints:
+def _without_answered_loading(frame: Frame, negative: Small, cause: Ints, good: Bools) -> Small:
     """A loading phase whose action was answered well is judged by that answer; its end may just not be
     reported.
     """
@@ -580,7 +597,7 @@ def _posted_back(frame: Frame, found: Ints, rows: Ints, attributed: Bools, confi
 
 
 def find_background(
-    frame: Frame, action: Ints, cause: Ints, causes: Bools, begin: Ints, negative: Ints, config: Config
+    frame: Frame, action: Ints, cause: Ints, causes: Bools, begin: Ints, negative: Small, config: Config
 ) -> tuple[Bools, Bools, Bools]:
     """Feedback that is background, recognised by how its endpoint or message behaves in the visit, not by its
     name.
@@ -733,7 +750,7 @@ def _automatic_repeats(
     gap = begin[rows] - np.append(0, frame.ts[rows][:-1])
     follows = ~fired & previous_failed & (gap <= config.automatic_repeat_window_ms) & (frame.kind[rows] == NETWORK)
     if not follows.any():
-        return follows
+        return np.zeros(len(rows), dtype=np.bool_)
     head = np.maximum.accumulate(np.where(~follows, np.arange(len(rows)), 0))
     # A poll that happened to fall on a click keeps its pace before and after it; a repeat has no pace before.
     pace = np.append(0, np.diff(begin[rows]))
@@ -805,9 +822,7 @@ def _unrelated(
     return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
 
 
-def _wishes(
-    frame: Frame, group: Ints, groups: int, related: Ints, opening: Bools, page: Ints, chosen: Bools
-) -> Ints:
+def _wishes(frame: Frame, group: Ints, groups: int, related: Ints, opening: Bools, page: Ints, chosen: Bools) -> Ints:
     """How many wishes each group's chosen rows answer. A control that asks again for what its page asked when it was opened
     is the same wish.
     """

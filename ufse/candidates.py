@@ -192,5 +192,5 @@ def _failures(index: Index, owner: Ints, rows: Ints) -> Ints:
     message that says why.
     """
     said = index.frame.ts[rows] + np.where(index.frame.kind[rows] == SUBMIT, _SUBMIT_WORDLESS_MS, 0)
-    order = np.lexsort((rows, said, index.tier[rows], owner))
+    order = np.lexsort((rows, said, index.tier(rows), owner))
     return rows[order][heads(owner[order])]

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, among, any_by, forget, heads, unique
+from ufse.arrays import Bools, Ints, among, any_by, heads, unique
 from ufse.attribution import attribute
 from ufse.config import DEFAULT, Config
 from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
 from ufse.explain import Stories, Words, gains, stamp, verdict_text
 from ufse.frame import Frame, build, coarse_negative
 from ufse.index import Index
-from ufse.sessions import Ordered, Visits, order_events, run_codes
+from ufse.sessions import Visits, order_events, run_codes
 from ufse.signals.confusion import confusion
 from ufse.signals.rage import rage
 
@@ -209,30 +209,34 @@ def _why_key(why: WhyNot) -> tuple[str, str, str]:
 
 
 def _detect(events: pa.Table, config: Config, why_not: bool) -> Result:
-    ordered = order_events(events, config)
-    negative = coarse_negative(ordered, config)
-    hot = np.zeros(len(ordered.visits), dtype=np.bool_)
-    hot[ordered.visit[negative]] = True
-    run = _Run(ordered, config, why_not)
-    if hot.any():
-        run.look(hot)
+    visits, hot, frame = _looked_at(events, config)
+    run = _Run(visits, config, why_not)
+    if frame is not None:
+        run.look(frame, hot)
     if why_not:
         run.calm(hot)
-    return Result(_in_order(run.detections), sorted(run.why, key=_why_key), ordered.visits)
+    return Result(_in_order(run.detections), sorted(run.why, key=_why_key), visits)
+
+
+def _looked_at(events: pa.Table, config: Config) -> tuple[Visits, Bools, Frame | None]:
+    """The visits, which of them hold anything negative, and the frame of these. The order of all events is not kept."""
+    ordered = order_events(events, config)
+    hot = any_by(ordered.visit, coarse_negative(ordered, config), len(ordered.visits))
+    frame = build(ordered, hot[ordered.visit] & ordered.analysed, config) if hot.any() else None
+    return ordered.visits, hot, frame
 
 
 class _Run:
     """One pass over a batch; gathers detections and why-not traces."""
 
-    def __init__(self, ordered: Ordered, config: Config, why_not: bool) -> None:
-        self.ordered, self.config, self.why_not = ordered, config, why_not
+    def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
+        self.visits, self.config, self.why_not = visits, config, why_not
         self.detections: list[Detection] = []
         self.why: list[WhyNot] = []
 
-    def look(self, hot: Bools) -> None:
+    def look(self, frame: Frame, hot: Bools) -> None:
         """The visits that hold anything negative."""
-        ordered, config = self.ordered, self.config
-        frame = build(ordered, hot[ordered.visit] & ordered.analysed, config)
+        config = self.config
         given = attribute(frame, config)
         index = Index(frame, given, config)
         judged = judge(index, rage(frame, given, config), confusion(frame, given, config))
@@ -249,13 +253,11 @@ class _Run:
             self._machines(machines, declared)
             told[declared] = True
             self._silences(judged, np.flatnonzero(hot & ~told))
-        # Detections that are told later need the columns, but not what was looked up in them.
-        for looked_up in (index, frame):
-            forget(looked_up)
-        frame.source.forget()
 
     def _emit(self, judged: Judgement, emitted: Ints) -> None:
-        visits = self.ordered.visits
+        if not len(emitted):
+            return
+        visits = self.visits
         stories = Stories(visits, judged, emitted)
         projects = visits.project_code[judged.clusters.visit[emitted]].tolist()
         starts = judged.start[emitted].tolist()
@@ -315,7 +317,7 @@ class _Run:
         self._silent(visit, rule, text, [])
 
     def _silent(self, visit: int, rule: str, text: str, listed: list[dict[str, Any]]) -> None:
-        visits = self.ordered.visits
+        visits = self.visits
         self.why.append(
             WhyNot(
                 {

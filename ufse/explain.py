@@ -1,5 +1,6 @@
 """Plain sentences, the timeline and the JSON of detections; built only for what is emitted, when it is asked for."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -144,8 +145,12 @@ class Stories:
     """What is told of emitted clusters: prepared for all of them at once, written one by one."""
 
     def __init__(self, visits: Visits, judged: Judgement, emitted: Ints) -> None:
-        self.visits, self.judged, self.emitted = visits, judged, emitted
-        self.index, self.frame = judged.index, judged.index.frame
+        """The detections hold this, and with it what it keeps: so it keeps no column that telling does not read."""
+        index = judged.index.for_telling()
+        clusters = replace(judged.clusters, index=index)
+        self.visits, self.emitted = visits, emitted
+        self.judged = judged = replace(judged, index=index, clusters=clusters)
+        self.index, self.frame = index, index.frame
         self.words = Words(judged)
 
     @cached_property

@@ -3,7 +3,7 @@ texts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 
@@ -72,11 +72,6 @@ class Source:
             column = self.table[name]
             self._stored[name] = (column.fill_null(-1) if column.null_count else column).to_numpy()
         return self._stored[name]
-
-    def forget(self) -> None:
-        """Drops the converted columns; they are made again when they are asked for."""
-        self._numbers.clear()
-        self._stored.clear()
 
     def codes(self, name: str, at: Ints | None = None) -> tuple[Ints, list[str]]:
         """A text column at some events, else at all: (code of each, distinct texts)."""
@@ -190,6 +185,21 @@ class Frame:
         place = count_before(rows, self.first_at(visit, at + 1, near), len(self)) - 1
         found = rows[np.maximum(place, 0)]
         return np.where((place >= 0) & (self.visit[found] == visit), found, -1)
+
+    def for_telling(self) -> "Frame":
+        """The same without what only the rules read: what detections that are told later keep in memory."""
+        ints, bools = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+        return replace(
+            self,
+            source=Source(self.source.table, self.source.row),
+            words={name: self.words[name] for name in ("nav_type", "perf_kind")},
+            rel=ints,
+            route=ints,
+            raw_target=ints,
+            target_ignored=bools,
+            endless=bools,
+            noise=bools,
+        )
 
     def is_word(self, column: str, *accepted: str, rows: Ints | None = None) -> Bools:
         """Whether the column's text is one of the accepted ones: per event, or per given row, of the column's kind."""
@@ -422,7 +432,8 @@ _INLINE = "!"
 
 @lru_cache(maxsize=65_536)
 def _address(url: str) -> str:
-    return (_INLINE if url.startswith(("data:", "blob:", "ws:", "wss:")) else "") + fold_path(url)
+    # Kept here, a URL need not be kept as a path too.
+    return (_INLINE if url.startswith(("data:", "blob:", "ws:", "wss:")) else "") + fold_path.__wrapped__(url)
 
 
 def _request_label(method: str, address: str) -> _Label:

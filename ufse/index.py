@@ -50,6 +50,10 @@ class Index:
         self._properties: dict[str, Bools] = {}
         self.actions = max(int(given.action.max(initial=0)) + 1, 1)
 
+    def for_telling(self) -> "Index":
+        """One over as much of the frame as telling reads; of deeds it knows nothing."""
+        return Index(self.frame.for_telling(), self.given.for_telling(), self.config)
+
     # -- texts and kinds -------------------------------------------------------------------------
 
     def target_is(self, name: str) -> Bools:
@@ -96,10 +100,9 @@ class Index:
     def detours(self) -> Bools:
         return np.array([is_detour(p) for p in self.frame.patterns] or [False])
 
-    @cached_property
-    def tier(self) -> Ints:
-        """Per row: failures before rejections before slowness: which of several answers is the failure point."""
-        return np.array([_TIER[k] for k in range(len(_TIER))], dtype=np.int64)[self.given.negative]
+    def tier(self, rows: Ints) -> Ints:
+        """Of rows: failures before rejections before slowness: which of several answers is the failure point."""
+        return np.array([_TIER[k] for k in range(len(_TIER))], dtype=np.int64)[self.given.negative[rows]]
 
     # -- keys ------------------------------------------------------------------------------------
 
