@@ -843,7 +843,7 @@ def _openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints]:
 
 
 def _related(frame: Frame, action: Ints) -> Ints:
-    """Per action of an interaction: what stands for its action among "unrelated" ones. The same named control on several pages is one,
+    """What stands for each interaction's action among "unrelated" ones. The same named control on several pages is one,
     as a menu's link is; pages, and controls of which only the type is known, are others on every page.
     """
     count = max(len(frame.targets), 1)

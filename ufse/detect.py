@@ -302,7 +302,9 @@ class _Run:
 
     def _verdict(self, judged: Judgement, cluster: int) -> str:
         score = int(judged.score[cluster])
-        return verdict_text(int(judged.rule[cluster]), score, gains(judged.points[cluster].tolist()), self.config)
+        return verdict_text(
+            int(judged.rule[cluster]), score, gains(tuple(judged.points[cluster].tolist())), self.config
+        )
 
     def _unattributed(self, index: Index, visit: int) -> None:
         """A visit whose negative feedback belongs to no action of the user."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -49,6 +49,8 @@ _DEED = {
 _ANSWER = 9
 """Place of the failure's Answer in ``Stories._columns``."""
 _POINT_TEXTS = tuple(TEXTS[rule] for rule in RULES)
+Gains = tuple[tuple[str, int], ...]
+"""The words and points of the rules that gave or took any. Few combinations are common: they are worded once."""
 
 
 def stamp(ms: int) -> str:
@@ -285,7 +287,7 @@ class Stories:
             clusters.action[emitted].tolist(),
             clusters.resolved[emitted].tolist(),
             judged.score[emitted].tolist(),
-            judged.points[emitted].tolist(),
+            [tuple(p) for p in judged.points[emitted].tolist()],
             judged.start[emitted].tolist(),
             judged.end[emitted].tolist(),
             _stamps(judged.start[emitted]),
@@ -321,12 +323,9 @@ class Stories:
         """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""
         visit, action = self._columns[number][:2]
         project, _, visit_id, _ = self._visits[visit]
-        point = (
-            self.words.pattern(action),
-            self.words.target(action),
-            self.words.feedback(self._columns[number][_ANSWER]),
-        )
-        fingerprint = digest(("failure", project, *point))
+        words = self.words
+        feedback = words.feedback(self._columns[number][_ANSWER])
+        fingerprint = _fingerprint(project, words.pattern(action), words.target(action), feedback)
         return digest(("detection", visit_id, fingerprint)), fingerprint
 
     def body(self, number: int) -> dict[str, Any]:
@@ -433,9 +432,7 @@ class Stories:
             return f"{count} reversals of scrolling in {span} on {self.frame.patterns[page]}"
         return f"{count} changes between the same pages in {span}"
 
-    def _explanation(
-        self, number: int, signals: list[tuple[dict[str, Any], str]], points: list[tuple[str, int]]
-    ) -> str:
+    def _explanation(self, number: int, signals: list[tuple[dict[str, Any], str]], points: Gains) -> str:
         """Which signals, why they belong together, what failed first, and why the score is what it is."""
         (_, action, resolved, score, _, start, end, _, _, answer, at, waited, came, delay, cause, *_) = self._columns[
             number
@@ -516,19 +513,27 @@ def _sentence(text: str) -> str:
     return "T" + text[1:] if text.startswith("the ") else text
 
 
-def sums(points: list[tuple[str, int]]) -> str:
+@lru_cache(maxsize=4_096)
+def sums(points: Gains) -> str:
     """Points in a row; what lies over 100 is said, for it does not count."""
     gained = sum(p for _, p in points if p > 0)
     capped = f" (sum {gained}, of which 100 count)" if gained > 100 else ""
     return ", ".join(f"{rule} {p:+d}" for rule, p in points) + capped
 
 
-def gains(points: list[int]) -> list[tuple[str, int]]:
+@lru_cache(maxsize=4_096)
+def gains(points: tuple[int, ...]) -> Gains:
     """The rules that gave or took points, in the order of the story."""
-    return [(rule, p) for rule, p in zip(_POINT_TEXTS, points, strict=True) if p]
+    return tuple((rule, p) for rule, p in zip(_POINT_TEXTS, points, strict=True) if p)
 
 
-def verdict_text(rule: int, score: int, points: list[tuple[str, int]], config: Config) -> str:
+@lru_cache(maxsize=65_536)
+def _fingerprint(project: str, route: str, target: str, feedback: str) -> str:
+    """The identity of a failure point; many sessions meet at one."""
+    return digest(("failure", project, route, target, feedback))
+
+
+def verdict_text(rule: int, score: int, points: Gains, config: Config) -> str:
     """Why a candidate fell, in a sentence."""
     name = RULE_NAMES[rule]
     if name == "outside_window":

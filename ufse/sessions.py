@@ -230,7 +230,9 @@ def order_events(table: pa.Table, config: Config) -> Ordered:
 
 def _sorted_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     code, texts = run_codes(table, name)
-    return text_rank(texts)[code] if texts else code, sorted(set(texts))
+    distinct = sorted(set(texts))
+    place = {t: i for i, t in enumerate(distinct)}
+    return np.array([place[t] for t in texts] or [0], dtype=np.int64)[code], distinct
 
 
 def _starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
