@@ -337,7 +337,7 @@ class _Run:
 
 def _machines(frame: Frame, visits: int) -> Bools:
     """Per visit number: whether it declares a bot or assistive technology in its user agent."""
-    code, texts = frame.source.codes("user_agent")
+    code, texts = frame.source.codes("user_agent", np.arange(len(frame)))
     declared = np.array([bool(_BOT.search(t) or _ASSISTIVE.search(t)) for t in texts] or [False])
     return any_by(frame.visit, declared[code], visits)
 

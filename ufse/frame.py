@@ -73,9 +73,9 @@ class Source:
             self._stored[name] = (column.fill_null(-1) if column.null_count else column).to_numpy()
         return self._stored[name]
 
-    def codes(self, name: str, at: Ints | None = None) -> tuple[Ints, list[str]]:
-        """A text column at some events, else at all: (code of each, distinct texts)."""
-        return codes(self.table, name, self.row if at is None else self.row[at])
+    def codes(self, name: str, at: Ints) -> tuple[Ints, list[str]]:
+        """A text column at some events: (code of each, distinct texts)."""
+        return codes(self.table, name, self.row[at])
 
     def texts(self, name: str, at: Ints) -> list[str]:
         """The texts of a column at some events; null is the empty text."""
@@ -260,7 +260,7 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     rows = np.flatnonzero(chosen)
     source = Source(ordered.table, ordered.row[rows])
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
-    route, routes = source.codes("route")
+    route, routes = source.codes("route", np.arange(len(rows)))
     pattern, patterns = _folded(route, [fold_path(r) for r in routes])
     raw_target, target, targets, raw_ignored = _targets(source, kind, config)
     ignored_route = np.array(
