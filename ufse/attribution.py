@@ -813,6 +813,7 @@ def _unrelated(
     typed = frame.kind[by] == INPUT
     related = _related(frame, action[by])
     opening, page = _openings(frame, rows, by)
+    opening &= cause[rows] >= 0
     acted = _distinct_actions(group, groups, related, counted & ~typed)
     related = np.where(opening, int(related.max(initial=0)) + 1 + page, related)
     acted = np.minimum(acted, _distinct_actions(group, groups, related, counted & ~typed))

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, Small, count_before, dense, heads, search_near
+from ufse.arrays import Bools, Ints, Small, count_before, dense, heads, min_by, search_near
 from ufse.config import Config
 from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
@@ -262,7 +262,7 @@ def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
     route, routes = source.codes("route", np.arange(len(rows)))
     pattern, patterns = _folded(route, [fold_path(r) for r in routes])
-    raw_target, target, targets, raw_ignored = _targets(source, kind, config)
+    raw_target, target, targets, raw_ignored = _targets(source, kind, visit, config)
     ignored_route = np.array(
         [any(fnmatchcase(r, p) or fnmatchcase(fold_path(r), p) for p in config.ignored_routes) for r in routes]
         or [False]
@@ -338,19 +338,39 @@ def _combined(source: Source, at: Ints, names: Sequence[str]) -> tuple[Ints, lis
     return total, list(zip(*picked, strict=True))
 
 
-def _targets(source: Source, kind: Small, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:
+def _targets(source: Source, kind: Small, visit: Small, config: Config) -> tuple[Ints, Ints, list[Target], Bools]:
+    """(Code as sent, code of the target, targets, whether ignored) per event. One name is one target in a visit, whatever
+    its label says meanwhile ("Pay", "Paying…"): the first of its labels counts, and those of other visits do not.
+    """
     at = np.flatnonzero(np.isin(kind, _TARGET_KINDS))
     part, tuples = _combined(source, at, ("target_type", "target_id", "target_selector", "target_tag", "target_label"))
     raw = np.full(len(kind), len(tuples), dtype=np.int64)
     raw[at] = part
     tuples.append(("", "", "", "", ""))
     found = [describe(*t) for t in tuples]
-    by_name: dict[str, tuple[int, Target]] = {"": (PAGE, NO_TARGET)}
-    for target in sorted(found, key=lambda t: (t.name, t.label)):
-        by_name.setdefault(target.name, (len(by_name), target))
-    lut = np.array([by_name[t.name][0] for t in found], dtype=np.int64)
+    targets = [NO_TARGET, *sorted({t for t in found if t.name}, key=_first_by_name)]
+    place = {t: i for i, t in enumerate(targets)}
+    lut = np.array([place[t] if t.name else PAGE for t in found], dtype=np.int64)
     ignored = np.array([_ignored_target(t, texts, config) for t, texts in zip(found, tuples, strict=True)])
-    return raw, lut[raw], [t for _, t in by_name.values()], ignored[raw]
+    return raw, _one_a_name(lut[raw], visit, targets), targets, ignored[raw]
+
+
+def _first_by_name(target: Target) -> tuple[str, ...]:
+    return target.name, target.label, repr(target)
+
+
+def _one_a_name(target: Ints, visit: Small, targets: list[Target]) -> Ints:
+    """The target of each event, or the first of that name in its visit; targets are ordered by name."""
+    number = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in targets))}
+    name = np.array([number[t.name] for t in targets], dtype=np.int64)
+    rows = np.flatnonzero((np.bincount(name)[name] > 1)[target])
+    if not len(rows):
+        return target
+    _, key = np.unique(visit[rows] * len(number) + name[target[rows]], return_inverse=True)
+    first = min_by(key, target[rows], int(key.max()) + 1, len(targets))
+    target = target.copy()
+    target[rows] = first[key]
+    return target
 
 
 def _ignored_target(target: Target, texts: tuple[str, ...], config: Config) -> bool:

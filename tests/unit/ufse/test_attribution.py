@@ -367,3 +367,29 @@ def test_polling_at_the_address_of_a_form_is_not_the_forms_answer(polls: int) ->
     rows = retried(answer(10.3, 500, took=0.2, url="/graphql"))
     rows += [answer(30 + 9 * n, 200, took=0.1, url="/graphql") for n in range(polls)]
     assert bool(bodies(rows)) is (polls == 2)
+
+
+def test_what_another_session_calls_a_control_changes_nothing() -> None:
+    save = {"target_type": "button", "target_id": "x", "target_label": "Save"}
+    mine = [row for n in range(5) for row in (click(10 + 0.8 * n, save), answer(10.3 + 0.8 * n, 500, took=0.2))]
+    alone = bodies(mine)
+    assert alone
+    # A stepper is no control to rage on, and its label comes first.
+    theirs = [{**row, "session_id": "other", "target_label": "+"} for row in mine]
+    assert [one for one in bodies([*mine, *theirs]) if one["sessionId"] == "s"] == alone
+
+
+def test_what_another_session_opens_changes_nothing() -> None:
+    """Requests without a cause were once put down to the first event of the whole batch."""
+
+    def dead(t: float) -> Row:
+        return answer(t, 0, took=0.1, url="/api/a")
+
+    mine = [
+        dead(0.2),
+        *(row for n in range(3) for row in (click(10 + 6 * n), dead(10.3 + 6 * n), click(13 + 6 * n, X))),
+    ]
+    mine += [dead(13.3 + 6 * n) for n in range(3)]
+    theirs = [{**go(0, "/checkout", "reload"), "session_id": "other"}, {**dead(0.3), "session_id": "other"}]
+    both = [one for one in bodies([*mine, *theirs]) if one["sessionId"] == "s"]
+    assert [one["detectionId"] for one in both] == [one["detectionId"] for one in bodies(mine)]
