@@ -48,7 +48,7 @@ def test_the_quality_bar(part: str) -> None:
     [
         pytest.param(partial(write_situations, seeds=3), (0.985, 0.94, 0.97), id="situations"),
         pytest.param(
-            partial(write_simulated, sessions=1000, seed=1), (0.94, 0.79, 0.96), id="people x applications x failures"
+            partial(write_simulated, sessions=1000, seed=1), (0.94, 0.81, 0.96), id="people x applications x failures"
         ),
         pytest.param(partial(write_unseen, seeds=3), (0.975, 0.93, 0.99), id="a third author's"),
     ],
