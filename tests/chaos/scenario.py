@@ -93,6 +93,7 @@ class Scenario:
         if self._collector is not None:
             self._collector.kill()
         self._closing.close()
+        self.stack.end_servers()
         self.stack.drop(self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -8,6 +8,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import time
 from contextlib import suppress
@@ -147,8 +148,22 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.engine.stop()
+        self.end_servers()
         self.postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_servers(self) -> None:
+        """End the temporary Prefect servers of this stack whose flow was killed; they would go on for ever."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                ours = os.fsencode(self.folder) in (process / "environ").read_bytes()
+                server = b"prefect.server" in (process / "cmdline").read_bytes()
+                orphan = "\nPPid:\t1\n" in (process / "status").read_text()
+            except OSError:
+                continue  # ended meanwhile, or another user's
+            if ours and server and orphan:
+                with suppress(ProcessLookupError):
+                    os.kill(int(process.name), signal.SIGKILL)
 
     @property
     def postmaster(self) -> Path:
