@@ -206,6 +206,10 @@ class Lookup:
         end = np.searchsorted(self._packed, rank * self._base + last)
         return begin, np.where(there, np.maximum(end, begin), begin)
 
+    def has(self, keys: Ints) -> Bools:
+        """Per question: whether the key has any entry."""
+        return among(keys, self._known)
+
     def each(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
         """All entries in the spans: (number of the question, what is told)."""
         owner, place = expand(*self.span(keys, low, high))

@@ -21,8 +21,6 @@ from ufse.sessions import (
 )
 
 _MEASURED_WITH_MS = 10
-_FEW = 4
-"""What follows fewer than one in so many clicks of an action follows it by chance."""
 """A measurement written down with its request comes this soon after it (own choice)."""
 
 _SHOWN_WITHIN_MS = 1_000
@@ -215,13 +213,8 @@ def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
     untyped = navigation & frame.is_word("nav_type", "") & (by_click < 0)
     typed = navigation & frame.is_word("nav_type", "link", "reload", "back_forward")
     made = typed | untyped
-    made[rows[_elsewhere(frame, rows)]] = False
+    made[rows[frame.is_aside(rows)]] = False
     return made, by_click
-
-
-def _elsewhere(frame: Frame, rows: Ints) -> Bools:
-    """Per navigation: to an external page, or a download."""
-    return np.asarray((frame.flags.at("external", rows) == 1) | (frame.flags.at("download", rows) == 1))
 
 
 def _actions(frame: Frame, submit_click: Ints) -> Ints:
@@ -282,8 +275,8 @@ def _durations(frame: Frame) -> Ints:
         same &= (after == rows + 1) & (frame.ts[after] - frame.ts[rows] <= _MEASURED_WITH_MS)
         lasted[rows[same]] = frame.duration[after[same]]
     if len(rows):
-        start = _loading_since(frame)[np.minimum(rows + 1, len(frame) - 1)]
         ended = np.minimum(rows + 1, len(frame) - 1)
+        start = _loading_since(frame)[ended]
         same = (start >= 0) & (frame.visit[ended] == frame.visit[rows]) & (lasted[rows] <= 0)
         same &= frame.ts[ended] - frame.ts[rows] <= _MEASURED_WITH_MS
         lasted[rows[same]] = frame.ts[rows[same]] - frame.ts[start[same]]
@@ -530,7 +523,6 @@ def _without_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bo
 
     The click that opened the page and its navigation are one opening.
     """
-    reads = np.array([e.startswith(("GET ", "HEAD ", "/")) or not e for e in frame.endpoints] or [True])
     rows = np.flatnonzero((frame.kind == NETWORK) & (negative != NONE) & (cause >= 0))
     rows = rows[frame.kind[cause[rows]] == NAVIGATION]
     if len(rows):
@@ -538,7 +530,7 @@ def _without_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bo
         came = cause[good & (cause >= 0)]
         click = by_click[cause[rows]]
         answered = among(cause[rows], came) | ((click >= 0) & among(click, came))
-        telemetry = answered & ~reads[frame.endpoint[rows]]
+        telemetry = answered & ~frame.may_read[frame.endpoint[rows]]
         negative[rows[telemetry | (frame.third_party[rows] == 1)]] = NONE
     return negative
 
@@ -559,7 +551,7 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
     at = np.full(len(frame), -1, dtype=np.int64)
     moved = (frame.kind == NAVIGATION) & frame.is_word("nav_type", "push", "link", "replace", "")
     rows = np.flatnonzero(moved)
-    rows = rows[~_elsewhere(frame, rows)]
+    rows = rows[~frame.is_aside(rows)]
     starters = np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
     if not len(rows) or not len(starters):
         return at
@@ -653,17 +645,15 @@ def find_background(
     quiet = ((spontaneous | ambient) & ~spared) | tag | flood | (clocked & ~spared)
     background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
     background[rows] |= _saved(frame, rows, group, action, cause, config) & known & ~validation
-    reads = np.array([e.startswith(("GET ", "HEAD ", "/")) for e in frame.endpoints] or [False])
-    failing = any_by(group, failed & known & reads[frame.endpoint[rows]], groups)
+    failing = any_by(group, failed & known & frame.may_read[frame.endpoint[rows]], groups)
     other = np.flatnonzero(failing[group])
     elsewhere = any_by(group[other], alone[other] | _page_loads(frame, rows[other], begin, config), groups)
     other = other[elsewhere[group[other]]]
-    background[rows[other]] |= _beside(frame, rows[other], group[other], action, cause)
+    background[rows[other]] |= _beside(frame, rows[other], group[other], action, cause, config)
     background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
     good = ~failed & spared[group]
     opening = np.bincount(group[good][_page_loads(frame, rows[good], begin, config)], minlength=groups) > 0
-    safe = np.array([e.startswith(("GET ", "HEAD ")) for e in frame.endpoints] or [False])
-    shared[rows] = (spared & ((answers > 2) | spontaneous | opening))[group] & ~safe[frame.endpoint[rows]]
+    shared[rows] = (spared & ((answers > 2) | spontaneous | opening))[group] & ~frame.reads[frame.endpoint[rows]]
     return background, shared, lonely
 
 
@@ -689,7 +679,7 @@ def _saved(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, con
     return (cause[rows] >= 0) & among(group * width + action[by], often)
 
 
-def _beside(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints) -> Bools:
+def _beside(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, config: Config) -> Bools:
     """Requests that only few of an action's clicks seemed to cause: they fell beside it by chance.
 
     Clicks made while such a request was pending may wait for it, and are not counted.
@@ -708,7 +698,7 @@ def _beside(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints) ->
     waiting = np.bincount(number, weights=ended - begun, minlength=size)
     presses = max_by(number, high - low, size, 0) - waiting
     found = np.zeros(len(rows), dtype=np.bool_)
-    found[clicked] = (presses >= _FEW * asked)[number]
+    found[clicked] = (presses >= config.clicks_per_request * asked)[number]
     return found
 
 

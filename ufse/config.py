@@ -51,6 +51,10 @@ class Config:
     chain_window_ms: int = _ms(300, "what follows an attributed answer this soon belongs to it", 0)
     # Own choice: how many unrelated interactions an endpoint may follow before it is background ("many").
     unrelated_actions: int = _count(3, "unrelated actions after which an endpoint is background", 1)
+    # Own choice: what follows fewer than one in so many clicks of an action follows it by chance.
+    clicks_per_request: int = _count(4, "clicks of an action for each that a request follows, from which it is chance", 2)
+    # Own choice: polls of a page answer well again and again; the answer of a form comes once.
+    polled_answers: int = _count(2, "good answers that nothing caused, from which an address is polled", 1)
     # Own choice: an application gives up repeating a failed request after this many automatic attempts.
     automatic_repeats: int = _count(5, "automatic attempts of an application", 0)
     automatic_repeat_window_ms: int = _ms(30_000, "time within which they come")

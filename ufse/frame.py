@@ -147,6 +147,20 @@ class Frame:
     def third_party(self) -> Small:
         return self.source["third_party"]
 
+    def is_aside(self, rows: Ints) -> Bools:
+        """Per navigation: to an external page, or a download; neither leaves anything."""
+        return np.asarray((self.source.at("external", rows) == 1) | (self.source.at("download", rows) == 1))
+
+    @cached_property
+    def reads(self) -> Bools:
+        """Per endpoint: a request whose method is told, and only reads."""
+        return np.array([e.startswith(_SAFE_METHODS) for e in self.endpoints] or [False])
+
+    @cached_property
+    def may_read(self) -> Bools:
+        """Per endpoint: a request that only reads, or whose method is not told."""
+        return np.array([not e or e.startswith((*_SAFE_METHODS, "/")) for e in self.endpoints] or [True])
+
     @cached_property
     def first_row(self) -> Bools:
         """Per event: whether it is the first of its visit."""
@@ -377,6 +391,9 @@ def _ignored_target(target: Target, texts: tuple[str, ...], config: Config) -> b
     names = (target.name, *texts[1:3], texts[4])
     return any(n and fnmatchcase(n, p) for p in config.ignored_targets for n in names)
 
+
+_SAFE_METHODS = ("GET ", "HEAD ", "OPTIONS ")
+"""How the labels of requests that only read begin (RFC 9110, 9.2.1)."""
 
 _MEDIA = (
     *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico", ".bmp", ".css", ".map"),

@@ -2,7 +2,6 @@
 
 import re
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 
@@ -27,7 +26,6 @@ _LOGIN = re.compile(
     r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
 )
 """Login pages by the usual words of a few languages; whatever is named otherwise is no login for the rules."""
-SAFE_METHODS: Final = ("GET ", "HEAD ", "OPTIONS ")
 _TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
 
 
@@ -82,11 +80,6 @@ class Index:
 
     def flow_of(self, action: Ints) -> Ints:
         return self.flow_codes[self.pattern_of(action)]
-
-    @cached_property
-    def safe(self) -> Bools:
-        """Per endpoint: a request that only reads."""
-        return np.array([e.startswith(SAFE_METHODS) for e in self.frame.endpoints] or [False])
 
     @cached_property
     def parents(self) -> tuple[Ints, Bools]:
@@ -207,12 +200,6 @@ class Index:
         return Lookup(self.in_flow(self.frame.visit[rows], self.flow(rows)), rows)
 
     @cached_property
-    def begun_flows(self) -> Ints:
-        """Keys of the flows in which a field was touched or a form submitted."""
-        rows = self._rows(INPUT, SUBMIT)
-        return unique(self.in_flow(self.frame.visit[rows], self.flow(rows)))
-
-    @cached_property
     def attempts(self) -> Lookup:
         """Meaningful actions by deed: clicks on controls, submits, pages opened by a click."""
         rows = np.flatnonzero(self.given.meaningful)
@@ -294,7 +281,7 @@ class Index:
         """Clicks and submits that were accepted by a request that writes and led on to another page."""
         frame, given = self.frame, self.given
         rows = self.good[given.cause[self.good] >= 0]
-        rows = rows[~self.safe[frame.endpoint[rows]] & (frame.third_party[rows] != 1)]
+        rows = rows[~frame.reads[frame.endpoint[rows]] & (frame.third_party[rows] != 1)]
         by = unique(given.cause[rows])
         leaves = self.target_is("leaves")[self.target_of(given.action[by])]
         link = self.target_is("link")[self.target_of(given.action[by])]
@@ -315,7 +302,7 @@ class Index:
         """Requests that a form or control of the flow sent and that were accepted."""
         rows = self.other_successes
         own = ~self.known(rows) | self.given.lonely[rows]
-        rows = rows[own & ~self.safe[self.frame.endpoint[rows]]]
+        rows = rows[own & ~self.frame.reads[self.frame.endpoint[rows]]]
         by = self.given.cause[rows]
         return Lookup(self.in_flow(self.frame.visit[by], self.flow(by)), rows)
 

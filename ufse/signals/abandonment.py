@@ -142,9 +142,8 @@ def _ended_aside(index: Index, clusters: Clusters, last: Ints) -> Bools:
     high = frame.high[clusters.visit]
     place = np.searchsorted(index.moves, high) - 1
     move = index.moves[np.maximum(place, 0)]
-    aside = (frame.flags.at("external", move) == 1) | (frame.flags.at("download", move) == 1)
     acted = np.searchsorted(index.acts, high) > np.searchsorted(index.acts, move, "right")
-    return np.asarray((place >= 0) & (move > last) & aside & ~acted, dtype=np.bool_)
+    return np.asarray((place >= 0) & (move > last) & frame.is_aside(move) & ~acted, dtype=np.bool_)
 
 
 def _leavings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:
@@ -157,8 +156,7 @@ def _leavings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tupl
     owner, place = expand(low, np.searchsorted(index.moves, until))
     row = index.moves[place]
     flow = index.flow_of(clusters.action)
-    elsewhere = (frame.flags.at("external", row) == 1) | (frame.flags.at("download", row) == 1)
-    out = (frame.ts[row] >= since[owner]) & (index.flow(row) != flow[owner]) & ~elsewhere
+    out = (frame.ts[row] >= since[owner]) & (index.flow(row) != flow[owner]) & ~frame.is_aside(row)
     owner, row = owner[out], row[out]
     acted, aside = _just_before(index, row, last[owner])
     leaves = ~aside & (given.user_navigation[row] | acted) & ~_returns(index, clusters, owner, row)

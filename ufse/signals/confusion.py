@@ -82,9 +82,8 @@ def _achieved(frame: Frame, given: Attribution, low: int, high: int) -> bool:
     span = slice(low, high + 1)
     sent = np.flatnonzero(given.success[span] & (given.cause[span] >= 0)) + low
     by = given.cause[sent]
-    writes = np.array([not e.startswith(("GET ", "HEAD ")) for e in frame.endpoints] or [False])
     tabs = np.array([t.toggle for t in frame.targets], dtype=np.bool_)
-    acted = np.isin(frame.kind[by], (CLICK, SUBMIT)) & (writes[frame.endpoint[sent]] | tabs[frame.target[by]])
+    acted = np.isin(frame.kind[by], (CLICK, SUBMIT)) & (~frame.reads[frame.endpoint[sent]] | tabs[frame.target[by]])
     went_on = (frame.kind[span] == SUBMIT) & given.progress[span]
     return bool((acted & given.meaningful[by]).any()) or bool(went_on.any())
 

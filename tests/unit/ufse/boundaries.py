@@ -209,6 +209,13 @@ def repeats(*begins: float) -> list[Row]:
     return [event(1.001, "scroll"), click(10.001), answer(10.2, 503, took=0.15), *auto, *tries(t, t + 8)]
 
 
+def by_chance(every: int) -> list[Row]:
+    """Clicks, of which one in ``every`` is followed by the failure of a request that the page makes by itself too."""
+    hit = [answer(10.2 + 0.6 * n, 500, took=0.1, url="/api/side", method="GET") for n in range(0, 12, every)]
+    alone = answer(2.2, 500, took=0.1, url="/api/side", method="GET")
+    return [go(2, "/checkout"), alone, *(click(10 + 0.6 * n, X) for n in range(12)), *hit]
+
+
 def many(count: int) -> list[Row]:
     """``count`` different controls that fail once each and are left alone, then one that is hit in vain."""
     rows = []
@@ -357,6 +364,23 @@ ATTRIBUTION = [
         [click(1, X), answer(1.3, 500), *rage(answer(11.4, 500, took=0.1))],
         [*(r for i, n in enumerate("xy") for r in (click(1 + 3 * i, button(n)), answer(1.3 + 3 * i, 500))),
          *rage(answer(11.4, 500, took=0.1))],
+    ),
+    Case(
+        "clicks_per_request",
+        "a request that the page makes by itself too, after one in four clicks and after one in three",
+        has("abandonment"),
+        by_chance(4),
+        by_chance(3),
+        (False, True),
+        OPEN,
+    ),
+    Case(
+        "polled_answers",
+        "one good answer that nothing caused at the address of a form, and two",
+        found,
+        [*tries(*range(10, 58, 6)), answer(70, 200, took=0.1)],
+        [*tries(*range(10, 58, 6)), answer(70, 200, took=0.1), answer(79, 200, took=0.1)],
+        (False, True),
     ),
     Case(
         "automatic_repeats",
