@@ -43,7 +43,7 @@ class _Failed:
         self.identified: Bools = any_by(self.owner, request & index.known(self.row), size)
         """Per candidate: a request that failed is known by its URL."""
         safe = np.zeros(len(self.row), dtype=np.bool_)
-        safe[named] = index.frame.reads[endpoint[named]]
+        safe[named] = frame.reads[endpoint[named]]
         self.reading: Bools = any_by(self.owner, named, size) & ~any_by(self.owner, named & ~safe, size)
         """Per candidate: whatever failed only read."""
         self.only_invalid: Bools = ~any_by(self.owner, index.given.negative[self.row] != INVALID, size)
@@ -76,7 +76,8 @@ def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
     # Without its method a good answer may be the page's own reading; what nothing caused may be the form's.
     # Where an address answers well again and again without anybody asking, that is polling, and no form's answer.
     plain = (cause < 0) & index.known(row) & ~given.shared[row] & ~_while_opening(index, row)
-    polled = (count_by(owner, len(visit), plain)[owner] >= index.config.polled_answers) & ~index.frame.reads[frame.endpoint[row]]
+    polled = count_by(owner, len(visit), plain)[owner] >= index.config.polled_answers
+    polled &= ~frame.reads[frame.endpoint[row]]
     plain &= ~polled
     exact &= ~polled
     exact |= plain
@@ -200,7 +201,7 @@ def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
     owner, row = owner[kept], row[kept]
     endpoint = frame.endpoint[row]
     again = within(owner, endpoint, failed.owner, frame.endpoint[failed.row])
-    kept = (~index.frame.reads[endpoint] & (given.lonely[row] | again)) if len(row) else np.zeros(0, dtype=np.bool_)
+    kept = (~frame.reads[endpoint] & (given.lonely[row] | again)) if len(row) else np.zeros(0, dtype=np.bool_)
     kept |= ~index.known(row) if len(row) else kept
     parents, deep = index.parents
     failing = frame.endpoint[failed.row]
@@ -235,5 +236,5 @@ def _sent_beside(index: Index, found: Candidates, failed: _Failed) -> Times:
     chosen = np.flatnonzero(failed.some & failed.reading & forms)
     visit = found.visit[chosen]
     owner, row = index.good_by_deed.each(index.deed(visit, found.action[chosen]), frame.low[visit], frame.high[visit])
-    kept = given.lonely[row] & ~index.frame.reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
+    kept = given.lonely[row] & ~frame.reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
     return chosen[owner][kept], frame.ts[row[kept]]

@@ -52,7 +52,9 @@ class Config:
     # Own choice: how many unrelated interactions an endpoint may follow before it is background ("many").
     unrelated_actions: int = _count(3, "unrelated actions after which an endpoint is background", 1)
     # Own choice: what follows fewer than one in so many clicks of an action follows it by chance.
-    clicks_per_request: int = _count(4, "clicks of an action for each that a request follows, from which it is chance", 2)
+    clicks_per_request: int = _count(
+        4, "clicks of an action for each that a request follows, from which it is chance", 2
+    )
     # Own choice: polls of a page answer well again and again; the answer of a form comes once.
     polled_answers: int = _count(2, "good answers that nothing caused, from which an address is polled", 1)
     # Own choice: an application gives up repeating a failed request after this many automatic attempts.
