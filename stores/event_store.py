@@ -137,8 +137,8 @@ class EventStore:
 
     def __init__(self, url: str) -> None:
         self._connect, self._database = _connection(url)
-        self._local = threading.local()
-        self._clients: list[Client] = []
+        self._clients: set[Client] = set()
+        self._free: list[Client] = []
         self._guard = threading.Lock()
 
     def migrate(self) -> None:
@@ -155,7 +155,7 @@ class EventStore:
             event_schema.check(client)
 
     def client(self) -> contextlib.AbstractContextManager[Client]:
-        """A client of the calling thread, for what the modules beside this one do; errors as in every method here."""
+        """A client for the caller alone, for what the modules beside this one do; errors as in every method here."""
         return self._calling()
 
     def ping(self) -> str:
@@ -342,17 +342,13 @@ class EventStore:
         slices = _slices(self._suspects(start_ms, end_ms, project), batch_events)
         if not slices:
             return
-        # The pool's only thread has its own client (a client serves one thread at a time).
         with ThreadPoolExecutor(1, thread_name_prefix="replay") as pool:
-            try:
-                ahead = pool.submit(self._events, *slices[0])
-                for following in slices[1:]:
-                    table = ahead.result()
-                    ahead = pool.submit(self._events, *following)
-                    yield table
-                yield ahead.result()
-            finally:
-                pool.submit(self._release).result()
+            ahead = pool.submit(self._events, *slices[0])
+            for following in slices[1:]:
+                table = ahead.result()
+                ahead = pool.submit(self._events, *following)
+                yield table
+            yield ahead.result()
 
     def _suspects(self, start_ms: int, end_ms: int, project: str | None) -> pa.Table:
         """Sessions with possible feedback and an event in the window: hash, events, first and last receipt (ms)."""
@@ -451,12 +447,12 @@ class EventStore:
             client.command("KILL QUERY WHERE query_kind = 'Select' AND query NOT LIKE '%KILL QUERY%' ASYNC")
 
     def close(self) -> None:
-        """Close every thread's client; the embedded engine's directory is free for another process afterwards."""
+        """Close every client; the embedded engine's directory is free for another process afterwards."""
         with self._guard:
             for client in self._clients:
                 client.close()
             self._clients.clear()
-        self._local = threading.local()
+            self._free.clear()
 
     def _arrow(
         self, sql: str, parameters: dict[str, Any] | None = None, extra: Mapping[str, int] | None = None
@@ -492,7 +488,8 @@ class EventStore:
     @contextlib.contextmanager
     def _calling(self) -> Iterator[Client]:
         try:
-            yield self._client()
+            with self._lent() as client:
+                yield client
         except ClickHouseError as error:
             raise _translated(error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -502,26 +499,28 @@ class EventStore:
                 "ClickHouse's answer could not be read: it was cut, or something else answered"
             ) from error
 
-    def _release(self) -> None:
-        """Close the calling thread's client."""
-        client: Client | None = getattr(self._local, "client", None)
-        if client is not None:
-            self._local.client = None
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[Client]:
+        # A client serves one caller at a time and costs megabytes. Runs come in ever new threads: one kept for each of them
+        # would be one more for every run.
+        with self._guard:
+            client = self._free.pop() if self._free else None
+        client = client or self._connected()
+        try:
+            yield client
+        finally:
             with self._guard:
-                self._clients.remove(client)
-            client.close()
+                if client in self._clients:  # nobody closed the store meanwhile
+                    self._free.append(client)
 
-    def _client(self) -> Client:
-        client: Client | None = getattr(self._local, "client", None)
-        if client is None:
-            client = clickhouse_connect.get_client(**self._connect)
-            # Not just CREATE IF NOT EXISTS: on a server the user need not have the right to it.
-            if not client.command(f"EXISTS DATABASE `{self._database}`"):
-                client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
-            client.database = self._database
-            self._local.client = client
-            with self._guard:
-                self._clients.append(client)
+    def _connected(self) -> Client:
+        client = clickhouse_connect.get_client(**self._connect)
+        # Not just CREATE IF NOT EXISTS: on a server the user need not have the right to it.
+        if not client.command(f"EXISTS DATABASE `{self._database}`"):
+            client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
+        client.database = self._database
+        with self._guard:
+            self._clients.add(client)
         return client
 
 

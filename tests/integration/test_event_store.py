@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import pyarrow as pa
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from furrow.errors import PermanentError
 from stores import event_store as event_store_module
@@ -243,14 +245,39 @@ def test_a_replay_asks_for_no_more_sessions_at_once_than_a_query_can_name(
     assert sorted(name for names in batches for name in names) == [f"s{i}" for i in range(8)]
 
 
+def test_ever_new_threads_share_few_clients(event_store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the runs of a worker: each has threads of its own, and all of a day would have had 10,000 clients."""
+    opened: list[Client] = []
+    connect = clickhouse_connect.get_client
+
+    def counted(**arguments: Any) -> Client:
+        opened.append(connect(**arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(clickhouse_connect, "get_client", counted)
+    event_store.ping()
+    for _ in range(5):
+        threads = [threading.Thread(target=event_store.count_events) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(opened) <= 3
+    with event_store.client() as lent:
+        event_store.close()
+    with event_store.client() as fresh:
+        assert fresh is not lent
+    assert event_store.count_events().rows == 0
+
+
 def test_a_replay_that_is_left_early_leaves_nothing_behind(event_store: EventStore) -> None:
     event_store.land(lines(row(f"s{i}", i, event_type="error") for i in range(9)), "one")
-    before = threading.active_count(), len(event_store._clients)
+    before = threading.active_count()
     for table in event_store.replay(BASE_MS, BASE_MS + MINUTE, batch_events=2):
         assert table.num_rows == 2
         break
     gc.collect()
-    assert (threading.active_count(), len(event_store._clients)) == before
+    assert threading.active_count() == before
     assert event_store.count_events().rows == 9
 
 

@@ -85,9 +85,9 @@ def contents(postgres_url: str) -> dict[str, str]:
         for (name,) in tables:
             rows = connection.execute(f'SELECT t::text FROM "{name}" t ORDER BY 1').fetchall()
             found[f"postgres {name}"] = _digest(rows)
-    events = connections.event_store()
-    for (name,) in events._client().query("SHOW TABLES").result_rows:
-        found[f"clickhouse {name}"] = _digest(events._client().query(_WHOLE.get(name, _ALL.format(name))).result_rows)
+    with connections.event_store().client() as client:
+        for (name,) in client.query("SHOW TABLES").result_rows:
+            found[f"clickhouse {name}"] = _digest(client.query(_WHOLE.get(name, _ALL.format(name))).result_rows)
     return found
 
 
