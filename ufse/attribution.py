@@ -103,7 +103,7 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     kind = frame.kind
     changes = (kind == INPUT) & ~frame.is_word("action", "focus", "blur")
     causes = (kind == CLICK) | (kind == SUBMIT) | user_navigation | changes
-    lasted = _durations(frame)
+    lasted = _durations(frame, config)
     begin = np.where(lasted > 0, frame.ts - lasted, frame.ts)
     cause = _causes(frame, causes, begin, lasted > 0, config)
     cause = _chained(frame, causes, cause, begin, config)
@@ -257,11 +257,12 @@ def _whole_seconds(frame: Frame) -> Bools:
     return ~any_by(frame.visit, ~whole, len(frame.low))[frame.visit]
 
 
-def _durations(frame: Frame) -> Ints:
+def _durations(frame: Frame, config: Config) -> Ints:
     """How long each request or measurement took, -1 where unknown.
 
     A request without a duration has that of a slow answer that was measured at the same moment, or of the loading phase
-    that ended with it: some collectors tell the one without the other.
+    that ended with it: some collectors tell the one without the other. What is only told to be slow took as long as its
+    user waited.
     """
     kind = frame.kind
     lasted = np.where((kind == NETWORK) | (kind == PERFORMANCE), frame.duration, -1)
@@ -280,6 +281,27 @@ def _durations(frame: Frame) -> Ints:
         same = (start >= 0) & (frame.visit[ended] == frame.visit[rows]) & (lasted[rows] <= 0)
         same &= frame.ts[ended] - frame.ts[rows] <= _MEASURED_WITH_MS
         lasted[rows[same]] = frame.ts[rows[same]] - frame.ts[start[same]]
+    return _waited_for(frame, lasted, config)
+
+
+def _waited_for(frame: Frame, lasted: Ints, config: Config) -> Ints:
+    """Durations, where a request is told to be slow without saying how slow: since the last click or submit that is old
+    enough to have waited for it, if nothing else was answered since.
+    """
+    slow = (frame.kind == PERFORMANCE) & (frame.duration <= 0) & frame.is_word("perf_kind", "slow_response")
+    measured, starters = np.flatnonzero(slow), np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
+    answers = np.flatnonzero((frame.kind == NETWORK) & ~frame.noise & (frame.third_party != 1))
+    rows = answers[lasted[answers] <= 0]
+    if not len(rows) or not len(measured) or not len(starters):
+        return lasted
+    after = measured[np.minimum(np.searchsorted(measured, rows), len(measured) - 1)]
+    told = (after > rows) & (frame.visit[after] == frame.visit[rows])
+    rows = rows[told & (frame.ts[after] - frame.ts[rows] <= _MEASURED_WITH_MS)]
+    by = frame.last_of(starters, frame.visit[rows], frame.ts[rows] - config.slow_ms)
+    before = frame.last_of(answers, frame.visit[rows], frame.ts[rows] - _MEASURED_WITH_MS - 1)
+    lasting = frame.ts[rows] - frame.ts[np.maximum(by, 0)]
+    waited = (by > before) & (frame.route[by] == frame.route[rows]) & (lasting <= config.slow_end_window_ms)
+    lasted[rows[waited]] = lasting[waited]
     return lasted
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ufse.weights import Weights
 
-ENGINE_VERSION: Final = "3"
+ENGINE_VERSION: Final = "4"
 """Changes whenever the same events may give another detection."""
 
 MINUTE: Final = 60_000
@@ -43,6 +43,8 @@ class Config:
     # detection.md, Attribution
     network_start_window_ms: int = _ms(1_000, "a request starts this soon after the action that caused it")
     network_end_window_ms: int = _ms(10_000, "a request without a duration ends this soon after it")
+    # Own choice: gateways give up after 30 s and less.
+    slow_end_window_ms: int = _ms(30_000, "a request that is only told to be slow ends this soon after it")
     reaction_window_ms: int = _ms(2_000, "an error or a measurement follows this soon")
     slow_ms: int = _ms(3_000, "an answer that takes this long is slow")
     # Own choice: rounding of durations may put a request's start a few milliseconds before its click.

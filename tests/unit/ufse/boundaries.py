@@ -209,6 +209,15 @@ def repeats(*begins: float) -> list[Row]:
     return [event(1.001, "scroll"), click(10.001), answer(10.2, 503, took=0.15), *auto, *tries(t, t + 8)]
 
 
+def told_slow(after: float) -> list[Row]:
+    """Two clicks a minute apart, each failing ``after`` seconds with an answer that is told to be slow, not how slow."""
+    rows = []
+    for t in (10.001, 70.001):
+        at = t + after
+        rows += [click(t), {**answer(at, 504), "duration_ms": -1}, event(at, "performance", perf_kind="slow_response")]
+    return rows
+
+
 def by_chance(every: int) -> list[Row]:
     """Clicks, of which one in ``every`` is followed by the failure of a request that the page makes by itself too."""
     hit = [answer(10.2 + 0.6 * n, 500, took=0.1, url="/api/side", method="GET") for n in range(0, 12, every)]
@@ -364,6 +373,14 @@ ATTRIBUTION = [
         [click(1, X), answer(1.3, 500), *rage(answer(11.4, 500, took=0.1))],
         [*(r for i, n in enumerate("xy") for r in (click(1 + 3 * i, button(n)), answer(1.3 + 3 * i, 500))),
          *rage(answer(11.4, 500, took=0.1))],
+    ),
+    Case(
+        "slow_end_window_ms",
+        "an answer that is only told to be slow, 30 s after the click",
+        found,
+        told_slow(30),
+        told_slow(30.001),
+        config=OPEN,
     ),
     Case(
         "clicks_per_request",

@@ -393,3 +393,21 @@ def test_what_another_session_opens_changes_nothing() -> None:
     theirs = [{**go(0, "/checkout", "reload"), "session_id": "other"}, {**dead(0.3), "session_id": "other"}]
     both = [one for one in bodies([*mine, *theirs]) if one["sessionId"] == "s"]
     assert [one["detectionId"] for one in both] == [one["detectionId"] for one in bodies(mine)]
+
+
+def test_who_waits_for_an_answer_that_is_only_told_to_be_slow_caused_it() -> None:
+    def waited(*between: Row) -> list[Row]:
+        rows = []
+        for t in (10.0, 70.0):
+            late = [
+                {**answer(t + 24, 504), "duration_ms": -1},
+                event(t + 24.004, "performance", perf_kind="slow_response"),
+            ]
+            rows += [click(t), *({**r, "ts": r["ts"] + round((t - 10) * 1000)} for r in between), *late]
+        return rows
+
+    (body,) = bodies(waited())
+    assert "24 s after the click" in body["explanation"]
+    assert bodies(waited(click(33.0, X))), "a click too fresh to have waited changes nothing"
+    assert not bodies(waited(answer(12, 200, url="/api/other"))), "the click was answered"
+    assert not bodies(waited(go(15, "/elsewhere"), go(16, "/checkout"), click(17, route="/elsewhere")))
