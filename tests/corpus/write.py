@@ -1,4 +1,4 @@
-"""Write the corpus: `python -m tests.corpus.write --out DIR --seeds N [--kinds a,b]`."""
+"""Write the corpus: `python -m tests.corpus.write --out DIR --seeds N [--first M] [--kinds a,b]`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ TAKES = 2
 MODULES = (kinds_frustrated, kinds_calm)
 
 
-def sessions(names: Iterable[str], seeds: int) -> Iterable[tuple[dict[str, Any], list[tuple[float, dict[str, Any]]]]]:
+def sessions(
+    names: Iterable[str], seeds: int, first: int = 0
+) -> Iterable[tuple[dict[str, Any], list[tuple[float, dict[str, Any]]]]]:
     """Label and events (each with its time of arrival, in epoch seconds) of every session."""
     for name in names:
-        for seed in range(seeds):
+        for seed in range(first, first + seeds):
             for take in range(TAKES):
                 player = perform(KINDS[name], seed, take)
                 ident = hashlib.sha256(f"{name}/{seed}/{take}".encode()).hexdigest()[:20]
@@ -28,12 +30,12 @@ def sessions(names: Iterable[str], seeds: int) -> Iterable[tuple[dict[str, Any],
                 yield {**label, "kind": name}, player.lines(ident)
 
 
-def write(out: Path, seeds: int, names: Iterable[str] | None = None) -> tuple[int, int]:
+def write(out: Path, seeds: int, names: Iterable[str] | None = None, first: int = 0) -> tuple[int, int]:
     """Write `events.jsonl` in order of arrival and `labels.jsonl`; return the numbers of sessions and events."""
     chosen = sorted(KINDS) if names is None else list(names)
     labels: list[dict[str, Any]] = []
     events: list[tuple[float, int, dict[str, Any]]] = []
-    for label, lines in sessions(chosen, seeds):
+    for label, lines in sessions(chosen, seeds, first):
         labels.append(label)
         events.extend((at, len(events) + n, event) for n, (at, event) in enumerate(lines))
     events.sort(key=lambda entry: entry[:2])
@@ -50,13 +52,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--kinds", default="", help="comma-separated; all without it")
     given = parser.parse_args()
     names = [name for name in given.kinds.split(",") if name] or None
     unknown = sorted(set(names or []) - set(KINDS))
     if unknown:
         parser.error(f"no such kind: {', '.join(unknown)}")
-    count, lines = write(given.out, given.seeds, names)
+    count, lines = write(given.out, given.seeds, names, given.first)
     print(f"{count} sessions, {lines} events in {given.out}")
 
 
