@@ -148,11 +148,11 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.engine.stop()
-        self.end_servers()
+        self.end_servers(orphans_alone=False)
         self.postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def end_servers(self) -> None:
+    def end_servers(self, orphans_alone: bool = True) -> None:
         """End the temporary Prefect servers of this stack whose flow was killed; they would go on for ever."""
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -161,7 +161,7 @@ class Stack:
                 orphan = "\nPPid:\t1\n" in (process / "status").read_text()
             except OSError:
                 continue  # ended meanwhile, or another user's
-            if ours and server and orphan:
+            if ours and server and (orphan or not orphans_alone):
                 with suppress(ProcessLookupError):
                     os.kill(int(process.name), signal.SIGKILL)
 

@@ -1,6 +1,10 @@
 """The short form of ``make chaos``: some seeds of both sorts, and that the suite sees what it is there to see."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +88,25 @@ def test_what_differs_is_told(reference: tuple[Outcome, Catalogue]) -> None:
     for words in ("1 events lost", "detections: ", "affectedSessions 99 instead of", "tickets: "):
         assert words in told
     assert expected.differences(expected) == []
+
+
+def test_servers_that_a_killed_flow_left_behind_are_ended(tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)", "prefect.server"]
+    ours = subprocess.Popen(sleeper, env={"PREFECT_HOME": str(folder)})
+    other = subprocess.Popen(sleeper, env={"PREFECT_HOME": str(tmp_path / "other")})
+    stack = Stack.__new__(Stack)
+    stack.folder = folder
+    try:
+        stack.end_servers()
+        assert ours.poll() is None, "its flow, this process, lives"
+        stack.end_servers(orphans_alone=False)
+        assert ours.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.long

@@ -381,7 +381,7 @@ def test_the_contract_notices_what_is_wrong(cloud: FakeJira, cloud_tracker: Jira
 
 @pytest.mark.skipif(
     not WHOLE.is_dir(),
-    reason="no ../shared beside this checkout: that tests/data holds what the whole contract says is not checked",
+    reason="no ../shared beside this checkout: whether tests/data was cut from the contracts as they are is not checked",
 )
 def test_the_reduced_contracts_are_those_of_the_whole_ones() -> None:
     linear = (WHOLE / reduce.LINEAR).read_text(encoding="utf-8")
