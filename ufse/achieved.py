@@ -198,6 +198,8 @@ def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
     owner, place = expand(low, np.where(failed.some, high, low))
     row, by = rows[order][place], by[order][place]
     kept = (by >= failed.first[owner]) & (given.action[by] != found.action[owner])
+    # Another item of the same kind of page is not the one that failed.
+    kept &= within(owner, frame.route[by], failed.owner, frame.route[given.cause[failed.row]])
     owner, row = owner[kept], row[kept]
     endpoint = frame.endpoint[row]
     again = within(owner, endpoint, failed.owner, frame.endpoint[failed.row])

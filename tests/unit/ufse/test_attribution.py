@@ -172,6 +172,14 @@ def test_another_way_achieves_the_action() -> None:
     assert why(rows) == "resolved"
 
 
+@pytest.mark.parametrize("item", ["/accounts/1", "/accounts/2"])
+def test_another_way_on_another_item_achieves_nothing_for_this_one(item: str) -> None:
+    later = {"target_type": "button", "target_id": "pay-later"}
+    here = [{**r, "route": "/accounts/1"} for i in range(3) for r in (click(5 + 5 * i), answer(5.3 + 5 * i, 500))]
+    there = [go(20, item, "push"), click(25, later, item), {**answer(25.3, 201, url="/api/invoice"), "route": item}]
+    assert bool(bodies([*here, *there])) is (item == "/accounts/2")
+
+
 LATER = {"target_type": "button", "target_id": "export", "target_label": "Export"}
 ITEM = {"target_type": "link", "target_id": "item", "target_label": "Item"}
 
