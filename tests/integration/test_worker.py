@@ -1,16 +1,22 @@
 """The in-process worker against a real Prefect server: scheduled runs, cancelling, and what a killed process left behind."""
 
 import contextlib
+import gc
+import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import anyio
+import anyio.to_thread
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Running, Scheduled
 
 from furrow import worker
@@ -83,6 +89,32 @@ async def test_a_run_that_cannot_even_begin_ends(client: PrefectClient) -> None:
 
         await until(has_ended)
         group.cancel_scope.cancel()
+
+
+async def test_what_a_run_left_in_cycles_is_gone_with_it(
+    client: PrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's client holds a TLS context of a megabyte, and is part of a cycle."""
+
+    class Held:
+        def __init__(self) -> None:
+            self.me = self
+
+    left: list[weakref.ref[Held]] = []
+
+    def leaving(*arguments: Any, **named: Any) -> object:
+        left.append(weakref.ref(Held()))
+        return run_flow(*arguments, **named)
+
+    monkeypatch.setattr(worker, "run_flow", leaving)
+    run = await client.create_flow_run_from_deployment(await deployment(client), parameters={"seconds": 0})
+    gc.disable()
+    try:
+        await anyio.to_thread.run_sync(worker._execute, run, threading.Event())
+        assert left[0]() is None
+    finally:
+        gc.enable()
+    assert await state_type(client, run) == StateType.COMPLETED
 
 
 async def test_what_a_killed_process_left_behind_is_ended(client: PrefectClient) -> None:
