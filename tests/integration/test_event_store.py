@@ -272,12 +272,12 @@ def test_ever_new_threads_share_few_clients(event_store: EventStore, monkeypatch
 
 def test_a_replay_that_is_left_early_leaves_nothing_behind(event_store: EventStore) -> None:
     event_store.land(lines(row(f"s{i}", i, event_type="error") for i in range(9)), "one")
-    before = threading.active_count()
+    before = threading.active_count(), len(event_store._clients), len(event_store._free)
     for table in event_store.replay(BASE_MS, BASE_MS + MINUTE, batch_events=2):
         assert table.num_rows == 2
         break
     gc.collect()
-    assert threading.active_count() == before
+    assert (threading.active_count(), len(event_store._clients), len(event_store._free)) == before
     assert event_store.count_events().rows == 9
 
 
