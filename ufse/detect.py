@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from ufse.attribution import attribute
 from ufse.config import DEFAULT, Config
 from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
 from ufse.explain import Stories, Words, gains, stamp, verdict_text
-from ufse.frame import Frame, build, coarse_negative
+from ufse.frame import Frame, Source, build, coarse_negative, worth_reading
 from ufse.index import Index
 from ufse.sessions import Visits, order_events, run_codes
 from ufse.signals.confusion import confusion
@@ -209,21 +209,33 @@ def _why_key(why: WhyNot) -> tuple[str, str, str]:
 
 
 def _detect(events: pa.Table, config: Config, why_not: bool) -> Result:
-    visits, hot, frame = _looked_at(events, config)
+    visits, hot, looked = _looked_at(events, config)
     run = _Run(visits, config, why_not)
-    if frame is not None:
-        run.look(frame, hot)
+    if looked is not None:
+        run.look(looked, hot)
     if why_not:
         run.calm(hot)
     return Result(_in_order(run.detections), sorted(run.why, key=_why_key), visits)
 
 
-def _looked_at(events: pa.Table, config: Config) -> tuple[Visits, Bools, Frame | None]:
-    """The visits, which of them hold anything negative, and the frame of these. The order of all events is not kept."""
+@dataclass(frozen=True)
+class _Looked:
+    """The events of the visits that hold anything negative, and the frame of those that rules read."""
+
+    source: Source
+    visit: Ints
+    frame: Frame
+
+
+def _looked_at(events: pa.Table, config: Config) -> tuple[Visits, Bools, _Looked | None]:
+    """The visits, which of them hold anything negative, and what is read of these. The order of all events is not kept."""
     ordered = order_events(events, config)
     hot = any_by(ordered.visit, coarse_negative(ordered, config), len(ordered.visits))
-    frame = build(ordered, hot[ordered.visit] & ordered.analysed, config) if hot.any() else None
-    return ordered.visits, hot, frame
+    rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
+    if not len(rows):
+        return ordered.visits, hot, None
+    frame = build(ordered, worth_reading(ordered, rows, config), config)
+    return ordered.visits, hot, _Looked(Source(ordered.table, ordered.row[rows]), ordered.visit[rows], frame)
 
 
 class _Run:
@@ -234,16 +246,16 @@ class _Run:
         self.detections: list[Detection] = []
         self.why: list[WhyNot] = []
 
-    def look(self, frame: Frame, hot: Bools) -> None:
+    def look(self, looked: _Looked, hot: Bools) -> None:
         """The visits that hold anything negative."""
-        config = self.config
+        config, frame = self.config, looked.frame
         given = attribute(frame, config)
         index = Index(frame, given, config)
         judged = judge(index, rage(frame, given, config), confusion(frame, given, config))
-        machines = _machines(frame, len(hot))
+        machines = _machines(looked, len(hot))
         best = judged.best[~machines[judged.clusters.visit[judged.best]]]
         passed = best[judged.rule[best] == EMITTED]
-        declared = _declared_machines(frame, np.unique(judged.clusters.visit[passed]))
+        declared = _declared_machines(looked, np.unique(judged.clusters.visit[passed]), len(hot))
         passed = passed[~among(judged.clusters.visit[passed], declared)]
         emitted = same_struggles(index, judged, passed)
         self._emit(judged, emitted)
@@ -335,24 +347,27 @@ class _Run:
         )
 
 
-def _machines(frame: Frame, visits: int) -> Bools:
+@lru_cache(maxsize=4_096)
+def _is_machine(agent: str) -> bool:
+    return bool(_BOT.search(agent) or _ASSISTIVE.search(agent))
+
+
+def _machines(looked: _Looked, visits: int) -> Bools:
     """Per visit number: whether it declares a bot or assistive technology in its user agent."""
-    code, texts = frame.source.codes("user_agent", np.arange(len(frame)))
-    declared = np.array([bool(_BOT.search(t) or _ASSISTIVE.search(t)) for t in texts] or [False])
-    return any_by(frame.visit, declared[code], visits)
+    code, texts = looked.source.codes("user_agent", np.arange(len(looked.visit)))
+    declared = np.array([_is_machine(t) for t in texts] or [False])
+    return any_by(looked.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
 
 
-def _declared_machines(frame: Frame, visits: Ints) -> Ints:
+def _declared_machines(looked: _Looked, asked: Ints, visits: int) -> Ints:
     """Of visits about to be emitted, those whose metadata declare a bot or assistive technology."""
-    asked = np.zeros(len(frame.low), dtype=np.bool_)
-    asked[visits] = True
-    rows = np.flatnonzero(asked[frame.visit])
-    column = frame.source.table["metadata"]
+    rows = np.flatnonzero(any_by(asked, np.ones(len(asked), dtype=np.bool_), visits)[looked.visit])
+    column = looked.source.table["metadata"]
     if not pa.types.is_dictionary(column.type):  # most have none, and their lengths are read at once
         rich = pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy()
-        rows = rows[rich[frame.source.row[rows]]]
+        rows = rows[rich[looked.source.row[rows]]]
     if not len(rows):
-        return visits[:0]
-    code, texts = frame.source.codes("metadata", rows)
+        return asked[:0]
+    code, texts = looked.source.codes("metadata", rows)
     declared = np.array([bool(_DECLARED.search(t)) for t in texts])
-    return np.unique(frame.visit[rows[declared[code]]])
+    return np.unique(looked.visit[rows[declared[code]]])

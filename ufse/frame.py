@@ -10,12 +10,13 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, Small, count_before, dense, heads, min_by, search_near
+from ufse.arrays import Bools, Ints, Small, any_by, count_before, dense, heads, min_by, search_near
 from ufse.config import Config
 from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
     CLICK,
     ERROR,
+    HOVER,
     INPUT,
     LOADING,
     NAVIGATION,
@@ -269,9 +270,24 @@ def _with_phases(duration: Ints, kind: Small, visit: Ints, ts: Ints, ends: Ints,
     return duration, endless
 
 
-def build(ordered: Ordered, chosen: Bools, config: Config) -> Frame:
-    """The frame of the chosen ordered events."""
-    rows = np.flatnonzero(chosen)
+def worth_reading(ordered: Ordered, rows: Ints, config: Config) -> Ints:
+    """Of ascending rows, whole visits, those that a rule may read: no hovering, and scrolling only of visits that hold so
+    many scrolls in so short a time that they may be thrashing. A visit's first and last event stay: they say where and when
+    it began and ended.
+    """
+    kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
+    edge = heads(visit)
+    kept = (kind != SCROLL) & (kind != HOVER) | edge | np.append(edge[1:], True)
+    scrolls, apart = np.flatnonzero(kind == SCROLL), config.thrash_reversals - 1
+    begin, end = scrolls[:-apart], scrolls[apart:]
+    close = (visit[begin] == visit[end]) & (ts[end] - ts[begin] <= config.thrash_window_ms)
+    restless = any_by(visit[begin], close, len(ordered.visits))
+    kept[scrolls[restless[visit[scrolls]]]] = True
+    return np.asarray(rows[kept], dtype=np.int64)
+
+
+def build(ordered: Ordered, rows: Ints, config: Config) -> Frame:
+    """The frame of these ordered events: ascending rows."""
     source = Source(ordered.table, ordered.row[rows])
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
     route, routes = source.codes("route", np.arange(len(rows)))

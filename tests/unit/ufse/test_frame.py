@@ -1,0 +1,59 @@
+"""What the frame leaves out tells no rule anything."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.ufse.scene import Row, click, event, table
+from ufse.attribution import attribute
+from ufse.config import DEFAULT
+from ufse.frame import build, worth_reading
+from ufse.sessions import Ordered, order_events
+from ufse.signals.confusion import confusion
+
+_RUNS = st.lists(
+    st.tuples(
+        st.integers(4, 9), st.sampled_from([0.5, 2.4, 3.0, 3.1]), st.booleans(), st.sampled_from([0.1, 20, 1_000])
+    ),
+    max_size=6,
+)
+
+
+def _scrolled(runs: list[tuple[int, float, bool, float]]) -> list[Row]:
+    """Runs of scrolls, each in the other direction (as sent, or by depth alone), with hovers between and a click before."""
+    at, rows = 0.0, []
+    for scrolls, pace, sent, pause in runs:
+        at += pause
+        rows.append(click(at))
+        for i in range(scrolls):
+            at += pace
+            told = {"direction": ("down", "up")[i % 2]} if sent else {"depth": 10 * (i % 2)}
+            rows += [event(at, "scroll", **told), event(at + 0.05, "hover")]
+    return rows
+
+
+def _thrashing(ordered: Ordered, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[list[str]]:
+    frame = build(ordered, rows, DEFAULT)
+    found = confusion(frame, attribute(frame, DEFAULT), DEFAULT)
+    return [frame.source.texts("event_id", np.array(found.rows.of_list(i))) for i in range(len(found.rows))]
+
+
+@settings(deadline=None)
+@given(_RUNS)
+def test_thrashing_is_found_as_if_every_scroll_were_read(runs: list[tuple[int, float, bool, float]]) -> None:
+    ordered = order_events(table(_scrolled(runs)), DEFAULT)
+    whole = np.arange(len(ordered.row))
+    assert _thrashing(ordered, worth_reading(ordered, whole, DEFAULT)) == _thrashing(ordered, whole)
+
+
+def test_scrolling_in_peace_and_hovering_are_not_read_but_the_edges_of_a_visit_are() -> None:
+    quiet = [event(0, "hover"), *(event(t, "scroll") for t in range(4, 60, 4)), click(61), event(62, "scroll")]
+    restless = [event(2_000 + t, "scroll") for t in range(8)]
+    ordered = order_events(table([*quiet, event(63, "hover"), *restless]), DEFAULT)
+    kept = worth_reading(ordered, np.arange(len(ordered.row)), DEFAULT)
+    assert kept.tolist() == [0, 15, 17, *range(18, 26)]
+
+
+def test_of_no_rows_none_are_worth_reading() -> None:
+    ordered = order_events(table([]), DEFAULT)
+    assert worth_reading(ordered, np.arange(0), DEFAULT).tolist() == []
