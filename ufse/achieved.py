@@ -22,7 +22,7 @@ def last_successes(index: Index, found: Candidates) -> Ints:
     failed = _Failed(index, found)
     if not len(failed.row):
         return np.full(len(found), NEVER, dtype=np.int64)
-    ways = (_by_request, _by_attempt, _by_thanks, _by_other_way, _by_other_door, _sent_beside)
+    ways = (_by_request, _by_attempt, _by_thanks, _by_other_way, _by_other_door, _by_same_item, _sent_beside)
     times = [way(index, found, failed) for way in ways]
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by(owner, at, len(found), NEVER)
@@ -70,6 +70,7 @@ def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
     only_slow = ~any_by(failed.owner, ~slow, len(found))
     own = only_slow[candidate] & within(candidate, row, failed.owner[slow], failed.row[slow])
     own |= given.shared[row] & ~only_slow[candidate] & _beside_a_failure(index, row)
+    own |= given.shared[row] & _while_pending(index, found, candidate, row)
     # Another page of the same kind that comes is no success of the one that did not.
     page = index.is_page(found.action)[candidate]
     own |= page & ~within(candidate, frame.route[row], failed.owner, frame.route[failed.row])
@@ -83,6 +84,17 @@ def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
     exact |= plain
     kept = ~own & ~((cause >= 0) & index.crashed[cause]) & (exact | (caused == found.action[candidate]))
     return candidate[kept], frame.ts[row[kept]]
+
+
+def _while_pending(index: Index, found: Candidates, candidate: Ints, row: Ints) -> Bools:
+    """Per good answer: whether it was asked for and came while the candidate's last request that failed was still pending.
+
+    What a click asks meanwhile of one address for everything is something else, such as the page's own polling.
+    """
+    frame, given = index.frame, index.given
+    last = found.negatives.values[found.negatives.bounds[candidate + 1] - 1]
+    inside = (given.begin[last] < given.begin[row]) & (row < last) & (frame.endpoint[last] == frame.endpoint[row])
+    return np.asarray(inside, dtype=np.bool_)
 
 
 def _beside_a_failure(index: Index, row: Ints) -> Bools:
@@ -229,6 +241,22 @@ def _by_other_door(index: Index, found: Candidates, failed: _Failed) -> Times:
     row = rows[place]
     elsewhere = frame.pattern[row] != index.pattern_of(found.action)[chosen][owner]
     return chosen[owner][elsewhere], frame.ts[row[elsewhere]]
+
+
+def _by_same_item(index: Index, found: Candidates, failed: _Failed) -> Times:
+    """What failed for one item is got over when a form of any page of that very item was accepted and led on, after the
+    last failure: the quick form instead of the long one, the payment without the voucher.
+    """
+    frame, given = index.frame, index.given
+    latest = max_by(failed.owner, given.cause[failed.row], len(found), -1)
+    item = np.where(latest >= 0, index.items[frame.route[np.maximum(latest, 0)]], -1)
+    chosen = np.flatnonzero(item >= 0)
+    rows = index.carried_through
+    bounds = (latest[chosen] + 1, frame.high[found.visit[chosen]])
+    owner, place = expand(*(np.searchsorted(rows, bound) for bound in bounds))
+    row, candidate = rows[place], chosen[owner]
+    same = index.items[frame.route[row]] == item[candidate]
+    return candidate[same], frame.ts[row[same]]
 
 
 def _sent_beside(index: Index, found: Candidates, failed: _Failed) -> Times:

@@ -111,8 +111,8 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     raw = _raw_negative(frame, config)
     raw, cause = _client_validation(frame, raw, cause)
     success = (kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise & (frame.aborted != 1)
-    background, shared, lonely = find_background(frame, action, cause, causes, begin, raw, config)
     raw = _awaited_aborts(frame, raw, cause, begin, user_navigation, config)
+    background, shared, lonely = find_background(frame, action, cause, causes, begin, raw, config)
     negative = np.where(background, np.int8(NONE), raw)
     negative = _without_repeats(frame, negative, cause)
     negative = _without_page_telemetry(frame, negative, cause, success, by_click)
@@ -349,6 +349,7 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
         found = frame.last_of(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
+        found = _not_of_the_next_page(frame, starters, rows, found)
         later = (found > rows) & ~(coarse[rows] & (frame.ts[np.maximum(found, 0)] == frame.ts[rows]))
         found = np.where(later, -1, found)
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
@@ -370,6 +371,22 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
             )
             cause[rows[near]] = found[near]
     return _without_later_answers(frame, cause, timed, config)
+
+
+def _not_of_the_next_page(frame: Frame, starters: Ints, rows: Ints, found: Ints) -> Ints:
+    """Starters; instead of one that opened another page only after the feedback, the one before the feedback.
+
+    Within a second whose order nobody knows, what still carries the page before was asked on that page.
+    """
+    after = (found > rows) & (frame.kind[found] == NAVIGATION) & (frame.route[found] != frame.route[rows])
+    at = np.flatnonzero(after)
+    if not len(at):
+        return found
+    place = np.searchsorted(starters, rows[at]) - 1
+    before = starters[np.maximum(place, 0)]
+    found = found.copy()
+    found[at] = np.where((place >= 0) & (frame.visit[before] == frame.visit[rows[at]]), before, found[at])
+    return found
 
 
 def _without_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Config) -> Ints:
@@ -649,7 +666,10 @@ def find_background(
     ambient = _unrelated(frame, rows, group, groups, action, cause, failed, known, config)
     # How many interactions each group failed.
     tried = _distinct_actions(group, groups, cause[rows], fired & failed)
-    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone, answers, tried)
+    long = failed & fired & (frame.ts[rows] - begin[rows] >= config.slow_ms)
+    # Pressing again what hangs is trying it again.
+    tried_again = tried + any_by(group[long], _pressed_again(frame, rows[long], action, cause), groups)
+    spared = _one_address(frame, rows, group, groups, action, cause, failed, alone, answers, tried_again)
     third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
     several = answers > 1
     lonely[rows] = (answers == 1)[group]
@@ -866,6 +886,14 @@ def _related(frame: Frame, action: Ints) -> Ints:
     return np.where(named & (action >= 0), target, action + count)
 
 
+def _pressed_again(frame: Frame, rows: Ints, action: Ints, cause: Ints) -> Bools:
+    """Per request: whether its control was clicked again while it was pending: the clicks waited for it."""
+    clicks, by, base = np.flatnonzero(frame.kind == CLICK), cause[rows], int(action.max(initial=0)) + 2
+    deeds = Lookup(frame.visit[clicks] * base + action[clicks], clicks)
+    begun, ended = deeds.span(frame.visit[by] * base + action[by], by + 1, rows)
+    return np.asarray(ended > begun, dtype=np.bool_)
+
+
 def _one_address(
     frame: Frame,
     rows: Ints,
@@ -878,8 +906,8 @@ def _one_address(
     answers: Ints,
     tried: Ints,
 ) -> Bools:
-    """One address for everything (GraphQL): one or two actions failed there, at least one of them twice, and all else that
-    was asked of it, with or without an action, was answered well.
+    """One address for everything (GraphQL): one or two actions failed there, at least one of them twice or pressed again while
+    it was pending, and all else that was asked of it, with or without an action, was answered well.
 
     An action is judged by its own requests: it may have gone well before, and another request of the same click may.
     """

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ufse.weights import Weights
 
-ENGINE_VERSION: Final = "4"
+ENGINE_VERSION: Final = "5"
 """Changes whenever the same events may give another detection."""
 
 MINUTE: Final = 60_000

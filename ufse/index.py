@@ -9,6 +9,7 @@ from ufse.arrays import Bools, Ints, Lookup, among, any_by, distinct_by, expand,
 from ufse.attribution import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW, Attribution
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
+from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 THANKS = re.compile(
@@ -27,6 +28,13 @@ _LOGIN = re.compile(
 )
 """Login pages by the usual words of a few languages; whatever is named otherwise is no login for the rules."""
 _TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
+
+
+def _item(route: str) -> str:
+    """A route as far as the last generated id in it: ``/orders/8841/edit`` is a page of ``/orders/8841``; '' without one."""
+    segments = route.split("/")
+    last = max((i for i, s in enumerate(segments) if s and fold_path(f"/{s}") == f"/{ID}"), default=-1)
+    return "/".join(segments[: last + 1])
 
 
 def is_thanks(pattern: str) -> bool:
@@ -263,8 +271,10 @@ class Index:
         kept &= frame.kind[by] != NAVIGATION
         rows, by = rows[kept], by[kept]
         stayed = np.searchsorted(self.moves, by, "right") == np.searchsorted(self.moves, rows)
-        leaves = self.target_is("leaves")[self.target_of(given.action[by])]
-        return np.asarray(rows[stayed & ~leaves], dtype=np.int64)
+        target = self.target_of(given.action[by])
+        # In whole seconds the page that a link opened may be told after its answer, which no address tells from another's.
+        followed = self.target_is("link")[target] & (self.opened[by] >= 0) & ~self.known(rows)
+        return np.asarray(rows[stayed & ~followed & ~self.target_is("leaves")[target]], dtype=np.int64)
 
     @cached_property
     def telling(self) -> Bools:
@@ -296,6 +306,20 @@ class Index:
         led |= went & ~self.logins[frame.pattern[onward]]
         kept = given.meaningful[by] & led & (frame.kind[by] != NAVIGATION) & ~leaves & ~link
         return np.asarray(by[kept], dtype=np.int64)
+
+    @cached_property
+    def carried_through(self) -> Ints:
+        """Forms, and controls whose request was accepted, that led on to another page by themselves."""
+        on = np.flatnonzero(self.given.progress & (self.frame.kind != NAVIGATION))
+        accepted = among(on, self.led_on) | (self.frame.kind[on] == SUBMIT)
+        return np.asarray(on[accepted], dtype=np.int64)
+
+    @cached_property
+    def items(self) -> Ints:
+        """Per exact route: the code of the item that it is a page of, -1 where it names none."""
+        named = [_item(route) for route in self.frame.routes]
+        place = {item: i for i, item in enumerate(dict.fromkeys(n for n in named if n))}
+        return np.array([place.get(item, -1) for item in named] or [-1], dtype=np.int64)
 
     @cached_property
     def achieved_by_flow(self) -> Lookup:

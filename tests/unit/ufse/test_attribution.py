@@ -419,3 +419,108 @@ def test_who_waits_for_an_answer_that_is_only_told_to_be_slow_caused_it() -> Non
     assert bodies(waited(click(33.0, X))), "a click too fresh to have waited changes nothing"
     assert not bodies(waited(answer(12, 200, url="/api/other"))), "the click was answered"
     assert not bodies(waited(go(15, "/elsewhere"), go(16, "/checkout"), click(17, route="/elsewhere")))
+
+
+@pytest.mark.parametrize(
+    ("pressed", "ended", "told"),
+    [("in vain", "left", True), ("in vain", "timed out", True), ("once", "left", False), ("answered", "left", False)],
+)
+def test_who_presses_again_while_one_address_hangs_is_heard_above_its_polling(
+    pressed: str, ended: str, told: bool
+) -> None:
+    """GraphQL with a poll at its only address: one operation hangs once, and is clicked four times meanwhile."""
+    opened = [go(1, "/checkout"), graph(1.4, 200), *(graph(2 + 9 * i, 200) for i in range(5)), typed(30)]
+    times = [40.5 + 0.4 * i for i in range(1 if pressed == "once" else 5)]
+    clicks = [click(t) for t in times] + [graph(t + 0.3, 200) for t in times[1:] if pressed == "answered"]
+    hung = graph(58, 504 if ended == "timed out" else 0, took=17.4)
+    rows = [*opened, *clicks, {**hung, "aborted": 1} if ended == "left" else hung, go(58, "/home"), end(60, "/home")]
+    assert bool(bodies(rows)) is told
+
+
+def test_what_one_address_answered_before_a_failure_began_was_its_success() -> None:
+    opened = [go(1, "/checkout"), graph(1.4, 200), click(4, LATER), graph(4.4, 200)]
+    tried = [
+        r for t, status in ((10, 500), (20, 500), (30, 200), (80, 500)) for r in (click(t), graph(t + 0.4, status))
+    ]
+    assert bodies([*opened, *tried, end(99)]) == []
+
+
+@pytest.mark.parametrize(("poll", "told"), [(50.0, True), (57.5, True), (58.1, False)])
+def test_what_one_address_answers_while_a_request_hangs_is_not_its_answer(poll: float, told: bool) -> None:
+    """A poll that begins right after one of the impatient clicks looks like its answer."""
+    opened = [go(1, "/checkout"), graph(1.4, 200), *(graph(2 + 9 * i, 200) for i in range(4)), typed(30)]
+    clicks = [click(40.5 + 0.4 * i) for i in range(10)]
+    rows = [*opened, *clicks, {**graph(58, 0, took=17.4), "aborted": 1}, end(58.2)]
+    assert bool(bodies([*rows, click(poll - 0.1), graph(poll, 200, took=0.05)])) is told
+
+
+def whole(t: int, kind: str, route: str, **values: Any) -> Row:
+    return event(t, kind, route, **values)
+
+
+@pytest.mark.parametrize(("asked_on", "calm"), [("/booking", True), ("/booked", False)])
+def test_within_one_second_the_page_asked_on_tells_whose_answer_it_is(asked_on: str, calm: bool) -> None:
+    """In whole seconds nobody knows the order: what still carries the form's page is the answer to the form."""
+    code = {"target_type": "button", "target_id": "send-code"}
+    refused = {"status": 404, "method": "POST", "url": "/api/sms"}
+    rows = [r for t in (10, 20) for r in (click(t, code, "/booking"), whole(t + 1, "network", "/booking", **refused))]
+    rows += [click(30, route="/booking"), submit(30, "/booking")]
+    rows += [whole(30, "network", asked_on, status=200, method="POST", url="/api/book", duration_ms=231)]
+    assert (bodies([*rows, go(30, "/booked"), end(50, "/booked")]) == []) is calm
+
+
+@pytest.mark.parametrize("kind", ["link", "button"])
+def test_within_one_second_a_link_that_leads_away_is_no_other_way(kind: str) -> None:
+    """Where no address is told, the answer of the page that a link opened may stand before its navigation."""
+    way = {"target_type": kind, "target_id": "other-thing"}
+    rows = [r for t in (10, 20, 31) for r in (click(t), whole(t + 1, "network", "/checkout", status=500))]
+    rows += [click(40, way), whole(40, "network", "/checkout", status=200), go(40, "/start"), end(50, "/start")]
+    assert bool(bodies(rows)) is (kind == "link")
+
+
+QUICK = {"target_type": "button", "target_id": "quick-save"}
+
+
+def saved(route: str, *how: str) -> list[Row]:
+    """A quick form on a page: clicked, or sent without a click, or sent by a click; accepted, and leading on."""
+    told = {
+        "clicked": [click(40, QUICK, route)],
+        "sent": [submit(40.01, route)],
+        "accepted": [{**answer(40.5, 200, url="/api/quick"), "route": route}],
+        "led on": [go(40.6, "/trips", "push")],
+    }
+    return [go(30, route), typed(34, route), *(row for one in how for row in told[one])]
+
+
+QUICK_PAGE = "/trips/48121/quick"
+
+
+@pytest.mark.parametrize(
+    ("after", "calm"),
+    [
+        (saved(QUICK_PAGE, "clicked", "sent", "accepted", "led on"), True),
+        (saved(QUICK_PAGE, "clicked", "accepted", "led on"), True),
+        (saved(QUICK_PAGE, "sent", "led on"), True),
+        (saved(QUICK_PAGE, "clicked", "led on"), False),
+        (saved(QUICK_PAGE, "clicked", "sent", "accepted"), False),
+        (saved("/trips/48122/quick", "clicked", "sent", "accepted", "led on"), False),
+        (saved("/places/48121/quick", "clicked", "sent", "accepted", "led on"), False),
+        (saved("/trips/quick", "clicked", "sent", "accepted", "led on"), False),
+    ],
+)
+def test_a_form_of_another_page_of_the_same_item_gets_over_the_failure(after: list[Row], calm: bool) -> None:
+    long = "/trips/48121/edit"
+    rows = [{**r, "route": long} for t in (10, 18) for r in (click(t), answer(t + 0.4, 500, url="/api/trips"))]
+    assert (bodies([*rows, *after, end(70, "/trips")]) == []) is calm
+
+
+def test_who_fails_again_after_another_page_of_the_item_had_not_got_over_it() -> None:
+    long, quick = "/trips/48121/edit", "/trips/48121/quick"
+
+    def fails(t: float) -> list[Row]:
+        return [click(t, route=long), {**answer(t + 0.4, 500, url="/api/trips"), "route": long}]
+
+    done = [click(30, QUICK, quick), {**answer(30.4, 200, url="/api/quick"), "route": quick}, go(30.6, long, "push")]
+    rows = [*fails(10), *fails(18), go(25, quick), *done]
+    assert bodies([*rows, end(70, long)]) == []
+    assert bodies([*rows, *fails(40), end(70, long)]) != []
