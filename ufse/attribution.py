@@ -20,7 +20,7 @@ from ufse.sessions import (
     VISIBILITY,
 )
 
-_MEASURED_WITH_MS = 10
+MEASURED_WITH_MS = 10
 """A measurement written down with its request comes this soon after it (own choice)."""
 
 _SHOWN_WITHIN_MS = 1_000
@@ -273,13 +273,13 @@ def _durations(frame: Frame, config: Config) -> Ints:
     if len(rows) and len(measured):
         after = measured[np.minimum(np.searchsorted(measured, rows), len(measured) - 1)]
         same = (frame.visit[after] == frame.visit[rows]) & (frame.route[after] == frame.route[rows])
-        same &= (after == rows + 1) & (frame.ts[after] - frame.ts[rows] <= _MEASURED_WITH_MS)
+        same &= (after == rows + 1) & (frame.ts[after] - frame.ts[rows] <= MEASURED_WITH_MS)
         lasted[rows[same]] = frame.duration[after[same]]
     if len(rows):
         ended = np.minimum(rows + 1, len(frame) - 1)
         start = _loading_since(frame)[ended]
         same = (start >= 0) & (frame.visit[ended] == frame.visit[rows]) & (lasted[rows] <= 0)
-        same &= frame.ts[ended] - frame.ts[rows] <= _MEASURED_WITH_MS
+        same &= frame.ts[ended] - frame.ts[rows] <= MEASURED_WITH_MS
         lasted[rows[same]] = frame.ts[rows[same]] - frame.ts[start[same]]
     return _waited_for(frame, lasted, config)
 
@@ -296,9 +296,9 @@ def _waited_for(frame: Frame, lasted: Ints, config: Config) -> Ints:
         return lasted
     after = measured[np.minimum(np.searchsorted(measured, rows), len(measured) - 1)]
     told = (after > rows) & (frame.visit[after] == frame.visit[rows])
-    rows = rows[told & (frame.ts[after] - frame.ts[rows] <= _MEASURED_WITH_MS)]
+    rows = rows[told & (frame.ts[after] - frame.ts[rows] <= MEASURED_WITH_MS)]
     by = frame.last_of(starters, frame.visit[rows], frame.ts[rows] - config.slow_ms)
-    before = frame.last_of(answers, frame.visit[rows], frame.ts[rows] - _MEASURED_WITH_MS - 1)
+    before = frame.last_of(answers, frame.visit[rows], frame.ts[rows] - MEASURED_WITH_MS - 1)
     lasting = frame.ts[rows] - frame.ts[np.maximum(by, 0)]
     waited = (by > before) & (frame.route[by] == frame.route[rows]) & (lasting <= config.slow_end_window_ms)
     lasted[rows[waited]] = lasting[waited]

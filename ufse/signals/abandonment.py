@@ -15,6 +15,7 @@ a case to tests/unit/ufse/test_signals.py.
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by, expand, heads
+from ufse.attribution import MEASURED_WITH_MS, SLOW
 from ufse.candidates import Clusters
 from ufse.index import Index
 from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
@@ -34,13 +35,21 @@ def abandonment(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
     last = clusters.negatives.last
     low, high = _begun(index, clusters, last)
     again = clusters.tries >= _TRIED_AGAIN
-    lost = ((high > low) | again) & ~index.given.success[last] & ~_went_on(index, last)
+    lost = ((high > low) | again) & ~_came(index, last) & ~_went_on(index, last)
     row, form = _leave(index, clusters, last)
     # Who tried again and then did nothing any more has ended the visit there, though the collector tells no end.
     form = np.where((form == SILENCE) & again, ENDED, form)
     patience = index.config.abandon_window_ms
     found = np.flatnonzero(lost & (row >= 0) & (index.frame.ts[row] - index.frame.ts[last] <= patience))
     return found, _signals(index, clusters, found, (low[found], high[found]), row[found], form[found])
+
+
+def _came(index: Index, last: Ints) -> Bools:
+    """Whether the last negative is an answer that came in the end: slow, or the measurement or loading phase of a slow one."""
+    frame, given = index.frame, index.given
+    good = index.last_good[given.cause[last]]
+    told = frame.ts[good] >= frame.ts[last] - MEASURED_WITH_MS
+    return np.asarray(given.success[last] | ((given.negative[last] == SLOW) & (good >= 0) & told), dtype=np.bool_)
 
 
 def _signals(

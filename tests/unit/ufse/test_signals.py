@@ -355,3 +355,24 @@ def test_a_session_that_ends_behind_an_external_link_was_not_left(how: str) -> N
 def test_a_form_refused_once_weighs_only_if_its_user_is_in_earnest(status: int, more: list[Row], told: bool) -> None:
     """Who goes to another page may fetch there what was asked for; a second try, or the end of the visit, is in earnest."""
     assert bool(bodies([*FORM_500[:3], answer(10.4, status), *more])) is told
+
+
+_OTHER = {"url": "/api/terms", "method": "GET"}
+_MEASURED = event(22.005, "performance", perf_kind="slow_response", duration_ms=12_000)
+
+
+@pytest.mark.parametrize(
+    ("came", "left"),
+    [
+        ([{**answer(22, 201), "duration_ms": -1}, _MEASURED], False),
+        ([{**answer(22, 504), "duration_ms": -1}, _MEASURED], True),
+        ([answer(10.5, 200, took=0.4, **_OTHER), _MEASURED], True),
+        ([answer(10.4, 500), answer(10.6, 200, took=0.5, **_OTHER)], True),
+    ],
+)
+def test_a_flow_whose_slow_answer_came_in_the_end_is_not_left(came: list[Row], left: bool) -> None:
+    """The measurement and the loading phase of a slow answer came with it; another good answer is not the one missed."""
+    pressed = [*FORM_500[:3], *(click(11.2 + 0.3 * i) for i in range(5))]
+    spinner = [event(10.01, "loading", state="start"), event(22.008, "loading", state="end")]
+    rows = [*pressed, *came, *spinner, go(40, "/home"), end(50, "/home")]
+    assert ("abandonment" in signals(rows)) is left
