@@ -349,7 +349,9 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
         found = frame.last_of(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
-        found = _not_of_the_next_page(frame, starters, rows, found)
+        some = coarse[rows]
+        if some.any():
+            found[some] = _asked_on_its_page(frame, starters, rows[some], found[some], anchor[rows[some]] - window)
         later = (found > rows) & ~(coarse[rows] & (frame.ts[np.maximum(found, 0)] == frame.ts[rows]))
         found = np.where(later, -1, found)
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
@@ -373,19 +375,21 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
     return _without_later_answers(frame, cause, timed, config)
 
 
-def _not_of_the_next_page(frame: Frame, starters: Ints, rows: Ints, found: Ints) -> Ints:
-    """Starters; instead of one that opened another page only after the feedback, the one before the feedback.
+def _asked_on_its_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, since: Ints) -> Ints:
+    """Starters; instead of one on another page the last one before it on the feedback's own page, if it is not older than
+    ``since`` (epoch ms).
 
-    Within a second whose order nobody knows, what still carries the page before was asked on that page.
+    In whole seconds nobody knows the order: what still carries the page before was asked on that page.
     """
-    after = (found > rows) & (frame.kind[found] == NAVIGATION) & (frame.route[found] != frame.route[rows])
-    at = np.flatnonzero(after)
+    foreign = (found >= 0) & (frame.route[found] != frame.route[rows])
+    at = np.flatnonzero(foreign)
     if not len(at):
         return found
-    place = np.searchsorted(starters, rows[at]) - 1
-    before = starters[np.maximum(place, 0)]
+    count = len(frame.routes)
+    pages = Lookup(frame.visit[starters] * count + frame.route[starters], starters)
+    before = pages.last_before(frame.visit[rows[at]] * count + frame.route[rows[at]], found[at])
     found = found.copy()
-    found[at] = np.where((place >= 0) & (frame.visit[before] == frame.visit[rows[at]]), before, found[at])
+    found[at] = np.where((before >= 0) & (frame.ts[before] >= since[at]), before, found[at])
     return found
 
 

@@ -524,3 +524,29 @@ def test_who_fails_again_after_another_page_of_the_item_had_not_got_over_it() ->
     rows = [*fails(10), *fails(18), go(25, quick), *done]
     assert bodies([*rows, end(70, long)]) == []
     assert bodies([*rows, *fails(40), end(70, long)]) != []
+
+
+@pytest.mark.parametrize(("sent", "let_in"), [(41, True), (38, False)])
+def test_within_one_second_another_click_on_the_next_page_does_not_take_the_answer(sent: int, let_in: bool) -> None:
+    """A password is set and its page left within one second: the answer is that of the page that asked."""
+    sign = {"target_type": "button", "target_id": "sign"}
+    here, there = "/login", "/password"
+    rows = [r for t in (10, 18, 26) for r in (
+        click(t, sign, here), whole(t, "network", here, status=401, method="POST", url="/token"))]  # fmt: skip
+    rows += [click(34, ITEM, here), go(34, there), typed(36, there), click(sent, {**sign, "target_id": "set"}, there)]
+    rows += [go(41, "/start", "push"), click(41, ITEM, "/start")]
+    rows += [whole(41, "network", there, status=200, method="POST", url="/password", duration_ms=400)]
+    assert (bodies([*rows, go(42, "/list"), end(60, "/list")]) == []) is let_in
+
+
+def test_within_one_second_the_last_click_on_the_page_is_the_one_answered() -> None:
+    rows = [r for t in (10, 18, 26) for r in (click(t, X), click(t), whole(t, "network", "/checkout", status=500))]
+    (body,) = bodies([*rows, end(40)])
+    assert body["failurePoint"]["target"] == "button#pay"
+
+
+def test_a_click_of_long_ago_on_the_page_that_an_answer_carries_did_not_ask_for_it() -> None:
+    """Some collectors put down answers to the shell of the application."""
+    rows = [click(5, X, "/shell"), go(6, "/checkout"), typed(8)]
+    rows += [r for t in (20, 30, 40) for r in (click(t), whole(t, "network", "/shell", status=500))]
+    assert bodies([*rows, end(50)]) != []
