@@ -11,7 +11,7 @@ from ufse.arrays import NEVER, Bools, Ints, among, any_by, count_by, expand, max
 from ufse.attribution import CRASH, INVALID, SLOW
 from ufse.candidates import Candidates
 from ufse.index import Index
-from ufse.sessions import NETWORK, SUBMIT
+from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
 
 Times = tuple[Ints, Ints]
 """(Number of the candidate, epoch ms)."""
@@ -46,6 +46,10 @@ class _Failed:
         safe[named] = frame.reads[endpoint[named]]
         self.reading: Bools = any_by(self.owner, named, size) & ~any_by(self.owner, named & ~safe, size)
         """Per candidate: whatever failed only read."""
+        measured = (frame.kind[self.row] == PERFORMANCE) & (index.given.negative[self.row] == SLOW)
+        self.only_measured: Bools = any_by(self.owner, measured, size) & ~any_by(self.owner, ~measured, size)
+        """Per candidate: all that is known is that something measured was slow."""
+        self.only_crashed: Bools = ~any_by(self.owner, index.given.negative[self.row] != CRASH, size)
         self.only_invalid: Bools = ~any_by(self.owner, index.given.negative[self.row] != INVALID, size)
 
     @staticmethod
@@ -130,22 +134,29 @@ def _while_opening(index: Index, row: Ints) -> Bools:
 
 def _attempts(index: Index, found: Candidates, failed: _Failed) -> tuple[Ints, Ints]:
     visit = np.where(failed.some, found.visit, -1)
-    return index.attempts.each(index.deed(visit, found.action), index.frame.low[visit], index.frame.high[visit])
+    return index.presses.each(index.deed(visit, found.action), index.frame.low[visit], index.frame.high[visit])
 
 
 def _by_attempt(index: Index, found: Candidates, failed: _Failed) -> Times:
     """Attempts with positive and no negative feedback, where nothing more exact can be known."""
     frame, given = index.frame, index.given
     owner, row = _attempts(index, found, failed)
-    kept = ~index.failing[row] & ~_sibling_failed(index, row)
+    kept = (given.progress[row] | ~index.failing[row]) & ~_sibling_failed(index, row)
     owner, row = owner[kept], row[kept]
     exact = failed.identified[owner]
     good = index.last_good[row]
     answered = (good >= 0) & (~exact | ~index.known(good)) & ~_drawn_in_vain(index, failed, owner, good)
+    # Something slow that is known by its measurement only is no other thing that came beside it for all pages.
+    answered &= ~(failed.only_measured[owner] & index.known(good) & ~given.lonely[np.maximum(good, 0)])
     valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags.at("valid", row) == 1)
     responded = ~exact & ((frame.flags.at("responded", row) == 1) | valid)
-    at = np.where(given.progress[row], given.progress_at[row], np.where(answered, frame.ts[good], frame.ts[row]))
-    kept = given.progress[row] | answered | responded
+    # A page that crashed and was opened again came whole, where it was measured and nothing failed with it.
+    answered |= index.is_page(found.action)[owner] & failed.only_crashed[owner] & index.loaded[row]
+    at = np.where(
+        given.progress[row], given.progress_at[row], np.where(answered, frame.ts[np.maximum(good, row)], frame.ts[row])
+    )
+    # What is made to be repeated (a player, a "next") answers without end; it succeeded where it led on.
+    kept = given.progress[row] | ((answered | responded) & given.meaningful[row])
     return owner[kept], at[kept]
 
 
@@ -215,7 +226,10 @@ def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
     owner, row = owner[kept], row[kept]
     endpoint = frame.endpoint[row]
     again = within(owner, endpoint, failed.owner, frame.endpoint[failed.row])
-    kept = (~frame.reads[endpoint] & (given.lonely[row] | again)) if len(row) else np.zeros(0, dtype=np.bool_)
+    # Whether a request reads or writes is told by its method; without one, by where it led on to. A crash asked for nothing
+    # that could be compared.
+    sent = index.telling[endpoint] | given.progress[given.cause[row]] | ~failed.identified[owner]
+    kept = (~frame.reads[endpoint] & ((given.lonely[row] & sent) | again)) if len(row) else np.zeros(0, dtype=np.bool_)
     kept |= ~index.known(row) if len(row) else kept
     parents, deep = index.parents
     failing = frame.endpoint[failed.row]

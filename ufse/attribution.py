@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, Small, among, any_by, distinct_by, heads, max_by, pack, unique
+from ufse.arrays import Bools, Ints, Lookup, Small, among, any_by, distinct_by, heads, max_by, pack, unique, within
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -116,9 +116,9 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     negative = np.where(background, np.int8(NONE), raw)
     negative = _without_repeats(frame, negative, cause)
     negative = _without_page_telemetry(frame, negative, cause, success, by_click)
-    negative = _without_answered_loading(frame, negative, cause, success & ~background & lonely)
+    negative = _without_answered_loading(frame, negative, action, cause, success & ~background & lonely)
     attributed = (negative != NONE) & (cause >= 0)
-    progress_at = _progress(frame, causes, cause, attributed, config)
+    progress_at = _progress(frame, causes, cause, negative, attributed, config)
     action = _carried_on(frame, action, cause, attributed & ~shared)
     return Attribution(
         action,
@@ -352,8 +352,12 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
         some = coarse[rows]
         if some.any():
             found[some] = _asked_on_its_page(frame, starters, rows[some], found[some], anchor[rows[some]] - window)
-        later = (found > rows) & ~(coarse[rows] & (frame.ts[np.maximum(found, 0)] == frame.ts[rows]))
-        found = np.where(later, -1, found)
+        same = some & (frame.ts[np.maximum(found, 0)] == frame.ts[rows])
+        later = found > rows
+        found = np.where(later & ~(same & (kind[np.maximum(found, 0)] == NAVIGATION)), -1, found)
+        # Of what was done in one second only what came before can have caused it; a page is told after its own requests.
+        done = np.flatnonzero(later & same & (found < 0))
+        found[done] = _last_before(frame, starters, rows[done])
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
         cause[rows[near]] = found[near]
     # An error says when it happened, and a field left is what validates it: any input event counts here.
@@ -364,13 +368,8 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
         rows = np.flatnonzero(chosen & (cause < 0))
         candidates = np.flatnonzero(allowed)
         if len(rows) and len(candidates):
-            place = np.searchsorted(candidates, rows) - 1
-            found = candidates[np.maximum(place, 0)]
-            near = (
-                (place >= 0)
-                & (frame.visit[found] == frame.visit[rows])
-                & (frame.ts[rows] - frame.ts[found] <= config.reaction_window_ms)
-            )
+            found = _last_before(frame, candidates, rows)
+            near = (found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= config.reaction_window_ms)
             cause[rows[near]] = found[near]
     return _without_later_answers(frame, cause, timed, config)
 
@@ -393,6 +392,13 @@ def _asked_on_its_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, si
     return found
 
 
+def _last_before(frame: Frame, chosen: Ints, rows: Ints) -> Ints:
+    """Per row: the last of the chosen ascending rows of its visit that stands before it, -1 without one."""
+    place = np.searchsorted(chosen, rows) - 1
+    found = chosen[np.maximum(place, 0)]
+    return np.where((place >= 0) & (frame.visit[found] == frame.visit[rows]), found, -1)
+
+
 def _without_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Config) -> Ints:
     """An action that was answered is not answered again by a request of unknown duration that ends over 2 s later.
 
@@ -400,20 +406,36 @@ def _without_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Conf
     doing (polling, a lost connection). A third party's answers and other measurements answer nothing here.
     """
     rows = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
-    if not len(rows):
-        return cause
-    order = np.argsort(cause[rows], kind="stable")
-    rows = rows[order]
+    beside = _asked_beside(frame, rows, cause)
+    late = _late(frame, rows, cause, config)
+    late = late[among(late, rows[beside]) | among(late, _late(frame, rows[~beside], cause, config))]
+    cause = cause.copy()
+    cause[late[~timed[late]]] = -1
+    return cause
+
+
+def _asked_beside(frame: Frame, rows: Ints, cause: Ints) -> Bools:
+    """Of answers those of an address that answers well without anybody asking, or when a page opens, and after what is done
+    on one too: it is asked beside everything, and nobody waits for it.
+    """
+    good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (frame.endpoint >= 0) & ~frame.noise
+    group = frame.visit * (len(frame.endpoints) + 1) + frame.endpoint + 1
+    by = frame.kind[np.maximum(cause, 0)]
+    unasked = good & ((cause < 0) | (by == NAVIGATION))
+    asked = good & (cause >= 0) & np.isin(by, (CLICK, SUBMIT))
+    found = among(group[rows], group[unasked]) & among(group[rows], group[asked])
+    return np.asarray(good[rows] & found, dtype=np.bool_)
+
+
+def _late(frame: Frame, rows: Ints, cause: Ints, config: Config) -> Ints:
+    """Of answers those that come over 2 s after another one of their interaction, and what follows them."""
+    rows = rows[np.argsort(cause[rows], kind="stable")]
     first = heads(cause[rows])
     before = np.append(0, frame.ts[rows][:-1])
     late = ~first & (frame.ts[rows] - before > config.reaction_window_ms)
-    # What follows a late one is late too.
     total = np.cumsum(late)
     begin = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
-    late = total - total[begin] > 0
-    cause = cause.copy()
-    cause[rows[late & ~timed[rows]]] = -1
-    return cause
+    return rows[total - total[begin] > 0] if len(rows) else rows
 
 
 def _own_page(frame: Frame, cause: Ints, begin: Ints) -> Ints:
@@ -532,6 +554,7 @@ def _awaited_aborts(
     near = frame.last_of(leaves, frame.visit[rows], frame.ts[rows] + 1_000)
     safe = np.maximum(near, 0)
     left = (near >= 0) & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 1_000) & (frame.ts[safe] > begin[rows])
+    left |= _awaited_to_the_end(frame, rows, cause)
     waited = (frame.ts[rows] - begin[rows] >= config.slow_ms) & (cause[rows] >= 0)
     at_once = left & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 200) & (frame.aborted[rows] < 0)
     # A page that shows itself anew with the answer, by a navigation of no known kind, was not left.
@@ -544,6 +567,20 @@ def _awaited_aborts(
     negative[rows[at_once]] = NONE
     negative[rows[left & waited & ((frame.aborted[rows] == 1) | at_once)]] = SLOW
     return negative
+
+
+def _awaited_to_the_end(frame: Frame, rows: Ints, cause: Ints) -> Bools:
+    """Of aborted requests those after which nothing more was done: they went with the visit, whenever its end was told.
+
+    Not where the same was answered well meanwhile: then it was another try that nobody waited for.
+    """
+    acted = np.flatnonzero(np.isin(frame.kind, (CLICK, INPUT, SUBMIT, NAVIGATION)))
+    after = np.append(acted, len(frame))[np.searchsorted(acted, rows, "right")]
+    final = (frame.aborted[rows] == 1) & (after >= frame.high[frame.visit[rows]])
+    good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise)
+    asked = frame.visit * (len(frame.endpoints) + 1) + frame.endpoint + 1
+    low, high = Lookup(asked[good], good).span(asked[rows], np.maximum(cause[rows], 0), rows)
+    return np.asarray(final & (high == low))
 
 
 def _without_repeats(frame: Frame, negative: Small, cause: Ints) -> Small:
@@ -578,18 +615,22 @@ def _without_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bo
     return negative
 
 
-def _without_answered_loading(frame: Frame, negative: Small, cause: Ints, good: Bools) -> Small:
+def _without_answered_loading(frame: Frame, negative: Small, action: Ints, cause: Ints, good: Bools) -> Small:
     """A loading phase whose action was answered well is judged by that answer; its end may just not be
     reported.
+
+    What was done in one instant (a second, where a clock knows no more) is one.
     """
     rows = np.flatnonzero((frame.kind == LOADING) & (negative == SLOW) & (cause >= 0))
     if len(rows):
         negative = negative.copy()
-        negative[rows[among(cause[rows], cause[good & (cause >= 0)])]] = NONE
+        by, answered = cause[rows], cause[good & (cause >= 0)]
+        instant = np.asarray(np.cumsum(heads(frame.visit, frame.ts)), dtype=np.int64)
+        negative[rows[within(instant[by], action[by], instant[answered], action[answered])]] = NONE
     return negative
 
 
-def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, config: Config) -> Ints:
+def _progress(frame: Frame, causes: Bools, cause: Ints, negative: Small, attributed: Bools, config: Config) -> Ints:
     """Per interaction: time of the push or link navigation to another page that it caused, -1 without one."""
     at = np.full(len(frame), -1, dtype=np.int64)
     moved = (frame.kind == NAVIGATION) & frame.is_word("nav_type", "push", "link", "replace", "")
@@ -612,9 +653,14 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, attributed: Bools, confi
         & ((frame.ts[rows] - frame.ts[found] <= window) | (since < 1_000))
         & ((frame.route[found] != frame.route[rows]) | _posted_back(frame, found, rows, attributed, config))
     )
-    failed = np.zeros(len(frame), dtype=np.bool_)
-    failed[cause[attributed]] = True
-    near &= ~failed[found]
+    failed, crashed = np.zeros(len(frame), dtype=np.bool_), np.full(len(frame), -1, dtype=np.int64)
+    crashes = np.flatnonzero(attributed & (negative == CRASH))
+    crashed[cause[crashes]] = crashes
+    failed[cause[attributed & (negative != CRASH)]] = True
+    # A crash before the answer came did not keep it from coming, and from leading on.
+    status = frame.status[np.maximum(answer, 0)]
+    good = answered & (since < 1_000) & (status >= 200) & (status < 400)
+    near &= ~failed[found] & ((crashed[found] < 0) | (good & (crashed[found] < answer)))
     at[found[near]] = frame.ts[rows[near]]
     return at
 
@@ -856,7 +902,25 @@ def _unrelated(
     touched = _distinct_actions(group, groups, action[by], counted & typed)
     wishes = _wishes(frame, group, groups, related, opening, page, blank[group] & counted & ~typed)
     unreachable = blank & (wishes >= 2)
+    unreachable |= blank & _refused_with_pages(frame, rows, group, groups, blank, config)
     return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
+
+
+def _refused_with_pages(frame: Frame, rows: Ints, group: Ints, groups: int, blank: Bools, config: Config) -> Bools:
+    """Groups without any answer that each go out when a page has just been shown: where there are several addresses of that
+    sort and several such pages in a visit, what is refused there is refused everywhere (a blocker and its beacons).
+    """
+    at = np.flatnonzero(blank[group])
+    rows, group = rows[at], group[at]
+    shown = frame.last_of(np.flatnonzero(frame.kind == NAVIGATION), frame.visit[rows], frame.ts[rows], near=rows)
+    apart = (shown < 0) | (frame.ts[rows] - frame.ts[np.maximum(shown, 0)] > _SHOWN_WITHIN_MS)
+    only = ~any_by(group, apart, groups)
+    own = only[group]
+    visits = len(frame.low)
+    pages = distinct_by(frame.visit[rows[own]], shown[own], visits)
+    addresses = distinct_by(frame.visit[rows[own]], group[own], visits)
+    many = (pages >= config.unrelated_actions) & (addresses > 1)
+    return np.asarray(only & any_by(group, many[frame.visit[rows]], groups), dtype=np.bool_)
 
 
 def _wishes(frame: Frame, group: Ints, groups: int, related: Ints, opening: Bools, page: Ints, chosen: Bools) -> Ints:
@@ -876,6 +940,10 @@ def _openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints]:
     """
     moved = frame.kind[by] == NAVIGATION
     page = np.where(moved, frame.pattern[by], frame.pattern[rows])
+    # What came late, when the person had gone back or reloaded, opened nothing.
+    shown = frame.last_of(np.flatnonzero(frame.kind == NAVIGATION), frame.visit[rows], frame.ts[rows], near=rows)
+    back = (shown > by) & frame.is_word("nav_type", "back_forward", "reload", rows=np.maximum(shown, 0))
+    page = np.where(~moved & back, frame.pattern[by], page)
     return moved | ((frame.kind[by] != INPUT) & (frame.pattern[by] != page)), page
 
 

@@ -74,7 +74,7 @@ def tries(index: Index, rows: Ragged) -> Ints:
     frame, size = index.frame, len(rows)
     cause = index.given.cause[rows.values]
     played = index.target_is("played")[frame.target[cause]]
-    deliberate = (frame.kind[cause] != INPUT) & ~played & ~((index.opened[cause] >= 0) & index.served[cause])
+    deliberate = (frame.kind[cause] != INPUT) & ~played & ~(index.led_to[cause] & index.served[cause])
     base = len(frame) + 1
     pairs = unique(pack(rows.owner[deliberate], cause[deliberate], base))
     owner, cause = np.divmod(pairs, base)

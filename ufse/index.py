@@ -10,7 +10,7 @@ from ufse.attribution import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW, Att
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.patterns import ID, fold_path
-from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
+from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
 
 THANKS = re.compile(
     r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
@@ -157,6 +157,14 @@ class Index:
         return found
 
     @cached_property
+    def led_to(self) -> Bools:
+        """Per row: whether it opened a page that is no error page and no login, where one is sent who failed elsewhere."""
+        detour = np.zeros(len(self.frame.routes), dtype=np.bool_)
+        detour[self.frame.route] = self.detours[self.frame.pattern]
+        own = self.opened == self.frame.route
+        return np.asarray((self.opened >= 0) & (own | ~detour[np.maximum(self.opened, 0)]), dtype=np.bool_)
+
+    @cached_property
     def served(self) -> Bools:
         """Per row: an interaction, or the navigation that it led to, that got a good answer from the application itself."""
         frame, cause = self.frame, self.given.cause
@@ -214,6 +222,12 @@ class Index:
         return Lookup(self.deed(self.frame.visit[rows], self.given.action[rows]), rows)
 
     @cached_property
+    def presses(self) -> Lookup:
+        """The attempts and every other click, by deed: what is made to be repeated is no attempt, but may lead on."""
+        rows = np.flatnonzero(self.given.meaningful | (self.frame.kind == CLICK))
+        return Lookup(self.deed(self.frame.visit[rows], self.given.action[rows]), rows)
+
+    @cached_property
     def failing(self) -> Bools:
         """Per row: an interaction that met negative feedback."""
         found = np.zeros(len(self.frame), dtype=np.bool_)
@@ -224,6 +238,17 @@ class Index:
     def good(self) -> Ints:
         """Requests answered with success."""
         return np.flatnonzero(self.given.success)
+
+    @cached_property
+    def loaded(self) -> Bools:
+        """Per row: a page that was opened, and whose load was measured and not slow."""
+        frame, given = self.frame, self.given
+        rows = self._rows(PERFORMANCE)
+        rows = rows[(given.cause[rows] >= 0) & (given.negative[rows] == NONE) & (frame.duration[rows] > 0)]
+        rows = rows[frame.is_word("perf_kind", "page_load", rows=rows)]
+        found = np.zeros(len(frame), dtype=np.bool_)
+        found[given.cause[rows]] = True
+        return found
 
     @cached_property
     def good_by_endpoint(self) -> Lookup:
