@@ -134,9 +134,10 @@ def codes(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, li
     """A string column as (code per row, or of each of the given rows, distinct texts); null is the empty text."""
     column = table[name]
     if not pa.types.is_dictionary(column.type):
+        count = len(column) if row is None else len(row)
+        if count and _empty(column):  # what nobody fills need not be hashed
+            return np.zeros(count, dtype=np.int64), [""]
         taken = (column if row is None else column.take(pa.array(row))).cast(pa.string())
-        if len(taken) and not pc.max(pc.binary_length(taken)).as_py():  # what nobody fills need not be hashed
-            return np.zeros(len(taken), dtype=np.int64), [""]
         column, row = pc.dictionary_encode(taken), None
     whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if isinstance(whole, pa.ChunkedArray):
@@ -151,6 +152,18 @@ def codes(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, li
         code, used = dense(code, len(words))
         words = words.take(pa.array(used))
     return code, [t if t is not None else "" for t in words.to_pylist()]
+
+
+def _empty(column: pa.ChunkedArray) -> bool:
+    """Whether a text column holds nothing but empty texts and nulls: told by where its texts begin and end."""
+    if not pa.types.is_string(column.type):
+        return not pc.max(pc.binary_length(column)).as_py()
+    for chunk in column.chunks:
+        if len(chunk):
+            bounds = np.frombuffer(chunk.buffers()[1], dtype=np.int32)
+            if bounds[chunk.offset] != bounds[chunk.offset + len(chunk)]:
+                return False
+    return True
 
 
 def run_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:

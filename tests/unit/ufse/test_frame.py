@@ -1,5 +1,7 @@
 """What the frame leaves out tells no rule anything."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.ufse.scene import Row, click, event, table
 from ufse.attribution import attribute
 from ufse.config import DEFAULT
-from ufse.frame import build, worth_reading
+from ufse.frame import _address, _Addresses, build, worth_reading
 from ufse.sessions import Ordered, order_events
 from ufse.signals.confusion import confusion
 
@@ -57,3 +59,40 @@ def test_scrolling_in_peace_and_hovering_are_not_read_but_the_edges_of_a_visit_a
 def test_of_no_rows_none_are_worth_reading() -> None:
     ordered = order_events(table([]), DEFAULT)
     assert worth_reading(ordered, np.arange(0), DEFAULT).tolist() == []
+
+
+_URLS = st.lists(
+    st.sampled_from([*(f"/api/items/{i}" for i in range(9)), "/a", "", "data:x", "/" + "x" * 30]), max_size=20
+)
+
+
+@given(st.lists(_URLS, max_size=8))
+def test_kept_addresses_are_what_folding_gives_however_often_they_begin_anew(batches: list[list[str]]) -> None:
+    kept = _Addresses(limit=4, longest=20)
+    for urls in batches:
+        codes, addresses = kept.of(urls)
+        assert [addresses[c] for c in codes.tolist()] == [_address(u) for u in urls]
+
+
+def test_of_urls_a_bounded_number_is_kept_and_none_that_is_long() -> None:
+    kept = _Addresses(limit=100, longest=20)
+    for i in range(30):
+        kept.of([f"/short/{i}/{n}" for n in range(10)] + [f"/a/very/long/address/of/its/own/word{'y' * i}"])
+        assert len(kept._number) <= 110
+        assert len(kept._addresses) <= 110
+    assert max(map(len, kept._number)) <= 20
+
+
+def test_addresses_of_several_threads_do_not_mix() -> None:
+    kept = _Addresses(limit=50)
+
+    def ask(thread: int) -> bool:
+        for n in range(40):
+            urls = [f"/t{thread}/w{chr(97 + i % 26)}{'z' * n}" for i in range(20)]
+            codes, addresses = kept.of(urls)
+            if [addresses[c] for c in codes.tolist()] != urls:
+                return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(8)))
