@@ -33,6 +33,14 @@ def unique(values: Ints) -> Ints:
     return np.asarray(ordered[heads(ordered)], dtype=np.int64)
 
 
+def one_of(values: Small, *options: int) -> Bools:
+    """Per value: whether it is one of a few numbers; several times faster than ``np.isin``."""
+    found = np.zeros(len(values), dtype=np.bool_)
+    for option in options:
+        found |= values == option
+    return found
+
+
 def among(values: Ints, others: Ints) -> Bools:
     """Per value: whether it stands among the others."""
     if not len(others):

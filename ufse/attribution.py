@@ -4,7 +4,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, Small, among, any_by, distinct_by, heads, max_by, pack, unique, within
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Lookup,
+    Small,
+    among,
+    any_by,
+    distinct_by,
+    heads,
+    max_by,
+    one_of,
+    pack,
+    unique,
+    within,
+)
 from ufse.config import Config
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -419,12 +433,12 @@ def _asked_beside(frame: Frame, rows: Ints, cause: Ints) -> Bools:
     on one too: it is asked beside everything, and nobody waits for it.
     """
     good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (frame.endpoint >= 0) & ~frame.noise
-    group = frame.visit * (len(frame.endpoints) + 1) + frame.endpoint + 1
-    by = frame.kind[np.maximum(cause, 0)]
-    unasked = good & ((cause < 0) | (by == NAVIGATION))
-    asked = good & (cause >= 0) & np.isin(by, (CLICK, SUBMIT))
-    found = among(group[rows], group[unasked]) & among(group[rows], group[asked])
-    return np.asarray(good[rows] & found, dtype=np.bool_)
+    came, base = np.flatnonzero(good), len(frame.endpoints) + 1
+    group, by = frame.visit[came] * base + frame.endpoint[came], cause[came]
+    kind = np.where(by >= 0, frame.kind[by], NAVIGATION)
+    asked = one_of(kind, CLICK, SUBMIT)
+    beside = group[asked][among(group[asked], group[kind == NAVIGATION])]
+    return np.asarray(good[rows] & among(frame.visit[rows] * base + frame.endpoint[rows], beside), dtype=np.bool_)
 
 
 def _late(frame: Frame, rows: Ints, cause: Ints, config: Config) -> Ints:
@@ -518,7 +532,7 @@ def _raw_negative(frame: Frame, config: Config) -> Small:
     negative[slow] = SLOW
     negative[(kind == LOADING) & (duration >= config.slow_ms)] = SLOW
     negative[network & (status >= 400)] = REJECTION
-    negative[network & ((status >= 500) | np.isin(status, _FAILED_STATUS))] = FAILURE
+    negative[network & ((status >= 500) | one_of(status, *_FAILED_STATUS))] = FAILURE
     errors = (kind == ERROR) & ~frame.noise
     negative[errors] = CRASH
     negative[errors & frame.is_word("error_type", "validation")] = INVALID
@@ -574,7 +588,7 @@ def _awaited_to_the_end(frame: Frame, rows: Ints, cause: Ints) -> Bools:
 
     Not where the same was answered well meanwhile: then it was another try that nobody waited for.
     """
-    acted = np.flatnonzero(np.isin(frame.kind, (CLICK, INPUT, SUBMIT, NAVIGATION)))
+    acted = np.flatnonzero(one_of(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
     after = np.append(acted, len(frame))[np.searchsorted(acted, rows, "right")]
     final = (frame.aborted[rows] == 1) & (after >= frame.high[frame.visit[rows]])
     good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise)
@@ -754,7 +768,7 @@ def _vague(frame: Frame, rows: Ints, group: Ints, groups: int, cause: Ints, aske
     at = np.flatnonzero((cause[rows] >= 0) & asked[group])
     by = cause[rows[at]]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[by]]
-    return any_by(group[at], nameless & np.isin(frame.kind[by], (CLICK, SUBMIT)), groups)
+    return any_by(group[at], nameless & one_of(frame.kind[by], CLICK, SUBMIT), groups)
 
 
 def _saved(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, config: Config) -> Bools:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, count_by, expand, heads, pack, unique
+from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, count_by, expand, heads, one_of, pack, unique
 from ufse.attribution import INVALID
 from ufse.index import Index
 from ufse.sessions import INPUT, SUBMIT
@@ -110,7 +110,7 @@ def _duplicates(index: Index, rows: Ints) -> Bools:
     """After a success the 409 of a doubled click or a held Enter is no failure."""
     frame, given, config = index.frame, index.given, index.config
     found = np.zeros(len(rows), dtype=np.bool_)
-    at = np.flatnonzero(np.isin(frame.status[rows], _CONFLICTS))
+    at = np.flatnonzero(one_of(frame.status[rows], *_CONFLICTS))
     if len(at):
         conflict = rows[at]
         visit, began = frame.visit[conflict], given.begin[conflict]

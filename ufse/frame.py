@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, Small, any_by, count_before, dense, heads, min_by, search_near
+from ufse.arrays import Bools, Ints, Small, any_by, count_before, dense, heads, min_by, one_of, search_near
 from ufse.config import Config
 from ufse.patterns import clean, first_segment, fold_message, fold_path
 from ufse.sessions import (
@@ -374,7 +374,7 @@ def _targets(source: Source, kind: Small, visit: Small, config: Config) -> tuple
     """(Code as sent, code of the target, targets, whether ignored) per event. One name is one target in a visit, whatever
     its label says meanwhile ("Pay", "Paying…"): the first of its labels counts, and those of other visits do not.
     """
-    at = np.flatnonzero(np.isin(kind, _TARGET_KINDS))
+    at = np.flatnonzero(one_of(kind, *_TARGET_KINDS))
     part, tuples = _combined(source, at, ("target_type", "target_id", "target_selector", "target_tag", "target_label"))
     raw = np.full(len(kind), len(tuples), dtype=np.int64)
     raw[at] = part

@@ -9,7 +9,7 @@ To add an exclusion, add a condition to ``_oscillations`` or ``_achieved``, and 
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Ragged
+from ufse.arrays import Bools, Ints, Ragged, one_of
 from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.frame import Frame
@@ -83,7 +83,7 @@ def _achieved(frame: Frame, given: Attribution, low: int, high: int) -> bool:
     sent = np.flatnonzero(given.success[span] & (given.cause[span] >= 0)) + low
     by = given.cause[sent]
     tabs = np.array([t.toggle for t in frame.targets], dtype=np.bool_)
-    acted = np.isin(frame.kind[by], (CLICK, SUBMIT)) & (~frame.reads[frame.endpoint[sent]] | tabs[frame.target[by]])
+    acted = one_of(frame.kind[by], CLICK, SUBMIT) & (~frame.reads[frame.endpoint[sent]] | tabs[frame.target[by]])
     went_on = (frame.kind[span] == SUBMIT) & given.progress[span]
     return bool((acted & given.meaningful[by]).any()) or bool(went_on.any())
 
@@ -99,7 +99,7 @@ def _thrashes(frame: Frame, given: Attribution, config: Config) -> Signals:
     need = config.thrash_reversals
     if len(turns) < need:
         return Signals.none()
-    acts = np.cumsum(np.isin(frame.kind, (CLICK, INPUT, SUBMIT, NAVIGATION)))
+    acts = np.cumsum(one_of(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
     first, last = rows[turns[: len(turns) - need + 1]], rows[turns[need - 1 :]]
     hits = np.flatnonzero(
         (frame.visit[first] == frame.visit[last])
