@@ -27,14 +27,14 @@ from ufse.arrays import (
     min_by,
     within,
 )
-from ufse.attribution import CRASH, INVALID, REJECTION, SLOW
+from ufse.attribution import CRASH, SLOW
 from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, points, totals
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.abandonment import abandonment
 from ufse.signals.blocked import blocked
-from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, LEFT, RAGE, RELOADS, Signals
+from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, RAGE, RELOADS, Signals
 
 (
     EMITTED,
@@ -217,7 +217,7 @@ def _evidence(
         rage=_rage_place(index, clusters, owner, signals),
         retries=max_by(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
         left=left,
-        form_sent=_form_sent(index, found, clusters, owner, signals) & ~_refused_once(index, clusters, left),
+        form_sent=_form_sent(index, found, clusters, owner, signals),
         confused=any_by(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.tries,
@@ -268,15 +268,6 @@ def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints,
     # One field is a search or a voucher, left as easily as it was filled in: it takes a second try to be in earnest.
     earnest = (fields > 1) | ((fields > 0) & (clusters.tries > 1))
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
-
-
-def _refused_once(index: Index, clusters: Clusters, left: Ints) -> Bools:
-    """Whether a form was refused a single time and its user went to another page: most of them fetch what it asked for, or
-    had not set their heart on it. Who tries again, or ends the visit there, is in earnest.
-    """
-    negative = index.given.negative[clusters.failure]
-    refused = (negative == REJECTION) | (negative == INVALID)
-    return np.asarray(refused & (left == LEFT) & (clusters.tries <= 1), dtype=np.bool_)
 
 
 def _rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:

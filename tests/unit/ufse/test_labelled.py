@@ -46,11 +46,11 @@ def test_the_quality_bar(part: str) -> None:
 @pytest.mark.parametrize(
     ("write", "floors"),
     [
-        pytest.param(partial(write_situations, seeds=3), (0.985, 0.94, 0.97), id="situations"),
+        pytest.param(partial(write_situations, seeds=3), (0.99, 0.955, 0.97), id="situations"),
         pytest.param(
-            partial(write_simulated, sessions=1000, seed=1), (0.94, 0.81, 0.96), id="people x applications x failures"
+            partial(write_simulated, sessions=1000, seed=1), (0.945, 0.82, 0.965), id="people x applications x failures"
         ),
-        pytest.param(partial(write_unseen, seeds=3), (0.975, 0.93, 0.99), id="a third author's"),
+        pytest.param(partial(write_unseen, seeds=3), (0.99, 0.97, 0.99), id="a third author's"),
     ],
 )
 def test_the_quality_does_not_sink(

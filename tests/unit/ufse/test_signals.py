@@ -343,20 +343,6 @@ def test_a_session_that_ends_behind_an_external_link_was_not_left(how: str) -> N
         assert bodies([*form, {**go(20, route), how: 1}, end(22)]) == []
 
 
-@pytest.mark.parametrize(
-    ("status", "more", "told"),
-    [
-        (422, [go(20, "/home")], False),
-        (422, [end(20)], True),
-        (422, [submit(80), answer(80.4, 422), go(90, "/home")], True),
-        (500, [go(20, "/home")], True),
-    ],
-)
-def test_a_form_refused_once_weighs_only_if_its_user_is_in_earnest(status: int, more: list[Row], told: bool) -> None:
-    """Who goes to another page may fetch there what was asked for; a second try, or the end of the visit, is in earnest."""
-    assert bool(bodies([*FORM_500[:3], answer(10.4, status), *more])) is told
-
-
 _OTHER = {"url": "/api/terms", "method": "GET"}
 _MEASURED = event(22.005, "performance", perf_kind="slow_response", duration_ms=12_000)
 
