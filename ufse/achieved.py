@@ -8,8 +8,8 @@ accepted beside something that was only read.
 import numpy as np
 
 from ufse.arrays import NEVER, Bools, Ints, among, any_by, count_by, expand, max_by, pack, unique, within
-from ufse.attribution import CRASH, INVALID, SLOW
 from ufse.candidates import Candidates
+from ufse.feedback import CRASH, INVALID, SLOW
 from ufse.index import Index
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, count_by, expand, heads, one_of, pack, unique
-from ufse.attribution import INVALID
+from ufse.feedback import INVALID
 from ufse.index import Index
 from ufse.sessions import INPUT, SUBMIT
 

@@ -27,8 +27,8 @@ from ufse.arrays import (
     min_by,
     within,
 )
-from ufse.attribution import CRASH, SLOW
 from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
+from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, points, totals
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT

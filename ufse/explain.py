@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ufse.arrays import Ints, Lookup, Ragged, dense, distinct_by, unique
-from ufse.attribution import CRASH, FAILURE, INVALID, SLOW
 from ufse.config import ENGINE_VERSION, Config
 from ufse.correlate import RULE_NAMES, Judgement
+from ufse.feedback import CRASH, FAILURE, INVALID, SLOW
 from ufse.frame import PAGE
 from ufse.patterns import clean, digest
 from ufse.score import RULES, level

@@ -6,8 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Lookup, among, any_by, distinct_by, expand, heads, unique
-from ufse.attribution import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW, Attribution
+from ufse.attribution import Attribution
 from ufse.config import Config
+from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
 from ufse.frame import PAGE, Frame
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from ufse.arrays import Bools, Ints
-from ufse.attribution import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.config import Config
+from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.signals.model import ENDED, LEFT, SILENCE
 from ufse.weights import BLOCKED_MORE_LIMIT, PERSISTED_TRIES, REPEATED_LIMIT, TEXTS
 

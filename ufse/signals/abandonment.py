@@ -15,8 +15,8 @@ a case to tests/unit/ufse/test_signals.py.
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by, expand, heads
-from ufse.attribution import MEASURED_WITH_MS, SLOW
 from ufse.candidates import Clusters
+from ufse.feedback import MEASURED_WITH_MS, SLOW
 from ufse.index import Index
 from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
 

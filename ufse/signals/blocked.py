@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, heads, max_by, min_by, within
-from ufse.attribution import SLOW
 from ufse.candidates import Clusters
+from ufse.feedback import SLOW
 from ufse.index import Index
 from ufse.sessions import SUBMIT
 from ufse.signals.model import BLOCKED, PLAIN, Signals

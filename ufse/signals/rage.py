@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by, count_by, distinct_by, heads, within
-from ufse.attribution import SLOW, Attribution
+from ufse.attribution import Attribution
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
+from ufse.feedback import SLOW
 from ufse.frame import Frame
 from ufse.sessions import CLICK, ERROR, NAVIGATION
 from ufse.signals.model import PLAIN, RAGE, RELOADS, Signals

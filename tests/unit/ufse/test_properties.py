@@ -12,7 +12,7 @@ from tests.labelled.generate import session
 from tests.labelled.kinds import KINDS
 from tests.unit.ufse.scene import Row, answer, click, run, table
 from ufse import EVENT_SCHEMA, UNKNOWN_POSITION, Config, detect
-from ufse.attribution import CRASH, FAILURE, INVALID, REJECTION, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.score import RAGE_PLACES, Evidence, points, totals
 from ufse.sessions import KINDS as EVENT_KINDS
 from ufse.signals.model import LEFT, SILENCE
