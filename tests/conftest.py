@@ -1,5 +1,8 @@
 """Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks."""
 
+import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,29 @@ from prefect.testing.utilities import prefect_test_harness
 
 from stores.event_store import EventStore
 from stores.postgres import EmbeddedPostgres
+
+_FOLDER = pytest.StashKey[Path]()
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run a folder that no other run knows.
+
+    pytest closes its common folder of all runs to other users whenever a run starts, and the Postgres of a run of root's
+    that is under way, being another user, panics over files that it may no longer open.
+    """
+    config.stash[_FOLDER] = Path(tempfile.mkdtemp(prefix="furrow-tests-"))
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(config.stash[_FOLDER])
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_FAILED] = exitstatus != pytest.ExitCode.OK
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder of a run in which all passed; whoever looks for a failure finds its files."""
+    if not config.stash.get(_FAILED, True):
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

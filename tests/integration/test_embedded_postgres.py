@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -63,3 +65,16 @@ def test_initdb_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(server, "_run", fail_once)
     server.start()
     server.stop()
+
+
+def test_another_run_of_the_tests_leaves_this_ones_server_alone(stoppable_postgres: EmbeddedPostgres) -> None:
+    other = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/unit/test_masking.py"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert other.returncode == 0, other.stdout
+    with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE opens_files_of_its_own")
+    assert stoppable_postgres.running()
