@@ -1,6 +1,5 @@
 """Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks."""
 
-import os
 import shutil
 import tempfile
 import uuid
@@ -14,18 +13,18 @@ from prefect.testing.utilities import prefect_test_harness
 from stores.event_store import EventStore
 from stores.postgres import EmbeddedPostgres
 
-_FOLDER = pytest.StashKey[Path]()
 _FAILED = pytest.StashKey[bool]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest reads the option
 def pytest_configure(config: pytest.Config) -> None:
-    """Give this run a folder that no other run knows.
+    """Give this run a folder that no other run knows; its path is short, for sockets below it.
 
     pytest closes its common folder of all runs to other users whenever a run starts, and the Postgres of a run of root's
     that is under way, being another user, panics over files that it may no longer open.
     """
-    config.stash[_FOLDER] = Path(tempfile.mkdtemp(prefix="furrow-tests-"))
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(config.stash[_FOLDER])
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="furrow-tests-")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -35,7 +34,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder of a run in which all passed; whoever looks for a failure finds its files."""
     if not config.stash.get(_FAILED, True):
-        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+        shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
