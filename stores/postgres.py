@@ -13,6 +13,7 @@ import logging
 import os
 import pwd
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -43,6 +45,9 @@ _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
 _STOP_SECONDS = 30
 _LONGEST_WORDS = 500
+_SOCKET = ".s.PGSQL.5432"
+# Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, the last of them a zero.
+_LONGEST_SOCKET = 103
 _LOG_TAIL = 2_000
 
 
@@ -66,7 +71,7 @@ class EmbeddedPostgres:
 
     def database_url(self, database: str) -> str:
         """URL of one database of this server."""
-        return f"postgresql://postgres@/{database}?host={self._socket_dir}"
+        return f"postgresql://postgres@/{database}?host={quote(str(self._socket_dir))}"
 
     def start(self) -> None:
         """Create the cluster if it is new, start the server and wait until it answers a query.
@@ -139,7 +144,7 @@ class EmbeddedPostgres:
                 time.sleep(0.2)
 
     def _start(self) -> None:
-        options = f"-h '' -k {self._socket_dir} -c max_connections=60 -c timezone=UTC"
+        options = f"-h '' -k {shlex.quote(str(self._socket_dir))} -c max_connections=60 -c timezone=UTC"
         log = self.data_dir / "server.log"
         try:
             self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", str(log), "-o", options)
@@ -181,9 +186,10 @@ def _in_one_line(said: str) -> str:
 
 
 def _socket_dir(data_dir: Path) -> Path:
-    # A socket's path may hold 107 bytes, fewer than many data directories: a short name derived from the long one.
-    name = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"furrow-pg-{os.geteuid()}-{name}"
+    """Where the socket is: a short name derived from the data directory's long one, in /tmp if TMPDIR is long as well."""
+    name = f"furrow-pg-{os.geteuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
+    folder = Path(tempfile.gettempdir()) / name
+    return folder if len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET else Path("/tmp") / name
 
 
 def _system_account(name: str) -> pwd.struct_passwd:

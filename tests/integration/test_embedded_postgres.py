@@ -42,6 +42,18 @@ def test_stopping_leaves_no_process_and_no_socket(tmp_path: Path) -> None:
     server.stop()
 
 
+@pytest.mark.parametrize("folder", ["long" * 30, "two words"])
+def test_it_starts_whatever_the_temporary_directory_is_called(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
+    server = EmbeddedPostgres(tmp_path / "data")
+    server.start()
+    server.stop()
+    assert not server._socket_dir.exists()
+
+
 def test_a_cluster_that_was_killed_half_made_is_made_anew(tmp_path: Path) -> None:
     half_made = tmp_path / "data.new"
     half_made.mkdir()
