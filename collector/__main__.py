@@ -35,6 +35,7 @@ def serve(config: CollectorConfig) -> None:
             create_app(config),
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # who is believed is our own setting (collector.source)
             log_config=None,
             timeout_graceful_shutdown=_STOP_SECONDS,
             timeout_keep_alive=15,

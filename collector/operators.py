@@ -15,8 +15,10 @@ from collector.access import granted, header_key, visible_project
 from collector.answers import ApiError, json_response
 from collector.config import CollectorConfig
 from collector.keys import ALL_PROJECTS, KeyRing
+from collector.source import SourceReader
 from collector.spool import Spool, segments
 from collector.store import StoreCalls
+from furrow.networks import networks
 
 
 class Operators:
@@ -27,6 +29,7 @@ class Operators:
         self._keys = keys
         self._spool = spool
         self._store = store
+        self._sources = SourceReader(networks(config.trusted_proxies))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     def health(self) -> Response:
@@ -71,11 +74,20 @@ class Operators:
     def metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""
         if (
-            not _is_this_machine(request)
+            not self._is_this_machine(request)
             and granted(self._keys, header_key(request), "operator").project != ALL_PROJECTS
         ):
             raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one")
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    def _is_this_machine(self, request: Request) -> bool:
+        # What came through a proxy that is not trusted has its address, which may be this machine's: it is not believed.
+        if not self._sources.is_direct(request) and not self._config.trusted_proxies:
+            return False
+        try:
+            return ipaddress.ip_address(self._sources.source_of(request).partition("/")[0]).is_loopback
+        except ValueError:
+            return False
 
     async def _counts(self, project: str | None) -> Mapping[str, Any]:
         if not self._store.is_there:
@@ -113,10 +125,3 @@ class Operators:
         except (OSError, ValueError):
             return None
         return told if isinstance(told, dict) else None
-
-
-def _is_this_machine(request: Request) -> bool:
-    try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False

@@ -7,8 +7,10 @@ against this class by the tests.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from furrow.networks import networks
 
 EMBEDDED = "embedded"
 LOG = "log"
@@ -26,6 +28,11 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that the collector and the Prefect UI bind to.")
     port: int = Field(8080, ge=1, le=65535, description="Port of the collector.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or CIDR blocks of reverse proxies, comma-separated, whose `X-Forwarded-For` is believed; "
+        "empty: none is, and the sender of a request is its peer.",
+    )
     prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and UI.")
 
     event_store_url: SecretStr = Field(
@@ -84,6 +91,12 @@ class Settings(BaseSettings):
     linear_key: SecretStr | None = Field(None, description="Linear API key; empty: Linear is log-only.")
     linear_team: str = Field("", description="Key of the Linear team that tickets go to.")
     linear_url: str = Field("https://api.linear.app/graphql", description="Address of Linear's API.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks_only(cls, value: str) -> str:
+        networks(value)
+        return value
 
     @property
     def events_dir(self) -> Path:
