@@ -1,6 +1,6 @@
 # Furrow for server mode: one image for the collector, the lander, the workers and the deployment; compose.yaml says which
 # container runs what. It holds no secret: addresses and passwords come from the environment.
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -13,11 +13,12 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /opt/furrow
 
-# The exact versions first: they change less often than the code, and their layer is kept.
-COPY requirements.lock ./
-RUN python -m pip install -r requirements.lock
+# The exact versions first: they change less often than the code, and their layer is kept. The lock is complete, so that nothing
+# is resolved here, and pip takes no file but those whose hashes it names.
+COPY requirements-run.lock ./
+RUN python -m pip install --no-deps --require-hashes -r requirements-run.lock && python -m pip check
 
-COPY pyproject.toml prefect.yaml README.md ./
+COPY pyproject.toml prefect.yaml README.md LICENSE THIRD_PARTY_LICENSES.md ./
 COPY blocks blocks
 COPY collector collector
 COPY flows flows

@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long chaos lint format docs bench clean
+.PHONY: setup demo test test-long chaos lint format docs lock bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -40,6 +40,22 @@ format: $(READY)  ## Format, and mend what the linter can
 
 docs: $(READY)  ## Write the tables of docs/configuration.md that are made from the code
 	$(BIN)/python -m furrow.reference
+
+# Both locks hold the hashes of every file of a release, for all platforms, and no address of a registry. What is pinned stays as
+# it is unless pyproject.toml wants it otherwise; `make lock UPGRADE=--upgrade` takes the newest of all,
+# `make lock UPGRADE="--upgrade-package NAME"` of one.
+UPGRADE ?=
+LOCK_TOOL := build/lock-tool
+COMPILE = $(LOCK_TOOL)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --strip-extras \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --group build $(UPGRADE)
+
+lock:  ## Write requirements.lock (with the tools of tests), requirements-run.lock and THIRD_PARTY_LICENSES.md from pyproject.toml
+	$(PYTHON) -m venv $(LOCK_TOOL)
+	$(LOCK_TOOL)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(COMPILE) --group dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) --constraints requirements.lock pyproject.toml --output-file requirements-run.lock
+	$(MAKE) setup
+	$(BIN)/python -m furrow.third_party
 
 bench: $(READY)  ## How fast it is beside a bare scan on this machine; a few minutes, the last line is JSON
 	$(BIN)/python -m bench
