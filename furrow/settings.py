@@ -92,7 +92,13 @@ class Settings(BaseSettings):
     linear_team: str = Field("", description="Key of the Linear team that tickets go to.")
     linear_url: str = Field("https://api.linear.app/graphql", description="Address of Linear's API.")
 
-    @field_validator("trusted_proxies")
+    tracker_private_networks: str = Field(
+        "",
+        description="Addresses or CIDR blocks, comma-separated, of private networks in which Jira or Linear may be "
+        "(`10.20.0.0/16`); empty: trackers are in the internet, or on this machine.",
+    )
+
+    @field_validator("trusted_proxies", "tracker_private_networks")
     @classmethod
     def _networks_only(cls, value: str) -> str:
         networks(value)

@@ -19,6 +19,7 @@ from trackers.jira import JiraTracker
 from trackers.linear import LinearTracker
 from trackers.log import LogTracker
 from trackers.seam import Tracker
+from trackers.transport import Reach
 
 _T = TypeVar("_T")
 _open: dict[tuple[str, str], object] = {}
@@ -58,6 +59,7 @@ def tracker(name: str) -> Tracker | None:
     ``linearTeam``), else to the installation's. Raises PermanentError when the configuration lacks something.
     """
     settings = effective_settings()
+    reach = Reach.of(settings.tracker_private_networks)
     if name == "jira" and settings.jira_url:
         return JiraTracker(
             settings.jira_url,
@@ -67,9 +69,11 @@ def tracker(name: str) -> Tracker | None:
             settings.jira_kind,
             settings.jira_issue_type,
             _by_project("jiraProject"),
+            reach=reach,
         )
     if name == "linear" and settings.linear_key:
-        return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, _by_project("linearTeam"))
+        teams = _by_project("linearTeam")
+        return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, teams, reach)
     return None
 
 

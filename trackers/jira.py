@@ -17,7 +17,7 @@ from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import UUID
 
 import requests
@@ -26,11 +26,12 @@ from jira.utils import json_loads
 from pydantic import SecretStr
 
 from furrow.errors import PermanentError, TransientError
-from trackers import answers
+from trackers import answers, transport
 from trackers.document import to_adf as adf
 from trackers.document import to_wiki as wiki
 from trackers.seam import Filed, TicketState
 from trackers.ticket import Ticket, news, to_adf, to_wiki
+from trackers.transport import Reach
 
 Json = dict[str, Any]
 Kind = Literal["cloud", "datacenter"]
@@ -65,6 +66,10 @@ class _Client(JIRA):
     def post(self, path: str, body: Json) -> Any:
         return json_loads(self._session.post(self._get_url(path), data=json.dumps(body)))
 
+    def guard(self, reach: Reach) -> None:
+        """Connect within ``reach`` alone, and follow no redirects."""
+        transport.guard(self._session, reach, "Jira")
+
 
 class JiraTracker:
     """One site of Jira. Not to be shared between threads. Raises as ``Tracker`` says."""
@@ -79,12 +84,15 @@ class JiraTracker:
         issue_type: str = "Bug",
         projects: Mapping[str, str] | None = None,
         lag: Sequence[float] | None = None,
+        reach: Reach | None = None,
     ) -> None:
-        """``project`` is the key of the project that gets the tickets; ``projects`` says others by Furrow project."""
+        """``project`` is the key of the project that gets the tickets; ``projects`` says others by Furrow project.
+
+        ``reach``: where the site may be; None: in the internet, or on this machine.
+        """
         secret = answers.credential(token, "the Jira token")
-        parts = urlsplit(url.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-            raise PermanentError("the address of Jira is not of the form https://host")
+        reach = reach or Reach()
+        reach.check_url(url.strip(), "Jira")
         self._url = url.strip().rstrip("/")
         self._project = project.strip()
         self._projects = dict(projects or {})
@@ -106,6 +114,7 @@ class JiraTracker:
             get_server_info=False,
             **login,
         )
+        self._client.guard(reach)
 
     @property
     def name(self) -> str:

@@ -18,10 +18,11 @@ import httpx
 from pydantic import SecretStr
 
 from furrow.errors import PermanentError, TransientError
-from trackers import answers
+from trackers import answers, transport
 from trackers.document import to_markdown as markdown
 from trackers.seam import Filed, TicketState
 from trackers.ticket import Ticket, news, to_markdown
+from trackers.transport import Reach
 
 Json = dict[str, Any]
 
@@ -84,21 +85,31 @@ class _Missing(PermanentError):
 class LinearTracker:
     """One workspace of Linear. Thread-safe as long as nobody closes it. Raises as ``Tracker`` says."""
 
-    def __init__(self, api_key: SecretStr | None, team: str, url: str, teams: Mapping[str, str] | None = None) -> None:
-        """``team`` is the key of the team that gets the tickets; ``teams`` says others by Furrow project."""
+    def __init__(
+        self,
+        api_key: SecretStr | None,
+        team: str,
+        url: str,
+        teams: Mapping[str, str] | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        """``team`` is the key of the team that gets the tickets; ``teams`` says others by Furrow project.
+
+        ``reach``: where ``url`` may lead; None: into the internet, or to this machine.
+        """
         self._key = answers.credential(api_key, "the Linear API key")
         self._team = team.strip()
         self._teams = dict(teams or {})
         if not self._team and not self._teams:
             raise PermanentError("the Linear team is not set")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-            raise PermanentError("the address of Linear's API is not of the form https://host/path")
+        reach = reach or Reach()
         self._url = url
-        self._host = parts.hostname
+        self._host = reach.check_url(url, "Linear's API")
         # Personal keys stand alone in the header, OAuth tokens behind "Bearer".
         authorization = f"Bearer {self._key}" if self._key.startswith("lin_oauth") else self._key
-        self._client = httpx.Client(
+        self._client = transport.httpx_client(
+            reach,
+            self._host,
             headers={"Authorization": authorization, "User-Agent": "furrow"},
             timeout=httpx.Timeout(answers.ANSWER_SECONDS, connect=answers.CONNECT_SECONDS),
         )
@@ -298,6 +309,7 @@ class LinearTracker:
             raise PermanentError("the address of Linear's API is not one of the web") from None
         except httpx.HTTPError as error:
             raise TransientError(f"Linear did not answer ({type(error).__name__})") from None
+        transport.refuse_redirect(answer.status_code, answer.headers.get("location"), "Linear")
         try:
             body = answer.json()
         except ValueError:

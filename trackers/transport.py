@@ -1,0 +1,220 @@
+"""How trackers are reached: with https but on this machine, without redirects, and only at addresses that are allowed.
+
+The address of a tracker is a setting or a field of a block, and its name is resolved anew for each connection. A name that leads
+to a private network could make Furrow send a token, or what stands in a ticket, to a service inside. So the addresses of the name
+are checked before a connection is made, and the address that answers is checked again before the first byte of a request is
+sent: between the two a name may change.
+
+With a proxy of the environment (``HTTPS_PROXY``), the proxy resolves the names; addresses that stand in the URL are checked.
+"""
+
+import ipaddress
+import socket
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+from furrow.errors import PermanentError
+from furrow.networks import Address, Network, networks
+
+SETTING: Final = "FURROW_TRACKER_PRIVATE_NETWORKS"
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_FIRST_REDIRECT: Final = 300
+_FIRST_ERROR: Final = 400
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which addresses a tracker may have: those of the internet, and the ``private`` networks that a setting allows."""
+
+    private: tuple[Network, ...] = ()
+
+    @classmethod
+    def of(cls, setting: str) -> "Reach":
+        """What the setting allows: networks, separated by commas. Raises ValueError for what is none."""
+        return cls(networks(setting))
+
+    def check_url(self, url: str, what: str) -> str:
+        """The host of ``url``. Raises PermanentError when it is no address of the web, holds a password, is http to
+        another machine, or leads to an address that is not allowed now; ``what`` names it in the message."""
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+        except ValueError:
+            raise PermanentError(f"the address of {what} is not of the form https://host") from None
+        if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+            raise PermanentError(f"the address of {what} is not of the form https://host")
+        if parts.scheme == "http" and not is_this_machine(host):
+            raise PermanentError(f"the address of {what} must begin with https:// (http is for this machine alone)")
+        if (literal := _literal(host)) is not None:
+            self.check(host, literal)
+        elif _proxy(host) is None:
+            self.resolve(host)
+        return host
+
+    def resolve(self, host: str) -> None:
+        """Check every address of ``host``. Raises PermanentError; what cannot be resolved is left to who connects."""
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        for *_, address in found:
+            self.check(host, ipaddress.ip_address(str(address[0]).partition("%")[0]))
+
+    def check(self, host: str, address: Address) -> None:
+        """Raise PermanentError unless the name or address ``host`` may lead to ``address``."""
+        address = _innermost(address)
+        if address.is_loopback and is_this_machine(host):
+            return
+        if address.is_global and not address.is_multicast:
+            return
+        if not any(address in network for network in self.private):
+            raise PermanentError(
+                f"{host} is at {address}, which is not an address of the internet; if the tracker is there, "
+                f"name its network in {SETTING}"
+            )
+
+    def checked(self, host: str, connection: socket.socket) -> socket.socket:
+        """``connection``, which is closed if it leads to an address that is not allowed. Raises PermanentError then."""
+        try:
+            self.check(host, ipaddress.ip_address(str(connection.getpeername()[0]).partition("%")[0]))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether ``host`` says that it is this machine: a name that only leads there does not."""
+    literal = _literal(host)
+    return host.lower() == "localhost" or (literal is not None and literal.is_loopback)
+
+
+def refuse_redirect(status: int, location: str | None, what: str) -> None:
+    """Raise PermanentError for an answer that sends elsewhere: the next request would take the token along."""
+    if _FIRST_REDIRECT <= status < _FIRST_ERROR:
+        try:
+            host = urlsplit(location or "").hostname
+        except ValueError:
+            host = None
+        to = f" to {host[:100]}" if host and host.isascii() and host.isprintable() else ""
+        raise PermanentError(f"{what} answered {status}, a redirect{to}; redirects are not followed: check the address")
+
+
+# httpx (Linear)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def httpx_client(reach: Reach, host: str, **options: Any) -> httpx.Client:
+    """A client for one host that connects within ``reach`` and follows no redirects."""
+    if proxy := _proxy(host):
+        return httpx.Client(proxy=proxy, trust_env=False, follow_redirects=False, **options)
+    return httpx.Client(transport=_Transport(reach), follow_redirects=False, **options)
+
+
+class _Transport(httpx.HTTPTransport):
+    def __init__(self, reach: Reach) -> None:
+        super().__init__()
+        # httpx has no parameter for how connections are made; its pool has.
+        self._pool = httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), network_backend=_Backend(reach))
+
+
+class _Backend(httpcore.SyncBackend):
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        self._reach.resolve(host)
+        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
+        self._reach.checked(host, stream.get_extra_info("socket"))
+        return stream
+
+
+# requests (Jira)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def guard(session: requests.Session, reach: Reach, what: str) -> None:
+    """Let ``session`` connect within ``reach`` alone, and raise PermanentError for redirects of ``what``."""
+
+    def refuse(answer: requests.Response, *_: object, **__: object) -> None:
+        refuse_redirect(answer.status_code, answer.headers.get("location"), what)
+
+    session.hooks["response"].append(refuse)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _Adapter(reach))
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        manager: PoolManager = self.poolmanager
+        reach = self._reach
+
+        # As urllib3's own SOCKS support does it: a connection is made here, before TLS.
+        class Plain(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                reach.resolve(self.host)
+                return reach.checked(self.host, super()._new_conn())
+
+        class Encrypted(HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                reach.resolve(self.host)
+                return reach.checked(self.host, super()._new_conn())
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class EncryptedPool(HTTPSConnectionPool):
+            ConnectionCls = Encrypted
+
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
+
+
+def _proxy(host: str) -> str | None:
+    """The proxy of the environment through which ``host`` is reached with https."""
+    if is_this_machine(host) or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get("https")
+
+
+def _literal(host: str) -> Address | None:
+    """The address that ``host`` is written as, also in the forms that only the system's resolver takes (127.1)."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if host[:1].isdigit() else None
+    except OSError:
+        return None
+
+
+def _innermost(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, if it does: mapped, 6to4 or NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
