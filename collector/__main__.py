@@ -11,6 +11,7 @@ import uvicorn
 
 from collector.app import create_app
 from collector.config import CollectorConfig
+from furrow.private_files import write_for_us_alone
 
 _STOP_SECONDS = 5
 _BACKLOG = 2048
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["-"]):
         print("usage: python -m collector [-]", file=sys.stderr)
         return 2
+    write_for_us_alone()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s collector %(levelname)s %(name)s: %(message)s")
     told = sys.stdin.buffer.read() if arguments else None
     serve(CollectorConfig.from_environment() if told is None else CollectorConfig.model_validate_json(told))

@@ -24,6 +24,7 @@ from typing import Any
 from furrow import __version__
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import NotConfigured, PermanentError
+from furrow.private_files import tighten
 from furrow.settings import EMBEDDED, LOG, Settings
 from stores import event_backup, incident_backup
 from stores.event_store import EventStore
@@ -85,6 +86,7 @@ def restore(settings: Settings, source: Path) -> Told:
         if events and manifest["clickhouse"]:
             event_backup.load(events, source / "clickhouse", event_backup.Dump(**manifest["clickhouse"]))
     shutil.copytree(source / "files", data, dirs_exist_ok=True)
+    tighten(data)
     marker.unlink()
     return _told(manifest)
 
@@ -109,6 +111,9 @@ def _write(settings: Settings, part: Path, events: EventStore | None, incidents:
         json.dump(manifest, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
+    # Whatever the modes of what was copied: a backup is as confidential as the data directory.
+    for path in part.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
     return _told(manifest)
 
 

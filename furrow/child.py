@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from furrow.private_files import write_for_us_alone
+
 _GRACE_SECONDS = 10.0
 
 
@@ -30,6 +32,7 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    write_for_us_alone()
     end_with_parent()
     module, *arguments = sys.argv[1:]
     sys.argv = [module, *arguments]

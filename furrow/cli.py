@@ -12,6 +12,7 @@ from furrow import __version__
 from furrow.commands import access, care, files, incidents, local, runs
 from furrow.commands.common import err, out, text
 from furrow.errors import FurrowError
+from furrow.private_files import write_for_us_alone
 
 app = typer.Typer(
     name="furrow",
@@ -54,6 +55,7 @@ app.add_typer(access.projects, name="projects")
 def main() -> None:
     """Entry point: errors that Furrow foresees are one line, without a traceback."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    write_for_us_alone()
     logging.basicConfig(level=logging.WARNING)
     try:
         app()

@@ -27,6 +27,7 @@ from blocks import documents
 from furrow import automations
 from furrow.errors import FurrowError, PermanentError
 from furrow.lander import Lander
+from furrow.private_files import write_for_us_alone
 from furrow.settings import EMBEDDED, LOG, Settings
 from furrow.up import PROJECT_ROOT
 from tasks import connections
@@ -144,6 +145,7 @@ def main(arguments: list[str]) -> int:
     deploying.add_argument("--shards", type=int, default=1, help="parts of the detection that may run at the same time")
     commands.add_parser("land", help="move the spool of this machine's collector into ClickHouse")
     told = parser.parse_args(arguments)
+    write_for_us_alone()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s server %(levelname)s %(name)s: %(message)s")
     try:
         deploy(told.shards) if told.command == "deploy" else land()

@@ -4,6 +4,7 @@ A block of the Prefect UI that sets a field wins over the setting here; docs/con
 against this class by the tests.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from furrow.networks import networks
 
+ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
+"""Names the file that settings are read from beside the environment; empty: none, which parts of ``furrow up`` get."""
 EMBEDDED = "embedded"
 LOG = "log"
 
@@ -20,7 +23,11 @@ class Settings(BaseSettings):
     """One installation. Secrets are ``SecretStr``: they do not show in logs, reprs or errors."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FURROW_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+        env_prefix="FURROW_",
+        env_file=os.environ.get(ENV_FILE_VARIABLE, ".env") or None,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
     )
 
     data_dir: Path = Field(

@@ -20,9 +20,11 @@ from types import FrameType
 
 import httpx
 
+from furrow import private_files
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
 from furrow.metrics import degraded
+from furrow.part_environment import for_part
 from furrow.settings import EMBEDDED, Settings
 from stores.postgres import EmbeddedPostgres
 
@@ -124,10 +126,12 @@ class Installation:
     def start(self) -> None:
         """Start everything and wait until it answers. Raises FurrowError with what to do about it."""
         data = self.settings.data_dir
+        private_files.write_for_us_alone()
         try:
             (data / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PermanentError(f"{data} cannot be the data directory: {error.strerror}") from error
+        private_files.tighten(data)
         self._stack.enter_context(sole_user_of(data, "stop it, or choose another directory with --data-dir"))
         _check_directory(data)
         if self.settings.port == self.settings.prefect_port:
@@ -171,7 +175,7 @@ class Installation:
         self._stack.close()
 
     def environment(self) -> dict[str, str]:
-        """The environment of the parts: every setting, and Prefect pointed at this installation's server."""
+        """What each part gets its share of (`for_part`): every setting, and Prefect pointed at this installation's server."""
         settings = self.settings
         return {
             # Runs come in ever new threads. With glibc's default, eight arenas for each core, what each of them has freed is
@@ -206,7 +210,7 @@ class Installation:
 
     def _start_part(self, name: str, module: list[str]) -> Part:
         command = [sys.executable, "-m", "furrow.child", *module]
-        part = Part(name, command, self.environment(), self.settings.data_dir / "logs" / f"{name}.log")
+        part = Part(name, command, for_part(name, self.environment()), self.settings.data_dir / "logs" / f"{name}.log")
         part.start()
         self._parts.append(part)
         return part
@@ -214,7 +218,7 @@ class Installation:
     def _run(self, module: str) -> None:
         log = self.settings.data_dir / "logs" / "deploy.log"
         began = log.stat().st_size if log.exists() else 0
-        part = Part(module, [sys.executable, "-m", module], self.environment(), log)
+        part = Part(module, [sys.executable, "-m", module], for_part(module, self.environment()), log)
         part.start()
         assert part.process is not None
         code = part.process.wait(_START_SECONDS)

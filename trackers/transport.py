@@ -1,9 +1,9 @@
 """How trackers are reached: with https but on this machine, without redirects, and only at addresses that are allowed.
 
-The address of a tracker is a setting or a field of a block, and its name is resolved anew for each connection. A name that leads
-to a private network could make Furrow send a token, or what stands in a ticket, to a service inside. So the addresses of the name
-are checked before a connection is made, and the address that answers is checked again before the first byte of a request is
-sent: between the two a name may change.
+The address of a tracker is a setting or a field of a block, and its name is resolved anew for each connection. A name that
+leads to a private network could make Furrow send a token, or what stands in a ticket, to a service inside. So the addresses of
+the name are checked before a connection is made, and the address that answers is checked again before the first byte is sent:
+between the two a name may change.
 
 With a proxy of the environment (``HTTPS_PROXY``), the proxy resolves the names; addresses that stand in the URL are checked.
 """

@@ -6,6 +6,7 @@ The tests of this file share one installation and build on each other, in the or
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,11 +16,19 @@ from tests.e2e.installation import CURL_OF_THE_SEED, FURROW, Up, environment, fr
 
 CONFIRMED = "/v1/incidents?status=confirmed&exported=false"
 
+SECRETS = {
+    "FURROW_JIRA_TOKEN": "the-token-of-jira",
+    "FURROW_INGEST_KEY": "the-key-of-a-sender",
+    "FURROW_OPERATOR_KEY": "the-key-of-an-operator",
+    "AWS_SECRET_ACCESS_KEY": "nobody-needs-this",
+}
+"""What `furrow up` finds in its environment, to see who gets it."""
+
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     installation = Up(tmp_path_factory.mktemp("up") / "data")
-    installation.start()
+    installation.start(**SECRETS)
     yield installation
     installation.kill_everything()
 
@@ -75,6 +84,33 @@ def test_doctor_finds_everything_in_order(up: Up) -> None:
     findings = {finding["part"]: finding for finding in json.loads(told.stdout)}
     assert all(findings[part]["reachable"] for part in ("collector", "prefect", "engine", "incident store"))
     assert findings["jira"]["mode"] == findings["linear"]["mode"] == "log"
+
+
+def test_each_process_has_its_own_secrets_alone(up: Up) -> None:
+    holders: dict[str, set[str]] = {value: set() for value in SECRETS.values()}
+    assert up.process is not None
+    for process in up.processes():
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().decode()
+        for value in SECRETS.values():
+            if value in environment and process.pid != up.process.pid:
+                holders[value].add(process.cmdline()[-1])
+    sender, operator = SECRETS["FURROW_INGEST_KEY"], SECRETS["FURROW_OPERATOR_KEY"]
+    assert holders == {
+        SECRETS["FURROW_JIRA_TOKEN"]: {"furrow.engine"},
+        SECRETS["AWS_SECRET_ACCESS_KEY"]: set(),
+        sender: {"collector"},
+        operator: {"collector"},
+    }
+    commands = [" ".join(process.cmdline()) for process in up.processes()]
+    assert any("postgres" in command for command in commands)  # they were looked at, too
+
+
+def test_nothing_in_the_data_directory_is_for_others(up: Up) -> None:
+    found = [up.data, *up.data.rglob("*")]
+    assert len(found) > 50
+    for path in found:
+        if not path.is_symlink() and path.exists():
+            assert not path.stat().st_mode & 0o077, path
 
 
 def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
