@@ -43,9 +43,10 @@ class Person:
         return self._is(event.get("sessionId"), str(event.get("userId") or "").removeprefix("uh:"))
 
     def in_text(self, line: bytes) -> bool:
-        """Whether what cannot be read as JSON names this person."""
-        names = [*self.sessions, self.user_hash] if self.user_hash else list(self.sessions)
-        return any(msgspec.json.encode(name)[1:-1] in line for name in names)
+        """Whether what cannot be read as JSON names this person: as a whole value, the end of which may be torn off."""
+        names = [*self.sessions, self.user_hash, f"uh:{self.user_hash}"] if self.user_hash else list(self.sessions)
+        line = line.rstrip(b"\r\n")
+        return any(value in line or line.endswith(value[:-1]) for value in map(msgspec.json.encode, names))
 
     def _is(self, session: object, user: object) -> bool:
         of_user = bool(self.user_hash) and user == self.user_hash

@@ -20,7 +20,7 @@ from tasks.erase import (
     wait_for_runs,
     wait_until_landed,
 )
-from tasks.report import Report, code, escape
+from tasks.report import Report, code, escape, link
 
 
 @flow(name="erase")
@@ -68,7 +68,7 @@ def _tell(report: Report, told: dict[str, Any]) -> None:
     report.counts["incidents counted again"] = told["incidentsCountedAgain"]
     report.counts["incidents with nobody left"] = told["incidentsWithNobodyLeft"]
     lines = [
-        f"{escape(one['tracker'])} {code(one['key'])} of {code(one['incidentId'])} {escape(one['url'])}"
+        f"{escape(one['tracker'])} {link(one['key'], one['url'] or '')} of {code(one['incidentId'])}"
         for one in told["tickets"]
     ]
     report.items("Tickets to be looked at: they may name the session", lines)

@@ -23,7 +23,7 @@ from prefect.context import FlowRunContext
 from collector import erasure
 from collector.erasure import Person
 from furrow.errors import NotConfigured, PermanentError, TransientError
-from furrow.masking import MARK, mask_file, mask_prefect, spellings
+from furrow.masking import MARK, Names, mask_file, mask_prefect
 from furrow.metrics import degraded
 from furrow.settings import Settings
 from stores import event_erasure, incident_erasure
@@ -128,10 +128,9 @@ def erase_names(person: Person) -> Counter[str]:
     """Replace the ids in log files and in Prefect's logs, artifacts and parameters, this run's own among them."""
     time.sleep(_LOGS_ARRIVE_SECONDS)
     settings = Settings()
-    names = spellings([*person.sessions, person.user_hash])
-    ids = [*person.sessions, person.user_hash, f"uh:{person.user_hash}"]
+    names = Names(person.sessions, [person.user_hash])
     prefect = settings.prefect_dir / "prefect.db"
-    rows = mask_prefect(prefect, names, ids)
+    rows = mask_prefect(prefect, names)
     if not prefect.exists():
         _forget_parameters()
     logs = sum(mask_file(path, names) for path in _logs(settings))

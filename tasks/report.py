@@ -1,6 +1,7 @@
 """What a run leaves behind for people: an artifact in the Prefect UI and a final state that tells the truth by its name."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,8 +127,18 @@ class Report:
 
 
 def escape(text: str) -> str:
-    """``text`` as inert Markdown on one line: what a browser sent must not become a link, an image or HTML."""
-    return "".join(_MARKDOWN.get(c, c) if c.isprintable() else " " for c in text)
+    """``text`` as inert Markdown on one line: what a browser sent must not become a link, an image or HTML.
+
+    Addresses that stand in it (``http://…``, ``www.…``, of mail) stay text, too: the pages of Prefect make links of them, and
+    other viewers do that after they have resolved every escape. So an invisible character breaks them.
+    """
+    shown = "".join(_MARKDOWN.get(c, c) if c.isprintable() else " " for c in text)
+    return _ADDRESS.sub(lambda found: found[0] + _WORD_JOINER, shown)
+
+
+def link(text: str, url: str) -> str:
+    """``text`` as a link to ``url``; only the text, where ``url`` is no address of the web."""
+    return f"[{escape(text)}](<{url}>)" if _is_address(url) else escape(text)
 
 
 def code(text: str) -> str:
@@ -161,4 +172,7 @@ def _list(lines: Sequence[str]) -> str:
 
 
 _SHOWN = 20
+_WORD_JOINER = "\u2060"
+# What begins an address in GitHub's Markdown ("extended autolinks"), and in other viewers.
+_ADDRESS = re.compile(r"(?:https?|ftps?|mailto|xmpp)(?=:)|www(?=\.)|@", re.IGNORECASE)
 _MARKDOWN = {c: "\\" + c for c in "\\`*_{}[]()#!|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}

@@ -19,6 +19,7 @@ from furrow.backup import back_up, restore
 from furrow.errors import PermanentError
 from furrow.settings import Settings
 from stores import postgres
+from stores.incident_store import IncidentStore
 from stores.postgres import EmbeddedPostgres
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="about what root does")
@@ -197,21 +198,28 @@ def test_a_directory_that_users_share_is_no_data_directory(home: Path) -> None:
     assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
 
 
-def test_a_backup_is_for_its_owner_alone_whatever_it_copies(home: Path) -> None:
+def test_a_backup_is_for_its_owner_alone_whatever_it_copies(
+    home: Path, postgres_url: str, postgres_server: EmbeddedPostgres
+) -> None:
     data = home / "work" / "data"
     old_installation(data)
+    store = IncidentStore.connect(postgres_url)
+    store.migrate()
+    store.close()
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE restored")
     old = os.umask(0o022)
     try:
-        settings = Settings(data_dir=data, event_store_url=SecretStr("log"))
+        settings = Settings(data_dir=data, event_store_url=SecretStr("log"), incident_store_url=SecretStr(postgres_url))
         back_up(settings, home / "backup")
-        restored = home / "restored"
-        restore(settings.model_copy(update={"data_dir": restored}), home / "backup")
+        there = {"data_dir": home / "new", "incident_store_url": SecretStr(postgres_server.database_url("restored"))}
+        restore(settings.model_copy(update=there), home / "backup")
     finally:
         os.umask(old)
     assert len(list((home / "backup").rglob("*"))) > 5
     assert opened(home / "backup") == []
-    assert (restored / "spool" / "dead-letters" / "2026-01-01.jsonl").exists()
-    assert [one for one in opened(restored) if "postgres" not in one.name] == []
+    assert (home / "new" / "spool" / "dead-letters" / "2026-01-01.jsonl").exists()
+    assert opened(home / "new") == []
 
 
 @pytest.mark.parametrize("module", ["collector", "furrow", "furrow.server", "furrow.child"])

@@ -1,12 +1,14 @@
 """The artifact of a run and the state in which it ends."""
 
+import re
+
 import pytest
 from markdown_it import MarkdownIt
 from prefect import task
 
 from furrow.errors import NotConfigured, PermanentError
 from furrow.metrics import DEGRADED
-from tasks.report import Report, code, escape
+from tasks.report import Report, code, escape, link
 
 
 @task
@@ -42,6 +44,49 @@ def test_what_a_browser_sent_is_inert_in_an_artifact(text: str) -> None:
         kinds.update(child.type for child in token.children or [])
         kinds.add(token.type)
     assert not kinds & {"html_block", "html_inline", "link_open", "image", "strong_open", "em_open"}
+
+
+ADDRESSES = [
+    "http://evil.test/x",
+    "HTTPS://evil.test",
+    "xhttp://evil.test",
+    "ftp://evil.test/x",
+    "www.evil.test",
+    "(WWW.evil.test)",
+    "a@evil.test",
+    "mailto:a@evil.test",
+    "http\u00ad://evil.test http://http://evil.test",
+    "_http://evil.test_",
+    "\\http://evil.test \\@ \\www.evil.test",
+    "<http://evil.test>",
+    "http://[::1]/ https://evil.test:80@other.test",
+]
+# GitHub's Markdown, "Autolinks (extension)", and the expressions of marked, which the pages of Prefect use.
+AUTOLINK = re.compile(
+    r"(?:(?:ftp|https?)://|www\.)[a-z0-9-]|(?:mailto|xmpp):|[a-z0-9.+_-]@[a-z0-9_-]+\.", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("text", ADDRESSES)
+def test_an_address_that_a_browser_sent_is_no_link(text: str) -> None:
+    assert AUTOLINK.search(text)
+    report = Report("detect")
+    report.items("Incidents", [escape(text)])
+    report.pending.append(text)
+    report.counts[text] = 1
+    markdown = report.markdown("Completed")
+    # As marked reads it, and as the others do, which look for addresses when every escape is resolved.
+    assert not AUTOLINK.search(markdown)
+    for token in MarkdownIt("commonmark").enable("table").parse(markdown):
+        assert not AUTOLINK.search("".join(child.content for child in token.children or []))
+    shown = "".join(t.content for t in MarkdownIt("commonmark").parseInline(escape(text))[0].children or [])
+    assert shown.replace("\u2060", "") == "".join(c if c.isprintable() else " " for c in text)
+
+
+def test_our_own_links_stay() -> None:
+    assert link("OPS-1", "https://jira.test/browse/OPS-1") == "[OPS-1](<https://jira.test/browse/OPS-1>)"
+    assert link("a@b.test", "javascript:alert(1)") == "a@\u2060b.test"
+    assert link("x", "https://jira.test/> <b>") == "x"
 
 
 def test_nothing_to_do_is_said() -> None:
