@@ -1,7 +1,6 @@
 """``furrow doctor``: what is configured, what can be reached, and what to do about it. Changes nothing."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import documents
-from furrow import doctor_work
+from furrow import doctor_exposure, doctor_work
 from furrow.errors import FurrowError
 from furrow.settings import EMBEDDED, LOG, Settings
 from furrow.up import LEAST_FREE_BYTES
@@ -21,7 +20,6 @@ from stores.incident_store import IncidentStore
 from stores.postgres import EmbeddedPostgres
 
 _FRESH_SECONDS = 60
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def examine(settings: Settings) -> list[Finding]:
         _disk(settings),
         *_work(settings),
         *_warned(prefect_url if prefect.reachable else ""),
-        *_exposure(settings),
+        *_exposure(settings, prefect_url if prefect.reachable else ""),
     ]
     errors = doctor_work.last_errors(settings)
     parts = {finding.part for finding in findings}
@@ -191,10 +189,6 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", "local", enough, f"{free >> 20:,} MiB free for {settings.data_dir}", advice)
 
 
-def _exposure(settings: Settings) -> list[Finding]:
-    if settings.host in _LOOPBACK:
-        return []
-    advice = "set PREFECT_SERVER_API_AUTH_STRING, or bind to 127.0.0.1 behind a proxy that asks who is there"
-    if os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
-        return []
-    return [Finding("exposure", "warning", None, f"the Prefect UI is open to all who reach {settings.host}", advice)]
+def _exposure(settings: Settings, prefect_url: str) -> list[Finding]:
+    found = doctor_exposure.find(settings, doctor_work.incidents_url(settings), prefect_url)
+    return [Finding("exposure", "warning", None, one.what, one.advice) for one in found]

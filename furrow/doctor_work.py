@@ -96,7 +96,7 @@ def figures(settings: Settings) -> Work:
     """Count everything once; changes nothing, and leaves out what cannot be asked."""
     spool = pending(settings.spool_dir)
     aside = DeadLetters(settings.spool_dir).count(), len(list((settings.spool_dir / "quarantine").glob("*.jsonl")))
-    url = _incidents_url(settings)
+    url = incidents_url(settings)
     if url is not None:
         try:
             store = IncidentStore.connect(url)
@@ -150,7 +150,8 @@ def warnings(prefect_url: str) -> list[str]:
     return list(latest.values())
 
 
-def _incidents_url(settings: Settings) -> str | None:
+def incidents_url(settings: Settings) -> str | None:
+    """The incident store's URL; None where it cannot be asked: it is log-only, or embedded and does not run."""
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
         return None
