@@ -32,7 +32,7 @@ SECRET: Final = frozenset(
 )
 """Every setting that is secret."""
 _TRACKERS = ("jira_", "linear_", "tracker_")
-_BESIDE = frozenset({"FURROW_DEVELOPMENT_KEYS", ENV_FILE_VARIABLE})
+_BESIDE = frozenset({"FURROW_DEVELOPMENT_KEYS", ENV_FILE_VARIABLE})  # not FURROW_SECRETS_DIR: that is all of them
 
 # Of the environment of whoever starts Furrow: how programs find files, languages and certificates.
 _SYSTEM = frozenset(

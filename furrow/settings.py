@@ -15,6 +15,8 @@ from furrow.networks import networks
 
 ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
 """Names the file that settings are read from beside the environment; empty: none, which parts of ``furrow up`` get."""
+SECRETS_VARIABLE = "FURROW_SECRETS_DIR"
+"""Names a directory with a file for each setting (``furrow_jira_token``), as containers get their secrets; empty: none."""
 EMBEDDED = "embedded"
 LOG = "log"
 
@@ -26,6 +28,7 @@ class Settings(BaseSettings):
         env_prefix="FURROW_",
         env_file=os.environ.get(ENV_FILE_VARIABLE, ".env") or None,
         env_file_encoding="utf-8",
+        secrets_dir=os.environ.get(SECRETS_VARIABLE) or None,
         extra="ignore",
         frozen=True,
     )
