@@ -6,6 +6,7 @@ data, never as SQL.
 """
 
 import contextlib
+import functools
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +22,11 @@ import pyarrow as pa
 import urllib3.exceptions
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3 import PoolManager
 
 from furrow.errors import PermanentError, TransientError
 from stores import event_schema
+from stores.clickhouse_pool import pool_for
 from ufse.columns import DISTINCT, EVENT_SCHEMA
 
 OVERLAP_US = 120_000_000
@@ -453,6 +456,8 @@ class EventStore:
                 client.close()
             self._clients.clear()
             self._free.clear()
+        if not self._embedded:
+            self._pool.clear()
 
     def _arrow(
         self, sql: str, parameters: dict[str, Any] | None = None, extra: Mapping[str, int] | None = None
@@ -480,6 +485,10 @@ class EventStore:
     @property
     def _embedded(self) -> bool:
         return bool(self._connect["interface"] == "chdb")
+
+    @functools.cached_property
+    def _pool(self) -> PoolManager:
+        return pool_for(self._connect)
 
     def _sendable(self, sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         # In this process there is no such limit, and parsing 20,000 numbers twice would cost 75 ms of a batch.
@@ -514,7 +523,8 @@ class EventStore:
                     self._free.append(client)
 
     def _connected(self) -> Client:
-        client = clickhouse_connect.get_client(**self._connect)
+        options: dict[str, Any] = self._connect if self._embedded else {**self._connect, "pool_mgr": self._pool}
+        client = clickhouse_connect.get_client(**options)
         # Not just CREATE IF NOT EXISTS: on a server the user need not have the right to it.
         if not client.command(f"EXISTS DATABASE `{self._database}`"):
             client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
