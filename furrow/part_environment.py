@@ -81,5 +81,5 @@ def _is_for(part: str, name: str) -> bool:
 
 def _is_setting_for(part: str, setting: str) -> bool:
     if setting in SECRET:
-        return setting in SECRETS[part]
+        return setting in SECRETS.get(part, ())
     return setting in Settings.model_fields and (part == ENGINE or not setting.startswith(_TRACKERS))
