@@ -20,13 +20,13 @@ from types import FrameType
 
 import httpx
 
+from furrow import ROOT
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
 from furrow.metrics import degraded
 from furrow.settings import EMBEDDED, Settings
 from stores.postgres import EmbeddedPostgres
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 180.0
 _STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.2
@@ -66,7 +66,7 @@ class Part:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self.environment,
-                cwd=PROJECT_ROOT,
+                cwd=ROOT,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which stops the parts in order
             )
 
@@ -198,7 +198,7 @@ class Installation:
             "PREFECT_CLI_PROMPT": "false",
             "PROMETHEUS_MULTIPROC_DIR": str(settings.data_dir / "metrics"),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": str(PROJECT_ROOT),
+            "PYTHONPATH": str(ROOT),
         }
 
     def _uses_postgres(self) -> bool:
