@@ -24,6 +24,7 @@ from furrow import ROOT
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
 from furrow.metrics import degraded
+from furrow.networks import reachable
 from furrow.settings import EMBEDDED, Settings
 from stores.postgres import EmbeddedPostgres
 
@@ -107,12 +108,12 @@ class Installation:
     @property
     def collector_url(self) -> str:
         """Address of the collector."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.port}"
+        return f"http://{reachable(self.settings.host)}:{self.settings.port}"
 
     @property
     def prefect_url(self) -> str:
         """Address of the Prefect UI; its API is below ``/api``."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.prefect_port}"
+        return f"http://{reachable(self.settings.host)}:{self.settings.prefect_port}"
 
     @property
     def development_keys(self) -> bool:
@@ -285,10 +286,6 @@ def run(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> 
         installation.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:
