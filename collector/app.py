@@ -14,6 +14,7 @@ from collector.incidents import IncidentEndpoints
 from collector.intake import Intake
 from collector.keys import DEVELOPMENT_INGEST_KEY, DEVELOPMENT_OPERATOR_KEY, FixedKeys, KeyRing
 from collector.operators import Operators
+from collector.pages.incident import IncidentPages
 from collector.shapes import Action
 from collector.spool import Spool
 from collector.store import Incidents, StoreCalls, open_store
@@ -49,6 +50,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
         calls = StoreCalls(store)
         app.state.operators = Operators(config, keys, spool, calls)
         app.state.incidents = IncidentEndpoints(config, keys, calls)
+        app.state.pages = IncidentPages(keys, calls, config.public_url)
         app.state.analysis = AnalysisEndpoint(config, keys)
         try:
             yield
@@ -73,6 +75,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     _add_intake(app)
     if config.api:
         _add_operators(app)
+        _add_pages(app)
         _add_documentation(app)
     return app
 
@@ -151,6 +154,23 @@ def _add_operators(app: FastAPI) -> None:
 
     for action in get_args(Action):
         app.router.add_route(f"/v1/incidents/{{incident_id}}/{action}", partial(act, action), methods=["POST"])
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/incidents/{incident_id}", include_in_schema=False)
+    async def incident_page(request: Request, incident_id: str) -> Response:
+        pages: IncidentPages = request.app.state.pages
+        return await pages.show(request, incident_id)
+
+    @app.post("/sign-in", include_in_schema=False)
+    async def sign_in(request: Request) -> Response:
+        pages: IncidentPages = request.app.state.pages
+        return await pages.sign_in(request)
+
+    @app.post("/sign-out", include_in_schema=False)
+    async def sign_out(request: Request) -> Response:
+        pages: IncidentPages = request.app.state.pages
+        return await pages.sign_out(request)
 
 
 def _add_documentation(app: FastAPI) -> None:

@@ -51,6 +51,7 @@ class CollectorConfig(BaseModel):
     ] = 2_000.0
     body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = 20.0
     max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; more get 503.")] = 256
+    public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
     trusted_proxies: Annotated[
         str, Field(description="Proxies whose `X-Forwarded-For` is believed, as in `FURROW_TRUSTED_PROXIES`.")
     ] = ""
@@ -73,6 +74,7 @@ class CollectorConfig(BaseModel):
             api=not settings.events_api_only,
             lander_status=settings.lander_status,
             spool_max_bytes=settings.spool_max_mb << 20,
+            public_url=settings.public_url,
             trusted_proxies=settings.trusted_proxies,
             confirm=ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days),
         )

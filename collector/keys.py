@@ -158,7 +158,10 @@ class KeyRing:
 
     def grant(self, key: str) -> Grant | None:
         """What the key may do; None when it is unknown or revoked."""
-        key_hash = hash_key(key)
+        return self.grant_of_hash(hash_key(key))
+
+    def grant_of_hash(self, key_hash: str) -> Grant | None:
+        """As ``grant``, for a key of which the hash alone was kept."""
         fixed = self._fixed.get(key_hash)
         if fixed is not None:
             return fixed

@@ -17,11 +17,11 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
 from blocks import documents
-from furrow import automations
+from furrow import ROOT, automations
 from furrow.errors import FurrowError, NotConfigured, PermanentError
 from furrow.metrics import degraded
 from furrow.settings import EMBEDDED, Settings
-from furrow.up import PROJECT_ROOT, REFUSED, TOLD
+from furrow.up import REFUSED, TOLD
 from furrow.worker import POOL, InProcessWorker
 from stores.schema_version import SchemaTooNew
 from tasks import connections
@@ -34,7 +34,7 @@ def main() -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type=InProcessWorker.type, base_job_template=template))
     documents.register()
     _prepare_stores()
-    subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=PROJECT_ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=ROOT, check=True)
     _declare_automations()
 
 

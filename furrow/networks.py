@@ -1,4 +1,4 @@
-"""Lists of networks in settings: addresses and CIDR blocks, separated by commas."""
+"""Addresses: lists of networks in settings, and the address at which what is bound to a host is reached."""
 
 import ipaddress
 from typing import TypeAlias
@@ -10,3 +10,8 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 def networks(text: str) -> tuple[Network, ...]:
     """The networks of a comma-separated list. Raises ValueError that names the entry which is none."""
     return tuple(ipaddress.ip_network(entry.strip(), strict=False) for entry in text.split(",") if entry.strip())
+
+
+def reachable(host: str) -> str:
+    """``host``, to which something is bound, as it stands in a URL of this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)

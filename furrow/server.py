@@ -24,12 +24,11 @@ from prefect.settings import PREFECT_API_URL
 from prefect.workers.process import ProcessWorker
 
 from blocks import documents
-from furrow import automations
+from furrow import ROOT, automations
 from furrow.errors import FurrowError, PermanentError
 from furrow.lander import Lander
 from furrow.private_files import write_for_us_alone
 from furrow.settings import EMBEDDED, LOG, Settings
-from furrow.up import PROJECT_ROOT
 from tasks import connections
 
 POOL = "furrow"
@@ -60,9 +59,9 @@ def deploy(shards: int = 1) -> None:
     connections.incident_store()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "prefect.yaml"
-        file.write_text(yaml.safe_dump(sharded(yaml.safe_load((PROJECT_ROOT / "prefect.yaml").read_text()), shards)))
+        file.write_text(yaml.safe_dump(sharded(yaml.safe_load((ROOT / "prefect.yaml").read_text()), shards)))
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
-        if subprocess.run(command, cwd=PROJECT_ROOT, check=False).returncode:
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
             raise PermanentError("Prefect refused the deployments; it says above why")
     with get_client(sync_client=True) as client:
         _drop_old_shards(client, shards)

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from furrow.networks import networks
+from furrow.networks import networks, reachable
 
 ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
 """Names the file that settings are read from beside the environment; empty: none, which parts of ``furrow up`` get."""
@@ -84,7 +84,9 @@ class Settings(BaseSettings):
     export_limit: int = Field(20, ge=1, description="Most tickets that one export run files in one tracker.")
     export_rate: int = Field(100, ge=1, description="Most new tickets of one project in an hour, in one tracker.")
     public_url: str = Field(
-        "", description="Address at which people reach the collector, for links in tickets and in runs."
+        "",
+        description="Address at which people reach the collector, for links in tickets and in runs; empty: its own address "
+        "(`FURROW_HOST` and `FURROW_PORT`), which only this machine may reach.",
     )
     warn_block: str = Field(
         "",
@@ -113,6 +115,11 @@ class Settings(BaseSettings):
     def _networks_only(cls, value: str) -> str:
         networks(value)
         return value
+
+    @property
+    def pages_url(self) -> str:
+        """Where links to Furrow's pages begin, without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://{reachable(self.host)}:{self.port}"
 
     @property
     def events_dir(self) -> Path:

@@ -20,15 +20,15 @@ from types import FrameType
 
 import httpx
 
-from furrow import private_files
+from furrow import ROOT, private_files
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
 from furrow.metrics import degraded
+from furrow.networks import reachable
 from furrow.part_environment import for_part
 from furrow.settings import EMBEDDED, Settings
 from stores.postgres import EmbeddedPostgres
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 180.0
 _STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.2
@@ -68,7 +68,7 @@ class Part:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self.environment,
-                cwd=PROJECT_ROOT,
+                cwd=ROOT,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which stops the parts in order
             )
 
@@ -109,12 +109,12 @@ class Installation:
     @property
     def collector_url(self) -> str:
         """Address of the collector."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.port}"
+        return f"http://{reachable(self.settings.host)}:{self.settings.port}"
 
     @property
     def prefect_url(self) -> str:
         """Address of the Prefect UI; its API is below ``/api``."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.prefect_port}"
+        return f"http://{reachable(self.settings.host)}:{self.settings.prefect_port}"
 
     @property
     def development_keys(self) -> bool:
@@ -202,7 +202,7 @@ class Installation:
             "PREFECT_CLI_PROMPT": "false",
             "PROMETHEUS_MULTIPROC_DIR": str(settings.data_dir / "metrics"),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": str(PROJECT_ROOT),
+            "PYTHONPATH": str(ROOT),
         }
 
     def _uses_postgres(self) -> bool:
@@ -289,10 +289,6 @@ def run(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> 
         installation.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:

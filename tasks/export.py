@@ -97,7 +97,7 @@ class Outcome:
         said = f": {escape(self.words)}" if self.words else ""
         title = f" {escape(self.title)}" if self.title else ""
         head = f"**{escape(self.result)}**{ticket} at {escape(self.tracker)}{tried}"
-        incident = incident_link(self.incident_id, effective_settings().public_url)
+        incident = incident_link(self.incident_id, effective_settings().pages_url)
         return f"{head} ({incident}{title}){said}"
 
 
@@ -358,7 +358,7 @@ def show_failed(candidate: Candidate) -> Outcome:
 
 
 def _ticket(incident: Json) -> Ticket:
-    return ticket_of(incident, effective_settings().public_url or None)
+    return ticket_of(incident, effective_settings().pages_url)
 
 
 def _store() -> IncidentStore:
@@ -369,5 +369,5 @@ def _store() -> IncidentStore:
 
 
 def _summary(ticket: Ticket) -> str:
-    incident = incident_link(ticket.incident_id, effective_settings().public_url)
+    incident = incident_link(ticket.incident_id, effective_settings().pages_url)
     return f"**{escape(ticket.priority)}** {escape(ticket.title)} ({incident})"

@@ -16,10 +16,10 @@ _MOST = 50
 def describe(incident_ids: Sequence[str]) -> list[str]:
     """One Markdown line for each of the first incidents: status, title, and id with a link to its page."""
     store = connections.incident_store()
-    public_url = effective_settings().public_url
+    pages_url = effective_settings().pages_url
     lines = []
     for incident_id in incident_ids[:_MOST]:
         if incident := store.incident(incident_id):
-            link = incident_link(incident_id, public_url)
+            link = incident_link(incident_id, pages_url)
             lines.append(f"**{escape(incident['status'])}** {escape(incident['title'])} ({link})")
     return lines

@@ -1,0 +1,63 @@
+"""How a page is rendered and answered: Jinja2 with everything escaped, and headers that let it load nothing and run nothing."""
+
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fastapi import Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "content-security-policy": _POLICY,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    # Addresses of pages hold ids of incidents: a tracker that is linked to needs none of them.
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def page_response(template: str, status: int = 200, **values: Any) -> Response:
+    """The page ``template`` filled with ``values``; each value is escaped."""
+    text = _environment().get_template(template).render(values)
+    return Response(text, status, headers=_HEADERS, media_type="text/html; charset=utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("collector.pages", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"minute": _minute, "web_address": _web_address, "seconds": _seconds}
+    return environment
+
+
+def _minute(at: str | None) -> str:
+    """``2024-01-15 10:00 UTC`` of an RFC 3339 time; an unreadable one as it is; 'unknown' for none."""
+    if not at:
+        return "unknown"
+    try:
+        return datetime.fromisoformat(at).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return at
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{milliseconds / 1000:.1f} s"
+
+
+def _web_address(url: str | None) -> str:
+    """``url`` if it is a web address, else '': no `javascript:` becomes a link."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return ""
+    return url if url and parts.scheme in ("http", "https") and parts.hostname else ""

@@ -1,0 +1,80 @@
+"""``/incidents/{id}``: where links in tickets, artifacts and warnings lead."""
+
+import re
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from collector.access import visible_project
+from collector.answers import ApiError
+from collector.keys import KeyRing
+from collector.pages.html import page_response
+from collector.pages.sign_in import COOKIE, SignedIn, read_form, set_cookie
+from collector.store import StoreCalls
+
+_PATH: Final = re.compile(r"/incidents/[A-Za-z0-9_\-]{1,100}")
+_STEPS: Final = 200
+
+
+class IncidentPages:
+    """The page of an incident, and signing in and out. ``public_url``: where people reach it ('': this address)."""
+
+    def __init__(self, keys: KeyRing, store: StoreCalls, public_url: str = "") -> None:
+        self._store = store
+        self._people = SignedIn(keys)
+        self._secure = public_url.startswith("https://")
+
+    async def show(self, request: Request, incident_id: str) -> Response:
+        """The incident, the sign-in form (401), or a page that says what is wrong (404, 503)."""
+        path = f"/incidents/{incident_id}"
+        if not _PATH.fullmatch(path):
+            return _problem(ApiError(404, "not_found", "There is no such incident."))
+        grant = self._people.grant_of(request)
+        if grant is None:
+            return page_response("sign_in.html", 401, target=path, problem="")
+        try:
+            found = await self._store.ask(lambda store: store.incident(incident_id, visible_project(grant)))
+        except ApiError as error:
+            return _problem(error)
+        if found is None:
+            return _problem(ApiError(404, "not_found", "There is no such incident."))
+        return page_response("incident.html", incident=found, example=_example(found), steps=_STEPS, who=grant.name)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session and go on to the page that was asked for; 401 with the form again for a wrong key."""
+        try:
+            form = await read_form(request)
+        except ApiError as error:
+            return _problem(error)
+        target = form.get("target", "")
+        if not _PATH.fullmatch(target):
+            return _problem(ApiError(400, "invalid_body", "This form does not say where to go."))
+        try:
+            token = self._people.begin(form.get("key", ""))
+        except ApiError as error:
+            return page_response("sign_in.html", error.status, target=target, problem=error.message)
+        response = RedirectResponse(target, 303)
+        set_cookie(response, token, secure=self._secure)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session."""
+        try:
+            await read_form(request)
+        except ApiError as error:
+            return _problem(error)
+        self._people.end(request)
+        response = page_response("message.html", title="Signed out", text="You are signed out.")
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+
+def _example(incident: dict[str, Any]) -> dict[str, Any] | None:
+    """The example session whose timeline is drawn: the first one, as in the ticket."""
+    examples = incident["examples"]
+    return examples[0] if examples else None
+
+
+def _problem(error: ApiError) -> Response:
+    return page_response("message.html", error.status, title="This page cannot be shown", text=error.message)

@@ -1,0 +1,94 @@
+"""Who looks at pages: a person signs in with an operator key, and the browser then holds a random token, never the key.
+
+The sessions are in the memory of this process: a restart asks for the key again, and a revoked key ends its sessions at once.
+"""
+
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import Request, Response
+
+from collector.access import granted
+from collector.answers import ApiError
+from collector.keys import Grant, KeyRing
+
+COOKIE: Final = "furrow_session"
+KEPT_SECONDS: Final = 12 * 3600
+"""How long a session lasts: a working day."""
+_MAX_SESSIONS: Final = 1_000
+_MAX_FORM_BYTES: Final = 4_096
+
+
+@dataclass(frozen=True)
+class _Session:
+    key_hash: str
+    ends: float  # seconds, monotonic
+
+
+class SignedIn:
+    """The sessions of people at the pages. At most ``_MAX_SESSIONS``; the oldest one gives way."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+
+    def grant_of(self, request: Request) -> Grant | None:
+        """What the person who sent ``request`` may see; None when they must sign in."""
+        digest = _digest(request.cookies.get(COOKIE, ""))
+        session = self._sessions.get(digest)
+        if session is None:
+            return None
+        grant = self._keys.grant_of_hash(session.key_hash)
+        if grant is None or grant.role != "operator" or session.ends < time.monotonic():
+            del self._sessions[digest]
+            return None
+        return grant
+
+    def begin(self, key: str) -> str:
+        """A new session for ``key``: its token. Raises ApiError (401, 403) for what is no operator key."""
+        grant = granted(self._keys, key.strip(), "operator")
+        token = secrets.token_urlsafe(32)
+        while len(self._sessions) >= _MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+        self._sessions[_digest(token)] = _Session(grant.key_hash, time.monotonic() + KEPT_SECONDS)
+        return token
+
+    def end(self, request: Request) -> None:
+        """End the session of ``request``, if it has one."""
+        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+
+
+def set_cookie(response: Response, token: str, *, secure: bool) -> None:
+    """Give the browser ``token``. Lax, not Strict: people come by links in tickets. No page changes anything on GET."""
+    response.set_cookie(COOKIE, token, max_age=KEPT_SECONDS, httponly=True, samesite="lax", secure=secure, path="/")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form that this collector's own page sent. Raises ApiError (400, 403, 413)."""
+    _check_origin(request)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_FORM_BYTES:
+            raise ApiError(413, "too_large", f"a form holds at most {_MAX_FORM_BYTES} bytes")
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
+    except ValueError:
+        raise ApiError(400, "invalid_body", "this is no form") from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _check_origin(request: Request) -> None:
+    # A form of another site must sign nobody in or out. Browsers send Origin with every form that is posted.
+    origin = request.headers.get("origin", "")
+    if urlsplit(origin).netloc != request.headers.get("host") or not origin.startswith(("http://", "https://")):
+        raise ApiError(403, "origin_not_allowed", "this form was sent by another page than ours")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
