@@ -1,9 +1,9 @@
 """A request body → rows, rejects and dead letters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from collector.contract.columns import name_of
+from collector.contract.columns import name_of, version_of
 from collector.contract.dead_letters import dead_letter
 from collector.contract.events import row_of
 from collector.contract.identity import Identity
@@ -40,13 +40,13 @@ def normalise_batch(
         received_ms=received_ms,
         salt=salt,
         skew_ms=_skew(batch.get("sentAt"), received_ms),
-        app_version=_batch_default(batch, "appVersion"),
+        app_version=_batch_default(batch, "appVersion", version_of),
         environment=_batch_default(batch, "environment"),
-        sdk_version=_batch_default(batch, "sdkVersion"),
+        sdk_version=_batch_default(batch, "sdkVersion", version_of),
         user_agent=_batch_default(batch, "userAgent") or name_of(browser),
     )
     result = Batch()
-    identity = Identity(project)
+    identity = Identity(project, salt)
     for index, event in enumerate(events):
         try:
             if session_id is not None:
@@ -77,10 +77,10 @@ def _skew(sent_at: object, received_ms: int) -> int:
     return skew if abs(skew) > SKEW_TOLERANCE_MS else 0
 
 
-def _batch_default(batch: Mapping[str, Any], key: str) -> str:
+def _batch_default(batch: Mapping[str, Any], key: str, stored: Callable[[str], str] = name_of) -> str:
     value = batch.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise InvalidBatch(400, "invalid_batch", f"`{key}` must be text")
-    return name_of(value)
+    return stored(value)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from collector.contract.limits import INT64, MAX_LABEL, MAX_NAME, MAX_TEXT, UNKNOWN_POSITION
 from collector.contract.rows import Row
-from collector.privacy import mask_name, mask_path, mask_source, mask_text
+from collector.privacy import cut, cut_query, mask_name, mask_path, mask_source, mask_text, mask_version
 
 _POINTERS: Final = frozenset({"mouse", "touch", "keyboard"})
 _ACTIONS: Final = frozenset({"focus", "change", "blur"})
@@ -34,10 +34,17 @@ def _one_of(value: object, allowed: frozenset[str]) -> str:
 
 
 def name_of(value: object) -> str:
-    """A short text without a limit in the contract (a version, a selector), masked and cut."""
+    """A short text that is cut where it is too long (an id, a selector), masked; numbers are texts, too."""
     if type(value) is str:
-        return mask_name(value)[:MAX_NAME]
-    return str(value) if type(value) is int and abs(value) < INT64 else ""
+        return mask_name(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
+    return mask_name(str(value)) if type(value) is int and abs(value) < INT64 else ""
+
+
+def version_of(value: object) -> str:
+    """As ``name_of``, for versions: four numbers with dots are no address."""
+    if type(value) is str:
+        return mask_version(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
+    return name_of(value)
 
 
 def fill_target(row: Row, target: Mapping[str, Any]) -> None:
@@ -95,8 +102,8 @@ def _error(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     implied = "promise" if sent_type == "unhandled_rejection" else ""
     row.error_type = _one_of(get("errorType"), _ERRORS) or implied
     message, source = get("message"), get("source")
-    row.message = mask_text(message)[:MAX_TEXT] if isinstance(message, str) else ""
-    row.source = mask_source(source)[:MAX_TEXT] if isinstance(source, str) else ""
+    row.message = mask_text(cut(message, MAX_TEXT))[:MAX_TEXT] if isinstance(message, str) else ""
+    row.source = mask_source(cut(cut_query(source), MAX_TEXT))[:MAX_TEXT] if isinstance(source, str) else ""
     row.third_party = _tri(get("thirdParty"))
 
 
@@ -131,7 +138,9 @@ def _visibility(row: Row, metadata: Mapping[str, Any], _: str) -> None:
 
 
 def _path(value: object) -> str:
-    return mask_path(value)[:MAX_TEXT] if isinstance(value, str) and value else ""
+    if not isinstance(value, str) or not value:
+        return ""
+    return mask_path(value if len(value) <= MAX_TEXT else cut(cut_query(value), MAX_TEXT))[:MAX_TEXT]
 
 
 FILL: Final[Mapping[str, Callable[[Row, Mapping[str, Any], str], None]]] = {

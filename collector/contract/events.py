@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from collector.contract.columns import FILL, fill_target, name_of
+from collector.contract.columns import FILL, fill_target, name_of, version_of
 from collector.contract.fields import (
     idempotency_key_of,
     metadata_of,
@@ -17,7 +17,7 @@ from collector.contract.identity import Identity
 from collector.contract.limits import MAX_FUTURE_MS
 from collector.contract.rows import ENCODER, Rejected, Row, Source
 from collector.contract.times import timestamp
-from collector.privacy import hash_user, mask_metadata
+from collector.privacy import mask_metadata
 
 TYPES: Final[Mapping[str, str]] = {
     "click": "click",
@@ -69,20 +69,20 @@ def row_of(event: object, source: Source, identity: Identity) -> Row:
     target = None if (value := get("target")) is None else target_of(value)
     row = Row(
         source.project,
-        session_id,
+        identity.sessions[session_id],
         identity.of_key(session_id, key) if key else identity.of_content(event),
         event_type,
         ts,
         seq,
         received_ms,
-        hash_user(source.project, user_id, source.salt) if user_id else "",
+        identity.user_hashes[user_id] if user_id else "",
         route,
     )
     if target:
         fill_target(row, target)
-    row.app_version = source.app_version if (value := get("appVersion")) is None else name_of(value)
+    row.app_version = source.app_version if (value := get("appVersion")) is None else version_of(value)
     row.environment = source.environment if (value := get("environment")) is None else name_of(value)
-    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else name_of(value)
+    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else version_of(value)
     row.user_agent = source.user_agent if (value := get("userAgent")) is None else name_of(value)
     fill = FILL.get(event_type)
     if fill:

@@ -2,9 +2,18 @@
 
 from typing import Any
 
-from collector.contract.limits import INT64, MAX_LABEL, MAX_METADATA_BYTES, MAX_ROUTE, MAX_SESSION_ID
+from collector.contract.limits import (
+    INT64,
+    MAX_FIELD_SHOWN,
+    MAX_IDEMPOTENCY_KEY,
+    MAX_LABEL,
+    MAX_METADATA_BYTES,
+    MAX_ROUTE,
+    MAX_SESSION_ID,
+    MAX_USER_ID,
+)
 from collector.contract.rows import ENCODER, Rejected
-from collector.privacy import cut_query, mask_path, mask_text
+from collector.privacy import cut, cut_query, mask_path, mask_text
 
 
 def session_id_of(value: object) -> str:
@@ -37,6 +46,8 @@ def seq_of(value: object) -> int:
 
 def user_id_of(value: object) -> str:
     if isinstance(value, str):
+        if len(value) > MAX_USER_ID:
+            raise Rejected("userId", f"is longer than {MAX_USER_ID} characters")
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -46,6 +57,8 @@ def user_id_of(value: object) -> str:
 def idempotency_key_of(value: object) -> str:
     if not isinstance(value, str):
         raise Rejected("idempotencyKey", "must be text")
+    if len(value) > MAX_IDEMPOTENCY_KEY:
+        raise Rejected("idempotencyKey", f"is longer than {MAX_IDEMPOTENCY_KEY} characters")
     return value
 
 
@@ -68,11 +81,12 @@ def metadata_of(value: object) -> dict[str, Any]:
         kind = type(part)
         if kind is str:
             length += len(part)
-        elif (kind is dict or kind is list) and not _is_position(part):
-            raise Rejected(f"metadata.{_shown(key)}", "must be a scalar or {x, y}")
-        length += (
-            len(key) + 32
-        )  # a number, or the two of a position, has no more characters, quotes and colons included
+        elif kind is dict or kind is list:
+            if not _is_position(part):
+                raise Rejected(f"metadata.{_shown(key)}", "must be a scalar or {x, y}")
+            length += sum(len(inner) for inner in part.values() if isinstance(inner, str))
+        # A number, or the two of a position, has no more characters, quotes and colons included.
+        length += len(key) + 64
     # A character is at most six bytes of JSON, so that only large objects need to be measured.
     if length * 6 > MAX_METADATA_BYTES and len(ENCODER.encode(value)) > MAX_METADATA_BYTES:
         raise Rejected("metadata", f"is larger than {MAX_METADATA_BYTES} bytes")
@@ -88,4 +102,4 @@ def _is_position(part: object) -> bool:
 
 
 def _shown(key: str) -> str:
-    return mask_text(key)[:64]
+    return mask_text(cut(key, MAX_FIELD_SHOWN))[:MAX_FIELD_SHOWN]

@@ -63,7 +63,7 @@ def iterate_lines(
 ) -> Iterator[Row]:
     """Rows of JSON lines; what is no event goes to ``rejects`` with its line's index (from 0). Blank lines
     are skipped."""
-    identity = Identity(project)
+    identity = Identity(project, salt)
     source = Source(project=project, received_ms=-1, salt=salt)
     decode = DECODER.decode
     for number, line in enumerate(lines):
@@ -96,7 +96,7 @@ def normalise_events(
 
     from ufse.columns import EVENT_SCHEMA
 
-    identity = Identity(project)
+    identity = Identity(project, salt)
     source = Source(project=project, received_ms=-1 if received_ms is None else received_ms, salt=salt)
     rows: list[Row] = []
     rejects: list[Reject] = []

@@ -5,14 +5,22 @@ import json
 
 import msgspec
 
+from collector.privacy import hash_user, stored_session
+from collector.privacy.cache import Cache
+
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 class Identity:
-    """Event ids of one batch or file: of the client's key, or of the event as sent and how often it came
-    before."""
+    """Event ids of one batch or file: of the client's key, or of the event as sent and how often it came before.
 
-    def __init__(self, project: str) -> None:
+    ``user_hashes`` and ``sessions`` are the stored forms of a user id and a session id; what was sent is kept no longer
+    than the batch.
+    """
+
+    def __init__(self, project: str, salt: bytes) -> None:
+        self.user_hashes = Cache(lambda user_id: hash_user(project, user_id, salt))
+        self.sessions = Cache(lambda session_id: stored_session(project, session_id, salt))
         self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
         self._seen: dict[bytes, int] = {}
 

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from collector.contract.limits import MAX_TIMESTAMP_MS
+from collector.contract.limits import MAX_TIMESTAMP, MAX_TIMESTAMP_MS
 from collector.contract.rows import Rejected
 
 _EPOCH_SECONDS = range(10**9, 10**10)  # 2001–2286 in seconds; read as milliseconds: 12 January to 26 April 1970
@@ -50,7 +50,7 @@ def parse_time(value: object) -> int | None:
 
 
 def _parse_rfc3339(text: str) -> int | None:
-    if len(text) > 64:
+    if len(text) > MAX_TIMESTAMP:
         return None
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -68,7 +68,7 @@ def _parse_rfc3339(text: str) -> int | None:
     return ms
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _second_ms(text: str) -> int | None:
     return _parse_rfc3339(text + "Z")
 

@@ -31,6 +31,7 @@ _SECRET_ENDS = (
     *("accesskey", "cookie", "authorization", "credentials", "jwt", "email", "phonenumber", "cardnumber"),
 )
 _ID_ENDS = ("id", "sku", "number", "ref", "code", "ean", "gtin", "isbn", "asin", "order", "invoice", "hash")
+_NAME_KEYS = frozenset({"selector", "useragent", "environment", "type", "tagname", "fieldtype"})
 _VERSION_ENDS = ("version", "build", "release", "ver")
 _NO_LETTERS = re.compile(r"[^a-z0-9]")
 
@@ -95,11 +96,13 @@ def _mask_of(word: str) -> Callable[[str], str]:
         return _secret
     if word == "source":
         return mask_source
+    if word in _NAME_KEYS:
+        return mask_name
     if word in _PATH_KEYS:
         return mask_path
     if word.endswith(_VERSION_ENDS):
         return mask_version
-    return mask_name if word.endswith(_ID_ENDS) or word == "selector" else mask_text
+    return mask_name if word.endswith(_ID_ENDS) else mask_text
 
 
 _KEYS = Cache(_judged)
