@@ -68,7 +68,7 @@ def _parse_rfc3339(text: str) -> int | None:
     return ms
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 16)
 def _second_ms(text: str) -> int | None:
     return _parse_rfc3339(text + "Z")
 

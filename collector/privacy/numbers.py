@@ -11,6 +11,7 @@ nine."""
 
 _NAMED_DIGITS = range(9, 15)  # an order's or an article's number that its text names as one
 _CARD_DIGITS = range(13, 20)  # ISO/IEC 7812: 13 to 19 digits
+_LONGEST = (19,)
 _CARD_GROUPS = 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, nine taken off where that has two
 _DIGIT_GROUPS = re.compile(r"([0-9]+)")
@@ -135,17 +136,17 @@ def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool)
 
 def _card_end(parts: list[str], first: int, is_id: bool) -> int:
     """The place behind the last group of a card that begins at ``first``; 0: none does."""
-    digits, sizes = "", []
+    digits, sizes, end = "", [], 0
     for last in range(first, min(first + 2 * _CARD_GROUPS, len(parts)), 2):
         digits += parts[last]
         sizes.append(len(parts[last]))
         if len(digits) > _CARD_DIGITS[-1] or not _are_card_groups(sizes, parts[first + 1 : last : 2]):
-            return 0
-        if len(digits) in _CARD_DIGITS and _luhn(digits):
+            break
+        if len(digits) in (_CARD_DIGITS if not end else _LONGEST) and _luhn(digits):
             if is_id and len(sizes) == 1 and len(digits) == 13 and int(digits) in _EPOCH_MS:
-                return 0
-            return last + 1
-    return 0
+                break
+            end = last + 1  # one of 19 digits may begin with one of 16
+    return end
 
 
 def _are_card_groups(sizes: list[int], separators: list[str]) -> bool:

@@ -111,7 +111,7 @@ NUMBERS: Final = re.compile(
     """,
     re.X,
 )
-DATE_FIRST: Final = re.compile(r"\d\d([./\- ])\d\d\1\d{2,4}(?!\d)|\d{4}([./\- ])\d\d\2\d\d(?!\d)")
+DATE_FIRST: Final = re.compile(r"\d\d([./\-])\d\d\1\d{2,4}(?!\1?\d)")
 DECIMAL: Final = re.compile(r"\+\d{1,3}\.\d+(?:[ ,]|\Z)")
 OPAQUE: Final = re.compile(r"(?<![A-Za-z0-9_\-])[A-Za-z0-9_\-]{32,}+")
 ID_BEFORE: Final = re.compile(

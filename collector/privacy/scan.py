@@ -153,8 +153,9 @@ def _is_secret(match: re.Match[str], value: str, kind: Kind) -> bool:
         return False
     if "=" in match["middle"] or bare != value:  # an assignment, or a quoted value
         return bare != "undefined"
-    if not kind.numbers and not match["middle"][-1].isspace():  # `#password:nth-child(2)` is a selector
-        return "(" not in bare and bool(re.search(r"\d", bare))
+    # `#password:nth-child(2)` and `#password:focus` are selectors
+    if not match["middle"][-1].isspace() and ("(" in bare or not (kind.numbers or re.search(r"\d", bare))):
+        return False
     word = bare.lower().rstrip(".!?:")
     if word in _PROSE or word.partition(" ")[0] in _PROSE:
         return " " in word and word.partition(" ")[0] in ("basic", "bearer", "digest", "token")

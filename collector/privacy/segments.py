@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.privacy import patterns as p
+from collector.privacy.cache import Cache
 
 _REACH: Final = 2  # segments behind a word such as "reset" in which a token may stand
 _LEAST: Final = 6
+_LONGEST_WORD: Final = 64
 
 
 def mask_segments(path: str, mark: Callable[[str], str], *, rooted: bool, versions: bool) -> str:
@@ -28,11 +30,16 @@ def mask_segments(path: str, mark: Callable[[str], str], *, rooted: bool, versio
                 and not (versions or p.VERSIONED.fullmatch(parts[place - 1]))
             ):
                 parts[place] = mark("ip")
-        if p.CONTEXT.search(part):
+        if _arms(part):
             armed, before = _REACH, part
         elif part:
             armed = max(0, armed - 1)
     return "/".join(parts)
+
+
+def _arms(part: str) -> bool:
+    """Whether a token may follow ``part``."""
+    return len(part) <= _LONGEST_WORD and _ARMING[part]
 
 
 def _is_address(part: str) -> bool:
@@ -78,3 +85,6 @@ def is_opaque(part: str, least: int) -> bool:
     if digits >= 3 and len(text) >= 24:
         return True
     return not digits and len(text) >= 24 and len(p.TURN.findall(text)) >= 6
+
+
+_ARMING = Cache(lambda part: p.CONTEXT.search(part) is not None)

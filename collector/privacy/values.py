@@ -30,8 +30,11 @@ _SECRET_ENDS = (
     *("password", "passwd", "pwd", "passphrase", "secret", "token", "apikey", "privatekey", "secretkey", "sessionid"),
     *("accesskey", "cookie", "authorization", "credentials", "jwt", "email", "phonenumber", "cardnumber"),
 )
-_ID_ENDS = ("id", "sku", "number", "ref", "code", "ean", "gtin", "isbn", "asin", "order", "invoice", "hash")
-_NAME_KEYS = frozenset({"selector", "useragent", "environment", "type", "tagname", "fieldtype"})
+_OF_THINGS = re.compile(
+    r"(?:order|sku|item|product|article|invoice|ticket|cart|basket|booking|shipment|parcel|tracking|ean|gtin|upc|isbn|asin|build|"
+    r"commit|hash|category|variant|request|trace|span)(?:id|number|no|nr|ref|code)?\Z"
+)
+_NAME_KEYS = frozenset({"id", "selector", "useragent", "environment", "type", "tagname", "fieldtype"})
 _VERSION_ENDS = ("version", "build", "release", "ver")
 _NO_LETTERS = re.compile(r"[^a-z0-9]")
 
@@ -70,14 +73,14 @@ def mask_json(value: object, mask: Callable[[str], str] = mask_text, depth: int 
 def _mask_value(mask: Callable[[str], str], value: object) -> object:
     if isinstance(value, str):
         return mask(value) if value else value
+    if type(value) is int:
+        return SECRET if mask is _secret else mask_integer(value, CARD)
     if isinstance(value, dict):
         return {part: inner if type(inner) in _PLAIN else _mask_value(mask, inner) for part, inner in value.items()}
-    if not isinstance(value, int | float):
+    if not isinstance(value, float):
         return value
     if mask is _secret:
         return SECRET
-    if isinstance(value, int):
-        return mask_integer(value, CARD)
     card = abs(value) < 2**63 and value.is_integer() and isinstance(mask_integer(int(value), CARD), str)
     return CARD if card else value
 
@@ -102,7 +105,7 @@ def _mask_of(word: str) -> Callable[[str], str]:
         return mask_path
     if word.endswith(_VERSION_ENDS):
         return mask_version
-    return mask_name if word.endswith(_ID_ENDS) else mask_text
+    return mask_name if _OF_THINGS.search(word) else mask_text
 
 
 _KEYS = Cache(_judged)
