@@ -103,7 +103,11 @@ def _error(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     row.error_type = _one_of(get("errorType"), _ERRORS) or implied
     message, source = get("message"), get("source")
     row.message = mask_text(cut(message, MAX_TEXT))[:MAX_TEXT] if isinstance(message, str) else ""
-    row.source = mask_source(cut(cut_query(source), MAX_TEXT))[:MAX_TEXT] if isinstance(source, str) else ""
+    row.source = (
+        mask_source(source if len(source) <= MAX_TEXT else cut(cut_query(source), MAX_TEXT))[:MAX_TEXT]
+        if isinstance(source, str)
+        else ""
+    )
     row.third_party = _tri(get("thirdParty"))
 
 

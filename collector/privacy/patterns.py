@@ -25,7 +25,8 @@ _STRONG = r"passw(?:or)?d|passwort|passphrase|passcode|mot[ _\-]?de[ _\-]?passe|
 _WEAK = r"""token|api[_\-. ]?key|access[_\-]?key(?:[_\-]?id)?|private[_\-]?key|account[_\-]?key|signing[_\-]?key|credentials?
     |session(?:[_\-]?(?:id|key|token))?|sess(?:ion)?id|(?<![a-z])(?:auth|sid|pin|otp|tan|cvv2?|cvc2?|sig|jwt|code_verifier)
     |authorization|cookie|signature|x[cs]rf|nonce|ssn|(?<![a-z])pass"""
-_MIDDLE = r"""(?P<middle>\\?["']?\s{0,3}(?:=>|:=|=(?!=)|\]=(?!=)|:(?!:))\s{0,3})"""
+_MIDDLE = r"""(?P<middle>\\?["']?\s{0,3}(?:=>|:=|=(?!=)|\]=(?!=)|:(?!:)|>(?=[^<>\s]{1,256}</)
+    |(?<=\s)(?:is|was)(?=\s))\s{0,3})"""
 _QUOTED = r"""\\"(?:[^"\\]|\\[^"])*+(?:\\"|\Z) | "(?:[^"\\]|\\.)*+(?:"|\Z) | '(?:[^'\\]|\\.)*+(?:'|\Z)"""
 _HEADER = r"""(?:basic|bearer|token|negotiate|apikey)[ ]+[^\s,;"']++ | digest[ ][^\r\n]*+"""
 
@@ -59,7 +60,7 @@ TOKEN: Final = re.compile(
       | dckr_(?:pat|oat)_[\w\-]{10,}+
       | SG\.[\w\-]{8,}+\.[\w\-]{8,}+ | key-[0-9a-f]{32}\b | [0-9a-f]{32}-us\d{1,2}\b
       | (?:AC|SK|AP)[0-9a-f]{32}\b | shp(?:at|ca|pa|ss|ua)_[0-9a-fA-F]{20,}+ | sq0(?:atp|csp|idp)-[\w\-]{10,}+
-      | EAAA[\w\-]{20,}+
+      | EAA[A-Za-z0-9]{20,}+ | AAAA[A-Z][A-Za-z0-9+/=]{12,}+
       | do[opr]_v1_[0-9a-f]{20,}+ | glsa_\w{20,}+ | glc_\w{20,}+ | lin_(?:api|oauth)_\w{10,}+
       | sntr[yus]{1,2}_\w{10,}+ | figd_[\w\-]{10,}+
       | ATATT3[\w\-=]{10,}+ | ATCTT3[\w\-=]{10,}+ | ntn_\w{20,}+ | secret_[A-Za-z0-9]{30,}+
@@ -91,6 +92,10 @@ EMAIL: Final = re.compile(
     re.X,
 )
 OBSCURED_AT: Final = re.compile(r"(?i)[\[({<] ?(?:at|@|ät|arobase) ?[\])}>]")
+OPTION: Final = re.compile(
+    r"(?i)(?<![\w\-])(?P<name>-u\s{1,3}(?=[^\s:]{1,64}:)|--?(?:user|password|passwd|pass|pwd|token|secret|api-?key)\s{1,3})(?!-)\S++"
+)
+"""Options of a command that take a secret."""
 IBAN: Final = re.compile(r"(?<![0-9A-Za-z])(?=([A-Za-z]{2}\d{2}(?:[ \-.]?[0-9A-Za-z]){11,40}))")
 NUMBERS: Final = re.compile(
     r"""
@@ -113,10 +118,11 @@ NUMBERS: Final = re.compile(
 )
 DATE_FIRST: Final = re.compile(r"\d\d([./\-])\d\d\1\d{2,4}(?!\1?\d)")
 DECIMAL: Final = re.compile(r"\+\d{1,3}\.\d+(?:[ ,]|\Z)")
-OPAQUE: Final = re.compile(r"(?<![A-Za-z0-9_\-])[A-Za-z0-9_\-]{32,}+")
+OPAQUE: Final = re.compile(r"(?<![A-Za-z0-9_\-])[A-Za-z0-9_\-]{24,}+")
 ID_BEFORE: Final = re.compile(
     r"(?i)(?:order|bestell\w{0,6}|invoice|ticket|item|sku|ref(?:erence)?|article|product|part|case|build|booking|parcel|shipment|"
-    r"tracking|isbn|ean|gtin|upc|asin|model|serial|revision|batch|lot)[ _\-]?(?:no\.?|nr\.?|number|id)?\s?[:=]?\s?#?\s?\Z"
+    r"tracking|isbn|ean|gtin|upc|asin|model|serial|revision|batch|lot)[ _\-]?"
+    r"(?:no\.?|nr\.?|number|id)?\s?[:=]?\s?#?\s?[A-Za-z0-9\-]{0,10}\Z"
 )
 VERSION_BEFORE: Final = re.compile(
     r"(?i)(?<![a-z])(?:v|ver|version|release|build|app|sdk|rev(?:ision)?|firmware|driver|update|upgrade|upgraded? to|chrome|"
@@ -140,4 +146,5 @@ SPLIT: Final = re.compile(r"[-_.~]")
 UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 HEX: Final = re.compile(r"[0-9a-fA-F]+")
 RUN: Final = re.compile(r"[A-Za-z0-9]{20,}+")
+MIXED: Final = re.compile(r"[A-Za-z][0-9]{1,2}(?=[A-Za-z])")
 TURN: Final = re.compile(r"[a-z0-9][A-Z]")

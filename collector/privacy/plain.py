@@ -129,6 +129,11 @@ def _ascii_digit(match: re.Match[str]) -> str:
     return match[0] if digit is None else str(digit)
 
 
+def without_entities(text: str) -> str:
+    """``text`` with HTML entities undone."""
+    return _ENTITY.sub(_of_entity, text)
+
+
 def cut(text: str, most: int) -> str:
     """``text`` shortened to at most ``most`` characters, so that no secret is cut in two.
 

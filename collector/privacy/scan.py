@@ -82,14 +82,15 @@ def _judged(text: str, kind: Kind) -> str:
     text = p.TOKEN.sub(kind.mark("token"), text)
     if any(scheme in lower for scheme in _SCHEMES):
         text = p.SCHEME.sub(lambda match: _scheme(match, kind), text)
-    if ("=" in text or ":" in text) and any(word in lower for word in _WORDS_OF_SECRETS):
+    if any(word in lower for word in _WORDS_OF_SECRETS):
         text = _without_named(text, kind)
+    if "-" in lower and " " in lower:
+        text = p.OPTION.sub(lambda match: match["name"] + kind.mark("secret"), text)
     if "value" in lower:
         text = p.VALUE_IN_MARKUP.sub(f'value="{kind.mark("value")}"', p.ATTRIBUTE.sub(r"[\g<name>]", text))
     if "@" in text or "%40" in text or p.OBSCURED_AT.search(text):
         text = p.EMAIL.sub(kind.mark("email"), text)
-    if kind.tokens:
-        text = _without_opaque(text, kind)
+    text = _without_opaque(text, kind)
     if any(map(text.__contains__, "0123456789")) or "::" in text:
         text = p.NUMBERS.sub(lambda match: _number(match, kind), mask_ibans(text, kind.mark("iban")))
     return text
@@ -157,18 +158,19 @@ def _is_secret(match: re.Match[str], value: str, kind: Kind) -> bool:
     if not match["middle"][-1].isspace() and ("(" in bare or not (kind.numbers or re.search(r"\d", bare))):
         return False
     word = bare.lower().rstrip(".!?:")
+    if match["middle"].strip().isalpha():  # "password is …"
+        return word not in _PROSE and bool(re.search(r"\d", bare))
     if word in _PROSE or word.partition(" ")[0] in _PROSE:
         return " " in word and word.partition(" ")[0] in ("basic", "bearer", "digest", "token")
     return bool(match["strong"] or _UNGUARDED.search(bare))
 
 
 def _without_opaque(text: str, kind: Kind) -> str:
+    if kind.is_path:
+        return mask_segments(text, kind.mark, rooted=True)
     if "/" in text:
-        if kind.is_path:
-            text = mask_segments(text, kind.mark, rooted=True, versions=kind.versions)
-        else:
-            text = p.CHUNK.sub(lambda match: _chunk(match, kind), text)
-    if len(text) < 32 or kind.is_path:
+        text = p.CHUNK.sub(lambda match: _chunk(match, kind), text)
+    if len(text) < 24 or not kind.tokens:
         return text
     return p.OPAQUE.sub(lambda match: kind.mark("token") if is_opaque(match[0], 24) else match[0], text)
 
@@ -176,7 +178,7 @@ def _without_opaque(text: str, kind: Kind) -> str:
 def _chunk(match: re.Match[str], kind: Kind) -> str:
     text = match[0]
     rooted = text[0] == "/" or "//" in text
-    return mask_segments(text, kind.mark, rooted=rooted, versions=kind.versions)
+    return mask_segments(text, kind.mark, rooted=rooted and not kind.versions, opaque=kind.tokens)
 
 
 def _number(match: re.Match[str], kind: Kind) -> str:
@@ -210,10 +212,9 @@ def _address(match: re.Match[str], found: str, kind: Kind) -> str:
 
 
 def _phone(match: re.Match[str], found: str, kind: Kind) -> str:
-    if p.DATE_FIRST.match(found) or p.DECIMAL.match(found) or _has_id_before(match):
+    is_run = found.isdigit() and not kind.numbers
+    if is_run or p.DATE_FIRST.match(found) or p.DECIMAL.match(found) or _has_id_before(match):
         return _digits(match, found, kind)
-    if not kind.numbers and found.isdigit():
-        return found
     return kind.mark("phone")
 
 
@@ -227,7 +228,7 @@ def _digits(match: re.Match[str], found: str, kind: Kind) -> str:
 
 
 def _has_id_before(match: re.Match[str]) -> bool:
-    return p.ID_BEFORE.search(match.string, max(0, match.start() - 28), match.start()) is not None
+    return p.ID_BEFORE.search(match.string, max(0, match.start() - 40), match.start()) is not None
 
 
 _BY_GROUP: Final[dict[str, Callable[[re.Match[str], str, Kind], str]]] = {

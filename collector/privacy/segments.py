@@ -15,20 +15,16 @@ _LEAST: Final = 6
 _LONGEST_WORD: Final = 64
 
 
-def mask_segments(path: str, mark: Callable[[str], str], *, rooted: bool, versions: bool) -> str:
-    """``path`` with its token-like segments, and (in a ``rooted`` one) addresses of machines, masked."""
+def mask_segments(path: str, mark: Callable[[str], str], *, rooted: bool, opaque: bool = True) -> str:
+    """``path`` with its token-like segments, and (in a ``rooted`` one) addresses of machines, masked;
+    without ``opaque``, tokens only behind words such as "reset"."""
     parts = path.split("/")
     armed, before = 0, ""
     for place, part in enumerate(parts):
         if len(part) >= 2 and part[0] not in ":[{":
-            if (armed and _is_token_after(part, before)) or is_opaque(part, 20):
+            if (armed and _is_token_after(part, before)) or (opaque and is_opaque(part, 20)):
                 parts[place] = mark("token")
-            elif (
-                rooted
-                and part[0].isdigit()
-                and _is_address(part)
-                and not (versions or p.VERSIONED.fullmatch(parts[place - 1]))
-            ):
+            elif rooted and part[0].isdigit() and _is_address(part) and not p.VERSIONED.fullmatch(parts[place - 1]):
                 parts[place] = mark("ip")
         if _arms(part):
             armed, before = _REACH, part
@@ -69,8 +65,12 @@ def _is_token_after(part: str, word: str) -> bool:
 
 def is_opaque(part: str, least: int) -> bool:
     """Whether ``part`` holds a run of at least ``least`` characters that no person chose: mixed letters and digits."""
+    if len(part) < least or p.FILE.fullmatch(part):
+        return False
+    if least < 24 and len(p.MIXED.findall(part)) >= 3 and p.TURN.search(part):
+        return True  # base64 for URLs, with its dashes
     run = p.RUN.search(part)
-    if run is None or p.FILE.fullmatch(part):
+    if run is None:
         return False
     text = run[0]
     if len(text) < least:

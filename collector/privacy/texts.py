@@ -4,9 +4,10 @@ import re
 
 from collector.privacy import patterns, scan
 from collector.privacy.cache import CACHED_LENGTH, Cache
-from collector.privacy.plain import CONTROL
+from collector.privacy.plain import CONTROL, without_entities
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST_PATH = 4_096
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 
 
@@ -68,12 +69,17 @@ def _mask_version(text: str) -> str:
     return scan.masked(_printable(text), scan.VERSION)
 
 
+def _cut_query_of_markup(text: str) -> str:
+    # The "#" of an HTML entity begins no fragment: half an address would be kept.
+    return cut_query(without_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text)
+
+
 def _mask_source(text: str) -> str:
-    return scan.masked(_printable(cut_query(text)), scan.SOURCE)
+    return scan.masked(_printable(_cut_query_of_markup(text)), scan.SOURCE)
 
 
 def _mask_path(text: str) -> str:
-    text = cut_query(text)
+    text = _cut_query_of_markup(text)
     origin = _ORIGIN.match(text)
     if origin:
         text = text[origin.end() :]
