@@ -119,6 +119,12 @@ def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool)
     parts = _DIGIT_GROUPS.split(found)  # separators at even places, digit groups at odd ones
     first = 1
     while first < len(parts):
+        if len(parts[first]) == 1:
+            after = _end_of_singles(parts, first)
+            if after - first >= 2 * _CARD_DIGITS[0] - 1:
+                parts[first:after] = [card] + [""] * (after - first - 1)
+            first = after + 1
+            continue
         end = _card_end(parts, first, is_id)
         if end:
             parts[first:end] = [card] + [""] * (end - first - 1)
@@ -134,13 +140,21 @@ def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool)
     return "".join(parts)
 
 
+def _end_of_singles(parts: list[str], first: int) -> int:
+    """The place behind the digits that stand one by one, with one separator, from ``first`` on."""
+    last, most = first, len(parts) - 2
+    while last < most and len(parts[last + 2]) == 1 and parts[last + 1] == parts[first + 1]:
+        last += 2
+    return last + 1
+
+
 def _card_end(parts: list[str], first: int, is_id: bool) -> int:
     """The place behind the last group of a card that begins at ``first``; 0: none does."""
     digits, sizes, end = "", [], 0
     for last in range(first, min(first + 2 * _CARD_GROUPS, len(parts)), 2):
         digits += parts[last]
         sizes.append(len(parts[last]))
-        if len(digits) > _CARD_DIGITS[-1] or not _are_card_groups(sizes, parts[first + 1 : last : 2]):
+        if len(digits) > _CARD_DIGITS[-1] or not _are_card_groups(sizes):
             break
         if len(digits) in (_CARD_DIGITS if not end else _LONGEST) and _luhn(digits):
             if is_id and len(sizes) == 1 and len(digits) == 13 and int(digits) in _EPOCH_MS:
@@ -149,12 +163,10 @@ def _card_end(parts: list[str], first: int, is_id: bool) -> int:
     return end
 
 
-def _are_card_groups(sizes: list[int], separators: list[str]) -> bool:
-    """Whether a card may be written so far in groups of these sizes: in fours, 4-6-5, 8-8, digit by digit, or in one."""
+def _are_card_groups(sizes: list[int]) -> bool:
+    """Whether a card may be written so far in groups of these sizes: in fours, 4-6-5, 8-8, or in one."""
     if len(sizes) == 1:
         return True
-    if sizes[0] == 1:
-        return sizes[-1] == 1 and separators[-1] == separators[0]
     if sizes[0] == 4:
         return (set(sizes[:-1]) == {4} and sizes[-1] <= 4) or sizes in ([4, 6], [4, 6, 5], [4, 6, 4])
     return sizes == [8, 8]

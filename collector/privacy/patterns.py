@@ -138,8 +138,8 @@ CONTEXT: Final = re.compile(
 ONE_TIME: Final = re.compile(r"(?i)verif|reset|passw|magic|(?:^|[-_.])(?:otp|2fa|mfa|code)(?:$|[-_.])|onetime|one-time")
 VERSIONED: Final = re.compile(r"(?i)v|version|releases?|downloads?|builds?|packages?|tags?|dist|lib|libs|npm")
 FILE: Final = re.compile(
-    r"(?i).+\.(?:[cm]?js|jsx|tsx?|vue|css|scss|map|json|x?html?|png|jpe?g|gif|svg|webp|avif|woff2?|ttf|otf|eot|ico|wasm|php|aspx?|jsp|do|"
-    r"xml|txt|pdf|mp[34]|webm|webmanifest|csv|zip)"
+    r"(?i)\.(?:[cm]?js|jsx|tsx?|vue|css|scss|map|json|x?html?|png|jpe?g|gif|svg|webp|avif|woff2?|ttf|otf|eot|ico|wasm|php|aspx?|jsp|do|"
+    r"xml|txt|pdf|mp[34]|webm|webmanifest|csv|zip)\Z"
 )
 WORDLIKE: Final = re.compile(r"(?:[A-Z]?[a-z]{1,19}|[A-Z]{1,12})\d{0,2}|\d{1,4}|v\d{1,3}")
 SPLIT: Final = re.compile(r"[-_.~]")

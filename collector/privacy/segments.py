@@ -51,7 +51,7 @@ def _is_token_after(part: str, word: str) -> bool:
     as "verify"."""
     if part.isdigit():
         return 4 <= len(part) <= 8 and p.ONE_TIME.search(word) is not None
-    if len(part) < _LEAST or p.FILE.fullmatch(part):
+    if len(part) < _LEAST or p.FILE.search(part):
         return False
     if p.UUID.fullmatch(part):
         return True
@@ -65,7 +65,7 @@ def _is_token_after(part: str, word: str) -> bool:
 
 def is_opaque(part: str, least: int) -> bool:
     """Whether ``part`` holds a run of at least ``least`` characters that no person chose: mixed letters and digits."""
-    if len(part) < least or p.FILE.fullmatch(part):
+    if len(part) < least or p.FILE.search(part):
         return False
     if least < 24 and len(p.MIXED.findall(part)) >= 3 and p.TURN.search(part):
         return True  # base64 for URLs, with its dashes

@@ -8,7 +8,7 @@ from collector.privacy.plain import CONTROL, without_entities
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_PATH = 4_096
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,40}://[^/?#]*")
 
 
 def mask_text(text: str) -> str:
