@@ -7,7 +7,7 @@ take or block another's incidents by guessing theirs. Texts are masked as those 
 import re
 from typing import Any, Final
 
-from collector.privacy import hash_user, mask_name, mask_path, mask_text
+from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
 from collector.shapes import DetectionSent, SignalSent, StepSent
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
@@ -31,7 +31,7 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
     return {
         "detectionId": digest(("external detection", project, *identity)),
         "projectId": project,
-        "sessionId": sent.sessionId,
+        "sessionId": stored_session(project, sent.sessionId, salt),
         "visitId": digest(("external visit", project, sent.sessionId, sent.visitId or "")),
         "visitStart": min(sent.visitStart or sent.timestamp, sent.timestamp),
         "fingerprint": fingerprint,
@@ -50,7 +50,7 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
         "endedFlow": sent.endedFlow,
         "resolved": sent.resolved,
         "context": _context(sent, project, salt),
-        "engineVersion": sent.engineVersion,
+        "engineVersion": mask_version(sent.engineVersion),
     }
 
 
@@ -87,13 +87,13 @@ def _signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
         "target": mask_name(sent.target),
         "count": sent.count,
         "text": mask_text(sent.text),
-        "eventIds": list(sent.eventIds),
+        "eventIds": [mask_name(event_id) for event_id in sent.eventIds],
     }
 
 
 def _step(step: StepSent, start: str) -> dict[str, Any]:
     return {
-        "eventId": step.eventId,
+        "eventId": mask_name(step.eventId),
         "at": step.at or start,
         "offsetMs": step.offsetMs,
         "eventType": mask_text(step.eventType),
@@ -110,7 +110,7 @@ def _context(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
     return {
         "userHash": hashed,
         "environment": mask_name(context.environment),
-        "appVersion": mask_name(context.appVersion),
+        "appVersion": mask_version(context.appVersion),
         "userAgent": mask_name(context.userAgent),
         "label": mask_text(context.label)[:_MAX_LABEL],
         "truncated": context.truncated,

@@ -88,7 +88,8 @@ _MONTHS = {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
     )
 }
-_MAX_SURVEYED_PATHS = 1_000_000  # bounds memory; a site is recognised long before
+_MAX_SURVEYED = 200_000  # bounds memory; a site is recognised long before
+_MAX_HOST = 255
 
 
 class Line(NamedTuple):
@@ -146,8 +147,9 @@ def read_log(path: Path | str, *, salt: bytes) -> Iterator[Line]:
 def survey(path: Path | str) -> Survey:
     """Read the log once for what single lines cannot tell. Raises OSError, ValueError (a damaged gzip)."""
     digest = hashlib.sha256()
-    paths: set[str] = set()
-    named: Counter[tuple[str, str]] = Counter()
+    # Strangers choose paths and hosts: a hash of a path is kept, not the path, and of a host no more than DNS allows.
+    paths: set[int] = set()
+    named: Counter[tuple[str, int]] = Counter()
     for raw in open_lines(path):
         digest.update(raw)
         try:
@@ -155,14 +157,14 @@ def survey(path: Path | str) -> Survey:
         except _NoEvent:
             continue
         host, page = _host_and_path(entry.referer)
-        if len(paths) < _MAX_SURVEYED_PATHS:
-            paths.add(entry.path)
+        if len(paths) < _MAX_SURVEYED and len(named) < _MAX_SURVEYED:
+            paths.add(hash(entry.path))
             if host:
-                named[host, page] += 1
+                named[host[:_MAX_HOST], hash(page)] += 1
     return Survey(digest.hexdigest(), _site(paths, named))
 
 
-def _site(paths: set[str], named: Counter[tuple[str, str]]) -> str:
+def _site(paths: set[int], named: Counter[tuple[str, int]]) -> str:
     hosts: Counter[str] = Counter()
     asked_for: Counter[str] = Counter()
     for (host, page), count in named.items():

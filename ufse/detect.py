@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
 from ufse.explain import Stories, Words, gains, stamp, verdict_text
 from ufse.frame import Frame, Source, build, coarse_negative, worth_reading
 from ufse.index import Index
+from ufse.memo import memo
 from ufse.sessions import Visits, order_events, run_codes
 from ufse.signals.confusion import confusion
 from ufse.signals.rage import rage
@@ -347,7 +348,7 @@ class _Run:
         )
 
 
-@lru_cache(maxsize=4_096)
+@memo
 def _is_machine(agent: str) -> bool:
     return bool(_BOT.search(agent) or _ASSISTIVE.search(agent))
 

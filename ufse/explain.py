@@ -13,6 +13,7 @@ from ufse.config import ENGINE_VERSION, Config
 from ufse.correlate import RULE_NAMES, Judgement
 from ufse.feedback import CRASH, FAILURE, INVALID, SLOW
 from ufse.frame import PAGE
+from ufse.memo import memo
 from ufse.patterns import clean, digest
 from ufse.score import RULES, level
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, SUBMIT, Visits
@@ -527,7 +528,7 @@ def gains(points: tuple[int, ...]) -> Gains:
     return tuple((rule, p) for rule, p in zip(_POINT_TEXTS, points, strict=True) if p)
 
 
-@lru_cache(maxsize=65_536)
+@memo
 def _fingerprint(project: str, route: str, target: str, feedback: str) -> str:
     """The identity of a failure point; many sessions meet at one."""
     return digest(("failure", project, route, target, feedback))

@@ -4,9 +4,10 @@ failure point.
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
+
+from ufse.memo import memo
 
 ID: Final = ":id"
 MAX_SEGMENT: Final = 64
@@ -56,7 +57,7 @@ def _fold_segment(segment: str) -> str:
     return segment
 
 
-@lru_cache(maxsize=65_536)
+@memo
 def fold_path(path: str) -> str:
     """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
 
@@ -73,7 +74,7 @@ def fold_path(path: str) -> str:
     return "/" + folded if folded or text else ""
 
 
-@lru_cache(maxsize=65_536)
+@memo
 def fold_name(name: str) -> str:
     """A target's id or selector with generated parts folded: ``row-8841-delete`` gives ``row-:id-delete``.
 
@@ -97,7 +98,7 @@ def _fold_token(token: str) -> str:
     return ID if len(token) >= 5 else token
 
 
-@lru_cache(maxsize=65_536)
+@memo
 def fold_message(message: str) -> str:
     """An error message with numbers and ids folded, on one line, at most 120 characters."""
     return " ".join(_MESSAGE_ID.sub(ID, clean(message[:1_000])).split())[:MAX_MESSAGE]

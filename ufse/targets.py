@@ -4,10 +4,10 @@ target.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from ufse.memo import memo
 from ufse.patterns import clean, fold_name
 
 
@@ -107,7 +107,7 @@ def _repeated(kind: str, tag: str, words: list[str], label: str) -> bool:
     return any(w in _REPEATED_WORDS for w in words) or any(p in _REPEATED_PAIRS for p in pairwise(words))
 
 
-@lru_cache(maxsize=65_536)
+@memo
 def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> Target:
     """The target of five texts as sent: type, id, selector, tag name and label."""
     if not (kind or identity or selector or tag or label):

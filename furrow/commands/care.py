@@ -88,8 +88,18 @@ def erase(
     hashed = _hashed(user, project, _resolved(data_dir)) if user else None
     if not yes and not typer.confirm(f"Remove this {'user' if user else 'session'} of {project} for good?", err=True):
         raise PermanentError("nothing was removed")
-    given = {"project": project, "session_id": session or None, "user": hashed}
+    stored = _stored(session, project, data_dir) if session else None
+    given = {"project": project, "session_id": stored, "user": hashed}
     run_deployment(address(prefect_url, prefect_port), "erase/erase", given, timeout, as_json, _erased)
+
+
+def _stored(session: str, project: str, data_dir: Path | None) -> str:
+    """The session's id as it is stored: hashed where it holds an address or the like (docs/privacy.md)."""
+    from collector.privacy import stored_session
+
+    if stored_session(project, session, b"") == session:
+        return session
+    return stored_session(project, session, _salt(_resolved(data_dir)))
 
 
 def _hashed(user: str, project: str, settings: Settings) -> str:
@@ -98,6 +108,10 @@ def _hashed(user: str, project: str, settings: Settings) -> str:
 
     if HASHED_USER.fullmatch(user):
         return user
+    return f"uh:{hash_user(project, user, _salt(settings))}"
+
+
+def _salt(settings: Settings) -> bytes:
     try:
         salt = (
             settings.user_salt.get_secret_value()
@@ -106,10 +120,10 @@ def _hashed(user: str, project: str, settings: Settings) -> str:
         )
     except FileNotFoundError:
         raise PermanentError(
-            f"{settings.data_dir} holds no user-salt, so the user's hash is unknown: name the collector's --data-dir, set "
-            "FURROW_USER_SALT, or give uh: and the hash"
+            f"{settings.data_dir} holds no user-salt, so the stored hash is unknown: name the collector's --data-dir, set "
+            "FURROW_USER_SALT, or give uh: (of a session sh:) and the hash"
         ) from None
-    return f"uh:{hash_user(project, user, salt.encode())}"
+    return salt.encode()
 
 
 def _erased(api: Runs, run: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""The event contract: a batch or a file as sent → normalised rows and rejects (events.md binds every rule
+here).
+
+One bad event never rejects its batch. Where the contract speaks, it is enforced (an event over a limit is
+rejected with the field's name); where it is silent, events pass: unknown top-level keys are ignored, ``null``
+means absent, a known metadata key of the wrong type stays in ``metadata`` and leaves its column unknown. A
+missing key means unknown, never false.
+"""
+
+from collector.contract.batches import normalise_batch
+from collector.contract.dead_letters import mask_event
+from collector.contract.decoding import decode_body, decode_json
+from collector.contract.files import iterate_lines, normalise_events, open_lines, read_events, to_arrow
+from collector.contract.limits import (
+    MAX_BODY_BYTES,
+    MAX_EVENTS,
+    MAX_FUTURE_MS,
+    MAX_LABEL,
+    MAX_METADATA_BYTES,
+    MAX_ROUTE,
+    MAX_SESSION_ID,
+    REPLAY_HEADER,
+    SKEW_TOLERANCE_MS,
+    UNKNOWN_POSITION,
+)
+from collector.contract.rows import Batch, InvalidBatch, Reject, Row, Source
+from collector.contract.times import parse_time
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_EVENTS",
+    "MAX_FUTURE_MS",
+    "MAX_LABEL",
+    "MAX_METADATA_BYTES",
+    "MAX_ROUTE",
+    "MAX_SESSION_ID",
+    "REPLAY_HEADER",
+    "SKEW_TOLERANCE_MS",
+    "UNKNOWN_POSITION",
+    "Batch",
+    "InvalidBatch",
+    "Reject",
+    "Row",
+    "Source",
+    "decode_body",
+    "decode_json",
+    "iterate_lines",
+    "mask_event",
+    "normalise_batch",
+    "normalise_events",
+    "open_lines",
+    "parse_time",
+    "read_events",
+    "to_arrow",
+]

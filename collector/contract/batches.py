@@ -1,0 +1,86 @@
+"""A request body → rows, rejects and dead letters."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from collector.contract.columns import name_of, version_of
+from collector.contract.dead_letters import dead_letter
+from collector.contract.events import row_of
+from collector.contract.identity import Identity
+from collector.contract.limits import MAX_EVENTS, SKEW_TOLERANCE_MS
+from collector.contract.rows import Batch, InvalidBatch, Reject, Rejected, Source
+from collector.contract.times import timestamp
+
+
+def normalise_batch(
+    batch: Mapping[str, Any],
+    *,
+    project: str,
+    received_ms: int,
+    salt: bytes,
+    http_user_agent: str = "",
+    session_id: str | None = None,
+) -> Batch:
+    """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch
+    milliseconds.
+
+    ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: the name of a program that
+    only delivers events (curl, a server) says nothing about the visitor. With ``session_id`` all events are of that
+    session: it is written into those that name none, and those that name another are rejected. Raises
+    InvalidBatch when the batch itself breaks the contract.
+    """
+    events = batch.get("events")
+    if not isinstance(events, list) or not events:
+        raise InvalidBatch(400, "invalid_batch", f"`events` must be a list of 1 to {MAX_EVENTS} events")
+    if len(events) > MAX_EVENTS:
+        raise InvalidBatch(413, "too_many_events", f"{len(events)} events; a batch holds at most {MAX_EVENTS}")
+    browser = http_user_agent if http_user_agent.startswith("Mozilla/") else ""
+    source = Source(
+        project=project,
+        received_ms=received_ms,
+        salt=salt,
+        skew_ms=_skew(batch.get("sentAt"), received_ms),
+        app_version=_batch_default(batch, "appVersion", version_of),
+        environment=_batch_default(batch, "environment"),
+        sdk_version=_batch_default(batch, "sdkVersion", version_of),
+        user_agent=_batch_default(batch, "userAgent") or name_of(browser),
+    )
+    result = Batch()
+    identity = Identity(project, salt)
+    for index, event in enumerate(events):
+        try:
+            if session_id is not None:
+                event = _in_session(event, session_id)
+            result.rows.append(row_of(event, source, identity))
+        except Rejected as rejected:
+            result.rejects.append(Reject(index, rejected.field, rejected.reason))
+            result.dead_letters.append(dead_letter(event, source, identity, rejected))
+    return result
+
+
+def _in_session(event: object, session_id: str) -> object:
+    if not isinstance(event, dict):
+        return event
+    named = event.get("sessionId")
+    if named not in (None, "", session_id):
+        raise Rejected("sessionId", "is not the session that the body names")
+    return {**event, "sessionId": session_id}
+
+
+def _skew(sent_at: object, received_ms: int) -> int:
+    if sent_at is None:
+        return 0
+    try:
+        skew = received_ms - timestamp(sent_at, "sentAt")
+    except Rejected as rejected:
+        raise InvalidBatch(400, "invalid_batch", f"`sentAt` {rejected.reason}") from None
+    return skew if abs(skew) > SKEW_TOLERANCE_MS else 0
+
+
+def _batch_default(batch: Mapping[str, Any], key: str, stored: Callable[[str], str] = name_of) -> str:
+    value = batch.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidBatch(400, "invalid_batch", f"`{key}` must be text")
+    return stored(value)

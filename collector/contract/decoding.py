@@ -1,0 +1,53 @@
+"""JSON as browsers really write it."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import msgspec
+
+from collector.contract.rows import InvalidBatch
+
+DECODER = msgspec.json.Decoder()
+
+
+def decode_body(body: bytes) -> dict[str, Any]:
+    """A request body as a JSON object. Raises InvalidBatch (400)."""
+    try:
+        batch = decode_json(body)
+    except ValueError as error:
+        raise InvalidBatch(400, "invalid_json", f"the body is not JSON: {error}") from None
+    if not isinstance(batch, dict):
+        raise InvalidBatch(400, "invalid_batch", 'the body must be an object: {"events": [...]}')
+    return batch
+
+
+def decode_json(text: bytes) -> Any:
+    """JSON as browsers really write it; half of a surrogate pair becomes ``?``. Raises ValueError."""
+    try:
+        return DECODER.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _decode_leniently(text)
+
+
+def _decode_leniently(text: bytes) -> Any:
+    # A label cut by JavaScript between the halves of a surrogate pair, or a number beyond a double, is one
+    # event's fault; the fast decoder would refuse the whole batch for it.
+    try:
+        value = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite, parse_int=_bounded)
+        return DECODER.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _bounded(digits: str) -> int | float | None:
+    return int(digits) if len(digits) <= 18 else _finite(digits)

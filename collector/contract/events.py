@@ -1,0 +1,92 @@
+"""One event as sent → one row."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from collector.contract.columns import FILL, fill_target, name_of, version_of
+from collector.contract.fields import (
+    idempotency_key_of,
+    metadata_of,
+    route_of,
+    seq_of,
+    session_id_of,
+    target_of,
+    user_id_of,
+)
+from collector.contract.identity import Identity
+from collector.contract.limits import MAX_FUTURE_MS
+from collector.contract.rows import ENCODER, Rejected, Row, Source
+from collector.contract.times import timestamp
+from collector.privacy import mask_metadata
+
+TYPES: Final[Mapping[str, str]] = {
+    "click": "click",
+    "input": "input",
+    "input_focus": "input",
+    "input_blur": "input",
+    "scroll": "scroll",
+    "hover": "hover",
+    "form_submit": "form_submit",
+    "navigation": "navigation",
+    "route_change": "navigation",
+    "error": "error",
+    "unhandled_rejection": "error",
+    "network": "network",
+    "network_error": "network",
+    "network_success": "network",
+    "performance": "performance",
+    "slow_response": "performance",
+    "long_task": "performance",
+    "loading": "loading",
+    "visibility": "visibility",
+    "session_end": "session_end",
+}
+"""Every accepted `eventType` and what it is stored as (events.md, Event types)."""
+
+
+def row_of(event: object, source: Source, identity: Identity) -> Row:
+    if not isinstance(event, dict):
+        raise Rejected("", "an event must be an object")
+    get = event.get
+    sent_type = get("eventType")
+    if not isinstance(sent_type, str) or sent_type not in TYPES:
+        raise Rejected("eventType", "is required" if sent_type is None else "unknown event type")
+    event_type = TYPES[sent_type]
+    ts = timestamp(get("timestamp"), "timestamp") + source.skew_ms
+    received_ms = source.received_ms
+    if received_ms < 0:
+        received_ms = ts
+    elif ts > received_ms + MAX_FUTURE_MS:
+        raise Rejected("timestamp", "more than 1 h in the future")
+    if ts < 0:
+        raise Rejected("timestamp", "is before 1970")
+    session_id = session_id_of(get("sessionId"))
+    route = route_of(get("route"))
+    metadata = metadata_of(get("metadata"))
+    seq = -1 if (value := get("seq")) is None else seq_of(value)
+    user_id = "" if (value := get("userId")) is None else user_id_of(value)
+    key = "" if (value := get("idempotencyKey")) is None else idempotency_key_of(value)
+    target = None if (value := get("target")) is None else target_of(value)
+    row = Row(
+        source.project,
+        identity.sessions[session_id],
+        identity.of_key(session_id, key) if key else identity.of_content(event),
+        event_type,
+        ts,
+        seq,
+        received_ms,
+        identity.user_hashes[user_id] if user_id else "",
+        route,
+    )
+    if target:
+        fill_target(row, target)
+    row.app_version = source.app_version if (value := get("appVersion")) is None else version_of(value)
+    row.environment = source.environment if (value := get("environment")) is None else name_of(value)
+    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else version_of(value)
+    row.user_agent = source.user_agent if (value := get("userAgent")) is None else name_of(value)
+    fill = FILL.get(event_type)
+    if fill:
+        fill(row, metadata, sent_type)
+    if metadata:
+        row.metadata = ENCODER.encode(mask_metadata(metadata)).decode()
+    return row

@@ -1,0 +1,105 @@
+"""The rules of single fields; each raises ``Rejected`` where an event breaks one."""
+
+from typing import Any
+
+from collector.contract.limits import (
+    INT64,
+    MAX_FIELD_SHOWN,
+    MAX_IDEMPOTENCY_KEY,
+    MAX_LABEL,
+    MAX_METADATA_BYTES,
+    MAX_ROUTE,
+    MAX_SESSION_ID,
+    MAX_USER_ID,
+)
+from collector.contract.rows import ENCODER, Rejected
+from collector.privacy import cut, cut_query, mask_path, mask_text
+
+
+def session_id_of(value: object) -> str:
+    if value is None or value == "":
+        raise Rejected("sessionId", "is required")
+    if not isinstance(value, str):
+        raise Rejected("sessionId", "must be text")
+    if len(value) > MAX_SESSION_ID or not value.isprintable():
+        raise Rejected("sessionId", f"must be 1 to {MAX_SESSION_ID} printable characters")
+    return value
+
+
+def route_of(value: object) -> str:
+    if value is None or value == "":
+        raise Rejected("route", "is required")
+    if not isinstance(value, str):
+        raise Rejected("route", "must be text")
+    if len(value) > MAX_ROUTE and len(cut_query(value)) > MAX_ROUTE:
+        raise Rejected("route", f"is longer than {MAX_ROUTE} characters")
+    return mask_path(value)[:MAX_ROUTE]
+
+
+def seq_of(value: object) -> int:
+    if type(value) is not int and type(value) is not float:
+        raise Rejected("seq", "must be a number")
+    if not 0 <= value <= INT64 or value != int(value):
+        raise Rejected("seq", "must be a counter from 0 to 2^63 - 1")
+    return int(value)
+
+
+def user_id_of(value: object) -> str:
+    if isinstance(value, str):
+        if len(value) > MAX_USER_ID:
+            raise Rejected("userId", f"is longer than {MAX_USER_ID} characters")
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise Rejected("userId", "must be text")
+
+
+def idempotency_key_of(value: object) -> str:
+    if not isinstance(value, str):
+        raise Rejected("idempotencyKey", "must be text")
+    if len(value) > MAX_IDEMPOTENCY_KEY:
+        raise Rejected("idempotencyKey", f"is longer than {MAX_IDEMPOTENCY_KEY} characters")
+    return value
+
+
+def target_of(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Rejected("target", "must be an object")
+    label = value.get("label")
+    if isinstance(label, str) and len(label) > MAX_LABEL:
+        raise Rejected("target.label", f"is longer than {MAX_LABEL} characters")
+    return value
+
+
+def metadata_of(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Rejected("metadata", "must be an object")
+    length = 0
+    for key, part in value.items():
+        kind = type(part)
+        if kind is str:
+            length += len(part)
+        elif kind is dict or kind is list:
+            if not _is_position(part):
+                raise Rejected(f"metadata.{_shown(key)}", "must be a scalar or {x, y}")
+            length += sum(len(inner) for inner in part.values() if isinstance(inner, str))
+        # A number, or the two of a position, has no more characters, quotes and colons included.
+        length += len(key) + 64
+    # A character is at most six bytes of JSON, so that only large objects need to be measured.
+    if length * 6 > MAX_METADATA_BYTES and len(ENCODER.encode(value)) > MAX_METADATA_BYTES:
+        raise Rejected("metadata", f"is larger than {MAX_METADATA_BYTES} bytes")
+    return value
+
+
+def _is_position(part: object) -> bool:
+    return (
+        isinstance(part, dict)
+        and part.keys() <= {"x", "y"}
+        and not any(isinstance(inner, dict | list) for inner in part.values())
+    )
+
+
+def _shown(key: str) -> str:
+    return mask_text(cut(key, MAX_FIELD_SHOWN))[:MAX_FIELD_SHOWN]

@@ -1,0 +1,49 @@
+"""The identity of events: what makes a resend harmless."""
+
+import hashlib
+import json
+
+import msgspec
+
+from collector.privacy import hash_user, stored_session
+from collector.privacy.cache import Cache
+
+_CANONICAL = msgspec.json.Encoder(order="deterministic")
+
+
+class Identity:
+    """Event ids of one batch or file: of the client's key, or of the event as sent and how often it came before.
+
+    ``user_hashes`` and ``sessions`` are the stored forms of a user id and a session id; what was sent is kept no longer
+    than the batch.
+    """
+
+    def __init__(self, project: str, salt: bytes) -> None:
+        self.user_hashes = Cache(lambda user_id: hash_user(project, user_id, salt))
+        self.sessions = Cache(lambda session_id: stored_session(project, session_id, salt))
+        self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
+        self._seen: dict[bytes, int] = {}
+
+    def of_key(self, session_id: str, key: str) -> str:
+        content = f"{len(session_id)}:{session_id}{key}".encode("utf-8", "replace")
+        return _uuid(hashlib.sha256(self._prefix + b"key" + content).hexdigest())
+
+    def of_content(self, event: object) -> str:
+        digest = hashlib.sha256(self._prefix + _canonical(event)).digest()
+        before = self._seen.get(digest, 0)
+        self._seen[digest] = before + 1
+        if before:
+            digest = hashlib.sha256(digest + before.to_bytes(8, "big")).digest()
+        return _uuid(digest.hex())
+
+
+def _canonical(event: object) -> bytes:
+    # Sorted keys: a proxy that writes the same JSON in another order resends the same event.
+    try:
+        return _CANONICAL.encode(event)
+    except (OverflowError, ValueError):
+        return json.dumps(event, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _uuid(digest: str) -> str:
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"

@@ -1,0 +1,120 @@
+"""What the contract turns events into: rows, rejects, and what a batch has in common."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from collector.contract.limits import UNKNOWN_POSITION
+
+ENCODER = msgspec.json.Encoder()
+
+
+class InvalidBatch(Exception):
+    """The body as a whole is not the contract's JSON; ``status`` is the HTTP status, ``code`` a fixed
+    word."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Row(msgspec.Struct, gc=False):
+    """One normalised event, field by field ``ufse.columns.EVENT_SCHEMA``; its JSON is a line of a spool
+    segment."""
+
+    project: str
+    session_id: str
+    event_id: str
+    event_type: str
+    ts: int
+    seq: int
+    received_ms: int
+    user_hash: str
+    route: str
+    target_type: str = ""
+    target_id: str = ""
+    target_selector: str = ""
+    target_tag: str = ""
+    target_label: str = ""
+    x: int = UNKNOWN_POSITION
+    y: int = UNKNOWN_POSITION
+    click_count: int = -1
+    input_method: str = ""
+    disabled: int = -1
+    loading: int = -1
+    selection: int = -1
+    responded: int = -1
+    action: str = ""
+    field_type: str = ""
+    depth: int = -1
+    direction: str = ""
+    valid: int = -1
+    nav_from: str = ""
+    nav_type: str = ""
+    external: int = -1
+    download: int = -1
+    error_type: str = ""
+    message: str = ""
+    source: str = ""
+    third_party: int = -1
+    status: int = -1
+    method: str = ""
+    url: str = ""
+    duration_ms: int = -1
+    aborted: int = -1
+    perf_kind: str = ""
+    state: str = ""
+    app_version: str = ""
+    environment: str = ""
+    sdk_version: str = ""
+    user_agent: str = ""
+    metadata: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An event that breaks a rule: its place in the batch or the file (from 0), the field and why."""
+
+    index: int
+    field: str
+    reason: str
+
+    def to_json(self) -> dict[str, object]:
+        """The shape of the HTTP answer."""
+        return {"index": self.index, "field": self.field, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the rows of one batch have in common: where they came from and what they inherit."""
+
+    project: str
+    received_ms: int
+    salt: bytes
+    skew_ms: int = 0
+    app_version: str = ""
+    environment: str = ""
+    sdk_version: str = ""
+    user_agent: str = ""
+
+
+@dataclass(slots=True)
+class Batch:
+    """A decoded batch: ``rows`` to store, ``rejects`` to answer, ``dead_letters`` (JSON lines) to keep for a
+    replay."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
+
+    def lines(self) -> bytes:
+        """The rows as JSON lines, as a spool segment holds them."""
+        return ENCODER.encode_lines(self.rows)
+
+
+class Rejected(Exception):
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+        self.reason = reason

@@ -1,0 +1,101 @@
+"""The masks of texts, by what a text is; short ones are remembered."""
+
+import re
+
+from collector.privacy import patterns, scan
+from collector.privacy.cache import CACHED_LENGTH, Cache
+from collector.privacy.plain import CONTROL, without_entities
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST_PATH = 4_096
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,40}://[^/?#]*")
+
+
+def mask_text(text: str) -> str:
+    """``text`` (a label, a message) without secrets, queries of the URLs in it, or control characters."""
+    return _TEXTS[text] if len(text) <= CACHED_LENGTH else _mask_text(text)
+
+
+def mask_path(text: str) -> str:
+    """The path of a URL or route: origin, query and fragment cut, secrets masked; ``/`` when nothing else
+    remains."""
+    return _PATHS[text] if len(text) <= CACHED_LENGTH else _mask_path(text)
+
+
+def mask_source(text: str) -> str:
+    """A script's URL: origin kept (it tells extensions and third parties apart), query, fragment and
+    credentials cut."""
+    return _SOURCES[text] if len(text) <= CACHED_LENGTH else _mask_source(text)
+
+
+def mask_name(text: str) -> str:
+    """An id, selector or user agent: as ``mask_text``, but digit runs stay, because two targets must not become
+    one."""
+    return _NAMES[text] if len(text) <= CACHED_LENGTH else _mask_name(text)
+
+
+def mask_version(text: str) -> str:
+    """A version: as ``mask_name``, but four numbers with dots are no address."""
+    return _VERSIONS[text] if len(text) <= CACHED_LENGTH else _mask_version(text)
+
+
+def cut_query(text: str) -> str:
+    """``text`` up to its first ``?`` or ``#``; a path's length limit holds for this part."""
+    for mark in "?#":
+        head, found, _ = text.partition(mark)
+        if found:
+            text = head
+    return text
+
+
+def holds_secret(text: str) -> bool:
+    """Whether an id holds something to be masked: an address, a card, a vendor's key; not that it is opaque."""
+    return _IDS[text] if len(text) <= CACHED_LENGTH else _holds_secret(text)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else CONTROL.sub(" ", text)
+
+
+def _mask_text(text: str) -> str:
+    return scan.masked(_printable(text), scan.TEXT)
+
+
+def _mask_name(text: str) -> str:
+    return scan.masked(_printable(text), scan.NAME)
+
+
+def _mask_version(text: str) -> str:
+    return scan.masked(_printable(text), scan.VERSION)
+
+
+def _cut_query_of_markup(text: str) -> str:
+    # The "#" of an HTML entity begins no fragment: half an address would be kept.
+    return cut_query(without_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text)
+
+
+def _mask_source(text: str) -> str:
+    return scan.masked(_printable(_cut_query_of_markup(text)), scan.SOURCE)
+
+
+def _mask_path(text: str) -> str:
+    text = _cut_query_of_markup(text)
+    origin = _ORIGIN.match(text)
+    if origin:
+        text = text[origin.end() :]
+    text = _UNPRINTABLE.sub(" ", text).strip()
+    if ";" in text:
+        text = patterns.SESSION_IN_PATH.sub("", text)
+    return cut_query(_UNPRINTABLE.sub(" ", scan.masked(text, scan.PATH))) or "/"
+
+
+def _holds_secret(text: str) -> bool:
+    return scan.masked(_printable(text), scan.ID) != text
+
+
+_TEXTS = Cache(_mask_text)
+_PATHS = Cache(_mask_path)
+_SOURCES = Cache(_mask_source)
+_NAMES = Cache(_mask_name)
+_VERSIONS = Cache(_mask_version)
+_IDS = Cache(_holds_secret)

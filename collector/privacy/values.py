@@ -1,0 +1,111 @@
+"""JSON values masked by what their keys say they are and by what they hold."""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from collector.privacy.cache import CACHED_LENGTH, Cache
+from collector.privacy.numbers import mask_integer
+from collector.privacy.plain import vocabulary
+from collector.privacy.texts import mask_name, mask_path, mask_source, mask_text, mask_version
+
+SECRET: Final = "[secret]"
+CARD: Final = "[card]"
+MAX_DEPTH: Final = 6
+"""Of a dead letter; deeper parts are replaced by a mark."""
+
+_PLAIN = frozenset({bool, type(None)})
+_PATH_KEYS = vocabulary("""
+    from to url href referrer referer route path location src uri
+""")
+_SECRET_KEYS = vocabulary("""
+    password passwd pwd pass passphrase passcode passwort pin otp tan secret token tokens auth authorization
+    bearer credential credentials cookie cookies setcookie session sessionid sessid sid phpsessid jsessionid jwt
+    csrf xsrf csrftoken xsrftoken apikey xapikey privatekey secretkey accesskey accesskeyid signature sig nonce
+    cvv cvv2 cvc cvc2 ssn socialsecuritynumber iban creditcard creditcardnumber cardnumber cardno ccnumber pan
+    email emailaddress mail phone phonenumber telephone tel mobile msisdn dob birthdate birthday dateofbirth
+    firstname lastname fullname surname
+""")
+_SECRET_ENDS = (
+    *("password", "passwd", "pwd", "passphrase", "secret", "token", "apikey", "privatekey", "secretkey", "sessionid"),
+    *("accesskey", "cookie", "authorization", "credentials", "jwt", "email", "phonenumber", "cardnumber"),
+)
+_OF_THINGS = re.compile(
+    r"(?:order|sku|item|product|article|invoice|ticket|cart|basket|booking|shipment|parcel|tracking|ean|gtin|upc|isbn|asin|build|"
+    r"commit|hash|category|variant|request|trace|span)(?:id|number|no|nr|ref|code)?\Z"
+)
+_NAME_KEYS = frozenset({"id", "selector", "useragent", "environment", "type", "tagname", "fieldtype"})
+_VERSION_ENDS = ("version", "build", "release", "ver")
+_NO_LETTERS = re.compile(r"[^a-z0-9]")
+
+
+class _Key(NamedTuple):
+    shown: str
+    mask: Callable[[str], str]
+
+
+def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
+    """A valid metadata object (events.md: scalars, one level of ``{x, y}``) with its keys and texts
+    masked."""
+    kept = {}
+    for key, value in metadata.items():
+        known = _KEYS[key] if len(key) <= CACHED_LENGTH else _judged(key)
+        kept[known.shown] = value if type(value) in _PLAIN else _mask_value(known.mask, value)
+    return kept
+
+
+def mask_json(value: object, mask: Callable[[str], str] = mask_text, depth: int = 0) -> object:
+    """Any JSON value masked, keys too, and whatever stands under a key that names a secret; for dead letters, whose shape
+    is unknown by definition."""
+    if depth > MAX_DEPTH:
+        return "[too deep]"
+    if isinstance(value, dict):
+        kept = {}
+        for key, part in value.items():
+            known = _judged(str(key))
+            kept[known.shown] = mask_json(part, mask if mask is _secret else known.mask, depth + 1)
+        return kept
+    if isinstance(value, list):
+        return [mask_json(part, mask, depth + 1) for part in value]
+    return value if type(value) in _PLAIN else _mask_value(mask, value)
+
+
+def _mask_value(mask: Callable[[str], str], value: object) -> object:
+    if isinstance(value, str):
+        return mask(value) if value else value
+    if type(value) is int:
+        return SECRET if mask is _secret else mask_integer(value, CARD)
+    if isinstance(value, dict):
+        return {part: inner if type(inner) in _PLAIN else _mask_value(mask, inner) for part, inner in value.items()}
+    if not isinstance(value, float):
+        return value
+    if mask is _secret:
+        return SECRET
+    card = abs(value) < 2**63 and value.is_integer() and isinstance(mask_integer(int(value), CARD), str)
+    return CARD if card else value
+
+
+def _secret(_: str) -> str:
+    return SECRET
+
+
+def _judged(key: str) -> _Key:
+    shown = key if key.isalpha() and len(key) < 20 else mask_text(key)
+    return _Key(shown, _mask_of(_NO_LETTERS.sub("", key[-64:].lower())))
+
+
+def _mask_of(word: str) -> Callable[[str], str]:
+    if word in _SECRET_KEYS or word.endswith(_SECRET_ENDS):
+        return _secret
+    if word == "source":
+        return mask_source
+    if word in _NAME_KEYS:
+        return mask_name
+    if word in _PATH_KEYS:
+        return mask_path
+    if word.endswith(_VERSION_ENDS):
+        return mask_version
+    return mask_name if _OF_THINGS.search(word) else mask_text
+
+
+_KEYS = Cache(_judged)

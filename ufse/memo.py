@@ -1,0 +1,35 @@
+"""Answers of pure functions, kept while they take few bytes: the texts are chosen by strangers, and so is their length."""
+
+import functools
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+MEMO_BYTES: Final = 16 << 20
+_ENTRY_BYTES = 400  # a place in a dictionary, a tuple, and objects beside their characters
+
+
+def memo(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """``function`` of texts, which remembers its answers; they are forgotten when they have taken ``MEMO_BYTES``."""
+    known: dict[tuple[object, ...], _T] = {}
+    left = MEMO_BYTES
+
+    @functools.wraps(function)
+    def remembered(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        nonlocal left
+        try:
+            return known[args]
+        except KeyError:
+            pass
+        answer = function(*args, **kwargs)
+        size = _ENTRY_BYTES + 8 * sum(len(part) for part in args if isinstance(part, str))  # the key and the answer
+        left -= size
+        if left < 0:
+            known.clear()
+            left = MEMO_BYTES - size
+        known[args] = answer
+        return answer
+
+    return remembered
