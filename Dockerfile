@@ -18,7 +18,7 @@ WORKDIR /opt/furrow
 COPY requirements-run.lock ./
 RUN python -m pip install --no-deps --require-hashes -r requirements-run.lock && python -m pip check
 
-COPY pyproject.toml prefect.yaml README.md LICENSE THIRD_PARTY_LICENSES.md ./
+COPY pyproject.toml setup.py prefect.yaml README.md LICENSE THIRD_PARTY_LICENSES.md ./
 COPY blocks blocks
 COPY collector collector
 COPY flows flows
