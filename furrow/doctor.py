@@ -1,7 +1,6 @@
 """``furrow doctor``: what is configured, what can be reached, and what to do about it. Changes nothing."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -9,11 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
 
 from blocks import documents
 from furrow import doctor_work
-from furrow.errors import FurrowError
+from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.hosts import LOOPBACK_NAMES
+from furrow.kept_secrets import known_prefect_auth
+from furrow.prefect_api import PrefectApi
 from furrow.settings import EMBEDDED, LOG, Settings
 from furrow.up import LEAST_FREE_BYTES
 from stores.event_store import EventStore
@@ -21,7 +24,6 @@ from stores.incident_store import IncidentStore
 from stores.postgres import EmbeddedPostgres
 
 _FRESH_SECONDS = 60
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,12 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at every part once; none of them is started or changed. Blocks count if the Prefect server answers."""
-    prefect_url = f"http://127.0.0.1:{settings.prefect_port}/api"
-    prefect = _process("prefect", f"{prefect_url}/health")
+    prefect_url = settings.prefect_api_url
+    auth = known_prefect_auth(settings, prefect_url)
+    prefect = _prefect(prefect_url, auth)
     if prefect.reachable:
-        with temporary_settings({PREFECT_API_URL: prefect_url}):
+        login = {PREFECT_API_AUTH_STRING: auth.get_secret_value()} if auth else {}
+        with temporary_settings({PREFECT_API_URL: prefect_url, **login}):
             settings = documents.put_blocks_over(settings)
     findings = [
         _process("collector", f"http://127.0.0.1:{settings.port}/v1/health"),
@@ -73,7 +77,7 @@ def examine(settings: Settings) -> list[Finding]:
         _tracker("linear", settings.linear_key, "FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM"),
         _disk(settings),
         *_work(settings),
-        *_warned(prefect_url if prefect.reachable else ""),
+        *_warned(prefect_url if prefect.reachable else "", auth),
         *_exposure(settings),
     ]
     errors = doctor_work.last_errors(settings)
@@ -96,10 +100,26 @@ def _work(settings: Settings) -> list[Finding]:
     return found
 
 
-def _warned(prefect_url: str) -> list[Finding]:
+def _prefect(url: str, auth: SecretStr | None) -> Finding:
+    found = _process("prefect", f"{url}/health")
+    if not found.reachable:
+        return found
     try:
-        told = doctor_work.warnings(prefect_url) if prefect_url else []
-    except httpx.HTTPError:
+        with PrefectApi(url, auth) as prefect:
+            prefect.recent_runs(1)
+    except PermanentError as error:
+        return replace(found, reachable=False, advice=str(error))
+    except (httpx.HTTPError, TransientError) as error:
+        return replace(
+            found, reachable=False, advice=f"it does not answer ({type(error).__name__}); see logs/prefect.log"
+        )
+    return found
+
+
+def _warned(prefect_url: str, auth: SecretStr | None) -> list[Finding]:
+    try:
+        told = doctor_work.warnings(prefect_url, auth) if prefect_url else []
+    except (httpx.HTTPError, FurrowError):
         return []
     return [Finding("warnings", "last day", None, "; ".join(told))] if told else []
 
@@ -192,9 +212,8 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _exposure(settings: Settings) -> list[Finding]:
-    if settings.host in _LOOPBACK:
+    if settings.prefect_host in LOOPBACK_NAMES:
         return []
-    advice = "set PREFECT_SERVER_API_AUTH_STRING, or bind to 127.0.0.1 behind a proxy that asks who is there"
-    if os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
-        return []
-    return [Finding("exposure", "warning", None, f"the Prefect UI is open to all who reach {settings.host}", advice)]
+    advice = "bind it to 127.0.0.1 (FURROW_PREFECT_HOST), behind a proxy with TLS: its password goes over the network in clear"
+    detail = f"all who reach {settings.prefect_host} may try passwords of Prefect"
+    return [Finding("exposure", "warning", None, detail, advice)]

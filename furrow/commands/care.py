@@ -89,7 +89,7 @@ def erase(
     if not yes and not typer.confirm(f"Remove this {'user' if user else 'session'} of {project} for good?", err=True):
         raise PermanentError("nothing was removed")
     given = {"project": project, "session_id": session or None, "user": hashed}
-    run_deployment(address(prefect_url, prefect_port), "erase/erase", given, timeout, as_json, _erased)
+    run_deployment(address(prefect_url, prefect_port, data_dir), "erase/erase", given, timeout, as_json, _erased)
 
 
 def _hashed(user: str, project: str, settings: Settings) -> str:
