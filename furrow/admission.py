@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, ParameterTypeError
@@ -70,14 +71,41 @@ def admitted(client: SyncPrefectClient, run: FlowRun, known: Mapping[str, Declar
         raise Refused(f"Furrow has no deployment {_shown(key)}")
     if run.flow_id != deployment.flow_id:
         raise Refused("it is of another flow than its deployment")
-    for what in _additions(deployment, run, ours):
+    for what in _additions(deployment, ours, run):
         raise Refused(f"{what}; `furrow up` registers the deployments as they should be")
     _check_parameters(ours.flow, run.parameters)
     return ours.flow
 
 
-def _additions(deployment: DeploymentResponse, run: FlowRun, ours: Declared) -> list[str]:
+def undo_changes(client: SyncPrefectClient) -> list[str]:
+    """Make our deployments name what they declare again; the names of those that somebody had changed.
+
+    `prefect deploy` leaves a field alone that ``prefect.yaml`` does not set. Raises what Prefect's client raises.
+    """
+    undone: list[str] = []
+    for ours in declared().values():
+        try:
+            deployment = client.read_deployment_by_name(ours.key)
+        except ObjectNotFound:
+            continue
+        if _additions(deployment, ours):
+            plain = DeploymentUpdate(
+                entrypoint=ours.entrypoint,
+                pull_steps=[],
+                path=None,
+                storage_document_id=None,
+                infrastructure_document_id=None,
+                job_variables={},
+            )
+            client.update_deployment(deployment.id, plain)
+            undone.append(ours.name)
+    return undone
+
+
+def _additions(deployment: DeploymentResponse, ours: Declared, run: FlowRun | None = None) -> list[str]:
     """What the deployment or the run says beyond its declaration. None of it would be used; somebody meant it to be."""
+    variables = [deployment.job_variables, run.job_variables if run else None]
+    infrastructure = [deployment.infrastructure_document_id, run.infrastructure_document_id if run else None]
     said = {
         f"its entrypoint is {_shown(deployment.entrypoint)}, not {ours.entrypoint}": (
             deployment.entrypoint != ours.entrypoint
@@ -85,9 +113,8 @@ def _additions(deployment: DeploymentResponse, run: FlowRun, ours: Declared) -> 
         "it has pull steps": bool(deployment.pull_steps),
         "it has a path": deployment.path not in (None, "", "."),
         "it has a storage block": deployment.storage_document_id is not None,
-        "it has an infrastructure block": bool(deployment.infrastructure_document_id or run.infrastructure_document_id),
-        "it has job variables": any((deployment.job_variables or {}).values())
-        or any((run.job_variables or {}).values()),
+        "it has an infrastructure block": any(infrastructure),
+        "it has job variables": any(value for one in variables for value in (one or {}).values()),
     }
     return [what for what, is_so in said.items() if is_so]
 

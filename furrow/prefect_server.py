@@ -50,13 +50,13 @@ class Gate:
         self._own = AllowedHosts(name for name in own_names if name != ANY and not is_unregistrable(name))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it: 403 for another origin, 401 without authentication."""
+        """Pass the request on, or refuse it: 401 without authentication, 403 for another origin."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif not self._is_own_origin(scope):
-            await refuse(scope, send, 403, {"exception_message": "Requests of pages of other origins are refused"})
         elif scope["type"] == "http" and self._needs_auth(scope) and not self._is_authentic(scope):
             await refuse(scope, send, 401, {"exception_message": "Unauthorized"})
+        elif not self._is_own_origin(scope):
+            await refuse(scope, send, 403, {"exception_message": "Requests of pages of other origins are refused"})
         else:
             await self._app(scope, receive, _with_policy(send))
 
