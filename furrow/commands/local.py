@@ -71,7 +71,7 @@ def prefect_login(data_dir: DataDir = None) -> None:
     """Print the password that the Prefect UI asks for, `name:password` in one line.
 
     It is made at the first start and lies in the data directory (`prefect-auth`, readable by you alone), or is what
-    FURROW_PREFECT_AUTH sets. With curl: `curl -u "$(furrow prefect-login)" http://127.0.0.1:4200/api/flows/filter …`.
+    FURROW_PREFECT_AUTH sets. Do not put it on a command line: other users of the machine can see those.
     """
     from furrow.kept_secrets import known_prefect_auth
 

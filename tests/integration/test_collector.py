@@ -316,6 +316,34 @@ def test_a_page_that_the_collector_serves_may_send(tmp_path: Path) -> None:
         assert client.post("/v1/events", json=BATCH, headers=foreign).status_code == 403
 
 
+def test_a_name_that_a_stranger_could_have_is_not_answered(tmp_path: Path) -> None:
+    stranger, ours = {"Host": "evil.example"}, {"Host": "furrow.example"}
+    with serving(config_for(tmp_path, allowed_hosts=("furrow.example",))) as client:
+        for path in ("/v1/health", "/v1/status", "/metrics", "/docs", "/nothing"):
+            refused = client.get(path, headers={**OPERATOR, **stranger})
+            assert (refused.status_code, code(refused)) == (400, "host_not_allowed")
+        assert client.post("/v1/events", json=BATCH, headers={**KEY, **stranger}).status_code == 400
+        assert client.post("/v1/events", json=BATCH, headers={**KEY, **ours}).status_code == 202
+        assert client.get("/v1/status", headers={**OPERATOR, **ours}).status_code == 200
+    with serving(config_for(tmp_path, intake_at_any_host=True)) as client:
+        assert client.post("/v1/events", json=BATCH, headers={**KEY, **stranger}).status_code == 202
+        assert client.get("/v1/health", headers=stranger).status_code == 200
+        for path in ("/v1/status", "/metrics", "/v1/health/", "/v1/events/../status"):
+            assert client.get(path, headers={**OPERATOR, **stranger}).status_code == 400
+
+
+def test_two_hosts_are_refused_and_none_is_a_health_check(tmp_path: Path) -> None:
+    with (
+        serving(config_for(tmp_path)) as client,
+        socket.create_connection((client.base_url.host, client.base_url.port)) as old,
+    ):
+        old.sendall(b"GET /v1/health HTTP/1.0\r\n\r\n")
+        assert old.recv(64).startswith(b"HTTP/1.1 200")
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as two:
+            two.sendall(b"GET /v1/health HTTP/1.0\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+            assert two.recv(64).startswith(b"HTTP/1.1 400")
+
+
 # -------------------------------------------------------------------------------------------------- operators
 
 
