@@ -25,8 +25,11 @@ FLAGS = (
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
+    missing = [file for file in (CHROMIUM, DRIVER) if not Path(file).exists()]
+    assert not missing, f"{missing}: Debian's packages chromium and chromium-driver hold them"
     options = ChromeOptions()
     options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
         options.add_argument(flag)
     plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

@@ -1,6 +1,8 @@
 """Pages in a real Chromium: what one of another origin can do to a running `furrow up` (nothing), and how a person signs in."""
 
+import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,8 +62,6 @@ def attempt(browser: Chrome, url: str, **init: Any) -> str:
 
 
 def basic(up: Up) -> str:
-    import base64
-
     return "Basic " + base64.b64encode(up.secret(PREFECT_AUTH).encode()).decode()
 
 
@@ -157,3 +157,8 @@ def test_a_person_signs_in_and_sees_runs(up: Up, browser: Chrome, host: str) -> 
         browser.get(f"http://{host}:{up.prefect_port}{page_of_run}{run['id']}")
         wait.until(lambda page: run["name"] in page.find_element(By.TAG_NAME, "body").text)
         wait.until(lambda page: "Completed" in page.find_element(By.TAG_NAME, "body").text)
+    # The feed of events is a WebSocket.
+    browser.get(f"http://{host}:{up.prefect_port}/v2/events")
+    wait.until(lambda page: "detect" in page.find_element(By.TAG_NAME, "body").text)
+    blocked = [one["message"] for one in browser.get_log("browser") if "Content Security Policy" in one["message"]]
+    assert [message for message in blocked if re.search(rf"'(?:ws|http)://[^']*:{up.prefect_port}/", message)] == []
