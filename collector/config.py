@@ -4,12 +4,11 @@ import os
 import secrets
 from pathlib import Path
 from typing import Annotated, Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from furrow import kept_secrets
-from furrow.hosts import LOOPBACK_NAMES, host_names
+from furrow.hosts import LOOPBACK_NAMES, host_names, host_of
 from furrow.settings import EMBEDDED, LOG, Settings
 from stores.lifecycle import ConfirmRule
 
@@ -106,8 +105,8 @@ class CollectorConfig(BaseModel):
 
 def is_local(settings: Settings) -> bool:
     """Whether this machine alone reaches the collector: it is bound to loopback, and no proxy before it is spoken of."""
-    named = urlsplit(settings.public_url).hostname
-    return settings.host in LOOPBACK_NAMES and not settings.trusted_proxies and named in (None, *LOOPBACK_NAMES)
+    named = host_of(settings.public_url)
+    return settings.host in LOOPBACK_NAMES and not settings.trusted_proxies and named in ("", *LOOPBACK_NAMES)
 
 
 def _store_url(settings: Settings) -> str:

@@ -87,6 +87,14 @@ def is_unregistrable(name: str) -> bool:
     return True
 
 
+def host_of(url: str) -> str:
+    """The host of a URL; empty if it has none or is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def headers_of(scope: Scope, name: bytes) -> list[str]:
     """Every value of a header of an ASGI scope."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
@@ -110,7 +118,7 @@ async def refuse(scope: Scope, send: Send, status: int, body: dict[str, Any]) ->
 
 def _configured_name(entry: str) -> str:
     if "://" in entry:
-        return urlsplit(entry).hostname or ""
+        return host_of(entry)
     return entry if entry.startswith(ANY) else (_name_of(entry) or "")
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from furrow.errors import PermanentError
-from furrow.hosts import LOOPBACK_NAMES
+from furrow.hosts import LOOPBACK_NAMES, host_of
 from furrow.settings import EMBEDDED, Settings
 
 PREFECT_AUTH: Final = "prefect-auth"
@@ -64,7 +64,7 @@ def known_development_key(settings: Settings, name: str, collector_url: str) -> 
     embedded = all(
         url.get_secret_value() == EMBEDDED for url in (settings.event_store_url, settings.incident_store_url)
     )
-    host = urlsplit(collector_url).hostname
+    host = host_of(collector_url)
     return _read(settings.data_dir / name) if embedded and host in (*LOOPBACK_NAMES, settings.host) else None
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -27,7 +26,7 @@ from furrow.commands.common import (
     text,
 )
 from furrow.errors import PermanentError
-from furrow.hosts import LOOPBACK_NAMES
+from furrow.hosts import LOOPBACK_NAMES, host_of
 from furrow.kept_secrets import INGEST_KEY, known_development_key
 from furrow.settings import Settings
 
@@ -104,8 +103,10 @@ def _ingest_key(settings: Settings, address: str) -> str:
     known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
     if known is not None:
         return known.get_secret_value()
-    if urlsplit(address).hostname in LOOPBACK_NAMES:
-        return TEST_KEY  # of a collector whose directory is another one than ours
+    if host_of(address) in ("", *LOOPBACK_NAMES):
+        return (
+            TEST_KEY  # of a collector whose directory is another one than ours; or of no address, which sending refuses
+        )
     raise PermanentError("a key is needed: --key or FURROW_KEY (`furrow keys create` makes one)")
 
 
