@@ -44,6 +44,7 @@ from clickhouse_connect import get_client
 
 from bench.measure import machine
 from collector.contract import MAX_EVENTS
+from furrow.kept_secrets import PREFECT_AUTH
 from stores.postgres import EmbeddedPostgres
 
 PER_SESSION: Final = 40
@@ -257,13 +258,19 @@ class Up:
                 self._process.kill()
                 self._process.wait()
 
+    def _login(self) -> tuple[str, str]:
+        name, _, password = (self.data / PREFECT_AUTH).read_text().partition(":")
+        return name, password
+
     def runs(self) -> list[Run]:
         """Every run of ``detect`` that began, in that order."""
         found: list[dict[str, Any]] = []
         which = {"flows": {"name": {"any_": ["detect"]}}, "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}}}
         while True:
             asked = {**which, "limit": 200, "offset": len(found), "sort": "EXPECTED_START_TIME_ASC"}
-            page = httpx.post(f"{self.prefect}/api/flow_runs/filter", json=asked, timeout=60, trust_env=False).json()
+            page = httpx.post(
+                f"{self.prefect}/api/flow_runs/filter", json=asked, timeout=60, trust_env=False, auth=self._login()
+            ).json()
             found += page
             if len(page) < 200:
                 break

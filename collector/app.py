@@ -12,14 +12,16 @@ from collector.analysis import AnalysisEndpoint
 from collector.config import CollectorConfig
 from collector.incidents import IncidentEndpoints
 from collector.intake import Intake
-from collector.keys import DEVELOPMENT_INGEST_KEY, DEVELOPMENT_OPERATOR_KEY, FixedKeys, KeyRing
+from collector.keys import TEST_KEY, FixedKeys, KeyRing
 from collector.operators import Operators
 from collector.pages.incident import IncidentPages
 from collector.shapes import Action
 from collector.spool import Spool
 from collector.store import Incidents, StoreCalls, open_store
 from furrow import __version__
+from furrow.hosts import AllowedHosts, HostCheck
 
+_INTAKE_PATHS = frozenset({"/v1/events", "/v1/health"})
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
@@ -72,6 +74,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     )
     app.openapi = _described  # type: ignore[method-assign]
     answers.install(app)
+    app.add_middleware(HostCheck, allowed=AllowedHosts(config.allowed_hosts), open_paths=_open_paths(config))
     _add_intake(app)
     if config.api:
         _add_operators(app)
@@ -87,12 +90,13 @@ def _described() -> dict[str, Any]:
 
 
 def _fixed_keys(config: CollectorConfig) -> FixedKeys:
-    ingest = [config.ingest_key.get_secret_value()] if config.ingest_key else []
-    operator = [config.operator_key.get_secret_value()] if config.operator_key else []
-    if config.embedded:
-        ingest.append(DEVELOPMENT_INGEST_KEY)
-        operator.append(DEVELOPMENT_OPERATOR_KEY)
-    return FixedKeys.of(ingest, operator)
+    ingest = [key.get_secret_value() for key in (config.ingest_key, config.development_ingest_key) if key]
+    operator = [key.get_secret_value() for key in (config.operator_key, config.development_operator_key) if key]
+    return FixedKeys.of([*ingest, TEST_KEY] if config.embedded else ingest, operator)
+
+
+def _open_paths(config: CollectorConfig) -> frozenset[str]:
+    return _INTAKE_PATHS if config.intake_at_any_host else frozenset()
 
 
 def _add_intake(app: FastAPI) -> None:

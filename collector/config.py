@@ -7,6 +7,8 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from furrow import kept_secrets
+from furrow.hosts import LOOPBACK_NAMES, host_names, host_of
 from furrow.settings import EMBEDDED, LOG, Settings
 from stores.lifecycle import ConfirmRule
 
@@ -26,7 +28,16 @@ class CollectorConfig(BaseModel):
         SecretStr, Field(description="Empty: none; keys are the fixed ones, and operators see no incidents.")
     ] = SecretStr("")
     embedded: Annotated[
-        bool, Field(description="Accept the development keys, and pages of this machine as browser origins.")
+        bool, Field(description="Accept `test-key` for events, and pages of this machine as browser origins.")
+    ] = False
+    development_ingest_key: SecretStr | None = None
+    development_operator_key: SecretStr | None = None
+    allowed_hosts: Annotated[
+        tuple[str, ...], Field(description="Names answered beside those that no stranger can register.")
+    ] = ()
+    intake_at_any_host: Annotated[
+        bool,
+        Field(description="Take events under any host name: for a collector that is meant to be reached by others."),
     ] = False
     ingest_key: SecretStr | None = None
     operator_key: SecretStr | None = None
@@ -61,14 +72,22 @@ class CollectorConfig(BaseModel):
 
     @classmethod
     def from_settings(cls, settings: Settings, *, development_keys: bool = False) -> Self:
-        """The configuration of the collector of one installation; makes its salt when there is none yet."""
+        """The configuration of the collector of one installation; makes its salt when there is none yet.
+
+        With ``development_keys`` the installation's own keys are valid too, and made when there are none yet.
+        """
+        ingest, operator = kept_secrets.development_keys(settings) if development_keys else (None, None)
         return cls(
             spool_dir=settings.spool_dir,
             user_salt=settings.user_salt or SecretStr(_kept_salt(settings.data_dir)),
             host=settings.host,
             port=settings.port,
             incident_store_url=SecretStr(_store_url(settings)),
-            embedded=development_keys,
+            embedded=development_keys and is_local(settings),
+            development_ingest_key=ingest,
+            development_operator_key=operator,
+            allowed_hosts=host_names(settings.host, settings.public_url, settings.allowed_hosts),
+            intake_at_any_host=settings.host not in LOOPBACK_NAMES and not settings.allowed_hosts,
             ingest_key=settings.ingest_key,
             operator_key=settings.operator_key,
             api=not settings.events_api_only,
@@ -81,9 +100,15 @@ class CollectorConfig(BaseModel):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """As ``from_settings``, out of ``FURROW_*``; ``FURROW_DEVELOPMENT_KEYS=1`` accepts the development
-        keys."""
+        """As ``from_settings``, out of ``FURROW_*``; ``FURROW_DEVELOPMENT_KEYS=1`` accepts the installation's
+        development keys."""
         return cls.from_settings(Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1")
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether this machine alone reaches the collector: it is bound to loopback, and no proxy before it is spoken of."""
+    named = host_of(settings.public_url)
+    return settings.host in LOOPBACK_NAMES and not settings.trusted_proxies and named in ("", *LOOPBACK_NAMES)
 
 
 def _store_url(settings: Settings) -> str:

@@ -28,8 +28,8 @@ Role = Literal["ingest", "operator"]
 
 ALL_PROJECTS: Final = "*"
 DEFAULT_PROJECT: Final = "default"
-DEVELOPMENT_INGEST_KEY: Final = "test-key"
-DEVELOPMENT_OPERATOR_KEY: Final = "test-operator-key"
+TEST_KEY: Final = "test-key"
+"""The ingest key that everyone knows: valid only while this machine alone can reach the collector."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -102,9 +102,13 @@ class FixedKeys:
     @classmethod
     def of(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
         """Ingest keys write to the project ``default``; operator keys see all projects. Empty keys are
-        ignored."""
-        grants = [Grant(DEFAULT_PROJECT, "ingest", hash_key(key), _fixed_name(key)) for key in ingest if key]
-        grants += [Grant(ALL_PROJECTS, "operator", hash_key(key), _fixed_name(key)) for key in operator if key]
+        ignored, and ``test-key`` as an operator's."""
+        grants = [
+            Grant(ALL_PROJECTS, "operator", hash_key(key), _fixed_name(key))
+            for key in operator
+            if key and key != TEST_KEY
+        ]
+        grants += [Grant(DEFAULT_PROJECT, "ingest", hash_key(key), _fixed_name(key)) for key in ingest if key]
         return cls({grant.key_hash: grant for grant in grants})
 
 
@@ -115,7 +119,7 @@ def hash_key(key: str) -> str:
 
 
 def _fixed_name(key: str) -> str:
-    return "development key" if key in (DEVELOPMENT_INGEST_KEY, DEVELOPMENT_OPERATOR_KEY) else "configured key"
+    return "test key" if key == TEST_KEY else "configured key"
 
 
 class KeyRing:

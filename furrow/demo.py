@@ -17,13 +17,13 @@ from rich.table import Table
 
 from furrow.errors import TransientError
 from furrow.examples import FRUSTRATED, SILENT, example_sessions
+from furrow.kept_secrets import development_keys, prefect_auth
 from furrow.prefect_api import PrefectApi
 from furrow.send import send_file
 from furrow.settings import EMBEDDED, Settings
 from furrow.up import Installation, Say
 from trackers.ticket import ticket_of, to_markdown
 
-OPERATOR_KEY = "test-operator-key"
 _WAIT_SECONDS = 90.0
 
 
@@ -45,11 +45,12 @@ def _tell(installation: Installation, out: Console, say: Say) -> None:
     say(f"sending {len(events)} events of {frustrated + silent} sessions ({frustrated} of them frustrated) over HTTP")
     file = installation.settings.data_dir / "examples.jsonl"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
-    summary = send_file(file, installation.collector_url, "test-key", "events")
+    ingest_key, operator_key = (key.get_secret_value() for key in development_keys(installation.settings))
+    summary = send_file(file, installation.collector_url, ingest_key, "events")
     if summary.accepted != len(events):
         raise TransientError(f"only {summary.accepted} of {len(events)} events were accepted: {summary.rejected[:3]}")
-    operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": OPERATOR_KEY}, timeout=10)
-    prefect = PrefectApi(f"{installation.prefect_url}/api")
+    operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": operator_key}, timeout=10)
+    prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings))
     with operator, prefect:
         say("the sessions end; 15 s later they count as complete")
         _until(say, lambda: _all_analysed(operator, prefect, frustrated + silent))

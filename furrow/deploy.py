@@ -17,7 +17,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
 from blocks import documents
-from furrow import ROOT, automations
+from furrow import ROOT, admission, automations
 from furrow.errors import FurrowError, NotConfigured, PermanentError
 from furrow.metrics import degraded
 from furrow.settings import EMBEDDED, Settings
@@ -34,8 +34,17 @@ def main() -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type=InProcessWorker.type, base_job_template=template))
     documents.register()
     _prepare_stores()
+    _undo_changes()
     subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=ROOT, check=True)
     _declare_automations()
+
+
+def _undo_changes() -> None:
+    with get_client(sync_client=True) as client:
+        undone = admission.undo_changes(client)
+    if undone:
+        message = f"somebody had changed what these deployments run, they are as declared again: {', '.join(undone)}"
+        print(f"{TOLD}{message}", file=sys.stderr)
 
 
 def _declare_automations() -> None:

@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
 
 from blocks import documents
 from furrow import doctor_exposure, doctor_work
-from furrow.errors import FurrowError
+from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.kept_secrets import known_prefect_auth
+from furrow.prefect_api import PrefectApi
 from furrow.settings import EMBEDDED, LOG, Settings
 from furrow.up import LEAST_FREE_BYTES
 from stores.event_store import EventStore
@@ -56,10 +59,12 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at every part once; none of them is started or changed. Blocks count if the Prefect server answers."""
-    prefect_url = f"http://127.0.0.1:{settings.prefect_port}/api"
-    prefect = _process("prefect", f"{prefect_url}/health")
+    prefect_url = settings.prefect_api_url
+    auth = known_prefect_auth(settings, prefect_url)
+    prefect = _prefect(prefect_url, auth)
     if prefect.reachable:
-        with temporary_settings({PREFECT_API_URL: prefect_url}):
+        login = {PREFECT_API_AUTH_STRING: auth.get_secret_value()} if auth else {}
+        with temporary_settings({PREFECT_API_URL: prefect_url, **login}):
             settings = documents.put_blocks_over(settings)
     findings = [
         _process("collector", f"http://127.0.0.1:{settings.port}/v1/health"),
@@ -71,8 +76,8 @@ def examine(settings: Settings) -> list[Finding]:
         _tracker("linear", settings.linear_key, "FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM"),
         _disk(settings),
         *_work(settings),
-        *_warned(prefect_url if prefect.reachable else ""),
-        *_exposure(settings, prefect_url if prefect.reachable else ""),
+        *_warned(prefect_url if prefect.reachable else "", auth),
+        *_exposure(settings, prefect_url if prefect.reachable else "", auth),
     ]
     errors = doctor_work.last_errors(settings)
     parts = {finding.part for finding in findings}
@@ -94,10 +99,26 @@ def _work(settings: Settings) -> list[Finding]:
     return found
 
 
-def _warned(prefect_url: str) -> list[Finding]:
+def _prefect(url: str, auth: SecretStr | None) -> Finding:
+    found = _process("prefect", f"{url}/health")
+    if not found.reachable:
+        return found
     try:
-        told = doctor_work.warnings(prefect_url) if prefect_url else []
-    except httpx.HTTPError:
+        with PrefectApi(url, auth) as prefect:
+            prefect.recent_runs(1)
+    except PermanentError as error:
+        return replace(found, reachable=False, advice=str(error))
+    except (httpx.HTTPError, TransientError) as error:
+        return replace(
+            found, reachable=False, advice=f"it does not answer ({type(error).__name__}); see logs/prefect.log"
+        )
+    return found
+
+
+def _warned(prefect_url: str, auth: SecretStr | None) -> list[Finding]:
+    try:
+        told = doctor_work.warnings(prefect_url, auth) if prefect_url else []
+    except (httpx.HTTPError, FurrowError):
         return []
     return [Finding("warnings", "last day", None, "; ".join(told))] if told else []
 
@@ -189,6 +210,7 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", "local", enough, f"{free >> 20:,} MiB free for {settings.data_dir}", advice)
 
 
-def _exposure(settings: Settings, prefect_url: str) -> list[Finding]:
-    found = doctor_exposure.find(settings, doctor_work.incidents_url(settings), prefect_url)
+def _exposure(settings: Settings, prefect_url: str, auth: SecretStr | None) -> list[Finding]:
+    incidents_url = doctor_work.incidents_url(settings)
+    found = doctor_exposure.find(settings, incidents_url, prefect_url, login=auth)
     return [Finding("exposure", "warning", None, one.what, one.advice) for one in found]

@@ -113,8 +113,7 @@ def _proxy(settings: Settings) -> Iterator[Exposure]:
 
 
 def _prefect(settings: Settings, api: str, login: SecretStr | None) -> Iterator[Exposure]:
-    # Prefect has an address of its own where this version knows one.
-    host = str(getattr(settings, "prefect_host", settings.host))
+    host = settings.prefect_host
     if not is_this_machine(host):
         yield Exposure(
             f"Prefect's pages and API listen on {host}:{settings.prefect_port} without encryption",

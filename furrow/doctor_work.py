@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+from pydantic import SecretStr
 
 from collector.spool import DeadLetters, pending
 from furrow.errors import FurrowError
 from furrow.lag import LIMIT_S, Lag, measure
 from furrow.last_errors import LastError, ago, one_line, read
+from furrow.prefect_api import PrefectApi
 from furrow.settings import EMBEDDED, LOG, Settings
 from stores.incident_store import IncidentStore
 from stores.postgres import EmbeddedPostgres
@@ -127,10 +128,10 @@ def newer_error(settings: Settings, part: str, than_ms: int) -> LastError | None
     return found if found is not None and found.at * 1000 > than_ms else None
 
 
-def warnings(prefect_url: str) -> list[str]:
+def warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
     """The automations that have warned during the last day: name and how long ago, latest first; one line for each.
 
-    Raises httpx.HTTPError when Prefect does not answer.
+    Raises httpx.HTTPError or FurrowError when Prefect does not answer.
     """
     since = (datetime.now(UTC) - _WARNED_SINCE).isoformat()
     wanted = {
@@ -139,10 +140,10 @@ def warnings(prefect_url: str) -> list[str]:
             "occurred": {"since": since, "until": datetime.now(UTC).isoformat()},
         }
     }
-    answer = httpx.post(f"{prefect_url}/events/filter", json=wanted, timeout=10)
-    answer.raise_for_status()
+    with PrefectApi(prefect_url, auth) as prefect:
+        found = prefect.events(wanted)
     latest: dict[str, str] = {}
-    for event in answer.json()["events"]:
+    for event in found:
         name = one_line(str(event["resource"].get("prefect.resource.name", "")))
         if name.startswith("Furrow: "):
             seconds = (datetime.now(UTC) - datetime.fromisoformat(event["occurred"])).total_seconds()

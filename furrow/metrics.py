@@ -12,6 +12,9 @@ DEGRADED = Counter(
     ["component", "reason"],
 )
 EVENTS_LANDED = Counter("furrow_events_landed_total", "Events inserted into ClickHouse, resent ones included.")
+RUNS_REFUSED = Counter(
+    "furrow_runs_refused_total", "Runs that the engine refused: of no deployment of Furrow, or changed."
+)
 SEGMENTS_LANDED = Counter("furrow_segments_landed_total", "Spool segments inserted into ClickHouse.")
 
 

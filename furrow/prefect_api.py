@@ -6,9 +6,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from pydantic import SecretStr
 
 from furrow.errors import PermanentError, TransientError
+from furrow.hosts import LOOPBACK_NAMES
 
+UNAUTHORIZED = (
+    "Prefect refused (401): its authentication string is not the one in the data directory; FURROW_DATA_DIR or --data-dir "
+    "names the installation's, FURROW_PREFECT_AUTH sets it, PREFECT_API_AUTH_STRING is for a Prefect elsewhere"
+)
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _POLL_SECONDS = 0.5
 _WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -31,8 +37,13 @@ class _Patient(httpx.HTTPTransport):
 class PrefectApi:
     """A client of one Prefect server (``http://host:port/api``). Without it, importing Prefect costs a command 2 s."""
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=30, transport=_Patient())
+    def __init__(self, url: str, auth: SecretStr | None = None) -> None:
+        """``auth``: the server's authentication string, ``name:password``."""
+        name, _, password = auth.get_secret_value().partition(":") if auth else ("", "", "")
+        login = httpx.BasicAuth(name, password) if auth else None
+        # A proxy of the environment cannot reach this machine's own addresses, and is not to see what is sent to them.
+        away = httpx.URL(url).host not in LOOPBACK_NAMES
+        self._client = httpx.Client(base_url=url, timeout=30, transport=_Patient(), auth=login, trust_env=away)
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +88,13 @@ class PrefectApi:
         }
         return [{"flow": flows.get(r["flow_id"], ""), "state": r["state"]["name"], "name": r["name"]} for r in runs]
 
+    def events(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        """Prefect's events that pass a filter, latest first, one page."""
+        return list(self._json(self._client.post("/events/filter", json=wanted))["events"])
+
     def _json(self, answer: httpx.Response) -> Any:
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise PermanentError(UNAUTHORIZED)
         if answer.is_error:
             raise TransientError(f"Prefect answered {answer.status_code}")
         return answer.json()

@@ -31,19 +31,31 @@ class Settings(BaseSettings):
         secrets_dir=os.environ.get(SECRETS_VARIABLE) or None,
         extra="ignore",
         frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(
         Path(".furrow"), description="Directory that holds everything embedded: stores, spool, Prefect's database."
     )
-    host: str = Field("127.0.0.1", description="Address that the collector and the Prefect UI bind to.")
+    host: str = Field("127.0.0.1", description="Address that the collector binds to.")
     port: int = Field(8080, ge=1, le=65535, description="Port of the collector.")
     trusted_proxies: str = Field(
         "",
         description="Addresses or CIDR blocks of reverse proxies, comma-separated, whose `X-Forwarded-For` is believed; "
         "empty: none is, and the sender of a request is its peer.",
     )
+    prefect_host: str = Field("127.0.0.1", description="Address that the Prefect server and its UI bind to.")
     prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and UI.")
+    prefect_auth: SecretStr | None = Field(
+        None,
+        description="`name:password` of Prefect's API and UI, 12 ASCII characters at least; made once and kept in the data "
+        "directory if not set.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="More names that the collector and Prefect answer to, comma-separated: host names of a proxy, "
+        "`*.example.com`, or `*` for any. Addresses and names of this machine or of a private network are always answered.",
+    )
 
     event_store_url: SecretStr = Field(
         SecretStr(EMBEDDED), description="`embedded` (chDB), `log`, or `clickhouse://user:password@host:8123/database`."
@@ -115,6 +127,19 @@ class Settings(BaseSettings):
     def _networks_only(cls, value: str) -> str:
         networks(value)
         return value
+
+    @field_validator("prefect_auth")
+    @classmethod
+    def _is_a_login(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value else None
+        if text is not None and not (len(text) >= 12 and text.isascii() and text.isprintable() and ":" in text[1:]):
+            raise ValueError("it must be name:password, at least 12 printable ASCII characters")
+        return value
+
+    @property
+    def prefect_api_url(self) -> str:
+        """Prefect's API of this installation, as its own machine reaches it."""
+        return f"http://{reachable(self.prefect_host)}:{self.prefect_port}/api"
 
     @property
     def pages_url(self) -> str:

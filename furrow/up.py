@@ -20,7 +20,7 @@ from types import FrameType
 
 import httpx
 
-from furrow import ROOT, private_files
+from furrow import ROOT, kept_secrets, private_files
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
 from furrow.metrics import degraded
@@ -114,14 +114,13 @@ class Installation:
     @property
     def prefect_url(self) -> str:
         """Address of the Prefect UI; its API is below ``/api``."""
-        return f"http://{reachable(self.settings.host)}:{self.settings.prefect_port}"
+        return self.settings.prefect_api_url.removesuffix("/api")
 
     @property
     def development_keys(self) -> bool:
-        """Whether the keys that everyone knows are valid: all is embedded and only this machine can reach it."""
+        """Whether the keys that were made for this installation are valid: all is embedded."""
         stores = (self.settings.event_store_url, self.settings.incident_store_url)
-        embedded = all(url.get_secret_value() == EMBEDDED for url in stores)
-        return embedded and self.settings.host in ("127.0.0.1", "::1", "localhost")
+        return all(url.get_secret_value() == EMBEDDED for url in stores)
 
     def start(self) -> None:
         """Start everything and wait until it answers. Raises FurrowError with what to do about it."""
@@ -137,10 +136,13 @@ class Installation:
         if self.settings.port == self.settings.prefect_port:
             raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
         _check_port(self.settings.host, self.settings.port, "--port", "collector")
-        _check_port(self.settings.host, self.settings.prefect_port, "--prefect-port", "Prefect server")
+        _check_port(self.settings.prefect_host, self.settings.prefect_port, "--prefect-port", "Prefect server")
         _fresh_metrics(data / "metrics")
+        kept_secrets.prefect_auth(self.settings)
+        if self.development_keys:
+            kept_secrets.development_keys(self.settings)
         self._say("starting the Prefect server" + (" and Postgres" if self._uses_postgres() else ""))
-        prefect = self._start_part("prefect", ["prefect", "server", "start"])
+        prefect = self._start_part("prefect", ["furrow.prefect_server"])
         if self._uses_postgres():
             self._postgres = EmbeddedPostgres(self.settings.postgres_dir)
             self._postgres.start()
@@ -185,9 +187,12 @@ class Installation:
             **_as_environment(settings),
             "FURROW_DEVELOPMENT_KEYS": "1" if self.development_keys else "",
             "PREFECT_HOME": str(settings.prefect_dir),
-            "PREFECT_API_URL": f"{self.prefect_url}/api",
-            "PREFECT_SERVER_API_HOST": settings.host,
+            "PREFECT_API_URL": settings.prefect_api_url,
+            "PREFECT_SERVER_API_HOST": settings.prefect_host,
             "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
+            # Its pages call the address that they came from, whatever its name; no other origin is allowed to read.
+            "PREFECT_SERVER_UI_API_URL": "/api",
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.prefect_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             # The schedules make 3,200 runs a day; without this the database of runs grows for ever.
@@ -208,9 +213,15 @@ class Installation:
     def _uses_postgres(self) -> bool:
         return self.settings.incident_store_url.get_secret_value() == EMBEDDED
 
+    def _environment_of(self, part: str) -> dict[str, str]:
+        """The environment of one part, with the secrets that it needs and no others."""
+        auth = kept_secrets.prefect_auth(self.settings).get_secret_value()
+        whole = {**self.environment(), "PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
+        return for_part(part, whole)
+
     def _start_part(self, name: str, module: list[str]) -> Part:
         command = [sys.executable, "-m", "furrow.child", *module]
-        part = Part(name, command, for_part(name, self.environment()), self.settings.data_dir / "logs" / f"{name}.log")
+        part = Part(name, command, self._environment_of(name), self.settings.data_dir / "logs" / f"{name}.log")
         part.start()
         self._parts.append(part)
         return part
@@ -218,7 +229,7 @@ class Installation:
     def _run(self, module: str) -> None:
         log = self.settings.data_dir / "logs" / "deploy.log"
         began = log.stat().st_size if log.exists() else 0
-        part = Part(module, [sys.executable, "-m", module], for_part(module, self.environment()), log)
+        part = Part(module, [sys.executable, "-m", module], self._environment_of(module), log)
         part.start()
         assert part.process is not None
         code = part.process.wait(_START_SECONDS)

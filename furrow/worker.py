@@ -1,5 +1,7 @@
 """The worker of type ``in-process``: runs flows in threads of this process, because chDB cannot be shared with another.
 
+It executes Furrow's own flows alone (``furrow.admission``); what a work pool or a job variable says is not read.
+
 Scheduled runs and runs started in the Prefect UI come through the same work pool. What Prefect's process worker gets from
 the operating system is done here by hand: a run that is cancelled is asked to stop between its steps, and runs that a
 killed process left behind are ended when the next one starts (architecture.md, Embedded by default).
@@ -10,7 +12,7 @@ import logging
 import threading
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import anyio
@@ -26,12 +28,14 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.flow_engine import load_flow, run_flow
+from prefect.client.schemas.objects import FlowRun, State, StateType, WorkPool
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from furrow.metrics import degraded
+from furrow import admission
+from furrow.metrics import RUNS_REFUSED, degraded
 from tasks import stopping
 
 POOL = "furrow"
@@ -54,17 +58,37 @@ class InProcessResult(BaseWorkerResult):
     """Outcome of a run's thread; the state of the run itself is in Prefect."""
 
 
-class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessResult]):
-    """Runs each flow run in a thread; flows are loaded by module path (``flows.detect.detect``)."""
+class InProcessConfiguration(BaseJobConfiguration):
+    """What Prefect's worker wants to know of a run's process, of which there is none."""
+
+    @classmethod
+    async def resolve_for_flow_run(
+        cls,
+        flow_run: FlowRun,
+        *,
+        client: PrefectClient,
+        work_pool: WorkPool,
+        worker_name: str,
+        worker_id: UUID | None = None,
+        deployment: DeploymentResponse | None = None,
+    ) -> Self:
+        """The same for every run: neither the pool's template nor job variables (commands, environments) are read."""
+        configuration = cls()
+        configuration._related_objects = {"deployment": deployment, "flow": None, "flow-run": flow_run}
+        return configuration
+
+
+class InProcessWorker(BaseWorker[InProcessConfiguration, BaseVariables, InProcessResult]):
+    """Runs each flow run in a thread, if it is of a deployment that is ours."""
 
     type: str = "in-process"
-    job_configuration = BaseJobConfiguration
+    job_configuration = InProcessConfiguration
     _description = "Runs flows in threads of Furrow's engine process, which holds the embedded ClickHouse."
 
     async def run(
         self,
         flow_run: FlowRun,
-        configuration: BaseJobConfiguration,
+        configuration: InProcessConfiguration,
         task_status: anyio.abc.TaskStatus[Any] | None = None,
     ) -> InProcessResult:
         """Run one flow run to its end. Its errors are in its state; only a broken thread is an error here."""
@@ -84,8 +108,15 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 def _execute(flow_run: FlowRun, began: threading.Event) -> None:
     began.set()
     try:
-        flow = load_flow(flow_run)
+        with get_client(sync_client=True) as client:
+            flow = admission.admitted(client, flow_run, admission.declared())
         run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
+    except admission.Refused as refusal:
+        RUNS_REFUSED.inc()
+        _log.warning("the run %s is refused: %s", flow_run.id, refusal)
+        with get_client(sync_client=True) as client:
+            state: State[None] = Crashed(name="Refused", message=f"It is refused: {refusal}.")
+            client.set_flow_run_state(flow_run.id, state, force=True)
     except Exception as error:
         # Raised before the flow began (unknown parameters, an entrypoint that is gone): without a state it would wait for ever.
         degraded("worker", type(error).__name__)

@@ -90,7 +90,7 @@ def erase(
         raise PermanentError("nothing was removed")
     stored = _stored(session, project, data_dir) if session else None
     given = {"project": project, "session_id": stored, "user": hashed}
-    run_deployment(address(prefect_url, prefect_port), "erase/erase", given, timeout, as_json, _erased)
+    run_deployment(address(prefect_url, prefect_port, data_dir), "erase/erase", given, timeout, as_json, _erased)
 
 
 def _stored(session: str, project: str, data_dir: Path | None) -> str:

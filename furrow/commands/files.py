@@ -11,9 +11,24 @@ import msgspec
 import typer
 from rich.table import Table
 
+from collector.keys import TEST_KEY
 from furrow.commands import replay, runs
-from furrow.commands.common import AsJson, ConfigFile, PrefectPort, err, out, plain, print_json, settings_with, text
+from furrow.commands.common import (
+    AsJson,
+    ConfigFile,
+    DataDir,
+    PrefectPort,
+    err,
+    out,
+    plain,
+    print_json,
+    settings_with,
+    text,
+)
 from furrow.errors import PermanentError
+from furrow.hosts import LOOPBACK_NAMES, host_of
+from furrow.kept_secrets import INGEST_KEY, known_development_key
+from furrow.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +36,9 @@ if TYPE_CHECKING:
     from ufse import Config, Evaluation
 
 _SHOWN = 20
+_KEY_HELP = (
+    "API key that may send events; default: FURROW_INGEST_KEY or, if all is embedded, the one in the data directory."
+)
 
 Events = Annotated[
     Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
@@ -48,7 +66,8 @@ def send(
     ],
     format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
-    key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help="API key that may send events.")] = "test-key",
+    key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help=_KEY_HELP)] = "",
+    data_dir: DataDir = None,
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="How often a batch is tried.")] = 8,
 ) -> None:
     """Send a file of events to a running collector, over HTTP, in batches. Sending it twice changes nothing.
@@ -58,7 +77,9 @@ def send(
     """
     from furrow.send import SendSummary, send_file
 
-    address = url or f"http://127.0.0.1:{settings_with().port}"
+    settings = settings_with(data_dir)
+    address = url or f"http://127.0.0.1:{settings.port}"
+    key = key or _ingest_key(settings, address)
     with err.status("sending") as status:
 
         def show(so_far: SendSummary) -> None:
@@ -75,6 +96,18 @@ def send(
     if len(summary.rejected) > _SHOWN:
         out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
+
+
+def _ingest_key(settings: Settings, address: str) -> str:
+    """The key for events without ``--key``. Raises PermanentError when none is known for this address."""
+    known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
+    if known is not None:
+        return known.get_secret_value()
+    if host_of(address) in ("", *LOOPBACK_NAMES):
+        return (
+            TEST_KEY  # of a collector whose directory is another one than ours; or of no address, which sending refuses
+        )
+    raise PermanentError("a key is needed: --key or FURROW_KEY (`furrow keys create` makes one)")
 
 
 def detect(
@@ -117,6 +150,7 @@ def evaluate(
     ] = "",
     project: Annotated[str, typer.Option("--project", help="With --replay: sessions of this project only.")] = "",
     timeout: runs.Timeout = 600,
+    data_dir: DataDir = None,
     prefect_port: PrefectPort = None,
     prefect_url: runs.PrefectUrl = "",
     as_json: AsJson = False,
@@ -133,7 +167,7 @@ def evaluate(
     if window:
         if events or labels:
             raise PermanentError("--replay is over stored events: it takes no files of events and labels")
-        replay.replay(window, config, project, runs.address(prefect_url, prefect_port), timeout, as_json)
+        replay.replay(window, config, project, runs.address(prefect_url, prefect_port, data_dir), timeout, as_json)
         return
     if project:
         raise PermanentError("--project goes with --replay")

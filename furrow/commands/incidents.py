@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
@@ -21,11 +20,10 @@ from furrow.commands.common import (
     text,
 )
 from furrow.errors import PermanentError
+from furrow.kept_secrets import OPERATOR_KEY, known_development_key
 from furrow.operator_api import OperatorApi
-from furrow.settings import EMBEDDED, Settings
+from furrow.settings import Settings
 
-DEVELOPMENT_KEY = "test-operator-key"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
 app = typer.Typer(no_args_is_help=True, help="Read incidents, and act on them. Asks the collector over HTTP.")
@@ -34,7 +32,9 @@ Url = Annotated[str, typer.Option("--url", help="Address of the collector; defau
 Key = Annotated[
     str,
     typer.Option(
-        "--key", envvar="FURROW_OPERATOR_KEY", help="Operator key; default, if all is embedded: the development key."
+        "--key",
+        envvar="FURROW_OPERATOR_KEY",
+        help="Operator key; default, if all is embedded: the one in the data directory.",
     ),
 ]
 Id = Annotated[str, typer.Argument(help="Id of the incident, like inc_0123….")]
@@ -45,17 +45,14 @@ def connect(url: str, key: str) -> OperatorApi:
     """The API at ``url``, by default this installation's. Raises PermanentError when there is no key to show."""
     settings = Settings()
     address = url or f"http://127.0.0.1:{settings.port}"
-    configured = settings.operator_key.get_secret_value() if settings.operator_key else ""
-    known = key or configured or (DEVELOPMENT_KEY if _is_development(settings, address) else "")
+    configured = settings.operator_key or known_development_key(settings, OPERATOR_KEY, address)
+    known = key or (configured.get_secret_value() if configured else "")
     if not known:
-        raise PermanentError("an operator key is needed: --key or FURROW_OPERATOR_KEY (`furrow keys create` makes one)")
+        raise PermanentError(
+            "an operator key is needed: --key or FURROW_OPERATOR_KEY (`furrow keys create` makes one), or FURROW_DATA_DIR of "
+            "the installation on this machine"
+        )
     return OperatorApi(address, known)
-
-
-def _is_development(settings: Settings, address: str) -> bool:
-    stores = (settings.event_store_url, settings.incident_store_url)
-    embedded = all(url.get_secret_value() == EMBEDDED for url in stores)
-    return embedded and urlsplit(address).hostname in _LOOPBACK
 
 
 @app.command("list")

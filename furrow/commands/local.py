@@ -3,8 +3,21 @@
 from typing import TYPE_CHECKING
 
 import typer
+from rich.text import Text
 
-from furrow.commands.common import AsJson, DataDir, Port, PrefectPort, err, out, print_json, say, settings_with, text
+from furrow.commands.common import (
+    AsJson,
+    DataDir,
+    Port,
+    PrefectPort,
+    err,
+    out,
+    print_json,
+    say,
+    settings_with,
+    text,
+)
+from furrow.errors import PermanentError
 
 if TYPE_CHECKING:
     from furrow.up import Installation
@@ -14,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (up, demo, doctor):
         app.command()(command)
+    app.command("prefect-login")(prefect_login)
 
 
 def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None) -> None:
@@ -53,15 +67,44 @@ def doctor(
     raise typer.Exit(1 if any(finding.broken for finding in findings) else 0)
 
 
+def prefect_login(data_dir: DataDir = None) -> None:
+    """Print the password that the Prefect UI asks for, `name:password` in one line.
+
+    It is made at the first start and lies in the data directory (`prefect-auth`, readable by you alone), or is what
+    FURROW_PREFECT_AUTH sets. Do not put it on a command line: other users of the machine can see those.
+    """
+    from furrow.kept_secrets import known_prefect_auth
+
+    settings = settings_with(data_dir)
+    auth = known_prefect_auth(settings, settings.prefect_api_url)
+    if auth is None:
+        raise PermanentError(
+            f"{settings.data_dir} holds no password of Prefect; `furrow up` makes it at its first start"
+        )
+    print(auth.get_secret_value())
+
+
 def _ready(installation: "Installation") -> None:
     out.print()
     out.print(text("Furrow is up.", "bold"), text(f"Data: {installation.settings.data_dir}"), soft_wrap=True)
     out.print(f"  events    {installation.collector_url}/v1/events", markup=False)
     out.print(f"  incidents {installation.collector_url}/v1/incidents", markup=False)
     out.print(f"  runs      {installation.prefect_url}", markup=False)
+    out.print("            (Prefect asks for a password: `furrow prefect-login` prints it)", markup=False)
     if installation.development_keys:
-        out.print(
-            "  keys      [yellow]test-key[/yellow] (send events), [yellow]test-operator-key[/yellow] (read incidents): "
-            "development keys,\n            valid because everything is embedded and only this machine can reach it"
-        )
+        _tell_keys(installation)
     out.print("Ctrl-C stops it.\n")
+
+
+def _tell_keys(installation: "Installation") -> None:
+    from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, development_keys
+
+    keys = development_keys(installation.settings)
+    for name, key, use in zip((INGEST_KEY, OPERATOR_KEY), keys, ("send events", "read incidents"), strict=True):
+        line = Text.assemble(f"  {name:<13}", (key.get_secret_value(), "yellow"), f"  ({use})")
+        out.print(line, soft_wrap=True)
+    out.print(
+        "  These keys were made for this installation and lie in its data directory, where the commands find them.\n"
+        "  `test-key` may send events too, as long as only this machine can reach the collector.",
+        markup=False,
+    )

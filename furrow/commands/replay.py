@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from furrow.commands.runs import Runs, run_deployment
+from furrow.commands.runs import Prefect, Runs, run_deployment
 from furrow.errors import PermanentError
 from furrow.window import parse_window
 
 DEPLOYMENT = "replay/replay"
 
 
-def replay(window: str, config: Path | None, project: str, prefect: str, timeout: float, as_json: bool) -> None:
+def replay(window: str, config: Path | None, project: str, prefect: Prefect, timeout: float, as_json: bool) -> None:
     """Start a replay, wait for it and show its result; exits with 0 if it completed.
 
     Raises PermanentError for a window or a file that cannot be, before anything is started.

@@ -4,13 +4,26 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import httpx
 import typer
+from pydantic import SecretStr
 
-from furrow.commands.common import PrefectPort, err, out, plain, print_json, print_markdown, settings_with, text
+from furrow.commands.common import (
+    DataDir,
+    PrefectPort,
+    err,
+    out,
+    plain,
+    print_json,
+    print_markdown,
+    settings_with,
+    text,
+)
 from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.kept_secrets import known_prefect_auth
 from furrow.prefect_api import PrefectApi
 
 RERUN = "rerun-failed-exports"
@@ -28,12 +41,19 @@ PrefectUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: the run as Prefect tells it.")]
 
 
+class Prefect(NamedTuple):
+    """A Prefect server's API and its authentication string, if one is known."""
+
+    url: str
+    auth: SecretStr | None
+
+
 class Runs(PrefectApi):
     """Runs of one Prefect server, with errors in its own words."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._url = url
+    def __init__(self, prefect: Prefect) -> None:
+        super().__init__(prefect.url, prefect.auth)
+        self._url = prefect.url
 
     def start(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Start a run; it is still scheduled. Raises PermanentError for an unknown deployment or bad parameters."""
@@ -95,7 +115,7 @@ class Runs(PrefectApi):
             raise TransientError(message) from error
 
     def _json(self, answer: httpx.Response) -> Any:
-        if answer.is_client_error:
+        if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
             raise PermanentError(f"Prefect refused ({answer.status_code}): {_words(answer)}")
         return super()._json(answer)
 
@@ -114,6 +134,7 @@ def run(
     ] = None,
     wait: Wait = True,
     timeout: Timeout = 600,
+    data_dir: DataDir = None,
     prefect_port: PrefectPort = None,
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
@@ -126,7 +147,11 @@ def run(
     """
     deployment = flow if "/" in flow else f"{flow}/{flow}"
     run_deployment(
-        address(prefect_url, prefect_port), deployment, parameters(param or ()), timeout if wait else None, as_json
+        address(prefect_url, prefect_port, data_dir),
+        deployment,
+        parameters(param or ()),
+        timeout if wait else None,
+        as_json,
     )
 
 
@@ -139,6 +164,7 @@ def export(
     ] = False,
     wait: Wait = True,
     timeout: Timeout = 600,
+    data_dir: DataDir = None,
     prefect_port: PrefectPort = None,
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
@@ -151,7 +177,7 @@ def export(
     given: dict[str, Any] = {"dry_run": dry_run}
     if retry_failed:
         deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
-    run_deployment(address(prefect_url, prefect_port), deployment, given, timeout if wait else None, as_json)
+    run_deployment(address(prefect_url, prefect_port, data_dir), deployment, given, timeout if wait else None, as_json)
 
 
 def parameters(given: Sequence[str]) -> dict[str, Any]:
@@ -168,15 +194,15 @@ def parameters(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def address(url: str, port: int | None) -> str:
-    """Prefect's API by the options of a command."""
-    if url and port is None:
-        return url.rstrip("/")
-    return f"http://127.0.0.1:{settings_with(prefect_port=port).prefect_port}/api"
+def address(url: str, port: int | None, data_dir: Path | None) -> Prefect:
+    """Prefect's API by the options of a command, with the authentication string that belongs to it."""
+    settings = settings_with(data_dir, prefect_port=port)
+    api = url.rstrip("/") if url and port is None else settings.prefect_api_url
+    return Prefect(api, known_prefect_auth(settings, api))
 
 
 def run_deployment(
-    prefect: str,
+    prefect: Prefect,
     deployment: str,
     given: dict[str, Any],
     timeout: float | None,
@@ -193,7 +219,7 @@ def run_deployment(
         except PermanentError as error:
             raise _with_names(error, api) from error
         shown = err if as_json else out
-        page = f"{prefect.removesuffix('/api')}/runs/flow-run/{begun['id']}"
+        page = f"{prefect.url.removesuffix('/api')}/runs/flow-run/{begun['id']}"
         shown.print(text(f"{deployment}: run {begun['name']}, {page}"), soft_wrap=True)
         if timeout is None:
             if as_json:

@@ -14,7 +14,9 @@ from typing import Any
 
 import httpx
 import psutil
+from pydantic import SecretStr
 
+from furrow.kept_secrets import OPERATOR_KEY, PREFECT_AUTH
 from furrow.prefect_api import PrefectApi
 
 FURROW = [sys.executable, "-m", "furrow"]
@@ -94,8 +96,14 @@ class Up:
         self.process.wait(60)
         return time.monotonic() - began
 
-    def client(self, key: str = "test-operator-key") -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers={"X-API-Key": key}, timeout=20)
+    def secret(self, name: str) -> str:
+        """What a secret's file of the data directory holds."""
+        return (self.data / name).read_text()
+
+    def client(self, key: str = "") -> httpx.Client:
+        """A client of the collector; without ``key``, with the operator's development key."""
+        headers = {"X-API-Key": key or self.secret(OPERATOR_KEY)}
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=20)
 
     def get(self, path: str) -> Any:
         with self.client() as client:
@@ -110,7 +118,11 @@ class Up:
         return dict(answer.json())
 
     def prefect(self) -> PrefectApi:
-        return PrefectApi(f"http://127.0.0.1:{self.prefect_port}/api")
+        return PrefectApi(self.prefect_api, SecretStr(self.secret(PREFECT_AUTH)))
+
+    @property
+    def prefect_api(self) -> str:
+        return f"http://127.0.0.1:{self.prefect_port}/api"
 
     def prefect_post(self, path: str, body: dict[str, Any]) -> Any:
         with self.prefect() as prefect:  # which is patient with a locked database

@@ -29,7 +29,7 @@ from collector.spool import SpoolReader, recover
 
 ROOT = Path(__file__).parents[2]
 KEY = {"X-API-Key": "test-key"}
-OPERATOR = {"X-API-Key": "test-operator-key"}
+OPERATOR = {"X-API-Key": "dev-operator"}
 EVENT = {
     "eventType": "click",
     "timestamp": "2024-01-15T10:00:00Z",
@@ -46,6 +46,7 @@ def config_for(directory: Path, **changes: Any) -> CollectorConfig:
         "spool_dir": directory / "spool",
         "user_salt": SecretStr("salt"),
         "embedded": True,
+        "development_operator_key": SecretStr("dev-operator"),
         "port": 0,
         **changes,
     }
@@ -315,14 +316,54 @@ def test_a_page_that_the_collector_serves_may_send(tmp_path: Path) -> None:
         assert client.post("/v1/events", json=BATCH, headers=foreign).status_code == 403
 
 
+def test_a_name_that_a_stranger_could_have_is_not_answered(tmp_path: Path) -> None:
+    stranger, ours = {"Host": "evil.example"}, {"Host": "furrow.example"}
+    with serving(config_for(tmp_path, allowed_hosts=("furrow.example",))) as client:
+        for path in ("/v1/health", "/v1/status", "/metrics", "/docs", "/nothing"):
+            refused = client.get(path, headers={**OPERATOR, **stranger})
+            assert (refused.status_code, code(refused)) == (400, "host_not_allowed")
+        assert client.post("/v1/events", json=BATCH, headers={**KEY, **stranger}).status_code == 400
+        assert client.post("/v1/events", json=BATCH, headers={**KEY, **ours}).status_code == 202
+        assert client.get("/v1/status", headers={**OPERATOR, **ours}).status_code == 200
+    with serving(config_for(tmp_path, intake_at_any_host=True)) as client:
+        assert client.post("/v1/events", json=BATCH, headers={**KEY, **stranger}).status_code == 202
+        assert client.get("/v1/health", headers=stranger).status_code == 200
+        for path in ("/v1/status", "/metrics", "/v1/health/", "/v1/events/../status"):
+            assert client.get(path, headers={**OPERATOR, **stranger}).status_code == 400
+
+
+def test_two_hosts_are_refused_and_none_is_a_health_check(tmp_path: Path) -> None:
+    with (
+        serving(config_for(tmp_path)) as client,
+        socket.create_connection((client.base_url.host, client.base_url.port)) as old,
+    ):
+        old.sendall(b"GET /v1/health HTTP/1.0\r\n\r\n")
+        assert old.recv(64).startswith(b"HTTP/1.1 200")
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as two:
+            two.sendall(b"GET /v1/health HTTP/1.0\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+            assert two.recv(64).startswith(b"HTTP/1.1 400")
+
+
 # -------------------------------------------------------------------------------------------------- operators
 
 
-def test_development_keys_work_in_embedded_mode_alone(tmp_path: Path) -> None:
+def test_the_key_that_everyone_knows_works_in_embedded_mode_alone_and_for_events(tmp_path: Path) -> None:
     with serving(config_for(tmp_path, embedded=False, operator_key=SecretStr("mine"))) as client:
         assert client.post("/v1/events", json=BATCH, headers=KEY).status_code == 401
-        assert client.get("/v1/status", headers=OPERATOR).status_code == 401
         assert client.get("/v1/status", headers={"X-API-Key": "mine"}).status_code == 200
+    with serving(config_for(tmp_path, operator_key=SecretStr("test-key"))) as client:
+        assert client.post("/v1/events", json=BATCH, headers=KEY).status_code == 202
+        assert client.get("/v1/status", headers=KEY).status_code == 403
+        assert client.get("/v1/status", headers={"X-API-Key": "test-operator-key"}).status_code == 401
+
+
+def test_the_installations_own_keys_work_beside_the_configured_ones(tmp_path: Path) -> None:
+    own = {"development_ingest_key": SecretStr("own-i"), "development_operator_key": SecretStr("own-o")}
+    with serving(config_for(tmp_path, embedded=False, ingest_key=SecretStr("set"), **own)) as client:
+        for key in ("own-i", "set"):
+            assert client.post("/v1/events", json=BATCH, headers={"X-API-Key": key}).status_code == 202
+        assert client.get("/v1/status", headers={"X-API-Key": "own-o"}).status_code == 200
+        assert client.post("/v1/events", json=BATCH, headers=KEY).status_code == 401
 
 
 def test_status_counts_the_spool_and_says_what_it_cannot_know(tmp_path: Path) -> None:

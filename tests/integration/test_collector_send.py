@@ -35,7 +35,9 @@ def spool(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(spool: Path) -> Iterator[str]:
-    config = CollectorConfig(spool_dir=spool, user_salt=SecretStr("salt"), embedded=True, seal_seconds=0.05)
+    config = CollectorConfig(
+        spool_dir=spool, user_salt=SecretStr("salt"), embedded=True, seal_seconds=0.05, operator_key=SecretStr("op")
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(config), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -98,7 +100,7 @@ def test_an_operators_key_may_not_send(tmp_path: Path, address: str) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text(json.dumps(EVENT))
     with pytest.raises(PermanentError, match="403"):
-        send_file(path, address, "test-operator-key")
+        send_file(path, address, "op")
 
 
 def test_a_real_access_log_is_accepted_whole(address: str, spool: Path) -> None:

@@ -33,6 +33,9 @@ KEY = "server-mode-key"
 other_postgres_url = postgres_url
 
 
+PREFECT_AUTH = "furrow:of-the-servers-test"
+
+
 class Processes:
     """The processes of one installation in server mode, as docs/server-mode.md starts them."""
 
@@ -47,6 +50,9 @@ class Processes:
             FURROW_INGEST_KEY=KEY,
             PREFECT_HOME=str(folder / "prefect"),
             PREFECT_API_URL=self.prefect_url,
+            PREFECT_API_AUTH_STRING=PREFECT_AUTH,
+            PREFECT_SERVER_API_AUTH_STRING=PREFECT_AUTH,
+            PREFECT_SERVER_API_PORT=str(self.prefect_port),
             PREFECT_SERVER_ANALYTICS_ENABLED="false",
             DO_NOT_TRACK="1",
             PREFECT_LOGGING_EXTRA_LOGGERS="furrow",
@@ -118,7 +124,7 @@ def test_two_process_workers_share_the_sessions_and_find_what_one_run_finds(
     other_postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    processes.start("prefect", "prefect", "server", "start", "--port", str(processes.prefect_port))
+    processes.start("prefect", "furrow.prefect_server")
     until(answers(f"{processes.prefect_url}/health"), 180)
     deployed = processes.run("furrow.server", "deploy", "--shards", "2")
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr

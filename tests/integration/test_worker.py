@@ -19,7 +19,8 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Running, Scheduled
 
-from furrow import worker
+from furrow import admission, worker
+from tests.integration.slow_flow import slow
 
 ENTRYPOINT = "tests.integration.slow_flow.slow"
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("prefect")]
@@ -28,6 +29,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("prefect")]
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def slow_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if prefect.yaml had the flow of these tests."""
+    ours = admission.Declared("slow", ENTRYPOINT, slow)
+    known = {**admission.declared(), ours.key: ours}
+    monkeypatch.setattr(admission, "declared", lambda: known)
 
 
 @pytest.fixture

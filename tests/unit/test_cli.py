@@ -13,7 +13,7 @@ from rich.console import Console
 
 from furrow.commands import common
 from furrow.commands.access import Role, checked_origin, new_key
-from furrow.commands.runs import Runs, parameters
+from furrow.commands.runs import Prefect, Runs, parameters
 from furrow.errors import PermanentError, TransientError
 from furrow.operator_api import OperatorApi
 from furrow.project_settings import MAX_PATTERNS, SETTINGS, problem, usable
@@ -184,7 +184,7 @@ def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
         {"id": "d", "parameter_openapi_schema": {"properties": {"known": {}}}}
     )
     httpserver.expect_request("/api/deployments/d/create_flow_run").respond_with_json({"detail": "no \x1b"}, status=409)
-    with Runs(httpserver.url_for("/api")) as runs:
+    with Runs(Prefect(httpserver.url_for("/api"), None)) as runs:
         with pytest.raises(PermanentError, match=r"Prefect refused \(409\): no  $"):
             runs.start("a/a", {"known": 1})
         with pytest.raises(PermanentError, match="no parameter 'other'; it has known"):
@@ -198,6 +198,9 @@ def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
 def test_waiting_ends_and_the_run_goes_on(httpserver: HTTPServer) -> None:
     run = {"id": "r", "name": "slow", "state": {"type": "RUNNING"}}
     httpserver.expect_request("/api/flow_runs/r").respond_with_json(run)
-    with Runs(httpserver.url_for("/api")) as runs, pytest.raises(TransientError, match="slow has not ended"):
+    with (
+        Runs(Prefect(httpserver.url_for("/api"), None)) as runs,
+        pytest.raises(TransientError, match="slow has not ended"),
+    ):
         runs.follow(run, 0.01)
     assert httpx.get(httpserver.url_for("/api/flow_runs/r")).json() == run

@@ -52,6 +52,43 @@ def test_the_environment_decides_on_development_keys(tmp_path: Path, monkeypatch
     assert CollectorConfig.from_environment().embedded
 
 
+@pytest.mark.parametrize(
+    ("settings", "local"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"public_url": "http://localhost:8080"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "192.168.1.5"}, False),
+        ({"trusted_proxies": "127.0.0.1"}, False),
+        ({"public_url": "https://furrow.example"}, False),
+    ],
+)
+def test_the_key_that_everyone_knows_is_for_this_machine_alone(
+    tmp_path: Path, settings: dict[str, str], local: bool
+) -> None:
+    """The installation's own keys are valid in any case: nobody else knows them."""
+    config = CollectorConfig.from_settings(Settings(data_dir=tmp_path, **settings), development_keys=True)
+    assert config.embedded == local
+    assert config.development_ingest_key != config.development_operator_key
+    assert config.development_operator_key == SecretStr((tmp_path / "operator-key").read_text())
+    assert CollectorConfig.from_settings(Settings(data_dir=tmp_path, **settings)).development_operator_key is None
+
+
+def test_events_are_taken_under_any_name_where_others_are_meant_to_reach_the_collector(tmp_path: Path) -> None:
+    def at_any(**settings: str) -> bool:
+        return CollectorConfig.from_settings(Settings(data_dir=tmp_path, **settings)).intake_at_any_host
+
+    assert not at_any()
+    assert not at_any(public_url="https://furrow.example")
+    assert at_any(host="0.0.0.0")
+    assert not at_any(host="0.0.0.0", allowed_hosts="furrow.example")
+    named = Settings(
+        data_dir=tmp_path, host="furrow.lan", public_url="https://furrow.example/x", allowed_hosts="a.example,*.b"
+    )
+    assert CollectorConfig.from_settings(named).allowed_hosts == ("furrow.lan", "furrow.example", "a.example", "*.b")
+
+
 def test_secrets_do_not_show(tmp_path: Path) -> None:
     config = CollectorConfig(spool_dir=tmp_path, user_salt=SecretStr("hush-salt"), ingest_key=SecretStr("hush-key"))
     assert "hush" not in repr(config) + config.model_dump_json()

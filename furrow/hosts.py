@@ -1,0 +1,134 @@
+"""Which names a server answers to (the ``Host`` header), against DNS rebinding: a page of a stranger's domain whose name was
+pointed at this machine would otherwise be of the same origin as the server.
+
+What a stranger cannot register is allowed: addresses, ``localhost``, names without a dot, and names below the suffixes of
+private networks and clusters. Other names are allowed when somebody configured them.
+"""
+
+import ipaddress
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOOPBACK_NAMES: Final = ("127.0.0.1", "::1", "localhost")
+ANY: Final = "*"
+_PRIVATE_SUFFIXES: Final = (".localhost", ".internal", ".svc", ".cluster.local")
+_REFUSED: Final = {
+    "error": {
+        "code": "host_not_allowed",
+        "message": "this server does not answer to that host name; FURROW_ALLOWED_HOSTS adds names",
+    }
+}
+
+
+class AllowedHosts:
+    """The names that a server answers to: those that no stranger can register, and the configured ones.
+
+    A configured name may be ``*`` (any) or begin with ``*.`` (any name below).
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = frozenset(name.strip().lower().rstrip(".") for name in names if name.strip())
+
+    def allows(self, host: str) -> bool:
+        """Whether a ``Host`` header (``name``, ``name:port``, ``[::1]:port``) is answered."""
+        name = _name_of(host)
+        return name is not None and (is_unregistrable(name) or self.names(name))
+
+    def names(self, name: str) -> bool:
+        """Whether this name was configured."""
+        if ANY in self._names or name in self._names:
+            return True
+        parts = name.split(".")
+        return any(f"*.{'.'.join(parts[n:])}" in self._names for n in range(1, len(parts)))
+
+
+class HostCheck:
+    """ASGI middleware: answers 400 to a host that is not allowed, before anything else reads the request.
+
+    A request without a host (HTTP/1.0, as some health checks send) passes: no browser sends one. ``open_paths`` are answered
+    whatever the host.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: AllowedHosts, open_paths: frozenset[str] = frozenset()) -> None:
+        self._app = app
+        self._allowed = allowed
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] in ("http", "websocket") and not self._passes(scope):
+            await refuse(scope, send, 400, _REFUSED)
+            return
+        await self._app(scope, receive, send)
+
+    def _passes(self, scope: Scope) -> bool:
+        hosts = headers_of(scope, b"host")
+        if len(hosts) > 1:
+            return False
+        return not hosts or scope["path"] in self._open_paths or self._allowed.allows(hosts[0])
+
+
+def host_names(*sources: str) -> tuple[str, ...]:
+    """The host names in settings: comma-separated names, addresses, or URLs (of which the host counts)."""
+    entries = [entry.strip() for source in sources for entry in source.split(",")]
+    return tuple(name for entry in entries if (name := _configured_name(entry)))
+
+
+def is_unregistrable(name: str) -> bool:
+    """Whether no stranger can register this name: an address, a name without a dot, or one of a private network."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return "." not in name or name.endswith(_PRIVATE_SUFFIXES)
+    return True
+
+
+def host_of(url: str) -> str:
+    """The host of a URL; empty if it has none or is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def headers_of(scope: Scope, name: bytes) -> list[str]:
+    """Every value of a header of an ASGI scope."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+async def refuse(scope: Scope, send: Send, status: int, body: dict[str, Any]) -> None:
+    """Answer a request with an error in JSON; a WebSocket's handshake with 403."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    content = json.dumps(body).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),  # the body was not read
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _configured_name(entry: str) -> str:
+    if "://" in entry:
+        return host_of(entry)
+    return entry if entry.startswith(ANY) else (_name_of(entry) or "")
+
+
+def _name_of(host: str) -> str | None:
+    """The name in a ``Host`` header; None if it is none. An IPv6 address comes without brackets."""
+    if any(c in host for c in "/\\@?# \t,") or not host.isascii():
+        return None
+    try:
+        address = urlsplit(f"//{host}")
+        _ = address.port
+    except ValueError:
+        return None
+    return (address.hostname or "").rstrip(".") or None

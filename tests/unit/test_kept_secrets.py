@@ -1,0 +1,111 @@
+"""Secrets of an installation: made once, whole, private, and known for its own addresses alone."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from furrow import kept_secrets
+from furrow.errors import PermanentError
+from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
+from furrow.settings import Settings
+
+HERE = "http://127.0.0.1:4200/api"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", "FURROW_PREFECT_AUTH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_they_are_made_once_private_and_never_alike(tmp_path: Path) -> None:
+    settings, other = Settings(data_dir=tmp_path / "a"), Settings(data_dir=tmp_path / "b")
+    auth = kept_secrets.prefect_auth(settings)
+    keys = kept_secrets.development_keys(settings)
+    assert (kept_secrets.prefect_auth(settings), kept_secrets.development_keys(settings)) == (auth, keys)
+    all_of_them = {*keys, *kept_secrets.development_keys(other), auth, kept_secrets.prefect_auth(other)}
+    assert len(all_of_them) == 6
+    assert sorted(file.name for file in (tmp_path / "a").iterdir()) == sorted((INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH))
+    assert {mode(file) for file in (tmp_path / "a").iterdir()} == {0o600}
+    assert all(len(one.get_secret_value()) > 40 for one in all_of_them)
+
+
+def test_a_copy_that_lost_its_mode_gets_it_back(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    auth = kept_secrets.prefect_auth(settings)
+    (tmp_path / PREFECT_AUTH).chmod(0o644)
+    assert kept_secrets.prefect_auth(settings) == auth
+    assert mode(tmp_path / PREFECT_AUTH) == 0o600
+
+
+def test_many_that_start_at_once_agree(tmp_path: Path) -> None:
+    found: list[SecretStr] = []
+    begin = threading.Barrier(16)
+
+    def start() -> None:
+        begin.wait()
+        found.append(kept_secrets.prefect_auth(Settings(data_dir=tmp_path)))
+
+    threads = [threading.Thread(target=start) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({one.get_secret_value() for one in found}) == 1
+    assert [file.name for file in tmp_path.iterdir()] == [PREFECT_AUTH]
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n", b"\xff\xfe"])
+def test_a_broken_file_is_named_and_not_used(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / PREFECT_AUTH).write_bytes(content)
+    with pytest.raises(PermanentError, match="prefect-auth holds no secret"):
+        kept_secrets.prefect_auth(Settings(data_dir=tmp_path))
+    assert (tmp_path / PREFECT_AUTH).read_bytes() == content
+
+
+def test_the_string_is_known_for_this_installation_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(data_dir=tmp_path)
+    assert kept_secrets.known_prefect_auth(settings, HERE) is None
+    assert list(tmp_path.iterdir()) == []
+    auth = kept_secrets.prefect_auth(settings)
+    for url in (HERE, "http://localhost:4200/api", "http://[::1]:4200/api"):
+        assert kept_secrets.known_prefect_auth(settings, url) == auth
+    for url in (
+        "http://127.0.0.1:4201/api",
+        "https://prefect.example/api",
+        "http://127.0.0.1.evil.example:4200/api",
+        "http://[x",
+    ):
+        assert kept_secrets.known_prefect_auth(settings, url) is None
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "elsewhere:password")
+    assert kept_secrets.known_prefect_auth(settings, "https://prefect.example/api") == SecretStr("elsewhere:password")
+    assert kept_secrets.known_prefect_auth(settings, HERE) == auth
+    configured = Settings(data_dir=tmp_path, prefect_auth=SecretStr("set:by-an-operator"))
+    assert kept_secrets.known_prefect_auth(configured, HERE) == SecretStr("set:by-an-operator")
+    assert kept_secrets.prefect_auth(configured) == SecretStr("set:by-an-operator")
+
+
+def test_development_keys_are_for_this_machines_embedded_collector(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    ingest, _ = kept_secrets.development_keys(settings)
+    here = "http://127.0.0.1:8080"
+    assert kept_secrets.known_development_key(settings, INGEST_KEY, here) == ingest
+    assert kept_secrets.known_development_key(settings, INGEST_KEY, "http://collector.example") is None
+    server = Settings(data_dir=tmp_path, event_store_url=SecretStr("clickhouse://c"))
+    assert kept_secrets.known_development_key(server, INGEST_KEY, here) is None
+
+
+@pytest.mark.parametrize(
+    "weak", ["furrow", "short:one", ":no-name-at-all", "no-colon-at-all", "furrow:pässword1", "furrow:pass word\n"]
+)
+def test_a_weak_string_is_refused_and_not_shown(weak: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Settings(prefect_auth=SecretStr(weak))
+    assert weak not in str(error.value)
