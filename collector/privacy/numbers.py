@@ -1,6 +1,7 @@
 """Numbers that identify: cards by Luhn's check, IBANs by their remainder, and long digit runs."""
 
 import re
+from itertools import islice
 from typing import Final
 
 from collector.privacy import patterns as p
@@ -209,7 +210,7 @@ def mask_ibans(text: str, mark: str) -> str:
 
 def _end_of_iban(text: str, length: int) -> int:
     """Where the account number that ``text`` begins with ends; 0: it is none."""
-    places = [at for at, character in enumerate(text) if character.isalnum()][:length]
+    places = list(islice((at for at, character in enumerate(text) if character.isalnum()), length))
     end = places[-1] + 1
     if len(places) < length or text[end : end + 1].isalnum():
         return 0
