@@ -17,6 +17,7 @@ _CARD_GROUPS = 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, nine taken off where that has two
 _DIGIT_GROUPS = re.compile(r"([0-9]+)")
 _CARD_RUN = re.compile(r"[0-9]{13,19}")
+_HEX_ID = re.compile(r"[0-9a-f]+")
 _EPOCH_MS = range(10**12, 2 * 10**12)
 _EPOCH_MS_NUMBER = range(10**12, 3 * 10**12)
 _IBAN_LENGTHS: Final = {
@@ -192,7 +193,7 @@ def _luhn(digits: str) -> bool:
     return (sum(values[::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
 
 
-def mask_ibans(text: str, mark: str) -> str:
+def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
     """``text`` with account numbers masked, in one run or in groups."""
     parts: list[str] = []
     done = 0
@@ -202,7 +203,8 @@ def mask_ibans(text: str, mark: str) -> str:
         if length is None or start < done:
             continue
         end = _end_of_iban(match[1], length)
-        if end:
+        # One in a hundred hex ids that begin like a country would pass.
+        if end and not (is_id and _HEX_ID.fullmatch(match[1][:end])):
             parts += [text[done:start], mark]
             done = start + end
     return "".join([*parts, text[done:]]) if parts else text
