@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ufse.arrays import Bools, Ints, Small, any_by, count_before, dense, heads, min_by, one_of, search_near
 from ufse.config import Config
-from ufse.patterns import clean, first_segment, fold_message, fold_path
+from ufse.patterns import clean, first_segment, fold_message, fold_path, fold_path_once
 from ufse.sessions import (
     CLICK,
     ERROR,
@@ -486,7 +486,7 @@ _INLINE = "!"
 
 def _address(url: str) -> str:
     # The URL is kept by its code: it need not be kept as a path too.
-    return (_INLINE if url.startswith(("data:", "blob:", "ws:", "wss:")) else "") + fold_path.__wrapped__(url)
+    return (_INLINE if url.startswith(("data:", "blob:", "ws:", "wss:")) else "") + fold_path_once(url)
 
 
 class _Coded(NamedTuple):

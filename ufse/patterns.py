@@ -57,6 +57,11 @@ def _fold_segment(segment: str) -> str:
     return segment
 
 
+def fold_path_once(path: str) -> str:
+    """As ``fold_path``, for callers that remember it themselves."""
+    return _fold_path(path)
+
+
 @memo
 def fold_path(path: str) -> str:
     """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
@@ -65,6 +70,10 @@ def fold_path(path: str) -> str:
     names such as ``oauth2`` stay. Query and fragment are cut, a trailing slash is dropped, an origin is cut
     off.
     """
+    return _fold_path(path)
+
+
+def _fold_path(path: str) -> str:
     text = clean(path)
     if "://" in text[:12]:
         text = "/" + text.split("://", 1)[1].partition("/")[2]

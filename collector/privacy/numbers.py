@@ -1,6 +1,7 @@
 """Numbers that identify: cards by Luhn's check, IBANs by their remainder, and long digit runs."""
 
 import re
+from itertools import islice
 from typing import Final
 
 from collector.privacy import patterns as p
@@ -16,6 +17,7 @@ _CARD_GROUPS = 19
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, nine taken off where that has two
 _DIGIT_GROUPS = re.compile(r"([0-9]+)")
 _CARD_RUN = re.compile(r"[0-9]{13,19}")
+_HEX_ID = re.compile(r"[0-9a-f]+")
 _EPOCH_MS = range(10**12, 2 * 10**12)
 _EPOCH_MS_NUMBER = range(10**12, 3 * 10**12)
 _IBAN_LENGTHS: Final = {
@@ -191,7 +193,7 @@ def _luhn(digits: str) -> bool:
     return (sum(values[::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
 
 
-def mask_ibans(text: str, mark: str) -> str:
+def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
     """``text`` with account numbers masked, in one run or in groups."""
     parts: list[str] = []
     done = 0
@@ -201,7 +203,8 @@ def mask_ibans(text: str, mark: str) -> str:
         if length is None or start < done:
             continue
         end = _end_of_iban(match[1], length)
-        if end:
+        # One in a hundred hex ids that begin like a country would pass.
+        if end and not (is_id and _HEX_ID.fullmatch(match[1][:end])):
             parts += [text[done:start], mark]
             done = start + end
     return "".join([*parts, text[done:]]) if parts else text
@@ -209,7 +212,7 @@ def mask_ibans(text: str, mark: str) -> str:
 
 def _end_of_iban(text: str, length: int) -> int:
     """Where the account number that ``text`` begins with ends; 0: it is none."""
-    places = [at for at, character in enumerate(text) if character.isalnum()][:length]
+    places = list(islice((at for at, character in enumerate(text) if character.isalnum()), length))
     end = places[-1] + 1
     if len(places) < length or text[end : end + 1].isalnum():
         return 0

@@ -92,7 +92,9 @@ def _judged(text: str, kind: Kind) -> str:
         text = p.EMAIL.sub(kind.mark("email"), text)
     text = _without_opaque(text, kind)
     if any(map(text.__contains__, "0123456789")) or "::" in text:
-        text = p.NUMBERS.sub(lambda match: _number(match, kind), mask_ibans(text, kind.mark("iban")))
+        text = p.NUMBERS.sub(
+            lambda match: _number(match, kind), mask_ibans(text, kind.mark("iban"), is_id=not kind.tokens)
+        )
     return text
 
 

@@ -1,4 +1,4 @@
-"""Commands that read files: `send`, `detect`, `evaluate`."""
+"""Commands that read files: `send`, `detect`, `evaluate`; and `mask`."""
 
 import json
 import sys
@@ -55,7 +55,7 @@ class Format(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (send, detect, evaluate):
+    for command in (send, detect, evaluate, mask):
         app.command()(command)
 
 
@@ -288,3 +288,18 @@ def _print_labels(title: str, labels: list[dict[str, Any]], silent: Mapping[str,
             out.print(text(f"      {why}", "dim"))
     if len(labels) > _SHOWN:
         out.print(f"  … and {len(labels) - _SHOWN:,} more; --json gives all")
+
+
+def mask(
+    sample: Annotated[str, typer.Argument(metavar="TEXT", help="What an event might hold.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how a text would be stored: as a text (a label, a message), as a name (an id, a selector), and as a path."""
+    from collector.privacy import mask_name, mask_path, mask_text
+
+    shown = {"text": mask_text(sample), "name": mask_name(sample), "path": mask_path(sample)}
+    if as_json:
+        print_json(shown)
+        return
+    for kind, masked in shown.items():
+        out.print(text(f"{kind}  {masked}"), soft_wrap=True)

@@ -211,7 +211,7 @@ def filled(shape: Any, text: str) -> Any:
 
 MOST_PER_CHARACTER = 60
 """Patterns that see a character: some twenty, for the text as sent and as it is read, in a column and in the metadata."""
-CALLS_PER_CHARACTER = 40
+CALLS_PER_CHARACTER = 80
 AT_LEAST = 6_000
 
 

@@ -216,3 +216,8 @@ def test_two_sessions_with_addresses_stay_two() -> None:
     assert one.session_id == again.session_id
     replayed = normalised({**base, "sessionId": one.session_id}).rows[0]
     assert replayed.session_id == one.session_id
+
+
+def test_a_hex_id_that_passes_an_account_numbers_check_stays() -> None:
+    event = {"eventType": "click", "timestamp": NOW, "route": "/x", "sessionId": "ee64ff11721da6b7ccc9"}
+    assert normalised(event).rows[0].session_id == event["sessionId"]
