@@ -306,6 +306,7 @@ class InstallationStatus(_Told):
     eventsStored: int | None
     spoolPending: SpoolPending | None
     deadLetters: int | None
+    deadLettersNotKept: int | None
     sessions: SessionFigures
     detections: int | None
     incidents: IncidentFigures | None

@@ -1,6 +1,7 @@
 """Lists of networks in settings: addresses and CIDR blocks, separated by commas."""
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -10,3 +11,13 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 def networks(text: str) -> tuple[Network, ...]:
     """The networks of a comma-separated list. Raises ValueError that names the entry which is none."""
     return tuple(ipaddress.ip_network(entry.strip(), strict=False) for entry in text.split(",") if entry.strip())
+
+
+def is_within(address: str, of: Iterable[Network]) -> bool:
+    """Whether ``address`` lies in one of the networks; False for what is no address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    plain = (found.ipv4_mapped if found.version == 6 else None) or found
+    return any(plain.version == network.version and plain in network for network in of)
