@@ -67,7 +67,7 @@ def serve(config: CollectorConfig) -> None:
 
 def _limits(config: CollectorConfig) -> Limits:
     descriptors = _raised_descriptors()
-    room = max(1, descriptors - RESERVED_DESCRIPTORS)
+    room = descriptors - min(RESERVED_DESCRIPTORS, descriptors // 2)
     most = min(config.max_connections, room)
     _log.info("%d files may be open; up to %d connections at once", descriptors, most)
     # Its reader gives a body up by itself; this ends one that nobody reads.

@@ -87,8 +87,10 @@ class FairLimit:
         tokens = _refilled(of_source.tokens, now - of_source.at, part)
         if tokens < 1:
             return Refusal("source", (1 - tokens) / part)
-        if known.tokens < _burst(limit) / 2 and len(known.sources) > 1:
-            share = max(_LEAST_SHARE, limit / len(known.sources))
+        left = known.tokens / (_burst(limit) / 2)
+        if left < 1 and len(known.sources) > 1:
+            # The less there is left, the smaller a source must be to have some of it.
+            share = max(_LEAST_SHARE, left * limit / len(known.sources))
             own = _decayed(of_source, now)
             if own > share:
                 return Refusal("share", _RATE_SECONDS * math.log(own / share))
