@@ -14,7 +14,7 @@ from collector.source import SourceReader
 _LONG_KEY: Final = 20
 """Characters from which on nobody guesses a key by asking; `furrow keys create` makes longer ones."""
 _BYTES_BURST_SECONDS: Final = 8.0
-_GUESS_BURST_SECONDS: Final = 100.0
+_GUESS_BURST_SECONDS: Final = 60.0
 
 
 class Rates:

@@ -58,9 +58,8 @@ class CollectorConfig(BaseModel):
         float, Field(gt=0, description="Inflated bytes of one source; eight seconds' worth in a burst.")
     ] = 4.0 * (1 << 20)
     guesses_per_second: Annotated[
-        float,
-        Field(gt=0, description="Unknown keys of one source that are answered 401; a hundred seconds' in a burst."),
-    ] = 0.2
+        float, Field(gt=0, description="Unknown keys of one source that are answered 401; a minute's in a burst.")
+    ] = 0.5
     max_connections: Annotated[
         int, Field(ge=1, description="Connections at once; never more than the descriptors of the process allow.")
     ] = 4_096

@@ -70,7 +70,9 @@ def _move_content(log: Path, to: Path, most_bytes: int) -> None:
     target = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.lseek(source, max(0, os.fstat(source).st_size - 2 * most_bytes), os.SEEK_SET)
-        while piece := os.read(source, _PIECE):
+        left = 3 * most_bytes  # whoever writes faster than this copies is not waited for
+        while left > 0 and (piece := os.read(source, _PIECE)):
+            left -= len(piece)
             rest = memoryview(piece)
             while rest:
                 rest = rest[os.write(target, rest) :]

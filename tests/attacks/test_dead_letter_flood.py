@@ -26,7 +26,9 @@ def status(collector: Collector) -> tuple[int, int]:
 
 
 def test_a_stranger_cannot_fill_the_dead_letters(tmp_path: Path) -> None:
-    body = gzip.compress(json.dumps({"events": [{**LARGE, "blob": os.urandom(400).hex()} for n in range(900)]}).encode())
+    body = gzip.compress(
+        json.dumps({"events": [{**LARGE, "blob": os.urandom(400).hex()} for n in range(900)]}).encode()
+    )
     attack = request(body, content_encoding="gzip")
     most = 16 << 20
     with running(tmp_path, dead_letter_max_bytes=most) as collector:

@@ -58,7 +58,10 @@ def test_a_flood_leaves_the_others_their_share(tmp_path: Path, sources: int, con
 
 
 def test_a_flood_of_large_bodies_is_stopped_by_its_bytes(tmp_path: Path) -> None:
-    with running(tmp_path, source_bytes_per_second=500_000) as collector, flood(collector, "127.0.0.2", 20, 400, "gzip"):
+    with (
+        running(tmp_path, source_bytes_per_second=500_000) as collector,
+        flood(collector, "127.0.0.2", 20, 400, "gzip"),
+    ):
         wait_until(lambda: collector.metric("furrow_refused_total") > 100)
         assert accepted_part(collector) >= 0.95
 
