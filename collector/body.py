@@ -16,7 +16,7 @@ from collector.answers import ApiError, error_response
 from collector.contract import MAX_BODY_BYTES, InvalidBatch, decode_body
 from collector.metrics import REFUSED
 from collector.source import SourceReader
-from collector.turns import Turns
+from collector.turns import GivenUp, Turns
 
 LEAST_BYTES_PER_SECOND: Final = 1_000
 """Below this a body is given up; a slow mobile connection sends five times as much."""
@@ -54,8 +54,8 @@ class _Visit:
 class Doorway:
     """Lets so many bodies in at once; each endpoint family has its own.
 
-    One source has at most half of the room. When there is none left, the body that arrives most slowly makes room: of the
-    source that has the most of them, the one that began first. Others are answered 503.
+    One source has at most half of the room. When there is none left, a body that still arrives or waits for its turn makes
+    room: of the source that has the most of them, the one that began first. Else the answer is 503.
     """
 
     def __init__(
@@ -110,7 +110,9 @@ class Doorway:
         Raises ApiError for an InvalidBatch.
         """
         try:
-            return await self._turns.work(self._sources.source_of(request), size, work)
+            return await self._turns.work(request, self._sources.source_of(request), size, work)
+        except GivenUp:
+            raise _overloaded() from None
         except InvalidBatch as error:
             raise ApiError(error.status, error.code, str(error)) from None
 
@@ -118,21 +120,21 @@ class Doorway:
         source, now = self._sources.source_of(request), asyncio.get_running_loop().time()
         full = len(self._visits) >= self._max_in_flight
         if self._of_source[source] >= self._per_source or (full and not self._make_room(source, now)):
-            REFUSED.labels("bodies").inc()
-            raise ApiError(503, "overloaded", "too many requests at once", retry_after=1)
+            raise _overloaded()
         visit = self._visits[request] = _Visit(source, now)
         self._of_source[source] += 1
         return visit
 
     def _make_room(self, newcomer: str, now: float) -> bool:
-        arriving = [(request, visit) for request, visit in self._visits.items() if visit.timeout is not None]
-        if not arriving:
+        waiting = [one for one in self._visits.items() if one[1].timeout is not None or self._turns.waits(one[0])]
+        if not waiting:
             return False
-        request, visit = max(arriving, key=lambda one: (self._of_source[one[1].source], -one[1].began))
+        request, visit = max(waiting, key=lambda one: (self._of_source[one[1].source], -one[1].began))
         greedier = self._of_source[visit.source] > self._of_source[newcomer] + 1
         if not greedier and now - visit.began < _YOUNG_SECONDS:
             return False
         visit.give_up()
+        self._turns.give_up(request)
         self._leave(request)
         return True
 
@@ -227,6 +229,11 @@ def validated(model: type[_Model], body: dict[str, Any]) -> _Model:
         problem = first["msg"].removeprefix("Value error, ")
         message = f"`{field}`: {problem}" if field else problem
         raise ApiError(400, "invalid_body", message) from None
+
+
+def _overloaded() -> ApiError:
+    REFUSED.labels("bodies").inc()
+    return ApiError(503, "overloaded", "too many requests at once", retry_after=1)
 
 
 def _is_gzip(request: Request) -> bool:

@@ -7,15 +7,17 @@ waited longest. A request that has arrived whole is never cut off to make room.
 
 import asyncio
 import errno
+import heapq
 import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
+from collector.limits import RateLimit
 from collector.metrics import CONNECTIONS_CLOSED
 from furrow.metrics import degraded
 from furrow.networks import Network, is_within
@@ -23,6 +25,8 @@ from furrow.networks import Network, is_within
 RESERVED_DESCRIPTORS: Final = 64
 """Descriptors that are kept for everything but connections: listener, spool, dead letters, keys, Postgres, logs."""
 _SWEEP_SECONDS = 0.5
+_READ_IN_ONE_TURN = 8  # pieces of data of one peer in one turn of the event loop
+_REFUSED_AT_ONCE = 64
 _BACKLOG = 2_048  # connections that the kernel keeps for us
 _EVICTED_AT_ONCE = 64  # one look over all connections frees up to a 64th of the room
 
@@ -83,8 +87,10 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._open: set[Connection] = set()
-        self._of_peer: Counter[str] = Counter()
+        self._of_peer: dict[str, dict[Connection, None]] = {}
+        self._changes = RateLimit(max(1.0, limits.per_peer / 8))
         self._accepted = 0
+        self.turns = PeerTurns()
         self._sweep: asyncio.TimerHandle | None = None
 
     @property
@@ -103,19 +109,33 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """Take it in; when its peer has too many, one of them is ended, which may be this one."""
         self._open.add(connection)
-        self._of_peer[connection.peer] += 1
+        of_peer = self._of_peer.setdefault(connection.peer, {})
+        of_peer[connection] = None
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._end_late)
-        if self._of_peer[connection.peer] > self.limits.per_peer and not self._is_proxy(connection.peer):
-            own = [other for other in self._open if other.peer == connection.peer and other is not connection]
-            self._end(_longest_waiting(own, 1) or [connection], "peer")
+        if len(of_peer) > self.limits.per_peer and not self._is_proxy(connection.peer):
+            self._end(
+                _longest_waiting([other for other in of_peer if other is not connection], 1) or [connection], "peer"
+            )
+
+    def refuses(self, peer: str) -> bool:
+        """Whether a new connection of ``peer`` is closed at once: it has all that it may have, and changes them too fast."""
+        if len(self._of_peer.get(peer, ())) < self.limits.per_peer or self._is_proxy(peer):
+            return False
+        now = time.monotonic()
+        if self._changes.wait_for(peer, now):
+            CONNECTIONS_CLOSED.labels("peer").inc()
+            return True
+        self._changes.take(peer, now)
+        return False
 
     def remove(self, connection: Connection) -> None:
         """It was lost."""
         if connection in self._open:
             self._open.remove(connection)
-            self._of_peer[connection.peer] -= 1
-            if not self._of_peer[connection.peer]:
+            of_peer = self._of_peer[connection.peer]
+            del of_peer[connection]
+            if not of_peer:
                 del self._of_peer[connection.peer]
 
     def make_room(self) -> bool:
@@ -151,7 +171,43 @@ class Connections:
 
 def _longest_waiting(connections: Sequence[Connection], number: int) -> list[Connection]:
     waiting = [one for one in connections if one.waiting is not Waiting.ANSWER]
-    return sorted(waiting, key=lambda one: one.since)[:number]
+    return heapq.nsmallest(number, waiting, key=lambda one: one.since)
+
+
+class PeerTurns:
+    """Lets each peer do some work in one turn of the event loop, and the rest in the next ones.
+
+    A turn that reads hundreds of requests of one peer lasts as long as all of them, and everybody else waits for it, several
+    times for one answer.
+    """
+
+    def __init__(self, at_once: int = _READ_IN_ONE_TURN) -> None:
+        self._at_once = at_once
+        self._done: Counter[str] = Counter()
+        self._lines: dict[str, deque[Callable[[], None]]] = {}
+
+    def run(self, peer: str, work: Callable[[], None]) -> bool:
+        """Do ``work``, now (True) or in a later turn."""
+        if not self._done and not self._lines:
+            asyncio.get_running_loop().call_soon(self._turn)
+        line = self._lines.get(peer)
+        if line is None and self._done[peer] < self._at_once:
+            self._done[peer] += 1
+            work()
+            return True
+        self._lines.setdefault(peer, deque()).append(work)
+        return False
+
+    def _turn(self) -> None:
+        self._done.clear()
+        if self._lines:
+            asyncio.get_running_loop().call_soon(self._turn)
+        for peer, line in list(self._lines.items()):
+            for _ in range(min(self._at_once, len(line))):
+                self._done[peer] += 1
+                line.popleft()()
+            if not line:
+                del self._lines[peer]
 
 
 class Listener(socket.socket):
@@ -177,6 +233,11 @@ class Listener(socket.socket):
             raise BlockingIOError
         try:
             fd, address = self._accept()  # type: ignore[attr-defined]  # what socket.accept itself calls
+            for _ in range(_REFUSED_AT_ONCE):
+                if table is None or not table.refuses(address[0]):
+                    break
+                os.close(fd)
+                fd, address = self._accept()  # type: ignore[attr-defined]
         except OSError as error:
             if error.errno != errno.EMFILE or table is None:
                 raise

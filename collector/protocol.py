@@ -91,6 +91,7 @@ class IntakeProtocol(H11Protocol):
         self.since = time.monotonic()
         self._table = table
         self._rest_bytes = 0
+        self._later = b""  # received, and not read before it is this peer's turn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it into the table."""
@@ -108,10 +109,25 @@ class IntakeProtocol(H11Protocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Read, and note what comes next."""
+        """Read it when it is this peer's turn."""
+        if self._later:
+            self._later += data
+            return
+        self._later = data
+        if not self._table.turns.run(self.peer, self._read_on):
+            self.transport.pause_reading()
+
+    def _read_on(self) -> None:
+        data, self._later = self._later, b""
         if self.transport.is_closing():
             return
-        super().data_received(data)
+        if not self.flow.read_paused:
+            self.transport.resume_reading()
+        try:
+            super().data_received(data)
+        except Exception:
+            self.transport.abort()
+            raise
         if self.waiting is Waiting.REST:
             self._rest_bytes += len(data)
             if self._rest_bytes > _MAX_REST_BYTES:
