@@ -1,6 +1,7 @@
 """How honest senders fare beside a flood: ``python -m tests.attacks.measure``.
 
-Thirty sources send a batch of 20 events every 200 ms on connections of their own, for ten seconds, beside each flood. Prints, asserts nothing.
+Thirty sources send a batch of 20 events every 200 ms on connections of their own, for ten seconds, beside each flood.
+It prints, and asserts nothing.
 """
 
 import asyncio
