@@ -175,6 +175,8 @@ class LetterBudget:
 
     def kept(self, batch: Batch, project: str, key_hash: str, source: str, sent: int) -> bytes:
         """The letters of ``batch`` that are kept, as lines; ``sent``: the bytes in which it came."""
+        if not batch.dead_letters:
+            return b""
         self._turn_day()
         left = _FREE_BYTES + _BYTES_PER_BYTE * sent
         lines: list[bytes] = []

@@ -7,7 +7,7 @@ be one request to a proxy and two to us (request smuggling, RFC 9112, 11.2). It 
 import asyncio
 import re
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import h11
 from uvicorn.config import Config
@@ -19,6 +19,7 @@ from collector.metrics import BAD_REQUESTS
 
 MAX_HEADER_BYTES: Final = 32 << 10
 _MAX_CHUNKS = 4_096  # pieces of a chunked body; each costs as much as a kilobyte does in one piece
+_MAX_HELD_BYTES = 4 << 10
 _MAX_REST_BYTES = 8 << 20  # of a body that was answered already
 _END = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"\n(content-length)[ \t]*:([^\r\n]*)", re.IGNORECASE)
@@ -72,6 +73,37 @@ class StrictReader(h11.Connection):
         return event
 
 
+class _Joined:
+    """A transport that writes the head of an answer and its body in one piece: half of the system calls."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Hold the first piece until the next one, `flush`, or the next turn of the loop."""
+        if self._held or len(data) > _MAX_HELD_BYTES:
+            self._transport.write(self._held + data)
+            self._held = b""
+        elif data:
+            self._held = data
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Write what is held, then close."""
+        self.flush()
+        self._transport.close()
+
+
 class IntakeProtocol(H11Protocol):
     """One connection, which tells the table what it waits for."""
 
@@ -95,7 +127,7 @@ class IntakeProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it into the table."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Joined(transport)))
         self.peer = self.client[0] if self.client else ""
         self._table.add(self)
 
