@@ -2,19 +2,29 @@
 input (``-``)."""
 
 import logging
+import resource
 import signal
 import socket
 import sys
+from dataclasses import replace
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
 from collector.app import create_app
 from collector.config import CollectorConfig
+from collector.connections import RESERVED_DESCRIPTORS, Connections, Limits, Listener
+from collector.protocol import IntakeProtocol
+from furrow.logs import to_standard_error
+from furrow.metrics import degraded
+from furrow.networks import networks
 from furrow.private_files import write_for_us_alone
 
+_log = logging.getLogger("collector")
 _STOP_SECONDS = 5
-_BACKLOG = 2048
+_ACCEPTED_AT_ONCE = 64
+_ENOUGH_DESCRIPTORS = 65_536
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +33,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m collector [-]", file=sys.stderr)
         return 2
     write_for_us_alone()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s collector %(levelname)s %(name)s: %(message)s")
+    to_standard_error("collector")
     told = sys.stdin.buffer.read() if arguments else None
     serve(CollectorConfig.from_environment() if told is None else CollectorConfig.model_validate_json(told))
     return 0
@@ -32,19 +42,23 @@ def main(arguments: list[str]) -> int:
 def serve(config: CollectorConfig) -> None:
     """Bind, tell the address on standard output, and serve. There is no access log: URLs and headers may hold
     secrets."""
+    table = Connections(_limits(config))
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(config),
+            http=partial(IntakeProtocol, table=table),  # type: ignore[arg-type]  # a class, or what makes one
+            ws="none",
             access_log=False,
             server_header=False,
             proxy_headers=False,  # who is believed is our own setting (collector.source)
             log_config=None,
             timeout_graceful_shutdown=_STOP_SECONDS,
-            timeout_keep_alive=15,
-            h11_max_incomplete_event_size=64 << 10,
+            timeout_keep_alive=round(config.waits.idle),
+            backlog=_ACCEPTED_AT_ONCE,
         )
     )
     listener = _bind(config.host, config.port)
+    listener.table = table
     host, port = listener.getsockname()[:2]
     # uvicorn stops on its own handler and then hands the signal on to this one: a stop that was asked for is
     # no failure.
@@ -53,16 +67,40 @@ def serve(config: CollectorConfig) -> None:
     server.run([listener])
 
 
+def _limits(config: CollectorConfig) -> Limits:
+    descriptors = _raised_descriptors()
+    room = descriptors - min(RESERVED_DESCRIPTORS, descriptors // 2)
+    most = min(config.max_connections, room)
+    _log.info("%d files may be open; up to %d connections at once", descriptors, most)
+    # Its reader gives a body up by itself; this ends one that nobody reads.
+    waits = replace(config.waits, body=config.body_seconds + config.waits.rest)
+    return Limits(most, config.connections_per_peer, networks(config.trusted_proxies), waits)
+
+
+def _raised_descriptors() -> int:
+    """Raise the limit of open files as far as this process may; returns it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return soft
+    most = hard if hard != resource.RLIM_INFINITY else max(soft, _ENOUGH_DESCRIPTORS)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):
+        degraded("collector", "descriptors_not_raised")
+        return soft
+    return most
+
+
 def _ended(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> Listener:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
+    listener = Listener(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
-    listener.listen(_BACKLOG)  # now, so that whoever reads the address can connect
+    listener.listen()  # now, so that whoever reads the address can connect
     return listener
 
 

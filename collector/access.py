@@ -7,56 +7,88 @@ from fastapi import Request
 
 from collector.answers import ApiError
 from collector.keys import ALL_PROJECTS, Grant, KeyRing, Role
+from collector.limits import FairLimit, RateLimit
+from collector.metrics import REFUSED
+from collector.source import SourceReader
 
-_MAX_BUCKETS: Final = 10_000
-
-
-class RateLimit:
-    """A token bucket for each name, in memory of this process: ``rate`` requests a second, a burst of twice as many."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._buckets: dict[str, tuple[float, float]] = {}
-
-    def wait_for(self, name: str, now: float, rate: float | None = None) -> float:
-        """0 when the request may pass, else the seconds until the next one may; ``rate`` is this name's own."""
-        limit = rate or self._rate
-        tokens = self._tokens(name, now, limit)
-        return (1 - tokens) / limit if tokens < 1 else 0.0
-
-    def take(self, name: str, now: float, rate: float | None = None) -> None:
-        """Count one request that passed; a refused one costs nothing."""
-        if len(self._buckets) >= _MAX_BUCKETS:
-            self._buckets.clear()
-        self._buckets[name] = (self._tokens(name, now, rate or self._rate) - 1, now)
-
-    def _tokens(self, name: str, now: float, limit: float) -> float:
-        burst = max(1.0, 2 * limit)
-        tokens, at = self._buckets.get(name, (burst, now))
-        return min(burst, tokens + (now - at) * limit)
+_LONG_KEY: Final = 20
+"""Characters from which on nobody guesses a key by asking; `furrow keys create` makes longer ones."""
+_BYTES_BURST_SECONDS: Final = 8.0
+_GUESS_BURST_SECONDS: Final = 60.0
 
 
 class Rates:
-    """What a key may send (``requests_per_second`` of the configuration) and, where its settings say so, a project."""
+    """What a key, a project whose settings say so, and one source may send."""
 
-    def __init__(self, keys: KeyRing, key_rate: float) -> None:
+    def __init__(self, keys: KeyRing, key_rate: float, source_part: float, source_bytes: float) -> None:
+        """``key_rate`` in requests/s; ``source_part``: of it and of a project's rate, for one source alone;
+        ``source_bytes``: inflated bytes/s of one source."""
         self._keys = keys
-        self._of_key = RateLimit(key_rate)
-        self._of_project = RateLimit(key_rate)
+        self._of_key = FairLimit(key_rate, source_part)
+        self._of_project = FairLimit(key_rate, source_part)
+        self._of_source = RateLimit(source_bytes, _BYTES_BURST_SECONDS)
 
-    def check(self, grant: Grant, project: str) -> None:
+    def check(self, grant: Grant, project: str, source: str) -> None:
         """Count one request of ``grant`` for ``project``. Raises ApiError (429)."""
         now = time.monotonic()
-        wait = self._of_key.wait_for(grant.key_hash, now)
-        if wait:
-            raise ApiError(429, "rate_limited", "this key sends too many requests", retry_after=wait)
+        self.check_bytes(source)
+        refusal = self._of_key.refusal(grant.key_hash, source, now)
+        if refusal:
+            raise _limited(refusal.by, "this key sends too many requests", refusal.wait)
         rate = self._keys.settings(project).requests_per_second
         if rate is not None:
-            wait = self._of_project.wait_for(project, now, rate)
+            refusal = self._of_project.refusal(project, source, now, rate)
+            if refusal:
+                raise _limited(refusal.by, "this project is sent too many requests", refusal.wait)
+            self._of_project.take(project, source, now, rate)
+        self._of_key.take(grant.key_hash, source, now)
+
+    def check_bytes(self, source: str) -> None:
+        """Raises ApiError (429) while the source has sent more bytes than it may."""
+        wait = self._of_source.wait_for(source, time.monotonic())
+        if wait:
+            raise _limited("bytes", "too many bytes from this address", wait)
+
+    def count_bytes(self, source: str, size: int) -> None:
+        """Count an inflated body of ``size`` bytes; what it is above the source's limit has to be waited for."""
+        self._of_source.take(source, time.monotonic(), units=size)
+
+
+class Gate:
+    """Finds the grant of a request's key, and slows down sources whose keys are unknown.
+
+    A known key is never refused because of others' guesses, unless it is short enough to be guessed and comes from a source
+    that guesses: then it is not looked up until that source may try again.
+    """
+
+    def __init__(self, keys: KeyRing, sources: SourceReader, guesses_per_second: float) -> None:
+        self._keys = keys
+        self._sources = sources
+        self._guesses = RateLimit(guesses_per_second, _GUESS_BURST_SECONDS)
+
+    def source_of(self, request: Request) -> str:
+        """Where the request comes from (`collector.source`)."""
+        return self._sources.source_of(request)
+
+    def operator(self, request: Request) -> Grant:
+        """The grant of the operator key in the header. Raises ApiError (401, 403, 429)."""
+        return self.grant(request, header_key(request), "operator")
+
+    def grant(self, request: Request, key: str | None, role: Role) -> Grant:
+        """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 when it may not do this, 429 after many."""
+        if not key:
+            raise ApiError(401, "unauthorized", "no API key: send X-API-Key or Authorization: Bearer")
+        source, now = self.source_of(request), time.monotonic()
+        wait = self._guesses.wait_for(source, now)
+        grant = self._keys.grant(key) if not wait or role == "ingest" or len(key) >= _LONG_KEY else None
+        if grant is None:
             if wait:
-                raise ApiError(429, "rate_limited", "this project is sent too many requests", retry_after=wait)
-            self._of_project.take(project, now, rate)
-        self._of_key.take(grant.key_hash, now)
+                raise _limited("keys", "too many unknown keys from this address", wait)
+            self._guesses.take(source, now)
+            raise ApiError(401, "unauthorized", "unknown API key")
+        if grant.role != role:
+            raise ApiError(403, "forbidden", f"this key is no {role} key")
+        return grant
 
 
 def header_key(request: Request) -> str | None:
@@ -66,17 +98,6 @@ def header_key(request: Request) -> str | None:
         return key.strip()
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def granted(keys: KeyRing, key: str | None, role: Role) -> Grant:
-    """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 when it may not do this."""
-    grant = keys.grant(key) if key else None
-    if grant is None:
-        missing = "no API key: send X-API-Key or Authorization: Bearer" if not key else "unknown API key"
-        raise ApiError(401, "unauthorized", missing)
-    if grant.role != role:
-        raise ApiError(403, "forbidden", f"this key is no {role} key")
-    return grant
 
 
 def project_of(grant: Grant, named: str) -> str:
@@ -91,3 +112,8 @@ def project_of(grant: Grant, named: str) -> str:
 def visible_project(grant: Grant) -> str | None:
     """The one project that the key may see; None: all."""
     return None if grant.project == ALL_PROJECTS else grant.project
+
+
+def _limited(limit: str, message: str, wait: float) -> ApiError:
+    REFUSED.labels(limit).inc()
+    return ApiError(429, "rate_limited", message, retry_after=wait)

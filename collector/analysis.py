@@ -8,9 +8,9 @@ import anyio
 import anyio.to_thread
 from fastapi import Request, Response
 
-from collector.access import granted, header_key, project_of
+from collector.access import Gate, project_of
 from collector.answers import json_response
-from collector.body import Doorway, computed, validated
+from collector.body import Doorway, validated
 from collector.config import CollectorConfig
 from collector.contract import Batch, Row, normalise_batch, to_arrow
 from collector.keys import KeyRing
@@ -24,10 +24,12 @@ MAX_WAITING: Final = 8
 class AnalysisEndpoint:
     """The engine behind an operator key; loaded by the first session, not at the collector's start."""
 
-    def __init__(self, config: CollectorConfig, keys: KeyRing) -> None:
+    def __init__(self, config: CollectorConfig, keys: KeyRing, gate: Gate, doorway: Doorway) -> None:
+        """``doorway``: for `MAX_WAITING`."""
         self._keys = keys
+        self._gate = gate
         self._salt = config.user_salt.get_secret_value().encode()
-        self._doorway = Doorway(MAX_WAITING, config.body_seconds)
+        self._doorway = doorway
         self._engine = anyio.CapacityLimiter(1)
 
     async def process(self, request: Request) -> Response:
@@ -35,20 +37,20 @@ class AnalysisEndpoint:
         return await self._doorway.answer(request, self._process)
 
     async def _process(self, request: Request) -> Response:
-        grant = granted(self._keys, header_key(request), "operator")
-        body, size = await self._doorway.read(request)
-        sent = validated(SessionRequest, body)
+        grant = self._gate.operator(request)
+        body = await self._doorway.read(request)
+        sent = validated(SessionRequest, body.content)
         project = project_of(grant, sent.projectId)
         normalise = partial(
             normalise_batch,
-            body,
+            body.content,
             project=project,
             received_ms=time.time_ns() // 1_000_000,
             salt=self._salt,
             http_user_agent="",
             session_id=sent.sessionId,
         )
-        batch: Batch = await computed(normalise, size)
+        batch: Batch = await self._doorway.computed(request, normalise, body.size)
         settings = self._keys.settings(project)
         found = await anyio.to_thread.run_sync(partial(_analysed, batch.rows, settings), limiter=self._engine)
         return json_response({**found, "rejected": [reject.to_json() for reject in batch.rejects]})

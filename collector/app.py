@@ -8,18 +8,24 @@ from typing import Any, get_args
 from fastapi import FastAPI, Request, Response
 
 from collector import answers
-from collector.analysis import AnalysisEndpoint
+from collector.access import Gate
+from collector.analysis import MAX_WAITING, AnalysisEndpoint
+from collector.body import Doorway
 from collector.config import CollectorConfig
-from collector.incidents import IncidentEndpoints
+from collector.dead_letters import LetterBudget
+from collector.incidents import MAX_BODIES, IncidentEndpoints
 from collector.intake import Intake
 from collector.keys import TEST_KEY, FixedKeys, KeyRing
 from collector.operators import Operators
 from collector.pages.incident import IncidentPages
 from collector.shapes import Action
+from collector.source import SourceReader
 from collector.spool import Spool
 from collector.store import Incidents, StoreCalls, open_store
+from collector.turns import Turns
 from furrow import __version__
 from furrow.hosts import AllowedHosts, HostCheck
+from furrow.networks import networks
 
 _INTAKE_PATHS = frozenset({"/v1/events", "/v1/health"})
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -48,16 +54,22 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
             seal_seconds=config.seal_seconds,
         )
         keys.start()
-        app.state.intake = Intake(config, keys, spool)
+        sources = SourceReader(networks(config.trusted_proxies))
+        gate = Gate(keys, sources, config.guesses_per_second)
+        turns = Turns()
+        letters = LetterBudget(config.spool_dir, config.dead_letter_max_bytes)
         calls = StoreCalls(store)
-        app.state.operators = Operators(config, keys, spool, calls)
-        app.state.incidents = IncidentEndpoints(config, keys, calls)
-        app.state.pages = IncidentPages(keys, calls, config.public_url)
-        app.state.analysis = AnalysisEndpoint(config, keys)
+        door = partial(Doorway, body_seconds=config.body_seconds, sources=sources, turns=turns)
+        app.state.intake = Intake(config, keys, gate, sources, turns, spool, letters)
+        app.state.operators = Operators(config, keys, gate, sources, spool, letters, calls)
+        app.state.incidents = IncidentEndpoints(config, keys, gate, door(MAX_BODIES), calls)
+        app.state.analysis = AnalysisEndpoint(config, keys, gate, door(MAX_WAITING))
+        app.state.pages = IncidentPages(keys, gate, calls, config.public_url)
         try:
             yield
         finally:
             spool.close()
+            letters.write_counts()
             keys.stop()
             if store is not None:
                 store.close()

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from collector.connections import Waits
 from furrow import kept_secrets
 from furrow.hosts import LOOPBACK_NAMES, host_names, host_of
 from furrow.settings import EMBEDDED, LOG, Settings
@@ -60,6 +61,23 @@ class CollectorConfig(BaseModel):
             "`requestsPerSecond` limits all of its keys together as well.",
         ),
     ] = 2_000.0
+    source_part: Annotated[
+        float,
+        Field(gt=0, le=1, description="Part of a key's and of a project's rate that one source may use alone."),
+    ] = 0.5
+    source_bytes_per_second: Annotated[
+        float, Field(gt=0, description="Inflated bytes of one source; eight seconds' worth in a burst.")
+    ] = 4.0 * (1 << 20)
+    guesses_per_second: Annotated[
+        float, Field(gt=0, description="Unknown keys of one source that are answered 401; a minute's in a burst.")
+    ] = 0.5
+    max_connections: Annotated[
+        int, Field(ge=1, description="Connections at once; never more than the descriptors of the process allow.")
+    ] = 4_096
+    connections_per_peer: Annotated[
+        int, Field(ge=1, description="Of them, from one address that is no trusted proxy.")
+    ] = 256
+    waits: Annotated[Waits, Field(description="Seconds after which a connection that waits is closed.")] = Waits()
     body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = 20.0
     max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; more get 503.")] = 256
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
@@ -95,6 +113,11 @@ class CollectorConfig(BaseModel):
             spool_max_bytes=settings.spool_max_mb << 20,
             public_url=settings.public_url,
             trusted_proxies=settings.trusted_proxies,
+            requests_per_second=settings.requests_per_second,
+            source_part=settings.source_percent / 100,
+            source_bytes_per_second=settings.source_mb_per_second * (1 << 20),
+            max_connections=settings.max_connections,
+            connections_per_peer=settings.connections_per_peer,
             confirm=ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days),
         )
 

@@ -6,12 +6,12 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from collector.access import granted, header_key, project_of, visible_project
+from collector.access import Gate, project_of, visible_project
 from collector.answers import ApiError, json_response
 from collector.body import Doorway, validated
 from collector.config import CollectorConfig
 from collector.external import to_detection
-from collector.keys import Grant, KeyRing
+from collector.keys import KeyRing
 from collector.query import incident_query
 from collector.shapes import Action, ActionRequest, IncidentRequest, SuppressRequest, moment
 from collector.store import Incidents, StoreCalls
@@ -25,16 +25,18 @@ _INCIDENT_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 class IncidentEndpoints:
     """What an operator key may ask and do; a key of one project sees nothing of the others."""
 
-    def __init__(self, config: CollectorConfig, keys: KeyRing, store: StoreCalls) -> None:
+    def __init__(self, config: CollectorConfig, keys: KeyRing, gate: Gate, doorway: Doorway, store: StoreCalls) -> None:
+        """``doorway``: for `MAX_BODIES`."""
         self._keys = keys
+        self._gate = gate
         self._store = store
         self._confirm = config.confirm
         self._salt = config.user_salt.get_secret_value().encode()
-        self._doorway = Doorway(MAX_BODIES, config.body_seconds)
+        self._doorway = doorway
 
     async def list(self, request: Request) -> Response:
         """A page of incidents."""
-        grant = self._operator(request)
+        grant = self._gate.operator(request)
         query = incident_query(request.query_params.multi_items(), grant)
         page = await self._store.ask(lambda store: store.incidents(query))
         return json_response(
@@ -43,7 +45,7 @@ class IncidentEndpoints:
 
     async def show(self, request: Request, incident_id: str) -> Response:
         """One incident; 404 also when it belongs to a project that the key does not see."""
-        grant = self._operator(request)
+        grant = self._gate.operator(request)
         _check_id(incident_id)
         found = await self._store.ask(lambda store: store.incident(incident_id, visible_project(grant)))
         if found is None:
@@ -59,10 +61,10 @@ class IncidentEndpoints:
         return await self._doorway.answer(request, self._create)
 
     async def _act(self, incident_id: str, action: Action, request: Request) -> Response:
-        grant = self._operator(request)
+        grant = self._gate.operator(request)
         _check_id(incident_id)
-        body, _ = await self._doorway.read(request)
-        sent = validated(SuppressRequest if action == "suppress" else ActionRequest, body)
+        body = await self._doorway.read(request)
+        sent = validated(SuppressRequest if action == "suppress" else ActionRequest, body.content)
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
         moved = await self._store.ask(
             lambda store: store.act(
@@ -78,9 +80,9 @@ class IncidentEndpoints:
         return json_response(moved)
 
     async def _create(self, request: Request) -> Response:
-        grant = self._operator(request)
-        body, _ = await self._doorway.read(request)
-        sent = validated(IncidentRequest, body).incident
+        grant = self._gate.operator(request)
+        body = await self._doorway.read(request)
+        sent = validated(IncidentRequest, body.content).incident
         project = project_of(grant, sent.projectId)
         rule = self._keys.settings(project).confirm_rule(self._confirm)
 
@@ -89,9 +91,6 @@ class IncidentEndpoints:
 
         incident_id, known = await self._store.ask(record)
         return json_response({"success": True, "incidentId": incident_id, "duplicate": known})
-
-    def _operator(self, request: Request) -> Grant:
-        return granted(self._keys, header_key(request), "operator")
 
 
 def _check_id(incident_id: str) -> None:

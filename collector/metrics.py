@@ -10,6 +10,16 @@ EVENTS_REJECTED = Counter(
     "furrow_events_rejected_total", "Events that broke a rule of the contract, by field.", ["field"]
 )
 REQUESTS = Counter("furrow_intake_requests_total", "Answers of POST /v1/events, by status.", ["status"])
+CONNECTIONS_CLOSED = Counter(
+    "furrow_connections_closed_total",
+    "Connections that were closed because they waited too long (late), to make room for others (room, peer, full).",
+    ["reason"],
+)
+BAD_REQUESTS = Counter("furrow_bad_requests_total", "Requests that are not HTTP/1.1 or can be read in two ways.")
+REFUSED = Counter("furrow_refused_total", "Requests refused by a limit, by which one.", ["limit"])
+DEAD_LETTERS_COUNTED = Counter(
+    "furrow_dead_letters_counted_total", "Rejected events that were counted and not kept, by field.", ["field"]
+)
 COMMIT_SECONDS = Histogram(
     "furrow_spool_wait_seconds",
     "Time from validated to durable, of one request.",

@@ -23,11 +23,12 @@ _WHY: Final = {
     403: "The key may not do this, or not in this project.",
     404: "There is no such incident or project, or it is another project's.",
     405: "There is another method here; see `Allow`.",
-    408: "The body did not arrive in time.",
+    408: "The body did not arrive in time, or too slowly.",
     409: "The incident's status does not allow this.",
     413: "More than 1 MiB (after inflating), or more than 1,000 events.",
     415: "Neither JSON nor text/plain, or another encoding than gzip.",
-    429: "Too many requests of this key or for this project; see `Retry-After`.",
+    429: "Too many requests of this key, for this project or from this address, or too many unknown keys from it; see "
+    "`Retry-After`.",
     500: "A defect of Furrow; the reason is in the collector's log.",
     503: "Not now: nothing can be made durable, the incident store is away, or too many ask at once; see `Retry-After`.",
 }
@@ -37,7 +38,8 @@ _BODY_ERRORS: Final = (400, 401, 403, 408, 413, 415, 503)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One row of the document; ``errors`` are the statuses that it may answer besides success, 405 and 500."""
+    """One row of the document; ``errors`` are the statuses that it may answer besides success, 405, 500 and, where it
+    asks for a key, 429."""
 
     method: str
     path: str
@@ -148,7 +150,7 @@ ENDPOINTS: Final = (
         "1 to 1,000 events, at most 1 MiB, gzip accepted; durable once this answers. An ingest key; they go to its "
         "project. `text/plain` with `apiKey` in the body is accepted too (`navigator.sendBeacon`).",
         shapes.Accepted,
-        (*_BODY_ERRORS, 429),
+        _BODY_ERRORS,
         status=202,
         body=_BATCH,
         example={"events": [_EVENT]},
@@ -160,7 +162,7 @@ ENDPOINTS: Final = (
         "Send events of one session",
         "As `POST /v1/events`, with an operator key and in the shape of systems that name project and session.",
         shapes.Processed,
-        (*_BODY_ERRORS, 429),
+        _BODY_ERRORS,
         body=shapes.SessionEventsRequest,
         example={"project_id": "default", "session_id": "test-1", "events": [_EVENT]},
         tag="Events",
@@ -288,7 +290,7 @@ def _operation(endpoint: Endpoint) -> Json:
         "operationId": _operation_id(endpoint),
         "responses": {
             str(endpoint.status): _answer("Done.", _reference(endpoint.answer)),
-            **{str(status): _error(endpoint, status) for status in sorted({*endpoint.errors, 405, 500})},
+            **{str(status): _error(endpoint, status) for status in _statuses(endpoint)},
         },
         "security": [] if endpoint.open else [{"key": []}, {"bearer": []}],
     }
@@ -299,6 +301,11 @@ def _operation(endpoint: Endpoint) -> Json:
         content = {"application/json": {"schema": schema, "example": endpoint.example}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _statuses(endpoint: Endpoint) -> list[int]:
+    # Wherever a key may be unknown, there may be too many unknown ones.
+    return sorted({*endpoint.errors, 405, 500, *((429,) if 401 in endpoint.errors else ())})
 
 
 def _operation_id(endpoint: Endpoint) -> str:

@@ -11,25 +11,36 @@ import anyio.to_thread
 from fastapi import Request, Response
 
 from collector import metrics
-from collector.access import granted, header_key, visible_project
+from collector.access import Gate, visible_project
 from collector.answers import ApiError, json_response
 from collector.config import CollectorConfig
+from collector.dead_letters import LetterBudget
 from collector.keys import ALL_PROJECTS, KeyRing
 from collector.source import SourceReader
 from collector.spool import Spool, segments
 from collector.store import StoreCalls
-from furrow.networks import networks
 
 
 class Operators:
     """Health for everyone, figures for operators, metrics for this machine and for operators of all projects."""
 
-    def __init__(self, config: CollectorConfig, keys: KeyRing, spool: Spool, store: StoreCalls) -> None:
+    def __init__(
+        self,
+        config: CollectorConfig,
+        keys: KeyRing,
+        gate: Gate,
+        sources: SourceReader,
+        spool: Spool,
+        letters: LetterBudget,
+        store: StoreCalls,
+    ) -> None:
         self._config = config
         self._keys = keys
+        self._gate = gate
+        self._sources = sources
         self._spool = spool
+        self._letters = letters
         self._store = store
-        self._sources = SourceReader(networks(config.trusted_proxies))
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     def health(self) -> Response:
@@ -49,7 +60,7 @@ class Operators:
         A key of one project is told that project's alone: the spool, the dead letters and the event store know no
         project, so that those are null.
         """
-        grant = granted(self._keys, header_key(request), "operator")
+        grant = self._gate.operator(request)
         project = visible_project(grant)
         counts = await self._counts(project)
         content = {
@@ -57,6 +68,7 @@ class Operators:
             "eventsStored": None,
             "spoolPending": None,
             "deadLetters": None,
+            "deadLettersNotKept": None,
             "sessions": {"open": counts.get("pendingSessions"), "complete": None},
             "detections": counts.get("detections"),
             "incidents": counts.get("incidents"),
@@ -73,10 +85,7 @@ class Operators:
 
     def metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""
-        if (
-            not self._is_this_machine(request)
-            and granted(self._keys, header_key(request), "operator").project != ALL_PROJECTS
-        ):
+        if not self._is_this_machine(request) and self._gate.operator(request).project != ALL_PROJECTS:
             raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one")
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
@@ -107,6 +116,7 @@ class Operators:
         content["lander"] = lander
         content["spoolPending"] = self._spool.pending()._asdict()
         content["deadLetters"] = self._spool.count_dead_letters()
+        content["deadLettersNotKept"] = self._letters.not_kept()
         content["lagSeconds"] = self._lag_seconds(oldest_due_ms)
 
     def _lag_seconds(self, oldest_due_ms: int) -> float:

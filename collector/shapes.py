@@ -306,6 +306,9 @@ class InstallationStatus(_Told):
     eventsStored: int | None
     spoolPending: SpoolPending | None
     deadLetters: int | None
+    deadLettersNotKept: Annotated[
+        int | None, Field(description="Rejected events of the last 30 days beyond their budget: counted only.")
+    ]
     sessions: SessionFigures
     detections: int | None
     incidents: IncidentFigures | None

@@ -15,6 +15,7 @@ from furrow.networks import Address, Network
 
 UNKNOWN: Final = "unknown"
 """Source of a request whose connection has no address (a Unix socket)."""
+_FOUND: Final = "furrow.source"
 _IPV6_SITE_BITS: Final = 64
 """One subscriber holds a whole /64 (RFC 6177), so that its addresses are one source."""
 
@@ -27,6 +28,16 @@ class SourceReader:
 
     def source_of(self, request: HTTPConnection) -> str:
         """The sender's address in its plain form; an IPv6 address as its /64 network; UNKNOWN without a peer."""
+        found: str | None = request.scope.get(_FOUND)
+        if found is None:
+            found = request.scope[_FOUND] = self._found(request)  # several limits ask
+        return found
+
+    def is_direct(self, request: HTTPConnection) -> bool:
+        """Whether nothing claims to have forwarded the request: its peer is then its sender."""
+        return not any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
+
+    def _found(self, request: HTTPConnection) -> str:
         peer = request.client.host if request.client else ""
         sender = _address(peer)
         if sender is None:
@@ -39,10 +50,6 @@ class SourceReader:
                 break
             sender = nearer
         return _site(sender)
-
-    def is_direct(self, request: HTTPConnection) -> bool:
-        """Whether nothing claims to have forwarded the request: its peer is then its sender."""
-        return not any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
 
     def _trusts(self, address: Address) -> bool:
         return any(address.version == network.version and address in network for network in self._trusted)

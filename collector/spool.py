@@ -22,13 +22,14 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from collector.contract import Row
+from collector.dead_letters import DeadLetters
+from collector.files import made, sync_directory, write_all
 from furrow.errors import PermanentError, TransientError
 from furrow.metrics import degraded
 
@@ -86,12 +87,12 @@ class Segment:
     def quarantine(self, reason: str) -> Path:
         """Move it aside with its reason in a file beside it, so that the ones behind it go on. Returns its
         new path."""
-        folder = _made(self.path.parent / "quarantine")
+        folder = made(self.path.parent / "quarantine")
         moved = folder / self.path.name
         moved.with_suffix(".reason").write_text(reason + "\n", encoding="utf-8")
         os.rename(self.path, moved)
-        _sync_directory(folder)
-        _sync_directory(self.path.parent)
+        sync_directory(folder)
+        sync_directory(self.path.parent)
         return moved
 
 
@@ -167,7 +168,7 @@ class Spool:
         which are counted and answered but no longer kept beyond it (``furrow_degraded_total``), so that
         garbage cannot stop the intake.
         """
-        self.directory = _made(directory)
+        self.directory = made(directory)
         self._dead_letters = DeadLetters(directory, dead_letter_max_bytes)
         self._max_bytes = max_bytes
         self._seal_bytes = seal_bytes
@@ -307,7 +308,7 @@ class _OpenSegment:
         self._dirty = False
         self.path, self._fd = _create_locked(directory)
         try:
-            _sync_directory(directory)
+            sync_directory(directory)
         except OSError:
             os.close(self._fd)
             self.path.unlink(missing_ok=True)
@@ -318,7 +319,7 @@ class _OpenSegment:
         if self._dirty:
             self._cut_back()
         try:
-            _write_all(self._fd, lines)
+            write_all(self._fd, lines)
             os.fdatasync(self._fd)
         except OSError:
             self._dirty = True
@@ -349,7 +350,7 @@ class _OpenSegment:
             # A file system on a network may carry a rename out and report that it failed.
             degraded("spool", "rename_reported_failed")
         try:
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         except OSError:
             degraded("spool", "directory_sync_failed")
 
@@ -389,7 +390,7 @@ def _recover_file(path: Path, fd: int) -> int:
     whole, count = _whole_lines(content)
     if len(whole) < len(content):
         degraded("spool", "torn_tail")
-        tail = _made(path.parent / "quarantine") / f"{path.stem}.tail"
+        tail = made(path.parent / "quarantine") / f"{path.stem}.tail"
         tail.write_bytes(content[len(whole) :])
         os.ftruncate(fd, len(whole))
     os.fsync(fd)
@@ -397,7 +398,7 @@ def _recover_file(path: Path, fd: int) -> int:
         os.rename(path, path.parent / _name(time.time_ns(), count, hashlib.sha256(whole)))
     else:
         path.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return count
 
 
@@ -414,76 +415,6 @@ def _whole_lines(content: bytes) -> tuple[bytes, int]:
     return content[:end], count
 
 
-class DeadLetters:
-    """Rejected events, one JSON line each, in a file a day (UTC); several processes may append."""
-
-    def __init__(self, directory: Path, max_bytes: int = 256 << 20) -> None:
-        self.directory = directory / "dead-letters"
-        self._max_bytes = max_bytes
-        self._counted: dict[str, tuple[int, int]] = {}  # file name → bytes read, lines in them
-
-    def append(self, lines: bytes) -> bool:
-        """Make whole lines durable, all or nothing. False when the limit is reached: then they are not kept,
-        only counted.
-
-        Raises OSError, with nothing of them left in the file.
-        """
-        _made(self.directory)
-        if sum(entry.stat().st_size for entry in os.scandir(self.directory)) + len(lines) > self._max_bytes:
-            degraded("dead_letters", "full")
-            return False
-        path = self.directory / f"{datetime.now(UTC):%Y-%m-%d}{SEALED}"
-        is_new = not path.exists()
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            size = _cut_torn_line(fd)
-            try:
-                _write_all(fd, lines)
-                os.fdatasync(fd)
-            except OSError:
-                os.ftruncate(fd, size)
-                raise
-        finally:
-            os.close(fd)
-        if is_new:
-            _sync_directory(self.directory)
-        return True
-
-    def count(self) -> int:
-        """Lines in all files; only what was added since the last call is read."""
-        total = 0
-        for path in sorted(self.directory.glob(f"*{SEALED}")):
-            read, lines = self._counted.get(path.name, (0, 0))
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-                if file.seek(0, os.SEEK_END) < read:  # emptied by hand
-                    read, lines = 0, 0
-                file.seek(read)
-                while chunk := file.read(1 << 20):
-                    lines += chunk.count(b"\n")
-                    read += len(chunk)
-            self._counted[path.name] = (read, lines)
-            total += lines
-        return total
-
-
-def _cut_torn_line(fd: int) -> int:
-    """Drop what a killed writer left behind the last line (nobody was told that it was kept); returns the
-    size in bytes."""
-    size = os.fstat(fd).st_size
-    end = size
-    while end:
-        start = max(0, end - 4096)
-        newline = os.pread(fd, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(fd, end)
-    return end
-
-
 def _create_locked(directory: Path) -> tuple[Path, int]:
     while True:
         path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{_OPEN}"
@@ -494,33 +425,12 @@ def _create_locked(directory: Path) -> tuple[Path, int]:
         os.close(fd)  # a recovery took it for a dead writer's, between the two calls
 
 
-def _write_all(fd: int, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
 def _name(sealed_ns: int, count: int, sha: "hashlib._Hash") -> str:
     return f"{sealed_ns:020d}-{count}-{_digest(sha)}{SEALED}"
 
 
 def _digest(sha: "hashlib._Hash") -> str:
     return sha.hexdigest()[:_DIGEST]
-
-
-def _made(folder: Path) -> Path:
-    if not folder.is_dir():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_directory(folder.parent)
-    return folder
-
-
-def _sync_directory(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _is_full(error: Exception) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from collector.spool import DeadLetters, pending
+from collector.dead_letters import DeadLetters, NotKept
+from collector.spool import pending
 from furrow.errors import FurrowError
 from furrow.lag import LIMIT_S, Lag, measure
 from furrow.last_errors import LastError, ago, one_line, read
@@ -41,6 +42,7 @@ class Work:
     spool_events: int
     dead_letters: int
     quarantined: int
+    dead_letters_not_kept: int
     dead_sessions: int | None = None
     tickets: Mapping[str, int] | None = None
 
@@ -67,6 +69,7 @@ class Work:
         """What needs a person, for people; '' if nothing does."""
         counts = {
             "dead letters": self.dead_letters,
+            "rejected events beyond their budget (counted only)": self.dead_letters_not_kept,
             "quarantined segments": self.quarantined,
             "sessions that the engine failed over": self.dead_sessions or 0,
             "tickets refused for good": (self.tickets or {}).get("export_failed", 0),
@@ -87,6 +90,7 @@ class Work:
             "spool_segments": self.spool_segments,
             "spool_events": self.spool_events,
             "dead_letters": self.dead_letters,
+            "dead_letters_not_kept": self.dead_letters_not_kept,
             "quarantined": self.quarantined,
             "dead_sessions": self.dead_sessions,
             "tickets": None if self.tickets is None else dict(self.tickets),
@@ -96,7 +100,8 @@ class Work:
 def figures(settings: Settings) -> Work:
     """Count everything once; changes nothing, and leaves out what cannot be asked."""
     spool = pending(settings.spool_dir)
-    aside = DeadLetters(settings.spool_dir).count(), len(list((settings.spool_dir / "quarantine").glob("*.jsonl")))
+    quarantined = len(list((settings.spool_dir / "quarantine").glob("*.jsonl")))
+    aside = DeadLetters(settings.spool_dir).count(), quarantined, NotKept(settings.spool_dir).total()
     url = incidents_url(settings)
     if url is not None:
         try:

@@ -1,6 +1,7 @@
 """Addresses: lists of networks in settings, and the address at which what is bound to a host is reached."""
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -15,3 +16,13 @@ def networks(text: str) -> tuple[Network, ...]:
 def reachable(host: str) -> str:
     """``host``, to which something is bound, as it stands in a URL of this machine."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+
+
+def is_within(address: str, of: Iterable[Network]) -> bool:
+    """Whether ``address`` lies in one of the networks; False for what is no address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    plain = (found.ipv4_mapped if found.version == 6 else None) or found
+    return any(plain.version == network.version and plain in network for network in of)

@@ -74,6 +74,33 @@ class Settings(BaseSettings):
     )
 
     spool_max_mb: int = Field(2048, ge=1, description="Size of the spool (MiB) at which the collector answers 503.")
+    requests_per_second: float = Field(
+        2_000, gt=0, description="Sustained rate of one key at a collector; twice as many in a burst of a second."
+    )
+    source_percent: int = Field(
+        50,
+        ge=1,
+        le=100,
+        description="Part (%) of that rate, and of a project's `requestsPerSecond`, which one sender's address may use "
+        "alone. Behind a proxy that is not in `FURROW_TRUSTED_PROXIES`, all senders are one address.",
+    )
+    source_mb_per_second: float = Field(
+        4,
+        gt=0,
+        description="Events (MiB/s, inflated) that one sender's address may send; eight times as many in a burst.",
+    )
+    max_connections: int = Field(
+        4_096,
+        ge=1,
+        description="Connections of the collector at once; fewer if its process may open fewer files. When they are "
+        "used up, the one that has waited longest is closed.",
+    )
+    connections_per_peer: int = Field(
+        256, ge=1, description="Of them, from one address that is not in `FURROW_TRUSTED_PROXIES`."
+    )
+    log_mb: int = Field(
+        50, ge=1, description="Room (MiB) of each part's log in the data directory, `logs/`; it is kept in five files."
+    )
     events_api_only: bool = Field(
         False, description="Serve `POST /v1/events` and health alone: for a collector that faces the internet."
     )

@@ -23,6 +23,7 @@ import httpx
 from furrow import ROOT, kept_secrets, private_files
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import FurrowError, PermanentError
+from furrow.log_files import kept_small
 from furrow.metrics import degraded
 from furrow.networks import reachable
 from furrow.part_environment import for_part
@@ -132,6 +133,7 @@ class Installation:
             raise PermanentError(f"{data} cannot be the data directory: {error.strerror}") from error
         private_files.tighten(data)
         self._stack.enter_context(sole_user_of(data, "stop it, or choose another directory with --data-dir"))
+        self._stack.enter_context(kept_small(self._logs, self.settings.log_mb << 20))
         _check_directory(data)
         if self.settings.port == self.settings.prefect_port:
             raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
@@ -209,6 +211,9 @@ class Installation:
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
         }
+
+    def _logs(self) -> list[Path]:
+        return [*(self.settings.data_dir / "logs").glob("*.log"), self.settings.postgres_dir / "server.log"]
 
     def _uses_postgres(self) -> bool:
         return self.settings.incident_store_url.get_secret_value() == EMBEDDED

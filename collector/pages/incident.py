@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from collector.access import visible_project
+from collector.access import Gate, visible_project
 from collector.answers import ApiError
 from collector.keys import KeyRing
 from collector.pages.html import page_response
@@ -20,9 +20,9 @@ _STEPS: Final = 200
 class IncidentPages:
     """The page of an incident, and signing in and out. ``public_url``: where people reach it ('': this address)."""
 
-    def __init__(self, keys: KeyRing, store: StoreCalls, public_url: str = "") -> None:
+    def __init__(self, keys: KeyRing, gate: Gate, store: StoreCalls, public_url: str = "") -> None:
         self._store = store
-        self._people = SignedIn(keys)
+        self._people = SignedIn(keys, gate)
         self._secure = public_url.startswith("https://")
 
     async def show(self, request: Request, incident_id: str) -> Response:
@@ -51,7 +51,7 @@ class IncidentPages:
         if not _PATH.fullmatch(target):
             return _problem(ApiError(400, "invalid_body", "This form does not say where to go."))
         try:
-            token = self._people.begin(form.get("key", ""))
+            token = self._people.begin(request, form.get("key", ""))
         except ApiError as error:
             return page_response("sign_in.html", error.status, target=target, problem=error.message)
         response = RedirectResponse(target, 303)

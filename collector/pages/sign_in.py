@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from fastapi import Request, Response
 
-from collector.access import granted
+from collector.access import Gate
 from collector.answers import ApiError
 from collector.keys import Grant, KeyRing
 
@@ -33,8 +33,9 @@ class _Session:
 class SignedIn:
     """The sessions of people at the pages. At most ``_MAX_SESSIONS``; the oldest one gives way."""
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: KeyRing, gate: Gate) -> None:
         self._keys = keys
+        self._gate = gate
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
     def grant_of(self, request: Request) -> Grant | None:
@@ -49,9 +50,9 @@ class SignedIn:
             return None
         return grant
 
-    def begin(self, key: str) -> str:
-        """A new session for ``key``: its token. Raises ApiError (401, 403) for what is no operator key."""
-        grant = granted(self._keys, key.strip(), "operator")
+    def begin(self, request: Request, key: str) -> str:
+        """A new session for ``key``: its token. Raises ApiError: 401, 403 for what is no operator key, 429 after many."""
+        grant = self._gate.grant(request, key.strip(), "operator")
         token = secrets.token_urlsafe(32)
         while len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Attacks of strangers on a real collector, over real sockets; each file is one kind."""

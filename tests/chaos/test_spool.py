@@ -50,7 +50,7 @@ def test_nothing_is_added_to_a_segment_that_has_its_final_name(
                 sealed.set()
                 raise OSError(errno.EIO, "Input/output error")
 
-            patch.setattr(collector.spool, "_sync_directory", fail)
+            patch.setattr(collector.spool, "sync_directory", fail)
             if not SpoolReader(tmp_path).segments():
                 assert sealed.wait(10)
         else:

@@ -93,6 +93,7 @@ def serving(directory: Path, url: str, **changes: Any) -> Iterator[httpx.Client]
             "incident_store_url": SecretStr(url),
             "keys_refresh_seconds": 0.1,
             "seal_seconds": 0.05,
+            "guesses_per_second": 10_000.0,
             **changes,
         }
     )

@@ -107,3 +107,10 @@ def test_a_real_access_log_is_accepted_whole(address: str, spool: Path) -> None:
     summary = send_file(REAL_LOG, address, "test-key", "combined")
     assert (summary.accepted, summary.rejected, summary.failed) == (10_000, [], 0)
     assert len({row["event_id"] for row in rows(spool, 10_000)}) == 10_000
+
+
+def test_a_file_of_equal_lines_arrives_whole(tmp_path: Path, address: str) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text((json.dumps({**EVENT, "metadata": {"pad": "x" * 1_000}}) + "\n") * 2_000)
+    summary = send_file(path, address, "test-key", "events")
+    assert (summary.accepted, summary.failed) == (2_000, 0)

@@ -142,3 +142,10 @@ def test_the_cookie_is_for_https_alone_where_people_come_by_https(
 ) -> None:
     with serving(tmp_path, postgres_url, public_url="https://furrow.example") as client:
         assert "Secure" in sign_in(client, page_of(client), "shop-operator").headers["set-cookie"]
+
+
+def test_keys_cannot_be_guessed_at_the_sign_in(client: httpx.Client) -> None:
+    page = page_of(client)
+    answers = [sign_in(client, page, f"guess-{n}").status_code for n in range(60)]
+    assert set(answers) == {401, 429}
+    assert answers[-1] == 429

@@ -29,7 +29,9 @@ def file_of(directory: Path, events: list[Any], name: str = "events.jsonl") -> P
 
 
 def batch_of(request: Request) -> list[dict[str, Any]]:
-    body = gzip.decompress(request.data)
+    packed = request.headers["Content-Encoding"] == "gzip"  # what looks like a bomb is sent plain
+    body = gzip.decompress(request.data) if packed else request.data
+    assert packed or len(body) > 10 * len(gzip.compress(body))
     assert len(body) <= 1 << 20
     return list(json.loads(body)["events"])
 
@@ -37,7 +39,6 @@ def batch_of(request: Request) -> list[dict[str, Any]]:
 def accepting(seen: list[list[dict[str, Any]]]) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         assert request.headers["X-API-Key"] == "key"
-        assert request.headers["Content-Encoding"] == "gzip"
         events = batch_of(request)
         seen.append(events)
         return Response(json.dumps({"accepted": len(events), "rejected": []}), 202)

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from collector import query
-from collector.access import RateLimit
 from collector.config import CollectorConfig
+from collector.limits import RateLimit
 from collector.metrics import exposition
 from furrow.settings import Settings
 from stores import incident_read

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from collector.dead_letters import DeadLetters
 from collector.erasure import (
     Person,
     erase_dead_letters,
@@ -15,7 +16,7 @@ from collector.erasure import (
     sessions_of,
     waiting,
 )
-from collector.spool import DeadLetters, Spool, segments
+from collector.spool import Spool, segments
 
 HASH = "f" * 32
 PERSON = Person("shop", frozenset({"hers", 'odd "id"'}), HASH)

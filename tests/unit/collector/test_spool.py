@@ -16,8 +16,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from collector.contract import Row
+from collector.dead_letters import DeadLetters
 from collector.spool import (
-    DeadLetters,
     Pending,
     Spool,
     SpoolClosed,
