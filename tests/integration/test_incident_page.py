@@ -144,8 +144,8 @@ def test_the_cookie_is_for_https_alone_where_people_come_by_https(
         assert "Secure" in sign_in(client, page_of(client), "shop-operator").headers["set-cookie"]
 
 
-def test_keys_cannot_be_guessed_at_the_sign_in(client: httpx.Client) -> None:
-    page = page_of(client)
-    answers = [sign_in(client, page, f"guess-{n}").status_code for n in range(60)]
+def test_keys_cannot_be_guessed_at_the_sign_in(tmp_path: Path, postgres_url: str, store: IncidentStore) -> None:
+    with serving(tmp_path, postgres_url, guesses_per_second=0.1) as client:
+        answers = [sign_in(client, "/incidents/x", f"guess-{n}").status_code for n in range(60)]
     assert set(answers) == {401, 429}
     assert answers[-1] == 429
