@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response
 
@@ -15,9 +15,13 @@ from collector.config import CollectorConfig
 from collector.contract import REPLAY_HEADER, Batch, normalise_batch
 from collector.keys import Grant, KeyRing
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
+from collector.receipts import Receipts
 from collector.shapes import SessionEventsRequest
 from collector.spool import Spool
 from furrow.errors import TransientError
+
+OPERATOR_HEADER: Final = "x-operator-key"
+"""Carries an operator key beside the ingest key: each session of such a request counts as a source of its own."""
 
 
 class Intake:
@@ -28,6 +32,7 @@ class Intake:
         self._keys = keys
         self._spool = spool
         self._salt = config.user_salt.get_secret_value().encode()
+        self._receipts = Receipts(config)
         self._rates = Rates(keys, config.requests_per_second)
         self._doorway = Doorway(config.max_in_flight, config.body_seconds)
 
@@ -75,10 +80,11 @@ class Intake:
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
             raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
+        trusted = self._is_vouched_for(request, grant.project)
         result = await self._normalised(request, batch, size, grant.project)
         if replayed is not None:
             result.dead_letters.clear()  # they lie in the file that is being replayed
-        await self._keep(result)
+        await self._keep(result, self._receipts.lines(request, result.rows, trusted=trusted))
         return json_response({"accepted": len(result.rows), "rejected": _told(result)}, 202)
 
     async def _receive_session(self, request: Request) -> Response:
@@ -88,7 +94,7 @@ class Intake:
         project = project_of(grant, sent.project_id)
         self._rates.check(grant, project)
         result = await self._normalised(request, body, size, project, sent.session_id)
-        await self._keep(result)
+        await self._keep(result, self._receipts.lines(request, result.rows, trusted=True))
         kept = len(result.rows)
         return json_response({"success": kept > 0, "processed": kept, "rejected": _told(result)})
 
@@ -106,9 +112,9 @@ class Intake:
         )
         return await computed(normalise, size)
 
-    async def _keep(self, result: Batch) -> None:
+    async def _keep(self, result: Batch, receipts: bytes) -> None:
         began = time.monotonic()
-        done = self._spool.append(result.lines(), len(result.rows), b"".join(result.dead_letters))
+        done = self._spool.append(result.lines(), len(result.rows), b"".join(result.dead_letters), receipts)
         try:
             # Shielded: a sender that hangs up does not take its events back.
             await asyncio.shield(asyncio.wrap_future(done))
@@ -126,6 +132,14 @@ class Intake:
             raise _origin_refused()
         self._rates.check(grant, grant.project)
         return grant
+
+    def _is_vouched_for(self, request: Request, project: str) -> bool:
+        """Whether an operator key beside the ingest key says that the sender is no visitor. Raises ApiError (401, 403)."""
+        key = request.headers.get(OPERATOR_HEADER)
+        if key is None:
+            return False
+        project_of(granted(self._keys, key.strip(), "operator"), project)
+        return True
 
     def _may_send(self, origin: str, request: Request, project: str | None) -> bool:
         scheme, _, host = origin.partition("://")
