@@ -74,7 +74,13 @@ class CollectorConfig(BaseModel):
             lander_status=settings.lander_status,
             spool_max_bytes=settings.spool_max_mb << 20,
             trusted_proxies=settings.trusted_proxies,
-            confirm=ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days),
+            confirm=ConfirmRule(
+                settings.confirm_sessions,
+                settings.confirm_users,
+                settings.confirm_days,
+                settings.confirm_per_source,
+                settings.new_incidents_per_hour,
+            ),
         )
 
     @classmethod

@@ -15,7 +15,7 @@ from collector.config import CollectorConfig
 from collector.contract import REPLAY_HEADER, Batch, normalise_batch
 from collector.keys import Grant, KeyRing
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
-from collector.receipts import Receipts
+from collector.senders import Receipts
 from collector.shapes import SessionEventsRequest
 from collector.spool import Spool
 from furrow.errors import TransientError

@@ -4,38 +4,27 @@ Each request leaves one receipt for each client session in it: a line of the spo
 (``receipts``), never with the events. It holds the sender's address only as a keyed hash. The key (salt) is another one each
 day (UTC); the one of the day before is kept for one more day, so that a session over midnight is still of one source, and is
 then destroyed: nobody can find out any more which address a hash was made of.
-
-A sender that is trusted counts each session as a source of its own: an operator key that vouches for the request, or a client
-on this machine that speaks directly to a collector on loopback.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import hmac
-import ipaddress
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
-from fastapi import Request
 
-from collector.config import CollectorConfig
-from collector.contract import Row
-from collector.source import UNKNOWN, SourceReader
 from furrow.metrics import degraded
-from furrow.networks import networks
 
 SALTS: Final = "source-salts"
 """The file of the salts, in the data directory: never in a backup."""
-_LOCALHOST: Final = frozenset({"localhost", "localhost.localdomain"})
 _HASH_BIT: Final = 1 << 62
 """Set in every hash: smaller numbers stand for sources whose hash was forgotten (stores/incident_retention.py)."""
 _log = logging.getLogger("collector.receipts")
@@ -58,6 +47,11 @@ class Receipt(msgspec.Struct, gc=False):
 PREFIX: Final = b'{"source_today":'
 """No event's line begins like this: it begins with its project."""
 _ENCODER = msgspec.json.Encoder()
+
+
+def encode(receipts: list[Receipt]) -> bytes:
+    """The receipts as lines of a segment."""
+    return _ENCODER.encode_lines(receipts)
 
 
 class Split(NamedTuple):
@@ -153,58 +147,7 @@ def _days(now: datetime) -> tuple[str, str]:
     return today.isoformat(), (today - timedelta(days=1)).isoformat()
 
 
-class Receipts:
-    """Makes the receipts of requests."""
-
-    def __init__(self, config: CollectorConfig) -> None:
-        proxies = networks(config.trusted_proxies)
-        self._reader = SourceReader(proxies)
-        self._salts = DailySalts(config.spool_dir.parent / SALTS)
-        # Where proxies are trusted, what comes directly from this machine may come from anybody behind another one.
-        self._local = _is_loopback(config.host) and not proxies
-
-    def lines(self, request: Request, rows: Iterable[Row], *, trusted: bool) -> bytes:
-        """The receipts of the sessions in ``rows`` (of one project and one receipt) as JSON lines; none without rows.
-
-        ``trusted``: an operator key vouches for the sender.
-        """
-        sessions = {(row.project, row.session_id): row.received_ms for row in rows}
-        if not sessions:
-            return b""
-        own = trusted or (self._local and self._is_local(request))
-        sender = self._reader.source_of(request)
-        now = datetime.fromtimestamp(next(iter(sessions.values())) / 1000, UTC)
-        today, before = self._salts.pair(now)
-        made = []
-        for (project, session_id), received_ms in sessions.items():
-            name = ("session", project, session_id) if own else ("address", project, sender)
-            hashes = (0, 0) if not own and sender == UNKNOWN else (_hash(today, name), _hash(before, name))
-            made.append(Receipt(*hashes, project, session_id, received_ms))
-        return _ENCODER.encode_lines(made)
-
-    def _is_local(self, request: Request) -> bool:
-        """Whether a client on this machine speaks to the collector without anybody between them.
-
-        A proxy on this machine shows itself by a header, by HTTP/1.0, or by the public name of the site that it serves.
-        """
-        peer = request.client.host if request.client else ""
-        if not (_is_loopback(peer) and self._reader.is_direct(request)) or request.scope.get("http_version") == "1.0":
-            return False
-        origin = request.headers.get("origin")
-        names = [urlsplit(f"//{request.headers.get('host', '')}").hostname]
-        names += [urlsplit(origin).hostname] if origin is not None else []
-        return all(name is not None and _is_loopback(name) for name in names)
-
-
-def _hash(salt: bytes, name: tuple[str, ...]) -> int:
+def hash_of(salt: bytes, name: tuple[str, ...]) -> int:
+    """The source ``name`` under ``salt``: 62 bits below a set one."""
     text = "\x1f".join(name).encode("utf-8", "surrogatepass")
     return int.from_bytes(hmac.digest(salt, text, hashlib.sha256)[:8], "big") >> 2 | _HASH_BIT
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() in _LOCALHOST:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

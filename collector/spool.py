@@ -193,9 +193,7 @@ class Spool:
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
-    def append(
-        self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b""
-    ) -> "Future[None]":
+    def append(self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"") -> "Future[None]":
         """Queue ``count`` JSON lines, dead letters and the receipts of the rows; the future is done when they are durable.
 
         It fails with SpoolFull when nothing of them was kept, with SpoolClosed after ``close()``.
