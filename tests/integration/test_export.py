@@ -185,7 +185,7 @@ def test_what_came_back_is_told_to_its_ticket(tracker: Any) -> None:
     key = ticket_of()["key"]
     tracker.finish(key)
     store().act(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
-    record(store(), detection("later", "pay", at=MONDAY + timedelta(hours=2)))
+    record(store(), detection("later", "pay", at=MONDAY + timedelta(hours=2)), rule=AT_ONCE)
     state = run()
     assert state.name == "Completed", state.message
     assert len(tracker.issues) == 1
