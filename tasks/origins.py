@@ -48,11 +48,10 @@ def origin_of(one: Analysed, senders: Sequence[Sender], since_ms: int, backfill:
     always did; one whose receipts have expired is of unknown origin, and so is one of whose first events nothing is known.
     """
     first_ms = one.first_ms or one.pending.received_ms
-    old = first_ms < since_ms
     if not senders:
-        return None if old else Origin(None, None, mixed=not backfill)
+        return None if first_ms < since_ms else Origin(None, None, mixed=not backfill)
     first, *others = _chains(senders)
-    begins_known = not old and first[0].received_ms <= first_ms
+    begins_known = first[0].received_ms <= first_ms
     # What is new is of the source that came last into the session: a stranger's events count as the stranger's.
     latest = others[-1][-1] if others else first[-1]
     mixed = bool(others) or not (begins_known or backfill)

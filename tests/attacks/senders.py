@@ -118,7 +118,7 @@ def frustrated(
             "sessionId": session,
             "route": route,
             "metadata": metadata,
-            "idempotencyKey": f"{session}:{len(events)}:{seconds}",
+            "idempotencyKey": f"{session}:{problem}:{len(events)}:{seconds}",
             **more,
         }
         events.append(event | ({"userId": user} if user else {}))
@@ -142,4 +142,9 @@ def success(session: str, problem: str, at: datetime) -> list[Event]:
         "timestamp": (at + timedelta(milliseconds=300)).isoformat(timespec="milliseconds"),
         "metadata": {"method": "POST", "url": f"/api/{problem}", "status": 201, "durationMs": 200},
     }
-    return [{**common, **click, "metadata": {"inputMethod": "mouse"}}, {**common, **answer}]
+    end = {"eventType": "session_end", "timestamp": (at + timedelta(seconds=8)).isoformat(timespec="milliseconds")}
+    return [
+        {**common, **click, "metadata": {"inputMethod": "mouse"}},
+        {**common, **answer},
+        {**common, **end, "metadata": {}},
+    ]
