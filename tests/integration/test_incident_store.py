@@ -226,7 +226,9 @@ def test_each_project_has_its_rule(store: IncidentStore) -> None:
     assert incident(store, project="other")["status"] == "draft"
 
 
-def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_incident_come_back(store: IncidentStore) -> None:
+def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_incident_come_back(
+    store: IncidentStore,
+) -> None:
     record(store, *(detection(name) for name in "abc"))
     store.act(incident_id(), "resolve", "deployed 2.4.2", "eve", at=MONDAY + DAY)
     # This visit starts a minute before its detection, and thus half a minute before the fix.

@@ -62,7 +62,6 @@ def test_worst_first_then_what_was_stored_first_whatever_times_clients_name(stor
     assert names(claim(store)) == ["mild"]
 
 
-
 def test_only_what_is_trusted_bad_enough_and_still_there_is_exported(store: IncidentStore) -> None:
     confirmed(store, "confirmed", "suppressed", "resolved", "gone")
     confirmed(store, "low", score=65)
