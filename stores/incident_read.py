@@ -16,6 +16,8 @@ from stores.incident_model import IncidentPage, IncidentQuery, Json
 
 MAX_LIMIT = 1_000
 EXAMPLES = 5
+# So many of an incident's detections are looked at for its examples, so that a large one is shown as fast as a small one.
+_LOOKED_AT = 2_000
 
 # What a list may be sorted by: JSON name → SQL. Ranks instead of words where the alphabet is not the order.
 SORTS = {
@@ -54,7 +56,13 @@ _EXAMPLES = text(f"""
                    row_number() OVER (
                        PARTITION BY coalesce(d.source, 0), d.label = n.label AND d.score <= n.shared_score
                        ORDER BY d.score DESC, d.story_length, d.detection_id) AS turn
-            FROM detections d WHERE d.incident_id = i.id AND d.retracted_at IS NULL
+            FROM (
+                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
+                 ORDER BY score DESC, story_length, detection_id LIMIT {_LOOKED_AT})
+                UNION ALL
+                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
+                 ORDER BY score DESC, story_length, detection_id LIMIT {EXAMPLES})
+            ) d
         ) ranked
         ORDER BY rank LIMIT {EXAMPLES}
     ) best
