@@ -26,7 +26,7 @@ from furrow.metrics import degraded
 SALTS: Final = "source-salts"
 """The file of the salts, in the data directory: never in a backup."""
 _HASH_BIT: Final = 1 << 62
-"""Set in every hash: smaller numbers stand for sources whose hash was forgotten (stores/incident_retention.py)."""
+"""Set in every hash: smaller numbers stand for sources whose hash was forgotten (stores/incident_source.py)."""
 _log = logging.getLogger("collector.receipts")
 
 
