@@ -118,7 +118,13 @@ class CollectorConfig(BaseModel):
             source_bytes_per_second=settings.source_mb_per_second * (1 << 20),
             max_connections=settings.max_connections,
             connections_per_peer=settings.connections_per_peer,
-            confirm=ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days),
+            confirm=ConfirmRule(
+                settings.confirm_sessions,
+                settings.confirm_users,
+                settings.confirm_days,
+                settings.confirm_per_source,
+                settings.new_incidents_per_hour,
+            ),
         )
 
     @classmethod

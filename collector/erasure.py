@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from collector.receipts import PREFIX, split
 from collector.spool import SEALED, segments
 
 _OPEN: Final = ".open"
@@ -148,14 +149,17 @@ def _rewrite(path: Path, person: Person) -> int:
     """Replace a file that nobody appends to by one without this person's lines, named for what it holds now."""
     lines = path.read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if not _matches(line, person.in_row, person)]
-    removed = len(lines) - len(kept)
-    if removed:
-        if kept:
+    if len(kept) < len(lines):
+        if _events(kept):
             _put(path, b"".join(kept))
         else:
             _forget(path)
         _sync(path.parent)
-    return removed
+    return _events(lines) - _events(kept)
+
+
+def _events(lines: list[bytes]) -> int:
+    return sum(not line.startswith(PREFIX) for line in lines)
 
 
 def _put(path: Path, content: bytes) -> None:
@@ -169,7 +173,7 @@ def _put(path: Path, content: bytes) -> None:
     if path.suffix == SEALED:
         # A segment's name tells what it holds; its place in the order stays.
         digest = hashlib.sha256(content).hexdigest()[:_DIGEST]
-        name = f"{path.name.split('-')[0]}-{content.count(bytes([10]))}-{digest}{SEALED}"
+        name = f"{path.name.split('-')[0]}-{split(content).rows.count(bytes([10]))}-{digest}{SEALED}"
     reason = path.with_suffix(".reason")
     if reason.exists() and name != path.name:
         reason.rename(path.with_name(name).with_suffix(".reason"))

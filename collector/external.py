@@ -5,15 +5,36 @@ take or block another's incidents by guessing theirs. Texts are masked as those 
 """
 
 import re
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from collector.answers import ApiError
+from collector.contract import MAX_FUTURE_MS
 from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
-from collector.shapes import DetectionSent, SignalSent, StepSent
+from collector.shapes import DetectionSent, SignalSent, StepSent, moment
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
 _HIGH, _MEDIUM = 80, 50  # detection.md, Score
 _MAX_LABEL = 80
+
+
+def refuse_future(sent: DetectionSent, received_ms: int) -> None:
+    """Raise ApiError (400) for a time beyond an hour after receipt (epoch ms): the same limit as of events."""
+    latest = datetime.fromtimestamp((received_ms + MAX_FUTURE_MS) / 1000, UTC)
+    times: list[tuple[str, str | None]] = [
+        ("timestamp", sent.timestamp),
+        ("lastSeen", sent.lastSeen),
+        ("visitStart", sent.visitStart),
+    ]
+    for n, signal in enumerate(sent.triggeringSignals):
+        if isinstance(signal, SignalSent):
+            times += [(f"triggeringSignals.{n}.start", signal.start), (f"triggeringSignals.{n}.end", signal.end)]
+    times += [(f"timeline.{n}.at", step.at) for n, step in enumerate(sent.timeline)]
+    for name, text in times:
+        at = moment(text) if text else None
+        if at is not None and at > latest:
+            raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
 
 
 def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The endpoints of incidents: list, show, act with a reason, take in what was detected elsewhere."""
 
 import re
+import time
 from functools import partial
 from typing import Final
 
@@ -10,7 +11,7 @@ from collector.access import Gate, project_of, visible_project
 from collector.answers import ApiError, json_response
 from collector.body import Doorway, validated
 from collector.config import CollectorConfig
-from collector.external import to_detection
+from collector.external import refuse_future, to_detection
 from collector.keys import KeyRing
 from collector.query import incident_query
 from collector.shapes import Action, ActionRequest, IncidentRequest, SuppressRequest, moment
@@ -83,6 +84,7 @@ class IncidentEndpoints:
         grant = self._gate.operator(request)
         body = await self._doorway.read(request)
         sent = validated(IncidentRequest, body.content).incident
+        refuse_future(sent, time.time_ns() // 1_000_000)
         project = project_of(grant, sent.projectId)
         rule = self._keys.settings(project).confirm_rule(self._confirm)
 

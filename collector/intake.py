@@ -16,6 +16,7 @@ from collector.contract import REPLAY_HEADER, Batch, normalise_batch
 from collector.dead_letters import LetterBudget
 from collector.keys import Grant, KeyRing
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
+from collector.senders import Receipts
 from collector.shapes import SessionEventsRequest
 from collector.source import SourceReader
 from collector.spool import Spool
@@ -26,6 +27,8 @@ KEYLESS_BYTES: Final = 64 << 10
 """Largest body without a key in its header: what browsers let `navigator.sendBeacon` send."""
 _KEYLESS_SECONDS: Final = 3.0
 _KEYLESS_PART: Final = 4  # of the bodies at once, one in so many
+OPERATOR_HEADER: Final = "x-operator-key"
+"""Carries an operator key beside the ingest key: each session of such a request counts as a source of its own."""
 
 
 class Intake:
@@ -47,6 +50,7 @@ class Intake:
         self._spool = spool
         self._letters = letters
         self._salt = config.user_salt.get_secret_value().encode()
+        self._receipts = Receipts(config)
         self._rates = Rates(keys, config.requests_per_second, config.source_part, config.source_bytes_per_second)
         self._doorway = Doorway(config.max_in_flight, config.body_seconds, sources, turns)
         # Whoever has no key may knock, but not stand in the way of those who have one.
@@ -116,6 +120,7 @@ class Intake:
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
             raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
+        trusted = self._is_vouched_for(request, grant.project)
         result = await self._normalised(request, doorway, body, grant.project)
         # Replayed ones lie in the file that is being replayed.
         letters = (
@@ -123,7 +128,7 @@ class Intake:
             if replayed is not None
             else self._letters.kept(result, grant.project, grant.key_hash, source, body.sent)
         )
-        await self._keep(result, letters)
+        await self._keep(result, letters, self._receipts.lines(request, result.rows, trusted=trusted))
         return json_response({"accepted": len(result.rows), "rejected": _told(result)}, 202)
 
     async def _receive_session(self, request: Request) -> Response:
@@ -136,7 +141,8 @@ class Intake:
         self._rates.check(grant, project, source)
         self._rates.count_bytes(source, body.size)
         result = await self._normalised(request, self._doorway, body, project, sent.session_id)
-        await self._keep(result, self._letters.kept(result, project, grant.key_hash, source, body.sent))
+        letters = self._letters.kept(result, project, grant.key_hash, source, body.sent)
+        await self._keep(result, letters, self._receipts.lines(request, result.rows, trusted=True))
         kept = len(result.rows)
         return json_response({"success": kept > 0, "processed": kept, "rejected": _told(result)})
 
@@ -154,9 +160,9 @@ class Intake:
         )
         return await doorway.computed(request, normalise, body.size)
 
-    async def _keep(self, result: Batch, letters: bytes) -> None:
+    async def _keep(self, result: Batch, letters: bytes, receipts: bytes) -> None:
         began = time.monotonic()
-        done = self._spool.append(result.lines(), len(result.rows), letters)
+        done = self._spool.append(result.lines(), len(result.rows), letters, receipts)
         try:
             # Shielded: a sender that hangs up does not take its events back.
             await asyncio.shield(asyncio.wrap_future(done))
@@ -174,6 +180,14 @@ class Intake:
             raise _origin_refused()
         self._rates.check(grant, grant.project, self._gate.source_of(request))
         return grant
+
+    def _is_vouched_for(self, request: Request, project: str) -> bool:
+        """Whether an operator key beside the ingest key says that the sender is no visitor. Raises ApiError (401, 403)."""
+        key = request.headers.get(OPERATOR_HEADER)
+        if key is None:
+            return False
+        project_of(self._gate.grant(request, key.strip(), "operator"), project)
+        return True
 
     def _may_send(self, origin: str, request: Request, project: str | None) -> bool:
         scheme, _, host = origin.partition("://")

@@ -122,6 +122,7 @@ _PLAIN: Final[Json] = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 _FILTERS: Final = (
     _words("status", get_args(shapes.Status), "Any of these statuses."),
     _parameter("exported", {"type": "boolean"}, "It has a ticket, or has none."),
+    _parameter("held", {"type": "boolean"}, "It is held back from export in a flood of new incidents, or is not."),
     _parameter("project", _PLAIN, "One project; a key of one project sees that alone (404 for any other)."),
     _words("severity", get_args(shapes.Severity), "Any of these severities."),
     _parameter("route", _PLAIN, "The route of the failure point, with ids folded away."),
@@ -136,7 +137,10 @@ _FILTERS: Final = (
     _parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}, "Incidents to skip."),
 )
 _ACTIONS: Final = {
-    "confirm": ("Confirm", "It is a problem: `draft` → `confirmed`, and exported from now on."),
+    "confirm": (
+        "Confirm",
+        "It is a problem: `draft` → `confirmed`, and exported, also out of a flood.",
+    ),
     "suppress": ("Suppress", "Not a problem; detections keep counting."),
     "resolve": ("Resolve", "Fixed: `resolved` until a session that started later shows it again."),
     "reopen": ("Reopen", "`resolved` or `suppressed` → `confirmed`."),

@@ -73,6 +73,7 @@ class Operators:
             "detections": counts.get("detections"),
             "incidents": counts.get("incidents"),
             "tickets": counts.get("tickets"),
+            "held": counts.get("held"),
             "deadSessions": counts.get("deadSessions"),
             "lagSeconds": None,
             "lander": None,

@@ -21,6 +21,8 @@ class ProjectSettings:
     confirm_sessions: int | None = None
     confirm_users: int | None = None
     confirm_days: float | None = None
+    confirm_per_source: int | None = None
+    new_incidents_per_hour: int | None = None
     fitting: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -32,6 +34,8 @@ class ProjectSettings:
             fitting.get("confirmSessions"),
             fitting.get("confirmUsers"),
             fitting.get("confirmDays"),
+            fitting.get("confirmPerSource"),
+            fitting.get("newIncidentsPerHour"),
             fitting,
         )
 
@@ -41,6 +45,8 @@ class ProjectSettings:
             self.confirm_sessions or default.min_sessions,
             self.confirm_users or default.min_users,
             self.confirm_days or default.window_days,
+            self.confirm_per_source or default.per_source,
+            self.new_incidents_per_hour or default.new_per_hour,
         )
 
 

@@ -37,7 +37,7 @@ def incident_query(parameters: list[tuple[str, str]], grant: Grant) -> IncidentQ
             case "status" | "severity":
                 known = get_args(Status if name == "status" else Severity)
                 values[name] = (*values.get(name, ()), *_words(name, text, known))
-            case "exported":
+            case "exported" | "held":
                 if text.lower() not in _FLAGS:
                     raise _invalid(name, "true or false")
                 values[name] = _FLAGS[text.lower()]

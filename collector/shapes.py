@@ -313,6 +313,7 @@ class InstallationStatus(_Told):
     detections: int | None
     incidents: IncidentFigures | None
     tickets: Annotated[dict[str, int] | None, Field(description="Rows of the ledger by state.")]
+    held: Annotated[int | None, Field(description="Incidents that a flood of new ones holds back from export.")]
     deadSessions: int | None
     lagSeconds: Annotated[float | None, Field(description="How long the oldest work waits to be landed or analysed.")]
     lander: dict[str, JsonValue] | None
@@ -354,6 +355,9 @@ class Incident(_Told):
     firstSeen: str | None
     lastSeen: str | None
     affectedSessions: int
+    countedSessions: Annotated[
+        int, Field(description="Of the affected sessions those that count: of each source only the first few.")
+    ]
     affectedUsers: int
     endedSessions: int
     overcomeSessions: int
@@ -367,6 +371,7 @@ class Incident(_Told):
     browsers: list[str]
     sessionsBy: Annotated[dict[str, dict[str, int]], Field(description="Sessions by facet and value.")]
     exported: Annotated[bool, Field(description="It has a ticket.")]
+    held: Annotated[bool, Field(description="Held back from export: it was new in a flood of new incidents.")]
     tickets: list[Ticket]
     resolvedAt: str | None
     suppressedUntil: str | None

@@ -4,7 +4,8 @@ has landed.
 A directory holds, beside the dead letters and the quarantine::
 
     <pid>-<random>.open                          written by one collector, which holds its flock
-    <time ns>-<count>-<sha256/32 hex>.jsonl      sealed: immutable, one normalised row as JSON a line
+    <time ns>-<count>-<sha256/32 hex>.jsonl      sealed: immutable, one normalised row or receipt as JSON a line
+                                                 (the count is of rows)
 
 Writers share one ``fdatasync``: everything that arrived while the last one ran is written and made durable
 together (group commit), and answered after it. A segment is sealed by age or size, by rename and an fsync of
@@ -30,6 +31,7 @@ import msgspec
 from collector.contract import Row
 from collector.dead_letters import DeadLetters
 from collector.files import made, sync_directory, write_all
+from collector.receipts import PREFIX, Receipt, Split, split
 from furrow.errors import PermanentError, TransientError
 from furrow.metrics import degraded
 
@@ -71,14 +73,19 @@ class Segment:
     size: int
 
     def read(self) -> bytes:
-        """The JSON lines. Raises SpoolCorrupt when they are not those that were sealed, OSError when
-        unreadable."""
+        """The JSON lines of the events; raises as ``parts`` does."""
+        return self.parts().rows
+
+    def parts(self) -> Split:
+        """The JSON lines: events, and receipts. Raises SpoolCorrupt when they are not those that were sealed, OSError
+        when unreadable."""
         content = self.path.read_bytes()
         if _digest(hashlib.sha256(content)) != self.digest:
             raise SpoolCorrupt(f"segment {self.path.name}: checksum differs")
-        if content.count(b"\n") != self.events:
+        parts = split(content)
+        if parts.rows.count(b"\n") != self.events:
             raise SpoolCorrupt(f"segment {self.path.name}: does not hold {self.events} lines")
-        return content
+        return parts
 
     def delete(self) -> None:
         """Remove it after it has landed; harmless when it is gone already."""
@@ -145,6 +152,7 @@ class _Request:
     rows: bytes
     count: int
     dead: bytes
+    receipts: bytes
     done: "Future[None]"
 
 
@@ -186,8 +194,8 @@ class Spool:
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
-    def append(self, rows: bytes, count: int, dead_letters: bytes = b"") -> "Future[None]":
-        """Queue ``count`` JSON lines and dead letters; the future is done when they are durable.
+    def append(self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"") -> "Future[None]":
+        """Queue ``count`` JSON lines, dead letters and the receipts of the rows; the future is done when they are durable.
 
         It fails with SpoolFull when nothing of them was kept, with SpoolClosed after ``close()``.
         """
@@ -196,7 +204,7 @@ class Spool:
             if self._closing:
                 done.set_exception(SpoolClosed("the collector is shutting down", retry_after=5))
                 return done
-            self._waiting.append(_Request(rows, count, dead_letters, done))
+            self._waiting.append(_Request(rows, count, dead_letters, receipts, done))
             self._wake.notify()
         return done
 
@@ -259,7 +267,8 @@ class Spool:
                 request.done.set_result(None)
 
     def _write(self, requests: list[_Request]) -> None:
-        rows = b"".join(request.rows for request in requests)
+        # Receipts first: what a torn tail loses of them it loses of their rows.
+        rows = b"".join(request.receipts + request.rows for request in requests if request.rows)
         dead = b"".join(request.dead for request in requests)
         self._check_limit(len(rows) + len(dead))
         # Dead letters first: if the rows then fail, the whole request is refused, and a kept dead letter is
@@ -403,15 +412,16 @@ def _recover_file(path: Path, fd: int) -> int:
 
 
 def _whole_lines(content: bytes) -> tuple[bytes, int]:
-    decoder = msgspec.json.Decoder(Row)
+    row, receipt = msgspec.json.Decoder(Row), msgspec.json.Decoder(Receipt)
     end = count = 0
     while (newline := content.find(b"\n", end)) >= 0:
+        is_receipt = content.startswith(PREFIX, end)
         try:
-            decoder.decode(content[end:newline])
+            (receipt if is_receipt else row).decode(content[end:newline])
         except (msgspec.MsgspecError, UnicodeDecodeError):
             break
         end = newline + 1
-        count += 1
+        count += not is_receipt
     return content[:end], count
 
 

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from furrow.errors import NotConfigured, PermanentError
 from furrow.settings import Settings
 from stores.incident_store import Pending, Recorded
+from tasks.flood import lines, review_floods, warn
 from tasks.incidents import describe
 from tasks.progress import Progress
 from tasks.report import Report
@@ -37,7 +38,17 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     if shard == 0:
         _put_in_line(report, began + seconds / 2)
     _analyse(report, shard, shards, began + seconds)
+    if shard == 0:
+        _tell_floods(report)
     return report.finish()
+
+
+def _tell_floods(report: Report) -> None:
+    found = report.attempt(review_floods)
+    if found:
+        report.items("Flood of new incidents", lines(found))
+        report.counts["incidents held back from export"] = sum(flood.held for flood in found)
+        warn(found)
 
 
 def _put_in_line(report: Report, until: float) -> None:
@@ -115,6 +126,8 @@ def _tell_scored(report: Report, scored: Scored) -> None:
 def _tell_recorded(report: Report, recorded: Recorded) -> None:
     report.counts["detections stored"] += recorded.stored
     report.counts["detections retracted"] += recorded.retracted
+    if recorded.contested:
+        report.counts["detections that later events from another source do not change"] += recorded.contested
     report.counts["incidents touched"] += len(recorded.incidents)
     report.counts["incidents confirmed"] += len(recorded.confirmed)
     report.counts["incidents regressed"] += len(recorded.regressed)

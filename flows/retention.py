@@ -8,20 +8,22 @@ from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from tasks.report import Report
-from tasks.retention import drop_dead_letters, drop_events, what_to_keep
+from tasks.retention import drop_dead_letters, drop_events, forget_senders, what_to_keep
 
 
 @flow(name="retention")
 def retention(days: int | None = None) -> State[Any]:
     """Drop raw events and dead letters that were received longer ago than they are kept. Safe to run again at any time.
 
-    Incidents, detections and their timelines stay. What waits for analysis is never dropped, nor anything received later.
+    Incidents, detections and their timelines stay; who sent them is forgotten when it counts no more. What waits for analysis
+    is never dropped, nor anything received later.
 
     Args:
         days: How many whole days are kept, counted from arrival; by default the setting ``FURROW_KEEP_EVENTS_DAYS``. 0: for
             ever.
     """
     report = Report("retention")
+    report.counts["detections whose sender is forgotten"] = report.attempt(forget_senders) or 0
     days = effective_settings().keep_events_days if days is None else days
     if days <= 0:
         report.items("Kept", ["Everything, for ever."])

@@ -14,15 +14,17 @@ from prefect.events.actions import ActionTypes, DoNothing, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from tasks import flood
 from tasks.lag import EXCEEDED, RESOURCE
 
 LAG: Final = "Furrow: the lag exceeds ten minutes"
 EXPORTS: Final = "Furrow: exports fail"
+FLOOD: Final = "Furrow: a flood of new incidents is held back"
 TAG: Final = "furrow"
 QUIET: Final = timedelta(minutes=30)
 """While something stays wrong, people are told once in such a time."""
 
-_LAG_BODY = "{{ event.payload.message }}"
+_MESSAGE_BODY = "{{ event.payload.message }}"
 _EXPORTS_BODY = "{{ flow.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
 _log = logging.getLogger("furrow.automations")
 
@@ -34,7 +36,7 @@ def ensure(client: SyncPrefectClient, block: str = "") -> None:
     told in the log, and the warning stays in the UI alone. Raises what Prefect's client raises.
     """
     document = _document(client, block) if block else None
-    for wanted in (_lag(document), _exports(document)):
+    for wanted in (_lag(document), _exports(document), _flood(document)):
         found = client.read_automations_by_name(wanted.name)
         if not found:
             client.create_automation(wanted)
@@ -82,10 +84,26 @@ def _exports(document: str | None) -> AutomationCore:
     )
 
 
+def _flood(document: str | None) -> AutomationCore:
+    return AutomationCore(
+        name=FLOOD,
+        description="A project has more new incidents within an hour than its budget; the new ones are not exported.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={flood.EXCEEDED},
+            match={"prefect.resource.id": f"{RESOURCE}.*"},
+            threshold=1,
+            within=QUIET,
+        ),
+        actions=_actions(document, FLOOD),
+    )
+
+
 def _actions(document: str | None, name: str) -> list[ActionTypes]:
     if document is None:
         return [DoNothing()]
-    body = _LAG_BODY if name == LAG else _EXPORTS_BODY
+    body = _EXPORTS_BODY if name == EXPORTS else _MESSAGE_BODY
     return [SendNotification.model_validate({"block_document_id": document, "subject": name, "body": body})]
 
 

@@ -35,7 +35,8 @@ _LOGS = {
 
 @dataclass(frozen=True)
 class Work:
-    """The figures; None where they cannot be known now. ``tickets``: by state (incidents-and-tickets.md, Export)."""
+    """The figures; None where they cannot be known now. ``tickets``: by state (incidents-and-tickets.md, Export);
+    ``held``: incidents that a flood of new ones holds back from export."""
 
     lag: Lag
     spool_segments: int
@@ -45,6 +46,7 @@ class Work:
     dead_letters_not_kept: int
     dead_sessions: int | None = None
     tickets: Mapping[str, int] | None = None
+    held: int | None = None
 
     def line(self) -> str:
         """For people."""
@@ -73,6 +75,7 @@ class Work:
             "quarantined segments": self.quarantined,
             "sessions that the engine failed over": self.dead_sessions or 0,
             "tickets refused for good": (self.tickets or {}).get("export_failed", 0),
+            "incidents held back in a flood": self.held or 0,
         }
         return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
@@ -94,6 +97,7 @@ class Work:
             "quarantined": self.quarantined,
             "dead_sessions": self.dead_sessions,
             "tickets": None if self.tickets is None else dict(self.tickets),
+            "held": self.held,
         }
 
 
@@ -111,7 +115,8 @@ def figures(settings: Settings) -> Work:
                 lag = measure(settings, store)
             finally:
                 store.close()
-            return Work(lag, spool.segments, spool.events, *aside, counts["deadSessions"], counts["tickets"])
+            figures = (counts["deadSessions"], counts["tickets"], counts["held"])
+            return Work(lag, spool.segments, spool.events, *aside, *figures)
         except FurrowError:
             pass  # the finding about the incident store says so
     return Work(measure(settings, None), spool.segments, spool.events, *aside)

@@ -1,6 +1,7 @@
 """The lander: moves sealed spool segments into ClickHouse, each exactly once, and tells how far it has come.
 
-One segment is one insert with the segment's hash as deduplication token, and it is deleted only when the insert returned.
+One segment is one insert with the segment's hash as deduplication token (its receipts are another one before it), and it is
+deleted only when the inserts returned.
 A segment that is damaged, or whose rows are refused for good, is set aside in the spool's quarantine, so that it does not stop
 those behind it; whatever else is wrong with the event store, they wait in the spool.
 """
@@ -17,6 +18,7 @@ from collector.spool import Segment, SpoolCorrupt, segments
 from furrow import last_errors
 from furrow.errors import FurrowError, NotConfigured, PermanentError, TransientError
 from furrow.metrics import EVENTS_LANDED, SEGMENTS_LANDED, degraded
+from stores import event_receipts
 from stores.event_store import EventCounts, EventStore
 
 _IDLE_SECONDS = 0.3
@@ -84,7 +86,10 @@ class Lander:
 
     def _land(self, store: EventStore, segment: Segment) -> bool:
         try:
-            store.land(segment.read(), segment.digest)
+            parts = segment.parts()
+            # Receipts first: whoever sees the events finds out who sent them.
+            event_receipts.land(store, parts.receipts, segment.digest)
+            store.land(parts.rows, segment.digest)
         except FurrowError as error:
             if not _lies_in_the_segment(error):
                 raise

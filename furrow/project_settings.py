@@ -70,7 +70,11 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
     "confirmSessions": ProjectSetting("distinct sessions that confirm an incident", _COUNT, _whole(1, 1_000_000)),
     "confirmUsers": ProjectSetting("distinct users that confirm an incident", _COUNT, _whole(1, 1_000_000)),
     "confirmDays": ProjectSetting(
-        "days within which they count", "a number of days from 0.001 to 3650", _number(0.001, 3650)
+        "days of receipt within which they count", "a number of days from 0.001 to 3650", _number(0.001, 3650)
+    ),
+    "confirmPerSource": ProjectSetting("sessions of one source that count, at the most", _COUNT, _whole(1, 1_000_000)),
+    "newIncidentsPerHour": ProjectSetting(
+        "new incidents in an hour above which the new ones are held back", _COUNT, _whole(1, 1_000_000)
     ),
     "ignoredRoutes": ProjectSetting("routes that are never a failure point, like /admin/*", _PATTERNS, _patterns),
     "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _patterns),

@@ -70,6 +70,7 @@ def send_file(
     batch: int = MAX_EVENTS,
     progress: Progress | None = None,
     salt: bytes | None = None,
+    operator_key: str = "",
     attempts: int = 8,
     timeout: float = 30.0,
     sleep: Callable[[float], None] = time.sleep,
@@ -79,11 +80,13 @@ def send_file(
     ``fmt``: ``events`` (one JSON event a line), ``combined`` (an access log; ``salt`` hides the visitors and
     is derived from the key by default) or ``dead-letters`` (rejected events, to be tried again). A batch is
     tried ``attempts`` times with exponential backoff, ``Retry-After`` obeyed; when that is not enough, the
-    rest is counted as failed. Raises PermanentError when the collector refuses the key, OSError and
-    ValueError when the file cannot be read.
+    rest is counted as failed. ``operator_key`` vouches for the file: each session in it counts as a source of its own
+    when incidents are confirmed, although all come from this machine. Raises PermanentError when the collector refuses
+    a key, OSError and ValueError when the file cannot be read.
     """
     summary = SendSummary()
-    sender = _Sender(url, api_key, summary, attempts=attempts, timeout=timeout, sleep=sleep)
+    keys = {"x-api-key": api_key, **({"x-operator-key": operator_key} if operator_key else {})}
+    sender = _Sender(url, keys, summary, attempts=attempts, timeout=timeout, sleep=sleep)
     with sender:
         for lines in _batches(_lines(Path(path), fmt, salt or default_salt(api_key)), summary, batch):
             if summary.problem:
@@ -115,7 +118,7 @@ class _Sender:
     def __init__(
         self,
         url: str,
-        api_key: str,
+        keys: dict[str, str],
         summary: SendSummary,
         *,
         attempts: int,
@@ -132,7 +135,7 @@ class _Sender:
             # A proxy of the environment cannot reach this machine's own addresses.
             trust_env=urlsplit(self._url).hostname not in _LOOPBACK,
             headers={
-                "x-api-key": api_key,
+                **keys,
                 "content-type": "application/json",
                 "content-encoding": "gzip",
                 "user-agent": f"furrow-send/{__version__}",

@@ -107,7 +107,16 @@ class Settings(BaseSettings):
 
     confirm_sessions: int = Field(3, ge=1, description="Distinct sessions that confirm an incident by rule.")
     confirm_users: int = Field(2, ge=1, description="Distinct users that confirm an incident by rule.")
-    confirm_days: int = Field(7, ge=1, description="Days (of event time) within which they must lie to count together.")
+    confirm_days: int = Field(7, ge=1, description="Days (of receipt) within which they must lie to count together.")
+    confirm_per_source: int = Field(
+        2, ge=1, description="Sessions of one source (address) that count towards confirming, at the most."
+    )
+    new_incidents_per_hour: int = Field(
+        50,
+        ge=1,
+        description="New incidents of one project in an hour, above which the new ones are held back from export until a "
+        "person looks or independent sources show them.",
+    )
 
     keep_events_days: int = Field(
         30,

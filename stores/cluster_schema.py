@@ -22,6 +22,7 @@ DATABASE = "furrow"
 SHARDING = {
     "events": "sipHash64(project, session_id)",
     "sessions": "sipHash64(project, session_id)",
+    "receipts": "sipHash64(project, session_id)",
     # Sketches that are merged when they are read: any shard may keep them.
     "counted": "toUInt64(day)",
 }

@@ -46,6 +46,7 @@ def erase(store: EventStore, project: str, sessions: Sequence[str], seconds: flo
         for hashes in _hashes(client, project, sessions):
             events += _delete(client, "events", project, hashes, end)
             rows += _delete(client, "sessions", project, hashes, end)
+            _delete(client, "receipts", project, hashes, end)
     return Erased(events, rows)
 
 

@@ -34,6 +34,13 @@ _STORED = text("""
     WHERE d.retracted_at IS NULL AND d.origin = 'engine'
     ORDER BY d.project, d.detection_id
 """)
+_WITH_DETECTIONS = text("""
+    SELECT DISTINCT d.project, d.session_id
+    FROM detections d
+    JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+      ON (d.project, d.session_id) = (k.project, k.session_id)
+    WHERE d.retracted_at IS NULL AND d.origin = 'engine'
+""")
 _NAMED = text("""
     SELECT incident_id, status, primary_failure_point FROM incidents
     WHERE incident_id = ANY(CAST(:ids AS text[]))
@@ -73,6 +80,11 @@ def waiting(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> set[t
 def stored(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> list[Stored]:
     """The live detections of these sessions (project, session id), without those that were made elsewhere."""
     return [Stored(*row) for row in connection.execute(_STORED, key_columns(keys))]
+
+
+def with_detections(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these sessions (project, session id) have a live detection of the engine."""
+    return {(row.project, row.session_id) for row in connection.execute(_WITH_DETECTIONS, key_columns(keys))}
 
 
 def named(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Named]:

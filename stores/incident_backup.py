@@ -31,6 +31,7 @@ TABLES = (
     "detections",
     "incident_history",
     "outbox",
+    "floods",
 )
 """Every table, those that others refer to first."""
 SEQUENCES = ("pending_versions", "incident_history_id_seq")

@@ -45,6 +45,7 @@ def detection_row(detection: Json, project: str, session: str) -> Json:
             "signals": sorted({signal["type"] for signal in detection["triggeringSignals"]}),
             "routes": _routes(detection),
             "story_length": len(detection.get("timeline") or ()),
+            "label": str(context.get("label") or ""),
             "body": body,
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:

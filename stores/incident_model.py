@@ -77,24 +77,41 @@ class DeadSession:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Who sent a client session, for what is new in it.
+
+    ``source`` and ``before``: hashes of its sender under the salts of the day of receipt and of the day before; None: not
+    known. ``mixed``: not all of its events come from the source that sent its first ones, or it is not known whether they do.
+    """
+
+    source: int | None
+    before: int | None
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
 class Analysed:
     """The engine's whole answer for one client session of ``visits`` visits: all detections that hold now (JSON).
 
-    ``since_ms``: receipt of the oldest event that is still stored, epoch ms. What was detected before then may rest on events
-    that retention has dropped: it is not retracted.
+    ``origin``: who sent it; None: it is a source of its own. ``first_ms``: receipt of its first event that was read, epoch
+    ms (0: not known). ``since_ms``: receipt of the oldest event that is still stored, epoch ms. What was detected before then
+    may rest on events that retention has dropped: it is not retracted.
     """
 
     pending: Pending
     detections: tuple[Json, ...]
     visits: int = 0
     since_ms: int = 0
+    first_ms: int = 0
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
 class Recorded:
     """What ``record`` did.
 
-    ``stored``: detections that are new, changed or back; ``retracted``: those that no longer exist; ``stale``: sessions
+    ``stored``: detections that are new, changed or back; ``retracted``: those that no longer exist; ``contested``: those that
+    stay as they were, because what speaks against them came from another source; ``stale``: sessions
     that got new events meanwhile (nothing written, they stay pending); ``incidents``: all that were looked at;
     ``confirmed`` and ``regressed``: those that a rule moved there now.
     """
@@ -103,6 +120,7 @@ class Recorded:
     stored: int = 0
     retracted: int = 0
     stale: int = 0
+    contested: int = 0
     incidents: tuple[str, ...] = ()
     confirmed: tuple[str, ...] = ()
     regressed: tuple[str, ...] = ()
@@ -112,12 +130,14 @@ class Recorded:
 class IncidentQuery:
     """Filters of a list of incidents; everything left out matches all.
 
-    ``since``: last seen at or after; ``sort``: one of ``SORTS`` with "-" in front for descending; ``limit`` 1–1000.
+    ``since``: last seen at or after; ``held``: held back from export in a flood; ``sort``: one of ``SORTS`` with "-" in front
+    for descending; ``limit`` 1–1000.
     """
 
     project: str | None = None
     status: tuple[Status, ...] = ()
     exported: bool | None = None
+    held: bool | None = None
     severity: tuple[Severity, ...] = ()
     route: str | None = None
     since: datetime | None = None

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from furrow.errors import PermanentError
+from stores.incident_flood import IS_HELD
 from stores.incident_model import Claim, Json, NotFound
 from stores.incident_settle import write_history
 from stores.lifecycle import RULE, Change
@@ -24,13 +25,15 @@ from stores.lifecycle import RULE, Change
 LEAST_SCORE = 70
 _REASON_LENGTH = 2_000
 
-# "Oldest first, worst first within the same minute" (same).
-_ORDER = "date_trunc('minute', i.first_seen), i.highest_score DESC, i.incident_id"
+# Worst first, then what was stored here first. Never by a time that a client names, so that nobody puts theirs in front.
+_SEVERITY = "array_position(ARRAY['Critical', 'High', 'Medium', 'Low'], i.severity)"
+_ORDER = f"{_SEVERITY}, i.created_at, i.highest_score DESC, i.incident_id"
 
-_ELIGIBLE = """
+_ELIGIBLE = f"""
     i.status IN ('confirmed', 'regressed')
     AND i.affected_sessions > 0
     AND i.highest_score >= :min_score
+    AND NOT {IS_HELD}
     AND (CAST(:project AS text) IS NULL OR i.project = :project)
 """
 # No row yet, or one that waits; a filed one only when the incident came back since.

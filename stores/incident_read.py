@@ -10,11 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from furrow.errors import PermanentError
-from stores import lifecycle
+from stores import incident_flood, lifecycle
+from stores.incident_flood import IS_HELD
 from stores.incident_model import IncidentPage, IncidentQuery, Json
 
 MAX_LIMIT = 1_000
 EXAMPLES = 5
+# So many of an incident's detections are looked at for its examples, so that a large one is shown as fast as a small one.
+_LOOKED_AT = 2_000
 
 # What a list may be sorted by: JSON name → SQL. Ranks instead of words where the alphabet is not the order.
 SORTS = {
@@ -33,20 +36,37 @@ SORTS = {
 # "Exported" is no status but a fact: a ticket exists (incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
+_WHOLE = text(f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
 _TICKETS = text("SELECT * FROM outbox WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY tracker")
 _HISTORY = text("""
     SELECT incident_id, at, actor, from_status, to_status, reason
     FROM incident_history WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY id
 """)
+# One of each source before a second one of any; first those that agree with the others: with the label that most sources saw,
+# and with a score that at least two of them reach. Then the worst, then the shortest story.
 _EXAMPLES = text(f"""
-    SELECT i.id AS incident_id, best.body
+    SELECT n.incident_id, best.body
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
+    JOIN incidents n ON n.incident_id = i.id
     CROSS JOIN LATERAL (
-        SELECT body, score, story_length, detection_id FROM detections d
-        WHERE d.incident_id = i.id AND d.retracted_at IS NULL
-        ORDER BY score DESC, story_length, detection_id LIMIT {EXAMPLES}
+        SELECT body, row_number() OVER (ORDER BY agrees DESC, turn, score DESC, story_length, detection_id) AS rank
+        FROM (
+            SELECT d.body, d.score, d.story_length, d.detection_id,
+                   d.label = n.label AND d.score <= n.shared_score AS agrees,
+                   row_number() OVER (
+                       PARTITION BY coalesce(d.source, 0), d.label = n.label AND d.score <= n.shared_score
+                       ORDER BY d.score DESC, d.story_length, d.detection_id) AS turn
+            FROM (
+                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
+                 ORDER BY score DESC, story_length, detection_id LIMIT {_LOOKED_AT})
+                UNION ALL
+                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
+                 ORDER BY score DESC, story_length, detection_id LIMIT {EXAMPLES})
+            ) d
+        ) ranked
+        ORDER BY rank LIMIT {EXAMPLES}
     ) best
-    ORDER BY i.place, best.score DESC, best.story_length, best.detection_id
+    ORDER BY i.place, best.rank
 """)
 _FIGURES = text("""
     SELECT 'detections' AS what, CASE WHEN retracted_at IS NULL THEN 'live' ELSE 'retracted' END AS kind,
@@ -74,7 +94,9 @@ def incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
     where, values = _filters(query)
     total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
     rows = connection.execute(
-        text(f"SELECT i.* FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"),
+        text(
+            f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+        ),
         {**values, "limit": query.limit, "offset": query.offset},
     ).all()
     tickets = _tickets(connection, [row.incident_id for row in rows])
@@ -100,6 +122,7 @@ def _filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
         ("i.last_seen >= :since", "since", query.since),
         ("i.highest_score >= :min_score", "min_score", query.min_score),
         (f"{HAS_TICKET} = :exported", "exported", query.exported),
+        (f"{IS_HELD} = :held", "held", query.held),
     ]
     used = [(condition, name, value) for condition, name, value in wanted if value is not None]
     where = " AND ".join(condition for condition, _, _ in used) or "true"
@@ -115,7 +138,7 @@ def incident(connection: sa.Connection, incident_id: str, project: str | None) -
 def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
     """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
     keys = {"ids": list(ids)}
-    rows = connection.execute(text("SELECT * FROM incidents WHERE incident_id = ANY(CAST(:ids AS text[]))"), keys)
+    rows = connection.execute(_WHOLE, keys)
     row_of = {row.incident_id: row for row in rows}
     tickets = _tickets(connection, ids)
     history = _grouped((row.incident_id, _history_json(row)) for row in connection.execute(_HISTORY, keys))
@@ -134,7 +157,8 @@ def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
 
 def counts(connection: sa.Connection, project: str | None = None) -> Json:
     """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
-    "tickets": {state: n}, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch ms or 0}``."""
+    "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch
+    ms or 0}``."""
     found: dict[str, dict[str, int]] = {}
     for row in connection.execute(_FIGURES, {"project": project}):
         found.setdefault(row.what, {})[row.kind] = row.number
@@ -144,6 +168,7 @@ def counts(connection: sa.Connection, project: str | None = None) -> Json:
         "retracted": detections.get("retracted", 0),
         "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
         "tickets": found.get("tickets", {}),
+        "held": sum(flood.held for flood in incident_flood.floods(connection, project)),
         "deadSessions": found["dead"]["sessions"],
         "pendingSessions": found["pending"]["sessions"],
         "oldestDueMs": found["pending"]["oldest"],
@@ -181,6 +206,7 @@ def _incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
         "firstSeen": iso(row.first_seen),
         "lastSeen": iso(row.last_seen),
         "affectedSessions": row.affected_sessions,
+        "countedSessions": row.counted_sessions,
         "affectedUsers": row.affected_users,
         "endedSessions": row.ended_sessions,
         "overcomeSessions": row.overcome_sessions,
@@ -194,12 +220,13 @@ def _incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
         "browsers": list(facets.get("browsers", {})),
         "sessionsBy": facets,
         "exported": any(ticket["key"] for ticket in tickets),
+        "held": row.held,
         "tickets": tickets,
         "resolvedAt": iso(row.resolved_at),
         "suppressedUntil": iso(row.suppressed_until),
         "suppressedSessions": row.suppressed_sessions,
         "generation": row.generation,
-        "allowedActions": list(lifecycle.allowed(row.status)),
+        "allowedActions": list(lifecycle.allowed(row.status, row.held)),
         "createdAt": iso(row.created_at),
         "updatedAt": iso(row.updated_at),
     }

@@ -7,13 +7,13 @@ writers wait for each other in a circle.
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
 from furrow.errors import PermanentError
-from stores import lifecycle
+from stores import incident_flood, incident_source, lifecycle
 from stores.incident_detection import detection_row, to_json
 from stores.incident_model import Analysed, Json, NotFound, Recorded, Rules
 from stores.incident_settle import Settled, settle
@@ -50,15 +50,18 @@ _LOCK_INCIDENTS = text("""
 _UPSERT = text("""
     INSERT INTO detections AS d (project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score,
         happened_at, last_seen, user_hash, environment, app_version, browser, severity_type, ended_flow, resolved,
-        signals, routes, story_length, body)
+        signals, routes, story_length, label, body, received_at, source)
     SELECT project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score, happened_at, last_seen,
         user_hash, environment, app_version, browser, severity_type, ended_flow, resolved, signals, routes,
-        story_length, body
+        story_length, label, body, least(coalesce(to_timestamp(nullif(received_ms, 0) / 1000.0), now()), now()), source
     FROM json_to_recordset(CAST(:rows AS json)) AS new(
         project text, detection_id text, session_id text, visit_id text, visit_start timestamptz, incident_id text,
         origin text, score integer, happened_at timestamptz, last_seen timestamptz, user_hash text, environment text,
         app_version text, browser text, severity_type text, ended_flow boolean, resolved boolean, signals text[],
-        routes text[], story_length integer, body jsonb)
+        routes text[], story_length integer, label text, body jsonb, received_ms bigint, source bigint, mixed boolean)
+    -- Of a session that somebody else may have sent events to, what is new is stored and what is there stays.
+    WHERE NOT mixed OR NOT EXISTS (
+        SELECT FROM detections k WHERE (k.project, k.detection_id) = (new.project, new.detection_id))
     ON CONFLICT (project, detection_id) DO UPDATE SET
         session_id = excluded.session_id, visit_id = excluded.visit_id, visit_start = excluded.visit_start,
         incident_id = excluded.incident_id, origin = excluded.origin, score = excluded.score,
@@ -66,20 +69,34 @@ _UPSERT = text("""
         environment = excluded.environment, app_version = excluded.app_version, browser = excluded.browser,
         severity_type = excluded.severity_type, ended_flow = excluded.ended_flow, resolved = excluded.resolved,
         signals = excluded.signals, routes = excluded.routes, story_length = excluded.story_length,
-        body = excluded.body, retracted_at = NULL, updated_at = now()
-    WHERE d.retracted_at IS NOT NULL
+        label = excluded.label, body = excluded.body, retracted_at = NULL, updated_at = now()
+    WHERE d.contested_at IS NULL AND (d.retracted_at IS NOT NULL
        OR (d.session_id, d.incident_id, d.origin, d.body)
-          IS DISTINCT FROM (excluded.session_id, excluded.incident_id, excluded.origin, excluded.body)
+          IS DISTINCT FROM (excluded.session_id, excluded.incident_id, excluded.origin, excluded.body))
     RETURNING 1
 """)
 _RETRACT = text("""
     UPDATE detections d SET retracted_at = now(), updated_at = now()
-    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:since_ms AS bigint[]))
-        AS k(project, session_id, since_ms)
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:since_ms AS bigint[]),
+                CAST(:mixed AS boolean[])) AS k(project, session_id, since_ms, mixed)
     WHERE (d.project, d.session_id) = (k.project, k.session_id)
       AND d.retracted_at IS NULL AND d.origin = 'engine' AND d.created_at >= to_timestamp(k.since_ms / 1000.0)
+      AND NOT k.mixed AND d.contested_at IS NULL
       AND (d.project, d.detection_id) NOT IN (
           SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
+    RETURNING d.incident_id
+""")
+# Later events from another source speak against a detection: marked once, and left as it is from then on.
+_CONTEST = text("""
+    UPDATE detections d SET contested_at = now(), updated_at = now()
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (d.project, d.session_id) = (k.project, k.session_id)
+      AND d.retracted_at IS NULL AND d.origin = 'engine' AND d.contested_at IS NULL
+      AND NOT EXISTS (
+          SELECT FROM json_to_recordset(CAST(:rows AS json)) AS new(
+              project text, detection_id text, incident_id text, body jsonb)
+          WHERE (new.project, new.detection_id, new.incident_id) = (d.project, d.detection_id, d.incident_id)
+            AND new.body - 'engineVersion' - 'configHash' = d.body - 'engineVersion' - 'configHash')
     RETURNING d.incident_id
 """)
 _CLEAR = text("""
@@ -95,63 +112,97 @@ _CLEAR_DEAD = text("""
 """)
 
 
+class _Session(NamedTuple):
+    """How the stored detections of one session may be replaced."""
+
+    since_ms: int = 0
+    mixed: bool = False
+
+
+class _Replaced(NamedTuple):
+    """How many detections were written, retracted and contested, and what came of their incidents."""
+
+    stored: int
+    retracted: int
+    contested: int
+    settled: Settled
+
+
 def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules, backfill: bool = False) -> Recorded:
     """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
 
-    A session whose version moved on is left alone, and pending. ``backfill``: see ``incident_settle.settle``. Raises
+    A session whose version moved on is left alone, and pending. One that is ``mixed`` (``Origin``) gets what is new; what is
+    stored already stays, and is marked where the answer differs. ``backfill``: see ``incident_settle.settle``. Raises
     PermanentError for an unusable detection.
     """
-    rows_of = {_key(item): [detection_row(found, *_key(item)) for found in item.detections] for item in analysed}
+    sources = incident_source.sources_of(connection, [item for item in analysed if item.detections])
+    rows_of = {_key(item): _rows(item, sources.get(_key(item))) for item in analysed}
     current = _lock_pending(connection, analysed)
     keys = sorted({_key(item) for item in analysed if current.get(_key(item)) == item.pending.version})
     rows = [row for key in keys for row in rows_of[key]]
-    since = {_key(item): item.since_ms for item in analysed}
-    stored, retracted, settled = _replace(connection, {key: since[key] for key in keys}, rows, rules, backfill)
+    sessions = {_key(item): _Session(item.since_ms, _is_mixed(item)) for item in analysed}
+    done = _replace(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
     if keys:
         connection.execute(_CLEAR, _key_columns(keys))
         connection.execute(_CLEAR_DEAD, _key_columns(keys))
     return Recorded(
         sessions=len(keys),
-        stored=stored,
-        retracted=retracted,
+        stored=done.stored,
+        retracted=done.retracted,
         stale=len(analysed) - len(keys),
-        incidents=settled.incidents,
-        confirmed=settled.moved_to("confirmed"),
-        regressed=settled.moved_to("regressed"),
+        contested=done.contested,
+        incidents=done.settled.incidents,
+        confirmed=done.settled.moved_to("confirmed"),
+        regressed=done.settled.moved_to("regressed"),
     )
 
 
 def record_external(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
     """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
 
-    Returns its incident's id and whether exactly this detection was known already.
+    An operator sent it, so its session is a source of its own, received now. Returns its incident's id and whether exactly
+    this detection was known already.
     """
-    row = detection_row(detection, str(detection["projectId"]), str(detection["sessionId"])) | {"origin": "external"}
-    stored, _, _ = _replace(connection, {}, [row], rules)
-    return row["incident_id"], stored == 0
+    project, session = str(detection["projectId"]), str(detection["sessionId"])
+    sent = {"origin": "external", "received_ms": 0, "source": incident_source.own(project, session), "mixed": False}
+    row = detection_row(detection, project, session) | sent
+    done = _replace(connection, {}, [row], rules)
+    return row["incident_id"], done.stored == 0
+
+
+def _rows(item: Analysed, source: int | None) -> list[Json]:
+    sent = {"received_ms": item.pending.received_ms, "source": source, "mixed": _is_mixed(item)}
+    return [detection_row(found, *_key(item)) | sent for found in item.detections]
+
+
+def _is_mixed(item: Analysed) -> bool:
+    return item.origin is not None and item.origin.mixed
 
 
 def _replace(
     connection: sa.Connection,
-    keys: Mapping[tuple[str, str], int],
+    keys: Mapping[tuple[str, str], _Session],
     rows: Sequence[Json],
     rules: Rules,
     backfill: bool = False,
-) -> tuple[int, int, Settled]:
-    """``keys``: the sessions whose detections are replaced, each with its ``Analysed.since_ms``."""
+) -> _Replaced:
+    """``keys``: the sessions whose detections are replaced."""
     columns = _key_columns(keys)
     known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
     incidents = {row["incident_id"]: row["project"] for row in rows}
     created = _ensure(connection, incidents)
     ids = sorted({*known, *incidents})
     before = _lock(connection, ids, incidents)
+    contested = _contest(connection, [key for key, session in keys.items() if session.mixed], rows)
     stored = _upsert(connection, rows)
     retracted = _retract(connection, keys, rows) if keys else []
     notes = [(id_, _first_seen(rows, id_)) for id_ in created]
     why = "by a backfill" if backfill else "after late events"
     notes += [(id_, _retraction(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))]
+    notes += [(id_, _contest_note(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
     settled = settle(connection, before, rules, notes, backfill)
-    return stored, len(retracted), settled
+    incident_flood.note(connection, {incidents[id_] for id_ in created}, rules)
+    return _Replaced(stored, len(retracted), len(contested), settled)
 
 
 def _first_seen(rows: Sequence[Json], incident_id: str) -> Change:
@@ -162,6 +213,12 @@ def _first_seen(rows: Sequence[Json], incident_id: str) -> Change:
 def _retraction(status: lifecycle.Status, number: int, why: str) -> Change:
     noun = "detection" if number == 1 else "detections"
     return Change(lifecycle.RULE, status, status, f"{number} {noun} retracted {why}")
+
+
+def _contest_note(status: lifecycle.Status, number: int) -> Change:
+    what = "1 detection stays as it was" if number == 1 else f"{number} detections stay as they were"
+    reason = f"{what}: later events of the session, not all from its first source, speak against it"
+    return Change(lifecycle.RULE, status, status, reason)
 
 
 def _key(item: Analysed) -> tuple[str, str]:
@@ -214,10 +271,21 @@ def _with_body(row: Json) -> str:
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
-def _retract(connection: sa.Connection, keys: Mapping[tuple[str, str], int], rows: Sequence[Json]) -> list[str]:
+def _contest(connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json]) -> list[str]:
+    """Mark what the answer would change or retract of these sessions; an incident's id for each detection."""
+    if not keys:
+        return []
+    answers = [_with_body(row) for row in rows if row["mixed"]]
+    return list(connection.execute(_CONTEST, {**_key_columns(keys), "rows": f"[{','.join(answers)}]"}).scalars())
+
+
+def _retract(connection: sa.Connection, keys: Mapping[tuple[str, str], _Session], rows: Sequence[Json]) -> list[str]:
     kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
-    since = {"since_ms": list(keys.values())}
-    return list(connection.execute(_RETRACT, {**_key_columns(keys), **since, **kept}).scalars())
+    sessions = {
+        "since_ms": [session.since_ms for session in keys.values()],
+        "mixed": [session.mixed for session in keys.values()],
+    }
+    return list(connection.execute(_RETRACT, {**_key_columns(keys), **sessions, **kept}).scalars())
 
 
 def lock_incident(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":

@@ -6,9 +6,9 @@ rerun, a replay, a late event and two workers at once all end in the same row (i
 
 # Statements are put together from constants of this module alone; values are always bound.
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import text
@@ -25,21 +25,40 @@ _FACET_VALUES = 50
 _LIVE = """
     SELECT d.* FROM detections d WHERE d.incident_id = ANY(CAST(:ids AS text[])) AND d.retracted_at IS NULL
 """
+# What counts by sources (title, label, impact) is a vote in which each source has one voice, however many sessions it sends;
+# those that are not known share one.
 _TOTALS = text(f"""
-    SELECT i.incident_id,
-        count(*) AS detections,
-        count(DISTINCT d.visit_id) AS affected_sessions,
-        count(DISTINCT nullif(d.user_hash, '')) AS affected_users,
-        count(DISTINCT d.visit_id) FILTER (WHERE d.ended_flow) AS ended_sessions,
-        count(DISTINCT d.visit_id) FILTER (WHERE d.resolved) AS overcome_sessions,
-        count(DISTINCT d.visit_id) FILTER (WHERE d.visit_start > i.resolved_at) AS since_fix,
-        count(DISTINCT d.visit_id) FILTER (WHERE d.happened_at >= i.suppressed_until) AS since_until,
-        min(d.happened_at) AS first_seen, max(d.happened_at) AS last_seen,
-        max(d.score) AS highest_score,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY d.score) AS median_score,
-        mode() WITHIN GROUP (ORDER BY d.severity_type) AS severity_type
-    FROM incidents i JOIN ({_LIVE}) d USING (incident_id)
-    GROUP BY i.incident_id
+    WITH live AS MATERIALIZED (
+        SELECT d.incident_id, coalesce(d.source, 0) AS source, d.visit_id, d.user_hash, d.ended_flow, d.resolved,
+               d.happened_at, d.score, d.severity_type
+        FROM ({_LIVE}) d
+    ), sources AS (
+        SELECT incident_id, source, count(DISTINCT visit_id) AS sessions, max(score) AS best,
+               count(DISTINCT visit_id) FILTER (WHERE ended_flow) AS ended,
+               count(DISTINCT visit_id) FILTER (WHERE resolved) AS overcome
+        FROM live GROUP BY incident_id, source
+    ), voices AS (
+        SELECT s.incident_id, count(*) AS sources, sum(least(s.sessions, r.per_source)) AS counted_sessions,
+               count(*) FILTER (WHERE s.ended * 2 >= s.sessions) AS ended_sources,
+               count(*) FILTER (WHERE s.overcome * 2 >= s.sessions) AS overcome_sources,
+               coalesce((array_agg(s.best ORDER BY s.best DESC))[2], max(s.best)) AS shared_score
+        FROM sources s JOIN unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[])) AS r(incident_id, per_source)
+             USING (incident_id)
+        GROUP BY s.incident_id
+    ), figures AS (
+        SELECT incident_id,
+            count(*) AS detections,
+            count(DISTINCT visit_id) AS affected_sessions,
+            count(DISTINCT nullif(user_hash, '')) AS affected_users,
+            count(DISTINCT visit_id) FILTER (WHERE ended_flow) AS ended_sessions,
+            count(DISTINCT visit_id) FILTER (WHERE resolved) AS overcome_sessions,
+            min(happened_at) AS first_seen, max(happened_at) AS last_seen,
+            max(score) AS highest_score,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY score) AS median_score,
+            mode() WITHIN GROUP (ORDER BY severity_type) AS severity_type
+        FROM live GROUP BY incident_id
+    )
+    SELECT * FROM figures JOIN voices USING (incident_id)
 """)
 _FACETS_SQL = f"""
     WITH live AS MATERIALIZED (
@@ -69,17 +88,41 @@ _FACETS_SQL = f"""
 # Nearly always each detection of an incident is another session, and counting rows says the same three times as fast.
 _FACETS = text(_FACETS_SQL.replace("{sessions}", "count(*)"))
 _FACETS_SHARED = text(_FACETS_SQL.replace("{sessions}", "count(DISTINCT visit_id)"))
+# The label that most sources saw; of equals the one that was there first.
+_ELECTED = text(f"""
+    SELECT DISTINCT ON (incident_id) incident_id, label FROM (
+        SELECT d.incident_id, d.label, count(DISTINCT coalesce(d.source, 0)) AS sources, min(d.created_at) AS since,
+               count(*) AS detections
+        FROM ({_LIVE}) d GROUP BY d.incident_id, d.label
+    ) votes
+    ORDER BY incident_id, sources DESC, since, detections DESC, label COLLATE "C"
+""")
 _BEST = text("""
     SELECT i.id AS incident_id, best.body
-    FROM unnest(CAST(:ids AS text[])) AS i(id)
+    FROM unnest(CAST(:ids AS text[]), CAST(:labels AS text[]), CAST(:scores AS integer[])) AS i(id, label, score)
     CROSS JOIN LATERAL (
-        SELECT body FROM detections d WHERE d.incident_id = i.id AND d.retracted_at IS NULL
-        ORDER BY score DESC, story_length, detection_id LIMIT 1
+        SELECT body FROM detections d WHERE d.incident_id = i.id AND d.retracted_at IS NULL AND d.label = i.label
+        ORDER BY d.score <= i.score DESC, d.score DESC, d.story_length, d.detection_id LIMIT 1
     ) best
 """)
+# Of each source and hour the first and the last sessions suffice: more of them do not count in any window.
 _SIGHTINGS = text("""
-    SELECT incident_id, happened_at, visit_id, user_hash
-    FROM detections WHERE incident_id = ANY(CAST(:ids AS text[])) AND retracted_at IS NULL
+    SELECT incident_id, received_at, visit_id, user_hash, source, after_fix, after_until FROM (
+        SELECT d.incident_id, d.received_at, d.visit_id, d.user_hash, coalesce(d.source, 0) AS source,
+               coalesce(d.visit_start > i.resolved_at AND d.received_at > i.resolved_at, false) AS after_fix,
+               coalesce(d.received_at >= i.suppressed_until, false) AS after_until,
+               row_number() OVER (hour ORDER BY d.received_at, d.detection_id) AS place,
+               row_number() OVER (hour ORDER BY d.received_at DESC, d.detection_id DESC) AS place_from_end,
+               r.per_source
+        FROM unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[])) AS r(id, per_source)
+        JOIN incidents i ON i.incident_id = r.id
+        JOIN detections d ON d.incident_id = i.incident_id AND d.retracted_at IS NULL AND d.received_at IS NOT NULL
+        WHERE i.status = 'draft' OR i.suppressed_from = 'draft' OR d.received_at > i.resolved_at
+           OR d.received_at >= i.suppressed_until
+        WINDOW hour AS (PARTITION BY d.incident_id, d.source, date_trunc('hour', d.received_at),
+                        d.visit_start > i.resolved_at AND d.received_at > i.resolved_at)
+    ) seen
+    WHERE place <= per_source OR place_from_end <= per_source
 """)
 _COMPUTED = {
     "title": "text",
@@ -93,10 +136,12 @@ _COMPUTED = {
     "first_seen": "timestamptz",
     "last_seen": "timestamptz",
     "affected_sessions": "integer",
+    "counted_sessions": "integer",
     "affected_users": "integer",
     "ended_sessions": "integer",
     "overcome_sessions": "integer",
     "highest_score": "integer",
+    "shared_score": "integer",
     "median_score": "double precision",
     "confidence": "double precision",
     "facets": "jsonb",
@@ -157,19 +202,20 @@ def settle(
     ids = sorted(before)
     if not ids:
         return Settled((), ())
-    totals = {row.incident_id: row for row in connection.execute(_TOTALS, {"ids": ids})}
+    caps = {"ids": ids, "per_source": [rule_of(rules, before[id_].project).per_source for id_ in ids]}
+    totals = {row.incident_id: row for row in connection.execute(_TOTALS, caps)}
     facets = _facets(connection, totals)
-    best = {row.incident_id: row.body for row in connection.execute(_BEST, {"ids": ids})}
-    sightings = _sightings(connection, before.values())
+    best = _best(connection, totals)
+    sightings = _sightings(connection, caps)
     updates: list[Json] = []
     changes: list[tuple[str, Change]] = []
     for id_ in ids:
         row, total = before[id_], totals.get(id_)
-        evidence = _evidence(total, sightings.get(id_, ()))
+        evidence = _evidence(total, sightings.get(id_, []))
         if backfill and row.status != "draft":
             state, moves = _kept(row, evidence)
         else:
-            state, moves = lifecycle.settle(state_of(row), evidence, _rule(rules, row.project))
+            state, moves = lifecycle.settle(state_of(row), evidence, rule_of(rules, row.project))
         changes += [(id_, move) for move in moves]
         computed = _computed(total, facets.get(id_, {}), best[id_]) if total else _emptied(row)
         updates.append({"incident_id": id_, **computed, **decided(state)})
@@ -215,18 +261,19 @@ def decided(state: State) -> Json:
 def _kept(row: "sa.Row[Any]", evidence: Evidence) -> tuple[State, list[Change]]:
     """The decision as it was. "Until N more sessions" goes on meaning N more than were known when it was made."""
     state = state_of(row)
-    more = evidence.sessions - row.affected_sessions
+    more = evidence.sessions - row.counted_sessions
     if state.suppressed_sessions is None or not more:
         return state, []
     moved = replace(state, suppressed_sessions=state.suppressed_sessions + more)
     reason = (
-        f"a backfill changed the affected sessions from {row.affected_sessions} to {evidence.sessions}; "
+        f"a backfill changed the affected sessions from {row.counted_sessions} to {evidence.sessions}; "
         f"suppressed until {moved.suppressed_sessions} instead of {state.suppressed_sessions}"
     )
     return moved, [Change(lifecycle.RULE, state.status, state.status, reason)]
 
 
-def _rule(rules: Rules, project: str) -> ConfirmRule:
+def rule_of(rules: Rules, project: str) -> ConfirmRule:
+    """The rule of ``project``."""
     if isinstance(rules, ConfirmRule):
         return rules
     return rules.get(project) or rules.get("") or ConfirmRule()
@@ -242,24 +289,49 @@ def _facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> d
     return facets
 
 
-def _sightings(connection: sa.Connection, rows: "Iterable[sa.Row[Any]]") -> dict[str, list[Sighting]]:
-    drafts = [row.incident_id for row in rows if "draft" in (row.status, row.suppressed_from)]
-    found: dict[str, list[Sighting]] = {}
-    if drafts:
-        for row in connection.execute(_SIGHTINGS, {"ids": drafts}):
-            found.setdefault(row.incident_id, []).append(Sighting(row.happened_at, row.visit_id, row.user_hash))
+class _Seen(NamedTuple):
+    """A sighting, and whether it speaks about the fix or about the end of a suppression."""
+
+    sighting: Sighting
+    after_fix: bool
+    after_until: bool
+
+
+def _sightings(connection: sa.Connection, caps: Json) -> dict[str, list[_Seen]]:
+    found: dict[str, list[_Seen]] = {}
+    for row in connection.execute(_SIGHTINGS, caps):
+        sighting = Sighting(row.received_at, row.visit_id, row.user_hash, row.source)
+        found.setdefault(row.incident_id, []).append(_Seen(sighting, row.after_fix, row.after_until))
     return found
 
 
-def _evidence(total: "sa.Row[Any] | None", sightings: Sequence[Sighting]) -> Evidence:
+def _evidence(total: "sa.Row[Any] | None", seen: Sequence[_Seen]) -> Evidence:
     if total is None:
         return Evidence(0)
-    return Evidence(total.affected_sessions, total.since_fix, total.since_until, sightings)
+    return Evidence(
+        int(total.counted_sessions),
+        since_fix=[one.sighting for one in seen if one.after_fix],
+        since_until=[one.sighting for one in seen if one.after_until],
+        sightings=[one.sighting for one in seen],
+    )
+
+
+def _best(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+    """Of each incident the body of the detection that stands for it: of the elected label, not above what two sources saw."""
+    if not totals:
+        return {}
+    elected = {row.incident_id: row.label for row in connection.execute(_ELECTED, {"ids": list(totals)})}
+    values = {
+        "ids": list(elected),
+        "labels": list(elected.values()),
+        "scores": [totals[id_].shared_score for id_ in elected],
+    }
+    return {row.incident_id: row.body for row in connection.execute(_BEST, values)}
 
 
 def _computed(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
     sessions = total.affected_sessions
-    impact = lifecycle.impact_of(sessions, total.ended_sessions, total.overcome_sessions)
+    impact = lifecycle.impact_of(total.sources, total.ended_sources, total.overcome_sources)
     severity = lifecycle.severity_of(impact, sessions)
     confidence = round(total.median_score / 100, 2)
     label = str(best.get("context", {}).get("label") or "")
@@ -271,10 +343,12 @@ def _computed(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
         "first_seen": total.first_seen,
         "last_seen": total.last_seen,
         "affected_sessions": sessions,
+        "counted_sessions": int(total.counted_sessions),
         "affected_users": total.affected_users,
         "ended_sessions": total.ended_sessions,
         "overcome_sessions": total.overcome_sessions,
         "highest_score": total.highest_score,
+        "shared_score": total.shared_score,
         "median_score": total.median_score,
         "confidence": confidence,
         "facets": facets,
@@ -301,5 +375,6 @@ def _emptied(row: "sa.Row[Any]") -> Json:
     """No live detection is left: nobody is affected, and the rest stays as it was last known."""
     impact = lifecycle.impact_of(row.affected_sessions, row.ended_sessions, row.overcome_sessions)
     kept = {name: row._mapping[name] for name in _COMPUTED}
-    none = {"affected_sessions": 0, "affected_users": 0, "ended_sessions": 0, "overcome_sessions": 0}
+    counts = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")
+    none = dict.fromkeys(counts, 0)
     return kept | none | {"title": _title(row.failure_point, row.label, 0, impact)}

@@ -15,17 +15,20 @@ from furrow.errors import PermanentError
 from stores import (
     incident_backfill,
     incident_erasure,
+    incident_flood,
     incident_outbox,
     incident_queue,
     incident_read,
     incident_record,
     incident_schema,
     incident_settle,
+    incident_source,
     lifecycle,
 )
 from stores.incident_backfill import Named, Stored
 from stores.incident_database import Database, clean
 from stores.incident_detection import to_json
+from stores.incident_flood import Flood
 from stores.incident_model import (
     Analysed,
     Claim,
@@ -36,6 +39,7 @@ from stores.incident_model import (
     Json,
     KeyRecord,
     NotFound,
+    Origin,
     Pending,
     ProjectRecord,
     Recorded,
@@ -50,6 +54,7 @@ __all__ = [
     "ConfirmRule",
     "Cursor",
     "DeadSession",
+    "Flood",
     "IllegalTransition",
     "IncidentPage",
     "IncidentQuery",
@@ -57,6 +62,7 @@ __all__ = [
     "KeyRecord",
     "Named",
     "NotFound",
+    "Origin",
     "Pending",
     "ProjectRecord",
     "Recorded",
@@ -183,7 +189,8 @@ class IncidentStore:
     ) -> Json:
         """Let ``actor`` move an incident; returns it as ``incident`` does.
 
-        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now.
+        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Whatever is
+        done releases an incident that was held back in a flood; "confirm" does so also when it was trusted already.
         Raises IllegalTransition, NotFound, or PermanentError for a number of sessions below 1.
         """
         if sessions is not None and sessions < 1:
@@ -191,19 +198,37 @@ class IncidentStore:
         now = at or datetime.now(UTC)
         with self._database.transaction() as connection:
             row = incident_record.lock_incident(connection, incident_id, project)
-            state, change = lifecycle.act(
-                incident_settle.state_of(row),
-                action,
-                reason.strip() or "no reason given",
-                actor,
-                now=now,
-                sessions=row.affected_sessions,
-                until=until,
-                more_sessions=sessions,
-            )
+            before, why = incident_settle.state_of(row), reason.strip() or "no reason given"
+            # A person looks at it, which is what it was held back for.
+            held = incident_flood.let_through(connection, incident_id)
+            if action == "confirm" and held and before.status in lifecycle.EXPORTABLE:
+                state, change = before, lifecycle.let_through(before, why, actor)
+            else:
+                counted = row.counted_sessions
+                state, change = lifecycle.act(
+                    before, action, why, actor, now=now, sessions=counted, until=until, more_sessions=sessions
+                )
             incident_settle.write_state(connection, incident_id, state)
             incident_settle.write_history(connection, [(incident_id, change)])
             return incident_read.details(connection, [incident_id])[0]
+
+    # Floods and sources
+    # ------------------------------------------------------------------------------------------------
+
+    def release(self, rules: Rules = _DEFAULT_RULE) -> list[str]:
+        """Let through the incidents of floods that independent sources have shown; their ids."""
+        with self._database.transaction() as connection:
+            return incident_flood.release(connection, rules)
+
+    def floods(self, project: str | None = None) -> list[Flood]:
+        """The times in which a project, or (None) any of them, had more new incidents than its budget; oldest first."""
+        with self._database.transaction() as connection:
+            return incident_flood.floods(connection, project)
+
+    def forget_sources(self, days: Mapping[str, float]) -> int:
+        """Forget who sent the detections that count no more; how many. ``days``: the window by project, '' for others."""
+        with self._database.transaction() as connection:
+            return incident_source.forget(connection, days)
 
     def sessions_of(self, project: str, user_hash: str) -> set[str]:
         """Ids of the client sessions with a detection of this user."""
@@ -234,6 +259,11 @@ class IncidentStore:
         """Which of these sessions (project, session id) are in line."""
         with self._database.transaction() as connection:
             return incident_backfill.waiting(connection, keys)
+
+    def with_detections(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these sessions (project, session id) have a live detection of the engine."""
+        with self._database.transaction() as connection:
+            return incident_backfill.with_detections(connection, keys)
 
     def stored(self, keys: Sequence[tuple[str, str]]) -> list[Stored]:
         """The live detections of these sessions (project, session id), without those that were made elsewhere."""

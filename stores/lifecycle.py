@@ -1,7 +1,7 @@
 """The life of an incident, as pure functions: the table of statuses, the rules that move it, and how bad it is.
 
-Source: incidents-and-tickets.md, Incident. Nothing here reads a clock or a database: times are those of events (and,
-for a fix or the end of a suppression, those that a person gave), so that reruns and historic files behave alike.
+Source: incidents-and-tickets.md, Incident. Nothing here reads a clock or a database: times are those of receipt on our side
+(and, for a fix or the end of a suppression, those that a person gave), which no client can name.
 
 The write side (``act`` for people, ``settle`` for rules) returns a new ``State`` and the ``Change`` to put into the
 history; the read side (``allowed``, ``severity_of``, ``priority_of``, ``title_of``) looks things up.
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from furrow.errors import PermanentError
 
@@ -43,19 +43,30 @@ class IllegalTransition(PermanentError):
 
 @dataclass(frozen=True)
 class ConfirmRule:
-    """When a draft is trusted: so many distinct sessions, or distinct users, within so many days of event time."""
+    """When a draft is trusted: so many distinct sessions, or distinct users, received within so many days.
+
+    ``per_source``: at most so many sessions of one source count. A user id is a claim of its browser: users count only as far
+    as distinct sources named them. ``new_per_hour``: above so many new incidents of a project in an hour the new ones are
+    held back (stores/incident_flood.py).
+    """
 
     min_sessions: int = 3
     min_users: int = 2
     window_days: float = 7.0
+    per_source: int = 2
+    new_per_hour: int = 50
 
 
 class Sighting(NamedTuple):
-    """One live detection of an incident, as the confirm rule sees it; ``user`` is '' when unknown."""
+    """One live detection of an incident, as the confirm rule sees it.
+
+    ``at``: receipt; ``user``: '' when unknown; ``source``: who sent it, 0 when unknown (all of these are one source).
+    """
 
     at: datetime
     session: str
     user: str
+    source: int
 
 
 @dataclass(frozen=True)
@@ -74,14 +85,15 @@ class State:
 class Evidence:
     """What the live detections say about the open question of a status.
 
-    ``since_fix``: distinct sessions that STARTED after ``State.resolved_at``; ``since_until``: distinct sessions seen
-    at or after ``State.suppressed_until``; ``sightings`` (any order) are needed for a draft, or what would become one
-    again.
+    ``sessions``: affected ones, of each source at most ``ConfirmRule.per_source``; ``sightings`` (in any order, as are the
+    others): all that count, needed for a draft or what would become one again; ``since_fix``: those of sessions that
+    STARTED, and were received, after ``State.resolved_at``; ``since_until``: those received at or after
+    ``State.suppressed_until``.
     """
 
     sessions: int
-    since_fix: int = 0
-    since_until: int = 0
+    since_fix: Sequence[Sighting] = field(default=())
+    since_until: Sequence[Sighting] = field(default=())
     sightings: Sequence[Sighting] = field(default=())
 
 
@@ -95,9 +107,15 @@ class Change:
     reason: str
 
 
-def allowed(status: Status) -> tuple[Action, ...]:
-    """The actions that a person may take on an incident of this status."""
-    return tuple(action for (before, action) in TRANSITIONS if before == status)
+def allowed(status: Status, held: bool = False) -> tuple[Action, ...]:
+    """The actions that a person may take on an incident of this status; one that is ``held`` can be confirmed once more."""
+    actions = tuple(action for (before, action) in TRANSITIONS if before == status)
+    return ("confirm", *actions) if held and status in EXPORTABLE else actions
+
+
+def let_through(state: State, reason: str, actor: str) -> Change:
+    """A person confirms an incident that was trusted already, but held back in a flood. Its status stays."""
+    return Change(actor, state.status, state.status, f"released from the flood: {reason}")
 
 
 def act(
@@ -113,8 +131,9 @@ def act(
 ) -> tuple[State, Change]:
     """Apply a person's ``action``.
 
-    ``now`` is the time of the fix for "resolve". "suppress" ends at the first session seen at or after ``until``, or
-    after ``more_sessions`` beyond the ``sessions`` affected so far, or (neither given) never. Raises IllegalTransition.
+    ``now`` is the time of the fix for "resolve". "suppress" ends when what is received at or after ``until`` satisfies the
+    confirm rule, or after ``more_sessions`` beyond the ``sessions`` counted so far, or (neither given) never. Raises
+    IllegalTransition.
     """
     after = TRANSITIONS.get((state.status, action))
     if after is None:
@@ -146,13 +165,12 @@ def _next(state: State, evidence: Evidence, rule: ConfirmRule) -> tuple[State, s
     if state.status == "draft":
         reason = confirm_reason(rule, evidence.sightings)
         return (replace(state, status="confirmed"), reason) if reason else None
-    if state.status == "resolved" and evidence.since_fix > 0 and state.resolved_at is not None:
-        reason = (
-            f"came back: {_count(evidence.since_fix, 'session')} started after the fix of {_day(state.resolved_at)}"
-        )
-        return replace(state, status="regressed", generation=state.generation + 1), reason
+    if state.status == "resolved" and state.resolved_at is not None:
+        seen = confirm_reason(rule, evidence.since_fix)
+        reason = f"came back: {seen}, started after the fix of {_day(state.resolved_at)}"
+        return (replace(state, status="regressed", generation=state.generation + 1), reason) if seen else None
     if state.status == "suppressed":
-        reason = _unsuppress_reason(state, evidence)
+        reason = _unsuppress_reason(state, evidence, rule)
         return (_unsuppress(state, state.suppressed_from or "draft"), reason) if reason else None
     return None
 
@@ -171,10 +189,9 @@ def _unsuppress(state: State, after: Status) -> State:
     return replace(state, status=after, suppressed_from=None, suppressed_until=None, suppressed_sessions=None)
 
 
-def _unsuppress_reason(state: State, evidence: Evidence) -> str:
-    if state.suppressed_until is not None and evidence.since_until > 0:
-        seen = _count(evidence.since_until, "session")
-        return f"suppressed until {_day(state.suppressed_until)}: {seen} seen since"
+def _unsuppress_reason(state: State, evidence: Evidence, rule: ConfirmRule) -> str:
+    if state.suppressed_until is not None and (seen := confirm_reason(rule, evidence.since_until)):
+        return f"suppressed until {_day(state.suppressed_until)}, since then: {seen}"
     if state.suppressed_sessions is not None and evidence.sessions >= state.suppressed_sessions:
         return f"suppressed until {state.suppressed_sessions} sessions: {evidence.sessions} affected now"
     return ""
@@ -183,40 +200,63 @@ def _unsuppress_reason(state: State, evidence: Evidence) -> str:
 def confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str:
     """Why ``sightings`` satisfy ``rule``, in plain words; '' when they do not.
 
-    Any window of ``window_days`` counts, not only the last one: otherwise the outcome would depend on whether old and
-    new sessions arrived in one batch or in two.
+    Any window of ``window_days`` of receipt counts, not only the last one: otherwise the outcome would depend on whether old
+    and new sessions were analysed in one batch or in two.
     """
     days = f"within {rule.window_days:g} days"
-    for sessions, users in _windows(sightings, timedelta(days=rule.window_days)):
-        if sessions >= rule.min_sessions:
-            return f"{_count(sessions, 'session')} {days} (the rule asks for {rule.min_sessions})"
-        if users >= rule.min_users:
-            return f"{_count(users, 'user')} {days} (the rule asks for {rule.min_users})"
+    for seen in _windows(sightings, timedelta(days=rule.window_days), rule.per_source):
+        if seen.sessions >= rule.min_sessions:
+            return f"{_count(seen.sessions, 'session')} {days} (the rule asks for {rule.min_sessions})"
+        if seen.users >= rule.min_users:
+            return f"{_count(seen.users, 'user')} {days} (the rule asks for {rule.min_users})"
     return ""
 
 
-def _windows(sightings: Sequence[Sighting], width: timedelta) -> Iterator[tuple[int, int]]:
-    """Distinct sessions and known users in the window that ends with each sighting (both ends included)."""
+class _Seen(NamedTuple):
+    """What counts in one window."""
+
+    sessions: int
+    users: int
+
+
+def _windows(sightings: Sequence[Sighting], width: timedelta, per_source: int) -> Iterator[_Seen]:
+    """What counts in the window that ends with each sighting (both ends included)."""
     ordered = sorted(sightings)
-    sessions: Counter[str] = Counter()
+    sessions: Counter[tuple[int, str]] = Counter()
+    of_source: Counter[int] = Counter()  # distinct sessions
     users: Counter[str] = Counter()
-    oldest = 0
+    claimants: Counter[int] = Counter()  # sources that named a user
+    oldest = counted = 0
+
+    def add(sighting: Sighting, amount: int) -> int:
+        """Take a sighting in or out; how many more sessions count then."""
+        before = min(of_source[sighting.source], per_source)
+        change = _add(sessions, (sighting.source, sighting.session), amount)
+        _add(of_source, sighting.source, change)
+        if sighting.user:
+            _add(users, sighting.user, amount)
+            _add(claimants, sighting.source, amount)
+        return min(of_source[sighting.source], per_source) - before
+
     for newest in ordered:
-        _add(sessions, newest.session, 1)
-        _add(users, newest.user, 1)
+        counted += add(newest, 1)
         while newest.at - ordered[oldest].at > width:
-            _add(sessions, ordered[oldest].session, -1)
-            _add(users, ordered[oldest].user, -1)
+            counted += add(ordered[oldest], -1)
             oldest += 1
-        yield len(sessions), len(users)
+        yield _Seen(counted, min(len(users), len(claimants)))
 
 
-def _add(counter: Counter[str], key: str, amount: int) -> None:
-    if not key:
-        return
-    counter[key] += amount
+_Key = TypeVar("_Key")
+
+
+def _add(counter: Counter[_Key], key: _Key, amount: int) -> int:
+    """Count on; by how many the number of distinct keys changed."""
+    before = key in counter
+    if amount:
+        counter[key] += amount
     if not counter[key]:
         del counter[key]
+    return (key in counter) - before
 
 
 # How bad: impact (what the failure did to the majority) times how many sessions. Each row: at least so many sessions →

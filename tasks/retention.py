@@ -8,12 +8,14 @@ from pathlib import Path
 
 from prefect import task
 
+from collector.receipts import SALTS, renew
 from furrow.settings import Settings
-from stores import event_retention, incident_retention
+from stores import event_receipts, event_retention, incident_retention
 from stores.event_retention import Dropped
 from stores.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
+from tasks.thresholds import confirm_rules, thresholds_of
 
 _log = logging.getLogger("furrow.retention")
 
@@ -61,6 +63,23 @@ def drop_dead_letters(keep: Keep) -> Counter[str]:
             gone.update({"days": 1, "bytes": size})
             _log.info("dropped the dead letters of %s: %d bytes", day, size)
     return gone
+
+
+@task(name="forget senders", **POLICY)
+def forget_senders() -> int:
+    """Forget who sent the detections that count no more, receipts that have expired, and the salts of days that are over.
+
+    Returns how many detections. The receipts' own TTL would drop them too; the collector renews the salts each day.
+    """
+    now = datetime.now(UTC)
+    path = Settings().data_dir / SALTS
+    if path.exists():
+        renew(path, now)
+    event_receipts.drop_expired(connections.event_store(), now)
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return 0
+    return store.forget_sources({p: rule.window_days for p, rule in confirm_rules(thresholds_of(store)).items()})
 
 
 def _day_of(path: Path) -> date | None:

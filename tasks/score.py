@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from prefect import task
@@ -69,19 +69,22 @@ def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int |
         table = store.candidates(batch.hashes, batch.first_received_ms, batch.last_received_ms)
         result = ufse.detect_each(table, config, why_not=True)
         answers = _by_session(result)
+        spans = _spans(table)
+        for key, first_ms in zip(spans.keys, spans.table["received_ms_min"].to_pylist(), strict=True):
+            answers[key].first_ms = first_ms
         scored.events += table.num_rows
         scored.visits += len(result.visits)
         scored.late_events += int(result.visits.late_events.sum())
         scored.silent.update(rule for one in answers.values() for rule in one.rules)
         if note:
-            store.note_analysed(_session_rows(table, pending, answers, now_us))
+            store.note_analysed(_session_rows(spans, pending, answers, now_us))
         found.update(answers)
     for one in pending:
         answer = found.get((one.project, one.session_id), _Answer())
         if answer.error:
             scored.poisoned.append((one, answer.error))
         else:
-            scored.analysed.append(Analysed(one, tuple(answer.detections), answer.visits, since))
+            scored.analysed.append(Analysed(one, tuple(answer.detections), answer.visits, since, answer.first_ms))
     return scored
 
 
@@ -93,6 +96,7 @@ class _Answer:
     rules: list[str] = field(default_factory=list)
     visits: int = 0
     late_events: int = 0
+    first_ms: int = 0
     error: str = ""
 
 
@@ -118,14 +122,26 @@ def _by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
 _CALM = "no_negative_feedback"
 
 
-def _session_rows(
-    events: pa.Table, pending: Sequence[Pending], answers: dict[tuple[str, str], _Answer], analysed_us: int
-) -> pa.Table:
-    """Rows of the table ``sessions`` for the client sessions that the engine has seen."""
-    spans = events.group_by(["project", "session_id"]).aggregate(
+class _Spans(NamedTuple):
+    """Client sessions (project, session id), and in the same order their number of events, first receipt, first and last
+    time (ms)."""
+
+    keys: list[tuple[str, str]]
+    table: pa.Table
+
+
+def _spans(events: pa.Table) -> _Spans:
+    table = events.group_by(["project", "session_id"]).aggregate(
         [("ts", "count"), ("received_ms", "min"), ("ts", "min"), ("ts", "max")]
     )
-    keys = list(zip(spans["project"].to_pylist(), spans["session_id"].to_pylist(), strict=True))
+    return _Spans(list(zip(table["project"].to_pylist(), table["session_id"].to_pylist(), strict=True)), table)
+
+
+def _session_rows(
+    found: _Spans, pending: Sequence[Pending], answers: dict[tuple[str, str], _Answer], analysed_us: int
+) -> pa.Table:
+    """Rows of the table ``sessions`` for the client sessions that the engine has seen."""
+    keys, spans = found
     hashes = {(one.project, one.session_id): one.session_hash for one in pending}
     seen = [answers.get(key, _Answer()) for key in keys]
     columns = {

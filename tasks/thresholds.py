@@ -37,12 +37,20 @@ def thresholds_of(store: IncidentStore | LogIncidentStore) -> Overrides:
 def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
     """The confirm rule of each project that has its own, and under '' that of all others."""
     settings = Settings()
-    default = ConfirmRule(settings.confirm_sessions, settings.confirm_users, settings.confirm_days)
+    default = ConfirmRule(
+        settings.confirm_sessions,
+        settings.confirm_users,
+        settings.confirm_days,
+        settings.confirm_per_source,
+        settings.new_incidents_per_hour,
+    )
     own = {
         project: ConfirmRule(
             values.get("confirmSessions", default.min_sessions),
             values.get("confirmUsers", default.min_users),
             values.get("confirmDays", default.window_days),
+            values.get("confirmPerSource", default.per_source),
+            values.get("newIncidentsPerHour", default.new_per_hour),
         )
         for project, values in overrides.items()
     }

@@ -9,6 +9,7 @@ from prefect import task
 from stores.incident_store import Analysed, Pending, Recorded
 from stores.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.origins import with_origins
 from tasks.retrying import POLICY
 from tasks.thresholds import confirm_rules, thresholds_of
 
@@ -19,13 +20,15 @@ _log = logging.getLogger("furrow.upsert")
 def upsert(analysed: Sequence[Analysed], backfill: bool = False) -> Recorded:
     """In one transaction: replace these sessions' detections, recompute their incidents, clear their pending rows.
 
-    A session that got new events meanwhile is left alone and stays pending. ``backfill``: drafts may be confirmed by
-    rule, every other status stays as it was decided.
+    Who sent a session says for which source its detections count, and whether late events may change them. A session that
+    got new events meanwhile is left alone and stays pending. ``backfill``: drafts may be confirmed by rule, every other status
+    stays as it was decided.
     """
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return store.record(analysed)
-    return store.record(analysed, confirm_rules(thresholds_of(store)), backfill)
+    known = with_origins(analysed, connections.event_store(), store, backfill)
+    return store.record(known, confirm_rules(thresholds_of(store)), backfill)
 
 
 @task(name="set poisoned sessions aside", **POLICY)

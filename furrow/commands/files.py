@@ -68,6 +68,12 @@ def send(
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
     key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help=_KEY_HELP)] = "",
     data_dir: DataDir = None,
+    operator_key: Annotated[
+        str,
+        typer.Option(
+            "--operator-key", help="Vouches for the file: each of its sessions counts as a source of its own."
+        ),
+    ] = "",
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="How often a batch is tried.")] = 8,
 ) -> None:
     """Send a file of events to a running collector, over HTTP, in batches. Sending it twice changes nothing.
@@ -86,7 +92,9 @@ def send(
             status.update(f"sending: {so_far.accepted:,} accepted, {len(so_far.rejected):,} rejected")
 
         try:
-            summary = send_file(file, address, key, format.value, attempts=attempts, progress=show)
+            summary = send_file(
+                file, address, key, format.value, operator_key=operator_key, attempts=attempts, progress=show
+            )
         except ValueError as error:
             raise PermanentError(f"{file.name} cannot be read: {error}") from error
     told = f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"

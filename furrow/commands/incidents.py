@@ -74,6 +74,10 @@ def list_incidents(
         bool | None,
         typer.Option("--exported/--not-exported", help="With a ticket, or without one.", show_default=False),
     ] = None,
+    held: Annotated[
+        bool | None,
+        typer.Option("--held/--not-held", help="Held back from export in a flood, or not.", show_default=False),
+    ] = None,
     sort: Annotated[str, typer.Option("--sort", help="Field of the API; with - in front, descending.")] = "-lastSeen",
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most incidents listed.")] = 50,
     offset: Annotated[int, typer.Option("--offset", min=0, help="How many to pass over.")] = 0,
@@ -90,6 +94,7 @@ def list_incidents(
         "since": since,
         "minScore": "" if min_score is None else str(min_score),
         "exported": "" if exported is None else str(exported).lower(),
+        "held": "" if held is None else str(held).lower(),
         "sort": sort,
         "limit": str(limit),
         "offset": str(offset),
@@ -117,8 +122,34 @@ def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False)
 
 @app.command()
 def confirm(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Trust a draft: it will be exported."""
+    """Trust a draft, or let through what a flood of new incidents holds back: it will be exported."""
     _act(_Action(incident_id, "confirm", reason), url, key, as_json)
+
+
+@app.command()
+def release(
+    reason: Reason,
+    project: Annotated[str, typer.Option("--project", help="Of this project only.")] = "",
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Let through all incidents that a flood of new ones holds back from export: those that are confirmed or regressed."""
+    if not reason.strip():
+        raise PermanentError("--reason must say why; it is kept in the incidents' history")
+    filters = {
+        "held": "true",
+        "status": "confirmed,regressed",
+        "limit": "1000",
+        **({"project": project} if project else {}),
+    }
+    released = 0
+    with connect(url, key) as api:
+        # A released one is held no more, so that the first page is always another one.
+        while page := api.incidents(filters)["incidents"]:
+            for one in page:
+                api.act(one["incidentId"], "confirm", {"reason": reason})
+            released += len(page)
+    out.print(text(f"{released:,} released"))
 
 
 @app.command()
@@ -237,6 +268,10 @@ def _print_incident(incident: dict[str, Any]) -> None:
             ("app versions", ", ".join(incident["appVersions"])),
             ("suppressed until", moment(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
             ("until sessions", incident["suppressedSessions"]),
+            (
+                "held back",
+                "it was new in a flood of new incidents; confirm it to export it" if incident["held"] else "",
+            ),
             ("you may", ", ".join(incident["allowedActions"])),
         ]
     )

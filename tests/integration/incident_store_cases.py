@@ -1,11 +1,11 @@
 """Sessions and detections for the tests of the incident store."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from stores.incident_store import Analysed, Cursor, IncidentStore, Pending, Recorded, Touched
+from stores.incident_store import Analysed, Cursor, IncidentStore, Origin, Pending, Recorded, Touched
 from stores.lifecycle import ConfirmRule
 
 MONDAY = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
@@ -67,9 +67,16 @@ def detection(
     }  # fmt: skip
 
 
-def queue(store: IncidentStore, sessions: Sequence[str], project: str = "shop", due_ms: int = 1_000) -> list[Pending]:
-    """Put the sessions in line and read them back, in the order given."""
-    touched = [Touched(project, session, hash_of(session), due_ms, 900) for session in sessions]
+def queue(
+    store: IncidentStore,
+    sessions: Sequence[str],
+    project: str = "shop",
+    due_ms: int = 1_000,
+    received: Mapping[str, datetime] | None = None,
+) -> list[Pending]:
+    """Put the sessions in line and read them back, in the order given. ``received``: when some of them were."""
+    at = {session: round(moment.timestamp() * 1000) for session, moment in (received or {}).items()}
+    touched = [Touched(project, session, hash_of(session), due_ms, at.get(session, 900)) for session in sessions]
     store.enqueue(touched, Cursor(1, ()))
     waiting = {(item.project, item.session_id): item for item in store.due(due_ms, 100_000)}
     return [waiting[project, session] for session in sessions]
@@ -80,13 +87,26 @@ def hash_of(session: str) -> int:
 
 
 def record(
-    store: IncidentStore, *detections: dict[str, Any], rule: ConfirmRule | None = None, project: str = "shop"
+    store: IncidentStore,
+    *detections: dict[str, Any],
+    rule: ConfirmRule | None = None,
+    project: str = "shop",
+    received: datetime | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Recorded:
-    """Analyse and record the sessions that these detections belong to."""
-    sessions = list(dict.fromkeys(found["sessionId"] for found in detections))
+    """Analyse and record the sessions that these detections belong to, received as they happened or at ``received``.
+
+    ``origins``: who sent some of the sessions; each other one is a source of its own.
+    """
+    sessions = {found["sessionId"]: received or datetime.fromisoformat(found["timestamp"]) for found in detections}
     analysed = [
-        Analysed(pending, tuple(found for found in detections if found["sessionId"] == pending.session_id), 1)
-        for pending in queue(store, sessions, project)
+        Analysed(
+            pending,
+            tuple(found for found in detections if found["sessionId"] == pending.session_id),
+            1,
+            origin=(origins or {}).get(pending.session_id),
+        )
+        for pending in queue(store, list(sessions), project, received=sessions)
     ]
     return store.record(analysed, rule or ConfirmRule())
 

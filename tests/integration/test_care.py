@@ -3,14 +3,16 @@
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from collector.receipts import Receipt, encode
 from furrow.errors import PermanentError
-from stores import event_backup, event_erasure, incident_backup
+from stores import event_backup, event_erasure, event_receipts, incident_backup
 from stores.event_store import EventStore
 from stores.incident_store import Analysed, IncidentStore
 from stores.postgres import EmbeddedPostgres
@@ -186,6 +188,27 @@ def test_sessions_are_erased_whole_and_in_their_project_alone(event_store: Event
         ]
     assert any("DELETE" in text for text in texts)
     assert not any("hers" in text or ALICE in text for text in texts)
+
+
+def test_receipts_land_once_expire_and_are_erased_with_their_sessions(event_store: EventStore) -> None:
+    now = datetime.now(UTC)
+    ages = {"hers": 0, "other": 1, "old": 9}
+    sent = [
+        Receipt(5, 4, "default", name, round((now - timedelta(days=days)).timestamp() * 1000))
+        for name, days in ages.items()
+    ]
+    # An old row is merged away by itself at any time, so that it is asked for last.
+    for _ in range(2):
+        event_receipts.land(event_store, encode(sent), "token")
+
+    def left() -> list[str]:
+        with event_store.client() as client:
+            return [r[0] for r in client.query("SELECT session_id FROM receipts ORDER BY session_id").result_rows]
+
+    assert [name for name in left() if name != "old"] == ["hers", "other"]
+    event_erasure.erase(event_store, "default", ["hers"])
+    event_receipts.drop_expired(event_store, now)
+    assert left() == ["other"]
 
 
 def test_thousands_of_sessions_with_long_ids(event_store: EventStore) -> None:

@@ -102,12 +102,9 @@ def store() -> IncidentStore:
 
 
 def confirmed(*failures: str, project: str = "shop") -> None:
-    """One confirmed incident a failure point, a minute apart."""
-    found = [
-        detection(failure, failure, project=project, at=MONDAY + timedelta(minutes=place))
-        for place, failure in enumerate(failures)
-    ]
-    record(store(), *found, rule=AT_ONCE, project=project)
+    """One confirmed incident a failure point, one stored after the other."""
+    for failure in failures:
+        record(store(), detection(failure, failure, project=project), rule=AT_ONCE, project=project)
 
 
 def run() -> State[Any]:
@@ -188,7 +185,7 @@ def test_what_came_back_is_told_to_its_ticket(tracker: Any) -> None:
     key = ticket_of()["key"]
     tracker.finish(key)
     store().act(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
-    record(store(), detection("later", "pay", at=MONDAY + timedelta(hours=2)))
+    record(store(), detection("later", "pay", at=MONDAY + timedelta(hours=2)), rule=AT_ONCE)
     state = run()
     assert state.name == "Completed", state.message
     assert len(tracker.issues) == 1

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from furrow.errors import PermanentError
-from stores.incident_store import Analysed, IllegalTransition, IncidentQuery, IncidentStore, NotFound
+from stores.incident_store import Analysed, IllegalTransition, IncidentQuery, IncidentStore, NotFound, Origin
 from stores.lifecycle import ConfirmRule
 from tests.integration.incident_store_cases import (
     MONDAY,
@@ -25,6 +25,7 @@ from tests.integration.incident_store_cases import (
 )
 
 DAY = timedelta(days=1)
+HASH = 1 << 62
 NEVER = ConfirmRule(min_sessions=10**6, min_users=10**6)
 
 
@@ -225,18 +226,24 @@ def test_each_project_has_its_rule(store: IncidentStore) -> None:
     assert incident(store, project="other")["status"] == "draft"
 
 
-def test_only_a_session_that_started_after_the_fix_makes_an_incident_come_back(store: IncidentStore) -> None:
+def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_incident_come_back(
+    store: IncidentStore,
+) -> None:
     record(store, *(detection(name) for name in "abc"))
     store.act(incident_id(), "resolve", "deployed 2.4.2", "eve", at=MONDAY + DAY)
     # This visit starts a minute before its detection, and thus half a minute before the fix.
     straddling = record(store, detection("d", at=MONDAY + DAY + timedelta(seconds=30)))
     assert (straddling.regressed, incident(store)["status"]) == ((), "resolved")
-    again = record(store, detection("e", at=MONDAY + DAY + timedelta(seconds=61)))
+    later = MONDAY + DAY + timedelta(seconds=61)
+    one_source = dict.fromkeys("efg", Origin(HASH, HASH + 1))
+    alone = record(store, *(detection(name, at=later) for name in "efg"), origins=one_source)
+    assert (alone.regressed, incident(store)["status"]) == ((), "resolved")
+    again = record(store, detection("h", at=later))
     assert again.regressed == (incident_id(),)
     assert history(store, incident_id())[-1] == (
         "resolved",
         "regressed",
-        "came back: 1 session started after the fix of 2024-01-16 10:00 UTC",
+        "came back: 3 sessions within 7 days (the rule asks for 3), started after the fix of 2024-01-16 10:00 UTC",
     )
 
 
@@ -248,12 +255,17 @@ def test_suppressed_for_ever_keeps_counting_and_stays(store: IncidentStore) -> N
     assert (found["status"], found["affectedSessions"]) == ("suppressed", 23)
 
 
-def test_suppressed_until_a_date_ends_with_the_first_session_after_it(store: IncidentStore) -> None:
+def test_suppressed_until_a_date_ends_when_what_is_received_after_it_meets_the_rule(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
     store.act(incident_id(), "suppress", "fixed in the next release", "eve", until=MONDAY + 2 * DAY)
     record(store, detection("d", at=MONDAY + DAY))
     assert incident(store)["status"] == "suppressed"
-    record(store, detection("e", at=MONDAY + 2 * DAY))
+    # A client may name any time: it is the receipt that counts.
+    record(store, *(detection(name, at=MONDAY + 3 * DAY) for name in "efg"), received=MONDAY + DAY)
+    assert incident(store)["status"] == "suppressed"
+    record(store, detection("h", at=MONDAY + 2 * DAY), detection("i", at=MONDAY + 2 * DAY))
+    assert incident(store)["status"] == "suppressed"
+    record(store, detection("j", at=MONDAY + 2 * DAY))
     found = incident(store)
     assert (found["status"], found["suppressedUntil"]) == ("confirmed", None)
 

@@ -26,12 +26,9 @@ def store(postgres_url: str) -> Iterator[IncidentStore]:
 
 
 def confirmed(store: IncidentStore, *failures: str, project: str = "shop", score: int = 92) -> None:
-    """One confirmed incident a failure point, a minute apart."""
-    found = [
-        detection(failure, failure, project=project, at=MONDAY + timedelta(minutes=place), score=score)
-        for place, failure in enumerate(failures)
-    ]
-    record(store, *found, rule=AT_ONCE, project=project)
+    """One confirmed incident a failure point, one stored after the other."""
+    for failure in failures:
+        record(store, detection(failure, failure, project=project, score=score), rule=AT_ONCE, project=project)
 
 
 def claim(store: IncidentStore, tracker: str = "jira", limit: int = 10, **options: object) -> list[Claim]:
@@ -53,25 +50,16 @@ def test_a_claim_holds_the_whole_incident_and_the_tickets_identity(store: Incide
     assert stored == [(claimed.client_id, "claimed")]
 
 
-def test_oldest_first_and_worst_first_within_a_minute(store: IncidentStore) -> None:
-    seconds = {"late": 60, "mild": 5, "worst": 50, "early": -60}
-    scores = {"late": 99, "mild": 80, "worst": 95, "early": 80}
-    record(
-        store,
-        *(
-            detection(name, name, at=MONDAY + timedelta(seconds=offset), score=scores[name])
-            for name, offset in seconds.items()
-        ),
-        rule=AT_ONCE,
-    )
-    assert [found["examples"][0]["sessionId"] for found in store.exportable("jira", 10, 80)] == [
-        "early",
-        "worst",
-        "mild",
-        "late",
-    ]
-    assert names(claim(store, limit=3)) == ["early", "worst", "mild"]
-    assert names(claim(store)) == ["late"]
+def test_worst_first_then_what_was_stored_first_whatever_times_clients_name(store: IncidentStore) -> None:
+    record(store, detection("late", "late"), rule=AT_ONCE)
+    record(store, detection("ancient", "ancient", at=MONDAY - timedelta(days=8_000)), rule=AT_ONCE)
+    worst = [detection(f"worst{number}", "worst") for number in range(5)]  # five sessions make it High
+    record(store, *worst, rule=AT_ONCE)
+    record(store, detection("mild", "mild", endedFlow=False), rule=AT_ONCE)
+    expected = ["worst", "late", "ancient", "mild"]
+    assert [found["examples"][0]["sessionId"].rstrip("01234") for found in store.exportable("jira", 10, 80)] == expected
+    assert [name.rstrip("01234") for name in names(claim(store, limit=3))] == expected[:3]
+    assert names(claim(store)) == ["mild"]
 
 
 def test_only_what_is_trusted_bad_enough_and_still_there_is_exported(store: IncidentStore) -> None:
@@ -168,7 +156,7 @@ def test_what_came_back_is_told_to_the_ticket_that_exists(store: IncidentStore) 
     store.filed(incident_id(), "jira", "OPS-1", "https://jira.example/OPS-1")
     store.act(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
     assert claim(store) == []
-    record(store, detection("later", "pay", at=MONDAY + timedelta(hours=2)))
+    record(store, detection("later", "pay", at=MONDAY + timedelta(hours=2)), rule=AT_ONCE)
     (again,) = claim(store, rate=0)  # no new ticket, hence not subject to the rate
     assert (again.generation, again.key, again.state) == (1, "OPS-1", "filed")
     assert again.client_id == first.client_id

@@ -39,10 +39,18 @@ sightings_ = st.lists(
         st.integers(0, 40).map(lambda hours: MONDAY + timedelta(hours=12 * hours)),
         st.sampled_from("abcdef"),
         st.sampled_from(["", "u1", "u2", "u3"]),
+        st.integers(0, 4),
     ),
     max_size=12,
 )
-rules_ = st.builds(ConfirmRule, st.integers(1, 5), st.integers(1, 4), st.sampled_from([0.5, 1.0, 7.0]))
+rules_ = st.builds(
+    ConfirmRule, st.integers(1, 5), st.integers(1, 4), st.sampled_from([0.5, 1.0, 7.0]), st.integers(1, 3)
+)
+
+
+def sighted(number: int, source: int | None = None, user: str = "", days: float = 0) -> Sighting:
+    """Session ``number``, of a source of its own unless another one is named."""
+    return Sighting(MONDAY + timedelta(days=days), f"s{number}", user, 100 + number if source is None else source)
 
 
 def do(state: State, action: Action, **options: object) -> State:
@@ -70,14 +78,19 @@ def test_the_statuses_of_the_design() -> None:
     }
 
 
-def test_resolved_remembers_the_fix_and_regresses_by_a_later_session_alone() -> None:
+def test_resolved_remembers_the_fix_and_regresses_by_later_sessions_of_several_sources() -> None:
     resolved = do(State("confirmed"), "resolve")
     assert resolved.resolved_at == MONDAY
-    assert settle(resolved, Evidence(sessions=9, since_fix=0), RULE) == (resolved, [])
-    regressed, changes = settle(resolved, Evidence(sessions=9, since_fix=2), RULE)
+    before = [sighted(number) for number in range(9)]
+    assert settle(resolved, Evidence(sessions=9, sightings=before), RULE) == (resolved, [])
+    two = [sighted(number) for number in range(2)]
+    assert settle(resolved, Evidence(sessions=9, since_fix=two), RULE) == (resolved, [])
+    forged = [sighted(number, source=1, user=f"u{number}") for number in range(9)]
+    assert settle(resolved, Evidence(sessions=9, since_fix=forged), RULE) == (resolved, [])
+    regressed, changes = settle(resolved, Evidence(sessions=9, since_fix=[*two, sighted(2)]), RULE)
     assert (regressed.status, regressed.generation) == ("regressed", 1)
     assert [change.reason for change in changes] == [
-        "came back: 2 sessions started after the fix of 2024-01-15 10:00 UTC"
+        "came back: 3 sessions within 7 days (the rule asks for 3), started after the fix of 2024-01-15 10:00 UTC"
     ]
 
 
@@ -100,33 +113,59 @@ def test_the_end_of_a_suppression_brings_back_what_was_before(before: Status) ->
 
 def test_a_suppression_without_an_end_stays() -> None:
     suppressed = do(State("confirmed"), "suppress")
-    crowd = [Sighting(MONDAY, f"s{number}", f"u{number}") for number in range(99)]
-    assert settle(suppressed, Evidence(9_999, since_fix=9, since_until=9, sightings=crowd), RULE) == (suppressed, [])
+    crowd = [sighted(number, user=f"u{number}") for number in range(99)]
+    assert settle(suppressed, Evidence(9_999, crowd, crowd, crowd), RULE) == (suppressed, [])
 
 
 def test_one_call_follows_the_rules_to_the_end() -> None:
     suppressed = do(do(State("confirmed"), "resolve"), "suppress", until=MONDAY)
-    state, changes = settle(suppressed, Evidence(5, since_fix=1, since_until=1), RULE)
+    three = [sighted(number) for number in range(3)]
+    state, changes = settle(suppressed, Evidence(5, since_fix=three, since_until=three), RULE)
     assert [change.after for change in changes] == ["resolved", "regressed"]
     assert state.status == "regressed"
 
 
 def test_confirmed_says_why_with_figures() -> None:
-    three = [Sighting(MONDAY + timedelta(days=number), f"s{number}", "") for number in range(3)]
+    three = [sighted(number, days=number) for number in range(3)]
     assert confirm_reason(RULE, three) == "3 sessions within 7 days (the rule asks for 3)"
-    two = [Sighting(MONDAY, "a", "u1"), Sighting(MONDAY, "b", "u2")]
+    two = [sighted(1, user="u1"), sighted(2, user="u2")]
     assert confirm_reason(RULE, two) == "2 users within 7 days (the rule asks for 2)"
+
+
+def test_of_one_source_so_many_sessions_count() -> None:
+    office = [sighted(number, source=7) for number in range(50)]
+    assert confirm_reason(RULE, office) == ""
+    assert confirm_reason(RULE, [*office, sighted(99)]) == "3 sessions within 7 days (the rule asks for 3)"
+    assert confirm_reason(ConfirmRule(per_source=3), office) != ""
+    unknown = [sighted(number, source=0) for number in range(50)]
+    assert confirm_reason(RULE, unknown) == ""
+
+
+def test_users_that_one_source_claims_are_one() -> None:
+    claimed = [sighted(number, source=7, user=f"u{number}") for number in range(9)]
+    assert confirm_reason(RULE, claimed) == ""
+    # A second source that names nobody says nothing about users.
+    assert confirm_reason(RULE, [*claimed[:1], sighted(99)]) == ""
+
+
+def test_of_one_source_no_fewer_count_when_more_are_seen_at_other_times() -> None:
+    scattered = [sighted(number, source=7, days=number * 5) for number in range(9)]
+    assert confirm_reason(RULE, scattered) == ""
+    assert confirm_reason(RULE, [*scattered, sighted(99, days=2)]) == "3 sessions within 7 days (the rule asks for 3)"
 
 
 @given(rules_, sightings_)
 def test_the_confirm_rule_equals_looking_at_every_window(rule: ConfirmRule, sightings: list[Sighting]) -> None:
     width = timedelta(days=rule.window_days)
     windows = [[other for other in sightings if end.at - width <= other.at <= end.at] for end in sightings]
-    expected = any(
-        len({seen.session for seen in window}) >= rule.min_sessions
-        or len({seen.user for seen in window} - {""}) >= rule.min_users
-        for window in windows
-    )
+    expected = False
+    for window in windows:
+        sources = {seen.source for seen in window}
+        sessions = [len({seen.session for seen in window if seen.source == source}) for source in sources]
+        named = [seen for seen in window if seen.user]
+        users = min(len({seen.user for seen in named}), len({seen.source for seen in named}))
+        counted = sum(min(number, rule.per_source) for number in sessions)
+        expected |= counted >= rule.min_sessions or users >= rule.min_users
     assert bool(confirm_reason(rule, sightings)) == expected
     assert confirm_reason(rule, sightings) == confirm_reason(rule, sightings[::-1])
 

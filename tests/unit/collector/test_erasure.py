@@ -16,6 +16,7 @@ from collector.erasure import (
     sessions_of,
     waiting,
 )
+from collector.receipts import Receipt, encode
 from collector.spool import Spool, segments
 
 HASH = "f" * 32
@@ -88,14 +89,15 @@ def test_a_file_of_nobody_else_goes_with_its_reason(tmp_path: Path) -> None:
 
 def test_segments_that_wait_for_no_lander_are_rewritten(tmp_path: Path) -> None:
     spool = Spool(tmp_path, seal_seconds=0.01)
-    spool.append(row("hers") + row("his"), 2).result(10)
+    hers, his = (encode([Receipt(5, 4, "shop", name, 1)]) for name in ("hers", "his"))
+    spool.append(row("hers") + row("his"), 2, receipts=hers + his).result(10)
     assert waiting(tmp_path)
     spool.close()
     (before,) = segments(tmp_path)
     assert waiting(tmp_path) == {before.path.name}
     assert erase_segments(tmp_path, PERSON) == 1
     (after,) = segments(tmp_path)
-    assert (after.sealed_ns, after.events, after.read()) == (before.sealed_ns, 1, row("his"))
+    assert (after.sealed_ns, after.events, after.parts()) == (before.sealed_ns, 1, (row("his"), his))
     assert erase_segments(tmp_path, PERSON) == 0
 
 

@@ -1,0 +1,69 @@
+"""Floods of new incidents: let through what independent sources have shown, and warn people of the rest."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from prefect import task
+from prefect.events import emit_event
+
+from blocks.documents import effective_settings
+from furrow.metrics import degraded
+from stores.incident_store import Flood
+from stores.log_incident_store import LogIncidentStore
+from tasks import connections
+from tasks.lag import RESOURCE
+from tasks.report import escape
+from tasks.retrying import POLICY
+from tasks.thresholds import confirm_rules, thresholds_of
+
+EXCEEDED: Final = "furrow.incidents.flood"
+"""Event of Prefect: a project has more new incidents than its budget, and new ones are held back. The automation for it is in
+furrow/automations.py."""
+
+
+@task(name="review floods", **POLICY)
+def review_floods() -> list[Flood]:
+    """Release what independent sources have shown; the floods that go on, or of which incidents wait for a person."""
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return []
+    found = [flood for flood in store.floods() if flood.held or flood.lasts]
+    if any(flood.held for flood in found) and store.release(confirm_rules(thresholds_of(store))):
+        found = [flood for flood in store.floods() if flood.held or flood.lasts]
+    return found
+
+
+def lines(floods: Sequence[Flood]) -> list[str]:
+    """One Markdown line for each flood, for the artifact of a run."""
+    return [f"**{escape(flood.project)}**: {escape(line(flood))}" for flood in floods]
+
+
+def line(flood: Flood) -> str:
+    """What happened, and what is to be done, in plain words."""
+    seen = (
+        f"{flood.incidents:,} new incidents from {flood.since:%Y-%m-%d %H:%M} to {flood.until:%H:%M} UTC, more than the"
+        f" {flood.budget:,} an hour that this project may have"
+    )
+    if not flood.held:
+        return f"{seen}; new ones are held back from export until independent sources show them"
+    return (
+        f"{seen}; {flood.held:,} are held back from export: look at them with `furrow incidents list --held`, confirm what is"
+        " real (`furrow incidents release` lets all of a project through)"
+    )
+
+
+def warn(floods: Sequence[Flood]) -> None:
+    """Emit the event for each project with a flood that goes on. Prefect tells people at most every 30 minutes."""
+    place = effective_settings().data_dir.resolve().name
+    for flood in floods:
+        if not flood.lasts:
+            continue
+        try:
+            emit_event(
+                event=EXCEEDED,
+                resource={"prefect.resource.id": f"{RESOURCE}.{place}", "prefect.resource.name": place},
+                payload={"message": f"project {flood.project}: {line(flood)}", "held": flood.held},
+            )
+        except Exception:
+            # The artifact and `furrow doctor` say it too; a run must not fail over its warning.
+            degraded("flood", "event")
