@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.table import Table
 
+from furrow import example_files
 from furrow.commands import replay, runs
 from furrow.commands.common import AsJson, ConfigFile, PrefectPort, err, out, plain, print_json, settings_with, text
 from furrow.errors import PermanentError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 Events = Annotated[
-    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
+    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file)
 ]
 
 
@@ -44,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
 def send(
     file: Annotated[
         Path,
-        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", exists=True, dir_okay=False),
+        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", parser=example_files.file),
     ],
     format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
