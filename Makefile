@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long chaos lint format docs bench clean
+.PHONY: setup demo test test-long test-browser chaos lint format docs bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -22,6 +22,9 @@ test: $(READY)  ## The test suite, on real embedded engines
 
 test-long: $(READY)  ## The tests that need whole installations for many minutes: operations in Prefect, servers, workers
 	$(BIN)/python -m pytest -m long
+
+test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
+	$(BIN)/python -m pytest -m browser
 
 SEEDS = 1000-1199
 FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)
