@@ -101,7 +101,7 @@ def detect(
 def evaluate(
     events: Annotated[
         Path | None,
-        typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False),
+        typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file),
     ] = None,
     labels: Annotated[
         Path | None,
