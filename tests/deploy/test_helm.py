@@ -76,7 +76,7 @@ def test_what_must_be_set_is_asked_for(values: list[str], words: str) -> None:
 
 def test_every_pod_fits_the_restricted_standard(chart: list[dict[str, Any]]) -> None:
     """Kubernetes' Pod Security Standard `restricted`, and read-only roots beyond it."""
-    assert set(pods(chart)) == {"collector", "worker", "prefect", "deploy"}
+    assert set(pods(chart)) == {"collector", "lander", "worker", "prefect", "deploy"}
     for spec in pods(chart).values():
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] > 0
@@ -123,18 +123,22 @@ def test_collector_lander_and_worker_share_one_spool(chart: list[dict[str, Any]]
         name: {v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v}
         for name, spec in pods(chart).items()
     }
-    assert claims["collector"] == claims["worker"] == {"shop-furrow-spool"}
+    assert claims["collector"] == claims["lander"] == claims["worker"] == {"shop-furrow-spool"}
     kept = {one["metadata"]["name"]: one for one in chart if one["kind"] == "PersistentVolumeClaim"}
     assert kept["shop-furrow-spool"]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    assert "affinity" in pods(chart)["worker"]
-    assert "affinity" not in pods(rendered("spool.accessMode=ReadWriteMany"))["worker"]
+    apart = pods(rendered("spool.accessMode=ReadWriteMany"))
+    for name in ("lander", "worker"):
+        assert "affinity" in pods(chart)[name]
+        assert "affinity" not in apart[name]
 
 
 def test_prefect_is_reached_by_furrow_alone(chart: list[dict[str, Any]]) -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in chart if one["kind"] == "NetworkPolicy"}
     (rule,) = policies["shop-furrow-prefect"]["ingress"]
     peers = {peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in rule["from"]}
-    assert peers == {"collector", "worker", "deploy"}
+    assert peers == {"lander", "worker", "deploy"}
+    (reached,) = policies["shop-furrow-collector"]["egress"]
+    assert {port["port"] for port in reached["ports"]} == {53, 5432}
     assert policies["shop-furrow-nothing"]["policyTypes"] == ["Ingress"]
     assert "ingress" not in policies["shop-furrow-nothing"]
     (ingress,) = [one for one in chart if one["kind"] == "Ingress"]

@@ -21,6 +21,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.app import create_app
+from collector.config import CollectorConfig
 from collector.source import SourceReader
 from furrow.networks import networks
 from tests.e2e.installation import free_port
@@ -29,6 +30,7 @@ from tests.integration.test_collector import BATCH, KEY, config_for
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FORGED = ["203.0.113.9", "127.0.0.1", "203.0.113.9, 127.0.0.1", "127.0.0.1, 203.0.113.9", "unknown", "::1"]
 TRUSTED = "127.0.0.1"
+NAMES = ("events.shop.example", "furrow.internal.example")
 
 
 class Sources:
@@ -65,7 +67,8 @@ class Front:
 
 @contextmanager
 def collector(directory: Path) -> Iterator[tuple[Sources, int]]:
-    sources = Sources(create_app(config_for(directory, trusted_proxies=TRUSTED)))
+    names = {"allowed_hosts": NAMES} if "allowed_hosts" in CollectorConfig.model_fields else {}
+    sources = Sources(create_app(config_for(directory, trusted_proxies=TRUSTED, **names)))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(sources, log_config=None, access_log=False, proxy_headers=False))
     thread = threading.Thread(target=server.run, args=([listener],))
