@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from collector.keys import TEST_KEY
+from furrow import example_files
 from furrow.commands import replay, runs
 from furrow.commands.common import (
     AsJson,
@@ -41,7 +42,7 @@ _KEY_HELP = (
 )
 
 Events = Annotated[
-    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False)
+    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file)
 ]
 
 
@@ -62,7 +63,7 @@ def add_to(app: typer.Typer) -> None:
 def send(
     file: Annotated[
         Path,
-        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", exists=True, dir_okay=False),
+        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", parser=example_files.file),
     ],
     format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
@@ -141,7 +142,7 @@ def detect(
 def evaluate(
     events: Annotated[
         Path | None,
-        typer.Argument(help="Events, one JSON object a line; plain or .gz.", exists=True, dir_okay=False),
+        typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file),
     ] = None,
     labels: Annotated[
         Path | None,
