@@ -9,7 +9,6 @@ import functools
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]
@@ -21,9 +20,10 @@ from prefect.exceptions import ObjectNotFound, ParameterTypeError
 from prefect.flows import Flow
 from pydantic import ValidationError
 
+from furrow import ROOT
 from furrow.errors import PermanentError
 
-_DECLARATIONS: Final = Path(__file__).resolve().parent.parent / "prefect.yaml"
+_DECLARATIONS: Final = ROOT / "prefect.yaml"
 _PACKAGE: Final = "flows."
 _LONGEST: Final = 500
 
