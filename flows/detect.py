@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from furrow.errors import NotConfigured, PermanentError
 from furrow.settings import Settings
 from stores.incident_store import Pending, Recorded
+from tasks import lag
 from tasks.incidents import describe
 from tasks.progress import Progress
 from tasks.report import Report
@@ -37,6 +38,8 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     if shard == 0:
         _put_in_line(report, began + seconds / 2)
     _analyse(report, shard, shards, began + seconds)
+    if shard == 0 and not (report.failed or report.stopped):
+        lag.completed()
     return report.finish()
 
 
