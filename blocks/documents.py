@@ -19,14 +19,14 @@ from pydantic import SecretStr
 import blocks
 from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
 from blocks.trackers import JiraBlock, LinearBlock
-from furrow import known_stores
+from furrow import known_stores, prefect_gate
 from furrow.errors import FurrowError, PermanentError, TransientError
 from furrow.metrics import degraded
 from furrow.settings import Settings
 
 DOCUMENT = "furrow"
 FRESH_SECONDS: Final = 10.0
-"""How old (s) what the blocks say may be before they are read again: a change counts after this time, and the time to read it."""
+"""How old (s) what the blocks say may be: a change counts after this time, and the time that it takes to read it."""
 LIMIT_SECONDS: Final = 2.0
 """How long (s) a run waits for blocks that are being read again; after that it works with what they said last."""
 _FIRST_SECONDS = 30.0  # how long a run waits when nothing is known yet: working with the settings alone might go wrong
@@ -114,7 +114,8 @@ class _Reader:
         None: nothing is known. Raises PermanentError when a block lacks something.
         """
         with self._guard:
-            known, stale = self._known, time.monotonic() >= self._fresh_until
+            known = self._known
+            stale = time.monotonic() >= self._fresh_until and prefect_gate.is_open()
             ended = self._begin() if stale else None
         if ended is not None and not ended.wait(first_wait_s if known is None else wait_s) and wait_s:
             degraded("blocks", "unreachable")

@@ -14,7 +14,7 @@ import anyio
 import httpx
 from prefect.exceptions import PrefectHTTPStatusError
 
-from furrow import last_errors, worker
+from furrow import last_errors, prefect_gate, worker
 from furrow.health import BEAT_S, Beat, beats
 from furrow.lander import Lander
 from furrow.metrics import degraded
@@ -61,6 +61,9 @@ async def _show_life(beat: Beat) -> None:
 async def _serve_worker() -> None:
     # Prefect may start later than this process or go away for a while: the worker comes back, the lander goes on.
     while True:
+        if not prefect_gate.is_open():
+            await anyio.sleep(BEAT_S)
+            continue
         try:
             await worker.serve(anyio.Event())
         except (httpx.HTTPError, PrefectHTTPStatusError, ExceptionGroup) as error:

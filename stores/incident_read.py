@@ -135,8 +135,8 @@ def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
 
 def counts(connection: sa.Connection, project: str | None = None) -> Json:
     """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
-    "tickets": {state: n}, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch ms or 0, "cursors": {reader: epoch µs}}``; the cursors are
-    those of the whole installation."""
+    "tickets": {state: n}, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch ms or 0,
+    "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
     found: dict[str, dict[str, int]] = {}
     for row in connection.execute(_FIGURES, {"project": project}):
         found.setdefault(row.what, {})[row.kind] = row.number

@@ -16,7 +16,10 @@ from stores.incident_store import Cursor
 from tasks import connections
 
 EXCEEDED: Final = "furrow.lag.exceeded"
-"""Event of Prefect: work waits for longer than ``LIMIT_S``, or ``detect`` has not completed for as long. The automation for it is in furrow/automations.py."""
+"""Event of Prefect: work waits for longer than ``LIMIT_S``, or ``detect`` has not completed for as long.
+
+The automation for it is in furrow/automations.py.
+"""
 RESOURCE: Final = "furrow.installation"
 """What the event is about; its name is the data directory's."""
 
