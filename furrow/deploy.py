@@ -16,8 +16,9 @@ from blocks import documents
 from furrow import automations
 from furrow.metrics import degraded
 from furrow.settings import Settings
+from furrow.stranded import POOL
 from furrow.up import PROJECT_ROOT, TOLD
-from furrow.worker import POOL, InProcessWorker
+from furrow.worker import InProcessWorker
 
 
 def main() -> None:
