@@ -176,7 +176,7 @@ async def test_a_run_that_is_left_pending_is_ended_while_the_worker_works_and_th
 
 
 async def test_scheduled_runs_make_no_queue_behind_one_that_works(client: PrefectClient) -> None:
-    target = await deployment(client, concurrency_limit=1)
+    target = await deployment(client, concurrency_limit=1, parameters={"seconds": 0})
     async with anyio.create_task_group() as group:
         group.start_soon(worker.serve, anyio.Event())
         long = await client.create_flow_run_from_deployment(target, parameters={"seconds": 600})
