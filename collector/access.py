@@ -72,6 +72,9 @@ def granted(keys: KeyRing, key: str | None, role: Role) -> Grant:
     """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 when it may not do this."""
     grant = keys.grant(key) if key else None
     if grant is None:
+        if key and keys.is_blind:
+            # 401 would make senders give up over a key that is good.
+            raise ApiError(503, "keys_unknown", "the keys have not been read yet", retry_after=5)
         missing = "no API key: send X-API-Key or Authorization: Bearer" if not key else "unknown API key"
         raise ApiError(401, "unauthorized", missing)
     if grant.role != role:

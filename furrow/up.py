@@ -177,7 +177,7 @@ class Installation:
         self._say("starting the engine and the Prefect server")
         self._start_part("engine", ["furrow.engine"], *self._engine_watches())
         prefect = self._start_part(
-            "prefect", ["prefect", "server", "start"], self._prefect_watch(), refusal=self._taken
+            "prefect", ["furrow.prefect_server", "server", "start"], self._prefect_watch(), refusal=self._taken
         )
         self._wait_for(collector, f"{self.collector_url}/v1/health")
         self._say("events are accepted; registering blocks and deployments when the Prefect server answers")
