@@ -290,7 +290,7 @@ class FreshScenario:
             reader.kill()
 
 
-_MODULES: dict[Victim, str] = {"collector": "collector", "engine": "furrow.engine", "prefect": "prefect"}
+_MODULES: dict[Victim, str] = {"collector": "collector", "engine": "furrow.engine", "prefect": "furrow.prefect_server"}
 
 
 def _is_create(request: Request) -> bool:

@@ -423,7 +423,7 @@ def test_a_killed_prefect_server_ends_no_run_and_strands_no_slot(up: Up) -> None
         begun = start(up, "replay", **parameters("replay"))
         run = running(up, "replay")
         assert run["id"] == begun["id"]
-        child(up, "prefect").kill()
+        child(up, "furrow.prefect_server").kill()
         until(lambda: answers(up), 180)
         time.sleep(8)  # the worker has come back, and looked for what was left behind
     # The run of the thread that worked on through all of it.

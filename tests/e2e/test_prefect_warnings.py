@@ -233,7 +233,7 @@ def test_the_notification_block_is_told_which_run_failed_and_why(up: Up, receive
 def test_doctor_names_each_part_that_is_broken(up: Up, settings: dict[str, str]) -> None:
     _, found = doctor(up, settings)
     assert found["linear"]["last_error"] != ""
-    for name, part in (("collector", "collector"), ("prefect", "prefect")):
+    for name, part in (("collector", "collector"), ("furrow.prefect_server", "prefect")):
         process = child(up, name)
         process.send_signal(signal.SIGSTOP)
         code, found = doctor(up, settings)
