@@ -39,6 +39,7 @@ class Limits:
 
 COLLECTOR: Final = Limits(60.0)
 PREFECT: Final = Limits(90.0)
+POSTGRES: Final = Limits(180.0)
 WORKER: Final = Limits(120.0)
 """Of the event loop of the engine, which serves the worker."""
 LANDER: Final = Limits(900.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from furrow import last_errors
 from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.health import POSTGRES, Watch
 from furrow.metrics import degraded
 from stores.postgres import EmbeddedPostgres
 
@@ -22,15 +23,27 @@ _POSTGRES_POLL_SECONDS = 5.0
 
 
 class Supervisor:
-    """The parts of the installation in ``data_dir``, and its ``postgres`` (None: not embedded). ``say``: told what happens."""
+    """The parts of the installation in ``data_dir``. ``say``: told what happens."""
 
     def __init__(self, data_dir: Path, parts: Sequence["Part"], say: Callable[[str], None]) -> None:
         self._data_dir = data_dir
         self._parts = parts
         self._say = say
-        self.postgres: EmbeddedPostgres | None = None
+        self._postgres: EmbeddedPostgres | None = None
+        self._postgres_watch: Watch | None = None
         self._postgres_check = 0.0
         self._postgres_down_at: float | None = None
+
+    def watch_over(self, postgres: EmbeddedPostgres) -> None:
+        """Watch over the embedded Postgres too, which is no process of ours."""
+        self._postgres = postgres
+        self._postgres_watch = Watch(postgres.answers, POSTGRES)
+        self._postgres_watch.began()
+
+    def stop(self) -> None:
+        """Watch no more over Postgres."""
+        if self._postgres_watch is not None:
+            self._postgres_watch.stop()
 
     def begin(self, part: "Part") -> None:
         """Start a part, or say why it cannot start now; `look` tries again."""
@@ -52,14 +65,15 @@ class Supervisor:
                     part.kill()
             elif silent := part.overdue():
                 self._replace(part, silent)
-        if self.postgres and time.monotonic() >= self._postgres_check:
+        if self._postgres and time.monotonic() >= self._postgres_check:
             self._postgres_check = time.monotonic() + _POSTGRES_POLL_SECONDS
-            self._watch_postgres(self.postgres)
+            self._watch_postgres(self._postgres)
 
     def _watch_postgres(self, server: EmbeddedPostgres) -> None:
         now = time.monotonic()
         if server.running():
             self._postgres_down_at = None
+            self._end_if_hung(server)
         elif self._postgres_down_at is None:
             self._postgres_down_at = now
             log = server.data_dir / "server.log"
@@ -71,6 +85,17 @@ class Supervisor:
             except FurrowError as error:
                 degraded("postgres", "start")
                 self._say(f"Postgres could not be started: {error}")
+
+    def _end_if_hung(self, server: EmbeddedPostgres) -> None:
+        watch = self._postgres_watch
+        if watch is None or not watch.is_overdue:
+            return
+        degraded("postgres", "does_not_answer")
+        message = f"did not answer for {watch.silent_s:.0f} s and is ended, to be started again"
+        self._say(f"Postgres {message}, see {server.data_dir / 'server.log'}")
+        last_errors.note(self._data_dir, "incident store", TransientError(f"Postgres {message}"))
+        server.kill()
+        watch.began()
 
     def _replace(self, part: "Part", silent_s: float) -> None:
         """Stop a part that runs but does not answer; `_revive` starts it again."""

@@ -211,6 +211,7 @@ class Installation:
         if self._helper is not None:
             self._helper.ask_to_stop()
         self._registration.stop()
+        self._supervisor.stop()
         parts = sorted(self._parts, key=lambda part: part.name == "prefect")  # runs tell it how they ended
         for part in parts:
             part.ask_to_stop()
@@ -296,12 +297,13 @@ class Installation:
     def _start_postgres(self) -> None:
         if not self._uses_postgres():
             return
-        self._postgres = self._supervisor.postgres = EmbeddedPostgres(self.settings.postgres_dir)
+        self._postgres = EmbeddedPostgres(self.settings.postgres_dir)
         try:
             self._postgres.start()
         except TransientError as error:
             degraded("postgres", "start")
             self._say(f"not ready yet: Postgres ({error}); events are accepted meanwhile")
+        self._supervisor.watch_over(self._postgres)
 
     def _start_part(
         self, name: str, module: list[str], *watches: Watch, refusal: Callable[[], str] = lambda: ""
