@@ -86,7 +86,7 @@ def examine(settings: Settings) -> list[Finding]:
 def _work(settings: Settings) -> list[Finding]:
     work = doctor_work.figures(settings)
     late = "the work is behind: look for a part that is DOWN, and at the last errors" if work.is_late else ""
-    if work.lag.is_stalled:
+    if work.is_late and work.lag.detect_is_old:
         late = (
             f"{late}; `detect` does not complete: is its deployment paused, or has it no schedule, in the Prefect UI?"
         )

@@ -76,7 +76,12 @@ class Lag:
     @property
     def is_stalled(self) -> bool:
         """Whether ``detect`` has not completed for longer than the limit, though the engine has run for as long."""
-        return (self.running_s or 0.0) > LIMIT_S and (self.detect_s is None or self.detect_s > LIMIT_S)
+        return (self.running_s or 0.0) > LIMIT_S and self.detect_is_old
+
+    @property
+    def detect_is_old(self) -> bool:
+        """Whether ``detect`` has not completed for longer than the limit, as far as is known."""
+        return self.detect_s is None or self.detect_s > LIMIT_S
 
     @property
     def is_late(self) -> bool:

@@ -39,7 +39,7 @@ def watch(stop: threading.Event, interval_s: float = INTERVAL_S) -> None:
 def _warn(found: Lag) -> None:
     told = "; ".join(found.lines())
     _log.warning("the work is behind: %s", told)
-    if found.is_stalled:
+    if found.detect_is_old:
         late = PermanentError(
             f"`detect` completed last: {found.detected()}; is its deployment paused or without schedule?"
         )
