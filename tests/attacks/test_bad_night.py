@@ -154,6 +154,7 @@ def test_a_run_that_is_left_pending_is_ended_and_the_next_one_completes(up: Up) 
 
 @pytest.mark.long
 def test_a_detect_that_does_not_run_is_told_to_people(up: Up) -> None:
+    until(lambda: up.get("/v1/status")["detectSecondsAgo"] is not None, 180)
     (deployment,) = [d for d in up.prefect_post("/deployments/filter", {}) if d["name"] == "detect"]
     with up.prefect() as prefect:
         assert prefect._client.post(f"/deployments/{deployment['id']}/pause_deployment").is_success
