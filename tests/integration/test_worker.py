@@ -46,12 +46,12 @@ async def client() -> AsyncIterator[PrefectClient]:
         yield client
 
 
-async def deployment(client: PrefectClient, **limits: Any) -> UUID:
+async def deployment(client: PrefectClient, name: str = "slow", **limits: Any) -> UUID:
     with contextlib.suppress(ObjectAlreadyExists):
         await client.create_work_pool(WorkPoolCreate(name=worker.POOL, type=worker.InProcessWorker.type))
     flow_id = await client.create_flow_from_name("slow")
     return await client.create_deployment(
-        flow_id, "slow", entrypoint=ENTRYPOINT, work_pool_name=worker.POOL, path=None, pull_steps=[], **limits
+        flow_id, name, entrypoint=ENTRYPOINT, work_pool_name=worker.POOL, path=None, pull_steps=[], **limits
     )
 
 
@@ -139,6 +139,7 @@ async def test_what_a_killed_process_left_behind_is_ended(client: PrefectClient)
     # Somebody asked for it: it is late, not superfluous.
     assert await state_type(client, by_hand) == StateType.SCHEDULED
     assert await end_and_cancel(client) == 0
+    await client.delete_flow_run(by_hand.id)  # no worker of another test is to run it
 
 
 async def end_and_cancel(client: PrefectClient) -> int:
@@ -150,7 +151,7 @@ async def test_a_run_that_is_left_pending_is_ended_while_the_worker_works_and_th
 ) -> None:
     monkeypatch.setattr(stranded, "OLD", timedelta(seconds=3))
     monkeypatch.setattr(stranded, "INTERVAL_S", 1.0)
-    target = await deployment(client, concurrency_limit=1)
+    target = await deployment(client, "left", concurrency_limit=1)
     async with anyio.create_task_group() as group:
         started = anyio.Event()
         group.start_soon(worker.serve, started)
@@ -176,7 +177,7 @@ async def test_a_run_that_is_left_pending_is_ended_while_the_worker_works_and_th
 
 
 async def test_scheduled_runs_make_no_queue_behind_one_that_works(client: PrefectClient) -> None:
-    target = await deployment(client, concurrency_limit=1, parameters={"seconds": 0})
+    target = await deployment(client, "queue", concurrency_limit=1, parameters={"seconds": 0})
     async with anyio.create_task_group() as group:
         group.start_soon(worker.serve, anyio.Event())
         long = await client.create_flow_run_from_deployment(target, parameters={"seconds": 600})
