@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import incremental, latency
+from bench import incremental, latency, prefect_database
 from bench.measure import ONE_THREAD, machine
 
 _M = 1e6
@@ -23,7 +23,7 @@ _M = 1e6
 
 def main() -> None:
     """See the module."""
-    alone = {"incremental": incremental.main, "latency": latency.main}
+    alone = {"incremental": incremental.main, "latency": latency.main, "prefect-database": prefect_database.main}
     if sys.argv[1:] and sys.argv[1] in alone:
         alone[sys.argv[1]](sys.argv[2:])
         return

@@ -1,8 +1,12 @@
-"""The block documents named ``furrow``: one of each type, made empty so that people find them in the Prefect UI."""
+"""The block documents named ``furrow``: one of each type, made empty so that people find them in the Prefect UI.
 
+Nobody waits long for Prefect: the blocks are read in a thread, and while they are read what they said last holds.
+"""
+
+import contextvars
 import threading
 import time
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
@@ -15,11 +19,20 @@ from pydantic import SecretStr
 import blocks
 from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
 from blocks.trackers import JiraBlock, LinearBlock
-from furrow.errors import PermanentError, TransientError
+from furrow import known_stores, prefect_gate
+from furrow.errors import FurrowError, PermanentError, TransientError
 from furrow.metrics import degraded
 from furrow.settings import Settings
 
 DOCUMENT = "furrow"
+FRESH_SECONDS: Final = 10.0
+"""How old (s) what the blocks say may be: a change counts after this time, and the time that it takes to read it."""
+LIMIT_SECONDS: Final = 2.0
+"""How long (s) a run waits for blocks that are being read again; after that it works with what they said last."""
+_FIRST_SECONDS = 30.0  # how long a run waits when nothing is known yet: working with the settings alone might go wrong
+_REQUEST_SECONDS = (
+    10.0  # of one request of a reading, for which nobody waits: a busy server may take longer than the limit
+)
 B = TypeVar("B", bound=Block)
 
 
@@ -31,13 +44,15 @@ def register() -> None:
             block_type().save(DOCUMENT)
 
 
-def load(block_type: type[B]) -> B | None:
+def load(block_type: type[B], timeout_s: float | None = None) -> B | None:
     """The document of this type, None if there is none. Raises TransientError when Prefect does not answer.
 
     Not the settings then: a block may say another server than they do, and work would go to the wrong place.
+    ``timeout_s``: of one request; None: as Prefect's settings say.
     """
+    limits = None if timeout_s is None else {"timeout": timeout_s}
     try:
-        with get_client(sync_client=True) as client:
+        with get_client(sync_client=True, httpx_settings=limits) as client:
             document = client.read_block_document_by_name(DOCUMENT, block_type.get_block_type_slug())
     except ObjectNotFound:
         return None
@@ -49,46 +64,117 @@ def load(block_type: type[B]) -> B | None:
 
 
 def effective_settings() -> Settings:
-    """The settings with what the blocks say put over them, at most ten seconds old.
+    """The settings with what the blocks say put over them, for runs; waits for Prefect for `LIMIT_SECONDS` at the most.
 
     Outside of a flow run and without a Prefect server (``PREFECT_API_URL``) there are no blocks to ask. While Prefect
     does not answer, what it said last still holds; if it has said nothing yet, TransientError.
     """
     if FlowRunContext.get() is None and not PREFECT_API_URL.value():
         return Settings()
-    with _guard:
-        if _known and time.monotonic() < _known[0][0]:
-            return _known[0][1]
-        try:
-            settings = put_blocks_over(Settings())
-        except TransientError:
-            if not _known:
-                raise
-            degraded("blocks", "unreachable")
-            settings = _known[0][1]
-        _known[:] = [(time.monotonic() + _FRESH_SECONDS, settings)]
-        return settings
+    found = _reader.settings(LIMIT_SECONDS, _FIRST_SECONDS)
+    if found is None:
+        raise TransientError("Prefect does not answer, so its blocks cannot be read")
+    return found
+
+
+def known_settings() -> Settings:
+    """As `effective_settings`, but never waits: for what must go on without Prefect, like landing.
+
+    Of a Prefect that has not answered this process yet, the two stores are as it said in an earlier one
+    (`furrow.known_stores`). Raises TransientError when nothing is known.
+    """
+    if not PREFECT_API_URL.value():
+        return Settings()
+    if (found := _reader.settings(0, 0)) is not None:
+        return found
+    settings = Settings()
+    if (kept := known_stores.read(settings.data_dir)) is None:
+        raise TransientError("Prefect has not answered yet, so it is not known which stores its blocks name")
+    return kept.over(settings)
 
 
 def forget() -> None:
     """Ask Prefect again at the next call, whatever it said a moment ago."""
-    with _guard:
-        _known.clear()
+    _reader.forget()
 
 
-_FRESH_SECONDS = 10.0
-_known: list[tuple[float, Settings]] = []
-_guard = threading.Lock()
+class _Reader:
+    """Reads the blocks in a thread, one reading at a time. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._known: Settings | PermanentError | None = None
+        self._fresh_until = 0.0
+        self._reading: threading.Event | None = None  # set when the reading has ended
+        self._generation = 0
+
+    def settings(self, wait_s: float, first_wait_s: float) -> Settings | None:
+        """What is known, after a new reading if that takes no longer than ``wait_s`` (``first_wait_s``: nothing is known).
+
+        None: nothing is known. Raises PermanentError when a block lacks something.
+        """
+        with self._guard:
+            known = self._known
+            stale = time.monotonic() >= self._fresh_until and prefect_gate.is_open()
+            ended = self._begin() if stale else None
+        if ended is not None and not ended.wait(first_wait_s if known is None else wait_s) and wait_s:
+            degraded("blocks", "unreachable")
+            with self._guard:  # whoever asks next does not wait again
+                self._fresh_until = max(self._fresh_until, time.monotonic() + FRESH_SECONDS)
+        with self._guard:
+            known = self._known
+        if isinstance(known, PermanentError):
+            raise known
+        return known
+
+    def forget(self) -> None:
+        with self._guard:
+            self._known, self._fresh_until, self._reading = None, 0.0, None
+            self._generation += 1
+
+    def _begin(self) -> threading.Event:
+        if self._reading is None:
+            self._reading = threading.Event()
+            # Prefect's settings of the caller, its address among them, are in the context.
+            run = contextvars.copy_context().run
+            arguments = (self._read, self._reading, self._generation)
+            threading.Thread(target=run, args=arguments, name="furrow-blocks", daemon=True).start()
+        return self._reading
+
+    def _read(self, ended: threading.Event, generation: int) -> None:
+        found: Settings | PermanentError | None = None
+        try:
+            plain = Settings()
+            found = put_blocks_over(plain, _REQUEST_SECONDS)
+            known_stores.keep(plain.data_dir, known_stores.difference(plain, found))
+        except PermanentError as error:
+            found = error
+        except FurrowError:
+            degraded("blocks", "unreachable")
+        finally:
+            with self._guard:
+                if generation == self._generation:
+                    self._known = self._known if found is None else found
+                    # Nothing known: asked again at once by whoever needs it.
+                    self._fresh_until = time.monotonic() + FRESH_SECONDS if self._known is not None else 0.0
+                    self._reading = None
+            ended.set()
 
 
-def put_blocks_over(settings: Settings) -> Settings:
-    """``settings`` with what the blocks of the Prefect server say put over them. Raises TransientError without answer."""
+_reader = _Reader()
+
+
+def put_blocks_over(settings: Settings, timeout_s: float | None = None) -> Settings:
+    """``settings`` with what the blocks of the Prefect server say put over them; ``timeout_s`` as in `load`.
+
+    Raises TransientError without an answer, PermanentError when a block lacks something.
+    """
     for store in (EventStoreBlock, IncidentStoreBlock):
-        if (found := load(store)) is not None:
+        if (found := load(store, timeout_s)) is not None:
             settings = settings.model_copy(update={store.setting: _resolve(found, getattr(settings, store.setting))})
-    if (jira := load(JiraBlock)) is not None:
+    if (jira := load(JiraBlock, timeout_s)) is not None:
         settings = jira.apply(settings)
-    if (linear := load(LinearBlock)) is not None:
+    if (linear := load(LinearBlock, timeout_s)) is not None:
         settings = linear.apply(settings)
     return settings
 

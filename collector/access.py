@@ -82,6 +82,9 @@ class Gate:
         wait = self._guesses.wait_for(source, now)
         grant = self._keys.grant(key) if not wait or role == "ingest" or len(key) >= _LONG_KEY else None
         if grant is None:
+            if self._keys.is_blind:
+                # 401 would make senders give up over a key that is good.
+                raise ApiError(503, "keys_unknown", "the keys have not been read yet", retry_after=5)
             if wait:
                 raise _limited("keys", "too many unknown keys from this address", wait)
             self._guesses.take(source, now)

@@ -125,7 +125,7 @@ def _add_intake(app: FastAPI) -> None:
     @app.get("/v1/health")
     async def health(request: Request) -> Response:
         operators: Operators = request.app.state.operators
-        return operators.health()
+        return await operators.health()
 
 
 def _add_operators(app: FastAPI) -> None:

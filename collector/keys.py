@@ -30,6 +30,7 @@ ALL_PROJECTS: Final = "*"
 DEFAULT_PROJECT: Final = "default"
 TEST_KEY: Final = "test-key"
 """The ingest key that everyone knows: valid only while this machine alone can reach the collector."""
+_FIRST_SECONDS = 1.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -187,6 +188,11 @@ class KeyRing:
         """The project's own numbers; those of a project that is not in the store are the defaults."""
         return self._settings.get(project, DEFAULTS)
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the store has never been read, in this process or an earlier one: an unknown key may be a good one."""
+        return self._source is not None and not self._cached.saved_at
+
     def age_seconds(self) -> float | None:
         """Seconds since the store was last read; None when it never was."""
         return time.time() - self._cached.saved_at if self._cached.saved_at else None
@@ -231,9 +237,10 @@ class KeyRing:
             self._used = {**used, **self._used}
 
     def _run(self) -> None:
-        self.refresh()
-        while not self._stop.wait(self._refresh_seconds):
-            self.refresh()
+        read = self.refresh()
+        # The collector starts before its store does: until that has answered once, it is asked often.
+        while not self._stop.wait(self._refresh_seconds if read else min(_FIRST_SECONDS, self._refresh_seconds)):
+            read = self.refresh() or read
 
     def _use(self, cached: _Cached) -> None:
         grants = {

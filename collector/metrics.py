@@ -2,7 +2,7 @@
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 EVENTS_ACCEPTED = Counter("furrow_events_accepted_total", "Events that were made durable and answered with 202.")
@@ -24,6 +24,12 @@ COMMIT_SECONDS = Histogram(
     "furrow_spool_wait_seconds",
     "Time from validated to durable, of one request.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5),
+)
+
+LAG_SECONDS = Gauge(
+    "furrow_lag_seconds",
+    "How long the oldest work waits to be landed, read by detect, or analysed; at most a minute late in what detect did.",
+    multiprocess_mode="mostrecent",
 )
 
 

@@ -2,7 +2,6 @@
 
 import ipaddress
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +14,12 @@ from collector.access import Gate, visible_project
 from collector.answers import ApiError, json_response
 from collector.config import CollectorConfig
 from collector.dead_letters import LetterBudget
+from collector.disk_probe import DiskProbe
 from collector.keys import ALL_PROJECTS, KeyRing
 from collector.source import SourceReader
-from collector.spool import Spool, segments
+from collector.spool import Spool
 from collector.store import StoreCalls
+from furrow.lag import DETECTED, Lag, Progress, behind, kept
 
 
 class Operators:
@@ -42,11 +43,15 @@ class Operators:
         self._letters = letters
         self._store = store
         self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._disk = DiskProbe(spool)
 
-    def health(self) -> Response:
-        """200 while events can be taken, 503 while not; a store that is away is told but stops nothing."""
+    async def health(self) -> Response:
+        """200 while events can be taken, 503 while not; a store that is away is told but stops nothing.
+
+        The disk is tried by a small write, at most every few seconds (`DiskProbe`).
+        """
         store = "none" if not self._store.is_there else "unreachable" if self._keys.source_fails else "ok"
-        failing = bool(self._spool.failing)
+        failing = bool(await self._disk.failing())
         state = "failing" if failing else "degraded" if store == "unreachable" else "ok"
         content = {"status": state, "parts": {"spool": "failing" if failing else "ok", "incidentStore": store}}
         if not failing:
@@ -76,18 +81,20 @@ class Operators:
             "held": counts.get("held"),
             "deadSessions": counts.get("deadSessions"),
             "lagSeconds": None,
+            "detectSecondsAgo": None,
             "lander": None,
             "unavailable": [] if counts else ["incidentStore"],
         }
         if project is None:
-            oldest_due_ms = counts.get("oldestDueMs", 0)
-            await anyio.to_thread.run_sync(self._add_whole, content, oldest_due_ms, limiter=self._one_at_a_time)
+            progress = _progress(counts)
+            await anyio.to_thread.run_sync(self._add_whole, content, progress, limiter=self._one_at_a_time)
         return json_response(content)
 
     def metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""
         if not self._is_this_machine(request) and self._gate.operator(request).project != ALL_PROJECTS:
             raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one")
+        metrics.LAG_SECONDS.set(self._lag(None).seconds)
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     def _is_this_machine(self, request: Request) -> bool:
@@ -107,26 +114,27 @@ class Operators:
         except ApiError:  # counted and logged there
             return {}
 
-    def _add_whole(self, content: dict[str, Any], oldest_due_ms: int) -> None:
+    def _add_whole(self, content: dict[str, Any], progress: Progress | None) -> None:
         lander = self._lander_status()
         if lander is None:
             content["unavailable"].insert(0, "eventStore")
             lander = {}
         content["eventsStored"] = lander.get("eventsStored")
         content["sessions"]["complete"] = lander.get("sessionsComplete")
-        content["lander"] = lander
+        content["lander"] = {name: value for name, value in lander.items() if name != "landings"}
         content["spoolPending"] = self._spool.pending()._asdict()
         content["deadLetters"] = self._spool.count_dead_letters()
         content["deadLettersNotKept"] = self._letters.not_kept()
-        content["lagSeconds"] = self._lag_seconds(oldest_due_ms)
+        lag = self._lag(progress)
+        content["lagSeconds"] = round(lag.seconds, 3)
+        content["detectSecondsAgo"] = None if lag.detect_s is None else round(lag.detect_s, 3)
 
-    def _lag_seconds(self, oldest_due_ms: int) -> float:
-        """How long (s) the oldest work waits: a segment that has not landed, or a complete session not analysed."""
-        now_ms = time.time_ns() / 1e6
-        since = [one.sealed_ns / 1e6 for one in segments(self._config.spool_dir)[:1]]
-        if oldest_due_ms:
-            since.append(oldest_due_ms)
-        return round(max([0.0, *((now_ms - at) / 1e3 for at in since)]), 3)
+    def _lag(self, progress: Progress | None) -> Lag:
+        """How far the work is behind. ``progress``: None while the incident store is not asked: as it was known last."""
+        status = self._config.lander_status
+        if progress is None and status is not None:
+            progress = kept(status.parent)
+        return behind(self._config.spool_dir, status, progress)
 
     def _lander_status(self) -> dict[str, Any] | None:
         if self._config.lander_status is None:
@@ -136,3 +144,10 @@ class Operators:
         except (OSError, ValueError):
             return None
         return told if isinstance(told, dict) else None
+
+
+def _progress(counts: Mapping[str, Any]) -> Progress | None:
+    if "cursors" not in counts:
+        return None
+    cursors = counts["cursors"]
+    return Progress(cursors.get("detect", 0), cursors.get(DETECTED, 0), counts.get("oldestDueMs", 0))

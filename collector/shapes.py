@@ -315,7 +315,12 @@ class InstallationStatus(_Told):
     tickets: Annotated[dict[str, int] | None, Field(description="Rows of the ledger by state.")]
     held: Annotated[int | None, Field(description="Incidents that a flood of new ones holds back from export.")]
     deadSessions: int | None
-    lagSeconds: Annotated[float | None, Field(description="How long the oldest work waits to be landed or analysed.")]
+    lagSeconds: Annotated[
+        float | None, Field(description="How long the oldest work waits to be landed, read by `detect`, or analysed.")
+    ]
+    detectSecondsAgo: Annotated[
+        float | None, Field(description="How long ago `detect` completed last; null: never, as far as is known.")
+    ]
     lander: dict[str, JsonValue] | None
     unavailable: list[Literal["eventStore", "incidentStore"]]
 

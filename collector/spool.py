@@ -38,6 +38,7 @@ from furrow.metrics import degraded
 SEALED: Final = ".jsonl"
 _OPEN = ".open"
 _DIGEST = 32  # hex digits of the SHA-256 in a segment's name: 128 bits
+_ROOM = 64 << 10  # bytes that must be left below the limit before a spool that was full counts as able to take events
 _SIZES_SECONDS = 1.0  # how long the size of the sealed segments is believed; the lander deletes them meanwhile
 
 
@@ -219,6 +220,14 @@ class Spool:
     def count_dead_letters(self) -> int:
         """Dead letters on disk; reads only what was added since the last call."""
         return self._dead_letters.count()
+
+    def check_room(self) -> None:
+        """The disk takes writes again: what failed before no longer counts. Raises SpoolFull when there is no room below
+        the limit."""
+        held = self.pending().bytes
+        if held + min(_ROOM, self._max_bytes // 16) > self._max_bytes:
+            raise SpoolFull(f"the spool holds {held} of {self._max_bytes} bytes")
+        self.failing = ""
 
     def close(self) -> None:
         """Commit what was queued, seal, and stop. Idempotent."""

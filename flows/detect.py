@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from furrow.errors import NotConfigured, PermanentError
 from furrow.settings import Settings
 from stores.incident_store import Pending, Recorded
+from tasks import lag
 from tasks.flood import lines, review_floods, warn
 from tasks.incidents import describe
 from tasks.progress import Progress
@@ -40,6 +41,8 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     _analyse(report, shard, shards, began + seconds)
     if shard == 0:
         _tell_floods(report)
+        if not (report.failed or report.stopped):
+            lag.completed()
     return report.finish()
 
 

@@ -89,6 +89,10 @@ def examine(settings: Settings) -> list[Finding]:
 def _work(settings: Settings) -> list[Finding]:
     work = doctor_work.figures(settings)
     late = "the work is behind: look for a part that is DOWN, and at the last errors" if work.is_late else ""
+    if work.is_late and work.lag.detect_is_old:
+        late = (
+            f"{late}; `detect` does not complete: is its deployment paused, or has it no schedule, in the Prefect UI?"
+        )
     found = [
         Finding("lander", "engine", None, work.landing()),
         Finding("work", "figures", None, work.line(), late, figures=work.to_json()),

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from collector.dead_letters import DeadLetters, NotKept
 from collector.spool import pending
 from furrow.errors import FurrowError
-from furrow.lag import LIMIT_S, Lag, measure
+from furrow.lag import Lag, measure
 from furrow.last_errors import LastError, ago, one_line, read
 from furrow.prefect_api import PrefectApi
 from furrow.settings import EMBEDDED, LOG, Settings
@@ -51,6 +51,7 @@ class Work:
     def line(self) -> str:
         """For people."""
         behind = f"lag {ago(self.lag.seconds)}" + ("" if self.lag.analysis_s is not None else " at least")
+        behind += f", `detect` completed last: {self.lag.detected()}"
         line = f"{_number(self.lag.due)} sessions due, {_number(self.lag.open)} open"
         spool = f"spool: {self.spool_segments:,} segments with {self.spool_events:,} events"
         told = (
@@ -82,12 +83,14 @@ class Work:
     @property
     def is_late(self) -> bool:
         """Whether people are warned of the lag."""
-        return self.lag.seconds > LIMIT_S
+        return self.lag.is_late
 
     def to_json(self) -> dict[str, Any]:
         """For scripts; times in seconds."""
         return {
             "lag_seconds": round(self.lag.seconds, 3),
+            "unread_seconds": _rounded(self.lag.unread_s),
+            "detect_seconds_ago": _rounded(self.lag.detect_s),
             "sessions_due": self.lag.due,
             "sessions_open": self.lag.open,
             "spool_segments": self.spool_segments,
@@ -185,3 +188,7 @@ def _last_trouble(log: Path, words: re.Pattern[str]) -> str:
 
 def _number(count: int | None) -> str:
     return "?" if count is None else f"{count:,}"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -14,7 +14,8 @@ import anyio
 import httpx
 from prefect.exceptions import PrefectHTTPStatusError
 
-from furrow import last_errors, worker
+from furrow import last_errors, prefect_gate, worker
+from furrow.health import BEAT_S, Beat, beats
 from furrow.lander import Lander
 from furrow.metrics import degraded
 from furrow.settings import Settings
@@ -29,12 +30,14 @@ _log = logging.getLogger("furrow.engine")
 async def main(settings: Settings) -> None:
     """Land and run flows until SIGTERM or SIGINT."""
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    lander = Lander(settings.spool_dir, connections.event_store, settings.lander_status)
+    beat = Beat(beats(settings.data_dir, "lander")).beat
+    lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status, beat)
     thread = threading.Thread(target=lander.run, name="furrow-lander")
     thread.start()
     watching = threading.Event()
     threading.Thread(target=watch, args=(watching,), name="furrow-watch", daemon=True).start()
     async with anyio.create_task_group() as group:
+        group.start_soon(_show_life, Beat(beats(settings.data_dir, "worker")))
         group.start_soon(_serve_worker)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
@@ -48,9 +51,19 @@ async def main(settings: Settings) -> None:
     thread.join(_STOP_SECONDS)
 
 
+async def _show_life(beat: Beat) -> None:
+    # Of the event loop: a worker that waits for Prefect is alive, one whose loop stands still is not.
+    while True:
+        beat.beat()
+        await anyio.sleep(BEAT_S / 2)
+
+
 async def _serve_worker() -> None:
     # Prefect may start later than this process or go away for a while: the worker comes back, the lander goes on.
     while True:
+        if not prefect_gate.is_open():
+            await anyio.sleep(BEAT_S)
+            continue
         try:
             await worker.serve(anyio.Event())
         except (httpx.HTTPError, PrefectHTTPStatusError, ExceptionGroup) as error:

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.spool import Segment, SpoolCorrupt, segments
-from furrow import last_errors
+from furrow import lag, last_errors
 from furrow.errors import FurrowError, NotConfigured, PermanentError, TransientError
+from furrow.health import BEAT_S
+from furrow.landings import Landings
 from furrow.metrics import EVENTS_LANDED, SEGMENTS_LANDED, degraded
 from stores import event_receipts
 from stores.event_store import EventCounts, EventStore
@@ -30,12 +32,24 @@ _log = logging.getLogger("furrow.lander")
 
 
 class Lander:
-    """Lands segments until stopped. ``connect`` gives the event store as it is configured now, or raises."""
+    """Lands segments until stopped. ``connect`` gives the event store as it is configured now, or raises; it must not wait.
 
-    def __init__(self, spool: Path, connect: Callable[[], EventStore], status: Path) -> None:
+    ``beat``: called at every turn of the loop and after every segment, to show that it goes on.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        connect: Callable[[], EventStore],
+        status: Path,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._spool = spool
         self._connect = connect
         self._status = status
+        self._beat = beat
+        self._began_ms = time.time_ns() // 1_000_000
+        self._landings = _landings_told(status)
         self._stop = threading.Event()
         self._stats_due = 0.0
         self._dirty = True
@@ -55,11 +69,18 @@ class Lander:
             except Exception as error:
                 _log.exception("the lander failed unexpectedly")
                 wait = self._back_off(wait, type(error).__name__, error)
-            self._stop.wait(wait)
+            self._rest(wait)
 
     def stop(self) -> None:
         """Ask `run` to return after the segment it is landing."""
         self._stop.set()
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            self._beat()
+            if self._stop.wait(max(0.0, min(BEAT_S, until - time.monotonic()))) or time.monotonic() >= until:
+                return
 
     def land_all(self) -> int:
         """Land every sealed segment, oldest first; how many. Raises what the event store raises, with the rest kept.
@@ -72,6 +93,7 @@ class Lander:
         for segment in segments(self._spool):
             if self._stop.is_set():
                 break
+            self._beat()
             try:
                 landed += self._land(store, segment)
             except FileNotFoundError:  # landed by another lander meanwhile, or moved away by hand
@@ -110,6 +132,8 @@ class Lander:
         if self._dirty:
             self._events = store.count_events()
             self._dirty = False
+            if self._events.last_landed_us:
+                self._landings.note(self._events.last_landed_us)
         sessions = store.count_sessions()
         text = json.dumps(
             {
@@ -119,6 +143,8 @@ class Lander:
                 "sessionsComplete": sessions.visits,
                 "silentByRule": sessions.silent,
                 "toldAtMs": time.time_ns() // 1_000_000,
+                "beganAtMs": self._began_ms,
+                "landings": self._landings.moments(),
             }
         )
         fresh = self._status.with_suffix(".new")
@@ -133,6 +159,13 @@ class Lander:
             last_errors.note(self._status.parent, last_errors.part_of(error, "lander"), error)
         _log.warning("nothing lands, events stay in the spool: %s", error)
         return min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+
+def _landings_told(status: Path) -> Landings:
+    try:
+        return lag.landings_in(json.loads(status.read_text()))
+    except (OSError, ValueError):
+        return Landings()
 
 
 # Codes of ClickHouse that speak of the rows: cannot be parsed or converted, or have columns that it does not know.

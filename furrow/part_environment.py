@@ -10,17 +10,20 @@ from typing import Final, get_args
 
 from pydantic import SecretStr
 
+from furrow import prefect_gate
 from furrow.settings import ENV_FILE_VARIABLE, Settings
 
 COLLECTOR: Final = "collector"
 PREFECT: Final = "prefect"
 ENGINE: Final = "engine"
+PREPARE: Final = "furrow.prepare"
 DEPLOY: Final = "furrow.deploy"
 
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
     COLLECTOR: frozenset({"incident_store_url", "ingest_key", "operator_key", "user_salt"}),
     PREFECT: frozenset({"prefect_auth"}),
     ENGINE: frozenset({"event_store_url", "incident_store_url", "jira_token", "linear_key", "prefect_auth"}),
+    PREPARE: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
     DEPLOY: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
 }
 """Settings that are secret, by the parts that get them."""
@@ -32,7 +35,9 @@ SECRET: Final = frozenset(
 )
 """Every setting that is secret."""
 _TRACKERS = ("jira_", "linear_", "tracker_")
-_BESIDE = frozenset({"FURROW_DEVELOPMENT_KEYS", ENV_FILE_VARIABLE})  # not FURROW_SECRETS_DIR: that is all of them
+_BESIDE = frozenset(
+    {"FURROW_DEVELOPMENT_KEYS", prefect_gate.VARIABLE, ENV_FILE_VARIABLE}
+)  # not FURROW_SECRETS_DIR: that is all of them
 
 # Of the environment of whoever starts Furrow: how programs find files, languages and certificates.
 _SYSTEM = frozenset(

@@ -3,7 +3,8 @@
 Prefect authenticates requests if it is configured to, and checks neither the ``Host`` header nor who made a browser send a
 request. The gate does, and there is no start without authentication, whatever the address that is bound
 (``PREFECT_SERVER_API_AUTH_STRING``; ``PREFECT_SERVER_API_HOST`` and ``…_PORT`` say where). Everything else is as with
-``prefect server start``: the API, the UI, the services of the background.
+``prefect server start``: the API, the UI, the services of the background; but its SQLite waits instead of refusing
+(``furrow.prefect_database``).
 """
 
 import base64
@@ -97,6 +98,9 @@ def application(auth: str, settings: Settings) -> ASGIApp:
     """Prefect's application behind the gate."""
     from prefect.server.api.server import create_app
 
+    from furrow.prefect_database import begin_as_writers
+
+    begin_as_writers()
     names = host_names(settings.prefect_host, settings.public_url, settings.allowed_hosts)
     gate = Gate(create_app(final=True), auth, host_names(settings.allowed_hosts))
     return HostCheck(gate, AllowedHosts(names))

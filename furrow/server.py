@@ -87,7 +87,7 @@ def land() -> None:
     """Land what the collector of this machine spools, until SIGTERM or SIGINT."""
     settings = Settings()
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    lander = Lander(settings.spool_dir, connections.event_store, settings.lander_status)
+    lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status)
 
     def asked(_number: int, _frame: FrameType | None) -> None:
         lander.stop()

@@ -1,7 +1,8 @@
 """``furrow up``: starts the parts of one installation, watches over them, and stops them.
 
-Four things run under it: the embedded Postgres (if used), the Prefect server, the collector and the engine. A part that
-dies is started again; when this process dies, however it does, the parts follow (``furrow.child``).
+Four things run under it: the collector, the embedded Postgres (if used), the engine and the Prefect server, started in this
+order: events are accepted and land whether Prefect starts or not. A part that dies, or does not answer for long
+(``furrow.health``), is started again; when this process dies, however it does, the parts follow (``furrow.child``).
 """
 
 import contextlib
@@ -17,26 +18,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import httpx
 
-from furrow import ROOT, kept_secrets, private_files
+from furrow import ROOT, kept_secrets, known_stores, prefect_gate, private_files
 from furrow.data_lock import UNFINISHED, sole_user_of
-from furrow.errors import FurrowError, PermanentError
+from furrow.errors import PermanentError, TransientError
+from furrow.health import COLLECTOR, LANDER, PREFECT, WORKER, BeatProbe, Watch, answers_http, beats
 from furrow.log_files import kept_small
 from furrow.metrics import degraded
 from furrow.networks import reachable
 from furrow.part_environment import for_part
+from furrow.registration import Registration
 from furrow.settings import EMBEDDED, Settings
+from furrow.supervisor import Supervisor
 from stores.postgres import EmbeddedPostgres
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.2
-_RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
-# Postgres gets more time before it is started again: somebody may have stopped it to look at it or to copy it.
-_POSTGRES_SECONDS = 30.0
-_POSTGRES_POLL_SECONDS = 5.0
+_TRIES = 3  # of the Prefect server, before a start goes on without it
+_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LEAST_FREE_BYTES = 256 << 20
 """Room on the disk without which nothing is started: new stores take 100 MB, and ClickHouse merges into new files."""
 
@@ -56,12 +59,22 @@ class Part:
     command: list[str]
     environment: dict[str, str]
     log: Path
+    watches: tuple[Watch, ...] = ()
+    refusal: Callable[[], str] = lambda: ""
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     restart_at: float = field(default=0.0)
+    kill_at: float = field(default=0.0)
+    started_at: float = field(default=0.0)
+    replaced: int = 0
+    refused: str = ""
 
-    def start(self) -> None:
-        """Start it with a pipe as standard input, whose end tells it that we are gone."""
+    def start(self) -> bool:
+        """Start it with a pipe as standard input, whose end tells it that we are gone; False if it must not run now, for the
+        reason in ``refused`` (of ``refusal``)."""
+        self.refused = self.refusal()
+        if self.refused:
+            return False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -72,6 +85,10 @@ class Part:
                 cwd=ROOT,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which stops the parts in order
             )
+        self.started_at = time.monotonic()
+        for watch in self.watches:
+            watch.began()
+        return True
 
     def running(self) -> bool:
         """Whether it is alive."""
@@ -82,6 +99,16 @@ class Part:
         if self.process is not None and self.running():
             self.process.terminate()
 
+    def overdue(self) -> float:
+        """For how long (s) it has not answered, if that is too long; else 0."""
+        return max((watch.silent_s for watch in self.watches if watch.is_overdue), default=0.0)
+
+    def kill(self) -> None:
+        """End it and what it started, whatever they do: a stopped process reacts to nothing less."""
+        if self.process is not None and self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
     def wait(self, until: float) -> None:
         """Wait for its end until ``until`` (monotonic seconds), then kill it."""
         if self.process is None:
@@ -89,7 +116,7 @@ class Part:
         try:
             self.process.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
@@ -103,8 +130,10 @@ class Installation:
         self._say = say
         self._parts: list[Part] = []
         self._postgres: EmbeddedPostgres | None = None
-        self._postgres_check = 0.0
-        self._postgres_down_at: float | None = None
+        self._supervisor = Supervisor(self.settings.data_dir, self._parts, say)
+        self._registration = Registration(self._prefect_answers, lambda: self._run("furrow.deploy"), say)
+        self._helper: Part | None = None
+        self._gate = self.settings.data_dir / "prefect-runs"
         self._stack = contextlib.ExitStack()
 
     @property
@@ -124,7 +153,11 @@ class Installation:
         return all(url.get_secret_value() == EMBEDDED for url in stores)
 
     def start(self) -> None:
-        """Start everything and wait until it answers. Raises FurrowError with what to do about it."""
+        """Start everything and wait until events are accepted, and for a while until runs are registered.
+
+        A Prefect server that does not come up is told, and tried again while `supervise` runs. Raises FurrowError with what
+        to do about it when intake or the stores cannot work here.
+        """
         data = self.settings.data_dir
         private_files.write_for_us_alone()
         try:
@@ -138,42 +171,62 @@ class Installation:
         if self.settings.port == self.settings.prefect_port:
             raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
         _check_port(self.settings.host, self.settings.port, "--port", "collector")
-        _check_port(self.settings.prefect_host, self.settings.prefect_port, "--prefect-port", "Prefect server")
         _fresh_metrics(data / "metrics")
         kept_secrets.prefect_auth(self.settings)
         if self.development_keys:
             kept_secrets.development_keys(self.settings)
-        self._say("starting the Prefect server" + (" and Postgres" if self._uses_postgres() else ""))
-        prefect = self._start_part("prefect", ["furrow.prefect_server"])
-        if self._uses_postgres():
-            self._postgres = EmbeddedPostgres(self.settings.postgres_dir)
-            self._postgres.start()
-        self._wait_for(prefect, f"{self.prefect_url}/api/health")
-        self._say("registering blocks and deployments")
-        self._run("furrow.deploy")
-        self._say("starting the collector and the engine")
-        collector = self._start_part("collector", ["collector"])
-        self._start_part("engine", ["furrow.engine"])
+        self._note_that_there_are_no_blocks()
+        prefect_gate.set_open(self._gate, False)
+        self._say("starting the collector" + (" and Postgres" if self._uses_postgres() else ""))
+        collector = self._start_part("collector", ["collector"], self._collector_watch())
+        self._start_postgres()
+        self._run("furrow.prepare")
+        self._say("starting the engine and the Prefect server")
+        self._start_part("engine", ["furrow.engine"], *self._engine_watches())
+        prefect = self._start_part("prefect", ["furrow.prefect_server"], self._prefect_watch(), refusal=self._taken)
         self._wait_for(collector, f"{self.collector_url}/v1/health")
+        self._say("events are accepted; registering blocks and deployments when the Prefect server answers")
+        self._registration.start()
+        self._wait_for_runs(prefect)
 
     def supervise(self, stop: threading.Event) -> None:
-        """Start again what dies, until ``stop`` is set."""
+        """Start again what dies or does not answer, until ``stop`` is set."""
         while not stop.wait(_POLL_SECONDS):
-            for part in self._parts:
-                if not part.running():
-                    self._revive(part)
-            if self._postgres and time.monotonic() >= self._postgres_check:
-                self._postgres_check = time.monotonic() + _POSTGRES_POLL_SECONDS
-                self._watch_postgres(self._postgres)
+            self._look()
+
+    def _look(self) -> None:
+        self._supervisor.look()
+        prefect_gate.set_open(self._gate, self._prefect_answers())
+
+    def _wait_for_runs(self, prefect: Part) -> None:
+        until = time.monotonic() + _START_SECONDS
+        while not self._registration.done.wait(_POLL_SECONDS):
+            self._look()
+            trouble = self._registration.trouble or prefect.refused
+            if not trouble and prefect.restarts >= _TRIES:
+                trouble = f"the prefect did not start, see {prefect.log}: {_last_line(prefect.log)}"
+            if not trouble and time.monotonic() > until:
+                trouble = f"the prefect does not answer at {self.prefect_url}; see {prefect.log}"
+            if trouble:
+                self._say(f"not ready yet: runs and their UI ({trouble}); events are accepted and land meanwhile")
+                return
 
     def stop(self) -> None:
         """Stop the parts, then Postgres; what was accepted is on disk, what is pending stays so."""
-        for part in reversed(self._parts):
+        if self._helper is not None:
+            self._helper.ask_to_stop()
+        self._registration.stop()
+        self._supervisor.stop()
+        parts = sorted(self._parts, key=lambda part: part.name == "prefect")  # runs tell it how they ended
+        for part in parts:
             part.ask_to_stop()
+            for watch in part.watches:
+                watch.stop()
         until = time.monotonic() + _STOP_SECONDS
-        for part in reversed(self._parts):
+        for part in parts:
             part.wait(until)
         self._parts.clear()
+        prefect_gate.set_open(self._gate, False)
         if self._postgres:
             self._postgres.stop()
         self._stack.close()
@@ -188,6 +241,7 @@ class Installation:
             **os.environ,
             **_as_environment(settings),
             "FURROW_DEVELOPMENT_KEYS": "1" if self.development_keys else "",
+            prefect_gate.VARIABLE: str(self._gate),
             "PREFECT_HOME": str(settings.prefect_dir),
             "PREFECT_API_URL": settings.prefect_api_url,
             "PREFECT_SERVER_API_HOST": settings.prefect_host,
@@ -203,6 +257,8 @@ class Installation:
             "PREFECT_WORKER_QUERY_SECONDS": "3",
             # How long a run waits that finds its deployment running already; Prefect's 30 s are a whole interval of ours.
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
+            # Leases of slots survive the server: a run that works on while it is replaced would be ended for want of its lease.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             # Our own log lines appear with the run that wrote them; those of the lander belong to none.
             "PREFECT_LOGGING_EXTRA_LOGGERS": "furrow",
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -224,20 +280,74 @@ class Installation:
         whole = {**self.environment(), "PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
         return for_part(part, whole)
 
-    def _start_part(self, name: str, module: list[str]) -> Part:
+    def _collector_watch(self) -> Watch:
+        host, port = reachable(self.settings.host).strip("[]"), self.settings.port
+        return Watch(lambda: answers_http(host, port, "/v1/health"), COLLECTOR)
+
+    def _prefect_watch(self) -> Watch:
+        address = urlsplit(self.prefect_url)
+        host, port = address.hostname or "127.0.0.1", address.port or 80
+        return Watch(lambda: answers_http(host, port, "/api/health"), PREFECT)
+
+    def _engine_watches(self) -> tuple[Watch, ...]:
+        data = self.settings.data_dir
+        return Watch(BeatProbe(beats(data, "worker")), WORKER), Watch(BeatProbe(beats(data, "lander")), LANDER)
+
+    def _prefect_answers(self) -> bool:
+        """Whether our own Prefect server runs and has answered; another one on its port does not count."""
+        parts = [part for part in self._parts if part.name == "prefect" and part.running()]
+        return bool(parts) and all(watch.answered for watch in parts[0].watches)
+
+    def _taken(self) -> str:
+        try:
+            _check_port(self.settings.prefect_host, self.settings.prefect_port, "--prefect-port", "Prefect server")
+        except PermanentError as error:
+            return str(error)
+        return ""
+
+    def _note_that_there_are_no_blocks(self) -> None:
+        # A Prefect server that has never run here has no blocks: landing need not wait for its first answer.
+        never_ran = not (self.settings.prefect_dir / "prefect.db").exists() and _DATABASE not in os.environ
+        if never_ran and known_stores.read(self.settings.data_dir) is None:
+            known_stores.keep(self.settings.data_dir, known_stores.KnownStores())
+
+    def _start_postgres(self) -> None:
+        if not self._uses_postgres():
+            return
+        self._postgres = EmbeddedPostgres(self.settings.postgres_dir)
+        try:
+            self._postgres.start()
+        except TransientError as error:
+            degraded("postgres", "start")
+            self._say(f"not ready yet: Postgres ({error}); events are accepted meanwhile")
+        self._supervisor.watch_over(self._postgres)
+
+    def _start_part(
+        self, name: str, module: list[str], *watches: Watch, refusal: Callable[[], str] = lambda: ""
+    ) -> Part:
         command = [sys.executable, "-m", "furrow.child", *module]
-        part = Part(name, command, self._environment_of(name), self.settings.data_dir / "logs" / f"{name}.log")
-        part.start()
+        log = self.settings.data_dir / "logs" / f"{name}.log"
+        part = Part(name, command, self._environment_of(name), log, watches, refusal)
         self._parts.append(part)
+        self._supervisor.begin(part)
         return part
 
     def _run(self, module: str) -> None:
+        """Run ``module`` to its end. Raises FurrowError when it fails or takes too long."""
         log = self.settings.data_dir / "logs" / "deploy.log"
         began = log.stat().st_size if log.exists() else 0
-        part = Part(module, [sys.executable, "-m", module], self._environment_of(module), log)
+        part = self._helper = Part(
+            module, [sys.executable, "-m", "furrow.child", module], self._environment_of(module), log
+        )
         part.start()
         assert part.process is not None
-        code = part.process.wait(_START_SECONDS)
+        try:
+            code = part.process.wait(_START_SECONDS)
+        except subprocess.TimeoutExpired:
+            part.kill()
+            raise TransientError(f"{module} did not end within {_START_SECONDS:.0f} s, see {log}") from None
+        finally:
+            self._helper = None
         lines = log.read_bytes()[began:].decode(errors="replace").splitlines()
         told = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
         if code == REFUSED and told:
@@ -258,33 +368,6 @@ class Installation:
             if time.monotonic() > until:
                 raise PermanentError(f"the {part.name} does not answer at {url}; see {part.log}")
             time.sleep(_POLL_SECONDS)
-
-    def _watch_postgres(self, server: EmbeddedPostgres) -> None:
-        now = time.monotonic()
-        if server.running():
-            self._postgres_down_at = None
-        elif self._postgres_down_at is None:
-            self._postgres_down_at = now
-            log = server.data_dir / "server.log"
-            self._say(f"Postgres does not run; starting it again in {_POSTGRES_SECONDS:.0f} s, see {log}")
-        elif now - self._postgres_down_at >= _POSTGRES_SECONDS:
-            self._postgres_down_at = now
-            try:
-                server.start()
-            except FurrowError as error:
-                degraded("postgres", "start")
-                self._say(f"Postgres could not be started: {error}")
-
-    def _revive(self, part: Part) -> None:
-        now = time.monotonic()
-        if not part.restart_at:
-            delay = _RESTART_SECONDS[min(part.restarts, len(_RESTART_SECONDS) - 1)]
-            part.restart_at, part.restarts = now + delay, part.restarts + 1
-            code = part.process.returncode if part.process else "?"
-            self._say(f"the {part.name} ended ({code}); starting it again in {delay:.0f} s, see {part.log}")
-        elif now >= part.restart_at:
-            part.restart_at = 0.0
-            part.start()
 
 
 def run(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> None:

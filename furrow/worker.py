@@ -2,16 +2,16 @@
 
 It executes Furrow's own flows alone (``furrow.admission``); what a work pool or a job variable says is not read.
 
-Scheduled runs and runs started in the Prefect UI come through the same work pool. What Prefect's process worker gets from
-the operating system is done here by hand: a run that is cancelled is asked to stop between its steps, and runs that a
-killed process left behind are ended when the next one starts (architecture.md, Embedded by default).
+Scheduled runs and runs started in the Prefect UI come through the same work pool; one run of a deployment works at a time, and
+no queue of scheduled runs forms behind it (``furrow.run_queue``). What Prefect's process worker gets from the operating system
+is done here by hand: a run that is cancelled is asked to stop between its steps, and runs that no thread works on, left behind
+by a killed process or a lost answer, are ended, at the start and ever after (``furrow.stranded``).
 """
 
+import contextlib
 import gc
 import logging
 import threading
-from collections import Counter
-from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -19,38 +19,31 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
-    WorkPoolFilter,
-    WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType, WorkPool
-from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from furrow import admission
+from furrow import admission, stranded
 from furrow.metrics import RUNS_REFUSED, degraded
+from furrow.run_queue import choose
+from furrow.stranded import POOL
 from tasks import stopping
 
-POOL = "furrow"
-"""Name of the work pool; prefect.yaml names it too."""
+SUPERSEDED = "Superseded by a later one, which does the work of both."
+"""Message of a scheduled run that is not needed."""
 
 THREADS = 4
 """Runs at once: detect and export never wait for a run that was started by hand."""
 
 _CANCEL_POLL_SECONDS = 2
-_PAGE = 200
-_WORKING = FlowRunFilter(
-    state=FlowRunFilterState(
-        type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
-    )
-)
 _log = logging.getLogger("furrow.worker")
 
 
@@ -85,6 +78,33 @@ class InProcessWorker(BaseWorker[InProcessConfiguration, BaseVariables, InProces
     job_configuration = InProcessConfiguration
     _description = "Runs flows in threads of Furrow's engine process, which holds the embedded ClickHouse."
 
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self._submitted: dict[UUID, UUID] = {}  # run → deployment, from the submission until a thread has it
+
+    async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        due = [entry.flow_run for entry in flow_run_response if not self.works_on(entry.flow_run.id)]
+        choice = choose(due, [*self._submitted.values(), *stopping.deployments()])
+        for run in choice.superseded:
+            with contextlib.suppress(ObjectNotFound):  # somebody deleted it
+                await self.client.set_flow_run_state(run.id, Cancelled(message=SUPERSEDED))
+        chosen = {run.id for run in choice.begin}
+        return await super()._submit_scheduled_flow_runs(
+            [entry for entry in flow_run_response if entry.flow_run.id in chosen]
+        )
+
+    async def _submit_run(self, flow_run: FlowRun) -> None:
+        if flow_run.deployment_id is not None:
+            self._submitted[flow_run.id] = flow_run.deployment_id
+        try:
+            await super()._submit_run(flow_run)
+        finally:
+            self._submitted.pop(flow_run.id, None)
+
+    def works_on(self, flow_run_id: UUID) -> bool:
+        """Whether this process is submitting or running a run."""
+        return flow_run_id in self._submitting_flow_run_ids or stopping.is_running(flow_run_id)
+
     async def run(
         self,
         flow_run: FlowRun,
@@ -94,7 +114,7 @@ class InProcessWorker(BaseWorker[InProcessConfiguration, BaseVariables, InProces
         """Run one flow run to its end. Its errors are in its state; only a broken thread is an error here."""
         if task_status:
             task_status.started(str(flow_run.id))
-        stopping.register(flow_run.id)
+        stopping.register(flow_run.id, flow_run.deployment_id)
         began = threading.Event()
         try:
             await anyio.to_thread.run_sync(_execute, flow_run, began, abandon_on_cancel=True)
@@ -134,65 +154,15 @@ def _execute(flow_run: FlowRun, began: threading.Event) -> None:
 async def serve(started: anyio.Event) -> None:
     """Run the worker until cancelled: first end what a killed process left behind, then take runs."""
     async with get_client() as client:
-        await end_stranded_runs(client)
-        await free_stranded_slots(client)
+        await stranded.end_runs(client, stopping.is_running)
+        await stranded.cancel_missed(client)
+        await stranded.free_slots(client)
     worker = InProcessWorker(work_pool_name=POOL, name="furrow-engine", limit=THREADS, prefetch_seconds=1)
     async with anyio.create_task_group() as group:
         group.start_soon(_watch_for_cancelling)
+        group.start_soon(stranded.watch, worker.works_on)
         started.set()
         await worker.start(printer=_log.info)
-
-
-async def end_stranded_runs(client: PrefectClient) -> int:
-    """End runs that no thread works on any more; how many. The pool has one worker, and it is only now starting.
-
-    Runs that were missed while nothing ran are cancelled too: the next one does the work of all of them.
-    """
-    count = 0
-    for run in await _runs(client, _WORKING):
-        if stopping.is_running(run.id):
-            continue  # Prefect was away, not this process
-        await client.set_flow_run_state(run.id, Crashed(message="The process that ran this was stopped."), force=True)
-        count += 1
-    missed = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-    )
-    for run in await _runs(client, missed):
-        if run.auto_scheduled:
-            message = "Missed while Furrow was not running; the next run does its work."
-            await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
-            count += 1
-    return count
-
-
-async def free_stranded_slots(client: PrefectClient) -> int:
-    """Give back what deployments count as taken (their ``concurrency_limit``) and no run holds; how many slots.
-
-    A server that was killed between two writes may leave such a slot, and its deployment would never run again.
-    """
-    held = Counter(run.deployment_id for run in await _runs(client, _WORKING))
-    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
-    count = 0
-    for deployment in await client.read_deployments(work_pool_filter=pool):
-        limit = deployment.global_concurrency_limit
-        taken = (limit.active_slots or 0) if limit else 0
-        if limit and taken > held[deployment.id]:
-            change = GlobalConcurrencyLimitUpdate(active_slots=held[deployment.id])
-            await client.update_global_concurrency_limit(limit.name, change)
-            _log.warning("%s: %d slots were held by no run and are free again", deployment.name, taken)
-            count += taken - held[deployment.id]
-    return count
-
-
-async def _runs(client: PrefectClient, which: FlowRunFilter) -> list[FlowRun]:
-    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
-    found: list[FlowRun] = []
-    while True:
-        page = await client.read_flow_runs(flow_run_filter=which, work_pool_filter=pool, limit=_PAGE, offset=len(found))
-        found += page
-        if len(page) < _PAGE:
-            return found
 
 
 async def _watch_for_cancelling() -> None:
@@ -202,7 +172,7 @@ async def _watch_for_cancelling() -> None:
         while True:
             await anyio.sleep(_CANCEL_POLL_SECONDS)
             try:
-                for run in await _runs(client, cancelling):
+                for run in await stranded.runs(client, cancelling):
                     await _stop(client, run.id)
             except Exception:
                 degraded("worker", "cancel_watch")

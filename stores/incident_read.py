@@ -83,6 +83,7 @@ _FIGURES = text("""
     FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
     UNION ALL SELECT 'pending', 'oldest', coalesce(min(due_ms), 0)
     FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
+    UNION ALL SELECT 'cursor', name, watermark_us FROM cursors
 """)
 
 
@@ -158,7 +159,7 @@ def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
 def counts(connection: sa.Connection, project: str | None = None) -> Json:
     """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
     "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch
-    ms or 0}``."""
+    ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
     found: dict[str, dict[str, int]] = {}
     for row in connection.execute(_FIGURES, {"project": project}):
         found.setdefault(row.what, {})[row.kind] = row.number
@@ -172,6 +173,7 @@ def counts(connection: sa.Connection, project: str | None = None) -> Json:
         "deadSessions": found["dead"]["sessions"],
         "pendingSessions": found["pending"]["sessions"],
         "oldestDueMs": found["pending"]["oldest"],
+        "cursors": found.get("cursor", {}),
     }
 
 

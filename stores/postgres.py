@@ -20,12 +20,13 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
@@ -57,6 +58,7 @@ _log = logging.getLogger("furrow.postgres")
 _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
 _STOP_SECONDS = 30
+_ANSWER_SECONDS = 10
 _LONGEST_WORDS = 500
 _SOCKET = ".s.PGSQL.5432"
 # Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, the last of them a zero.
@@ -107,6 +109,27 @@ class EmbeddedPostgres:
         except PermanentError:
             return False
         return True
+
+    def answers(self) -> bool:
+        """Whether the server says anything to a new connection within seconds, be it that it takes none now."""
+        try:
+            psycopg.connect(self.url, connect_timeout=_ANSWER_SECONDS).close()
+        except psycopg.errors.ConnectionTimeout:
+            return False
+        except psycopg.Error:
+            return True  # refused, starting, or not running: none of them hangs
+        return True
+
+    def kill(self) -> None:
+        """End a postmaster that does not answer, with SIGKILL; its other processes end by themselves, and the next start
+        recovers what was committed."""
+        try:
+            postmaster = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            return  # it does not run
+        if self.running():
+            with suppress(ProcessLookupError):
+                os.kill(postmaster, signal.SIGKILL)
 
     def _prepare(self) -> None:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """The stores and trackers that a task talks to, as the blocks and settings say at this moment.
 
-Connections are opened once for each address and kept for the process; a changed block takes effect with the next run.
+Connections are opened once for each address and kept for the process; a changed block takes effect within seconds
+(`blocks.documents.FRESH_SECONDS`).
 """
 
 import threading
@@ -8,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from blocks.documents import effective_settings
+from blocks.documents import effective_settings, known_settings
 from furrow.errors import NotConfigured
-from furrow.settings import EMBEDDED, LOG
+from furrow.settings import EMBEDDED, LOG, Settings
 from stores.event_store import EventStore
 from stores.incident_store import IncidentStore
 from stores.log_incident_store import LogIncidentStore
@@ -26,9 +27,9 @@ _open: dict[tuple[str, str], object] = {}
 _guard = threading.Lock()
 
 
-def event_store() -> EventStore:
-    """The event store, migrated. Raises NotConfigured in the mode ``log``."""
-    settings = effective_settings()
+def event_store(settings: Settings | None = None) -> EventStore:
+    """The event store of ``settings`` (None: as the blocks say), migrated. Raises NotConfigured in the mode ``log``."""
+    settings = settings or effective_settings()
     url = settings.event_store_url.get_secret_value()
     if url == LOG:
         raise NotConfigured("the event store is log-only: events stay in the spool")
@@ -37,9 +38,15 @@ def event_store() -> EventStore:
     return _once("events", url, lambda: _migrated(EventStore(url)))
 
 
-def incident_store() -> IncidentStore | LogIncidentStore:
-    """The incident store, migrated; in the mode ``log`` the one that logs detections and moves no state."""
-    settings = effective_settings()
+def landing_store() -> EventStore:
+    """As `event_store`, without ever waiting for Prefect: for the lander. TransientError while its blocks are not known."""
+    return event_store(known_settings())
+
+
+def incident_store(settings: Settings | None = None) -> IncidentStore | LogIncidentStore:
+    """The incident store of ``settings`` (None: as the blocks say), migrated; in the mode ``log`` the one that logs
+    detections and moves no state."""
+    settings = settings or effective_settings()
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
         return _once("incidents", LOG, LogIncidentStore)

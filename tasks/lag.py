@@ -1,19 +1,25 @@
 """How far the work is behind, for a run's artifact, and the event that warns of it."""
 
 import logging
+import time
 from typing import Final
 
 from prefect.events import emit_event
 
-from blocks.documents import effective_settings
-from furrow.errors import FurrowError
-from furrow.lag import LIMIT_S, Lag, measure
+from blocks.documents import known_settings
+from furrow.errors import FurrowError, TransientError
+from furrow.lag import DETECTED, LIMIT_S, Lag, keep, measure, progress_of
 from furrow.last_errors import ago
 from furrow.metrics import degraded
+from furrow.settings import Settings
+from stores.incident_store import Cursor
 from tasks import connections
 
 EXCEEDED: Final = "furrow.lag.exceeded"
-"""Event of Prefect: work waits for longer than ``LIMIT_S``. The automation for it is in furrow/automations.py."""
+"""Event of Prefect: work waits for longer than ``LIMIT_S``, or ``detect`` has not completed for as long.
+
+The automation for it is in furrow/automations.py.
+"""
 RESOURCE: Final = "furrow.installation"
 """What the event is about; its name is the data directory's."""
 
@@ -21,11 +27,19 @@ _log = logging.getLogger("furrow.lag")
 
 
 def current() -> Lag | None:
-    """The lag now; without the sessions in line while the incident store is away. None (and counted) if nothing is known."""
+    """The lag now; without the sessions in line while the incident store is away. None (and counted) if nothing is known.
+
+    How far ``detect`` has come is kept in the data directory, for those who cannot ask the incident store.
+    """
     try:
-        settings = effective_settings()
         try:
-            return measure(settings, connections.incident_store())
+            settings = known_settings()
+        except TransientError:  # nobody has said yet which incident store it is
+            return measure(Settings(), None)
+        try:
+            store = connections.incident_store(settings)
+            keep(settings.data_dir, progress_of(store, time.time_ns() // 1_000_000))
+            return measure(settings, store)
         except FurrowError:
             degraded("lag", "incident_store")
             return measure(settings, None)
@@ -36,14 +50,25 @@ def current() -> Lag | None:
         return None
 
 
+def completed() -> None:
+    """Remember that ``detect`` has completed now. Never raises: a store that is away shows by the run itself."""
+    try:
+        # A cursor of its own: no reader uses it, and it needs no table.
+        connections.incident_store().enqueue([], Cursor(time.time_ns() // 1_000), DETECTED)
+    except FurrowError as error:
+        degraded("lag", "not_noted")
+        _log.warning("that this run has completed could not be noted: %s", error)
+
+
 def warn(lag: Lag) -> bool:
-    """Emit the event if the lag exceeds the limit; whether it does. Prefect tells people at most every 30 minutes."""
-    if lag.seconds <= LIMIT_S:
+    """Emit the event if people are to be warned; whether they are. Prefect tells people at most every 30 minutes."""
+    if not lag.is_late:
         return False
-    place = effective_settings().data_dir.resolve().name
+    place = Settings().data_dir.resolve().name
+    waits = f"work waits for {ago(lag.seconds)}" if lag.seconds > LIMIT_S else "`detect` does not run"
     emit_event(
         event=EXCEEDED,
         resource={"prefect.resource.id": f"{RESOURCE}.{place}", "prefect.resource.name": place},
-        payload={"message": f"work waits for {ago(lag.seconds)}: {'; '.join(lag.lines())}", "seconds": lag.seconds},
+        payload={"message": f"{waits}: {'; '.join(lag.lines())}", "seconds": lag.seconds},
     )
     return True

@@ -15,7 +15,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from furrow import last_errors
 from furrow.errors import NotConfigured
-from furrow.lag import Lag
+from furrow.lag import LIMIT_S, Lag
 from furrow.metrics import degraded
 from furrow.settings import Settings
 from tasks import lag
@@ -87,7 +87,7 @@ class Report:
         state = self._state()
         self.lag = lag.current()
         try:
-            if self.lag is not None:
+            if self.lag is not None and self.lag.seconds > LIMIT_S:
                 lag.warn(self.lag)
             create_markdown_artifact(key=self.flow, markdown=self.markdown(state.name or ""), description=state.message)
         except Exception:

@@ -8,6 +8,7 @@ from prefect.context import FlowRunContext
 from furrow.errors import FurrowError
 
 _events: dict[UUID, threading.Event] = {}
+_deployments: dict[UUID, UUID] = {}
 _all = threading.Event()
 
 
@@ -15,19 +16,27 @@ class Stopped(FurrowError):
     """Somebody asked this run to stop; what it finished is kept, the rest stays pending for the next run."""
 
 
-def register(flow_run_id: UUID) -> None:
-    """Make a run stoppable; `forget` it when it ended."""
+def register(flow_run_id: UUID, deployment_id: UUID | None = None) -> None:
+    """Make a run of a deployment (None: of none) stoppable; `forget` it when it ended."""
     _events[flow_run_id] = threading.Event()
+    if deployment_id is not None:
+        _deployments[flow_run_id] = deployment_id
 
 
 def forget(flow_run_id: UUID) -> None:
     """Drop a run that ended."""
     _events.pop(flow_run_id, None)
+    _deployments.pop(flow_run_id, None)
 
 
 def is_running(flow_run_id: UUID) -> bool:
     """Whether a thread of this process works on a run."""
     return flow_run_id in _events
+
+
+def deployments() -> list[UUID]:
+    """The deployments of which a thread of this process works on a run."""
+    return list(_deployments.copy().values())
 
 
 def request(flow_run_id: UUID) -> bool:

@@ -17,8 +17,6 @@ kubernetes_validate = pytest.importorskip("kubernetes_validate")
 CHART = Path(__file__).parents[2] / "deploy/helm/furrow"
 VERSIONS = ("1.25", "1.30", "1.37")
 INGRESS = ("ingress.enabled=true", "ingress.host=events.shop.example", "ingress.tlsSecret=tls")
-# Between this chart and the modules and settings that it is written for.
-MAY_BE_MISSING = {"furrow.prefect_server", "FURROW_ALLOWED_HOSTS"}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -114,8 +112,8 @@ def test_every_command_and_variable_exists(chart: list[dict[str, Any]]) -> None:
         assert one["command"][:2] == ["python", "-m"]
         module = one["command"][2]
         named |= {variable["name"] for variable in one["env"]}
-        assert importlib.util.find_spec(module) is not None or module in MAY_BE_MISSING
-    assert named <= known | MAY_BE_MISSING
+        assert importlib.util.find_spec(module) is not None
+    assert named <= known
 
 
 def test_collector_lander_and_worker_share_one_spool(chart: list[dict[str, Any]]) -> None:

@@ -21,7 +21,6 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.app import create_app
-from collector.config import CollectorConfig
 from collector.source import SourceReader
 from furrow.networks import networks
 from tests.e2e.installation import free_port
@@ -67,8 +66,7 @@ class Front:
 
 @contextmanager
 def collector(directory: Path) -> Iterator[tuple[Sources, int]]:
-    names = {"allowed_hosts": NAMES} if "allowed_hosts" in CollectorConfig.model_fields else {}
-    sources = Sources(create_app(config_for(directory, trusted_proxies=TRUSTED, **names)))
+    sources = Sources(create_app(config_for(directory, trusted_proxies=TRUSTED, allowed_hosts=NAMES)))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(sources, log_config=None, access_log=False, proxy_headers=False))
     thread = threading.Thread(target=server.run, args=([listener],))

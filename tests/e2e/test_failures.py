@@ -184,6 +184,10 @@ def test_a_disk_that_fills_up_is_answered_with_503_until_there_is_room(small_dis
             assert int(answer.headers["Retry-After"]) > 0
             assert httpx.get(f"http://127.0.0.1:{port}/v1/health").json()["parts"]["spool"] == "failing"
             ballast.unlink()
+            until_healthy(port)  # although nobody sends: who reads 503 sends nothing
+            fill(ballast)
+            until_healthy(port, 503)
+            ballast.unlink()
             assert until_status(port, 202).json() == {"accepted": 1, "rejected": []}
         finally:
             collector.terminate()
@@ -192,6 +196,13 @@ def test_a_disk_that_fills_up_is_answered_with_503_until_there_is_room(small_dis
 def send(port: int) -> httpx.Response:
     headers = {"Content-Type": "application/json", "X-API-Key": "test-key"}
     return httpx.post(f"http://127.0.0.1:{port}/v1/events", content=CURL_OF_THE_SEED, headers=headers)
+
+
+def until_healthy(port: int, status: int = 200) -> None:
+    end = time.monotonic() + 30
+    while httpx.get(f"http://127.0.0.1:{port}/v1/health").status_code != status:
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def fill(path: Path) -> None:

@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from furrow.errors import PermanentError
+from furrow.health import Limits
+from furrow.supervisor import Supervisor
 from stores.postgres import EmbeddedPostgres
 
 
@@ -31,6 +34,41 @@ def test_data_survives_a_killed_postmaster(stoppable_postgres: EmbeddedPostgres)
     with psycopg.connect(stoppable_postgres.url) as connection:
         row = connection.execute("SELECT answer FROM kept").fetchone()
     assert row == (42,)
+
+
+def test_a_hung_postmaster_is_found_ended_and_started_again(
+    stoppable_postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.postgres._ANSWER_SECONDS", 2)
+    monkeypatch.setattr("furrow.supervisor.POSTGRES", Limits(1.0, 1.0))
+    monkeypatch.setattr("furrow.supervisor._POSTGRES_SECONDS", 0.1)
+    monkeypatch.setattr("furrow.supervisor._POSTGRES_POLL_SECONDS", 0.1)
+    with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    assert stoppable_postgres.answers()
+    hung = postmaster_pid(stoppable_postgres)
+    os.kill(hung, signal.SIGSTOP)
+    assert not stoppable_postgres.answers()
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path, [], said.append)
+    supervisor.watch_over(stoppable_postgres)
+    end = time.monotonic() + 120
+    while postmaster(stoppable_postgres) in (0, hung) or not stoppable_postgres.answers():
+        assert time.monotonic() < end, said
+        supervisor.look()
+        time.sleep(0.1)
+    supervisor.stop()
+    with psycopg.connect(stoppable_postgres.url) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    assert any("Postgres did not answer for" in one for one in said)
+
+
+def postmaster(server: EmbeddedPostgres) -> int:
+    """The postmaster's process id; 0 while there is none."""
+    try:
+        return postmaster_pid(server)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def test_stopping_leaves_no_process_and_no_socket(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from furrow.errors import FurrowError, PermanentError
 from furrow.lag import Lag, measure
 from furrow.settings import Settings
 from stores.event_store import EventStore
-from stores.incident_model import Pending
+from stores.incident_model import Cursor, Pending
 from stores.incident_store import IncidentStore
 from tasks.report import incident_link
 
@@ -62,10 +62,13 @@ class Sessions:
     def pending_counts(self, now_ms: int) -> dict[str, int]:
         return {"due": 7, "open": 8}
 
+    def cursor(self, name: str = "detect") -> Cursor:
+        return Cursor()
+
 
 def test_the_lag_is_the_longest_wait(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
-    assert measure(settings, Sessions(0)) == Lag(0.0, 0.0, None, 7, 8)
+    assert measure(settings, Sessions(0)) == Lag(0.0, 0.0, None, 7, 8, 0.0)
     assert measure(settings, Sessions(700)).seconds == 700
     settings.spool_dir.mkdir()
     sealed = time.time_ns() - 1_000 * 10**9
