@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from furrow.part_environment import COLLECTOR, DEPLOY, ENGINE, PREFECT, SECRET, SECRETS, for_part
+from furrow.part_environment import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, SECRET, SECRETS, for_part
 from furrow.settings import EMBEDDED, ENV_FILE_VARIABLE, Settings
 from furrow.up import Installation
 
-PARTS = [COLLECTOR, PREFECT, ENGINE, DEPLOY]
+PARTS = [COLLECTOR, PREFECT, ENGINE, PREPARE, DEPLOY]
 
 
 def environments(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
