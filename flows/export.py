@@ -77,7 +77,9 @@ def _log(report: Report) -> None:
         report.counts["tickets logged now"] = len(logged.lines)
         report.counts["tickets waiting for a tracker"] = logged.waiting
         report.items("Tickets logged as they would be filed", logged.lines)
-        report.fall_back("export", NotConfigured(f"no tracker is configured; {logged.waiting} tickets wait for one"))
+        report.fall_back(
+            "export", NotConfigured(f"no tracker is configured; tickets that wait for one: {logged.waiting}")
+        )
 
 
 # A list of the artifact shows so many lines.

@@ -53,7 +53,7 @@ def _rerun_at(report: Report, name: str, candidates: Sequence[Candidate]) -> Ite
     tracker = report.attempt(connect_tracker, name)
     if tracker is None:
         if len(report.pending) == problems:
-            report.fall_back(name, NotConfigured(f"it is not configured; {len(candidates)} tickets wait for it"))
+            report.fall_back(name, NotConfigured(f"it is not configured; tickets that wait for it: {len(candidates)}"))
         yield from (_skipped(one, f"{name} cannot be used; failed before: {one.words}") for one in candidates)
         return
     with closing(tracker):

@@ -248,6 +248,11 @@ class Installation:
             "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
             # Its pages call the address that they came from, whatever its name; no other origin is allowed to read.
             "PREFECT_SERVER_UI_API_URL": "/api",
+            # The newer pages (V2) ask an analytics host at each load, whatever the switch below says.
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            # Not in the package's own directory, which may be read-only.
+            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.prefect_dir / "ui"),
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.prefect_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",

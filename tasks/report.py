@@ -146,11 +146,10 @@ def code(text: str) -> str:
     return "`" + "".join(c for c in text if c.isprintable() and c != "`") + "`"
 
 
-def incident_link(incident_id: str, public_url: str) -> str:
-    """The id of an incident, as a link to its page if people reach Furrow's pages at ``public_url`` ('': nowhere)."""
-    if not _is_address(public_url):
-        return code(incident_id)
-    return f"[{code(incident_id)}](<{public_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}>)"
+def incident_link(incident_id: str, pages_url: str) -> str:
+    """The id of an incident as a link to its page; ``pages_url`` is where people reach Furrow's pages."""
+    # No code span: Prefect's pages show the marks of one inside a link.
+    return link(incident_id, f"{pages_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}")
 
 
 def _is_address(url: str) -> bool:

@@ -15,8 +15,9 @@ _HEADERS: Final = {
     "content-security-policy": _POLICY,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    # Addresses of pages hold ids of incidents: a tracker that is linked to needs none of them.
-    "referrer-policy": "no-referrer",
+    # Addresses of pages hold ids of incidents: a tracker that is linked to needs none of them. Not "no-referrer": browsers
+    # would then send `Origin: null` with our own forms too.
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
 
