@@ -157,7 +157,7 @@ class EmbeddedPostgres:
                 os.chown(fresh, account.pw_uid, account.pw_gid)
             try:
                 self._run(
-                    fresh, "initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", _HERE
+                    fresh, "initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", HERE
                 )
                 break
             except PermanentError as error:
@@ -187,21 +187,21 @@ class EmbeddedPostgres:
         options = f"-h '' -k {shlex.quote(str(self._socket_dir))} -c max_connections=60 -c timezone=UTC"
         log = self.data_dir / "server.log"
         try:
-            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", f"{_HERE}/{log.name}", "-o", options)
+            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", f"{HERE}/{log.name}", "-o", options)
         except PermanentError:
             said = _in_one_line(log.read_text(errors="replace")[-_LOG_TAIL:]) if log.exists() else "it wrote no log"
             raise PermanentError(f"the embedded Postgres does not start: {said} (log: {log})") from None
 
     def _pg_ctl(self, action: str, *arguments: str) -> None:
-        self._run(self.data_dir, "pg_ctl", action, "-D", _HERE, *arguments)
+        self._run(self.data_dir, "pg_ctl", action, "-D", HERE, *arguments)
 
     def _run(self, folder: Path, command: str, *arguments: str) -> None:
-        """Run a program of Postgres; ``_HERE`` in its arguments is ``folder``."""
+        """Run a program of Postgres; ``HERE`` in its arguments is ``folder``."""
         # A file instead of a pipe: the server that pg_ctl starts keeps it open, and reading a pipe would never end.
         programs = _reachable_programs() if self._user else _BIN
         with self._name_of(folder) as (name, descriptors), tempfile.TemporaryFile() as output:
             result = subprocess.run(
-                [str(programs / command), *(one.replace(_HERE, name) for one in arguments)],
+                [str(programs / command), *(one.replace(HERE, name) for one in arguments)],
                 pass_fds=descriptors,
                 env=_environment(folder),
                 user=self._user,
@@ -234,7 +234,8 @@ class EmbeddedPostgres:
             os.close(descriptor)
 
 
-_HERE = "\0"
+HERE = "\0"
+"""Stands in the arguments of a program of Postgres for the folder that it works in."""
 
 
 def _environment(folder: Path) -> dict[str, str]:
