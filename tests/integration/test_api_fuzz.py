@@ -35,7 +35,16 @@ class Running:
 
     def check(self, case: schemathesis.Case, headers: dict[str, str]) -> requests.Response:
         """Send the case; every check of schemathesis must pass."""
-        return case.call_and_validate(base_url=self.address, headers=headers, session=self.session)
+        response = case.call(base_url=self.address, headers=headers, session=self.session)
+        # No schema can say "not in the future": a time that is refused for it was valid to schemathesis.
+        too_late = response.status_code == 400 and b"lies more than an hour after its receipt" in response.content
+        case.validate_response(
+            response,
+            headers=headers,
+            excluded_checks=[checks.positive_data_acceptance] if too_late else [],
+            transport_kwargs={"base_url": self.address, "session": self.session, "headers": dict(headers)},
+        )
+        return response
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def slow_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if prefect.yaml had the flow of these tests."""
-    ours = admission.Declared("slow", ENTRYPOINT, slow)
-    known = {**admission.declared(), ours.key: ours}
+    """As if prefect.yaml had the deployments of these tests."""
+    ours = [admission.Declared(name, ENTRYPOINT, slow) for name in ("slow", "left", "queue")]
+    known = {**admission.declared(), **{one.key: one for one in ours}}
     monkeypatch.setattr(admission, "declared", lambda: known)
 
 
