@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stores.postgres import EmbeddedPostgres
+from stores.postgres import _HERE, EmbeddedPostgres
 from tests.e2e.installation import free_port
 from tests.fakes.clickhouse_http import ClickHouseServer
 
@@ -56,7 +56,7 @@ class PostgresServer(EmbeddedPostgres):
 
     def _start(self) -> None:
         options = f"-h 127.0.0.1 -p {self.port} -k {self._socket_dir} -c max_connections=100 -c timezone=UTC"
-        self._pg_ctl("start", "-w", "-l", str(self.data_dir / "server.log"), "-o", options)
+        self._pg_ctl("start", "-w", "-l", f"{_HERE}/server.log", "-o", options)
 
     def database_url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self._socket_dir}&port={self.port}"
