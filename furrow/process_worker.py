@@ -7,7 +7,7 @@ Prefect's own parts, as its process worker uses them.
 """
 
 import asyncio
-import logging
+import functools
 import os
 import sys
 from typing import Any, Final
@@ -27,8 +27,6 @@ from furrow.stranded import POOL
 
 RUNS_AT_ONCE: Final = 4
 """So many runs a worker takes at the same time, if nobody says otherwise."""
-
-_log = logging.getLogger("furrow.process_worker")
 
 
 class ProcessResult(BaseWorkerResult):
@@ -96,8 +94,9 @@ async def serve(name: str | None, limit: int, with_healthcheck: bool) -> None:
     """
     # The pool is made by `deploy`, of this type; a worker that made it would make it after a deletion too.
     worker = ProcessWorker(work_pool_name=POOL, name=name, limit=limit, create_pool_if_not_found=False)
-    setup_signal_handlers_worker(os.getpid(), "the worker", _log.info)
+    say = functools.partial(print, flush=True)
+    setup_signal_handlers_worker(os.getpid(), "the worker", say)
     try:
-        await worker.start(with_healthcheck=with_healthcheck, printer=_log.info)
+        await worker.start(with_healthcheck=with_healthcheck, printer=say)
     except asyncio.CancelledError:
-        _log.info("stopped")
+        say(f"Worker {worker.name!r} stopped!")
