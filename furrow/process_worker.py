@@ -8,6 +8,7 @@ Prefect's own parts, as its process worker uses them.
 
 import asyncio
 import functools
+import logging
 import os
 import sys
 from typing import Any, Final
@@ -18,15 +19,20 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutor, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle
 from prefect.runner._starter_engine import EngineCommandStarter
+from prefect.states import Crashed
 from prefect.utilities.processutils import command_to_string, setup_signal_handlers_worker
 from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
 from furrow import ROOT
 from furrow.fixed_job import FixedConfiguration
+from furrow.metrics import degraded
 from furrow.stranded import POOL
 
 RUNS_AT_ONCE: Final = 4
 """So many runs a worker takes at the same time, if nobody says otherwise."""
+
+_END_SECONDS: Final = 10.0  # in which Prefect must answer when the worker stops
+_log = logging.getLogger("furrow.process_worker")
 
 
 class ProcessResult(BaseWorkerResult):
@@ -49,8 +55,17 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
     ) -> ProcessResult:
         """Start the process of one run and wait for its end. Raises RuntimeError if it could not be started.
 
-        A run that is cancelled meanwhile gets SIGTERM, and SIGKILL after 30 s.
+        A run that is cancelled meanwhile gets SIGTERM, and SIGKILL after 30 s. If the worker itself is stopped, the process
+        ends and its run becomes ``Crashed``: in any other state it would hold its deployment's slot.
         """
+        try:
+            return await self._run(flow_run, task_status)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self._end(flow_run)
+            raise
+
+    async def _run(self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None) -> ProcessResult:
         started = task_status or anyio.TASK_STATUS_IGNORED
         ended: list[FlowRunExecutionResult | None] = []
         async with FlowRunExecutorContext() as context:
@@ -66,6 +81,17 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
         if result is None or result.status_code is None:
             raise RuntimeError("the run's process did not start")
         return ProcessResult(status_code=result.status_code, identifier=str(result.handle.pid))
+
+    async def _end(self, flow_run: FlowRun) -> None:
+        try:
+            with anyio.fail_after(_END_SECONDS):
+                now = (await self.client.read_flow_run(flow_run.id)).state
+                if now is None or not now.is_final():
+                    message = "Its worker was stopped; the next run does its work."
+                    await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
+        except Exception as error:
+            degraded("worker", "end_run")
+            _log.warning("the run %s could not be ended: %s", flow_run.id, type(error).__name__)
 
 
 class _NoHooks:

@@ -224,7 +224,7 @@ def test_a_run_that_is_cancelled_is_killed_even_if_it_hangs(processes: Processes
 
 
 def test_runs_end_with_their_worker(processes: Processes, api: Api) -> None:
-    """A worker that is stopped ends its runs; those of one that was killed end by themselves."""
+    """A run that stayed pending or running would hold its deployment's slot, and no other would begin."""
     run = api.run(named(api, "detect"))
     until(lambda: children(processes, run) != [], 90)
     (worker,) = (
@@ -234,6 +234,8 @@ def test_runs_end_with_their_worker(processes: Processes, api: Api) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 60)
     assert children(processes, run) == []
-    assert ended(api, run)["type"] in ("CRASHED", "COMPLETED")
+    assert "Its worker was stopped" in ended(api, run)["message"]
     assert "Traceback" not in processes.log("worker").rpartition("SIGTERM")[2]
+    processes.start("second", "furrow.server", "work", "--name", "second")
+    assert ended(api, api.run(named(api, "detect")))["type"] == "COMPLETED"
     assert json.dumps(PREFECT_AUTH)[1:-1] not in processes.log("worker")

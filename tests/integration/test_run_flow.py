@@ -5,15 +5,17 @@ import sys
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
+import anyio
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Scheduled
+from prefect.states import Pending, Scheduled
 
 from furrow import admission, run_flow, server
 from furrow.errors import PermanentError
+from furrow.metrics import DEGRADED
 from furrow.process_worker import ProcessWorker
 from furrow.shards import MOST_SHARDS
 from furrow.stranded import POOL
@@ -118,6 +120,28 @@ def test_a_pool_of_furrow_up_is_left_to_it_and_one_of_another_kind_to_its_owner(
     client.create_work_pool(WorkPoolCreate(name=POOL, type="docker"))
     server._make_pool(client)
     assert client.read_work_pool(POOL).type == "docker"
+
+
+def test_a_stopped_worker_ends_its_run_or_counts_that_it_could_not(client: SyncPrefectClient) -> None:
+    server._make_pool(client)
+    target = deployment(client, "stopped")
+    run, gone = (client.create_flow_run_from_deployment(target, state=Pending()) for _ in range(2))
+    client.delete_flow_run(gone.id)
+
+    async def end() -> None:
+        worker = ProcessWorker(work_pool_name=POOL)
+        async with get_client() as worker._client:
+            await worker._end(run)
+            await worker._end(gone)
+
+    counter = DEGRADED.labels("worker", "end_run")._value
+    before = counter.get()
+    anyio.run(end)
+    assert (state(client, run).type, state(client, run).message) == (
+        StateType.CRASHED,
+        "Its worker was stopped; the next run does its work.",
+    )
+    assert counter.get() == before + 1
 
 
 def test_a_worker_says_in_one_line_what_is_missing() -> None:
