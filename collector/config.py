@@ -1,7 +1,6 @@
 """What the collector process is told at its start."""
 
 import os
-import secrets
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -97,7 +96,7 @@ class CollectorConfig(BaseModel):
         ingest, operator = kept_secrets.development_keys(settings) if development_keys else (None, None)
         return cls(
             spool_dir=settings.spool_dir,
-            user_salt=settings.user_salt or SecretStr(_kept_salt(settings.data_dir)),
+            user_salt=kept_secrets.user_salt(settings),
             host=settings.host,
             port=settings.port,
             incident_store_url=SecretStr(_store_url(settings)),
@@ -147,15 +146,3 @@ def _store_url(settings: Settings) -> str:
 
         return EmbeddedPostgres(settings.postgres_dir).url
     return "" if url == LOG else url
-
-
-def _kept_salt(data_dir: Path) -> str:
-    path = data_dir / "user-salt"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
-    return path.read_text(encoding="ascii")

@@ -1,12 +1,14 @@
-"""Which runs the engine executes: those of the deployments that ``prefect.yaml`` declares, exactly as it declares them.
+"""Which runs are executed: those of the deployments that ``prefect.yaml`` declares, exactly as it declares them.
 
-Whoever may write to Prefect's API may make deployments, and Prefect runs what they name: pull steps (shell commands), files,
-any function that can be imported. Here nothing that the API says is imported, fetched or executed. A run names a deployment,
-the deployment's name is looked up in our own list, and the flow comes out of our own package.
+The engine of ``furrow up`` asks here, and in server mode the process of each run. Whoever may write to Prefect's API may
+make deployments, and Prefect runs what they name: pull steps (shell commands), files, any function that can be imported.
+Here nothing that the API says is imported, fetched or executed. A run names a deployment, the deployment's name is looked
+up in our own list, and the flow comes out of our own package.
 """
 
 import functools
 import importlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,24 +16,28 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, ParameterTypeError
 from prefect.flows import Flow
+from prefect.states import Crashed
 from pydantic import ValidationError
 
 from furrow import ROOT
 from furrow.errors import PermanentError
+from furrow.metrics import RUNS_REFUSED
+from furrow.shards import sharded
 
 _DECLARATIONS: Final = ROOT / "prefect.yaml"
 _PACKAGE: Final = "flows."
 _LONGEST: Final = 500
 
 AnyFlow = Flow[..., Any]
+_log = logging.getLogger("furrow.admission")
 
 
 class Refused(PermanentError):
-    """A run that the engine does not execute; the message says why."""
+    """A run that is not executed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,15 @@ class Declared:
 
 
 @functools.cache
-def declared() -> Mapping[str, Declared]:
-    """The deployments of ``prefect.yaml`` by ``flow/deployment``; their flows are imported from this package."""
+def declared(shards: int = 1) -> Mapping[str, Declared]:
+    """The deployments of ``prefect.yaml`` by ``flow/deployment``; their flows are imported from this package.
+
+    ``shards``: how many parts of the detection there are at the most; each is a deployment.
+    """
+    project = sharded(yaml.safe_load(_DECLARATIONS.read_text(encoding="utf-8")), shards)
     found = [
         Declared(str(one["name"]), str(one["entrypoint"]), _own_flow(str(one["entrypoint"])))
-        for one in yaml.safe_load(_DECLARATIONS.read_text(encoding="utf-8"))["deployments"]
+        for one in project["deployments"]
     ]
     return {one.key: one for one in found}
 
@@ -72,18 +82,28 @@ def admitted(client: SyncPrefectClient, run: FlowRun, known: Mapping[str, Declar
     if run.flow_id != deployment.flow_id:
         raise Refused("it is of another flow than its deployment")
     for what in _additions(deployment, ours, run):
-        raise Refused(f"{what}; `furrow up` registers the deployments as they should be")
+        raise Refused(
+            f"{what}; `furrow up` (or `python -m furrow.server deploy`) registers the deployments as they should be"
+        )
     _check_parameters(ours.flow, run.parameters)
     return ours.flow
 
 
-def undo_changes(client: SyncPrefectClient) -> list[str]:
+def end_refused(client: SyncPrefectClient, run: FlowRun, refusal: Refused) -> None:
+    """End a run in the state ``Refused``, which says why. Raises what Prefect's client raises."""
+    RUNS_REFUSED.inc()
+    _log.warning("the run %s is refused: %s", run.id, refusal)
+    state: State[None] = Crashed(name="Refused", message=f"It is refused: {refusal}.")
+    client.set_flow_run_state(run.id, state, force=True)
+
+
+def undo_changes(client: SyncPrefectClient, known: Mapping[str, Declared]) -> list[str]:
     """Make our deployments name what they declare again; the names of those that somebody had changed.
 
     `prefect deploy` leaves a field alone that ``prefect.yaml`` does not set. Raises what Prefect's client raises.
     """
     undone: list[str] = []
-    for ours in declared().values():
+    for ours in known.values():
         try:
             deployment = client.read_deployment_by_name(ours.key)
         except ObjectNotFound:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from furrow import __version__
+from furrow import __version__, kept_secrets
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import NotConfigured, PermanentError
 from furrow.private_files import tighten
@@ -32,7 +32,7 @@ from stores.postgres import EmbeddedPostgres
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
-_SALT = "user-salt"
+_SALT = kept_secrets.USER_SALT
 _STOP = "stop it first: the embedded stores admit one process"
 
 

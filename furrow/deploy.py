@@ -34,7 +34,7 @@ def main() -> None:
 
 def _undo_changes() -> None:
     with get_client(sync_client=True) as client:
-        undone = admission.undo_changes(client)
+        undone = admission.undo_changes(client, admission.declared())
     if undone:
         message = f"somebody had changed what these deployments run, they are as declared again: {', '.join(undone)}"
         print(f"{TOLD}{message}", file=sys.stderr)

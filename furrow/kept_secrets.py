@@ -24,6 +24,8 @@ INGEST_KEY: Final = "ingest-key"
 """File of the development key that may send events."""
 OPERATOR_KEY: Final = "operator-key"
 """File of the development key that may read incidents and act on them."""
+USER_SALT: Final = "user-salt"
+"""File of the salt that user ids are hashed with."""
 
 _PREFECT_USER: Final = "furrow"
 _RANDOM_BYTES: Final = 32
@@ -59,6 +61,21 @@ def development_keys(settings: Settings) -> tuple[SecretStr, SecretStr]:
     return ingest, operator
 
 
+def user_salt(settings: Settings) -> SecretStr:
+    """The salt of this installation: configured, or made now and kept. Raises PermanentError."""
+    return settings.user_salt or _kept(settings.data_dir / USER_SALT, lambda: secrets.token_hex(_RANDOM_BYTES), _as_is)
+
+
+def known_user_salt(settings: Settings) -> SecretStr | None:
+    """As ``user_salt``, but nothing is made: None if there is none. Raises PermanentError."""
+    return settings.user_salt or _read(settings.data_dir / USER_SALT, _as_is)
+
+
+def _as_is(text: str) -> str:
+    """A salt that somebody wrote by hand is used with its line end: without it every user would get another pseudonym."""
+    return text
+
+
 def known_development_key(settings: Settings, name: str, collector_url: str) -> SecretStr | None:
     """The key in the file ``name``, for a collector of this machine whose stores are embedded; None otherwise."""
     embedded = all(
@@ -86,9 +103,9 @@ def _is_own(settings: Settings, api_url: str) -> bool:
         return False
 
 
-def _kept(file: Path, make: Callable[[], str]) -> SecretStr:
+def _kept(file: Path, make: Callable[[], str], cleaned: Callable[[str], str] = str.strip) -> SecretStr:
     """What ``file`` holds; if there is none, it appears whole, on disk and private, or not at all."""
-    if (known := _read(file)) is not None:
+    if (known := _read(file, cleaned)) is not None:
         file.chmod(0o600)  # a copy of the directory may have lost it
         return known
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -103,20 +120,20 @@ def _kept(file: Path, make: Callable[[], str]) -> SecretStr:
             os.link(fresh, file)
     finally:
         fresh.unlink()
-    kept = _read(file)
+    kept = _read(file, cleaned)
     assert kept is not None
     return kept
 
 
-def _read(file: Path) -> SecretStr | None:
+def _read(file: Path, cleaned: Callable[[str], str] = str.strip) -> SecretStr | None:
     try:
-        text = file.read_text(encoding="ascii").strip()
+        text = cleaned(file.read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
         raise PermanentError(f"{file} cannot be read: {error.strerror}") from None
-    if not text:
+    if not text.strip():
         raise PermanentError(f"{file} holds no secret; delete it, and `furrow up` makes another")
     return SecretStr(text)

@@ -1,10 +1,13 @@
 """Server mode on several machines: what ``furrow up`` does on one, as commands of their own (docs/server-mode.md).
 
 ``python -m furrow.server deploy --shards 4`` prepares the Prefect server of ``PREFECT_API_URL`` and both stores, once and
-after each upgrade. ``python -m furrow.server land`` runs beside each collector. The flows run in Prefect's own workers.
+after each upgrade. ``python -m furrow.server land`` runs beside each collector. ``python -m furrow.server work`` runs
+the flows.
 """
 
 import argparse
+import asyncio
+import contextlib
 import logging
 import signal
 import subprocess
@@ -13,31 +16,39 @@ import tempfile
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from prefect.workers.process import ProcessWorker
+from prefect.states import Cancelled
 
 from blocks import documents
-from furrow import ROOT, automations
+from furrow import ROOT, admission, automations, process_worker
 from furrow.errors import FurrowError, PermanentError
 from furrow.lander import Lander
 from furrow.private_files import write_for_us_alone
 from furrow.settings import EMBEDDED, LOG, Settings
+from furrow.shards import DETECT, MOST_SHARDS, name_of, sharded
+from furrow.stranded import POOL
 from tasks import connections
 
-POOL = "furrow"
-"""Name of the work pool, as in prefect.yaml."""
-
-MOST_SHARDS = 64
-"""More parts than anybody has workers; each is a deployment that runs every 30 s."""
-
-_DETECT = "detect"
+_IN_PROCESS = "in-process"  # the worker of `furrow up`
+_OF_PREFECT = "process"  # as earlier versions made the pool
+_PAGE = 200
+_NO_API = "set PREFECT_API_URL to the API of the Prefect server, like http://prefect:4200/api"
+_log = logging.getLogger("furrow.server")
 _JOIN_SECONDS = 0.5
 
 
@@ -48,10 +59,12 @@ def deploy(shards: int = 1) -> None:
     at the same time. Raises FurrowError with what to do about it.
     """
     if not PREFECT_API_URL.value():
-        raise PermanentError("set PREFECT_API_URL to the API of the Prefect server, like http://prefect:4200/api")
+        raise PermanentError(_NO_API)
     _need_servers()
     with get_client(sync_client=True) as client:
         _make_pool(client)
+        if undone := admission.undo_changes(client, admission.declared(MOST_SHARDS)):
+            _log.warning("somebody had changed what these deployments run: %s; they are undone", ", ".join(undone))
     documents.register()
     documents.forget()
     _need_servers()  # as the blocks say
@@ -66,21 +79,6 @@ def deploy(shards: int = 1) -> None:
     with get_client(sync_client=True) as client:
         _drop_old_shards(client, shards)
         automations.ensure(client, Settings().warn_block)
-
-
-def sharded(project: dict[str, Any], shards: int) -> dict[str, Any]:
-    """The content of prefect.yaml with the detection as ``shards`` deployments, one a part of the sessions."""
-    if not 1 <= shards <= MOST_SHARDS:
-        raise PermanentError(f"the number of shards must be from 1 to {MOST_SHARDS}")
-    deployments: list[dict[str, Any]] = []
-    for one in project["deployments"]:
-        if one["name"] != _DETECT:
-            deployments.append(one)
-            continue
-        for shard in range(shards):
-            parameters = {**one.get("parameters", {}), "shard": shard, "shards": shards}
-            deployments.append({**one, "name": _name(shard), "parameters": parameters})
-    return {**project, "deployments": deployments}
 
 
 def land() -> None:
@@ -101,6 +99,15 @@ def land() -> None:
     connections.close_all()
 
 
+def work(name: str | None, limit: int, with_healthcheck: bool) -> None:
+    """Run Furrow's flows, ``limit`` at once, until SIGTERM or SIGINT. Raises PermanentError."""
+    if not PREFECT_API_URL.value():
+        raise PermanentError(_NO_API)
+    if limit < 1:
+        raise PermanentError("a worker takes one run at once at the least (--limit)")
+    asyncio.run(process_worker.serve(name, limit, with_healthcheck))
+
+
 def _need_servers() -> None:
     settings = documents.effective_settings() if PREFECT_API_URL.value() else Settings()
     for name, url in (("event", settings.event_store_url), ("incident", settings.incident_store_url)):
@@ -112,28 +119,50 @@ def _need_servers() -> None:
 
 
 def _make_pool(client: SyncPrefectClient) -> None:
+    wanted = process_worker.ProcessWorker.type
     try:
-        pool = client.read_work_pool(POOL)
+        kind = client.read_work_pool(POOL).type
     except ObjectNotFound:
-        template = ProcessWorker.get_default_base_job_template()
-        client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template))
-        return
-    if pool.type == "in-process":
+        kind = None
+    if kind == _IN_PROCESS:
         raise PermanentError(
             f"the work pool {POOL} of this Prefect server belongs to a `furrow up`; use another server"
         )
+    if kind == _OF_PREFECT:
+        _log.warning(
+            "the work pool %s is of the type %r, whose workers run what Prefect's API says: it is made again as %r. Stop the "
+            "workers of `prefect worker start`, and start `python -m furrow.server work`",
+            POOL,
+            kind,
+            wanted,
+        )
+        _cancel_waiting(client)
+        client.delete_work_pool(POOL)
+    elif kind is not None:
+        if kind != wanted:
+            _log.warning("the work pool %s is of the type %r: its workers run what Prefect's API says", POOL, kind)
+        return
+    template = process_worker.ProcessWorker.get_default_base_job_template()
+    client.create_work_pool(WorkPoolCreate(name=POOL, type=wanted, base_job_template=template))
+
+
+def _cancel_waiting(client: SyncPrefectClient) -> None:
+    """End the runs that wait in the pool: after its deletion they are in none, and would wait for ever."""
+    waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    while found := client.read_flow_runs(flow_run_filter=waiting, work_pool_filter=pool, limit=_PAGE):
+        for run in found:
+            with contextlib.suppress(ObjectNotFound):  # somebody deleted it
+                message = "It waited in a work pool that was made again; start it once more."
+                client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
 
 
 def _drop_old_shards(client: SyncPrefectClient, shards: int) -> None:
-    wanted = {_name(shard) for shard in range(shards)}
-    found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[_DETECT])))
+    wanted = {name_of(shard) for shard in range(shards)}
+    found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[DETECT])))
     for one in found:
-        if one.name not in wanted and one.name.removeprefix(f"{_DETECT}-").isdigit():
+        if one.name not in wanted and one.name.removeprefix(f"{DETECT}-").isdigit():
             client.delete_deployment(one.id)
-
-
-def _name(shard: int) -> str:
-    return f"{_DETECT}-{shard}" if shard else _DETECT
 
 
 def main(arguments: list[str]) -> int:
@@ -143,11 +172,24 @@ def main(arguments: list[str]) -> int:
     deploying = commands.add_parser("deploy", help="prepare the Prefect server and both stores")
     deploying.add_argument("--shards", type=int, default=1, help="parts of the detection that may run at the same time")
     commands.add_parser("land", help="move the spool of this machine's collector into ClickHouse")
-    told = parser.parse_args(arguments)
+    working = commands.add_parser(
+        "work", help="run Furrow's flows, each in a process, and nothing else that Prefect asks for"
+    )
+    working.add_argument("--name", help="of this worker in Prefect's UI (default: a random one)")
+    working.add_argument(
+        "--limit", type=int, default=process_worker.RUNS_AT_ONCE, help="runs at once (default: %(default)s)"
+    )
+    working.add_argument("--with-healthcheck", action="store_true", help="answer GET /health on port 8080")
+    given = parser.parse_args(arguments)
     write_for_us_alone()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s server %(levelname)s %(name)s: %(message)s")
     try:
-        deploy(told.shards) if told.command == "deploy" else land()
+        if given.command == "deploy":
+            deploy(given.shards)
+        elif given.command == "work":
+            work(given.name, given.limit, given.with_healthcheck)
+        else:
+            land()
     except FurrowError as error:
         print(f"furrow: {error}", file=sys.stderr)
         return 1

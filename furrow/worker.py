@@ -12,7 +12,7 @@ import contextlib
 import gc
 import logging
 import threading
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import anyio
@@ -24,15 +24,16 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType, WorkPool
-from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Crashed
-from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
 from furrow import admission, stranded
-from furrow.metrics import RUNS_REFUSED, degraded
+from furrow.fixed_job import FixedConfiguration
+from furrow.metrics import degraded
 from furrow.run_queue import choose
 from furrow.stranded import POOL
 from tasks import stopping
@@ -51,31 +52,11 @@ class InProcessResult(BaseWorkerResult):
     """Outcome of a run's thread; the state of the run itself is in Prefect."""
 
 
-class InProcessConfiguration(BaseJobConfiguration):
-    """What Prefect's worker wants to know of a run's process, of which there is none."""
-
-    @classmethod
-    async def resolve_for_flow_run(
-        cls,
-        flow_run: FlowRun,
-        *,
-        client: PrefectClient,
-        work_pool: WorkPool,
-        worker_name: str,
-        worker_id: UUID | None = None,
-        deployment: DeploymentResponse | None = None,
-    ) -> Self:
-        """The same for every run: neither the pool's template nor job variables (commands, environments) are read."""
-        configuration = cls()
-        configuration._related_objects = {"deployment": deployment, "flow": None, "flow-run": flow_run}
-        return configuration
-
-
-class InProcessWorker(BaseWorker[InProcessConfiguration, BaseVariables, InProcessResult]):
+class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessResult]):
     """Runs each flow run in a thread, if it is of a deployment that is ours."""
 
     type: str = "in-process"
-    job_configuration = InProcessConfiguration
+    job_configuration = FixedConfiguration
     _description = "Runs flows in threads of Furrow's engine process, which holds the embedded ClickHouse."
 
     def __init__(self, **named: Any) -> None:
@@ -108,7 +89,7 @@ class InProcessWorker(BaseWorker[InProcessConfiguration, BaseVariables, InProces
     async def run(
         self,
         flow_run: FlowRun,
-        configuration: InProcessConfiguration,
+        configuration: FixedConfiguration,
         task_status: anyio.abc.TaskStatus[Any] | None = None,
     ) -> InProcessResult:
         """Run one flow run to its end. Its errors are in its state; only a broken thread is an error here."""
@@ -132,11 +113,8 @@ def _execute(flow_run: FlowRun, began: threading.Event) -> None:
             flow = admission.admitted(client, flow_run, admission.declared())
         run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
     except admission.Refused as refusal:
-        RUNS_REFUSED.inc()
-        _log.warning("the run %s is refused: %s", flow_run.id, refusal)
         with get_client(sync_client=True) as client:
-            state: State[None] = Crashed(name="Refused", message=f"It is refused: {refusal}.")
-            client.set_flow_run_state(flow_run.id, state, force=True)
+            admission.end_refused(client, flow_run, refusal)
     except Exception as error:
         # Raised before the flow began (unknown parameters, an entrypoint that is gone): without a state it would wait for ever.
         degraded("worker", type(error).__name__)

@@ -193,10 +193,11 @@ def _share(incident: Json) -> Line:
 
 
 def _reproduction(incident: Json) -> Iterable[Block]:
-    stories = [example["timeline"] for example in incident.get("examples", ()) if example.get("timeline")]
-    if not stories:
+    # The first example, on which most sources agree. The shortest of all may be one that a single sender made up.
+    examples = incident.get("examples") or ()
+    story = _folded(examples[0].get("timeline") or ()) if examples else []
+    if not story:
         return
-    story = _folded(min(stories, key=len))
     yield Heading("How to reproduce")
     yield from items((_step(entries) for entries in story[:_STEPS]), numbered=True)
     if len(story) > _STEPS:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from furrow import kept_secrets
 from furrow.commands.common import (
     AsJson,
     DataDir,
@@ -112,18 +113,12 @@ def _hashed(user: str, project: str, settings: Settings) -> str:
 
 
 def _salt(settings: Settings) -> bytes:
-    try:
-        salt = (
-            settings.user_salt.get_secret_value()
-            if settings.user_salt
-            else (settings.data_dir / "user-salt").read_text()
-        )
-    except FileNotFoundError:
+    if (salt := kept_secrets.known_user_salt(settings)) is None:
         raise PermanentError(
             f"{settings.data_dir} holds no user-salt, so the stored hash is unknown: name the collector's --data-dir, set "
             "FURROW_USER_SALT, or give uh: (of a session sh:) and the hash"
-        ) from None
-    return salt.encode()
+        )
+    return salt.get_secret_value().encode()
 
 
 def _erased(api: Runs, run: dict[str, Any]) -> dict[str, Any]:

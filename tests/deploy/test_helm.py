@@ -113,6 +113,7 @@ def test_every_command_and_variable_exists(chart: list[dict[str, Any]]) -> None:
         module = one["command"][2]
         named |= {variable["name"] for variable in one["env"]}
         assert importlib.util.find_spec(module) is not None
+        assert "prefect" not in one["command"], "Prefect's own commands run what its API says"
     assert named <= known
 
 

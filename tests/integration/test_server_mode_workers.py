@@ -1,4 +1,4 @@
-"""Server mode with every process real: collector, lander, Prefect server and two of Prefect's own process workers.
+"""Server mode with every process real: collector, lander, Prefect server and two workers.
 
 ClickHouse is the stand-in over HTTP (tests/fakes/clickhouse_http.py), Postgres a server on a port with a password.
 """
@@ -16,7 +16,7 @@ import yaml
 
 from blocks import documents
 from furrow.errors import PermanentError
-from furrow.server import MOST_SHARDS, sharded
+from furrow.shards import MOST_SHARDS, sharded
 from stores.incident_store import IncidentStore
 from tasks import connections
 from tests.e2e.installation import ROOT, environment, free_port, frustrated_session, until
@@ -56,6 +56,7 @@ class Processes:
             PREFECT_SERVER_ANALYTICS_ENABLED="false",
             DO_NOT_TRACK="1",
             PREFECT_LOGGING_EXTRA_LOGGERS="furrow",
+            PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
             PREFECT_WORKER_QUERY_SECONDS="2",
             PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS="3",
             PYTHONPATH=str(ROOT),
@@ -116,7 +117,7 @@ def processes(tmp_path: Path, event_store_url: str, postgres_url: str) -> Iterat
     made.stop()
 
 
-def test_two_process_workers_share_the_sessions_and_find_what_one_run_finds(
+def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
     processes: Processes,
     clickhouse: ClickHouseServer,
     event_store_url: str,
@@ -131,8 +132,7 @@ def test_two_process_workers_share_the_sessions_and_find_what_one_run_finds(
     processes.start("collector", "collector")
     lander = processes.start("lander", "furrow.server", "land")
     for worker in ("w1", "w2"):
-        arguments = ("--type", "process", "--pool", "furrow", "--name", worker, "--limit", "1")
-        processes.start(worker, "prefect", "worker", "start", *arguments)
+        processes.start(worker, "furrow.server", "work", "--name", worker, "--limit", "1")
     until(answers(f"http://127.0.0.1:{processes.port}/v1/health"), 60)
     send(processes, [frustrated_session(f"session-{n}") for n in range(SESSIONS)])
 

@@ -147,10 +147,9 @@ def test_every_command_exists(name: str) -> None:
     if command[2] in ("collector", "furrow.prefect_server"):
         assert command[3:] == []
         return
+    assert command[2] == "furrow.server", "Prefect's own worker runs what its API says"
     # The command's own help knows every option that is given.
-    words = [word for word in command[3:] if re.fullmatch(r"[a-z]+", word)]
-    depth = 1 if command[2] == "furrow.server" else 2
-    told = subprocess.run([sys.executable, "-m", command[2], *words[:depth], "--help"], capture_output=True, text=True)
+    told = subprocess.run([sys.executable, "-m", *command[2:4], "--help"], capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     options = [word for word in command if word.startswith("--")]
     assert all(option in told.stdout for option in options)

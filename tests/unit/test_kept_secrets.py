@@ -1,6 +1,9 @@
 """Secrets of an installation: made once, whole, private, and known for its own addresses alone."""
 
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from furrow import kept_secrets
 from furrow.errors import PermanentError
-from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
+from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH, USER_SALT
 from furrow.settings import Settings
 
 HERE = "http://127.0.0.1:4200/api"
@@ -43,6 +46,32 @@ def test_a_copy_that_lost_its_mode_gets_it_back(tmp_path: Path) -> None:
     (tmp_path / PREFECT_AUTH).chmod(0o644)
     assert kept_secrets.prefect_auth(settings) == auth
     assert mode(tmp_path / PREFECT_AUTH) == 0o600
+
+
+@pytest.mark.parametrize("make", ["user_salt", "prefect_auth", "development_keys"])
+def test_a_kill_while_one_is_made_leaves_none_behind(tmp_path: Path, make: str) -> None:
+    settings = Settings(data_dir=tmp_path, user_salt=None)
+    killed = (
+        "import os, secrets, signal, sys; from pathlib import Path;"
+        "from furrow import kept_secrets; from furrow.settings import Settings;"
+        "secrets.token_hex = secrets.token_urlsafe = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        f"kept_secrets.{make}(Settings(data_dir=Path(sys.argv[1]), user_salt=None))"
+    )
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path], check=False).returncode == -signal.SIGKILL
+    assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == []
+    assert getattr(kept_secrets, make)(settings) == getattr(kept_secrets, make)(settings)
+
+
+def test_a_salt_is_used_as_it_stands_in_its_file(tmp_path: Path) -> None:
+    """A salt of earlier versions was; without its line end, each user would have another pseudonym."""
+    settings = Settings(data_dir=tmp_path, user_salt=None)
+    assert kept_secrets.known_user_salt(settings) is None
+    (tmp_path / USER_SALT).write_text("by hand\n")
+    assert kept_secrets.user_salt(settings) == kept_secrets.known_user_salt(settings) == SecretStr("by hand\n")
+    (tmp_path / USER_SALT).write_text("")
+    for read in (kept_secrets.user_salt, kept_secrets.known_user_salt):
+        with pytest.raises(PermanentError, match="holds no secret"):
+            read(settings)
 
 
 def test_many_that_start_at_once_agree(tmp_path: Path) -> None:

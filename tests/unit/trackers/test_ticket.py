@@ -105,16 +105,18 @@ def test_what_is_unknown_is_not_made_up() -> None:
     check(to_adf(ticket))
 
 
-def test_the_shortest_example_is_the_one_to_follow_and_has_an_end() -> None:
+def test_the_first_example_is_the_one_to_follow_and_has_an_end() -> None:
     entry = incident()["examples"][0]
     step = entry["timeline"][0]
-    long = entry | {"timeline": [step | {"text": f"step {number}"} for number in range(40)]}
-    short = entry | {"timeline": [step | {"text": f"other {number}"} for number in range(20)]}
-    body = to_markdown(ticket_of(incident(examples=[long, short]), None))
-    assert "15. other 14 on" in body
-    assert "other 15" not in body
-    assert "step 1" not in body
+    best = entry | {"timeline": [step | {"text": f"step {number}"} for number in range(20)]}
+    shorter = entry | {"timeline": [step | {"text": "forged"}]}
+    body = to_markdown(ticket_of(incident(examples=[best, shorter]), None))
+    assert "15. step 14 on" in body
+    assert "step 15" not in body
+    assert "forged" not in body
     assert "5 more steps in the incident's timeline." in body
+    silent = entry | {"timeline": []}
+    assert "reproduce" not in to_markdown(ticket_of(incident(examples=[silent, shorter]), None))
 
 
 def poisoned(text: str) -> dict[str, Any]:
