@@ -22,8 +22,8 @@ ATTRIBUTE: Final = re.compile(
 VALUE_IN_MARKUP: Final = re.compile(r"""(?i)(?<=[\s"'])value\s?=\s?(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))""")
 
 _STRONG = r"passw(?:or)?d|passwort|passphrase|passcode|mot[ _\-]?de[ _\-]?passe|contrase(?:ñ|n)a|pwd|secret"
-_WEAK = r"""token|api[_\-. ]?key|access[_\-]?key(?:[_\-]?id)?|private[_\-]?key|(?:account|signing|encryption)[_\-]?key|credentials?
-    |session(?:[_\-]?(?:id|key|token))?|sess(?:ion)?id|(?<![a-z])(?:auth|sid|pin|otp|tan|cvv2?|cvc2?|sig|jwt|code_verifier)
+_WEAK = r"""token|api[_\-. ]?key|access[_\-]?key(?:[_\-]?id)?|private[_\-]?key|(?:account|signing|encryption)[_\-]?key
+    |credentials?|session(?:[_\-]?(?:id|key|token))?|sess(?:ion)?id|(?<![a-z])(?:auth|sid|pin|otp|tan|cvv2?|cvc2?|sig|jwt|code_verifier)
     |authorization|cookie|signature|x[cs]rf|nonce|ssn|(?<![a-z])pass"""
 _SUFFIX = r"""(?:[_\-]?(?:key(?:[_\-]?(?:base|id))?|hash|value|confirm(?:ation)?|repeat|again|v?\d{1,2}))?"""
 _MIDDLE = r"""(?P<middle>\\?["']?\s{0,3}(?:=>|:=|=(?!=)|\]=(?!=)|:(?!:)|>(?=[^<>\s]{1,256}</)
