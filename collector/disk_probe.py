@@ -1,9 +1,11 @@
-"""Whether the disk of the spool takes writes now: tried by a small write and fsync, so that health recovers by itself.
+"""Whether the disk of the spool takes writes now: tried by a small write and fsync, so that health recovers by itself;
+and whether it has room for what full batches take.
 
 The spool itself only finds out with the next events, and a load balancer that has read 503 sends none.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -19,6 +21,8 @@ EVERY_S: Final = 3.0
 """At most once in so many seconds, however often health is asked for."""
 PROBE_BYTES: Final = 64 << 10
 """As much as some requests of events: less would fit on a disk that takes none of them."""
+LEAST_FREE_BYTES: Final = 4 << 20
+"""A full batch as it is stored. A disk with less room takes a small write, and refuses what browsers send."""
 
 _SUFFIX = ".probe"  # neither a segment nor the file of a writer: nobody else in the directory looks at it
 
@@ -48,6 +52,9 @@ class DiskProbe:
         try:
             self._write()
             self._spool.check_room()
+            disk = os.statvfs(self._spool.directory)
+            if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
+                raise OSError(errno.ENOSPC, f"less than {LEAST_FREE_BYTES >> 20} MiB are free on the spool's disk")
         except Exception as error:
             degraded("spool", "probe_failed")
             return str(error)

@@ -1,4 +1,5 @@
-"""HTTP/1.1 on one connection, stricter than uvicorn's: framing that two readers may read differently is refused.
+"""HTTP/1.1 on one connection, stricter than uvicorn's: framing that two readers may read differently is refused, and so are
+heads that cost more than their bytes.
 
 A request with both ``Content-Length`` and ``Transfer-Encoding``, with several lengths, folded headers or bare line feeds may
 be one request to a proxy and two to us (request smuggling, RFC 9112, 11.2). It is answered 400, and the connection ends.
@@ -18,6 +19,10 @@ from collector.connections import Connections, Waiting
 from collector.metrics import BAD_REQUESTS
 
 MAX_HEADER_BYTES: Final = 32 << 10
+MAX_HEADER_FIELDS: Final = 128
+"""A field costs as much as a kilobyte in one field does, so that bytes alone bound no work."""
+MAX_TARGET_BYTES: Final = 8 << 10
+"""Of the request line: method, path and query. Each parameter of a query costs like a header field."""
 _MAX_CHUNKS = 4_096  # pieces of a chunked body; each costs as much as a kilobyte does in one piece
 _MAX_HELD_BYTES = 4 << 10
 _MAX_REST_BYTES = 8 << 20  # of a body that was answered already
@@ -26,7 +31,8 @@ _LENGTH = re.compile(rb"\n(content-length)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _ENCODING = re.compile(rb"\n(transfer-encoding)[ \t]*:", re.IGNORECASE)
 _ONE_LENGTH = re.compile(rb"[ \t]*[0-9]{1,15}[ \t]*")
 _BAD_REQUEST = (
-    b'{"error":{"code":"bad_request","message":"this is not a request of HTTP/1.1 that can be read in one way alone"}}'
+    b'{"error":{"code":"bad_request","message":"this is not a request of HTTP/1.1 that can be read in one way alone, '
+    b'or its head is too large"}}'
 )
 
 
@@ -51,8 +57,16 @@ def ambiguity(received: bytes) -> str:
     return ""
 
 
+def is_too_large(received: bytes) -> bool:
+    """Whether the head at the beginning of ``received``, whole or not, has more fields or a longer request line than it may."""
+    ends = _END.search(received)
+    fields = received.count(b"\n", 0, ends.start() if ends else len(received))
+    line = received.find(b"\n", 0, MAX_TARGET_BYTES + 1)
+    return fields > MAX_HEADER_FIELDS or (line < 0 and len(received) > MAX_TARGET_BYTES)
+
+
 class StrictReader(h11.Connection):
-    """h11's reading, behind `ambiguity`; and a body comes in no more pieces than it may."""
+    """h11's reading, behind `ambiguity` and `is_too_large`; and a body comes in no more pieces than it may."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MAX_HEADER_BYTES)
@@ -64,6 +78,8 @@ class StrictReader(h11.Connection):
             received, _ = self.trailing_data
             if received and (why := ambiguity(received)):
                 raise h11.RemoteProtocolError(why)
+            if is_too_large(received):
+                raise h11.RemoteProtocolError("head too large")
             self._chunks = 0
         event = super().next_event()
         if isinstance(event, h11.Data) and event.chunk_start:
@@ -124,6 +140,7 @@ class IntakeProtocol(H11Protocol):
         self._table = table
         self._rest_bytes = 0
         self._later = b""  # received, and not read before it is this peer's turn
+        self._completes = False  # an answer is being completed
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it into the table."""
@@ -168,7 +185,27 @@ class IntakeProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Note that the answer is out."""
-        super().on_response_complete()
+        self._completes = True
+        try:
+            super().on_response_complete()
+        finally:
+            self._completes = False
+        self.look()
+
+    def handle_events(self) -> None:
+        """Read on in what was received; requests that were sent behind an answered one wait for their peer's turn, too."""
+        if not self._completes or not self.conn.trailing_data[0]:
+            super().handle_events()
+            return
+        self._completes = False
+        self.flow.pause_reading()  # nothing more is received before what is here is read
+        self._table.turns.run(self.peer, self._read_next)
+
+    def _read_next(self) -> None:
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        super().handle_events()
         self.look()
 
     def send_400_response(self, msg: str) -> None:

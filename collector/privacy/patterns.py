@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----.*?(?:-----END [A-Z0-9 ]{1,40}-----|\Z)", re.S)
-CREDENTIALS: Final = re.compile(r"//[^\s/@]*+@")
+CREDENTIALS: Final = re.compile(r"//(?:[^\s/@]*+@)++")
 QUERY_IN_TEXT: Final = re.compile(r"""(?<![^\s"'<>()?\#])([^\s"'<>()?\#]++)[?\#][^\s"'<>)]++""")
 SESSION_IN_PATH: Final = re.compile(
     r"(?i);(?=[^/;=]{0,40}(?:sess|sid|token|auth|key|secret|passw|pwd|code|jwt|sig|ticket|otp))[^/;]*+"
@@ -22,9 +22,10 @@ ATTRIBUTE: Final = re.compile(
 VALUE_IN_MARKUP: Final = re.compile(r"""(?i)(?<=[\s"'])value\s?=\s?(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))""")
 
 _STRONG = r"passw(?:or)?d|passwort|passphrase|passcode|mot[ _\-]?de[ _\-]?passe|contrase(?:ñ|n)a|pwd|secret"
-_WEAK = r"""token|api[_\-. ]?key|access[_\-]?key(?:[_\-]?id)?|private[_\-]?key|account[_\-]?key|signing[_\-]?key|credentials?
-    |session(?:[_\-]?(?:id|key|token))?|sess(?:ion)?id|(?<![a-z])(?:auth|sid|pin|otp|tan|cvv2?|cvc2?|sig|jwt|code_verifier)
+_WEAK = r"""token|api[_\-. ]?key|access[_\-]?key(?:[_\-]?id)?|private[_\-]?key|(?:account|signing|encryption)[_\-]?key
+    |credentials?|session(?:[_\-]?(?:id|key|token))?|sess(?:ion)?id|(?<![a-z])(?:auth|sid|pin|otp|tan|cvv2?|cvc2?|sig|jwt|code_verifier)
     |authorization|cookie|signature|x[cs]rf|nonce|ssn|(?<![a-z])pass"""
+_SUFFIX = r"""(?:[_\-]?(?:key(?:[_\-]?(?:base|id))?|hash|value|confirm(?:ation)?|repeat|again|v?\d{1,2}))?"""
 _MIDDLE = r"""(?P<middle>\\?["']?\s{0,3}(?:=>|:=|=(?!=)|\]=(?!=)|:(?!:)|>(?=[^<>\s]{1,256}</)
     |(?<=\s)(?:is|was)(?=\s))\s{0,3})"""
 _QUOTED = r"""\\"(?:[^"\\]|\\[^"])*+(?:\\"|\Z) | "(?:[^"\\]|\\.)*+(?:"|\Z) | '(?:[^'\\]|\\.)*+(?:'|\Z)"""
@@ -33,7 +34,7 @@ _HEADER = r"""(?:basic|bearer|token|negotiate|apikey)[ ]+[^\s,;"']++ | digest[ ]
 
 def _named(plain_value: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?=[acjkmnopstx])(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK})){_MIDDLE}"
+        rf"(?=[acejkmnopstx])(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK}))(?P<suffix>{_SUFFIX}){_MIDDLE}"
         rf"(?P<value>{_HEADER} | {_QUOTED} | {plain_value})",
         re.X | re.I | re.S,
     )
@@ -105,7 +106,7 @@ NUMBERS: Final = re.compile(
   | (?P<ip6>(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{3,45}+(?![\w:]))
   | (?P<ip4>(?<![\w.\-@+%])(?<!(?<!/)/)\d{1,3}(?:\.\d{1,3}){3}(?![\w\-]|\.\d))
   | (?P<phone>
-        (?<![\w+])\+[ ]?\(?[1-9](?:[ .\-/()]{0,2}\d){6,14}(?!\d)
+        (?<![\w+])\+[ ]?\(?[1-9](?:[ .\-/()]{0,3}\d){6,14}(?!\d)
       | (?<![\w.,:+\-/])00[ ]?[1-9](?:[ .\-/()]{0,2}\d){7,13}(?!\d)
       | (?<![\d+(])(?<![\d][.\-])\([2-9]\d{2}\)[ .\-]{0,2}\d{3}[ .\-]?\d{4}(?!\d)
       | (?<![\w.+\-/:,])(?:1[ .\-])?[2-9]\d{2}[ .\-]\d{3}[ .\-]\d{4}(?![\w\-]|\.\d)

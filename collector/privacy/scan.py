@@ -131,7 +131,7 @@ def _without_named(text: str, kind: Kind) -> str:
         value = match["value"]
         if _is_mark(value) or not _is_secret(match, value, kind):
             return match[0]
-        name = match["strong"] or match["weak"]
+        name = (match["strong"] or match["weak"]) + match["suffix"]
         if value[0] in "\"'" and len(value) > 1:
             mark_quoted = f"{value[0]}{mark}{value[-1] if value[-1] == value[0] else ''}"
             return name + match["middle"] + mark_quoted

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.protocol import ambiguity
+from collector.protocol import MAX_HEADER_FIELDS, MAX_TARGET_BYTES, ambiguity
 from tests.attacks.collector import BATCH, EVENT, INGEST, Collector, head, request, running
 
 SMUGGLED = b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -30,6 +30,9 @@ SHAPES = {
     "no host": b"GET /v1/health HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /v1/health HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     "a long head": b"GET /v1/health HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 70_000,
+    "many small fields": b"GET /v1/health HTTP/1.1\r\nhost: x\r\n" + b"x:\r\n" * MAX_HEADER_FIELDS + b"\r\n",
+    "many small fields without an end": b"GET /v1/health HTTP/1.1\r\nhost: x\r\n" + b"x:\r\n" * 5_000,
+    "a query of thousands": b"GET /v1/incidents?" + b"a=b&" * (MAX_TARGET_BYTES // 4) + b" HTTP/1.1\r\nhost: x\r\n\r\n",
     "a long chunk extension": POST + b"transfer-encoding: chunked\r\n\r\n1;" + b"y" * 70_000,
     "a chunk that is none": POST + b"transfer-encoding: chunked\r\n\r\n-1\r\n",
     "crumbs": POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 10_000,
@@ -66,6 +69,8 @@ def test_honest_shapes_are_read(collector: Collector) -> None:
     client = collector.client()
     client.send(POST + b"transfer-encoding: chunked\r\n\r\n" + CHUNKED)
     assert client.answer().status == 202
+    client.send(head("/v1/health?" + "a" * 8_000, "GET", **{f"x{n}": "" for n in range(MAX_HEADER_FIELDS - 1)}))
+    assert client.answer().status == 200
     client.send(request() * 3)
     assert [client.answer().status for _ in range(3)] == [202] * 3
     for byte in request():
