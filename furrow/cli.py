@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from furrow import __version__
 from furrow.commands import access, care, files, incidents, local, runs
-from furrow.commands.common import err, out, text
+from furrow.commands.common import err, out, text, used_settings
 from furrow.errors import FurrowError
+from furrow.logs import log_unforeseen
 from furrow.private_files import write_for_us_alone
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ app.add_typer(access.projects, name="projects")
 
 
 def main() -> None:
-    """Entry point: errors that Furrow foresees are one line, without a traceback."""
+    """Entry point: every error is one line; a traceback goes to a file."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     write_for_us_alone()
     logging.basicConfig(level=logging.WARNING)
@@ -66,6 +67,19 @@ def main() -> None:
         _fail("; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
     except OSError as error:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except Exception as error:
+        # What nobody foresaw: its traceback is for whoever mends it, and goes to a file.
+        _fail(f"this command stopped over an error of Furrow's own{_kept(error)}")
+
+
+def _kept(error: Exception) -> str:
+    """Write the error and the way to it into a log; which one, in words."""
+    try:
+        settings = used_settings()
+        log = log_unforeseen(error, settings.data_dir if settings else None)
+    except OSError:
+        return "; no file could be written that says more"
+    return f"; what happened is in {log}"
 
 
 def _fail(message: str) -> NoReturn:

@@ -18,6 +18,7 @@ import httpx
 from pydantic import SecretStr
 
 from furrow.errors import PermanentError, TransientError
+from furrow.http_words import why
 from trackers import answers, transport
 from trackers.document import to_markdown as markdown
 from trackers.seam import Filed, TicketState
@@ -308,7 +309,7 @@ class LinearTracker:
         except httpx.UnsupportedProtocol:
             raise PermanentError("the address of Linear's API is not one of the web") from None
         except httpx.HTTPError as error:
-            raise TransientError(f"Linear did not answer ({type(error).__name__})") from None
+            raise TransientError(f"Linear did not answer at {self._host} ({why(error)})") from None
         transport.refuse_redirect(answer.status_code, answer.headers.get("location"), "Linear")
         try:
             body = answer.json()
