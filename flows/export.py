@@ -8,9 +8,9 @@ from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from furrow.errors import NotConfigured
-from tasks.connections import TRACKERS
 from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets, preview_tickets
 from tasks.report import Report
+from trackers.configured import TRACKERS
 from trackers.seam import Tracker
 
 

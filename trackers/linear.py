@@ -157,6 +157,13 @@ class LinearTracker:
         issue = self._issue(key)
         return TicketState("missing") if issue is None else _state(issue)
 
+    def check(self) -> list[str]:
+        """Ask for each team that gets tickets, and change nothing; the keys of them. Raises as every call does."""
+        projects = {key: project for project, key in [("", self._team), *self._teams.items()] if key}
+        for project in projects.values():
+            self._team_id(project)
+        return sorted(projects)
+
     # Steps
     # --------------------------------------------------------------------------------------------------------------
 
