@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from furrow import __version__
-from furrow.commands import access, care, files, incidents, local, runs
+from furrow.commands import access, care, explain, files, incidents, local, runs
 from furrow.commands.common import err, out, text, used_settings
 from furrow.errors import FurrowError
 from furrow.logs import log_unforeseen
@@ -46,6 +46,7 @@ def _main(
 
 local.add_to(app)
 files.add_to(app)
+explain.add_to(app)
 app.add_typer(incidents.app, name="incidents")
 runs.add_to(app)
 care.add_to(app)

@@ -88,18 +88,18 @@ def erase(
     hashed = _hashed(user, project, _resolved(data_dir)) if user else None
     if not yes and not typer.confirm(f"Remove this {'user' if user else 'session'} of {project} for good?", err=True):
         raise PermanentError("nothing was removed")
-    stored = _stored(session, project, data_dir) if session else None
+    stored = stored_session(session, project, data_dir) if session else None
     given = {"project": project, "session_id": stored, "user": hashed}
     run_deployment(address(prefect_url, prefect_port, data_dir), "erase/erase", given, timeout, as_json, _erased)
 
 
-def _stored(session: str, project: str, data_dir: Path | None) -> str:
+def stored_session(session: str, project: str, data_dir: Path | None) -> str:
     """The session's id as it is stored: hashed where it holds an address or the like (docs/privacy.md)."""
-    from collector.privacy import stored_session
+    from collector import privacy
 
-    if stored_session(project, session, b"") == session:
+    if privacy.stored_session(project, session, b"") == session:
         return session
-    return stored_session(project, session, _salt(_resolved(data_dir)))
+    return privacy.stored_session(project, session, _salt(_resolved(data_dir)))
 
 
 def _hashed(user: str, project: str, settings: Settings) -> str:

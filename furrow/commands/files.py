@@ -13,13 +13,14 @@ from rich.table import Table
 
 from collector.keys import TEST_KEY
 from furrow import example_files
-from furrow.commands import replay, runs
+from furrow.commands import explained, replay, runs
 from furrow.commands.common import (
     AsJson,
     ConfigFile,
     DataDir,
     PrefectPort,
     err,
+    number,
     out,
     plain,
     print_json,
@@ -34,7 +35,7 @@ from furrow.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ufse import Config, Evaluation
+    from ufse import Config, Evaluation, Result
 
 _SHOWN = 20
 _KEY_HELP = (
@@ -123,20 +124,36 @@ def detect(
     file: Events,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
     config: ConfigFile = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON lines on a terminal too; elsewhere they are what is printed.")
+    ] = False,
 ) -> None:
-    """Run the engine alone on a file: no stores, no server. One detection a line, as JSON.
+    """Run the engine alone on a file: no stores, no server. On a terminal as text, else one detection a line, as JSON.
 
-    With `--explain`, each silent session follows as a line `{"whyNot": …}` with the first rule that stopped it. The events
+    With `--explain`, each silent session follows with the first rule that stopped it (in JSON as `{"whyNot": …}`). The events
     of a file belong to the project `default`; docs/configuration.md shows a file for `--config`.
     """
     import ufse
 
     with err.status(f"reading and analysing {file.name}"):
         result = ufse.detect(_read(file), _configs(config), why_not=explain)
+    if sys.stdout.isatty() and not as_json:
+        _print_result(result, explain)
+        return
     for detection in result.detections:
         _write_line(detection.to_json())
     for silent in result.why_not:
         _write_line({"whyNot": silent.to_json()})
+
+
+def _print_result(result: "Result", explain: bool) -> None:
+    for detection in result.detections:
+        explained.print_detection(detection.to_json())
+    for silent in result.why_not:
+        explained.print_silence(silent.to_json())
+    visits = number(len(result.visits), "visit")
+    told = f"{number(len(result.detections), 'detection')} in {visits}"
+    out.print(text(told, "bold"), text("" if explain else "; --explain says why the others are silent"), sep="")
 
 
 def evaluate(
@@ -216,15 +233,15 @@ def read_labels(path: Path) -> list[dict[str, Any]]:
     from collector.contract import open_lines
 
     labels = []
-    for number, raw in enumerate(open_lines(path), 1):
+    for at, raw in enumerate(open_lines(path), 1):
         if not raw.strip():
             continue
         try:
             label = json.loads(raw)
         except ValueError as error:
-            raise PermanentError(f"line {number} of the labels is no JSON: {plain(error)}") from error
+            raise PermanentError(f"line {at} of the labels is no JSON: {plain(error)}") from error
         if problem := _label_problem(label):
-            raise PermanentError(f"line {number} of the labels: {problem}")
+            raise PermanentError(f"line {at} of the labels: {problem}")
         labels.append(label)
     return labels
 

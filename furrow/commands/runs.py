@@ -218,6 +218,17 @@ def run_deployment(
     raise typer.Exit(0 if state["type"] == "COMPLETED" else 1)
 
 
+def ask(api: Runs, deployment: str, given: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Start a run whose answer is read, and wait for its end until ``timeout`` seconds are over; the ended run."""
+    began = time.monotonic()
+    api.give_up_at = began + max(timeout, _LEAST_PATIENCE_SECONDS)
+    with err.status("asking the engine"):
+        try:
+            return api.ended(api.start(deployment, given), timeout, began)
+        except PermanentError as error:
+            raise _with_names(error, api) from error
+
+
 def _with_names(error: PermanentError, api: Runs) -> PermanentError:
     if "there is no deployment" not in str(error):
         return error

@@ -50,6 +50,8 @@ def test_the_running_day_and_the_one_before_are_told() -> None:
     assert (kept.current, kept.previous) == (Counter(), Counter())
 
 
-@pytest.mark.parametrize("told", [None, [], {}, {"beganUs": "x"}, {"beganUs": 1, "untilUs": 2, "current": 3, "previous": 4}])
+@pytest.mark.parametrize(
+    "told", [None, [], {}, {"beganUs": "x"}, {"beganUs": 1, "untilUs": 2, "current": 3, "previous": 4}]
+)
 def test_a_status_file_of_another_version_begins_anew(told: object) -> None:
     assert Coverage.read(told) == Coverage()
