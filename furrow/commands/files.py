@@ -85,6 +85,7 @@ def send(
     """
     from furrow.send import SendSummary, send_file
 
+    _check_kind(file, format)
     settings = settings_with(data_dir)
     address = url or f"http://127.0.0.1:{settings.port}"
     key = key or _ingest_key(settings, address)
@@ -106,6 +107,20 @@ def send(
     if len(summary.rejected) > _SHOWN:
         out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
+
+
+def _check_kind(file: Path, expected: Format) -> None:
+    """Raise typer.BadParameter when the file looks like the other kind: every line of it would be rejected."""
+    from furrow.file_kinds import ACCESS_LOG, EVENTS, kind_of
+
+    try:
+        found = kind_of(file)
+    except (OSError, ValueError):
+        return  # reading it says so
+    if found == ACCESS_LOG and expected is not Format.combined:
+        raise typer.BadParameter(f"{file.name} looks like an access log: --format combined")
+    if found == EVENTS and expected is Format.combined:
+        raise typer.BadParameter(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
 
 
 def _ingest_key(settings: Settings, address: str) -> str:
@@ -261,8 +276,13 @@ def _label_problem(label: object) -> str:
 
 def _read(file: Path) -> "pa.Table":
     from collector.contract import read_events
+    from furrow.file_kinds import ACCESS_LOG, kind_of
 
     try:
+        if kind_of(file) == ACCESS_LOG:
+            raise typer.BadParameter(
+                f"{file.name} looks like an access log; `furrow send --format combined {file.name}` takes it"
+            )
         table, rejects = read_events(file)
     except ValueError as error:
         raise PermanentError(f"{file.name} cannot be read: {error}") from error

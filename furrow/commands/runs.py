@@ -137,6 +137,9 @@ def export(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be filed; no tracker is called.")
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Also try again what was put off after an error, before its time.")
+    ] = False,
     wait: Wait = True,
     timeout: Timeout = 600,
     data_dir: DataDir = None,
@@ -146,10 +149,14 @@ def export(
 ) -> None:
     """File the tickets that wait, now instead of with the next scheduled run.
 
+    It says what waits longer (put off, refused, held back), until when, and how to hasten it.
+
     `--retry-failed` starts the deployment `rerun-failed-exports` instead: the tickets that a tracker refused for good.
     """
+    if now and (retry_failed or dry_run):
+        raise typer.BadParameter("--now goes alone: it is for what was put off, --retry-failed for what was refused")
     deployment = "export/export"
-    given: dict[str, Any] = {"dry_run": dry_run}
+    given: dict[str, Any] = {"dry_run": dry_run, **({"hasten": True} if now else {})}
     if retry_failed:
         deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
     run_deployment(address(prefect_url, prefect_port, data_dir), deployment, given, timeout if wait else None, as_json)
@@ -183,11 +190,13 @@ def run_deployment(
     timeout: float | None,
     as_json: bool,
     told: Callable[[Runs, dict[str, Any]], Any] = lambda _api, run: run,
+    problem: Callable[[Any], str] = lambda _told: "",
 ) -> None:
     """Start a run, wait for its end until ``timeout`` seconds are over (None: do not wait), show what it left, and exit: 0 if
     completed. A Prefect that is too busy to answer is asked again as long.
 
-    ``told``: what ``--json`` prints of the ended run.
+    ``told``: what ``--json`` prints of the ended run; ``problem``: what is wrong with that although the run completed, '' if
+    nothing is.
     """
     began = time.monotonic()
     with Runs(prefect) as api:
@@ -206,7 +215,7 @@ def run_deployment(
         with err.status(text(f"waiting for {begun['name']}")):
             ended = api.ended(begun, timeout, began)
         left = [] if as_json else api.artifacts(ended["id"])
-        printed = told(api, ended) if as_json else None
+        printed = told(api, ended)
     for markdown in left:
         print_markdown(markdown)
     state = ended["state"]
@@ -215,6 +224,8 @@ def run_deployment(
     else:
         said = f": {state['message']}" if state.get("message") else ""
         out.print(text(state["name"], _STYLES.get(state["type"], "")), text(said), sep="", soft_wrap=True)
+    if state["type"] == "COMPLETED" and (wrong := problem(printed)):
+        raise PermanentError(wrong)
     raise typer.Exit(0 if state["type"] == "COMPLETED" else 1)
 
 
