@@ -35,7 +35,8 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
         _preview(report, [tracker.name for tracker in trackers])
     elif not (trackers or report.failed or report.stopped):
         _log(report)
-    report.items("What waits, until when, and how to hasten it", report.attempt(what_waits) or [])
+    waits = report.attempt(what_waits)
+    report.items("What waits, until when, and how to hasten it", waits or [])
     return report.finish()
 
 

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from furrow import __version__
 from furrow.commands import access, care, explain, files, incidents, local, runs
 from furrow.commands.common import err, out, text, used_settings
-from furrow.errors import FurrowError
+from furrow.errors import FurrowError, WrongUse
 from furrow.logs import log_unforeseen
 from furrow.private_files import write_for_us_alone
+
+_WRONG_USE = 2  # as typer ends with it
 
 app = typer.Typer(
     name="furrow",
@@ -61,6 +63,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     try:
         app()
+    except WrongUse as error:
+        _fail(str(error), _WRONG_USE)
     except FurrowError as error:
         _fail(str(error))
     except ValidationError as error:
@@ -83,6 +87,6 @@ def _kept(error: Exception) -> str:
     return f"; what happened is in {log}"
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 1) -> NoReturn:
     err.print(text(f"furrow: {message}", "red"), soft_wrap=True)
-    sys.exit(1)
+    sys.exit(code)

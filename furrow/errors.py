@@ -3,6 +3,7 @@
 FurrowError
  ├── TransientError   the same call may succeed later (connection lost, 429, 5xx, lock timeout)
  └── PermanentError   trying again cannot help: a person must act (refused credentials, invalid field)
+      ├── WrongUse        a command was called with what it cannot mean
       └── NotConfigured   the service has no address or credentials; callers fall back to log-only
 
 Retrying is one ``isinstance``: tasks retry ``TransientError`` and nothing else (architecture.md, Retries).
@@ -24,6 +25,10 @@ class TransientError(FurrowError):
 
 class PermanentError(FurrowError):
     """The same call can never succeed; it is kept with its reason and not retried."""
+
+
+class WrongUse(PermanentError):
+    """A command was called with what it cannot mean: said in one line, with the exit code 2."""
 
 
 class NotConfigured(PermanentError):

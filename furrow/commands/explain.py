@@ -11,7 +11,7 @@ from furrow.commands import explained
 from furrow.commands.care import stored_session
 from furrow.commands.common import DataDir, PrefectPort, err, print_json, text
 from furrow.commands.runs import AsJson, PrefectUrl, Runs, Timeout, address, ask
-from furrow.errors import PermanentError
+from furrow.errors import PermanentError, WrongUse
 
 DEPLOYMENT = "explain/explain"
 _MOST = 50
@@ -49,7 +49,7 @@ def explain(
     nothing is stored. `furrow detect` does the same for a file.
     """
     if bool(session) == bool(last or rule):
-        raise typer.BadParameter("name one SESSION, or ask with --last N or --rule RULE")
+        raise WrongUse("name one SESSION, or ask with --last N or --rule RULE")
     given: dict[str, Any] = {"project": project or None}
     if session:
         given["session_id"] = stored_session(session, project or "default", data_dir)

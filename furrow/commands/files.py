@@ -27,7 +27,7 @@ from furrow.commands.common import (
     settings_with,
     text,
 )
-from furrow.errors import PermanentError
+from furrow.errors import PermanentError, WrongUse
 from furrow.hosts import LOOPBACK_NAMES, host_of
 from furrow.kept_secrets import INGEST_KEY, known_development_key
 from furrow.settings import Settings
@@ -110,7 +110,7 @@ def send(
 
 
 def _check_kind(file: Path, expected: Format) -> None:
-    """Raise typer.BadParameter when the file looks like the other kind: every line of it would be rejected."""
+    """Raise WrongUse when the file looks like the other kind: every line of it would be rejected."""
     from furrow.file_kinds import ACCESS_LOG, EVENTS, kind_of
 
     try:
@@ -118,9 +118,9 @@ def _check_kind(file: Path, expected: Format) -> None:
     except (OSError, ValueError):
         return  # reading it says so
     if found == ACCESS_LOG and expected is not Format.combined:
-        raise typer.BadParameter(f"{file.name} looks like an access log: --format combined")
+        raise WrongUse(f"{file.name} looks like an access log: --format combined")
     if found == EVENTS and expected is Format.combined:
-        raise typer.BadParameter(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
+        raise WrongUse(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
 
 
 def _ingest_key(settings: Settings, address: str) -> str:
@@ -280,7 +280,7 @@ def _read(file: Path) -> "pa.Table":
 
     try:
         if kind_of(file) == ACCESS_LOG:
-            raise typer.BadParameter(
+            raise WrongUse(
                 f"{file.name} looks like an access log; `furrow send --format combined {file.name}` takes it"
             )
         table, rejects = read_events(file)

@@ -21,7 +21,7 @@ from furrow.commands.common import (
     settings_with,
     text,
 )
-from furrow.errors import FurrowError, PermanentError
+from furrow.errors import FurrowError, PermanentError, WrongUse
 from furrow.kept_secrets import known_prefect_auth
 from furrow.prefect_api import PrefectApi
 
@@ -154,7 +154,7 @@ def export(
     `--retry-failed` starts the deployment `rerun-failed-exports` instead: the tickets that a tracker refused for good.
     """
     if now and (retry_failed or dry_run):
-        raise typer.BadParameter("--now goes alone: it is for what was put off, --retry-failed for what was refused")
+        raise WrongUse("--now goes alone: it is for what was put off, --retry-failed for what was refused")
     deployment = "export/export"
     given: dict[str, Any] = {"dry_run": dry_run, **({"hasten": True} if now else {})}
     if retry_failed:
