@@ -20,7 +20,7 @@ def explain(
     Args:
         session_id: Id of one client session as it is stored; empty for the last ones.
         last: How many of the last sessions that were analysed, 50 at the most.
-        rule: Only sessions that this rule kept silent, like no_reaction; empty for any.
+        rule: Only sessions that this rule kept silent, like no_behavioural_signal; empty for any.
         project: Only sessions of this project; of a session that is named, default if empty.
     """
     report = Report("explain")

@@ -31,7 +31,7 @@ def explain(
         typer.Option("--last", min=1, max=_MOST, help="Instead: so many of the last sessions that were analysed."),
     ] = None,
     rule: Annotated[
-        str, typer.Option("--rule", help="Of those, sessions that this rule kept silent, like no_reaction.")
+        str, typer.Option("--rule", help="Of those, sessions that this rule kept silent, like no_behavioural_signal.")
     ] = "",
     project: Annotated[
         str, typer.Option("--project", help="Project; of a session that is named: default, else all.")
