@@ -6,6 +6,7 @@ The tests of this file share it and build on each other, in the order in which t
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,26 @@ def test_run_ends_with_1_when_the_run_fails(up: Up) -> None:
     assert told.returncode == 1
     assert "the window is empty" in told.stdout
     assert "Failed" in told.stdout
+
+
+def test_run_waits_for_a_prefect_that_hangs_for_a_while_and_no_longer_than_it_may(up: Up) -> None:
+    (prefect,) = [one for one in up.processes() if "furrow.prefect_server" in one.cmdline()]
+    prefect.suspend()
+    try:
+        told = refused(on(up, "run", "detect", "--timeout", "1"))
+        assert f"Prefect does not answer at {up.prefect_api} (no answer in time)" in told
+        command = [*FURROW, "run", "detect", "--prefect-port", str(up.prefect_port), "--data-dir", str(up.data)]
+        patient = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+        )
+        time.sleep(8)  # in which it asks, and is not answered
+        assert patient.poll() is None
+    finally:
+        prefect.resume()
+    printed, errors = patient.communicate(timeout=300)
+    assert patient.returncode == 0, errors
+    assert "Completed" in printed.splitlines()[-1]
+    assert "Traceback" not in errors
 
 
 def test_incidents_are_listed_for_people_and_for_scripts(up: Up) -> None:
