@@ -21,6 +21,7 @@ from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
 from blocks.trackers import JiraBlock, LinearBlock
 from furrow import known_stores, prefect_gate
 from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.http_words import why
 from furrow.metrics import degraded
 from furrow.settings import Settings
 
@@ -57,9 +58,7 @@ def load(block_type: type[B], timeout_s: float | None = None) -> B | None:
     except ObjectNotFound:
         return None
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        raise TransientError(
-            f"Prefect does not answer, so its blocks cannot be read ({type(error).__name__})"
-        ) from error
+        raise TransientError(f"Prefect does not answer, so its blocks cannot be read ({why(error)})") from error
     return block_type.model_validate(document.data)
 
 

@@ -121,7 +121,7 @@ class Operators:
             lander = {}
         content["eventsStored"] = lander.get("eventsStored")
         content["sessions"]["complete"] = lander.get("sessionsComplete")
-        content["lander"] = {name: value for name, value in lander.items() if name != "landings"}
+        content["lander"] = {name: value for name, value in lander.items() if name not in ("landings", "coverage")}
         content["spoolPending"] = self._spool.pending()._asdict()
         content["deadLetters"] = self._spool.count_dead_letters()
         content["deadLettersNotKept"] = self._letters.not_kept()

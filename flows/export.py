@@ -8,20 +8,24 @@ from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from furrow.errors import NotConfigured
-from tasks.connections import TRACKERS
 from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets, preview_tickets
 from tasks.report import Report
+from tasks.waiting import hasten_tickets, what_waits
+from trackers.configured import TRACKERS
 from trackers.seam import Tracker
 
 
 @flow(name="export")
-def export(dry_run: bool = False) -> State[Any]:
+def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
     """File confirmed incidents as tickets; what is not configured is logged and waits. Safe to run again at any time.
 
     Args:
         dry_run: Only show which tickets would be filed, or logged where no tracker is configured.
+        hasten: Try again now what was put off after an error, before its time.
     """
     report = Report("export")
+    if hasten and not dry_run:
+        report.counts["tickets put off that are tried now"] = report.attempt(hasten_tickets) or 0
     trackers = [tracker for name in TRACKERS if (tracker := report.attempt(connect_tracker, name)) is not None]
     for tracker in trackers:
         with closing(tracker):
@@ -31,6 +35,8 @@ def export(dry_run: bool = False) -> State[Any]:
         _preview(report, [tracker.name for tracker in trackers])
     elif not (trackers or report.failed or report.stopped):
         _log(report)
+    waits = report.attempt(what_waits)
+    report.items("What waits, until when, and how to hasten it", waits or [])
     return report.finish()
 
 

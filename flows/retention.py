@@ -7,6 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
+from furrow.errors import PermanentError
 from tasks.report import Report
 from tasks.retention import drop_dead_letters, drop_events, forget_senders, what_to_keep
 
@@ -22,6 +23,8 @@ def retention(days: int | None = None) -> State[Any]:
         days: How many whole days are kept, counted from arrival; by default the setting ``FURROW_KEEP_EVENTS_DAYS``. 0: for
             ever.
     """
+    if days is not None and days < 0:
+        raise PermanentError(f"days are 0 (kept for ever) or more, not {days}")
     report = Report("retention")
     report.counts["detections whose sender is forgotten"] = report.attempt(forget_senders) or 0
     days = effective_settings().keep_events_days if days is None else days

@@ -274,3 +274,8 @@ def _host_and_path(url: str) -> tuple[str, str]:
     except ValueError:
         return "", ""
     return host.removeprefix("www."), parts.path[:MAX_ROUTE] or "/"
+
+
+def is_log_line(raw: bytes) -> bool:
+    """Whether a line is one of an access log in the common or combined format."""
+    return len(raw) <= MAX_LINE_BYTES and _LINE.fullmatch(raw.decode("utf-8", "replace").rstrip("\r\n")) is not None

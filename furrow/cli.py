@@ -9,10 +9,13 @@ import typer
 from pydantic import ValidationError
 
 from furrow import __version__
-from furrow.commands import access, care, files, incidents, local, runs
-from furrow.commands.common import err, out, text
-from furrow.errors import FurrowError
+from furrow.commands import access, care, explain, files, incidents, local, runs
+from furrow.commands.common import err, out, text, used_settings
+from furrow.errors import FurrowError, WrongUse
+from furrow.logs import log_unforeseen
 from furrow.private_files import write_for_us_alone
+
+_WRONG_USE = 2  # as typer ends with it
 
 app = typer.Typer(
     name="furrow",
@@ -45,6 +48,7 @@ def _main(
 
 local.add_to(app)
 files.add_to(app)
+explain.add_to(app)
 app.add_typer(incidents.app, name="incidents")
 runs.add_to(app)
 care.add_to(app)
@@ -53,12 +57,14 @@ app.add_typer(access.projects, name="projects")
 
 
 def main() -> None:
-    """Entry point: errors that Furrow foresees are one line, without a traceback."""
+    """Entry point: every error is one line; a traceback goes to a file."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     write_for_us_alone()
     logging.basicConfig(level=logging.WARNING)
     try:
         app()
+    except WrongUse as error:
+        _fail(str(error), _WRONG_USE)
     except FurrowError as error:
         _fail(str(error))
     except ValidationError as error:
@@ -66,8 +72,21 @@ def main() -> None:
         _fail("; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
     except OSError as error:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except Exception as error:
+        # What nobody foresaw: its traceback is for whoever mends it, and goes to a file.
+        _fail(f"this command stopped over an error of Furrow's own{_kept(error)}")
 
 
-def _fail(message: str) -> NoReturn:
+def _kept(error: Exception) -> str:
+    """Write the error and the way to it into a log; which one, in words."""
+    try:
+        settings = used_settings()
+        log = log_unforeseen(error, settings.data_dir if settings else None)
+    except OSError:
+        return "; no file could be written that says more"
+    return f"; what happened is in {log}"
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
     err.print(text(f"furrow: {message}", "red"), soft_wrap=True)
-    sys.exit(1)
+    sys.exit(code)

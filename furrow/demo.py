@@ -1,10 +1,12 @@
 """``furrow demo``: the main job once, on real engines in a temporary directory, told step by step. Leaves nothing behind."""
 
+import contextlib
 import json
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
 
-from furrow.errors import TransientError
+from furrow.errors import FurrowError, TransientError
 from furrow.examples import FRUSTRATED, SILENT, example_sessions
+from furrow.http_words import why
 from furrow.kept_secrets import development_keys, prefect_auth
 from furrow.prefect_api import PrefectApi
 from furrow.send import send_file
@@ -24,7 +27,9 @@ from furrow.settings import EMBEDDED, Settings
 from furrow.up import Installation, Say
 from trackers.ticket import ticket_of, to_markdown
 
-_WAIT_SECONDS = 90.0
+_WAIT_SECONDS = 600.0
+"""How long each step may take: on a busy machine it takes minutes."""
+_TRIES = 10
 
 
 def run_demo(out: Console, say: Say) -> None:
@@ -33,10 +38,24 @@ def run_demo(out: Console, say: Say) -> None:
         installation = Installation(_settings(Path(directory)), say)
         try:
             installation.start()
-            _tell(installation, out, say)
+            with _supervised(installation):
+                _tell(installation, out, say)
         finally:
             say("stopping, and removing the temporary directory")
             installation.stop()
+
+
+@contextlib.contextmanager
+def _supervised(installation: Installation) -> Iterator[None]:
+    """As under ``furrow up``: what does not answer is started again, and Prefect is waited for if it starts late."""
+    stop = threading.Event()
+    thread = threading.Thread(target=installation.supervise, args=(stop,), name="furrow-demo", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _tell(installation: Installation, out: Console, say: Say) -> None:
@@ -49,11 +68,11 @@ def _tell(installation: Installation, out: Console, say: Say) -> None:
     summary = send_file(file, installation.collector_url, ingest_key, "events")
     if summary.accepted != len(events):
         raise TransientError(f"only {summary.accepted} of {len(events)} events were accepted: {summary.rejected[:3]}")
-    operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": operator_key}, timeout=10)
-    prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings))
+    operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": operator_key}, timeout=30)
+    prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings), _WAIT_SECONDS)
     with operator, prefect:
         say("the sessions end; 15 s later they count as complete")
-        _until(say, lambda: _all_analysed(operator, prefect, frustrated + silent))
+        _until("the sessions were not analysed", lambda: _all_analysed(operator, prefect, frustrated + silent))
         say("exporting: no tracker is configured, so tickets are logged as they would be filed")
         prefect.run("export/export", wait_seconds=_WAIT_SECONDS)
         _print_outcome(operator, prefect, out)
@@ -101,18 +120,34 @@ def _print_incident(incident: dict[str, Any], out: Console) -> None:
     out.print(Panel(Markdown(to_markdown(ticket)), title=f"The ticket as it would be filed: {ticket.title}"))
 
 
-def _until(say: Say, done: Callable[[], bool]) -> None:
+def _until(otherwise: str, done: Callable[[], bool]) -> None:
+    """Wait until ``done``; what is busy or not ready yet is asked again. Raises TransientError when the time is over."""
     end = time.monotonic() + _WAIT_SECONDS
-    while not done():
+    while True:
+        reason = ""
+        try:
+            if done():
+                return
+        except FurrowError as error:  # deployments that are not registered yet, for one
+            reason = f": {error}"
         if time.monotonic() > end:
-            raise TransientError(f"the sessions were not analysed within {_WAIT_SECONDS:.0f} s")
+            raise TransientError(f"{otherwise} within {_WAIT_SECONDS:.0f} s{reason}")
         time.sleep(2)
 
 
 def _get(client: httpx.Client, path: str) -> Any:
-    answer = client.get(path)
-    answer.raise_for_status()
-    return answer.json()
+    """What the collector answers; it is asked again while it is too busy. Raises FurrowError."""
+    for is_last in (*[False] * _TRIES, True):
+        try:
+            answer = client.get(path)
+            if answer.is_success:
+                return answer.json()
+            problem = f"answered {answer.status_code}"
+        except httpx.HTTPError as error:
+            problem = f"does not answer ({why(error)})"
+        if not is_last:
+            time.sleep(2)
+    raise TransientError(f"the collector at {client.base_url} {problem}")
 
 
 def _settings(directory: Path) -> Settings:

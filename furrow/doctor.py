@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,10 +12,12 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from pydantic import SecretStr
 
 from blocks import documents
-from furrow import doctor_exposure, doctor_work
+from furrow import doctor_exposure, doctor_settings, doctor_work
 from furrow.errors import FurrowError, PermanentError, TransientError
 from furrow.kept_secrets import known_prefect_auth
 from furrow.prefect_api import PrefectApi
+from furrow.running import Running
+from furrow.running import read as read_running
 from furrow.settings import EMBEDDED, LOG, Settings
 from furrow.up import LEAST_FREE_BYTES
 from stores.event_store import EventStore
@@ -49,16 +51,27 @@ class Finding:
         """For scripts."""
         return asdict(self)
 
-    def line(self) -> str:
-        """For people."""
-        sign = {True: "ok  ", False: "DOWN", None: "-   "}[self.reachable]
-        more = [f"→ {self.advice}"] if self.advice else []
-        more += [self.last_error] if self.last_error else []
-        return "\n       ".join([f"{sign} {self.part:<15} {self.mode:<9} {self.detail}", *more])
+    @property
+    def sign(self) -> str:
+        """``ok``, ``DOWN`` or ``-``, for people."""
+        return {True: "ok", False: "DOWN", None: "-"}[self.reachable]
+
+    def more(self) -> list[str]:
+        """What stands below its line: the advice, and the last error."""
+        return ([f"→ {self.advice}"] if self.advice else []) + ([self.last_error] if self.last_error else [])
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Look at every part once; none of them is started or changed. Blocks count if the Prefect server answers."""
+def examine(settings: Settings, given: Collection[str] = ()) -> list[Finding]:
+    """Look at every part once; none of them is started or changed. Blocks count if the Prefect server answers.
+
+    What ``furrow up`` runs with counts before ``settings``, which are this shell's, but for the fields in ``given``, which the
+    command line said.
+    """
+    running = read_running(settings.data_dir)
+    differing = doctor_settings.differing(running, settings)
+    if running:
+        said = {name: getattr(settings, name) for name in given}
+        settings = running.over(settings).model_copy(update=said)
     prefect_url = settings.prefect_api_url
     auth = known_prefect_auth(settings, prefect_url)
     prefect = _prefect(prefect_url, auth)
@@ -72,10 +85,12 @@ def examine(settings: Settings) -> list[Finding]:
         _engine(settings),
         _event_store(settings),
         _incident_store(settings),
-        _tracker("jira", settings.jira_url, "FURROW_JIRA_URL, FURROW_JIRA_TOKEN and FURROW_JIRA_PROJECT"),
-        _tracker("linear", settings.linear_key, "FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM"),
+        _tracker("jira", settings, running),
+        _tracker("linear", settings, running),
         _disk(settings),
+        *_settings(differing),
         *_work(settings),
+        *_stream(settings),
         *_warned(prefect_url if prefect.reachable else "", auth),
         *_exposure(settings, prefect_url if prefect.reachable else "", auth),
     ]
@@ -112,17 +127,15 @@ def _prefect(url: str, auth: SecretStr | None) -> Finding:
             prefect.recent_runs(1)
     except PermanentError as error:
         return replace(found, reachable=False, advice=str(error))
-    except (httpx.HTTPError, TransientError) as error:
-        return replace(
-            found, reachable=False, advice=f"it does not answer ({type(error).__name__}); see logs/prefect.log"
-        )
+    except TransientError as error:
+        return replace(found, reachable=False, advice=f"{error}; see logs/prefect.log")
     return found
 
 
 def _warned(prefect_url: str, auth: SecretStr | None) -> list[Finding]:
     try:
         told = doctor_work.warnings(prefect_url, auth) if prefect_url else []
-    except (httpx.HTTPError, FurrowError):
+    except FurrowError:
         return []
     return [Finding("warnings", "last day", None, "; ".join(told))] if told else []
 
@@ -199,11 +212,37 @@ def _asked(part: str, ask: Callable[[], object], setting: str) -> Finding:
     return Finding(part, "server", True, "answers")
 
 
-def _tracker(part: str, configured: object, settings: str) -> Finding:
-    if configured:
-        return Finding(part, "server", None, "configured")
-    advice = f"to file tickets, set {settings}, or the block furrow-{part} in the Prefect UI"
-    return Finding(part, "log", None, "tickets are logged and wait", advice)
+def _tracker(part: str, settings: Settings, running: Running | None) -> Finding:
+    secret = {"jira": "jira_token", "linear": "linear_key"}[part]
+    if running and secret in running.hashes and getattr(settings, secret) is None:
+        detail = "configured where `furrow up` was started; its token is not known to this shell, so it was not asked"
+        return Finding(part, "server", None, detail, f"set FURROW_{secret.upper()} here too, and ask again")
+    asked = doctor_settings.ask_tracker(part, settings, doctor_work.incidents_url(settings))
+    if asked.takes is None:
+        return Finding(part, "log", None, asked.words, doctor_settings.ADVICE[part])
+    advice = "" if asked.takes else doctor_settings.MEND[part]
+    return Finding(part, "server", asked.takes, asked.words, advice)
+
+
+def _settings(differing: str) -> list[Finding]:
+    found = []
+    if differing:
+        advice = "this command looks at what runs; `furrow up` hears other settings when it is started again with them"
+        found.append(Finding("settings", "differ", None, f"not those that `furrow up` runs with: {differing}", advice))
+    return found + [Finding("settings", "unheard", None, one) for one in doctor_settings.unheard()]
+
+
+def _stream(settings: Settings) -> list[Finding]:
+    told = doctor_work.stream(settings)
+    found = [
+        Finding("stream", "lacks", None, line, "docs/browser-side.md says how to send it")
+        for line in told.coverage.lines()
+    ]
+    if told.bots:
+        visits = f"{told.bots:,} visit{'' if told.bots == 1 else 's'} with something that failed"
+        advice = "tests of your own in a headless browser count as bots, too: docs/browser-side.md"
+        found.append(Finding("stream", "bots", None, f"{visits} are silent because a bot made them", advice))
+    return found
 
 
 def _disk(settings: Settings) -> Finding:

@@ -3,6 +3,7 @@
 FurrowError
  ├── TransientError   the same call may succeed later (connection lost, 429, 5xx, lock timeout)
  └── PermanentError   trying again cannot help: a person must act (refused credentials, invalid field)
+      ├── WrongUse        a command was called with what it cannot mean
       └── NotConfigured   the service has no address or credentials; callers fall back to log-only
 
 Retrying is one ``isinstance``: tasks retry ``TransientError`` and nothing else (architecture.md, Retries).
@@ -26,5 +27,14 @@ class PermanentError(FurrowError):
     """The same call can never succeed; it is kept with its reason and not retried."""
 
 
+class WrongUse(PermanentError):
+    """A command was called with what it cannot mean: said in one line, with the exit code 2."""
+
+
 class NotConfigured(PermanentError):
     """The service is not configured: the caller logs what it would have done and leaves the work pending."""
+
+
+def in_words(error: BaseException) -> str:
+    """An error for people: the words of those that are Furrow's own; others are faults, and name themselves."""
+    return str(error) if isinstance(error, FurrowError) else f"{type(error).__name__}: {error}"

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from collector.spool import Segment, SpoolCorrupt, segments
 from furrow import lag, last_errors
+from furrow.coverage import Coverage, now_us
 from furrow.errors import FurrowError, NotConfigured, PermanentError, TransientError
 from furrow.health import BEAT_S
 from furrow.landings import Landings
 from furrow.metrics import EVENTS_LANDED, SEGMENTS_LANDED, degraded
-from stores import event_receipts
+from stores import event_coverage, event_receipts
 from stores.event_store import EventCounts, EventStore
 
 _IDLE_SECONDS = 0.3
@@ -28,6 +29,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 # Counting may take this share of the lander's time at the most: with millions of sessions it is done less often.
 _STATS_SHARE = 0.02
 _STATS_SECONDS = 1.0
+_COVERAGE_SECONDS = 30.0
 _log = logging.getLogger("furrow.lander")
 
 
@@ -54,6 +56,9 @@ class Lander:
         self._stats_due = 0.0
         self._dirty = True
         self._events = EventCounts(0, 0, 0)
+        self._coverage = _coverage_told(status)
+        self._covered_us = 0
+        self._coverage_due = 0.0
 
     def run(self) -> None:
         """Land what comes, waiting longer and longer while the event store is away. Returns after `stop`."""
@@ -145,6 +150,7 @@ class Lander:
                 "toldAtMs": time.time_ns() // 1_000_000,
                 "beganAtMs": self._began_ms,
                 "landings": self._landings.moments(),
+                "coverage": self._covered(store).to_json(),
             }
         )
         fresh = self._status.with_suffix(".new")
@@ -152,6 +158,16 @@ class Lander:
         os.replace(fresh, self._status)
         took = time.monotonic() - began
         self._stats_due = time.monotonic() + max(_STATS_SECONDS, took / _STATS_SHARE)
+
+    def _covered(self, store: EventStore) -> Coverage:
+        """What the stream carries, brought up to date rarely, and only when something has landed since."""
+        newest = self._events.last_landed_us
+        if newest > self._covered_us and time.monotonic() >= self._coverage_due:
+            counts, until = event_coverage.landed_after(store, self._coverage.begin(now_us()))
+            self._coverage.add(counts, until)
+            self._covered_us = newest
+            self._coverage_due = time.monotonic() + _COVERAGE_SECONDS
+        return self._coverage
 
     def _back_off(self, wait: float, reason: str, error: Exception) -> float:
         degraded("lander", reason)
@@ -166,6 +182,13 @@ def _landings_told(status: Path) -> Landings:
         return lag.landings_in(json.loads(status.read_text()))
     except (OSError, ValueError):
         return Landings()
+
+
+def _coverage_told(status: Path) -> Coverage:
+    try:
+        return Coverage.read(json.loads(status.read_text()).get("coverage"))
+    except (OSError, ValueError, AttributeError):
+        return Coverage()
 
 
 # Codes of ClickHouse that speak of the rows: cannot be parsed or converted, or have columns that it does not know.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 
+from furrow.errors import in_words
 from furrow.metrics import degraded
 
 LONGEST = 500
@@ -45,7 +46,7 @@ class LastError:
 
 def note(directory: Path, part: str, error: BaseException) -> None:
     """Remember this as the last error of ``part`` in the data directory ``directory``, if that is here. Never raises."""
-    message = one_line(f"{type(error).__name__}: {error}")
+    message = one_line(in_words(error))
     folder = directory / "last-errors"
     file = folder / f"{part.replace(' ', '-')}.json"
     fresh = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")

@@ -5,10 +5,13 @@ lines and types; only our own errors and those of the operating system keep thei
 """
 
 import logging
+import os
 import sys
+import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 from traceback import format_tb
 from types import TracebackType
 from typing import TypeAlias
@@ -84,3 +87,25 @@ def to_standard_error(part: str) -> None:
     handler.setFormatter(Discreet(f"%(asctime)s {part} %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(Folding())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def log_unforeseen(error: Exception, data_dir: Path | None) -> Path:
+    """Write an error that nobody foresaw, with the way to it, to a file for this user alone; which one.
+
+    It is ``logs/commands.log`` of the data directory, or a file of the system's temporary directory where there is none.
+    Raises OSError when neither can be written.
+    """
+    formatter = Discreet("%(asctime)s furrow %(levelname)s %(message)s")
+    told = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("furrow", logging.ERROR, "", 0, "a command stopped", (), told)
+    lines = f"{formatter.format(record)}\n".encode()
+    logs = data_dir.expanduser().absolute() / "logs" if data_dir else None
+    if logs is not None and os.access(logs, os.W_OK):
+        log = logs / "commands.log"
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    else:
+        fd, name = tempfile.mkstemp(prefix="furrow-error-", suffix=".log")
+        log = Path(name)
+    with os.fdopen(fd, "ab") as file:
+        file.write(lines)
+    return log

@@ -10,6 +10,7 @@ import httpx
 
 from furrow import __version__
 from furrow.errors import PermanentError, TransientError
+from furrow.http_words import why
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _INCIDENT_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}")
@@ -61,7 +62,7 @@ class OperatorApi:
             answer = self._client.request(method, path, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransientError(
-                f"no collector answers at {self._url} ({type(error).__name__}); `furrow up` starts one, --url names another"
+                f"no collector answers at {self._url} ({why(error)}); `furrow up` starts one, --url names another"
             ) from error
         if answer.is_success:
             return _object(answer)

@@ -21,6 +21,7 @@ from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode
 from furrow import __version__
 from furrow.access_log import Line, default_salt, read_log
 from furrow.errors import PermanentError
+from furrow.http_words import why
 
 Format = Literal["events", "combined", "dead-letters"]
 Progress = Callable[["SendSummary"], None]
@@ -173,11 +174,11 @@ class _Sender:
                     f"{self._url!r} is no address of a collector, like http://127.0.0.1:8080"
                 ) from error
             except httpx.TransportError as error:
-                problem = f"the collector at {self._url} does not answer ({type(error).__name__})"
+                problem = f"the collector at {self._url} does not answer ({why(error)})"
             else:
                 if response.status_code == 202:
                     return _accepted(response)
-                problem = f"the collector answered {response.status_code}: {_message(response)}"
+                problem = f"the collector at {self._url} answered {response.status_code}: {_message(response)}"
                 if response.status_code in (401, 403):
                     raise PermanentError(problem)
                 if response.status_code not in _RETRIED:
@@ -186,7 +187,9 @@ class _Sender:
             if attempt < self._attempts:
                 self._summary.retried += 1
                 self._sleep(wait)
-        raise _Undeliverable(f"{problem}, {self._attempts} times")
+        raise _Undeliverable(
+            f"{problem}, " + ("tried once" if self._attempts == 1 else f"tried {self._attempts} times")
+        )
 
 
 def _accepted(response: httpx.Response) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from furrow import ROOT, kept_secrets, known_stores, prefect_gate, private_files
+from furrow import ROOT, kept_secrets, known_stores, misspelt, prefect_gate, private_files, running
 from furrow.data_lock import UNFINISHED, sole_user_of
 from furrow.errors import PermanentError, TransientError
 from furrow.health import COLLECTOR, LANDER, PREFECT, WORKER, BeatProbe, Watch, answers_http, beats
@@ -168,10 +168,14 @@ class Installation:
         self._stack.enter_context(sole_user_of(data, "stop it, or choose another directory with --data-dir"))
         self._stack.enter_context(kept_small(self._logs, self.settings.log_mb << 20))
         _check_directory(data)
+        _check_settings(self.settings)
         if self.settings.port == self.settings.prefect_port:
             raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
         _check_port(self.settings.host, self.settings.port, "--port", "collector")
         _fresh_metrics(data / "metrics")
+        running.keep(self.settings)
+        for one in misspelt.here():
+            self._say(one.told())
         kept_secrets.prefect_auth(self.settings)
         if self.development_keys:
             kept_secrets.development_keys(self.settings)
@@ -229,6 +233,7 @@ class Installation:
         prefect_gate.set_open(self._gate, False)
         if self._postgres:
             self._postgres.stop()
+        running.forget(self.settings.data_dir)
         self._stack.close()
 
     def environment(self) -> dict[str, str]:
@@ -432,6 +437,14 @@ def _check_directory(data: Path) -> None:
             f"the disk of {data} is full ({free >> 20} MiB free); make room for at least {LEAST_FREE_BYTES >> 20} MiB"
         )
         raise PermanentError(message)
+
+
+def _check_settings(settings: Settings) -> None:
+    if settings.events_api_only:
+        raise PermanentError(
+            "FURROW_EVENTS_API_ONLY is for a collector that runs alone (`python -m collector`): `furrow up` has operators, who "
+            "need the rest of the API; unset it"
+        )
 
 
 def _last_line(log: Path) -> str:

@@ -140,6 +140,7 @@ class EventStore:
 
     def __init__(self, url: str) -> None:
         self._connect, self._database = _connection(url)
+        self._address = ":".join(str(self._connect[name]) for name in ("host", "port", "path") if name in self._connect)
         self._clients: set[Client] = set()
         self._free: list[Client] = []
         self._guard = threading.Lock()
@@ -500,9 +501,9 @@ class EventStore:
             with self._lent() as client:
                 yield client
         except ClickHouseError as error:
-            raise _translated(error) from error
+            raise _translated(error, self._address) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransientError(f"ClickHouse is not reachable: {type(error).__name__}") from error
+            raise TransientError(f"ClickHouse is not reachable at {self._address}") from error
         except pa.ArrowInvalid as error:
             raise TransientError(
                 "ClickHouse's answer could not be read: it was cut, or something else answered"
@@ -603,11 +604,11 @@ _SERVER_SETTINGS = {
 _SCHEMES = {"clickhouse": "http", "clickhouses": "https", "http": "http", "https": "https"}
 
 
-def _translated(error: ClickHouseError) -> TransientError | PermanentError:
+def _translated(error: ClickHouseError, address: str) -> TransientError | PermanentError:
     code = getattr(error, "code", None)
     if code is None and isinstance(error.__cause__, urllib3.exceptions.HTTPError | OSError):
         # The driver's own message quotes the address, with all parameters of the query in it.
-        return TransientError(f"ClickHouse is not reachable: {type(error.__cause__).__name__}")
+        return TransientError(f"ClickHouse is not reachable at {address}")
     kind = PermanentError if code in _PERMANENT_CODES else TransientError
     # A server says 36 too, of arguments that it does not like.
     if (code == 36 and "Received ClickHouse exception" not in str(error)) or "Cannot lock" in str(error):

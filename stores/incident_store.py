@@ -23,6 +23,7 @@ from stores import (
     incident_schema,
     incident_settle,
     incident_source,
+    incident_waiting,
     lifecycle,
 )
 from stores.incident_backfill import Named, Stored
@@ -46,6 +47,7 @@ from stores.incident_model import (
     Rules,
     Touched,
 )
+from stores.incident_waiting import Waiting
 from stores.lifecycle import Action, ConfirmRule, IllegalTransition
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "Recorded",
     "Stored",
     "Touched",
+    "Waiting",
 ]
 
 _DEFAULT_RULE = ConfirmRule()
@@ -312,6 +315,16 @@ class IncidentStore:
         with self._database.transaction() as connection:
             ids = incident_outbox.exportable(connection, tracker, limit, min_score, project, unlogged)
             return incident_read.details(connection, ids)
+
+    def waiting_tickets(self) -> list[Waiting]:
+        """Which tickets no export files now, and why, by tracker and state."""
+        with self._database.transaction() as connection:
+            return incident_waiting.waiting(connection)
+
+    def hasten_tickets(self) -> int:
+        """Let the next export try again what was put off after an error; how many tickets."""
+        with self._database.transaction() as connection:
+            return incident_waiting.hasten(connection)
 
     def mark_logged(self, incident_id: str, tracker: str, digest: str) -> bool:
         """Remember that a ticket text with this digest was logged; True unless the last one logged was the same."""

@@ -7,7 +7,7 @@ Connections are opened once for each address and kept for the process; a changed
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from blocks.documents import effective_settings, known_settings
 from furrow.errors import NotConfigured
@@ -16,11 +16,9 @@ from stores.event_store import EventStore
 from stores.incident_store import IncidentStore
 from stores.log_incident_store import LogIncidentStore
 from stores.postgres import EmbeddedPostgres
-from trackers.jira import JiraTracker
-from trackers.linear import LinearTracker
+from trackers.configured import by_project, tracker_of
 from trackers.log import LogTracker
 from trackers.seam import Tracker
-from trackers.transport import Reach
 
 _T = TypeVar("_T")
 _open: dict[tuple[str, str], object] = {}
@@ -55,40 +53,19 @@ def incident_store(settings: Settings | None = None) -> IncidentStore | LogIncid
     return _once("incidents", url, lambda: _migrated(IncidentStore.connect(url)))
 
 
-TRACKERS: Final = ("jira", "linear")
-"""Names of the trackers that there are, in the order in which they get their tickets."""
-
-
 def tracker(name: str) -> Tracker | None:
     """The tracker ``name`` for the caller alone, who closes it; None when it is not configured.
 
     A Furrow project goes to the Jira project or Linear team that its own settings name (``jiraProject``,
     ``linearTeam``), else to the installation's. Raises PermanentError when the configuration lacks something.
     """
-    settings = effective_settings()
-    reach = Reach.of(settings.tracker_private_networks)
-    if name == "jira" and settings.jira_url:
-        return JiraTracker(
-            settings.jira_url,
-            settings.jira_user,
-            settings.jira_token,
-            settings.jira_project,
-            settings.jira_kind,
-            settings.jira_issue_type,
-            _by_project("jiraProject"),
-            reach=reach,
-        )
-    if name == "linear" and settings.linear_key:
-        teams = _by_project("linearTeam")
-        return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, teams, reach)
-    return None
+    return tracker_of(name, effective_settings(), _by_project)
 
 
 def _by_project(setting: str) -> dict[str, str]:
     store = incident_store()
     projects = [] if isinstance(store, LogIncidentStore) else store.projects()
-    said = ((project.id, project.settings.get(setting)) for project in projects)
-    return {project: value for project, value in said if isinstance(value, str) and value}
+    return by_project(setting, ((one.id, one.settings) for one in projects))
 
 
 def log_tracker(name: str = LOG) -> LogTracker:

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
-from furrow.errors import FurrowError, NotConfigured, TransientError
+from furrow.errors import NotConfigured, TransientError, in_words
 from stores.incident_model import Claim, IncidentQuery, Json
 from stores.incident_store import IncidentStore
 from stores.log_incident_store import LogIncidentStore
@@ -315,8 +315,7 @@ def _outcome(
 
 
 def _words(error: Exception) -> str:
-    # An error that is not Furrow's own is a fault in the program; it names itself.
-    return str(error) if isinstance(error, FurrowError) else f"{type(error).__name__}: {error}"
+    return in_words(error)
 
 
 def _link(ticket: Filed) -> str:

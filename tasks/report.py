@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from furrow import last_errors
-from furrow.errors import NotConfigured
+from furrow.errors import NotConfigured, in_words
 from furrow.lag import LIMIT_S, Lag
 from furrow.metrics import degraded
 from furrow.settings import Settings
@@ -70,7 +70,7 @@ class Report:
         degraded(step, type(error).__name__)
         last_errors.note(Settings().data_dir, last_errors.part_of(error, step), error)
         self.failed = True
-        self.pending.append(f"{step}: {type(error).__name__}: {error}")
+        self.pending.append(f"{step}: {in_words(error)}")
 
     def table(self, title: str, counts: Counter[str]) -> None:
         """Add to a table of counts in the artifact."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
@@ -69,6 +69,13 @@ class _Client(JIRA):
     def guard(self, reach: Reach) -> None:
         """Connect within ``reach`` alone, and follow no redirects."""
         transport.guard(self._session, reach, "Jira")
+
+
+class Target(NamedTuple):
+    """Where in Jira tickets go: keys of projects, and the type of the issues."""
+
+    projects: tuple[str, ...]
+    issue_type: str
 
 
 class JiraTracker:
@@ -166,6 +173,17 @@ class JiraTracker:
         if _category(fields.get("status")) == "done":
             return TicketState("done", _time(fields.get("resolutiondate")))
         return TicketState("open")
+
+    def look(self, path: str, **parameters: Any) -> Json:
+        """What the site says at ``path`` of its API, asked with GET alone: for checks that change nothing."""
+        with self._translated(f"show {path}"):
+            return dict(self._client.get(path, **parameters))
+
+    @property
+    def target(self) -> Target:
+        """Where tickets go: the projects' keys, and the type of the issues."""
+        keys = {self._project, *self._projects.values()} - {""}
+        return Target(tuple(sorted(keys)), self._issue_type)
 
     # Creating
     # --------------------------------------------------------------------------------------------------------------
@@ -319,12 +337,14 @@ class JiraTracker:
             yield
         except JIRAError as error:
             raise self._sorted(error) from None
-        except _NEVER as error:
-            raise PermanentError(f"Jira cannot be asked to {doing} ({type(error).__name__})") from None
+        except _NEVER:
+            raise PermanentError(
+                f"Jira cannot be asked to {doing}: the address {self._url} or the token cannot be sent"
+            ) from None
         except ValueError:
             raise TransientError(f"Jira answered with something else than JSON when asked to {doing}") from None
         except requests.RequestException as error:
-            raise TransientError(f"Jira did not answer ({type(error).__name__}) when asked to {doing}") from None
+            raise TransientError(f"Jira did not answer at {self._url} ({_why(error)}) when asked to {doing}") from None
 
     def _sorted(self, error: JIRAError) -> TransientError | PermanentError:
         status = error.status_code or 0
@@ -334,6 +354,19 @@ class JiraTracker:
         if answer is None or status == 0 or answers.is_transient(status):
             return TransientError(told, retry_after=answers.wait(answer.headers) if answer is not None else None)
         return _Missing(told) if status == requests.codes.not_found else _Refused(told, fields)
+
+
+def _why(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not valid"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy refused"
+    words = str(error)
+    if "refused" in words:
+        return "connection refused"
+    return "there is no such host" if "resolve" in words or "Name or service" in words else "the connection broke off"
 
 
 class _Refused(PermanentError):

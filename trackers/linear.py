@@ -18,6 +18,7 @@ import httpx
 from pydantic import SecretStr
 
 from furrow.errors import PermanentError, TransientError
+from furrow.http_words import why
 from trackers import answers, transport
 from trackers.document import to_markdown as markdown
 from trackers.seam import Filed, TicketState
@@ -155,6 +156,13 @@ class LinearTracker:
         """Where the issue stands; one in the trash counts as archived."""
         issue = self._issue(key)
         return TicketState("missing") if issue is None else _state(issue)
+
+    def check(self) -> list[str]:
+        """Ask for each team that gets tickets, and change nothing; the keys of them. Raises as every call does."""
+        projects = {key: project for project, key in [("", self._team), *self._teams.items()] if key}
+        for project in projects.values():
+            self._team_id(project)
+        return sorted(projects)
 
     # Steps
     # --------------------------------------------------------------------------------------------------------------
@@ -308,7 +316,7 @@ class LinearTracker:
         except httpx.UnsupportedProtocol:
             raise PermanentError("the address of Linear's API is not one of the web") from None
         except httpx.HTTPError as error:
-            raise TransientError(f"Linear did not answer ({type(error).__name__})") from None
+            raise TransientError(f"Linear did not answer at {self._host} ({why(error)})") from None
         transport.refuse_redirect(answer.status_code, answer.headers.get("location"), "Linear")
         try:
             body = answer.json()

@@ -233,7 +233,11 @@ def show_project(
     """
     _check_project(project)
     with incident_store(settings_with(data_dir)) as store:
+        every = store.keys()
+        known = {"default", *(one.id for one in store.projects()), *(one.project for one in every)} - {ALL_PROJECTS}
         found = _found(store, project)
+    if project not in known:
+        raise PermanentError(f"there is no project {project!r}; there is {', '.join(sorted(known))}")
     told, unusable = _configuration(found)
     if as_json:
         print_json({**_project_json(found), **told, "unusable": unusable})

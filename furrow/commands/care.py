@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from furrow.backup import Told
 
 
+_MENTIONS = ("mentions in log files", "logs and artifacts of runs")  # the run that looks for them makes some itself
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (backup, restore, erase):
@@ -82,25 +85,33 @@ def erase(
 
     A user's whole client sessions go, also what was done in them before they logged in. Counts of incidents are those of
     the sessions that remain; tickets are listed, not changed. It runs in the engine, as the deployment `erase`, and is safe
-    to repeat: with what is gone already, it removes nothing. Backups are not changed.
+    to repeat. Backups are not changed. Ends with 1 when nothing of them was stored.
     """
     if bool(user) == bool(session):
         raise PermanentError("name one user (--user) or one session (--session)")
     hashed = _hashed(user, project, _resolved(data_dir)) if user else None
     if not yes and not typer.confirm(f"Remove this {'user' if user else 'session'} of {project} for good?", err=True):
         raise PermanentError("nothing was removed")
-    stored = _stored(session, project, data_dir) if session else None
+    stored = stored_session(session, project, data_dir) if session else None
+    who = "session" if session else "user"
+
+    def nothing(told: dict[str, Any]) -> str:
+        removed = sum(count for place, count in told.get("removed", {}).items() if place not in _MENTIONS)
+        return "" if removed or "removed" not in told else f"nothing of this {who} is stored in the project {project!r}"
+
     given = {"project": project, "session_id": stored, "user": hashed}
-    run_deployment(address(prefect_url, prefect_port, data_dir), "erase/erase", given, timeout, as_json, _erased)
+    run_deployment(
+        address(prefect_url, prefect_port, data_dir), "erase/erase", given, timeout, as_json, _erased, nothing
+    )
 
 
-def _stored(session: str, project: str, data_dir: Path | None) -> str:
+def stored_session(session: str, project: str, data_dir: Path | None) -> str:
     """The session's id as it is stored: hashed where it holds an address or the like (docs/privacy.md)."""
-    from collector.privacy import stored_session
+    from collector import privacy
 
-    if stored_session(project, session, b"") == session:
+    if privacy.stored_session(project, session, b"") == session:
         return session
-    return stored_session(project, session, _salt(_resolved(data_dir)))
+    return privacy.stored_session(project, session, _salt(_resolved(data_dir)))
 
 
 def _hashed(user: str, project: str, settings: Settings) -> str:

@@ -32,6 +32,8 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
+_used: list[Settings] = []
+
 WIDE = 110
 """Columns from which a table holds what a narrower terminal gets as lines."""
 
@@ -39,7 +41,14 @@ WIDE = 110
 def settings_with(data_dir: Path | None = None, port: int | None = None, prefect_port: int | None = None) -> Settings:
     """The settings with what the command line says put over them."""
     given = {"data_dir": data_dir, "port": port, "prefect_port": prefect_port}
-    return Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    _used[:] = [settings]
+    return settings
+
+
+def used_settings() -> Settings | None:
+    """The settings that the command of this process works with; None before it asked for them."""
+    return _used[0] if _used else None
 
 
 def say(message: str) -> None:
@@ -97,3 +106,8 @@ def is_wide() -> bool:
 def moment(stamp: object) -> str:
     """A time of the API (RFC 3339) in a form for tables, UTC, to the minute."""
     return plain(stamp)[:16].replace("T", " ") if stamp else "-"
+
+
+def number(count: int, one: str, many: str = "") -> str:
+    """``1 event``, ``2 events``, ``1,000 events``; ``many``: where it is not the singular with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

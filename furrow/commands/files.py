@@ -13,20 +13,21 @@ from rich.table import Table
 
 from collector.keys import TEST_KEY
 from furrow import example_files
-from furrow.commands import replay, runs
+from furrow.commands import explained, replay, runs
 from furrow.commands.common import (
     AsJson,
     ConfigFile,
     DataDir,
     PrefectPort,
     err,
+    number,
     out,
     plain,
     print_json,
     settings_with,
     text,
 )
-from furrow.errors import PermanentError
+from furrow.errors import PermanentError, WrongUse
 from furrow.hosts import LOOPBACK_NAMES, host_of
 from furrow.kept_secrets import INGEST_KEY, known_development_key
 from furrow.settings import Settings
@@ -34,7 +35,7 @@ from furrow.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ufse import Config, Evaluation
+    from ufse import Config, Evaluation, Result
 
 _SHOWN = 20
 _KEY_HELP = (
@@ -84,6 +85,7 @@ def send(
     """
     from furrow.send import SendSummary, send_file
 
+    _check_kind(file, format)
     settings = settings_with(data_dir)
     address = url or f"http://127.0.0.1:{settings.port}"
     key = key or _ingest_key(settings, address)
@@ -107,6 +109,20 @@ def send(
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
 
 
+def _check_kind(file: Path, expected: Format) -> None:
+    """Raise WrongUse when the file looks like the other kind: every line of it would be rejected."""
+    from furrow.file_kinds import ACCESS_LOG, EVENTS, kind_of
+
+    try:
+        found = kind_of(file)
+    except (OSError, ValueError):
+        return  # reading it says so
+    if found == ACCESS_LOG and expected is not Format.combined:
+        raise WrongUse(f"{file.name} looks like an access log: --format combined")
+    if found == EVENTS and expected is Format.combined:
+        raise WrongUse(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
+
+
 def _ingest_key(settings: Settings, address: str) -> str:
     """The key for events without ``--key``. Raises PermanentError when none is known for this address."""
     known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
@@ -123,20 +139,36 @@ def detect(
     file: Events,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
     config: ConfigFile = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON lines on a terminal too; elsewhere they are what is printed.")
+    ] = False,
 ) -> None:
-    """Run the engine alone on a file: no stores, no server. One detection a line, as JSON.
+    """Run the engine alone on a file: no stores, no server. On a terminal as text, else one detection a line, as JSON.
 
-    With `--explain`, each silent session follows as a line `{"whyNot": …}` with the first rule that stopped it. The events
+    With `--explain`, each silent session follows with the first rule that stopped it (in JSON as `{"whyNot": …}`). The events
     of a file belong to the project `default`; docs/configuration.md shows a file for `--config`.
     """
     import ufse
 
     with err.status(f"reading and analysing {file.name}"):
         result = ufse.detect(_read(file), _configs(config), why_not=explain)
+    if sys.stdout.isatty() and not as_json:
+        _print_result(result, explain)
+        return
     for detection in result.detections:
         _write_line(detection.to_json())
     for silent in result.why_not:
         _write_line({"whyNot": silent.to_json()})
+
+
+def _print_result(result: "Result", explain: bool) -> None:
+    for detection in result.detections:
+        explained.print_detection(detection.to_json())
+    for silent in result.why_not:
+        explained.print_silence(silent.to_json())
+    visits = number(len(result.visits), "visit")
+    told = f"{number(len(result.detections), 'detection')} in {visits}"
+    out.print(text(told, "bold"), text("" if explain else "; --explain says why the others are silent"), sep="")
 
 
 def evaluate(
@@ -216,15 +248,15 @@ def read_labels(path: Path) -> list[dict[str, Any]]:
     from collector.contract import open_lines
 
     labels = []
-    for number, raw in enumerate(open_lines(path), 1):
+    for at, raw in enumerate(open_lines(path), 1):
         if not raw.strip():
             continue
         try:
             label = json.loads(raw)
         except ValueError as error:
-            raise PermanentError(f"line {number} of the labels is no JSON: {plain(error)}") from error
+            raise PermanentError(f"line {at} of the labels is no JSON: {plain(error)}") from error
         if problem := _label_problem(label):
-            raise PermanentError(f"line {number} of the labels: {problem}")
+            raise PermanentError(f"line {at} of the labels: {problem}")
         labels.append(label)
     return labels
 
@@ -244,8 +276,13 @@ def _label_problem(label: object) -> str:
 
 def _read(file: Path) -> "pa.Table":
     from collector.contract import read_events
+    from furrow.file_kinds import ACCESS_LOG, kind_of
 
     try:
+        if kind_of(file) == ACCESS_LOG:
+            raise WrongUse(
+                f"{file.name} looks like an access log; `furrow send --format combined {file.name}` takes it"
+            )
         table, rejects = read_events(file)
     except ValueError as error:
         raise PermanentError(f"{file.name} cannot be read: {error}") from error

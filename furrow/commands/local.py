@@ -12,6 +12,7 @@ from furrow.commands.common import (
     PrefectPort,
     err,
     out,
+    plain,
     print_json,
     say,
     settings_with,
@@ -20,6 +21,7 @@ from furrow.commands.common import (
 from furrow.errors import PermanentError
 
 if TYPE_CHECKING:
+    from furrow.doctor import Finding
     from furrow.up import Installation
 
 
@@ -53,18 +55,36 @@ def doctor(
 ) -> None:
     """Say what is configured, in which mode each part is, what can be reached, and what to do about it.
 
+    Jira and Linear are asked whether they would take tickets; nothing is changed there. While `furrow up` runs, its settings
+    count, and those of this shell that differ are named, as are variables that look like settings and are none.
+
     Ends with 1 when something that is configured cannot be reached.
     """
     from furrow.doctor import examine
 
     with err.status("looking"):
-        findings = examine(settings_with(data_dir, port, prefect_port))
+        given = [name for name, value in (("port", port), ("prefect_port", prefect_port)) if value is not None]
+        findings = examine(settings_with(data_dir, port, prefect_port), given)
     if as_json:
         print_json([finding.to_json() for finding in findings])
     else:
-        for finding in findings:
-            out.print(finding.line(), markup=False, soft_wrap=True)
+        _print_findings(findings)
     raise typer.Exit(1 if any(finding.broken for finding in findings) else 0)
+
+
+def _print_findings(findings: "list[Finding]") -> None:
+    parts, modes = (
+        max(len(word) for word in words) for words in zip(*((one.part, one.mode) for one in findings), strict=True)
+    )
+    for one in findings:
+        style = {True: "green", False: "bold red", None: "dim"}[one.reachable]
+        line = Text.assemble((f"{one.sign:<4} ", style), f"{one.part:<{parts}}  ", (f"{one.mode:<{modes}}  ", "dim"))
+        out.print(line.append(plain(one.detail)), soft_wrap=True)
+        for more in one.more():
+            out.print(
+                text(f"     {'':<{parts}}  {'':<{modes}}  {more}", "yellow" if more.startswith("→") else "dim"),
+                soft_wrap=True,
+            )
 
 
 def prefect_login(data_dir: DataDir = None) -> None:

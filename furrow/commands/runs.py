@@ -1,9 +1,8 @@
 """`furrow run` and `furrow export`: start runs of deployments, as a person does in the Prefect UI."""
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -22,13 +21,13 @@ from furrow.commands.common import (
     settings_with,
     text,
 )
-from furrow.errors import FurrowError, PermanentError, TransientError
+from furrow.errors import FurrowError, PermanentError, WrongUse
 from furrow.kept_secrets import known_prefect_auth
 from furrow.prefect_api import PrefectApi
 
 RERUN = "rerun-failed-exports"
-_FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0  # with a busy Prefect: for starting a run without waiting, and for reading what it left
+_LEAST_PATIENCE_SECONDS = 5.0
 _LONGEST_WORDS = 1_000
 _STYLES = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
 
@@ -51,28 +50,14 @@ class Prefect(NamedTuple):
 class Runs(PrefectApi):
     """Runs of one Prefect server, with errors in its own words."""
 
-    def __init__(self, prefect: Prefect) -> None:
-        super().__init__(prefect.url, prefect.auth)
-        self._url = prefect.url
+    def __init__(self, prefect: Prefect, patience_s: float = _PATIENCE_SECONDS) -> None:
+        super().__init__(prefect.url, prefect.auth, patience_s)
 
     def start(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Start a run; it is still scheduled. Raises PermanentError for an unknown deployment or bad parameters."""
-        with self._asking():
-            if parameters:
-                self._check(deployment, parameters)
-            return self.run(deployment, parameters)
-
-    def follow(self, run: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """The run when it has ended. Raises TransientError when it has not after ``seconds``."""
-        end = time.monotonic() + seconds
-        path = f"/flow_runs/{run['id']}"
-        while run["state"]["type"] not in _FINAL:
-            if time.monotonic() > end:
-                raise TransientError(f"the run {run['name']} has not ended after {seconds:.0f} s; it goes on")
-            time.sleep(_POLL_SECONDS)
-            with self._asking():
-                run = self._json(self._client.get(path))
-        return run
+        if parameters:
+            self._check(deployment, parameters)
+        return self.run(deployment, parameters)
 
     def artifacts(self, run_id: str) -> list[str]:
         """The Markdown that a run left behind."""
@@ -84,35 +69,25 @@ class Runs(PrefectApi):
 
     def deployments(self) -> list[str]:
         """The names that `start` takes: flow/deployment."""
-        with self._asking():
-            found = self._json(self._client.post("/deployments/filter", json={"limit": 100}))
-            flows = self._json(self._client.post("/flows/filter", json={"limit": 100}))
+        found = self._json(self._send("POST", "/deployments/filter", {"limit": 100}))
+        flows = self._json(self._send("POST", "/flows/filter", {"limit": 100}))
         names = {flow["id"]: flow["name"] for flow in flows}
         return sorted(f"{names.get(one['flow_id'], '?')}/{one['name']}" for one in found)
 
     def _left(self, run_id: str, kind: str) -> list[Any]:
         wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": [kind]}}}
-        with self._asking():
-            found = self._json(self._client.post("/artifacts/filter", json=wanted))
+        found = self._json(self._send("POST", "/artifacts/filter", wanted))
         return [one["data"] for one in found]
 
     def _check(self, deployment: str, parameters: dict[str, Any]) -> None:
         # Prefect takes parameters that the flow does not have, and the run then never begins.
-        found = self._client.get(f"/deployments/name/{deployment}")
+        found = self._send("GET", f"/deployments/name/{deployment}")
         if found.status_code == httpx.codes.NOT_FOUND:
             return  # `run` says so
         known = list(self._json(found)["parameter_openapi_schema"].get("properties", {}))
         if unknown := [name for name in parameters if name not in known]:
             there = f"it has {', '.join(known)}" if known else "it has none"
             raise PermanentError(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {there}")
-
-    @contextlib.contextmanager
-    def _asking(self) -> Iterator[None]:
-        try:
-            yield
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            message = f"Prefect does not answer at {self._url} ({type(error).__name__}); `furrow up` starts it"
-            raise TransientError(message) from error
 
     def _json(self, answer: httpx.Response) -> Any:
         if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
@@ -162,6 +137,9 @@ def export(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be filed; no tracker is called.")
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Also try again what was put off after an error, before its time.")
+    ] = False,
     wait: Wait = True,
     timeout: Timeout = 600,
     data_dir: DataDir = None,
@@ -171,10 +149,14 @@ def export(
 ) -> None:
     """File the tickets that wait, now instead of with the next scheduled run.
 
+    It says what waits longer (put off, refused, held back), until when, and how to hasten it.
+
     `--retry-failed` starts the deployment `rerun-failed-exports` instead: the tickets that a tracker refused for good.
     """
+    if now and (retry_failed or dry_run):
+        raise WrongUse("--now goes alone: it is for what was put off, --retry-failed for what was refused")
     deployment = "export/export"
-    given: dict[str, Any] = {"dry_run": dry_run}
+    given: dict[str, Any] = {"dry_run": dry_run, **({"hasten": True} if now else {})}
     if retry_failed:
         deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
     run_deployment(address(prefect_url, prefect_port, data_dir), deployment, given, timeout if wait else None, as_json)
@@ -208,12 +190,17 @@ def run_deployment(
     timeout: float | None,
     as_json: bool,
     told: Callable[[Runs, dict[str, Any]], Any] = lambda _api, run: run,
+    problem: Callable[[Any], str] = lambda _told: "",
 ) -> None:
-    """Start a run, wait ``timeout`` seconds for its end (None: do not wait), show what it left, and exit: 0 if completed.
+    """Start a run, wait for its end until ``timeout`` seconds are over (None: do not wait), show what it left, and exit: 0 if
+    completed. A Prefect that is too busy to answer is asked again as long.
 
-    ``told``: what ``--json`` prints of the ended run.
+    ``told``: what ``--json`` prints of the ended run; ``problem``: what is wrong with that although the run completed, '' if
+    nothing is.
     """
+    began = time.monotonic()
     with Runs(prefect) as api:
+        api.give_up_at = None if timeout is None else began + max(timeout, _LEAST_PATIENCE_SECONDS)
         try:
             begun = api.start(deployment, given)
         except PermanentError as error:
@@ -226,9 +213,9 @@ def run_deployment(
                 print_json(begun)
             return
         with err.status(text(f"waiting for {begun['name']}")):
-            ended = api.follow(begun, timeout)
+            ended = api.ended(begun, timeout, began)
         left = [] if as_json else api.artifacts(ended["id"])
-        printed = told(api, ended) if as_json else None
+        printed = told(api, ended)
     for markdown in left:
         print_markdown(markdown)
     state = ended["state"]
@@ -237,7 +224,20 @@ def run_deployment(
     else:
         said = f": {state['message']}" if state.get("message") else ""
         out.print(text(state["name"], _STYLES.get(state["type"], "")), text(said), sep="", soft_wrap=True)
+    if state["type"] == "COMPLETED" and (wrong := problem(printed)):
+        raise PermanentError(wrong)
     raise typer.Exit(0 if state["type"] == "COMPLETED" else 1)
+
+
+def ask(api: Runs, deployment: str, given: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Start a run whose answer is read, and wait for its end until ``timeout`` seconds are over; the ended run."""
+    began = time.monotonic()
+    api.give_up_at = began + max(timeout, _LEAST_PATIENCE_SECONDS)
+    with err.status("asking the engine"):
+        try:
+            return api.ended(api.start(deployment, given), timeout, began)
+        except PermanentError as error:
+            raise _with_names(error, api) from error
 
 
 def _with_names(error: PermanentError, api: Runs) -> PermanentError:

@@ -1,7 +1,11 @@
 """The commands that need no running installation, each from its start to its exit code."""
 
+import contextlib
 import gzip
 import json
+import os
+import pty
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -10,7 +14,7 @@ import psutil
 import pytest
 
 from furrow.examples import FRUSTRATED, SILENT, example_sessions
-from tests.e2e.installation import FURROW, environment
+from tests.e2e.installation import FURROW, ROOT, environment
 
 
 def furrow(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -143,3 +147,58 @@ def test_a_truncated_file_is_one_line(examples: Path) -> None:
         told = furrow(command, str(cut))
         assert told.returncode == 1, told.stdout
         assert "Traceback" not in told.stderr
+
+
+def used_wrongly(told: subprocess.CompletedProcess[str]) -> str:
+    """One line on standard error, nothing else, and 2."""
+    assert told.returncode == 2, told.stdout + told.stderr
+    assert told.stdout == ""
+    assert told.stderr.count("\n") == 1, told.stderr
+    return told.stderr
+
+
+def test_an_access_log_given_as_events_is_recognised_and_the_other_way_round(examples: Path) -> None:
+    log = ROOT / "examples" / "access.log"
+    assert "access.log looks like an access log: --format combined" in used_wrongly(furrow("send", str(log)))
+    assert "access.log looks like an access log" in used_wrongly(furrow("detect", str(log)))
+    packed = examples.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    assert "--format combined" in used_wrongly(furrow("send", str(packed)))
+    told = used_wrongly(furrow("send", str(examples), "--format", "combined"))
+    assert "events.jsonl looks like events" in told
+
+
+def test_what_cannot_be_asked_together_is_one_line() -> None:
+    assert "name one SESSION" in used_wrongly(furrow("explain"))
+    assert "name one SESSION" in used_wrongly(furrow("explain", "a-session", "--last", "3"))
+    assert "--now goes alone" in used_wrongly(furrow("export", "--now", "--dry-run"))
+
+
+def test_detect_prints_text_on_a_terminal_and_json_elsewhere(examples: Path) -> None:
+    def on_a_terminal(*arguments: str) -> str:
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*FURROW, *arguments], stdout=theirs, stderr=subprocess.DEVNULL, env=environment()
+        ) as command:
+            os.close(theirs)
+            printed = b""
+            with contextlib.suppress(OSError):  # how the end of a terminal is told
+                while piece := os.read(ours, 65_536):
+                    printed += piece
+        os.close(ours)
+        assert command.returncode == 0
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode())
+
+    printed = on_a_terminal("detect", str(examples), "--explain")
+    assert "POST /api/orders → 500" in printed
+    assert "silent  " in printed
+    assert f"{sum(count for _, count in FRUSTRATED)} detections in" in printed
+    assert not printed.startswith("{")
+    lines = on_a_terminal("detect", str(examples), "--json").splitlines()
+    assert all(json.loads(line)["detectionId"] for line in lines)
+
+
+def test_up_refuses_what_is_for_a_collector_alone(tmp_path: Path) -> None:
+    told = furrow("up", "--data-dir", str(tmp_path / "data"), FURROW_EVENTS_API_ONLY="1")
+    assert told.returncode == 1
+    assert "FURROW_EVENTS_API_ONLY is for a collector that runs alone" in told.stderr

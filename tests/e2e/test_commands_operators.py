@@ -6,6 +6,7 @@ The tests of this file share it and build on each other, in the order in which t
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,6 +128,26 @@ def test_run_ends_with_1_when_the_run_fails(up: Up) -> None:
     assert "Failed" in told.stdout
 
 
+def test_run_waits_for_a_prefect_that_hangs_for_a_while_and_no_longer_than_it_may(up: Up) -> None:
+    (prefect,) = [one for one in up.processes() if "furrow.prefect_server" in one.cmdline()]
+    prefect.suspend()
+    try:
+        told = refused(on(up, "run", "detect", "--timeout", "1"))
+        assert f"Prefect does not answer at {up.prefect_api} (no answer in time)" in told
+        command = [*FURROW, "run", "detect", "--prefect-port", str(up.prefect_port), "--data-dir", str(up.data)]
+        patient = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+        )
+        time.sleep(8)  # in which it asks, and is not answered
+        assert patient.poll() is None
+    finally:
+        prefect.resume()
+    printed, errors = patient.communicate(timeout=300)
+    assert patient.returncode == 0, errors
+    assert "Completed" in printed.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
 def test_incidents_are_listed_for_people_and_for_scripts(up: Up) -> None:
     (incident,) = listed(up)
     assert (incident["status"], incident["affectedSessions"]) == ("confirmed", 3)
@@ -230,6 +251,69 @@ def test_export_now_and_what_failed_again(up: Up) -> None:
     shown = json.loads(succeeded(on(up, "export", "--dry-run", "--json")))
     assert shown["parameters"] == {"dry_run": True}
     assert shown["id"] in [one["id"] for one in runs(up, "export")]
+
+
+def test_explain_says_why_of_a_session_that_is_stored(up: Up) -> None:
+    printed = succeeded(on(up, "explain", "s-1"))
+    assert "default / s-1: 1 detection, 0 silent visits" in printed
+    assert "rage: 5 clicks" in printed
+    assert "\u202e" not in printed
+    (told,) = json.loads(succeeded(on(up, "explain", "s-1", "--json")))
+    assert (told["sessionId"], told["complete"], told["whyNot"]) == ("s-1", True, [])
+    assert told["detections"][0]["confidenceLevel"] == "High"
+
+
+def test_explain_finds_the_last_sessions_and_those_that_a_rule_kept_silent(up: Up) -> None:
+    quiet = [event for event in frustrated_session("quiet") if event["eventType"] != "click"]
+    up.post_events(quiet)
+    until(lambda: up.get("/v1/status")["sessions"]["complete"] == 4, 90)
+    last = json.loads(succeeded(on(up, "explain", "--last", "10", "--json")))
+    assert {one["sessionId"] for one in last} == {"s-0", "s-1", "s-2", "quiet"}
+    (silent,) = [one for one in last if one["sessionId"] == "quiet"]
+    assert silent["detections"] == []
+    rule = silent["whyNot"][0]["rule"]
+    printed = succeeded(on(up, "explain", "--rule", rule))
+    assert "default / quiet: 0 detections, 1 silent visit" in printed
+    assert rule in printed
+
+
+def test_explain_says_what_it_cannot_find(up: Up) -> None:
+    assert "no events of this session are stored in the project 'default'" in refused(on(up, "explain", "nobody's"))
+    assert "in the project 'shop'" in refused(on(up, "explain", "s-1", "--project", "shop"))
+    assert "no stored session was kept silent by the rule 'nonsense'; there is: " in refused(
+        on(up, "explain", "--rule", "nonsense")
+    )
+    assert "Prefect does not answer at" in refused(on(up, "explain", "s-1", "--prefect-port", "9"))
+
+
+def test_what_does_not_exist_is_one_line(up: Up) -> None:
+    told = on(up, "erase", "--session", "nobody's", "--yes")
+    assert told.returncode == 1
+    assert told.stderr.endswith("furrow: nothing of this session is stored in the project 'default'\n")
+    assert "there is no project 'nonsense'; there is default" in refused(on(up, "projects", "show", "nonsense"))
+    told = on(up, "run", "retention", "--param", "days=-1")
+    assert told.returncode == 1
+    assert "days are 0 (kept for ever) or more, not -1" in told.stdout
+
+
+def test_doctor_looks_at_what_runs_and_at_the_stream(up: Up) -> None:
+    many = [event | {"sessionId": f"bare-{n}"} for n in range(9) for event in frustrated_session("bare")]
+    for event in many:
+        event.get("metadata", {}).pop("status", None)
+    up.post_events(many)
+    other = {"FURROW_PORT": "1", "FURROW_CONFIRM_SESSONS": "9", "FURROW_CONFIRM_USERS": "7"}
+
+    def told() -> str:
+        return on(up, "doctor", **other).stdout
+
+    until(lambda: "network events have a status" in told(), 120)
+    printed = told()
+    assert f"http://127.0.0.1:{up.port}/v1/health" in printed
+    assert f"FURROW_PORT (1 here, {up.port} there)" in printed
+    assert "FURROW_CONFIRM_USERS (7 here, 2 there)" in printed
+    assert "FURROW_CONFIRM_SESSONS is no setting; did you mean FURROW_CONFIRM_SESSIONS?" in printed
+    assert "clicks have `responded`" in printed
+    assert (up.data / "running.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_is_shown_to_people_once(up: Up) -> None:

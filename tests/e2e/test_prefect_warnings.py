@@ -272,4 +272,4 @@ def test_doctor_tells_of_an_event_store_that_is_away_and_what_waits_for_it(up: U
     assert "segments wait, the oldest for" in found["lander"]["detail"]
     point(mode="settings")
     until(lambda: doctor(up, settings)[1]["work"]["figures"]["spool_events"] == 0, 120)
-    assert "1 dead letters" in doctor(up, settings)[1]["set aside"]["detail"]
+    assert "1 dead letter" in doctor(up, settings)[1]["set aside"]["detail"]

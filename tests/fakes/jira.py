@@ -14,6 +14,7 @@ from tests.fakes.server import Answer, Fake, Request
 
 CONTRACT = Path(__file__).parents[1] / "data" / "contracts" / "jira-cloud-v3.json"
 USER, TOKEN = "furrow@example.test", "jira-token-0123456789"
+_NO_PROJECT = "No project could be found with key '{}'."
 _PRIORITIES = {"Highest", "High", "Medium", "Low", "Lowest"}
 
 
@@ -46,6 +47,9 @@ class FakeJira(Fake):
         self.issues: dict[str, dict[str, Any]] = {}
         self.has_priority = True
         self.issue_types = {"Bug", "Task"}
+        self.may_create = True
+        self.fields = ["project", "issuetype", "summary", "description", "labels", "priority", "customfield_7"]
+        self.required = {"project", "issuetype", "summary"}
 
     def add(self, summary: str = "somebody else's", labels: tuple[str, ...] = (), project: str = "") -> dict[str, Any]:
         """An issue that somebody made by hand, visible at once."""
@@ -67,9 +71,12 @@ class FakeJira(Fake):
             return Answer(404, {"errorMessages": ["No such version"]})
         if self.cloud and request.path == prefix + "search":
             return Answer(410, {"errorMessages": ["The requested API has been removed. Use /rest/api/3/search/jql."]})
+        path = unquote(request.path.removeprefix(prefix)).split("/")
+        if request.method == "GET" and (answer := self._checked(path, request)):
+            return answer
         if self.cloud:
             self.violations += request_errors(request)
-        answer = self._route(request, unquote(request.path.removeprefix(prefix)).split("/"))
+        answer = self._route(request, path)
         if self.cloud and answer.status < 300:
             self.violations += answer_errors(request, answer)
         return answer
@@ -86,6 +93,26 @@ class FakeJira(Fake):
                     return _no("Issue does not exist or you do not have permission to see it.", status=404)
                 return self._on_issue(method, issue, rest, request)
         return Answer(404, {"errorMessages": ["null for uri"]})
+
+    def _checked(self, path: list[str], request: Request) -> Answer | None:
+        """What is asked before a ticket is filed; the contract's file does not hold these operations."""
+        match path:
+            case ["myself"]:
+                return Answer(200, {"displayName": "Furrow Bot", "emailAddress": USER})
+            case ["project", key]:
+                return Answer(200, {"key": key}) if key in self.projects else _no(_NO_PROJECT.format(key), status=404)
+            case ["mypermissions"]:
+                return Answer(200, {"permissions": {"CREATE_ISSUES": {"havePermission": self.may_create}}})
+            case ["issue", "createmeta", _, "issuetypes"]:
+                types = [{"id": str(n), "name": name} for n, name in enumerate(sorted(self.issue_types))]
+                return Answer(200, {"issueTypes" if self.cloud else "values": types})
+            case ["issue", "createmeta", _, "issuetypes", _]:
+                fields = [
+                    {"fieldId": id_, "name": id_.title(), "required": id_ in self.required, "hasDefaultValue": False}
+                    for id_ in self.fields
+                ]
+                return Answer(200, {"fields" if self.cloud else "values": fields})
+        return None
 
     def _on_issue(self, method: str, issue: dict[str, Any], rest: list[str], request: Request) -> Answer:
         match method, rest:

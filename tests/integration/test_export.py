@@ -26,6 +26,7 @@ from stores.incident_store import ConfirmRule, IncidentStore
 from stores.postgres import EmbeddedPostgres
 from tasks import connections, stopping
 from tasks import export as tasks_export
+from tasks.waiting import what_waits
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
 from tests.fakes.jira import FakeJira
@@ -597,3 +598,36 @@ def test_secrets_are_nowhere(tracker: Any, caplog: pytest.LogCaptureFixture) -> 
     own = fake_linear.KEY if isinstance(tracker, FakeLinear) else fake_jira.TOKEN
     everything = caplog.text + artifact() + (state.message or "") + str(incident(store()))
     assert own not in everything
+
+
+# What waits, and how to hasten it
+# -------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_put_off_is_told_with_its_time_and_can_be_hastened(tracker: Any) -> None:
+    confirmed("pay")
+    tracker.stop()
+    for _ in range(3):  # the third one waits for a minute
+        run()
+    (line,) = what_waits.fn()
+    assert re.match(
+        rf"{tracker.name}: 1 ticket put off until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ (s|min)\)", line
+    )
+    assert "did not answer" in line
+    assert line.endswith("`furrow export --now` tries at once")
+    tracker.start()
+    assert run().name == "Completed"
+    assert tracker.issues == {}
+    assert export(hasten=True, return_state=True).name == "Completed"
+    assert len(tracker.issues) == 1
+    assert what_waits.fn() == []
+
+
+def test_what_is_refused_is_told_with_the_trackers_words(jira: FakeJira) -> None:
+    confirmed("pay", "login")
+    jira.projects = set()
+    run()
+    (line,) = what_waits.fn()
+    assert line.startswith("jira: 2 tickets refused for good")
+    assert "valid project is required" in line
+    assert line.endswith("when the cause is mended, `furrow export --retry-failed` files them")

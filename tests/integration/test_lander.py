@@ -2,14 +2,17 @@
 
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import furrow.lander
 from collector.spool import Segment, Spool, segments
 from furrow.errors import NotConfigured, TransientError
 from furrow.lander import Lander
 from furrow.metrics import DEGRADED
+from stores import event_coverage
 from stores.event_store import EventStore
 from tests.rows import lines, row
 
@@ -41,6 +44,39 @@ def test_what_was_spooled_lands_and_is_told(spool_dir: Path, event_store: EventS
     assert segments(spool_dir) == []
     told = json.loads((spool_dir.parent / "lander.json").read_text())
     assert (told["eventsStored"], told["rowsStored"], told["sessionsComplete"]) == (2, 2, 0)
+
+
+def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(furrow.lander, "_COVERAGE_SECONDS", 0.0)
+    monkeypatch.setattr(furrow.lander, "_STATS_SECONDS", 0.0)
+    monkeypatch.setattr(furrow.lander, "_STATS_SHARE", 1e9)
+    asked: list[int] = []
+    count = event_coverage.landed_after
+
+    def counting(store: EventStore, after_us: int) -> tuple[Counter[str], int]:
+        asked.append(after_us)
+        return count(store, after_us)
+
+    monkeypatch.setattr(event_coverage, "landed_after", counting)
+
+    def told() -> int:
+        status = json.loads((spool_dir.parent / "lander.json").read_text())
+        return int(status["coverage"]["current"]["events"])
+
+    first = lander(spool_dir, event_store)
+    spool_events(spool_dir, "a", "b")
+    first.land_all()
+    first.land_all()
+    assert (told(), len(asked)) == (2, 1)
+    spool_events(spool_dir, "c")
+    first.land_all()
+    assert (told(), len(asked)) == (3, 2)
+    assert asked[1] > asked[0]
+    spool_events(spool_dir, "d")
+    lander(spool_dir, event_store).land_all()  # a new process goes on where that one stopped
+    assert told() == 4
 
 
 @pytest.mark.parametrize("failure", [TransientError("away"), NotConfigured("log-only")])

@@ -189,8 +189,9 @@ def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
             runs.start("a/a", {"known": 1})
         with pytest.raises(PermanentError, match="no parameter 'other'; it has known"):
             runs.start("a/a", {"other": 1})
+    with Runs(Prefect(httpserver.url_for("/api"), None)) as runs:
         httpserver.stop()
-        with pytest.raises(TransientError, match="Prefect does not answer"):
+        with pytest.raises(TransientError, match=r"Prefect does not answer at .* \(connection refused\); `furrow up`"):
             runs.start("a/a", {})
     httpserver.start()
 
@@ -202,5 +203,5 @@ def test_waiting_ends_and_the_run_goes_on(httpserver: HTTPServer) -> None:
         Runs(Prefect(httpserver.url_for("/api"), None)) as runs,
         pytest.raises(TransientError, match="slow has not ended"),
     ):
-        runs.follow(run, 0.01)
+        runs.ended(run, 0.01)
     assert httpx.get(httpserver.url_for("/api/flow_runs/r")).json() == run

@@ -37,9 +37,9 @@ def test_the_last_one_of_each_part_is_kept_on_one_line(tmp_path: Path) -> None:
     (tmp_path / "last-errors" / "torn.json").write_text("{")
     found = last_errors.read(tmp_path)
     assert set(found) == {"jira", "event store"}
-    assert found["jira"].message == "PermanentError: second line [31m"
+    assert found["jira"].message == "second line [31m"
     assert len(found["event store"].message) == last_errors.LONGEST
-    assert found["jira"].told(found["jira"].at + 3_700) == "last error 62 min ago: PermanentError: second line [31m"
+    assert found["jira"].told(found["jira"].at + 3_700) == "last error 62 min ago: second line [31m"
 
 
 def test_nothing_is_made_where_there_is_no_installation(tmp_path: Path) -> None:
