@@ -98,11 +98,12 @@ class Operators:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     def _is_this_machine(self, request: Request) -> bool:
-        # What came through a proxy that is not trusted has its address, which may be this machine's: it is not believed.
-        if not self._sources.is_direct(request) and not self._config.trusted_proxies:
+        # Where a proxy is trusted, a request without a forwarding header may be anybody's whom that proxy did not name; and
+        # what came through one that is not trusted has its address, which may be this machine's.
+        if self._config.trusted_proxies or not self._sources.is_direct(request):
             return False
         try:
-            return ipaddress.ip_address(self._sources.source_of(request).partition("/")[0]).is_loopback
+            return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
         except ValueError:
             return False
 

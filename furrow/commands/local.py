@@ -117,6 +117,7 @@ def _ready(installation: "Installation") -> None:
 
 
 def _tell_keys(installation: "Installation") -> None:
+    from collector.config import is_local
     from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, development_keys
 
     keys = development_keys(installation.settings)
@@ -124,7 +125,8 @@ def _tell_keys(installation: "Installation") -> None:
         line = Text.assemble(f"  {name:<13}", (key.get_secret_value(), "yellow"), f"  ({use})")
         out.print(line, soft_wrap=True)
     out.print(
-        "  These keys were made for this installation and lie in its data directory, where the commands find them.\n"
-        "  `test-key` may send events too, as long as only this machine can reach the collector.",
+        "  These keys were made for this installation and lie in its data directory, where the commands find them.",
         markup=False,
     )
+    if is_local(installation.settings):
+        out.print("  `test-key` may send events too, as only this machine can reach the collector.", markup=False)

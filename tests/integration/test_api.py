@@ -574,6 +574,12 @@ def test_metrics_of_all_projects_are_for_this_machine_and_for_keys_of_all(
         assert client.get("/metrics").status_code == 200
     for headers, status in (({}, 401), (SHOP, 403), (SHOP_SENDER, 403), (ALL, 200)):
         assert asgi_get(create_app(config), "/metrics", headers, host="192.0.2.7").status_code == status
+    # Behind a proxy on this machine everybody comes from this machine, whether the proxy says so or not.
+    forwarded = {"X-Forwarded-For": "192.0.2.7"}
+    assert asgi_get(create_app(config), "/metrics", forwarded, host="127.0.0.1").status_code == 401
+    behind = config.model_copy(update={"trusted_proxies": "127.0.0.1"})
+    for headers, status in (({}, 401), (forwarded, 401), (ALL, 200)):
+        assert asgi_get(create_app(behind), "/metrics", headers, host="127.0.0.1").status_code == status
 
 
 def test_the_collector_starts_without_the_engine() -> None:
