@@ -84,7 +84,8 @@ class Processes:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def prefect(self, path: str, body: Any = None) -> Any:
-        answer = httpx.post(f"{self.prefect_url}{path}", json=body or {}, timeout=30)
+        name, _, password = PREFECT_AUTH.partition(":")
+        answer = httpx.post(f"{self.prefect_url}{path}", json=body or {}, auth=(name, password), timeout=30)
         answer.raise_for_status()
         return answer.json()
 
