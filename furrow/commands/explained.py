@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.text import Text
+
 from furrow.commands.common import number, out, text
 
 Body = Mapping[str, Any]
@@ -13,8 +15,8 @@ _MOST_CANDIDATES = 5
 
 def print_detection(one: Body, indent: str = "") -> None:
     """One detection: the failure point, its points, and the explanation."""
-    head = text(f"{indent}{one['frustrationScore']} {one['confidenceLevel']}  ", "bold red")
-    out.print(head.append_text(text(one["primaryFailurePoint"], "bold")), soft_wrap=True)
+    score = text(f"{indent}{one['frustrationScore']} {one['confidenceLevel']}  ", "bold red")
+    out.print(Text.assemble(score, text(one["primaryFailurePoint"], "bold")), soft_wrap=True)
     out.print(text(f"{indent}    session {one['sessionId']}, visit of {_at(one['visitStart'])}", "dim"), soft_wrap=True)
     for signal in one["triggeringSignals"]:
         out.print(text(f"{indent}    {signal['type']}: {signal['text']}"), soft_wrap=True)
@@ -23,14 +25,12 @@ def print_detection(one: Body, indent: str = "") -> None:
 
 def print_silence(one: Body, indent: str = "") -> None:
     """Why one visit is silent: the rule that stopped it, and what came nearest to a detection."""
-    head = text(f"{indent}silent  ", "dim").append_text(text(one["rule"], "bold"))
-    out.print(head.append_text(text(f"  {one['text']}")), soft_wrap=True)
+    rule = text(one["rule"], "bold")
+    out.print(Text.assemble(text(f"{indent}silent  ", "dim"), rule, text(f"  {one['text']}")), soft_wrap=True)
     out.print(text(f"{indent}    session {one['sessionId']}, visit of {_at(one['visitStart'])}", "dim"), soft_wrap=True)
     for candidate in one["candidates"][:_MOST_CANDIDATES]:
-        point = candidate["failurePoint"]
-        where = " › ".join(str(point[name]) for name in ("route", "target", "feedback") if point.get(name))
         points = "" if candidate.get("score") is None else f" ({candidate['score']} points)"
-        out.print(text(f"{indent}    {where}{points}: {candidate['text']}"), soft_wrap=True)
+        out.print(text(f"{indent}    {candidate['failurePoint']}{points}: {candidate['text']}"), soft_wrap=True)
 
 
 def print_sessions(sessions: list[Body]) -> None:
