@@ -9,8 +9,10 @@ READY := $(VENV)/.ready
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
 $(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV): 150 packages, 400 MB to download and 1.4 GB on the disk, tools of the tests included."
+	@echo "The largest is chDB, the embedded ClickHouse: 174 MB, 530 MB unpacked. A minute or two, as the network goes."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

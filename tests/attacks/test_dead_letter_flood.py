@@ -76,7 +76,7 @@ def test_what_was_not_kept_is_told_by_doctor(tmp_path: Path) -> None:
     again.kept(batch, "shop", "key", "source", 10)
     assert again.not_kept() == 6, "several processes add up"
     work = figures(Settings(data_dir=tmp_path, incident_store_url="log"))  # type: ignore[arg-type]
-    assert "6 rejected events beyond their budget" in work.set_aside()
+    assert "6 rejected events beyond the budget" in work.set_aside()
     assert work.to_json()["dead_letters_not_kept"] == 6
 
 
