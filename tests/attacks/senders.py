@@ -23,7 +23,7 @@ from tasks import connections
 
 Event = dict[str, Any]
 KEY = {"X-API-Key": "test-key"}
-OPERATOR = {"X-API-Key": "test-operator-key"}
+OPERATOR = {"X-API-Key": "operator-of-this-site"}
 ENOUGH = threading.Event()
 
 
@@ -77,7 +77,13 @@ class Site:
 @contextmanager
 def site(folder: Path, **changes: Any) -> Iterator[Site]:
     """A collector that faces the internet: it listens on all addresses."""
-    values = {"spool_dir": folder / "spool", "user_salt": SecretStr("salt"), "embedded": True, "seal_seconds": 0.05}
+    values = {
+        "spool_dir": folder / "spool",
+        "user_salt": SecretStr("salt"),
+        "operator_key": SecretStr(OPERATOR["X-API-Key"]),
+        "embedded": True,
+        "seal_seconds": 0.05,
+    }
     config = CollectorConfig(**{**values, "host": "0.0.0.0", **changes})
     listener = socket.create_server(("127.0.0.1", 0))
     options = {"log_config": None, "access_log": False, "proxy_headers": False}
