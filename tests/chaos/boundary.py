@@ -26,6 +26,7 @@ import requests
 from clickhouse_connect.driver.exceptions import OperationalError
 from sqlalchemy.engine.default import DefaultDialect
 
+import collector.files
 import collector.spool
 
 How = Literal["kill", "raise", "error", "cut", "delay", "meet", "torn", "postgres"]
@@ -284,12 +285,13 @@ class _Files:
 
 
 def _wrap_spool() -> None:
-    put(collector.spool, "os", _Files())
-    for name in ("read", "delete"):
+    for module in (collector.spool, collector.files):
+        put(module, "os", _Files())
+    for name, label in (("parts", "segment read"), ("delete", "segment delete")):
         original = getattr(collector.spool.Segment, name)
 
-        def call(self: Any, _original: Any = original, _name: str = name) -> Any:
-            with BOUNDARY.crossing(f"segment {_name}", lambda: OSError(5, "Input/output error (chaos)")):
+        def call(self: Any, _original: Any = original, _label: str = label) -> Any:
+            with BOUNDARY.crossing(_label, lambda: OSError(5, "Input/output error (chaos)")):
                 return _original(self)
 
         put(collector.spool.Segment, name, call)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from collector.receipts import Split
 from collector.spool import Segment, Spool, SpoolReader
 from furrow.errors import PermanentError, TransientError
 from furrow.lander import Lander
@@ -61,7 +62,7 @@ def test_rows_that_are_refused_are_set_aside(
     assert len(list((spool_dir / "quarantine").glob("*.reason"))) == 3
 
 
-@pytest.mark.parametrize("what", ["read", "delete"])
+@pytest.mark.parametrize("what", ["parts", "delete"])
 def test_a_segment_that_the_disk_does_not_give_stops_no_other(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -85,13 +86,13 @@ def test_a_segment_that_the_disk_does_not_give_stops_no_other(
 def test_two_landers_at_once_land_everything_once(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Segment.read
+    original = Segment.parts
 
-    def overtaken(self: Segment) -> bytes:
-        monkeypatch.setattr(Segment, "read", original)
+    def overtaken(self: Segment) -> Split:
+        monkeypatch.setattr(Segment, "parts", original)
         assert lander(spool_dir, event_store).land_all() == 3
         return original(self)
 
-    monkeypatch.setattr(Segment, "read", overtaken)
+    monkeypatch.setattr(Segment, "parts", overtaken)
     assert lander(spool_dir, event_store).land_all() == 0
     assert event_store.count_events().rows == 3
