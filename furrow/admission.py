@@ -23,9 +23,10 @@ from prefect.flows import Flow
 from prefect.states import Crashed
 from pydantic import ValidationError
 
-from furrow import ROOT
+from furrow import ROOT, last_errors
 from furrow.errors import PermanentError
 from furrow.metrics import RUNS_REFUSED
+from furrow.settings import Settings
 from furrow.shards import sharded
 
 _DECLARATIONS: Final = ROOT / "prefect.yaml"
@@ -92,6 +93,8 @@ def admitted(client: SyncPrefectClient, run: FlowRun, known: Mapping[str, Declar
 def end_refused(client: SyncPrefectClient, run: FlowRun, refusal: Refused) -> None:
     """End a run in the state ``Refused``, which says why. Raises what Prefect's client raises."""
     RUNS_REFUSED.inc()
+    # A changed deployment is refused at every run: whoever asks the doctor why nothing is found reads it there.
+    last_errors.note(Settings().data_dir, "refused runs", refusal)
     _log.warning("the run %s is refused: %s", run.id, refusal)
     state: State[None] = Crashed(name="Refused", message=f"It is refused: {refusal}.")
     client.set_flow_run_state(run.id, state, force=True)

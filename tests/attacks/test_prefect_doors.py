@@ -281,6 +281,8 @@ def test_foreign_deployments_are_refused(up: Up, api: Api, trace: Path) -> None:
             line for line in client.get("/metrics").text.splitlines() if line.startswith("furrow_runs_refused_total")
         ]
     assert float(refusals[0].split()[-1]) == len(runs) + 1
+    found = {one["part"]: one for one in json.loads(on(up, "doctor", "--json").stdout)}
+    assert "last error" in found["refused runs"]["detail"]
     assert "is refused: Furrow has no deployment evil-pull/evil-pull" in (up.data / "logs" / "engine.log").read_text()
 
 

@@ -14,7 +14,7 @@ from tests.e2e.installation import environment
 BROKEN = """
 import sys
 from furrow import cli, doctor
-def breaks(settings):
+def breaks(*_):
     raise RuntimeError("a secret: hunter2")
 doctor.examine = breaks
 sys.argv = ["furrow", "doctor", *sys.argv[1:]]
