@@ -214,7 +214,9 @@ def _asked(part: str, ask: Callable[[], object], setting: str) -> Finding:
 
 def _tracker(part: str, settings: Settings, running: Running | None) -> Finding:
     secret = {"jira": "jira_token", "linear": "linear_key"}[part]
-    if running and secret in running.hashes and getattr(settings, secret) is None:
+    # A token without an address configures nothing; Linear's address is known.
+    is_configured = part != "jira" or bool(settings.jira_url)
+    if is_configured and running and secret in running.hashes and getattr(settings, secret) is None:
         detail = "configured where `furrow up` was started; its token is not known to this shell, so it was not asked"
         return Finding(part, "server", None, detail, f"set FURROW_{secret.upper()} here too, and ask again")
     asked = doctor_settings.ask_tracker(part, settings, doctor_work.incidents_url(settings))

@@ -13,11 +13,13 @@ import hmac
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from furrow import private_files
 from furrow.hosts import ANY, AllowedHosts, HostCheck, headers_of, host_names, is_unregistrable, refuse
 from furrow.settings import Settings
 
@@ -102,7 +104,10 @@ def application(auth: str, settings: Settings) -> ASGIApp:
 
     begin_as_writers()
     names = host_names(settings.prefect_host, settings.public_url, settings.allowed_hosts)
-    gate = Gate(create_app(final=True), auth, host_names(settings.allowed_hosts))
+    app = create_app(final=True)
+    if pages := os.environ.get("PREFECT_SERVER_UI_STATIC_DIRECTORY"):
+        private_files.close_below(Path(pages))  # it has copied its pages there, with the modes of the package
+    gate = Gate(app, auth, host_names(settings.allowed_hosts))
     return HostCheck(gate, AllowedHosts(names))
 
 

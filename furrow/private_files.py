@@ -30,6 +30,11 @@ def tighten(data: Path) -> int:
     return sum(_close(path) for path in _entries(data))
 
 
+def close_below(folder: Path) -> int:
+    """Close a folder in which a library has put files with modes of their own; how many entries were changed."""
+    return sum(_close(path) for path in (folder, *folder.rglob("*")))
+
+
 def open_to_others(data: Path) -> list[Path]:
     """The entries of a data directory that other users can read or enter, as far as they can be seen; the directory first."""
     return [path for path in _entries(data) if _is_open(path)]
