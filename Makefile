@@ -52,7 +52,7 @@ docs: $(READY)  ## Write the tables of docs/configuration.md that are made from 
 UPGRADE ?=
 LOCK_TOOL := build/lock-tool
 COMPILE = $(LOCK_TOOL)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --strip-extras \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --group build $(UPGRADE)
+	--custom-compile-command "make lock" --group build $(UPGRADE)
 
 lock:  ## Write requirements.lock (with the tools of tests), requirements-run.lock and THIRD_PARTY_LICENSES.md from pyproject.toml
 	$(PYTHON) -m venv $(LOCK_TOOL)

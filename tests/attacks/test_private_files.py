@@ -97,7 +97,7 @@ def test_programs_below_a_closed_folder_are_copied_and_the_folder_stays_closed(
 @pytest.mark.parametrize("kind", ["link", "file", "folder of another"])
 def test_what_somebody_put_at_the_place_of_the_socket_is_not_used(kind: str, home: Path) -> None:
     if kind == "folder of another" and os.geteuid():
-        pytest.skip("only root can make a folder of another user's")
+        pytest.skip("only root can make a folder of another user's: one that is not ours is then not tried")
     server = EmbeddedPostgres(home / "work" / "data" / "postgres")
     place, victim = server._socket_dir, home / "victim"
     victim.mkdir()
@@ -132,7 +132,7 @@ def test_the_server_holds_no_secret_of_ours(home: Path, monkeypatch: pytest.Monk
 @AS_ROOT
 def test_an_ordinary_user_runs_it_in_a_closed_home(home: Path) -> None:
     if not postgres._is_open(postgres._BIN / "postgres"):
-        pytest.skip("an ordinary user cannot reach the programs")
+        pytest.skip("an ordinary user cannot reach this Python: a start as one is then not tried")
     user = pwd.getpwnam("nobody")
     for one in (home, *home.rglob("*")):
         os.chown(one, user.pw_uid, user.pw_gid)
