@@ -21,8 +21,11 @@ RUN python -m pip install --no-deps --require-hashes -r requirements-run.lock &&
 COPY pyproject.toml setup.py prefect.yaml README.md LICENSE THIRD_PARTY_LICENSES.md ./
 COPY blocks blocks
 COPY collector collector
+COPY core core
 COPY flows flows
 COPY furrow furrow
+COPY incidents incidents
+COPY lander lander
 COPY schema schema
 COPY stores stores
 COPY tasks tasks

@@ -44,7 +44,7 @@ format: $(READY)  ## Format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 docs: $(READY)  ## Write the tables of docs/configuration.md that are made from the code
-	$(BIN)/python -m furrow.reference
+	$(BIN)/python -m scripts.reference
 
 # Both locks hold the hashes of every file of a release, for all platforms, and no address of a registry. What is pinned stays as
 # it is unless pyproject.toml wants it otherwise; `make lock UPGRADE=--upgrade` takes the newest of all,
@@ -60,7 +60,7 @@ lock:  ## Write requirements.lock (with the tools of tests), requirements-run.lo
 	$(COMPILE) --group dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --constraints requirements.lock pyproject.toml --output-file requirements-run.lock
 	$(MAKE) setup
-	$(BIN)/python -m furrow.third_party
+	$(BIN)/python -m scripts.third_party
 
 bench: $(READY)  ## How fast it is beside a bare scan on this machine; a few minutes, the last line is JSON
 	$(BIN)/python -m bench

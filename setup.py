@@ -11,7 +11,19 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-PACKAGES = ("blocks", "collector", "flows", "schema", "stores", "tasks", "trackers", "ufse")
+PACKAGES = (
+    "blocks",
+    "collector",
+    "core",
+    "flows",
+    "incidents",
+    "lander",
+    "schema",
+    "stores",
+    "tasks",
+    "trackers",
+    "ufse",
+)
 """The top-level packages that travel in the wheel; ``tests/packaging`` checks that none is missing."""
 FILES = ("prefect.yaml",)
 

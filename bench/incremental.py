@@ -29,9 +29,9 @@ from rich.table import Table
 
 from bench.measure import HighMark, Took, machine
 from bench.stored import PER_SESSION, Stored
-from stores.event_store import EventStore
-from stores.incident_store import Cursor, IncidentStore
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import Cursor, IncidentStore
 
 SHARE: Final = 0.1
 _DATABASE = "furrow"
@@ -128,8 +128,8 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
 
 
 def _batch(store: EventStore, lines: bytes, timed: dict[str, list[Took]]) -> int:
+    from tasks.enqueue import sessionize
     from tasks.score import due_sessions, score
-    from tasks.sessionize import sessionize
     from tasks.upsert import upsert
 
     def step(name: str, work: Callable[[], Any]) -> Any:

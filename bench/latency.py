@@ -44,8 +44,8 @@ from clickhouse_connect import get_client
 
 from bench.measure import machine
 from collector.contract import MAX_EVENTS
-from furrow.kept_secrets import PREFECT_AUTH
-from stores.postgres import EmbeddedPostgres
+from core.kept_secrets import PREFECT_AUTH
+from stores.embedded_postgres import EmbeddedPostgres
 
 PER_SESSION: Final = 40
 SECONDS: Final = 40.0

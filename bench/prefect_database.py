@@ -1,7 +1,7 @@
 """What Prefect's server should keep its runs in, by one load on three servers in alternating rounds: ratios of one run.
 
-They are SQLite as Prefect opens it, SQLite whose transactions begin as writers (``furrow.prefect_database``), and Postgres.
-``python -m bench prefect-database [--seconds 15] [--rounds 3] [--clients 8]``
+They are SQLite as Prefect opens it, SQLite whose transactions begin as writers (``furrow.prefect_database``),
+and Postgres. ``python -m bench prefect-database [--seconds 15] [--rounds 3] [--clients 8]``
 
 Each client lives the lives of runs, as the worker and the UI do: create a run, submit it, start it, write logs, complete it,
 read it, list the last runs. The embedded Postgres cannot be Prefect's as it is: its wheel holds no ``pg_trgm``, which Prefect's
@@ -30,9 +30,9 @@ import httpx
 import psycopg
 
 from bench.measure import machine
-from furrow.settings import Settings
-from furrow.up import Installation
-from stores.postgres import EmbeddedPostgres
+from core.settings import Settings
+from furrow.installation.up import Installation
+from stores.embedded_postgres import EmbeddedPostgres
 
 _START_S = 180.0
 _TABLES = """

@@ -25,7 +25,7 @@ from clickhouse_connect.driver.client import Client
 from bench.engine import emit
 from bench.measure import HighMark, clock
 from bench.stored import Stored
-from stores.event_store import EventStore
+from stores.events.event_store import EventStore
 from ufse import EVENT_SCHEMA, detect
 
 DAYS: Final = 4

@@ -19,11 +19,11 @@ from pydantic import SecretStr
 import blocks
 from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
 from blocks.trackers import JiraBlock, LinearBlock
-from furrow import known_stores, prefect_gate
-from furrow.errors import FurrowError, PermanentError, TransientError
-from furrow.http_words import why
-from furrow.metrics import degraded
-from furrow.settings import Settings
+from core import known_stores, prefect_gate
+from core.errors import FurrowError, PermanentError, TransientError
+from core.http_errors import why
+from core.metrics import degraded
+from core.settings import Settings
 
 DOCUMENT = "furrow"
 FRESH_SECONDS: Final = 10.0
@@ -80,7 +80,7 @@ def known_settings() -> Settings:
     """As `effective_settings`, but never waits: for what must go on without Prefect, like landing.
 
     Of a Prefect that has not answered this process yet, the two stores are as it said in an earlier one
-    (`furrow.known_stores`). Raises TransientError when nothing is known.
+    (`core.known_stores`). Raises TransientError when nothing is known.
     """
     if not PREFECT_API_URL.value():
         return Settings()

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
-from furrow.settings import EMBEDDED, LOG
+from core.settings import EMBEDDED, LOG
 
 StoreMode = Literal["settings", "embedded", "server", "log"]
 _MODE_HELP = (

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
-from furrow.settings import Settings
+from core.settings import Settings
 
 TrackerMode = Literal["settings", "server", "log"]
 _MODE_HELP = (

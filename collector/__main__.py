@@ -14,12 +14,12 @@ import uvicorn
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.connections import RESERVED_DESCRIPTORS, Connections, Limits, Listener
-from collector.protocol import IntakeProtocol
-from furrow.logs import to_standard_error
-from furrow.metrics import degraded
-from furrow.networks import networks
-from furrow.private_files import write_for_us_alone
+from collector.transport.connections import RESERVED_DESCRIPTORS, Connections, Limits, Listener
+from collector.transport.protocol import IntakeProtocol
+from core.logs import to_standard_error
+from core.metrics import degraded
+from core.networks import networks
+from core.private_files import write_for_us_alone
 
 _log = logging.getLogger("collector")
 _STOP_SECONDS = 5
@@ -50,7 +50,7 @@ def serve(config: CollectorConfig) -> None:
             ws="none",
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # who is believed is our own setting (collector.source)
+            proxy_headers=False,  # who is believed is our own setting (collector.senders.source)
             log_config=None,
             timeout_graceful_shutdown=_STOP_SECONDS,
             timeout_keep_alive=round(config.waits.idle),

@@ -7,25 +7,25 @@ from typing import Any, get_args
 
 from fastapi import FastAPI, Request, Response
 
-from collector import answers
-from collector.access import Gate
-from collector.analysis import MAX_WAITING, AnalysisEndpoint
-from collector.body import Doorway
+from collector import http_errors
+from collector.access.callers import Gate
+from collector.access.keys import TEST_KEY, FixedKeys, KeyRing
 from collector.config import CollectorConfig
-from collector.dead_letters import LetterBudget
-from collector.incidents import MAX_BODIES, IncidentEndpoints
-from collector.intake import Intake
-from collector.keys import TEST_KEY, FixedKeys, KeyRing
-from collector.operators import Operators
 from collector.pages.incident import IncidentPages
-from collector.shapes import Action
-from collector.source import SourceReader
-from collector.spool import Spool
+from collector.routes.events import Intake
+from collector.routes.incidents import MAX_BODIES, IncidentEndpoints
+from collector.routes.sessions import MAX_WAITING, AnalysisEndpoint
+from collector.routes.shapes import Action
+from collector.routes.status import Operators
+from collector.senders.source import SourceReader
+from collector.spool.dead_letters import LetterBudget
+from collector.spool.spool import Spool
 from collector.store import Incidents, StoreCalls, open_store
-from collector.turns import Turns
-from furrow import __version__
-from furrow.hosts import AllowedHosts, HostCheck
-from furrow.networks import networks
+from collector.transport.body import Doorway
+from collector.transport.turns import Turns
+from core.hosts import AllowedHosts, HostCheck
+from core.networks import networks
+from core.package import VERSION
 
 _INTAKE_PATHS = frozenset({"/v1/events", "/v1/health"})
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -77,7 +77,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     # FastAPI's own document knows neither bodies nor answers, and its page needs the internet (``openapi``, ``page``).
     app = FastAPI(
         title="Furrow",
-        version=__version__,
+        version=VERSION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -85,7 +85,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
         redirect_slashes=False,
     )
     app.openapi = _described  # type: ignore[method-assign]
-    answers.install(app)
+    http_errors.install(app)
     app.add_middleware(HostCheck, allowed=AllowedHosts(config.allowed_hosts), open_paths=_open_paths(config))
     _add_intake(app)
     if config.api:
@@ -96,7 +96,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
 
 
 def _described() -> dict[str, Any]:
-    from collector import openapi
+    from collector.routes import openapi
 
     return openapi.document()
 
@@ -192,11 +192,11 @@ def _add_pages(app: FastAPI) -> None:
 def _add_documentation(app: FastAPI) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def document() -> Response:
-        return answers.json_response(app.openapi())
+        return http_errors.json_response(app.openapi())
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        from collector.page import page
+        from collector.routes.docs import page
 
         headers = {"content-security-policy": _PAGE_POLICY, "x-content-type-options": "nosniff"}
         return Response(page(), media_type="text/html", headers=headers)

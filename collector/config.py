@@ -6,11 +6,11 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from collector.connections import Waits
-from furrow import kept_secrets
-from furrow.hosts import LOOPBACK_NAMES, host_names, host_of
-from furrow.settings import EMBEDDED, LOG, Settings
-from stores.lifecycle import ConfirmRule
+from collector.transport.connections import Waits
+from core import kept_secrets
+from core.hosts import LOOPBACK_NAMES, host_names, host_of
+from core.settings import EMBEDDED, LOG, Settings
+from incidents.lifecycle import ConfirmRule
 
 DEVELOPMENT_KEYS_VARIABLE: Final = "FURROW_DEVELOPMENT_KEYS"
 
@@ -142,7 +142,7 @@ def is_local(settings: Settings) -> bool:
 def _store_url(settings: Settings) -> str:
     url = settings.incident_store_url.get_secret_value()
     if url == EMBEDDED:
-        from stores.postgres import EmbeddedPostgres
+        from stores.embedded_postgres import EmbeddedPostgres
 
         return EmbeddedPostgres(settings.postgres_dir).url
     return "" if url == LOG else url

@@ -9,12 +9,12 @@ from typing import Any, Final, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from collector.answers import ApiError
-from collector.keys import KeySource
-from furrow.errors import FurrowError, TransientError
-from furrow.metrics import degraded
-from stores.incident_model import NotFound
-from stores.lifecycle import Action, ConfirmRule, IllegalTransition
+from collector.access.keys import KeySource
+from collector.http_errors import ApiError
+from core.errors import FurrowError, TransientError
+from core.metrics import degraded
+from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
+from incidents.model import NotFound
 
 _log = logging.getLogger("collector.store")
 _THREADS: Final = 8
@@ -53,7 +53,7 @@ class Incidents(KeySource, Protocol):
 
 def open_store(url: str) -> Incidents:
     """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
-    from stores.incident_store import IncidentStore
+    from stores.incidents.incident_store import IncidentStore
 
     return IncidentStore.connect(url)
 

@@ -7,16 +7,16 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from furrow.errors import NotConfigured, PermanentError
-from furrow.settings import Settings
-from stores.incident_store import Pending, Recorded
+from core.errors import NotConfigured, PermanentError
+from core.settings import Settings
+from stores.incidents.incident_store import Pending, Recorded
 from tasks import lag
+from tasks.enqueue import sessionize
 from tasks.flood import lines, review_floods, warn
 from tasks.incidents import describe
 from tasks.progress import Progress
 from tasks.report import Report
 from tasks.score import Scored, count_due, due_sessions, score
-from tasks.sessionize import sessionize
 from tasks.upsert import log_detections, set_aside, upsert
 
 BATCH = 5_000

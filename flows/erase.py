@@ -7,8 +7,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from collector.privacy import HASHED_USER
-from furrow.errors import PermanentError
-from stores.incident_erasure import Erased
+from core.errors import PermanentError
+from stores.incidents.incident_erasure import Erased
 from tasks.erase import (
     erase_detections,
     erase_events,

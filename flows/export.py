@@ -7,12 +7,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
-from furrow.errors import NotConfigured
+from core.errors import NotConfigured
 from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets, preview_tickets
 from tasks.report import Report
 from tasks.waiting import hasten_tickets, what_waits
-from trackers.configured import TRACKERS
-from trackers.seam import Tracker
+from trackers.protocol import Tracker
+from trackers.registry import TRACKERS
 
 
 @flow(name="export")

@@ -8,9 +8,9 @@ import pyarrow as pa
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from furrow.engine_config import checked
-from furrow.errors import FurrowError
-from furrow.window import parse_window
+from core.engine_settings import checked
+from core.errors import FurrowError
+from core.time_window import parse_window
 from tasks.backfill import Window
 from tasks.replay import (
     WOULD,

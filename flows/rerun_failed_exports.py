@@ -7,8 +7,8 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from core.errors import NotConfigured
 from flows.export import tell
-from furrow.errors import NotConfigured
 from tasks.export import (
     Candidate,
     Outcome,

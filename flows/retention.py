@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
-from furrow.errors import PermanentError
+from core.errors import PermanentError
 from tasks.report import Report
 from tasks.retention import drop_dead_letters, drop_events, forget_senders, what_to_keep
 

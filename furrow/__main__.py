@@ -1,5 +1,5 @@
 """``python -m furrow`` is the command ``furrow``."""
 
-from furrow.cli import main
+from furrow.cli.app import main
 
 main()

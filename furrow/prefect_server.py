@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from furrow import private_files
-from furrow.hosts import ANY, AllowedHosts, HostCheck, headers_of, host_names, is_unregistrable, refuse
-from furrow.settings import Settings
+from core import private_files
+from core.hosts import ANY, AllowedHosts, HostCheck, headers_of, host_names, is_unregistrable, refuse
+from core.settings import Settings
 
 REFUSED: Final = 3
 """Exit code without authentication."""

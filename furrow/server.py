@@ -35,13 +35,14 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 
 from blocks import documents
-from furrow import ROOT, admission, automations, process_worker
-from furrow.errors import FurrowError, PermanentError
-from furrow.lander import Lander
-from furrow.private_files import write_for_us_alone
-from furrow.settings import EMBEDDED, LOG, Settings
-from furrow.shards import DETECT, MOST_SHARDS, name_of, sharded
-from furrow.stranded import POOL
+from core.errors import FurrowError, PermanentError
+from core.package import ROOT
+from core.private_files import write_for_us_alone
+from core.settings import EMBEDDED, LOG, Settings
+from furrow.engine import admission, automations, process_worker
+from furrow.engine.shards import DETECT, MOST_SHARDS, name_of, sharded
+from furrow.engine.stranded import POOL
+from lander.loop import Lander
 from tasks import connections
 
 _IN_PROCESS = "in-process"  # the worker of `furrow up`

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from furrow.errors import PermanentError
+from core.errors import PermanentError
 
 
 class SchemaTooNew(PermanentError):

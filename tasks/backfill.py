@@ -16,15 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from prefect import task
 
-from furrow.errors import NotConfigured, PermanentError
-from stores.incident_detection import detection_row, from_json
-from stores.incident_model import Json
-from stores.incident_store import Analysed, IncidentStore, Named, Pending, Stored, Touched
-from stores.log_incident_store import LogIncidentStore
+from core.errors import NotConfigured, PermanentError
+from incidents.model import Json
+from stores.incidents.incident_detection import detection_row, from_json
+from stores.incidents.incident_store import Analysed, IncidentStore, Named, Pending, Stored, Touched
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.enqueue import due_ms
 from tasks.report import code, escape
 from tasks.retrying import POLICY
-from tasks.sessionize import due_ms
 
 BATCH = 2_000
 """Client sessions analysed at once: small enough that "Cancel" is heard within seconds."""

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from blocks.documents import effective_settings, known_settings
-from furrow.errors import NotConfigured
-from furrow.settings import EMBEDDED, LOG, Settings
-from stores.event_store import EventStore
-from stores.incident_store import IncidentStore
-from stores.log_incident_store import LogIncidentStore
-from stores.postgres import EmbeddedPostgres
-from trackers.configured import by_project, tracker_of
+from core.errors import NotConfigured
+from core.settings import EMBEDDED, LOG, Settings
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore
+from stores.incidents.log_incident_store import LogIncidentStore
 from trackers.log import LogTracker
-from trackers.seam import Tracker
+from trackers.protocol import Tracker
+from trackers.registry import by_project, tracker_of
 
 _T = TypeVar("_T")
 _open: dict[tuple[str, str], object] = {}

@@ -20,15 +20,16 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
 
-from collector import erasure
-from collector.erasure import Person
-from furrow.errors import NotConfigured, PermanentError, TransientError
-from furrow.masking import MARK, Names, mask_file, mask_prefect
-from furrow.metrics import degraded
-from furrow.settings import Settings
-from stores import event_erasure, incident_erasure
-from stores.log_incident_store import LogIncidentStore
+from collector.spool import erasure
+from collector.spool.erasure import Person
+from core.errors import NotConfigured, PermanentError, TransientError
+from core.metrics import degraded
+from core.settings import Settings
+from stores.events import event_erasure
+from stores.incidents import incident_erasure
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.masking import MARK, Names, mask_file, mask_prefect
 from tasks.retrying import POLICY
 from tasks.stopping import check
 from tasks.thresholds import confirm_rules, thresholds_of

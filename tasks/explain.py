@@ -9,13 +9,13 @@ from prefect import task
 from prefect.artifacts import Artifact
 
 import ufse
-from furrow.errors import PermanentError
-from furrow.metrics import degraded
-from stores import event_explain
-from stores.event_explain import Asked
+from core.errors import PermanentError
+from core.metrics import degraded
+from stores.events import event_explain
+from stores.events.event_explain import Asked
 from tasks import connections
+from tasks.enqueue import due_ms
 from tasks.retrying import POLICY
-from tasks.sessionize import due_ms
 from tasks.thresholds import engine_configs, thresholds_of
 
 MOST: Final = 50

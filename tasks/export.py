@@ -18,15 +18,15 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
-from furrow.errors import NotConfigured, TransientError, in_words
-from stores.incident_model import Claim, IncidentQuery, Json
-from stores.incident_store import IncidentStore
-from stores.log_incident_store import LogIncidentStore
+from core.errors import NotConfigured, TransientError, in_words
+from incidents.model import Claim, IncidentQuery, Json
+from stores.incidents.incident_store import IncidentStore
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.report import escape, incident_link
 from tasks.retrying import POLICY, is_transient
 from trackers import document
-from trackers.seam import Filed, Logged, Tracker
+from trackers.protocol import Filed, Logged, Tracker
 from trackers.ticket import Ticket, ticket_of
 
 LEASE_S: Final = 300.0

@@ -7,9 +7,9 @@ from prefect import task
 from prefect.events import emit_event
 
 from blocks.documents import effective_settings
-from furrow.metrics import degraded
-from stores.incident_store import Flood
-from stores.log_incident_store import LogIncidentStore
+from core.metrics import degraded
+from stores.incidents.incident_store import Flood
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.lag import RESOURCE
 from tasks.report import escape
@@ -18,7 +18,7 @@ from tasks.thresholds import confirm_rules, thresholds_of
 
 EXCEEDED: Final = "furrow.incidents.flood"
 """Event of Prefect: a project has more new incidents than its budget, and new ones are held back. The automation for it is in
-furrow/automations.py."""
+furrow/engine/automations.py."""
 
 
 @task(name="review floods", **POLICY)

@@ -7,23 +7,23 @@ from typing import Final
 from prefect.events import emit_event
 
 from blocks.documents import known_settings
-from furrow.errors import FurrowError, TransientError
-from furrow.lag import DETECTED, LIMIT_S, Lag, keep, measure, progress_of
-from furrow.last_errors import ago
-from furrow.metrics import degraded
-from furrow.settings import Settings
-from stores.incident_store import Cursor
+from collector.lag import DETECTED, LIMIT_S, Lag, keep, measure, progress_of
+from core.errors import FurrowError, TransientError
+from core.last_errors import ago
+from core.metrics import degraded
+from core.settings import Settings
+from stores.incidents.incident_store import Cursor
 from tasks import connections
 
 EXCEEDED: Final = "furrow.lag.exceeded"
 """Event of Prefect: work waits for longer than ``LIMIT_S``, or ``detect`` has not completed for as long.
 
-The automation for it is in furrow/automations.py.
+The automation for it is in furrow/engine/automations.py.
 """
 RESOURCE: Final = "furrow.installation"
 """What the event is about; its name is the data directory's."""
 
-_log = logging.getLogger("furrow.lag")
+_log = logging.getLogger("collector.lag")
 
 
 def current() -> Lag | None:

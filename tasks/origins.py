@@ -1,4 +1,4 @@
-"""Who sent the sessions in which something was detected, as the receipts tell it (collector/receipts.py).
+"""Who sent the sessions in which something was detected, as the receipts tell it (collector/senders/receipts.py).
 
 Only sessions with a detection, now or before, are looked up: for all others nobody counts sources.
 """
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from stores import event_receipts
-from stores.event_store import EventStore
-from stores.incident_store import Analysed, IncidentStore, Origin
+from stores.events import event_receipts
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import Analysed, IncidentStore, Origin
 
 
 class Sender(NamedTuple):

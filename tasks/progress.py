@@ -5,7 +5,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from furrow.metrics import degraded
+from core.metrics import degraded
 
 _log = logging.getLogger("furrow.progress")
 

@@ -18,13 +18,13 @@ from prefect import task
 from prefect.artifacts import Artifact
 
 import ufse
-from furrow.engine_config import checked
-from furrow.metrics import degraded
+from core.engine_settings import checked
+from core.metrics import degraded
 from tasks import connections
 from tasks.backfill import Window
+from tasks.enqueue import due_ms
 from tasks.report import code, escape
 from tasks.retrying import POLICY
-from tasks.sessionize import due_ms
 from tasks.thresholds import engine_configs, thresholds_of
 from ufse.config import DEFAULT, Config
 

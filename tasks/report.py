@@ -13,11 +13,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from furrow import last_errors
-from furrow.errors import NotConfigured, in_words
-from furrow.lag import LIMIT_S, Lag
-from furrow.metrics import degraded
-from furrow.settings import Settings
+from collector.lag import LIMIT_S, Lag
+from core import last_errors
+from core.errors import NotConfigured, in_words
+from core.metrics import degraded
+from core.settings import Settings
 from tasks import lag
 from tasks.stopping import Stopped, check
 

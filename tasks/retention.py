@@ -8,11 +8,12 @@ from pathlib import Path
 
 from prefect import task
 
-from collector.receipts import SALTS, renew
-from furrow.settings import Settings
-from stores import event_receipts, event_retention, incident_retention
-from stores.event_retention import Dropped
-from stores.log_incident_store import LogIncidentStore
+from collector.senders.receipts import SALTS, renew
+from core.settings import Settings
+from stores.events import event_receipts, event_retention
+from stores.events.event_retention import Dropped
+from stores.incidents import incident_retention
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
 from tasks.thresholds import confirm_rules, thresholds_of

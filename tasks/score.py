@@ -10,8 +10,8 @@ import pyarrow as pa
 from prefect import task
 
 import ufse
-from stores.event_store import SESSION_COLUMNS
-from stores.incident_store import Analysed, Pending
+from stores.events.event_store import SESSION_COLUMNS
+from stores.incidents.incident_store import Analysed, Pending
 from tasks import connections
 from tasks.retrying import POLICY
 from tasks.stopping import check

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from prefect.context import FlowRunContext
 
-from furrow.errors import FurrowError
+from core.errors import FurrowError
 
 _events: dict[UUID, threading.Event] = {}
 _deployments: dict[UUID, UUID] = {}

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from furrow.engine_config import SECTIONS, STORED, config_of
-from furrow.metrics import degraded
-from furrow.project_settings import usable
-from furrow.settings import Settings
-from stores.incident_store import ConfirmRule, IncidentStore
-from stores.log_incident_store import LogIncidentStore
+from core.engine_settings import SECTIONS, STORED, config_of
+from core.metrics import degraded
+from core.project_settings import usable
+from core.settings import Settings
+from stores.incidents.incident_store import ConfirmRule, IncidentStore
+from stores.incidents.log_incident_store import LogIncidentStore
 from ufse.config import DEFAULT, Config
 
 _log = logging.getLogger("furrow.thresholds")

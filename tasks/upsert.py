@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from stores.incident_store import Analysed, Pending, Recorded
-from stores.log_incident_store import LogIncidentStore
+from stores.incidents.incident_store import Analysed, Pending, Recorded
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.origins import with_origins
 from tasks.retrying import POLICY

@@ -5,9 +5,9 @@ from typing import Final
 
 from prefect import task
 
-from furrow.last_errors import ago
-from stores.incident_store import Waiting
-from stores.log_incident_store import LogIncidentStore
+from core.last_errors import ago
+from stores.incidents.incident_store import Waiting
+from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.report import escape
 from tasks.retrying import POLICY

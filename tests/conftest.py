@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-from stores.event_store import EventStore
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events.event_store import EventStore
 
 _FAILED = pytest.StashKey[bool]()
 

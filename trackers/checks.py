@@ -3,8 +3,8 @@
 from typing import Any, Final
 from urllib.parse import quote
 
-from furrow.errors import PermanentError
-from trackers import answers
+from core.errors import PermanentError
+from trackers import http_errors
 from trackers.jira import JiraTracker
 from trackers.linear import LinearTracker
 
@@ -31,7 +31,7 @@ def check(tracker: JiraTracker | LinearTracker) -> str:
 def _account(jira: JiraTracker) -> str:
     account = jira.look("myself")
     name = account.get("displayName") or account.get("emailAddress") or account.get("name") or "the token's account"
-    return answers.words(name, limit=100)
+    return http_errors.words(name, limit=100)
 
 
 def _check_project(jira: JiraTracker, project: str, issue_type: str) -> None:
@@ -47,7 +47,7 @@ def _check_project(jira: JiraTracker, project: str, issue_type: str) -> None:
     types = _listed(jira.look(f"issue/createmeta/{quoted}/issuetypes", maxResults=_PAGE), "issueTypes")
     names = {str(one.get("name")): str(one.get("id")) for one in types}
     if issue_type not in names:
-        there = answers.words(", ".join(names) or "none")
+        there = http_errors.words(", ".join(names) or "none")
         raise PermanentError(
             f"project {project} has no issue type {issue_type!r}; it has {there} (FURROW_JIRA_ISSUE_TYPE)"
         )
@@ -62,7 +62,7 @@ def _check_fields(jira: JiraTracker, project: str, path: str) -> None:
         if one.get("required") and not one.get("hasDefaultValue") and id_ not in _FILLED
     ]
     if missing:
-        told = answers.words(", ".join(missing))
+        told = http_errors.words(", ".join(missing))
         raise PermanentError(
             f"project {project} requires fields that Furrow does not fill: {told}; give them a default"
         )

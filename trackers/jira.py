@@ -25,11 +25,11 @@ from jira import JIRA, JIRAError
 from jira.utils import json_loads
 from pydantic import SecretStr
 
-from furrow.errors import PermanentError, TransientError
-from trackers import answers, transport
+from core.errors import PermanentError, TransientError
+from trackers import http_errors, transport
 from trackers.document import to_adf as adf
 from trackers.document import to_wiki as wiki
-from trackers.seam import Filed, TicketState
+from trackers.protocol import Filed, TicketState
 from trackers.ticket import Ticket, news, to_adf, to_wiki
 from trackers.transport import Reach
 
@@ -97,7 +97,7 @@ class JiraTracker:
 
         ``reach``: where the site may be; None: in the internet, or on this machine.
         """
-        secret = answers.credential(token, "the Jira token")
+        secret = http_errors.credential(token, "the Jira token")
         reach = reach or Reach()
         reach.check_url(url.strip(), "Jira")
         self._url = url.strip().rstrip("/")
@@ -117,7 +117,7 @@ class JiraTracker:
             options={"rest_api_version": "3" if self._cloud else "2"},
             # The package would repeat POST by itself on connection errors, 429 and 503, and so make duplicates.
             max_retries=0,
-            timeout=(answers.CONNECT_SECONDS, answers.ANSWER_SECONDS),
+            timeout=(http_errors.CONNECT_SECONDS, http_errors.ANSWER_SECONDS),
             get_server_info=False,
             **login,
         )
@@ -222,9 +222,11 @@ class JiraTracker:
     def _project_key(self, ticket: Ticket) -> str:
         key = self._projects.get(ticket.project, self._project)
         if not key:
-            raise PermanentError(f"no Jira project is set for the project {answers.words(ticket.project, limit=100)}")
+            raise PermanentError(
+                f"no Jira project is set for the project {http_errors.words(ticket.project, limit=100)}"
+            )
         if not _PROJECT.fullmatch(key):
-            raise PermanentError(f"{answers.words(key, limit=100)!r} is no key of a Jira project")
+            raise PermanentError(f"{http_errors.words(key, limit=100)!r} is no key of a Jira project")
         return key
 
     # Finding
@@ -350,9 +352,9 @@ class JiraTracker:
         status = error.status_code or 0
         answer = error.response
         fields, said = _said(answer)
-        told = f"Jira answered {status}: {answers.words(said or 'no reason given', self._secrets)}"
-        if answer is None or status == 0 or answers.is_transient(status):
-            return TransientError(told, retry_after=answers.wait(answer.headers) if answer is not None else None)
+        told = f"Jira answered {status}: {http_errors.words(said or 'no reason given', self._secrets)}"
+        if answer is None or status == 0 or http_errors.is_transient(status):
+            return TransientError(told, retry_after=http_errors.wait(answer.headers) if answer is not None else None)
         return _Missing(told) if status == requests.codes.not_found else _Refused(told, fields)
 
 

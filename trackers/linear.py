@@ -17,11 +17,11 @@ from uuid import UUID
 import httpx
 from pydantic import SecretStr
 
-from furrow.errors import PermanentError, TransientError
-from furrow.http_words import why
-from trackers import answers, transport
+from core.errors import PermanentError, TransientError
+from core.http_errors import why
+from trackers import http_errors, transport
 from trackers.document import to_markdown as markdown
-from trackers.seam import Filed, TicketState
+from trackers.protocol import Filed, TicketState
 from trackers.ticket import Ticket, news, to_markdown
 from trackers.transport import Reach
 
@@ -98,7 +98,7 @@ class LinearTracker:
 
         ``reach``: where ``url`` may lead; None: into the internet, or to this machine.
         """
-        self._key = answers.credential(api_key, "the Linear API key")
+        self._key = http_errors.credential(api_key, "the Linear API key")
         self._team = team.strip()
         self._teams = dict(teams or {})
         if not self._team and not self._teams:
@@ -112,7 +112,7 @@ class LinearTracker:
             reach,
             self._host,
             headers={"Authorization": authorization, "User-Agent": "furrow"},
-            timeout=httpx.Timeout(answers.ANSWER_SECONDS, connect=answers.CONNECT_SECONDS),
+            timeout=httpx.Timeout(http_errors.ANSWER_SECONDS, connect=http_errors.CONNECT_SECONDS),
         )
         self._team_ids: dict[str, str] = {}
         self._label_ids: dict[tuple[str, str], str] = {}
@@ -249,7 +249,7 @@ class LinearTracker:
     def _team_id(self, project: str) -> str:
         key = self._teams.get(project, self._team)
         if not key:
-            raise PermanentError(f"no Linear team is set for the project {answers.words(project, limit=100)}")
+            raise PermanentError(f"no Linear team is set for the project {http_errors.words(project, limit=100)}")
         if key not in self._team_ids:
             teams = self._ask(TEAM, key=key)["teams"]["nodes"]
             found = next((team["id"] for team in teams if team["key"].lower() == key.lower()), None)
@@ -323,7 +323,7 @@ class LinearTracker:
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            self._refuse(answer, [], answers.words(answer.reason_phrase, limit=100))
+            self._refuse(answer, [], http_errors.words(answer.reason_phrase, limit=100))
         errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
         if errors or answer.is_error or not isinstance(body.get("data"), dict):
             self._refuse(answer, errors, "")
@@ -334,11 +334,11 @@ class LinearTracker:
         extensions = [error.get("extensions") or {} for error in errors]
         codes = {str(extension.get("code", "")).upper() for extension in extensions}
         said = "; ".join(_said(error) for error in errors) or fallback or "no reason given"
-        told = f"Linear answered {answer.status_code}: {answers.words(said, [self._key])}"
+        told = f"Linear answered {answer.status_code}: {http_errors.words(said, [self._key])}"
         if "RATELIMITED" in codes:
-            raise TransientError(told, retry_after=answers.wait(answer.headers))
-        if answers.is_transient(answer.status_code) or codes & _THEIR_FAULT or not (errors or answer.is_error):
-            raise TransientError(told, retry_after=answers.wait(answer.headers))
+            raise TransientError(told, retry_after=http_errors.wait(answer.headers))
+        if http_errors.is_transient(answer.status_code) or codes & _THEIR_FAULT or not (errors or answer.is_error):
+            raise TransientError(told, retry_after=http_errors.wait(answer.headers))
         if errors and answer.status_code not in (401, 403) and _NOT_THERE.search(said):
             raise _Missing(told)
         raise PermanentError(told)

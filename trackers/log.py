@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from uuid import UUID
 
-from trackers.seam import Filed, Logged, TicketState
+from trackers.protocol import Filed, Logged, TicketState
 from trackers.ticket import Ticket, to_markdown
 
 _LOG = logging.getLogger("furrow.tickets")

@@ -24,8 +24,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
-from furrow.errors import PermanentError
-from furrow.networks import Address, Network, networks
+from core.errors import PermanentError
+from core.networks import Address, Network, networks
 
 SETTING: Final = "FURROW_TRACKER_PRIVATE_NETWORKS"
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")

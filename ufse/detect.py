@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from ufse.arrays import Bools, Ints, among, any_by, heads, unique
 from ufse.attribution import attribute
 from ufse.config import DEFAULT, Config
-from ufse.correlate import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
 from ufse.explain import Stories, Words, gains, stamp, verdict_text
 from ufse.frame import Frame, Source, build, coarse_negative, worth_reading
 from ufse.index import Index
+from ufse.judge import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
 from ufse.memo import memo
 from ufse.sessions import Visits, order_events, run_codes
 from ufse.signals.confusion import confusion

@@ -10,9 +10,9 @@ import numpy as np
 
 from ufse.arrays import Ints, Lookup, Ragged, dense, distinct_by, unique
 from ufse.config import ENGINE_VERSION, Config
-from ufse.correlate import RULE_NAMES, Judgement
 from ufse.feedback import CRASH, FAILURE, INVALID, SLOW
 from ufse.frame import PAGE
+from ufse.judge import RULE_NAMES, Judgement
 from ufse.memo import memo
 from ufse.patterns import clean, digest
 from ufse.score import RULES, level

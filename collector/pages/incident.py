@@ -6,9 +6,9 @@ from typing import Any, Final
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from collector.access import Gate, visible_project
-from collector.answers import ApiError
-from collector.keys import KeyRing
+from collector.access.callers import Gate, visible_project
+from collector.access.keys import KeyRing
+from collector.http_errors import ApiError
 from collector.pages.html import page_response
 from collector.pages.sign_in import COOKIE, SignedIn, read_form, set_cookie
 from collector.store import StoreCalls

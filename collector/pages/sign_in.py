@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from fastapi import Request, Response
 
-from collector.access import Gate
-from collector.answers import ApiError
-from collector.keys import Grant, KeyRing
+from collector.access.callers import Gate
+from collector.access.keys import Grant, KeyRing
+from collector.http_errors import ApiError
 
 COOKIE: Final = "furrow_session"
 KEPT_SECONDS: Final = 12 * 3600

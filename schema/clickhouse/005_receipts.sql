@@ -1,5 +1,5 @@
 -- Who sent each client session: one row for each request that carried events of it, apart from the events. A source is the
--- keyed hash of an address under the salt of its day (collector/receipts.py). Rows are needed until the session is analysed,
+-- keyed hash of an address under the salt of its day (collector/senders/receipts.py). Rows are needed until the session is analysed,
 -- and to see whether late events come from the same source; after eight days they are gone by themselves.
 CREATE TABLE IF NOT EXISTS receipts
 (

@@ -18,7 +18,7 @@ def configured(
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr("tasks.sessionize.ENDED_MS", 0)
+    monkeypatch.setattr("tasks.enqueue.ENDED_MS", 0)
     documents.forget()
     yield
     connections.close_all()

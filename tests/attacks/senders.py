@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool import segments
+from collector.spool.spool import segments
 from flows.detect import detect
-from furrow.lander import Lander
-from stores.incident_store import IncidentQuery, IncidentStore
+from lander.loop import Lander
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections
 
 Event = dict[str, Any]

@@ -17,9 +17,10 @@ import psutil
 import psycopg
 import pytest
 
-from furrow import automations, health
-from furrow.lag import DETECTED
-from stores.postgres import EmbeddedPostgres
+from collector.lag import DETECTED
+from core import health
+from furrow.engine import automations
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import FURROW, Up, environment, frustrated_session, until
 
 REPLACED_S = 240.0
@@ -70,7 +71,9 @@ def child(up: Up, module: str) -> psutil.Process:
     found = []
     for process in up.processes():
         command = process.cmdline()
-        if "furrow.child" in command and command[command.index("furrow.child") + 1].startswith(module):
+        if "furrow.installation.child" in command and command[
+            command.index("furrow.installation.child") + 1
+        ].startswith(module):
             found.append(process)
     (one,) = found
     return one
@@ -119,7 +122,7 @@ def test_a_hung_prefect_stops_no_landing_and_is_replaced(up: Up) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("part", "module"), [("collector", "collector"), ("engine", "furrow.engine")])
+@pytest.mark.parametrize(("part", "module"), [("collector", "collector"), ("engine", "furrow.engine.process")])
 def test_a_hung_part_is_replaced_and_nothing_is_lost(up: Up, part: str, module: str) -> None:
     before = stored(up)
     up.post_events(frustrated_session(f"before-{part}-hangs"))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from furrow.errors import FurrowError
-from stores.event_store import EventStore
+from core.errors import FurrowError
+from stores.events.event_store import EventStore
 from tests.fakes.server import Answer, Fake, Request
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from collector.contract import normalise_batch
-from collector.dead_letters import KEPT_OF_REASON, LetterBudget, NotKept
-from furrow.doctor_work import figures
-from furrow.settings import Settings
+from collector.spool.dead_letters import KEPT_OF_REASON, LetterBudget, NotKept
+from core.settings import Settings
+from furrow.doctor.work import figures
 from tests.attacks.collector import EVENT, OPERATOR, Collector, request, running
 
 LARGE = {**EVENT, "eventType": "tap"}

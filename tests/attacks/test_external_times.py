@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from collector.answers import ApiError
-from collector.external import refuse_future
-from collector.shapes import DetectionSent
+from collector.http_errors import ApiError
+from collector.routes.external import refuse_future
+from collector.routes.shapes import DetectionSent
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECEIVED_MS = round(NOW.timestamp() * 1000)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.limits import FairLimit, RateLimit
+from collector.transport.limits import FairLimit, RateLimit
 from tests.attacks.collector import BATCH, EVENT, INGEST, ROOT, Collector, request, running, wait_until
 
 HONEST = 30

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.protocol import MAX_HEADER_FIELDS, MAX_TARGET_BYTES, ambiguity
+from collector.transport.protocol import MAX_HEADER_FIELDS, MAX_TARGET_BYTES, ambiguity
 from tests.attacks.collector import BATCH, EVENT, INGEST, Collector, head, request, running
 
 SMUGGLED = b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n"

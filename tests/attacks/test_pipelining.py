@@ -8,8 +8,8 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from collector.connections import Connections, Limits, PeerTurns
-from collector.protocol import IntakeProtocol
+from collector.transport.connections import Connections, Limits, PeerTurns
+from collector.transport.protocol import IntakeProtocol
 from tests.attacks.collector import head, request, running, wait_until
 
 REQUESTS = 40

@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
-from furrow.prefect_api import _Patient
+from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
+from furrow.clients.prefect_api import _Patient
 from tests.e2e.installation import CURL_OF_THE_SEED, FURROW, ROOT, Up, environment, free_port, frustrated_session, until
 from tests.e2e.test_commands_operators import on, succeeded
 
@@ -432,7 +432,7 @@ def test_secrets_are_private_and_shown_nowhere(up: Up) -> None:
     for process in up.processes():
         with suppress(psutil.NoSuchProcess):
             assert auth not in " ".join(process.cmdline())
-            if process.cmdline()[-2:] == ["furrow.child", "collector"]:
+            if process.cmdline()[-2:] == ["furrow.installation.child", "collector"]:
                 assert auth not in "".join(process.environ().values())
 
 

@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from furrow import private_files
-from furrow.backup import back_up, restore
-from furrow.errors import PermanentError
-from furrow.settings import Settings
-from stores import postgres
-from stores.incident_store import IncidentStore
-from stores.postgres import EmbeddedPostgres
+from core import private_files
+from core.errors import PermanentError
+from core.settings import Settings
+from furrow.installation.backup import back_up, restore
+from stores import embedded_postgres
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import IncidentStore
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="about what root does")
 
@@ -68,14 +68,14 @@ def test_no_folder_above_is_opened(home: Path) -> None:
 def test_programs_below_a_closed_folder_are_copied_and_the_folder_stays_closed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site, programs = home / "work", postgres._BIN.relative_to(postgres._BIN.parents[2])
-    shutil.copytree(postgres._BIN.parent, site / programs.parent, symlinks=True)
-    shutil.copytree(postgres._LIBRARIES, site / postgres._LIBRARIES.name, symlinks=True)
+    site, programs = home / "work", embedded_postgres._BIN.relative_to(embedded_postgres._BIN.parents[2])
+    shutil.copytree(embedded_postgres._BIN.parent, site / programs.parent, symlinks=True)
+    shutil.copytree(embedded_postgres._LIBRARIES, site / embedded_postgres._LIBRARIES.name, symlinks=True)
     place = Path(tempfile.mkdtemp(prefix="furrow-programs-"))
     place.chmod(0o755)
-    monkeypatch.setattr(postgres, "_BIN", site / programs)
-    monkeypatch.setattr(postgres, "_LIBRARIES", site / postgres._LIBRARIES.name)
-    monkeypatch.setattr(postgres, "_PROGRAMS", place / "programs")
+    monkeypatch.setattr(embedded_postgres, "_BIN", site / programs)
+    monkeypatch.setattr(embedded_postgres, "_LIBRARIES", site / embedded_postgres._LIBRARIES.name)
+    monkeypatch.setattr(embedded_postgres, "_PROGRAMS", place / "programs")
     before = modes(home / "work")
     old = os.umask(0o077)
     server = EmbeddedPostgres(home / "work" / "data" / "postgres")
@@ -131,7 +131,7 @@ def test_the_server_holds_no_secret_of_ours(home: Path, monkeypatch: pytest.Monk
 
 @AS_ROOT
 def test_an_ordinary_user_runs_it_in_a_closed_home(home: Path) -> None:
-    if not postgres._is_open(postgres._BIN / "postgres"):
+    if not embedded_postgres._is_open(embedded_postgres._BIN / "postgres"):
         pytest.skip("an ordinary user cannot reach this Python: a start as one is then not tried")
     user = pwd.getpwnam("nobody")
     for one in (home, *home.rglob("*")):
@@ -222,7 +222,7 @@ def test_a_backup_is_for_its_owner_alone_whatever_it_copies(
     assert opened(home / "new") == []
 
 
-@pytest.mark.parametrize("module", ["collector", "furrow", "furrow.server", "furrow.child"])
+@pytest.mark.parametrize("module", ["collector", "furrow", "furrow.server", "furrow.installation.child"])
 def test_every_program_writes_for_its_user_alone(module: str, home: Path) -> None:
     """Each is started with the usual umask and made to end early; what it set is seen by an exit handler."""
     told = home / "umask"
@@ -232,7 +232,12 @@ def test_every_program_writes_for_its_user_alone(module: str, home: Path) -> Non
         f"sys.argv = [{module!r}, *sys.argv[1:]]\n"
         f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)\n"
     )
-    arguments = {"collector": ["-"], "furrow": ["--version"], "furrow.server": ["deploy"], "furrow.child": ["this"]}
+    arguments = {
+        "collector": ["-"],
+        "furrow": ["--version"],
+        "furrow.server": ["deploy"],
+        "furrow.installation.child": ["this"],
+    }
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FURROW_", "PREFECT_"))}
     process = subprocess.Popen(
         [sys.executable, "-c", f"import os; os.umask(0o022)\n{program}", *arguments[module]],

@@ -14,8 +14,8 @@ import psutil
 import psycopg
 import pytest
 
-from furrow.process_worker import ProcessWorker
-from furrow.stranded import POOL
+from furrow.engine.process_worker import ProcessWorker
+from furrow.engine.stranded import POOL
 from tests.attacks.test_prefect_doors import Api, Json, touching
 from tests.e2e.installation import free_port, until
 from tests.fakes.clickhouse_http import ClickHouseServer
@@ -200,7 +200,7 @@ def test_changed_deployments_of_ours_are_refused_until_the_next_deploy(
 
 def children(processes: Processes, run: str) -> list[psutil.Process]:
     """The processes of one run; their environment is the worker's own."""
-    found = [one for one in psutil.process_iter() if _command(one)[-2:] == ["furrow.run_flow", run]]
+    found = [one for one in psutil.process_iter() if _command(one)[-2:] == ["furrow.engine.run_flow", run]]
     for one in found:
         assert one.environ()["PREFECT_HOME"] == processes.environment["PREFECT_HOME"]
     return found

@@ -8,8 +8,8 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from blocks import documents
-from furrow import doctor_work
-from furrow.settings import Settings
+from core.settings import Settings
+from furrow.doctor import work
 from tests.attacks.senders import OPERATOR, Site, frustrated, name_of, site
 
 LONG_AGO = datetime(2002, 1, 1, tzinfo=UTC)
@@ -76,7 +76,7 @@ def test_a_flood_from_many_addresses_is_held_back_and_a_real_problem_is_not(
     assert "## Flood of new incidents" in text
     assert "31 new incidents" in text
     assert "| incidents held back from export | 30 |" in text
-    assert "30 incidents held back in a flood" in doctor_work.figures(Settings()).set_aside()
+    assert "30 incidents held back in a flood" in work.figures(Settings()).set_aside()
     # Nothing is lost: a person lets one through, and the rest wait.
     chosen = found[name_of(7)]
     assert "confirm" in chosen["allowedActions"]

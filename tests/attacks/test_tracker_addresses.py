@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from furrow.errors import PermanentError, TransientError
-from furrow.settings import Settings
+from core.errors import PermanentError, TransientError
+from core.settings import Settings
 from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import KEY, FakeLinear
 from tests.fakes.server import Answer, Fault
 from tests.unit.trackers.incidents import incident
 from trackers.jira import JiraTracker
 from trackers.linear import LinearTracker
-from trackers.seam import Tracker
+from trackers.protocol import Tracker
 from trackers.ticket import ticket_of
 from trackers.transport import SETTING, Reach
 

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import ufse
 from collector.app import create_app
 from collector.contract import Row, to_arrow
-from collector.spool import SpoolReader
+from collector.spool.spool import SpoolReader
 from tests.e2e.installation import until
 from tests.integration.test_collector import config_for
 from ufse.columns import EVENT_SCHEMA

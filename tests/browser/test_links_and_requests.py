@@ -9,7 +9,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from furrow.kept_secrets import OPERATOR_KEY, PREFECT_AUTH
+from core.kept_secrets import OPERATOR_KEY, PREFECT_AUTH
 from tests.e2e.installation import Up, frustrated_session, until
 
 pytestmark = pytest.mark.browser

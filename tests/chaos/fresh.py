@@ -23,10 +23,10 @@ import msgspec
 import psutil
 import psycopg
 
-from collector.spool import segments
-from furrow.errors import FurrowError
-from stores.incident_store import IncidentStore
-from stores.postgres import EmbeddedPostgres
+from collector.spool.spool import segments
+from core.errors import FurrowError
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import IncidentStore
 from tests.chaos import parts
 from tests.chaos.line import line
 from tests.chaos.outcome import Outcome, incident_outcome
@@ -178,7 +178,7 @@ class FreshScenario:
         for process in self.up.processes():
             with suppress(psutil.NoSuchProcess):
                 said = process.cmdline()
-                if "furrow.child" in said and (not module or module in said):
+                if "furrow.installation.child" in said and (not module or module in said):
                     found.append(process)
         return found
 
@@ -187,7 +187,7 @@ class FreshScenario:
 
         def killing() -> None:
             self.told.append(f"kill -9 of engine between ticket {number} made and recorded")
-            for process in self._children("furrow.engine"):
+            for process in self._children("furrow.engine.process"):
                 process.kill()
 
         left = iter(range(1, 10**6))
@@ -290,7 +290,11 @@ class FreshScenario:
             reader.kill()
 
 
-_MODULES: dict[Victim, str] = {"collector": "collector", "engine": "furrow.engine", "prefect": "furrow.prefect_server"}
+_MODULES: dict[Victim, str] = {
+    "collector": "collector",
+    "engine": "furrow.engine.process",
+    "prefect": "furrow.prefect_server",
+}
 
 
 def _is_create(request: Request) -> bool:

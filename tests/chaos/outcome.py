@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from stores.incident_store import IncidentQuery, IncidentStore
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear
 

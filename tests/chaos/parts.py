@@ -22,18 +22,18 @@ from typing import Any
 from prefect import Task
 
 import collector.__main__ as collector_main
-import collector.intake
+import collector.routes.events
 import tasks.export
 import tasks.report
 import tasks.score
 from collector.config import CollectorConfig
+from core.errors import FurrowError
+from core.settings import Settings
 from flows.detect import detect
 from flows.export import export
-from furrow.errors import FurrowError
-from furrow.lander import Lander
-from furrow.settings import Settings
-from stores.event_store import EventStore
-from stores.incident_store import IncidentStore
+from lander.loop import Lander
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore
 from tasks import connections
 from tests.chaos.boundary import BOUNDARY, Crash, Fault, install, put
 from trackers import jira
@@ -88,7 +88,7 @@ def run_collector(environment: dict[str, str], control: Connection, clock: Path,
     _log_to_file()
     install()
     now = Clock(clock)
-    put(collector.intake, "time", _Time(lambda: now.now_ms * 1_000_000))
+    put(collector.routes.events, "time", _Time(lambda: now.now_ms * 1_000_000))
     BOUNDARY.arm(control.recv())
     threading.Thread(target=_obey, args=(control,), daemon=True).start()
     config = CollectorConfig.from_environment()

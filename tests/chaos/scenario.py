@@ -17,8 +17,8 @@ import httpx
 import msgspec
 import psycopg
 
-from collector.spool import segments
-from stores.incident_store import IncidentStore
+from collector.spool.spool import segments
+from stores.incidents.incident_store import IncidentStore
 from tests.chaos import parts
 from tests.chaos.boundary import Fault
 from tests.chaos.outcome import Outcome, incident_outcome

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import psycopg
 
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.chaos import parts
 from tests.chaos.boundary import Fault
 from tests.chaos.traffic import KEYS

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from collector.receipts import Split
-from collector.spool import Segment, Spool, SpoolReader
-from furrow.errors import PermanentError, TransientError
-from furrow.lander import Lander
-from stores.event_store import EventStore
+from collector.senders.receipts import Split
+from collector.spool.spool import Segment, Spool, SpoolReader
+from core.errors import PermanentError, TransientError
+from lander.loop import Lander
+from stores.events.event_store import EventStore
 from tests.rows import lines, row
 
 CHANGED_PASSWORD, UNKNOWN_TABLE, INCORRECT_DATA = 516, 60, 117

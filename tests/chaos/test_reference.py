@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 import ufse
 from collector.contract import Row
-from stores.event_store import EventStore
-from stores.incident_store import IncidentStore, Pending
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore, Pending
 from tasks import connections
+from tasks.enqueue import sessionize
 from tasks.score import score
-from tasks.sessionize import sessionize
 from tasks.upsert import upsert
 from tests.chaos.reference import Seen, told
 from tests.rows import BASE_MS, lines, row

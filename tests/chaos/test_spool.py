@@ -13,10 +13,10 @@ import msgspec
 import psutil
 import pytest
 
-import collector.spool
+import collector.spool.spool
 from collector.contract import Row
-from collector.spool import Spool, SpoolReader, recover
-from furrow.metrics import DEGRADED
+from collector.spool.spool import Spool, SpoolReader, recover
+from core.metrics import DEGRADED
 from tests.chaos import parts
 from tests.chaos.stack import Child
 from tests.e2e.installation import free_port, until
@@ -50,7 +50,7 @@ def test_nothing_is_added_to_a_segment_that_has_its_final_name(
                 sealed.set()
                 raise OSError(errno.EIO, "Input/output error")
 
-            patch.setattr(collector.spool, "sync_directory", fail)
+            patch.setattr(collector.spool.spool, "sync_directory", fail)
             if not SpoolReader(tmp_path).segments():
                 assert sealed.wait(10)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from furrow.settings import Settings
+from core.settings import Settings
 from tests.deploy import helm
 from tests.unit.test_containers import prefect_variables
 

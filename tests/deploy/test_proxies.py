@@ -21,8 +21,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.app import create_app
-from collector.source import SourceReader
-from furrow.networks import networks
+from collector.senders.source import SourceReader
+from core.networks import networks
 from tests.e2e.installation import free_port
 from tests.integration.test_collector import BATCH, KEY, config_for
 

@@ -16,8 +16,8 @@ import httpx
 import psutil
 from pydantic import SecretStr
 
-from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
-from furrow.prefect_api import PrefectApi
+from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
+from furrow.clients.prefect_api import PrefectApi
 
 FURROW = [sys.executable, "-m", "furrow"]
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, environment, frustrated_session, until
 from tests.e2e.test_commands_operators import WINDOW, furrow, on, refused, succeeded
 

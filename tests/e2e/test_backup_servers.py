@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from collector.spool import Spool, segments
-from stores.event_store import EventStore
-from stores.incident_store import IncidentStore
+from collector.spool.spool import Spool, segments
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore
 from tests.e2e.test_commands_operators import furrow, refused, succeeded
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import PostgresServer

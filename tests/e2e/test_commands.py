@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from furrow.examples import FRUSTRATED, SILENT, example_sessions
+from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
 from tests.e2e.installation import FURROW, ROOT, environment
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from furrow import running
-from furrow.settings import Settings
+from core.settings import Settings
+from furrow.installation import running
 from tests.e2e.installation import FURROW, environment
 from tests.fakes import linear
 from tests.fakes.jira import TOKEN, USER, FakeJira

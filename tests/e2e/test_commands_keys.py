@@ -4,8 +4,8 @@ import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 
-from collector.keys import hash_key
-from stores.incident_store import IncidentStore
+from collector.access.keys import hash_key
+from stores.incidents.incident_store import IncidentStore
 from tests.e2e.installation import FURROW, environment
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from furrow.examples import FRUSTRATED, SILENT, example_sessions
+from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
 from tests.e2e.installation import FURROW, Up, environment, frustrated_session, until
 
 WINDOW = ["--param", f"start={(datetime.now(UTC) - timedelta(days=1)).isoformat()}", "--param", "end=2100-01-01"]

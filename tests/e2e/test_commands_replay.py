@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from furrow.examples import example_sessions
+from furrow.installation.demo_sessions import example_sessions
 from tests.e2e.installation import Up, frustrated_session, until
 from tests.e2e.test_commands_operators import furrow, on, refused, runs, succeeded
 

@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from collector.privacy import hash_user
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, environment, frustrated_session, until
 from tests.e2e.test_commands_operators import WINDOW, furrow, on, refused, runs, succeeded
 

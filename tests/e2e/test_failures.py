@@ -16,7 +16,7 @@ import httpx
 import psycopg
 import pytest
 
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import CURL_OF_THE_SEED, Up, environment, free_port, frustrated_session
 from tests.e2e.test_backup import last_line
 from tests.e2e.test_commands_operators import furrow, refused, succeeded

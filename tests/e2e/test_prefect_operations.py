@@ -16,8 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-from furrow.prefect_api import PrefectApi
-from stores.postgres import EmbeddedPostgres
+from furrow.clients.prefect_api import PrefectApi
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, frustrated_session, until
 from tests.fakes import jira as fake_jira
 from tests.fakes.jira import FakeJira
@@ -390,8 +390,10 @@ def limits(up: Up) -> dict[str, dict[str, Any]]:
 
 
 def child(up: Up, name: str) -> Any:
-    """The process of the part that ``furrow.child`` runs as ``name``."""
-    (found,) = [p for p in up.processes() if ["furrow.child", name] in ([*pair] for pair in pairwise(p.cmdline()))]
+    """The process of the part that ``furrow.installation.child`` runs as ``name``."""
+    (found,) = [
+        p for p in up.processes() if ["furrow.installation.child", name] in ([*pair] for pair in pairwise(p.cmdline()))
+    ]
     return found
 
 
@@ -409,7 +411,7 @@ def test_a_killed_engine_leaves_no_run_and_no_slot_behind(up: Up) -> None:
         run = running(up, "backfill")
         assert run["id"] == begun["id"]
         assert limits(up)["backfill"]["active_slots"] == 1
-        child(up, "furrow.engine").kill()
+        child(up, "furrow.engine.process").kill()
         crashed = ended(up, run)
     assert end(crashed) == ("CRASHED", "Crashed")
     assert crashed["state"]["message"] == "The process that ran this was stopped."

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from furrow import automations
-from stores.postgres import EmbeddedPostgres
+from furrow.engine import automations
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, until
 from tests.e2e.test_commands_operators import on
 from tests.e2e.test_prefect_operations import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import CURL_OF_THE_SEED, FURROW, Up, environment, frustrated_session, until
 
 CONFIRMED = "/v1/incidents?status=confirmed&exported=false"
@@ -96,7 +96,7 @@ def test_each_process_has_its_own_secrets_alone(up: Up) -> None:
                 holders[value].add(process.cmdline()[-1])
     sender, operator = SECRETS["FURROW_INGEST_KEY"], SECRETS["FURROW_OPERATOR_KEY"]
     assert holders == {
-        SECRETS["FURROW_JIRA_TOKEN"]: {"furrow.engine"},
+        SECRETS["FURROW_JIRA_TOKEN"]: {"furrow.engine.process"},
         SECRETS["AWS_SECRET_ACCESS_KEY"]: set(),
         sender: {"collector"},
         operator: {"collector"},
@@ -122,7 +122,7 @@ def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
 
 
 def test_a_part_that_dies_is_started_again(up: Up) -> None:
-    (collector,) = [p for p in up.processes() if p.cmdline()[-2:] == ["furrow.child", "collector"]]
+    (collector,) = [p for p in up.processes() if p.cmdline()[-2:] == ["furrow.installation.child", "collector"]]
     collector.kill()
     until(lambda: answers(up), 60)
     assert up.post_events(frustrated_session("after-the-crash"))["accepted"] == 11

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stores.postgres import HERE, EmbeddedPostgres
+from stores.embedded_postgres import HERE, EmbeddedPostgres
 from tests.e2e.installation import free_port
 from tests.fakes.clickhouse_http import ClickHouseServer
 

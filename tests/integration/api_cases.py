@@ -12,10 +12,10 @@ import httpx
 import uvicorn
 from pydantic import SecretStr
 
+from collector.access.keys import hash_key
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.keys import hash_key
-from stores.incident_store import Analysed, Cursor, IncidentStore, Touched
+from stores.incidents.incident_store import Analysed, Cursor, IncidentStore, Touched
 from tests.integration.incident_store_cases import detection
 
 _PATIENCE_SECONDS = 60.0

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from stores.incident_store import Analysed, Cursor, IncidentStore, Origin, Pending, Recorded, Touched
-from stores.lifecycle import ConfirmRule
+from incidents.lifecycle import ConfirmRule
+from stores.incidents.incident_store import Analysed, Cursor, IncidentStore, Origin, Pending, Recorded, Touched
 
 MONDAY = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
 PAY = "pay"  # a failure point, as good as any other

@@ -19,10 +19,10 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.openapi import ENDPOINTS, document
-from collector.spool import SpoolReader
-from stores.incident_store import IncidentStore
-from stores.postgres import EmbeddedPostgres
+from collector.routes.openapi import ENDPOINTS, document
+from collector.spool.spool import SpoolReader
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import IncidentStore
 from tests.integration.api_cases import (
     ALL,
     EVENT,

@@ -11,8 +11,8 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
 
-from collector.openapi import document
-from stores.postgres import EmbeddedPostgres
+from collector.routes.openapi import document
+from stores.embedded_postgres import EmbeddedPostgres
 from tests.integration.api_cases import ALL, SHOP, fill, serving
 
 schema = schemathesis.openapi.from_dict(document())

@@ -12,9 +12,9 @@ from prefect.client.schemas.objects import State
 from blocks import documents
 from flows.backfill import backfill
 from flows.detect import detect
-from stores.event_store import EventStore
-from stores.incident_store import IncidentQuery, IncidentStore
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections, stopping
 from tests.integration.test_flows import frustrated, land
 from tests.rows import BASE_MS, row
@@ -187,7 +187,7 @@ def test_a_session_with_new_events_is_left_to_detect(configured: None, monkeypat
         return table
 
     def detect_one_step() -> None:
-        from tasks.sessionize import sessionize
+        from tasks.enqueue import sessionize
 
         sessionize.fn()
 
@@ -205,7 +205,7 @@ def test_a_session_with_new_events_is_left_to_detect(configured: None, monkeypat
 
 def test_a_session_in_line_keeps_its_place(configured: None) -> None:
     land(frustrated("s"))
-    from tasks.sessionize import sessionize
+    from tasks.enqueue import sessionize
 
     sessionize.fn()
     before = store().due(2**60, 10)
@@ -354,7 +354,7 @@ def test_each_project_has_its_own_thresholds(configured: None) -> None:
 def test_a_bad_stored_threshold_is_told_counted_and_replaced_by_the_default(
     configured: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from furrow.metrics import DEGRADED
+    from core.metrics import DEGRADED
 
     def counted() -> float:
         return float(DEGRADED.labels("thresholds", "bad_setting")._value.get())

@@ -11,8 +11,8 @@ from prefect.client.schemas.objects import State
 
 from blocks import documents
 from flows import detect as flow
-from stores.event_store import EventStore
-from stores.incident_store import IncidentQuery, IncidentStore
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections
 from tests.integration.test_flows import frustrated
 from tests.rows import lines
@@ -30,7 +30,7 @@ def backlog(
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     documents.forget()
-    monkeypatch.setattr("tasks.sessionize.SLICE_EVENTS", 2 * EVENTS)
+    monkeypatch.setattr("tasks.enqueue.SLICE_EVENTS", 2 * EVENTS)
     monkeypatch.setattr(flow, "BATCH", 2)
     for n in range(SESSIONS):
         events = [
@@ -86,7 +86,7 @@ def test_every_slice_is_told_and_the_oldest_come_first(
 
 
 def test_an_ordinary_run_shows_no_bar(backlog: IncidentStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.sessionize.SLICE_EVENTS", 1_000)
+    monkeypatch.setattr("tasks.enqueue.SLICE_EVENTS", 1_000)
     monkeypatch.setattr(flow, "BATCH", 1_000)
     before = len(progress("detect-landed")) + len(progress("detect-analysed"))
     assert run().is_completed()

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 import blocks
 from blocks import EventStoreBlock, IncidentStoreBlock, JiraBlock, LinearBlock, documents
-from furrow.errors import PermanentError
-from furrow.settings import Settings
+from core.errors import PermanentError
+from core.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("prefect")
 

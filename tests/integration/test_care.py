@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.receipts import Receipt, encode
-from furrow.errors import PermanentError
-from stores import event_backup, event_erasure, event_receipts, incident_backup
-from stores.event_store import EventStore
-from stores.incident_store import Analysed, IncidentStore
-from stores.postgres import EmbeddedPostgres
+from collector.senders.receipts import Receipt, encode
+from core.errors import PermanentError
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events import event_backup, event_erasure, event_receipts
+from stores.events.event_store import EventStore
+from stores.incidents import incident_backup
+from stores.incidents.incident_store import Analysed, IncidentStore
 from stores.schema_version import SchemaTooNew
 from tests.integration.incident_store_cases import detection, history, incident, incident_id, queue, record
 from tests.rows import BASE_MS, lines, row

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool import SpoolReader, recover
+from collector.spool.spool import SpoolReader, recover
 
 ROOT = Path(__file__).parents[2]
 KEY = {"X-API-Key": "test-key"}

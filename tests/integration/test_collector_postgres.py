@@ -15,12 +15,12 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
+from collector.access.keys import hash_key
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.keys import hash_key
-from stores.incident_model import Analysed, Cursor, Touched
-from stores.incident_store import IncidentStore
-from stores.postgres import EmbeddedPostgres
+from incidents.model import Analysed, Cursor, Touched
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import IncidentStore
 
 EVENT = {"eventType": "click", "timestamp": "2024-01-15T10:00:00Z", "sessionId": "s", "route": "/"}
 SENDER = {"X-API-Key": "shop-sender"}

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool import SpoolReader
-from furrow.errors import PermanentError
-from furrow.send import send_file
+from collector.spool.spool import SpoolReader
+from core.errors import PermanentError
+from furrow.clients.send import send_file
 
 REAL_LOG = Path(__file__).resolve().parents[1] / "data" / "elastic_apache_access.log.gz"
 EVENT = {

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from stores.incident_store import IncidentStore
-from stores.postgres import _BIN, EmbeddedPostgres
+from stores.embedded_postgres import _BIN, EmbeddedPostgres
+from stores.incidents.incident_store import IncidentStore
 
 SCRIPT = Path(__file__).resolve().parents[2] / "containers" / "postgres-role.sh"
 PASSWORD = "it's a $(secret) `one`"

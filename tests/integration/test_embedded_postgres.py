@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from furrow.errors import PermanentError
-from furrow.health import Limits
-from furrow.supervisor import Supervisor
-from stores.postgres import EmbeddedPostgres
+from core.errors import PermanentError
+from core.health import Limits
+from furrow.installation.supervisor import Supervisor
+from stores.embedded_postgres import EmbeddedPostgres
 
 
 def postmaster_pid(server: EmbeddedPostgres) -> int:
@@ -39,10 +39,10 @@ def test_data_survives_a_killed_postmaster(stoppable_postgres: EmbeddedPostgres)
 def test_a_hung_postmaster_is_found_ended_and_started_again(
     stoppable_postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.postgres._ANSWER_SECONDS", 2)
-    monkeypatch.setattr("furrow.supervisor.POSTGRES", Limits(1.0, 1.0))
-    monkeypatch.setattr("furrow.supervisor._POSTGRES_SECONDS", 0.1)
-    monkeypatch.setattr("furrow.supervisor._POSTGRES_POLL_SECONDS", 0.1)
+    monkeypatch.setattr("stores.embedded_postgres._ANSWER_SECONDS", 2)
+    monkeypatch.setattr("furrow.installation.supervisor.POSTGRES", Limits(1.0, 1.0))
+    monkeypatch.setattr("furrow.installation.supervisor._POSTGRES_SECONDS", 0.1)
+    monkeypatch.setattr("furrow.installation.supervisor._POSTGRES_POLL_SECONDS", 0.1)
     with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     assert stoppable_postgres.answers()

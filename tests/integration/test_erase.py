@@ -13,11 +13,11 @@ from prefect.states import Completed, Running
 import flows.erase
 import tasks.erase
 from blocks import documents
-from collector.spool import Spool, segments
-from furrow.errors import PermanentError
-from furrow.lander import Lander
-from furrow.settings import Settings
-from stores.incident_store import IncidentStore
+from collector.spool.spool import Spool, segments
+from core.errors import PermanentError
+from core.settings import Settings
+from lander.loop import Lander
+from stores.incidents.incident_store import IncidentStore
 from tasks import connections
 from tests.integration.incident_store_cases import detection, queue, record
 from tests.integration.slow_flow import slow

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from furrow.errors import PermanentError
-from stores import event_store as event_store_module
-from stores.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
+from core.errors import PermanentError
+from stores.events import event_store as event_store_module
+from stores.events.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
 from tests.rows import BASE_MS, lines, row
 from ufse.columns import EVENT_SCHEMA
 

@@ -22,8 +22,8 @@ from prefect.utilities.callables import parameter_schema
 from blocks import documents
 from flows.export import export
 from flows.rerun_failed_exports import rerun_failed_exports
-from stores.incident_store import ConfirmRule, IncidentStore
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import ConfirmRule, IncidentStore
 from tasks import connections, stopping
 from tasks import export as tasks_export
 from tasks.waiting import what_waits

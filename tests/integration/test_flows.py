@@ -11,9 +11,9 @@ from prefect.client.schemas.objects import State
 
 from blocks import documents
 from flows.detect import detect
-from stores.event_store import EventStore
-from stores.incident_store import IncidentQuery, IncidentStore
-from stores.postgres import EmbeddedPostgres
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections, stopping
 from tests.rows import BASE_MS, lines, row
 

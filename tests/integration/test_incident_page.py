@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stores.incident_model import IncidentQuery
-from stores.incident_store import Analysed, Cursor, IncidentStore, Touched
+from incidents.model import IncidentQuery
+from stores.incidents.incident_store import Analysed, Cursor, IncidentStore, Touched
 from tests.integration.api_cases import SHOP, fill, serving, whole_detection
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from furrow.errors import PermanentError
-from stores.incident_store import Analysed, IllegalTransition, IncidentQuery, IncidentStore, NotFound, Origin
-from stores.lifecycle import ConfirmRule
+from core.errors import PermanentError
+from incidents.lifecycle import ConfirmRule
+from stores.incidents.incident_store import Analysed, IllegalTransition, IncidentQuery, IncidentStore, NotFound, Origin
 from tests.integration.incident_store_cases import (
     MONDAY,
     detection,

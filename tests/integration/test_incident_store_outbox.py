@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from furrow.errors import PermanentError
-from stores.incident_store import Claim, IncidentQuery, IncidentStore, NotFound
-from stores.lifecycle import ConfirmRule
+from core.errors import PermanentError
+from incidents.lifecycle import ConfirmRule
+from stores.incidents.incident_store import Claim, IncidentQuery, IncidentStore, NotFound
 from tests.integration.incident_store_cases import MONDAY, detection, history, incident, incident_id, record
 
 AT_ONCE = ConfirmRule(min_sessions=1)

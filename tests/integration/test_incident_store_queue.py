@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from furrow.errors import PermanentError, TransientError
-from stores.incident_store import (
+from core.errors import PermanentError, TransientError
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import (
     Analysed,
     ConfirmRule,
     Cursor,
@@ -17,7 +18,6 @@ from stores.incident_store import (
     ProjectRecord,
     Touched,
 )
-from stores.postgres import EmbeddedPostgres
 from tests.integration.incident_store_cases import detection, incident_id, queue, record
 
 

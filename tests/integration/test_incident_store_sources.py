@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from stores.incident_database import Database
-from stores.incident_schema import migrate
-from stores.incident_store import Analysed, IncidentQuery, IncidentStore, Origin
-from stores.lifecycle import ConfirmRule
+from incidents.lifecycle import ConfirmRule
+from stores.incidents.incident_database import Database
+from stores.incidents.incident_schema import migrate
+from stores.incidents.incident_store import Analysed, IncidentQuery, IncidentStore, Origin
 from tests.integration.incident_store_cases import (
     MONDAY,
     detection,

@@ -6,12 +6,12 @@ import pytest
 
 from bench.stored import Stored
 from blocks import documents
-from stores import event_store
-from stores.event_store import EventStore
-from stores.incident_store import Cursor, IncidentStore
+from stores.events import event_store
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import Cursor, IncidentStore
 from tasks import connections
+from tasks.enqueue import sessionize
 from tasks.score import due_sessions, score
-from tasks.sessionize import sessionize
 from tasks.upsert import upsert
 
 # Alike in how many are received in an hour; one has five times as many hours.

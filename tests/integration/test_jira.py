@@ -13,7 +13,7 @@ import jira
 import pytest
 from pydantic import SecretStr
 
-from furrow.errors import PermanentError, TransientError
+from core.errors import PermanentError, TransientError
 from tests.data.contracts import reduce
 from tests.fakes.jira import TOKEN, USER, FakeJira, is_comment, is_create, is_search, request_errors
 from tests.fakes.server import Answer, Fault

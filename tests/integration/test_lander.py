@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import furrow.lander
-from collector.spool import Segment, Spool, segments
-from furrow.errors import NotConfigured, TransientError
-from furrow.lander import Lander
-from furrow.metrics import DEGRADED
-from stores import event_coverage
-from stores.event_store import EventStore
+import lander.loop
+from collector.spool.spool import Segment, Spool, segments
+from core.errors import NotConfigured, TransientError
+from core.metrics import DEGRADED
+from lander.loop import Lander
+from stores.events import event_coverage
+from stores.events.event_store import EventStore
 from tests.rows import lines, row
 
 
@@ -49,9 +49,9 @@ def test_what_was_spooled_lands_and_is_told(spool_dir: Path, event_store: EventS
 def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(furrow.lander, "_COVERAGE_SECONDS", 0.0)
-    monkeypatch.setattr(furrow.lander, "_STATS_SECONDS", 0.0)
-    monkeypatch.setattr(furrow.lander, "_STATS_SHARE", 1e9)
+    monkeypatch.setattr(lander.loop, "_COVERAGE_SECONDS", 0.0)
+    monkeypatch.setattr(lander.loop, "_STATS_SECONDS", 0.0)
+    monkeypatch.setattr(lander.loop, "_STATS_SHARE", 1e9)
     asked: list[int] = []
     count = event_coverage.landed_after
 

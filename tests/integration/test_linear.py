@@ -12,7 +12,7 @@ import pytest
 from graphql import build_schema, parse, validate
 from pydantic import SecretStr
 
-from furrow.errors import PermanentError, TransientError
+from core.errors import PermanentError, TransientError
 from tests.fakes.linear import KEY, FakeLinear, is_create, operation, rate_limited, schema, shown
 from tests.fakes.server import Answer, Fault
 from tests.unit.trackers.incidents import incident

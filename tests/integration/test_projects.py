@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.keys import hash_key
-from collector.spool import SpoolReader
-from stores.incident_store import Analysed, Cursor, IncidentStore, Touched
+from collector.access.keys import hash_key
+from collector.spool.spool import SpoolReader
+from stores.incidents.incident_store import Analysed, Cursor, IncidentStore, Touched
 from tests.integration.api_cases import (
     ALL,
     BLOG,

@@ -16,12 +16,12 @@ import pytest
 import ufse
 from blocks import documents
 from collector.contract import normalise_events
-from furrow.access_log import read_log
-from stores.event_store import EventStore
-from stores.incident_store import IncidentQuery, IncidentStore
+from furrow.clients.access_log import read_log
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections
+from tasks.enqueue import sessionize
 from tasks.score import due_sessions, score
-from tasks.sessionize import sessionize
 from tasks.upsert import upsert
 from tests.rows import lines, row
 from ufse.columns import EVENT_SCHEMA

@@ -13,12 +13,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from blocks import documents
+from core.errors import TransientError
 from flows.backfill import backfill
 from flows.detect import detect
 from flows.replay import replay
-from furrow.errors import TransientError
-from stores.event_store import EventStore
-from stores.incident_store import IncidentStore
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore
 from tasks import connections, stopping
 from tasks.replay import EXAMPLES, EXAMPLES_OF_POINT, _reason
 from tests.integration.test_flows import frustrated, land

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 
 from blocks import documents
 from flows.retention import retention
-from stores.incident_store import Cursor, IncidentStore, Touched
+from stores.incidents.incident_store import Cursor, IncidentStore, Touched
 from tasks import connections
 from tests.rows import lines, row
 

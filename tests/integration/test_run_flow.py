@@ -13,12 +13,13 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Pending, Scheduled
 
-from furrow import admission, run_flow, server
-from furrow.errors import PermanentError
-from furrow.metrics import DEGRADED
-from furrow.process_worker import ProcessWorker
-from furrow.shards import MOST_SHARDS
-from furrow.stranded import POOL
+from core.errors import PermanentError
+from core.metrics import DEGRADED
+from furrow import server
+from furrow.engine import admission, run_flow
+from furrow.engine.process_worker import ProcessWorker
+from furrow.engine.shards import MOST_SHARDS
+from furrow.engine.stranded import POOL
 from tests.e2e.installation import environment
 from tests.integration.slow_flow import slow
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from furrow.errors import PermanentError
-from stores import cluster_schema, event_schema
-from stores.event_schema import known, statements
-from stores.event_store import EventStore
+from core.errors import PermanentError
+from stores.events import cluster_schema, event_schema
+from stores.events.event_schema import known, statements
+from stores.events.event_store import EventStore
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import clickhouse, clickhouse_process
 from tests.integration import test_event_store as embedded
@@ -59,7 +59,7 @@ def everything() -> list[str]:
 
 def test_the_files_are_made_from_those_of_one_node() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.sql")}
-    assert written == cluster_schema.files(), "run `python -m stores.cluster_schema --write`"
+    assert written == cluster_schema.files(), "run `python -m stores.events.cluster_schema --write`"
 
 
 def test_the_files_hold_the_statements(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from blocks import documents
+from core.errors import PermanentError
 from flows.detect import detect
-from furrow.errors import PermanentError
-from stores.incident_model import Cursor, Pending
-from stores.incident_queue import shard_of
-from stores.incident_store import IncidentQuery, IncidentStore
-from stores.log_incident_store import LogIncidentStore
+from incidents.model import Cursor, Pending
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
+from stores.incidents.log_incident_store import LogIncidentStore
+from stores.incidents.session_queue import shard_of
 from tasks import connections
+from tasks.enqueue import _rows, sessionize
 from tasks.score import due_sessions, score
-from tasks.sessionize import _rows, sessionize
 from tasks.upsert import upsert
 from tests.fakes.clickhouse_http import ClickHouseServer, Fault
 from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url, postgres_process, postgres_url

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stores.event_store import EventStore
+from stores.events.event_store import EventStore
 from tests.integration import test_event_store as embedded
 
 ADDRESS = os.environ.get("TEST_CLICKHOUSE_URL", "").rstrip("/")

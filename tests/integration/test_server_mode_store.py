@@ -10,11 +10,11 @@ from pathlib import Path
 import clickhouse_connect
 import pytest
 
-from collector.spool import Spool
-from furrow.errors import FurrowError, PermanentError, TransientError
-from furrow.lander import Lander
-from stores import event_erasure
-from stores.event_store import EventStore
+from collector.spool.spool import Spool
+from core.errors import FurrowError, PermanentError, TransientError
+from lander.loop import Lander
+from stores.events import event_erasure
+from stores.events.event_store import EventStore
 from tests.fakes.clickhouse_http import PASSWORD, USER, ClickHouseServer, Fault
 from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url
 from tests.integration import test_event_store as embedded

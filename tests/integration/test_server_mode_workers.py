@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from blocks import documents
-from furrow.errors import PermanentError
-from furrow.shards import MOST_SHARDS, sharded
-from stores.incident_store import IncidentStore
+from core.errors import PermanentError
+from furrow.engine.shards import MOST_SHARDS, sharded
+from stores.incidents.incident_store import IncidentStore
 from tasks import connections
 from tests.e2e.installation import ROOT, environment, free_port, frustrated_session, until
 from tests.fakes.clickhouse_http import ClickHouseServer

@@ -28,7 +28,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Pending, Running, Scheduled
 
-from furrow import admission, stranded, worker
+from furrow.engine import admission, stranded, worker
 from tasks import stopping
 from tests.integration.slow_flow import slow
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_SHIPPED = {"bench", "examples", "tests"}  # examples is a link into furrow
+NOT_SHIPPED = {"bench", "scripts", "examples", "tests"}  # examples is a link into furrow
 DEMO_SECONDS = 300
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.contract import normalise_events
-from furrow.access_log import Line, Survey, default_salt, read_log, survey, to_events, visitor
+from furrow.clients.access_log import Line, Survey, default_salt, read_log, survey, to_events, visitor
 
 REAL_LOG = Path(__file__).resolve().parents[1] / "data" / "elastic_apache_access.log.gz"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from rich.console import Console
 
-from furrow.commands import common
-from furrow.commands.access import Role, checked_origin, new_key
-from furrow.commands.runs import Prefect, Runs, parameters
-from furrow.errors import PermanentError, TransientError
-from furrow.operator_api import OperatorApi
-from furrow.project_settings import MAX_PATTERNS, SETTINGS, problem, usable
+from core.errors import PermanentError, TransientError
+from core.project_settings import MAX_PATTERNS, SETTINGS, problem, usable
+from furrow.cli import common
+from furrow.cli.access import Role, checked_origin, new_key
+from furrow.cli.runs import Prefect, Runs, parameters
+from furrow.clients.operator_api import OperatorApi
 from ufse import Config
 
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from prefect.settings import get_current_settings
 
-from furrow.settings import SECRETS_VARIABLE, Settings
-from furrow.up import Installation
+from core.settings import SECRETS_VARIABLE, Settings
+from furrow.installation.up import Installation
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -102,7 +102,7 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
     for name in ours:
         (tmp_path / f"furrow_{name}").write_text(f"{name}-of-the-file\n")
     program = (
-        "import json; from furrow.settings import Settings; s = Settings()\n"
+        "import json; from core.settings import Settings; s = Settings()\n"
         f"print(json.dumps({{n: getattr(s, n).get_secret_value() for n in {sorted(ours)!r}}}))"
     )
     environment = {"PYTHONPATH": str(ROOT), "FURROW_SECRETS_DIR": str(tmp_path), "FURROW_ENV_FILE": ""}
@@ -135,6 +135,7 @@ def test_the_image_holds_every_package_that_is_installed() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py") if not path.parent.is_symlink()} - {
         "tests",
         "bench",
+        "scripts",
     }
     assert packages <= sources
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from furrow.coverage import SPAN_US, Coverage, lacks
+from lander.coverage import SPAN_US, Coverage, lacks
 
 WHOLE = Counter(
     {"events": 900, "clicks": 50, "clicks with responded": 50, "clicks with a named target": 50, "network": 812,

@@ -8,11 +8,11 @@ import yaml
 from prometheus_client import REGISTRY
 
 import collector.metrics
-import furrow.metrics
+import core.metrics
 from collector.app import create_app
 from collector.config import CollectorConfig
-from furrow import reference
-from furrow.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
+from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
+from scripts import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -68,7 +68,7 @@ def test_every_deployment_is_described_and_the_other_way_round() -> None:
 
 def test_every_metric_is_described_and_the_other_way_round() -> None:
     assert collector.metrics
-    assert furrow.metrics
+    assert core.metrics
     ours = {
         m.name + ("_total" if m.type == "counter" else "") for m in REGISTRY.collect() if m.name.startswith("furrow_")
     }

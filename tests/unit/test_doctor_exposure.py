@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from furrow.doctor_exposure import Exposure, find
-from furrow.settings import Settings
-from stores.incident_store import IncidentStore
+from core.settings import Settings
+from furrow.doctor.exposure import Exposure, find
+from stores.incidents.incident_store import IncidentStore
 
 Served = tuple[int, Any]
 

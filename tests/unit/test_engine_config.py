@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from furrow.engine_config import EngineSettings, checked, config_of, fitting, read_toml
-from furrow.errors import PermanentError
-from furrow.project_settings import SETTINGS, problem, usable
-from furrow.window import parse_window
-from stores.incident_model import ProjectRecord
+from core.engine_settings import EngineSettings, checked, config_of, fitting, read_toml
+from core.errors import PermanentError
+from core.project_settings import SETTINGS, problem, usable
+from core.time_window import parse_window
+from incidents.model import ProjectRecord
 from tasks.thresholds import engine_configs
 from ufse import DEFAULT, Config
 from ufse.config import RELATIONS, THRESHOLDS

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from core.engine_settings import read_toml
 from furrow import example_files
-from furrow.commands.files import read_labels
-from furrow.engine_config import read_toml
+from furrow.cli.files import read_labels
 from tests.e2e.installation import FURROW, environment
 from tests.unit.test_docs import ROOT, USER_PAGES, text
 

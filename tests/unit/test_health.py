@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from furrow.health import MOST_PATIENCE, Beat, BeatProbe, Limits, Watch, answers_http
-from furrow.last_errors import read
-from furrow.registration import Registration
-from furrow.supervisor import Supervisor
-from furrow.up import Part
+from core.health import MOST_PATIENCE, Beat, BeatProbe, Limits, Watch, answers_http
+from core.last_errors import read
+from furrow.installation.registration import Registration
+from furrow.installation.supervisor import Supervisor
+from furrow.installation.up import Part
 
 SERVER = "import http.server, sys; http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
@@ -47,8 +47,8 @@ def part(tmp_path: Path, port: int) -> Iterator[Part]:
 def test_a_stopped_process_is_found_killed_and_started_again(
     part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("furrow.supervisor._KILL_SECONDS", 0.5)
-    monkeypatch.setattr("furrow.supervisor._RESTART_SECONDS", (0.1,))
+    monkeypatch.setattr("furrow.installation.supervisor._KILL_SECONDS", 0.5)
+    monkeypatch.setattr("furrow.installation.supervisor._RESTART_SECONDS", (0.1,))
     said: list[str] = []
     supervisor = Supervisor(tmp_path, [part], said.append)
     supervisor.begin(part)
@@ -141,7 +141,7 @@ def test_a_beat_is_an_answer_and_its_lack_is_none(tmp_path: Path) -> None:
 def test_a_part_that_must_not_start_is_told_once_and_tried_again(
     part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("furrow.supervisor._RESTART_SECONDS", (0.05,))
+    monkeypatch.setattr("furrow.installation.supervisor._RESTART_SECONDS", (0.05,))
     reasons = ["port 1 is taken", "port 1 is taken", ""]
     part.refusal = lambda: reasons.pop(0) if reasons else ""
     said: list[str] = []
@@ -157,8 +157,8 @@ def test_a_part_that_must_not_start_is_told_once_and_tried_again(
 
 
 def test_registering_is_tried_again_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("furrow.registration.RETRY_S", 0.05)
-    from furrow.errors import TransientError
+    monkeypatch.setattr("furrow.installation.registration.RETRY_S", 0.05)
+    from core.errors import TransientError
 
     outcomes: list[str] = ["refused", "refused", ""]
     said: list[str] = []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from furrow.hosts import AllowedHosts, host_names
+from core.hosts import AllowedHosts, host_names
 
 
 @pytest.mark.parametrize(

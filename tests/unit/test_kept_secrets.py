@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from furrow import kept_secrets
-from furrow.errors import PermanentError
-from furrow.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH, USER_SALT
-from furrow.settings import Settings
+from core import kept_secrets
+from core.errors import PermanentError
+from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH, USER_SALT
+from core.settings import Settings
 
 HERE = "http://127.0.0.1:4200/api"
 
@@ -53,7 +53,7 @@ def test_a_kill_while_one_is_made_leaves_none_behind(tmp_path: Path, make: str) 
     settings = Settings(data_dir=tmp_path, user_salt=None)
     killed = (
         "import os, secrets, signal, sys; from pathlib import Path;"
-        "from furrow import kept_secrets; from furrow.settings import Settings;"
+        "from core import kept_secrets; from core.settings import Settings;"
         "secrets.token_hex = secrets.token_urlsafe = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
         f"kept_secrets.{make}(Settings(data_dir=Path(sys.argv[1]), user_salt=None))"
     )

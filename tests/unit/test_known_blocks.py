@@ -12,13 +12,13 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks import documents
-from collector.spool import Spool, segments
-from furrow import known_stores
-from furrow.errors import TransientError
-from furrow.known_stores import KnownStores
-from furrow.lander import Lander
-from furrow.settings import Settings
-from stores.event_store import EventStore
+from collector.spool.spool import Spool, segments
+from core import known_stores
+from core.errors import TransientError
+from core.known_stores import KnownStores
+from core.settings import Settings
+from lander.loop import Lander
+from stores.events.event_store import EventStore
 from tasks import connections
 from tests.rows import lines, row
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from furrow import lag
-from furrow.lag import DETECTED, LIMIT_S, Lag, Progress, behind
-from furrow.landings import MOST, Landings
-from furrow.settings import Settings
-from stores.incident_store import Cursor, Pending
+from collector import lag
+from collector.lag import DETECTED, LIMIT_S, Lag, Progress, behind
+from core.landings import MOST, Landings
+from core.settings import Settings
+from stores.incidents.incident_store import Cursor, Pending
 
 MINUTE_US = 60_000_000
 

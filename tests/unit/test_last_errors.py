@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from furrow import last_errors
-from furrow.errors import FurrowError, PermanentError
-from furrow.lag import Lag, measure
-from furrow.settings import Settings
-from stores.event_store import EventStore
-from stores.incident_model import Cursor, Pending
-from stores.incident_store import IncidentStore
+from collector.lag import Lag, measure
+from core import last_errors
+from core.errors import FurrowError, PermanentError
+from core.settings import Settings
+from incidents.model import Cursor, Pending
+from stores.events.event_store import EventStore
+from stores.incidents.incident_store import IncidentStore
 from tasks.report import incident_link
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores import lifecycle
-from stores.lifecycle import (
+from incidents import lifecycle
+from incidents.lifecycle import (
     Action,
     ConfirmRule,
     Evidence,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from furrow import third_party
+from scripts import third_party
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV, RUN = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-run.lock"))

@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from furrow.errors import TransientError
-from furrow.log_files import FILES, kept_small, turn_over
-from furrow.logs import FOLD_AFTER, Discreet, Folding
+from core.errors import TransientError
+from core.logs import FOLD_AFTER, Discreet, Folding
+from furrow.installation.log_files import FILES, kept_small, turn_over
 
 
 def lines_of(folding: Folding, *messages: str) -> list[str]:

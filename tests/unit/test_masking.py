@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from furrow.masking import MARK, Names, mask_file, mask_prefect
+from tasks.masking import MARK, Names, mask_file, mask_prefect
 from tasks.report import code
 from trackers.document import Code, Items, to_markdown, to_wiki
 from trackers.log import visible
@@ -37,7 +37,7 @@ def test_an_id_is_replaced_where_it_is_a_whole_quoted_value(text: str, masked: s
 
 
 LOG = """\
-2026-11-27 16:10:41,541 engine INFO furrow.lander: 500 events of a segment landed
+2026-11-27 16:10:41,541 engine INFO lander.loop: 500 events of a segment landed
 10:00:01.123 | INFO    | Flow run 'detect' - 1 new events in a 500 ms window, HTTP 500, line 1
 2026-11-27 16:10:41.541 UTC [1] INFO: a (1) [500] <INFO> INFO=1 a=500
 | title: POST /api/orders -> 500 on "Pay now" (/checkout): a form

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from furrow.part_environment import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, SECRET, SECRETS, for_part
-from furrow.settings import EMBEDDED, ENV_FILE_VARIABLE, Settings
-from furrow.up import Installation
+from core.settings import EMBEDDED, ENV_FILE_VARIABLE, Settings
+from furrow.installation.part_environment import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, SECRET, SECRETS, for_part
+from furrow.installation.up import Installation
 
 PARTS = [COLLECTOR, PREFECT, ENGINE, PREPARE, DEPLOY]
 
@@ -58,7 +58,7 @@ def test_a_part_reads_no_file_of_settings(part: str, tmp_path: Path, monkeypatch
     """A part runs in the project's folder, where a `.env` may lie; Postgres' password in there is not the collector's."""
     (tmp_path / ".env").write_text("FURROW_JIRA_TOKEN=of-the-file\nFURROW_JIRA_USER=of-the-file\n")
     monkeypatch.chdir(tmp_path)
-    program = "from furrow.settings import Settings; s = Settings(); print(s.jira_token, s.jira_user or None)"
+    program = "from core.settings import Settings; s = Settings(); print(s.jira_token, s.jira_user or None)"
     for environment, told in (
         (for_part(part, Installation(Settings(_env_file=None), print).environment()), "None None"),
         ({"PYTHONPATH": str(Path(__file__).parents[2])}, "********** of-the-file"),

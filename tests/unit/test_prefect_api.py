@@ -10,9 +10,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from furrow import prefect_api
-from furrow.errors import PermanentError, TransientError
-from furrow.prefect_api import PrefectApi
+from core.errors import PermanentError, TransientError
+from furrow.clients import prefect_api
+from furrow.clients.prefect_api import PrefectApi
 
 RUN = {"id": "r", "name": "n", "state": {"type": "RUNNING"}}
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from furrow.settings import Settings
-from furrow.up import Installation
+from core.settings import Settings
+from furrow.installation.up import Installation
 
 SETTINGS = """
 import json

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from furrow.run_queue import choose
+from furrow.engine.run_queue import choose
 
 DETECT, EXPORT = uuid4(), uuid4()
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)

@@ -11,8 +11,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from furrow.errors import PermanentError
-from furrow.send import SendSummary, send_file
+from core.errors import PermanentError
+from furrow.clients.send import SendSummary, send_file
 
 EVENT = {"eventType": "click", "timestamp": "2024-01-15T10:00:00Z", "sessionId": "s", "route": "/"}
 

@@ -1,4 +1,4 @@
--- Made by `python -m stores.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
+-- Made by `python -m stores.events.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
 CREATE DATABASE IF NOT EXISTS furrow ON CLUSTER '{cluster}';
 
 CREATE TABLE IF NOT EXISTS furrow.schema_versions ON CLUSTER '{cluster}' (version String, at DateTime DEFAULT now())

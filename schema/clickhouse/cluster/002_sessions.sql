@@ -1,4 +1,4 @@
--- Made by `python -m stores.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
+-- Made by `python -m stores.events.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
 CREATE TABLE IF NOT EXISTS furrow.sessions_local ON CLUSTER '{cluster}'
 (
     project            LowCardinality(String),

@@ -1,4 +1,4 @@
--- Made by `python -m stores.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
+-- Made by `python -m stores.events.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
 ALTER TABLE furrow.events_local ON CLUSTER '{cluster}' MODIFY COLUMN neg UInt8 MATERIALIZED
     (event_type = 'network' AND (status = 0 OR status >= 400 OR duration_ms >= 3000 OR aborted = 1))
     OR event_type = 'error'

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from collector import query
 from collector.config import CollectorConfig
-from collector.limits import RateLimit
 from collector.metrics import exposition
-from furrow.settings import Settings
-from stores import incident_read
-from stores.lifecycle import ConfirmRule
-from stores.postgres import EmbeddedPostgres
+from collector.routes import query
+from collector.transport.limits import RateLimit
+from core.settings import Settings
+from incidents.lifecycle import ConfirmRule
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents import incident_read
 
 
 def test_the_settings_of_an_installation_configure_its_collector(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from collector.dead_letters import DeadLetters
-from collector.erasure import (
+from collector.senders.receipts import Receipt, encode
+from collector.spool.dead_letters import DeadLetters
+from collector.spool.erasure import (
     Person,
     erase_dead_letters,
     erase_quarantine,
@@ -16,8 +17,7 @@ from collector.erasure import (
     sessions_of,
     waiting,
 )
-from collector.receipts import Receipt, encode
-from collector.spool import Spool, segments
+from collector.spool.spool import Spool, segments
 
 HASH = "f" * 32
 PERSON = Person("shop", frozenset({"hers", 'odd "id"'}), HASH)

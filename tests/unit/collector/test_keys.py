@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from collector.keys import FixedKeys, Grant, KeyRing, KeySource, hash_key
-from collector.projects import ProjectSettings
-from furrow.errors import TransientError
-from stores.lifecycle import ConfirmRule
+from collector.access.keys import FixedKeys, Grant, KeyRing, KeySource, hash_key
+from collector.access.projects import ProjectSettings
+from core.errors import TransientError
+from incidents.lifecycle import ConfirmRule
 
 
 @dataclass

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.receipts import DailySalts, Receipt, encode, hash_of, renew, split
-from collector.spool import Spool, SpoolReader, recover
+from collector.senders.receipts import DailySalts, Receipt, encode, hash_of, renew, split
+from collector.spool.spool import Spool, SpoolReader, recover
 from tests.rows import lines, row
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

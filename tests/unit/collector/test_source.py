@@ -3,8 +3,8 @@
 import pytest
 from starlette.requests import HTTPConnection
 
-from collector.source import UNKNOWN, SourceReader
-from furrow.networks import networks
+from collector.senders.source import UNKNOWN, SourceReader
+from core.networks import networks
 
 
 def connection(peer: str | None, *forwarded: str, **headers: str) -> HTTPConnection:

@@ -16,8 +16,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from collector.contract import Row
-from collector.dead_letters import DeadLetters
-from collector.spool import (
+from collector.spool.dead_letters import DeadLetters
+from collector.spool.spool import (
     Pending,
     Spool,
     SpoolClosed,
@@ -182,7 +182,7 @@ def test_a_file_size_limit_of_the_system_is_a_full_disk(tmp_path: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
-from collector.spool import Spool, SpoolFull
+from collector.spool.spool import Spool, SpoolFull
 size, directory, lines = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].encode() + b"\\n"
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 spool = Spool(directory, seal_seconds=3600)
@@ -207,7 +207,7 @@ def test_any_unexpected_error_reaches_the_sender(spool: Spool, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr("collector.spool._OpenSegment", fail)
+    monkeypatch.setattr("collector.spool.spool._OpenSegment", fail)
     with pytest.raises(SpoolFull, match="unexpected"):
         spool.append(line(1), 1).result(10)
     monkeypatch.undo()

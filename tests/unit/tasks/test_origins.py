@@ -2,7 +2,7 @@
 
 import pytest
 
-from stores.incident_store import Analysed, Origin, Pending
+from stores.incidents.incident_store import Analysed, Origin, Pending
 from tasks.origins import Sender, origin_of
 
 SINCE = 500

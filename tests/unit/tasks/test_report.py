@@ -6,8 +6,8 @@ import pytest
 from markdown_it import MarkdownIt
 from prefect import task
 
-from furrow.errors import NotConfigured, PermanentError
-from furrow.metrics import DEGRADED
+from core.errors import NotConfigured, PermanentError
+from core.metrics import DEGRADED
 from tasks.report import Report, code, escape, link
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.sessionize import ENDED_MS, SILENT_MS, due_ms
+from tasks.enqueue import ENDED_MS, SILENT_MS, due_ms
 
 NOW = 1_700_000_000_000
 

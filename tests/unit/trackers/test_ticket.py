@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.trackers.incidents import incident
 from tests.unit.trackers.test_document import check, hostile, parsed
 from trackers.log import LogTracker, visible
-from trackers.seam import Logged, Tracker
+from trackers.protocol import Logged, Tracker
 from trackers.ticket import TITLE_LENGTH, ticket_of, to_adf, to_markdown, to_wiki
 
 PUBLIC = "https://furrow.example"

@@ -1,0 +1,82 @@
+"""The one shape of every error: ``{"error": {"code": "…", "message": "…"}}``, and the answers made of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from core.metrics import degraded
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class ApiError(Exception):
+    """An answer other than success; ``code`` is a fixed word for programs, ``message`` is for people."""
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON that no cache keeps and no browser guesses another type for."""
+    fixed = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(
+        msgspec.json.encode(content),
+        status,
+        headers={**fixed, **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def error_response(error: ApiError) -> Response:
+    """The answer of an error, with ``Retry-After`` in whole seconds (at least 1) where waiting helps."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after + 0.499)))
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return json_response({"error": {"code": error.code, "message": error.message}}, error.status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Give every error of ``app``, the framework's own too, the one shape."""
+
+    async def api_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return error_response(error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code, "http_error")
+        response = error_response(ApiError(error.status_code, code, str(error.detail)))
+        response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            # Starlette names the methods of one route alone; there may be several at a path.
+            response.headers["allow"] = ", ".join(_methods(request))
+        return response
+
+    async def unexpected(_: Request, __: Exception) -> Response:
+        degraded("collector", "unexpected_error")
+        return error_response(ApiError(500, "internal_error", "unexpected error; it is in the collector's log"))
+
+    handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
+        (ApiError, api_error),
+        (HTTPException, http_error),
+        (Exception, unexpected),
+    ]
+    for kind, handler in handlers:
+        app.add_exception_handler(kind, handler)
+
+
+def _methods(request: Request) -> list[str]:
+    routes = request.app.router.routes
+    return sorted(
+        {method for route in routes if route.matches(request.scope)[0] != Match.NONE for method in route.methods}
+    )

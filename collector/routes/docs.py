@@ -1,0 +1,99 @@
+"""``GET /docs``: the OpenAPI document as one page of HTML.
+
+Made here, because FastAPI's own page loads its scripts from a CDN: it stays empty on a machine without internet, and
+runs foreign code beside the operators' API. This one has no script at all.
+"""
+
+import json
+from functools import cache
+from html import escape
+from typing import Any
+
+from collector.routes.openapi import document
+
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
+h2{margin-top:2.5rem;border-bottom:1px solid #ccc}h3{margin:2rem 0 .3rem;font-size:1.05rem}
+code,pre{font:13px/1.45 ui-monospace,monospace;background:#f3f3f1;border-radius:3px}code{padding:.1em .3em}
+pre{padding:.7rem;overflow:auto}table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;
+padding:.25rem .6rem .25rem 0;border-bottom:1px solid #e5e5e5}b.method{display:inline-block;min-width:3.2rem}
+@media(prefers-color-scheme:dark){body{color:#e4e4e4;background:#161616}code,pre{background:#262626}a{color:#8ab4f8}}
+"""
+
+
+@cache
+def page() -> str:
+    """The page; the same for everyone."""
+    told = document()
+    info = told["info"]
+    parts = [f"<h1>{escape(info['title'])} {escape(info['version'])}: HTTP API</h1>", _prose(info["description"])]
+    parts.append('<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>')
+    tags: dict[str, list[str]] = {}
+    for path, methods in told["paths"].items():
+        for method, operation in methods.items():
+            tags.setdefault(operation["tags"][0], []).append(_operation(method, path, operation))
+    for tag, operations in tags.items():
+        parts += [f"<h2>{escape(tag)}</h2>", *operations]
+    parts.append("<h2>Shapes</h2>")
+    for name, schema in sorted(told["components"]["schemas"].items()):
+        parts += [f'<h3 id="{escape(name)}">{escape(name)}</h3>', _json(schema)]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Furrow: HTTP API</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+    parts = [
+        f'<h3 id="{escape(operation["operationId"])}"><b class="method">{method.upper()}</b> '
+        f"<code>{escape(path)}</code> {escape(operation['summary'])}</h3>",
+        _prose(operation["description"] + ("" if operation["security"] else " No key is needed.")),
+    ]
+    rows = [
+        (f"<code>{escape(parameter['name'])}</code>", escape(parameter.get("description", "")), _in_line(parameter))
+        for parameter in operation.get("parameters", ())
+    ]
+    if rows:
+        parts.append(_table(rows))
+    if "requestBody" in operation:
+        content = operation["requestBody"]["content"]["application/json"]
+        parts += [f"<p>Body: {_shape(content['schema'])}, for example</p>", _json(content["example"])]
+    parts.append(
+        _table(
+            (status, _marked(answer["description"]), _shape(answer["content"]["application/json"]["schema"]))
+            for status, answer in operation["responses"].items()
+        )
+    )
+    return "".join(parts)
+
+
+def _in_line(parameter: dict[str, Any]) -> str:
+    return f"<code>{escape(json.dumps(parameter['schema'], ensure_ascii=False))}</code>"
+
+
+def _shape(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = escape(schema["$ref"].rpartition("/")[2])
+        return f'<a href="#{name}">{name}</a>'
+    if "allOf" in schema:
+        return " and ".join(_shape(part) for part in schema["allOf"])
+    return _json(schema)
+
+
+def _json(value: object) -> str:
+    return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
+
+
+def _table(rows: Any) -> str:
+    lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def _prose(text: str) -> str:
+    return f"<p>{_marked(text)}</p>"
+
+
+def _marked(text: str) -> str:
+    parts = escape(text, quote=False).split("`")  # Markdown's code marks; every second part lies between two of them
+    return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))

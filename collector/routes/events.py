@@ -1,0 +1,204 @@
+"""Events in: from a request to durable events, or to the answer that says why not (events.md, Answers)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from fastapi import Request, Response
+
+from collector.access.callers import Gate, Rates, header_key, project_of
+from collector.access.keys import Grant, KeyRing
+from collector.config import CollectorConfig
+from collector.contract import REPLAY_HEADER, Batch, normalise_batch
+from collector.http_errors import ApiError, error_response, json_response
+from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
+from collector.routes.shapes import SessionEventsRequest
+from collector.senders.session_senders import Receipts
+from collector.senders.source import SourceReader
+from collector.spool.dead_letters import LetterBudget
+from collector.spool.spool import Spool
+from collector.transport.body import Body, Doorway, validated
+from collector.transport.turns import Turns
+from core.errors import TransientError
+
+KEYLESS_BYTES: Final = 64 << 10
+"""Largest body without a key in its header: what browsers let `navigator.sendBeacon` send."""
+_KEYLESS_SECONDS: Final = 3.0
+_KEYLESS_PART: Final = 4  # of the bodies at once, one in so many
+OPERATOR_HEADER: Final = "x-operator-key"
+"""Carries an operator key beside the ingest key: each session of such a request counts as a source of its own."""
+
+
+class Intake:
+    """The endpoints for events. One request is in memory at most once, inflated, and never larger than the
+    contract's limit."""
+
+    def __init__(
+        self,
+        config: CollectorConfig,
+        keys: KeyRing,
+        gate: Gate,
+        sources: SourceReader,
+        turns: Turns,
+        spool: Spool,
+        letters: LetterBudget,
+    ) -> None:
+        self._keys = keys
+        self._gate = gate
+        self._spool = spool
+        self._letters = letters
+        self._salt = config.user_salt.get_secret_value().encode()
+        self._receipts = Receipts(config)
+        self._rates = Rates(keys, config.requests_per_second, config.source_part, config.source_bytes_per_second)
+        self._doorway = Doorway(config.max_in_flight, config.body_seconds, sources, turns)
+        # Whoever has no key may knock, but not stand in the way of those who have one.
+        self._small_door = Doorway(
+            max(1, config.max_in_flight // _KEYLESS_PART),
+            min(config.body_seconds, _KEYLESS_SECONDS),
+            sources,
+            turns,
+            max_bytes=KEYLESS_BYTES,
+        )
+
+    async def post(self, request: Request) -> Response:
+        """Answer one batch of the contract's shape."""
+        if header_key(request) is None:
+            response = await self._answer(self._small_door, request, self._receive_keyless)
+        else:
+            response = await self._answer(self._doorway, request, self._receive)
+        origin = request.headers.get("origin")
+        if origin is not None and self._may_send(origin, request, None):
+            response.headers["access-control-allow-origin"] = origin
+            response.headers["access-control-expose-headers"] = "retry-after"
+        response.headers["vary"] = "origin"
+        return response
+
+    async def post_session(self, request: Request) -> Response:
+        """Answer the events of one session, sent by a system with an operator key (incidents-and-tickets.md, HTTP)."""
+        return await self._answer(self._doorway, request, self._receive_session)
+
+    async def preflight(self, request: Request) -> Response:
+        """Answer a CORS preflight: it carries no key, so that any project's origins are allowed here."""
+        origin = request.headers.get("origin")
+        if origin is None or not self._may_send(origin, request, None):
+            return error_response(_origin_refused())
+        allowed = {
+            "access-control-allow-origin": origin,
+            "access-control-allow-methods": "POST",
+            "access-control-allow-headers": "authorization, content-encoding, content-type, x-api-key",
+            "access-control-max-age": "600",
+            "vary": "origin",
+        }
+        return Response(status_code=204, headers=allowed)
+
+    async def _answer(
+        self, doorway: Doorway, request: Request, receive: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await doorway.answer(request, receive)
+        REQUESTS.labels(str(response.status_code)).inc()
+        return response
+
+    async def _receive(self, request: Request) -> Response:
+        # All that the header can decide is decided before a byte of the body is read.
+        grant = self._grant(header_key(request), request)
+        body = await self._doorway.read(request)
+        return await self._taken(request, self._doorway, body, grant)
+
+    async def _receive_keyless(self, request: Request) -> Response:
+        # navigator.sendBeacon cannot set headers (events.md, Answers).
+        self._rates.check_bytes(self._gate.source_of(request))
+        body = await self._small_door.read(request)
+        key = body.content.get("apiKey")
+        grant = self._grant(key if isinstance(key, str) else None, request)
+        return await self._taken(request, self._small_door, body, grant)
+
+    async def _taken(self, request: Request, doorway: Doorway, body: Body, grant: Grant) -> Response:
+        source = self._gate.source_of(request)
+        self._rates.count_bytes(source, body.size)
+        replayed = request.headers.get(REPLAY_HEADER)
+        if replayed not in (None, grant.project):
+            raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
+        trusted = self._is_vouched_for(request, grant.project)
+        result = await self._normalised(request, doorway, body, grant.project)
+        # Replayed ones lie in the file that is being replayed.
+        letters = (
+            b""
+            if replayed is not None
+            else self._letters.kept(result, grant.project, grant.key_hash, source, body.sent)
+        )
+        await self._keep(result, letters, self._receipts.lines(request, result.rows, trusted=trusted))
+        return json_response({"accepted": len(result.rows), "rejected": _told(result)}, 202)
+
+    async def _receive_session(self, request: Request) -> Response:
+        grant = self._gate.operator(request)
+        source = self._gate.source_of(request)
+        self._rates.check_bytes(source)
+        body = await self._doorway.read(request)
+        sent = validated(SessionEventsRequest, body.content)
+        project = project_of(grant, sent.project_id)
+        self._rates.check(grant, project, source)
+        self._rates.count_bytes(source, body.size)
+        result = await self._normalised(request, self._doorway, body, project, sent.session_id)
+        letters = self._letters.kept(result, project, grant.key_hash, source, body.sent)
+        await self._keep(result, letters, self._receipts.lines(request, result.rows, trusted=True))
+        kept = len(result.rows)
+        return json_response({"success": kept > 0, "processed": kept, "rejected": _told(result)})
+
+    async def _normalised(
+        self, request: Request, doorway: Doorway, body: Body, project: str, session_id: str | None = None
+    ) -> Batch:
+        normalise = partial(
+            normalise_batch,
+            body.content,
+            project=project,
+            received_ms=time.time_ns() // 1_000_000,
+            salt=self._salt,
+            http_user_agent=request.headers.get("user-agent", ""),
+            session_id=session_id,
+        )
+        return await doorway.computed(request, normalise, body.size)
+
+    async def _keep(self, result: Batch, letters: bytes, receipts: bytes) -> None:
+        began = time.monotonic()
+        done = self._spool.append(result.lines(), len(result.rows), letters, receipts)
+        try:
+            # Shielded: a sender that hangs up does not take its events back.
+            await asyncio.shield(asyncio.wrap_future(done))
+        except TransientError as error:
+            raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
+        COMMIT_SECONDS.observe(time.monotonic() - began)
+        EVENTS_ACCEPTED.inc(len(result.rows))
+        for reject in result.rejects:
+            EVENTS_REJECTED.labels(reject.field.partition(".")[0]).inc()
+
+    def _grant(self, key: str | None, request: Request) -> Grant:
+        grant = self._gate.grant(request, key, "ingest")
+        origin = request.headers.get("origin")
+        if origin is not None and not self._may_send(origin, request, grant.project):
+            raise _origin_refused()
+        self._rates.check(grant, grant.project, self._gate.source_of(request))
+        return grant
+
+    def _is_vouched_for(self, request: Request, project: str) -> bool:
+        """Whether an operator key beside the ingest key says that the sender is no visitor. Raises ApiError (401, 403)."""
+        key = request.headers.get(OPERATOR_HEADER)
+        if key is None:
+            return False
+        project_of(self._gate.grant(request, key.strip(), "operator"), project)
+        return True
+
+    def _may_send(self, origin: str, request: Request, project: str | None) -> bool:
+        scheme, _, host = origin.partition("://")
+        if host and host == request.headers.get("host") and scheme in ("http", "https"):
+            return True  # a page that the collector's own address served
+        return self._keys.allows_somewhere(origin) if project is None else self._keys.allows(origin, project)
+
+
+def _told(result: Batch) -> list[dict[str, object]]:
+    return [reject.to_json() for reject in result.rejects]
+
+
+def _origin_refused() -> ApiError:
+    return ApiError(403, "origin_not_allowed", "this origin is not in the project's list")

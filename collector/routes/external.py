@@ -1,0 +1,138 @@
+"""A detection made elsewhere (``POST /v1/incidents``) → Detection JSON as the engine emits it.
+
+Nothing that the sender names identifies a row by itself: ids are hashed with the project, so that no project can see,
+take or block another's incidents by guessing theirs. Texts are masked as those of events are (events.md, Privacy).
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from collector.contract import MAX_FUTURE_MS
+from collector.http_errors import ApiError
+from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
+from collector.routes.shapes import DetectionSent, SignalSent, StepSent, moment
+
+_USER_HASH = re.compile(r"[0-9a-f]{32}")
+_SEPARATOR: Final = " › "
+_HIGH, _MEDIUM = 80, 50  # detection.md, Score
+_MAX_LABEL = 80
+
+
+def refuse_future(sent: DetectionSent, received_ms: int) -> None:
+    """Raise ApiError (400) for a time beyond an hour after receipt (epoch ms): the same limit as of events."""
+    latest = datetime.fromtimestamp((received_ms + MAX_FUTURE_MS) / 1000, UTC)
+    times: list[tuple[str, str | None]] = [
+        ("timestamp", sent.timestamp),
+        ("lastSeen", sent.lastSeen),
+        ("visitStart", sent.visitStart),
+    ]
+    for n, signal in enumerate(sent.triggeringSignals):
+        if isinstance(signal, SignalSent):
+            times += [(f"triggeringSignals.{n}.start", signal.start), (f"triggeringSignals.{n}.end", signal.end)]
+    times += [(f"timeline.{n}.at", step.at) for n, step in enumerate(sent.timeline)]
+    for name, text in times:
+        at = moment(text) if text else None
+        if at is not None and at > latest:
+            raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
+
+
+def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+    """Detection JSON of ``project``; the same for the same input. Loads the engine, whose fingerprints it shares."""
+    from ufse.patterns import clean, digest, fold_path
+
+    route, target, feedback = (clean(part) for part in _failure_point(sent))
+    route = fold_path(route) if route else ""
+    own = digest(("failure", project, route, target, feedback))
+    # The engine's own fingerprint means the same incident here; any other one is a grouping of the sender's.
+    fingerprint = own if sent.fingerprint in (None, own) else digest(("external", project, str(sent.fingerprint)))
+    identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
+    score = round(sent.frustrationScore)
+    last_seen = max(sent.lastSeen or sent.timestamp, sent.timestamp)  # one format: text order is that of time
+    return {
+        "detectionId": digest(("external detection", project, *identity)),
+        "projectId": project,
+        "sessionId": stored_session(project, sent.sessionId, salt),
+        "visitId": digest(("external visit", project, sent.sessionId, sent.visitId or "")),
+        "visitStart": min(sent.visitStart or sent.timestamp, sent.timestamp),
+        "fingerprint": fingerprint,
+        "failurePoint": {"route": route, "target": target, "feedback": feedback},
+        "primaryFailurePoint": _SEPARATOR.join(part for part in (route, target, feedback) if part),
+        "frustrationScore": score,
+        "confidenceLevel": "High" if score >= _HIGH else "Medium" if score >= _MEDIUM else "Low",
+        "confidenceScore": score / 100,
+        "severityType": sent.severityType,
+        "timestamp": sent.timestamp,
+        "lastSeen": last_seen,
+        "triggeringSignals": [_signal(signal, sent.timestamp, last_seen) for signal in sent.triggeringSignals],
+        "points": [{"rule": mask_text(row.rule), "points": row.points} for row in sent.points],
+        "explanation": mask_text(sent.explanation),
+        "timeline": [_step(step, sent.timestamp) for step in sent.timeline],
+        "endedFlow": sent.endedFlow,
+        "resolved": sent.resolved,
+        "context": _context(sent, project, salt),
+        "engineVersion": mask_version(sent.engineVersion),
+    }
+
+
+def _failure_point(sent: DetectionSent) -> tuple[str, str, str]:
+    if sent.failurePoint is not None:
+        point = sent.failurePoint
+        route, target, feedback = point.route, point.target, point.feedback
+    else:
+        route, target, feedback = _parts(sent.primaryFailurePoint or "")
+    return _route(route), mask_name(target.strip()), mask_text(feedback.strip())
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """``route › target › feedback``, or the one of them that a text without separators is."""
+    parts = [part.strip() for part in text.split("›", 2)]
+    if len(parts) == 3 and any(parts):
+        return parts[0], parts[1], parts[2]
+    if len(parts) == 2 and any(parts):
+        return (parts[0], "", parts[1]) if parts[0].startswith("/") else ("", parts[0], parts[1])
+    return (text, "", "") if text.strip().startswith("/") else ("", text, "")
+
+
+def _route(text: str) -> str:
+    return mask_path(text) if text.strip() else ""
+
+
+def _signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
+    sent = SignalSent(type=signal) if isinstance(signal, str) else signal
+    return {
+        "type": mask_text(sent.type),
+        "start": sent.start or start,
+        "end": sent.end or sent.start or end,
+        "route": _route(sent.route),
+        "target": mask_name(sent.target),
+        "count": sent.count,
+        "text": mask_text(sent.text),
+        "eventIds": [mask_name(event_id) for event_id in sent.eventIds],
+    }
+
+
+def _step(step: StepSent, start: str) -> dict[str, Any]:
+    return {
+        "eventId": mask_name(step.eventId),
+        "at": step.at or start,
+        "offsetMs": step.offsetMs,
+        "eventType": mask_text(step.eventType),
+        "route": _route(step.route),
+        "target": mask_name(step.target),
+        "text": mask_text(step.text),
+    }
+
+
+def _context(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+    context = sent.context
+    user = context.userHash
+    hashed = user if not user or _USER_HASH.fullmatch(user) else hash_user(project, user, salt)
+    return {
+        "userHash": hashed,
+        "environment": mask_name(context.environment),
+        "appVersion": mask_version(context.appVersion),
+        "userAgent": mask_name(context.userAgent),
+        "label": mask_text(context.label)[:_MAX_LABEL],
+        "truncated": context.truncated,
+    }

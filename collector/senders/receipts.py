@@ -1,0 +1,153 @@
+"""Who sent a session, so that it can be counted how many sources saw a problem, and by nobody else for nothing else.
+
+Each request leaves one receipt for each client session in it: a line of the spool's segment that lands in a table of its own
+(``receipts``), never with the events. It holds the sender's address only as a keyed hash. The key (salt) is another one each
+day (UTC); the one of the day before is kept for one more day, so that a session over midnight is still of one source, and is
+then destroyed: nobody can find out any more which address a hash was made of.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from core.metrics import degraded
+
+SALTS: Final = "source-salts"
+"""The file of the salts, in the data directory: never in a backup."""
+_HASH_BIT: Final = 1 << 62
+"""Set in every hash: smaller numbers stand for sources whose hash was forgotten (stores/incidents/incident_source.py)."""
+_log = logging.getLogger("collector.senders.receipts")
+
+
+class Receipt(msgspec.Struct, gc=False):
+    """One client session in one request; its JSON is a line of a segment that begins with ``PREFIX``.
+
+    ``source_today`` and ``source_before``: hashes of the sender under the salts of the day of receipt and the day before; 0:
+    the connection had no address.
+    """
+
+    source_today: int
+    source_before: int
+    project: str
+    session_id: str
+    received_ms: int
+
+
+PREFIX: Final = b'{"source_today":'
+"""No event's line begins like this: it begins with its project."""
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(receipts: list[Receipt]) -> bytes:
+    """The receipts as lines of a segment."""
+    return _ENCODER.encode_lines(receipts)
+
+
+class Split(NamedTuple):
+    """The lines of a segment: events, and receipts."""
+
+    rows: bytes
+    receipts: bytes
+
+
+def split(content: bytes) -> Split:
+    """Part the lines of events from the receipts; the order within each stays."""
+    rows: list[bytes] = []
+    receipts: list[bytes] = []
+    at = 0
+    for start, end in _receipts(content):
+        rows.append(content[at:start])
+        receipts.append(content[start:end])
+        at = end
+    rows.append(content[at:])
+    return Split(b"".join(rows), b"".join(receipts))
+
+
+def _receipts(content: bytes) -> Iterator[tuple[int, int]]:
+    # JSON text holds no raw line feed, so that what follows one is the beginning of a line.
+    start = 0 if content.startswith(PREFIX) else content.find(b"\n" + PREFIX) + 1
+    while start > 0 or (start == 0 and content.startswith(PREFIX)):
+        end = content.find(b"\n", start) + 1 or len(content)
+        yield start, end
+        if content.startswith(PREFIX, end):
+            start = end
+        else:
+            found = content.find(b"\n" + PREFIX, end)
+            if found < 0:
+                return
+            start = found + 1
+
+
+class DailySalts:
+    """The salts of today and yesterday (UTC), shared by all collectors of one data directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._day = ""
+        self._pair = (b"", b"")
+
+    def pair(self, now: datetime) -> tuple[bytes, bytes]:
+        """The salts of the day of ``now`` and of the day before it."""
+        day = now.astimezone(UTC).date().isoformat()
+        with self._guard:
+            if day != self._day:
+                self._pair = self._renewed(now)
+                self._day = day
+            return self._pair
+
+    def _renewed(self, now: datetime) -> tuple[bytes, bytes]:
+        days = _days(now)
+        try:
+            kept = renew(self._path, now)
+        except (OSError, ValueError) as error:
+            # Intake goes on: until the disk is well, this process knows its own salts alone.
+            degraded("source_salts", "not_kept")
+            _log.warning("the salts of the day cannot be kept: %s", error)
+            kept = {days[0]: secrets.token_hex(32), days[1]: (self._pair[0] or secrets.token_bytes(32)).hex()}
+        today, before = (bytes.fromhex(kept[one]) for one in days)
+        return today, before
+
+
+def renew(path: Path, now: datetime) -> dict[str, str]:
+    """The salts (hex) of today and yesterday by day, made where missing; all older ones are destroyed. Raises OSError."""
+    wanted = _days(now)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(fd, "r+b") as file:
+        os.fchmod(fd, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        known: dict[str, str] = {}
+        with contextlib.suppress(msgspec.MsgspecError):  # cut short by a crash: new ones are made
+            known = msgspec.json.decode(file.read(), type=dict[str, str])
+        salts = {day: known.get(day) or secrets.token_hex(32) for day in wanted}
+        if salts != known:
+            # Overwritten in place, so that the old salt's bytes are gone and not only its name.
+            file.seek(0)
+            file.write(_ENCODER.encode(salts))
+            file.truncate()
+            file.flush()
+            os.fsync(fd)
+    return salts
+
+
+def _days(now: datetime) -> tuple[str, str]:
+    today = now.astimezone(UTC).date()
+    return today.isoformat(), (today - timedelta(days=1)).isoformat()
+
+
+def hash_of(salt: bytes, name: tuple[str, ...]) -> int:
+    """The source ``name`` under ``salt``: 62 bits below a set one."""
+    text = "\x1f".join(name).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hmac.digest(salt, text, hashlib.sha256)[:8], "big") >> 2 | _HASH_BIT

@@ -1,0 +1,73 @@
+"""From a request to the receipts of its sessions (``collector.senders.receipts``).
+
+A sender that is trusted counts each session as a source of its own: an operator key that vouches for the request, or a client
+on this machine that speaks directly to a collector on loopback.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from fastapi import Request
+
+from collector.config import CollectorConfig
+from collector.contract import Row
+from collector.senders.receipts import SALTS, DailySalts, Receipt, encode, hash_of
+from collector.senders.source import UNKNOWN, SourceReader
+from core.networks import networks
+
+_LOCALHOST: Final = frozenset({"localhost", "localhost.localdomain"})
+
+
+class Receipts:
+    """Makes the receipts of requests."""
+
+    def __init__(self, config: CollectorConfig) -> None:
+        proxies = networks(config.trusted_proxies)
+        self._reader = SourceReader(proxies)
+        self._salts = DailySalts(config.spool_dir.parent / SALTS)
+        # Where proxies are trusted, what comes directly from this machine may come from anybody behind another one.
+        self._local = _is_loopback(config.host) and not proxies
+
+    def lines(self, request: Request, rows: Iterable[Row], *, trusted: bool) -> bytes:
+        """The receipts of the sessions in ``rows`` (of one project and one receipt) as JSON lines; none without rows.
+
+        ``trusted``: an operator key vouches for the sender.
+        """
+        sessions = {(row.project, row.session_id): row.received_ms for row in rows}
+        if not sessions:
+            return b""
+        own = trusted or (self._local and self._is_local(request))
+        sender = self._reader.source_of(request)
+        now = datetime.fromtimestamp(next(iter(sessions.values())) / 1000, UTC)
+        today, before = self._salts.pair(now)
+        made = []
+        for (project, session_id), received_ms in sessions.items():
+            name = ("session", project, session_id) if own else ("address", project, sender)
+            hashes = (0, 0) if not own and sender == UNKNOWN else (hash_of(today, name), hash_of(before, name))
+            made.append(Receipt(*hashes, project, session_id, received_ms))
+        return encode(made)
+
+    def _is_local(self, request: Request) -> bool:
+        """Whether a client on this machine speaks to the collector without anybody between them.
+
+        A proxy on this machine shows itself by a header, by HTTP/1.0, or by the public name of the site that it serves.
+        """
+        peer = request.client.host if request.client else ""
+        if not (_is_loopback(peer) and self._reader.is_direct(request)) or request.scope.get("http_version") == "1.0":
+            return False
+        origin = request.headers.get("origin")
+        names = [urlsplit(f"//{request.headers.get('host', '')}").hostname]
+        names += [urlsplit(origin).hostname] if origin is not None else []
+        return all(name is not None and _is_loopback(name) for name in names)
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() in _LOCALHOST:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

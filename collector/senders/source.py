@@ -1,0 +1,78 @@
+"""Where a request comes from: the address of its sender, also behind reverse proxies that the operator trusts.
+
+``X-Forwarded-For`` is a claim of whoever wrote it. It is read from its end, and only as long as the address that wrote an
+entry is a trusted proxy (``FURROW_TRUSTED_PROXIES``); the first address that is none is the sender. An address is used to
+share limits and to count sources, and is never stored or logged.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from core.networks import Address, Network
+
+UNKNOWN: Final = "unknown"
+"""Source of a request whose connection has no address (a Unix socket)."""
+_FOUND: Final = "furrow.source"
+_IPV6_SITE_BITS: Final = 64
+"""One subscriber holds a whole /64 (RFC 6177), so that its addresses are one source."""
+
+
+class SourceReader:
+    """Reads the source of requests, given the proxies whose ``X-Forwarded-For`` is believed."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = tuple(trusted)
+
+    def source_of(self, request: HTTPConnection) -> str:
+        """The sender's address in its plain form; an IPv6 address as its /64 network; UNKNOWN without a peer."""
+        found: str | None = request.scope.get(_FOUND)
+        if found is None:
+            found = request.scope[_FOUND] = self._found(request)  # several limits ask
+        return found
+
+    def is_direct(self, request: HTTPConnection) -> bool:
+        """Whether nothing claims to have forwarded the request: its peer is then its sender."""
+        return not any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
+
+    def _found(self, request: HTTPConnection) -> str:
+        peer = request.client.host if request.client else ""
+        sender = _address(peer)
+        if sender is None:
+            return UNKNOWN
+        for entry in reversed(_forwarded(request)):
+            if not self._trusts(sender):
+                break
+            nearer = _address(entry)
+            if nearer is None:
+                break
+            sender = nearer
+        return _site(sender)
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address.version == network.version and address in network for network in self._trusted)
+
+
+def _forwarded(request: HTTPConnection) -> list[str]:
+    return [entry.strip() for line in request.headers.getlist("x-forwarded-for") for entry in line.split(",")]
+
+
+def _address(text: str) -> Address | None:
+    # Some proxies write a port: "1.2.3.4:567", "[::1]:567".
+    plain = text.partition("]")[0].lstrip("[") if text.startswith("[") else text
+    if plain.count(":") == 1:
+        plain = plain.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(plain.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return mapped or address
+
+
+def _site(address: Address) -> str:
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, _IPV6_SITE_BITS), strict=False))

@@ -1,0 +1,237 @@
+"""Rejected events: kept for a replay as far as their budget goes, counted beyond it.
+
+The key that rejected events come with stands in web pages, so that a stranger may send as many as the rate allows. What is
+kept of a key on one day (UTC) is bounded, by number for each reason and by bytes, and of that one source has at most half. What
+goes beyond is counted, by project and field, in a small file beside the folder of the letters.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections import Counter, OrderedDict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.contract import Batch
+from collector.metrics import DEAD_LETTERS_COUNTED
+from collector.spool.durable_files import made, sync_directory, write_all
+from core.metrics import degraded
+
+KEPT_OF_REASON: Final = 1_000
+"""Letters of one key and field that are kept in full on one day."""
+_DAYS_FOR_ALL: Final = 32  # days on which one key's letters would fill the room of all
+_FREE_BYTES: Final = 64 << 10  # of one request; beyond, letters take at most so many bytes for each byte sent
+_BYTES_PER_BYTE: Final = 8
+_MAX_SOURCES: Final = 10_000
+_COUNTS_SECONDS = 5.0  # so long counts stay in memory
+_COUNTED_DAYS: Final = 30
+_LINES = ".jsonl"
+
+
+class DeadLetters:
+    """Rejected events, one JSON line each, in a file a day (UTC); several processes may append."""
+
+    def __init__(self, directory: Path, max_bytes: int = 256 << 20) -> None:
+        self.directory = directory / "dead-letters"
+        self._max_bytes = max_bytes
+        self._counted: dict[str, tuple[int, int]] = {}  # file name → bytes read, lines in them
+
+    def append(self, lines: bytes) -> bool:
+        """Make whole lines durable, all or nothing. False when the limit is reached: then they are not kept,
+        only counted.
+
+        Raises OSError, with nothing of them left in the file.
+        """
+        made(self.directory)
+        if sum(entry.stat().st_size for entry in os.scandir(self.directory)) + len(lines) > self._max_bytes:
+            degraded("dead_letters", "full")
+            return False
+        path = self.directory / f"{datetime.now(UTC):%Y-%m-%d}{_LINES}"
+        is_new = not path.exists()
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            size = _cut_torn_line(fd)
+            try:
+                write_all(fd, lines)
+                os.fdatasync(fd)
+            except OSError:
+                os.ftruncate(fd, size)
+                raise
+        finally:
+            os.close(fd)
+        if is_new:
+            sync_directory(self.directory)
+        return True
+
+    def count(self) -> int:
+        """Lines in all files; only what was added since the last call is read."""
+        total = 0
+        for path in sorted(self.directory.glob(f"*{_LINES}")):
+            read, lines = self._counted.get(path.name, (0, 0))
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                if file.seek(0, os.SEEK_END) < read:  # emptied by hand
+                    read, lines = 0, 0
+                file.seek(read)
+                while chunk := file.read(1 << 20):
+                    lines += chunk.count(b"\n")
+                    read += len(chunk)
+            self._counted[path.name] = (read, lines)
+            total += lines
+        return total
+
+
+def _cut_torn_line(fd: int) -> int:
+    """Drop what a killed writer left behind the last line (nobody was told that it was kept); returns the
+    size in bytes."""
+    size = os.fstat(fd).st_size
+    end = size
+    while end:
+        start = max(0, end - 4096)
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(fd, end)
+    return end
+
+
+class _Row(NamedTuple):
+    """One row of the counts: what was rejected on one day (``2026-01-31``) and not kept."""
+
+    day: str
+    project: str
+    field: str
+    number: int
+
+
+class NotKept:
+    """How many rejected events were counted and not kept, over the last 30 days; several processes may add."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "dead-letters-counted.json"
+
+    def rows(self) -> list[_Row]:
+        """What was counted. Never raises."""
+        try:
+            return self._decoded(self._file.read_bytes())
+        except FileNotFoundError:
+            return []
+        except OSError:
+            degraded("dead_letters", "counts_unreadable")
+            return []
+
+    def total(self) -> int:
+        """All of them together."""
+        return sum(row.number for row in self.rows())
+
+    def add(self, day: str, counts: Counter[tuple[str, str]]) -> None:
+        """Add the counts by (project, field). Raises OSError."""
+        made(self._file.parent)
+        fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            all_of_them = Counter({row[:3]: row.number for row in self._decoded(os.pread(fd, os.fstat(fd).st_size, 0))})
+            all_of_them.update({(day, *name): number for name, number in counts.items()})
+            first = (datetime.now(UTC) - timedelta(days=_COUNTED_DAYS)).date().isoformat()
+            rows = [(*name, number) for name, number in sorted(all_of_them.items()) if name[0] >= first]
+            content = msgspec.json.encode(rows)
+            write_all(fd, content)
+            os.ftruncate(fd, len(content))
+        finally:
+            os.close(fd)
+
+    @staticmethod
+    def _decoded(content: bytes) -> list[_Row]:
+        try:
+            return [_Row(*row) for row in msgspec.json.decode(content, type=list[tuple[str, str, str, int]])]
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            if content:
+                degraded("dead_letters", "counts_unreadable")
+            return []
+
+
+class LetterBudget:
+    """Decides which letters are kept, on the event loop; what is kept is written by the spool."""
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        """``max_bytes``: of all dead letters together."""
+        self._of_key = max(1, max_bytes // _DAYS_FOR_ALL)
+        self._not_kept = NotKept(directory)
+        self._day = ""
+        self._letters: Counter[tuple[str, str]] = Counter()  # (key hash, field) → kept today
+        self._bytes: Counter[str] = Counter()  # key hash → kept today
+        self._source_bytes: OrderedDict[tuple[str, str], int] = OrderedDict()  # (key hash, source)
+        self._counts: Counter[tuple[str, str]] = Counter()  # (project, field), not written yet
+        self._written_at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def kept(self, batch: Batch, project: str, key_hash: str, source: str, sent: int) -> bytes:
+        """The letters of ``batch`` that are kept, as lines; ``sent``: the bytes in which it came."""
+        if not batch.dead_letters:
+            return b""
+        self._turn_day()
+        left = _FREE_BYTES + _BYTES_PER_BYTE * sent
+        lines: list[bytes] = []
+        for reject, letter in zip(batch.rejects, batch.dead_letters, strict=True):
+            field = reject.field.partition(".")[0]
+            if len(letter) <= left and self._take(key_hash, source, field, len(letter)):
+                left -= len(letter)
+                lines.append(letter)
+            else:
+                DEAD_LETTERS_COUNTED.labels(field).inc()
+                with self._lock:
+                    self._counts[project, field] += 1
+        return b"".join(lines)
+
+    def not_kept(self) -> int:
+        """Rejected events of the last 30 days that were counted only."""
+        self.write_counts()
+        return self._not_kept.total()
+
+    def write_counts(self) -> None:
+        """Write what was counted meanwhile; what cannot be written is tried again."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+            self._written_at = time.monotonic()
+            if not counts:
+                return
+            try:
+                self._not_kept.add(self._day, counts)
+            except OSError:
+                degraded("dead_letters", "counts_not_written")
+                self._counts.update(counts)
+
+    def _take(self, key: str, source: str, field: str, size: int) -> bool:
+        of_source = self._source_bytes.get((key, source), 0)
+        if (
+            self._letters[key, field] >= KEPT_OF_REASON
+            or self._bytes[key] + size > self._of_key
+            or of_source + size > self._of_key // 2
+        ):
+            return False
+        self._letters[key, field] += 1
+        self._bytes[key] += size
+        self._source_bytes[key, source] = of_source + size
+        self._source_bytes.move_to_end((key, source))
+        if len(self._source_bytes) > _MAX_SOURCES:
+            self._source_bytes.popitem(last=False)
+        return True
+
+    def _turn_day(self) -> None:
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        if today != self._day:
+            self.write_counts()
+            self._day = today
+            self._letters.clear()
+            self._bytes.clear()
+            self._source_bytes.clear()
+        elif time.monotonic() - self._written_at > _COUNTS_SECONDS:
+            self.write_counts()

@@ -1,0 +1,251 @@
+"""Request bodies: read once, never larger than the contract's limit, not for longer than its time (events.md, Batch)."""
+
+import asyncio
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from collector.contract import MAX_BODY_BYTES, InvalidBatch, decode_body
+from collector.http_errors import ApiError, error_response
+from collector.metrics import REFUSED
+from collector.senders.source import SourceReader
+from collector.transport.turns import GivenUp, Turns
+
+LEAST_BYTES_PER_SECOND: Final = 1_000
+"""Below this a body is given up; a slow mobile connection sends five times as much."""
+_PATIENCE_SECONDS: Final = 5.0  # before the rate counts: a connection may stall once
+_YOUNG_SECONDS: Final = 1.0  # so long a body is not given up to make room for one of an equal source
+_RATIO: Final = 100
+_RATIO_FROM_BYTES: Final = 64 << 10
+_MAX_MEMBERS: Final = 64  # of one gzip body; each costs a window
+
+_T = TypeVar("_T")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Body(NamedTuple):
+    """A body as a JSON object, its inflated ``size`` and the bytes that were ``sent``."""
+
+    content: dict[str, Any]
+    size: int
+    sent: int
+
+
+@dataclass(eq=False, slots=True)
+class _Visit:
+    source: str
+    began: float
+    timeout: asyncio.Timeout | None = None  # while the body arrives
+
+    def give_up(self) -> None:
+        """End its reading: 408."""
+        if self.timeout is not None:
+            self.timeout.reschedule(asyncio.get_running_loop().time())
+            self.timeout = None
+
+
+class Doorway:
+    """Lets so many bodies in at once; each endpoint family has its own.
+
+    One source has at most half of the room. When there is none left, a body that still arrives or waits for its turn makes
+    room: of the source that has the most of them, the one that began first. Else the answer is 503.
+    """
+
+    def __init__(
+        self,
+        max_in_flight: int,
+        body_seconds: float,
+        sources: SourceReader,
+        turns: Turns,
+        *,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._max_in_flight = max_in_flight
+        self._per_source = max(1, max_in_flight // 2)
+        self._body_seconds = body_seconds
+        self._sources = sources
+        self._turns = turns
+        self._max_bytes = max_bytes
+        self._visits: dict[Request, _Visit] = {}
+        self._of_source: Counter[str] = Counter()
+
+    async def answer(self, request: Request, receive: Callable[[Request], Awaitable[Response]]) -> Response:
+        """What ``receive`` answers, errors included. The rest of a body that was refused is left to the connection."""
+        try:
+            return await receive(request)
+        except ApiError as error:
+            response = error_response(error)
+            if error.status == 408 or request.headers.get("expect"):
+                # Its body will not come, or not now: the next request could not be told from it.
+                response.headers["connection"] = "close"
+            return response
+        except ClientDisconnect:
+            return error_response(ApiError(400, "disconnected", "the body ended early"))
+        finally:
+            self._leave(request)
+
+    async def read(self, request: Request) -> Body:
+        """The body as a JSON object; it holds its room until the answer. Raises ApiError."""
+        _check_media_type(request)
+        visit = self._enter(request)
+        try:
+            async with asyncio.timeout(min(self._body_seconds, _PATIENCE_SECONDS)) as visit.timeout:
+                body, sent = await self._received(request, visit)
+        except TimeoutError:
+            raise ApiError(408, "too_slow", "the body did not arrive in time") from None
+        finally:
+            visit.timeout = None
+        return Body(await self.computed(request, partial(decode_body, body), len(body)), len(body), sent)
+
+    async def computed(self, request: Request, work: Callable[[], _T], size: int) -> _T:
+        """Run ``work`` on a body of ``size`` inflated bytes, when it is the turn of its source.
+
+        Raises ApiError for an InvalidBatch.
+        """
+        try:
+            return await self._turns.work(request, self._sources.source_of(request), size, work)
+        except GivenUp:
+            raise _overloaded() from None
+        except InvalidBatch as error:
+            raise ApiError(error.status, error.code, str(error)) from None
+
+    def _enter(self, request: Request) -> _Visit:
+        source, now = self._sources.source_of(request), asyncio.get_running_loop().time()
+        full = len(self._visits) >= self._max_in_flight
+        if self._of_source[source] >= self._per_source or (full and not self._make_room(source, now)):
+            raise _overloaded()
+        visit = self._visits[request] = _Visit(source, now)
+        self._of_source[source] += 1
+        return visit
+
+    def _make_room(self, newcomer: str, now: float) -> bool:
+        waiting = [one for one in self._visits.items() if one[1].timeout is not None or self._turns.waits(one[0])]
+        if not waiting:
+            return False
+        request, visit = max(waiting, key=lambda one: (self._of_source[one[1].source], -one[1].began))
+        greedier = self._of_source[visit.source] > self._of_source[newcomer] + 1
+        if not greedier and now - visit.began < _YOUNG_SECONDS:
+            return False
+        visit.give_up()
+        self._turns.give_up(request)
+        self._leave(request)
+        return True
+
+    def _leave(self, request: Request) -> None:
+        visit = self._visits.pop(request, None)
+        if visit is not None:
+            self._of_source[visit.source] -= 1
+            if not self._of_source[visit.source]:
+                del self._of_source[visit.source]
+
+    async def _received(self, request: Request, visit: _Visit) -> tuple[bytes, int]:
+        """The inflated body, and the bytes that were sent. Stops at the limits, so that a bomb stays small."""
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            raise self._too_large()
+        chunks = bytearray()
+        plain = _Inflating(self._max_bytes) if _is_gzip(request) else None
+        sent = 0
+        async for chunk in request.stream():
+            sent += len(chunk)
+            self._expect_more(visit, sent)
+            if sent > self._max_bytes:
+                raise self._too_large()
+            for piece in plain.pieces(chunk) if plain else (chunk,):
+                chunks += piece
+            if len(chunks) > self._max_bytes:
+                raise self._too_large()
+        if plain:
+            plain.end()
+        return bytes(chunks), sent
+
+    def _expect_more(self, visit: _Visit, sent: int) -> None:
+        if visit.timeout is not None and not visit.timeout.expired():
+            by_rate = _PATIENCE_SECONDS + sent / LEAST_BYTES_PER_SECOND
+            visit.timeout.reschedule(visit.began + min(self._body_seconds, by_rate))
+
+    def _too_large(self) -> ApiError:
+        limit = "" if self._max_bytes == MAX_BODY_BYTES else " without a key in its header"
+        return ApiError(413, "too_large", f"a body{limit} holds at most {self._max_bytes} bytes, also after inflating")
+
+
+class _Inflating:
+    """One gzip body; several members may follow each other, and none may inflate far beyond what was sent."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._inflater = zlib.decompressobj(wbits=31)
+        self._members = 0
+        self._started = False
+        self._received = self._inflated = 0
+
+    def pieces(self, chunk: bytes) -> list[bytes]:
+        """What ``chunk`` inflates to. Raises ApiError (400, 413)."""
+        self._received += len(chunk)
+        found = []
+        while chunk:
+            if self._inflater.eof:
+                self._next_member()
+            self._started = True
+            most = min(self._max_bytes, _RATIO_FROM_BYTES + _RATIO * self._received)
+            try:
+                plain = self._inflater.decompress(chunk, most + 1 - self._inflated)
+            except zlib.error:
+                raise ApiError(400, "invalid_gzip", "the body is not gzip") from None
+            self._inflated += len(plain)
+            if self._inflated > most:
+                limit = f"{self._max_bytes} bytes" if most == self._max_bytes else f"{_RATIO} times what was sent"
+                raise ApiError(413, "too_large", f"a gzip body inflates to at most {limit}")
+            found.append(plain)
+            chunk = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+        return found
+
+    def end(self) -> None:
+        """Raises ApiError (400) when something is missing."""
+        if self._started and not self._inflater.eof:
+            raise ApiError(400, "invalid_gzip", "the gzip body ends early")
+
+    def _next_member(self) -> None:
+        self._members += 1
+        if self._members >= _MAX_MEMBERS:
+            raise ApiError(400, "invalid_gzip", f"a gzip body has at most {_MAX_MEMBERS} members")
+        self._inflater = zlib.decompressobj(wbits=31)
+
+
+def validated(model: type[_Model], body: dict[str, Any]) -> _Model:
+    """``body`` as ``model``. Raises ApiError (400) that names the first field that does not fit."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])[:100]
+        problem = first["msg"].removeprefix("Value error, ")
+        message = f"`{field}`: {problem}" if field else problem
+        raise ApiError(400, "invalid_body", message) from None
+
+
+def _overloaded() -> ApiError:
+    REFUSED.labels("bodies").inc()
+    return ApiError(503, "overloaded", "too many requests at once", retry_after=1)
+
+
+def _is_gzip(request: Request) -> bool:
+    return request.headers.get("content-encoding", "").strip().lower() == "gzip"
+
+
+def _check_media_type(request: Request) -> None:
+    kind, _, parameters = request.headers.get("content-type", "application/json").lower().partition(";")
+    if kind.strip() not in ("application/json", "text/plain"):
+        raise ApiError(415, "unsupported_media_type", "send application/json (or text/plain from sendBeacon)")
+    charset = parameters.partition("charset=")[2].strip(' "')
+    if charset not in ("", "utf-8", "utf8", "us-ascii"):
+        raise ApiError(415, "unsupported_media_type", "JSON is UTF-8")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "gzip", ""):
+        raise ApiError(415, "unsupported_media_type", "a body may be plain or gzip")

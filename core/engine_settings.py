@@ -1,0 +1,189 @@
+"""What people set of the engine's configuration, in a TOML file or in a project's settings, checked and put over a ``Config``.
+
+A file holds sections for all projects, and the same for one project under ``projects``, which win over the former:
+
+    ignored_routes = ["/admin/*"]
+
+    [thresholds]
+    rage_clicks = 5
+
+    [projects."shop".weights]
+    failure = 35
+
+A project's settings hold the same four as ``thresholds``, ``weights``, ``ignoredRoutes`` and ``ignoredTargets``. Sections
+say what differs: what they do not name stays as it is. Whoever sets something wrong is told every reason at once; whoever
+reads what is stored uses what fits (``fitting``).
+"""
+
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from core.errors import PermanentError
+from core.project_settings import SETTINGS, is_project
+from ufse.config import DEFAULT, THRESHOLDS, Config, threshold_problem
+from ufse.weights import TEXTS, Weights
+
+Sections = Mapping[str, Any]
+"""Checked sections by name (a subset of SECTIONS)."""
+
+SECTIONS: Final = ("thresholds", "weights", "ignored_routes", "ignored_targets")
+STORED: Final = {"ignored_routes": "ignoredRoutes", "ignored_targets": "ignoredTargets"}
+"""Sections that have another name in a project's settings."""
+_PROJECTS: Final = "projects"
+
+LEAST: Final = {"slow_ms": 3_000}
+"""Thresholds with a higher least value than the engine's own: the event store picks out the sessions that the engine sees by
+answers of 3 s or more (schema/clickhouse, ``neg``), so that a lower one would find nothing more."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What a file says: for all projects, and for some of them."""
+
+    everywhere: Sections = field(default_factory=dict)
+    projects: Mapping[str, Sections] = field(default_factory=dict)
+
+    def of(self, project: str) -> Sections:
+        """What it says for ``project``: its own word for a threshold or list wins over that for all."""
+        own = self.projects.get(project, {})
+        return {name: _joined(name, self.everywhere.get(name), own.get(name)) for name in {*self.everywhere, *own}}
+
+    def over(self, present: Mapping[str, Config]) -> dict[str, Config]:
+        """``present`` (by project, '' for the others) with this put over it. Raises PermanentError for contradictions."""
+        names = ["", *sorted({*present, *self.projects} - {""})]
+        default = present.get("", DEFAULT)
+        return {name: _put(name, present.get(name, default), self.of(name)) for name in names}
+
+
+def read_toml(path: Path) -> tuple[EngineSettings, dict[str, Any]]:
+    """The settings of a file, and the file as plain data (``checked`` takes that too). Raises PermanentError."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PermanentError(f"{path.name} is no TOML: {error}") from error
+    return checked(told, path.name), told
+
+
+def checked(told: Mapping[str, Any], name: str) -> EngineSettings:
+    """The settings in the plain data of a file called ``name``. Raises PermanentError with every reason."""
+    wrong = [*_wrong_names(told, (*SECTIONS, _PROJECTS), "section"), *_wrong_sections(told, "")]
+    projects = told.get(_PROJECTS, {})
+    if not isinstance(projects, dict):
+        wrong.append("projects must hold a table for each project")
+        projects = {}
+    for project, sections in projects.items():
+        where = f"projects.{project}."
+        if not is_project(project):
+            wrong.append(f"{project!r} is no project's id")
+        elif not isinstance(sections, dict):
+            wrong.append(f"{where[:-1]} must be a table of sections")
+        else:
+            wrong += [*_wrong_names(sections, SECTIONS, "section", where), *_wrong_sections(sections, where)]
+    if wrong:
+        raise PermanentError(f"{name}: {'; '.join(wrong)}")
+    return EngineSettings(_sections(told), {id_: _sections(own) for id_, own in projects.items()})
+
+
+def config_of(settings: Mapping[str, Any]) -> Config:
+    """The engine's configuration of a project with these settings, all of which fit (``project_settings.usable``)."""
+    names = {name: STORED.get(name, name) for name in SECTIONS}
+    return _over(DEFAULT, {name: settings[stored] for name, stored in names.items() if stored in settings})
+
+
+def as_stored(sections: Sections) -> dict[str, Any]:
+    """Sections by their names in a project's settings."""
+    return {STORED.get(name, name): value for name, value in sections.items()}
+
+
+def problems(section: str, value: object) -> list[str]:
+    """Every reason why ``value`` cannot be the ``thresholds`` or ``weights``."""
+    if not isinstance(value, dict):
+        return [f"{section} must hold names with whole numbers, like rage_clicks = 5"]
+    reasons = [reason for name, number in value.items() if (reason := _number_problem(section, name, number))]
+    return reasons or _contradictions({section: value})
+
+
+def fitting(section: str, value: object) -> tuple[dict[str, int], list[str]]:
+    """What of stored ``thresholds`` or ``weights`` fits, and the names of the rest: all of them if they contradict."""
+    if not isinstance(value, dict):
+        return {}, [section]
+    kept = {name: number for name, number in value.items() if not _number_problem(section, name, number)}
+    if _contradictions({section: kept}):
+        kept = {}
+    return kept, [f"{section}.{name}" for name in value if name not in kept]
+
+
+def _wrong_sections(told: Mapping[str, Any], where: str) -> Iterator[str]:
+    for section in SECTIONS:
+        if section not in told:
+            continue
+        if section in STORED:
+            setting = SETTINGS[STORED[section]]
+            reasons = [] if setting.fits(told[section]) else [f"{section} must be {setting.expected}"]
+        else:
+            reasons = problems(section, told[section])
+        yield from (f"{where}{reason}" for reason in reasons)
+
+
+def _wrong_names(told: Collection[str], known: Collection[str], what: str, where: str = "") -> Iterator[str]:
+    return (f"{where}{_unknown(name, known, what)}" for name in told if name not in known)
+
+
+def _unknown(name: object, known: Collection[str], what: str) -> str:
+    near = get_close_matches(str(name), known, n=3, cutoff=0.5)
+    if not near and len(known) < 10:
+        near = list(known)
+    hint = f"; there is {', '.join(near)}" if near else "; docs/configuration.md lists them"
+    return f"there is no {what} {str(name)[:50]!r}{hint}"
+
+
+def _number_problem(section: str, name: str, number: object) -> str:
+    known: Collection[str] = THRESHOLDS if section == "thresholds" else TEXTS
+    if name not in known:
+        return _unknown(name, known, section.removesuffix("s"))
+    if section == "weights":
+        try:
+            Weights(**{name: number})  # type: ignore[arg-type]
+        except ValueError as error:
+            return str(error)
+        return ""
+    if type(number) is int and 0 < number < LEAST.get(name, 0):
+        return f"thresholds.{name} must be {LEAST[name]} or more: the event store keeps no closer watch"
+    reason = threshold_problem(name, number)
+    return f"thresholds.{reason}" if reason else ""
+
+
+def _contradictions(sections: Sections) -> list[str]:
+    try:
+        _over(DEFAULT, sections)
+    except ValueError as error:
+        return [f"thresholds.{error}"]
+    return []
+
+
+def _sections(told: Mapping[str, Any]) -> Sections:
+    return {name: told[name] for name in SECTIONS if name in told}
+
+
+def _joined(name: str, everywhere: Any, own: Any) -> Any:
+    if name in STORED:
+        return everywhere if own is None else own
+    return {**(everywhere or {}), **(own or {})}
+
+
+def _put(project: str, config: Config, sections: Sections) -> Config:
+    try:
+        return _over(config, sections)
+    except ValueError as error:
+        whose = f"project {project!r}" if project else "projects without settings of their own"
+        raise PermanentError(f"with what holds already for {whose}: {error}") from error
+
+
+def _over(config: Config, sections: Sections) -> Config:
+    patterns: dict[str, Any] = {name: tuple(sections[name]) for name in STORED if name in sections}
+    weights = replace(config.weights, **sections.get("weights", {}))
+    return replace(config, **sections.get("thresholds", {}), **patterns, weights=weights)

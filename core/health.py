@@ -1,0 +1,176 @@
+"""Whether the parts of an installation answer, not only whether they run: a stopped or stuck process still runs.
+
+A watch asks one part every few seconds, in a thread of its own, and adds up for how long it has not answered. Only time in
+which it was really asked counts: a laptop that slept, or a supervisor that was stopped itself, blames nobody.
+"""
+
+import http.client
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.metrics import degraded
+
+INTERVAL_S: Final = 5.0
+"""How often a part is asked."""
+PROBE_S: Final = 10.0
+"""How long one answer may take; a busy machine is slow, not dead."""
+START_S: Final = 300.0
+"""How long a part may take to answer for the first time: it may migrate a database, or replay a log."""
+BEAT_S: Final = 2.0
+"""How often a loop shows that it is alive."""
+MOST_PATIENCE: Final = 16
+"""How many times longer than the first time one waits at the most, after replacing a part has not helped."""
+
+Probe = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds without an answer after which a part is replaced: once it has answered (``silent_s``), and before."""
+
+    silent_s: float
+    start_s: float = START_S
+
+
+COLLECTOR: Final = Limits(60.0)
+PREFECT: Final = Limits(90.0)
+POSTGRES: Final = Limits(180.0)
+WORKER: Final = Limits(120.0)
+"""Of the event loop of the engine, which serves the worker."""
+LANDER: Final = Limits(900.0)
+"""Of the lander's loop: an insert may take one minute and each of its counts two, on a full disk all of them."""
+
+
+class Watch:
+    """Asks one part again and again. ``probe``: whether it answers; called in a thread of the watch's own."""
+
+    def __init__(self, probe: Probe, limits: Limits, interval_s: float = INTERVAL_S) -> None:
+        self._probe = probe
+        self._limits = limits
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._paused = True
+        self._answered = False
+        self._silent_s = 0.0
+        self._patience = 1
+        self._thread = threading.Thread(target=self._run, name="furrow-health", daemon=True)
+        self._thread.start()
+
+    def began(self) -> None:
+        """The part was started (again): it gets the time of a start."""
+        self._answered, self._silent_s, self._paused = False, 0.0, False
+
+    def ended(self, overdue: bool) -> None:
+        """The part does not run now. ``overdue``: it was stopped because it did not answer; the next one gets more time if it
+        never did."""
+        if overdue and not self._answered:
+            self._patience = min(self._patience * 2, MOST_PATIENCE)
+        self._paused, self._silent_s = True, 0.0
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stop.set()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the part has answered since it was started."""
+        return self._answered
+
+    @property
+    def silent_s(self) -> float:
+        """For how long (s) it has not answered, as far as it was asked."""
+        return self._silent_s
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the part is to be replaced."""
+        limit = self._limits.silent_s if self._answered else self._limits.start_s * self._patience
+        return not self._paused and self._silent_s > limit
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(self._interval_s):
+            if not self._paused:
+                answers = self._asked()
+                # A gap that is longer than asking takes was no time in which it could have answered.
+                passed = min(time.monotonic() - last, self._interval_s + PROBE_S)
+                self._note(answers, passed)
+            last = time.monotonic()
+
+    def _asked(self) -> bool:
+        try:
+            return self._probe()
+        except Exception:
+            degraded("health", "probe")
+            return False
+
+    def _note(self, answers: bool, passed_s: float) -> None:
+        if self._paused:  # ended while it was asked
+            return
+        if answers:
+            self._answered, self._silent_s, self._patience = True, 0.0, 1
+        else:
+            self._silent_s += passed_s
+
+
+def answers_http(host: str, port: int, path: str, timeout_s: float = PROBE_S) -> bool:
+    """Whether an HTTP server answers ``GET path`` with anything at all: one that says 503 is alive."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path, headers={"connection": "close"})
+        return connection.getresponse().status > 0
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+class Beat:
+    """A file that a loop touches to show that it is alive; the time in it is nobody's clock, only a mark that changes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._next = 0.0
+        try:
+            file.parent.mkdir(exist_ok=True)
+            file.touch(mode=0o600)
+        except OSError:
+            degraded("health", "beat")
+
+    def beat(self) -> None:
+        """Touch the file, at most every `BEAT_S` seconds. Never raises."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + BEAT_S
+        try:
+            os.utime(self._file)  # needs no room on the disk
+        except OSError:
+            degraded("health", "beat")
+
+
+class BeatProbe:
+    """Whether a `Beat` has been given since the last time it was asked for."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen = self._mark()
+
+    def __call__(self) -> bool:
+        seen, self._seen = self._seen, self._mark()
+        return self._seen is not None and self._seen != seen
+
+    def _mark(self) -> int | None:
+        try:
+            return self._file.stat().st_mtime_ns
+        except OSError:
+            return None
+
+
+def beats(data_dir: Path, name: str) -> Path:
+    """The file of the loop ``name`` (``worker``, ``lander``) of the installation in ``data_dir``."""
+    return data_dir / "beats" / name

@@ -1,0 +1,72 @@
+"""Where the blocks put the stores when Prefect was last asked: a file in the data directory, for the time before it answers.
+
+Landing starts before the Prefect server does and goes on without it. A block may name another store than the settings do, and
+events must not land in the wrong one: so what the blocks said last is kept. The file holds addresses with passwords, and is
+readable by its owner alone.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pydantic import SecretStr
+
+from core.metrics import degraded
+from core.settings import Settings
+
+FILE: Final = "known-stores.json"
+
+
+class KnownStores(NamedTuple):
+    """The stores' addresses that blocks set; None: the block leaves it to the settings."""
+
+    events: str | None = None
+    incidents: str | None = None
+
+    def over(self, settings: Settings) -> Settings:
+        """``settings`` with these addresses put over them."""
+        found = {"event_store_url": self.events, "incident_store_url": self.incidents}
+        return settings.model_copy(update={name: SecretStr(url) for name, url in found.items() if url is not None})
+
+
+def difference(plain: Settings, effective: Settings) -> KnownStores:
+    """What the blocks change in ``plain``, by the settings that came of it."""
+
+    def changed(before: SecretStr, after: SecretStr) -> str | None:
+        return None if before == after else after.get_secret_value()
+
+    return KnownStores(
+        changed(plain.event_store_url, effective.event_store_url),
+        changed(plain.incident_store_url, effective.incident_store_url),
+    )
+
+
+def read(data_dir: Path) -> KnownStores | None:
+    """What was kept; None if Prefect was never asked here, or the file cannot be read (counted)."""
+    try:
+        held = json.loads((data_dir / FILE).read_text())
+        events, incidents = held["events"], held["incidents"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        degraded("blocks", "known_stores_unreadable")
+        return None
+    return KnownStores(events, incidents)
+
+
+def keep(data_dir: Path, stores: KnownStores) -> None:
+    """Keep ``stores`` for the next start. Never raises: what cannot be written is counted."""
+    if not data_dir.is_dir() or read(data_dir) == stores:
+        return
+    file = data_dir / FILE
+    fresh = file.with_suffix(f".{os.getpid()}.new")
+    try:
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as out:
+            json.dump(stores._asdict(), out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(fresh, file)
+    except OSError:
+        degraded("blocks", "known_stores_unwritable")

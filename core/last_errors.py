@@ -1,0 +1,98 @@
+"""The last error of each part of an installation, for ``furrow doctor``: a small file a part in the data directory.
+
+Several processes write it, each a file as a whole, so that no lock is needed. It is a hint for people and never in the
+way: what cannot be written is only counted.
+"""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from traceback import walk_tb
+
+from core.errors import in_words
+from core.metrics import degraded
+
+LONGEST = 500
+"""Characters of an error that are kept."""
+
+_PARTS = (
+    ("stores.events.", "event store"),
+    ("stores.incidents.", "incident store"),
+    ("stores.embedded_postgres", "incident store"),
+    ("trackers.jira", "jira"),
+    ("trackers.linear", "linear"),
+    ("blocks.", "prefect"),
+    ("lander.loop", "lander"),
+)
+
+
+@dataclass(frozen=True)
+class LastError:
+    """What a part said last when it could not do its work, and when (epoch s)."""
+
+    part: str
+    at: float
+    message: str
+
+    def told(self, now: float) -> str:
+        """For people: how long ago (``now``: epoch s) and in which words."""
+        return f"last error {ago(now - self.at)} ago: {self.message}"
+
+
+def note(directory: Path, part: str, error: BaseException) -> None:
+    """Remember this as the last error of ``part`` in the data directory ``directory``, if that is here. Never raises."""
+    message = one_line(in_words(error))
+    folder = directory / "last-errors"
+    file = folder / f"{part.replace(' ', '-')}.json"
+    fresh = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    if not directory.is_dir():
+        return  # not on this machine
+    try:
+        folder.mkdir(exist_ok=True)
+        fresh.write_text(json.dumps({"part": part, "at": time.time(), "message": message}))
+        os.replace(fresh, file)
+    except OSError:
+        degraded("last_errors", "unwritable")
+
+
+def read(directory: Path) -> dict[str, LastError]:
+    """The last errors in the data directory ``directory``, by part; what cannot be read is left out."""
+    found = {}
+    for file in (directory / "last-errors").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            told = json.loads(file.read_text())
+            one = LastError(str(told["part"]), float(told["at"]), one_line(str(told["message"])))
+            found[one.part] = one
+    return found
+
+
+def part_of(error: BaseException, otherwise: str) -> str:
+    """The part that an error comes from, by the innermost of our modules that it passed through."""
+    for module in reversed(list(_modules(error))):
+        for prefix, part in _PARTS:
+            if module.startswith(prefix):
+                return part
+    return otherwise
+
+
+def ago(seconds: float) -> str:
+    """A span of time for people: ``40 s``, ``12 min``, ``3 h``, ``5 d``."""
+    for unit, size, least in (("d", 86_400, 172_800), ("h", 3_600, 7_200), ("min", 60, 120)):
+        if seconds >= least:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def one_line(text: str) -> str:
+    """``text`` without line ends and control characters, not too long."""
+    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST]
+
+
+def _modules(error: BaseException) -> Iterator[str]:
+    for frame, _ in walk_tb(error.__traceback__):
+        yield str(frame.f_globals.get("__name__", ""))

@@ -1,0 +1,1 @@
+"""The command ``furrow``, one file a group of commands."""

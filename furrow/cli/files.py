@@ -1,0 +1,351 @@
+"""Commands that read files: `send`, `detect`, `evaluate`; and `mask`."""
+
+import json
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from collector.access.keys import TEST_KEY
+from core.errors import PermanentError, WrongUse
+from core.hosts import LOOPBACK_NAMES, host_of
+from core.kept_secrets import INGEST_KEY, known_development_key
+from core.settings import Settings
+from furrow import example_files
+from furrow.cli import explained, replay, runs
+from furrow.cli.common import (
+    AsJson,
+    ConfigFile,
+    DataDir,
+    PrefectPort,
+    err,
+    number,
+    out,
+    plain,
+    print_json,
+    settings_with,
+    text,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ufse import Config, Evaluation, Result
+
+_SHOWN = 20
+_KEY_HELP = (
+    "API key that may send events; default: FURROW_INGEST_KEY or, if all is embedded, the one in the data directory."
+)
+
+Events = Annotated[
+    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file)
+]
+
+
+class Format(StrEnum):
+    """What `furrow send` reads."""
+
+    events = "events"
+    combined = "combined"
+    dead_letters = "dead-letters"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (send, detect, evaluate, mask):
+        app.command()(command)
+
+
+def send(
+    file: Annotated[
+        Path,
+        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", parser=example_files.file),
+    ],
+    format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
+    url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
+    key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help=_KEY_HELP)] = "",
+    data_dir: DataDir = None,
+    operator_key: Annotated[
+        str,
+        typer.Option(
+            "--operator-key", help="Vouches for the file: each of its sessions counts as a source of its own."
+        ),
+    ] = "",
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="How often a batch is tried.")] = 8,
+) -> None:
+    """Send a file of events to a running collector, over HTTP, in batches. Sending it twice changes nothing.
+
+    `--format combined` reads access logs of web servers: a visitor is a salted hash of address and user agent.
+    `--format dead-letters` sends again what was rejected (files in the spool's directory `dead-letters`).
+    """
+    from furrow.clients.send import SendSummary, send_file
+
+    _check_kind(file, format)
+    settings = settings_with(data_dir)
+    address = url or f"http://127.0.0.1:{settings.port}"
+    key = key or _ingest_key(settings, address)
+    with err.status("sending") as status:
+
+        def show(so_far: SendSummary) -> None:
+            status.update(f"sending: {so_far.accepted:,} accepted, {len(so_far.rejected):,} rejected")
+
+        try:
+            summary = send_file(
+                file, address, key, format.value, operator_key=operator_key, attempts=attempts, progress=show
+            )
+        except ValueError as error:
+            raise PermanentError(f"{file.name} cannot be read: {error}") from error
+    told = f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
+    out.print(text(told + (f": {summary.problem}" if summary.problem else "")))
+    for reject in summary.rejected[:_SHOWN]:
+        out.print(text(f"  line {reject.line}: {reject.field}: {reject.reason}"))
+    if len(summary.rejected) > _SHOWN:
+        out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
+    raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
+
+
+def _check_kind(file: Path, expected: Format) -> None:
+    """Raise WrongUse when the file looks like the other kind: every line of it would be rejected."""
+    from furrow.clients.file_kinds import ACCESS_LOG, EVENTS, kind_of
+
+    try:
+        found = kind_of(file)
+    except (OSError, ValueError):
+        return  # reading it says so
+    if found == ACCESS_LOG and expected is not Format.combined:
+        raise WrongUse(f"{file.name} looks like an access log: --format combined")
+    if found == EVENTS and expected is Format.combined:
+        raise WrongUse(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
+
+
+def _ingest_key(settings: Settings, address: str) -> str:
+    """The key for events without ``--key``. Raises PermanentError when none is known for this address."""
+    known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
+    if known is not None:
+        return known.get_secret_value()
+    if host_of(address) in ("", *LOOPBACK_NAMES):
+        return (
+            TEST_KEY  # of a collector whose directory is another one than ours; or of no address, which sending refuses
+        )
+    raise PermanentError("a key is needed: --key or FURROW_KEY (`furrow keys create` makes one)")
+
+
+def detect(
+    file: Events,
+    explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
+    config: ConfigFile = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON lines on a terminal too; elsewhere they are what is printed.")
+    ] = False,
+) -> None:
+    """Run the engine alone on a file: no stores, no server. On a terminal as text, else one detection a line, as JSON.
+
+    With `--explain`, each silent session follows with the first rule that stopped it (in JSON as `{"whyNot": …}`). The events
+    of a file belong to the project `default`; docs/configuration.md shows a file for `--config`.
+    """
+    import ufse
+
+    with err.status(f"reading and analysing {file.name}"):
+        result = ufse.detect(_read(file), _configs(config), why_not=explain)
+    if sys.stdout.isatty() and not as_json:
+        _print_result(result, explain)
+        return
+    for detection in result.detections:
+        _write_line(detection.to_json())
+    for silent in result.why_not:
+        _write_line({"whyNot": silent.to_json()})
+
+
+def _print_result(result: "Result", explain: bool) -> None:
+    for detection in result.detections:
+        explained.print_detection(detection.to_json())
+    for silent in result.why_not:
+        explained.print_silence(silent.to_json())
+    visits = number(len(result.visits), "visit")
+    told = f"{number(len(result.detections), 'detection')} in {visits}"
+    out.print(text(told, "bold"), text("" if explain else "; --explain says why the others are silent"), sep="")
+
+
+def evaluate(
+    events: Annotated[
+        Path | None,
+        typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True, dir_okay=False),
+    ] = None,
+    config: ConfigFile = None,
+    window: Annotated[
+        str,
+        typer.Option(
+            "--replay",
+            metavar="WINDOW",
+            help="Instead of files: stored events of the last 7d, 24h, …, or of 2026-01-01..2026-01-08 (UTC).",
+        ),
+    ] = "",
+    project: Annotated[str, typer.Option("--project", help="With --replay: sessions of this project only.")] = "",
+    timeout: runs.Timeout = 600,
+    data_dir: DataDir = None,
+    prefect_port: PrefectPort = None,
+    prefect_url: runs.PrefectUrl = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run the engine on labelled sessions: precision, recall, a table per kind, and the misses and false alarms.
+
+    A label line: `{"sessionId": "…", "frustrated": true, "route": "/checkout", "target": "pay", "kind": "rage_5xx"}`. The
+    failure point is right when the route (ids folded away) is the labelled one and the target's name holds the labelled one.
+
+    With `--replay WINDOW --config NEW.toml`, instead: which detections over the stored events of that time would appear,
+    vanish, or change their points, if the projects were set so. It starts a run of the deployment `replay` and shows its
+    result; nothing is stored. `furrow projects set PROJECT --config NEW.toml` then sets it.
+    """
+    if window:
+        if events or labels:
+            raise PermanentError("--replay is over stored events: it takes no files of events and labels")
+        replay.replay(window, config, project, runs.address(prefect_url, prefect_port, data_dir), timeout, as_json)
+        return
+    if project:
+        raise PermanentError("--project goes with --replay")
+    if events is None or labels is None:
+        raise PermanentError("give a file of events and one of labels, or --replay WINDOW --config NEW.toml")
+    _evaluate(events, labels, _configs(config), as_json)
+
+
+def _evaluate(events: Path, labels: Path, config: "dict[str, Config]", as_json: bool) -> None:
+    import ufse
+
+    told = read_labels(labels)
+    with err.status(f"reading and analysing {events.name}"):
+        result = ufse.detect(_read(events), config, why_not=True)
+    found = ufse.evaluate((one.to_json() for one in result.detections), told)
+    silent: dict[str, str] = {}
+    for one in (why.to_json() for why in result.why_not):
+        # Of several visits, the one in which something went wrong.
+        if one["rule"] != "no_negative_feedback" or one["sessionId"] not in silent:
+            silent[one["sessionId"]] = one["text"]
+    if as_json:
+        missed = [{**label, "whyNot": silent.get(str(label["sessionId"]))} for label in found.missed]
+        print_json(found.to_json() | {"missed": missed})
+    else:
+        _print_evaluation(found, silent)
+
+
+def _configs(file: Path | None) -> "dict[str, Config]":
+    """The engine's configuration by project, with what ``file`` sets over the defaults."""
+    from core.engine_settings import EngineSettings, read_toml
+
+    return (read_toml(file)[0] if file else EngineSettings()).over({})
+
+
+def read_labels(path: Path) -> list[dict[str, Any]]:
+    """The label lines of a file. Raises PermanentError that names the first line that is none."""
+    from collector.contract import open_lines
+
+    labels = []
+    for at, raw in enumerate(open_lines(path), 1):
+        if not raw.strip():
+            continue
+        try:
+            label = json.loads(raw)
+        except ValueError as error:
+            raise PermanentError(f"line {at} of the labels is no JSON: {plain(error)}") from error
+        if problem := _label_problem(label):
+            raise PermanentError(f"line {at} of the labels: {problem}")
+        labels.append(label)
+    return labels
+
+
+def _label_problem(label: object) -> str:
+    if not isinstance(label, dict):
+        return "a label must be a JSON object"
+    if not isinstance(label.get("sessionId"), str) or not label["sessionId"]:
+        return "`sessionId` must be text"
+    if not isinstance(label.get("frustrated"), bool):
+        return "`frustrated` must be true or false"
+    return next(
+        (f"`{name}` must be text" for name in ("route", "target", "kind") if not isinstance(label.get(name, ""), str)),
+        "",
+    )
+
+
+def _read(file: Path) -> "pa.Table":
+    from collector.contract import read_events
+    from furrow.clients.file_kinds import ACCESS_LOG, kind_of
+
+    try:
+        if kind_of(file) == ACCESS_LOG:
+            raise WrongUse(
+                f"{file.name} looks like an access log; `furrow send --format combined {file.name}` takes it"
+            )
+        table, rejects = read_events(file)
+    except ValueError as error:
+        raise PermanentError(f"{file.name} cannot be read: {error}") from error
+    for reject in rejects[:_SHOWN]:
+        err.print(text(f"line {reject.index + 1}: {reject.field}: {reject.reason}"))
+    if rejects:
+        err.print(f"{len(rejects):,} events rejected")
+    return table
+
+
+def _write_line(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
+    kinds = Table("kind", "label", title="Labelled sessions by kind", title_justify="left")
+    for name in ("sessions", "detected", "point right"):
+        kinds.add_column(name, justify="right")
+    for figures in sorted(found.by_kind.values(), key=lambda one: (not one.frustrated, one.kind)):
+        wrong = figures.detected if not figures.frustrated else figures.sessions - figures.detected
+        right = f"{figures.point_right:,}" if figures.frustrated else ""
+        label = "frustrated" if figures.frustrated else "calm"
+        cells = (figures.kind or "-", label, f"{figures.sessions:,}", f"{figures.detected:,}", right)
+        kinds.add_row(*(text(cell) for cell in cells), style="red" if wrong else "")
+    out.print(kinds)
+    _print_labels("Missed", found.missed, silent)
+    _print_labels("False alarms", found.false_alarms, {})
+    _print_labels("Right session, another failure point", found.wrong_points, {})
+    if found.unlabelled:
+        out.print(
+            f"{len(found.unlabelled):,} sessions with a detection have no label; they count nowhere", style="yellow"
+        )
+    hits, alarms = found.true_positives, found.false_positives
+    out.print(f"precision               {found.precision:.4f}  ({hits:,} of {hits + alarms:,} detected sessions)")
+    frustrated = hits + found.false_negatives
+    out.print(f"recall                  {found.recall:.4f}  ({hits:,} of {frustrated:,} frustrated sessions)")
+    out.print(f"failure point accuracy  {found.point_accuracy:.4f}  ({found.points_right:,} of {hits:,} hits)")
+
+
+def _print_labels(title: str, labels: list[dict[str, Any]], silent: Mapping[str, str]) -> None:
+    if not labels:
+        return
+    out.print(f"{title} ({len(labels):,})", style="bold")
+    for label in labels[:_SHOWN]:
+        where = " › ".join(str(label[name]) for name in ("route", "target") if label.get(name))
+        why = "; ".join(label.get("detected", ())) or silent.get(str(label["sessionId"]), "")
+        out.print(text(f"  {label['sessionId']}  {label.get('kind', '')}  {where}"))
+        if why:
+            out.print(text(f"      {why}", "dim"))
+    if len(labels) > _SHOWN:
+        out.print(f"  … and {len(labels) - _SHOWN:,} more; --json gives all")
+
+
+def mask(
+    sample: Annotated[str, typer.Argument(metavar="TEXT", help="What an event might hold.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show how a text would be stored: as a text (a label, a message), as a name (an id, a selector), and as a path."""
+    from collector.privacy import mask_name, mask_path, mask_text
+
+    shown = {"text": mask_text(sample), "name": mask_name(sample), "path": mask_path(sample)}
+    if as_json:
+        print_json(shown)
+        return
+    for kind, masked in shown.items():
+        out.print(text(f"{kind}  {masked}"), soft_wrap=True)

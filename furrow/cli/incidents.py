@@ -1,0 +1,321 @@
+"""`furrow incidents`: read incidents and act on them, over the collector's operators' API."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from core.errors import PermanentError
+from core.kept_secrets import OPERATOR_KEY, known_development_key
+from core.settings import Settings
+from furrow.cli.common import (
+    AsJson,
+    is_wide,
+    moment,
+    out,
+    plain_lines,
+    print_facts,
+    print_json,
+    text,
+)
+from furrow.clients.operator_api import OperatorApi
+
+_STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
+
+app = typer.Typer(no_args_is_help=True, help="Read incidents, and act on them. Asks the collector over HTTP.")
+
+Url = Annotated[str, typer.Option("--url", help="Address of the collector; default: this machine, FURROW_PORT.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        envvar="FURROW_OPERATOR_KEY",
+        help="Operator key; default, if all is embedded: the one in the data directory.",
+    ),
+]
+Id = Annotated[str, typer.Argument(help="Id of the incident, like inc_0123….")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the incident's history.")]
+
+
+def connect(url: str, key: str) -> OperatorApi:
+    """The API at ``url``, by default this installation's. Raises PermanentError when there is no key to show."""
+    settings = Settings()
+    address = url or f"http://127.0.0.1:{settings.port}"
+    configured = settings.operator_key or known_development_key(settings, OPERATOR_KEY, address)
+    known = key or (configured.get_secret_value() if configured else "")
+    if not known:
+        raise PermanentError(
+            "an operator key is needed: --key or FURROW_OPERATOR_KEY (`furrow keys create` makes one), or FURROW_DATA_DIR of "
+            "the installation on this machine"
+        )
+    return OperatorApi(address, known)
+
+
+@app.command("list")
+def list_incidents(
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", help="draft, confirmed, resolved, regressed, suppressed; repeatable."),
+    ] = None,
+    project: Annotated[str, typer.Option("--project", help="Of this project only.")] = "",
+    severity: Annotated[
+        list[str] | None, typer.Option("--severity", help="Critical, High, Medium, Low; repeatable.")
+    ] = None,
+    route: Annotated[str, typer.Option("--route", help="At this route pattern only, like /orders/:id.")] = "",
+    since: Annotated[str, typer.Option("--since", help="Last seen at or after: RFC 3339 with a zone.")] = "",
+    min_score: Annotated[
+        int | None, typer.Option("--min-score", min=0, max=100, help="Highest score at least.")
+    ] = None,
+    exported: Annotated[
+        bool | None,
+        typer.Option("--exported/--not-exported", help="With a ticket, or without one.", show_default=False),
+    ] = None,
+    held: Annotated[
+        bool | None,
+        typer.Option("--held/--not-held", help="Held back from export in a flood, or not.", show_default=False),
+    ] = None,
+    sort: Annotated[str, typer.Option("--sort", help="Field of the API; with - in front, descending.")] = "-lastSeen",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most incidents listed.")] = 50,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="How many to pass over.")] = 0,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List incidents, those seen last first."""
+    given = {
+        "status": ",".join(status or ()),
+        "project": project,
+        "severity": ",".join(severity or ()),
+        "route": route,
+        "since": since,
+        "minScore": "" if min_score is None else str(min_score),
+        "exported": "" if exported is None else str(exported).lower(),
+        "held": "" if held is None else str(held).lower(),
+        "sort": sort,
+        "limit": str(limit),
+        "offset": str(offset),
+    }
+    with connect(url, key) as api:
+        page = api.incidents({name: value for name, value in given.items() if value})
+    if as_json:
+        print_json(page)
+        return
+    _print_list(page["incidents"])
+    first, last, total = page["offset"] + 1, page["offset"] + len(page["incidents"]), page["total"]
+    out.print(f"{first:,} to {last:,} of {total:,}" if page["incidents"] else f"no incidents (of {total:,} that match)")
+
+
+@app.command()
+def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
+    """Show one incident: what fails, for whom, why Furrow is sure, an example session, its tickets and history."""
+    with connect(url, key) as api:
+        incident = api.incident(incident_id)
+    if as_json:
+        print_json(incident)
+    else:
+        _print_incident(incident)
+
+
+@app.command()
+def confirm(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
+    """Trust a draft, or let through what a flood of new incidents holds back: it will be exported."""
+    _act(_Action(incident_id, "confirm", reason), url, key, as_json)
+
+
+@app.command()
+def release(
+    reason: Reason,
+    project: Annotated[str, typer.Option("--project", help="Of this project only.")] = "",
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Let through all incidents that a flood of new ones holds back from export: those that are confirmed or regressed."""
+    if not reason.strip():
+        raise PermanentError("--reason must say why; it is kept in the incidents' history")
+    filters = {
+        "held": "true",
+        "status": "confirmed,regressed",
+        "limit": "1000",
+        **({"project": project} if project else {}),
+    }
+    released = 0
+    with connect(url, key) as api:
+        # A released one is held no more, so that the first page is always another one.
+        while page := api.incidents(filters)["incidents"]:
+            for one in page:
+                api.act(one["incidentId"], "confirm", {"reason": reason})
+            released += len(page)
+    out.print(text(f"{released:,} released"))
+
+
+@app.command()
+def suppress(
+    incident_id: Id,
+    reason: Reason,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", help="Until this time (UTC): it comes back with the first session after it."),
+    ] = None,
+    sessions: Annotated[int | None, typer.Option("--sessions", min=1, help="Until so many more sessions.")] = None,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say that it is no problem: forever, until a time, or until N more sessions. Detections keep counting."""
+    if until is not None and sessions is not None:
+        raise PermanentError("give --until or --sessions, not both")
+    more: dict[str, Any] = {} if sessions is None else {"sessions": sessions}
+    if until is not None:
+        more["until"] = (until if until.tzinfo else until.replace(tzinfo=UTC)).isoformat()
+    _act(_Action(incident_id, "suppress", reason, more), url, key, as_json)
+
+
+@app.command()
+def resolve(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
+    """Say that it is fixed. A session that starts after this and shows it again makes it `regressed`."""
+    _act(_Action(incident_id, "resolve", reason), url, key, as_json)
+
+
+@app.command()
+def reopen(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
+    """Take a fix or a suppression back."""
+    _act(_Action(incident_id, "reopen", reason), url, key, as_json)
+
+
+@dataclass(frozen=True)
+class _Action:
+    incident_id: str
+    name: str
+    reason: str
+    more: dict[str, Any] | None = None
+
+
+def _act(action: _Action, url: str, key: str, as_json: bool) -> None:
+    if not action.reason.strip():
+        raise PermanentError("--reason must say why; it is kept in the incident's history")
+    with connect(url, key) as api:
+        incident = api.act(action.incident_id, action.name, {"reason": action.reason, **(action.more or {})})
+    if as_json:
+        print_json(incident)
+        return
+    out.print(text(incident["incidentId"]), _status(incident), text(incident["title"]), soft_wrap=True)
+
+
+def _status(incident: dict[str, Any]) -> Text:
+    return text(incident["status"], _STYLES.get(incident["status"], ""))
+
+
+def _print_list(incidents: list[dict[str, Any]]) -> None:
+    if is_wide():
+        out.print(_table(incidents))
+        return
+    for one in incidents:
+        head = Text.assemble(text(one["priority"]), " ", _status(one), " ")
+        told = f"{_number(one['affectedSessions'], 'session')}, {_number(one['affectedUsers'], 'user')}"
+        out.print(head, text(f"{told}, last seen {moment(one['lastSeen'])}{_ticket(one)}", "dim"))
+        out.print(text(f"  {one['title']}", "bold"))
+        # Never cut or wrapped: it is there to be copied.
+        out.print(text(f"  {one['incidentId']}"), soft_wrap=True)
+
+
+def _table(incidents: list[dict[str, Any]]) -> Table:
+    columns: dict[str, Callable[[dict[str, Any]], Text]] = {
+        "": lambda one: text(one["priority"]),
+        "status": _status,
+        "incident": lambda one: text(one["incidentId"]),
+        "what fails": lambda one: text(one["title"] + _ticket(one)),
+        "sessions": lambda one: text(f"{one['affectedSessions']:,}"),
+        "users": lambda one: text(f"{one['affectedUsers']:,}"),
+        "last seen (UTC)": lambda one: text(moment(one["lastSeen"])),
+    }
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for name in columns:
+        is_number, is_prose = name in ("sessions", "users"), name == "what fails"
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=not is_prose, overflow="fold")
+    for one in incidents:
+        table.add_row(*(cell(one) for cell in columns.values()))
+    return table
+
+
+def _ticket(incident: dict[str, Any]) -> str:
+    keys = [ticket["key"] for ticket in incident["tickets"] if ticket["key"]]
+    return f" [{', '.join(keys)}]" if keys else ""
+
+
+def _print_incident(incident: dict[str, Any]) -> None:
+    out.print(text(incident["title"], "bold"))
+    out.print(
+        text(incident["incidentId"]),
+        _status(incident),
+        text(f"{incident['severity']} {incident['priority']}"),
+        soft_wrap=True,
+    )
+    out.print()
+    print_facts(
+        [
+            ("project", incident["projectId"]),
+            ("failure point", incident["primaryFailurePoint"]),
+            ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
+            ("seen", f"{moment(incident['firstSeen'])} to {moment(incident['lastSeen'])} UTC"),
+            ("score", f"highest {incident['highestScore']}, median {incident['medianScore']:g}"),
+            ("signals", ", ".join(f"{name} {count:,}" for name, count in incident["signals"].items())),
+            ("routes", ", ".join(incident["routes"])),
+            ("environments", ", ".join(incident["environments"])),
+            ("app versions", ", ".join(incident["appVersions"])),
+            ("suppressed until", moment(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
+            ("until sessions", incident["suppressedSessions"]),
+            (
+                "held back",
+                "it was new in a flood of new incidents; confirm it to export it" if incident["held"] else "",
+            ),
+            ("you may", ", ".join(incident["allowedActions"])),
+        ]
+    )
+    if incident["explanation"]:
+        _heading("Why")
+        out.print(Text(plain_lines(incident["explanation"])))
+    _print_example(incident["examples"])
+    _print_tickets(incident["tickets"])
+    _heading("History (UTC)")
+    for entry in incident["history"]:
+        moved = entry["to"] if entry["from"] in (None, entry["to"]) else f"{entry['from']} → {entry['to']}"
+        out.print(text(moment(entry["at"]), "dim"), text(f"{moved}, by {entry['actor']}: {entry['reason']}"))
+
+
+def _print_example(examples: list[dict[str, Any]]) -> None:
+    if not examples:
+        return
+    best = examples[0]
+    _heading(f"Example session {best['sessionId']} (score {best['score']})")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for step in best["timeline"]:
+        seconds = step.get("offsetMs", 0) / 1000
+        table.add_row(text(f"{seconds:+.1f} s"), text(f"{step.get('text', '')}  {step.get('route', '')}"))
+    out.print(table)
+    if len(examples) > 1:
+        out.print(text(f"more: {', '.join(one['sessionId'] for one in examples[1:])}", "dim"))
+
+
+def _print_tickets(tickets: list[dict[str, Any]]) -> None:
+    if tickets:
+        _heading("Tickets")
+    for ticket in tickets:
+        told = [ticket["tracker"], ticket["state"], ticket["key"], ticket["url"]]
+        if ticket["lastError"]:
+            told.append(f"{_number(ticket['attempts'], 'attempt')}, last: {ticket['lastError']}")
+        out.print(text("  ".join(str(one) for one in told if one)), soft_wrap=True)
+
+
+def _heading(title: str) -> None:
+    out.print()
+    out.print(text(title, "bold"))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

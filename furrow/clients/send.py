@@ -1,0 +1,269 @@
+"""Sending a file of events to a collector over HTTP: in batches, compressed, retried, and harmless to repeat.
+
+Every event carries an idempotency key (``<SHA-256 of the inflated file>:<line>`` where it has none of its
+own), so that a run that was cut off is resumed by running it again.
+"""
+
+import gzip
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode_json, open_lines
+from core.errors import PermanentError
+from core.http_errors import why
+from core.package import VERSION
+from furrow.clients.access_log import Line, default_salt, read_log
+
+Format = Literal["events", "combined", "dead-letters"]
+Progress = Callable[["SendSummary"], None]
+
+_ENVELOPE: Final = b'{"events":[]}'
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FIRST_WAIT_SECONDS = 0.5
+_LONGEST_WAIT_SECONDS = 60.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedLine:
+    """A line that was not taken: its number (from 1), the event's field if one is to blame, and why."""
+
+    line: int
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class SendSummary:
+    """How far a file has been sent, in events; ``retried`` counts requests.
+
+    ``rejected`` holds the lines that are no events and those that the collector refused; ``failed`` those
+    that it never answered for: ``problem`` says why, and running again sends them.
+    """
+
+    sent: int = 0
+    accepted: int = 0
+    rejected: list[RejectedLine] = field(default_factory=list)
+    retried: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
+class _Undeliverable(Exception):
+    """The collector did not take a batch, however often it was sent."""
+
+
+def send_file(
+    path: Path | str,
+    url: str,
+    api_key: str,
+    fmt: Format = "events",
+    *,
+    batch: int = MAX_EVENTS,
+    progress: Progress | None = None,
+    salt: bytes | None = None,
+    operator_key: str = "",
+    attempts: int = 8,
+    timeout: float = 30.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> SendSummary:
+    """Send a plain or gzip file to the collector at ``url``; ``progress`` is called after each batch.
+
+    ``fmt``: ``events`` (one JSON event a line), ``combined`` (an access log; ``salt`` hides the visitors and
+    is derived from the key by default) or ``dead-letters`` (rejected events, to be tried again). A batch is
+    tried ``attempts`` times with exponential backoff, ``Retry-After`` obeyed; when that is not enough, the
+    rest is counted as failed. ``operator_key`` vouches for the file: each session in it counts as a source of its own
+    when incidents are confirmed, although all come from this machine. Raises PermanentError when the collector refuses
+    a key, OSError and ValueError when the file cannot be read.
+    """
+    summary = SendSummary()
+    keys = {"x-api-key": api_key, **({"x-operator-key": operator_key} if operator_key else {})}
+    sender = _Sender(url, keys, summary, attempts=attempts, timeout=timeout, sleep=sleep)
+    with sender:
+        for lines in _batches(_lines(Path(path), fmt, salt or default_salt(api_key)), summary, batch):
+            if summary.problem:
+                summary.failed += len(lines)
+                continue
+            try:
+                sender.send(lines)
+            except _Undeliverable as reason:
+                summary.problem = str(reason)
+                summary.failed += len(lines)
+            if progress:
+                progress(summary)
+    return summary
+
+
+_GZIP_RATIO = 50  # half of what the collector accepts (collector.transport.body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    line: int
+    json: bytes
+    project: str = ""
+
+
+class _Sender:
+    """One connection to a collector."""
+
+    def __init__(
+        self,
+        url: str,
+        keys: dict[str, str],
+        summary: SendSummary,
+        *,
+        attempts: int,
+        timeout: float,
+        sleep: Callable[[float], None],
+    ) -> None:
+        base = url.rstrip("/")
+        self._url = base if base.endswith("/v1/events") else f"{base}/v1/events"
+        self._summary = summary
+        self._attempts = attempts
+        self._sleep = sleep
+        self._client = httpx.Client(
+            timeout=timeout,
+            # A proxy of the environment cannot reach this machine's own addresses.
+            trust_env=urlsplit(self._url).hostname not in _LOOPBACK,
+            headers={
+                **keys,
+                "content-type": "application/json",
+                "content-encoding": "gzip",
+                "user-agent": f"furrow-send/{VERSION}",
+            },
+        )
+
+    def __enter__(self) -> "_Sender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def send(self, events: list[_Event]) -> None:
+        """Deliver a batch and note the answer. Raises _Undeliverable, PermanentError."""
+        plain = b'{"events":[' + b",".join(event.json for event in events) + b"]}"
+        packed = gzip.compress(plain, compresslevel=3, mtime=0)
+        headers = {REPLAY_HEADER: events[0].project} if events[0].project else {}
+        if len(plain) > _GZIP_RATIO * len(packed):  # it looks like a bomb, and the collector would refuse it
+            answer = self._deliver(plain, {**headers, "content-encoding": "identity"})
+        else:
+            answer = self._deliver(packed, headers)
+        self._summary.sent += len(events)
+        self._summary.accepted += answer["accepted"]
+        for reject in answer["rejected"]:
+            line = events[reject["index"]].line
+            self._summary.rejected.append(RejectedLine(line, reject["field"], reject["reason"]))
+
+    def _deliver(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+        for attempt in range(1, self._attempts + 1):
+            wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
+            try:
+                response = self._client.post(self._url, content=body, headers=headers)
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise PermanentError(
+                    f"{self._url!r} is no address of a collector, like http://127.0.0.1:8080"
+                ) from error
+            except httpx.TransportError as error:
+                problem = f"the collector at {self._url} does not answer ({why(error)})"
+            else:
+                if response.status_code == 202:
+                    return _accepted(response)
+                problem = f"the collector at {self._url} answered {response.status_code}: {_message(response)}"
+                if response.status_code in (401, 403):
+                    raise PermanentError(problem)
+                if response.status_code not in _RETRIED:
+                    raise _Undeliverable(problem)
+                wait = max(wait, _retry_after(response))
+            if attempt < self._attempts:
+                self._summary.retried += 1
+                self._sleep(wait)
+        raise _Undeliverable(
+            f"{problem}, " + ("tried once" if self._attempts == 1 else f"tried {self._attempts} times")
+        )
+
+
+def _accepted(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+        if isinstance(answer["accepted"], int) and isinstance(answer["rejected"], list):
+            return {"accepted": answer["accepted"], "rejected": answer["rejected"]}
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise _Undeliverable("the answer is not a collector's")
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return response.reason_phrase
+
+
+def _retry_after(response: httpx.Response) -> float:
+    asked = response.headers.get("retry-after", "")
+    return min(_LONGEST_WAIT_SECONDS, float(asked)) if asked.isascii() and asked.isdigit() else 0.0
+
+
+def _batches(lines: Iterator[Line], summary: SendSummary, most: int) -> Iterator[list[_Event]]:
+    """Lines as batches within the contract's number of events and bytes; what is no event goes to the
+    summary."""
+    batch: list[_Event] = []
+    size = len(_ENVELOPE)
+    for line in lines:
+        if line.event is None:
+            summary.rejected.append(RejectedLine(line.number, "", line.problem))
+            continue
+        event = _Event(line.number, msgspec.json.encode(line.event), line.project)
+        if len(_ENVELOPE) + len(event.json) > MAX_BODY_BYTES:
+            summary.rejected.append(RejectedLine(line.number, "", f"larger than {MAX_BODY_BYTES} bytes"))
+            continue
+        full = len(batch) == min(most, MAX_EVENTS) or size + len(event.json) + 1 > MAX_BODY_BYTES
+        if batch and (full or batch[0].project != event.project):
+            yield batch
+            batch, size = [], len(_ENVELOPE)
+        batch.append(event)
+        size += len(event.json) + 1
+    if batch:
+        yield batch
+
+
+def _lines(path: Path, fmt: Format, salt: bytes) -> Iterator[Line]:
+    if fmt == "combined":
+        return read_log(path, salt=salt)
+    return _json_lines(path, is_dead_letters=fmt == "dead-letters")
+
+
+def _json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[Line]:
+    digest = hashlib.sha256()
+    for raw in open_lines(path):
+        digest.update(raw)
+    file = digest.hexdigest()
+    for number, raw in enumerate(open_lines(path), 1):
+        if not raw.strip():
+            continue
+        try:
+            event = decode_json(raw)
+        except ValueError as error:
+            yield Line(number, None, f"not JSON: {error}")
+            continue
+        project = ""
+        if is_dead_letters and isinstance(event, dict):
+            project, event = str(event.get("project") or ""), event.get("event")
+        if not isinstance(event, dict):
+            yield Line(number, None, "no event" if is_dead_letters else "an event must be an object")
+        elif is_dead_letters and event.get("truncated") is True:
+            yield Line(number, None, "was too large to be kept whole")
+        else:
+            if not event.get("idempotencyKey"):
+                event["idempotencyKey"] = f"{file}:{number}"
+            yield Line(number, event, project=project)

@@ -1,1 +1,0 @@
-"""The commands of ``furrow``, one file a group; ``furrow.cli`` puts them together."""

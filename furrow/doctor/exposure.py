@@ -1,0 +1,219 @@
+"""What ``furrow doctor`` can see that is open to others: addresses, keys, files, and connections without encryption.
+
+Each is one line with what to do about it. Nothing is changed; what is asked over the network is asked of this machine.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from core import private_files
+from core.errors import FurrowError
+from core.metrics import degraded
+from core.settings import EMBEDDED, LOG, Settings
+from stores.incidents.incident_store import IncidentStore
+from trackers.transport import Reach, is_this_machine
+
+SHORTEST_KEY: Final = 16
+"""Characters below which a key of the settings can be found by trying."""
+
+_TIMEOUT_SECONDS: Final = 5
+_KNOWN_KEYS: Final = (("test-key", "send events"), ("test-operator-key", "read incidents"))
+_COMMON_PASSWORDS: Final = frozenset(
+    {"", "admin", "clickhouse", "default", "furrow", "password", "postgres", "root", "secret"}
+)
+_ENCRYPTED: Final = {"clickhouses", "https"}
+_SSL_MODES: Final = {"require", "verify-ca", "verify-full"}
+
+
+class Exposure(NamedTuple):
+    """What is open, and what to do about it."""
+
+    what: str
+    advice: str
+
+
+def find(
+    settings: Settings, incidents_url: str | None, prefect_url: str = "", login: SecretStr | None = None
+) -> list[Exposure]:
+    """Every exposure that can be seen from this machine.
+
+    ``incidents_url``: the incident store, if it can be asked. ``prefect_url``: Prefect's API, if it answers; ``login``: its
+    ``name:password``, if known.
+    """
+    return [
+        *_collector(settings),
+        *_keys(settings),
+        *_proxy(settings),
+        *(_prefect(settings, prefect_url, login)),
+        *_files(settings),
+        *_stores(settings),
+        *_trackers(settings),
+        *_origins(incidents_url),
+    ]
+
+
+def _collector(settings: Settings) -> Iterator[Exposure]:
+    if is_this_machine(settings.host):
+        return
+    yield Exposure(
+        f"the collector listens on {settings.host}:{settings.port} without encryption",
+        "bind it to 127.0.0.1 (FURROW_HOST) behind a proxy with TLS",
+    )
+    if not settings.events_api_only:
+        yield Exposure(
+            f"the operators' API is open to all who reach {settings.host}, behind its keys alone",
+            "set FURROW_EVENTS_API_ONLY=1 where the collector faces the internet, and let the proxy pass on /v1/events alone",
+        )
+    for key, use in _KNOWN_KEYS:
+        if _takes(settings, key):
+            yield Exposure(
+                f"the collector on {settings.host} lets {key}, which everybody knows, {use}",
+                "make keys of your own with `furrow keys create`, and set FURROW_HOST=127.0.0.1 until then",
+            )
+
+
+def _takes(settings: Settings, key: str) -> bool:
+    """Whether the collector of this machine knows ``key``; a request without events stores nothing."""
+    url = f"http://127.0.0.1:{settings.port}/v1"
+    headers = {"X-API-Key": key}
+    try:
+        if "operator" in key:
+            answer = httpx.get(f"{url}/status", headers=headers, timeout=_TIMEOUT_SECONDS)
+        else:
+            answer = httpx.post(f"{url}/events", json={"events": []}, headers=headers, timeout=_TIMEOUT_SECONDS)
+    except httpx.HTTPError:
+        return False  # the finding about the collector says so
+    return answer.is_success or answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+
+
+def _keys(settings: Settings) -> Iterator[Exposure]:
+    for name, key in (("FURROW_OPERATOR_KEY", settings.operator_key), ("FURROW_INGEST_KEY", settings.ingest_key)):
+        if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
+            yield Exposure(
+                f"{name} has fewer than {SHORTEST_KEY} characters and can be found by trying",
+                "take a random one (`openssl rand -hex 32`), or a key of `furrow keys create`",
+            )
+
+
+def _proxy(settings: Settings) -> Iterator[Exposure]:
+    url = urlsplit(settings.public_url)
+    public = bool(url.hostname) and not is_this_machine(url.hostname or "")
+    if public and (url.scheme == "https" or is_this_machine(settings.host)) and not settings.trusted_proxies:
+        yield Exposure(
+            f"{settings.public_url} is served by a proxy that is not trusted: all visitors count as one sender",
+            "name the proxy's address in FURROW_TRUSTED_PROXIES",
+        )
+
+
+def _prefect(settings: Settings, api: str, login: SecretStr | None) -> Iterator[Exposure]:
+    host = settings.prefect_host
+    if not is_this_machine(host):
+        yield Exposure(
+            f"Prefect's pages and API listen on {host}:{settings.prefect_port} without encryption",
+            "bind them to 127.0.0.1, and reach them through an SSH tunnel or a proxy with TLS",
+        )
+    if not api:
+        return
+    try:
+        if httpx.get(f"{api}/admin/version", timeout=_TIMEOUT_SECONDS).is_success:
+            yield Exposure(
+                "Prefect's API answers without a password: who reaches it runs programs as this user",
+                "set PREFECT_SERVER_API_AUTH_STRING (name:password) for the server, PREFECT_API_AUTH_STRING for its clients",
+            )
+        if _analytics(api, login):
+            yield Exposure(
+                "the Prefect server sends analytics to its makers", "set PREFECT_SERVER_ANALYTICS_ENABLED=false for it"
+            )
+    except (httpx.HTTPError, ValueError):
+        degraded("doctor", "prefect")
+
+
+def _analytics(api: str, login: SecretStr | None) -> bool:
+    name, _, password = login.get_secret_value().partition(":") if login else ("", "", "")
+    answer = httpx.get(f"{api}/admin/settings", auth=(name, password) if login else None, timeout=_TIMEOUT_SECONDS)
+    if not answer.is_success:
+        return False
+    told: Any = answer.json()
+    server = told.get("server") if isinstance(told, dict) else None
+    return isinstance(server, dict) and server.get("analytics_enabled") is True
+
+
+def _files(settings: Settings) -> Iterator[Exposure]:
+    if settings.data_dir.is_dir():
+        try:
+            found = private_files.open_to_others(settings.data_dir)
+        except PermissionError:
+            found = []
+        if found:
+            yield Exposure(
+                f"other users can read {found[0]}" + (f" and {len(found) - 1:,} more" if len(found) > 1 else ""),
+                f"`furrow up` closes it at its start; or now: chmod -R go-rwx {settings.data_dir}",
+            )
+    file = settings.model_config.get("env_file")
+    if isinstance(file, str | os.PathLike) and _is_read_by_others(Path(file)):
+        yield Exposure(f"other users can read the settings in {file}, which may hold keys", f"chmod 600 {file}")
+
+
+def _is_read_by_others(file: Path) -> bool:
+    return file.is_file() and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+def _stores(settings: Settings) -> Iterator[Exposure]:
+    stores = (
+        ("event", "FURROW_EVENT_STORE_URL", settings.event_store_url),
+        ("incident", "FURROW_INCIDENT_STORE_URL", settings.incident_store_url),
+    )
+    for name, variable, secret in stores:
+        url = secret.get_secret_value()
+        if url in (EMBEDDED, LOG):
+            continue
+        parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
+        host = parts.hostname or query.get("host", [""])[0]
+        if not host or host.startswith("/"):
+            continue  # a socket of this machine
+        encrypted = parts.scheme in _ENCRYPTED or bool(_SSL_MODES & set(query.get("sslmode", ())))
+        if not encrypted and not is_this_machine(host):
+            how = "sslmode=verify-full" if parts.scheme.startswith("postgres") else "clickhouses://"
+            yield Exposure(f"the {name} store at {host} is spoken to without encryption", f"use {how} in {variable}")
+        if unquote(parts.password or "").lower() in {*_COMMON_PASSWORDS, (parts.username or "").lower()}:
+            yield Exposure(
+                f"the {name} store at {host} has no password, or one that is tried first",
+                f"set a random one there and in {variable}",
+            )
+
+
+def _trackers(settings: Settings) -> Iterator[Exposure]:
+    reach = Reach.of(settings.tracker_private_networks)
+    used = (("Jira", settings.jira_url, "FURROW_JIRA_URL"), ("Linear", settings.linear_url, "FURROW_LINEAR_URL"))
+    for name, url, variable in used:
+        if url and (name == "Jira" or settings.linear_key):
+            try:
+                reach.check_url(url.strip(), name)
+            except FurrowError as error:
+                yield Exposure(f"{name} gets no tickets: {error}", f"check {variable}")
+
+
+def _origins(incidents_url: str | None) -> Iterator[Exposure]:
+    if incidents_url is None:
+        return
+    try:
+        store = IncidentStore.connect(incidents_url)
+        try:
+            projects = store.projects()
+        finally:
+            store.close()
+    except FurrowError:
+        return  # the finding about the incident store says so
+    for project in projects:
+        if "*" in project.origins:
+            yield Exposure(
+                f"pages of any site may send events to the project {project.id[:100]!r}",
+                f"name its origins: furrow projects set {project.id[:100]!r} --origin https://…",
+            )

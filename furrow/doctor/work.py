@@ -1,0 +1,266 @@
+"""What ``furrow doctor`` says about the work itself: lag, what is pending, what was set aside, and each part's last error."""
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from pydantic import SecretStr
+
+from collector.lag import Lag, measure
+from collector.spool.dead_letters import DeadLetters, NotKept
+from collector.spool.spool import pending
+from core.errors import FurrowError
+from core.last_errors import LastError, ago, one_line, read
+from core.settings import EMBEDDED, LOG, Settings
+from furrow.clients.prefect_api import PrefectApi
+from lander.coverage import Coverage
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents.incident_store import IncidentStore
+
+_TAIL_BYTES = 256 << 10
+_LETTER_BYTES = 8 << 20  # of dead letters that are read, the newest ones: a second of work
+_FIELDS = 6
+_LONGEST_FIELD = 40
+# Two forms of time at the beginning of a line: Python's logging ("2026-01-05 09:00:00,123") and Prefect's ("09:00:00.123 |").
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d")
+_WARNED_SINCE = timedelta(days=1)
+
+_LOGS = {
+    "collector": ("logs/collector.log", re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")),
+    "prefect": ("logs/prefect.log", re.compile(r"\b(ERROR|CRITICAL)\b")),
+    "incident store": ("postgres/server.log", re.compile(r"\b(ERROR|FATAL|PANIC)\b")),
+}
+"""Where parts that write no file of their own say what went wrong, below the data directory, and by which words."""
+
+
+class _Letter(msgspec.Struct):
+    field: str = ""
+
+
+class Stream(NamedTuple):
+    """Visits that are silent because they say that a bot made them, and what the events carry."""
+
+    bots: int
+    coverage: Coverage
+
+
+@dataclass(frozen=True)
+class Work:
+    """The figures; None where they cannot be known now. ``tickets``: by state (incidents-and-tickets.md, Export);
+    ``held``: incidents that a flood of new ones holds back from export."""
+
+    lag: Lag
+    spool_segments: int
+    spool_events: int
+    dead_letters: int
+    quarantined: int
+    dead_letters_not_kept: int
+    dead_fields: Mapping[str, int] = field(default_factory=dict)
+    dead_sessions: int | None = None
+    tickets: Mapping[str, int] | None = None
+    held: int | None = None
+
+    def line(self) -> str:
+        """For people."""
+        behind = f"lag {ago(self.lag.seconds)}" + ("" if self.lag.analysis_s is not None else " at least")
+        behind += f", `detect` completed last: {self.lag.detected()}"
+        line = f"{_number(self.lag.due)} session{'' if self.lag.due == 1 else 's'} due, {_number(self.lag.open)} open"
+        spool = f"spool: {_counted(self.spool_segments, 'segment')} with {_counted(self.spool_events, 'event')}"
+        told = (
+            self.tickets if self.tickets is None else ", ".join(f"{n:,} {state}" for state, n in self.tickets.items())
+        )
+        return f"{behind}; {line}; {spool}; tickets: {'?' if told is None else told or 'none'}"
+
+    def landing(self) -> str:
+        """How far the lander is, for people."""
+        landed = (
+            "nothing landed yet" if self.lag.landed_s is None else f"newest events landed {ago(self.lag.landed_s)} ago"
+        )
+        return (
+            f"{landed}, {_counted(self.spool_segments, 'segment')} {'waits' if self.spool_segments == 1 else 'wait'}"
+            + (f", the oldest for {ago(self.lag.landing_s)}" if self.spool_segments else "")
+        )
+
+    def set_aside(self) -> str:
+        """What needs a person, for people; '' if nothing does."""
+        counts = {
+            ("dead letter", "dead letters"): self.dead_letters,
+            ("rejected event", "rejected events", " beyond the budget (counted only)"): self.dead_letters_not_kept,
+            ("quarantined segment", "quarantined segments"): self.quarantined,
+            ("session", "sessions", " that the engine failed over"): self.dead_sessions or 0,
+            ("ticket", "tickets", " refused for good"): (self.tickets or {}).get("export_failed", 0),
+            ("incident", "incidents", " held back in a flood"): self.held or 0,
+        }
+        told = [
+            f"{count:,} {one if count == 1 else many}{''.join(more)}"
+            for (one, many, *more), count in counts.items()
+            if count
+        ]
+        if self.dead_letters and self.dead_fields:
+            fields = sorted(self.dead_fields.items(), key=lambda pair: (-pair[1], pair[0]))[:_FIELDS]
+            by_field = ", ".join(f"{name or 'the whole event'} {count:,}" for name, count in fields)
+            told[0] += f" (by field: {by_field})"
+        return ", ".join(told)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether people are warned of the lag."""
+        return self.lag.is_late
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts; times in seconds."""
+        return {
+            "lag_seconds": round(self.lag.seconds, 3),
+            "unread_seconds": _rounded(self.lag.unread_s),
+            "detect_seconds_ago": _rounded(self.lag.detect_s),
+            "sessions_due": self.lag.due,
+            "sessions_open": self.lag.open,
+            "spool_segments": self.spool_segments,
+            "spool_events": self.spool_events,
+            "dead_letters": self.dead_letters,
+            "dead_letters_not_kept": self.dead_letters_not_kept,
+            "dead_letters_by_field": dict(self.dead_fields),
+            "quarantined": self.quarantined,
+            "dead_sessions": self.dead_sessions,
+            "tickets": None if self.tickets is None else dict(self.tickets),
+            "held": self.held,
+        }
+
+
+def figures(settings: Settings) -> Work:
+    """Count everything once; changes nothing, and leaves out what cannot be asked."""
+    spool = pending(settings.spool_dir)
+    quarantined = len(list((settings.spool_dir / "quarantine").glob("*.jsonl")))
+    aside = (
+        DeadLetters(settings.spool_dir).count(),
+        quarantined,
+        NotKept(settings.spool_dir).total(),
+        letters_by_field(settings.spool_dir / "dead-letters"),
+    )
+    url = incidents_url(settings)
+    if url is not None:
+        try:
+            store = IncidentStore.connect(url)
+            try:
+                counts = store.counts()
+                lag = measure(settings, store)
+            finally:
+                store.close()
+            figures = (counts["deadSessions"], counts["tickets"], counts["held"])
+            return Work(lag, spool.segments, spool.events, *aside, *figures)
+        except FurrowError:
+            pass  # the finding about the incident store says so
+    return Work(measure(settings, None), spool.segments, spool.events, *aside)
+
+
+def letters_by_field(folder: Path) -> Counter[str]:
+    """The newest dead letters by the field that was wrong ('': the whole event); some MiB of them are read."""
+    found: Counter[str] = Counter()
+    left = _LETTER_BYTES
+    for file in sorted(folder.glob("*.jsonl"), reverse=True):
+        try:
+            with file.open("rb") as lines:
+                start = max(0, lines.seek(0, os.SEEK_END) - left)
+                left -= lines.tell() - start
+                lines.seek(start)
+                whole = lines.read().split(b"\n")[bool(start) :]
+        except OSError:
+            continue  # deleted meanwhile
+        for line in whole:
+            with contextlib.suppress(msgspec.MsgspecError):
+                found[one_line(msgspec.json.decode(line, type=_Letter).field)[:_LONGEST_FIELD]] += 1
+        if left <= 0:
+            break
+    return found
+
+
+def stream(settings: Settings) -> Stream:
+    """What the lander tells of the events themselves; empty where it told nothing."""
+    try:
+        told = json.loads(settings.lander_status.read_text())
+        silent = told.get("silentByRule") or {}
+        return Stream(int(silent.get("bot", 0)), Coverage.read(told.get("coverage")))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return Stream(0, Coverage())
+
+
+def last_errors(settings: Settings) -> dict[str, str]:
+    """What each part said last when it could not do its work, in one line with its time; parts without one are left out."""
+    now = time.time()
+    told = {part: one.told(now) for part, one in read(settings.data_dir).items()}
+    for part, (log, words) in _LOGS.items():
+        if part not in told and (line := _last_trouble(settings.data_dir / log, words)):
+            told[part] = f"last error in {log}: {line}"
+    return told
+
+
+def newer_error(settings: Settings, part: str, than_ms: int) -> LastError | None:
+    """The last error of ``part`` if it is newer than ``than_ms`` (epoch ms)."""
+    found = read(settings.data_dir).get(part)
+    return found if found is not None and found.at * 1000 > than_ms else None
+
+
+def warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
+    """The automations that have warned during the last day: name and how long ago, latest first; one line for each.
+
+    Raises FurrowError when Prefect does not answer.
+    """
+    since = (datetime.now(UTC) - _WARNED_SINCE).isoformat()
+    wanted = {
+        "filter": {
+            "event": {"name": ["prefect.automation.triggered"]},
+            "occurred": {"since": since, "until": datetime.now(UTC).isoformat()},
+        }
+    }
+    with PrefectApi(prefect_url, auth) as prefect:
+        found = prefect.events(wanted)
+    latest: dict[str, str] = {}
+    for event in found:
+        name = one_line(str(event["resource"].get("prefect.resource.name", "")))
+        if name.startswith("Furrow: "):
+            seconds = (datetime.now(UTC) - datetime.fromisoformat(event["occurred"])).total_seconds()
+            latest.setdefault(name, f"{name} (warned {ago(seconds)} ago)")
+    return list(latest.values())
+
+
+def incidents_url(settings: Settings) -> str | None:
+    """The incident store's URL; None where it cannot be asked: it is log-only, or embedded and does not run."""
+    url = settings.incident_store_url.get_secret_value()
+    if url == LOG:
+        return None
+    if url != EMBEDDED:
+        return url
+    server = EmbeddedPostgres(settings.postgres_dir)
+    return server.url if settings.postgres_dir.exists() and server.running() else None
+
+
+def _last_trouble(log: Path, words: re.Pattern[str]) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    found = (line for line in reversed(text.splitlines()) if _TIME.match(line) and words.search(line))
+    return one_line(next(found, ""))
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
+def _number(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,130 @@
+"""The automations that warn people, as objects of the Prefect server: made when they are missing, never made twice.
+
+Out of the box a warning is an event in the Prefect UI (and a line of ``furrow doctor``); with ``FURROW_WARN_BLOCK`` it also
+goes to a notification block of Prefect. What people change in the UI (switched off, other actions, another trigger) stays.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.actions import ActionTypes, DoNothing, SendNotification
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from tasks import flood
+from tasks.lag import EXCEEDED, RESOURCE
+
+LAG: Final = "Furrow: the lag exceeds ten minutes"
+EXPORTS: Final = "Furrow: exports fail"
+FLOOD: Final = "Furrow: a flood of new incidents is held back"
+TAG: Final = "furrow"
+QUIET: Final = timedelta(minutes=30)
+"""While something stays wrong, people are told once in such a time."""
+
+_MESSAGE_BODY = "{{ event.payload.message }}"
+_EXPORTS_BODY = "{{ flow.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
+_log = logging.getLogger("furrow.engine.automations")
+
+
+def ensure(client: SyncPrefectClient, block: str = "") -> None:
+    """Make the automations that are missing; give those whose actions are still ours the notification block ``block``.
+
+    ``block``: ``type/name`` of a notification block, for instance ``slack-webhook/operations``; one that does not exist is
+    told in the log, and the warning stays in the UI alone. Raises what Prefect's client raises.
+    """
+    document = _document(client, block) if block else None
+    for wanted in (_lag(document), _exports(document), _flood(document)):
+        found = client.read_automations_by_name(wanted.name)
+        if not found:
+            client.create_automation(wanted)
+        for one in found:
+            if _ours(one.actions, wanted.name) and _plain(one.actions) != _plain(wanted.actions):
+                # The server refuses to be told the owner again.
+                changed = one.model_dump(mode="json", exclude={"id", "owner_resource"})
+                changed["actions"] = [action.model_dump(mode="json") for action in wanted.actions]
+                client.update_automation(one.id, AutomationCore.model_validate(changed))
+
+
+def _lag(document: str | None) -> AutomationCore:
+    return AutomationCore(
+        name=LAG,
+        description="Events wait to be landed, or complete sessions to be analysed, for more than ten minutes.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={EXCEEDED},
+            match={"prefect.resource.id": f"{RESOURCE}.*"},
+            threshold=1,
+            within=QUIET,
+        ),
+        actions=_actions(document, LAG),
+    )
+
+
+def _exports(document: str | None) -> AutomationCore:
+    return AutomationCore(
+        name=EXPORTS,
+        description="A tracker that is configured does not take tickets, or the incidents cannot be read.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={"prefect.flow-run.Degraded", "prefect.flow-run.Failed"},
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={
+                "prefect.resource.role": "flow",
+                "prefect.resource.name": ["export", "rerun-failed-exports"],
+            },
+            threshold=1,
+            within=QUIET,
+        ),
+        actions=_actions(document, EXPORTS),
+    )
+
+
+def _flood(document: str | None) -> AutomationCore:
+    return AutomationCore(
+        name=FLOOD,
+        description="A project has more new incidents within an hour than its budget; the new ones are not exported.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={flood.EXCEEDED},
+            match={"prefect.resource.id": f"{RESOURCE}.*"},
+            threshold=1,
+            within=QUIET,
+        ),
+        actions=_actions(document, FLOOD),
+    )
+
+
+def _actions(document: str | None, name: str) -> list[ActionTypes]:
+    if document is None:
+        return [DoNothing()]
+    body = _EXPORTS_BODY if name == EXPORTS else _MESSAGE_BODY
+    return [SendNotification.model_validate({"block_document_id": document, "subject": name, "body": body})]
+
+
+def _plain(actions: list[ActionTypes]) -> list[object]:
+    return [action.model_dump(mode="json") for action in actions]
+
+
+def _ours(actions: list[ActionTypes], name: str) -> bool:
+    """Whether these are as this module makes them; the block may be another one."""
+    if len(actions) != 1:
+        return False
+    (action,) = actions
+    if isinstance(action, SendNotification):
+        return _plain(actions) == _plain(_actions(str(action.block_document_id), name))
+    return isinstance(action, DoNothing)
+
+
+def _document(client: SyncPrefectClient, block: str) -> str | None:
+    slug, _, name = block.partition("/")
+    try:
+        return str(client.read_block_document_by_name(name, slug).id)
+    except (ObjectNotFound, PrefectHTTPStatusError, httpx.HTTPError) as error:
+        _log.warning("warnings stay in the Prefect UI: there is no block %r (%s)", block, type(error).__name__)
+        return None

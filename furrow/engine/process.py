@@ -1,0 +1,82 @@
+"""The engine process: the lander, the embedded ClickHouse and the flows' worker, which must share one process.
+
+Run by ``furrow up`` as ``python -m furrow.engine.process`` with the settings in its environment. It stops on SIGTERM within
+seconds: queries are killed, runs stop between their steps, and what is left stays pending.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+import anyio
+import httpx
+from prefect.exceptions import PrefectHTTPStatusError
+
+from core import last_errors, prefect_gate
+from core.health import BEAT_S, Beat, beats
+from core.metrics import degraded
+from core.settings import Settings
+from furrow.engine import worker
+from furrow.engine.watch import watch
+from lander.loop import Lander
+from tasks import connections, stopping
+
+_STOP_SECONDS = 8.0
+_WORKER_RETRY_SECONDS = 3.0
+_log = logging.getLogger("furrow.engine.process")
+
+
+async def main(settings: Settings) -> None:
+    """Land and run flows until SIGTERM or SIGINT."""
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    beat = Beat(beats(settings.data_dir, "lander")).beat
+    lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status, beat)
+    thread = threading.Thread(target=lander.run, name="furrow-lander")
+    thread.start()
+    watching = threading.Event()
+    threading.Thread(target=watch, args=(watching,), name="furrow-watch", daemon=True).start()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_show_life, Beat(beats(settings.data_dir, "worker")))
+        group.start_soon(_serve_worker)
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                break
+        _log.info("stopping")
+        lander.stop()
+        watching.set()
+        stopping.request_all()
+        await anyio.to_thread.run_sync(connections.stop_queries)
+        group.cancel_scope.cancel()
+    thread.join(_STOP_SECONDS)
+
+
+async def _show_life(beat: Beat) -> None:
+    # Of the event loop: a worker that waits for Prefect is alive, one whose loop stands still is not.
+    while True:
+        beat.beat()
+        await anyio.sleep(BEAT_S / 2)
+
+
+async def _serve_worker() -> None:
+    # Prefect may start later than this process or go away for a while: the worker comes back, the lander goes on.
+    while True:
+        if not prefect_gate.is_open():
+            await anyio.sleep(BEAT_S)
+            continue
+        try:
+            await worker.serve(anyio.Event())
+        except (httpx.HTTPError, PrefectHTTPStatusError, ExceptionGroup) as error:
+            degraded("worker", type(error).__name__)
+            last_errors.note(Settings().data_dir, "prefect", error)
+            _log.warning("the worker lost Prefect and starts again: %s", error)
+        await anyio.sleep(_WORKER_RETRY_SECONDS)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s engine %(levelname)s %(name)s: %(message)s")
+    anyio.run(main, Settings())
+    # Threads of runs that did not reach their next step in time must not keep the process: their work is pending anyway.
+    sys.stdout.flush()
+    os._exit(0)

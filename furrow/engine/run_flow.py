@@ -1,0 +1,48 @@
+"""``python -m furrow.engine.run_flow RUN_ID``: the process of one run in server mode.
+
+It does what ``python -m prefect.engine`` does, but the flow is the one that ``furrow.engine.admission`` admits: nothing that
+the deployment names is fetched, imported or executed.
+"""
+
+import sys
+from uuid import UUID
+
+from prefect._internal.control_listener import configure_from_env
+from prefect.client.orchestration import get_client
+from prefect.engine import handle_engine_signals
+from prefect.flow_engine import run_flow
+from prefect.logging.loggers import flow_run_logger
+
+from core.private_files import write_for_us_alone
+from furrow.engine import admission
+from furrow.engine.shards import MOST_SHARDS
+
+
+def main(arguments: list[str]) -> int:
+    """Run it to its end. 0 if its state is known to Prefect, whatever it is; the worker ends a run of any other code."""
+    try:
+        (run_id,) = map(UUID, arguments)
+    except ValueError:
+        print("usage: python -m furrow.engine.run_flow RUN_ID", file=sys.stderr)
+        return 2
+    write_for_us_alone()
+    configure_from_env()  # how the worker announces that a signal is a cancellation
+    with handle_engine_signals(run_id):
+        _run(run_id)
+    return 0
+
+
+def _run(run_id: UUID) -> None:
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(run_id)
+        try:
+            flow = admission.admitted(client, run, admission.declared(MOST_SHARDS))
+        except admission.Refused as refusal:
+            admission.end_refused(client, run, refusal)
+            return
+    logger = flow_run_logger(run)
+    run_flow(flow, flow_run=run, error_logger=logger)  # type: ignore[arg-type]  # an adapter, as Prefect's engine gives
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""Runs and slots that nobody holds any more: what a killed process or server left behind, or an answer that got lost.
+
+The pool has one worker, in this process: a run that Prefect calls pending or running, and that no thread here works on, will
+never end by itself, and its deployment runs no other meanwhile.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import anyio
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Cancelled, Crashed
+
+from core.metrics import degraded
+from furrow.engine.run_queue import is_scheduled
+
+POOL: Final = "furrow"
+"""Name of the work pool; prefect.yaml names it too."""
+INTERVAL_S: Final = 10.0
+"""How often it is looked for them."""
+OLD: Final = timedelta(seconds=30)
+"""How old the state of a run must be before a running worker calls it stranded: submitting takes a moment."""
+
+WorksOn = Callable[[UUID], bool]
+_LOOKS = 3  # a slot that is held by no run so many times in a row is free
+_PAGE = 200
+_WORKING = FlowRunFilter(
+    state=FlowRunFilterState(
+        type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
+    )
+)
+_log = logging.getLogger("furrow.engine.stranded")
+
+
+async def watch(works_on: WorksOn) -> None:
+    """End stranded runs and free stranded slots, again and again, until cancelled. ``works_on``: whether a run is ours."""
+    seen: Counter[str] = Counter()
+    async with get_client() as client:
+        while True:
+            await anyio.sleep(INTERVAL_S)
+            try:
+                await end_runs(client, works_on, OLD)
+                found = await _stranded_slots(client)
+                seen = Counter({name: seen[name] + 1 for name in found})
+                if lasting := {name: found[name] for name, looks in seen.items() if looks >= _LOOKS}:
+                    await _free(client, lasting)
+            except Exception:
+                degraded("worker", "stranded_watch")
+                _log.warning("could not look for runs that nobody works on; trying again", exc_info=True)
+
+
+async def end_runs(client: PrefectClient, works_on: WorksOn, old: timedelta = timedelta()) -> int:
+    """End runs that no thread works on any more and whose state is as ``old``; how many."""
+    count = 0
+    before = datetime.now(UTC) - old
+    for run in await runs(client, _WORKING):
+        if works_on(run.id) or (run.state is not None and run.state.timestamp > before):
+            continue
+        message = "The process that ran this was stopped." if old == timedelta() else "Nobody works on this any more."
+        await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+        count += 1
+        if old:
+            degraded("worker", "stranded_run")
+            _log.warning("the run %s was left behind and is ended", run.name)
+    return count
+
+
+async def cancel_missed(client: PrefectClient) -> int:
+    """Cancel scheduled runs that were missed while nothing ran; how many. The next one does the work of all of them."""
+    missed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    count = 0
+    for run in await runs(client, missed):
+        if is_scheduled(run):
+            message = "Missed while Furrow was not running; the next run does its work."
+            await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
+            count += 1
+    return count
+
+
+async def free_slots(client: PrefectClient) -> int:
+    """Give back what deployments count as taken (their ``concurrency_limit``) and no run holds; how many slots.
+
+    A server that was killed between two writes may leave such a slot, and its deployment would never run again.
+    """
+    return await _free(client, await _stranded_slots(client))
+
+
+async def _stranded_slots(client: PrefectClient) -> dict[str, tuple[int, int]]:
+    """Limits with more slots taken than runs hold, by name: slots taken, runs that hold one."""
+    held = Counter(run.deployment_id for run in await runs(client, _WORKING))
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    found = {}
+    for deployment in await client.read_deployments(work_pool_filter=pool):
+        limit = deployment.global_concurrency_limit
+        taken = (limit.active_slots or 0) if limit else 0
+        if limit and taken > held[deployment.id]:
+            found[limit.name] = (taken, held[deployment.id])
+    return found
+
+
+async def _free(client: PrefectClient, slots: dict[str, tuple[int, int]]) -> int:
+    for name, (taken, held) in slots.items():
+        await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=held))
+        _log.warning("%s: %d slots were held by no run and are free again", name, taken - held)
+    return sum(taken - held for taken, held in slots.values())
+
+
+async def runs(client: PrefectClient, which: FlowRunFilter) -> list[FlowRun]:
+    """Runs of our pool, all of them."""
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    found: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(flow_run_filter=which, work_pool_filter=pool, limit=_PAGE, offset=len(found))
+        found += page
+        if len(page) < _PAGE:
+            return found

@@ -1,0 +1,1 @@
+"""One installation: started, watched over, registered with Prefect, backed up, demonstrated."""

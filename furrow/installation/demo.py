@@ -1,0 +1,164 @@
+"""``furrow demo``: the main job once, on real engines in a temporary directory, told step by step. Leaves nothing behind."""
+
+import contextlib
+import json
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.panel import Panel
+from rich.table import Table
+
+from core.errors import FurrowError, TransientError
+from core.http_errors import why
+from core.kept_secrets import development_keys, prefect_auth
+from core.settings import EMBEDDED, Settings
+from furrow.clients.prefect_api import PrefectApi
+from furrow.clients.send import send_file
+from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
+from furrow.installation.up import Installation, Say
+from trackers.ticket import ticket_of, to_markdown
+
+_WAIT_SECONDS = 600.0
+"""How long each step may take: on a busy machine it takes minutes."""
+_TRIES = 10
+
+
+def run_demo(out: Console, say: Say) -> None:
+    """Start everything, send the example sessions, run the flows, print what came of it, stop everything."""
+    with tempfile.TemporaryDirectory(prefix="furrow-demo-") as directory:
+        installation = Installation(_settings(Path(directory)), say)
+        try:
+            installation.start()
+            with _supervised(installation):
+                _tell(installation, out, say)
+        finally:
+            say("stopping, and removing the temporary directory")
+            installation.stop()
+
+
+@contextlib.contextmanager
+def _supervised(installation: Installation) -> Iterator[None]:
+    """As under ``furrow up``: what does not answer is started again, and Prefect is waited for if it starts late."""
+    stop = threading.Event()
+    thread = threading.Thread(target=installation.supervise, args=(stop,), name="furrow-demo", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _tell(installation: Installation, out: Console, say: Say) -> None:
+    events = [event for session in example_sessions() for event in session]
+    frustrated, silent = (sum(n for _, n in group) for group in (FRUSTRATED, SILENT))
+    say(f"sending {len(events)} events of {frustrated + silent} sessions ({frustrated} of them frustrated) over HTTP")
+    file = installation.settings.data_dir / "examples.jsonl"
+    file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    ingest_key, operator_key = (key.get_secret_value() for key in development_keys(installation.settings))
+    summary = send_file(file, installation.collector_url, ingest_key, "events")
+    if summary.accepted != len(events):
+        raise TransientError(f"only {summary.accepted} of {len(events)} events were accepted: {summary.rejected[:3]}")
+    operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": operator_key}, timeout=30)
+    prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings), _WAIT_SECONDS)
+    with operator, prefect:
+        say("the sessions end; 15 s later they count as complete")
+        _until("the sessions were not analysed", lambda: _all_analysed(operator, prefect, frustrated + silent))
+        say("exporting: no tracker is configured, so tickets are logged as they would be filed")
+        prefect.run("export/export", wait_seconds=_WAIT_SECONDS)
+        _print_outcome(operator, prefect, out)
+
+
+def _all_analysed(operator: httpx.Client, prefect: PrefectApi, sessions: int) -> bool:
+    status = _get(operator, "/v1/status")
+    told = status["sessions"]
+    if (told["complete"] or 0) >= sessions and told["open"] == 0:
+        return True
+    if status["eventsStored"] and not status["spoolPending"]["segments"]:
+        prefect.run("detect/detect", wait_seconds=_WAIT_SECONDS)
+    return False
+
+
+def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) -> None:
+    status = _get(operator, "/v1/status")
+    table = Table(title="What happened", show_header=False)
+    for name, value in (
+        ("events landed", status["eventsStored"]),
+        ("sessions", status["sessions"]["complete"]),
+        ("detections", status["detections"]),
+        ("incidents", ", ".join(f"{n} {name}" for name, n in status["incidents"].items())),
+        ("events rejected", status["deadLetters"]),
+    ):
+        table.add_row(name, str(value))
+    out.print(table)
+    rules = Table("silent because", "sessions", title="Why not: sessions with negative feedback and no detection")
+    for rule, count in status["lander"]["silentByRule"].items():
+        rules.add_row(rule, str(count))
+    out.print(rules)
+    runs = Table("flow", "state", "run", title="Runs, as the Prefect UI shows them")
+    for run in prefect.recent_runs(6):
+        runs.add_row(run["flow"], run["state"], run["name"])
+    out.print(runs)
+    for one in _get(operator, "/v1/incidents")["incidents"]:
+        _print_incident(_get(operator, f"/v1/incidents/{one['incidentId']}"), out)
+
+
+def _print_incident(incident: dict[str, Any], out: Console) -> None:
+    out.rule(f"incident {incident['status']}: {incident['primaryFailurePoint']}")
+    out.print("Why (the best example session):", style="bold")
+    out.print(incident["explanation"], markup=False)
+    ticket = ticket_of(incident, None)
+    out.print(Panel(Markdown(to_markdown(ticket)), title=f"The ticket as it would be filed: {ticket.title}"))
+
+
+def _until(otherwise: str, done: Callable[[], bool]) -> None:
+    """Wait until ``done``; what is busy or not ready yet is asked again. Raises TransientError when the time is over."""
+    end = time.monotonic() + _WAIT_SECONDS
+    while True:
+        reason = ""
+        try:
+            if done():
+                return
+        except FurrowError as error:  # deployments that are not registered yet, for one
+            reason = f": {error}"
+        if time.monotonic() > end:
+            raise TransientError(f"{otherwise} within {_WAIT_SECONDS:.0f} s{reason}")
+        time.sleep(2)
+
+
+def _get(client: httpx.Client, path: str) -> Any:
+    """What the collector answers; it is asked again while it is too busy. Raises FurrowError."""
+    for is_last in (*[False] * _TRIES, True):
+        try:
+            answer = client.get(path)
+            if answer.is_success:
+                return answer.json()
+            problem = f"answered {answer.status_code}"
+        except httpx.HTTPError as error:
+            problem = f"does not answer ({why(error)})"
+        if not is_last:
+            time.sleep(2)
+    raise TransientError(f"the collector at {client.base_url} {problem}")
+
+
+def _settings(directory: Path) -> Settings:
+    """All embedded, on free ports, whatever the environment of this shell says: a demo must not touch real stores."""
+    plain = {name: field.get_default() for name, field in Settings.model_fields.items()}
+    ports = {"port": _free_port(), "prefect_port": _free_port()}
+    stores = {"event_store_url": SecretStr(EMBEDDED), "incident_store_url": SecretStr(EMBEDDED)}
+    return Settings.model_construct(**{**plain, **ports, **stores, "data_dir": directory})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

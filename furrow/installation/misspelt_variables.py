@@ -1,0 +1,63 @@
+"""Variables that look like settings of Furrow and are none: most likely one that is misspelt, and so not heard."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from dotenv import dotenv_values
+
+from core import prefect_gate
+from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE, Settings
+
+PREFIX: Final = "FURROW_"
+_BESIDE: Final = frozenset(
+    {"FURROW_KEY", "FURROW_DEVELOPMENT_KEYS", ENV_FILE_VARIABLE, SECRETS_VARIABLE, prefect_gate.VARIABLE}
+)
+"""Variables that are no field of the settings."""
+_LEAST_LIKENESS: Final = 0.6
+_LONGEST: Final = 80
+
+
+class Misspelt(NamedTuple):
+    """A variable that nothing reads, and the nearest one that is read ('' if none is near)."""
+
+    name: str
+    nearest: str
+
+    def told(self) -> str:
+        """For people."""
+        return f"{self.name} is no setting" + (f"; did you mean {self.nearest}?" if self.nearest else "")
+
+
+def known() -> frozenset[str]:
+    """Every variable of Furrow."""
+    return frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields) | _BESIDE
+
+
+def misspelt(names: Iterable[str]) -> list[Misspelt]:
+    """Those of ``names`` that begin as settings do and are none; the settings are read without regard to case."""
+    readable = known()
+    found = sorted({name for name in names if name.upper().startswith(PREFIX) and name.upper() not in readable})
+    return [Misspelt(_shown(name), _nearest(name.upper(), readable)) for name in found]
+
+
+def here(environment: Mapping[str, str] = os.environ) -> list[Misspelt]:
+    """Those of this process's environment and of the settings' file."""
+    file = Settings.model_config.get("env_file")
+    names = set(environment)
+    if isinstance(file, str | os.PathLike) and Path(file).is_file():
+        names |= set(dotenv_values(file, encoding="utf-8"))
+    return misspelt(names)
+
+
+def _nearest(name: str, readable: frozenset[str]) -> str:
+    # The prefix is alike in all of them and would make everything look near.
+    bare = {one.removeprefix(PREFIX): one for one in readable}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(bare), 1, _LEAST_LIKENESS)
+    return bare[near[0]] if near else ""
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in name)[:_LONGEST]

@@ -1,0 +1,66 @@
+"""Registers blocks and deployments with the Prefect server as soon as that answers, and tries again until it is done.
+
+Nothing else waits for it: events are accepted and land meanwhile.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from core.errors import FurrowError
+from core.metrics import degraded
+
+RETRY_S: Final = 30.0
+"""How long after a failure it is tried again."""
+_POLL_S = 0.2
+
+
+class Registration:
+    """A thread that waits until ``answers()`` and then calls ``register``, which raises FurrowError with the reason.
+
+    ``say``: told each new reason why it is not done yet.
+    """
+
+    def __init__(self, answers: Callable[[], bool], register: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._answers = answers
+        self._register = register
+        self._say = say
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.done = threading.Event()
+        self.trouble = ""
+        """Why it failed last; '' while it has not."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="furrow-registration", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up; what ``register`` is doing must be ended by whoever made it."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(RETRY_S)
+
+    def _run(self) -> None:
+        while not self._stop.wait(_POLL_S):
+            if not self._answers():
+                continue
+            try:
+                self._register()
+            except FurrowError as error:
+                if self._stop.is_set():
+                    return
+                degraded("registration", type(error).__name__)
+                self._tell(str(error))
+                self._stop.wait(RETRY_S)
+            else:
+                if self.trouble:
+                    self._say("the runs are registered")
+                self.done.set()
+                return
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self._say(f"runs are not registered, trying again every {RETRY_S:.0f} s: {trouble}")
+        self.trouble = trouble

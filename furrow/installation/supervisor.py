@@ -1,0 +1,126 @@
+"""Watches over the parts of a running installation: starts again what ended, and replaces what does not answer any more."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core import last_errors
+from core.errors import FurrowError, PermanentError, TransientError
+from core.health import POSTGRES, Watch
+from core.metrics import degraded
+from stores.embedded_postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from furrow.installation.up import Part
+
+_RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
+_STEADY_SECONDS = 600.0  # a part that ran for so long is started again at once, however often it ended before
+_KILL_SECONDS = 10.0  # after SIGTERM
+# Postgres gets more time before it is started again: somebody may have stopped it to look at it or to copy it.
+_POSTGRES_SECONDS = 30.0
+_POSTGRES_POLL_SECONDS = 5.0
+
+
+class Supervisor:
+    """The parts of the installation in ``data_dir``. ``say``: told what happens."""
+
+    def __init__(self, data_dir: Path, parts: Sequence["Part"], say: Callable[[str], None]) -> None:
+        self._data_dir = data_dir
+        self._parts = parts
+        self._say = say
+        self._postgres: EmbeddedPostgres | None = None
+        self._postgres_watch: Watch | None = None
+        self._postgres_check = 0.0
+        self._postgres_down_at: float | None = None
+
+    def watch_over(self, postgres: EmbeddedPostgres) -> None:
+        """Watch over the embedded Postgres too, which is no process of ours."""
+        self._postgres = postgres
+        self._postgres_watch = Watch(postgres.answers, POSTGRES)
+        self._postgres_watch.began()
+
+    def stop(self) -> None:
+        """Watch no more over Postgres."""
+        if self._postgres_watch is not None:
+            self._postgres_watch.stop()
+
+    def begin(self, part: "Part") -> None:
+        """Start a part, or say why it cannot start now; `look` tries again."""
+        refused = part.refused
+        if part.start():
+            return
+        part.restart_at = time.monotonic() + _RESTART_SECONDS[-1]
+        if part.refused != refused:
+            self._say(f"the {part.name} cannot start, trying again every {_RESTART_SECONDS[-1]:.0f} s: {part.refused}")
+            last_errors.note(self._data_dir, part.name, PermanentError(part.refused))
+
+    def look(self) -> None:
+        """Look at every part once, and do what is to be done. Waits for none of them, but for a Postgres that it starts."""
+        for part in self._parts:
+            if not part.running():
+                self._revive(part)
+            elif part.kill_at:
+                if time.monotonic() >= part.kill_at:
+                    part.kill()
+            elif silent := part.overdue():
+                self._replace(part, silent)
+        if self._postgres and time.monotonic() >= self._postgres_check:
+            self._postgres_check = time.monotonic() + _POSTGRES_POLL_SECONDS
+            self._watch_postgres(self._postgres)
+
+    def _watch_postgres(self, server: EmbeddedPostgres) -> None:
+        now = time.monotonic()
+        if server.running():
+            self._postgres_down_at = None
+            self._end_if_hung(server)
+        elif self._postgres_down_at is None:
+            self._postgres_down_at = now
+            log = server.data_dir / "server.log"
+            self._say(f"Postgres does not run; starting it again in {_POSTGRES_SECONDS:.0f} s, see {log}")
+        elif now - self._postgres_down_at >= _POSTGRES_SECONDS:
+            self._postgres_down_at = now
+            try:
+                server.start()
+            except FurrowError as error:
+                degraded("postgres", "start")
+                self._say(f"Postgres could not be started: {error}")
+
+    def _end_if_hung(self, server: EmbeddedPostgres) -> None:
+        watch = self._postgres_watch
+        if watch is None or not watch.is_overdue:
+            return
+        degraded("postgres", "does_not_answer")
+        message = f"did not answer for {watch.silent_s:.0f} s and is ended, to be started again"
+        self._say(f"Postgres {message}, see {server.data_dir / 'server.log'}")
+        last_errors.note(self._data_dir, "incident store", TransientError(f"Postgres {message}"))
+        server.kill()
+        watch.began()
+
+    def _replace(self, part: "Part", silent_s: float) -> None:
+        """Stop a part that runs but does not answer; `_revive` starts it again."""
+        part.kill_at = time.monotonic() + _KILL_SECONDS
+        part.replaced += 1
+        degraded(part.name, "does_not_answer")
+        message = (
+            f"did not answer for {silent_s:.0f} s and is started again (number {part.replaced} of this installation)"
+        )
+        self._say(f"the {part.name} {message}, see {part.log}")
+        last_errors.note(self._data_dir, part.name, TransientError(message))
+        part.ask_to_stop()
+
+    def _revive(self, part: "Part") -> None:
+        now = time.monotonic()
+        if not part.restart_at:
+            for watch in part.watches:
+                watch.ended(overdue=bool(part.kill_at))
+            part.kill_at = 0.0
+            if now - part.started_at > _STEADY_SECONDS:
+                part.restarts = 0
+            delay = _RESTART_SECONDS[min(part.restarts, len(_RESTART_SECONDS) - 1)]
+            part.restart_at, part.restarts = now + delay, part.restarts + 1
+            code = part.process.returncode if part.process else "?"
+            self._say(f"the {part.name} ended ({code}); starting it again in {delay:.0f} s, see {part.log}")
+        elif now >= part.restart_at:
+            part.restart_at = 0.0
+            self.begin(part)

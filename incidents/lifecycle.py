@@ -1,0 +1,321 @@
+"""The life of an incident, as pure functions: the table of statuses, the rules that move it, and how bad it is.
+
+Source: incidents-and-tickets.md, Incident. Nothing here reads a clock or a database: times are those of receipt on our side
+(and, for a fix or the end of a suppression, those that a person gave), which no client can name.
+
+The write side (``act`` for people, ``settle`` for rules) returns a new ``State`` and the ``Change`` to put into the
+history; the read side (``allowed``, ``severity_of``, ``priority_of``, ``title_of``) looks things up.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple, TypeVar
+
+from core.errors import PermanentError
+
+Status = Literal["draft", "confirmed", "resolved", "regressed", "suppressed"]
+Action = Literal["confirm", "suppress", "resolve", "reopen"]
+Severity = Literal["Critical", "High", "Medium", "Low"]
+
+RULE = "rule"
+STATUSES: tuple[Status, ...] = ("draft", "confirmed", "resolved", "regressed", "suppressed")
+EXPORTABLE: tuple[Status, ...] = ("confirmed", "regressed")
+
+# What a person (or a ticket that was closed) may do. Rules have three moves of their own, see ``settle``.
+TRANSITIONS: dict[tuple[Status, Action], Status] = {
+    ("draft", "confirm"): "confirmed",
+    ("draft", "suppress"): "suppressed",
+    ("confirmed", "suppress"): "suppressed",
+    ("resolved", "suppress"): "suppressed",
+    ("regressed", "suppress"): "suppressed",
+    ("confirmed", "resolve"): "resolved",
+    ("regressed", "resolve"): "resolved",
+    ("resolved", "reopen"): "confirmed",
+    ("suppressed", "reopen"): "confirmed",
+}
+
+
+class IllegalTransition(PermanentError):
+    """The incident's status does not allow the action (HTTP 409)."""
+
+
+@dataclass(frozen=True)
+class ConfirmRule:
+    """When a draft is trusted: so many distinct sessions, or distinct users, received within so many days.
+
+    ``per_source``: at most so many sessions of one source count. A user id is a claim of its browser: users count only as far
+    as distinct sources named them. ``new_per_hour``: above so many new incidents of a project in an hour the new ones are
+    held back (stores/incidents/incident_flood.py).
+    """
+
+    min_sessions: int = 3
+    min_users: int = 2
+    window_days: float = 7.0
+    per_source: int = 2
+    new_per_hour: int = 50
+
+
+class Sighting(NamedTuple):
+    """One live detection of an incident, as the confirm rule sees it.
+
+    ``at``: receipt; ``user``: '' when unknown; ``source``: who sent it, 0 when unknown (all of these are one source).
+    """
+
+    at: datetime
+    session: str
+    user: str
+    source: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What was decided about an incident; the rest of its row only follows from its detections."""
+
+    status: Status = "draft"
+    resolved_at: datetime | None = None
+    suppressed_from: Status | None = None
+    suppressed_until: datetime | None = None
+    suppressed_sessions: int | None = None
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the live detections say about the open question of a status.
+
+    ``sessions``: affected ones, of each source at most ``ConfirmRule.per_source``; ``sightings`` (in any order, as are the
+    others): all that count, needed for a draft or what would become one again; ``since_fix``: those of sessions that
+    STARTED, and were received, after ``State.resolved_at``; ``since_until``: those received at or after
+    ``State.suppressed_until``.
+    """
+
+    sessions: int
+    since_fix: Sequence[Sighting] = field(default=())
+    since_until: Sequence[Sighting] = field(default=())
+    sightings: Sequence[Sighting] = field(default=())
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row of the history: who moved the incident from where to where, and why in plain words."""
+
+    actor: str
+    before: Status | None
+    after: Status
+    reason: str
+
+
+def allowed(status: Status, held: bool = False) -> tuple[Action, ...]:
+    """The actions that a person may take on an incident of this status; one that is ``held`` can be confirmed once more."""
+    actions = tuple(action for (before, action) in TRANSITIONS if before == status)
+    return ("confirm", *actions) if held and status in EXPORTABLE else actions
+
+
+def let_through(state: State, reason: str, actor: str) -> Change:
+    """A person confirms an incident that was trusted already, but held back in a flood. Its status stays."""
+    return Change(actor, state.status, state.status, f"released from the flood: {reason}")
+
+
+def act(
+    state: State,
+    action: Action,
+    reason: str,
+    actor: str,
+    *,
+    now: datetime,
+    sessions: int = 0,
+    until: datetime | None = None,
+    more_sessions: int | None = None,
+) -> tuple[State, Change]:
+    """Apply a person's ``action``.
+
+    ``now`` is the time of the fix for "resolve". "suppress" ends when what is received at or after ``until`` satisfies the
+    confirm rule, or after ``more_sessions`` beyond the ``sessions`` counted so far, or (neither given) never. Raises
+    IllegalTransition.
+    """
+    after = TRANSITIONS.get((state.status, action))
+    if after is None:
+        may = ", ".join(allowed(state.status)) or "nothing"
+        raise IllegalTransition(f"an incident that is {state.status} cannot {action}; it may: {may}")
+    change = Change(actor, state.status, after, reason)
+    if action == "resolve":
+        return replace(state, status=after, resolved_at=now), change
+    if action == "suppress":
+        threshold = None if more_sessions is None else sessions + more_sessions
+        return _suppress(state, until, threshold), change
+    if state.status == "resolved":
+        # "Reopen" takes the fix back: whoever holds the ticket must hear of it.
+        return replace(state, status=after, resolved_at=None, generation=state.generation + 1), change
+    return _unsuppress(state, after), change
+
+
+def settle(state: State, evidence: Evidence, rule: ConfirmRule) -> tuple[State, list[Change]]:
+    """Apply the rules until none moves the incident any more (at most: unsuppressed, then regressed or confirmed)."""
+    changes: list[Change] = []
+    while (move := _next(state, evidence, rule)) is not None:
+        moved, reason = move
+        changes.append(Change(RULE, state.status, moved.status, reason))
+        state = moved
+    return state, changes
+
+
+def _next(state: State, evidence: Evidence, rule: ConfirmRule) -> tuple[State, str] | None:
+    if state.status == "draft":
+        reason = confirm_reason(rule, evidence.sightings)
+        return (replace(state, status="confirmed"), reason) if reason else None
+    if state.status == "resolved" and state.resolved_at is not None:
+        seen = confirm_reason(rule, evidence.since_fix)
+        reason = f"came back: {seen}, started after the fix of {_day(state.resolved_at)}"
+        return (replace(state, status="regressed", generation=state.generation + 1), reason) if seen else None
+    if state.status == "suppressed":
+        reason = _unsuppress_reason(state, evidence, rule)
+        return (_unsuppress(state, state.suppressed_from or "draft"), reason) if reason else None
+    return None
+
+
+def _suppress(state: State, until: datetime | None, threshold: int | None) -> State:
+    return replace(
+        state,
+        status="suppressed",
+        suppressed_from=state.status,
+        suppressed_until=until,
+        suppressed_sessions=threshold,
+    )
+
+
+def _unsuppress(state: State, after: Status) -> State:
+    return replace(state, status=after, suppressed_from=None, suppressed_until=None, suppressed_sessions=None)
+
+
+def _unsuppress_reason(state: State, evidence: Evidence, rule: ConfirmRule) -> str:
+    if state.suppressed_until is not None and (seen := confirm_reason(rule, evidence.since_until)):
+        return f"suppressed until {_day(state.suppressed_until)}, since then: {seen}"
+    if state.suppressed_sessions is not None and evidence.sessions >= state.suppressed_sessions:
+        return f"suppressed until {state.suppressed_sessions} sessions: {evidence.sessions} affected now"
+    return ""
+
+
+def confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str:
+    """Why ``sightings`` satisfy ``rule``, in plain words; '' when they do not.
+
+    Any window of ``window_days`` of receipt counts, not only the last one: otherwise the outcome would depend on whether old
+    and new sessions were analysed in one batch or in two.
+    """
+    days = f"within {rule.window_days:g} days"
+    for seen in _windows(sightings, timedelta(days=rule.window_days), rule.per_source):
+        if seen.sessions >= rule.min_sessions:
+            return f"{_count(seen.sessions, 'session')} {days} (the rule asks for {rule.min_sessions})"
+        if seen.users >= rule.min_users:
+            return f"{_count(seen.users, 'user')} {days} (the rule asks for {rule.min_users})"
+    return ""
+
+
+class _Seen(NamedTuple):
+    """What counts in one window."""
+
+    sessions: int
+    users: int
+
+
+def _windows(sightings: Sequence[Sighting], width: timedelta, per_source: int) -> Iterator[_Seen]:
+    """What counts in the window that ends with each sighting (both ends included)."""
+    ordered = sorted(sightings)
+    sessions: Counter[tuple[int, str]] = Counter()
+    of_source: Counter[int] = Counter()  # distinct sessions
+    users: Counter[str] = Counter()
+    claimants: Counter[int] = Counter()  # sources that named a user
+    oldest = counted = 0
+
+    def add(sighting: Sighting, amount: int) -> int:
+        """Take a sighting in or out; how many more sessions count then."""
+        before = min(of_source[sighting.source], per_source)
+        change = _add(sessions, (sighting.source, sighting.session), amount)
+        _add(of_source, sighting.source, change)
+        if sighting.user:
+            _add(users, sighting.user, amount)
+            _add(claimants, sighting.source, amount)
+        return min(of_source[sighting.source], per_source) - before
+
+    for newest in ordered:
+        counted += add(newest, 1)
+        while newest.at - ordered[oldest].at > width:
+            counted += add(ordered[oldest], -1)
+            oldest += 1
+        yield _Seen(counted, min(len(users), len(claimants)))
+
+
+_Key = TypeVar("_Key")
+
+
+def _add(counter: Counter[_Key], key: _Key, amount: int) -> int:
+    """Count on; by how many the number of distinct keys changed."""
+    before = key in counter
+    if amount:
+        counter[key] += amount
+    if not counter[key]:
+        del counter[key]
+    return (key in counter) - before
+
+
+# How bad: impact (what the failure did to the majority) times how many sessions. Each row: at least so many sessions →
+# severity; the last row is for fewer. A column to the right is never worse at the same number. "A failure that ends a
+# flow outranks a rejection that is overcome; more sessions outrank fewer" (incidents-and-tickets.md).
+Impact = Literal["ended", "open", "overcome"]
+SEVERITIES: dict[Impact, tuple[tuple[int, Severity], ...]] = {
+    "ended": ((50, "Critical"), (5, "High"), (0, "Medium")),
+    "open": ((200, "Critical"), (50, "High"), (10, "Medium"), (0, "Low")),
+    "overcome": ((500, "High"), (100, "Medium"), (0, "Low")),
+}
+
+# Priority = severity, one step lower when the typical session is less certain than this (score / 100; High starts at
+# 0.8).
+CERTAIN = 0.9
+PRIORITIES: dict[Severity, tuple[str, str]] = {
+    "Critical": ("P0", "P1"),
+    "High": ("P1", "P2"),
+    "Medium": ("P2", "P3"),
+    "Low": ("P3", "P4"),
+}
+
+
+def impact_of(sessions: int, ended: int, overcome: int) -> Impact:
+    """What the failure did to at least half of the ``sessions``: ended their flow, was overcome later, or neither."""
+    if ended * 2 >= sessions:
+        return "ended"
+    return "overcome" if overcome * 2 >= sessions else "open"
+
+
+def severity_of(impact: Impact, sessions: int) -> Severity:
+    """Severity by the table above."""
+    return next(severity for least, severity in SEVERITIES[impact] if sessions >= least)
+
+
+def priority_of(severity: Severity, confidence: float) -> str:
+    """P0 (at once) to P4; ``confidence`` is that of the median session, 0–1."""
+    certain, less_certain = PRIORITIES[severity]
+    return certain if confidence >= CERTAIN else less_certain
+
+
+_LABEL_LENGTH = 60
+
+
+def title_of(feedback: str, target: str, label: str, route: str, sessions: int, impact: Impact) -> str:
+    """What fails, where, for how many: ``POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked``."""
+    what = feedback or "Failure"
+    if label:
+        short = label if len(label) <= _LABEL_LENGTH else label[: _LABEL_LENGTH - 1] + "…"
+        what += f' on "{short}"'
+    elif target:
+        what += f" on {target}"
+    where = f" ({route})" if route else ""
+    return f"{what}{where}: {_count(sessions, 'session')} {'blocked' if impact == 'ended' else 'affected'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _day(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

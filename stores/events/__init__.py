@@ -1,0 +1,1 @@
+"""The event store: ClickHouse, embedded (chDB) or a server."""

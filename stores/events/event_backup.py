@@ -1,0 +1,170 @@
+"""Everything that the event store holds, out into files and back, in ClickHouse's own format ``Native``.
+
+Not ClickHouse's ``BACKUP``: an embedded engine has no place that it may write one to, and a server's lies on the server's
+disk. This goes through the connection that Furrow has, in pieces of bounded size, and is the same for both.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from core.errors import PermanentError
+from stores.events import event_schema
+from stores.events.event_store import EventStore
+
+PIECE_ROWS = 500_000
+"""Most rows of one file: some 60 MB in memory."""
+TABLES = ("events", "sessions")
+DERIVED = ("counted", "receipts")
+"""Tables that are left out: what is made anew from the others, and hashes of addresses, which must not outlive their days."""
+_DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
+_SECONDS = 600
+_COLUMNS = """
+    SELECT name FROM system.columns
+    WHERE database = currentDatabase() AND table = {table:String} AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')
+    ORDER BY position
+"""
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What was written: the schema's last version; of each table its columns, its rows, and the names of its files."""
+
+    version: str
+    columns: Mapping[str, list[str]]
+    rows: Mapping[str, int]
+    files: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of a table, by a condition with parameters."""
+
+    condition: str
+    parameters: Mapping[str, int]
+
+
+def dump(store: EventStore, folder: Path) -> Dump:
+    """Write the tables to ``folder``, zstd; rows that land after it began are left out. Raises what the store raises."""
+    with store.client() as client:
+        event_schema.check(client)
+        versions = event_schema.applied(client)
+        if not versions:
+            raise PermanentError("the event store is empty: there is nothing to back up")
+        now = _number(client, "SELECT toUnixTimestamp64Micro(now64(6))")
+        columns = {table: [str(r[0]) for r in client.query(_COLUMNS, {"table": table}).result_rows] for table in TABLES}
+        pieces = {"events": list(_of_events(client, now)), "sessions": list(_of_sessions(client))}
+        files = {
+            table: [_write(client, table, columns[table], piece, n, folder) for n, piece in enumerate(pieces[table])]
+            for table in TABLES
+        }
+        rows = {table: _count(client, table, now) for table in TABLES}
+    return Dump(max(versions), columns, rows, files)
+
+
+def load(store: EventStore, folder: Path, told: Dump) -> None:
+    """Fill an empty database with what ``dump`` wrote, and bring its schema up to date.
+
+    Raises PermanentError when it is not empty, or when there are fewer rows in it afterwards than were written.
+    """
+    with store.client() as client:
+        refuse_unless_empty(client, told.version)
+        event_schema.migrate(client, told.version)
+        for table in TABLES:
+            for name in told.files[table]:
+                _read(client, table, told.columns[table], folder / name)
+            found = _number(client, f"SELECT count() FROM {table}")
+            if found < told.rows[table]:
+                raise PermanentError(f"of {told.rows[table]} rows of {table}, {found} were restored")
+        event_schema.migrate(client)
+
+
+def refuse_unless_empty(client: Client, version: str) -> None:
+    """Raise PermanentError when the database holds a row, or a schema that is later than ``version``."""
+    found = event_schema.applied(client)
+    if not found:
+        return
+    if any(_number(client, f"SELECT count() FROM {table}") for table in TABLES):
+        raise PermanentError("the event store is not empty; restore into a new database or data directory")
+    if max(found) > version:
+        raise PermanentError(
+            f"the event store is empty, but its schema is {max(found)} and the backup's {version}: make the database anew"
+        )
+
+
+def _of_events(client: Client, now_us: int) -> Iterator[_Piece]:
+    """Whole hours of receipt, as many as fit into a piece; none spans two days, each of which is a partition."""
+    rows = client.query(
+        "SELECT intDiv(received_ms, {hour:Int64}) AS h, count() FROM events "
+        "WHERE landed_at <= fromUnixTimestamp64Micro({now:Int64}) GROUP BY h ORDER BY h",
+        {"hour": _HOUR_MS, "now": now_us},
+    ).result_rows
+    spans: list[list[int]] = []  # first hour, last hour, events
+    for hour, count in rows:
+        same_day = spans and spans[-1][1] * _HOUR_MS // _DAY_MS == hour * _HOUR_MS // _DAY_MS
+        if same_day and spans[-1][2] + count <= PIECE_ROWS:
+            spans[-1][1:] = [hour, spans[-1][2] + count]
+        else:
+            spans.append([hour, hour, count])
+    for first, last, count in spans:
+        for part, parts in _parts(count):
+            yield _Piece(
+                "received_ms >= {from:Int64} AND received_ms < {to:Int64} AND session_hash % {parts:UInt64} = {part:UInt64} "
+                "AND landed_at <= fromUnixTimestamp64Micro({now:Int64})",
+                {"from": first * _HOUR_MS, "to": (last + 1) * _HOUR_MS, "parts": parts, "part": part, "now": now_us},
+            )
+
+
+def _of_sessions(client: Client) -> Iterator[_Piece]:
+    for part, parts in _parts(_number(client, "SELECT count() FROM sessions")):
+        yield _Piece("session_hash % {parts:UInt64} = {part:UInt64}", {"parts": parts, "part": part})
+
+
+def _parts(rows: int) -> list[tuple[int, int]]:
+    parts = -(-rows // PIECE_ROWS)
+    return [(part, parts) for part in range(parts)]
+
+
+def _count(client: Client, table: str, now_us: int) -> int:
+    if table == "sessions":
+        return _number(client, "SELECT count() FROM sessions FINAL")
+    landed = "landed_at <= fromUnixTimestamp64Micro({now:Int64})"
+    return _number(client, f"SELECT count() FROM events WHERE {landed}", {"now": now_us})
+
+
+def _number(client: Client, query: str, parameters: dict[str, Any] | None = None) -> int:
+    return int(client.query(query, parameters).result_rows[0][0])
+
+
+def _write(client: Client, table: str, columns: list[str], piece: _Piece, number: int, folder: Path) -> str:
+    name = f"{table}-{number:05}.native.zst"
+    final = " FINAL" if table == "sessions" else ""
+    query = f"SELECT {_names(columns)} FROM {table}{final} WHERE {piece.condition}"
+    parameters: dict[str, Any] = dict(piece.parameters)
+    content = client.raw_query(query, parameters=parameters, fmt="Native", settings={"max_execution_time": _SECONDS})
+    with pa.CompressedOutputStream(str(folder / name), "zstd") as out:
+        out.write(content)
+    return name
+
+
+def _read(client: Client, table: str, columns: list[str], file: Path) -> None:
+    with pa.CompressedInputStream(str(file), "zstd") as source:
+        content = source.read()
+    settings = {
+        # Two pieces may be equal, and a segment's token must not be taken for one of theirs.
+        "insert_deduplicate": 0,
+        "max_insert_block_size": 10_000_000,
+        "max_partitions_per_insert_block": 0,  # sessions of a piece are of any day
+        "max_execution_time": _SECONDS,
+    }
+    if content:
+        client.raw_insert(table, column_names=columns, insert_block=content, fmt="Native", settings=settings)
+
+
+def _names(columns: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)

@@ -1,0 +1,103 @@
+"""Stored client sessions that a person asks about: found by id, by rule, or the last ones, with all of their events."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from stores.events.event_store import _EVENT_COLUMNS, EventStore
+
+_ONE: Final = """
+    SELECT project, session_id, session_hash, min(received_ms) AS first, max(received_ms) AS last,
+           max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts
+    FROM events
+    WHERE project = {project:String} AND session_hash = sipHash64({project:String}, {session:String})
+      AND session_id = {session:String}
+    GROUP BY project, session_id, session_hash
+    ORDER BY project
+"""
+_LAST: Final = """
+    SELECT project, session_id, session_hash, first_received_ms FROM sessions FINAL
+    WHERE ({all:UInt8} = 1 OR project = {project:String}) AND ({rule:String} = '' OR has(rules, {rule:String}))
+    ORDER BY last_ts DESC, project, session_id
+    LIMIT {last:UInt32}
+"""
+_SPANS: Final = """
+    SELECT project, session_id, session_hash, min(received_ms) AS first, max(received_ms) AS last,
+           max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts
+    FROM events
+    WHERE received_ms >= {first:Int64} AND session_hash IN {hashes:Array(UInt64)}
+    GROUP BY project, session_id, session_hash
+"""
+_RULES: Final = """
+    SELECT arrayJoin(rules) AS rule, count() AS visits FROM sessions FINAL
+    WHERE ({all:UInt8} = 1 OR project = {project:String})
+    GROUP BY rule ORDER BY visits DESC, rule
+"""
+
+
+class Asked(NamedTuple):
+    """One client session: its hash, the span of its receipt, its last event and ``session_end`` (0: none); epoch ms."""
+
+    project: str
+    session_id: str
+    session_hash: int
+    first_received_ms: int
+    last_received_ms: int
+    last_ts: int
+    ended_ts: int
+
+
+def named(store: EventStore, session_id: str, project: str) -> list[Asked]:
+    """The client session with this id, if events of it are stored."""
+    return _asked(store._arrow(_ONE, {"project": project, "session": session_id}))
+
+
+def last(store: EventStore, number: int, rule: str = "", project: str | None = None) -> list[Asked]:
+    """The last client sessions that were analysed, the latest first; with ``rule``, those that it kept silent in one visit.
+
+    Those whose events are gone already are left out.
+    """
+    given = {"all": int(project is None), "project": project or "", "rule": rule, "last": number}
+    rows = store._arrow(_LAST, given)
+    if not rows.num_rows:
+        return []
+    order = {hash_: place for place, hash_ in enumerate(rows["session_hash"].to_pylist())}
+    first = min(rows["first_received_ms"].to_pylist())
+    found = _asked(store._arrow(_SPANS, {"first": first, "hashes": list(order)}))
+    return sorted(found, key=lambda one: order[one.session_hash])
+
+
+def rules(store: EventStore, project: str | None = None) -> dict[str, int]:
+    """How many visits with negative feedback each rule kept silent."""
+    table = store._arrow(_RULES, {"all": int(project is None), "project": project or ""})
+    return {str(one["rule"]): int(one["visits"]) for one in table.to_pylist()}
+
+
+def events(store: EventStore, sessions: Sequence[Asked]) -> pa.Table:
+    """All events of these client sessions, once each (`ufse.columns.EVENT_SCHEMA`)."""
+    sql = f"""
+        SELECT {_EVENT_COLUMNS} FROM events
+        WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
+    """
+    span = {
+        "hashes": [one.session_hash for one in sessions],
+        "first": min(one.first_received_ms for one in sessions),
+        "last": max(one.last_received_ms for one in sessions),
+    }
+    return store._events(sql, span)
+
+
+def _asked(table: pa.Table) -> list[Asked]:
+    return [
+        Asked(
+            str(one["project"]),
+            str(one["session_id"]),
+            int(one["session_hash"]),
+            int(one["first"]),
+            int(one["last"]),
+            int(one["last_ts"]),
+            int(one["ended_ts"]),
+        )
+        for one in table.to_pylist()
+    ]

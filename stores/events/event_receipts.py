@@ -1,0 +1,68 @@
+"""The table ``receipts``: who sent each client session, for the days in which that counts (collector/senders/receipts.py)."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stores.events.event_store import EventStore
+
+KEEP_DAYS: Final = 8
+"""Days after which a receipt is gone; the table's own TTL says the same (schema/clickhouse/005_receipts.sql)."""
+VERSION: Final = "005_receipts"
+
+_INSERT_SECONDS = 60
+_SENDERS = """
+    SELECT session_hash, min(received_ms) AS received_ms, source_today, source_before FROM receipts
+    WHERE session_hash IN {hashes:Array(UInt64)}
+    GROUP BY session_hash, source_today, source_before
+    ORDER BY session_hash, received_ms, source_today, source_before
+"""
+_ENGINE = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'receipts'"
+_PARTITIONS = """
+    SELECT DISTINCT partition FROM system.parts
+    WHERE active AND database = currentDatabase() AND table = 'receipts' ORDER BY partition
+"""
+_SINCE = (
+    "SELECT toInt64(toUnixTimestamp(min(at))) * 1000 AS since FROM schema_versions WHERE version = {version:String}"
+)
+
+
+def land(store: EventStore, receipts: bytes, token: str) -> None:
+    """Insert the receipts (JSON lines) of one segment; the same ``token`` again changes nothing."""
+    if not receipts:
+        return
+    settings: dict[str, Any] = {
+        "insert_deduplicate": 1,
+        "insert_deduplication_token": token,
+        "max_execution_time": _INSERT_SECONDS,
+        "input_format_parallel_parsing": 0,
+    }
+    with store.client() as client:
+        client.raw_insert("receipts", insert_block=receipts, fmt="JSONEachRow", settings=settings)
+
+
+def of_sessions(store: EventStore, hashes: Sequence[int]) -> pa.Table:
+    """The senders of these client sessions: session_hash, received_ms (first receipt, epoch ms), source_today, source_before.
+
+    Ordered by session and receipt; a sender has one row for each day on which it sent.
+    """
+    return store._arrow(_SENDERS, {"hashes": [int(one) for one in hashes]})
+
+
+def since_ms(store: EventStore) -> int:
+    """Since when (epoch ms) receipts are kept at all: events that were received before have none."""
+    return int(store._arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
+
+
+def drop_expired(store: EventStore, now: datetime) -> None:
+    """Drop the days that are over (UTC, of receipt); on a cluster the TTL alone does it."""
+    first = now.astimezone(UTC).date() - timedelta(days=KEEP_DAYS)
+    with store.client() as client:
+        if client.command(_ENGINE) == "Distributed":
+            return
+        for (partition,) in client.query(_PARTITIONS).result_rows:
+            if date.fromisoformat(partition) < first:
+                # A literal: DROP PARTITION takes no parameter. It is a date, and no text from outside.
+                client.command(f"ALTER TABLE receipts DROP PARTITION '{date.fromisoformat(partition).isoformat()}'")

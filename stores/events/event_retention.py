@@ -1,0 +1,74 @@
+"""What the event store no longer has to keep: whole partitions, each the events of one day of receipt (UTC).
+
+Dropping a partition unlinks its files. Deleting rows would rewrite the parts that they lie in, every day, for the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from core.errors import NotConfigured
+from stores.events.event_store import OVERLAP_US, EventStore
+
+TABLES: Final = ("events", "sessions", "counted")
+"""All of them have the day as their partition. Events come first: what they leave behind says nothing of nobody."""
+
+_PARTITIONS = """
+    SELECT partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
+    FROM system.parts WHERE active AND database = currentDatabase() AND table = {table:String}
+    GROUP BY partition ORDER BY partition
+"""
+_ENGINE = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'events'"
+_UNREAD = """
+    SELECT min(received_ms) FROM events
+    WHERE landed_at > fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+      AND NOT has({seen:Array(Int64)}, toUnixTimestamp64Micro(landed_at))
+"""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One partition that was dropped: the rows and bytes on disk that it had."""
+
+    table: str
+    day: date
+    rows: int
+    bytes: int
+
+
+def drop_before(store: EventStore, first: date) -> list[Dropped]:
+    """Drop the days before ``first``; harmless to repeat. Raises what the store raises.
+
+    Raises NotConfigured on a cluster, whose local tables are dropped from there (the message says how).
+    """
+    dropped: list[Dropped] = []
+    with store._calling() as client:
+        if client.command(_ENGINE) == "Distributed":
+            statement = "ALTER TABLE events_local ON CLUSTER '{cluster}' DROP PARTITION 'YYYY-MM-DD'"
+            raise NotConfigured(
+                f"the events lie on a cluster; drop what was received before {first} there, from the tables"
+                f" {', '.join(f'{table}_local' for table in TABLES)}: {statement}"
+            )
+        for table in TABLES:
+            for partition, rows, size in client.query(_PARTITIONS, {"table": table}).result_rows:
+                day = _day(partition)
+                if day is not None and day < first:
+                    # A literal: DROP PARTITION takes no parameter. It is a date, and no text from outside.
+                    client.command(f"ALTER TABLE {table} DROP PARTITION '{day.isoformat()}'")
+                    dropped.append(Dropped(table, day, rows, size))
+    return dropped
+
+
+def oldest_unread_ms(store: EventStore, watermark_us: int, seen: Sequence[int]) -> int:
+    """Earliest receipt (epoch ms) among the events that landed and are not in line yet (see `EventStore.touched`); 0: none."""
+    parameters = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
+    with store._calling() as client:
+        return int(client.query(_UNREAD, parameters).result_rows[0][0] or 0)
+
+
+def _day(partition: str) -> date | None:
+    try:
+        return date.fromisoformat(partition)
+    except ValueError:
+        return None  # `tuple()`: a table that was made before its days were parted

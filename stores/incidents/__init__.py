@@ -1,0 +1,1 @@
+"""The incident store: Postgres, embedded or a server."""

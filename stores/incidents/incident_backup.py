@@ -1,0 +1,149 @@
+"""Everything that the incident store holds, out into files and back: COPY of each table, all of one moment.
+
+Not ``pg_dump``: the schema is made by our own migrations, up to the revision that the backup names, and only the rows are
+copied. So a backup can be restored by a later version, into any Postgres, and beside the tables of others.
+"""
+
+# Statements are put together from constants of this module and names out of Postgres' own catalogue, which are quoted.
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+from psycopg import sql
+
+from core.errors import PermanentError
+from stores.incidents import incident_schema
+from stores.incidents.incident_database import Database
+
+TABLES = (
+    "projects",
+    "api_keys",
+    "cursors",
+    "pending_sessions",
+    "dead_sessions",
+    "incidents",
+    "detections",
+    "incident_history",
+    "outbox",
+    "floods",
+)
+"""Every table, those that others refer to first."""
+SEQUENCES = ("pending_versions", "incident_history_id_seq")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What was written: the schema's revision; of each table its columns and rows; of each sequence its last value."""
+
+    revision: str
+    columns: Mapping[str, list[str]]
+    rows: Mapping[str, int]
+    sequences: Mapping[str, int]
+
+
+def dump(url: str, folder: Path) -> Dump:
+    """Write each table to ``folder``/TABLE.copy.zst (zstd), as they are at one moment. Others may write meanwhile.
+
+    Raises PermanentError when there is no schema, and what ``Database`` raises.
+    """
+    with _transaction(url) as (connection, driver):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        revision = incident_schema.applied(connection)
+        if revision is None:
+            raise PermanentError("the incident store is empty: there is nothing to back up")
+        incident_schema.check(connection)
+        columns = {table: _columns(connection, table) for table in TABLES}
+        rows = {table: _copy_out(driver, table, columns[table], _file(folder, table)) for table in TABLES}
+        sequences = {name: _last_value(driver, name) for name in SEQUENCES}
+    return Dump(revision, columns, rows, sequences)
+
+
+def load(url: str, folder: Path, told: Dump) -> None:
+    """Fill an empty database with what ``dump`` wrote: all or nothing. Then bring its schema up to date.
+
+    Raises PermanentError when it is not empty or when rows are missing.
+    """
+    with _transaction(url) as (connection, driver):
+        refuse_unless_empty(connection, told.revision)
+        incident_schema.migrate(connection, told.revision)
+        for table in TABLES:
+            found = _copy_in(driver, table, told.columns[table], _file(folder, table))
+            if found != told.rows[table]:
+                raise PermanentError(f"the backup's table {table} holds {found} rows instead of {told.rows[table]}")
+        for name, value in told.sequences.items():
+            driver.execute("SELECT setval(%s::regclass, %s::bigint)", (name, value))
+    with _transaction(url) as (connection, _):
+        incident_schema.migrate(connection)
+
+
+def refuse_unless_empty(connection: sa.Connection, revision: str) -> None:
+    """Raise PermanentError when the database holds a row, or a schema other than ``revision``."""
+    found = incident_schema.applied(connection)
+    if found is None:
+        return
+    if any(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table})").scalar() for table in TABLES):
+        raise PermanentError("the incident store is not empty; restore into a new database or data directory")
+    if found != revision:
+        raise PermanentError(
+            f"the incident store is empty, but its schema is {found} and the backup's {revision}: make the database anew"
+        )
+
+
+@contextmanager
+def _transaction(url: str) -> "Iterator[tuple[sa.Connection, psycopg.Connection[Any]]]":
+    database = Database(url)
+    try:
+        with database.transaction() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            yield connection, driver
+    finally:
+        database.close()
+
+
+def _columns(connection: sa.Connection, table: str) -> list[str]:
+    query = sa.text("""
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
+    """)
+    return [str(name) for name in connection.execute(query, {"table": table}).scalars()]
+
+
+def _copy_out(driver: "psycopg.Connection[Any]", table: str, columns: list[str], file: Path) -> int:
+    statement = sql.SQL("COPY {} ({}) TO STDOUT").format(sql.Identifier(table), _names(columns))
+    with driver.cursor() as cursor, pa.CompressedOutputStream(str(file), "zstd") as out:
+        with cursor.copy(statement) as copy:
+            for block in copy:
+                out.write(bytes(block))
+        return cursor.rowcount
+
+
+def _copy_in(driver: "psycopg.Connection[Any]", table: str, columns: list[str], file: Path) -> int:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _names(columns))
+    with driver.cursor() as cursor, pa.CompressedInputStream(str(file), "zstd") as source:
+        with cursor.copy(statement) as copy:
+            while block := source.read(_CHUNK):
+                copy.write(block)
+        return cursor.rowcount
+
+
+def _names(columns: list[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def _last_value(driver: "psycopg.Connection[Any]", name: str) -> int:
+    # A sequence belongs to no moment: what it gives here is at least what the rows have used.
+    row = driver.execute(sql.SQL("SELECT last_value FROM {}").format(sql.Identifier(name))).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _file(folder: Path, table: str) -> Path:
+    return folder / f"{table}.copy.zst"

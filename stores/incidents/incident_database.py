@@ -1,0 +1,120 @@
+"""Connections to Postgres: transactions, and the one place that sorts errors into transient and permanent."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from core.errors import PermanentError, TransientError
+
+# Classes of SQLSTATE after which the same call may succeed: connection lost (08), transaction rolled back (40), out of
+# resources (53), object in use and lock not available (55), operator intervention such as a shutdown (57), system error
+# (58); and a server that is read-only just now (25006: a standby that is about to take over).
+_TRANSIENT_CLASSES = {"08", "40", "53", "55", "57", "58"}
+_TRANSIENT_STATES = {"25006"}
+
+# A refused connection has no SQLSTATE in libpq, only words. These will not change by waiting.
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|"
+    r"(role|user|database) \".*\" does not exist|invalid .*option|permission denied"
+)
+
+_CONNECT = {
+    "connect_timeout": 5,
+    "application_name": "furrow",
+    # A peer that vanished without a word is noticed within a minute instead of the two hours of the kernel.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    # Poolers that hand each transaction to another server know no prepared statements.
+    "prepare_threshold": None,
+}
+_LOCK_TIMEOUT = sa.text("SET LOCAL lock_timeout = '30s'")
+
+
+class Database:
+    """One pool of connections to one Postgres database; safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        """Take ``postgresql://`` or ``postgres://``, else PermanentError; connects at the first use."""
+        parsed = _parse(url)
+        self._password = str(parsed.password) if parsed.password else None
+        options = {name: value for name, value in _CONNECT.items() if name not in parsed.query}
+        self._engine = sa.create_engine(
+            parsed, pool_pre_ping=True, pool_timeout=30, hide_parameters=True, connect_args=options
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """One transaction, rolled back by any error. Raises TransientError or PermanentError."""
+        with self._translated(), self._engine.begin() as connection:
+            connection.execute(_LOCK_TIMEOUT)
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            raise self._sorted(error.orig or error) from error
+        except psycopg.Error as error:
+            raise self._sorted(error) from error
+        except exc.TimeoutError as error:
+            raise TransientError("Postgres: no free connection within 30 s") from error
+        except (exc.SQLAlchemyError, UnicodeError) as error:
+            raise PermanentError(f"Postgres: {self._without_password(str(error))}") from error
+
+    def _sorted(self, error: BaseException) -> TransientError | PermanentError:
+        # Without the lines that quote the statement, where the server gives them apart.
+        primary = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
+        said = self._without_password(" ".join(primary.split()))
+        if _is_transient(error, said):
+            return TransientError(f"Postgres: {said}")
+        advice = "; mend the user, password or database in FURROW_INCIDENT_STORE_URL" if _REFUSED.search(said) else ""
+        return PermanentError(f"Postgres: {said}{advice}")
+
+    def _without_password(self, text: str) -> str:
+        return text.replace(self._password, "***") if self._password else text
+
+
+def _is_transient(error: BaseException, said: str) -> bool:
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
+    lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return lost and not _REFUSED.search(said)
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url.strip())
+    except (exc.ArgumentError, ValueError):
+        # The text is not repeated: it may hold a password.
+        raise PermanentError("the incident store's URL is not of the form postgresql://user@host/database") from None
+    if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
+        raise PermanentError(f"the incident store is Postgres; the URL names {parsed.drivername}")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def clean(value: Any) -> Any:
+    """``value`` (JSON data or text) without what Postgres cannot hold: U+0000 and lone surrogates become U+FFFD."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            value = value.replace("\x00", "\ufffd")
+        return value if value.isascii() or value.isprintable() else _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return value
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")

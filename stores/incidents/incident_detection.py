@@ -1,0 +1,105 @@
+"""From Detection JSON to a row of the table ``detections``: what counting and choosing need, and the whole as text."""
+
+import json
+import re
+from typing import Any
+
+from core.errors import PermanentError
+from incidents.model import Json
+from stores.incidents.incident_database import clean
+
+_FACET_LENGTH = 200
+# What Postgres cannot hold, as it looks in JSON text: an escaped U+0000 and surrogates. Rare, so that looking at one
+# text beats walking through every detection.
+_UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
+
+
+def detection_row(detection: Json, project: str, session: str) -> Json:
+    """The columns of one Detection JSON; ``body`` is its text. Raises PermanentError, naming the session."""
+    try:
+        body = to_json(detection)
+        if _UNSTORABLE.search(body):
+            detection = clean(detection)
+            body = to_json(detection)
+        if (detection["projectId"], detection["sessionId"]) != (project, session):
+            raise ValueError("it names another project or session")
+        context = detection.get("context") or {}
+        return {
+            "project": project,
+            "detection_id": detection["detectionId"],
+            "session_id": session,
+            "visit_id": detection["visitId"],
+            "visit_start": detection["visitStart"],
+            "incident_id": f"inc_{detection['fingerprint']}",
+            "origin": "engine",
+            "score": int(detection["frustrationScore"]),
+            "happened_at": detection["timestamp"],
+            "last_seen": detection.get("lastSeen") or detection["timestamp"],
+            "user_hash": context.get("userHash") or "",
+            "environment": _facet(context.get("environment")),
+            "app_version": _facet(context.get("appVersion")),
+            "browser": browser_of(context.get("userAgent") or ""),
+            "severity_type": detection["severityType"],
+            "ended_flow": bool(detection.get("endedFlow")),
+            "resolved": bool(detection.get("resolved")),
+            "signals": sorted({signal["type"] for signal in detection["triggeringSignals"]}),
+            "routes": _routes(detection),
+            "story_length": len(detection.get("timeline") or ()),
+            "label": str(context.get("label") or ""),
+            "body": body,
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise PermanentError(f"a detection of session {session!r} cannot be stored: {problem}") from error
+
+
+def _routes(detection: Json) -> list[str]:
+    named = {signal.get("route") for signal in detection["triggeringSignals"]}
+    return sorted(_facet(route) for route in {*named, detection["failurePoint"].get("route")} if route)
+
+
+def _facet(value: object) -> str:
+    return str(value or "")[:_FACET_LENGTH]
+
+
+# The order matters: each browser claims to be those below it.
+_BROWSERS = (
+    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/(\d+)")),
+    ("Opera", re.compile(r"(?:OPR|Opera)/(\d+)")),
+    ("Samsung Internet", re.compile(r"SamsungBrowser/(\d+)")),
+    ("Firefox", re.compile(r"(?:Firefox|FxiOS)/(\d+)")),
+    ("Chrome", re.compile(r"(?:Chrome|CriOS)/(\d+)")),
+    ("Safari", re.compile(r"Version/(\d+)[\d.]* (?:Mobile/\S+ )?Safari/")),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_of(user_agent: str) -> str:
+    """Browser, major version and system of a user agent (``Chrome 126 on Windows``); '' when unknown."""
+    for name, pattern in _BROWSERS:
+        if match := pattern.search(user_agent):
+            system = next((system for token, system in _SYSTEMS if token in user_agent), "")
+            return f"{name} {match[1]}" + (f" on {system}" if system else "")
+    return ""
+
+
+def to_json(value: object) -> str:
+    """JSON text for a ``jsonb`` parameter; datetimes become RFC 3339."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_iso)
+
+
+def from_json(body: str) -> Json:
+    """A detection's text as it is read back from the store."""
+    return dict(json.loads(body))
+
+
+def _iso(value: Any) -> str:
+    return str(value.isoformat())

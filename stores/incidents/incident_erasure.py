@@ -1,0 +1,104 @@
+"""Removing people from the incident store: their detections with timelines, their sessions in line and given up.
+
+Counts are those of the detections that remain, recomputed as always. The incident itself stays, with its history and its
+ticket: it tells of a failure, not of a person. Where nobody else was affected it says 0 sessions, and forgets the browsers,
+routes and versions that were known from the erased one.
+"""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from incidents import lifecycle
+from incidents.lifecycle import Change
+from incidents.model import Rules
+from stores.incidents.incident_settle import settle
+
+_SESSIONS_OF = text("""
+    SELECT DISTINCT session_id FROM detections WHERE project = :project AND user_hash = :user_hash AND user_hash <> ''
+""")
+_KEYED = "project = :project AND session_id = ANY(CAST(:sessions AS text[]))"
+_LOCK_PENDING = text(f"SELECT 1 FROM pending_sessions WHERE {_KEYED} ORDER BY project, session_id FOR UPDATE")
+_DROP_PENDING = text(f"DELETE FROM pending_sessions WHERE {_KEYED} RETURNING 1")
+_DROP_DEAD = text(f"DELETE FROM dead_sessions WHERE {_KEYED} RETURNING 1")
+_OF_PERSON = """
+    project = :project
+    AND (session_id = ANY(CAST(:sessions AS text[])) OR (:user_hash <> '' AND user_hash = :user_hash))
+"""
+_INCIDENTS = text(f"SELECT DISTINCT incident_id FROM detections WHERE {_OF_PERSON}")
+_LOCK_INCIDENTS = text("""
+    SELECT * FROM incidents WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY incident_id FOR NO KEY UPDATE
+""")
+_DROP_DETECTIONS = text(f"""
+    DELETE FROM detections WHERE {_OF_PERSON} AND incident_id = ANY(CAST(:ids AS text[]))
+    RETURNING incident_id, retracted_at IS NULL AS live
+""")
+_EMPTY = text("""
+    UPDATE incidents SET facets = '{}', updated_at = now()
+    WHERE incident_id = ANY(CAST(:ids AS text[])) AND affected_sessions = 0 RETURNING 1
+""")
+_TICKETS = text("""
+    SELECT incident_id, tracker, ticket_key, url FROM outbox
+    WHERE incident_id = ANY(CAST(:ids AS text[])) AND ticket_key IS NOT NULL ORDER BY incident_id, tracker
+""")
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A ticket that was filed for an incident of the person; it may name their session and is changed by hand."""
+
+    incident_id: str
+    tracker: str
+    key: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Rows that were removed, how many incidents were counted again (``emptied``: to 0), and their tickets."""
+
+    detections: int = 0
+    pending: int = 0
+    dead: int = 0
+    incidents: int = 0
+    emptied: int = 0
+    tickets: tuple[Ticket, ...] = ()
+
+
+def sessions_of(connection: sa.Connection, project: str, user_hash: str) -> set[str]:
+    """Ids of the client sessions of ``project`` with a detection of this user."""
+    return set(connection.execute(_SESSIONS_OF, {"project": project, "user_hash": user_hash}).scalars())
+
+
+def erase(connection: sa.Connection, project: str, sessions: Sequence[str], user_hash: str, rules: Rules) -> Erased:
+    """Delete what is known of these sessions and of this user ('': none), and bring their incidents up to date.
+
+    A worker that holds one of the sessions finds its pending row gone and writes nothing.
+    """
+    values = {"project": project, "sessions": sorted(sessions), "user_hash": user_hash}
+    connection.execute(_LOCK_PENDING, values)
+    pending = len(connection.execute(_DROP_PENDING, values).all())
+    dead = len(connection.execute(_DROP_DEAD, values).all())
+    ids = sorted(connection.execute(_INCIDENTS, values).scalars())
+    before = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": ids})}
+    gone = connection.execute(_DROP_DETECTIONS, {**values, "ids": ids}).all()
+    live = Counter(row.incident_id for row in gone if row.live)
+    affected = {id_: before[id_] for id_ in sorted(live)}
+    settle(connection, affected, rules, [(id_, _note(affected[id_], live[id_])) for id_ in affected])
+    emptied = len(connection.execute(_EMPTY, {"ids": list(affected)}).all())
+    tickets = tuple(
+        Ticket(row.incident_id, row.tracker, row.ticket_key, row.url or "")
+        for row in connection.execute(_TICKETS, {"ids": ids})
+    )
+    return Erased(len(gone), pending, dead, len(affected), emptied, tickets)
+
+
+def _note(row: "sa.Row[Any]", number: int) -> Change:
+    noun = "detection" if number == 1 else "detections"
+    return Change(lifecycle.RULE, row.status, row.status, f"{number} {noun} erased on request")

@@ -1,0 +1,204 @@
+"""The ledger of tickets: one row for each incident and tracker, made before the tracker is asked for the first time.
+
+A row's ``state``: ``logged`` (log-only wrote it to the log; still to be filed) · ``claimed`` (an exporter works on it
+until ``lease_until``; after that it vanished) · ``retry`` (again after ``retry_at``) · ``filed`` · ``export_failed``
+(refused for good). A ticket exists as soon as ``ticket_key`` is set, whatever the state: one incident, one ticket,
+ever.
+"""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from core.errors import PermanentError
+from incidents.lifecycle import RULE, Change
+from incidents.model import Claim, Json, NotFound
+from stores.incidents.incident_flood import IS_HELD
+from stores.incidents.incident_settle import write_history
+
+# Nothing below is exported, whatever a project asks for (incidents-and-tickets.md, Export).
+LEAST_SCORE = 70
+_REASON_LENGTH = 2_000
+
+# Worst first, then what was stored here first. Never by a time that a client names, so that nobody puts theirs in front.
+_SEVERITY = "array_position(ARRAY['Critical', 'High', 'Medium', 'Low'], i.severity)"
+_ORDER = f"{_SEVERITY}, i.created_at, i.highest_score DESC, i.incident_id"
+
+_ELIGIBLE = f"""
+    i.status IN ('confirmed', 'regressed')
+    AND i.affected_sessions > 0
+    AND i.highest_score >= :min_score
+    AND NOT {IS_HELD}
+    AND (CAST(:project AS text) IS NULL OR i.project = :project)
+"""
+# No row yet, or one that waits; a filed one only when the incident came back since.
+_WAITS = """
+    (o.incident_id IS NULL
+     OR o.state = 'logged'
+     OR (o.state = 'retry' AND (o.retry_at IS NULL OR o.retry_at <= clock_timestamp()))
+     OR (o.state = 'claimed' AND o.lease_until <= clock_timestamp())
+     OR (o.state = 'filed' AND o.generation < i.generation))
+"""
+_JOIN = "incidents i LEFT JOIN outbox o ON o.incident_id = i.incident_id AND o.tracker = :tracker"
+
+_EXPORTABLE = text(f"""
+    SELECT i.incident_id FROM {_JOIN}
+    WHERE {_ELIGIBLE} AND {_WAITS} AND NOT (:unlogged AND o.state IS NOT DISTINCT FROM 'logged')
+    ORDER BY {_ORDER} LIMIT :limit
+""")
+# New tickets of a project in the window, and those that are being made.
+_RECENT = """
+    SELECT i.project, count(*) AS number FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE o.tracker = :tracker AND (
+        (o.state = 'claimed' AND o.ticket_key IS NULL AND o.lease_until > clock_timestamp())
+        OR o.filed_at > clock_timestamp() - make_interval(secs => :rate_window_s))
+    GROUP BY i.project
+"""
+_CANDIDATES = f"""
+    SELECT i.incident_id, i.project, i.generation, coalesce(o.state, 'new') AS state, o.ticket_key,
+           row_number() OVER (ORDER BY {_ORDER}) AS place,
+           row_number() OVER (PARTITION BY i.project, o.ticket_key IS NULL ORDER BY {_ORDER}) AS place_in_project
+    FROM {_JOIN}
+    WHERE {_ELIGIBLE} AND (CAST(:only AS text[]) IS NULL OR i.incident_id = ANY(CAST(:only AS text[])))
+      AND CASE WHEN :failed THEN o.state IS NOT DISTINCT FROM 'export_failed' ELSE {_WAITS} END
+"""
+_CLAIM = text(f"""
+    WITH recent AS ({_RECENT}), candidates AS ({_CANDIDATES}), picked AS (
+        SELECT c.incident_id, c.state, c.generation, c.place
+        FROM candidates c LEFT JOIN recent r USING (project)
+        WHERE CAST(:rate AS bigint) IS NULL OR c.ticket_key IS NOT NULL
+           OR c.place_in_project + coalesce(r.number, 0) <= CAST(:rate AS bigint)
+        ORDER BY c.place LIMIT :limit
+    ), leased AS (
+        INSERT INTO outbox AS o (incident_id, tracker, state, attempts, generation, lease_until)
+        SELECT incident_id, :tracker, 'claimed', 1, generation, clock_timestamp() + make_interval(secs => :lease_s)
+        FROM picked ORDER BY incident_id
+        ON CONFLICT (incident_id, tracker) DO UPDATE SET state = 'claimed', attempts = o.attempts + 1,
+            generation = excluded.generation, lease_until = excluded.lease_until, retry_at = NULL, updated_at = now()
+        RETURNING *
+    )
+    SELECT l.*, p.state AS state_before FROM leased l JOIN picked p USING (incident_id) ORDER BY p.place
+""")
+_LOCK_TRACKER = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow outbox ' || :tracker, 0))")
+_LOCK_ROW = text("""
+    SELECT o.*, i.status FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE o.incident_id = :incident_id AND o.tracker = :tracker FOR UPDATE OF o
+""")
+_FILED = text("""
+    UPDATE outbox SET state = 'filed', ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
+        last_error = NULL, retry_at = NULL, lease_until = NULL, updated_at = now()
+    WHERE incident_id = :incident_id AND tracker = :tracker
+""")
+_FAILED = text("""
+    UPDATE outbox SET state = :state, last_error = :reason, retry_at = :retry_at, lease_until = NULL, updated_at = now()
+    WHERE incident_id = :incident_id AND tracker = :tracker
+""")
+_LOGGED = text("""
+    INSERT INTO outbox AS o (incident_id, tracker, state, digest)
+    SELECT incident_id, :tracker, 'logged', :digest FROM incidents WHERE incident_id = :incident_id
+    ON CONFLICT (incident_id, tracker) DO UPDATE SET digest = excluded.digest, updated_at = now()
+    WHERE o.digest IS DISTINCT FROM excluded.digest
+    RETURNING 1
+""")
+
+
+def exportable(
+    connection: sa.Connection, tracker: str, limit: int, min_score: int, project: str | None, unlogged: bool
+) -> list[str]:
+    """Ids of the incidents that wait for a ticket, in the order of export."""
+    values = {
+        "tracker": tracker,
+        "limit": limit,
+        "min_score": max(min_score, LEAST_SCORE),
+        "project": project,
+        "unlogged": unlogged,
+    }
+    return list(connection.execute(_EXPORTABLE, values).scalars())
+
+
+def mark_logged(connection: sa.Connection, incident_id: str, tracker: str, digest: str) -> bool:
+    """Remember the digest of the text that was logged; True when it is not the one remembered."""
+    values = {"incident_id": incident_id, "tracker": tracker, "digest": digest}
+    return connection.execute(_LOGGED, values).one_or_none() is not None
+
+
+def claim(
+    connection: sa.Connection,
+    tracker: str,
+    limit: int,
+    min_score: int,
+    lease_s: float,
+    only: Sequence[str] | None,
+    failed: bool,
+    project: str | None,
+    rate: int | None,
+    rate_window_s: float,
+) -> list[Json]:
+    """Lease rows of the outbox, made when missing; the rows in the order of export."""
+    # One claim at a time per tracker (they take milliseconds): whoever comes second sees the leases of the first, so
+    # that neither a ticket nor a place within the rate is given out twice.
+    connection.execute(_LOCK_TRACKER, {"tracker": tracker})
+    values = {
+        "tracker": tracker,
+        "limit": limit,
+        "min_score": max(min_score, LEAST_SCORE),
+        "lease_s": lease_s,
+        "only": None if only is None else list(only),
+        "failed": failed,
+        "project": project,
+        "rate": rate,
+        "rate_window_s": rate_window_s,
+    }
+    return [dict(row._mapping) for row in connection.execute(_CLAIM, values)]
+
+
+def to_claim(row: Json, incident: Json) -> Claim:
+    """The claim that a row of ``claim`` stands for."""
+    return Claim(
+        incident=incident,
+        client_id=row["client_id"],
+        attempts=row["attempts"],
+        state=row["state_before"],
+        generation=row["generation"],
+        key=row["ticket_key"],
+        url=row["url"],
+    )
+
+
+def filed(connection: sa.Connection, incident_id: str, tracker: str, key: str, url: str) -> None:
+    """Store the ticket's key; see ``IncidentStore.filed``."""
+    row = _row(connection, incident_id, tracker)
+    if row.ticket_key not in (None, key):
+        raise PermanentError(
+            f"incident {incident_id} has the ticket {row.ticket_key} at {tracker} already; {key} is a second one"
+        )
+    if row.state == "filed":
+        return
+    values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url}
+    connection.execute(_FILED, values)
+    told = f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} told"
+    write_history(connection, [(incident_id, Change(RULE, row.status, row.status, told))])
+
+
+def failed(connection: sa.Connection, incident_id: str, tracker: str, reason: str, retry_at: datetime | None) -> None:
+    """Store a failure; see ``IncidentStore.failed``."""
+    row = _row(connection, incident_id, tracker)
+    state = "export_failed" if retry_at is None else "retry"
+    values = {"incident_id": incident_id, "tracker": tracker, "state": state, "retry_at": retry_at}
+    connection.execute(_FAILED, values | {"reason": reason[:_REASON_LENGTH]})
+    if retry_at is None:
+        told = f"export to {tracker} failed for good: {reason}"
+        write_history(connection, [(incident_id, Change(RULE, row.status, row.status, told))])
+
+
+def _row(connection: sa.Connection, incident_id: str, tracker: str) -> "sa.Row[Any]":
+    values = {"incident_id": incident_id, "tracker": tracker}
+    row = connection.execute(_LOCK_ROW, values).one_or_none()
+    if row is None:
+        raise NotFound(f"incident {incident_id} was never claimed for {tracker}")
+    return row

@@ -1,0 +1,288 @@
+"""Reading incidents: lists, one incident as a whole, figures; here is made the JSON that everybody else sees."""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from core.errors import PermanentError
+from incidents import lifecycle
+from incidents.model import IncidentPage, IncidentQuery, Json
+from stores.incidents import incident_flood
+from stores.incidents.incident_flood import IS_HELD
+
+MAX_LIMIT = 1_000
+EXAMPLES = 5
+# So many of an incident's detections are looked at for its examples, so that a large one is shown as fast as a small one.
+_LOOKED_AT = 2_000
+
+# What a list may be sorted by: JSON name → SQL. Ranks instead of words where the alphabet is not the order.
+SORTS = {
+    "lastSeen": "i.last_seen",
+    "firstSeen": "i.first_seen",
+    "affectedSessions": "i.affected_sessions",
+    "affectedUsers": "i.affected_users",
+    "highestScore": "i.highest_score",
+    "medianScore": "i.median_score",
+    "severity": "array_position(ARRAY['Low', 'Medium', 'High', 'Critical'], i.severity)",
+    "priority": "i.priority",
+    "createdAt": "i.created_at",
+    "updatedAt": "i.updated_at",
+}
+
+# "Exported" is no status but a fact: a ticket exists (incidents-and-tickets.md).
+HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
+
+_WHOLE = text(f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
+_TICKETS = text("SELECT * FROM outbox WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY tracker")
+_HISTORY = text("""
+    SELECT incident_id, at, actor, from_status, to_status, reason
+    FROM incident_history WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY id
+""")
+# One of each source before a second one of any; first those that agree with the others: with the label that most sources saw,
+# and with a score that at least two of them reach. Then the worst, then the shortest story.
+_EXAMPLES = text(f"""
+    SELECT n.incident_id, best.body
+    FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
+    JOIN incidents n ON n.incident_id = i.id
+    CROSS JOIN LATERAL (
+        SELECT body, row_number() OVER (ORDER BY agrees DESC, turn, score DESC, story_length, detection_id) AS rank
+        FROM (
+            SELECT d.body, d.score, d.story_length, d.detection_id,
+                   d.label = n.label AND d.score <= n.shared_score AS agrees,
+                   row_number() OVER (
+                       PARTITION BY coalesce(d.source, 0), d.label = n.label AND d.score <= n.shared_score
+                       ORDER BY d.score DESC, d.story_length, d.detection_id) AS turn
+            FROM (
+                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
+                 ORDER BY score DESC, story_length, detection_id LIMIT {_LOOKED_AT})
+                UNION ALL
+                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
+                 ORDER BY score DESC, story_length, detection_id LIMIT {EXAMPLES})
+            ) d
+        ) ranked
+        ORDER BY rank LIMIT {EXAMPLES}
+    ) best
+    ORDER BY i.place, best.rank
+""")
+_FIGURES = text("""
+    SELECT 'detections' AS what, CASE WHEN retracted_at IS NULL THEN 'live' ELSE 'retracted' END AS kind,
+           count(*) AS number
+    FROM detections WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY 2
+    UNION ALL SELECT 'incidents', status, count(*)
+    FROM incidents WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY status
+    UNION ALL SELECT 'tickets', o.state, count(*)
+    FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
+    UNION ALL SELECT 'dead', 'sessions', count(*)
+    FROM dead_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
+    UNION ALL SELECT 'pending', 'sessions', count(*)
+    FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
+    UNION ALL SELECT 'pending', 'oldest', coalesce(min(due_ms), 0)
+    FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
+    UNION ALL SELECT 'cursor', name, watermark_us FROM cursors
+""")
+
+
+def incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
+    """One page of the incidents that match. Raises PermanentError for a limit, offset or sort that does not exist."""
+    order = _order(query.sort)
+    if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
+        raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
+    where, values = _filters(query)
+    total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
+    rows = connection.execute(
+        text(
+            f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+        ),
+        {**values, "limit": query.limit, "offset": query.offset},
+    ).all()
+    tickets = _tickets(connection, [row.incident_id for row in rows])
+    page = tuple(_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
+    return IncidentPage(page, total, query.limit, query.offset)
+
+
+def _order(sort: str) -> str:
+    name = sort.removeprefix("-")
+    if name not in SORTS:
+        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; there is {', '.join(SORTS)}")
+    direction = "DESC NULLS LAST" if sort.startswith("-") else "ASC NULLS LAST"
+    return f"{SORTS[name]} {direction}, i.incident_id"
+
+
+def _filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
+    """The condition, made of fixed texts, and the values that it refers to."""
+    wanted: list[tuple[str, str, Any]] = [
+        ("i.project = :project", "project", query.project),
+        ("i.status = ANY(CAST(:status AS text[]))", "status", list(query.status) or None),
+        ("i.severity = ANY(CAST(:severity AS text[]))", "severity", list(query.severity) or None),
+        ("i.route = :route", "route", query.route),
+        ("i.last_seen >= :since", "since", query.since),
+        ("i.highest_score >= :min_score", "min_score", query.min_score),
+        (f"{HAS_TICKET} = :exported", "exported", query.exported),
+        (f"{IS_HELD} = :held", "held", query.held),
+    ]
+    used = [(condition, name, value) for condition, name, value in wanted if value is not None]
+    where = " AND ".join(condition for condition, _, _ in used) or "true"
+    return where, {name: value for _, name, value in used}
+
+
+def incident(connection: sa.Connection, incident_id: str, project: str | None) -> Json | None:
+    """One incident as a whole; None when there is none, or not in ``project``."""
+    found = details(connection, [incident_id])
+    return found[0] if found and project in (None, found[0]["projectId"]) else None
+
+
+def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
+    """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
+    keys = {"ids": list(ids)}
+    rows = connection.execute(_WHOLE, keys)
+    row_of = {row.incident_id: row for row in rows}
+    tickets = _tickets(connection, ids)
+    history = _grouped((row.incident_id, _history_json(row)) for row in connection.execute(_HISTORY, keys))
+    examples = _grouped((row.incident_id, _example_json(row.body)) for row in connection.execute(_EXAMPLES, keys))
+    return [
+        {
+            **_incident_json(row_of[id_], tickets.get(id_, [])),
+            "explanation": examples[id_][0]["explanation"] if id_ in examples else "",
+            "examples": examples.get(id_, []),
+            "history": history.get(id_, []),
+        }
+        for id_ in ids
+        if id_ in row_of
+    ]
+
+
+def counts(connection: sa.Connection, project: str | None = None) -> Json:
+    """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
+    "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch
+    ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
+    found: dict[str, dict[str, int]] = {}
+    for row in connection.execute(_FIGURES, {"project": project}):
+        found.setdefault(row.what, {})[row.kind] = row.number
+    detections = found.get("detections", {})
+    return {
+        "detections": detections.get("live", 0),
+        "retracted": detections.get("retracted", 0),
+        "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
+        "tickets": found.get("tickets", {}),
+        "held": sum(flood.held for flood in incident_flood.floods(connection, project)),
+        "deadSessions": found["dead"]["sessions"],
+        "pendingSessions": found["pending"]["sessions"],
+        "oldestDueMs": found["pending"]["oldest"],
+        "cursors": found.get("cursor", {}),
+    }
+
+
+def _tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Json]]:
+    if not ids:
+        return {}
+    rows = connection.execute(_TICKETS, {"ids": list(ids)})
+    return _grouped((row.incident_id, _ticket_json(row)) for row in rows)
+
+
+def _grouped(pairs: Iterable[tuple[str, Json]]) -> dict[str, list[Json]]:
+    groups: dict[str, list[Json]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
+    facets = {name: _by_sessions(values) for name, values in row.facets.items()}
+    return {
+        "incidentId": row.incident_id,
+        "projectId": row.project,
+        "fingerprint": row.fingerprint,
+        "title": row.title,
+        "status": row.status,
+        "severity": row.severity,
+        "severityType": row.severity_type,
+        "priority": row.priority,
+        "failurePoint": row.failure_point,
+        "primaryFailurePoint": row.primary_failure_point,
+        "label": row.label,
+        "firstSeen": iso(row.first_seen),
+        "lastSeen": iso(row.last_seen),
+        "affectedSessions": row.affected_sessions,
+        "countedSessions": row.counted_sessions,
+        "affectedUsers": row.affected_users,
+        "endedSessions": row.ended_sessions,
+        "overcomeSessions": row.overcome_sessions,
+        "highestScore": row.highest_score,
+        "medianScore": row.median_score,
+        "confidence": row.confidence,
+        "signals": facets.get("signals", {}),
+        "routes": list(facets.get("routes", {})),
+        "environments": list(facets.get("environments", {})),
+        "appVersions": list(facets.get("appVersions", {})),
+        "browsers": list(facets.get("browsers", {})),
+        "sessionsBy": facets,
+        "exported": any(ticket["key"] for ticket in tickets),
+        "held": row.held,
+        "tickets": tickets,
+        "resolvedAt": iso(row.resolved_at),
+        "suppressedUntil": iso(row.suppressed_until),
+        "suppressedSessions": row.suppressed_sessions,
+        "generation": row.generation,
+        "allowedActions": list(lifecycle.allowed(row.status, row.held)),
+        "createdAt": iso(row.created_at),
+        "updatedAt": iso(row.updated_at),
+    }
+
+
+def _by_sessions(values: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _ticket_json(row: "sa.Row[Any]") -> Json:
+    return {
+        "tracker": row.tracker,
+        "state": row.state,
+        "key": row.ticket_key,
+        "url": row.url,
+        "attempts": row.attempts,
+        "lastError": row.last_error,
+        "retryAt": iso(row.retry_at),
+        "filedAt": iso(row.filed_at),
+        "clientId": str(row.client_id),
+    }
+
+
+def _history_json(row: "sa.Row[Any]") -> Json:
+    return {
+        "at": iso(row.at),
+        "actor": row.actor,
+        "from": row.from_status,
+        "to": row.to_status,
+        "reason": row.reason,
+    }
+
+
+def _example_json(body: Json) -> Json:
+    return {
+        "detectionId": body["detectionId"],
+        "sessionId": body["sessionId"],
+        "visitId": body["visitId"],
+        "visitStart": body["visitStart"],
+        "timestamp": body["timestamp"],
+        "score": body["frustrationScore"],
+        "explanation": body.get("explanation") or "",
+        "points": body.get("points") or [],
+        "triggeringSignals": body["triggeringSignals"],
+        "timeline": body.get("timeline") or [],
+        "endedFlow": bool(body.get("endedFlow")),
+        "resolved": bool(body.get("resolved")),
+        "context": body.get("context") or {},
+    }
+
+
+def iso(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds and Z."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,297 @@
+"""Writing what the engine found: the detections of whole client sessions, and the incidents that follow from them.
+
+One transaction a batch, locks always in this order: pending sessions by key, then incidents by id, so that no two
+writers wait for each other in a circle.
+"""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from core.errors import PermanentError
+from incidents import lifecycle
+from incidents.lifecycle import Change
+from incidents.model import Analysed, Json, NotFound, Recorded, Rules
+from stores.incidents import incident_flood, incident_source
+from stores.incidents.incident_detection import detection_row, to_json
+from stores.incidents.incident_settle import Settled, settle
+
+_ROWS_PER_STATEMENT = 500
+
+_LOCK_PENDING = text("""
+    SELECT p.project, p.session_id, p.version
+    FROM pending_sessions p
+    JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+      ON (p.project, p.session_id) = (k.project, k.session_id)
+    ORDER BY p.project, p.session_id FOR UPDATE OF p
+""")
+_KNOWN = text("""
+    SELECT DISTINCT d.incident_id
+    FROM detections d
+    JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+      ON (d.project, d.session_id) = (k.project, k.session_id)
+    WHERE d.retracted_at IS NULL AND d.origin = 'engine'
+""")
+_ENSURE = text("""
+    INSERT INTO incidents (incident_id, project, fingerprint)
+    SELECT incident_id, project, fingerprint
+    FROM unnest(CAST(:incident_id AS text[]), CAST(:project AS text[]), CAST(:fingerprint AS text[]))
+         AS new(incident_id, project, fingerprint)
+    ON CONFLICT (incident_id) DO NOTHING
+    RETURNING incident_id
+""")
+# NO KEY: rows that refer to an incident (history, outbox) can be written while it is locked.
+_LOCK_INCIDENTS = text("""
+    SELECT * FROM incidents WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY incident_id FOR NO KEY UPDATE
+""")
+_UPSERT = text("""
+    INSERT INTO detections AS d (project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score,
+        happened_at, last_seen, user_hash, environment, app_version, browser, severity_type, ended_flow, resolved,
+        signals, routes, story_length, label, body, received_at, source)
+    SELECT project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score, happened_at, last_seen,
+        user_hash, environment, app_version, browser, severity_type, ended_flow, resolved, signals, routes,
+        story_length, label, body, least(coalesce(to_timestamp(nullif(received_ms, 0) / 1000.0), now()), now()), source
+    FROM json_to_recordset(CAST(:rows AS json)) AS new(
+        project text, detection_id text, session_id text, visit_id text, visit_start timestamptz, incident_id text,
+        origin text, score integer, happened_at timestamptz, last_seen timestamptz, user_hash text, environment text,
+        app_version text, browser text, severity_type text, ended_flow boolean, resolved boolean, signals text[],
+        routes text[], story_length integer, label text, body jsonb, received_ms bigint, source bigint, mixed boolean)
+    -- Of a session that somebody else may have sent events to, what is new is stored and what is there stays.
+    WHERE NOT mixed OR NOT EXISTS (
+        SELECT FROM detections k WHERE (k.project, k.detection_id) = (new.project, new.detection_id))
+    ON CONFLICT (project, detection_id) DO UPDATE SET
+        session_id = excluded.session_id, visit_id = excluded.visit_id, visit_start = excluded.visit_start,
+        incident_id = excluded.incident_id, origin = excluded.origin, score = excluded.score,
+        happened_at = excluded.happened_at, last_seen = excluded.last_seen, user_hash = excluded.user_hash,
+        environment = excluded.environment, app_version = excluded.app_version, browser = excluded.browser,
+        severity_type = excluded.severity_type, ended_flow = excluded.ended_flow, resolved = excluded.resolved,
+        signals = excluded.signals, routes = excluded.routes, story_length = excluded.story_length,
+        label = excluded.label, body = excluded.body, retracted_at = NULL, updated_at = now()
+    WHERE d.contested_at IS NULL AND (d.retracted_at IS NOT NULL
+       OR (d.session_id, d.incident_id, d.origin, d.body)
+          IS DISTINCT FROM (excluded.session_id, excluded.incident_id, excluded.origin, excluded.body))
+    RETURNING 1
+""")
+_RETRACT = text("""
+    UPDATE detections d SET retracted_at = now(), updated_at = now()
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:since_ms AS bigint[]),
+                CAST(:mixed AS boolean[])) AS k(project, session_id, since_ms, mixed)
+    WHERE (d.project, d.session_id) = (k.project, k.session_id)
+      AND d.retracted_at IS NULL AND d.origin = 'engine' AND d.created_at >= to_timestamp(k.since_ms / 1000.0)
+      AND NOT k.mixed AND d.contested_at IS NULL
+      AND (d.project, d.detection_id) NOT IN (
+          SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
+    RETURNING d.incident_id
+""")
+# Later events from another source speak against a detection: marked once, and left as it is from then on.
+_CONTEST = text("""
+    UPDATE detections d SET contested_at = now(), updated_at = now()
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (d.project, d.session_id) = (k.project, k.session_id)
+      AND d.retracted_at IS NULL AND d.origin = 'engine' AND d.contested_at IS NULL
+      AND NOT EXISTS (
+          SELECT FROM json_to_recordset(CAST(:rows AS json)) AS new(
+              project text, detection_id text, incident_id text, body jsonb)
+          WHERE (new.project, new.detection_id, new.incident_id) = (d.project, d.detection_id, d.incident_id)
+            AND new.body - 'engineVersion' - 'configHash' = d.body - 'engineVersion' - 'configHash')
+    RETURNING d.incident_id
+""")
+_CLEAR = text("""
+    DELETE FROM pending_sessions t
+    USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (t.project, t.session_id) = (k.project, k.session_id)
+""")
+# A session that was given up and then succeeded, thanks to new events or a new version, is dead no longer.
+_CLEAR_DEAD = text("""
+    DELETE FROM dead_sessions t
+    USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+    WHERE (t.project, t.session_id) = (k.project, k.session_id)
+""")
+
+
+class _Session(NamedTuple):
+    """How the stored detections of one session may be replaced."""
+
+    since_ms: int = 0
+    mixed: bool = False
+
+
+class _Replaced(NamedTuple):
+    """How many detections were written, retracted and contested, and what came of their incidents."""
+
+    stored: int
+    retracted: int
+    contested: int
+    settled: Settled
+
+
+def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules, backfill: bool = False) -> Recorded:
+    """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
+
+    A session whose version moved on is left alone, and pending. One that is ``mixed`` (``Origin``) gets what is new; what is
+    stored already stays, and is marked where the answer differs. ``backfill``: see ``incident_settle.settle``. Raises
+    PermanentError for an unusable detection.
+    """
+    sources = incident_source.sources_of(connection, [item for item in analysed if item.detections])
+    rows_of = {_key(item): _rows(item, sources.get(_key(item))) for item in analysed}
+    current = _lock_pending(connection, analysed)
+    keys = sorted({_key(item) for item in analysed if current.get(_key(item)) == item.pending.version})
+    rows = [row for key in keys for row in rows_of[key]]
+    sessions = {_key(item): _Session(item.since_ms, _is_mixed(item)) for item in analysed}
+    done = _replace(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
+    if keys:
+        connection.execute(_CLEAR, _key_columns(keys))
+        connection.execute(_CLEAR_DEAD, _key_columns(keys))
+    return Recorded(
+        sessions=len(keys),
+        stored=done.stored,
+        retracted=done.retracted,
+        stale=len(analysed) - len(keys),
+        contested=done.contested,
+        incidents=done.settled.incidents,
+        confirmed=done.settled.moved_to("confirmed"),
+        regressed=done.settled.moved_to("regressed"),
+    )
+
+
+def record_external(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
+    """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
+
+    An operator sent it, so its session is a source of its own, received now. Returns its incident's id and whether exactly
+    this detection was known already.
+    """
+    project, session = str(detection["projectId"]), str(detection["sessionId"])
+    sent = {"origin": "external", "received_ms": 0, "source": incident_source.own(project, session), "mixed": False}
+    row = detection_row(detection, project, session) | sent
+    done = _replace(connection, {}, [row], rules)
+    return row["incident_id"], done.stored == 0
+
+
+def _rows(item: Analysed, source: int | None) -> list[Json]:
+    sent = {"received_ms": item.pending.received_ms, "source": source, "mixed": _is_mixed(item)}
+    return [detection_row(found, *_key(item)) | sent for found in item.detections]
+
+
+def _is_mixed(item: Analysed) -> bool:
+    return item.origin is not None and item.origin.mixed
+
+
+def _replace(
+    connection: sa.Connection,
+    keys: Mapping[tuple[str, str], _Session],
+    rows: Sequence[Json],
+    rules: Rules,
+    backfill: bool = False,
+) -> _Replaced:
+    """``keys``: the sessions whose detections are replaced."""
+    columns = _key_columns(keys)
+    known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
+    incidents = {row["incident_id"]: row["project"] for row in rows}
+    created = _ensure(connection, incidents)
+    ids = sorted({*known, *incidents})
+    before = _lock(connection, ids, incidents)
+    contested = _contest(connection, [key for key, session in keys.items() if session.mixed], rows)
+    stored = _upsert(connection, rows)
+    retracted = _retract(connection, keys, rows) if keys else []
+    notes = [(id_, _first_seen(rows, id_)) for id_ in created]
+    why = "by a backfill" if backfill else "after late events"
+    notes += [(id_, _retraction(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))]
+    notes += [(id_, _contest_note(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
+    settled = settle(connection, before, rules, notes, backfill)
+    incident_flood.note(connection, {incidents[id_] for id_ in created}, rules)
+    return _Replaced(stored, len(retracted), len(contested), settled)
+
+
+def _first_seen(rows: Sequence[Json], incident_id: str) -> Change:
+    score = max(row["score"] for row in rows if row["incident_id"] == incident_id)
+    return Change(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
+
+
+def _retraction(status: lifecycle.Status, number: int, why: str) -> Change:
+    noun = "detection" if number == 1 else "detections"
+    return Change(lifecycle.RULE, status, status, f"{number} {noun} retracted {why}")
+
+
+def _contest_note(status: lifecycle.Status, number: int) -> Change:
+    what = "1 detection stays as it was" if number == 1 else f"{number} detections stay as they were"
+    reason = f"{what}: later events of the session, not all from its first source, speak against it"
+    return Change(lifecycle.RULE, status, status, reason)
+
+
+def _key(item: Analysed) -> tuple[str, str]:
+    return item.pending.project, item.pending.session_id
+
+
+def _key_columns(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    pairs = list(keys)
+    return {"project": [pair[0] for pair in pairs], "session_id": [pair[1] for pair in pairs]}
+
+
+def _lock_pending(connection: sa.Connection, analysed: Sequence[Analysed]) -> dict[tuple[str, str], int]:
+    locked = connection.execute(_LOCK_PENDING, _key_columns(_key(item) for item in analysed))
+    return {(row.project, row.session_id): row.version for row in locked}
+
+
+def _ensure(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str]:
+    ids = sorted(incidents)
+    if not ids:
+        return []
+    columns = {
+        "incident_id": ids,
+        "project": [incidents[id_] for id_ in ids],
+        "fingerprint": [id_.removeprefix("inc_") for id_ in ids],
+    }
+    return sorted(connection.execute(_ENSURE, columns).scalars())
+
+
+def _lock(connection: sa.Connection, ids: Sequence[str], projects: Mapping[str, str]) -> "dict[str, sa.Row[Any]]":
+    rows = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": list(ids)})}
+    for id_, project in projects.items():
+        if rows[id_].project != project:
+            raise PermanentError(f"incident {id_} belongs to another project than the detection ({project!r})")
+    return rows
+
+
+def _upsert(connection: sa.Connection, rows: Sequence[Json]) -> int:
+    # Two detections of one id in one batch would be two changes of one row in one statement, which Postgres refuses.
+    unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
+    stored = 0
+    for start in range(0, len(unique), _ROWS_PER_STATEMENT):
+        chunk = unique[start : start + _ROWS_PER_STATEMENT]
+        stored += len(connection.execute(_UPSERT, {"rows": f"[{','.join(map(_with_body, chunk))}]"}).all())
+    return stored
+
+
+def _with_body(row: Json) -> str:
+    # The body is JSON text already; as a string inside JSON it would be escaped and parsed once more.
+    columns = to_json({name: value for name, value in row.items() if name != "body"})
+    return f'{columns[:-1]}, "body": {row["body"]}}}'
+
+
+def _contest(connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json]) -> list[str]:
+    """Mark what the answer would change or retract of these sessions; an incident's id for each detection."""
+    if not keys:
+        return []
+    answers = [_with_body(row) for row in rows if row["mixed"]]
+    return list(connection.execute(_CONTEST, {**_key_columns(keys), "rows": f"[{','.join(answers)}]"}).scalars())
+
+
+def _retract(connection: sa.Connection, keys: Mapping[tuple[str, str], _Session], rows: Sequence[Json]) -> list[str]:
+    kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
+    sessions = {
+        "since_ms": [session.since_ms for session in keys.values()],
+        "mixed": [session.mixed for session in keys.values()],
+    }
+    return list(connection.execute(_RETRACT, {**_key_columns(keys), **sessions, **kept}).scalars())
+
+
+def lock_incident(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":
+    """The incident's row, locked. Raises NotFound when there is none, or not in ``project``."""
+    row = connection.execute(_LOCK_INCIDENTS, {"ids": [incident_id]}).one_or_none()
+    if row is None or project not in (None, row.project):
+        raise NotFound(f"no incident {incident_id!r}")
+    return row

@@ -1,0 +1,57 @@
+"""The schema of the incident store: alembic's revisions in ``schema/postgres``, run within one transaction, under a lock."""
+
+import alembic.command
+import alembic.config
+import alembic.script
+import alembic.util
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from core.errors import PermanentError
+from core.package import ROOT
+from stores.schema_version import refuse_newer
+
+_MIGRATIONS = ROOT / "schema" / "postgres"
+# Any number will do, as long as every process of Furrow takes the same one ("furrow" in ASCII).
+_LOCK = 0x667572726F77
+
+
+def known() -> list[str]:
+    """The revisions that there are, oldest first."""
+    script = alembic.script.ScriptDirectory.from_config(_config())
+    return sorted(revision.revision for revision in script.walk_revisions())
+
+
+def applied(connection: sa.Connection) -> str | None:
+    """The revision of this database; None when it is new. Changes nothing."""
+    if connection.execute(text("SELECT to_regclass('furrow_schema_version')")).scalar() is None:
+        return None
+    found = connection.execute(text("SELECT version_num FROM furrow_schema_version")).scalar()
+    return None if found is None else str(found)
+
+
+def check(connection: sa.Connection) -> None:
+    """Raise SchemaTooNew if a newer Furrow has upgraded this database. Changes nothing."""
+    found = applied(connection)
+    refuse_newer("incident store", [found] if found else [], known())
+
+
+def migrate(connection: sa.Connection, revision: str = "head") -> None:
+    """Bring the database to ``revision``; waits for whoever does so at the same time. Raises SchemaTooNew."""
+    # A slow migration by another process is waited for; the lock ends with the transaction.
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    check(connection)
+    config = _config()
+    config.attributes["connection"] = connection
+    try:
+        alembic.command.upgrade(config, revision)
+    except alembic.util.CommandError as error:
+        raise PermanentError(f"the incident store's schema does not belong to this version: {error}") from error
+
+
+def _config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,96 @@
+"""The source that a detection is counted for: who sent the session in which it was found (collector/senders/receipts.py).
+
+A source is known by its hash under the salt of the day. The hash under the salt of the day before says whether it was there
+yesterday: then it keeps that name, so that what it sends before and after midnight is of one source.
+"""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from incidents.model import Analysed
+
+FIRST_HASH: Final = 1 << 62
+"""Hashes are this large at least; smaller numbers stand for sources whose hash was forgotten."""
+
+_KNOWN = text("""
+    SELECT DISTINCT d.project, d.source FROM detections d
+    JOIN unnest(CAST(:project AS text[]), CAST(:source AS bigint[])) AS k(project, source)
+      ON (d.project, d.source) = (k.project, k.source)
+""")
+# Numbers in place of hashes: sources of one incident stay apart, and nothing else can be found out.
+_FORGET = text("""
+    WITH old AS (
+        SELECT d.project, d.detection_id, d.incident_id, d.source FROM detections d
+        LEFT JOIN unnest(CAST(:projects AS text[]), CAST(:days AS double precision[])) AS r(project, days) USING (project)
+        WHERE d.received_at IS NOT NULL
+          AND greatest(d.received_at, d.created_at)
+              < now() - make_interval(secs => 86400 * (coalesce(r.days, CAST(:default_days AS double precision)) + 1))
+    ), used AS (
+        SELECT d.incident_id, max(d.source) AS last FROM detections d
+        WHERE d.incident_id IN (SELECT incident_id FROM old) AND d.source < :first_hash GROUP BY d.incident_id
+    ), numbered AS (
+        SELECT o.project, o.detection_id,
+               CASE WHEN o.source >= :first_hash THEN coalesce(u.last, 0) + dense_rank() OVER (
+                   PARTITION BY o.incident_id ORDER BY CASE WHEN o.source >= :first_hash THEN o.source END)
+               ELSE o.source END AS source
+        FROM old o LEFT JOIN used u USING (incident_id)
+    )
+    UPDATE detections d SET received_at = NULL, source = n.source
+    FROM numbered n WHERE (d.project, d.detection_id) = (n.project, n.detection_id)
+    RETURNING 1
+""")
+
+
+def own(project: str, session: str) -> int:
+    """The source that a session is by itself, where its sender is trusted or was not noted yet."""
+    digest = hashlib.sha256(f"own\x1f{project}\x1f{session}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") >> 2 | FIRST_HASH
+
+
+def sources_of(connection: sa.Connection, analysed: Sequence[Analysed]) -> dict[tuple[str, str], int | None]:
+    """The source of what is new in each session, by (project, session id); None: not known."""
+    today = {(item.pending.project, item.origin.source) for item in analysed if item.origin is not None}
+    yesterday = {
+        (item.pending.project, item.origin.before)
+        for item in analysed
+        if item.origin is not None and item.origin.before is not None
+    }
+    known = today | _stored(connection, sorted(yesterday))
+    return {(item.pending.project, item.pending.session_id): _source(item, known) for item in analysed}
+
+
+def forget(connection: sa.Connection, days: Mapping[str, float]) -> int:
+    """Forget receipt and source of the detections that are older than the window in which they count, and a day.
+
+    ``days``: the window by project, '' for all others. Returns how many detections.
+    """
+    own_days = {project: value for project, value in days.items() if project}
+    values = {
+        "projects": list(own_days),
+        "days": list(own_days.values()),
+        "default_days": days[""],
+        "first_hash": FIRST_HASH,
+    }
+    return len(connection.execute(_FORGET, values).all())
+
+
+def _stored(connection: sa.Connection, names: Sequence[tuple[str, int]]) -> set[tuple[str, int | None]]:
+    if not names:
+        return set()
+    values = {"project": [one[0] for one in names], "source": [one[1] for one in names]}
+    return {(row.project, row.source) for row in connection.execute(_KNOWN, values)}
+
+
+def _source(item: Analysed, known: set[tuple[str, int | None]]) -> int | None:
+    project = item.pending.project
+    if item.origin is None:
+        return own(project, item.pending.session_id)
+    if item.origin.before is not None and (project, item.origin.before) in known:
+        return item.origin.before
+    return item.origin.source

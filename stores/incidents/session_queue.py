@@ -1,0 +1,193 @@
+"""The queue of client sessions that wait for analysis, the readers' cursors, and the sessions that were given up.
+
+Every writer takes row locks in the order of (project, session_id), so that no two of them wait for each other in a
+circle.
+"""
+
+# Statements are put together from constants of this module alone; values are always bound.
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import text
+
+from incidents.model import Cursor, DeadSession, NotFound, Pending, Touched
+
+_ROWS_PER_STATEMENT = 5_000
+_REASON_LENGTH = 2_000
+
+_CURSOR = text("SELECT watermark_us, seen FROM cursors WHERE name = :name")
+_SET_CURSOR = text("""
+    INSERT INTO cursors AS c (name, watermark_us, seen) VALUES (:name, :watermark_us, CAST(:seen AS bigint[]))
+    ON CONFLICT (name) DO UPDATE SET watermark_us = excluded.watermark_us, seen = excluded.seen, updated_at = now()
+    WHERE (c.watermark_us, c.seen) IS DISTINCT FROM (excluded.watermark_us, excluded.seen)
+""")
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow cursor ' || :name, 0))")
+_ENQUEUE = text("""
+    INSERT INTO pending_sessions AS p (project, session_id, session_hash, due_ms, received_ms)
+    SELECT * FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:session_hash AS bigint[]),
+                         CAST(:due_ms AS bigint[]), CAST(:received_ms AS bigint[]))
+    ON CONFLICT (project, session_id) DO UPDATE
+    SET version = excluded.version, attempts = 0, due_ms = excluded.due_ms,
+        received_ms = least(p.received_ms, excluded.received_ms)
+""")
+_PENDING_COLUMNS = "project, session_id, session_hash, version, attempts, due_ms, received_ms"
+# Hashes are kept as signed numbers; without its sign bit one falls into the same part here as in `shard_of`.
+_DUE = text(f"""
+    SELECT {_PENDING_COLUMNS} FROM pending_sessions
+    WHERE due_ms <= :now_ms AND (session_hash & 9223372036854775807) % :shards = :shard
+    ORDER BY due_ms, project, session_id LIMIT :limit
+""")
+_PENDING_COUNTS = text("""
+    SELECT count(*) FILTER (WHERE due_ms > :now_ms) AS open, count(*) FILTER (WHERE due_ms <= :now_ms) AS due
+    FROM pending_sessions
+""")
+_FAIL = text("""
+    UPDATE pending_sessions SET attempts = attempts + 1
+    WHERE project = :project AND session_id = :session_id AND version = :version
+    RETURNING attempts
+""")
+_BURY = text("""
+    WITH gone AS (
+        DELETE FROM pending_sessions WHERE project = :project AND session_id = :session_id RETURNING *
+    )
+    INSERT INTO dead_sessions (project, session_id, session_hash, attempts, due_ms, received_ms, reason)
+    SELECT project, session_id, session_hash, attempts, due_ms, received_ms, :reason FROM gone
+    ON CONFLICT (project, session_id) DO UPDATE
+    SET attempts = excluded.attempts, due_ms = excluded.due_ms, received_ms = excluded.received_ms,
+        reason = excluded.reason, died_at = now()
+""")
+_DEAD = text("""
+    SELECT project, session_id, session_hash, attempts, due_ms, received_ms, reason, died_at FROM dead_sessions
+    WHERE CAST(:project AS text) IS NULL OR project = :project
+    ORDER BY died_at, project, session_id LIMIT :limit OFFSET :offset
+""")
+_REVIVE = text("""
+    WITH gone AS (
+        DELETE FROM dead_sessions WHERE project = :project AND session_id = :session_id RETURNING *
+    )
+    INSERT INTO pending_sessions (project, session_id, session_hash, due_ms, received_ms)
+    SELECT project, session_id, session_hash, CAST(:now_ms AS bigint), received_ms FROM gone
+    ON CONFLICT (project, session_id) DO NOTHING
+    RETURNING session_id
+""")
+
+
+def cursor(connection: sa.Connection, name: str) -> Cursor:
+    """The cursor of reader ``name``; at the very beginning when there is none."""
+    row = connection.execute(_CURSOR, {"name": name}).one_or_none()
+    return Cursor(row.watermark_us, tuple(row.seen)) if row else Cursor()
+
+
+def enqueue(
+    connection: sa.Connection, touched: Sequence[Touched], position: Cursor, name: str, since: Cursor | None = None
+) -> int:
+    """Put the touched sessions in line and move the cursor. Returns the number of sessions.
+
+    ``since``: where the cursor stood when they were read. If it has moved meanwhile, another run has put them in line:
+    nothing happens and 0 is returned, because a new version would throw away what is being found in them.
+    """
+    if since is not None:
+        connection.execute(_ONE_AT_A_TIME, {"name": name})
+        if cursor(connection, name) != since:
+            return 0
+    latest = {(item.project, item.session_id): item for item in touched}
+    rows = [latest[key] for key in sorted(latest)]
+    for chunk in _chunks(rows):
+        connection.execute(_ENQUEUE, touched_columns(chunk))
+    seen = [int(moment) for moment in position.seen]
+    connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(position.watermark_us), "seen": seen})
+    return len(rows)
+
+
+def _chunks(rows: Sequence[Touched]) -> Iterator[Sequence[Touched]]:
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        yield rows[start : start + _ROWS_PER_STATEMENT]
+
+
+def touched_columns(rows: Sequence[Touched]) -> dict[str, list[Any]]:
+    """Parallel arrays, as ``unnest`` takes them."""
+    return {
+        "project": [row.project for row in rows],
+        "session_id": [row.session_id for row in rows],
+        "session_hash": [_signed(int(row.session_hash)) for row in rows],
+        "due_ms": [int(row.due_ms) for row in rows],
+        "received_ms": [int(row.received_ms) for row in rows],
+    }
+
+
+def key_columns(keys: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Parallel arrays of projects and session ids, as ``unnest`` takes them."""
+    return {"project": [project for project, _ in keys], "session_id": [session_id for _, session_id in keys]}
+
+
+def _signed(unsigned: int) -> int:
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+def _unsigned(signed: int) -> int:
+    return signed & ((1 << 64) - 1)
+
+
+def shard_of(session_hash: int, shards: int) -> int:
+    """The part, of ``shards``, that a client session belongs to."""
+    return (session_hash & ((1 << 63) - 1)) % shards
+
+
+def due(connection: sa.Connection, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+    """The sessions of this shard that are due at ``now_ms``, those that wait longest first."""
+    values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
+    return [from_row(row) for row in connection.execute(_DUE, values)]
+
+
+def from_row(row: "sa.Row[Any]") -> Pending:
+    """A row of ``pending_sessions``."""
+    return Pending(
+        row.project,
+        row.session_id,
+        _unsigned(row.session_hash),
+        row.version,
+        row.attempts,
+        row.due_ms,
+        row.received_ms,
+    )
+
+
+def pending_counts(connection: sa.Connection, now_ms: int) -> dict[str, int]:
+    """``open``: sessions that may still go on; ``due``: sessions that wait for analysis."""
+    row = connection.execute(_PENDING_COUNTS, {"now_ms": now_ms}).one()
+    return {"open": row.open, "due": row.due}
+
+
+def session_failed(connection: sa.Connection, pending: Pending, reason: str, max_attempts: int) -> bool:
+    """Count one failure; True when the session is dead now. Nothing happens when its version moved on."""
+    key = {"project": pending.project, "session_id": pending.session_id}
+    attempts = connection.execute(_FAIL, {**key, "version": pending.version}).scalar_one_or_none()
+    if attempts is None or attempts < max_attempts:
+        return False
+    connection.execute(_BURY, {**key, "reason": reason[:_REASON_LENGTH]})
+    return True
+
+
+def dead_sessions(connection: sa.Connection, project: str | None, limit: int, offset: int) -> list[DeadSession]:
+    """The sessions that were given up, in the order in which that happened."""
+    rows = connection.execute(_DEAD, {"project": project, "limit": limit, "offset": offset})
+    return [
+        DeadSession(**{**row._mapping, "session_hash": _unsigned(row.session_hash)})  # one column, one field
+        for row in rows
+    ]
+
+
+def requeue_dead_session(connection: sa.Connection, project: str, session_id: str) -> bool:
+    """Give a dead session another chance; False when new events had put it in line already. Raises NotFound."""
+    key = {"project": project, "session_id": session_id}
+    known = connection.execute(
+        text("SELECT 1 FROM dead_sessions WHERE project = :project AND session_id = :session_id FOR UPDATE"),
+        key,
+    ).one_or_none()
+    if known is None:
+        raise NotFound(f"no dead session {session_id!r} in project {project!r}")
+    now_ms = time.time_ns() // 1_000_000
+    return connection.execute(_REVIVE, {**key, "now_ms": now_ms}).one_or_none() is not None

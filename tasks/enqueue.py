@@ -1,0 +1,81 @@
+"""Find out which client sessions have new events, and put them in line for analysis."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from prefect import task
+
+from stores.events import event_store as events
+from stores.events.event_store import SLICE_EVENTS
+from stores.incidents.incident_store import Cursor
+from stores.incidents.incident_store import Touched as Row
+from stores.incidents.log_incident_store import LogIncidentStore
+from tasks import connections
+from tasks.retrying import POLICY
+
+ENDED_MS = 15_000
+"""A session is complete this long after its `session_end` (detection.md, Sessions)."""
+SILENT_MS = 15 * 60_000
+"""... or after this long without an event (detection.md, Sessions)."""
+
+_log = logging.getLogger("furrow.sessionize")
+
+
+@dataclass(frozen=True)
+class Sessionized:
+    """What one step found: newly landed events (rows), the client sessions that they belong to, and the events after them.
+
+    ``log_only``: there is no incident store; detections will be logged and nothing is remembered.
+    """
+
+    events: int
+    sessions: int
+    log_only: bool
+    later: int = 0
+
+
+@task(name="sessionize", **POLICY)
+def sessionize() -> Sessionized:
+    """Read the oldest slice of what landed since the watermark; in one transaction queue its sessions and advance that.
+
+    Reading overlaps the watermark by more than an insert can take, and landings that were read already are left out
+    by name, so that a slow insert is not missed and a quick one is not queued twice. Of two runs that read at the same
+    time the first one queues; a session that is queued again would be analysed again.
+    """
+    store = connections.incident_store()
+    cursor = store.cursor()
+    found = connections.event_store().touched(cursor.watermark_us, cursor.seen, SLICE_EVENTS)
+    if found and not store.enqueue(_rows(found), Cursor(found.watermark_us, found.seen), since=cursor):
+        _log.info("another run has put the new events in line meanwhile")
+        return Sessionized(0, 0, isinstance(store, LogIncidentStore))
+    _log.info("%d new events in %d sessions, %d events after them", found.events, len(found), found.later)
+    return Sessionized(found.events, len(found), isinstance(store, LogIncidentStore), found.later)
+
+
+def due_ms(
+    last_ts: npt.NDArray[np.int64], ended_ts: npt.NDArray[np.int64], last_received_ms: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """When each client session is complete (epoch ms), by its last event, its `session_end` (0: none) and last receipt.
+
+    Silence is counted in event time, so that a file of old events need not wait; but never before 15 s after the last
+    receipt (more of the same batch may follow) and never later than 15 min after it (a fast clock).
+    """
+    silent = np.clip(last_ts + SILENT_MS, last_received_ms + ENDED_MS, last_received_ms + SILENT_MS)
+    return np.where((ended_ts > 0) & (ended_ts >= last_ts), last_received_ms + ENDED_MS, silent)
+
+
+def _rows(found: events.Touched) -> list[Row]:
+    due = due_ms(found.last_ts, found.ended_ts, found.last_received_ms)
+    return [
+        Row(project, session_id, session_hash, due_at, first)
+        for project, session_id, session_hash, due_at, first in zip(
+            found.project,
+            found.session_id,
+            found.session_hash.tolist(),
+            due.tolist(),
+            found.first_received_ms.tolist(),
+            strict=True,
+        )
+    ]

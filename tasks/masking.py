@@ -1,0 +1,188 @@
+"""Names of people in what programs wrote about their work: log files, and Prefect's database of runs, logs and artifacts.
+
+Whoever sends events chooses the id of a session: it may be ``INFO``, ``a`` or ``500``. So an id is replaced where it is a whole
+value in quotation marks (``"INFO"``, ``'INFO'``, `` `INFO` ``, ``{{INFO}}`` of Jira's markup, a key in an error of Postgres),
+as everything writes it that Furrow writes, and nowhere else. A user's hash is our own and replaced wherever it stands. Lines
+stay, and log files keep their length, because processes go on writing to them.
+"""
+
+import contextlib
+import json
+import mmap
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from core.errors import TransientError
+
+MARK = "(erased)"
+_LOCK_SECONDS = 60
+_AT_ONCE = 100  # names in one condition
+# An artifact's content is also in the event that tells of it.
+_ARTIFACTS = (
+    ("artifact", "data"),
+    ("artifact", "description"),
+    ("artifact_collection", "data"),
+    ("artifact_collection", "description"),
+    ("events", "payload"),
+)
+_NAMES_IN_ONE = 100  # in one pattern
+
+
+class Names:
+    """What is to be replaced: ids of sessions, and users' hashes."""
+
+    def __init__(self, sessions: Iterable[str], hashes: Iterable[str] = ()) -> None:
+        self.sessions = frozenset(one for one in sessions if one)
+        self.hashes = frozenset(one for one in hashes if one)
+        self.values = self.sessions | self.hashes | {f"uh:{one}" for one in self.hashes}
+        """Each name where it is a whole value."""
+        every = sorted(self.sessions)
+        some = (every[start : start + _NAMES_IN_ONE] for start in range(0, len(every), _NAMES_IN_ONE))
+        texts = [_quoted("|".join(map(_spelled, names))) for names in some]
+        texts += [rf"(?<![\w-])(?:uh:)?(?P<hash>{re.escape(one)})(?![\w-])" for one in sorted(self.hashes)]
+        self._patterns = [re.compile(text) for text in texts]
+        # What is in a file may not be UTF-8 throughout; the names are.
+        self._in_bytes = [re.compile(text.encode("utf-8", "surrogatepass")) for text in texts]
+
+    def in_text(self, text: str) -> str:
+        """``text`` with every name replaced by ``MARK``."""
+        for pattern in self._patterns:
+            text = pattern.sub(_marked, text)
+        return text
+
+    def in_file(self, content: mmap.mmap) -> int:
+        """Overwrite every name in ``content`` by as many ``x``; how many there were."""
+        spans = [found.span(found.lastgroup or 0) for one in self._in_bytes for found in one.finditer(content)]
+        for start, end in spans:
+            content[start:end] = b"x" * (end - start)
+        return len(spans)
+
+    def parts(self) -> list[str]:
+        """For each name, a piece of it that is spelled in one way only; '' if there is none."""
+        return sorted({max(re.findall(r"[A-Za-z0-9]*", one), key=len) for one in self.sessions | self.hashes})
+
+
+def _quoted(name: str) -> str:
+    """A pattern for ``name`` where it is a whole value."""
+    return (
+        rf"""(?P<mark>["'`])\s?(?P<value>{name})(?=\s?\\*(?P=mark))"""  # in JSON inside JSON the mark is escaped itself
+        rf"""|\{{\{{(?P<wiki>{name})(?=\}}\}})"""
+        rf"""|(?:=|contains )\((?:[^()\n]*, )?(?P<key>{name})(?=, |\))"""
+    )
+
+
+def _spelled(name: str) -> str:
+    """A pattern for one name in all the ways that it is written: plainly, in JSON (also inside JSON), Markdown, wiki markup."""
+    if not any(one.isprintable() and one not in " `" for one in name):
+        return re.escape(name)
+    return "".join(_character(one) for one in name)
+
+
+def _character(one: str) -> str:
+    if one.isascii() and one.isalnum():
+        return one
+    codes = "".join(rf"\\+u(?i:{unit.hex()})" for unit in _utf16(one))
+    ways = [re.escape(one), codes, f"&#{ord(one)};"]
+    if one < " ":
+        ways += [rf"\\+{json.dumps(one)[-2]}", " "]
+    # Tickets put an invisible character behind an at sign, and make one space of many; artifacts leave out what cannot stand in
+    # a line of code.
+    behind = "(?:\u2060|\\\\+u2060)?" if one == "@" else "?" if one in " `" or not one.isprintable() else ""
+    return rf"\\*(?:{'|'.join(ways)}){behind}"
+
+
+def _utf16(one: str) -> list[bytes]:
+    units = one.encode("utf-16-be", "surrogatepass")
+    return [units[at : at + 2] for at in range(0, len(units), 2)]
+
+
+def _marked(found: re.Match[str]) -> str:
+    start, end = (at - found.start() for at in found.span(found.lastgroup or 0))
+    return f"{found[0][:start]}{MARK}{found[0][end:]}"
+
+
+def mask_file(path: Path, names: Names) -> int:
+    """Overwrite the names in a file, each by as many ``x``; how many there were. 0 if it is not there."""
+    with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
+        if os.fstat(file.fileno()).st_size:
+            with mmap.mmap(file.fileno(), 0) as content:
+                return names.in_file(content)
+    return 0
+
+
+def mask_prefect(path: Path, names: Names) -> int:
+    """Replace the names in Prefect's SQLite database, while its server uses it; how many rows were changed.
+
+    In the texts of logs and artifacts, and where one is the whole value of an artifact or of a run's parameter. What else
+    Prefect keeps is made of names of flows and settings. Raises TransientError when it stays locked.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as database:
+            count = _mask_column(database, "log", "message", names, names.in_text)
+            for table, column in _ARTIFACTS:
+                count += _mask_column(database, table, column, names, lambda text: _mask_json(text, names))
+            return count + _mask_column(database, "flow_run", "parameters", names, lambda t: _mask_values(t, names))
+    except sqlite3.OperationalError as error:
+        raise TransientError(f"Prefect's database cannot be written to: {error}") from error
+
+
+_ONLY = {"events": "event LIKE 'prefect.artifact%'"}
+
+
+def _mask_json(text: str, names: Names) -> str:
+    """A JSON document with the names in its strings replaced, its form kept; a text that is none as text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return names.in_text(text)
+    return json.dumps(_mapped(value, lambda one: MARK if one in names.values else names.in_text(one)))
+
+
+def _mask_values(text: str, names: Names) -> str:
+    return json.dumps(_mapped(json.loads(text), lambda one: MARK if one in names.values else one))
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_mapped(one, change) for one in value]
+    if isinstance(value, dict):
+        return {key: _mapped(one, change) for key, one in value.items()}
+    return value
+
+
+def _mask_column(
+    database: sqlite3.Connection, table: str, column: str, names: Names, masked: Callable[[str], str]
+) -> int:
+    # Found first, without a lock; then each changed by itself, so that Prefect's server is not kept waiting.
+    found: dict[int, str] = {}
+    parts = names.parts()
+    for start in range(0, len(parts), _AT_ONCE):
+        some = parts[start : start + _AT_ONCE]
+        condition = " OR ".join([f"instr({column}, ?)"] * len(some))
+        rows = database.execute(
+            f"SELECT rowid, {column} FROM {table} WHERE {_ONLY.get(table, 'true')} AND ({condition})", some
+        )
+        found |= {rowid: text for rowid, text in rows if isinstance(text, str)}
+    changed = 0
+    for rowid, text in found.items():
+        fresh = masked(text)
+        if _differs(text, fresh):
+            with database:
+                statement = f"UPDATE {table} SET {column} = ? WHERE rowid = ? AND {column} = ?"
+                changed += database.execute(statement, (fresh, rowid, text)).rowcount
+    return changed
+
+
+def _differs(before: str, after: str) -> bool:
+    try:
+        return bool(json.loads(before) != json.loads(after))
+    except ValueError:
+        return before != after

@@ -1,0 +1,101 @@
+"""What the trackers' answers have in common: their words, made fit for logs and artifacts, and when to come back."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from pydantic import SecretStr
+
+from core.errors import PermanentError
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 20.0
+LONGEST_WORDS = 500
+# Whatever a tracker says, a ticket is tried again on the next day.
+LONGEST_WAIT = 86_400.0
+
+# Beside 5xx: request timeout, too early, too many requests.
+_TRANSIENT = {408, 425, 429}
+_NOT_IMPLEMENTED = 501
+# Shorter strings are no secrets, and taking them out of a sentence would only maim it.
+_SHORTEST_SECRET = 6
+
+
+def is_transient(status: int) -> bool:
+    """Whether an HTTP status says that the same request may succeed later."""
+    return status in _TRANSIENT or (status >= 500 and status != _NOT_IMPLEMENTED)
+
+
+def words(said: object, secrets: Iterable[str] = (), limit: int = LONGEST_WORDS) -> str:
+    """What a tracker said, as one line of at most ``limit`` characters without control characters and ``secrets``."""
+    text = str(said)
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    # Controls, and what turns the direction of text or is invisible, would change what stands around the words.
+    seen = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
+    line = " ".join(seen.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def wait(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds until the tracker wants to be asked again, by ``Retry-After`` or ``X-RateLimit-*-Reset``; None if unsaid.
+
+    Resets come as ISO 8601 (Jira), epoch milliseconds (Linear), epoch seconds or seconds from now. Of several limits
+    the exhausted ones count, if the answer tells which these are.
+    """
+    now = now or datetime.now(UTC)
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    asked = _retry_after(lower.get("retry-after", ""), now)
+    if asked is None:
+        resets = {name: _reset(value, now) for name, value in lower.items() if _RESET.fullmatch(name)}
+        known = {name: seconds for name, seconds in resets.items() if seconds is not None}
+        exhausted = [seconds for name, seconds in known.items() if _is_exhausted(lower, name)]
+        asked = max(exhausted) if exhausted else min(known.values(), default=None)
+    return None if asked is None else min(max(asked, 0.0), LONGEST_WAIT)
+
+
+_RESET = re.compile(r"x-ratelimit(-[a-z-]+)?-reset")
+_EPOCH_MS = 1e11
+_EPOCH_S = 1e9
+
+
+def _retry_after(value: str, now: datetime) -> float | None:
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
+        return float(value)
+    try:
+        return (_aware(parsedate_to_datetime(value)) - now).total_seconds()
+    except ValueError:
+        return None
+
+
+def _reset(value: str, now: datetime) -> float | None:
+    if re.fullmatch(r"\d{1,15}(\.\d+)?", value):
+        number = float(value)
+        if number >= _EPOCH_S:
+            return (number / 1000 if number >= _EPOCH_MS else number) - now.timestamp()
+        return number
+    try:
+        return (_aware(datetime.fromisoformat(value)) - now).total_seconds()
+    except ValueError:
+        return None
+
+
+def _is_exhausted(headers: Mapping[str, str], reset: str) -> bool:
+    return headers.get(reset.removesuffix("reset") + "remaining") == "0"
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def credential(secret: SecretStr | None, what: str) -> str:
+    """The text of a token. Raises PermanentError, without repeating it, when it cannot stand in an HTTP header."""
+    text = secret.get_secret_value().strip() if secret else ""
+    if not text:
+        raise PermanentError(f"{what} is not set")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise PermanentError(f"{what} holds characters that no token has")
+    return text
