@@ -1,6 +1,6 @@
 """A sessionizer as detection.md (Sessions) says it, in plain Python and as slow as it likes; it shares no line with the engine.
 
-Where the design and ARCHITECTURE.md (Late events) differ it follows ARCHITECTURE.md: an event is late only if it lies in or
+docs/decisions/0003 reads: an event is late only if it lies in or
 within 15 min of a visit that was there before the silence of receipt.
 """
 

@@ -15,7 +15,7 @@ from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
 from scripts import reference
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # Pages for users speak of what runs now; the changelog speaks of the past.
 USER_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 
@@ -52,6 +52,14 @@ def test_every_setting_that_is_named_exists(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_file_that_successors_are_sent_to_exists(page: str) -> None:
+    named = re.findall(r"`((?:\w+/)+[\w.*]*)`", text(page))
+    assert len(named) > 10
+    for name in named:
+        assert list(ROOT.glob(name)), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
