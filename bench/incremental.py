@@ -100,7 +100,7 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
     assert isinstance(incidents, IncidentStore)
     client = get_client(interface="chdb", path=str(directory), database=_DATABASE)
     before = _one(client, "SELECT count() FROM events")
-    incidents.enqueue([], Cursor(store.count_events().last_landed_us, ()))
+    incidents.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
     first = start = max(stored.sessions, before // PER_SESSION)  # a directory that is used again holds batches already
     found = 0
     timed: dict[str, list[Took]] = {}
@@ -111,7 +111,7 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
         found += _batch(store, lines, timed)
         first = last
     client.close()
-    connections.close_all()
+    connections.close_connections()
     best = {name: _least(tooks[1:]) for name, tooks in timed.items()}  # the first one opens files and compiles queries
     batch = [sum(getattr(best[name], kind) for name in _STEPS) for kind in ("wall", "cpu")]
     memory = mark.whole()
@@ -129,8 +129,8 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
 
 def _batch(store: EventStore, lines: bytes, timed: dict[str, list[Took]]) -> int:
     from tasks.enqueue import sessionize
-    from tasks.score import due_sessions, score
-    from tasks.upsert import upsert
+    from tasks.score import read_due_sessions, score_sessions
+    from tasks.upsert import upsert_detections
 
     def step(name: str, work: Callable[[], Any]) -> Any:
         start, cpu = time.perf_counter(), time.process_time()
@@ -138,11 +138,11 @@ def _batch(store: EventStore, lines: bytes, timed: dict[str, list[Took]]) -> int
         timed.setdefault(name, []).append(Took(time.perf_counter() - start, time.process_time() - cpu))
         return given
 
-    step("land", lambda: store.land(lines, str(hash(lines))))
+    step("land", lambda: store.land_segment(lines, str(hash(lines))))
     step("sessionize", sessionize.fn)
-    due = step("due", lambda: due_sessions.fn(5_000))
-    scored = step("score", lambda: score.fn(due))
-    step("upsert", lambda: upsert.fn(scored.analysed))
+    due = step("due", lambda: read_due_sessions.fn(5_000))
+    scored = step("score", lambda: score_sessions.fn(due))
+    step("upsert", lambda: upsert_detections.fn(scored.analysed))
     step("tell", lambda: (store.count_events(), store.count_sessions()))
     return int(scored.detections)
 

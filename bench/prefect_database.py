@@ -82,7 +82,7 @@ class Server:
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         settings = Settings(data_dir=self.data, prefect_port=self.port)
-        environment = {**Installation(settings, print).environment(), **_LOGIN, **self.extra}
+        environment = {**Installation(settings, print).make_environment(), **_LOGIN, **self.extra}
         environment.pop("PROMETHEUS_MULTIPROC_DIR")
         if "MIGRATE" in "".join(self.extra):
             subprocess.run([sys.executable, "-c", _TABLES], env=environment, check=True)

@@ -78,7 +78,7 @@ def _minute(store: EventStore, client: Client, stored: Stored, due: int, rounds:
     hashes, first, last = [row[0] for row in rows], min(row[1] for row in rows), max(row[2] for row in rows)
     expected = stored.frustrated - Stored(stored.sessions - len(rows), SHARE, DAYS).frustrated
     opened, (fetched, found) = clock(lambda: _analysed(store, hashes, first), 1)
-    fetch, table = clock(lambda: store.candidates(hashes, first), rounds)
+    fetch, table = clock(lambda: store.read_candidate_events(hashes, first), rounds)
     detected, _ = clock(lambda: detect(table), rounds)
     both, _ = clock(lambda: _analysed(store, hashes, first), rounds)
     columns = ", ".join(EVENT_SCHEMA.names)
@@ -100,19 +100,19 @@ def _minute(store: EventStore, client: Client, stored: Stored, due: int, rounds:
 
 
 def _analysed(store: EventStore, hashes: list[int], first: int) -> tuple[int, int]:
-    table = store.candidates(hashes, first)
+    table = store.read_candidate_events(hashes, first)
     return table.num_rows, len(detect(table).detections)
 
 
 def _replay(store: EventStore, client: Client, stored: Stored, rounds: int) -> dict[str, Any]:
     def fetched() -> int:
-        return sum(table.num_rows for table in store.replay(*_ALWAYS))
+        return sum(table.num_rows for table in store.replay_sessions(*_ALWAYS))
 
     def detected() -> int:
-        return sum(len(detect(table).detections) for table in store.replay(*_ALWAYS))
+        return sum(len(detect(table).detections) for table in store.replay_sessions(*_ALWAYS))
 
     def emitted() -> int:
-        return sum(emit(table) for table in store.replay(*_ALWAYS))
+        return sum(emit(table) for table in store.replay_sessions(*_ALWAYS))
 
     scan, _ = clock(
         partial(client.command, f"SELECT sum(cityHash64({', '.join(EVENT_SCHEMA.names)})) FROM events"), rounds

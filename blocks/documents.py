@@ -21,8 +21,8 @@ from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
 from blocks.trackers import JiraBlock, LinearBlock
 from core import known_stores, prefect_gate
 from core.errors import FurrowError, PermanentError, TransientError
-from core.http_errors import why
-from core.metrics import degraded
+from core.http_errors import describe_http_error
+from core.metrics import count_degraded
 from core.settings import Settings
 
 DOCUMENT = "furrow"
@@ -37,15 +37,15 @@ _REQUEST_SECONDS = (
 B = TypeVar("B", bound=Block)
 
 
-def register() -> None:
+def register_blocks() -> None:
     """Register the block types and make the documents that are missing; those that exist are left as people set them."""
     for block_type in blocks.ALL:
         block_type.register_type_and_schema()
-        if load(block_type) is None:
+        if load_block(block_type) is None:
             block_type().save(DOCUMENT)
 
 
-def load(block_type: type[B], timeout_s: float | None = None) -> B | None:
+def load_block(block_type: type[B], timeout_s: float | None = None) -> B | None:
     """The document of this type, None if there is none. Raises TransientError when Prefect does not answer.
 
     Not the settings then: a block may say another server than they do, and work would go to the wrong place.
@@ -58,7 +58,9 @@ def load(block_type: type[B], timeout_s: float | None = None) -> B | None:
     except ObjectNotFound:
         return None
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        raise TransientError(f"Prefect does not answer, so its blocks cannot be read ({why(error)})") from error
+        raise TransientError(
+            f"Prefect does not answer, so its blocks cannot be read ({describe_http_error(error)})"
+        ) from error
     return block_type.model_validate(document.data)
 
 
@@ -70,7 +72,7 @@ def effective_settings() -> Settings:
     """
     if FlowRunContext.get() is None and not PREFECT_API_URL.value():
         return Settings()
-    found = _reader.settings(LIMIT_SECONDS, _FIRST_SECONDS)
+    found = _reader.current_settings(LIMIT_SECONDS, _FIRST_SECONDS)
     if found is None:
         raise TransientError("Prefect does not answer, so its blocks cannot be read")
     return found
@@ -84,20 +86,20 @@ def known_settings() -> Settings:
     """
     if not PREFECT_API_URL.value():
         return Settings()
-    if (found := _reader.settings(0, 0)) is not None:
+    if (found := _reader.current_settings(0, 0)) is not None:
         return found
     settings = Settings()
-    if (kept := known_stores.read(settings.data_dir)) is None:
+    if (kept := known_stores.read_known_stores(settings.data_dir)) is None:
         raise TransientError("Prefect has not answered yet, so it is not known which stores its blocks name")
-    return kept.over(settings)
+    return kept.apply_to_settings(settings)
 
 
-def forget() -> None:
+def forget_blocks() -> None:
     """Ask Prefect again at the next call, whatever it said a moment ago."""
-    _reader.forget()
+    _reader.forget_settings()
 
 
-class _Reader:
+class _BlockReader:
     """Reads the blocks in a thread, one reading at a time. Thread-safe."""
 
     def __init__(self) -> None:
@@ -107,17 +109,17 @@ class _Reader:
         self._reading: threading.Event | None = None  # set when the reading has ended
         self._generation = 0
 
-    def settings(self, wait_s: float, first_wait_s: float) -> Settings | None:
+    def current_settings(self, wait_s: float, first_wait_s: float) -> Settings | None:
         """What is known, after a new reading if that takes no longer than ``wait_s`` (``first_wait_s``: nothing is known).
 
         None: nothing is known. Raises PermanentError when a block lacks something.
         """
         with self._guard:
             known = self._known
-            stale = time.monotonic() >= self._fresh_until and prefect_gate.is_open()
-            ended = self._begin() if stale else None
+            stale = time.monotonic() >= self._fresh_until and prefect_gate.is_gate_open()
+            ended = self._start_reading() if stale else None
         if ended is not None and not ended.wait(first_wait_s if known is None else wait_s) and wait_s:
-            degraded("blocks", "unreachable")
+            count_degraded("blocks", "unreachable")
             with self._guard:  # whoever asks next does not wait again
                 self._fresh_until = max(self._fresh_until, time.monotonic() + FRESH_SECONDS)
         with self._guard:
@@ -126,30 +128,30 @@ class _Reader:
             raise known
         return known
 
-    def forget(self) -> None:
+    def forget_settings(self) -> None:
         with self._guard:
             self._known, self._fresh_until, self._reading = None, 0.0, None
             self._generation += 1
 
-    def _begin(self) -> threading.Event:
+    def _start_reading(self) -> threading.Event:
         if self._reading is None:
             self._reading = threading.Event()
             # Prefect's settings of the caller, its address among them, are in the context.
             run = contextvars.copy_context().run
-            arguments = (self._read, self._reading, self._generation)
+            arguments = (self._read_blocks, self._reading, self._generation)
             threading.Thread(target=run, args=arguments, name="furrow-blocks", daemon=True).start()
         return self._reading
 
-    def _read(self, ended: threading.Event, generation: int) -> None:
+    def _read_blocks(self, ended: threading.Event, generation: int) -> None:
         found: Settings | PermanentError | None = None
         try:
             plain = Settings()
-            found = put_blocks_over(plain, _REQUEST_SECONDS)
-            known_stores.keep(plain.data_dir, known_stores.difference(plain, found))
+            found = apply_blocks(plain, _REQUEST_SECONDS)
+            known_stores.write_known_stores(plain.data_dir, known_stores.find_changed_stores(plain, found))
         except PermanentError as error:
             found = error
         except FurrowError:
-            degraded("blocks", "unreachable")
+            count_degraded("blocks", "unreachable")
         finally:
             with self._guard:
                 if generation == self._generation:
@@ -160,26 +162,28 @@ class _Reader:
             ended.set()
 
 
-_reader = _Reader()
+_reader = _BlockReader()
 
 
-def put_blocks_over(settings: Settings, timeout_s: float | None = None) -> Settings:
+def apply_blocks(settings: Settings, timeout_s: float | None = None) -> Settings:
     """``settings`` with what the blocks of the Prefect server say put over them; ``timeout_s`` as in `load`.
 
     Raises TransientError without an answer, PermanentError when a block lacks something.
     """
     for store in (EventStoreBlock, IncidentStoreBlock):
-        if (found := load(store, timeout_s)) is not None:
-            settings = settings.model_copy(update={store.setting: _resolve(found, getattr(settings, store.setting))})
-    if (jira := load(JiraBlock, timeout_s)) is not None:
-        settings = jira.apply(settings)
-    if (linear := load(LinearBlock, timeout_s)) is not None:
-        settings = linear.apply(settings)
+        if (found := load_block(store, timeout_s)) is not None:
+            settings = settings.model_copy(
+                update={store.setting: _resolve_store_url(found, getattr(settings, store.setting))}
+            )
+    if (jira := load_block(JiraBlock, timeout_s)) is not None:
+        settings = jira.apply_to_settings(settings)
+    if (linear := load_block(LinearBlock, timeout_s)) is not None:
+        settings = linear.apply_to_settings(settings)
     return settings
 
 
-def _resolve(block: StoreBlock, setting: SecretStr) -> SecretStr:
+def _resolve_store_url(block: StoreBlock, setting: SecretStr) -> SecretStr:
     try:
-        return block.resolve(setting)
+        return block.resolve_url(setting)
     except ValueError as error:
         raise PermanentError(str(error)) from error

@@ -24,7 +24,7 @@ class StoreBlock(Block):
         None, title="URL", description="Address with user and password, for the mode `server`."
     )
 
-    def resolve(self, setting: SecretStr) -> SecretStr:
+    def resolve_url(self, setting: SecretStr) -> SecretStr:
         """The URL to use: ``embedded``, ``log`` or a server's; ``setting`` where this block leaves it to the settings.
 
         Raises ValueError when the mode is ``server`` and there is no URL.

@@ -29,7 +29,7 @@ class JiraBlock(Block):
     kind: Literal["cloud", "datacenter"] = Field("cloud", description="Jira Cloud (v3) or Data Center (v2).")
     issue_type: str = Field("Bug", description="Type of the issues.")
 
-    def apply(self, settings: Settings) -> Settings:
+    def apply_to_settings(self, settings: Settings) -> Settings:
         """``settings`` with what this block says about Jira put over it."""
         if self.mode == "settings":
             return settings
@@ -57,7 +57,7 @@ class LinearBlock(Block):
     api_key: SecretStr | None = Field(None, title="API key", description="Personal or OAuth API key.")
     team: str = Field("", description="Key of the team, like ENG.")
 
-    def apply(self, settings: Settings) -> Settings:
+    def apply_to_settings(self, settings: Settings) -> Settings:
         """``settings`` with what this block says about Linear put over it."""
         if self.mode == "settings":
             return settings

@@ -16,10 +16,10 @@ from collector.app import create_app
 from collector.config import CollectorConfig
 from collector.transport.connections import RESERVED_DESCRIPTORS, Connections, Limits, Listener
 from collector.transport.protocol import IntakeProtocol
-from core.logs import to_standard_error
-from core.metrics import degraded
-from core.networks import networks
-from core.private_files import write_for_us_alone
+from core.logs import log_to_standard_error
+from core.metrics import count_degraded
+from core.networks import parse_networks
+from core.private_files import restrict_new_files
 
 _log = logging.getLogger("collector")
 _STOP_SECONDS = 5
@@ -32,17 +32,21 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["-"]):
         print("usage: python -m collector [-]", file=sys.stderr)
         return 2
-    write_for_us_alone()
-    to_standard_error("collector")
-    told = sys.stdin.buffer.read() if arguments else None
-    serve(CollectorConfig.from_environment() if told is None else CollectorConfig.model_validate_json(told))
+    restrict_new_files()
+    log_to_standard_error("collector")
+    configuration_json = sys.stdin.buffer.read() if arguments else None
+    serve_collector(
+        CollectorConfig.from_environment()
+        if configuration_json is None
+        else CollectorConfig.model_validate_json(configuration_json)
+    )
     return 0
 
 
-def serve(config: CollectorConfig) -> None:
+def serve_collector(config: CollectorConfig) -> None:
     """Bind, tell the address on standard output, and serve. There is no access log: URLs and headers may hold
     secrets."""
-    table = Connections(_limits(config))
+    table = Connections(_connection_limits(config))
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(config),
@@ -57,27 +61,27 @@ def serve(config: CollectorConfig) -> None:
             backlog=_ACCEPTED_AT_ONCE,
         )
     )
-    listener = _bind(config.host, config.port)
+    listener = _bind_listener(config.host, config.port)
     listener.table = table
     host, port = listener.getsockname()[:2]
     # uvicorn stops on its own handler and then hands the signal on to this one: a stop that was asked for is
     # no failure.
-    signal.signal(signal.SIGTERM, _ended)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     print(f"collector listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     server.run([listener])
 
 
-def _limits(config: CollectorConfig) -> Limits:
-    descriptors = _raised_descriptors()
+def _connection_limits(config: CollectorConfig) -> Limits:
+    descriptors = _raise_descriptor_limit()
     room = descriptors - min(RESERVED_DESCRIPTORS, descriptors // 2)
     most = min(config.max_connections, room)
     _log.info("%d files may be open; up to %d connections at once", descriptors, most)
     # Its reader gives a body up by itself; this ends one that nobody reads.
     waits = replace(config.waits, body=config.body_seconds + config.waits.rest)
-    return Limits(most, config.connections_per_peer, networks(config.trusted_proxies), waits)
+    return Limits(most, config.connections_per_peer, parse_networks(config.trusted_proxies), waits)
 
 
-def _raised_descriptors() -> int:
+def _raise_descriptor_limit() -> int:
     """Raise the limit of open files as far as this process may; returns it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
@@ -86,16 +90,16 @@ def _raised_descriptors() -> int:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     except (OSError, ValueError):
-        degraded("collector", "descriptors_not_raised")
+        count_degraded("collector", "descriptors_not_raised")
         return soft
     return most
 
 
-def _ended(_number: int, _frame: FrameType | None) -> None:
+def _exit_on_signal(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _bind(host: str, port: int) -> Listener:
+def _bind_listener(host: str, port: int) -> Listener:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = Listener(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

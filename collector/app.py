@@ -16,7 +16,7 @@ from collector.routes.events import Intake
 from collector.routes.incidents import MAX_BODIES, IncidentEndpoints
 from collector.routes.sessions import MAX_WAITING, AnalysisEndpoint
 from collector.routes.shapes import Action
-from collector.routes.status import Operators
+from collector.routes.status import OperatorEndpoints
 from collector.senders.source import SourceReader
 from collector.spool.dead_letters import LetterBudget
 from collector.spool.spool import Spool
@@ -24,7 +24,7 @@ from collector.store import Incidents, StoreCalls, open_store
 from collector.transport.body import Doorway
 from collector.transport.turns import Turns
 from core.hosts import AllowedHosts, HostCheck
-from core.networks import networks
+from core.networks import parse_networks
 from core.package import VERSION
 
 _INTAKE_PATHS = frozenset({"/v1/events", "/v1/health"})
@@ -38,7 +38,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     store = connect(url) if url else None
     keys = KeyRing(
         config.spool_dir / "keys.json",
-        _fixed_keys(config),
+        _read_configured_keys(config),
         (lambda: store) if store is not None else None,
         refresh_seconds=config.keys_refresh_seconds,
         allow_loopback=config.embedded,
@@ -53,15 +53,15 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
             seal_bytes=config.seal_bytes,
             seal_seconds=config.seal_seconds,
         )
-        keys.start()
-        sources = SourceReader(networks(config.trusted_proxies))
+        keys.start_refreshing()
+        sources = SourceReader(parse_networks(config.trusted_proxies))
         gate = Gate(keys, sources, config.guesses_per_second)
         turns = Turns()
         letters = LetterBudget(config.spool_dir, config.dead_letter_max_bytes)
         calls = StoreCalls(store)
         door = partial(Doorway, body_seconds=config.body_seconds, sources=sources, turns=turns)
         app.state.intake = Intake(config, keys, gate, sources, turns, spool, letters)
-        app.state.operators = Operators(config, keys, gate, sources, spool, letters, calls)
+        app.state.operators = OperatorEndpoints(config, keys, gate, sources, spool, letters, calls)
         app.state.incidents = IncidentEndpoints(config, keys, gate, door(MAX_BODIES), calls)
         app.state.analysis = AnalysisEndpoint(config, keys, gate, door(MAX_WAITING))
         app.state.pages = IncidentPages(keys, gate, calls, config.public_url)
@@ -70,7 +70,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
         finally:
             spool.close()
             letters.write_counts()
-            keys.stop()
+            keys.stop_refreshing()
             if store is not None:
                 store.close()
 
@@ -84,99 +84,101 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
         openapi_url=None,
         redirect_slashes=False,
     )
-    app.openapi = _described  # type: ignore[method-assign]
-    http_errors.install(app)
+    app.openapi = _load_openapi_document  # type: ignore[method-assign]
+    http_errors.install_error_handlers(app)
     app.add_middleware(HostCheck, allowed=AllowedHosts(config.allowed_hosts), open_paths=_open_paths(config))
-    _add_intake(app)
+    _add_intake_routes(app)
     if config.api:
-        _add_operators(app)
-        _add_pages(app)
-        _add_documentation(app)
+        _add_operator_routes(app)
+        _add_page_routes(app)
+        _add_documentation_routes(app)
     return app
 
 
-def _described() -> dict[str, Any]:
+def _load_openapi_document() -> dict[str, Any]:
     from collector.routes import openapi
 
-    return openapi.document()
+    return openapi.build_openapi_document()
 
 
-def _fixed_keys(config: CollectorConfig) -> FixedKeys:
+def _read_configured_keys(config: CollectorConfig) -> FixedKeys:
     ingest = [key.get_secret_value() for key in (config.ingest_key, config.development_ingest_key) if key]
     operator = [key.get_secret_value() for key in (config.operator_key, config.development_operator_key) if key]
-    return FixedKeys.of([*ingest, TEST_KEY] if config.embedded else ingest, operator)
+    return FixedKeys.from_configured_keys([*ingest, TEST_KEY] if config.embedded else ingest, operator)
 
 
 def _open_paths(config: CollectorConfig) -> frozenset[str]:
     return _INTAKE_PATHS if config.intake_at_any_host else frozenset()
 
 
-def _add_intake(app: FastAPI) -> None:
+def _add_intake_routes(app: FastAPI) -> None:
     @app.post("/v1/events")
     async def post_events(request: Request) -> Response:
         intake: Intake = request.app.state.intake
-        return await intake.post(request)
+        return await intake.post_events(request)
 
     @app.options("/v1/events", include_in_schema=False)
-    async def preflight(request: Request) -> Response:
+    async def answer_preflight(request: Request) -> Response:
         intake: Intake = request.app.state.intake
-        return await intake.preflight(request)
+        return await intake.answer_preflight(request)
 
     @app.get("/v1/health")
-    async def health(request: Request) -> Response:
-        operators: Operators = request.app.state.operators
-        return await operators.health()
+    async def show_health(request: Request) -> Response:
+        operators: OperatorEndpoints = request.app.state.operators
+        return await operators.show_health()
 
 
-def _add_operators(app: FastAPI) -> None:
+def _add_operator_routes(app: FastAPI) -> None:
     @app.get("/metrics", include_in_schema=False)
-    async def exposition(request: Request) -> Response:
-        operators: Operators = request.app.state.operators
-        return operators.metrics(request)
+    async def show_metrics(request: Request) -> Response:
+        operators: OperatorEndpoints = request.app.state.operators
+        return operators.show_metrics(request)
 
     @app.get("/v1/status")
-    async def status(request: Request) -> Response:
-        operators: Operators = request.app.state.operators
-        return await operators.status(request)
+    async def show_status(request: Request) -> Response:
+        operators: OperatorEndpoints = request.app.state.operators
+        return await operators.show_status(request)
 
     @app.post("/v1/sessions/events")
     async def post_session_events(request: Request) -> Response:
         intake: Intake = request.app.state.intake
-        return await intake.post_session(request)
+        return await intake.post_session_events(request)
 
     @app.post("/v1/sessions/process")
     async def process_session(request: Request) -> Response:
         analysis: AnalysisEndpoint = request.app.state.analysis
-        return await analysis.process(request)
+        return await analysis.process_session(request)
 
     @app.get("/v1/incidents")
     async def list_incidents(request: Request) -> Response:
         incidents: IncidentEndpoints = request.app.state.incidents
-        return await incidents.list(request)
+        return await incidents.list_incidents(request)
 
     @app.post("/v1/incidents")
     async def create_incident(request: Request) -> Response:
         incidents: IncidentEndpoints = request.app.state.incidents
-        return await incidents.create(request)
+        return await incidents.create_incident(request)
 
     @app.get("/v1/incidents/{incident_id}")
     async def show_incident(request: Request, incident_id: str) -> Response:
         incidents: IncidentEndpoints = request.app.state.incidents
-        return await incidents.show(request, incident_id)
+        return await incidents.show_incident(request, incident_id)
 
-    async def act(action: Action, request: Request) -> Response:
+    async def act_on_incident(action: Action, request: Request) -> Response:
         incidents: IncidentEndpoints = request.app.state.incidents
-        return await incidents.act(request, request.path_params["incident_id"], action)
+        return await incidents.act_on_incident(request, request.path_params["incident_id"], action)
 
     for action in get_args(Action):
-        app.router.add_route(f"/v1/incidents/{{incident_id}}/{action}", partial(act, action), methods=["POST"])
+        app.router.add_route(
+            f"/v1/incidents/{{incident_id}}/{action}", partial(act_on_incident, action), methods=["POST"]
+        )
 
 
-def _add_pages(app: FastAPI) -> None:
+def _add_page_routes(app: FastAPI) -> None:
     @app.get("/incidents/{incident_id}", include_in_schema=False)
-    async def incident_page(request: Request, incident_id: str) -> Response:
+    async def show_incident_page(request: Request, incident_id: str) -> Response:
         pages: IncidentPages = request.app.state.pages
-        return await pages.show(request, incident_id)
+        return await pages.show_incident(request, incident_id)
 
     @app.post("/sign-in", include_in_schema=False)
     async def sign_in(request: Request) -> Response:
@@ -189,14 +191,14 @@ def _add_pages(app: FastAPI) -> None:
         return await pages.sign_out(request)
 
 
-def _add_documentation(app: FastAPI) -> None:
+def _add_documentation_routes(app: FastAPI) -> None:
     @app.get("/openapi.json", include_in_schema=False)
-    async def document() -> Response:
+    async def show_openapi_document() -> Response:
         return http_errors.json_response(app.openapi())
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        from collector.routes.docs import page
+    async def show_documentation() -> Response:
+        from collector.routes.docs import render_documentation
 
         headers = {"content-security-policy": _PAGE_POLICY, "x-content-type-options": "nosniff"}
-        return Response(page(), media_type="text/html", headers=headers)
+        return Response(render_documentation(), media_type="text/html", headers=headers)

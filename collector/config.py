@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from collector.transport.connections import Waits
 from core import kept_secrets
-from core.hosts import LOOPBACK_NAMES, host_names, host_of
+from core.hosts import LOOPBACK_NAMES, host_names, host_of_url
 from core.settings import EMBEDDED, LOG, Settings
 from incidents.lifecycle import ConfirmRule
 
@@ -99,8 +99,8 @@ class CollectorConfig(BaseModel):
             user_salt=kept_secrets.user_salt(settings),
             host=settings.host,
             port=settings.port,
-            incident_store_url=SecretStr(_store_url(settings)),
-            embedded=development_keys and is_local(settings),
+            incident_store_url=SecretStr(_incident_store_url(settings)),
+            embedded=development_keys and is_loopback_only(settings),
             development_ingest_key=ingest,
             development_operator_key=operator,
             allowed_hosts=host_names(settings.host, settings.public_url, settings.allowed_hosts),
@@ -133,13 +133,13 @@ class CollectorConfig(BaseModel):
         return cls.from_settings(Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1")
 
 
-def is_local(settings: Settings) -> bool:
+def is_loopback_only(settings: Settings) -> bool:
     """Whether this machine alone reaches the collector: it is bound to loopback, and no proxy before it is spoken of."""
-    named = host_of(settings.public_url)
+    named = host_of_url(settings.public_url)
     return settings.host in LOOPBACK_NAMES and not settings.trusted_proxies and named in ("", *LOOPBACK_NAMES)
 
 
-def _store_url(settings: Settings) -> str:
+def _incident_store_url(settings: Settings) -> str:
     url = settings.incident_store_url.get_secret_value()
     if url == EMBEDDED:
         from stores.embedded_postgres import EmbeddedPostgres

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -45,37 +45,37 @@ def error_response(error: ApiError) -> Response:
     return json_response({"error": {"code": error.code, "message": error.message}}, error.status, headers)
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Give every error of ``app``, the framework's own too, the one shape."""
 
-    async def api_error(_: Request, error: Exception) -> Response:
+    async def answer_api_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
         return error_response(error)
 
-    async def http_error(request: Request, error: Exception) -> Response:
+    async def answer_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "http_error")
         response = error_response(ApiError(error.status_code, code, str(error.detail)))
         response.headers.update(error.headers or {})
         if error.status_code == 405:
             # Starlette names the methods of one route alone; there may be several at a path.
-            response.headers["allow"] = ", ".join(_methods(request))
+            response.headers["allow"] = ", ".join(_find_allowed_methods(request))
         return response
 
-    async def unexpected(_: Request, __: Exception) -> Response:
-        degraded("collector", "unexpected_error")
+    async def answer_unexpected_error(_: Request, __: Exception) -> Response:
+        count_degraded("collector", "unexpected_error")
         return error_response(ApiError(500, "internal_error", "unexpected error; it is in the collector's log"))
 
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
-        (ApiError, api_error),
-        (HTTPException, http_error),
-        (Exception, unexpected),
+        (ApiError, answer_api_error),
+        (HTTPException, answer_http_error),
+        (Exception, answer_unexpected_error),
     ]
     for kind, handler in handlers:
         app.add_exception_handler(kind, handler)
 
 
-def _methods(request: Request) -> list[str]:
+def _find_allowed_methods(request: Request) -> list[str]:
     routes = request.app.router.routes
     return sorted(
         {method for route in routes if route.matches(request.scope)[0] != Match.NONE for method in route.methods}

@@ -33,7 +33,7 @@ LAG_SECONDS = Gauge(
 )
 
 
-def exposition() -> bytes:
+def render_metrics() -> bytes:
     """All metrics as Prometheus text; of every process of the installation when they share a directory for
     it."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from collector.access.keys import KeySource
 from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
 from incidents.model import NotFound
 
@@ -34,9 +34,9 @@ class Page(Protocol):
 class Incidents(KeySource, Protocol):
     """What the collector asks of the incident store."""
 
-    def incidents(self, query: Any) -> Page: ...
-    def incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
-    def act(
+    def list_incidents(self, query: Any) -> Page: ...
+    def read_incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
+    def apply_action(
         self,
         incident_id: str,
         action: Action,
@@ -46,8 +46,8 @@ class Incidents(KeySource, Protocol):
         until: datetime | None = None,
         sessions: int | None = None,
     ) -> dict[str, Any]: ...
-    def record_external(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
-    def counts(self, project: str | None = None) -> dict[str, Any]: ...
+    def record_external_detection(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
+    def read_store_counts(self, project: str | None = None) -> dict[str, Any]: ...
     def close(self) -> None: ...
 
 
@@ -67,11 +67,11 @@ class StoreCalls:
         self._waiting = 0
 
     @property
-    def is_there(self) -> bool:
+    def is_configured(self) -> bool:
         """Whether one is configured; it may be away."""
         return self._store is not None
 
-    async def ask(self, call: Callable[[Incidents], _T]) -> _T:
+    async def ask_store(self, call: Callable[[Incidents], _T]) -> _T:
         """What ``call`` returns. Raises ApiError: 404, 409, or 503 when the store does not answer."""
         store = self._store
         if store is None:
@@ -86,7 +86,7 @@ class StoreCalls:
         except IllegalTransition as error:
             raise ApiError(409, "illegal_transition", str(error)) from None
         except FurrowError as error:
-            degraded("incident_store", "transient" if isinstance(error, TransientError) else "permanent")
+            count_degraded("incident_store", "transient" if isinstance(error, TransientError) else "permanent")
             _log.warning("the incident store did not answer: %s", error)
             raise ApiError(
                 503, "incident_store_unavailable", "the incident store does not answer", retry_after=5

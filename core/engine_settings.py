@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import PermanentError
-from core.project_settings import SETTINGS, is_project
+from core.project_settings import SETTINGS, is_project_id
 from ufse.config import DEFAULT, THRESHOLDS, Config, threshold_problem
 from ufse.weights import TEXTS, Weights
 
@@ -47,93 +47,96 @@ class EngineSettings:
     everywhere: Sections = field(default_factory=dict)
     projects: Mapping[str, Sections] = field(default_factory=dict)
 
-    def of(self, project: str) -> Sections:
+    def project_sections(self, project: str) -> Sections:
         """What it says for ``project``: its own word for a threshold or list wins over that for all."""
         own = self.projects.get(project, {})
-        return {name: _joined(name, self.everywhere.get(name), own.get(name)) for name in {*self.everywhere, *own}}
+        return {name: _join_values(name, self.everywhere.get(name), own.get(name)) for name in {*self.everywhere, *own}}
 
-    def over(self, present: Mapping[str, Config]) -> dict[str, Config]:
+    def apply_to_configs(self, present: Mapping[str, Config]) -> dict[str, Config]:
         """``present`` (by project, '' for the others) with this put over it. Raises PermanentError for contradictions."""
         names = ["", *sorted({*present, *self.projects} - {""})]
         default = present.get("", DEFAULT)
-        return {name: _put(name, present.get(name, default), self.of(name)) for name in names}
+        return {name: _apply_to_config(name, present.get(name, default), self.project_sections(name)) for name in names}
 
 
-def read_toml(path: Path) -> tuple[EngineSettings, dict[str, Any]]:
+def read_engine_settings(path: Path) -> tuple[EngineSettings, dict[str, Any]]:
     """The settings of a file, and the file as plain data (``checked`` takes that too). Raises PermanentError."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PermanentError(f"{path.name} is no TOML: {error}") from error
-    return checked(told, path.name), told
+    return parse_engine_settings(data, path.name), data
 
 
-def checked(told: Mapping[str, Any], name: str) -> EngineSettings:
+def parse_engine_settings(data: Mapping[str, Any], name: str) -> EngineSettings:
     """The settings in the plain data of a file called ``name``. Raises PermanentError with every reason."""
-    wrong = [*_wrong_names(told, (*SECTIONS, _PROJECTS), "section"), *_wrong_sections(told, "")]
-    projects = told.get(_PROJECTS, {})
+    wrong = [*_find_unknown_names(data, (*SECTIONS, _PROJECTS), "section"), *_find_wrong_sections(data, "")]
+    projects = data.get(_PROJECTS, {})
     if not isinstance(projects, dict):
         wrong.append("projects must hold a table for each project")
         projects = {}
     for project, sections in projects.items():
         where = f"projects.{project}."
-        if not is_project(project):
+        if not is_project_id(project):
             wrong.append(f"{project!r} is no project's id")
         elif not isinstance(sections, dict):
             wrong.append(f"{where[:-1]} must be a table of sections")
         else:
-            wrong += [*_wrong_names(sections, SECTIONS, "section", where), *_wrong_sections(sections, where)]
+            wrong += [
+                *_find_unknown_names(sections, SECTIONS, "section", where),
+                *_find_wrong_sections(sections, where),
+            ]
     if wrong:
         raise PermanentError(f"{name}: {'; '.join(wrong)}")
-    return EngineSettings(_sections(told), {id_: _sections(own) for id_, own in projects.items()})
+    return EngineSettings(_select_sections(data), {id_: _select_sections(own) for id_, own in projects.items()})
 
 
-def config_of(settings: Mapping[str, Any]) -> Config:
+def build_engine_config(settings: Mapping[str, Any]) -> Config:
     """The engine's configuration of a project with these settings, all of which fit (``project_settings.usable``)."""
     names = {name: STORED.get(name, name) for name in SECTIONS}
-    return _over(DEFAULT, {name: settings[stored] for name, stored in names.items() if stored in settings})
+    return _override_config(DEFAULT, {name: settings[stored] for name, stored in names.items() if stored in settings})
 
 
-def as_stored(sections: Sections) -> dict[str, Any]:
+def to_stored_names(sections: Sections) -> dict[str, Any]:
     """Sections by their names in a project's settings."""
     return {STORED.get(name, name): value for name, value in sections.items()}
 
 
-def problems(section: str, value: object) -> list[str]:
+def find_section_problems(section: str, value: object) -> list[str]:
     """Every reason why ``value`` cannot be the ``thresholds`` or ``weights``."""
     if not isinstance(value, dict):
         return [f"{section} must hold names with whole numbers, like rage_clicks = 5"]
-    reasons = [reason for name, number in value.items() if (reason := _number_problem(section, name, number))]
-    return reasons or _contradictions({section: value})
+    reasons = [reason for name, number in value.items() if (reason := _find_number_problem(section, name, number))]
+    return reasons or _find_contradictions({section: value})
 
 
-def fitting(section: str, value: object) -> tuple[dict[str, int], list[str]]:
+def select_fitting_values(section: str, value: object) -> tuple[dict[str, int], list[str]]:
     """What of stored ``thresholds`` or ``weights`` fits, and the names of the rest: all of them if they contradict."""
     if not isinstance(value, dict):
         return {}, [section]
-    kept = {name: number for name, number in value.items() if not _number_problem(section, name, number)}
-    if _contradictions({section: kept}):
+    kept = {name: number for name, number in value.items() if not _find_number_problem(section, name, number)}
+    if _find_contradictions({section: kept}):
         kept = {}
     return kept, [f"{section}.{name}" for name in value if name not in kept]
 
 
-def _wrong_sections(told: Mapping[str, Any], where: str) -> Iterator[str]:
+def _find_wrong_sections(data: Mapping[str, Any], where: str) -> Iterator[str]:
     for section in SECTIONS:
-        if section not in told:
+        if section not in data:
             continue
         if section in STORED:
             setting = SETTINGS[STORED[section]]
-            reasons = [] if setting.fits(told[section]) else [f"{section} must be {setting.expected}"]
+            reasons = [] if setting.fits(data[section]) else [f"{section} must be {setting.expected}"]
         else:
-            reasons = problems(section, told[section])
+            reasons = find_section_problems(section, data[section])
         yield from (f"{where}{reason}" for reason in reasons)
 
 
-def _wrong_names(told: Collection[str], known: Collection[str], what: str, where: str = "") -> Iterator[str]:
-    return (f"{where}{_unknown(name, known, what)}" for name in told if name not in known)
+def _find_unknown_names(names: Collection[str], known: Collection[str], what: str, where: str = "") -> Iterator[str]:
+    return (f"{where}{_describe_unknown_name(name, known, what)}" for name in names if name not in known)
 
 
-def _unknown(name: object, known: Collection[str], what: str) -> str:
+def _describe_unknown_name(name: object, known: Collection[str], what: str) -> str:
     near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     if not near and len(known) < 10:
         near = list(known)
@@ -141,10 +144,10 @@ def _unknown(name: object, known: Collection[str], what: str) -> str:
     return f"there is no {what} {str(name)[:50]!r}{hint}"
 
 
-def _number_problem(section: str, name: str, number: object) -> str:
+def _find_number_problem(section: str, name: str, number: object) -> str:
     known: Collection[str] = THRESHOLDS if section == "thresholds" else TEXTS
     if name not in known:
-        return _unknown(name, known, section.removesuffix("s"))
+        return _describe_unknown_name(name, known, section.removesuffix("s"))
     if section == "weights":
         try:
             Weights(**{name: number})  # type: ignore[arg-type]
@@ -157,33 +160,33 @@ def _number_problem(section: str, name: str, number: object) -> str:
     return f"thresholds.{reason}" if reason else ""
 
 
-def _contradictions(sections: Sections) -> list[str]:
+def _find_contradictions(sections: Sections) -> list[str]:
     try:
-        _over(DEFAULT, sections)
+        _override_config(DEFAULT, sections)
     except ValueError as error:
         return [f"thresholds.{error}"]
     return []
 
 
-def _sections(told: Mapping[str, Any]) -> Sections:
-    return {name: told[name] for name in SECTIONS if name in told}
+def _select_sections(data: Mapping[str, Any]) -> Sections:
+    return {name: data[name] for name in SECTIONS if name in data}
 
 
-def _joined(name: str, everywhere: Any, own: Any) -> Any:
+def _join_values(name: str, everywhere: Any, own: Any) -> Any:
     if name in STORED:
         return everywhere if own is None else own
     return {**(everywhere or {}), **(own or {})}
 
 
-def _put(project: str, config: Config, sections: Sections) -> Config:
+def _apply_to_config(project: str, config: Config, sections: Sections) -> Config:
     try:
-        return _over(config, sections)
+        return _override_config(config, sections)
     except ValueError as error:
         whose = f"project {project!r}" if project else "projects without settings of their own"
         raise PermanentError(f"with what holds already for {whose}: {error}") from error
 
 
-def _over(config: Config, sections: Sections) -> Config:
+def _override_config(config: Config, sections: Sections) -> Config:
     patterns: dict[str, Any] = {name: tuple(sections[name]) for name in STORED if name in sections}
     weights = replace(config.weights, **sections.get("weights", {}))
     return replace(config, **sections.get("thresholds", {}), **patterns, weights=weights)

@@ -35,6 +35,6 @@ class NotConfigured(PermanentError):
     """The service is not configured: the caller logs what it would have done and leaves the work pending."""
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error for people: the words of those that are Furrow's own; others are faults, and name themselves."""
     return str(error) if isinstance(error, FurrowError) else f"{type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 INTERVAL_S: Final = 5.0
 """How often a part is asked."""
@@ -46,7 +46,7 @@ LANDER: Final = Limits(900.0)
 """Of the lander's loop: an insert may take one minute and each of its counts two, on a full disk all of them."""
 
 
-class Watch:
+class HealthWatch:
     """Asks one part again and again. ``probe``: whether it answers; called in a thread of the watch's own."""
 
     def __init__(self, probe: Probe, limits: Limits, interval_s: float = INTERVAL_S) -> None:
@@ -58,26 +58,26 @@ class Watch:
         self._answered = False
         self._silent_s = 0.0
         self._patience = 1
-        self._thread = threading.Thread(target=self._run, name="furrow-health", daemon=True)
+        self._thread = threading.Thread(target=self._probe_until_stopped, name="furrow-health", daemon=True)
         self._thread.start()
 
-    def began(self) -> None:
+    def mark_started(self) -> None:
         """The part was started (again): it gets the time of a start."""
         self._answered, self._silent_s, self._paused = False, 0.0, False
 
-    def ended(self, overdue: bool) -> None:
+    def mark_ended(self, overdue: bool) -> None:
         """The part does not run now. ``overdue``: it was stopped because it did not answer; the next one gets more time if it
         never did."""
         if overdue and not self._answered:
             self._patience = min(self._patience * 2, MOST_PATIENCE)
         self._paused, self._silent_s = True, 0.0
 
-    def stop(self) -> None:
+    def stop_probing(self) -> None:
         """Ask no more."""
         self._stop.set()
 
     @property
-    def answered(self) -> bool:
+    def has_answered(self) -> bool:
         """Whether the part has answered since it was started."""
         return self._answered
 
@@ -92,24 +92,24 @@ class Watch:
         limit = self._limits.silent_s if self._answered else self._limits.start_s * self._patience
         return not self._paused and self._silent_s > limit
 
-    def _run(self) -> None:
+    def _probe_until_stopped(self) -> None:
         last = time.monotonic()
         while not self._stop.wait(self._interval_s):
             if not self._paused:
-                answers = self._asked()
+                answers = self._ask_part()
                 # A gap that is longer than asking takes was no time in which it could have answered.
                 passed = min(time.monotonic() - last, self._interval_s + PROBE_S)
-                self._note(answers, passed)
+                self._record_answer(answers, passed)
             last = time.monotonic()
 
-    def _asked(self) -> bool:
+    def _ask_part(self) -> bool:
         try:
             return self._probe()
         except Exception:
-            degraded("health", "probe")
+            count_degraded("health", "probe")
             return False
 
-    def _note(self, answers: bool, passed_s: float) -> None:
+    def _record_answer(self, answers: bool, passed_s: float) -> None:
         if self._paused:  # ended while it was asked
             return
         if answers:
@@ -130,7 +130,7 @@ def answers_http(host: str, port: int, path: str, timeout_s: float = PROBE_S) ->
         connection.close()
 
 
-class Beat:
+class Heartbeat:
     """A file that a loop touches to show that it is alive; the time in it is nobody's clock, only a mark that changes."""
 
     def __init__(self, file: Path) -> None:
@@ -140,9 +140,9 @@ class Beat:
             file.parent.mkdir(exist_ok=True)
             file.touch(mode=0o600)
         except OSError:
-            degraded("health", "beat")
+            count_degraded("health", "beat")
 
-    def beat(self) -> None:
+    def touch_file(self) -> None:
         """Touch the file, at most every `BEAT_S` seconds. Never raises."""
         if time.monotonic() < self._next:
             return
@@ -150,27 +150,27 @@ class Beat:
         try:
             os.utime(self._file)  # needs no room on the disk
         except OSError:
-            degraded("health", "beat")
+            count_degraded("health", "beat")
 
 
-class BeatProbe:
+class HeartbeatProbe:
     """Whether a `Beat` has been given since the last time it was asked for."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen = self._mark()
+        self._seen = self._read_mtime_ns()
 
     def __call__(self) -> bool:
-        seen, self._seen = self._seen, self._mark()
+        seen, self._seen = self._seen, self._read_mtime_ns()
         return self._seen is not None and self._seen != seen
 
-    def _mark(self) -> int | None:
+    def _read_mtime_ns(self) -> int | None:
         try:
             return self._file.stat().st_mtime_ns
         except OSError:
             return None
 
 
-def beats(data_dir: Path, name: str) -> Path:
+def heartbeat_file(data_dir: Path, name: str) -> Path:
     """The file of the loop ``name`` (``worker``, ``lander``) of the installation in ``data_dir``."""
     return data_dir / "beats" / name

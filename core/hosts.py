@@ -33,12 +33,12 @@ class AllowedHosts:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(name.strip().lower().rstrip(".") for name in names if name.strip())
 
-    def allows(self, host: str) -> bool:
+    def allows_host(self, host: str) -> bool:
         """Whether a ``Host`` header (``name``, ``name:port``, ``[::1]:port``) is answered."""
-        name = _name_of(host)
-        return name is not None and (is_unregistrable(name) or self.names(name))
+        name = _parse_host_name(host)
+        return name is not None and (is_unregistrable(name) or self.is_configured(name))
 
-    def names(self, name: str) -> bool:
+    def is_configured(self, name: str) -> bool:
         """Whether this name was configured."""
         if ANY in self._names or name in self._names:
             return True
@@ -60,16 +60,16 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] in ("http", "websocket") and not self._passes(scope):
-            await refuse(scope, send, 400, _REFUSED)
+        if scope["type"] in ("http", "websocket") and not self._is_request_allowed(scope):
+            await refuse_request(scope, send, 400, _REFUSED)
             return
         await self._app(scope, receive, send)
 
-    def _passes(self, scope: Scope) -> bool:
-        hosts = headers_of(scope, b"host")
+    def _is_request_allowed(self, scope: Scope) -> bool:
+        hosts = header_values(scope, b"host")
         if len(hosts) > 1:
             return False
-        return not hosts or scope["path"] in self._open_paths or self._allowed.allows(hosts[0])
+        return not hosts or scope["path"] in self._open_paths or self._allowed.allows_host(hosts[0])
 
 
 def host_names(*sources: str) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def is_unregistrable(name: str) -> bool:
     return True
 
 
-def host_of(url: str) -> str:
+def host_of_url(url: str) -> str:
     """The host of a URL; empty if it has none or is none."""
     try:
         return urlsplit(url).hostname or ""
@@ -95,12 +95,12 @@ def host_of(url: str) -> str:
         return ""
 
 
-def headers_of(scope: Scope, name: bytes) -> list[str]:
+def header_values(scope: Scope, name: bytes) -> list[str]:
     """Every value of a header of an ASGI scope."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
-async def refuse(scope: Scope, send: Send, status: int, body: dict[str, Any]) -> None:
+async def refuse_request(scope: Scope, send: Send, status: int, body: dict[str, Any]) -> None:
     """Answer a request with an error in JSON; a WebSocket's handshake with 403."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
@@ -118,11 +118,11 @@ async def refuse(scope: Scope, send: Send, status: int, body: dict[str, Any]) ->
 
 def _configured_name(entry: str) -> str:
     if "://" in entry:
-        return host_of(entry)
-    return entry if entry.startswith(ANY) else (_name_of(entry) or "")
+        return host_of_url(entry)
+    return entry if entry.startswith(ANY) else (_parse_host_name(entry) or "")
 
 
-def _name_of(host: str) -> str | None:
+def _parse_host_name(host: str) -> str | None:
     """The name in a ``Host`` header; None if it is none. An IPv6 address comes without brackets."""
     if any(c in host for c in "/\\@?# \t,") or not host.isascii():
         return None

@@ -7,14 +7,14 @@ import httpx
 _CHAIN = 8  # errors of errors that are looked at
 
 
-def why(error: BaseException) -> str:
+def describe_http_error(error: BaseException) -> str:
     """Why a request had no answer, as a few words: ``connection refused``, ``no answer in time``, …"""
     if isinstance(error, httpx.TimeoutException):
         return "no connection in time" if isinstance(error, httpx.ConnectTimeout) else "no answer in time"
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return "that is no address of the web"
     if isinstance(error, httpx.ConnectError):
-        return _of_connecting(error)
+        return _describe_connect_error(error)
     if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
         return "the connection broke off"
     if isinstance(error, httpx.ProxyError):
@@ -22,7 +22,7 @@ def why(error: BaseException) -> str:
     return "no answer that could be read"
 
 
-def _of_connecting(error: BaseException) -> str:
+def _describe_connect_error(error: BaseException) -> str:
     link: BaseException | None = error
     for _ in range(_CHAIN):
         if link is None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from core.errors import PermanentError
-from core.hosts import LOOPBACK_NAMES, host_of
+from core.hosts import LOOPBACK_NAMES, host_of_url
 from core.settings import EMBEDDED, Settings
 
 PREFECT_AUTH: Final = "prefect-auth"
@@ -35,7 +35,7 @@ _CLIENT_VARIABLE: Final = "PREFECT_API_AUTH_STRING"
 
 def prefect_auth(settings: Settings) -> SecretStr:
     """The string of this installation's Prefect server: configured, or made now and kept. Raises PermanentError."""
-    return _configured_auth(settings) or _kept(
+    return _configured_auth(settings) or _load_or_create_secret(
         settings.data_dir / PREFECT_AUTH, lambda: f"{_PREFECT_USER}:{secrets.token_urlsafe(_RANDOM_BYTES)}"
     )
 
@@ -46,16 +46,16 @@ def known_prefect_auth(settings: Settings, api_url: str) -> SecretStr | None:
     This installation's own string is given for this installation's address alone; ``PREFECT_API_AUTH_STRING`` holds the one
     of another server.
     """
-    elsewhere = _of_environment(_CLIENT_VARIABLE)
-    if not _is_own(settings, api_url):
+    elsewhere = _read_environment_secret(_CLIENT_VARIABLE)
+    if not _is_own_prefect(settings, api_url):
         return elsewhere
-    return _configured_auth(settings) or _read(settings.data_dir / PREFECT_AUTH) or elsewhere
+    return _configured_auth(settings) or _read_secret_file(settings.data_dir / PREFECT_AUTH) or elsewhere
 
 
 def development_keys(settings: Settings) -> tuple[SecretStr, SecretStr]:
     """The key that may send events and the operator's key, made now if there are none. Raises PermanentError."""
     ingest, operator = (
-        _kept(settings.data_dir / name, lambda: f"dev-{secrets.token_hex(_RANDOM_BYTES)}")
+        _load_or_create_secret(settings.data_dir / name, lambda: f"dev-{secrets.token_hex(_RANDOM_BYTES)}")
         for name in (INGEST_KEY, OPERATOR_KEY)
     )
     return ingest, operator
@@ -63,15 +63,17 @@ def development_keys(settings: Settings) -> tuple[SecretStr, SecretStr]:
 
 def user_salt(settings: Settings) -> SecretStr:
     """The salt of this installation: configured, or made now and kept. Raises PermanentError."""
-    return settings.user_salt or _kept(settings.data_dir / USER_SALT, lambda: secrets.token_hex(_RANDOM_BYTES), _as_is)
+    return settings.user_salt or _load_or_create_secret(
+        settings.data_dir / USER_SALT, lambda: secrets.token_hex(_RANDOM_BYTES), _keep_unchanged
+    )
 
 
 def known_user_salt(settings: Settings) -> SecretStr | None:
     """As ``user_salt``, but nothing is made: None if there is none. Raises PermanentError."""
-    return settings.user_salt or _read(settings.data_dir / USER_SALT, _as_is)
+    return settings.user_salt or _read_secret_file(settings.data_dir / USER_SALT, _keep_unchanged)
 
 
-def _as_is(text: str) -> str:
+def _keep_unchanged(text: str) -> str:
     """A salt that somebody wrote by hand is used with its line end: without it every user would get another pseudonym."""
     return text
 
@@ -81,20 +83,22 @@ def known_development_key(settings: Settings, name: str, collector_url: str) -> 
     embedded = all(
         url.get_secret_value() == EMBEDDED for url in (settings.event_store_url, settings.incident_store_url)
     )
-    host = host_of(collector_url)
-    return _read(settings.data_dir / name) if embedded and host in (*LOOPBACK_NAMES, settings.host) else None
+    host = host_of_url(collector_url)
+    return (
+        _read_secret_file(settings.data_dir / name) if embedded and host in (*LOOPBACK_NAMES, settings.host) else None
+    )
 
 
 def _configured_auth(settings: Settings) -> SecretStr | None:
-    return settings.prefect_auth or _of_environment(_SERVER_VARIABLE)
+    return settings.prefect_auth or _read_environment_secret(_SERVER_VARIABLE)
 
 
-def _of_environment(variable: str) -> SecretStr | None:
+def _read_environment_secret(variable: str) -> SecretStr | None:
     value = os.environ.get(variable)
     return SecretStr(value) if value else None
 
 
-def _is_own(settings: Settings, api_url: str) -> bool:
+def _is_own_prefect(settings: Settings, api_url: str) -> bool:
     try:
         address = urlsplit(api_url)
         own_host = address.hostname in (*LOOPBACK_NAMES, settings.prefect_host)
@@ -103,9 +107,9 @@ def _is_own(settings: Settings, api_url: str) -> bool:
         return False
 
 
-def _kept(file: Path, make: Callable[[], str], cleaned: Callable[[str], str] = str.strip) -> SecretStr:
+def _load_or_create_secret(file: Path, make: Callable[[], str], cleaned: Callable[[str], str] = str.strip) -> SecretStr:
     """What ``file`` holds; if there is none, it appears whole, on disk and private, or not at all."""
-    if (known := _read(file, cleaned)) is not None:
+    if (known := _read_secret_file(file, cleaned)) is not None:
         file.chmod(0o600)  # a copy of the directory may have lost it
         return known
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -120,12 +124,12 @@ def _kept(file: Path, make: Callable[[], str], cleaned: Callable[[str], str] = s
             os.link(fresh, file)
     finally:
         fresh.unlink()
-    kept = _read(file, cleaned)
+    kept = _read_secret_file(file, cleaned)
     assert kept is not None
     return kept
 
 
-def _read(file: Path, cleaned: Callable[[str], str] = str.strip) -> SecretStr | None:
+def _read_secret_file(file: Path, cleaned: Callable[[str], str] = str.strip) -> SecretStr | None:
     try:
         text = cleaned(file.read_text(encoding="ascii"))
     except FileNotFoundError:

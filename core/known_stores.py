@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.settings import Settings
 
 FILE: Final = "known-stores.json"
@@ -24,25 +24,25 @@ class KnownStores(NamedTuple):
     events: str | None = None
     incidents: str | None = None
 
-    def over(self, settings: Settings) -> Settings:
+    def apply_to_settings(self, settings: Settings) -> Settings:
         """``settings`` with these addresses put over them."""
         found = {"event_store_url": self.events, "incident_store_url": self.incidents}
         return settings.model_copy(update={name: SecretStr(url) for name, url in found.items() if url is not None})
 
 
-def difference(plain: Settings, effective: Settings) -> KnownStores:
+def find_changed_stores(plain: Settings, effective: Settings) -> KnownStores:
     """What the blocks change in ``plain``, by the settings that came of it."""
 
-    def changed(before: SecretStr, after: SecretStr) -> str | None:
+    def changed_url(before: SecretStr, after: SecretStr) -> str | None:
         return None if before == after else after.get_secret_value()
 
     return KnownStores(
-        changed(plain.event_store_url, effective.event_store_url),
-        changed(plain.incident_store_url, effective.incident_store_url),
+        changed_url(plain.event_store_url, effective.event_store_url),
+        changed_url(plain.incident_store_url, effective.incident_store_url),
     )
 
 
-def read(data_dir: Path) -> KnownStores | None:
+def read_known_stores(data_dir: Path) -> KnownStores | None:
     """What was kept; None if Prefect was never asked here, or the file cannot be read (counted)."""
     try:
         held = json.loads((data_dir / FILE).read_text())
@@ -50,14 +50,14 @@ def read(data_dir: Path) -> KnownStores | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
-        degraded("blocks", "known_stores_unreadable")
+        count_degraded("blocks", "known_stores_unreadable")
         return None
     return KnownStores(events, incidents)
 
 
-def keep(data_dir: Path, stores: KnownStores) -> None:
+def write_known_stores(data_dir: Path, stores: KnownStores) -> None:
     """Keep ``stores`` for the next start. Never raises: what cannot be written is counted."""
-    if not data_dir.is_dir() or read(data_dir) == stores:
+    if not data_dir.is_dir() or read_known_stores(data_dir) == stores:
         return
     file = data_dir / FILE
     fresh = file.with_suffix(f".{os.getpid()}.new")
@@ -69,4 +69,4 @@ def keep(data_dir: Path, stores: KnownStores) -> None:
             os.fsync(out.fileno())
         os.replace(fresh, file)
     except OSError:
-        degraded("blocks", "known_stores_unwritable")
+        count_degraded("blocks", "known_stores_unwritable")

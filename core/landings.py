@@ -19,7 +19,7 @@ class Landings:
     def __init__(self, moments: Iterable[int] = ()) -> None:
         self._moments = sorted(set(moments))[-MOST:]
 
-    def note(self, landed_us: int) -> None:
+    def add_landing(self, landed_us: int) -> None:
         """Something has landed at ``landed_us``; what is not newer than the last moment changes nothing."""
         kept = self._moments
         if kept and landed_us <= kept[-1]:
@@ -31,11 +31,11 @@ class Landings:
         if len(kept) > MOST:
             self._moments = [*kept[: MOST // 2 : 2], *kept[MOST // 2 :]]
 
-    def oldest_after(self, watermark_us: int) -> int:
+    def oldest_landing_after(self, watermark_us: int) -> int:
         """The oldest landing (epoch µs) behind which the reader at ``watermark_us`` is; 0: it has read everything."""
         place = bisect_right(self._moments, watermark_us)
         return self._moments[place] if place < len(self._moments) else 0
 
-    def moments(self) -> list[int]:
+    def list_moments(self) -> list[int]:
         """All of them, for a file."""
         return list(self._moments)

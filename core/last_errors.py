@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 
-from core.errors import in_words
-from core.metrics import degraded
+from core.errors import describe_error
+from core.metrics import count_degraded
 
 LONGEST = 500
 """Characters of an error that are kept."""
@@ -39,14 +39,14 @@ class LastError:
     at: float
     message: str
 
-    def told(self, now: float) -> str:
+    def format_message(self, now: float) -> str:
         """For people: how long ago (``now``: epoch s) and in which words."""
-        return f"last error {ago(now - self.at)} ago: {self.message}"
+        return f"last error {format_duration(now - self.at)} ago: {self.message}"
 
 
-def note(directory: Path, part: str, error: BaseException) -> None:
+def record_last_error(directory: Path, part: str, error: BaseException) -> None:
     """Remember this as the last error of ``part`` in the data directory ``directory``, if that is here. Never raises."""
-    message = one_line(in_words(error))
+    message = to_single_line(describe_error(error))
     folder = directory / "last-errors"
     file = folder / f"{part.replace(' ', '-')}.json"
     fresh = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
@@ -57,30 +57,30 @@ def note(directory: Path, part: str, error: BaseException) -> None:
         fresh.write_text(json.dumps({"part": part, "at": time.time(), "message": message}))
         os.replace(fresh, file)
     except OSError:
-        degraded("last_errors", "unwritable")
+        count_degraded("last_errors", "unwritable")
 
 
-def read(directory: Path) -> dict[str, LastError]:
+def read_last_errors(directory: Path) -> dict[str, LastError]:
     """The last errors in the data directory ``directory``, by part; what cannot be read is left out."""
     found = {}
     for file in (directory / "last-errors").glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads(file.read_text())
-            one = LastError(str(told["part"]), float(told["at"]), one_line(str(told["message"])))
-            found[one.part] = one
+            stored = json.loads(file.read_text())
+            last_error = LastError(str(stored["part"]), float(stored["at"]), to_single_line(str(stored["message"])))
+            found[last_error.part] = last_error
     return found
 
 
-def part_of(error: BaseException, otherwise: str) -> str:
+def find_failed_part(error: BaseException, otherwise: str) -> str:
     """The part that an error comes from, by the innermost of our modules that it passed through."""
-    for module in reversed(list(_modules(error))):
+    for module in reversed(list(_modules_of_traceback(error))):
         for prefix, part in _PARTS:
             if module.startswith(prefix):
                 return part
     return otherwise
 
 
-def ago(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A span of time for people: ``40 s``, ``12 min``, ``3 h``, ``5 d``."""
     for unit, size, least in (("d", 86_400, 172_800), ("h", 3_600, 7_200), ("min", 60, 120)):
         if seconds >= least:
@@ -88,11 +88,11 @@ def ago(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def one_line(text: str) -> str:
+def to_single_line(text: str) -> str:
     """``text`` without line ends and control characters, not too long."""
     return "".join(c if c.isprintable() else " " for c in text)[:LONGEST]
 
 
-def _modules(error: BaseException) -> Iterator[str]:
+def _modules_of_traceback(error: BaseException) -> Iterator[str]:
     for frame, _ in walk_tb(error.__traceback__):
         yield str(frame.f_globals.get("__name__", ""))

@@ -28,7 +28,7 @@ _Traceback: TypeAlias = TracebackType | None
 _ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, _Traceback] | tuple[None, None, None]
 
 
-class Folding(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets the same line (of one logger, level and text before its arguments) through some times, then counts it.
 
     The next one after that time says how many were left out: ``… (repeated 812 times)``.
@@ -58,7 +58,7 @@ class Folding(logging.Filter):
         return seen[1] <= self._after
 
 
-class Discreet(logging.Formatter):
+class DiscreetFormatter(logging.Formatter):
     """Tracebacks without the messages of exceptions that may hold what somebody sent."""
 
     def formatException(self, ei: _ExcInfo) -> str:  # logging's name
@@ -66,14 +66,14 @@ class Discreet(logging.Formatter):
         if ei[1] is None:
             return ""
         parts = []
-        for error in _chain(ei[1]):
+        for error in _chain_of_errors(ei[1]):
             where = "".join(format_tb(error.__traceback__)).rstrip()
             message = f": {error}" if isinstance(error, FurrowError | OSError) else ""
             parts.append(f"{where}\n{type(error).__name__}{message}".strip())
         return "\ncaused by\n".join(parts)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _chain_of_errors(error: BaseException | None) -> Iterator[BaseException]:
     for _ in range(_CHAIN):
         if error is None:
             return
@@ -81,23 +81,23 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def to_standard_error(part: str) -> None:
+def log_to_standard_error(part: str) -> None:
     """Write this process's log to standard error, folded and discreet."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Discreet(f"%(asctime)s {part} %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(Folding())
+    handler.setFormatter(DiscreetFormatter(f"%(asctime)s {part} %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def log_unforeseen(error: Exception, data_dir: Path | None) -> Path:
+def log_unforeseen_error(error: Exception, data_dir: Path | None) -> Path:
     """Write an error that nobody foresaw, with the way to it, to a file for this user alone; which one.
 
     It is ``logs/commands.log`` of the data directory, or a file of the system's temporary directory where there is none.
     Raises OSError when neither can be written.
     """
-    formatter = Discreet("%(asctime)s furrow %(levelname)s %(message)s")
-    told = (type(error), error, error.__traceback__)
-    record = logging.LogRecord("furrow", logging.ERROR, "", 0, "a command stopped", (), told)
+    formatter = DiscreetFormatter("%(asctime)s furrow %(levelname)s %(message)s")
+    exc_info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("furrow", logging.ERROR, "", 0, "a command stopped", (), exc_info)
     lines = f"{formatter.format(record)}\n".encode()
     logs = data_dir.expanduser().absolute() / "logs" if data_dir else None
     if logs is not None and os.access(logs, os.W_OK):

@@ -18,6 +18,6 @@ RUNS_REFUSED = Counter(
 SEGMENTS_LANDED = Counter("furrow_segments_landed_total", "Spool segments inserted into ClickHouse.")
 
 
-def degraded(component: str, reason: str) -> None:
+def count_degraded(component: str, reason: str) -> None:
     """Count one fallback of ``component``; ``reason`` is a short fixed word, never text from outside."""
     DEGRADED.labels(component, reason).inc()

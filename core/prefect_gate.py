@@ -12,13 +12,13 @@ from typing import Final
 VARIABLE: Final = "FURROW_PREFECT_GATE"
 
 
-def is_open() -> bool:
+def is_gate_open() -> bool:
     """Whether the Prefect server may be asked."""
     file = os.environ.get(VARIABLE, "")
     return not file or Path(file).exists()
 
 
-def set_open(file: Path, is_ours: bool) -> None:
+def set_gate_open(file: Path, is_ours: bool) -> None:
     """Open or close the gate; a disk that does not take the file leaves it as it is."""
     with contextlib.suppress(OSError):
         if is_ours and not file.exists():

@@ -14,12 +14,12 @@ _OURS: Final = ("clickhouse", "last-errors", "logs", "metrics", "prefect", "spoo
 """Directories of a data directory whose content is Furrow's; Postgres sees to its own."""
 
 
-def write_for_us_alone() -> None:
+def restrict_new_files() -> None:
     """From now on, what this process and its children make is closed to other users."""
     os.umask(UMASK)
 
 
-def tighten(data: Path) -> int:
+def restrict_data_directory(data: Path) -> int:
     """Close the data directory, and what an earlier version left open in it; how many entries were changed.
 
     Raises PermanentError when the directory is one that users share (``/tmp``), or another user's.
@@ -27,20 +27,20 @@ def tighten(data: Path) -> int:
     found = data.stat()
     if found.st_mode & stat.S_ISVTX or os.geteuid() not in (0, found.st_uid):
         raise PermanentError(f"{data} is not a directory of your own; choose another with --data-dir")
-    return sum(_close(path) for path in _entries(data))
+    return sum(_restrict_entry(path) for path in _list_data_entries(data))
 
 
-def close_below(folder: Path) -> int:
+def restrict_folder(folder: Path) -> int:
     """Close a folder in which a library has put files with modes of their own; how many entries were changed."""
-    return sum(_close(path) for path in (folder, *folder.rglob("*")))
+    return sum(_restrict_entry(path) for path in (folder, *folder.rglob("*")))
 
 
-def open_to_others(data: Path) -> list[Path]:
+def find_open_entries(data: Path) -> list[Path]:
     """The entries of a data directory that other users can read or enter, as far as they can be seen; the directory first."""
-    return [path for path in _entries(data) if _is_open(path)]
+    return [path for path in _list_data_entries(data) if _is_open_to_others(path)]
 
 
-def _entries(data: Path) -> Iterator[Path]:
+def _list_data_entries(data: Path) -> Iterator[Path]:
     yield data
     for path in sorted(data.iterdir()):
         if path.is_file():
@@ -51,7 +51,7 @@ def _entries(data: Path) -> Iterator[Path]:
             yield from (Path(folder, file) for file in files)
 
 
-def _is_open(path: Path) -> bool:
+def _is_open_to_others(path: Path) -> bool:
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -59,8 +59,8 @@ def _is_open(path: Path) -> bool:
     return not stat.S_ISLNK(found.st_mode) and bool(found.st_mode & _OTHERS)
 
 
-def _close(path: Path) -> bool:
-    if not _is_open(path):
+def _restrict_entry(path: Path) -> bool:
+    if not _is_open_to_others(path):
         return False
     try:
         path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~_OTHERS)

@@ -17,7 +17,7 @@ MAX_PATTERN_LENGTH: Final = 500
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 
 
-def is_project(id_: str) -> bool:
+def is_project_id(id_: str) -> bool:
     """Whether ``id_`` can be a project's id."""
     return _ID.fullmatch(id_) is not None
 
@@ -31,63 +31,74 @@ class ProjectSetting:
     fits: Callable[[Any], bool]
 
 
-def _whole(low: int, high: int) -> Callable[[Any], bool]:
+def _whole_number_between(low: int, high: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and low <= value <= high
 
 
-def _number(low: float, high: float) -> Callable[[Any], bool]:
+def _number_between(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: type(value) in (int, float) and math.isfinite(value) and low <= value <= high
 
 
-def _patterns(value: Any) -> bool:
+def _is_pattern_list(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) <= MAX_PATTERNS
-        and all(isinstance(one, str) and 0 < len(one) <= MAX_PATTERN_LENGTH and one.isprintable() for one in value)
+        and all(
+            isinstance(pattern, str) and 0 < len(pattern) <= MAX_PATTERN_LENGTH and pattern.isprintable()
+            for pattern in value
+        )
     )
 
 
-def _key(value: Any) -> bool:
+def _is_tracker_key(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,49}", value) is not None
 
 
 # The engine is loaded by those alone who set its numbers: it would cost each command and the collector's start its time.
-def _thresholds(value: Any) -> bool:
-    from core.engine_settings import problems
+def _fits_thresholds(value: Any) -> bool:
+    from core.engine_settings import find_section_problems
 
-    return not problems("thresholds", value)
+    return not find_section_problems("thresholds", value)
 
 
-def _weights(value: Any) -> bool:
-    from core.engine_settings import problems
+def _fits_weights(value: Any) -> bool:
+    from core.engine_settings import find_section_problems
 
-    return not problems("weights", value)
+    return not find_section_problems("weights", value)
 
 
 _COUNT = "a whole number from 1 to 1000000"
 _PATTERNS = f"a list of up to {MAX_PATTERNS} shell-style patterns of 1 to {MAX_PATTERN_LENGTH} characters"
 SETTINGS: Final[Mapping[str, ProjectSetting]] = {
-    "confirmSessions": ProjectSetting("distinct sessions that confirm an incident", _COUNT, _whole(1, 1_000_000)),
-    "confirmUsers": ProjectSetting("distinct users that confirm an incident", _COUNT, _whole(1, 1_000_000)),
+    "confirmSessions": ProjectSetting(
+        "distinct sessions that confirm an incident", _COUNT, _whole_number_between(1, 1_000_000)
+    ),
+    "confirmUsers": ProjectSetting(
+        "distinct users that confirm an incident", _COUNT, _whole_number_between(1, 1_000_000)
+    ),
     "confirmDays": ProjectSetting(
-        "days of receipt within which they count", "a number of days from 0.001 to 3650", _number(0.001, 3650)
+        "days of receipt within which they count", "a number of days from 0.001 to 3650", _number_between(0.001, 3650)
     ),
-    "confirmPerSource": ProjectSetting("sessions of one source that count, at the most", _COUNT, _whole(1, 1_000_000)),
+    "confirmPerSource": ProjectSetting(
+        "sessions of one source that count, at the most", _COUNT, _whole_number_between(1, 1_000_000)
+    ),
     "newIncidentsPerHour": ProjectSetting(
-        "new incidents in an hour above which the new ones are held back", _COUNT, _whole(1, 1_000_000)
+        "new incidents in an hour above which the new ones are held back", _COUNT, _whole_number_between(1, 1_000_000)
     ),
-    "ignoredRoutes": ProjectSetting("routes that are never a failure point, like /admin/*", _PATTERNS, _patterns),
-    "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _patterns),
-    "jiraProject": ProjectSetting("Jira project that its tickets go to", "a project's key, like OPS", _key),
-    "linearTeam": ProjectSetting("Linear team that its tickets go to", "a team's key, like ENG", _key),
+    "ignoredRoutes": ProjectSetting(
+        "routes that are never a failure point, like /admin/*", _PATTERNS, _is_pattern_list
+    ),
+    "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _is_pattern_list),
+    "jiraProject": ProjectSetting("Jira project that its tickets go to", "a project's key, like OPS", _is_tracker_key),
+    "linearTeam": ProjectSetting("Linear team that its tickets go to", "a team's key, like ENG", _is_tracker_key),
     "requestsPerSecond": ProjectSetting(
-        "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number(0.01, 1_000_000)
+        "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)
     ),
     "thresholds": ProjectSetting(
-        "thresholds of the engine, like rage_clicks (below)", "an object of names and whole numbers", _thresholds
+        "thresholds of the engine, like rage_clicks (below)", "an object of names and whole numbers", _fits_thresholds
     ),
     "weights": ProjectSetting(
-        "points of the score, like failure (below)", "an object of names and whole numbers", _weights
+        "points of the score, like failure (below)", "an object of names and whole numbers", _fits_weights
     ),
 }
 """Every setting of a project (incidents-and-tickets.md: "configurable per project"; detection.md: "overridden per project")."""
@@ -97,7 +108,7 @@ PARTED: Final = ("thresholds", "weights")
 """Settings that hold names with values: each of them can be set by itself, as ``thresholds.rage_clicks``."""
 
 
-def problem(name: str, value: Any) -> str:
+def find_setting_problem(name: str, value: Any) -> str:
     """Why ``value`` cannot be the setting ``name``, '' when it can."""
     setting = SETTINGS.get(name)
     if setting is None:
@@ -105,13 +116,13 @@ def problem(name: str, value: Any) -> str:
     if setting.fits(value):
         return ""
     if name in PARTED:
-        from core.engine_settings import problems
+        from core.engine_settings import find_section_problems
 
-        return "; ".join(problems(name, value))
+        return "; ".join(find_section_problems(name, value))
     return f"{name} must be {setting.expected}"
 
 
-def usable(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def select_usable_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The stored settings that fit, and the names of those that do not. Names that nobody knows are neither.
 
     Of PARTED settings, what fits is used; the rest is named as ``thresholds.rage_clicks``.
@@ -124,9 +135,9 @@ def usable(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if SETTINGS[name].fits(value):
             fits[name] = value
         elif name in PARTED:
-            from core.engine_settings import fitting
+            from core.engine_settings import select_fitting_values
 
-            kept, wrong = fitting(name, value)
+            kept, wrong = select_fitting_values(name, value)
             bad += wrong
             if kept:
                 fits[name] = kept

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.networks import networks, reachable
+from core.networks import parse_networks, reachable_host
 
 ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
 """Names the file that settings are read from beside the environment; empty: none, which parts of ``furrow up`` get."""
@@ -160,13 +160,13 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies", "tracker_private_networks")
     @classmethod
-    def _networks_only(cls, value: str) -> str:
-        networks(value)
+    def _check_networks(cls, value: str) -> str:
+        parse_networks(value)
         return value
 
     @field_validator("prefect_auth")
     @classmethod
-    def _is_a_login(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_login(cls, value: SecretStr | None) -> SecretStr | None:
         text = value.get_secret_value() if value else None
         if text is not None and not (len(text) >= 12 and text.isascii() and text.isprintable() and ":" in text[1:]):
             raise ValueError("it must be name:password, at least 12 printable ASCII characters")
@@ -175,12 +175,12 @@ class Settings(BaseSettings):
     @property
     def prefect_api_url(self) -> str:
         """Prefect's API of this installation, as its own machine reaches it."""
-        return f"http://{reachable(self.prefect_host)}:{self.prefect_port}/api"
+        return f"http://{reachable_host(self.prefect_host)}:{self.prefect_port}/api"
 
     @property
     def pages_url(self) -> str:
         """Where links to Furrow's pages begin, without a slash at the end."""
-        return self.public_url.rstrip("/") or f"http://{reachable(self.host)}:{self.port}"
+        return self.public_url.rstrip("/") or f"http://{reachable_host(self.host)}:{self.port}"
 
     @property
     def events_dir(self) -> Path:

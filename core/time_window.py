@@ -22,22 +22,22 @@ def parse_window(text: str, now: datetime) -> tuple[datetime, datetime]:
     else:
         begin, dots, finish = text.partition("..")
         if not dots or not begin:
-            raise _wrong(text)
-        start, end = _moment(begin, text), _moment(finish, text) if finish else now
+            raise _wrong_window_error(text)
+        start, end = _parse_moment(begin, text), _parse_moment(finish, text) if finish else now
     if start >= end:
         raise PermanentError(f"the window {text!r} is empty: its start must lie before its end")
     return start, end
 
 
-def _moment(one: str, text: str) -> datetime:
+def _parse_moment(moment: str, text: str) -> datetime:
     try:
-        at = datetime.fromisoformat(one.strip())
+        at = datetime.fromisoformat(moment.strip())
     except ValueError:
-        raise _wrong(text) from None
+        raise _wrong_window_error(text) from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def _wrong(text: str) -> PermanentError:
+def _wrong_window_error(text: str) -> PermanentError:
     return PermanentError(
         f"a window looks like 7d, 24h or 2026-01-01..2026-01-08 (the end is not in it), not like {text[:50]!r}"
     )

@@ -8,10 +8,21 @@ import pyarrow.compute as pc
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.backfill import KINDS, Changes, InLine, Window, compare, look, merge, put_in_line, sections, sessions_of
+from tasks.backfill import (
+    KINDS,
+    Changes,
+    QueuedBatch,
+    Window,
+    change_sections,
+    compare_detections,
+    enqueue_sessions,
+    find_backfill_sessions,
+    merge_changes,
+    preview_enqueue,
+)
 from tasks.report import Report
-from tasks.score import score
-from tasks.upsert import set_aside, upsert
+from tasks.score import score_sessions
+from tasks.upsert import set_aside_poisoned, upsert_detections
 
 
 @flow(name="backfill")
@@ -29,53 +40,57 @@ def backfill(start: datetime, end: datetime, project: str | None = None, dry_run
     """
     report = Report("backfill")
     changes: Changes = {}
-    found = report.attempt(sessions_of, Window(start, end, project))
+    found = report.run_step(find_backfill_sessions, Window(start, end, project))
     if found is not None:
         report.counts["sessions in the window"] = found.complete.num_rows + found.open
         report.counts["sessions that may still go on, left to detect"] = found.open
-        for batch in found.batches():
-            if not _batch(report, batch, changes, dry_run):
+        for batch in found.split_batches():
+            if not _backfill_batch(report, batch, changes, dry_run):
                 break
     would = "would be " if dry_run else ""
     for kind in KINDS:
-        report.counts[f"detections {would}{kind}"] = sum(one.detections[kind] for one in changes.values())
+        report.counts[f"detections {would}{kind}"] = sum(change.detections[kind] for change in changes.values())
     report.counts[f"incidents {would}touched"] = len(changes)
-    for title, lines in sections(changes, "Incidents that would change" if dry_run else "Incidents that changed"):
-        report.items(title, lines)
-    return report.finish()
+    for title, lines in change_sections(
+        changes, "Incidents that would change" if dry_run else "Incidents that changed"
+    ):
+        report.add_lines(title, lines)
+    return report.finish_run()
 
 
-def _batch(report: Report, batch: pa.Table, changes: Changes, dry_run: bool) -> bool:
+def _backfill_batch(report: Report, batch: pa.Table, changes: Changes, dry_run: bool) -> bool:
     """Analyse one batch; whether to go on with the next one."""
-    line = report.attempt(look if dry_run else put_in_line, batch)
+    line = report.run_step(preview_enqueue if dry_run else enqueue_sessions, batch)
     if line is None:
         return False
     report.counts["sessions in line already, left to detect"] += line.waiting
     last = int(pc.max(batch["last_received_ms"]).as_py())
-    return not line.taken or _analyse(report, line, changes, dry_run, last)
+    return not line.taken or _analyse_enqueued(report, line, changes, dry_run, last)
 
 
-def _analyse(report: Report, line: InLine, changes: Changes, dry_run: bool, last_received_ms: int) -> bool:
+def _analyse_enqueued(
+    report: Report, line: QueuedBatch, changes: Changes, dry_run: bool, last_received_ms: int
+) -> bool:
     # What is received later gives its session another version, and ``detect`` takes it.
-    scored = report.attempt(score, line.taken, note=not dry_run, last_received_ms=last_received_ms)
-    found = report.attempt(compare, scored.analysed) if scored is not None else None
+    scored = report.run_step(score_sessions, line.taken, note=not dry_run, last_received_ms=last_received_ms)
+    found = report.run_step(compare_detections, scored.analysed) if scored is not None else None
     if scored is None or found is None:
-        return _left(report, line, dry_run)
+        return _report_unfinished(report, line, dry_run)
     report.counts["sessions that the engine failed over"] += len(scored.poisoned)
     if not dry_run:
-        recorded = report.attempt(upsert, scored.analysed, backfill=True)
+        recorded = report.run_step(upsert_detections, scored.analysed, backfill=True)
         if recorded is None:
-            return _left(report, line, dry_run)
+            return _report_unfinished(report, line, dry_run)
         report.counts["incidents confirmed"] += len(recorded.confirmed)
         report.counts["sessions with new events meanwhile, left to detect"] += recorded.stale
-        if scored.poisoned and report.attempt(set_aside, scored.poisoned) is None:
+        if scored.poisoned and report.run_step(set_aside_poisoned, scored.poisoned) is None:
             return False
     report.counts["sessions analysed"] += len(scored.analysed)
-    merge(changes, found)
+    merge_changes(changes, found)
     return True
 
 
-def _left(report: Report, line: InLine, dry_run: bool) -> bool:
+def _report_unfinished(report: Report, line: QueuedBatch, dry_run: bool) -> bool:
     if not dry_run:
         report.pending.append(f"{len(line.taken)} sessions are in line: detect analyses them within minutes")
     report.pending.append("the rest of the window was not looked at; run this again, nothing is done twice")

@@ -9,15 +9,15 @@ from prefect.client.schemas.objects import State
 
 from core.errors import NotConfigured, PermanentError
 from core.settings import Settings
-from stores.incidents.incident_store import Pending, Recorded
+from stores.incidents.incident_store import PendingSession, RecordResult
 from tasks import lag
 from tasks.enqueue import sessionize
-from tasks.flood import lines, review_floods, warn
-from tasks.incidents import describe
+from tasks.flood import flood_lines, review_floods, warn_of_floods
+from tasks.incidents import describe_incidents
 from tasks.progress import Progress
 from tasks.report import Report
-from tasks.score import Scored, count_due, due_sessions, score
-from tasks.upsert import log_detections, set_aside, upsert
+from tasks.score import Scored, count_due_sessions, read_due_sessions, score_sessions
+from tasks.upsert import log_detections, set_aside_poisoned, upsert_detections
 
 BATCH = 5_000
 """Client sessions analysed at once: with some tens of events each, the 0.2 to 1 M events that suit the engine."""
@@ -37,40 +37,42 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     report = Report("detect")
     began, seconds = time.monotonic(), Settings().detect_seconds
     if shard == 0:
-        _put_in_line(report, began + seconds / 2)
-    _analyse(report, shard, shards, began + seconds)
+        _enqueue_new_sessions(report, began + seconds / 2)
+    _analyse_due_sessions(report, shard, shards, began + seconds)
     if shard == 0:
-        _tell_floods(report)
+        _report_floods(report)
         if not (report.failed or report.stopped):
-            lag.completed()
-    return report.finish()
+            lag.record_detect_completion()
+    return report.finish_run()
 
 
-def _tell_floods(report: Report) -> None:
-    found = report.attempt(review_floods)
+def _report_floods(report: Report) -> None:
+    found = report.run_step(review_floods)
     if found:
-        report.items("Flood of new incidents", lines(found))
+        report.add_lines("Flood of new incidents", flood_lines(found))
         report.counts["incidents held back from export"] = sum(flood.held for flood in found)
-        warn(found)
+        warn_of_floods(found)
 
 
-def _put_in_line(report: Report, until: float) -> None:
+def _enqueue_new_sessions(report: Report, until: float) -> None:
     """Queue the sessions of what landed, slice by slice, the oldest first; each slice is committed with the watermark.
 
     All slices before the first analysis, since sessions that reach into the next one would be analysed twice; but only
     ``until`` then, so that a backlog of days does not keep its oldest sessions waiting.
     """
     progress = Progress("detect-landed")
-    while found := report.attempt(sessionize):
+    while found := report.run_step(sessionize):
         report.counts["new events"] += found.events
         report.counts["sessions with new events"] += found.sessions
         if found.log_only and not report.logged_only:
-            report.fall_back(
+            report.record_not_configured(
                 "upsert", NotConfigured("the incident store is log-only: detections are logged, not stored")
             )
         if found.later or progress.slices:
-            told = f"{found.events:,} events of {found.sessions:,} sessions are in line, {found.later:,} events to go"
-            progress.tell(found.events, found.later, told)
+            message = (
+                f"{found.events:,} events of {found.sessions:,} sessions are in line, {found.later:,} events to go"
+            )
+            progress.report_slice(found.events, found.later, message)
         if not found.later:
             return
         if time.monotonic() > until:
@@ -78,19 +80,21 @@ def _put_in_line(report: Report, until: float) -> None:
             return
 
 
-def _analyse(report: Report, shard: int, shards: int, until: float) -> None:
+def _analyse_due_sessions(report: Report, shard: int, shards: int, until: float) -> None:
     """Analyse the sessions that are due, batch by batch, those that wait longest first; each batch is committed."""
     progress = Progress("detect-analysed")
-    while due := report.attempt(due_sessions, BATCH, shard, shards):
-        if not _batch(report, due):
+    while due := report.run_step(read_due_sessions, BATCH, shard, shards):
+        if not _analyse_batch(report, due):
             return
-        left = report.attempt(count_due) if len(due) == BATCH or progress.slices else 0
+        left = report.run_step(count_due_sessions) if len(due) == BATCH or progress.slices else 0
         if left is None:
             return
         if left or progress.slices:
             oldest = datetime.fromtimestamp(due[-1].due_ms / 1000, UTC)
-            told = f"{len(due):,} sessions analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; {left:,} are due in all"
-            progress.tell(len(due), left, told)
+            message = (
+                f"{len(due):,} sessions analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; {left:,} are due in all"
+            )
+            progress.report_slice(len(due), left, message)
         if len(due) < BATCH:
             return
         if time.monotonic() > until:
@@ -98,35 +102,35 @@ def _analyse(report: Report, shard: int, shards: int, until: float) -> None:
             return
 
 
-def _batch(report: Report, due: list[Pending]) -> bool:
+def _analyse_batch(report: Report, due: list[PendingSession]) -> bool:
     """Analyse one batch; whether another one may follow."""
-    scored = report.attempt(score, due)
+    scored = report.run_step(score_sessions, due)
     if scored is None:
         report.pending.append(f"{len(due)} sessions wait for analysis")
         return False
-    _tell_scored(report, scored)
-    recorded = report.attempt(upsert, scored.analysed)
+    _report_scored(report, scored)
+    recorded = report.run_step(upsert_detections, scored.analysed)
     if recorded is None:
         log_detections(scored.analysed)
         report.pending.append(f"{len(due)} sessions, {scored.detections} detections wait for the incident store")
         return False
-    _tell_recorded(report, recorded)
-    if lines := report.attempt(describe, recorded.incidents):
-        report.items("Incidents", lines)
-    return not scored.poisoned or report.attempt(set_aside, scored.poisoned) is not None
+    _report_recorded(report, recorded)
+    if lines := report.run_step(describe_incidents, recorded.incidents):
+        report.add_lines("Incidents", lines)
+    return not scored.poisoned or report.run_step(set_aside_poisoned, scored.poisoned) is not None
 
 
-def _tell_scored(report: Report, scored: Scored) -> None:
+def _report_scored(report: Report, scored: Scored) -> None:
     report.counts["sessions analysed"] += scored.visits
     report.counts["detections"] += scored.detections
     if scored.late_events:
         report.counts["events that came too late to be analysed"] += scored.late_events
-    report.table("Why not", scored.silent)
+    report.add_counts("Why not", scored.silent)
     if scored.poisoned:
         report.counts["sessions that the engine failed over"] += len(scored.poisoned)
 
 
-def _tell_recorded(report: Report, recorded: Recorded) -> None:
+def _report_recorded(report: Report, recorded: RecordResult) -> None:
     report.counts["detections stored"] += recorded.stored
     report.counts["detections retracted"] += recorded.retracted
     if recorded.contested:

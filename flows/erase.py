@@ -8,19 +8,19 @@ from prefect.client.schemas.objects import State
 
 from collector.privacy import HASHED_USER
 from core.errors import PermanentError
-from stores.incidents.incident_erasure import Erased
+from stores.incidents.incident_erasure import ErasedIncidentData
 from tasks.erase import (
     erase_detections,
     erase_events,
     erase_files,
     erase_names,
-    find,
-    leave,
-    tell,
+    find_person,
+    publish_erasure,
+    summarize_erasure,
     wait_for_runs,
     wait_until_landed,
 )
-from tasks.report import Report, code, escape, link
+from tasks.report import Report, code_span, escape_markdown, markdown_link
 
 
 @flow(name="erase")
@@ -41,34 +41,35 @@ def erase(project: str = "default", session_id: str | None = None, user: str | N
             "a user is given as uh: and 32 hexadecimal digits; `furrow erase --user` makes that of an id"
         )
     report = Report("erase")
-    report.attempt(wait_until_landed)
-    person = report.attempt(find, project, session_id or None, (user or "").removeprefix("uh:"))
+    report.run_step(wait_until_landed)
+    person = report.run_step(find_person, project, session_id or None, (user or "").removeprefix("uh:"))
     if person is None:
         report.pending.append("nothing was erased; run it again")
-        return report.finish()
+        return report.finish_run()
     report.counts["sessions"] = len(person.sessions)
     removed: list[Counter[str]] = []
-    found: list[Erased] = []
+    found: list[ErasedIncidentData] = []
     for again in (False, True):
         if again:
-            report.attempt(wait_for_runs)
-        removed.append(report.attempt(erase_events, person) or Counter())
-        found.append(report.attempt(erase_detections, person) or Erased())
-    removed.append(report.attempt(erase_files, person) or Counter())
-    removed.append(report.attempt(erase_names, person) or Counter())
-    told = tell(removed, found)
-    _tell(report, told)
-    leave({"sessions": len(person.sessions), **told, "complete": not (report.failed or report.stopped)})
-    return report.finish()
+            report.run_step(wait_for_runs)
+        removed.append(report.run_step(erase_events, person) or Counter())
+        found.append(report.run_step(erase_detections, person) or ErasedIncidentData())
+    removed.append(report.run_step(erase_files, person) or Counter())
+    removed.append(report.run_step(erase_names, person) or Counter())
+    outcome = summarize_erasure(removed, found)
+    _report_erasure(report, outcome)
+    publish_erasure({"sessions": len(person.sessions), **outcome, "complete": not (report.failed or report.stopped)})
+    return report.finish_run()
 
 
-def _tell(report: Report, told: dict[str, Any]) -> None:
-    for place, count in told["removed"].items():
+def _report_erasure(report: Report, outcome: dict[str, Any]) -> None:
+    for place, count in outcome["removed"].items():
         report.counts[f"{place} removed"] = count
-    report.counts["incidents counted again"] = told["incidentsCountedAgain"]
-    report.counts["incidents with nobody left"] = told["incidentsWithNobodyLeft"]
+    report.counts["incidents counted again"] = outcome["incidentsCountedAgain"]
+    report.counts["incidents with nobody left"] = outcome["incidentsWithNobodyLeft"]
     lines = [
-        f"{escape(one['tracker'])} {link(one['key'], one['url'] or '')} of {code(one['incidentId'])}"
-        for one in told["tickets"]
+        f"{escape_markdown(ticket['tracker'])} {markdown_link(ticket['key'], ticket['url'] or '')} "
+        f"of {code_span(ticket['incidentId'])}"
+        for ticket in outcome["tickets"]
     ]
-    report.items("Tickets to be looked at: they may name the session", lines)
+    report.add_lines("Tickets to be looked at: they may name the session", lines)

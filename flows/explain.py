@@ -5,8 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.explain import explain_sessions, find, leave
-from tasks.report import Report, code, escape
+from tasks.explain import explain_sessions, find_asked_sessions, publish_explanation
+from tasks.report import Report, code_span, escape_markdown
 
 
 @flow(name="explain")
@@ -24,20 +24,20 @@ def explain(
         project: Only sessions of this project; of a session that is named, default if empty.
     """
     report = Report("explain")
-    asked = report.attempt(find, session_id or None, last, rule or None, project or None)
-    told = report.attempt(explain_sessions, asked) if asked else None
-    if told is not None:
-        report.counts["sessions"] = len(told)
-        report.counts["detections"] = sum(len(one["detections"]) for one in told)
-        report.counts["silent visits"] = sum(len(one["whyNot"]) for one in told)
-        for one in told:
-            report.items(f"{one['projectId']}: session {one['sessionId']}", _lines(one))
-        leave(told)
-    return report.finish()
+    selection = report.run_step(find_asked_sessions, session_id or None, last, rule or None, project or None)
+    explained = report.run_step(explain_sessions, selection) if selection else None
+    if explained is not None:
+        report.counts["sessions"] = len(explained)
+        report.counts["detections"] = sum(len(session["detections"]) for session in explained)
+        report.counts["silent visits"] = sum(len(session["whyNot"]) for session in explained)
+        for session in explained:
+            report.add_lines(f"{session['projectId']}: session {session['sessionId']}", _format_explanation(session))
+        publish_explanation(explained)
+    return report.finish_run()
 
 
-def _lines(one: dict[str, Any]) -> list[str]:
-    lines = [f"**{body['frustrationScore']}** {escape(body['explanation'])}" for body in one["detections"]]
-    lines += [f"{code(body['rule'])}: {escape(body['text'])}" for body in one["whyNot"]]
-    lines += [f"The engine failed: {escape(one['error'])}"] if one["error"] else []
+def _format_explanation(session: dict[str, Any]) -> list[str]:
+    lines = [f"**{body['frustrationScore']}** {escape_markdown(body['explanation'])}" for body in session["detections"]]
+    lines += [f"{code_span(body['rule'])}: {escape_markdown(body['text'])}" for body in session["whyNot"]]
+    lines += [f"The engine failed: {escape_markdown(session['error'])}"] if session["error"] else []
     return lines

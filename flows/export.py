@@ -8,9 +8,9 @@ from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured
-from tasks.export import Outcome, claim_incident, connect_tracker, export_one, log_tickets, preview_tickets
+from tasks.export import Outcome, claim_incident, connect_tracker, export_incident, log_tickets, preview_tickets
 from tasks.report import Report
-from tasks.waiting import hasten_tickets, what_waits
+from tasks.waiting import describe_waiting_tickets, hasten_tickets
 from trackers.protocol import Tracker
 from trackers.registry import TRACKERS
 
@@ -25,65 +25,65 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
     """
     report = Report("export")
     if hasten and not dry_run:
-        report.counts["tickets put off that are tried now"] = report.attempt(hasten_tickets) or 0
-    trackers = [tracker for name in TRACKERS if (tracker := report.attempt(connect_tracker, name)) is not None]
+        report.counts["tickets put off that are tried now"] = report.run_step(hasten_tickets) or 0
+    trackers = [tracker for name in TRACKERS if (tracker := report.run_step(connect_tracker, name)) is not None]
     for tracker in trackers:
         with closing(tracker):
             if not dry_run:
-                _export_to(report, tracker)
+                _export_to_tracker(report, tracker)
     if dry_run:
-        _preview(report, [tracker.name for tracker in trackers])
+        _preview_export(report, [tracker.name for tracker in trackers])
     elif not (trackers or report.failed or report.stopped):
-        _log(report)
-    waits = report.attempt(what_waits)
-    report.items("What waits, until when, and how to hasten it", waits or [])
-    return report.finish()
+        _log_waiting_tickets(report)
+    waits = report.run_step(describe_waiting_tickets)
+    report.add_lines("What waits, until when, and how to hasten it", waits or [])
+    return report.finish_run()
 
 
-def _export_to(report: Report, tracker: Tracker) -> None:
+def _export_to_tracker(report: Report, tracker: Tracker) -> None:
     """File what waits for this tracker, until nothing does, the run's limit is reached, or the tracker is away."""
     outcomes = []
     for _ in range(effective_settings().export_limit):
-        leased = report.attempt(claim_incident, tracker.name)
+        leased = report.run_step(claim_incident, tracker.name)
         if leased is None:
             break
-        outcomes.append(export_one(tracker, leased))
-        if outcomes[-1].tracker_is_away:
+        outcomes.append(export_incident(tracker, leased))
+        if outcomes[-1].is_tracker_away:
             report.pending.append(f"{tracker.name}: what else waits is left to the next run")
             break
-    tell(report, outcomes)
+    report_outcomes(report, outcomes)
 
 
-def tell(report: Report, outcomes: list[Outcome]) -> None:
+def report_outcomes(report: Report, outcomes: list[Outcome]) -> None:
     """Put what became of these tickets into the report: each ticket in a line, and each different failure once."""
     for outcome in outcomes:
         report.counts[f"tickets {outcome.result}"] += 1
     for start in range(0, len(outcomes), _PAGE):
         title = "Tickets" if start == 0 else f"Tickets from the {start + 1}th"
-        report.items(title, [outcome.line() for outcome in outcomes[start : start + _PAGE]])
+        report.add_lines(title, [outcome.markdown_line() for outcome in outcomes[start : start + _PAGE]])
     failures: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.error is not None:
             failures.setdefault((outcome.tracker, outcome.words), []).append(outcome)
     for (tracker, _), same in failures.items():
         assert same[0].error is not None
-        report.fail(f"export to {tracker}", same[0].error)
+        report.record_failure(f"export to {tracker}", same[0].error)
         if len(same) > 1:
             report.pending[-1] += f" ({len(same)} tickets)"
 
 
-def _preview(report: Report, trackers: list[str]) -> None:
-    for shown in report.attempt(preview_tickets, trackers) or []:
+def _preview_export(report: Report, trackers: list[str]) -> None:
+    for shown in report.run_step(preview_tickets, trackers) or []:
         report.counts[f"tickets that would go to {shown.tracker}"] += 1
-        report.items(f"Would go to {shown.tracker}", [shown.line])
+        report.add_lines(f"Would go to {shown.tracker}", [shown.line])
 
 
-def _log(report: Report) -> None:
-    if logged := report.attempt(log_tickets):
+def _log_waiting_tickets(report: Report) -> None:
+    if logged := report.run_step(log_tickets):
         report.counts["tickets logged now"] = len(logged.lines)
         report.counts["tickets waiting for a tracker"] = logged.waiting
-        report.items("Tickets logged as they would be filed", logged.lines)
-        report.fall_back(
+        report.add_lines("Tickets logged as they would be filed", logged.lines)
+        report.record_not_configured(
             "export", NotConfigured(f"no tracker is configured; tickets that wait for one: {logged.waiting}")
         )
 

@@ -8,15 +8,15 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from core.errors import NotConfigured
-from flows.export import tell
+from flows.export import report_outcomes
 from tasks.export import (
     Candidate,
     Outcome,
     claim_incident,
     connect_tracker,
-    export_one,
-    failed_exports,
-    show_failed,
+    export_incident,
+    find_failed_exports,
+    show_failed_export,
 )
 from tasks.report import Report
 
@@ -35,42 +35,49 @@ def rerun_failed_exports(
         dry_run: Only show what would be filed, and log it in full; no tracker is called.
     """
     report = Report("rerun-failed-exports")
-    candidates = report.attempt(failed_exports, incident_ids or None, tracker) or []
-    outcomes = [_skipped(one, one.why_not) for one in candidates if one.why_not]
-    ready = [one for one in candidates if not one.why_not]
+    candidates = report.run_step(find_failed_exports, incident_ids or None, tracker) or []
+    outcomes = [_make_skipped_outcome(candidate, candidate.why_not) for candidate in candidates if candidate.why_not]
+    ready = [candidate for candidate in candidates if not candidate.why_not]
     if dry_run:
-        outcomes += [shown for one in ready if (shown := report.attempt(show_failed, one))]
+        outcomes += [shown for candidate in ready if (shown := report.run_step(show_failed_export, candidate))]
     else:
-        for name in sorted({one.tracker for one in ready}):
-            outcomes += _rerun_at(report, name, [one for one in ready if one.tracker == name])
-    tell(report, outcomes)
-    return report.finish()
+        for name in sorted({candidate.tracker for candidate in ready}):
+            outcomes += _rerun_at_tracker(report, name, [candidate for candidate in ready if candidate.tracker == name])
+    report_outcomes(report, outcomes)
+    return report.finish_run()
 
 
-def _rerun_at(report: Report, name: str, candidates: Sequence[Candidate]) -> Iterator[Outcome]:
+def _rerun_at_tracker(report: Report, name: str, candidates: Sequence[Candidate]) -> Iterator[Outcome]:
     """File these again at one tracker; what is not reached stays as it was."""
     problems = len(report.pending)
-    tracker = report.attempt(connect_tracker, name)
+    tracker = report.run_step(connect_tracker, name)
     if tracker is None:
         if len(report.pending) == problems:
-            report.fall_back(name, NotConfigured(f"it is not configured; tickets that wait for it: {len(candidates)}"))
-        yield from (_skipped(one, f"{name} cannot be used; failed before: {one.words}") for one in candidates)
+            report.record_not_configured(
+                name, NotConfigured(f"it is not configured; tickets that wait for it: {len(candidates)}")
+            )
+        yield from (
+            _make_skipped_outcome(candidate, f"{name} cannot be used; failed before: {candidate.words}")
+            for candidate in candidates
+        )
         return
     with closing(tracker):
         away = False
-        for one in candidates:
-            leased = None if away else report.attempt(claim_incident, name, one.incident_id)
+        for candidate in candidates:
+            leased = None if away else report.run_step(claim_incident, name, candidate.incident_id)
             away = away or len(report.pending) > problems
             if leased is None:
-                yield _skipped(one, f"not reached; failed before: {one.words}" if away else _TAKEN)
+                yield _make_skipped_outcome(
+                    candidate, f"not reached; failed before: {candidate.words}" if away else _TAKEN
+                )
                 continue
-            outcome = export_one(tracker, leased)
-            away = outcome.tracker_is_away
+            outcome = export_incident(tracker, leased)
+            away = outcome.is_tracker_away
             yield outcome
 
 
-def _skipped(one: Candidate, why: str) -> Outcome:
-    return Outcome(one.incident_id, one.title, one.tracker, "skipped", why)
+def _make_skipped_outcome(candidate: Candidate, why: str) -> Outcome:
+    return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "skipped", why)
 
 
 _TAKEN = "somebody else exports it at this moment, or it is no longer due for export"

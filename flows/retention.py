@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from blocks.documents import effective_settings
 from core.errors import PermanentError
 from tasks.report import Report
-from tasks.retention import drop_dead_letters, drop_events, forget_senders, what_to_keep
+from tasks.retention import drop_dead_letters, drop_events, find_retention_limit, forget_senders
 
 
 @flow(name="retention")
@@ -26,28 +26,34 @@ def retention(days: int | None = None) -> State[Any]:
     if days is not None and days < 0:
         raise PermanentError(f"days are 0 (kept for ever) or more, not {days}")
     report = Report("retention")
-    report.counts["detections whose sender is forgotten"] = report.attempt(forget_senders) or 0
+    report.counts["detections whose sender is forgotten"] = report.run_step(forget_senders) or 0
     days = effective_settings().keep_events_days if days is None else days
     if days <= 0:
-        report.items("Kept", ["Everything, for ever."])
-        return report.finish()
-    keep = report.attempt(what_to_keep, days)
+        report.add_lines("Kept", ["Everything, for ever."])
+        return report.finish_run()
+    keep = report.run_step(find_retention_limit, days)
     if keep is None:
-        return report.finish()
-    report.items("Kept", [f"What was received since {keep.day} (UTC): the last {days} whole days"])
+        return report.finish_run()
+    report.add_lines("Kept", [f"What was received since {keep.day} (UTC): the last {days} whole days"])
     if keep.waiting:
         report.pending.append(f"events of {keep.day} still wait for analysis: nothing since then is dropped")
-    dropped = report.attempt(drop_events, keep) or []
+    dropped = report.run_step(drop_events, keep) or []
     rows = Counter[str]()
-    for one in dropped:
-        rows[one.table] += one.rows
-    report.counts["days of events dropped"] = len({one.day for one in dropped if one.table == "events"})
+    for partition in dropped:
+        rows[partition.table] += partition.rows
+    report.counts["days of events dropped"] = len(
+        {partition.day for partition in dropped if partition.table == "events"}
+    )
     report.counts["events dropped"] = rows["events"]
     report.counts["rows of analysed sessions dropped"] = rows["sessions"]
-    letters = report.attempt(drop_dead_letters, keep) or Counter()
+    letters = report.run_step(drop_dead_letters, keep) or Counter()
     report.counts["days of dead letters dropped"] = letters["days"]
-    report.counts["MB freed"] = (sum(one.bytes for one in dropped) + letters["bytes"]) // 1_000_000
-    report.items(
-        "Dropped", [f"{one.day} of `{one.table}`: {one.rows:,} rows, {one.bytes / 1e6:,.1f} MB" for one in dropped]
+    report.counts["MB freed"] = (sum(partition.bytes for partition in dropped) + letters["bytes"]) // 1_000_000
+    report.add_lines(
+        "Dropped",
+        [
+            f"{partition.day} of `{partition.table}`: {partition.rows:,} rows, {partition.bytes / 1e6:,.1f} MB"
+            for partition in dropped
+        ],
     )
-    return report.finish()
+    return report.finish_run()

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import private_files
-from core.hosts import ANY, AllowedHosts, HostCheck, headers_of, host_names, is_unregistrable, refuse
+from core.hosts import ANY, AllowedHosts, HostCheck, header_values, host_names, is_unregistrable, refuse_request
 from core.settings import Settings
 
 REFUSED: Final = 3
@@ -38,7 +38,7 @@ _POLICY: Final = (
 )
 
 
-class Gate:
+class RequestGate:
     """ASGI middleware: own origins alone, and below ``/api`` only with the authentication string.
 
     The UI's files are served to everyone; they hold no data. WebSockets are authenticated by their first message, which
@@ -57,26 +57,30 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
         elif scope["type"] == "http" and self._needs_auth(scope) and not self._is_authentic(scope):
-            await refuse(scope, send, 401, {"exception_message": "Unauthorized"})
+            await refuse_request(scope, send, 401, {"exception_message": "Unauthorized"})
         elif not self._is_own_origin(scope):
-            await refuse(scope, send, 403, {"exception_message": "Requests of pages of other origins are refused"})
+            await refuse_request(
+                scope, send, 403, {"exception_message": "Requests of pages of other origins are refused"}
+            )
         else:
-            await self._app(scope, receive, _with_policy(send))
+            await self._app(scope, receive, _add_content_policy(send))
 
     def _is_own_origin(self, scope: Scope) -> bool:
         # Browsers name the origin in every request that changes something, in every WebSocket and whenever the page is of
         # another origin. Other clients name none.
-        origins = headers_of(scope, b"origin")
-        return all(self._is_own(origin, headers_of(scope, b"host")) for origin in origins)
+        origins = header_values(scope, b"origin")
+        return all(self._is_own_address(origin, header_values(scope, b"host")) for origin in origins)
 
-    def _is_own(self, origin: str, hosts: list[str]) -> bool:
+    def _is_own_address(self, origin: str, hosts: list[str]) -> bool:
         try:
             address = urlsplit(origin)
         except ValueError:
             return False
         if address.scheme not in ("http", "https"):
             return False
-        return address.netloc.lower() in [host.lower() for host in hosts] or self._own.names(address.hostname or "")
+        return address.netloc.lower() in [host.lower() for host in hosts] or self._own.is_configured(
+            address.hostname or ""
+        )
 
     def _needs_auth(self, scope: Scope) -> bool:
         path = str(scope["path"])
@@ -85,7 +89,7 @@ class Gate:
         return path in _NOT_FOR_ALL or path == _API or path.startswith(f"{_API}/")
 
     def _is_authentic(self, scope: Scope) -> bool:
-        sent = headers_of(scope, b"authorization")
+        sent = header_values(scope, b"authorization")
         if len(sent) != 1:
             return False
         scheme, _, credentials = sent[0].partition(" ")
@@ -96,7 +100,7 @@ class Gate:
         return scheme == "Basic" and hmac.compare_digest(decoded, self._auth)
 
 
-def application(auth: str, settings: Settings) -> ASGIApp:
+def make_application(auth: str, settings: Settings) -> ASGIApp:
     """Prefect's application behind the gate."""
     from prefect.server.api.server import create_app
 
@@ -106,8 +110,8 @@ def application(auth: str, settings: Settings) -> ASGIApp:
     names = host_names(settings.prefect_host, settings.public_url, settings.allowed_hosts)
     app = create_app(final=True)
     if pages := os.environ.get("PREFECT_SERVER_UI_STATIC_DIRECTORY"):
-        private_files.close_below(Path(pages))  # it has copied its pages there, with the modes of the package
-    gate = Gate(app, auth, host_names(settings.allowed_hosts))
+        private_files.restrict_folder(Path(pages))  # it has copied its pages there, with the modes of the package
+    gate = RequestGate(app, auth, host_names(settings.allowed_hosts))
     return HostCheck(gate, AllowedHosts(names))
 
 
@@ -126,7 +130,7 @@ def main() -> int:
 
     server = get_current_settings().server
     uvicorn.run(
-        application(auth, Settings()),
+        make_application(auth, Settings()),
         host=server.api.host,
         port=server.api.port,
         timeout_keep_alive=server.api.keepalive_timeout,
@@ -137,16 +141,16 @@ def main() -> int:
     return 0
 
 
-def _with_policy(send: Send) -> Send:
+def _add_content_policy(send: Send) -> Send:
     """Tell browsers that the UI talks to its own server alone, and is shown in no frame of another page."""
 
-    async def sending(message: Message) -> None:
+    async def send_with_policy(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: list[Any] = [*message.get("headers", []), (b"content-security-policy", _POLICY)]
             message = {**message, "headers": headers}
         await send(message)
 
-    return sending
+    return send_with_policy
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ from prefect.states import Cancelled
 from blocks import documents
 from core.errors import FurrowError, PermanentError
 from core.package import ROOT
-from core.private_files import write_for_us_alone
+from core.private_files import restrict_new_files
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.engine import admission, automations, process_worker
-from furrow.engine.shards import DETECT, MOST_SHARDS, name_of, sharded
+from furrow.engine.shards import DETECT, MOST_SHARDS, shard_deployment_name, split_into_shards
 from furrow.engine.stranded import POOL
 from lander.loop import Lander
 from tasks import connections
@@ -53,7 +53,7 @@ _log = logging.getLogger("furrow.server")
 _JOIN_SECONDS = 0.5
 
 
-def deploy(shards: int = 1) -> None:
+def deploy_server_mode(shards: int = 1) -> None:
     """Make pool, blocks, schemas, deployments and automations; harmless to repeat, also with another number of shards.
 
     The part 0 is the deployment ``detect``, the others are ``detect-1`` and so on; each runs once at a time, all of them
@@ -61,55 +61,55 @@ def deploy(shards: int = 1) -> None:
     """
     if not PREFECT_API_URL.value():
         raise PermanentError(_NO_API)
-    _need_servers()
+    _check_store_servers()
     with get_client(sync_client=True) as client:
-        _make_pool(client)
-        if undone := admission.undo_changes(client, admission.declared(MOST_SHARDS)):
+        _make_work_pool(client)
+        if undone := admission.undo_deployment_changes(client, admission.declared_deployments(MOST_SHARDS)):
             _log.warning("somebody had changed what these deployments run: %s; they are undone", ", ".join(undone))
-    documents.register()
-    documents.forget()
-    _need_servers()  # as the blocks say
+    documents.register_blocks()
+    documents.forget_blocks()
+    _check_store_servers()  # as the blocks say
     connections.event_store()
     connections.incident_store()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "prefect.yaml"
-        file.write_text(yaml.safe_dump(sharded(yaml.safe_load((ROOT / "prefect.yaml").read_text()), shards)))
+        file.write_text(yaml.safe_dump(split_into_shards(yaml.safe_load((ROOT / "prefect.yaml").read_text()), shards)))
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             raise PermanentError("Prefect refused the deployments; it says above why")
     with get_client(sync_client=True) as client:
         _drop_old_shards(client, shards)
-        automations.ensure(client, Settings().warn_block)
+        automations.ensure_automations(client, Settings().warn_block)
 
 
-def land() -> None:
+def run_spool_lander() -> None:
     """Land what the collector of this machine spools, until SIGTERM or SIGINT."""
     settings = Settings()
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status)
 
-    def asked(_number: int, _frame: FrameType | None) -> None:
+    def stop_lander(_number: int, _frame: FrameType | None) -> None:
         lander.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, asked)
-    thread = threading.Thread(target=lander.run, name="furrow-lander")
+        signal.signal(number, stop_lander)
+    thread = threading.Thread(target=lander.land_until_stopped, name="furrow-lander")
     thread.start()
     while thread.is_alive():
         thread.join(_JOIN_SECONDS)  # in pieces, so that signals are seen
-    connections.close_all()
+    connections.close_connections()
 
 
-def work(name: str | None, limit: int, with_healthcheck: bool) -> None:
+def run_flow_worker(name: str | None, limit: int, with_healthcheck: bool) -> None:
     """Run Furrow's flows, ``limit`` at once, until SIGTERM or SIGINT. Raises PermanentError."""
     if not PREFECT_API_URL.value():
         raise PermanentError(_NO_API)
     if limit < 1:
         raise PermanentError("a worker takes one run at once at the least (--limit)")
-    asyncio.run(process_worker.serve(name, limit, with_healthcheck))
+    asyncio.run(process_worker.serve_process_worker(name, limit, with_healthcheck))
 
 
-def _need_servers() -> None:
+def _check_store_servers() -> None:
     settings = documents.effective_settings() if PREFECT_API_URL.value() else Settings()
     for name, url in (("event", settings.event_store_url), ("incident", settings.incident_store_url)):
         if url.get_secret_value() in (EMBEDDED, LOG):
@@ -119,7 +119,7 @@ def _need_servers() -> None:
             )
 
 
-def _make_pool(client: SyncPrefectClient) -> None:
+def _make_work_pool(client: SyncPrefectClient) -> None:
     wanted = process_worker.ProcessWorker.type
     try:
         kind = client.read_work_pool(POOL).type
@@ -137,7 +137,7 @@ def _make_pool(client: SyncPrefectClient) -> None:
             kind,
             wanted,
         )
-        _cancel_waiting(client)
+        _cancel_waiting_runs(client)
         client.delete_work_pool(POOL)
     elif kind is not None:
         if kind != wanted:
@@ -147,7 +147,7 @@ def _make_pool(client: SyncPrefectClient) -> None:
     client.create_work_pool(WorkPoolCreate(name=POOL, type=wanted, base_job_template=template))
 
 
-def _cancel_waiting(client: SyncPrefectClient) -> None:
+def _cancel_waiting_runs(client: SyncPrefectClient) -> None:
     """End the runs that wait in the pool: after its deletion they are in none, and would wait for ever."""
     waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
@@ -159,11 +159,11 @@ def _cancel_waiting(client: SyncPrefectClient) -> None:
 
 
 def _drop_old_shards(client: SyncPrefectClient, shards: int) -> None:
-    wanted = {name_of(shard) for shard in range(shards)}
+    wanted = {shard_deployment_name(shard) for shard in range(shards)}
     found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[DETECT])))
-    for one in found:
-        if one.name not in wanted and one.name.removeprefix(f"{DETECT}-").isdigit():
-            client.delete_deployment(one.id)
+    for deployment in found:
+        if deployment.name not in wanted and deployment.name.removeprefix(f"{DETECT}-").isdigit():
+            client.delete_deployment(deployment.id)
 
 
 def main(arguments: list[str]) -> int:
@@ -181,16 +181,16 @@ def main(arguments: list[str]) -> int:
         "--limit", type=int, default=process_worker.RUNS_AT_ONCE, help="runs at once (default: %(default)s)"
     )
     working.add_argument("--with-healthcheck", action="store_true", help="answer GET /health on port 8080")
-    given = parser.parse_args(arguments)
-    write_for_us_alone()
+    parsed = parser.parse_args(arguments)
+    restrict_new_files()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s server %(levelname)s %(name)s: %(message)s")
     try:
-        if given.command == "deploy":
-            deploy(given.shards)
-        elif given.command == "work":
-            work(given.name, given.limit, given.with_healthcheck)
+        if parsed.command == "deploy":
+            deploy_server_mode(parsed.shards)
+        elif parsed.command == "work":
+            run_flow_worker(parsed.name, parsed.limit, parsed.with_healthcheck)
         else:
-            land()
+            run_spool_lander()
     except FurrowError as error:
         print(f"furrow: {error}", file=sys.stderr)
         return 1

@@ -70,7 +70,7 @@ class Sighting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
+class IncidentState:
     """What was decided about an incident; the rest of its row only follows from its detections."""
 
     status: Status = "draft"
@@ -98,7 +98,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Change:
+class HistoryChange:
     """One row of the history: who moved the incident from where to where, and why in plain words."""
 
     actor: str
@@ -107,19 +107,19 @@ class Change:
     reason: str
 
 
-def allowed(status: Status, held: bool = False) -> tuple[Action, ...]:
+def list_allowed_actions(status: Status, held: bool = False) -> tuple[Action, ...]:
     """The actions that a person may take on an incident of this status; one that is ``held`` can be confirmed once more."""
     actions = tuple(action for (before, action) in TRANSITIONS if before == status)
     return ("confirm", *actions) if held and status in EXPORTABLE else actions
 
 
-def let_through(state: State, reason: str, actor: str) -> Change:
+def confirm_held_incident(state: IncidentState, reason: str, actor: str) -> HistoryChange:
     """A person confirms an incident that was trusted already, but held back in a flood. Its status stays."""
-    return Change(actor, state.status, state.status, f"released from the flood: {reason}")
+    return HistoryChange(actor, state.status, state.status, f"released from the flood: {reason}")
 
 
-def act(
-    state: State,
+def apply_action(
+    state: IncidentState,
     action: Action,
     reason: str,
     actor: str,
@@ -128,7 +128,7 @@ def act(
     sessions: int = 0,
     until: datetime | None = None,
     more_sessions: int | None = None,
-) -> tuple[State, Change]:
+) -> tuple[IncidentState, HistoryChange]:
     """Apply a person's ``action``.
 
     ``now`` is the time of the fix for "resolve". "suppress" ends when what is received at or after ``until`` satisfies the
@@ -137,45 +137,47 @@ def act(
     """
     after = TRANSITIONS.get((state.status, action))
     if after is None:
-        may = ", ".join(allowed(state.status)) or "nothing"
+        may = ", ".join(list_allowed_actions(state.status)) or "nothing"
         raise IllegalTransition(f"an incident that is {state.status} cannot {action}; it may: {may}")
-    change = Change(actor, state.status, after, reason)
+    change = HistoryChange(actor, state.status, after, reason)
     if action == "resolve":
         return replace(state, status=after, resolved_at=now), change
     if action == "suppress":
         threshold = None if more_sessions is None else sessions + more_sessions
-        return _suppress(state, until, threshold), change
+        return _suppress_state(state, until, threshold), change
     if state.status == "resolved":
         # "Reopen" takes the fix back: whoever holds the ticket must hear of it.
         return replace(state, status=after, resolved_at=None, generation=state.generation + 1), change
-    return _unsuppress(state, after), change
+    return _unsuppress_state(state, after), change
 
 
-def settle(state: State, evidence: Evidence, rule: ConfirmRule) -> tuple[State, list[Change]]:
+def apply_rules(
+    state: IncidentState, evidence: Evidence, rule: ConfirmRule
+) -> tuple[IncidentState, list[HistoryChange]]:
     """Apply the rules until none moves the incident any more (at most: unsuppressed, then regressed or confirmed)."""
-    changes: list[Change] = []
-    while (move := _next(state, evidence, rule)) is not None:
+    changes: list[HistoryChange] = []
+    while (move := _find_next_move(state, evidence, rule)) is not None:
         moved, reason = move
-        changes.append(Change(RULE, state.status, moved.status, reason))
+        changes.append(HistoryChange(RULE, state.status, moved.status, reason))
         state = moved
     return state, changes
 
 
-def _next(state: State, evidence: Evidence, rule: ConfirmRule) -> tuple[State, str] | None:
+def _find_next_move(state: IncidentState, evidence: Evidence, rule: ConfirmRule) -> tuple[IncidentState, str] | None:
     if state.status == "draft":
-        reason = confirm_reason(rule, evidence.sightings)
+        reason = find_confirm_reason(rule, evidence.sightings)
         return (replace(state, status="confirmed"), reason) if reason else None
     if state.status == "resolved" and state.resolved_at is not None:
-        seen = confirm_reason(rule, evidence.since_fix)
-        reason = f"came back: {seen}, started after the fix of {_day(state.resolved_at)}"
+        seen = find_confirm_reason(rule, evidence.since_fix)
+        reason = f"came back: {seen}, started after the fix of {_format_utc_minute(state.resolved_at)}"
         return (replace(state, status="regressed", generation=state.generation + 1), reason) if seen else None
     if state.status == "suppressed":
-        reason = _unsuppress_reason(state, evidence, rule)
-        return (_unsuppress(state, state.suppressed_from or "draft"), reason) if reason else None
+        reason = _find_unsuppress_reason(state, evidence, rule)
+        return (_unsuppress_state(state, state.suppressed_from or "draft"), reason) if reason else None
     return None
 
 
-def _suppress(state: State, until: datetime | None, threshold: int | None) -> State:
+def _suppress_state(state: IncidentState, until: datetime | None, threshold: int | None) -> IncidentState:
     return replace(
         state,
         status="suppressed",
@@ -185,41 +187,41 @@ def _suppress(state: State, until: datetime | None, threshold: int | None) -> St
     )
 
 
-def _unsuppress(state: State, after: Status) -> State:
+def _unsuppress_state(state: IncidentState, after: Status) -> IncidentState:
     return replace(state, status=after, suppressed_from=None, suppressed_until=None, suppressed_sessions=None)
 
 
-def _unsuppress_reason(state: State, evidence: Evidence, rule: ConfirmRule) -> str:
-    if state.suppressed_until is not None and (seen := confirm_reason(rule, evidence.since_until)):
-        return f"suppressed until {_day(state.suppressed_until)}, since then: {seen}"
+def _find_unsuppress_reason(state: IncidentState, evidence: Evidence, rule: ConfirmRule) -> str:
+    if state.suppressed_until is not None and (seen := find_confirm_reason(rule, evidence.since_until)):
+        return f"suppressed until {_format_utc_minute(state.suppressed_until)}, since then: {seen}"
     if state.suppressed_sessions is not None and evidence.sessions >= state.suppressed_sessions:
         return f"suppressed until {state.suppressed_sessions} sessions: {evidence.sessions} affected now"
     return ""
 
 
-def confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str:
+def find_confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str:
     """Why ``sightings`` satisfy ``rule``, in plain words; '' when they do not.
 
     Any window of ``window_days`` of receipt counts, not only the last one: otherwise the outcome would depend on whether old
     and new sessions were analysed in one batch or in two.
     """
     days = f"within {rule.window_days:g} days"
-    for seen in _windows(sightings, timedelta(days=rule.window_days), rule.per_source):
+    for seen in _count_in_windows(sightings, timedelta(days=rule.window_days), rule.per_source):
         if seen.sessions >= rule.min_sessions:
-            return f"{_count(seen.sessions, 'session')} {days} (the rule asks for {rule.min_sessions})"
+            return f"{_format_count(seen.sessions, 'session')} {days} (the rule asks for {rule.min_sessions})"
         if seen.users >= rule.min_users:
-            return f"{_count(seen.users, 'user')} {days} (the rule asks for {rule.min_users})"
+            return f"{_format_count(seen.users, 'user')} {days} (the rule asks for {rule.min_users})"
     return ""
 
 
-class _Seen(NamedTuple):
+class _WindowCounts(NamedTuple):
     """What counts in one window."""
 
     sessions: int
     users: int
 
 
-def _windows(sightings: Sequence[Sighting], width: timedelta, per_source: int) -> Iterator[_Seen]:
+def _count_in_windows(sightings: Sequence[Sighting], width: timedelta, per_source: int) -> Iterator[_WindowCounts]:
     """What counts in the window that ends with each sighting (both ends included)."""
     ordered = sorted(sightings)
     sessions: Counter[tuple[int, str]] = Counter()
@@ -228,28 +230,28 @@ def _windows(sightings: Sequence[Sighting], width: timedelta, per_source: int) -
     claimants: Counter[int] = Counter()  # sources that named a user
     oldest = counted = 0
 
-    def add(sighting: Sighting, amount: int) -> int:
+    def count_sighting(sighting: Sighting, amount: int) -> int:
         """Take a sighting in or out; how many more sessions count then."""
         before = min(of_source[sighting.source], per_source)
-        change = _add(sessions, (sighting.source, sighting.session), amount)
-        _add(of_source, sighting.source, change)
+        change = _add_to_counter(sessions, (sighting.source, sighting.session), amount)
+        _add_to_counter(of_source, sighting.source, change)
         if sighting.user:
-            _add(users, sighting.user, amount)
-            _add(claimants, sighting.source, amount)
+            _add_to_counter(users, sighting.user, amount)
+            _add_to_counter(claimants, sighting.source, amount)
         return min(of_source[sighting.source], per_source) - before
 
     for newest in ordered:
-        counted += add(newest, 1)
+        counted += count_sighting(newest, 1)
         while newest.at - ordered[oldest].at > width:
-            counted += add(ordered[oldest], -1)
+            counted += count_sighting(ordered[oldest], -1)
             oldest += 1
-        yield _Seen(counted, min(len(users), len(claimants)))
+        yield _WindowCounts(counted, min(len(users), len(claimants)))
 
 
 _Key = TypeVar("_Key")
 
 
-def _add(counter: Counter[_Key], key: _Key, amount: int) -> int:
+def _add_to_counter(counter: Counter[_Key], key: _Key, amount: int) -> int:
     """Count on; by how many the number of distinct keys changed."""
     before = key in counter
     if amount:
@@ -280,19 +282,19 @@ PRIORITIES: dict[Severity, tuple[str, str]] = {
 }
 
 
-def impact_of(sessions: int, ended: int, overcome: int) -> Impact:
+def classify_impact(sessions: int, ended: int, overcome: int) -> Impact:
     """What the failure did to at least half of the ``sessions``: ended their flow, was overcome later, or neither."""
     if ended * 2 >= sessions:
         return "ended"
     return "overcome" if overcome * 2 >= sessions else "open"
 
 
-def severity_of(impact: Impact, sessions: int) -> Severity:
+def look_up_severity(impact: Impact, sessions: int) -> Severity:
     """Severity by the table above."""
     return next(severity for least, severity in SEVERITIES[impact] if sessions >= least)
 
 
-def priority_of(severity: Severity, confidence: float) -> str:
+def look_up_priority(severity: Severity, confidence: float) -> str:
     """P0 (at once) to P4; ``confidence`` is that of the median session, 0–1."""
     certain, less_certain = PRIORITIES[severity]
     return certain if confidence >= CERTAIN else less_certain
@@ -301,7 +303,7 @@ def priority_of(severity: Severity, confidence: float) -> str:
 _LABEL_LENGTH = 60
 
 
-def title_of(feedback: str, target: str, label: str, route: str, sessions: int, impact: Impact) -> str:
+def format_incident_title(feedback: str, target: str, label: str, route: str, sessions: int, impact: Impact) -> str:
     """What fails, where, for how many: ``POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked``."""
     what = feedback or "Failure"
     if label:
@@ -310,12 +312,12 @@ def title_of(feedback: str, target: str, label: str, route: str, sessions: int, 
     elif target:
         what += f" on {target}"
     where = f" ({route})" if route else ""
-    return f"{what}{where}: {_count(sessions, 'session')} {'blocked' if impact == 'ended' else 'affected'}"
+    return f"{what}{where}: {_format_count(sessions, 'session')} {'blocked' if impact == 'ended' else 'affected'}"
 
 
-def _count(number: int, noun: str) -> str:
+def _format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _day(at: datetime) -> str:
+def _format_utc_minute(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -31,7 +31,7 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class Touched:
+class TouchedSession:
     """A client session with new events, to be analysed at ``due_ms``.
 
     ``session_hash`` is ClickHouse's UInt64; times are epoch ms.
@@ -45,7 +45,7 @@ class Touched:
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingSession:
     """A client session in the queue.
 
     ``version`` changes with every new event: results for an older one are not recorded.
@@ -77,7 +77,7 @@ class DeadSession:
 
 
 @dataclass(frozen=True)
-class Origin:
+class SessionOrigin:
     """Who sent a client session, for what is new in it.
 
     ``source`` and ``before``: hashes of its sender under the salts of the day of receipt and of the day before; None: not
@@ -90,7 +90,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Analysed:
+class AnalysedSession:
     """The engine's whole answer for one client session of ``visits`` visits: all detections that hold now (JSON).
 
     ``origin``: who sent it; None: it is a source of its own. ``first_ms``: receipt of its first event that was read, epoch
@@ -98,16 +98,16 @@ class Analysed:
     may rest on events that retention has dropped: it is not retracted.
     """
 
-    pending: Pending
+    pending: PendingSession
     detections: tuple[Json, ...]
     visits: int = 0
     since_ms: int = 0
     first_ms: int = 0
-    origin: Origin | None = None
+    origin: SessionOrigin | None = None
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordResult:
     """What ``record`` did.
 
     ``stored``: detections that are new, changed or back; ``retracted``: those that no longer exist; ``contested``: those that
@@ -158,7 +158,7 @@ class IncidentPage:
 
 
 @dataclass(frozen=True)
-class Claim:
+class TicketClaim:
     """An incident to file now, leased to the caller.
 
     ``client_id``: the ticket's identity (UUID v4), the same at every attempt; ``state``: before this claim ("new",

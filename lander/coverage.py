@@ -23,14 +23,19 @@ class Coverage:
     previous: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def read(cls, told: Any) -> "Coverage":
+    def from_json(cls, stored: Any) -> "Coverage":
         """What `to_json` gave; an empty one for anything else."""
         try:
-            return cls(int(told["beganUs"]), int(told["untilUs"]), _counts(told["current"]), _counts(told["previous"]))
+            return cls(
+                int(stored["beganUs"]),
+                int(stored["untilUs"]),
+                _to_counter(stored["current"]),
+                _to_counter(stored["previous"]),
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
-    def begin(self, now_us: int) -> int:
+    def advance_period(self, now_us: int) -> int:
         """Turn to the next period when this one is over; after which landing (epoch µs) to count on."""
         if now_us - self.began_us > SPAN_US:
             is_next = now_us - self.began_us <= 2 * SPAN_US
@@ -39,7 +44,7 @@ class Coverage:
         self.until_us = max(self.until_us, now_us - SPAN_US)  # what landed longer ago is not counted any more
         return self.until_us
 
-    def add(self, counts: Mapping[str, int], until_us: int) -> None:
+    def add_counts(self, counts: Mapping[str, int], until_us: int) -> None:
         """Add what landed up to ``until_us`` (epoch µs)."""
         self.current.update(counts)
         self.until_us = until_us
@@ -53,26 +58,34 @@ class Coverage:
             "previous": dict(self.previous),
         }
 
-    def lines(self) -> list[str]:
+    def describe_gaps(self) -> list[str]:
         """What the stream lacks, for people; nothing where it lacks nothing."""
-        return lacks(self.current + self.previous)
+        return describe_stream_gaps(self.current + self.previous)
 
 
-def lacks(counts: Mapping[str, int]) -> list[str]:
+def describe_stream_gaps(counts: Mapping[str, int]) -> list[str]:
     """What is missing in a stream with these counts, one line each, with what it costs."""
     found = []
 
-    def say(kind: str, part: str, words: str, cost: str) -> None:
+    def note_missing_part(kind: str, part: str, words: str, cost: str) -> None:
         whole, some = counts.get(kind, 0), counts.get(part, 0)
         if whole >= _LEAST and some * 2 < whole:
             found.append(f"{some:,} of {whole:,} {words}: {cost}")
 
-    say("network", "network with a status", "network events have a status", "no failed answer can be seen")
-    say("network", "network with a url", "network events have a url", "an answer cannot be told from another")
-    say("network", "network with a duration", "network events have a durationMs", "no slow answer can be seen")
-    say("clicks", "clicks with responded", "clicks have `responded`", "a click that did nothing looks like any other")
-    say("clicks", "clicks with a named target", "clicks name their target", "clicks cannot be told apart")
-    say("events", "with a route", "events have a route", "it is not known on which page something failed")
+    note_missing_part(
+        "network", "network with a status", "network events have a status", "no failed answer can be seen"
+    )
+    note_missing_part(
+        "network", "network with a url", "network events have a url", "an answer cannot be told from another"
+    )
+    note_missing_part(
+        "network", "network with a duration", "network events have a durationMs", "no slow answer can be seen"
+    )
+    note_missing_part(
+        "clicks", "clicks with responded", "clicks have `responded`", "a click that did nothing looks like any other"
+    )
+    note_missing_part("clicks", "clicks with a named target", "clicks name their target", "clicks cannot be told apart")
+    note_missing_part("events", "with a route", "events have a route", "it is not known on which page something failed")
     events = counts.get("events", 0)
     if events >= _LEAST and not counts.get("network", 0):
         found.append(f"0 of {events:,} events are of the network: no failed answer can be seen")
@@ -83,10 +96,10 @@ def lacks(counts: Mapping[str, int]) -> list[str]:
     return found
 
 
-def now_us() -> int:
+def current_time_us() -> int:
     """Now (epoch µs)."""
     return time.time_ns() // 1_000
 
 
-def _counts(told: Mapping[str, Any]) -> Counter[str]:
-    return Counter({str(name): int(count) for name, count in told.items()})
+def _to_counter(stored: Mapping[str, Any]) -> Counter[str]:
+    return Counter({str(name): int(count) for name, count in stored.items()})

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector import lag
-from collector.spool.spool import Segment, SpoolCorrupt, segments
+from collector.spool.spool import Segment, SpoolCorrupt, list_segments
 from core import last_errors
 from core.errors import FurrowError, NotConfigured, PermanentError, TransientError
 from core.health import BEAT_S
 from core.landings import Landings
-from core.metrics import EVENTS_LANDED, SEGMENTS_LANDED, degraded
-from lander.coverage import Coverage, now_us
+from core.metrics import EVENTS_LANDED, SEGMENTS_LANDED, count_degraded
+from lander.coverage import Coverage, current_time_us
 from stores.events import event_coverage, event_receipts
 from stores.events.event_store import EventCounts, EventStore
 
@@ -52,21 +52,21 @@ class Lander:
         self._status = status
         self._beat = beat
         self._began_ms = time.time_ns() // 1_000_000
-        self._landings = _landings_told(status)
+        self._landings = _read_stored_landings(status)
         self._stop = threading.Event()
         self._stats_due = 0.0
         self._dirty = True
         self._events = EventCounts(0, 0, 0)
-        self._coverage = _coverage_told(status)
+        self._coverage = _read_stored_coverage(status)
         self._covered_us = 0
         self._coverage_due = 0.0
 
-    def run(self) -> None:
+    def land_until_stopped(self) -> None:
         """Land what comes, waiting longer and longer while the event store is away. Returns after `stop`."""
         wait = _IDLE_SECONDS
         while not self._stop.is_set():
             try:
-                self.land_all()
+                self.land_all_segments()
                 wait = _IDLE_SECONDS
             except NotConfigured as reason:
                 wait = self._back_off(wait, "not_configured", reason)
@@ -75,20 +75,20 @@ class Lander:
             except Exception as error:
                 _log.exception("the lander failed unexpectedly")
                 wait = self._back_off(wait, type(error).__name__, error)
-            self._rest(wait)
+            self._wait_and_beat(wait)
 
     def stop(self) -> None:
         """Ask `run` to return after the segment it is landing."""
         self._stop.set()
 
-    def _rest(self, seconds: float) -> None:
+    def _wait_and_beat(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while True:
             self._beat()
             if self._stop.wait(max(0.0, min(BEAT_S, until - time.monotonic()))) or time.monotonic() >= until:
                 return
 
-    def land_all(self) -> int:
+    def land_all_segments(self) -> int:
         """Land every sealed segment, oldest first; how many. Raises what the event store raises, with the rest kept.
 
         A segment that the disk does not give or let go stops no other: that is told (TransientError) when these have landed.
@@ -96,36 +96,36 @@ class Lander:
         store = self._connect()
         landed = 0
         failed: OSError | None = None
-        for segment in segments(self._spool):
+        for segment in list_segments(self._spool):
             if self._stop.is_set():
                 break
             self._beat()
             try:
-                landed += self._land(store, segment)
+                landed += self._land_segment(store, segment)
             except FileNotFoundError:  # landed by another lander meanwhile, or moved away by hand
                 continue
             except OSError as error:
                 failed = error
         if time.monotonic() >= self._stats_due:
-            self._tell(store)
+            self._write_status(store)
         if failed is not None:
             raise TransientError(f"a segment of the spool cannot be read or deleted: {failed}") from failed
         return landed
 
-    def _land(self, store: EventStore, segment: Segment) -> bool:
+    def _land_segment(self, store: EventStore, segment: Segment) -> bool:
         try:
             parts = segment.parts()
             # Receipts first: whoever sees the events finds out who sent them.
-            event_receipts.land(store, parts.receipts, segment.digest)
-            store.land(parts.rows, segment.digest)
+            event_receipts.land_receipts(store, parts.receipts, segment.digest)
+            store.land_segment(parts.rows, segment.digest)
         except FurrowError as error:
-            if not _lies_in_the_segment(error):
+            if not _is_fault_of_segment(error):
                 raise
             # Kept, with its reason, and out of the way of the others: it can be mended and put back by hand.
-            degraded("lander", "quarantined")
+            count_degraded("lander", "quarantined")
             _log.error("segment %s is set aside: %s", segment.path.name, error)
             segment.quarantine(str(error))
-            last_errors.note(self._status.parent, "lander", error)
+            last_errors.record_last_error(self._status.parent, "lander", error)
             return False
         self._dirty = True
         segment.delete()
@@ -133,13 +133,13 @@ class Lander:
         EVENTS_LANDED.inc(segment.events)
         return True
 
-    def _tell(self, store: EventStore) -> None:
+    def _write_status(self, store: EventStore) -> None:
         began = time.monotonic()
         if self._dirty:
             self._events = store.count_events()
             self._dirty = False
             if self._events.last_landed_us:
-                self._landings.note(self._events.last_landed_us)
+                self._landings.add_landing(self._events.last_landed_us)
         sessions = store.count_sessions()
         text = json.dumps(
             {
@@ -150,8 +150,8 @@ class Lander:
                 "silentByRule": sessions.silent,
                 "toldAtMs": time.time_ns() // 1_000_000,
                 "beganAtMs": self._began_ms,
-                "landings": self._landings.moments(),
-                "coverage": self._covered(store).to_json(),
+                "landings": self._landings.list_moments(),
+                "coverage": self._update_coverage(store).to_json(),
             }
         )
         fresh = self._status.with_suffix(".new")
@@ -160,34 +160,34 @@ class Lander:
         took = time.monotonic() - began
         self._stats_due = time.monotonic() + max(_STATS_SECONDS, took / _STATS_SHARE)
 
-    def _covered(self, store: EventStore) -> Coverage:
+    def _update_coverage(self, store: EventStore) -> Coverage:
         """What the stream carries, brought up to date rarely, and only when something has landed since."""
         newest = self._events.last_landed_us
         if newest > self._covered_us and time.monotonic() >= self._coverage_due:
-            counts, until = event_coverage.landed_after(store, self._coverage.begin(now_us()))
-            self._coverage.add(counts, until)
+            counts, until = event_coverage.count_landed_events(store, self._coverage.advance_period(current_time_us()))
+            self._coverage.add_counts(counts, until)
             self._covered_us = newest
             self._coverage_due = time.monotonic() + _COVERAGE_SECONDS
         return self._coverage
 
     def _back_off(self, wait: float, reason: str, error: Exception) -> float:
-        degraded("lander", reason)
+        count_degraded("lander", reason)
         if not isinstance(error, NotConfigured):
-            last_errors.note(self._status.parent, last_errors.part_of(error, "lander"), error)
+            last_errors.record_last_error(self._status.parent, last_errors.find_failed_part(error, "lander"), error)
         _log.warning("nothing lands, events stay in the spool: %s", error)
         return min(wait * 2, _LONGEST_WAIT_SECONDS)
 
 
-def _landings_told(status: Path) -> Landings:
+def _read_stored_landings(status: Path) -> Landings:
     try:
-        return lag.landings_in(json.loads(status.read_text()))
+        return lag.parse_landings(json.loads(status.read_text()))
     except (OSError, ValueError):
         return Landings()
 
 
-def _coverage_told(status: Path) -> Coverage:
+def _read_stored_coverage(status: Path) -> Coverage:
     try:
-        return Coverage.read(json.loads(status.read_text()).get("coverage"))
+        return Coverage.from_json(json.loads(status.read_text()).get("coverage"))
     except (OSError, ValueError, AttributeError):
         return Coverage()
 
@@ -196,7 +196,7 @@ def _coverage_told(status: Path) -> Coverage:
 _DATA_CODES = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130})
 
 
-def _lies_in_the_segment(error: FurrowError) -> bool:
+def _is_fault_of_segment(error: FurrowError) -> bool:
     """Whether another segment would fare better. A password that was changed or a table that is missing refuses them all:
     they wait in the spool until that is mended, and need not be put back by hand."""
     if isinstance(error, SpoolCorrupt):

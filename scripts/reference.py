@@ -21,31 +21,34 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
 
 
-def settings_table() -> str:
+def render_settings_table() -> str:
     """Every setting: variable, default, meaning."""
     rows = [
-        f"| `FURROW_{name.upper()}` | {_default(f)} | {f.description} |" for name, f in Settings.model_fields.items()
+        f"| `FURROW_{name.upper()}` | {_format_default(f)} | {f.description} |"
+        for name, f in Settings.model_fields.items()
     ]
     return "| variable | default | meaning |\n|---|---|---|\n" + "\n".join(rows)
 
 
-def blocks_tables() -> str:
+def render_blocks_tables() -> str:
     """Every block type with its fields."""
     parts = []
     for block in blocks.ALL:
         head = f"### {block.get_block_type_name()} (`{block.get_block_type_slug()}`)\n\n{block.get_description()}\n"
-        rows = [f"| `{name}` | {_default(f)} | {f.description} |" for name, f in _fields(block).items()]
+        rows = [
+            f"| `{name}` | {_format_default(f)} | {f.description} |" for name, f in _described_fields(block).items()
+        ]
         parts.append(head + "\n| field | default | meaning |\n|---|---|---|\n" + "\n".join(rows))
     return "\n\n".join(parts)
 
 
-def projects_table() -> str:
+def render_projects_table() -> str:
     """What a project may set for itself."""
     rows = [f"| `{name}` | {setting.meaning} | {setting.expected} |" for name, setting in SETTINGS.items()]
     return "| setting | meaning | value |\n|---|---|---|\n" + "\n".join(rows)
 
 
-def thresholds_table() -> str:
+def render_thresholds_table() -> str:
     """The engine's thresholds."""
     rows = [
         f"| `{name}` | {t.default:,} | {t.meaning} | {max(t.low, LEAST.get(name, t.low)):,} to {t.high:,} |"
@@ -54,42 +57,42 @@ def thresholds_table() -> str:
     return "| threshold | default | meaning | from, to |\n|---|---:|---|---|\n" + "\n".join(rows)
 
 
-def weights_table() -> str:
+def render_weights_table() -> str:
     """The points of the engine's score."""
-    rows = [f"| `{one.name}` | {one.default} | {TEXTS[one.name]} |" for one in fields(Weights)]
+    rows = [f"| `{weight.name}` | {weight.default} | {TEXTS[weight.name]} |" for weight in fields(Weights)]
     return "| weight | default | rule |\n|---|---:|---|\n" + "\n".join(rows)
 
 
-def commands() -> str:
+def render_commands_page() -> str:
     """The page docs/commands.md: every command's help, by Typer's own generator."""
     typer = [sys.executable, "-m", "typer", "furrow.cli.app", "utils", "docs", "--name", "furrow"]
     return subprocess.run(typer, capture_output=True, text=True, check=True, cwd=DOCS.parent).stdout
 
 
-def configuration(text: str) -> str:
+def update_configuration_page(text: str) -> str:
     """``text`` of docs/configuration.md with its made parts made anew."""
-    for name, made in _parts().items():
+    for name, made in _render_parts().items():
         marked = re.compile(re.escape(_PART.split("\n", 1)[0].format(name=name)) + r"\n.*?<!-- end -->", re.S)
         fresh = _PART.format(name=name, text=made)
         text = marked.sub(fresh.replace("\\", "\\\\"), text)
     return text
 
 
-def _parts() -> dict[str, str]:
+def _render_parts() -> dict[str, str]:
     return {
-        "settings": settings_table(),
-        "blocks": blocks_tables(),
-        "projects": projects_table(),
-        "thresholds": thresholds_table(),
-        "weights": weights_table(),
+        "settings": render_settings_table(),
+        "blocks": render_blocks_tables(),
+        "projects": render_projects_table(),
+        "thresholds": render_thresholds_table(),
+        "weights": render_weights_table(),
     }
 
 
-def _fields(block: type[BaseModel]) -> dict[str, FieldInfo]:
+def _described_fields(block: type[BaseModel]) -> dict[str, FieldInfo]:
     return {name: field for name, field in block.model_fields.items() if field.description}
 
 
-def _default(field: FieldInfo) -> str:
+def _format_default(field: FieldInfo) -> str:
     value: Any = field.get_default()
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -98,5 +101,5 @@ def _default(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     page = DOCS / "configuration.md"
-    page.write_text(configuration(page.read_text()))
-    (DOCS / "commands.md").write_text(commands())
+    page.write_text(update_configuration_page(page.read_text()))
+    (DOCS / "commands.md").write_text(render_commands_page())

@@ -40,20 +40,20 @@ class Licence(NamedTuple):
     licence: str
 
 
-def licences(lock: str) -> list[Licence]:
+def find_licences(lock: str) -> list[Licence]:
     """The licence of each package that the text of a lock pins. Raises LookupError where none can be found."""
-    return [Licence(name, version, _licence(name)) for name, version in _PINNED.findall(lock)]
+    return [Licence(name, version, _find_package_licence(name)) for name, version in _PINNED.findall(lock)]
 
 
-def document(lock: str) -> str:
+def render_licences_file(lock: str) -> str:
     """The Markdown file."""
-    rows = (f"| {one.package} | {one.version} | {one.licence} |\n" for one in licences(lock))
+    rows = (f"| {entry.package} | {entry.version} | {entry.licence} |\n" for entry in find_licences(lock))
     return _HEAD + "".join(rows)
 
 
-def _licence(name: str) -> str:
+def _find_package_licence(name: str) -> str:
     try:
-        found = _of(metadata(name))
+        found = _read_licence_metadata(metadata(name))
     except PackageNotFoundError:
         found = ELSEWHERE.get(name, "")
     if not found:
@@ -61,12 +61,14 @@ def _licence(name: str) -> str:
     return found
 
 
-def _of(about: PackageMetadata) -> str:
+def _read_licence_metadata(about: PackageMetadata) -> str:
     """The SPDX expression; else the classifiers; else the field of old, if it is a name and not a whole text."""
     if "License-Expression" in about:
         return about["License-Expression"]
-    classifiers = [one for one in about.get_all("Classifier") or () if one.startswith("License ::")]
-    named = [one.rpartition(":: ")[2] for one in classifiers if one.count("::") > 1]
+    classifiers = [
+        classifier for classifier in about.get_all("Classifier") or () if classifier.startswith("License ::")
+    ]
+    named = [classifier.rpartition(":: ")[2] for classifier in classifiers if classifier.count("::") > 1]
     text = about["License"].strip().split("\n")[0] if "License" in about else ""
     if named:
         return "; ".join(named)
@@ -74,4 +76,4 @@ def _of(about: PackageMetadata) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(document(LOCK.read_text()))
+    FILE.write_text(render_licences_file(LOCK.read_text()))

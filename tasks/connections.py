@@ -18,7 +18,7 @@ from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from trackers.log import LogTracker
 from trackers.protocol import Tracker
-from trackers.registry import by_project, tracker_of
+from trackers.registry import make_tracker, values_by_project
 
 _T = TypeVar("_T")
 _open: dict[tuple[str, str], object] = {}
@@ -33,7 +33,7 @@ def event_store(settings: Settings | None = None) -> EventStore:
         raise NotConfigured("the event store is log-only: events stay in the spool")
     if url == EMBEDDED:
         url = embedded_events_url(settings.events_dir)
-    return _once("events", url, lambda: _migrated(EventStore(url)))
+    return _open_once("events", url, lambda: _migrate_store(EventStore(url)))
 
 
 def landing_store() -> EventStore:
@@ -47,25 +47,25 @@ def incident_store(settings: Settings | None = None) -> IncidentStore | LogIncid
     settings = settings or effective_settings()
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
-        return _once("incidents", LOG, LogIncidentStore)
+        return _open_once("incidents", LOG, LogIncidentStore)
     if url == EMBEDDED:
         url = EmbeddedPostgres(settings.postgres_dir).url
-    return _once("incidents", url, lambda: _migrated(IncidentStore.connect(url)))
+    return _open_once("incidents", url, lambda: _migrate_store(IncidentStore.connect(url)))
 
 
-def tracker(name: str) -> Tracker | None:
+def open_tracker(name: str) -> Tracker | None:
     """The tracker ``name`` for the caller alone, who closes it; None when it is not configured.
 
     A Furrow project goes to the Jira project or Linear team that its own settings name (``jiraProject``,
     ``linearTeam``), else to the installation's. Raises PermanentError when the configuration lacks something.
     """
-    return tracker_of(name, effective_settings(), _by_project)
+    return make_tracker(name, effective_settings(), _targets_by_project)
 
 
-def _by_project(setting: str) -> dict[str, str]:
+def _targets_by_project(setting: str) -> dict[str, str]:
     store = incident_store()
-    projects = [] if isinstance(store, LogIncidentStore) else store.projects()
-    return by_project(setting, ((one.id, one.settings) for one in projects))
+    projects = [] if isinstance(store, LogIncidentStore) else store.read_projects()
+    return values_by_project(setting, ((project.id, project.settings) for project in projects))
 
 
 def log_tracker(name: str = LOG) -> LogTracker:
@@ -81,12 +81,12 @@ def embedded_events_url(directory: Path) -> str:
 def stop_queries() -> None:
     """Ask the running queries of the embedded event stores to stop."""
     with _guard:
-        stores = [one for one in _open.values() if isinstance(one, EventStore)]
+        stores = [connection for connection in _open.values() if isinstance(connection, EventStore)]
     for store in stores:
         store.stop_queries()
 
 
-def close_all() -> None:
+def close_connections() -> None:
     """Close every connection of this process."""
     with _guard:
         for connection in _open.values():
@@ -94,7 +94,7 @@ def close_all() -> None:
         _open.clear()
 
 
-def _once(kind: str, url: str, make: Callable[[], _T]) -> _T:
+def _open_once(kind: str, url: str, make: Callable[[], _T]) -> _T:
     with _guard:
         if (kind, url) not in _open:
             _open[kind, url] = make()
@@ -104,6 +104,6 @@ def _once(kind: str, url: str, make: Callable[[], _T]) -> _T:
 _Store = TypeVar("_Store", EventStore, IncidentStore)
 
 
-def _migrated(store: _Store) -> _Store:
+def _migrate_store(store: _Store) -> _Store:
     store.migrate()
     return store

@@ -10,7 +10,7 @@ from prefect import task
 from stores.events import event_store as events
 from stores.events.event_store import SLICE_EVENTS
 from stores.incidents.incident_store import Cursor
-from stores.incidents.incident_store import Touched as Row
+from stores.incidents.incident_store import TouchedSession as Row
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
@@ -45,16 +45,16 @@ def sessionize() -> Sessionized:
     time the first one queues; a session that is queued again would be analysed again.
     """
     store = connections.incident_store()
-    cursor = store.cursor()
-    found = connections.event_store().touched(cursor.watermark_us, cursor.seen, SLICE_EVENTS)
-    if found and not store.enqueue(_rows(found), Cursor(found.watermark_us, found.seen), since=cursor):
+    cursor = store.read_cursor()
+    found = connections.event_store().read_touched_sessions(cursor.watermark_us, cursor.seen, SLICE_EVENTS)
+    if found and not store.enqueue_sessions(_queue_rows(found), Cursor(found.watermark_us, found.seen), since=cursor):
         _log.info("another run has put the new events in line meanwhile")
         return Sessionized(0, 0, isinstance(store, LogIncidentStore))
     _log.info("%d new events in %d sessions, %d events after them", found.events, len(found), found.later)
     return Sessionized(found.events, len(found), isinstance(store, LogIncidentStore), found.later)
 
 
-def due_ms(
+def compute_due_ms(
     last_ts: npt.NDArray[np.int64], ended_ts: npt.NDArray[np.int64], last_received_ms: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """When each client session is complete (epoch ms), by its last event, its `session_end` (0: none) and last receipt.
@@ -66,8 +66,8 @@ def due_ms(
     return np.where((ended_ts > 0) & (ended_ts >= last_ts), last_received_ms + ENDED_MS, silent)
 
 
-def _rows(found: events.Touched) -> list[Row]:
-    due = due_ms(found.last_ts, found.ended_ts, found.last_received_ms)
+def _queue_rows(found: events.TouchedSessions) -> list[Row]:
+    due = compute_due_ms(found.last_ts, found.ended_ts, found.last_received_ms)
     return [
         Row(project, session_id, session_hash, due_at, first)
         for project, session_id, session_hash, due_at, first in zip(

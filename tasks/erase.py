@@ -23,16 +23,16 @@ from prefect.context import FlowRunContext
 from collector.spool import erasure
 from collector.spool.erasure import Person
 from core.errors import NotConfigured, PermanentError, TransientError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.settings import Settings
 from stores.events import event_erasure
 from stores.incidents import incident_erasure
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.masking import MARK, Names, mask_file, mask_prefect
+from tasks.masking import MARK, Names, mask_file, mask_prefect_database
 from tasks.retrying import POLICY
-from tasks.stopping import check
-from tasks.thresholds import confirm_rules, thresholds_of
+from tasks.stopping import raise_if_stopped
+from tasks.thresholds import confirm_rules, read_project_thresholds
 
 LANDING_SECONDS = 180.0
 RUNS_SECONDS = 900.0
@@ -49,28 +49,28 @@ def wait_until_landed() -> None:
     Raises TransientError when it is not after ``LANDING_SECONDS``. Does nothing where nothing lands (event store ``log``).
     """
     spool = Settings().spool_dir
-    before = erasure.waiting(spool)
+    before = erasure.list_waiting_segments(spool)
     end = time.monotonic() + LANDING_SECONDS
     # An open segment gets another name when it is sealed: those that are sealed a little later count as of before, too.
-    before |= _once_sealed(spool, before)
-    while (left := before & erasure.waiting(spool)) and _lands():
-        check()
+    before |= _wait_until_sealed(spool, before)
+    while (left := before & erasure.list_waiting_segments(spool)) and _is_landing():
+        raise_if_stopped()
         if time.monotonic() > end:
             raise TransientError(f"{len(left)} spool segments have not landed yet; run it again when they have")
         time.sleep(_POLL_SECONDS)
 
 
 @task(name="find the sessions", **POLICY)
-def find(project: str, session_id: str | None, user_hash: str) -> Person:
+def find_person(project: str, session_id: str | None, user_hash: str) -> Person:
     """The person: the session that is named, or every client session in which the user appears anywhere."""
     sessions = {session_id} if session_id else set()
     if user_hash:
-        sessions |= erasure.sessions_of(Settings().spool_dir, project, user_hash)
+        sessions |= erasure.find_user_sessions(Settings().spool_dir, project, user_hash)
         incidents = connections.incident_store()
         if not isinstance(incidents, LogIncidentStore):
-            sessions |= incidents.sessions_of(project, user_hash)
+            sessions |= incidents.find_user_sessions(project, user_hash)
         try:
-            sessions |= event_erasure.sessions_of(connections.event_store(), project, user_hash)
+            sessions |= event_erasure.find_user_sessions(connections.event_store(), project, user_hash)
         except NotConfigured:
             _log.info("the event store is log-only: what waits in the spool was searched instead")
     _log.info("%d sessions are to be erased", len(sessions))
@@ -84,17 +84,19 @@ def erase_events(person: Person) -> Counter[str]:
         store = connections.event_store()
     except NotConfigured:
         return Counter({"events in the spool": erasure.erase_segments(Settings().spool_dir, person)})
-    gone = event_erasure.erase(store, person.project, sorted(person.sessions))
+    gone = event_erasure.erase_session_events(store, person.project, sorted(person.sessions))
     return Counter({"events": gone.events, "analysed sessions": gone.sessions})
 
 
 @task(name="erase detections", **POLICY)
-def erase_detections(person: Person) -> incident_erasure.Erased:
+def erase_detections(person: Person) -> incident_erasure.ErasedIncidentData:
     """Delete detections with their timelines, and sessions in line or given up; count the incidents again."""
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore) or not (person.sessions or person.user_hash):
-        return incident_erasure.Erased()
-    return store.erase(person.project, sorted(person.sessions), person.user_hash, confirm_rules(thresholds_of(store)))
+        return incident_erasure.ErasedIncidentData()
+    return store.erase_sessions(
+        person.project, sorted(person.sessions), person.user_hash, confirm_rules(read_project_thresholds(store))
+    )
 
 
 @task(name="wait for the runs that began before", **POLICY)
@@ -103,10 +105,10 @@ def wait_for_runs() -> None:
 
     Raises PermanentError when some have not after ``RUNS_SECONDS``.
     """
-    before = _running()
+    before = _active_run_ids()
     end = time.monotonic() + RUNS_SECONDS
-    while left := before & _running():
-        check()
+    while left := before & _active_run_ids():
+        raise_if_stopped()
         if time.monotonic() > end:
             raise PermanentError(f"{len(left)} runs that began before are still going on; run it again when they ended")
         time.sleep(_POLL_SECONDS)
@@ -131,22 +133,26 @@ def erase_names(person: Person) -> Counter[str]:
     settings = Settings()
     names = Names(person.sessions, [person.user_hash])
     prefect = settings.prefect_dir / "prefect.db"
-    rows = mask_prefect(prefect, names)
+    rows = mask_prefect_database(prefect, names)
     if not prefect.exists():
         _forget_parameters()
-    logs = sum(mask_file(path, names) for path in _logs(settings))
+    logs = sum(mask_file(path, names) for path in _list_log_files(settings))
     return Counter({"mentions in log files": logs, "logs and artifacts of runs": rows})
 
 
-def tell(erased: Sequence[Counter[str]], found: Sequence[incident_erasure.Erased]) -> dict[str, Any]:
+def summarize_erasure(
+    erased: Sequence[Counter[str]], found: Sequence[incident_erasure.ErasedIncidentData]
+) -> dict[str, Any]:
     """What was removed in all, by place, and the tickets that were filed for these incidents."""
     counts: Counter[str] = Counter()
-    for one in erased:
-        counts.update(one)
-    for two in found:
-        counts.update({"detections": two.detections, "sessions in line": two.pending, "sessions given up": two.dead})
-    tickets = {(t.tracker, t.key): t for one in found for t in one.tickets}
-    first = found[0] if found else incident_erasure.Erased()
+    for counter in erased:
+        counts.update(counter)
+    for entry in found:
+        counts.update(
+            {"detections": entry.detections, "sessions in line": entry.pending, "sessions given up": entry.dead}
+        )
+    tickets = {(t.tracker, t.key): t for entry in found for t in entry.tickets}
+    first = found[0] if found else incident_erasure.ErasedIncidentData()
     return {
         "removed": dict(counts),
         "incidentsCountedAgain": first.incidents,
@@ -157,17 +163,17 @@ def tell(erased: Sequence[Counter[str]], found: Sequence[incident_erasure.Erased
     }
 
 
-def leave(told: dict[str, Any]) -> None:
+def publish_erasure(summary: dict[str, Any]) -> None:
     """Leave the result at the run, for ``furrow erase --json``."""
     try:
-        Artifact(type="json", data=told, description="The result, for programs").create()
+        Artifact(type="json", data=summary, description="The result, for programs").create()
     except Exception:
         # The artifact for people tells the same.
-        degraded("erase", "artifact")
+        count_degraded("erase", "artifact")
         _log.exception("the result of this run could not be written")
 
 
-def _lands() -> bool:
+def _is_landing() -> bool:
     try:
         connections.event_store()
     except NotConfigured:
@@ -175,17 +181,17 @@ def _lands() -> bool:
     return True
 
 
-def _once_sealed(spool: Path, before: set[str]) -> set[str]:
+def _wait_until_sealed(spool: Path, before: set[str]) -> set[str]:
     """What is there when the segments that were open have been sealed, or 10 s later; a collector seals after 1 s."""
     opened = {name for name in before if name.endswith(".open")}
     end = time.monotonic() + 10
-    while opened & (now := erasure.waiting(spool)) and time.monotonic() < end:
-        check()
+    while opened & (now := erasure.list_waiting_segments(spool)) and time.monotonic() < end:
+        raise_if_stopped()
         time.sleep(_POLL_SECONDS)
     return now if opened else set()
 
 
-def _running() -> set[str]:
+def _active_run_ids() -> set[str]:
     going = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
     which = FlowRunFilter(state=FlowRunFilterState(type=going))
     context = FlowRunContext.get()
@@ -201,6 +207,6 @@ def _forget_parameters() -> None:
             client.update_flow_run(context.flow_run.id, parameters=dict.fromkeys(context.flow_run.parameters, MARK))
 
 
-def _logs(settings: Settings) -> list[Path]:
-    told = [path for folder in ("logs", "last-errors") for path in sorted((settings.data_dir / folder).glob("*"))]
-    return [*told, settings.postgres_dir / "server.log"]
+def _list_log_files(settings: Settings) -> list[Path]:
+    paths = [path for folder in ("logs", "last-errors") for path in sorted((settings.data_dir / folder).glob("*"))]
+    return [*paths, settings.postgres_dir / "server.log"]

@@ -10,13 +10,13 @@ from prefect.artifacts import Artifact
 
 import ufse
 from core.errors import PermanentError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from stores.events import event_explain
-from stores.events.event_explain import Asked
+from stores.events.event_explain import StoredSession
 from tasks import connections
-from tasks.enqueue import due_ms
+from tasks.enqueue import compute_due_ms
 from tasks.retrying import POLICY
-from tasks.thresholds import engine_configs, thresholds_of
+from tasks.thresholds import engine_configs, read_project_thresholds
 
 MOST: Final = 50
 """Sessions of one question: its answer is an artifact, which people read."""
@@ -27,68 +27,72 @@ Json = dict[str, Any]
 
 
 @task(name="find sessions", **POLICY)
-def find(session_id: str | None, last: int, rule: str | None, project: str | None) -> list[Asked]:
+def find_asked_sessions(
+    session_id: str | None, last: int, rule: str | None, project: str | None
+) -> list[StoredSession]:
     """The client sessions that are asked about. Raises PermanentError when there are none, and says which there are."""
     store = connections.event_store()
     if session_id:
-        found = event_explain.named(store, session_id, project or "default")
+        found = event_explain.find_stored_session(store, session_id, project or "default")
         if not found:
             raise PermanentError(
                 f"no events of this session are stored in the project {project or 'default'!r}: they have not landed, are "
                 "of another project, or were kept long enough"
             )
         return found
-    found = event_explain.last(store, min(max(last, 1), MOST), rule or "", project)
+    found = event_explain.find_last_sessions(store, min(max(last, 1), MOST), rule or "", project)
     if not found and rule:
-        known = event_explain.rules(store, project)
-        told = ", ".join(f"{name} ({count:,})" for name, count in known.items()) or "none has kept a session silent"
-        raise PermanentError(f"no stored session was kept silent by the rule {rule!r}; there is: {told}")
+        known = event_explain.count_silenced_visits(store, project)
+        rule_counts = (
+            ", ".join(f"{name} ({count:,})" for name, count in known.items()) or "none has kept a session silent"
+        )
+        raise PermanentError(f"no stored session was kept silent by the rule {rule!r}; there is: {rule_counts}")
     if not found:
         raise PermanentError("no session has been analysed yet; one is complete 15 min after its last event")
     return found
 
 
 @task(name="explain sessions", **POLICY)
-def explain_sessions(asked: list[Asked]) -> list[Json]:
+def explain_sessions(asked: list[StoredSession]) -> list[Json]:
     """What the engine says of these sessions now, in their order: detections, and why each silent visit is silent.
 
     One over which the engine fails has the reason in ``error``. ``complete``: `detect` need not wait for more events of it.
     """
     store = connections.event_store()
-    config = engine_configs(thresholds_of(connections.incident_store()))
-    result = ufse.detect_each(event_explain.events(store, asked), config, why_not=True)
+    config = engine_configs(read_project_thresholds(connections.incident_store()))
+    result = ufse.detect_each(event_explain.read_session_events(store, asked), config, why_not=True)
     now_ms = time.time_ns() // 1_000_000
-    told: dict[tuple[str, str], Json] = {
-        (one.project, one.session_id): {
-            "projectId": one.project,
-            "sessionId": one.session_id,
-            "complete": _due_ms(one) <= now_ms,
+    answers: dict[tuple[str, str], Json] = {
+        (session.project, session.session_id): {
+            "projectId": session.project,
+            "sessionId": session.session_id,
+            "complete": _session_due_ms(session) <= now_ms,
             "detections": [],
             "whyNot": [],
             "error": None,
         }
-        for one in asked
+        for session in asked
     }
     for kind, bodies in (
-        ("detections", [one.to_json() for one in result.detections]),
-        ("whyNot", [one.to_json() for one in result.why_not]),
+        ("detections", [detection.to_json() for detection in result.detections]),
+        ("whyNot", [reason.to_json() for reason in result.why_not]),
     ):
         for body in bodies:
-            told[str(body["projectId"]), str(body["sessionId"])][kind].append(body)
+            answers[str(body["projectId"]), str(body["sessionId"])][kind].append(body)
     for error in result.errors:
-        told[error["projectId"], error["sessionId"]]["error"] = error["error"]
-    return list(told.values())
+        answers[error["projectId"], error["sessionId"]]["error"] = error["error"]
+    return list(answers.values())
 
 
-def leave(told: list[Json]) -> None:
+def publish_explanation(answers: list[Json]) -> None:
     """Leave the answer at the run, for ``furrow explain``."""
     try:
-        Artifact(type="json", data={"sessions": told}, description="The answer, for programs").create()
+        Artifact(type="json", data={"sessions": answers}, description="The answer, for programs").create()
     except Exception:
-        degraded("explain", "artifact")  # the artifact for people tells the same, shorter
+        count_degraded("explain", "artifact")  # the artifact for people tells the same, shorter
         _log.exception("the answer of this run could not be written")
 
 
-def _due_ms(one: Asked) -> int:
-    times = ([one.last_ts], [one.ended_ts], [one.last_received_ms])
-    return int(due_ms(*(np.asarray(values, dtype=np.int64) for values in times))[0])
+def _session_due_ms(session: StoredSession) -> int:
+    times = ([session.last_ts], [session.ended_ts], [session.last_received_ms])
+    return int(compute_due_ms(*(np.asarray(values, dtype=np.int64) for values in times))[0])

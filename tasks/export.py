@@ -18,16 +18,16 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
-from core.errors import NotConfigured, TransientError, in_words
-from incidents.model import Claim, IncidentQuery, Json
+from core.errors import NotConfigured, TransientError, describe_error
+from incidents.model import IncidentQuery, Json, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.report import escape, incident_link
-from tasks.retrying import POLICY, is_transient
+from tasks.report import escape_markdown, incident_link
+from tasks.retrying import POLICY, is_transient_failure
 from trackers import document
 from trackers.protocol import Filed, Logged, Tracker
-from trackers.ticket import Ticket, ticket_of
+from trackers.ticket import Ticket, build_ticket
 
 LEASE_S: Final = 300.0
 """How long a claimed incident is ours: all attempts of one run, each request at its time-out, fit in."""
@@ -54,10 +54,10 @@ class LoggedTickets:
 
 
 @dataclass(frozen=True)
-class Leased:
+class LeasedClaim:
     """A claim, and until when (by ``time.monotonic``) something may be created for it."""
 
-    claim: Claim
+    claim: TicketClaim
     until: float
 
 
@@ -86,19 +86,19 @@ class Outcome:
     error: Exception | None = None
 
     @property
-    def tracker_is_away(self) -> bool:
+    def is_tracker_away(self) -> bool:
         """Whether another ticket would fare no better just now."""
         return isinstance(self.error, TransientError)
 
-    def line(self) -> str:
+    def markdown_line(self) -> str:
         """One Markdown line for people; everything in it is inert but the link to the ticket."""
-        ticket = f" {_link(self.ticket)}" if self.ticket else ""
+        ticket = f" {_ticket_link(self.ticket)}" if self.ticket else ""
         tried = f", attempt {self.attempts}" if self.attempts else ""
-        said = f": {escape(self.words)}" if self.words else ""
-        title = f" {escape(self.title)}" if self.title else ""
-        head = f"**{escape(self.result)}**{ticket} at {escape(self.tracker)}{tried}"
+        words = f": {escape_markdown(self.words)}" if self.words else ""
+        title = f" {escape_markdown(self.title)}" if self.title else ""
+        head = f"**{escape_markdown(self.result)}**{ticket} at {escape_markdown(self.tracker)}{tried}"
         incident = incident_link(self.incident_id, effective_settings().pages_url)
-        return f"{head} ({incident}{title}){said}"
+        return f"{head} ({incident}{title}){words}"
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ def preview_tickets(trackers: list[str]) -> list[Preview]:
     store = connections.incident_store()
     settings = effective_settings()
     return [
-        Preview(name, _summary(_ticket(incident)))
+        Preview(name, _ticket_summary(_incident_ticket(incident)))
         for name in trackers or [connections.log_tracker().name]
-        for incident in store.exportable(name, _MOST_WAITING, settings.export_min_score)
+        for incident in store.find_exportable_incidents(name, _MOST_WAITING, settings.export_min_score)
     ]
 
 
@@ -128,18 +128,18 @@ def preview_tickets(trackers: list[str]) -> list[Preview]:
 @task(name="connect tracker", **POLICY)
 def connect_tracker(name: str) -> Tracker | None:
     """The tracker ``name`` if it is configured; the caller closes it."""
-    return connections.tracker(name)
+    return connections.open_tracker(name)
 
 
 @task(name="claim incident", **POLICY)
-def claim_incident(tracker: str, failed_id: str | None = None) -> Leased | None:
+def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | None:
     """Lease the next incident that waits for a ticket at ``tracker``; None when none does.
 
     ``failed_id`` leases that incident instead, if its ticket was refused for good.
     """
     settings = effective_settings()
     until = time.monotonic() + LAST_START_S
-    claims = _store().claim(
+    claims = _require_incident_store().claim_incidents(
         tracker,
         limit=1,
         min_score=settings.export_min_score,
@@ -149,50 +149,52 @@ def claim_incident(tracker: str, failed_id: str | None = None) -> Leased | None:
         # A person who asks for a failed ticket again means it.
         rate=settings.export_rate if failed_id is None else None,
     )
-    return Leased(claims[0], until) if claims else None
+    return LeasedClaim(claims[0], until) if claims else None
 
 
 @task(name="find failed exports", **POLICY)
-def failed_exports(incident_ids: Sequence[str] | None, tracker: str | None) -> list[Candidate]:
+def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None) -> list[Candidate]:
     """The tickets that failed for good, at ``tracker`` or anywhere: of these incidents, or (None) of all."""
-    store = _store()
+    store = _require_incident_store()
     if incident_ids is None:
-        found = [one for incident in _all_incidents(store) for one in _failed(incident, tracker)]
-        return [one for one in found if not one.why_not]
+        found = [
+            candidate for incident in _read_all_incidents(store) for candidate in _failed_candidates(incident, tracker)
+        ]
+        return [candidate for candidate in found if not candidate.why_not]
     candidates = []
     for incident_id in dict.fromkeys(incident_ids):
-        incident = store.incident(incident_id)
+        incident = store.read_incident(incident_id)
         if incident is None:
             candidates.append(Candidate(incident_id, tracker or "any tracker", why_not="there is no such incident"))
             continue
-        failed = _failed(incident, tracker)
-        nothing = Candidate(incident_id, tracker or "any tracker", incident["title"], why_not=_not_failed(incident))
+        failed = _failed_candidates(incident, tracker)
+        nothing = Candidate(incident_id, tracker or "any tracker", incident["title"], why_not=_why_not_failed(incident))
         candidates += failed or [nothing]
     return candidates
 
 
-def _all_incidents(store: IncidentStore) -> list[Json]:
+def _read_all_incidents(store: IncidentStore) -> list[Json]:
     found: list[Json] = []
     while True:
         # In the order of their first appearance, which does not change while pages are turned.
         query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
-        page = store.incidents(query)
+        page = store.list_incidents(query)
         found += page.incidents
         if len(page.incidents) < _PAGE:
             return found
 
 
-def _failed(incident: Json, tracker: str | None) -> list[Candidate]:
+def _failed_candidates(incident: Json, tracker: str | None) -> list[Candidate]:
     why_not = "" if incident["status"] in ("confirmed", "regressed") else f"the incident is {incident['status']}"
     return [
-        Candidate(incident["incidentId"], one["tracker"], incident["title"], one.get("lastError") or "", why_not)
-        for one in incident["tickets"]
-        if one["state"] == "export_failed" and tracker in (None, one["tracker"])
+        Candidate(incident["incidentId"], ticket["tracker"], incident["title"], ticket.get("lastError") or "", why_not)
+        for ticket in incident["tickets"]
+        if ticket["state"] == "export_failed" and tracker in (None, ticket["tracker"])
     ]
 
 
-def _not_failed(incident: Json) -> str:
-    states = ", ".join(f"{one['state']} at {one['tracker']}" for one in incident["tickets"])
+def _why_not_failed(incident: Json) -> str:
+    states = ", ".join(f"{ticket['state']} at {ticket['tracker']}" for ticket in incident["tickets"])
     return f"no export failed for good ({states or 'none was tried'})"
 
 
@@ -200,7 +202,7 @@ def _not_failed(incident: Json) -> str:
 # -------------------------------------------------------------------------------------------------------------------
 
 
-def export_one(tracker: Tracker, leased: Leased) -> Outcome:
+def export_incident(tracker: Tracker, leased: LeasedClaim) -> Outcome:
     """File one claimed incident and record what came of it. Never raises: the outcome tells, and the row stays."""
     claim = leased.claim
     result: Result = "told" if claim.key else "filed"
@@ -212,55 +214,55 @@ def export_one(tracker: Tracker, leased: Leased) -> Outcome:
         record_filed(claim.incident["incidentId"], tracker.name, ticket)
     except Exception as error:
         # The row stays claimed: when the lease is over, the ticket is found by its identity.
-        words = f"the ticket exists but could not be recorded: {_words(error)}"
-        return _outcome(claim, tracker.name, "unrecorded", words, ticket, error)
-    return _outcome(claim, tracker.name, result, "", ticket)
+        words = f"the ticket exists but could not be recorded: {_error_words(error)}"
+        return _make_outcome(claim, tracker.name, "unrecorded", words, ticket, error)
+    return _make_outcome(claim, tracker.name, result, "", ticket)
 
 
-def _again(task_: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+def _is_worth_retry(task_: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
-    return is_transient(task_, run, state) and (getattr(error, "retry_after", None) or 0) <= PATIENCE_S
+    return is_transient_failure(task_, run, state) and (getattr(error, "retry_after", None) or 0) <= PATIENCE_S
 
 
-@task(name="file ticket", **{**POLICY, "retry_condition_fn": _again})
-def file_ticket(tracker: Tracker, leased: Leased) -> Filed:
+@task(name="file ticket", **{**POLICY, "retry_condition_fn": _is_worth_retry})
+def file_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     """Ask the tracker for the ticket of an attempt before, if there was one; else create it; or tell that it came back.
 
     A short wait that the tracker asks for is kept here; the pauses between the attempts come on top.
     """
     try:
-        return _file(tracker, leased)
+        return _file_or_find_ticket(tracker, leased)
     except TransientError as error:
-        if error.retry_after and error.retry_after <= PATIENCE_S and _attempt() <= POLICY["retries"]:
+        if error.retry_after and error.retry_after <= PATIENCE_S and _attempt_number() <= POLICY["retries"]:
             time.sleep(error.retry_after)
         raise
 
 
-def _file(tracker: Tracker, leased: Leased) -> Filed:
+def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     claim = leased.claim
-    again = claim.attempts > 1 or _attempt() > 1
+    again = claim.attempts > 1 or _attempt_number() > 1
     # After a lease that ran out, and after a refusal, nothing can be under way any more.
-    patient = claim.state == "retry" or _attempt() > 1
-    ticket = _ticket(claim.incident)
+    patient = claim.state == "retry" or _attempt_number() > 1
+    ticket = _incident_ticket(claim.incident)
     _check_lease(leased)
     # Our own ledger first: a ticket that it knows is told, never searched for and never made.
-    filed = tracker.tell(claim.key, ticket) if claim.key else None
+    filed = tracker.report_recurrence(claim.key, ticket) if claim.key else None
     if filed is None and again:
-        filed = tracker.find(ticket, claim.client_id, patient)
+        filed = tracker.find_ticket(ticket, claim.client_id, patient)
     if filed is None:
         _check_lease(leased)
-        filed = tracker.file(ticket, claim.client_id)
+        filed = tracker.file_ticket(ticket, claim.client_id)
     if isinstance(filed, Logged):
         raise NotConfigured(f"{tracker.name} only logs")
     return filed
 
 
-def _check_lease(leased: Leased) -> None:
+def _check_lease(leased: LeasedClaim) -> None:
     if time.monotonic() > leased.until:
         raise TransientError("the lease of this ticket is nearly over; the next run goes on")
 
 
-def _attempt() -> int:
+def _attempt_number() -> int:
     context = TaskRunContext.get()
     return context.task_run.run_count if context else 1
 
@@ -268,28 +270,28 @@ def _attempt() -> int:
 @task(name="record ticket", **POLICY)
 def record_filed(incident_id: str, tracker: str, ticket: Filed) -> None:
     """Store the ticket's key in the outbox."""
-    _store().filed(incident_id, tracker, ticket.key, ticket.url)
+    _require_incident_store().record_filed_ticket(incident_id, tracker, ticket.key, ticket.url)
 
 
 @task(name="record failure", **POLICY)
 def record_failed(incident_id: str, tracker: str, words: str, retry_at: datetime | None) -> None:
     """Store why there is no ticket, and when it is tried again (None: when a person asks for it)."""
-    _store().failed(incident_id, tracker, words, retry_at)
+    _require_incident_store().record_failed_export(incident_id, tracker, words, retry_at)
 
 
-def _record_failure(tracker: str, claim: Claim, error: Exception) -> Outcome:
+def _record_failure(tracker: str, claim: TicketClaim, error: Exception) -> Outcome:
     transient = isinstance(error, TransientError)
-    words = _words(error)
+    words = _error_words(error)
     try:
         record_failed(claim.incident["incidentId"], tracker, words, _retry_at(claim, error) if transient else None)
-        _log_unfiled(tracker, claim.incident)
+        _log_unfiled_ticket(tracker, claim.incident)
     except Exception as second:
-        both = f"{words}; and this could not be recorded: {_words(second)}"
-        return _outcome(claim, tracker, "unrecorded", both, None, second)
-    return _outcome(claim, tracker, "postponed" if transient else "refused", words, None, error)
+        both = f"{words}; and this could not be recorded: {_error_words(second)}"
+        return _make_outcome(claim, tracker, "unrecorded", both, None, second)
+    return _make_outcome(claim, tracker, "postponed" if transient else "refused", words, None, error)
 
 
-def _retry_at(claim: Claim, error: Exception) -> datetime:
+def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
     """When the next run may try again: as the tracker says; else at once at first, since runs are minutes apart."""
     asked = getattr(error, "retry_after", None) or 0.0
     more = claim.attempts - _SECOND_ATTEMPT
@@ -297,16 +299,16 @@ def _retry_at(claim: Claim, error: Exception) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
 
 
-def _log_unfiled(tracker: str, incident: Json) -> None:
+def _log_unfiled_ticket(tracker: str, incident: Json) -> None:
     """What could not be filed is logged in full, as without a tracker, once for each text."""
     log = connections.log_tracker(tracker)
-    ticket = _ticket(incident)
-    if _store().mark_logged(incident["incidentId"], tracker, log.digest(ticket)):
-        log.file(ticket, _NO_IDENTITY)
+    ticket = _incident_ticket(incident)
+    if _require_incident_store().mark_ticket_logged(incident["incidentId"], tracker, log.ticket_digest(ticket)):
+        log.file_ticket(ticket, _NO_IDENTITY)
 
 
-def _outcome(
-    claim: Claim, tracker: str, result: Result, words: str, ticket: Filed | None, error: Exception | None = None
+def _make_outcome(
+    claim: TicketClaim, tracker: str, result: Result, words: str, ticket: Filed | None, error: Exception | None = None
 ) -> Outcome:
     incident = claim.incident
     return Outcome(
@@ -314,16 +316,16 @@ def _outcome(
     )
 
 
-def _words(error: Exception) -> str:
-    return in_words(error)
+def _error_words(error: Exception) -> str:
+    return describe_error(error)
 
 
-def _link(ticket: Filed) -> str:
+def _ticket_link(ticket: Filed) -> str:
     try:
         document.Link(ticket.key, ticket.url)  # refuses what is no plain web address
     except ValueError:
-        return escape(ticket.key)
-    return f"[{escape(ticket.key)}](<{ticket.url}>)"
+        return escape_markdown(ticket.key)
+    return f"[{escape_markdown(ticket.key)}](<{ticket.url}>)"
 
 
 # Without a tracker
@@ -333,40 +335,42 @@ def _link(ticket: Filed) -> str:
 @task(name="log tickets", **POLICY)
 def log_tickets() -> LoggedTickets:
     """Log the ticket of each exportable incident in full, once; it stays exportable, so that it is filed later."""
-    store = _store()
+    store = _require_incident_store()
     settings = effective_settings()
     tracker = connections.log_tracker()
     logged = LoggedTickets()
-    for incident in store.exportable(tracker.name, settings.export_limit, settings.export_min_score, unlogged=True):
-        ticket = _ticket(incident)
+    for incident in store.find_exportable_incidents(
+        tracker.name, settings.export_limit, settings.export_min_score, unlogged=True
+    ):
+        ticket = _incident_ticket(incident)
         # Logged first, remembered second: a crash between the two logs it twice, never not at all.
-        store.mark_logged(incident["incidentId"], tracker.name, tracker.file(ticket, _NO_IDENTITY).digest)
-        logged.lines.append(_summary(ticket))
-    logged.waiting = len(store.exportable(tracker.name, _MOST_WAITING, settings.export_min_score))
+        store.mark_ticket_logged(incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest)
+        logged.lines.append(_ticket_summary(ticket))
+    logged.waiting = len(store.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
     return logged
 
 
 @task(name="show failed export", **POLICY)
-def show_failed(candidate: Candidate) -> Outcome:
+def show_failed_export(candidate: Candidate) -> Outcome:
     """What filing this again would send, logged in full. Calls no tracker and changes nothing."""
-    incident = _store().incident(candidate.incident_id)
+    incident = _require_incident_store().read_incident(candidate.incident_id)
     if incident is not None:
-        connections.log_tracker(candidate.tracker).file(_ticket(incident), _NO_IDENTITY)
+        connections.log_tracker(candidate.tracker).file_ticket(_incident_ticket(incident), _NO_IDENTITY)
     words = f"failed before: {candidate.words}"
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _ticket(incident: Json) -> Ticket:
-    return ticket_of(incident, effective_settings().pages_url)
+def _incident_ticket(incident: Json) -> Ticket:
+    return build_ticket(incident, effective_settings().pages_url)
 
 
-def _store() -> IncidentStore:
+def _require_incident_store() -> IncidentStore:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         raise NotConfigured("the incident store is log-only: there are no incidents to export")
     return store
 
 
-def _summary(ticket: Ticket) -> str:
+def _ticket_summary(ticket: Ticket) -> str:
     incident = incident_link(ticket.incident_id, effective_settings().pages_url)
-    return f"**{escape(ticket.priority)}** {escape(ticket.title)} ({incident})"
+    return f"**{escape_markdown(ticket.priority)}** {escape_markdown(ticket.title)} ({incident})"

@@ -7,14 +7,14 @@ from prefect import task
 from prefect.events import emit_event
 
 from blocks.documents import effective_settings
-from core.metrics import degraded
+from core.metrics import count_degraded
 from stores.incidents.incident_store import Flood
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.lag import RESOURCE
-from tasks.report import escape
+from tasks.report import escape_markdown
 from tasks.retrying import POLICY
-from tasks.thresholds import confirm_rules, thresholds_of
+from tasks.thresholds import confirm_rules, read_project_thresholds
 
 EXCEEDED: Final = "furrow.incidents.flood"
 """Event of Prefect: a project has more new incidents than its budget, and new ones are held back. The automation for it is in
@@ -27,18 +27,20 @@ def review_floods() -> list[Flood]:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return []
-    found = [flood for flood in store.floods() if flood.held or flood.lasts]
-    if any(flood.held for flood in found) and store.release(confirm_rules(thresholds_of(store))):
-        found = [flood for flood in store.floods() if flood.held or flood.lasts]
+    found = [flood for flood in store.list_floods() if flood.held or flood.lasts]
+    if any(flood.held for flood in found) and store.release_flood_incidents(
+        confirm_rules(read_project_thresholds(store))
+    ):
+        found = [flood for flood in store.list_floods() if flood.held or flood.lasts]
     return found
 
 
-def lines(floods: Sequence[Flood]) -> list[str]:
+def flood_lines(floods: Sequence[Flood]) -> list[str]:
     """One Markdown line for each flood, for the artifact of a run."""
-    return [f"**{escape(flood.project)}**: {escape(line(flood))}" for flood in floods]
+    return [f"**{escape_markdown(flood.project)}**: {escape_markdown(describe_flood(flood))}" for flood in floods]
 
 
-def line(flood: Flood) -> str:
+def describe_flood(flood: Flood) -> str:
     """What happened, and what is to be done, in plain words."""
     seen = (
         f"{flood.incidents:,} new incidents from {flood.since:%Y-%m-%d %H:%M} to {flood.until:%H:%M} UTC, more than the"
@@ -52,7 +54,7 @@ def line(flood: Flood) -> str:
     )
 
 
-def warn(floods: Sequence[Flood]) -> None:
+def warn_of_floods(floods: Sequence[Flood]) -> None:
     """Emit the event for each project with a flood that goes on. Prefect tells people at most every 30 minutes."""
     place = effective_settings().data_dir.resolve().name
     for flood in floods:
@@ -62,8 +64,8 @@ def warn(floods: Sequence[Flood]) -> None:
             emit_event(
                 event=EXCEEDED,
                 resource={"prefect.resource.id": f"{RESOURCE}.{place}", "prefect.resource.name": place},
-                payload={"message": f"project {flood.project}: {line(flood)}", "held": flood.held},
+                payload={"message": f"project {flood.project}: {describe_flood(flood)}", "held": flood.held},
             )
         except Exception:
             # The artifact and `furrow doctor` say it too; a run must not fail over its warning.
-            degraded("flood", "event")
+            count_degraded("flood", "event")

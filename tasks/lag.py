@@ -7,10 +7,10 @@ from typing import Final
 from prefect.events import emit_event
 
 from blocks.documents import known_settings
-from collector.lag import DETECTED, LIMIT_S, Lag, keep, measure, progress_of
+from collector.lag import DETECTED, LIMIT_S, Lag, measure_lag, read_progress, save_progress
 from core.errors import FurrowError, TransientError
-from core.last_errors import ago
-from core.metrics import degraded
+from core.last_errors import format_duration
+from core.metrics import count_degraded
 from core.settings import Settings
 from stores.incidents.incident_store import Cursor
 from tasks import connections
@@ -26,7 +26,7 @@ RESOURCE: Final = "furrow.installation"
 _log = logging.getLogger("collector.lag")
 
 
-def current() -> Lag | None:
+def measure_current_lag() -> Lag | None:
     """The lag now; without the sessions in line while the incident store is away. None (and counted) if nothing is known.
 
     How far ``detect`` has come is kept in the data directory, for those who cannot ask the incident store.
@@ -35,40 +35,44 @@ def current() -> Lag | None:
         try:
             settings = known_settings()
         except TransientError:  # nobody has said yet which incident store it is
-            return measure(Settings(), None)
+            return measure_lag(Settings(), None)
         try:
             store = connections.incident_store(settings)
-            keep(settings.data_dir, progress_of(store, time.time_ns() // 1_000_000))
-            return measure(settings, store)
+            save_progress(settings.data_dir, read_progress(store, time.time_ns() // 1_000_000))
+            return measure_lag(settings, store)
         except FurrowError:
-            degraded("lag", "incident_store")
-            return measure(settings, None)
+            count_degraded("lag", "incident_store")
+            return measure_lag(settings, None)
     except Exception:
         # A figure for people: its lack must not change how a run ends.
-        degraded("lag", "unknown")
+        count_degraded("lag", "unknown")
         _log.warning("the lag is not known", exc_info=True)
         return None
 
 
-def completed() -> None:
+def record_detect_completion() -> None:
     """Remember that ``detect`` has completed now. Never raises: a store that is away shows by the run itself."""
     try:
         # A cursor of its own: no reader uses it, and it needs no table.
-        connections.incident_store().enqueue([], Cursor(time.time_ns() // 1_000), DETECTED)
+        connections.incident_store().enqueue_sessions([], Cursor(time.time_ns() // 1_000), DETECTED)
     except FurrowError as error:
-        degraded("lag", "not_noted")
+        count_degraded("lag", "not_noted")
         _log.warning("that this run has completed could not be noted: %s", error)
 
 
-def warn(lag: Lag) -> bool:
+def warn_of_lag(lag: Lag) -> bool:
     """Emit the event if people are to be warned; whether they are. Prefect tells people at most every 30 minutes."""
     if not lag.is_late:
         return False
     place = Settings().data_dir.resolve().name
-    waits = f"work waits for {ago(lag.seconds)}" if lag.seconds > LIMIT_S else "`detect` does not run"
+    waits = (
+        f"work waits for {format_duration(lag.longest_wait_seconds)}"
+        if lag.longest_wait_seconds > LIMIT_S
+        else "`detect` does not run"
+    )
     emit_event(
         event=EXCEEDED,
         resource={"prefect.resource.id": f"{RESOURCE}.{place}", "prefect.resource.name": place},
-        payload={"message": f"{waits}: {'; '.join(lag.lines())}", "seconds": lag.seconds},
+        payload={"message": f"{waits}: {'; '.join(lag.describe_lag())}", "seconds": lag.longest_wait_seconds},
     )
     return True

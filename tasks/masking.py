@@ -29,44 +29,44 @@ _ARTIFACTS = (
     ("artifact_collection", "description"),
     ("events", "payload"),
 )
-_NAMES_IN_ONE = 100  # in one pattern
+_NAMES_PER_PATTERN = 100  # in one pattern
 
 
 class Names:
     """What is to be replaced: ids of sessions, and users' hashes."""
 
     def __init__(self, sessions: Iterable[str], hashes: Iterable[str] = ()) -> None:
-        self.sessions = frozenset(one for one in sessions if one)
-        self.hashes = frozenset(one for one in hashes if one)
-        self.values = self.sessions | self.hashes | {f"uh:{one}" for one in self.hashes}
+        self.sessions = frozenset(name for name in sessions if name)
+        self.hashes = frozenset(user_hash for user_hash in hashes if user_hash)
+        self.values = self.sessions | self.hashes | {f"uh:{user_hash}" for user_hash in self.hashes}
         """Each name where it is a whole value."""
         every = sorted(self.sessions)
-        some = (every[start : start + _NAMES_IN_ONE] for start in range(0, len(every), _NAMES_IN_ONE))
-        texts = [_quoted("|".join(map(_spelled, names))) for names in some]
-        texts += [rf"(?<![\w-])(?:uh:)?(?P<hash>{re.escape(one)})(?![\w-])" for one in sorted(self.hashes)]
+        some = (every[start : start + _NAMES_PER_PATTERN] for start in range(0, len(every), _NAMES_PER_PATTERN))
+        texts = [_quoted_pattern("|".join(map(_spelling_pattern, names))) for names in some]
+        texts += [rf"(?<![\w-])(?:uh:)?(?P<hash>{re.escape(user_hash)})(?![\w-])" for user_hash in sorted(self.hashes)]
         self._patterns = [re.compile(text) for text in texts]
         # What is in a file may not be UTF-8 throughout; the names are.
         self._in_bytes = [re.compile(text.encode("utf-8", "surrogatepass")) for text in texts]
 
-    def in_text(self, text: str) -> str:
+    def replace_in_text(self, text: str) -> str:
         """``text`` with every name replaced by ``MARK``."""
         for pattern in self._patterns:
-            text = pattern.sub(_marked, text)
+            text = pattern.sub(_replace_with_mark, text)
         return text
 
-    def in_file(self, content: mmap.mmap) -> int:
+    def overwrite_in_content(self, content: mmap.mmap) -> int:
         """Overwrite every name in ``content`` by as many ``x``; how many there were."""
-        spans = [found.span(found.lastgroup or 0) for one in self._in_bytes for found in one.finditer(content)]
+        spans = [found.span(found.lastgroup or 0) for pattern in self._in_bytes for found in pattern.finditer(content)]
         for start, end in spans:
             content[start:end] = b"x" * (end - start)
         return len(spans)
 
-    def parts(self) -> list[str]:
+    def search_parts(self) -> list[str]:
         """For each name, a piece of it that is spelled in one way only; '' if there is none."""
-        return sorted({max(re.findall(r"[A-Za-z0-9]*", one), key=len) for one in self.sessions | self.hashes})
+        return sorted({max(re.findall(r"[A-Za-z0-9]*", name), key=len) for name in self.sessions | self.hashes})
 
 
-def _quoted(name: str) -> str:
+def _quoted_pattern(name: str) -> str:
     """A pattern for ``name`` where it is a whole value."""
     return (
         rf"""(?P<mark>["'`])\s?(?P<value>{name})(?=\s?\\*(?P=mark))"""  # in JSON inside JSON the mark is escaped itself
@@ -75,32 +75,38 @@ def _quoted(name: str) -> str:
     )
 
 
-def _spelled(name: str) -> str:
+def _spelling_pattern(name: str) -> str:
     """A pattern for one name in all the ways that it is written: plainly, in JSON (also inside JSON), Markdown, wiki markup."""
-    if not any(one.isprintable() and one not in " `" for one in name):
+    if not any(character.isprintable() and character not in " `" for character in name):
         return re.escape(name)
-    return "".join(_character(one) for one in name)
+    return "".join(_character_pattern(character) for character in name)
 
 
-def _character(one: str) -> str:
-    if one.isascii() and one.isalnum():
-        return one
-    codes = "".join(rf"\\+u(?i:{unit.hex()})" for unit in _utf16(one))
-    ways = [re.escape(one), codes, f"&#{ord(one)};"]
-    if one < " ":
-        ways += [rf"\\+{json.dumps(one)[-2]}", " "]
+def _character_pattern(character: str) -> str:
+    if character.isascii() and character.isalnum():
+        return character
+    codes = "".join(rf"\\+u(?i:{unit.hex()})" for unit in _utf16_units(character))
+    ways = [re.escape(character), codes, f"&#{ord(character)};"]
+    if character < " ":
+        ways += [rf"\\+{json.dumps(character)[-2]}", " "]
     # Tickets put an invisible character behind an at sign, and make one space of many; artifacts leave out what cannot stand in
     # a line of code.
-    behind = "(?:\u2060|\\\\+u2060)?" if one == "@" else "?" if one in " `" or not one.isprintable() else ""
+    behind = (
+        "(?:\u2060|\\\\+u2060)?"
+        if character == "@"
+        else "?"
+        if character in " `" or not character.isprintable()
+        else ""
+    )
     return rf"\\*(?:{'|'.join(ways)}){behind}"
 
 
-def _utf16(one: str) -> list[bytes]:
-    units = one.encode("utf-16-be", "surrogatepass")
+def _utf16_units(character: str) -> list[bytes]:
+    units = character.encode("utf-16-be", "surrogatepass")
     return [units[at : at + 2] for at in range(0, len(units), 2)]
 
 
-def _marked(found: re.Match[str]) -> str:
+def _replace_with_mark(found: re.Match[str]) -> str:
     start, end = (at - found.start() for at in found.span(found.lastgroup or 0))
     return f"{found[0][:start]}{MARK}{found[0][end:]}"
 
@@ -110,11 +116,11 @@ def mask_file(path: Path, names: Names) -> int:
     with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
         if os.fstat(file.fileno()).st_size:
             with mmap.mmap(file.fileno(), 0) as content:
-                return names.in_file(content)
+                return names.overwrite_in_content(content)
     return 0
 
 
-def mask_prefect(path: Path, names: Names) -> int:
+def mask_prefect_database(path: Path, names: Names) -> int:
     """Replace the names in Prefect's SQLite database, while its server uses it; how many rows were changed.
 
     In the texts of logs and artifacts, and where one is the whole value of an artifact or of a run's parameter. What else
@@ -124,7 +130,7 @@ def mask_prefect(path: Path, names: Names) -> int:
         return 0
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as database:
-            count = _mask_column(database, "log", "message", names, names.in_text)
+            count = _mask_column(database, "log", "message", names, names.replace_in_text)
             for table, column in _ARTIFACTS:
                 count += _mask_column(database, table, column, names, lambda text: _mask_json(text, names))
             return count + _mask_column(database, "flow_run", "parameters", names, lambda t: _mask_values(t, names))
@@ -140,21 +146,23 @@ def _mask_json(text: str, names: Names) -> str:
     try:
         value = json.loads(text)
     except ValueError:
-        return names.in_text(text)
-    return json.dumps(_mapped(value, lambda one: MARK if one in names.values else names.in_text(one)))
+        return names.replace_in_text(text)
+    return json.dumps(
+        _map_strings(value, lambda string: MARK if string in names.values else names.replace_in_text(string))
+    )
 
 
 def _mask_values(text: str, names: Names) -> str:
-    return json.dumps(_mapped(json.loads(text), lambda one: MARK if one in names.values else one))
+    return json.dumps(_map_strings(json.loads(text), lambda string: MARK if string in names.values else string))
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
-        return [_mapped(one, change) for one in value]
+        return [_map_strings(item, change) for item in value]
     if isinstance(value, dict):
-        return {key: _mapped(one, change) for key, one in value.items()}
+        return {key: _map_strings(item, change) for key, item in value.items()}
     return value
 
 
@@ -163,7 +171,7 @@ def _mask_column(
 ) -> int:
     # Found first, without a lock; then each changed by itself, so that Prefect's server is not kept waiting.
     found: dict[int, str] = {}
-    parts = names.parts()
+    parts = names.search_parts()
     for start in range(0, len(parts), _AT_ONCE):
         some = parts[start : start + _AT_ONCE]
         condition = " OR ".join([f"instr({column}, ?)"] * len(some))
@@ -174,14 +182,14 @@ def _mask_column(
     changed = 0
     for rowid, text in found.items():
         fresh = masked(text)
-        if _differs(text, fresh):
+        if _is_different(text, fresh):
             with database:
                 statement = f"UPDATE {table} SET {column} = ? WHERE rowid = ? AND {column} = ?"
                 changed += database.execute(statement, (fresh, rowid, text)).rowcount
     return changed
 
 
-def _differs(before: str, after: str) -> bool:
+def _is_different(before: str, after: str) -> bool:
     try:
         return bool(json.loads(before) != json.loads(after))
     except ValueError:

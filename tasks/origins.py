@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from stores.events import event_receipts
 from stores.events.event_store import EventStore
-from stores.incidents.incident_store import Analysed, IncidentStore, Origin
+from stores.incidents.incident_store import AnalysedSession, IncidentStore, SessionOrigin
 
 
 class Sender(NamedTuple):
@@ -21,44 +21,54 @@ class Sender(NamedTuple):
     before: int
 
 
-def with_origins(
-    analysed: Sequence[Analysed], events: EventStore, incidents: IncidentStore, backfill: bool = False
-) -> list[Analysed]:
+def add_origins(
+    analysed: Sequence[AnalysedSession], events: EventStore, incidents: IncidentStore, backfill: bool = False
+) -> list[AnalysedSession]:
     """The same sessions, each with its ``origin`` where it has a detection now or had one before.
 
     ``backfill``: nothing new arrived, so that what is not known speaks against nothing.
     """
-    known = incidents.with_detections([(one.pending.project, one.pending.session_id) for one in analysed])
-    wanted = [one for one in analysed if one.detections or (one.pending.project, one.pending.session_id) in known]
+    known = incidents.find_detected_sessions(
+        [(session.pending.project, session.pending.session_id) for session in analysed]
+    )
+    wanted = [
+        session
+        for session in analysed
+        if session.detections or (session.pending.project, session.pending.session_id) in known
+    ]
     if not wanted:
         return list(analysed)
-    senders = _senders(events, [one.pending.session_hash for one in wanted])
-    since = event_receipts.since_ms(events)
+    senders = _read_senders(events, [session.pending.session_hash for session in wanted])
+    since = event_receipts.read_receipts_start_ms(events)
     found = {
-        id(one): replace(one, origin=origin_of(one, senders.get(one.pending.session_hash, ()), since, backfill))
-        for one in wanted
+        id(session): replace(
+            session, origin=find_origin(session, senders.get(session.pending.session_hash, ()), since, backfill)
+        )
+        for session in wanted
     }
-    return [found.get(id(one), one) for one in analysed]
+    return [found.get(id(session), session) for session in analysed]
 
 
-def origin_of(one: Analysed, senders: Sequence[Sender], since_ms: int, backfill: bool = False) -> Origin | None:
+def find_origin(
+    session: AnalysedSession, senders: Sequence[Sender], since_ms: int, backfill: bool = False
+) -> SessionOrigin | None:
     """The origin of one session with these senders, the earliest first; None: it is a source of its own.
 
     ``since_ms``: receipts are kept since then. A session whose events are all older has none and counts by itself, as it
     always did; one whose receipts have expired is of unknown origin, and so is one of whose first events nothing is known.
     """
-    first_ms = one.first_ms or one.pending.received_ms
+    first_ms = session.first_ms or session.pending.received_ms
     if not senders:
-        return None if first_ms < since_ms else Origin(None, None, mixed=not backfill)
-    first, *others = _chains(senders)
+        return None if first_ms < since_ms else SessionOrigin(None, None, mixed=not backfill)
+    first, *others = _link_receipts(senders)
     begins_known = first[0].received_ms <= first_ms
     # What is new is of the source that came last into the session: a stranger's events count as the stranger's.
     latest = others[-1][-1] if others else first[-1]
     mixed = bool(others) or not (begins_known or backfill)
-    return Origin(latest.today or None, latest.before or None, mixed)
+    return SessionOrigin(latest.today or None, latest.before or None, mixed)
 
 
-def _chains(senders: Sequence[Sender]) -> list[list[Sender]]:
+def _link_receipts(senders: Sequence[Sender]) -> list[list[Sender]]:
     """Receipts of one source together: they share a hash, or are linked by others that do. In the order of the first ones."""
     chains: list[tuple[set[int], list[Sender]]] = []
     for sender in senders:
@@ -68,13 +78,13 @@ def _chains(senders: Sequence[Sender]) -> list[list[Sender]]:
             chains.append((names, [sender]))
             continue
         linked[0][0].update(names, *(chain[0] for chain in linked[1:]))
-        linked[0][1].extend([*(one for chain in linked[1:] for one in chain[1]), sender])
+        linked[0][1].extend([*(linked_sender for chain in linked[1:] for linked_sender in chain[1]), sender])
         chains = [chain for chain in chains if not any(chain is other for other in linked[1:])]
     return [chain[1] for chain in chains]
 
 
-def _senders(events: EventStore, hashes: Sequence[int]) -> Mapping[int, list[Sender]]:
-    table = event_receipts.of_sessions(events, hashes)
+def _read_senders(events: EventStore, hashes: Sequence[int]) -> Mapping[int, list[Sender]]:
+    table = event_receipts.read_session_senders(events, hashes)
     columns = (table[name].to_pylist() for name in ("session_hash", "received_ms", "source_today", "source_before"))
     found: dict[int, list[Sender]] = defaultdict(list)
     for session_hash, *sender in zip(*columns, strict=True):

@@ -15,11 +15,11 @@ from prefect.states import Cancelled, Completed, Failed
 
 from collector.lag import LIMIT_S, Lag
 from core import last_errors
-from core.errors import NotConfigured, in_words
-from core.metrics import degraded
+from core.errors import NotConfigured, describe_error
+from core.metrics import count_degraded
 from core.settings import Settings
 from tasks import lag
-from tasks.stopping import Stopped, check
+from tasks.stopping import Stopped, raise_if_stopped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,89 +44,91 @@ class Report:
     stopped: bool = False
     lag: Lag | None = None
 
-    def attempt(self, step: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def run_step(self, step: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Run one task; None when it could not do its work (its retries are over), which is then told, never raised."""
         try:
-            check()
+            raise_if_stopped()
             return step(*args, **kwargs)
         except Stopped as stopped:
             self.stopped = True
             self.pending.append(str(stopped))
         except NotConfigured as reason:
-            self.fall_back(step.name, reason)
+            self.record_not_configured(step.name, reason)
         except Exception as error:
             _log.exception("the step %r failed", step.name)
-            self.fail(step.name, error)
+            self.record_failure(step.name, error)
         return None
 
-    def fall_back(self, step: str, reason: NotConfigured) -> None:
+    def record_not_configured(self, step: str, reason: NotConfigured) -> None:
         """Note that ``step`` had nothing to talk to."""
-        degraded(step, "not_configured")
+        count_degraded(step, "not_configured")
         self.logged_only = True
         self.pending.append(f"{step}: {reason}")
 
-    def fail(self, step: str, error: Exception) -> None:
+    def record_failure(self, step: str, error: Exception) -> None:
         """Note that ``step`` failed after its retries; what it would have done stays pending."""
-        degraded(step, type(error).__name__)
-        last_errors.note(Settings().data_dir, last_errors.part_of(error, step), error)
+        count_degraded(step, type(error).__name__)
+        last_errors.record_last_error(Settings().data_dir, last_errors.find_failed_part(error, step), error)
         self.failed = True
-        self.pending.append(f"{step}: {in_words(error)}")
+        self.pending.append(f"{step}: {describe_error(error)}")
 
-    def table(self, title: str, counts: Counter[str]) -> None:
+    def add_counts(self, title: str, counts: Counter[str]) -> None:
         """Add to a table of counts in the artifact."""
         if counts:
             self.tables.setdefault(title, Counter()).update(counts)
 
-    def items(self, title: str, lines: Sequence[str]) -> None:
+    def add_lines(self, title: str, lines: Sequence[str]) -> None:
         """Add Markdown lines (already escaped) to a list in the artifact."""
         if lines:
             self.lists.setdefault(title, []).extend(lines)
 
-    def finish(self) -> State[Any]:
+    def finish_run(self) -> State[Any]:
         """Leave the artifact, warn if the work is far behind, and say how the run ends."""
-        state = self._state()
-        self.lag = lag.current()
+        state = self._final_state()
+        self.lag = lag.measure_current_lag()
         try:
-            if self.lag is not None and self.lag.seconds > LIMIT_S:
-                lag.warn(self.lag)
-            create_markdown_artifact(key=self.flow, markdown=self.markdown(state.name or ""), description=state.message)
+            if self.lag is not None and self.lag.longest_wait_seconds > LIMIT_S:
+                lag.warn_of_lag(self.lag)
+            create_markdown_artifact(
+                key=self.flow, markdown=self.render_markdown(state.name or ""), description=state.message
+            )
         except Exception:
             # The work is done and must not be undone for want of its description.
-            degraded(self.flow, "artifact")
+            count_degraded(self.flow, "artifact")
             _log.exception("the artifact of this run could not be written")
         return state
 
-    def markdown(self, ending: str) -> str:
+    def render_markdown(self, ending: str) -> str:
         """The artifact: counts, sections, and what is pending and why."""
         happened = {name: count for name, count in self.counts.items() if count}
         parts = [
             f"# {self.flow}: {ending}",
-            _table("what", "number", happened) if happened else "There was nothing to do.",
+            _markdown_table("what", "number", happened) if happened else "There was nothing to do.",
         ]
         parts += [
-            f"## {title}\n\n{_table('rule', 'sessions', dict(counts.most_common()))}"
+            f"## {title}\n\n{_markdown_table('rule', 'sessions', dict(counts.most_common()))}"
             for title, counts in self.tables.items()
         ]
-        parts += [f"## {title}\n\n{_list(lines)}" for title, lines in self.lists.items()]
-        waits = "\n".join(f"* {escape(one)}" for one in self.pending) or "Nothing."
+        parts += [f"## {title}\n\n{_markdown_list(lines)}" for title, lines in self.lists.items()]
+        waits = "\n".join(f"* {escape_markdown(reason)}" for reason in self.pending) or "Nothing."
         parts.append(f"## Pending, and why\n\n{waits}")
         if self.lag is not None:
-            parts.append(f"## Lag\n\n{_list(self.lag.lines())}")
+            parts.append(f"## Lag\n\n{_markdown_list(self.lag.describe_lag())}")
         return "\n\n".join(parts)
 
-    def _state(self) -> State[Any]:
-        told = "; ".join(self.pending)
+    def _final_state(self) -> State[Any]:
+        message = "; ".join(self.pending)
         if self.stopped:
-            return Cancelled(message=told)
+            return Cancelled(message=message)
         if self.failed:
-            return Failed(name="Degraded", message=told)
+            return Failed(name="Degraded", message=message)
         if self.logged_only:
-            return Completed(name="LoggedOnly", message=told)
+            return Completed(name="LoggedOnly", message=message)
         happened = [f"{count:,} {name}" for name, count in self.counts.items() if count]
         return Completed(message=", ".join(happened) or "There was nothing to do.")
 
 
-def escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """``text`` as inert Markdown on one line: what a browser sent must not become a link, an image or HTML.
 
     Addresses that stand in it (``http://…``, ``www.…``, of mail) stay text, too: the pages of Prefect make links of them, and
@@ -136,12 +138,12 @@ def escape(text: str) -> str:
     return _ADDRESS.sub(lambda found: found[0] + _WORD_JOINER, shown)
 
 
-def link(text: str, url: str) -> str:
+def markdown_link(text: str, url: str) -> str:
     """``text`` as a link to ``url``; only the text, where ``url`` is no address of the web."""
-    return f"[{escape(text)}](<{url}>)" if _is_address(url) else escape(text)
+    return f"[{escape_markdown(text)}](<{url}>)" if _is_web_address(url) else escape_markdown(text)
 
 
-def code(text: str) -> str:
+def code_span(text: str) -> str:
     """``text`` as a Markdown code span on one line."""
     return "`" + "".join(c for c in text if c.isprintable() and c != "`") + "`"
 
@@ -149,10 +151,10 @@ def code(text: str) -> str:
 def incident_link(incident_id: str, pages_url: str) -> str:
     """The id of an incident as a link to its page; ``pages_url`` is where people reach Furrow's pages."""
     # No code span: Prefect's pages show the marks of one inside a link.
-    return link(incident_id, f"{pages_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}")
+    return markdown_link(incident_id, f"{pages_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}")
 
 
-def _is_address(url: str) -> bool:
+def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -160,12 +162,12 @@ def _is_address(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not any(c in "<>" or c <= " " for c in url)
 
 
-def _table(name: str, number: str, counts: Mapping[str, int]) -> str:
-    rows = "\n".join(f"| {escape(key)} | {count:,} |" for key, count in counts.items())
+def _markdown_table(name: str, number: str, counts: Mapping[str, int]) -> str:
+    rows = "\n".join(f"| {escape_markdown(key)} | {count:,} |" for key, count in counts.items())
     return f"| {name} | {number} |\n|---|---:|\n{rows}"
 
 
-def _list(lines: Sequence[str]) -> str:
+def _markdown_list(lines: Sequence[str]) -> str:
     more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n".join(f"* {line}" for line in [*lines[:_SHOWN], *more])
 

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from prefect import task
 
-from collector.senders.receipts import SALTS, renew
+from collector.senders.receipts import SALTS, renew_daily_salts
 from core.settings import Settings
 from stores.events import event_receipts, event_retention
-from stores.events.event_retention import Dropped
+from stores.events.event_retention import DroppedPartition
 from stores.incidents import incident_retention
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
-from tasks.thresholds import confirm_rules, thresholds_of
+from tasks.thresholds import confirm_rules, read_project_thresholds
 
 _log = logging.getLogger("furrow.retention")
 
 
 @dataclass(frozen=True)
-class Keep:
+class RetentionLimit:
     """The first day (UTC, of receipt) that is kept; ``waiting``: it is earlier than asked for, since that day waits."""
 
     day: date
@@ -30,35 +30,39 @@ class Keep:
 
 
 @task(name="what is to be kept", **POLICY)
-def what_to_keep(days: int, today: date | None = None) -> Keep:
+def find_retention_limit(days: int, today: date | None = None) -> RetentionLimit:
     """The last ``days`` whole days before today, and everything from the oldest event on that waits for analysis."""
     incidents = connections.incident_store()
     asked = (today or datetime.now(UTC).date()) - timedelta(days=days)
     if isinstance(incidents, LogIncidentStore):
         # It remembers nothing: a real store that is configured later begins with the oldest event that there is.
-        return Keep(asked, waiting=False)
-    cursor = incidents.cursor()
-    unread = event_retention.oldest_unread_ms(connections.event_store(), cursor.watermark_us, cursor.seen)
-    oldest = min(one for one in (unread, incident_retention.oldest_pending_ms(incidents), _END_OF_TIME_MS) if one)
+        return RetentionLimit(asked, waiting=False)
+    cursor = incidents.read_cursor()
+    unread = event_retention.find_oldest_unread_ms(connections.event_store(), cursor.watermark_us, cursor.seen)
+    oldest = min(
+        moment_ms
+        for moment_ms in (unread, incident_retention.find_oldest_pending_ms(incidents), _END_OF_TIME_MS)
+        if moment_ms
+    )
     waiting = datetime.fromtimestamp(oldest / 1000, UTC).date()
-    return Keep(min(asked, waiting), waiting < asked)
+    return RetentionLimit(min(asked, waiting), waiting < asked)
 
 
 @task(name="drop old events", **POLICY)
-def drop_events(keep: Keep) -> list[Dropped]:
+def drop_events(keep: RetentionLimit) -> list[DroppedPartition]:
     """Drop the days before ``keep`` from the event store: events, the sessions that began on them, counts of them."""
-    dropped = event_retention.drop_before(connections.event_store(), keep.day)
-    for one in dropped:
-        _log.info("dropped %s of %s: %d rows, %d bytes", one.table, one.day, one.rows, one.bytes)
+    dropped = event_retention.drop_old_partitions(connections.event_store(), keep.day)
+    for entry in dropped:
+        _log.info("dropped %s of %s: %d rows, %d bytes", entry.table, entry.day, entry.rows, entry.bytes)
     return dropped
 
 
 @task(name="drop old dead letters", **POLICY)
-def drop_dead_letters(keep: Keep) -> Counter[str]:
+def drop_dead_letters(keep: RetentionLimit) -> Counter[str]:
     """Delete the files of rejected events of the days before ``keep``: their name is the day of receipt."""
     gone: Counter[str] = Counter()
     for path in sorted((Settings().spool_dir / "dead-letters").glob("*.jsonl")):
-        if (day := _day_of(path)) is not None and day < keep.day:
+        if (day := _day_of_file(path)) is not None and day < keep.day:
             size = path.stat().st_size
             path.unlink(missing_ok=True)
             gone.update({"days": 1, "bytes": size})
@@ -75,15 +79,17 @@ def forget_senders() -> int:
     now = datetime.now(UTC)
     path = Settings().data_dir / SALTS
     if path.exists():
-        renew(path, now)
-    event_receipts.drop_expired(connections.event_store(), now)
+        renew_daily_salts(path, now)
+    event_receipts.drop_expired_receipts(connections.event_store(), now)
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return 0
-    return store.forget_sources({p: rule.window_days for p, rule in confirm_rules(thresholds_of(store)).items()})
+    return store.forget_sources(
+        {p: rule.window_days for p, rule in confirm_rules(read_project_thresholds(store)).items()}
+    )
 
 
-def _day_of(path: Path) -> date | None:
+def _day_of_file(path: Path) -> date | None:
     try:
         return date.fromisoformat(path.stem)
     except ValueError:

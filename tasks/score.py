@@ -11,19 +11,19 @@ from prefect import task
 
 import ufse
 from stores.events.event_store import SESSION_COLUMNS
-from stores.incidents.incident_store import Analysed, Pending
+from stores.incidents.incident_store import AnalysedSession, PendingSession
 from tasks import connections
 from tasks.retrying import POLICY
-from tasks.stopping import check
-from tasks.thresholds import engine_configs, thresholds_of
+from tasks.stopping import raise_if_stopped
+from tasks.thresholds import engine_configs, read_project_thresholds
 
 
 @dataclass
 class Scored:
     """What the engine said about a batch of client sessions."""
 
-    analysed: list[Analysed] = field(default_factory=list)
-    poisoned: list[tuple[Pending, str]] = field(default_factory=list)
+    analysed: list[AnalysedSession] = field(default_factory=list)
+    poisoned: list[tuple[PendingSession, str]] = field(default_factory=list)
     visits: int = 0
     events: int = 0
     late_events: int = 0
@@ -32,23 +32,23 @@ class Scored:
     @property
     def detections(self) -> int:
         """Detections in the whole batch."""
-        return sum(len(one.detections) for one in self.analysed)
+        return sum(len(session.detections) for session in self.analysed)
 
 
 @task(name="due sessions", **POLICY)
-def due_sessions(limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+def read_due_sessions(limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
     """The client sessions of this shard that are complete now, those that have waited longest first."""
-    return connections.incident_store().due(int(time.time() * 1000), limit, shard, shards)
+    return connections.incident_store().find_due_sessions(int(time.time() * 1000), limit, shard, shards)
 
 
 @task(name="count due sessions", **POLICY)
-def count_due() -> int:
+def count_due_sessions() -> int:
     """How many client sessions are complete now and wait, of all shards."""
-    return connections.incident_store().pending_counts(int(time.time() * 1000))["due"]
+    return connections.incident_store().count_pending_sessions(int(time.time() * 1000))["due"]
 
 
 @task(name="score", **POLICY)
-def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int | None = None) -> Scored:
+def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_received_ms: int | None = None) -> Scored:
     """Run UFSE over these client sessions. Those without any possible feedback never leave ClickHouse.
 
     The others come in batches of bounded size, so that memory does not follow how long sessions are. A session over which
@@ -57,34 +57,36 @@ def score(pending: Sequence[Pending], note: bool = True, last_received_ms: int |
     ``last_received_ms``: nothing of them is known to have been received later, so that nothing later is read.
     """
     store = connections.event_store()
-    config = engine_configs(thresholds_of(connections.incident_store()))
-    hashes = [one.session_hash for one in pending]
-    first = store.first_receipt(hashes, min(one.received_ms for one in pending))
-    since = store.oldest_receipt()
+    config = engine_configs(read_project_thresholds(connections.incident_store()))
+    hashes = [session.session_hash for session in pending]
+    first = store.find_first_receipt(hashes, min(session.received_ms for session in pending))
+    since = store.find_oldest_receipt()
     now_us = time.time_ns() // 1000
-    scored = Scored(visits=store.note_calm(hashes, first, now_us, last_received_ms) if note else 0)
+    scored = Scored(visits=store.record_calm_sessions(hashes, first, now_us, last_received_ms) if note else 0)
     found: dict[tuple[str, str], _Answer] = {}
-    for batch in store.batches(hashes, first, last_received_ms):
-        check()
-        table = store.candidates(batch.hashes, batch.first_received_ms, batch.last_received_ms)
+    for batch in store.plan_batches(hashes, first, last_received_ms):
+        raise_if_stopped()
+        table = store.read_candidate_events(batch.hashes, batch.first_received_ms, batch.last_received_ms)
         result = ufse.detect_each(table, config, why_not=True)
-        answers = _by_session(result)
-        spans = _spans(table)
+        answers = _answers_by_session(result)
+        spans = _session_spans(table)
         for key, first_ms in zip(spans.keys, spans.table["received_ms_min"].to_pylist(), strict=True):
             answers[key].first_ms = first_ms
         scored.events += table.num_rows
         scored.visits += len(result.visits)
         scored.late_events += int(result.visits.late_events.sum())
-        scored.silent.update(rule for one in answers.values() for rule in one.rules)
+        scored.silent.update(rule for answer in answers.values() for rule in answer.rules)
         if note:
-            store.note_analysed(_session_rows(spans, pending, answers, now_us))
+            store.record_analysed_sessions(_session_rows(spans, pending, answers, now_us))
         found.update(answers)
-    for one in pending:
-        answer = found.get((one.project, one.session_id), _Answer())
+    for session in pending:
+        answer = found.get((session.project, session.session_id), _Answer())
         if answer.error:
-            scored.poisoned.append((one, answer.error))
+            scored.poisoned.append((session, answer.error))
         else:
-            scored.analysed.append(Analysed(one, tuple(answer.detections), answer.visits, since, answer.first_ms))
+            scored.analysed.append(
+                AnalysedSession(session, tuple(answer.detections), answer.visits, since, answer.first_ms)
+            )
     return scored
 
 
@@ -100,7 +102,7 @@ class _Answer:
     error: str = ""
 
 
-def _by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
+def _answers_by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
     answers: dict[tuple[str, str], _Answer] = defaultdict(_Answer)
     for detection in result.detections:
         body = detection.to_json()
@@ -130,7 +132,7 @@ class _Spans(NamedTuple):
     table: pa.Table
 
 
-def _spans(events: pa.Table) -> _Spans:
+def _session_spans(events: pa.Table) -> _Spans:
     table = events.group_by(["project", "session_id"]).aggregate(
         [("ts", "count"), ("received_ms", "min"), ("ts", "min"), ("ts", "max")]
     )
@@ -138,24 +140,24 @@ def _spans(events: pa.Table) -> _Spans:
 
 
 def _session_rows(
-    found: _Spans, pending: Sequence[Pending], answers: dict[tuple[str, str], _Answer], analysed_us: int
+    found: _Spans, pending: Sequence[PendingSession], answers: dict[tuple[str, str], _Answer], analysed_us: int
 ) -> pa.Table:
     """Rows of the table ``sessions`` for the client sessions that the engine has seen."""
     keys, spans = found
-    hashes = {(one.project, one.session_id): one.session_hash for one in pending}
+    hashes = {(session.project, session.session_id): session.session_hash for session in pending}
     seen = [answers.get(key, _Answer()) for key in keys]
     columns = {
         "project": spans["project"],
         "session_id": spans["session_id"],
         "session_hash": pa.array([hashes[key] for key in keys], pa.uint64()),
-        "visits": [one.visits for one in seen],
+        "visits": [answer.visits for answer in seen],
         "events": spans["ts_count"],
-        "late_events": [one.late_events for one in seen],
+        "late_events": [answer.late_events for answer in seen],
         "first_received_ms": spans["received_ms_min"],
         "first_ts": spans["ts_min"],
         "last_ts": spans["ts_max"],
-        "detections": [len(one.detections) for one in seen],
-        "rules": pa.array([one.rules for one in seen], pa.list_(pa.string())),
+        "detections": [len(answer.detections) for answer in seen],
+        "rules": pa.array([answer.rules for answer in seen], pa.list_(pa.string())),
         "analysed_us": [analysed_us] * len(keys),
     }
     return pa.Table.from_pydict(columns).cast(SESSION_COLUMNS)

@@ -4,31 +4,31 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from core.engine_settings import SECTIONS, STORED, config_of
-from core.metrics import degraded
-from core.project_settings import usable
+from core.engine_settings import SECTIONS, STORED, build_engine_config
+from core.metrics import count_degraded
+from core.project_settings import select_usable_settings
 from core.settings import Settings
 from stores.incidents.incident_store import ConfirmRule, IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from ufse.config import DEFAULT, Config
 
 _log = logging.getLogger("furrow.thresholds")
-_told: set[tuple[str, str, str]] = set()
+_logged_settings: set[tuple[str, str, str]] = set()
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Settings that fit, by project; projects without any are left out."""
 
 
-def thresholds_of(store: IncidentStore | LogIncidentStore) -> Overrides:
+def read_project_thresholds(store: IncidentStore | LogIncidentStore) -> Overrides:
     """What the projects set, as it is stored now; what does not fit is logged once, counted, and left out."""
     if isinstance(store, LogIncidentStore):
         return {}
     found: dict[str, Mapping[str, Any]] = {}
-    for project in store.projects():
+    for project in store.read_projects():
         settings = project.settings if isinstance(project.settings, dict) else {"settings": project.settings}
-        fitting, bad = usable(settings)
+        fitting, bad = select_usable_settings(settings)
         for name in bad:
-            _tell(project.id, name, _stored(settings, name))
+            _log_unusable_setting(project.id, name, _stored_value(settings, name))
         if fitting:
             found[project.id] = fitting
     return found
@@ -60,22 +60,22 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
 def engine_configs(overrides: Overrides) -> dict[str, Config]:
     """The engine's configuration of each project that sets something of it, and under '' that of all others."""
     own = {
-        project: config_of(values)
+        project: build_engine_config(values)
         for project, values in overrides.items()
         if any(STORED.get(section, section) in values for section in SECTIONS)
     }
     return {"": DEFAULT, **own}
 
 
-def _stored(settings: Mapping[str, Any], name: str) -> Any:
+def _stored_value(settings: Mapping[str, Any], name: str) -> Any:
     section, _, part = name.partition(".")
     return settings[section][part] if part else settings[section]
 
 
-def _tell(project: str, name: str, value: Any) -> None:
-    degraded("thresholds", "bad_setting")
+def _log_unusable_setting(project: str, name: str, value: Any) -> None:
+    count_degraded("thresholds", "bad_setting")
     once = (project, name, repr(value)[:200])
-    if once not in _told:
-        _told.add(once)
+    if once not in _logged_settings:
+        _logged_settings.add(once)
         # repr escapes control characters, so that a stored text cannot forge a line of the log.
         _log.warning("project %r: the setting %r is unusable (%s); the default is used", project[:100], name, once[2])

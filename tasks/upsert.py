@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from stores.incidents.incident_store import Analysed, Pending, Recorded
+from stores.incidents.incident_store import AnalysedSession, PendingSession, RecordResult
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.origins import with_origins
+from tasks.origins import add_origins
 from tasks.retrying import POLICY
-from tasks.thresholds import confirm_rules, thresholds_of
+from tasks.thresholds import confirm_rules, read_project_thresholds
 
 _log = logging.getLogger("furrow.upsert")
 
 
 @task(name="upsert", **POLICY)
-def upsert(analysed: Sequence[Analysed], backfill: bool = False) -> Recorded:
+def upsert_detections(analysed: Sequence[AnalysedSession], backfill: bool = False) -> RecordResult:
     """In one transaction: replace these sessions' detections, recompute their incidents, clear their pending rows.
 
     Who sent a session says for which source its detections count, and whether late events may change them. A session that
@@ -26,21 +26,21 @@ def upsert(analysed: Sequence[Analysed], backfill: bool = False) -> Recorded:
     """
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
-        return store.record(analysed)
-    known = with_origins(analysed, connections.event_store(), store, backfill)
-    return store.record(known, confirm_rules(thresholds_of(store)), backfill)
+        return store.record_detections(analysed)
+    known = add_origins(analysed, connections.event_store(), store, backfill)
+    return store.record_detections(known, confirm_rules(read_project_thresholds(store)), backfill)
 
 
 @task(name="set poisoned sessions aside", **POLICY)
-def set_aside(poisoned: Sequence[tuple[Pending, str]]) -> int:
+def set_aside_poisoned(poisoned: Sequence[tuple[PendingSession, str]]) -> int:
     """Count a failure of each session over which the engine fails; how many went to the dead letters (third failure)."""
     store = connections.incident_store()
-    return sum(store.session_failed(pending, reason) for pending, reason in poisoned)
+    return sum(store.record_session_failure(pending, reason) for pending, reason in poisoned)
 
 
-def log_detections(analysed: Sequence[Analysed]) -> None:
+def log_detections(analysed: Sequence[AnalysedSession]) -> None:
     """The log-only fallback: what would have been stored, in full; the sessions stay pending."""
-    for one in analysed:
-        for detection in one.detections:
+    for session in analysed:
+        for detection in session.detections:
             # json.dumps escapes control characters, so that text from a browser cannot forge a line of the log.
             _log.warning("not stored, stays pending: %s", json.dumps(detection, ensure_ascii=True))

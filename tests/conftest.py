@@ -51,7 +51,7 @@ def postgres_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     name = f"t_{uuid.uuid4().hex}"
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    yield postgres_server.database_url(name)
+    yield postgres_server.build_database_url(name)
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

@@ -84,21 +84,21 @@ _KEPT = "\u200c\u200d"
 _WORD_JOINER = "\u2060"
 
 
-def plain(value: object, limit: int = 300) -> str:
+def to_plain_line(value: object, limit: int = 300) -> str:
     """One line of at most ``limit`` visible characters that reads as it is stored.
 
     Control characters and line breaks become spaces; what turns the direction of text or is invisible goes; an ``@``
     before a name gets an invisible character behind it, because some trackers (and the chats they post to) look for
     mentions in plain text, where no markup could be escaped.
     """
-    shown = "".join(_characters("" if value is None else str(value)))
+    shown = "".join(_visible_characters("" if value is None else str(value)))
     line = " ".join(shown.split())
     if len(line) > limit:
         line = line[: limit - 1].rstrip() + "…"
     return re.sub(r"@(?=[\w\[{<])", f"@{_WORD_JOINER}", line)
 
 
-def _characters(text: str) -> Iterator[str]:
+def _visible_characters(text: str) -> Iterator[str]:
     for character in text:
         category = unicodedata.category(character)
         if category in ("Cc", "Zl", "Zp"):
@@ -122,29 +122,29 @@ _MARKDOWN_PLACES = re.compile(
 _MARKDOWN_START = re.compile(r"^([-+=#](?![^\W_])|\d{1,9}(?=[.)]))")
 
 
-def to_markdown(document: Document) -> str:
+def render_markdown(document: Document) -> str:
     """The document as Markdown, ending with a newline."""
-    return _fitting(document, lambda blocks: "\n\n".join(map(_markdown_block, blocks)) + "\n")
+    return _render_within_limit(document, lambda blocks: "\n\n".join(map(_markdown_block, blocks)) + "\n")
 
 
 def _markdown_block(block: Block) -> str:
     match block:
         case Heading(text):
-            return f"## {_markdown_text(plain(text))}"
+            return f"## {_markdown_text(to_plain_line(text))}"
         case Paragraph(line):
             return _markdown_line(line)
         case Items(lines, numbered):
             marks = (f"{place}. " if numbered else "- " for place in range(1, len(lines) + 1))
             return "\n".join(mark + _markdown_line(line) for mark, line in zip(marks, lines, strict=True))
         case CodeBlock(text):
-            content = plain(text, MAX_TEXT)
-            fence = _fence(content, 3)
+            content = to_plain_line(text, MAX_TEXT)
+            fence = _backtick_fence(content, 3)
             return f"{fence}\n{content}\n{fence}"
 
 
 def _markdown_line(line: Line) -> str:
     joined = ""
-    for inline in _merged(line):
+    for inline in _merge_texts(line):
         piece = _markdown_inline(inline)
         # Two runs of backticks that touch would be one, and neither would close what it should.
         joined += " " + piece if joined.endswith("`") and piece.startswith("`") else piece
@@ -154,11 +154,11 @@ def _markdown_line(line: Line) -> str:
 def _markdown_inline(inline: Inline) -> str:
     match inline:
         case Code(text):
-            return _markdown_code(plain(text))
+            return _markdown_code(to_plain_line(text))
         case Link(text, url):
-            return f"[{_markdown_text(plain(text))}](<{url}>)"
+            return f"[{_markdown_text(to_plain_line(text))}](<{url}>)"
         case str():
-            return _spaced(inline, _markdown_text)
+            return _escape_with_spaces(inline, _markdown_text)
 
 
 def _markdown_text(text: str) -> str:
@@ -174,12 +174,12 @@ def _markdown_text(text: str) -> str:
 def _markdown_code(text: str) -> str:
     if not text:
         return ""
-    fence = _fence(text, 1)
+    fence = _backtick_fence(text, 1)
     padding = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{padding}{text}{padding}{fence}"
 
 
-def _fence(text: str, least: int) -> str:
+def _backtick_fence(text: str, least: int) -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     return "`" * max(least, longest + 1)
 
@@ -201,37 +201,37 @@ _WIKI_PLACES = re.compile(
 _WIKI_KEY = re.compile(r"(?:^|(?<=\W))[A-Za-z]\w*-(?=\d)")
 
 
-def to_wiki(document: Document) -> str:
+def render_wiki(document: Document) -> str:
     """The document as Jira's wiki markup, ending with a newline."""
-    return _fitting(document, lambda blocks: "\n\n".join(map(_wiki_block, blocks)) + "\n")
+    return _render_within_limit(document, lambda blocks: "\n\n".join(map(_wiki_block, blocks)) + "\n")
 
 
 def _wiki_block(block: Block) -> str:
     match block:
         case Heading(text):
-            return f"h3. {_wiki_text(plain(text))}"
+            return f"h3. {_wiki_text(to_plain_line(text))}"
         case Paragraph(line):
             return _wiki_line(line)
         case Items(lines, numbered):
             return "\n".join(("# " if numbered else "* ") + _wiki_line(line) for line in lines)
         case CodeBlock(text):
-            literal = re.sub(r"\{(?=noformat)", "{" + _WORD_JOINER, plain(text, MAX_TEXT), flags=re.IGNORECASE)
+            literal = re.sub(r"\{(?=noformat)", "{" + _WORD_JOINER, to_plain_line(text, MAX_TEXT), flags=re.IGNORECASE)
             return f"{{noformat}}\n{literal}\n{{noformat}}"
 
 
 def _wiki_line(line: Line) -> str:
-    return "".join(map(_wiki_inline, _merged(line))).strip() or "–"
+    return "".join(map(_wiki_inline, _merge_texts(line))).strip() or "–"
 
 
 def _wiki_inline(inline: Inline) -> str:
     match inline:
         case Code(text):
-            shown = _wiki_text(plain(text))
+            shown = _wiki_text(to_plain_line(text))
             return f"{{{{{shown}}}}}" if shown else ""
         case Link(text, url):
-            return f"[{_wiki_text(plain(text))}|{url}]"
+            return f"[{_wiki_text(to_plain_line(text))}|{url}]"
         case str():
-            return _spaced(inline, _wiki_text)
+            return _escape_with_spaces(inline, _wiki_text)
 
 
 def _wiki_text(text: str) -> str:
@@ -244,7 +244,7 @@ def _wiki_text(text: str) -> str:
 # Atlassian Document Format (Jira Cloud): text is text by construction
 
 
-def to_adf(document: Document) -> Adf:
+def render_adf(document: Document) -> Adf:
     """The document as ADF, version 1."""
     return {"type": "doc", "version": 1, "content": [_adf_block(block) for block in document]}
 
@@ -261,30 +261,30 @@ def _adf_block(block: Block) -> Adf:
             ]
             return {"type": "orderedList" if numbered else "bulletList", "content": items}
         case CodeBlock(text):
-            return {"type": "codeBlock", "content": [{"type": "text", "text": plain(text, MAX_TEXT) or "–"}]}
+            return {"type": "codeBlock", "content": [{"type": "text", "text": to_plain_line(text, MAX_TEXT) or "–"}]}
 
 
 def _adf_line(line: Line) -> list[Adf]:
     # ADF refuses empty texts and, in most places, empty paragraphs.
-    nodes = [node for inline in _merged(line) if (node := _adf_inline(inline))["text"]]
+    nodes = [node for inline in _merge_texts(line) if (node := _adf_inline(inline))["text"]]
     return nodes if any(node["text"].strip() for node in nodes) else [{"type": "text", "text": "–"}]
 
 
 def _adf_inline(inline: Inline) -> Adf:
     match inline:
         case Code(text):
-            return {"type": "text", "text": plain(text), "marks": [{"type": "code"}]}
+            return {"type": "text", "text": to_plain_line(text), "marks": [{"type": "code"}]}
         case Link(text, url):
             mark = {"type": "link", "attrs": {"href": url}}
-            return {"type": "text", "text": plain(text) or url, "marks": [mark]}
+            return {"type": "text", "text": to_plain_line(text) or url, "marks": [mark]}
         case str():
-            return {"type": "text", "text": _spaced(inline, str)}
+            return {"type": "text", "text": _escape_with_spaces(inline, str)}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _merged(line: Line) -> Iterator[Inline]:
+def _merge_texts(line: Line) -> Iterator[Inline]:
     """The line with neighbouring texts as one: markup must not arise where two of them meet."""
     for is_text, parts in groupby(line, key=lambda inline: isinstance(inline, str)):
         if is_text:
@@ -293,15 +293,15 @@ def _merged(line: Line) -> Iterator[Inline]:
             yield from parts
 
 
-def _spaced(text: str, escape: Callable[[str], str]) -> str:
+def _escape_with_spaces(text: str, escape: Callable[[str], str]) -> str:
     """The text, escaped, with the spaces around it that part it from its neighbours."""
-    inner = escape(plain(text, MAX_TEXT))
+    inner = escape(to_plain_line(text, MAX_TEXT))
     if not inner:
         return " " if text.isspace() else ""
     return (" " if text[0].isspace() else "") + inner + (" " if text[-1].isspace() else "")
 
 
-def _fitting(document: Document, render: Callable[[Sequence[Block]], str]) -> str:
+def _render_within_limit(document: Document, render: Callable[[Sequence[Block]], str]) -> str:
     """Render; when escaping made it too long for Jira, leave out the ends of the longest lists until it fits."""
     blocks = list(document)
     while len(text := render(blocks)) > MAX_TEXT:
@@ -315,7 +315,7 @@ def _fitting(document: Document, render: Callable[[Sequence[Block]], str]) -> st
     return text
 
 
-def items(lines: Iterable[Line], numbered: bool = False) -> list[Block]:
+def make_list(lines: Iterable[Line], numbered: bool = False) -> list[Block]:
     """A list of the lines, or nothing when there are none."""
     found = tuple(lines)
     return [Items(found, numbered)] if found else []

@@ -23,14 +23,14 @@ _NOT_IMPLEMENTED = 501
 _SHORTEST_SECRET = 6
 
 
-def is_transient(status: int) -> bool:
+def is_transient_status(status: int) -> bool:
     """Whether an HTTP status says that the same request may succeed later."""
     return status in _TRANSIENT or (status >= 500 and status != _NOT_IMPLEMENTED)
 
 
-def words(said: object, secrets: Iterable[str] = (), limit: int = LONGEST_WORDS) -> str:
+def to_safe_line(message: object, secrets: Iterable[str] = (), limit: int = LONGEST_WORDS) -> str:
     """What a tracker said, as one line of at most ``limit`` characters without control characters and ``secrets``."""
-    text = str(said)
+    text = str(message)
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")
@@ -40,7 +40,7 @@ def words(said: object, secrets: Iterable[str] = (), limit: int = LONGEST_WORDS)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def wait(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+def seconds_until_retry(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds until the tracker wants to be asked again, by ``Retry-After`` or ``X-RateLimit-*-Reset``; None if unsaid.
 
     Resets come as ISO 8601 (Jira), epoch milliseconds (Linear), epoch seconds or seconds from now. Of several limits
@@ -48,9 +48,9 @@ def wait(headers: Mapping[str, str], now: datetime | None = None) -> float | Non
     """
     now = now or datetime.now(UTC)
     lower = {name.lower(): value.strip() for name, value in headers.items()}
-    asked = _retry_after(lower.get("retry-after", ""), now)
+    asked = _parse_retry_after(lower.get("retry-after", ""), now)
     if asked is None:
-        resets = {name: _reset(value, now) for name, value in lower.items() if _RESET.fullmatch(name)}
+        resets = {name: _parse_reset_time(value, now) for name, value in lower.items() if _RESET.fullmatch(name)}
         known = {name: seconds for name, seconds in resets.items() if seconds is not None}
         exhausted = [seconds for name, seconds in known.items() if _is_exhausted(lower, name)]
         asked = max(exhausted) if exhausted else min(known.values(), default=None)
@@ -62,23 +62,23 @@ _EPOCH_MS = 1e11
 _EPOCH_S = 1e9
 
 
-def _retry_after(value: str, now: datetime) -> float | None:
+def _parse_retry_after(value: str, now: datetime) -> float | None:
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
         return float(value)
     try:
-        return (_aware(parsedate_to_datetime(value)) - now).total_seconds()
+        return (_with_time_zone(parsedate_to_datetime(value)) - now).total_seconds()
     except ValueError:
         return None
 
 
-def _reset(value: str, now: datetime) -> float | None:
+def _parse_reset_time(value: str, now: datetime) -> float | None:
     if re.fullmatch(r"\d{1,15}(\.\d+)?", value):
         number = float(value)
         if number >= _EPOCH_S:
             return (number / 1000 if number >= _EPOCH_MS else number) - now.timestamp()
         return number
     try:
-        return (_aware(datetime.fromisoformat(value)) - now).total_seconds()
+        return (_with_time_zone(datetime.fromisoformat(value)) - now).total_seconds()
     except ValueError:
         return None
 
@@ -87,11 +87,11 @@ def _is_exhausted(headers: Mapping[str, str], reset: str) -> bool:
     return headers.get(reset.removesuffix("reset") + "remaining") == "0"
 
 
-def _aware(at: datetime) -> datetime:
+def _with_time_zone(at: datetime) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def credential(secret: SecretStr | None, what: str) -> str:
+def read_credential(secret: SecretStr | None, what: str) -> str:
     """The text of a token. Raises PermanentError, without repeating it, when it cannot stand in an HTTP header."""
     text = secret.get_secret_value().strip() if secret else ""
     if not text:

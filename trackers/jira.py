@@ -27,10 +27,10 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
 from trackers import http_errors, transport
-from trackers.document import to_adf as adf
-from trackers.document import to_wiki as wiki
+from trackers.document import render_adf as adf
+from trackers.document import render_wiki as wiki
 from trackers.protocol import Filed, TicketState
-from trackers.ticket import Ticket, news, to_adf, to_wiki
+from trackers.ticket import Ticket, recurrence_comment, ticket_to_adf, ticket_to_wiki
 from trackers.transport import Reach
 
 Json = dict[str, Any]
@@ -53,22 +53,22 @@ _MOST_RECONCILED = 50
 _log = logging.getLogger("furrow.tickets")
 
 
-class _Client(JIRA):
+class _JiraClient(JIRA):
     """The package's session, addresses and credentials.
 
     Its own methods for issues cannot set properties in the request that creates one, ask for all fields before they
     search, and send nulls that the description of Cloud's API forbids.
     """
 
-    def get(self, path: str, **params: Any) -> Any:
+    def get_json(self, path: str, **params: Any) -> Any:
         return json_loads(self._session.get(self._get_url(path), params=params))
 
-    def post(self, path: str, body: Json) -> Any:
+    def post_json(self, path: str, body: Json) -> Any:
         return json_loads(self._session.post(self._get_url(path), data=json.dumps(body)))
 
-    def guard(self, reach: Reach) -> None:
+    def guard_connections(self, reach: Reach) -> None:
         """Connect within ``reach`` alone, and follow no redirects."""
-        transport.guard(self._session, reach, "Jira")
+        transport.guard_session(self._session, reach, "Jira")
 
 
 class Target(NamedTuple):
@@ -97,7 +97,7 @@ class JiraTracker:
 
         ``reach``: where the site may be; None: in the internet, or on this machine.
         """
-        secret = http_errors.credential(token, "the Jira token")
+        secret = http_errors.read_credential(token, "the Jira token")
         reach = reach or Reach()
         reach.check_url(url.strip(), "Jira")
         self._url = url.strip().rstrip("/")
@@ -112,7 +112,7 @@ class JiraTracker:
         self._lag = LAG if lag is None else tuple(lag)
         self._made: list[int] = []
         login: Json = {"basic_auth": (user.strip(), secret)} if user.strip() else {"token_auth": secret}
-        self._client = _Client(
+        self._client = _JiraClient(
             server=self._url,
             options={"rest_api_version": "3" if self._cloud else "2"},
             # The package would repeat POST by itself on connection errors, 429 and 503, and so make duplicates.
@@ -121,7 +121,7 @@ class JiraTracker:
             get_server_info=False,
             **login,
         )
-        self._client.guard(reach)
+        self._client.guard_connections(reach)
 
     @property
     def name(self) -> str:
@@ -132,52 +132,52 @@ class JiraTracker:
         """Give the connections back."""
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def file(self, ticket: Ticket, client_id: UUID) -> Filed:
+    def file_ticket(self, ticket: Ticket, client_id: UUID) -> Filed:
         """Create the issue, or return the one that search knows already."""
-        return self._search_label(ticket) or self._create(ticket, client_id)
+        return self._search_by_label(ticket) or self._create_issue(ticket, client_id)
 
-    def find(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
+    def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
         """The ticket's issue, also when it was created a moment ago and search does not show it yet."""
-        found = self._search_label(ticket) or self._probe(ticket)
+        found = self._search_by_label(ticket) or self._probe_recent_issues(ticket)
         if found or not patient:
             return found
         for seconds in self._lag:
             time.sleep(seconds)
-            if found := self._search_label(ticket):
+            if found := self._search_by_label(ticket):
                 return found
         # Once more: a request that was given up may have been carried out only now.
-        return self._probe(ticket)
+        return self._probe_recent_issues(ticket)
 
-    def tell(self, key: str, ticket: Ticket) -> Filed:
+    def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
         """Comment that it came back (once for each reason), and open the issue again unless it is archived."""
-        state = self.state(key)
+        state = self.fetch_ticket_state(key)
         if state.kind == "missing":
             raise PermanentError(f"{key} does not exist in Jira any more")
         # An archived issue can neither be commented on nor moved: archived stays archived.
         if state.kind != "archived":
-            self._comment(key, ticket)
+            self._add_comment(key, ticket)
         if state.kind == "done":
-            self._reopen(key)
-        return self._filed(key)
+            self._reopen_issue(key)
+        return self._filed_ticket(key)
 
-    def state(self, key: str) -> TicketState:
+    def fetch_ticket_state(self, key: str) -> TicketState:
         """Where the issue stands."""
         try:
-            with self._translated("read the issue"):
-                issue = self._client.get(_issue(key), fields="status,resolutiondate,archiveddate")
+            with self._translate_errors("read the issue"):
+                issue = self._client.get_json(_issue_path(key), fields="status,resolutiondate,archiveddate")
         except _Missing:
             return TicketState("missing")
         fields = issue.get("fields") or {}
         if fields.get("archiveddate"):
-            return TicketState("archived", _time(fields["archiveddate"]))
-        if _category(fields.get("status")) == "done":
-            return TicketState("done", _time(fields.get("resolutiondate")))
+            return TicketState("archived", _parse_jira_time(fields["archiveddate"]))
+        if _status_category(fields.get("status")) == "done":
+            return TicketState("done", _parse_jira_time(fields.get("resolutiondate")))
         return TicketState("open")
 
-    def look(self, path: str, **parameters: Any) -> Json:
+    def fetch_path(self, path: str, **parameters: Any) -> Json:
         """What the site says at ``path`` of its API, asked with GET alone: for checks that change nothing."""
-        with self._translated(f"show {path}"):
-            return dict(self._client.get(path, **parameters))
+        with self._translate_errors(f"show {path}"):
+            return dict(self._client.get_json(path, **parameters))
 
     @property
     def target(self) -> Target:
@@ -188,13 +188,13 @@ class JiraTracker:
     # Creating
     # --------------------------------------------------------------------------------------------------------------
 
-    def _create(self, ticket: Ticket, client_id: UUID) -> Filed:
+    def _create_issue(self, ticket: Ticket, client_id: UUID) -> Filed:
         fields: Json = {
             "project": {"key": self._project_key(ticket)},
             "issuetype": {"name": self._issue_type},
             "summary": ticket.title,
-            "description": to_adf(ticket) if self._cloud else to_wiki(ticket),
-            "labels": [_label(ticket), *ticket.labels],
+            "description": ticket_to_adf(ticket) if self._cloud else ticket_to_wiki(ticket),
+            "labels": [_ticket_label(ticket), *ticket.labels],
         }
         if ticket.priority in PRIORITIES:
             fields["priority"] = {"name": PRIORITIES[ticket.priority]}
@@ -210,11 +210,11 @@ class JiraTracker:
             made = self._post_issue(body)
         if str(made.get("id", "")).isdigit():
             self._made.append(int(made["id"]))
-        return self._filed(str(made.get("key", "")))
+        return self._filed_ticket(str(made.get("key", "")))
 
     def _post_issue(self, body: Json) -> Json:
-        with self._translated("create the issue"):
-            made = self._client.post("issue", body)
+        with self._translate_errors("create the issue"):
+            made = self._client.post_json("issue", body)
         if not isinstance(made, dict):
             raise TransientError("Jira answered without the issue that it created")
         return made
@@ -223,59 +223,63 @@ class JiraTracker:
         key = self._projects.get(ticket.project, self._project)
         if not key:
             raise PermanentError(
-                f"no Jira project is set for the project {http_errors.words(ticket.project, limit=100)}"
+                f"no Jira project is set for the project {http_errors.to_safe_line(ticket.project, limit=100)}"
             )
         if not _PROJECT.fullmatch(key):
-            raise PermanentError(f"{http_errors.words(key, limit=100)!r} is no key of a Jira project")
+            raise PermanentError(f"{http_errors.to_safe_line(key, limit=100)!r} is no key of a Jira project")
         return key
 
     # Finding
     # --------------------------------------------------------------------------------------------------------------
 
-    def _search_label(self, ticket: Ticket) -> Filed | None:
+    def _search_by_label(self, ticket: Ticket) -> Filed | None:
         """The oldest issue with the ticket's label, as far as search knows; in whatever project it is by now."""
-        return self._oldest(ticket, self._search(f'labels = "{_label(ticket)}" ORDER BY created ASC'))
+        return self._oldest_issue(
+            ticket, self._search_issues(f'labels = "{_ticket_label(ticket)}" ORDER BY created ASC')
+        )
 
-    def _oldest(self, ticket: Ticket, issues: Iterable[Json]) -> Filed | None:
-        label = _label(ticket)
+    def _oldest_issue(self, ticket: Ticket, issues: Iterable[Json]) -> Filed | None:
+        label = _ticket_label(ticket)
         ours = [issue for issue in issues if label in ((issue.get("fields") or {}).get("labels") or ())]
-        keys = sorted((issue["key"] for issue in ours), key=_number)
-        return self._filed(keys[0]) if keys else None
+        keys = sorted((issue["key"] for issue in ours), key=_issue_number)
+        return self._filed_ticket(keys[0]) if keys else None
 
-    def _search(self, jql: str) -> list[Json]:
+    def _search_issues(self, jql: str) -> list[Json]:
         body: Json = {"jql": jql, "fields": ["labels"], "maxResults": _PAGE}
         if self._cloud and self._made:
             body["reconcileIssues"] = self._made[-_MOST_RECONCILED:]
-        with self._translated("search"):
-            answer = self._client.post("search/jql" if self._cloud else "search", body)
+        with self._translate_errors("search"):
+            answer = self._client.post_json("search/jql" if self._cloud else "search", body)
         return [issue for issue in answer.get("issues") or () if _KEY.fullmatch(str(issue.get("key")))]
 
-    def _probe(self, ticket: Ticket) -> Filed | None:
+    def _probe_recent_issues(self, ticket: Ticket) -> Filed | None:
         """Read the issues around the end of the project that search does not show; reading by key does not lag."""
         project = self._project_key(ticket)
         try:
-            shown = self._search(f'project = "{project}" ORDER BY created DESC')
+            shown = self._search_issues(f'project = "{project}" ORDER BY created DESC')
         except PermanentError:
             # Search may be refused where creating is not; what this would find, the searches that follow may too.
             return None
-        if found := self._oldest(ticket, shown):
+        if found := self._oldest_issue(ticket, shown):
             return found
-        numbers = {_number(issue["key"]) for issue in shown if issue["key"].upper().startswith(f"{project.upper()}-")}
+        numbers = {
+            _issue_number(issue["key"]) for issue in shown if issue["key"].upper().startswith(f"{project.upper()}-")
+        }
         last, missing = max(numbers, default=0), 0
-        for number in _unseen(numbers):
+        for number in _unseen_numbers(numbers):
             if number > last and missing >= _GAP:
                 continue
-            kept = self._identity(f"{project}-{number}")
+            kept = self._read_identity(f"{project}-{number}")
             missing = missing + 1 if kept is None else 0
-            if kept and (_label(ticket) in kept[1] or kept[2] == ticket.incident_id):
-                return self._filed(kept[0])
+            if kept and (_ticket_label(ticket) in kept[1] or kept[2] == ticket.incident_id):
+                return self._filed_ticket(kept[0])
         return None
 
-    def _identity(self, key: str) -> tuple[str, Sequence[str], object] | None:
+    def _read_identity(self, key: str) -> tuple[str, Sequence[str], object] | None:
         """Key, labels and incident of one issue; None when there is none with this key."""
         try:
-            with self._translated("read an issue"):
-                issue = self._client.get(_issue(key), fields="labels", properties=PROPERTY)
+            with self._translate_errors("read an issue"):
+                issue = self._client.get_json(_issue_path(key), fields="labels", properties=PROPERTY)
         except _Missing:
             return None
         except _Refused:  # not ours to see
@@ -287,58 +291,67 @@ class JiraTracker:
     # Telling
     # --------------------------------------------------------------------------------------------------------------
 
-    def _comment(self, key: str, ticket: Ticket) -> None:
+    def _add_comment(self, key: str, ticket: Ticket) -> None:
         digest = sha256(f"{ticket.incident_id}\0{ticket.came_back}".encode()).hexdigest()[:32]
-        if digest in self._told(key):
+        if digest in self._read_comment_digests(key):
             return
-        text = news(ticket)
+        text = recurrence_comment(ticket)
         body = {
             "body": adf(text) if self._cloud else wiki(text),
             "properties": [{"key": PROPERTY, "value": {"told": digest}}],
         }
-        with self._translated("comment on the issue"):
-            self._client.post(f"{_issue(key)}/comment", body)
+        with self._translate_errors("comment on the issue"):
+            self._client.post_json(f"{_issue_path(key)}/comment", body)
 
-    def _told(self, key: str) -> set[object]:
+    def _read_comment_digests(self, key: str) -> set[object]:
         """What the latest comments told already, as far as they may be read."""
         try:
-            with self._translated("read the comments"):
-                page = self._client.get(
-                    f"{_issue(key)}/comment", expand="properties", orderBy="-created", maxResults=_PAGE
+            with self._translate_errors("read the comments"):
+                page = self._client.get_json(
+                    f"{_issue_path(key)}/comment", expand="properties", orderBy="-created", maxResults=_PAGE
                 )
         except PermanentError as refusal:
             _log.warning("the comments of %s cannot be read: %s", key, refusal)
             return set()
-        return {_told(comment) for comment in page.get("comments") or ()}
+        return {_comment_digest(comment) for comment in page.get("comments") or ()}
 
-    def _reopen(self, key: str) -> None:
-        with self._translated("read the transitions"):
-            transitions = self._client.get(f"{_issue(key)}/transitions").get("transitions") or ()
+    def _reopen_issue(self, key: str) -> None:
+        with self._translate_errors("read the transitions"):
+            transitions = self._client.get_json(f"{_issue_path(key)}/transitions").get("transitions") or ()
         # What leads to "to do" before what leads to "in progress"; of those, what is called so.
-        ways = [one for one in transitions if _category(one.get("to")) in ("new", "indeterminate")]
-        ways.sort(key=lambda one: (_category(one["to"]) != "new", "reopen" not in str(one.get("name")).lower()))
+        ways = [
+            transition
+            for transition in transitions
+            if _status_category(transition.get("to")) in ("new", "indeterminate")
+        ]
+        ways.sort(
+            key=lambda transition: (
+                _status_category(transition["to"]) != "new",
+                "reopen" not in str(transition.get("name")).lower(),
+            )
+        )
         if not ways:
             _log.warning("Jira offers no way to open %s again; it was commented on", key)
             return
-        with self._translated("open the issue again"):
-            self._client.post(f"{_issue(key)}/transitions", {"transition": {"id": str(ways[0]["id"])}})
+        with self._translate_errors("open the issue again"):
+            self._client.post_json(f"{_issue_path(key)}/transitions", {"transition": {"id": str(ways[0]["id"])}})
 
     # The wire
     # --------------------------------------------------------------------------------------------------------------
 
-    def _filed(self, key: str) -> Filed:
+    def _filed_ticket(self, key: str) -> Filed:
         if not _KEY.fullmatch(key):
             raise TransientError("Jira answered without the key of the issue")
         # The address is made of what was configured; what Jira answers leads nowhere.
         return Filed(key, f"{self._url}/browse/{key}")
 
     @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
+    def _translate_errors(self, doing: str) -> Iterator[None]:
         """Errors of the package as Furrow's; their own texts hold headers and bodies and are not repeated."""
         try:
             yield
         except JIRAError as error:
-            raise self._sorted(error) from None
+            raise self._classify_error(error) from None
         except _NEVER:
             raise PermanentError(
                 f"Jira cannot be asked to {doing}: the address {self._url} or the token cannot be sent"
@@ -346,19 +359,23 @@ class JiraTracker:
         except ValueError:
             raise TransientError(f"Jira answered with something else than JSON when asked to {doing}") from None
         except requests.RequestException as error:
-            raise TransientError(f"Jira did not answer at {self._url} ({_why(error)}) when asked to {doing}") from None
+            raise TransientError(
+                f"Jira did not answer at {self._url} ({_describe_request_error(error)}) when asked to {doing}"
+            ) from None
 
-    def _sorted(self, error: JIRAError) -> TransientError | PermanentError:
+    def _classify_error(self, error: JIRAError) -> TransientError | PermanentError:
         status = error.status_code or 0
         answer = error.response
-        fields, said = _said(answer)
-        told = f"Jira answered {status}: {http_errors.words(said or 'no reason given', self._secrets)}"
-        if answer is None or status == 0 or http_errors.is_transient(status):
-            return TransientError(told, retry_after=http_errors.wait(answer.headers) if answer is not None else None)
-        return _Missing(told) if status == requests.codes.not_found else _Refused(told, fields)
+        fields, reason = _parse_refusal(answer)
+        message = f"Jira answered {status}: {http_errors.to_safe_line(reason or 'no reason given', self._secrets)}"
+        if answer is None or status == 0 or http_errors.is_transient_status(status):
+            return TransientError(
+                message, retry_after=http_errors.seconds_until_retry(answer.headers) if answer is not None else None
+            )
+        return _Missing(message) if status == requests.codes.not_found else _Refused(message, fields)
 
 
-def _why(error: requests.RequestException) -> str:
+def _describe_request_error(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
@@ -392,7 +409,7 @@ _NEVER = (
 )
 
 
-def _said(answer: requests.Response | None) -> tuple[list[str], str]:
+def _parse_refusal(answer: requests.Response | None) -> tuple[list[str], str]:
     """The fields that Jira objects to, and its words."""
     if answer is None:
         return [], ""
@@ -407,13 +424,15 @@ def _said(answer: requests.Response | None) -> tuple[list[str], str]:
     errors = body.get("errors")
     by_field = {str(name): str(text) for name, text in errors.items()} if isinstance(errors, dict) else {}
     messages = body.get("errorMessages")
-    said = [str(one) for one in messages] if isinstance(messages, list) else [str(messages)] if messages else []
-    said += [f"{name}: {text}" for name, text in by_field.items()]
-    said += [str(body[name]) for name in ("errorMessage", "message") if body.get(name)]
-    return list(by_field), "; ".join([denied] * bool(denied) + said) or answer.reason or ""
+    reasons = (
+        [str(message) for message in messages] if isinstance(messages, list) else [str(messages)] if messages else []
+    )
+    reasons += [f"{name}: {text}" for name, text in by_field.items()]
+    reasons += [str(body[name]) for name in ("errorMessage", "message") if body.get(name)]
+    return list(by_field), "; ".join([denied] * bool(denied) + reasons) or answer.reason or ""
 
 
-def _label(ticket: Ticket) -> str:
+def _ticket_label(ticket: Ticket) -> str:
     """The label that a ticket is known by; an incident's id is "inc_" and its fingerprint in hexadecimal digits."""
     fingerprint = ticket.incident_id.removeprefix("inc_")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", fingerprint):
@@ -421,16 +440,16 @@ def _label(ticket: Ticket) -> str:
     return f"furrow-{fingerprint}"
 
 
-def _issue(key: str) -> str:
+def _issue_path(key: str) -> str:
     return f"issue/{quote(key, safe='')}"
 
 
-def _number(key: str) -> int:
+def _issue_number(key: str) -> int:
     match = _KEY.fullmatch(key)
     return int(match[2]) if match else 0
 
 
-def _unseen(shown: set[int]) -> Iterator[int]:
+def _unseen_numbers(shown: set[int]) -> Iterator[int]:
     """Numbers of issues that a page of search does not show: those behind its last one, then those between."""
     last = max(shown, default=0)
     yield from range(last + 1, last + 1 + _PAGE)
@@ -438,18 +457,18 @@ def _unseen(shown: set[int]) -> Iterator[int]:
     yield from islice(between, _MOST_BETWEEN)
 
 
-def _category(status: Any) -> str:
+def _status_category(status: Any) -> str:
     return str(((status or {}).get("statusCategory") or {}).get("key", ""))
 
 
-def _told(comment: Json) -> object:
-    for one in comment.get("properties") or ():
-        if one.get("key") == PROPERTY and isinstance(one.get("value"), dict):
-            return one["value"].get("told")
+def _comment_digest(comment: Json) -> object:
+    for entry in comment.get("properties") or ():
+        if entry.get("key") == PROPERTY and isinstance(entry.get("value"), dict):
+            return entry["value"].get("told")
     return None
 
 
-def _time(text: Any) -> datetime | None:
+def _parse_jira_time(text: Any) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -18,11 +18,11 @@ import httpx
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
-from core.http_errors import why
+from core.http_errors import describe_http_error
 from trackers import http_errors, transport
-from trackers.document import to_markdown as markdown
+from trackers.document import render_markdown as markdown
 from trackers.protocol import Filed, TicketState
-from trackers.ticket import Ticket, news, to_markdown
+from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
 from trackers.transport import Reach
 
 Json = dict[str, Any]
@@ -98,7 +98,7 @@ class LinearTracker:
 
         ``reach``: where ``url`` may lead; None: into the internet, or to this machine.
         """
-        self._key = http_errors.credential(api_key, "the Linear API key")
+        self._key = http_errors.read_credential(api_key, "the Linear API key")
         self._team = team.strip()
         self._teams = dict(teams or {})
         if not self._team and not self._teams:
@@ -126,38 +126,38 @@ class LinearTracker:
         """Give the connections back."""
         self._client.close()
 
-    def file(self, ticket: Ticket, client_id: UUID) -> Filed:
+    def file_ticket(self, ticket: Ticket, client_id: UUID) -> Filed:
         """Create the issue and attach the incident's page to it, or return the issue that is there already."""
-        found = self._by_url(ticket)
+        found = self._find_by_page_url(ticket)
         if found is None:
-            found = self._create(ticket, client_id)
-        self._attach(found, ticket)
-        return self._filed(found)
+            found = self._create_issue(ticket, client_id)
+        self._attach_page(found, ticket)
+        return self._filed_ticket(found)
 
-    def find(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
+    def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
         """The issue with this id or with the incident's page attached; its attachment is made good if it lacks."""
-        found = self._issue(str(client_id)) or self._by_url(ticket)
+        found = self._fetch_issue(str(client_id)) or self._find_by_page_url(ticket)
         if found is None:
             return None
-        self._attach(found, ticket)
-        return self._filed(found)
+        self._attach_page(found, ticket)
+        return self._filed_ticket(found)
 
-    def tell(self, key: str, ticket: Ticket) -> Filed:
+    def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
         """Comment that it came back (once for each reason), and open the issue again unless it is archived."""
-        issue = self._issue(key)
+        issue = self._fetch_issue(key)
         if issue is None:
             raise PermanentError(f"{key} does not exist in Linear any more")
-        self._comment(issue["id"], key, ticket)
-        if _state(issue).kind == "done":
-            self._reopen(issue["id"])
-        return self._filed(issue)
+        self._add_comment(issue["id"], key, ticket)
+        if _ticket_state(issue).kind == "done":
+            self._reopen_issue(issue["id"])
+        return self._filed_ticket(issue)
 
-    def state(self, key: str) -> TicketState:
+    def fetch_ticket_state(self, key: str) -> TicketState:
         """Where the issue stands; one in the trash counts as archived."""
-        issue = self._issue(key)
-        return TicketState("missing") if issue is None else _state(issue)
+        issue = self._fetch_issue(key)
+        return TicketState("missing") if issue is None else _ticket_state(issue)
 
-    def check(self) -> list[str]:
+    def check_teams(self) -> list[str]:
         """Ask for each team that gets tickets, and change nothing; the keys of them. Raises as every call does."""
         projects = {key: project for project, key in [("", self._team), *self._teams.items()] if key}
         for project in projects.values():
@@ -167,40 +167,40 @@ class LinearTracker:
     # Steps
     # --------------------------------------------------------------------------------------------------------------
 
-    def _create(self, ticket: Ticket, client_id: UUID) -> Json:
+    def _create_issue(self, ticket: Ticket, client_id: UUID) -> Json:
         team_id = self._team_id(ticket.project)
         issue = {
             "id": str(client_id),
             "teamId": team_id,
             "title": ticket.title,
-            "description": to_markdown(ticket),
+            "description": ticket_to_markdown(ticket),
             "priority": PRIORITIES.get(ticket.priority, 0),
-            "labelIds": self._labels(team_id, ticket.labels),
+            "labelIds": self._ensure_labels(team_id, ticket.labels),
         }
         try:
-            answer = self._ask(CREATE, input=issue)["issueCreate"]
+            answer = self._query_api(CREATE, input=issue)["issueCreate"]
             if not answer["success"] or not answer["issue"]:
                 raise PermanentError("Linear did not create the issue and did not say why")
             return dict(answer["issue"])
         except PermanentError:
             # A second issue with the same id is refused: then the first one is what we want.
-            found = self._issue(str(client_id))
+            found = self._fetch_issue(str(client_id))
             if found is None:
                 raise
             return found
 
-    def _issue(self, id_: str) -> Json | None:
+    def _fetch_issue(self, id_: str) -> Json | None:
         try:
-            found = self._ask(ISSUE, id=id_)["issue"]
+            found = self._query_api(ISSUE, id=id_)["issue"]
         except _Missing:
             return None
         return dict(found) if found else None
 
-    def _by_url(self, ticket: Ticket) -> Json | None:
+    def _find_by_page_url(self, ticket: Ticket) -> Json | None:
         if not ticket.url:
             return None
         try:
-            nodes = self._ask(BY_URL, url=ticket.url)["attachmentsForURL"]["nodes"]
+            nodes = self._query_api(BY_URL, url=ticket.url)["attachmentsForURL"]["nodes"]
         except PermanentError as refusal:
             # Only who lost the ledger needs this; the id alone already makes two tickets impossible.
             _log.warning("Linear does not say which issues link to %s: %s", ticket.incident_id, refusal)
@@ -208,50 +208,54 @@ class LinearTracker:
         issues = [node["issue"] for node in nodes if node.get("issue")]
         return min(issues, key=lambda issue: str(issue.get("createdAt")), default=None)
 
-    def _attach(self, issue: Json, ticket: Ticket) -> None:
+    def _attach_page(self, issue: Json, ticket: Ticket) -> None:
         # Linear takes the address as the attachment's identity within the issue: a second time changes nothing.
         if not ticket.url:
             return
         subtitle = f"{ticket.severity}, {ticket.priority}"
         attachment = {"issueId": issue["id"], "url": ticket.url, "title": "Incident in Furrow", "subtitle": subtitle}
         try:
-            self._ask(ATTACH, input=attachment)
+            self._query_api(ATTACH, input=attachment)
         except PermanentError as refusal:
             # The ticket exists all the same, and the ledger knows it by its id.
             _log.warning("Linear refused the link to %s: %s", ticket.incident_id, refusal)
 
-    def _comment(self, issue_id: str, key: str, ticket: Ticket) -> None:
+    def _add_comment(self, issue_id: str, key: str, ticket: Ticket) -> None:
         # The id says what is told: the same news a second time is the same comment.
         digest = hashlib.sha256(f"furrow\0{key}\0{ticket.incident_id}\0{ticket.came_back}".encode()).digest()
         id_ = str(UUID(bytes=digest[:16], version=4))
         try:
-            self._ask(COMMENT, input={"id": id_, "issueId": issue_id, "body": markdown(news(ticket))})
+            self._query_api(
+                COMMENT, input={"id": id_, "issueId": issue_id, "body": markdown(recurrence_comment(ticket))}
+            )
         except PermanentError:
             if not self._has_comment(id_):
                 raise
 
     def _has_comment(self, id_: str) -> bool:
         try:
-            return bool(self._ask(FIND_COMMENT, id=id_)["comment"])
+            return bool(self._query_api(FIND_COMMENT, id=id_)["comment"])
         except _Missing:
             return False
 
-    def _reopen(self, issue_id: str) -> None:
-        team = self._ask(STATES, id=issue_id)["issue"]["team"]
+    def _reopen_issue(self, issue_id: str) -> None:
+        team = self._query_api(STATES, id=issue_id)["issue"]["team"]
         default = team.get("defaultIssueState")
         states = sorted(team["states"]["nodes"], key=lambda state: state["position"])
         choices = [default] if default and default["type"] not in _DONE else []
         choices += [state for wanted in _OPEN for state in states if state["type"] == wanted]
         if not choices:
             raise PermanentError("the Linear team has no state for work that is open")
-        self._ask(REOPEN, id=issue_id, input={"stateId": choices[0]["id"]})
+        self._query_api(REOPEN, id=issue_id, input={"stateId": choices[0]["id"]})
 
     def _team_id(self, project: str) -> str:
         key = self._teams.get(project, self._team)
         if not key:
-            raise PermanentError(f"no Linear team is set for the project {http_errors.words(project, limit=100)}")
+            raise PermanentError(
+                f"no Linear team is set for the project {http_errors.to_safe_line(project, limit=100)}"
+            )
         if key not in self._team_ids:
-            teams = self._ask(TEAM, key=key)["teams"]["nodes"]
+            teams = self._query_api(TEAM, key=key)["teams"]["nodes"]
             found = next((team["id"] for team in teams if team["key"].lower() == key.lower()), None)
             if found is None:
                 raise PermanentError(f"Linear has no team with the key {key!r} that this API key may see")
@@ -260,49 +264,51 @@ class LinearTracker:
 
     # Labels: Linear wants ids. They are an extra: a ticket is filed without those that cannot be had.
 
-    def _labels(self, team_id: str, names: Iterable[str]) -> list[str]:
+    def _ensure_labels(self, team_id: str, names: Iterable[str]) -> list[str]:
         wanted = list(names)
         missing = [name for name in wanted if (team_id, name) not in self._label_ids]
         if missing:
             try:
-                self._look_up(team_id, missing)
+                self._look_up_labels(team_id, missing)
             except PermanentError as refusal:
                 _log.warning("Linear's labels cannot be read: %s", refusal)
                 return []
         for name in missing:
             if (team_id, name) not in self._label_ids:
-                self._make_label(team_id, name)
+                self._create_label(team_id, name)
         ids = [self._label_ids.get((team_id, name), "") for name in wanted]
         return [id_ for id_ in dict.fromkeys(ids) if id_]
 
-    def _look_up(self, team_id: str, names: Iterable[str]) -> None:
+    def _look_up_labels(self, team_id: str, names: Iterable[str]) -> None:
         filters = [{"name": {"eqIgnoreCase": name}} for name in names]
-        for label in self._ask(LABELS, names=filters)["issueLabels"]["nodes"]:
+        for label in self._query_api(LABELS, names=filters)["issueLabels"]["nodes"]:
             team = label.get("team")
             if team is None or team["id"] == team_id:
                 # A group of labels takes the name but cannot be put on an issue.
                 self._label_ids[team_id, label["name"].lower()] = "" if label["isGroup"] else label["id"]
 
-    def _make_label(self, team_id: str, name: str) -> None:
+    def _create_label(self, team_id: str, name: str) -> None:
         try:
-            made = self._ask(CREATE_LABEL, input={"name": name, "teamId": team_id})["issueLabelCreate"]["issueLabel"]
+            made = self._query_api(CREATE_LABEL, input={"name": name, "teamId": team_id})["issueLabelCreate"][
+                "issueLabel"
+            ]
             self._label_ids[team_id, name] = made["id"]
         except PermanentError as refusal:
             # Another exporter may have made it at this moment; else it is not asked for again.
-            self._look_up(team_id, [name])
+            self._look_up_labels(team_id, [name])
             if self._label_ids.setdefault((team_id, name), "") == "":
                 _log.warning("Linear refused the label %s: %s", name, refusal)
 
     # The wire
     # --------------------------------------------------------------------------------------------------------------
 
-    def _filed(self, issue: Json) -> Filed:
+    def _filed_ticket(self, issue: Json) -> Filed:
         key = str(issue["identifier"])
         if not _KEY.fullmatch(key):
             raise TransientError("Linear answered without the identifier of the issue")
-        return Filed(key, self._link(str(issue.get("url") or ""), key))
+        return Filed(key, self._ticket_url(str(issue.get("url") or ""), key))
 
-    def _link(self, url: str, key: str) -> str:
+    def _ticket_url(self, url: str, key: str) -> str:
         """The address that Linear gave, if it is one of Linear's own; else the one that leads there by the key."""
         parts = urlsplit(url)
         ours = parts.scheme == "https" and parts.hostname == _SITE
@@ -310,38 +316,42 @@ class LinearTracker:
         plain = not parts.username and not re.search(r"[\s<>()\[\]|\\\"'`]", url)
         return url if (ours or theirs) and plain else f"https://{_SITE}/issue/{key}"
 
-    def _ask(self, document: str, **variables: Any) -> Json:
+    def _query_api(self, document: str, **variables: Any) -> Json:
         try:
             answer = self._client.post(self._url, json={"query": document.strip(), "variables": variables})
         except httpx.UnsupportedProtocol:
             raise PermanentError("the address of Linear's API is not one of the web") from None
         except httpx.HTTPError as error:
-            raise TransientError(f"Linear did not answer at {self._host} ({why(error)})") from None
+            raise TransientError(f"Linear did not answer at {self._host} ({describe_http_error(error)})") from None
         transport.refuse_redirect(answer.status_code, answer.headers.get("location"), "Linear")
         try:
             body = answer.json()
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            self._refuse(answer, [], http_errors.words(answer.reason_phrase, limit=100))
+            self._raise_refusal(answer, [], http_errors.to_safe_line(answer.reason_phrase, limit=100))
         errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
         if errors or answer.is_error or not isinstance(body.get("data"), dict):
-            self._refuse(answer, errors, "")
+            self._raise_refusal(answer, errors, "")
         return dict(body["data"])
 
-    def _refuse(self, answer: httpx.Response, errors: list[Json], fallback: str) -> NoReturn:
+    def _raise_refusal(self, answer: httpx.Response, errors: list[Json], fallback: str) -> NoReturn:
         """Raise what the answer means. A rate limit comes as HTTP 400 with the code RATELIMITED."""
         extensions = [error.get("extensions") or {} for error in errors]
         codes = {str(extension.get("code", "")).upper() for extension in extensions}
-        said = "; ".join(_said(error) for error in errors) or fallback or "no reason given"
-        told = f"Linear answered {answer.status_code}: {http_errors.words(said, [self._key])}"
+        reason = "; ".join(_error_words(error) for error in errors) or fallback or "no reason given"
+        message = f"Linear answered {answer.status_code}: {http_errors.to_safe_line(reason, [self._key])}"
         if "RATELIMITED" in codes:
-            raise TransientError(told, retry_after=http_errors.wait(answer.headers))
-        if http_errors.is_transient(answer.status_code) or codes & _THEIR_FAULT or not (errors or answer.is_error):
-            raise TransientError(told, retry_after=http_errors.wait(answer.headers))
-        if errors and answer.status_code not in (401, 403) and _NOT_THERE.search(said):
-            raise _Missing(told)
-        raise PermanentError(told)
+            raise TransientError(message, retry_after=http_errors.seconds_until_retry(answer.headers))
+        if (
+            http_errors.is_transient_status(answer.status_code)
+            or codes & _THEIR_FAULT
+            or not (errors or answer.is_error)
+        ):
+            raise TransientError(message, retry_after=http_errors.seconds_until_retry(answer.headers))
+        if errors and answer.status_code not in (401, 403) and _NOT_THERE.search(reason):
+            raise _Missing(message)
+        raise PermanentError(message)
 
 
 _NOT_THERE = re.compile("not found|could not find|cannot return null", re.IGNORECASE)
@@ -349,21 +359,21 @@ _NOT_THERE = re.compile("not found|could not find|cannot return null", re.IGNORE
 _THEIR_FAULT = {"INTERNAL_SERVER_ERROR", "INTERNAL_ERROR", "LOCK_TIMEOUT", "BOOTSTRAP_ERROR", "NETWORK_ERROR"}
 
 
-def _said(error: Json) -> str:
+def _error_words(error: Json) -> str:
     extensions = error.get("extensions") or {}
     message, shown = str(error.get("message") or ""), str(extensions.get("userPresentableMessage") or "")
     return f"{message} ({shown})" if shown and shown != message else message
 
 
-def _state(issue: Json) -> TicketState:
+def _ticket_state(issue: Json) -> TicketState:
     if issue.get("archivedAt") or issue.get("trashed"):
-        return TicketState("archived", _time(issue.get("archivedAt")))
+        return TicketState("archived", _parse_linear_time(issue.get("archivedAt")))
     if issue["state"]["type"] in _DONE:
-        return TicketState("done", _time(issue.get("completedAt") or issue.get("canceledAt")))
+        return TicketState("done", _parse_linear_time(issue.get("completedAt") or issue.get("canceledAt")))
     return TicketState("open")
 
 
-def _time(text: Any) -> datetime | None:
+def _parse_linear_time(text: Any) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except (TypeError, ValueError):

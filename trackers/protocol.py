@@ -43,19 +43,19 @@ class Tracker(Protocol):
     def name(self) -> str:
         """The tracker's name in the outbox."""
 
-    def file(self, ticket: Ticket, client_id: UUID) -> Filed | Logged:
+    def file_ticket(self, ticket: Ticket, client_id: UUID) -> Filed | Logged:
         """Create the ticket, or return the one that an attempt before this one created."""
 
-    def find(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
+    def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
         """The ticket that this identity has already, if any; asked before creating whenever an attempt came before.
 
         ``patient``: that attempt was a moment ago, so that its ticket may come into being or into sight only now.
         """
 
-    def tell(self, key: str, ticket: Ticket) -> Filed | Logged:
+    def report_recurrence(self, key: str, ticket: Ticket) -> Filed | Logged:
         """Say in the existing ticket that the failure came back, and open it again unless it is archived."""
 
-    def state(self, key: str) -> TicketState:
+    def fetch_ticket_state(self, key: str) -> TicketState:
         """Where the ticket stands now."""
 
     def close(self) -> None:

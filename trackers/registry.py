@@ -15,7 +15,7 @@ OF_PROJECTS: Final = {"jira": "jiraProject", "linear": "linearTeam"}
 """Setting of a Furrow project that says where in a tracker its tickets go."""
 
 
-def tracker_of(
+def make_tracker(
     name: str, settings: Settings, targets: Callable[[str], Mapping[str, str]]
 ) -> JiraTracker | LinearTracker | None:
     """The tracker ``name`` for the caller alone, who closes it; None when ``settings`` do not configure it.
@@ -23,7 +23,7 @@ def tracker_of(
     ``targets``: for a setting of projects (`OF_PROJECTS`), its value by project. Raises PermanentError when the configuration
     lacks something.
     """
-    reach = Reach.of(settings.tracker_private_networks)
+    reach = Reach.from_setting(settings.tracker_private_networks)
     if name == "jira" and settings.jira_url:
         return JiraTracker(
             settings.jira_url,
@@ -41,7 +41,7 @@ def tracker_of(
     return None
 
 
-def by_project(setting: str, projects: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+def values_by_project(setting: str, projects: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
     """The values of ``setting`` by project, of (id, settings) of each; what is no text is left out."""
-    said = ((project, settings.get(setting)) for project, settings in projects)
-    return {project: value for project, value in said if isinstance(value, str) and value}
+    values = ((project, settings.get(setting)) for project, settings in projects)
+    return {project: value for project, value in values if isinstance(value, str) and value}

@@ -25,7 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 from core.errors import PermanentError
-from core.networks import Address, Network, networks
+from core.networks import Address, Network, parse_networks
 
 SETTING: Final = "FURROW_TRACKER_PRIVATE_NETWORKS"
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
@@ -40,9 +40,9 @@ class Reach:
     private: tuple[Network, ...] = ()
 
     @classmethod
-    def of(cls, setting: str) -> "Reach":
+    def from_setting(cls, setting: str) -> "Reach":
         """What the setting allows: networks, separated by commas. Raises ValueError for what is none."""
-        return cls(networks(setting))
+        return cls(parse_networks(setting))
 
     def check_url(self, url: str, what: str) -> str:
         """The host of ``url``. Raises PermanentError when it is no address of the web, holds a password, is http to
@@ -56,24 +56,24 @@ class Reach:
             raise PermanentError(f"the address of {what} is not of the form https://host")
         if parts.scheme == "http" and not is_this_machine(host):
             raise PermanentError(f"the address of {what} must begin with https:// (http is for this machine alone)")
-        if (literal := _literal(host)) is not None:
-            self.check(host, literal)
-        elif _proxy(host) is None:
-            self.resolve(host)
+        if (literal := _parse_literal_address(host)) is not None:
+            self.check_address(host, literal)
+        elif _https_proxy_for(host) is None:
+            self.check_host(host)
         return host
 
-    def resolve(self, host: str) -> None:
+    def check_host(self, host: str) -> None:
         """Check every address of ``host``. Raises PermanentError; what cannot be resolved is left to who connects."""
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return
         for *_, address in found:
-            self.check(host, ipaddress.ip_address(str(address[0]).partition("%")[0]))
+            self.check_address(host, ipaddress.ip_address(str(address[0]).partition("%")[0]))
 
-    def check(self, host: str, address: Address) -> None:
+    def check_address(self, host: str, address: Address) -> None:
         """Raise PermanentError unless the name or address ``host`` may lead to ``address``."""
-        address = _innermost(address)
+        address = _unwrap_address(address)
         if address.is_loopback and is_this_machine(host):
             return
         if address.is_global and not address.is_multicast:
@@ -84,10 +84,10 @@ class Reach:
                 f"name its network in {SETTING}"
             )
 
-    def checked(self, host: str, connection: socket.socket) -> socket.socket:
+    def check_connection(self, host: str, connection: socket.socket) -> socket.socket:
         """``connection``, which is closed if it leads to an address that is not allowed. Raises PermanentError then."""
         try:
-            self.check(host, ipaddress.ip_address(str(connection.getpeername()[0]).partition("%")[0]))
+            self.check_address(host, ipaddress.ip_address(str(connection.getpeername()[0]).partition("%")[0]))
         except BaseException:
             connection.close()
             raise
@@ -96,7 +96,7 @@ class Reach:
 
 def is_this_machine(host: str) -> bool:
     """Whether ``host`` says that it is this machine: a name that only leads there does not."""
-    literal = _literal(host)
+    literal = _parse_literal_address(host)
     return host.lower() == "localhost" or (literal is not None and literal.is_loopback)
 
 
@@ -117,7 +117,7 @@ def refuse_redirect(status: int, location: str | None, what: str) -> None:
 
 def httpx_client(reach: Reach, host: str, **options: Any) -> httpx.Client:
     """A client for one host that connects within ``reach`` and follows no redirects."""
-    if proxy := _proxy(host):
+    if proxy := _https_proxy_for(host):
         return httpx.Client(proxy=proxy, trust_env=False, follow_redirects=False, **options)
     return httpx.Client(transport=_Transport(reach), follow_redirects=False, **options)
 
@@ -141,9 +141,9 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        self._reach.resolve(host)
+        self._reach.check_host(host)
         stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
-        self._reach.checked(host, stream.get_extra_info("socket"))
+        self._reach.check_connection(host, stream.get_extra_info("socket"))
         return stream
 
 
@@ -151,13 +151,13 @@ class _Backend(httpcore.SyncBackend):
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def guard(session: requests.Session, reach: Reach, what: str) -> None:
+def guard_session(session: requests.Session, reach: Reach, what: str) -> None:
     """Let ``session`` connect within ``reach`` alone, and raise PermanentError for redirects of ``what``."""
 
-    def refuse(answer: requests.Response, *_: object, **__: object) -> None:
+    def refuse_redirects(answer: requests.Response, *_: object, **__: object) -> None:
         refuse_redirect(answer.status_code, answer.headers.get("location"), what)
 
-    session.hooks["response"].append(refuse)
+    session.hooks["response"].append(refuse_redirects)
     for scheme in ("https://", "http://"):
         session.mount(scheme, _Adapter(reach))
 
@@ -175,13 +175,13 @@ class _Adapter(HTTPAdapter):
         # As urllib3's own SOCKS support does it: a connection is made here, before TLS.
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
-                reach.resolve(self.host)
-                return reach.checked(self.host, super()._new_conn())
+                reach.check_host(self.host)
+                return reach.check_connection(self.host, super()._new_conn())
 
         class Encrypted(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
-                reach.resolve(self.host)
-                return reach.checked(self.host, super()._new_conn())
+                reach.check_host(self.host)
+                return reach.check_connection(self.host, super()._new_conn())
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -192,14 +192,14 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
 
 
-def _proxy(host: str) -> str | None:
+def _https_proxy_for(host: str) -> str | None:
     """The proxy of the environment through which ``host`` is reached with https."""
     if is_this_machine(host) or urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get("https")
 
 
-def _literal(host: str) -> Address | None:
+def _parse_literal_address(host: str) -> Address | None:
     """The address that ``host`` is written as, also in the forms that only the system's resolver takes (127.1)."""
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
@@ -211,7 +211,7 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _innermost(address: Address) -> Address:
+def _unwrap_address(address: Address) -> Address:
     """The IPv4 address that an IPv6 address stands for, if it does: mapped, 6to4 or NAT64."""
     if isinstance(address, ipaddress.IPv4Address):
         return address

@@ -7,7 +7,19 @@ accepted beside something that was only read.
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, among, any_by, count_by, expand, max_by, pack, unique, within
+from ufse.arrays import (
+    NEVER,
+    Bools,
+    Ints,
+    any_by_owner,
+    count_by_owner,
+    expand_ranges,
+    is_among,
+    is_pair_among,
+    max_by_owner,
+    pack_pairs,
+    sort_unique,
+)
 from ufse.candidates import Candidates
 from ufse.feedback import CRASH, INVALID, SLOW
 from ufse.index import Index
@@ -17,161 +29,188 @@ Times = tuple[Ints, Ints]
 """(Number of the candidate, epoch ms)."""
 
 
-def last_successes(index: Index, found: Candidates) -> Ints:
+def find_last_successes(index: Index, found: Candidates) -> Ints:
     """Per candidate: when its action was last achieved, NEVER where it was not."""
-    failed = _Failed(index, found)
+    failed = _CandidateFailures(index, found)
     if not len(failed.row):
         return np.full(len(found), NEVER, dtype=np.int64)
-    ways = (_by_request, _by_attempt, _by_thanks, _by_other_way, _by_other_door, _by_same_item, _sent_beside)
+    ways = (
+        _successes_by_request,
+        _successes_by_attempt,
+        _successes_by_thanks_page,
+        _successes_by_other_control,
+        _successes_by_other_login,
+        _successes_by_same_item,
+        _successes_by_own_request,
+    )
     times = [way(index, found, failed) for way in ways]
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
-    return max_by(owner, at, len(found), NEVER)
+    return max_by_owner(owner, at, len(found), NEVER)
 
 
-class _Failed:
+class _CandidateFailures:
     """The negatives of all candidates, and what is known of the requests among them."""
 
     def __init__(self, index: Index, found: Candidates) -> None:
         frame = index.frame
         self.owner, self.row = found.negatives.owner, found.negatives.values
         self.some = found.negatives.sizes > 0
-        self.first = np.where(self.some, found.negatives.values[self._places(found)] if len(self.row) else 0, 0)
+        self.first = np.where(self.some, found.negatives.values[self._first_places(found)] if len(self.row) else 0, 0)
         size = len(found)
         endpoint = frame.endpoint[self.row]
         named = endpoint >= 0
         request = index.is_request(self.row)
-        self.identified: Bools = any_by(self.owner, request & index.known(self.row), size)
+        self.identified: Bools = any_by_owner(self.owner, request & index.is_identified(self.row), size)
         """Per candidate: a request that failed is known by its URL."""
         safe = np.zeros(len(self.row), dtype=np.bool_)
-        safe[named] = frame.reads[endpoint[named]]
-        self.reading: Bools = any_by(self.owner, named, size) & ~any_by(self.owner, named & ~safe, size)
+        safe[named] = frame.only_reads[endpoint[named]]
+        self.reading: Bools = any_by_owner(self.owner, named, size) & ~any_by_owner(self.owner, named & ~safe, size)
         """Per candidate: whatever failed only read."""
-        measured = (frame.kind[self.row] == PERFORMANCE) & (index.given.negative[self.row] == SLOW)
-        self.only_measured: Bools = any_by(self.owner, measured, size) & ~any_by(self.owner, ~measured, size)
+        measured = (frame.kind[self.row] == PERFORMANCE) & (index.attribution.negative[self.row] == SLOW)
+        self.only_measured: Bools = any_by_owner(self.owner, measured, size) & ~any_by_owner(
+            self.owner, ~measured, size
+        )
         """Per candidate: all that is known is that something measured was slow."""
-        self.only_crashed: Bools = ~any_by(self.owner, index.given.negative[self.row] != CRASH, size)
-        self.only_invalid: Bools = ~any_by(self.owner, index.given.negative[self.row] != INVALID, size)
+        self.only_crashed: Bools = ~any_by_owner(self.owner, index.attribution.negative[self.row] != CRASH, size)
+        self.only_invalid: Bools = ~any_by_owner(self.owner, index.attribution.negative[self.row] != INVALID, size)
 
     @staticmethod
-    def _places(found: Candidates) -> Ints:
+    def _first_places(found: Candidates) -> Ints:
         return np.minimum(found.negatives.bounds[:-1], max(len(found.negatives.values) - 1, 0))
 
 
-def _by_request(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """Good answers of the requests that failed; one address for everything must have answered this very action."""
-    frame, given = index.frame, index.given
+    frame, attribution = index.frame, index.attribution
     asked = index.is_request(failed.row)
-    pairs = unique(pack(failed.owner[asked], frame.endpoint[failed.row[asked]], len(frame.endpoints) + 1))
+    pairs = sort_unique(pack_pairs(failed.owner[asked], frame.endpoint[failed.row[asked]], len(frame.endpoints) + 1))
     candidate, endpoint = np.divmod(pairs, len(frame.endpoints) + 1)
     visit = found.visit[candidate]
-    owner, row = index.good_by_endpoint.each(index.ask(visit, endpoint), frame.low[visit], frame.high[visit])
+    owner, row = index.good_answers_by_endpoint.find_entries(
+        index.visit_endpoint_key(visit, endpoint), frame.low[visit], frame.high[visit]
+    )
     candidate = candidate[owner]
-    cause = given.cause[row]
-    caused = np.where(cause >= 0, given.action[cause], -1)
-    exact = index.known(row) & ~given.shared[row] & index.telling[frame.endpoint[row]]
-    slow = given.negative[failed.row] == SLOW
+    cause = attribution.cause[row]
+    caused = np.where(cause >= 0, attribution.action[cause], -1)
+    exact = index.is_identified(row) & ~attribution.shared[row] & index.has_known_method[frame.endpoint[row]]
+    slow = attribution.negative[failed.row] == SLOW
     # A slow answer is a success for what failed otherwise, but does not make up for itself.
-    only_slow = ~any_by(failed.owner, ~slow, len(found))
-    own = only_slow[candidate] & within(candidate, row, failed.owner[slow], failed.row[slow])
-    own |= given.shared[row] & ~only_slow[candidate] & _beside_a_failure(index, row)
-    own |= given.shared[row] & _while_pending(index, found, candidate, row)
+    only_slow = ~any_by_owner(failed.owner, ~slow, len(found))
+    own = only_slow[candidate] & is_pair_among(candidate, row, failed.owner[slow], failed.row[slow])
+    own |= attribution.shared[row] & ~only_slow[candidate] & _is_beside_failure(index, row)
+    own |= attribution.shared[row] & _is_asked_while_pending(index, found, candidate, row)
     # Another page of the same kind that comes is no success of the one that did not.
-    page = index.is_page(found.action)[candidate]
-    own |= page & ~within(candidate, frame.route[row], failed.owner, frame.route[failed.row])
+    page = index.is_page_action(found.action)[candidate]
+    own |= page & ~is_pair_among(candidate, frame.route[row], failed.owner, frame.route[failed.row])
     # Without its method a good answer may be the page's own reading; what nothing caused may be the form's.
     # Where an address answers well again and again without anybody asking, that is polling, and no form's answer.
-    plain = (cause < 0) & index.known(row) & ~given.shared[row] & ~_while_opening(index, row)
-    polled = count_by(owner, len(visit), plain)[owner] >= index.config.polled_answers
-    polled &= ~frame.reads[frame.endpoint[row]]
+    plain = (cause < 0) & index.is_identified(row) & ~attribution.shared[row] & ~_is_soon_after_navigation(index, row)
+    polled = count_by_owner(owner, len(visit), plain)[owner] >= index.config.polled_answers
+    polled &= ~frame.only_reads[frame.endpoint[row]]
     plain &= ~polled
     exact &= ~polled
     exact |= plain
-    kept = ~own & ~((cause >= 0) & index.crashed[cause]) & (exact | (caused == found.action[candidate]))
+    kept = ~own & ~((cause >= 0) & index.is_crashed[cause]) & (exact | (caused == found.action[candidate]))
     return candidate[kept], frame.ts[row[kept]]
 
 
-def _while_pending(index: Index, found: Candidates, candidate: Ints, row: Ints) -> Bools:
+def _is_asked_while_pending(index: Index, found: Candidates, candidate: Ints, row: Ints) -> Bools:
     """Per good answer: whether it was asked for and came while the candidate's last request that failed was still pending.
 
     What a click asks meanwhile of one address for everything is something else, such as the page's own polling.
     """
-    frame, given = index.frame, index.given
+    frame, attribution = index.frame, index.attribution
     last = found.negatives.values[found.negatives.bounds[candidate + 1] - 1]
-    inside = (given.begin[last] < given.begin[row]) & (row < last) & (frame.endpoint[last] == frame.endpoint[row])
+    inside = (
+        (attribution.begin[last] < attribution.begin[row])
+        & (row < last)
+        & (frame.endpoint[last] == frame.endpoint[row])
+    )
     return np.asarray(inside, dtype=np.bool_)
 
 
-def _beside_a_failure(index: Index, row: Ints) -> Bools:
+def _is_beside_failure(index: Index, row: Ints) -> Bools:
     """Per good answer: whether its interaction also asked the same address in vain for another thing.
 
     One click may ask one address for several things. What was asked after the last failure had come is the repetition that
     went well; where durations are not told, that is only believed after a 401, which applications repeat with a new token.
     """
-    frame, given = index.frame, index.given
-    bad = (frame.kind == NETWORK) & (given.cause >= 0) & ((frame.status >= 400) | (frame.status == 0)) & ~frame.noise
+    frame, attribution = index.frame, index.attribution
+    bad = (
+        (frame.kind == NETWORK)
+        & (attribution.cause >= 0)
+        & ((frame.status >= 400) | (frame.status == 0))
+        & ~frame.noise
+    )
     rows = np.flatnonzero(bad)
     base = len(frame.endpoints) + 1
-    key = pack(given.cause[rows], frame.endpoint[rows], base)
+    key = pack_pairs(attribution.cause[rows], frame.endpoint[rows], base)
     order = np.lexsort((rows, key))
     key, rows = key[order], rows[order]
-    asked = pack(np.maximum(given.cause[row], 0), frame.endpoint[row], base)
+    asked = pack_pairs(np.maximum(attribution.cause[row], 0), frame.endpoint[row], base)
     at = np.searchsorted(key, asked, "right") - 1
     if not len(rows):
         return np.zeros(len(row), dtype=np.bool_)
     fail = rows[np.maximum(at, 0)]
-    some = (at >= 0) & (key[np.maximum(at, 0)] == asked) & (given.cause[row] >= 0)
-    told = (frame.duration[row] > 0) | (frame.status[fail] == 401)
-    repeated = (row > fail) & (given.begin[row] >= frame.ts[fail]) & told
+    some = (at >= 0) & (key[np.maximum(at, 0)] == asked) & (attribution.cause[row] >= 0)
+    credible = (frame.duration[row] > 0) | (frame.status[fail] == 401)
+    repeated = (row > fail) & (attribution.begin[row] >= frame.ts[fail]) & credible
     return np.asarray(some & ~repeated, dtype=np.bool_)
 
 
-def _while_opening(index: Index, row: Ints) -> Bools:
+def _is_soon_after_navigation(index: Index, row: Ints) -> Bools:
     """Rows within 2 s of a navigation of their visit."""
     frame = index.frame
-    found = frame.last_of(index.moves, frame.visit[row], frame.ts[row])
+    found = frame.find_last_until(index.navigation_rows, frame.visit[row], frame.ts[row])
     return np.asarray((found >= 0) & (frame.ts[row] - frame.ts[np.maximum(found, 0)] <= index.config.page_load_ms))
 
 
-def _attempts(index: Index, found: Candidates, failed: _Failed) -> tuple[Ints, Ints]:
+def _find_presses(index: Index, found: Candidates, failed: _CandidateFailures) -> tuple[Ints, Ints]:
     visit = np.where(failed.some, found.visit, -1)
-    return index.presses.each(index.deed(visit, found.action), index.frame.low[visit], index.frame.high[visit])
+    return index.presses_by_action.find_entries(
+        index.visit_action_key(visit, found.action), index.frame.low[visit], index.frame.high[visit]
+    )
 
 
-def _by_attempt(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_attempt(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """Attempts with positive and no negative feedback, where nothing more exact can be known."""
-    frame, given = index.frame, index.given
-    owner, row = _attempts(index, found, failed)
-    kept = (given.progress[row] | ~index.failing[row]) & ~_sibling_failed(index, row)
+    frame, attribution = index.frame, index.attribution
+    owner, row = _find_presses(index, found, failed)
+    kept = (attribution.progress[row] | ~index.is_failing[row]) & ~_has_failed_sibling(index, row)
     owner, row = owner[kept], row[kept]
     exact = failed.identified[owner]
-    good = index.last_good[row]
-    answered = (good >= 0) & (~exact | ~index.known(good)) & ~_drawn_in_vain(index, failed, owner, good)
+    good = index.last_good_answer[row]
+    answered = (
+        (good >= 0) & (~exact | ~index.is_identified(good)) & ~_is_crashed_after_answer(index, failed, owner, good)
+    )
     # Something slow that is known by its measurement only is no other thing that came beside it for all pages.
-    answered &= ~(failed.only_measured[owner] & index.known(good) & ~given.lonely[np.maximum(good, 0)])
-    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags.at("valid", row) == 1)
-    responded = ~exact & ((frame.flags.at("responded", row) == 1) | valid)
+    answered &= ~(failed.only_measured[owner] & index.is_identified(good) & ~attribution.lonely[np.maximum(good, 0)])
+    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags.read_at("valid", row) == 1)
+    responded = ~exact & ((frame.flags.read_at("responded", row) == 1) | valid)
     # A page that crashed and was opened again came whole, where it was measured and nothing failed with it.
-    answered |= index.is_page(found.action)[owner] & failed.only_crashed[owner] & index.loaded[row]
+    answered |= index.is_page_action(found.action)[owner] & failed.only_crashed[owner] & index.is_loaded_page[row]
     at = np.where(
-        given.progress[row], given.progress_at[row], np.where(answered, frame.ts[np.maximum(good, row)], frame.ts[row])
+        attribution.progress[row],
+        attribution.progress_at[row],
+        np.where(answered, frame.ts[np.maximum(good, row)], frame.ts[row]),
     )
     # What is made to be repeated (a player, a "next") answers without end; it succeeded where it led on.
-    kept = given.progress[row] | ((answered | responded) & given.meaningful[row])
+    kept = attribution.progress[row] | ((answered | responded) & attribution.meaningful[row])
     return owner[kept], at[kept]
 
 
-def _drawn_in_vain(index: Index, failed: _Failed, owner: Ints, good: Ints) -> Bools:
+def _is_crashed_after_answer(index: Index, failed: _CandidateFailures, owner: Ints, good: Ints) -> Bools:
     """Per good answer of an attempt (-1 for none): whether an uncaught error of the same action came right after it.
 
     Where answers of quick clicks overlap, an error in drawing one may be put down to another of them.
     """
     frame = index.frame
-    crash = index.given.negative[failed.row] == CRASH
+    crash = index.attribution.negative[failed.row] == CRASH
     base = len(frame) + 1
-    keys = pack(failed.owner[crash], failed.row[crash], base)
+    keys = pack_pairs(failed.owner[crash], failed.row[crash], base)
     if not len(keys):
         return np.zeros(len(good), dtype=np.bool_)
-    at = np.searchsorted(keys, pack(owner, np.maximum(good, 0), base))
+    at = np.searchsorted(keys, pack_pairs(owner, np.maximum(good, 0), base))
     after = np.minimum(at, len(keys) - 1)
     row = keys[after] % base
     same = (at < len(keys)) & (keys[after] // base == owner) & (good >= 0)
@@ -179,14 +218,14 @@ def _drawn_in_vain(index: Index, failed: _Failed, owner: Ints, good: Ints) -> Bo
     return np.asarray(same & near, dtype=np.bool_)
 
 
-def _sibling_failed(index: Index, row: Ints) -> Bools:
+def _has_failed_sibling(index: Index, row: Ints) -> Bools:
     """Whether the click or submit that is one action with this one failed."""
-    frame, action = index.frame, index.given.action
+    frame, action = index.frame, index.attribution.action
     found = np.zeros(len(row), dtype=np.bool_)
     for step in (-2, -1, 1, 2):
         near = np.clip(row + step, 0, len(frame) - 1)
         found |= (
-            index.failing[near]
+            index.is_failing[near]
             & (frame.visit[near] == frame.visit[row])
             & (action[near] == action[row])
             & (np.abs(frame.ts[near] - frame.ts[row]) <= index.config.double_click_ms)
@@ -195,90 +234,98 @@ def _sibling_failed(index: Index, row: Ints) -> Bools:
     return found
 
 
-def _by_thanks(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_thanks_page(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     frame = index.frame
-    owner, row = index.thanks.each(found.visit, frame.low[found.visit], frame.high[found.visit])
-    since = frame.ts[index.given.cause[failed.first]]
+    owner, row = index.thanks_pages_by_visit.find_entries(found.visit, frame.low[found.visit], frame.high[found.visit])
+    since = frame.ts[index.attribution.cause[failed.first]]
     kept = failed.some[owner] & (frame.ts[row] >= since[owner])
     # What another form was thanked for is no end of this one.
     visit = found.visit[owner]
-    end = index.in_flow(visit, index.flow(row))
-    kept &= (end == index.in_flow(visit, index.flow_of(found.action)[owner])) | ~index.begun_by_flow.has(end)
+    end = index.visit_flow_key(visit, index.flow_of_row(row))
+    kept &= (
+        end == index.visit_flow_key(visit, index.flow_of_action(found.action)[owner])
+    ) | ~index.form_events_by_flow.has_keys(end)
     return owner[kept], frame.ts[row[kept]]
 
 
-def _by_other_way(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_other_control(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """Another control of the same page that sent something with success, or the same thing as the one that failed, or
     read what had failed to be read; after the last failure.
     """
-    frame, given = index.frame, index.given
-    rows = index.other_successes
-    by = given.cause[rows]
-    key = index.on_page(frame.visit[by], index.pattern_of(given.action[by]))
+    frame, attribution = index.frame, index.attribution
+    rows = index.control_successes
+    by = attribution.cause[rows]
+    key = index.visit_page_key(frame.visit[by], index.pattern_of_action(attribution.action[by]))
     order = np.argsort(key, kind="stable")
-    asked = index.on_page(found.visit, index.pattern_of(found.action))
+    asked = index.visit_page_key(found.visit, index.pattern_of_action(found.action))
     low, high = (np.searchsorted(key[order], asked, side) for side in ("left", "right"))
-    owner, place = expand(low, np.where(failed.some, high, low))
+    owner, place = expand_ranges(low, np.where(failed.some, high, low))
     row, by = rows[order][place], by[order][place]
-    kept = (by >= failed.first[owner]) & (given.action[by] != found.action[owner])
+    kept = (by >= failed.first[owner]) & (attribution.action[by] != found.action[owner])
     # Another item of the same kind of page is not the one that failed.
-    kept &= within(owner, frame.route[by], failed.owner, frame.route[given.cause[failed.row]])
+    kept &= is_pair_among(owner, frame.route[by], failed.owner, frame.route[attribution.cause[failed.row]])
     owner, row = owner[kept], row[kept]
     endpoint = frame.endpoint[row]
-    again = within(owner, endpoint, failed.owner, frame.endpoint[failed.row])
+    again = is_pair_among(owner, endpoint, failed.owner, frame.endpoint[failed.row])
     # Whether a request reads or writes is told by its method; without one, by where it led on to. A crash asked for nothing
     # that could be compared.
-    sent = index.telling[endpoint] | given.progress[given.cause[row]] | ~failed.identified[owner]
-    kept = (~frame.reads[endpoint] & ((given.lonely[row] & sent) | again)) if len(row) else np.zeros(0, dtype=np.bool_)
-    kept |= ~index.known(row) if len(row) else kept
-    parents, deep = index.parents
+    sent = index.has_known_method[endpoint] | attribution.progress[attribution.cause[row]] | ~failed.identified[owner]
+    kept = (
+        (~frame.only_reads[endpoint] & ((attribution.lonely[row] & sent) | again))
+        if len(row)
+        else np.zeros(0, dtype=np.bool_)
+    )
+    kept |= ~index.is_identified(row) if len(row) else kept
+    parents, deep = index.parent_endpoints
     failing = frame.endpoint[failed.row]
     above = (failing >= 0) & deep[failing]
-    sibling = within(owner, parents[endpoint], failed.owner[above], parents[failing[above]])
+    sibling = is_pair_among(owner, parents[endpoint], failed.owner[above], parents[failing[above]])
     kept = kept | (failed.reading[owner] & sibling)
     # Who then tries the first way again, in vain, had not got there by the other.
-    latest = max_by(failed.owner, given.cause[failed.row], len(found), -1)
-    kept &= given.cause[row] >= latest[owner]
+    latest = max_by_owner(failed.owner, attribution.cause[failed.row], len(found), -1)
+    kept &= attribution.cause[row] >= latest[owner]
     return owner[kept], frame.ts[row[kept]]
 
 
-def _by_other_door(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_other_login(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """Who was refused at a login is in when a form on another page was accepted and led on: a reset, another provider."""
-    frame, _given = index.frame, index.given
-    login = index.logins[index.pattern_of(found.action)]
+    frame, _attribution = index.frame, index.attribution
+    login = index.login_patterns[index.pattern_of_action(found.action)]
     chosen = np.flatnonzero(failed.some & login)
-    rows = index.led_on
+    rows = index.accepted_action_rows
     visit = found.visit[chosen]
-    owner, place = expand(
+    owner, place = expand_ranges(
         *(np.searchsorted(rows, np.maximum(bound, 0)) for bound in (failed.first[chosen], frame.high[visit]))
     )
     row = rows[place]
-    elsewhere = frame.pattern[row] != index.pattern_of(found.action)[chosen][owner]
+    elsewhere = frame.pattern[row] != index.pattern_of_action(found.action)[chosen][owner]
     return chosen[owner][elsewhere], frame.ts[row[elsewhere]]
 
 
-def _by_same_item(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_same_item(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """What failed for one item is got over when a form of any page of that very item was accepted and led on, after the
     last failure: the quick form instead of the long one, the payment without the voucher.
     """
-    frame, given = index.frame, index.given
-    latest = max_by(failed.owner, given.cause[failed.row], len(found), -1)
-    item = np.where(latest >= 0, index.items[frame.route[np.maximum(latest, 0)]], -1)
+    frame, attribution = index.frame, index.attribution
+    latest = max_by_owner(failed.owner, attribution.cause[failed.row], len(found), -1)
+    item = np.where(latest >= 0, index.route_items[frame.route[np.maximum(latest, 0)]], -1)
     chosen = np.flatnonzero(item >= 0)
-    rows = index.carried_through
+    rows = index.completed_action_rows
     bounds = (latest[chosen] + 1, frame.high[found.visit[chosen]])
-    owner, place = expand(*(np.searchsorted(rows, bound) for bound in bounds))
+    owner, place = expand_ranges(*(np.searchsorted(rows, bound) for bound in bounds))
     row, candidate = rows[place], chosen[owner]
-    same = index.items[frame.route[row]] == item[candidate]
+    same = index.route_items[frame.route[row]] == item[candidate]
     return candidate[same], frame.ts[row[same]]
 
 
-def _sent_beside(index: Index, found: Candidates, failed: _Failed) -> Times:
+def _successes_by_own_request(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """A form whose own request was accepted is achieved, though something that was only read failed beside it."""
-    frame, given = index.frame, index.given
-    forms = among(index.deed(found.visit, found.action), index.submitted[0])
+    frame, attribution = index.frame, index.attribution
+    forms = is_among(index.visit_action_key(found.visit, found.action), index.submitted_form_keys[0])
     chosen = np.flatnonzero(failed.some & failed.reading & forms)
     visit = found.visit[chosen]
-    owner, row = index.good_by_deed.each(index.deed(visit, found.action[chosen]), frame.low[visit], frame.high[visit])
-    kept = given.lonely[row] & ~frame.reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
+    owner, row = index.good_answers_by_action.find_entries(
+        index.visit_action_key(visit, found.action[chosen]), frame.low[visit], frame.high[visit]
+    )
+    kept = attribution.lonely[row] & ~frame.only_reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
     return chosen[owner][kept], frame.ts[row[kept]]

@@ -15,7 +15,7 @@ NEVER = -(2**62)
 """A time before all times, epoch ms."""
 
 
-def heads(*keys: Small | Bools) -> Bools:
+def mark_group_starts(*keys: Small | Bools) -> Bools:
     """Per entry: whether any key differs from the entry before; the first entry is a head."""
     first = np.ones(len(keys[0]), dtype=np.bool_)
     if len(first):
@@ -25,15 +25,15 @@ def heads(*keys: Small | Bools) -> Bools:
     return first
 
 
-def unique(values: Ints) -> Ints:
+def sort_unique(values: Ints) -> Ints:
     """The distinct values, ascending. Sorting is several times faster here than the hashing that ``np.unique`` does, and a
     stable sort (of runs) faster still: keys mostly stand in order already, for visits do.
     """
     ordered = np.sort(values, kind="stable")
-    return np.asarray(ordered[heads(ordered)], dtype=np.int64)
+    return np.asarray(ordered[mark_group_starts(ordered)], dtype=np.int64)
 
 
-def one_of(values: Small, *options: int) -> Bools:
+def equals_any(values: Small, *options: int) -> Bools:
     """Per value: whether it is one of a few numbers; several times faster than ``np.isin``."""
     found = np.zeros(len(values), dtype=np.bool_)
     for option in options:
@@ -41,7 +41,7 @@ def one_of(values: Small, *options: int) -> Bools:
     return found
 
 
-def among(values: Ints, others: Ints) -> Bools:
+def is_among(values: Ints, others: Ints) -> Bools:
     """Per value: whether it stands among the others."""
     if not len(others):
         return np.zeros(len(values), dtype=np.bool_)
@@ -49,7 +49,7 @@ def among(values: Ints, others: Ints) -> Bools:
     return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values, dtype=np.bool_)
 
 
-def search_near(ordered: Ints, asked: Ints, near: Ints) -> Ints:
+def search_sorted_near(ordered: Ints, asked: Ints, near: Ints) -> Ints:
     """``np.searchsorted(ordered, asked)`` where most answers stand close to the places ``near``: they are tried first."""
     found = np.empty(len(asked), dtype=np.int64)
     left = np.arange(len(asked))
@@ -62,7 +62,7 @@ def search_near(ordered: Ints, asked: Ints, near: Ints) -> Ints:
     return found
 
 
-def count_before(rows: Ints, asked: Ints, size: int) -> Ints:
+def count_rows_before(rows: Ints, asked: Ints, size: int) -> Ints:
     """How many of the ascending rows stand before each asked one; all are 0 ≤ row < size, what is asked may be ``size``."""
     if len(asked) * 16 < size:
         return np.searchsorted(rows, asked)
@@ -70,7 +70,7 @@ def count_before(rows: Ints, asked: Ints, size: int) -> Ints:
     return table[asked]
 
 
-def dense(code: Ints, base: int) -> tuple[Ints, Ints]:
+def compact_codes(code: Ints, base: int) -> tuple[Ints, Ints]:
     """(Code of each entry counted from 0, the distinct old codes, ascending); old codes are 0 ≤ code < base."""
     if base > 4 * len(code) + 1_000:
         values, inverse = np.unique(code, return_inverse=True)
@@ -80,7 +80,7 @@ def dense(code: Ints, base: int) -> tuple[Ints, Ints]:
     return (np.cumsum(present) - 1)[code], np.flatnonzero(present)
 
 
-def expand(low: Ints, high: Ints) -> tuple[Ints, Ints]:
+def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """All whole numbers of the ranges low ≤ n < high: (number of the range, n). Empty ranges give nothing."""
     sizes = np.maximum(high - low, 0)
     owner = np.repeat(np.arange(len(low)), sizes)
@@ -88,53 +88,53 @@ def expand(low: Ints, high: Ints) -> tuple[Ints, Ints]:
     return owner, np.arange(len(owner)) - begin[owner] + low[owner]
 
 
-def count_by(owner: Ints, size: int, chosen: Bools | None = None) -> Ints:
+def count_by_owner(owner: Ints, size: int, chosen: Bools | None = None) -> Ints:
     """How many entries (only the chosen ones) each of ``size`` owners has."""
     picked = owner if chosen is None else owner[chosen]
     return np.bincount(picked, minlength=size).astype(np.int64)
 
 
-def any_by(owner: Ints, chosen: Bools, size: int) -> Bools:
+def any_by_owner(owner: Ints, chosen: Bools, size: int) -> Bools:
     """Per owner: whether any of its entries is chosen."""
     found = np.zeros(size, dtype=np.bool_)
     found[owner[chosen]] = True
     return found
 
 
-def max_by(owner: Ints, value: Ints, size: int, default: int) -> Ints:
+def max_by_owner(owner: Ints, value: Ints, size: int, default: int) -> Ints:
     """The greatest value of each owner, ``default`` for those without entries."""
     found = np.full(size, default, dtype=np.int64)
     np.maximum.at(found, owner, value)
     return found
 
 
-def min_by(owner: Ints, value: Ints, size: int, default: int) -> Ints:
+def min_by_owner(owner: Ints, value: Ints, size: int, default: int) -> Ints:
     """The least value of each owner, ``default`` for those without entries."""
     found = np.full(size, default, dtype=np.int64)
     np.minimum.at(found, owner, value)
     return found
 
 
-def distinct_by(owner: Ints, value: Ints, size: int) -> Ints:
+def count_distinct_by_owner(owner: Ints, value: Ints, size: int) -> Ints:
     """How many distinct values (not negative) each owner has."""
     if not len(owner):
         return np.zeros(size, dtype=np.int64)
     base = int(value.max()) + 1
-    return count_by(unique(pack(owner, value, base)) // base, size)
+    return count_by_owner(sort_unique(pack_pairs(owner, value, base)) // base, size)
 
 
-def pack(owner: Ints, value: Ints, base: int | None = None) -> Ints:
+def pack_pairs(owner: Ints, value: Ints, base: int | None = None) -> Ints:
     """One integer per (owner, value); values lie in 0 ≤ value < base."""
     width = (int(value.max(initial=0)) + 1) if base is None else base
     return np.asarray(owner * width + value, dtype=np.int64)
 
 
-def within(owner: Ints, value: Ints, other_owner: Ints, other_value: Ints) -> Bools:
+def is_pair_among(owner: Ints, value: Ints, other_owner: Ints, other_value: Ints) -> Bools:
     """Per (owner, value): whether the same pair stands among the others. Values are not negative."""
     if not len(owner) or not len(other_owner):
         return np.zeros(len(owner), dtype=np.bool_)
     base = max(int(value.max()), int(other_value.max())) + 1
-    return among(pack(owner, value, base), pack(other_owner, other_value, base))
+    return is_among(pack_pairs(owner, value, base), pack_pairs(other_owner, other_value, base))
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ class Ragged:
     bounds: Ints
 
     @classmethod
-    def of(cls, owner: Ints, values: Ints, size: int) -> "Ragged":
+    def from_owners(cls, owner: Ints, values: Ints, size: int) -> "Ragged":
         """Lists of the values by owner; owners ascend."""
-        return cls(values, np.append(0, np.cumsum(count_by(owner, size))))
+        return cls(values, np.append(0, np.cumsum(count_by_owner(owner, size))))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -171,17 +171,17 @@ class Ragged:
         """The last value of each list; there is no empty one."""
         return self.values[self.bounds[1:] - 1]
 
-    def take(self, lists: Ints) -> "Ragged":
+    def take_lists(self, lists: Ints) -> "Ragged":
         """The lists with these numbers, in this order."""
-        owner, place = expand(self.bounds[lists], self.bounds[lists + 1])
-        return Ragged.of(owner, self.values[place], len(lists))
+        owner, place = expand_ranges(self.bounds[lists], self.bounds[lists + 1])
+        return Ragged.from_owners(owner, self.values[place], len(lists))
 
-    def of_list(self, number: int) -> list[int]:
+    def read_list(self, number: int) -> list[int]:
         values: list[int] = self.values[self.bounds[number] : self.bounds[number + 1]].tolist()
         return values
 
     @staticmethod
-    def joined(parts: "list[Ragged]") -> "Ragged":
+    def join_parts(parts: "list[Ragged]") -> "Ragged":
         """The lists of all parts, one part after the other."""
         sizes = np.concatenate([np.zeros(0, dtype=np.int64), *(p.sizes for p in parts)])
         values = np.concatenate([np.zeros(0, dtype=np.int64), *(p.values for p in parts)])
@@ -191,18 +191,18 @@ class Ragged:
 class Lookup:
     """Rows by key: finds the rows of a key within a span of rows, for whole columns of questions at once."""
 
-    def __init__(self, keys: Ints, rows: Ints, tell: Ints | None = None) -> None:
+    def __init__(self, keys: Ints, rows: Ints, values: Ints | None = None) -> None:
         """``keys`` per row, not negative; ``rows`` is what spans are about, ``tell`` what is told of them (the rows)."""
         # Rows mostly come in order: then sorting by the key alone keeps it.
         order = np.argsort(keys, kind="stable") if (rows[1:] >= rows[:-1]).all() else np.lexsort((rows, keys))
-        first = heads(keys[order])
+        first = mark_group_starts(keys[order])
         self._known = keys[order][first]
         self._base = int(rows.max(initial=0)) + 2
         self._packed = (np.cumsum(first) - 1) * self._base + rows[order]
-        self.rows: Ints = (rows if tell is None else tell)[order]
+        self.rows: Ints = (rows if values is None else values)[order]
         """What is told, ordered by key and row; ``span`` gives places in it."""
 
-    def span(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    def find_span(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
         """Per question: the places of the key's entries with low ≤ row < high."""
         if not len(self._known):
             nothing = np.zeros(len(keys), dtype=np.int64)
@@ -214,23 +214,23 @@ class Lookup:
         end = np.searchsorted(self._packed, rank * self._base + last)
         return begin, np.where(there, np.maximum(end, begin), begin)
 
-    def has(self, keys: Ints) -> Bools:
+    def has_keys(self, keys: Ints) -> Bools:
         """Per question: whether the key has any entry."""
-        return among(keys, self._known)
+        return is_among(keys, self._known)
 
-    def each(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+    def find_entries(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
         """All entries in the spans: (number of the question, what is told)."""
-        owner, place = expand(*self.span(keys, low, high))
+        owner, place = expand_ranges(*self.find_span(keys, low, high))
         return owner, self.rows[place]
 
-    def last_before(self, keys: Ints, row: Ints) -> Ints:
+    def find_last_before(self, keys: Ints, row: Ints) -> Ints:
         """Per question: the last entry before the row, -1 without one."""
-        begin, end = self.span(keys, np.zeros_like(row), row)
+        begin, end = self.find_span(keys, np.zeros_like(row), row)
         found = self.rows[np.maximum(end - 1, 0)] if len(self.rows) else np.full(len(row), -1)
         return np.where(end > begin, found, -1)
 
-    def first_from(self, keys: Ints, row: Ints) -> Ints:
+    def find_first_from(self, keys: Ints, row: Ints) -> Ints:
         """Per question: the first entry at or after the row, -1 without one."""
-        begin, end = self.span(keys, row, np.full(len(row), self._base))
+        begin, end = self.find_span(keys, row, np.full(len(row), self._base))
         found = self.rows[np.minimum(begin, len(self.rows) - 1)] if len(self.rows) else np.full(len(row), -1)
         return np.where(end > begin, found, -1)

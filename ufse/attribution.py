@@ -9,11 +9,11 @@ from ufse.arrays import (
     Ints,
     Lookup,
     Small,
-    among,
-    any_by,
-    heads,
-    one_of,
-    within,
+    any_by_owner,
+    equals_any,
+    is_among,
+    is_pair_among,
+    mark_group_starts,
 )
 from ufse.background import find_background
 from ufse.config import Config
@@ -23,8 +23,8 @@ from ufse.feedback import (
     NONE,
     SHOWN_WITHIN_MS,
     SLOW,
-    durations,
-    raw_negative,
+    classify_feedback,
+    measure_durations,
 )
 from ufse.frame import PAGE, Frame
 from ufse.sessions import (
@@ -82,7 +82,7 @@ class Attribution:
     progress_at: Ints
     """When that navigation happened, -1 without one."""
 
-    def for_telling(self) -> "Attribution":
+    def trim_for_explanation(self) -> "Attribution":
         """The same without what only the rules read, see ``Frame.for_telling``."""
         ints, bools = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
         return replace(
@@ -100,33 +100,33 @@ class Attribution:
         )
 
 
-def attribute(frame: Frame, config: Config) -> Attribution:
+def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     """Attributes every feedback event of the frame; whole columns at once."""
     clicked, submit_click = _pair_submits(frame, config)
-    step = _form_steps(frame, clicked)
-    user_navigation, by_click = _user_navigations(frame)
-    action = _actions(frame, submit_click)
-    meaningful = _meaningful(frame, clicked | step, user_navigation, by_click)
+    step = _find_form_steps(frame, clicked)
+    user_navigation, by_click = _find_user_navigations(frame)
+    action = _pack_actions(frame, submit_click)
+    meaningful = _find_meaningful_actions(frame, clicked | step, user_navigation, by_click)
     kind = frame.kind
-    changes = (kind == INPUT) & ~frame.is_word("action", "focus", "blur")
+    changes = (kind == INPUT) & ~frame.column_equals("action", "focus", "blur")
     causes = (kind == CLICK) | (kind == SUBMIT) | user_navigation | changes
-    lasted = durations(frame, config)
+    lasted = measure_durations(frame, config)
     begin = np.where(lasted > 0, frame.ts - lasted, frame.ts)
-    cause = _causes(frame, causes, begin, lasted > 0, config)
-    cause = _chained(frame, causes, cause, begin, config)
-    cause = _own_page(frame, cause, begin)
-    raw = raw_negative(frame, config)
-    raw, cause = _client_validation(frame, raw, cause)
+    cause = _find_causes(frame, causes, begin, lasted > 0, config)
+    cause = _chain_to_answers(frame, causes, cause, begin, config)
+    cause = _assign_page_requests(frame, cause, begin)
+    raw = classify_feedback(frame, config)
+    raw, cause = _mark_invalid_submits(frame, raw, cause)
     success = (kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise & (frame.aborted != 1)
-    raw = _awaited_aborts(frame, raw, cause, begin, user_navigation, config)
+    raw = _judge_aborted_requests(frame, raw, cause, begin, user_navigation, config)
     background, shared, lonely = find_background(frame, action, cause, causes, begin, raw, config)
     negative = np.where(background, np.int8(NONE), raw)
-    negative = _without_repeats(frame, negative, cause)
-    negative = _without_page_telemetry(frame, negative, cause, success, by_click)
-    negative = _without_answered_loading(frame, negative, action, cause, success & ~background & lonely)
+    negative = _remove_repeated_failures(frame, negative, cause)
+    negative = _remove_page_telemetry(frame, negative, cause, success, by_click)
+    negative = _remove_answered_loading(frame, negative, action, cause, success & ~background & lonely)
     attributed = (negative != NONE) & (cause >= 0)
-    progress_at = _progress(frame, causes, cause, negative, attributed, config)
-    action = _carried_on(frame, action, cause, attributed & ~shared)
+    progress_at = _find_progress_times(frame, causes, cause, negative, attributed, config)
+    action = _merge_repeated_actions(frame, action, cause, attributed & ~shared)
     return Attribution(
         action,
         meaningful,
@@ -145,7 +145,7 @@ def attribute(frame: Frame, config: Config) -> Attribution:
     )
 
 
-def _carried_on(frame: Frame, action: Ints, cause: Ints, attributed: Bools) -> Ints:
+def _merge_repeated_actions(frame: Frame, action: Ints, cause: Ints, attributed: Bools) -> Ints:
     """Actions, where a click on the page that another click opened repeats its request ("try again"): both are that action.
 
     The failure is told on the opened page; the control there that asks for the same again is the same wish.
@@ -166,7 +166,7 @@ def _carried_on(frame: Frame, action: Ints, cause: Ints, attributed: Bools) -> I
     return action
 
 
-def _lut(frame: Frame, name: str) -> Bools:
+def _event_target_property(frame: Frame, name: str) -> Bools:
     values = np.array([getattr(t, name) for t in frame.targets], dtype=np.bool_)
     return np.asarray(values[frame.target], dtype=np.bool_)
 
@@ -174,7 +174,7 @@ def _lut(frame: Frame, name: str) -> Bools:
 def _pair_submits(frame: Frame, config: Config) -> tuple[Bools, Ints]:
     """For every form submit the click that caused it: (clicks that did, click row per submit or -1)."""
     rows = np.flatnonzero(frame.kind == SUBMIT)
-    clicks = np.flatnonzero((frame.kind == CLICK) & ~_lut(frame, "text_field"))
+    clicks = np.flatnonzero((frame.kind == CLICK) & ~_event_target_property(frame, "text_field"))
     pair = np.full(len(frame), -1, dtype=np.int64)
     clicked = np.zeros(len(frame), dtype=np.bool_)
     if not len(rows) or not len(clicks):
@@ -193,17 +193,19 @@ def _pair_submits(frame: Frame, config: Config) -> tuple[Bools, Ints]:
     return clicked, pair
 
 
-def _form_steps(frame: Frame, clicked: Bools) -> Bools:
+def _find_form_steps(frame: Frame, clicked: Bools) -> Bools:
     """Clicks on the targets named next or previous that sent a form at least once in their visit."""
-    rows = np.flatnonzero((frame.kind == CLICK) & _lut(frame, "paging") & _lut(frame, "repeated"))
+    rows = np.flatnonzero(
+        (frame.kind == CLICK) & _event_target_property(frame, "paging") & _event_target_property(frame, "repeated")
+    )
     step = np.zeros(len(frame), dtype=np.bool_)
     if len(rows):
         key = (frame.visit[rows] * len(frame.patterns) + frame.pattern[rows]) * len(frame.targets) + frame.target[rows]
-        step[rows[among(key, key[clicked[rows]])]] = True
+        step[rows[is_among(key, key[clicked[rows]])]] = True
     return step
 
 
-def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
+def _find_user_navigations(frame: Frame) -> tuple[Bools, Ints]:
     """Navigations a person makes: link, reload, back or forward, a typed address; and the click that made
     each, or -1.
     """
@@ -217,14 +219,14 @@ def _user_navigations(frame: Frame) -> tuple[Bools, Ints]:
             (before < rows) & (frame.visit[before] == frame.visit[rows]) & (frame.ts[rows] - frame.ts[before] <= 2_000)
         )
         by_click[rows[near]] = before[near]
-    untyped = navigation & frame.is_word("nav_type", "") & (by_click < 0)
-    typed = navigation & frame.is_word("nav_type", "link", "reload", "back_forward")
+    untyped = navigation & frame.column_equals("nav_type", "") & (by_click < 0)
+    typed = navigation & frame.column_equals("nav_type", "link", "reload", "back_forward")
     made = typed | untyped
-    made[rows[frame.is_aside(rows)]] = False
+    made[rows[frame.is_external_or_download(rows)]] = False
     return made, by_click
 
 
-def _actions(frame: Frame, submit_click: Ints) -> Ints:
+def _pack_actions(frame: Frame, submit_click: Ints) -> Ints:
     """Packed (pattern, target) per interaction. A form sent without a click counts as the button that sent
     it elsewhere.
     """
@@ -247,30 +249,30 @@ def _actions(frame: Frame, submit_click: Ints) -> Ints:
     return action
 
 
-def _meaningful(frame: Frame, clicked: Bools, user_navigation: Bools, by_click: Ints) -> Bools:
-    control = _lut(frame, "meaningful")
+def _find_meaningful_actions(frame: Frame, clicked: Bools, user_navigation: Bools, by_click: Ints) -> Bools:
+    control = _event_target_property(frame, "meaningful")
     found: Bools = ((frame.kind == CLICK) & (control | clicked)) | (frame.kind == SUBMIT)
     opened = np.flatnonzero(user_navigation & (by_click >= 0))
     found[opened] = found[by_click[opened]]
-    found |= frame.is_word("nav_type", "reload")
+    found |= frame.column_equals("nav_type", "reload")
     return found
 
 
-def _whole_seconds(frame: Frame) -> Bools:
+def _has_whole_second_clock(frame: Frame) -> Bools:
     """Per event: does its visit's clock know seconds only? Then durations in ms are compared with a
     second's tolerance.
     """
     whole = frame.ts // 1_000 * 1_000 == frame.ts  # several times faster than the remainder
-    return ~any_by(frame.visit, ~whole, len(frame.low))[frame.visit]
+    return ~any_by_owner(frame.visit, ~whole, len(frame.low))[frame.visit]
 
 
-def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Config) -> Ints:
+def _find_causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Config) -> Ints:
     """The interaction that caused each feedback event, by the windows of detection.md."""
     cause = np.full(len(frame), -1, dtype=np.int64)
     kind = frame.kind
     starters = np.flatnonzero(causes)
     network, performance = kind == NETWORK, kind == PERFORMANCE
-    coarse = _whole_seconds(frame)
+    coarse = _has_whole_second_clock(frame)
     plans = (
         (network & timed & coarse, begin, config.network_start_window_ms, 999),
         (network & timed, begin, config.network_start_window_ms, config.clock_slack_ms),
@@ -281,33 +283,33 @@ def _causes(frame: Frame, causes: Bools, begin: Ints, timed: Bools, config: Conf
     )
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
-        found = frame.last_of(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
+        found = frame.find_last_until(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
         some = coarse[rows]
         if some.any():
-            found[some] = _asked_on_its_page(frame, starters, rows[some], found[some], anchor[rows[some]] - window)
+            found[some] = _prefer_same_page(frame, starters, rows[some], found[some], anchor[rows[some]] - window)
         same = some & (frame.ts[np.maximum(found, 0)] == frame.ts[rows])
         later = found > rows
         found = np.where(later & ~(same & (kind[np.maximum(found, 0)] == NAVIGATION)), -1, found)
         # Of what was done in one second only what came before can have caused it; a page is told after its own requests.
         done = np.flatnonzero(later & same & (found < 0))
-        found[done] = _last_before(frame, starters, rows[done])
+        found[done] = _find_row_before(frame, starters, rows[done])
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
         cause[rows[near]] = found[near]
     # An error says when it happened, and a field left is what validates it: any input event counts here.
     for chosen, allowed in (
-        ((kind == ERROR) & frame.is_word("error_type", "validation"), causes | (kind == INPUT)),
+        ((kind == ERROR) & frame.column_equals("error_type", "validation"), causes | (kind == INPUT)),
         (kind == ERROR, causes),
     ):
         rows = np.flatnonzero(chosen & (cause < 0))
         candidates = np.flatnonzero(allowed)
         if len(rows) and len(candidates):
-            found = _last_before(frame, candidates, rows)
+            found = _find_row_before(frame, candidates, rows)
             near = (found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= config.reaction_window_ms)
             cause[rows[near]] = found[near]
-    return _without_later_answers(frame, cause, timed, config)
+    return _remove_later_answers(frame, cause, timed, config)
 
 
-def _asked_on_its_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, since: Ints) -> Ints:
+def _prefer_same_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, since: Ints) -> Ints:
     """Starters; instead of one on another page the last one before it on the feedback's own page, if it is not older than
     ``since`` (epoch ms).
 
@@ -319,35 +321,35 @@ def _asked_on_its_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, si
         return found
     count = len(frame.routes)
     pages = Lookup(frame.visit[starters] * count + frame.route[starters], starters)
-    before = pages.last_before(frame.visit[rows[at]] * count + frame.route[rows[at]], found[at])
+    before = pages.find_last_before(frame.visit[rows[at]] * count + frame.route[rows[at]], found[at])
     found = found.copy()
     found[at] = np.where((before >= 0) & (frame.ts[before] >= since[at]), before, found[at])
     return found
 
 
-def _last_before(frame: Frame, chosen: Ints, rows: Ints) -> Ints:
+def _find_row_before(frame: Frame, chosen: Ints, rows: Ints) -> Ints:
     """Per row: the last of the chosen ascending rows of its visit that stands before it, -1 without one."""
     place = np.searchsorted(chosen, rows) - 1
     found = chosen[np.maximum(place, 0)]
     return np.where((place >= 0) & (frame.visit[found] == frame.visit[rows]), found, -1)
 
 
-def _without_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Config) -> Ints:
+def _remove_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Config) -> Ints:
     """An action that was answered is not answered again by a request of unknown duration that ends over 2 s later.
 
     The window of 10 s is wide because an answer may be slow; once the answer is there, what follows is the page's own
     doing (polling, a lost connection). A third party's answers and other measurements answer nothing here.
     """
     rows = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
-    beside = _asked_beside(frame, rows, cause)
-    late = _late(frame, rows, cause, config)
-    late = late[among(late, rows[beside]) | among(late, _late(frame, rows[~beside], cause, config))]
+    beside = _is_ambient_answer(frame, rows, cause)
+    late = _find_late_answers(frame, rows, cause, config)
+    late = late[is_among(late, rows[beside]) | is_among(late, _find_late_answers(frame, rows[~beside], cause, config))]
     cause = cause.copy()
     cause[late[~timed[late]]] = -1
     return cause
 
 
-def _asked_beside(frame: Frame, rows: Ints, cause: Ints) -> Bools:
+def _is_ambient_answer(frame: Frame, rows: Ints, cause: Ints) -> Bools:
     """Of answers those of an address that answers well without anybody asking, or when a page opens, and after what is done
     on one too: it is asked beside everything, and nobody waits for it.
     """
@@ -355,15 +357,15 @@ def _asked_beside(frame: Frame, rows: Ints, cause: Ints) -> Bools:
     came, base = np.flatnonzero(good), len(frame.endpoints) + 1
     group, by = frame.visit[came] * base + frame.endpoint[came], cause[came]
     kind = np.where(by >= 0, frame.kind[by], NAVIGATION)
-    asked = one_of(kind, CLICK, SUBMIT)
-    beside = group[asked][among(group[asked], group[kind == NAVIGATION])]
-    return np.asarray(good[rows] & among(frame.visit[rows] * base + frame.endpoint[rows], beside), dtype=np.bool_)
+    asked = equals_any(kind, CLICK, SUBMIT)
+    beside = group[asked][is_among(group[asked], group[kind == NAVIGATION])]
+    return np.asarray(good[rows] & is_among(frame.visit[rows] * base + frame.endpoint[rows], beside), dtype=np.bool_)
 
 
-def _late(frame: Frame, rows: Ints, cause: Ints, config: Config) -> Ints:
+def _find_late_answers(frame: Frame, rows: Ints, cause: Ints, config: Config) -> Ints:
     """Of answers those that come over 2 s after another one of their interaction, and what follows them."""
     rows = rows[np.argsort(cause[rows], kind="stable")]
-    first = heads(cause[rows])
+    first = mark_group_starts(cause[rows])
     before = np.append(0, frame.ts[rows][:-1])
     late = ~first & (frame.ts[rows] - before > config.reaction_window_ms)
     total = np.cumsum(late)
@@ -371,7 +373,7 @@ def _late(frame: Frame, rows: Ints, cause: Ints, config: Config) -> Ints:
     return rows[total - total[begin] > 0] if len(rows) else rows
 
 
-def _own_page(frame: Frame, cause: Ints, begin: Ints) -> Ints:
+def _assign_page_requests(frame: Frame, cause: Ints, begin: Ints) -> Ints:
     """A request for the very page that is shown at its end belongs to the opening of that page, not to the link.
 
     Collectors tell the request of a document when it ends, and the navigation after it.
@@ -407,7 +409,7 @@ def _own_page(frame: Frame, cause: Ints, begin: Ints) -> Ints:
     return cause
 
 
-def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Config) -> Ints:
+def _chain_to_answers(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Config) -> Ints:
     """What begins right after an attributed answer, with no interaction in between, belongs to the answer's
     action.
 
@@ -417,21 +419,21 @@ def _chained(frame: Frame, causes: Bools, cause: Ints, begin: Ints, config: Conf
     cause = cause.copy()
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
     rows = np.flatnonzero((cause < 0) & ((frame.kind == ERROR) | ((frame.kind == NETWORK) & (frame.duration > 0))))
-    found = frame.last_of(answers, frame.visit[rows], begin[rows], near=rows)
+    found = frame.find_last_until(answers, frame.visit[rows], begin[rows], near=rows)
     near = (found >= 0) & (found != rows) & (begin[rows] - frame.ts[found] <= config.chain_window_ms)
     rows, found = rows[near], found[near]
-    latest = frame.last_of(np.flatnonzero(causes), frame.visit[rows], begin[rows], near=rows)
+    latest = frame.find_last_until(np.flatnonzero(causes), frame.visit[rows], begin[rows], near=rows)
     chained = latest == cause[found]
     cause[rows[chained]] = cause[found[chained]]
-    return _drawing(frame, cause, answers, config)
+    return _assign_drawing_errors(frame, cause, answers, config)
 
 
-def _drawing(frame: Frame, cause: Ints, answers: Ints, config: Config) -> Ints:
+def _assign_drawing_errors(frame: Frame, cause: Ints, answers: Ints, config: Config) -> Ints:
     """An uncaught error right after an answer is one in drawing it, though another click came in between: a click's own
     code fails at once.
     """
-    rows = np.flatnonzero((frame.kind == ERROR) & (cause >= 0) & ~frame.is_word("error_type", "validation"))
-    found = frame.last_of(answers, frame.visit[rows], frame.ts[rows])
+    rows = np.flatnonzero((frame.kind == ERROR) & (cause >= 0) & ~frame.column_equals("error_type", "validation"))
+    found = frame.find_last_until(answers, frame.visit[rows], frame.ts[rows])
     after = np.maximum(found, 0)
     drawn = (found >= 0) & (found < rows) & (frame.ts[rows] - frame.ts[after] <= config.chain_window_ms)
     drawn &= (cause[after] < cause[rows]) & (frame.ts[rows] - frame.ts[cause[rows]] > _OWN_CODE_MS)
@@ -439,17 +441,17 @@ def _drawing(frame: Frame, cause: Ints, answers: Ints, config: Config) -> Ints:
     return cause
 
 
-def _client_validation(frame: Frame, negative: Small, cause: Ints) -> tuple[Small, Ints]:
+def _mark_invalid_submits(frame: Frame, negative: Small, cause: Ints) -> tuple[Small, Ints]:
     """A submit that the form itself found invalid is its own rejection."""
     rows = np.flatnonzero(frame.kind == SUBMIT)
-    rows = rows[frame.flags.at("valid", rows) == 0]
+    rows = rows[frame.flags.read_at("valid", rows) == 0]
     negative, cause = negative.copy(), cause.copy()
     negative[rows] = INVALID
     cause[rows] = rows
     return negative, cause
 
 
-def _awaited_aborts(
+def _judge_aborted_requests(
     frame: Frame, negative: Small, cause: Ints, begin: Ints, user_navigation: Bools, config: Config
 ) -> Small:
     """Aborted requests are nothing, except the one the user waited for and gave up by leaving: that is slow.
@@ -464,17 +466,17 @@ def _awaited_aborts(
         return negative
     leaving = user_navigation.copy()
     leaving[frame.kind == END] = True
-    leaves = np.flatnonzero(leaving | (frame.last_row & (frame.kind == VISIBILITY)))
-    near = frame.last_of(leaves, frame.visit[rows], frame.ts[rows] + 1_000)
+    leaves = np.flatnonzero(leaving | (frame.is_last_row & (frame.kind == VISIBILITY)))
+    near = frame.find_last_until(leaves, frame.visit[rows], frame.ts[rows] + 1_000)
     safe = np.maximum(near, 0)
     left = (near >= 0) & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 1_000) & (frame.ts[safe] > begin[rows])
-    left |= _awaited_to_the_end(frame, rows, cause)
+    left |= _is_awaited_to_end(frame, rows, cause)
     waited = (frame.ts[rows] - begin[rows] >= config.slow_ms) & (cause[rows] >= 0)
     at_once = left & (np.abs(frame.ts[safe] - frame.ts[rows]) <= 200) & (frame.aborted[rows] < 0)
     # A page that shows itself anew with the answer, by a navigation of no known kind, was not left.
     at_once &= ~(
         (frame.kind[safe] == NAVIGATION)
-        & frame.is_word("nav_type", "")[safe]
+        & frame.column_equals("nav_type", "")[safe]
         & (frame.route[safe] == frame.route[rows])
         & (safe > rows)
     )
@@ -483,21 +485,21 @@ def _awaited_aborts(
     return negative
 
 
-def _awaited_to_the_end(frame: Frame, rows: Ints, cause: Ints) -> Bools:
+def _is_awaited_to_end(frame: Frame, rows: Ints, cause: Ints) -> Bools:
     """Of aborted requests those after which nothing more was done: they went with the visit, whenever its end was told.
 
     Not where the same was answered well meanwhile: then it was another try that nobody waited for.
     """
-    acted = np.flatnonzero(one_of(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
+    acted = np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
     after = np.append(acted, len(frame))[np.searchsorted(acted, rows, "right")]
     final = (frame.aborted[rows] == 1) & (after >= frame.high[frame.visit[rows]])
     good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~frame.noise)
     asked = frame.visit * (len(frame.endpoints) + 1) + frame.endpoint + 1
-    low, high = Lookup(asked[good], good).span(asked[rows], np.maximum(cause[rows], 0), rows)
+    low, high = Lookup(asked[good], good).find_span(asked[rows], np.maximum(cause[rows], 0), rows)
     return np.asarray(final & (high == low))
 
 
-def _without_repeats(frame: Frame, negative: Small, cause: Ints) -> Small:
+def _remove_repeated_failures(frame: Frame, negative: Small, cause: Ints) -> Small:
     """Of one interaction's answers at one endpoint only the first failure counts: the rest the application
     repeated.
     """
@@ -512,7 +514,7 @@ def _without_repeats(frame: Frame, negative: Small, cause: Ints) -> Small:
     return negative
 
 
-def _without_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bools, by_click: Ints) -> Small:
+def _remove_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bools, by_click: Ints) -> Small:
     """What a page sends while it opens is no part of it, as long as what it reads comes; a third party's never is.
 
     The click that opened the page and its navigation are one opening.
@@ -523,13 +525,13 @@ def _without_page_telemetry(frame: Frame, negative: Small, cause: Ints, good: Bo
         negative = negative.copy()
         came = cause[good & (cause >= 0)]
         click = by_click[cause[rows]]
-        answered = among(cause[rows], came) | ((click >= 0) & among(click, came))
+        answered = is_among(cause[rows], came) | ((click >= 0) & is_among(click, came))
         telemetry = answered & ~frame.may_read[frame.endpoint[rows]]
         negative[rows[telemetry | (frame.third_party[rows] == 1)]] = NONE
     return negative
 
 
-def _without_answered_loading(frame: Frame, negative: Small, action: Ints, cause: Ints, good: Bools) -> Small:
+def _remove_answered_loading(frame: Frame, negative: Small, action: Ints, cause: Ints, good: Bools) -> Small:
     """A loading phase whose action was answered well is judged by that answer; its end may just not be
     reported.
 
@@ -539,33 +541,35 @@ def _without_answered_loading(frame: Frame, negative: Small, action: Ints, cause
     if len(rows):
         negative = negative.copy()
         by, answered = cause[rows], cause[good & (cause >= 0)]
-        instant = np.asarray(np.cumsum(heads(frame.visit, frame.ts)), dtype=np.int64)
-        negative[rows[within(instant[by], action[by], instant[answered], action[answered])]] = NONE
+        instant = np.asarray(np.cumsum(mark_group_starts(frame.visit, frame.ts)), dtype=np.int64)
+        negative[rows[is_pair_among(instant[by], action[by], instant[answered], action[answered])]] = NONE
     return negative
 
 
-def _progress(frame: Frame, causes: Bools, cause: Ints, negative: Small, attributed: Bools, config: Config) -> Ints:
+def _find_progress_times(
+    frame: Frame, causes: Bools, cause: Ints, negative: Small, attributed: Bools, config: Config
+) -> Ints:
     """Per interaction: time of the push or link navigation to another page that it caused, -1 without one."""
     at = np.full(len(frame), -1, dtype=np.int64)
-    moved = (frame.kind == NAVIGATION) & frame.is_word("nav_type", "push", "link", "replace", "")
+    moved = (frame.kind == NAVIGATION) & frame.column_equals("nav_type", "push", "link", "replace", "")
     rows = np.flatnonzero(moved)
-    rows = rows[~frame.is_aside(rows)]
+    rows = rows[~frame.is_external_or_download(rows)]
     starters = np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
     if not len(rows) or not len(starters):
         return at
     place = np.searchsorted(starters, rows) - 1
     found = starters[np.maximum(place, 0)]
-    patient = (frame.kind[found] == SUBMIT) | frame.is_word("nav_type", "")[rows]
+    patient = (frame.kind[found] == SUBMIT) | frame.column_equals("nav_type", "")[rows]
     window = np.where(patient, config.network_end_window_ms, config.reaction_window_ms)
     answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
-    answer = frame.last_of(answers, frame.visit[rows], frame.ts[rows])
+    answer = frame.find_last_until(answers, frame.visit[rows], frame.ts[rows])
     answered = (answer >= 0) & (cause[np.maximum(answer, 0)] == found)
     since = np.where(answered, np.minimum(frame.ts[rows] - frame.ts[np.maximum(answer, 0)], 1_000), 1_001)
     near = (
         (place >= 0)
         & (frame.visit[found] == frame.visit[rows])
         & ((frame.ts[rows] - frame.ts[found] <= window) | (since < 1_000))
-        & ((frame.route[found] != frame.route[rows]) | _posted_back(frame, found, rows, attributed, config))
+        & ((frame.route[found] != frame.route[rows]) | _is_posted_back(frame, found, rows, attributed, config))
     )
     failed, crashed = np.zeros(len(frame), dtype=np.bool_), np.full(len(frame), -1, dtype=np.int64)
     crashes = np.flatnonzero(attributed & (negative == CRASH))
@@ -579,7 +583,7 @@ def _progress(frame: Frame, causes: Bools, cause: Ints, negative: Small, attribu
     return at
 
 
-def _posted_back(frame: Frame, found: Ints, rows: Ints, attributed: Bools, config: Config) -> Bools:
+def _is_posted_back(frame: Frame, found: Ints, rows: Ints, attributed: Bools, config: Config) -> Bools:
     """Per navigation and submit: whether a form that is sent to its own page had that page served again, and no failure
     came with it.
     """

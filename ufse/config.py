@@ -16,11 +16,11 @@ MINUTE: Final = 60_000
 DAY: Final = 24 * 60 * MINUTE
 
 
-def _ms(default: int, meaning: str, low: int = 1) -> Any:
+def _duration_field(default: int, meaning: str, low: int = 1) -> Any:
     return field(default=default, metadata={"low": low, "high": DAY, "meaning": meaning})
 
 
-def _count(default: int, meaning: str, low: int, high: int = 1_000_000) -> Any:
+def _count_field(default: int, meaning: str, low: int, high: int = 1_000_000) -> Any:
     return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
 
 
@@ -35,70 +35,72 @@ class Config:
     """
 
     # detection.md, Sessions
-    visit_gap_ms: int = _ms(15 * MINUTE, "silence that ends a visit")
-    late_receipt_silence_ms: int = _ms(75 * MINUTE, "silence of receipt after which an event of before is late")
-    max_visit_events: int = _count(10_000, "events of a visit that are analysed", 1)
-    max_visit_ms: int = _ms(4 * 60 * MINUTE, "duration of a visit that is analysed")
+    visit_gap_ms: int = _duration_field(15 * MINUTE, "silence that ends a visit")
+    late_receipt_silence_ms: int = _duration_field(
+        75 * MINUTE, "silence of receipt after which an event of before is late"
+    )
+    max_visit_events: int = _count_field(10_000, "events of a visit that are analysed", 1)
+    max_visit_ms: int = _duration_field(4 * 60 * MINUTE, "duration of a visit that is analysed")
 
     # detection.md, Attribution
-    network_start_window_ms: int = _ms(1_000, "a request starts this soon after the action that caused it")
-    network_end_window_ms: int = _ms(10_000, "a request without a duration ends this soon after it")
+    network_start_window_ms: int = _duration_field(1_000, "a request starts this soon after the action that caused it")
+    network_end_window_ms: int = _duration_field(10_000, "a request without a duration ends this soon after it")
     # Own choice: gateways give up after 30 s and less.
-    slow_end_window_ms: int = _ms(30_000, "a request that is only told to be slow ends this soon after it")
-    reaction_window_ms: int = _ms(2_000, "an error or a measurement follows this soon")
-    slow_ms: int = _ms(3_000, "an answer that takes this long is slow")
+    slow_end_window_ms: int = _duration_field(30_000, "a request that is only told to be slow ends this soon after it")
+    reaction_window_ms: int = _duration_field(2_000, "an error or a measurement follows this soon")
+    slow_ms: int = _duration_field(3_000, "an answer that takes this long is slow")
     # Own choice: rounding of durations may put a request's start a few milliseconds before its click.
-    clock_slack_ms: int = _ms(5, "a request's start may lie this far before its action", 0)
+    clock_slack_ms: int = _duration_field(5, "a request's start may lie this far before its action", 0)
     # Own choice: a request or error so soon after an attributed answer ended belongs to the same action.
-    chain_window_ms: int = _ms(300, "what follows an attributed answer this soon belongs to it", 0)
+    chain_window_ms: int = _duration_field(300, "what follows an attributed answer this soon belongs to it", 0)
     # Own choice: how many unrelated interactions an endpoint may follow before it is background ("many").
-    unrelated_actions: int = _count(3, "unrelated actions after which an endpoint is background", 1)
+    unrelated_actions: int = _count_field(3, "unrelated actions after which an endpoint is background", 1)
     # Own choice: what follows fewer than one in so many clicks of an action follows it by chance.
-    clicks_per_request: int = _count(
+    clicks_per_request: int = _count_field(
         4, "clicks of an action for each that a request follows, from which it is chance", 2
     )
     # Own choice: polls of a page answer well again and again; the answer of a form comes once.
-    polled_answers: int = _count(2, "good answers that nothing caused, from which an address is polled", 1)
+    polled_answers: int = _count_field(2, "good answers that nothing caused, from which an address is polled", 1)
     # Own choice: an application gives up repeating a failed request after this many automatic attempts.
-    automatic_repeats: int = _count(5, "automatic attempts of an application", 0)
-    automatic_repeat_window_ms: int = _ms(30_000, "time within which they come")
+    automatic_repeats: int = _count_field(5, "automatic attempts of an application", 0)
+    automatic_repeat_window_ms: int = _duration_field(30_000, "time within which they come")
     # Own choice: the first automatic repeat comes sooner than this; a poll may not.
-    first_repeat_ms: int = _ms(8_000, "the first of them comes this soon")
+    first_repeat_ms: int = _duration_field(8_000, "the first of them comes this soon")
     # Own choice: what begins so soon after a page was opened belongs to its opening.
-    page_load_ms: int = _ms(2_000, "what begins this soon belongs to the opening of the page", 0)
+    page_load_ms: int = _duration_field(2_000, "what begins this soon belongs to the opening of the page", 0)
 
     # detection.md, Signals: rage
-    rage_clicks: int = _count(4, "clicks that are rage", 2)
-    rage_gap_ms: int = _ms(1_000, "longest time between two of them")
-    rage_reloads: int = _count(3, "reloads that are rage", 2)
-    rage_reload_window_ms: int = _ms(30_000, "time within which they come")
+    rage_clicks: int = _count_field(4, "clicks that are rage", 2)
+    rage_gap_ms: int = _duration_field(1_000, "longest time between two of them")
+    rage_reloads: int = _count_field(3, "reloads that are rage", 2)
+    rage_reload_window_ms: int = _duration_field(30_000, "time within which they come")
     # DataDog browser-sdk clickChain: clicks further apart are not on one spot; used for nameless targets.
-    same_spot_px: int = _count(100, "distance (px) within which clicks without a target are on one spot", 0)
+    same_spot_px: int = _count_field(100, "distance (px) within which clicks without a target are on one spot", 0)
     # Own choice: nobody clicks faster; a held key repeats every 30 to 50 ms.
-    human_click_gap_ms: int = _ms(60, "clicks that follow faster are no person's", 0)
+    human_click_gap_ms: int = _duration_field(60, "clicks that follow faster are no person's", 0)
 
     # detection.md, Signals: blocked, abandonment, confusion
-    retry_window_ms: int = _ms(30_000, "a retry follows its answer this soon")
+    retry_window_ms: int = _duration_field(30_000, "a retry follows its answer this soon")
     # The usual double-click interval of desktop systems: a second click within it is the same attempt.
-    double_click_ms: int = _ms(500, "a second click this soon is the same attempt", 0)
-    abandon_window_ms: int = _ms(60_000, "a flow is left this soon after its failure")
-    oscillation_transitions: int = _count(4, "changes of route that are confusion", 2)
-    oscillation_window_ms: int = _ms(60_000, "time within which they come")
-    oscillation_paths: int = _count(3, "different paths among them, at most", 2)
-    thrash_reversals: int = _count(6, "reversals of scrolling that are confusion", 2)
-    thrash_window_ms: int = _ms(15_000, "time within which they come")
+    double_click_ms: int = _duration_field(500, "a second click this soon is the same attempt", 0)
+    abandon_window_ms: int = _duration_field(60_000, "a flow is left this soon after its failure")
+    oscillation_transitions: int = _count_field(4, "changes of route that are confusion", 2)
+    oscillation_window_ms: int = _duration_field(60_000, "time within which they come")
+    oscillation_paths: int = _count_field(3, "different paths among them, at most", 2)
+    thrash_reversals: int = _count_field(6, "reversals of scrolling that are confusion", 2)
+    thrash_window_ms: int = _duration_field(15_000, "time within which they come")
 
     # detection.md, Correlation and Score
-    correlation_gap_ms: int = _ms(30_000, "a signal follows the evidence before it this soon")
-    high_score: int = _count(80, "score that is High and emitted", 1, 100)
-    medium_score: int = _count(50, "score that is Medium", 0, 100)
+    correlation_gap_ms: int = _duration_field(30_000, "a signal follows the evidence before it this soon")
+    high_score: int = _count_field(80, "score that is High and emitted", 1, 100)
+    medium_score: int = _count_field(50, "score that is Medium", 0, 100)
     # Own choice: waiting this long weighs more than the 3 s from which an answer is slow.
-    long_wait_ms: int = _ms(8_000, "waiting this long weighs more")
+    long_wait_ms: int = _duration_field(8_000, "waiting this long weighs more")
 
     # Own choice: a visit with more failing actions is no person; the earliest ones are judged.
-    max_candidates: int = _count(200, "failing actions of a visit that are judged", 1)
+    max_candidates: int = _count_field(200, "failing actions of a visit that are judged", 1)
     # Own choice: an explanation's timeline stays readable.
-    timeline_events: int = _count(14, "events of a detection's timeline", 1, 1_000)
+    timeline_events: int = _count_field(14, "events of a detection's timeline", 1, 1_000)
 
     ignored_routes: tuple[str, ...] = ()
     """Shell-style patterns (``/admin/*``) matched against the exact route and its folded pattern."""
@@ -110,7 +112,7 @@ class Config:
         wrong = [reason for name in THRESHOLDS if (reason := threshold_problem(name, getattr(self, name)))]
         for name in ("ignored_routes", "ignored_targets"):
             patterns = getattr(self, name)
-            if type(patterns) is not tuple or not all(type(one) is str and one for one in patterns):
+            if type(patterns) is not tuple or not all(type(pattern) is str and pattern for pattern in patterns):
                 wrong.append(f"{name} must be a tuple of patterns that are not empty, not {reprlib.repr(patterns)}")
         if type(self.weights) is not Weights:
             wrong.append(f"weights must be Weights, not {reprlib.repr(self.weights)}")
@@ -123,8 +125,8 @@ class Config:
     @cached_property
     def digest(self) -> str:
         """12 hex characters over every value: two configurations that decide alike by their numbers have the same."""
-        told = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+        serialized = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return blake2b(serialized.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 class Threshold(NamedTuple):
@@ -137,9 +139,9 @@ class Threshold(NamedTuple):
 
 
 THRESHOLDS: Final[dict[str, Threshold]] = {
-    one.name: Threshold(default=one.default, **one.metadata)  # type: ignore[arg-type]
-    for one in fields(Config)
-    if "low" in one.metadata
+    threshold.name: Threshold(default=threshold.default, **threshold.metadata)  # type: ignore[arg-type]
+    for threshold in fields(Config)
+    if "low" in threshold.metadata
 }
 """Every threshold by its name, in the order in which they stand above."""
 

@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, among, any_by, heads, unique
-from ufse.attribution import attribute
+from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
+from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
-from ufse.explain import Stories, Words, gains, stamp, verdict_text
-from ufse.frame import Frame, Source, build, coarse_negative, worth_reading
+from ufse.explain import DetectionWriter, Words, format_timestamp, nonzero_points, verdict_text
+from ufse.frame import EventColumns, Frame, build_frame, may_be_negative, select_relevant_rows
 from ufse.index import Index
-from ufse.judge import EMITTED, RULE_NAMES, Judgement, judge, same_struggles
-from ufse.memo import memo
-from ufse.sessions import Visits, order_events, run_codes
-from ufse.signals.confusion import confusion
-from ufse.signals.rage import rage
+from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
+from ufse.memo import memoize_texts
+from ufse.sessions import Visits, encode_text_runs, order_events
+from ufse.signals.confusion import find_confusion_signals
+from ufse.signals.rage import find_rage_signals
 
 _BOT = re.compile(
     r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
@@ -43,19 +43,19 @@ _DECLARED = re.compile(
 class Detection:
     """One detection. Its JSON is written when it is asked for: most of the cost of a detection is its telling."""
 
-    def __init__(self, stories: Stories, number: int, project: str, start_ms: int) -> None:
-        self._stories, self._number = stories, number
+    def __init__(self, writer: DetectionWriter, number: int, project: str, start_ms: int) -> None:
+        self._writer, self._number = writer, number
         self.project = project
         self.start_ms = start_ms
         """Time of the first signal, epoch ms."""
 
     @cached_property
     def detection_id(self) -> str:
-        return self._stories.identity(self._number)[0]
+        return self._writer.detection_identity(self._number)[0]
 
     def to_json(self) -> dict[str, Any]:
         """Its JSON (detection.md, "A detection carries") in a fixed order of keys; written anew at each call."""
-        return self._stories.body(self._number)
+        return self._writer.write_detection(self._number)
 
 
 SLICE_EVENTS: Final = 250_000
@@ -91,36 +91,36 @@ def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *,
     A mapping gives each project its own configuration ('' is the default). Raises nothing for any values of
     those columns.
     """
-    groups = [(config, events)] if isinstance(config, Config) else _by_config(events, config)
-    parts = [_detect(part, own, why_not) for own, whole in groups for part in _slices(whole)]
-    return parts[0] if len(parts) == 1 else _joined(parts)
+    groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
+    parts = [_detect_slice(part, own, why_not) for own, whole in groups for part in _slice_batch(whole)]
+    return parts[0] if len(parts) == 1 else _join_results(parts)
 
 
-def _joined(parts: list[Result]) -> Result:
+def _join_results(parts: list[Result]) -> Result:
     return Result(
-        _in_order([d for p in parts for d in p.detections]),
-        sorted((w for p in parts for w in p.why_not), key=_why_key),
-        _joined_visits([p.visits for p in parts]),
+        _sort_detections([d for p in parts for d in p.detections]),
+        sorted((w for p in parts for w in p.why_not), key=_why_not_sort_key),
+        _join_visits([p.visits for p in parts]),
         [e for p in parts for e in p.errors],
     )
 
 
-def _slices(events: pa.Table) -> Iterator[pa.Table]:
+def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
     """The batch in parts that fit a processor's caches, where whole client sessions stand together, as they come from a
     store; else as it is.
     """
     if events.num_rows <= SLICE_EVENTS:
         yield events
         return
-    project, _ = run_codes(events, "project")
-    session, names = run_codes(events, "session_id")
-    begin = np.flatnonzero(heads(project, session))
+    project, _ = encode_text_runs(events, "project")
+    session, names = encode_text_runs(events, "session_id")
+    begin = np.flatnonzero(mark_group_starts(project, session))
     runs = project[begin] * max(len(names), 1) + session[begin]
-    if len(unique(runs)) != len(runs):
+    if len(sort_unique(runs)) != len(runs):
         yield events
         return
     cuts = np.searchsorted(begin, np.arange(0, events.num_rows, SLICE_EVENTS))
-    bounds = [*unique(begin[cuts[cuts < len(begin)]]).tolist(), events.num_rows]
+    bounds = [*sort_unique(begin[cuts[cuts < len(begin)]]).tolist(), events.num_rows]
     for low, high in pairwise(bounds):
         yield events.slice(low, high - low)
 
@@ -155,19 +155,19 @@ def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAUL
         joined = numbered.join(left, ["project", "session_id"]).sort_by("row")
         mask = joined["left"].is_valid()
         halves = [detect_each(events.filter(m), config, why_not=why_not) for m in (mask, pc.invert(mask))]
-        return _joined(halves)
+        return _join_results(halves)
 
 
-def _joined_visits(parts: list[Visits]) -> Visits:
+def _join_visits(parts: list[Visits]) -> Visits:
     projects = sorted({p for v in parts for p in v.projects})
     sessions = sorted({s for v in parts for s in v.sessions})
     place_p, place_s = {p: i for i, p in enumerate(projects)}, {s: i for i, s in enumerate(sessions)}
 
-    def moved(codes: Ints, texts: Sequence[str], place: Mapping[str, int]) -> Ints:
+    def renumber_codes(codes: Ints, texts: Sequence[str], place: Mapping[str, int]) -> Ints:
         return np.array([place[t] for t in texts], dtype=np.int64)[codes]
 
-    project = np.concatenate([moved(v.project_code, v.projects, place_p) for v in parts])
-    session = np.concatenate([moved(v.session_code, v.sessions, place_s) for v in parts])
+    project = np.concatenate([renumber_codes(v.project_code, v.projects, place_p) for v in parts])
+    session = np.concatenate([renumber_codes(v.session_code, v.sessions, place_s) for v in parts])
     arrays = {
         n: np.concatenate([getattr(v, n) for v in parts])
         for n in ("start_ms", "end_ms", "events", "late_events", "truncated")
@@ -176,7 +176,7 @@ def _joined_visits(parts: list[Visits]) -> Visits:
     return Visits(projects, sessions, project[order], session[order], **{n: a[order] for n, a in arrays.items()})
 
 
-def _by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple[Config, pa.Table]]:
+def _group_by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple[Config, pa.Table]]:
     projects = sorted(t or "" for t in pc.unique(events["project"].cast(pa.string())).to_pylist())
     groups: dict[Config, list[str]] = {}
     for project in projects:
@@ -189,7 +189,7 @@ def _by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple
         yield own, events.filter(pc.is_in(column, pa.array(names)))
 
 
-def _in_order(detections: list[Detection]) -> list[Detection]:
+def _sort_detections(detections: list[Detection]) -> list[Detection]:
     """Ordered by project, timestamp and detection id; ids are made only where they decide."""
 
     place = {p: i for i, p in enumerate(sorted({d.project for d in detections}))}
@@ -197,49 +197,53 @@ def _in_order(detections: list[Detection]) -> list[Detection]:
     start = np.array([d.start_ms for d in detections], dtype=np.int64)
     order = np.lexsort((start, project))
     found = [detections[i] for i in order.tolist()]
-    begin = np.append(np.flatnonzero(heads(project[order], start[order])), len(found))
+    begin = np.append(np.flatnonzero(mark_group_starts(project[order], start[order])), len(found))
     for at in np.flatnonzero(np.diff(begin) > 1):
         same = slice(int(begin[at]), int(begin[at + 1]))
         found[same] = sorted(found[same], key=lambda d: d.detection_id)
     return found
 
 
-def _why_key(why: WhyNot) -> tuple[str, str, str]:
+def _why_not_sort_key(why: WhyNot) -> tuple[str, str, str]:
     body = why.body
     return str(body["projectId"]), str(body["sessionId"]), str(body["visitStart"])
 
 
-def _detect(events: pa.Table, config: Config, why_not: bool) -> Result:
-    visits, hot, looked = _looked_at(events, config)
-    run = _Run(visits, config, why_not)
-    if looked is not None:
-        run.look(looked, hot)
+def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
+    visits, hot, suspects = _read_suspect_visits(events, config)
+    run = _DetectionRun(visits, config, why_not)
+    if suspects is not None:
+        run.judge_suspect_visits(suspects, hot)
     if why_not:
-        run.calm(hot)
-    return Result(_in_order(run.detections), sorted(run.why, key=_why_key), visits)
+        run.explain_calm_visits(hot)
+    return Result(_sort_detections(run.detections), sorted(run.why, key=_why_not_sort_key), visits)
 
 
 @dataclass(frozen=True)
-class _Looked:
+class _SuspectVisits:
     """The events of the visits that hold anything negative, and the frame of those that rules read."""
 
-    source: Source
+    source: EventColumns
     visit: Ints
     frame: Frame
 
 
-def _looked_at(events: pa.Table, config: Config) -> tuple[Visits, Bools, _Looked | None]:
+def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
     """The visits, which of them hold anything negative, and what is read of these. The order of all events is not kept."""
     ordered = order_events(events, config)
-    hot = any_by(ordered.visit, coarse_negative(ordered, config), len(ordered.visits))
+    hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
-    frame = build(ordered, worth_reading(ordered, rows, config), config)
-    return ordered.visits, hot, _Looked(Source(ordered.table, ordered.row[rows]), ordered.visit[rows], frame)
+    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
+    return (
+        ordered.visits,
+        hot,
+        _SuspectVisits(EventColumns(ordered.table, ordered.row[rows]), ordered.visit[rows], frame),
+    )
 
 
-class _Run:
+class _DetectionRun:
     """One pass over a batch; gathers detections and why-not traces."""
 
     def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
@@ -247,99 +251,103 @@ class _Run:
         self.detections: list[Detection] = []
         self.why: list[WhyNot] = []
 
-    def look(self, looked: _Looked, hot: Bools) -> None:
+    def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> None:
         """The visits that hold anything negative."""
-        config, frame = self.config, looked.frame
-        given = attribute(frame, config)
-        index = Index(frame, given, config)
-        judged = judge(index, rage(frame, given, config), confusion(frame, given, config))
-        machines = _machines(looked, len(hot))
-        best = judged.best[~machines[judged.clusters.visit[judged.best]]]
+        config, frame = self.config, suspects.frame
+        attribution = attribute_feedback(frame, config)
+        index = Index(frame, attribution, config)
+        judged = judge_clusters(
+            index, find_rage_signals(frame, attribution, config), find_confusion_signals(frame, attribution, config)
+        )
+        machines = _find_machine_visits(suspects, len(hot))
+        best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
         passed = best[judged.rule[best] == EMITTED]
-        declared = _declared_machines(looked, np.unique(judged.clusters.visit[passed]), len(hot))
-        passed = passed[~among(judged.clusters.visit[passed], declared)]
-        emitted = same_struggles(index, judged, passed)
-        self._emit(judged, emitted)
+        declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(hot))
+        passed = passed[~is_among(judged.clusters.visit[passed], declared)]
+        emitted = drop_same_struggles(index, judged, passed)
+        self._add_detections(judged, emitted)
         if self.why_not:
-            told = machines.copy()
-            told[judged.clusters.visit[emitted]] = True
-            self._machines(machines, declared)
-            told[declared] = True
-            self._silences(judged, np.flatnonzero(hot & ~told))
+            explained = machines.copy()
+            explained[judged.clusters.visit[emitted]] = True
+            self._explain_machines(machines, declared)
+            explained[declared] = True
+            self._explain_silent_visits(judged, np.flatnonzero(hot & ~explained))
 
-    def _emit(self, judged: Judgement, emitted: Ints) -> None:
+    def _add_detections(self, judged: Judgement, emitted: Ints) -> None:
         if not len(emitted):
             return
         visits = self.visits
-        stories = Stories(visits, judged, emitted)
+        writer = DetectionWriter(visits, judged, emitted)
         projects = visits.project_code[judged.clusters.visit[emitted]].tolist()
         starts = judged.start[emitted].tolist()
         for number, (project, start) in enumerate(zip(projects, starts, strict=True)):
-            self.detections.append(Detection(stories, number, visits.projects[project], start))
+            self.detections.append(Detection(writer, number, visits.projects[project], start))
 
-    def calm(self, hot: Bools) -> None:
+    def explain_calm_visits(self, hot: Bools) -> None:
         """The visits that hold nothing negative."""
         for visit in np.flatnonzero(~hot).tolist():
             text = "No request failed, was rejected or was slow, and no error was raised."
-            self._silent(visit, "no_negative_feedback", text, [])
+            self._add_why_not(visit, "no_negative_feedback", text, [])
 
-    def _machines(self, machines: Bools, declared: Ints) -> None:
+    def _explain_machines(self, machines: Bools, declared: Ints) -> None:
         for visit in np.flatnonzero(machines).tolist():
-            self._silent(visit, "bot", "A declared bot or assistive technology produces no incident.", [])
+            self._add_why_not(visit, "bot", "A declared bot or assistive technology produces no incident.", [])
         for visit in declared.tolist():
-            self._silent(visit, "bot", "The events declare a bot or assistive technology.", [])
+            self._add_why_not(visit, "bot", "The events declare a bot or assistive technology.", [])
 
-    def _silences(self, judged: Judgement, silent: Ints) -> None:
+    def _explain_silent_visits(self, judged: Judgement, silent: Ints) -> None:
         """Visits with something negative and no detection: the candidate that came nearest, and the rule it fell at."""
-        clusters, best = judged.clusters, judged.best
+        clusters, best = judged.clusters, judged.best_clusters
         words = Words(judged)
         low, high = (np.searchsorted(clusters.visit[best], silent, side) for side in ("left", "right"))
         for visit, a, b in zip(silent.tolist(), low.tolist(), high.tolist(), strict=True):
             found = best[a:b]
             if not len(found):
-                self._unattributed(judged.index, visit)
+                self._explain_unattributed(judged.index, visit)
                 continue
             nearest = found[np.lexsort((clusters.failure[found], -judged.score[found]))[0]]
-            listed = [self._fallen(judged, words, c) for c in found[:20].tolist()]
-            self._silent(visit, RULE_NAMES[judged.rule[nearest]], self._verdict(judged, int(nearest)), listed)
+            listed = [self._describe_candidate(judged, words, c) for c in found[:20].tolist()]
+            self._add_why_not(
+                visit, RULE_NAMES[judged.rule[nearest]], self._write_verdict(judged, int(nearest)), listed
+            )
 
-    def _fallen(self, judged: Judgement, words: Words, cluster: int) -> dict[str, Any]:
-        failure = words.answers(judged.clusters.failure[cluster : cluster + 1])[0]
+    def _describe_candidate(self, judged: Judgement, words: Words, cluster: int) -> dict[str, Any]:
+        failure = words.read_answers(judged.clusters.failure[cluster : cluster + 1])[0]
         score = int(judged.score[cluster])
         return {
-            "failurePoint": words.point(int(judged.clusters.action[cluster]), failure),
+            "failurePoint": words.write_failure_point(int(judged.clusters.action[cluster]), failure),
             "rule": RULE_NAMES[judged.rule[cluster]],
-            "text": self._verdict(judged, cluster),
+            "text": self._write_verdict(judged, cluster),
             "score": score if score >= 0 else None,
         }
 
-    def _verdict(self, judged: Judgement, cluster: int) -> str:
+    def _write_verdict(self, judged: Judgement, cluster: int) -> str:
         score = int(judged.score[cluster])
         return verdict_text(
-            int(judged.rule[cluster]), score, gains(tuple(judged.points[cluster].tolist())), self.config
+            int(judged.rule[cluster]), score, nonzero_points(tuple(judged.points[cluster].tolist())), self.config
         )
 
-    def _unattributed(self, index: Index, visit: int) -> None:
+    def _explain_unattributed(self, index: Index, visit: int) -> None:
         """A visit whose negative feedback belongs to no action of the user."""
-        frame, given = index.frame, index.given
+        frame, attribution = index.frame, index.attribution
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
-        if (given.negative[span] > 0).any():
+        if (attribution.negative[span] > 0).any():
             rule, text = "unattributed", "No negative feedback belongs to an action of the user."
-        elif (given.background[span] & ~frame.noise[span]).any():
+        elif (attribution.background[span] & ~frame.noise[span]).any():
             rule, text = "background", "What failed also fails without any action, or after unrelated ones: background."
         else:
             rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
-        self._silent(visit, rule, text, [])
+        self._add_why_not(visit, rule, text, [])
 
-    def _silent(self, visit: int, rule: str, text: str, listed: list[dict[str, Any]]) -> None:
+    def _add_why_not(self, visit: int, rule: str, text: str, listed: list[dict[str, Any]]) -> None:
         visits = self.visits
         self.why.append(
             WhyNot(
                 {
                     "projectId": visits.projects[int(visits.project_code[visit])],
                     "sessionId": visits.sessions[int(visits.session_code[visit])],
-                    "visitId": visits.id_of(visit),
-                    "visitStart": stamp(int(visits.start_ms[visit])),
+                    "visitId": visits.make_visit_id(visit),
+                    "visitStart": format_timestamp(int(visits.start_ms[visit])),
                     "rule": rule,
                     "text": text,
                     "candidates": listed,
@@ -348,27 +356,27 @@ class _Run:
         )
 
 
-@memo
-def _is_machine(agent: str) -> bool:
+@memoize_texts
+def _is_machine_agent(agent: str) -> bool:
     return bool(_BOT.search(agent) or _ASSISTIVE.search(agent))
 
 
-def _machines(looked: _Looked, visits: int) -> Bools:
+def _find_machine_visits(suspects: _SuspectVisits, visits: int) -> Bools:
     """Per visit number: whether it declares a bot or assistive technology in its user agent."""
-    code, texts = looked.source.codes("user_agent", np.arange(len(looked.visit)))
-    declared = np.array([_is_machine(t) for t in texts] or [False])
-    return any_by(looked.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
+    code, texts = suspects.source.read_codes("user_agent", np.arange(len(suspects.visit)))
+    declared = np.array([_is_machine_agent(t) for t in texts] or [False])
+    return any_by_owner(suspects.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
 
 
-def _declared_machines(looked: _Looked, asked: Ints, visits: int) -> Ints:
+def _find_declared_machines(suspects: _SuspectVisits, asked: Ints, visits: int) -> Ints:
     """Of visits about to be emitted, those whose metadata declare a bot or assistive technology."""
-    rows = np.flatnonzero(any_by(asked, np.ones(len(asked), dtype=np.bool_), visits)[looked.visit])
-    column = looked.source.table["metadata"]
+    rows = np.flatnonzero(any_by_owner(asked, np.ones(len(asked), dtype=np.bool_), visits)[suspects.visit])
+    column = suspects.source.table["metadata"]
     if not pa.types.is_dictionary(column.type):  # most have none, and their lengths are read at once
         rich = pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy()
-        rows = rows[rich[looked.source.row[rows]]]
+        rows = rows[rich[suspects.source.row[rows]]]
     if not len(rows):
         return asked[:0]
-    code, texts = looked.source.codes("metadata", rows)
+    code, texts = suspects.source.read_codes("metadata", rows)
     declared = np.array([bool(_DECLARED.search(t)) for t in texts])
-    return np.unique(looked.visit[rows[declared[code]]])
+    return np.unique(suspects.visit[rows[declared[code]]])

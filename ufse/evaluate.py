@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ufse.patterns import fold_name, fold_path
+from ufse.patterns import fold_path, fold_target_name
 
 
 @dataclass
@@ -82,31 +82,31 @@ def evaluate(detections: Iterable[Mapping[str, Any]], labels: Iterable[Mapping[s
         by_session.setdefault(str(detection["sessionId"]), []).append(detection)
     result = Evaluation()
     for label in labels:
-        _count(result, label, by_session.pop(str(label["sessionId"]), []))
+        _count_session(result, label, by_session.pop(str(label["sessionId"]), []))
     result.unlabelled = sorted(by_session)
     return result
 
 
-def _count(result: Evaluation, label: Mapping[str, Any], found: list[Mapping[str, Any]]) -> None:
+def _count_session(result: Evaluation, label: Mapping[str, Any], found: list[Mapping[str, Any]]) -> None:
     kind = str(label.get("kind") or "")
     frustrated = bool(label["frustrated"])
     figures = result.by_kind.setdefault(kind, KindFigures(kind, frustrated))
     figures.sessions += 1
     figures.detected += bool(found)
-    told = [d["primaryFailurePoint"] for d in found]
+    detected_points = [d["primaryFailurePoint"] for d in found]
     if frustrated and found:
         result.true_positives += 1
         if any(point_matches(label, d["failurePoint"]) for d in found):
             result.points_right += 1
             figures.point_right += 1
         else:
-            result.wrong_points.append({**label, "detected": told})
+            result.wrong_points.append({**label, "detected": detected_points})
     elif frustrated:
         result.false_negatives += 1
         result.missed.append(dict(label))
     elif found:
         result.false_positives += 1
-        result.false_alarms.append({**label, "detected": told})
+        result.false_alarms.append({**label, "detected": detected_points})
     else:
         result.true_negatives += 1
 
@@ -120,4 +120,4 @@ def point_matches(label: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
     route, target = str(label.get("route") or ""), str(label.get("target") or "")
     if route and fold_path(route) != fold_path(str(point["route"])):
         return False
-    return not target or fold_name(target).lower() in str(point["target"]).lower()
+    return not target or fold_target_name(target).lower() in str(point["target"]).lower()

@@ -5,8 +5,8 @@ import numpy as np
 from ufse.arrays import (
     Ints,
     Small,
-    heads,
-    one_of,
+    equals_any,
+    mark_group_starts,
 )
 from ufse.config import Config
 from ufse.frame import Frame
@@ -31,26 +31,26 @@ NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
 _FAILED_STATUS = (0, 408, 429)
 
 
-def raw_negative(frame: Frame, config: Config) -> Small:
+def classify_feedback(frame: Frame, config: Config) -> Small:
     """Kind of negative feedback of each event by itself."""
     kind, status, duration = frame.kind, frame.status, frame.duration
     negative = np.zeros(len(frame), dtype=np.int8)
     network = (kind == NETWORK) & (frame.aborted != 1) & ~frame.noise
     slow = (network & (status >= 200) & (duration >= config.slow_ms)) | (
         (kind == PERFORMANCE)
-        & ((duration >= config.slow_ms) | ((duration < 0) & frame.is_word("perf_kind", "slow_response")))
+        & ((duration >= config.slow_ms) | ((duration < 0) & frame.column_equals("perf_kind", "slow_response")))
     )
     negative[slow] = SLOW
     negative[(kind == LOADING) & (duration >= config.slow_ms)] = SLOW
     negative[network & (status >= 400)] = REJECTION
-    negative[network & ((status >= 500) | one_of(status, *_FAILED_STATUS))] = FAILURE
+    negative[network & ((status >= 500) | equals_any(status, *_FAILED_STATUS))] = FAILURE
     errors = (kind == ERROR) & ~frame.noise
     negative[errors] = CRASH
-    negative[errors & frame.is_word("error_type", "validation")] = INVALID
+    negative[errors & frame.column_equals("error_type", "validation")] = INVALID
     return negative
 
 
-def durations(frame: Frame, config: Config) -> Ints:
+def measure_durations(frame: Frame, config: Config) -> Ints:
     """How long each request or measurement took, -1 where unknown.
 
     A request without a duration has that of a slow answer that was measured at the same moment, or of the loading phase
@@ -61,7 +61,7 @@ def durations(frame: Frame, config: Config) -> Ints:
     lasted = np.where((kind == NETWORK) | (kind == PERFORMANCE), frame.duration, -1)
     rows = np.flatnonzero((kind == NETWORK) & (frame.duration <= 0))
     measured = np.flatnonzero(
-        (kind == PERFORMANCE) & (frame.duration > 0) & frame.is_word("perf_kind", "slow_response")
+        (kind == PERFORMANCE) & (frame.duration > 0) & frame.column_equals("perf_kind", "slow_response")
     )
     if len(rows) and len(measured):
         after = measured[np.minimum(np.searchsorted(measured, rows), len(measured) - 1)]
@@ -70,35 +70,35 @@ def durations(frame: Frame, config: Config) -> Ints:
         lasted[rows[same]] = frame.duration[after[same]]
     if len(rows):
         ended = np.minimum(rows + 1, len(frame) - 1)
-        start = _loading_since(frame)[ended]
+        start = _find_loading_starts(frame)[ended]
         same = (start >= 0) & (frame.visit[ended] == frame.visit[rows]) & (lasted[rows] <= 0)
         same &= frame.ts[ended] - frame.ts[rows] <= MEASURED_WITH_MS
         lasted[rows[same]] = frame.ts[rows[same]] - frame.ts[start[same]]
-    return _waited_for(frame, lasted, config)
+    return _add_waiting_times(frame, lasted, config)
 
 
-def _waited_for(frame: Frame, lasted: Ints, config: Config) -> Ints:
+def _add_waiting_times(frame: Frame, lasted: Ints, config: Config) -> Ints:
     """Durations, where a request is told to be slow without saying how slow: since the last click or submit that is old
     enough to have waited for it, if nothing else was answered since.
     """
-    slow = (frame.kind == PERFORMANCE) & (frame.duration <= 0) & frame.is_word("perf_kind", "slow_response")
+    slow = (frame.kind == PERFORMANCE) & (frame.duration <= 0) & frame.column_equals("perf_kind", "slow_response")
     measured, starters = np.flatnonzero(slow), np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
     answers = np.flatnonzero((frame.kind == NETWORK) & ~frame.noise & (frame.third_party != 1))
     rows = answers[lasted[answers] <= 0]
     if not len(rows) or not len(measured) or not len(starters):
         return lasted
     after = measured[np.minimum(np.searchsorted(measured, rows), len(measured) - 1)]
-    told = (after > rows) & (frame.visit[after] == frame.visit[rows])
-    rows = rows[told & (frame.ts[after] - frame.ts[rows] <= MEASURED_WITH_MS)]
-    by = frame.last_of(starters, frame.visit[rows], frame.ts[rows] - config.slow_ms)
-    before = frame.last_of(answers, frame.visit[rows], frame.ts[rows] - MEASURED_WITH_MS - 1)
+    followed = (after > rows) & (frame.visit[after] == frame.visit[rows])
+    rows = rows[followed & (frame.ts[after] - frame.ts[rows] <= MEASURED_WITH_MS)]
+    by = frame.find_last_until(starters, frame.visit[rows], frame.ts[rows] - config.slow_ms)
+    before = frame.find_last_until(answers, frame.visit[rows], frame.ts[rows] - MEASURED_WITH_MS - 1)
     lasting = frame.ts[rows] - frame.ts[np.maximum(by, 0)]
     waited = (by > before) & (frame.route[by] == frame.route[rows]) & (lasting <= config.slow_end_window_ms)
     lasted[rows[waited]] = lasting[waited]
     return lasted
 
 
-def _loading_since(frame: Frame) -> Ints:
+def _find_loading_starts(frame: Frame) -> Ints:
     """Per end of a loading phase: the row at which that phase began; else -1.
 
     Of phases that overlap, the one that began first ends first. What a document left behind ends never, so that phases
@@ -108,10 +108,10 @@ def _loading_since(frame: Frame) -> Ints:
     rows = np.flatnonzero(frame.kind == LOADING)
     if not len(rows):
         return since
-    starts = frame.is_word("state", "start", rows=rows)
-    fresh = frame.is_word("nav_type", "link", "reload", "back_forward")
+    starts = frame.column_equals("state", "start", rows=rows)
+    fresh = frame.column_equals("nav_type", "link", "reload", "back_forward")
     document = np.cumsum(fresh)[rows]
-    run = heads(frame.visit[rows], document, starts)
+    run = mark_group_starts(frame.visit[rows], document, starts)
     first = np.flatnonzero(run)
     number = np.cumsum(run) - 1
     nth = np.arange(len(rows)) - first[number]

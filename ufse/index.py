@@ -5,7 +5,17 @@ from functools import cached_property
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, among, any_by, distinct_by, expand, heads, unique
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Lookup,
+    any_by_owner,
+    count_distinct_by_owner,
+    expand_ranges,
+    is_among,
+    mark_group_starts,
+    sort_unique,
+)
 from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
@@ -31,19 +41,19 @@ _LOGIN = re.compile(
 _TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
 
 
-def _item(route: str) -> str:
+def _find_item_route(route: str) -> str:
     """A route as far as the last generated id in it: ``/orders/8841/edit`` is a page of ``/orders/8841``; '' without one."""
     segments = route.split("/")
     last = max((i for i, s in enumerate(segments) if s and fold_path(f"/{s}") == f"/{ID}"), default=-1)
     return "/".join(segments[: last + 1])
 
 
-def is_thanks(pattern: str) -> bool:
+def is_thanks_page(pattern: str) -> bool:
     """Whether a route says that something was achieved (a thank-you page)."""
     return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
 
 
-def is_detour(pattern: str) -> bool:
+def is_detour_page(pattern: str) -> bool:
     """Whether a route is where an application sends people who failed: an error page or the login."""
     return bool(_DETOUR.search(pattern.lower()))
 
@@ -51,32 +61,32 @@ def is_detour(pattern: str) -> bool:
 class Index:
     """Lookups over one frame. Rows are numbers of frame rows; times are epoch ms; a *deed* is an action of one visit."""
 
-    def __init__(self, frame: Frame, given: Attribution, config: Config) -> None:
-        self.frame, self.given, self.config = frame, given, config
+    def __init__(self, frame: Frame, attribution: Attribution, config: Config) -> None:
+        self.frame, self.attribution, self.config = frame, attribution, config
         self.begin_of, self.end_of = frame.low, frame.high
         self._properties: dict[str, Bools] = {}
-        self.actions = max(int(given.action.max(initial=0)) + 1, 1)
+        self.actions = max(int(attribution.action.max(initial=0)) + 1, 1)
 
-    def for_telling(self) -> "Index":
+    def trim_for_explanation(self) -> "Index":
         """One over as much of the frame as telling reads; of deeds it knows nothing."""
-        return Index(self.frame.for_telling(), self.given.for_telling(), self.config)
+        return Index(self.frame.trim_for_explanation(), self.attribution.trim_for_explanation(), self.config)
 
     # -- texts and kinds -------------------------------------------------------------------------
 
-    def target_is(self, name: str) -> Bools:
+    def target_property(self, name: str) -> Bools:
         """Per target: the property of that name."""
         if name not in self._properties:
             self._properties[name] = np.array([getattr(t, name) for t in self.frame.targets], dtype=np.bool_)
         return self._properties[name]
 
-    def target_of(self, action: Ints) -> Ints:
+    def target_of_action(self, action: Ints) -> Ints:
         return action % max(len(self.frame.targets), 1)
 
-    def pattern_of(self, action: Ints) -> Ints:
+    def pattern_of_action(self, action: Ints) -> Ints:
         return action // max(len(self.frame.targets), 1)
 
-    def is_page(self, action: Ints) -> Bools:
-        return np.asarray(self.target_of(action) == PAGE, dtype=np.bool_)
+    def is_page_action(self, action: Ints) -> Bools:
+        return np.asarray(self.target_of_action(action) == PAGE, dtype=np.bool_)
 
     @cached_property
     def flow_codes(self) -> Ints:
@@ -84,14 +94,14 @@ class Index:
         place = {f: i for i, f in enumerate(dict.fromkeys(self.frame.flows))}
         return np.array([place[f] for f in self.frame.flows] or [0], dtype=np.int64)
 
-    def flow(self, row: Ints) -> Ints:
+    def flow_of_row(self, row: Ints) -> Ints:
         return self.flow_codes[self.frame.pattern[row]]
 
-    def flow_of(self, action: Ints) -> Ints:
-        return self.flow_codes[self.pattern_of(action)]
+    def flow_of_action(self, action: Ints) -> Ints:
+        return self.flow_codes[self.pattern_of_action(action)]
 
     @cached_property
-    def parents(self) -> tuple[Ints, Bools]:
+    def parent_endpoints(self) -> tuple[Ints, Bools]:
         """Per endpoint: the code of what lies above its last segment, and whether that is more than a root."""
         texts = [e.rsplit("/", 1)[0] for e in self.frame.endpoints]
         place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
@@ -99,55 +109,55 @@ class Index:
         return np.array([place[t] for t in texts] or [0], dtype=np.int64), np.array(deep or [False])
 
     @cached_property
-    def detours(self) -> Bools:
-        return np.array([is_detour(p) for p in self.frame.patterns] or [False])
+    def detour_patterns(self) -> Bools:
+        return np.array([is_detour_page(p) for p in self.frame.patterns] or [False])
 
-    def tier(self, rows: Ints) -> Ints:
+    def failure_tier(self, rows: Ints) -> Ints:
         """Of rows: failures before rejections before slowness: which of several answers is the failure point."""
-        return np.array([_TIER[k] for k in range(len(_TIER))], dtype=np.int64)[self.given.negative[rows]]
+        return np.array([_TIER[k] for k in range(len(_TIER))], dtype=np.int64)[self.attribution.negative[rows]]
 
     # -- keys ------------------------------------------------------------------------------------
 
-    def deed(self, visit: Ints, action: Ints) -> Ints:
+    def visit_action_key(self, visit: Ints, action: Ints) -> Ints:
         return visit * self.actions + action
 
-    def ask(self, visit: Ints, endpoint: Ints) -> Ints:
+    def visit_endpoint_key(self, visit: Ints, endpoint: Ints) -> Ints:
         return visit * (len(self.frame.endpoints) + 1) + endpoint + 1
 
-    def in_flow(self, visit: Ints, flow: Ints) -> Ints:
+    def visit_flow_key(self, visit: Ints, flow: Ints) -> Ints:
         return visit * (int(self.flow_codes.max()) + 1) + flow
 
-    def on_page(self, visit: Ints, pattern: Ints) -> Ints:
+    def visit_page_key(self, visit: Ints, pattern: Ints) -> Ints:
         return visit * len(self.frame.patterns) + pattern
 
     # -- times -----------------------------------------------------------------------------------
 
-    def waited(self, rows: Ints) -> Ints:
+    def waiting_times(self, rows: Ints) -> Ints:
         """How long the answers of feedback rows let the user wait, in ms."""
-        lasted = self.frame.ts[rows] - self.given.begin[rows]
+        lasted = self.frame.ts[rows] - self.attribution.begin[rows]
         return np.where(self.frame.kind[rows] == LOADING, self.frame.duration[rows], lasted)
 
     # -- rows ------------------------------------------------------------------------------------
 
-    def _rows(self, *kinds: int) -> Ints:
+    def _rows_of_kinds(self, *kinds: int) -> Ints:
         found = self.frame.kind == kinds[0]
         for kind in kinds[1:]:
             found |= self.frame.kind == kind
         return np.flatnonzero(found)
 
     @cached_property
-    def moves(self) -> Ints:
+    def navigation_rows(self) -> Ints:
         """Navigations."""
-        return self._rows(NAVIGATION)
+        return self._rows_of_kinds(NAVIGATION)
 
     @cached_property
-    def opened(self) -> Ints:
+    def opened_routes(self) -> Ints:
         """Per row: code of the route that a navigation shows, or that a click or submit led to within 2 s; else -1."""
         frame = self.frame
         found = np.full(len(frame), -1, dtype=np.int64)
-        moves = self.moves
+        moves = self.navigation_rows
         found[moves] = frame.route[moves]
-        acts = self.acts[frame.kind[self.acts] != INPUT]
+        acts = self.interaction_rows[frame.kind[self.interaction_rows] != INPUT]
         if len(acts) and len(moves):
             at = np.minimum(np.searchsorted(moves, acts), len(moves) - 1)
             move, following = moves[at], np.append(acts[1:], len(frame))
@@ -158,234 +168,252 @@ class Index:
         return found
 
     @cached_property
-    def led_to(self) -> Bools:
+    def led_to_page(self) -> Bools:
         """Per row: whether it opened a page that is no error page and no login, where one is sent who failed elsewhere."""
         detour = np.zeros(len(self.frame.routes), dtype=np.bool_)
-        detour[self.frame.route] = self.detours[self.frame.pattern]
-        own = self.opened == self.frame.route
-        return np.asarray((self.opened >= 0) & (own | ~detour[np.maximum(self.opened, 0)]), dtype=np.bool_)
+        detour[self.frame.route] = self.detour_patterns[self.frame.pattern]
+        own = self.opened_routes == self.frame.route
+        return np.asarray(
+            (self.opened_routes >= 0) & (own | ~detour[np.maximum(self.opened_routes, 0)]), dtype=np.bool_
+        )
 
     @cached_property
-    def served(self) -> Bools:
+    def is_served(self) -> Bools:
         """Per row: an interaction, or the navigation that it led to, that got a good answer from the application itself."""
-        frame, cause = self.frame, self.given.cause
+        frame, cause = self.frame, self.attribution.cause
         # Reading that every page does is background, but it is an answer here.
         good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (cause >= 0))
         good = good[~frame.noise[good] & (frame.third_party[good] != 1)]
         found = np.zeros(len(frame), dtype=np.bool_)
         found[cause[good]] = True
-        moves = self.moves
-        acts = self.acts
+        moves = self.navigation_rows
+        acts = self.interaction_rows
         if len(moves) and len(acts):
             by = acts[np.maximum(np.searchsorted(acts, moves) - 1, 0)]
-            led = (by < moves) & (frame.visit[by] == frame.visit[moves]) & (self.opened[by] == frame.route[moves])
+            led = (
+                (by < moves) & (frame.visit[by] == frame.visit[moves]) & (self.opened_routes[by] == frame.route[moves])
+            )
             either = found[by[led]] | found[moves[led]]
             found[by[led]] |= either
             found[moves[led]] |= either
         return found
 
     @cached_property
-    def ends(self) -> Ints:
-        return self._rows(END)
+    def session_end_rows(self) -> Ints:
+        return self._rows_of_kinds(END)
 
     @cached_property
-    def farewells(self) -> Ints:
+    def visit_end_rows(self) -> Ints:
         """Session ends, and pages hidden after which their visit holds no interaction and no navigation."""
-        rows = self._rows(VISIBILITY)
+        rows = self._rows_of_kinds(VISIBILITY)
         if not len(rows):
-            return self.ends
-        code, texts = self.frame.source.codes("state", rows)
+            return self.session_end_rows
+        code, texts = self.frame.source.read_codes("state", rows)
         hidden = np.array([t == "hidden" for t in texts])[code]
-        done = np.sort(np.concatenate((self.acts, self.moves, rows[~hidden])))
+        done = np.sort(np.concatenate((self.interaction_rows, self.navigation_rows, rows[~hidden])))
         after = np.append(done, len(self.frame))[np.searchsorted(done, rows, "right")]
         alone = after >= self.frame.high[self.frame.visit[rows]]
-        return np.sort(np.concatenate((self.ends, rows[hidden & alone])))
+        return np.sort(np.concatenate((self.session_end_rows, rows[hidden & alone])))
 
     @cached_property
-    def acts(self) -> Ints:
+    def interaction_rows(self) -> Ints:
         """Clicks, inputs and submits."""
-        return self._rows(CLICK, INPUT, SUBMIT)
+        return self._rows_of_kinds(CLICK, INPUT, SUBMIT)
 
     @cached_property
-    def acts_by_flow(self) -> Lookup:
-        return Lookup(self.in_flow(self.frame.visit[self.acts], self.flow(self.acts)), self.acts)
+    def interactions_by_flow(self) -> Lookup:
+        return Lookup(
+            self.visit_flow_key(self.frame.visit[self.interaction_rows], self.flow_of_row(self.interaction_rows)),
+            self.interaction_rows,
+        )
 
     @cached_property
-    def begun_by_flow(self) -> Lookup:
+    def form_events_by_flow(self) -> Lookup:
         """Rows at which fields were touched or a form submitted."""
-        rows = self._rows(INPUT, SUBMIT)
-        return Lookup(self.in_flow(self.frame.visit[rows], self.flow(rows)), rows)
+        rows = self._rows_of_kinds(INPUT, SUBMIT)
+        return Lookup(self.visit_flow_key(self.frame.visit[rows], self.flow_of_row(rows)), rows)
 
     @cached_property
-    def attempts(self) -> Lookup:
+    def attempts_by_action(self) -> Lookup:
         """Meaningful actions by deed: clicks on controls, submits, pages opened by a click."""
-        rows = np.flatnonzero(self.given.meaningful)
-        return Lookup(self.deed(self.frame.visit[rows], self.given.action[rows]), rows)
+        rows = np.flatnonzero(self.attribution.meaningful)
+        return Lookup(self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows]), rows)
 
     @cached_property
-    def presses(self) -> Lookup:
+    def presses_by_action(self) -> Lookup:
         """The attempts and every other click, by deed: what is made to be repeated is no attempt, but may lead on."""
-        rows = np.flatnonzero(self.given.meaningful | (self.frame.kind == CLICK))
-        return Lookup(self.deed(self.frame.visit[rows], self.given.action[rows]), rows)
+        rows = np.flatnonzero(self.attribution.meaningful | (self.frame.kind == CLICK))
+        return Lookup(self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows]), rows)
 
     @cached_property
-    def failing(self) -> Bools:
+    def is_failing(self) -> Bools:
         """Per row: an interaction that met negative feedback."""
         found = np.zeros(len(self.frame), dtype=np.bool_)
-        found[self.given.cause[self.given.attributed]] = True
+        found[self.attribution.cause[self.attribution.attributed]] = True
         return found
 
     @cached_property
-    def good(self) -> Ints:
+    def good_answer_rows(self) -> Ints:
         """Requests answered with success."""
-        return np.flatnonzero(self.given.success)
+        return np.flatnonzero(self.attribution.success)
 
     @cached_property
-    def loaded(self) -> Bools:
+    def is_loaded_page(self) -> Bools:
         """Per row: a page that was opened, and whose load was measured and not slow."""
-        frame, given = self.frame, self.given
-        rows = self._rows(PERFORMANCE)
-        rows = rows[(given.cause[rows] >= 0) & (given.negative[rows] == NONE) & (frame.duration[rows] > 0)]
-        rows = rows[frame.is_word("perf_kind", "page_load", rows=rows)]
+        frame, attribution = self.frame, self.attribution
+        rows = self._rows_of_kinds(PERFORMANCE)
+        rows = rows[(attribution.cause[rows] >= 0) & (attribution.negative[rows] == NONE) & (frame.duration[rows] > 0)]
+        rows = rows[frame.column_equals("perf_kind", "page_load", rows=rows)]
         found = np.zeros(len(frame), dtype=np.bool_)
-        found[given.cause[rows]] = True
+        found[attribution.cause[rows]] = True
         return found
 
     @cached_property
-    def good_by_endpoint(self) -> Lookup:
-        return Lookup(self.ask(self.frame.visit[self.good], self.frame.endpoint[self.good]), self.good)
+    def good_answers_by_endpoint(self) -> Lookup:
+        return Lookup(
+            self.visit_endpoint_key(
+                self.frame.visit[self.good_answer_rows], self.frame.endpoint[self.good_answer_rows]
+            ),
+            self.good_answer_rows,
+        )
 
     @cached_property
-    def good_by_deed(self) -> Lookup:
+    def good_answers_by_action(self) -> Lookup:
         """Good answers by the deed that caused them; spans are over the answers."""
-        rows = self.good[self.given.cause[self.good] >= 0]
-        return Lookup(self.deed(self.frame.visit[rows], self.given.action[self.given.cause[rows]]), rows)
+        rows = self.good_answer_rows[self.attribution.cause[self.good_answer_rows] >= 0]
+        return Lookup(
+            self.visit_action_key(self.frame.visit[rows], self.attribution.action[self.attribution.cause[rows]]), rows
+        )
 
     @cached_property
-    def last_good(self) -> Ints:
+    def last_good_answer(self) -> Ints:
         """Per interaction: its last good answer, -1 without one."""
         found = np.full(len(self.frame), -1, dtype=np.int64)
-        rows = self.good[self.given.cause[self.good] >= 0]
-        found[self.given.cause[rows]] = rows
+        rows = self.good_answer_rows[self.attribution.cause[self.good_answer_rows] >= 0]
+        found[self.attribution.cause[rows]] = rows
         return found
 
     @cached_property
-    def crashed(self) -> Bools:
+    def is_crashed(self) -> Bools:
         """Per row: an interaction whose answer crashed in the page, unless it had led on to another page before."""
-        rows = np.flatnonzero(self.given.attributed & (self.given.negative == CRASH))
-        cause = self.given.cause[rows]
+        rows = np.flatnonzero(self.attribution.attributed & (self.attribution.negative == CRASH))
+        cause = self.attribution.cause[rows]
         found = np.zeros(len(self.frame), dtype=np.bool_)
-        owner, place = expand(np.searchsorted(self.moves, cause, "right"), np.searchsorted(self.moves, rows))
-        away = self.frame.route[self.moves[place]] != self.frame.route[cause[owner]]
-        found[cause[~any_by(owner, away, len(rows))]] = True
+        owner, place = expand_ranges(
+            np.searchsorted(self.navigation_rows, cause, "right"), np.searchsorted(self.navigation_rows, rows)
+        )
+        away = self.frame.route[self.navigation_rows[place]] != self.frame.route[cause[owner]]
+        found[cause[~any_by_owner(owner, away, len(rows))]] = True
         return found
 
     @cached_property
-    def thanks(self) -> Lookup:
+    def thanks_pages_by_visit(self) -> Lookup:
         """Arrivals on thank-you pages by visit."""
-        welcome = np.array([is_thanks(p) for p in self.frame.patterns] or [False])
-        rows = self.moves[welcome[self.frame.pattern[self.moves]]]
+        welcome = np.array([is_thanks_page(p) for p in self.frame.patterns] or [False])
+        rows = self.navigation_rows[welcome[self.frame.pattern[self.navigation_rows]]]
         return Lookup(self.frame.visit[rows], rows)
 
     @cached_property
-    def other_successes(self) -> Ints:
+    def control_successes(self) -> Ints:
         """Successful requests that a click or submit on a control caused and that may have achieved something."""
-        frame, given = self.frame, self.given
-        rows = self.good[given.cause[self.good] >= 0]
-        by = given.cause[rows]
-        kept = given.meaningful[by] & ~self.crashed[by] & ~self.failing[by] & (frame.third_party[rows] != 1)
+        frame, attribution = self.frame, self.attribution
+        rows = self.good_answer_rows[attribution.cause[self.good_answer_rows] >= 0]
+        by = attribution.cause[rows]
+        kept = attribution.meaningful[by] & ~self.is_crashed[by] & ~self.is_failing[by] & (frame.third_party[rows] != 1)
         kept &= frame.kind[by] != NAVIGATION
         rows, by = rows[kept], by[kept]
-        stayed = np.searchsorted(self.moves, by, "right") == np.searchsorted(self.moves, rows)
-        target = self.target_of(given.action[by])
+        stayed = np.searchsorted(self.navigation_rows, by, "right") == np.searchsorted(self.navigation_rows, rows)
+        target = self.target_of_action(attribution.action[by])
         # In whole seconds the page that a link opened may be told after its answer, which no address tells from another's.
-        followed = self.target_is("link")[target] & (self.opened[by] >= 0) & ~self.known(rows)
-        return np.asarray(rows[stayed & ~followed & ~self.target_is("leaves")[target]], dtype=np.int64)
+        followed = self.target_property("link")[target] & (self.opened_routes[by] >= 0) & ~self.is_identified(rows)
+        return np.asarray(rows[stayed & ~followed & ~self.target_property("leaves")[target]], dtype=np.int64)
 
     @cached_property
-    def telling(self) -> Bools:
+    def has_known_method(self) -> Bools:
         """Per endpoint: its method is told, so that reading and writing at one address are not taken for each other."""
         return np.array([not e.startswith("/") for e in self.frame.endpoints] or [False])
 
     @cached_property
-    def logins(self) -> Bools:
+    def login_patterns(self) -> Bools:
         """Per pattern: a page at which one logs in."""
         return np.array([bool(_LOGIN.search(p)) for p in self.frame.patterns] or [False])
 
     @cached_property
-    def led_on(self) -> Ints:
+    def accepted_action_rows(self) -> Ints:
         """Clicks and submits that were accepted by a request that writes and led on to another page."""
-        frame, given = self.frame, self.given
-        rows = self.good[given.cause[self.good] >= 0]
-        rows = rows[~frame.reads[frame.endpoint[rows]] & (frame.third_party[rows] != 1)]
-        by = unique(given.cause[rows])
-        leaves = self.target_is("leaves")[self.target_of(given.action[by])]
-        link = self.target_is("link")[self.target_of(given.action[by])]
+        frame, attribution = self.frame, self.attribution
+        rows = self.good_answer_rows[attribution.cause[self.good_answer_rows] >= 0]
+        rows = rows[~frame.only_reads[frame.endpoint[rows]] & (frame.third_party[rows] != 1)]
+        by = sort_unique(attribution.cause[rows])
+        leaves = self.target_property("leaves")[self.target_of_action(attribution.action[by])]
+        link = self.target_property("link")[self.target_of_action(attribution.action[by])]
         # A click and the submit that it causes are one action; either may be told to have led on.
-        on = np.flatnonzero(given.progress)
-        deeds = self.deed(frame.visit[on], given.action[on])
-        led = among(self.deed(frame.visit[by], given.action[by]), deeds)
+        on = np.flatnonzero(attribution.progress)
+        progress_keys = self.visit_action_key(frame.visit[on], attribution.action[on])
+        led = is_among(self.visit_action_key(frame.visit[by], attribution.action[by]), progress_keys)
         # In whole seconds another click may stand between: then what the visit goes on to tells.
-        after = np.append(self.moves, len(frame))[np.searchsorted(self.moves, by, "right")]
+        after = np.append(self.navigation_rows, len(frame))[np.searchsorted(self.navigation_rows, by, "right")]
         onward = np.minimum(after, len(frame) - 1)
         went = (after < self.frame.high[frame.visit[by]]) & (frame.route[onward] != frame.route[by])
-        led |= went & ~self.logins[frame.pattern[onward]]
-        kept = given.meaningful[by] & led & (frame.kind[by] != NAVIGATION) & ~leaves & ~link
+        led |= went & ~self.login_patterns[frame.pattern[onward]]
+        kept = attribution.meaningful[by] & led & (frame.kind[by] != NAVIGATION) & ~leaves & ~link
         return np.asarray(by[kept], dtype=np.int64)
 
     @cached_property
-    def carried_through(self) -> Ints:
+    def completed_action_rows(self) -> Ints:
         """Forms, and controls whose request was accepted, that led on to another page by themselves."""
-        on = np.flatnonzero(self.given.progress & (self.frame.kind != NAVIGATION))
-        accepted = among(on, self.led_on) | (self.frame.kind[on] == SUBMIT)
+        on = np.flatnonzero(self.attribution.progress & (self.frame.kind != NAVIGATION))
+        accepted = is_among(on, self.accepted_action_rows) | (self.frame.kind[on] == SUBMIT)
         return np.asarray(on[accepted], dtype=np.int64)
 
     @cached_property
-    def items(self) -> Ints:
+    def route_items(self) -> Ints:
         """Per exact route: the code of the item that it is a page of, -1 where it names none."""
-        named = [_item(route) for route in self.frame.routes]
+        named = [_find_item_route(route) for route in self.frame.routes]
         place = {item: i for i, item in enumerate(dict.fromkeys(n for n in named if n))}
         return np.array([place.get(item, -1) for item in named] or [-1], dtype=np.int64)
 
     @cached_property
-    def achieved_by_flow(self) -> Lookup:
+    def successes_by_flow(self) -> Lookup:
         """Requests that a form or control of the flow sent and that were accepted."""
-        rows = self.other_successes
-        own = ~self.known(rows) | self.given.lonely[rows]
-        rows = rows[own & ~self.frame.reads[self.frame.endpoint[rows]]]
-        by = self.given.cause[rows]
-        return Lookup(self.in_flow(self.frame.visit[by], self.flow(by)), rows)
+        rows = self.control_successes
+        own = ~self.is_identified(rows) | self.attribution.lonely[rows]
+        rows = rows[own & ~self.frame.only_reads[self.frame.endpoint[rows]]]
+        by = self.attribution.cause[rows]
+        return Lookup(self.visit_flow_key(self.frame.visit[by], self.flow_of_row(by)), rows)
 
     @cached_property
-    def entries(self) -> Lookup:
+    def flow_entries(self) -> Lookup:
         """Navigations that entered a flow from another one, by flow."""
-        rows = self.moves
-        flows = self.flow(rows)
-        entered = ~heads(self.frame.visit[rows]) & np.append(False, flows[1:] != flows[:-1])[: len(rows)]
+        rows = self.navigation_rows
+        flows = self.flow_of_row(rows)
+        entered = ~mark_group_starts(self.frame.visit[rows]) & np.append(False, flows[1:] != flows[:-1])[: len(rows)]
         rows, flows = rows[entered], flows[entered]
-        return Lookup(self.in_flow(self.frame.visit[rows], flows), rows)
+        return Lookup(self.visit_flow_key(self.frame.visit[rows], flows), rows)
 
     @cached_property
-    def submitted(self) -> tuple[Ints, Ints]:
+    def submitted_form_keys(self) -> tuple[Ints, Ints]:
         """Keys of the deeds that sent a form, and of the pages on which one was sent."""
-        rows = self._rows(SUBMIT)
+        rows = self._rows_of_kinds(SUBMIT)
         visit = self.frame.visit[rows]
-        return self.deed(visit, self.given.action[rows]), self.on_page(visit, self.frame.pattern[rows])
+        return self.visit_action_key(visit, self.attribution.action[rows]), self.visit_page_key(
+            visit, self.frame.pattern[rows]
+        )
 
     @cached_property
-    def step_deeds(self) -> Ints:
+    def wizard_step_keys(self) -> Ints:
         """Keys of the deeds that are steps of a wizard."""
-        rows = np.flatnonzero(self.given.step & self.given.meaningful)
-        return self.deed(self.frame.visit[rows], self.given.action[rows])
+        rows = np.flatnonzero(self.attribution.step & self.attribution.meaningful)
+        return self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows])
 
-    def distinct_causes(self, owner: Ints, rows: Ints, size: int) -> Ints:
+    def count_distinct_causes(self, owner: Ints, rows: Ints, size: int) -> Ints:
         """How many interactions caused each owner's feedback rows."""
-        return distinct_by(owner, self.given.cause[rows], size)
+        return count_distinct_by_owner(owner, self.attribution.cause[rows], size)
 
     def is_request(self, rows: Ints) -> Bools:
         return np.asarray(self.frame.kind[rows] == NETWORK)
 
-    def known(self, rows: Ints) -> Bools:
+    def is_identified(self, rows: Ints) -> Bools:
         """Per feedback row: whether a URL or message identifies it."""
         endpoint = self.frame.endpoint[rows]
         return (endpoint >= 0) & self.frame.endpoint_known[endpoint] if len(self.frame.endpoints) else endpoint >= 0

@@ -11,29 +11,29 @@ from typing import Final
 
 import numpy as np
 
-from ufse.achieved import last_successes
+from ufse.achieved import find_last_successes
 from ufse.arrays import (
     Bools,
     Ints,
     Lookup,
     Ragged,
-    among,
-    any_by,
-    count_by,
-    distinct_by,
-    expand,
-    heads,
-    max_by,
-    min_by,
-    within,
+    any_by_owner,
+    count_by_owner,
+    count_distinct_by_owner,
+    expand_ranges,
+    is_among,
+    is_pair_among,
+    mark_group_starts,
+    max_by_owner,
+    min_by_owner,
 )
 from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
 from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
-from ufse.score import RAGE_PLACES, Evidence, points, totals
+from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
-from ufse.signals.abandonment import abandonment
-from ufse.signals.blocked import blocked
+from ufse.signals.abandonment import find_abandonment_signals
+from ufse.signals.blocked import find_blocked_signals
 from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, RAGE, RELOADS, Signals
 
 (
@@ -80,81 +80,85 @@ class Judgement:
     """Of all signals, feedback included; epoch ms."""
 
     @cached_property
-    def best(self) -> Ints:
+    def best_clusters(self) -> Ints:
         """One cluster per candidate: the emitted one, else the one with the highest score, else the earliest; in order of
         visit and failure.
         """
         c = self.clusters
         order = np.lexsort((c.failure, -self.score, self.rule != EMITTED, c.candidate))
-        first = order[heads(c.candidate[order])]
+        first = order[mark_group_starts(c.candidate[order])]
         return first[np.lexsort((c.failure[first], c.visit[first]))]
 
     @cached_property
-    def by_cluster(self) -> Lookup:
+    def signals_by_cluster(self) -> Lookup:
         """Numbers of the signals by cluster."""
         return Lookup(self.owner, np.arange(len(self.owner)))
 
 
-def judge(index: Index, raging: Signals, wandering: Signals) -> Judgement:
+def judge_clusters(index: Index, raging: Signals, wandering: Signals) -> Judgement:
     """Judges every cluster of every candidate of the batch."""
     found = find_candidates(index)
-    clusters = find_clusters(index, found, last_successes(index, found))
-    owner, behaviour = _behaviour(index, clusters, raging, wandering)
-    near = _connected(index, clusters, owner, behaviour)
+    clusters = find_clusters(index, found, find_last_successes(index, found))
+    owner, behaviour = _gather_behaviour_signals(index, clusters, raging, wandering)
+    near = _is_connected_signal(index, clusters, owner, behaviour)
     chosen = np.flatnonzero(near)
-    mine, signals = owner[chosen], behaviour.take(chosen)
-    start, end = _extent(index, clusters, mine, signals)
-    table = points(_evidence(index, found, clusters, mine, signals, end), index.config)
+    signal_owner, signals = owner[chosen], behaviour.take_signals(chosen)
+    start, end = _measure_extent(index, clusters, signal_owner, signals)
+    table = compute_points(_gather_evidence(index, found, clusters, signal_owner, signals, end), index.config)
     size = len(clusters)
-    total = totals(table)
-    some, connected = count_by(owner, size) > 0, count_by(mine, size) > 0
+    total = sum_points(table)
+    some, connected = count_by_owner(owner, size) > 0, count_by_owner(signal_owner, size) > 0
     rule = np.select(
         [
             ~some,
             ~connected,
-            ~_independent(clusters, mine, signals),
-            _ignored(index, found, clusters, mine, signals),
+            ~_is_independent(clusters, signal_owner, signals),
+            _is_ignored_cluster(index, found, clusters, signal_owner, signals),
             total >= index.config.high_score,
             clusters.resolved,
         ],
         [NO_BEHAVIOUR, OUTSIDE_WINDOW, NOT_INDEPENDENT, IGNORED, EMITTED, RESOLVED],
         BELOW_HIGH,
     )
-    return Judgement(index, clusters, signals, mine, table, np.where(connected, total, -1), rule, start, end)
+    return Judgement(index, clusters, signals, signal_owner, table, np.where(connected, total, -1), rule, start, end)
 
 
-def _behaviour(index: Index, clusters: Clusters, raging: Signals, wandering: Signals) -> tuple[Ints, Signals]:
+def _gather_behaviour_signals(
+    index: Index, clusters: Clusters, raging: Signals, wandering: Signals
+) -> tuple[Ints, Signals]:
     """(Cluster, signal): behavioural signals on the cluster's route or flow, after the action's last success."""
-    stuck, retried = blocked(index, clusters)
-    gone, left = abandonment(index, clusters)
-    flow = index.in_flow(clusters.visit, index.flow_of(clusters.action))
-    rage_owner, rage = _in_flow(
-        index, clusters, flow, raging, Ragged.of(np.arange(len(raging)), raging.row, len(raging))
+    stuck, retried = find_blocked_signals(index, clusters)
+    gone, left = find_abandonment_signals(index, clusters)
+    flow = index.visit_flow_key(clusters.visit, index.flow_of_action(clusters.action))
+    rage_owner, rage = _select_flow_signals(
+        index, clusters, flow, raging, Ragged.from_owners(np.arange(len(raging)), raging.row, len(raging))
     )
-    lost_owner, lost = _in_flow(index, clusters, flow, wandering, wandering.rows)
+    lost_owner, lost = _select_flow_signals(index, clusters, flow, wandering, wandering.rows)
     owner = np.concatenate((rage_owner, stuck, gone, lost_owner))
-    return owner, Signals.joined([rage, retried, left, lost])
+    return owner, Signals.join_parts([rage, retried, left, lost])
 
 
-def _in_flow(index: Index, clusters: Clusters, flow: Ints, signals: Signals, rows: Ragged) -> tuple[Ints, Signals]:
+def _select_flow_signals(
+    index: Index, clusters: Clusters, flow: Ints, signals: Signals, rows: Ragged
+) -> tuple[Ints, Signals]:
     """(Cluster, signal) where any of the signal's rows lies in the cluster's flow."""
     if not len(signals) or not len(clusters):
-        return np.zeros(0, dtype=np.int64), Signals.none()
-    key = index.in_flow(index.frame.visit[rows.values], index.flow(rows.values))
+        return np.zeros(0, dtype=np.int64), Signals.make_empty()
+    key = index.visit_flow_key(index.frame.visit[rows.values], index.flow_of_row(rows.values))
     order = np.lexsort((key, rows.owner))
-    once = order[heads(rows.owner[order], key[order])]
+    once = order[mark_group_starts(rows.owner[order], key[order])]
     lookup = Lookup(key[once], rows.owner[once])
-    owner, number = lookup.each(flow, np.zeros_like(flow), np.full_like(flow, len(signals)))
+    owner, number = lookup.find_entries(flow, np.zeros_like(flow), np.full_like(flow, len(signals)))
     later = signals.start[number] > clusters.since[owner]
-    return owner[later], signals.take(number[later])
+    return owner[later], signals.take_signals(number[later])
 
 
-def _connected(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_connected_signal(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
     """The signals that chain to their cluster's feedback with no gap over 30 s, waiting for pending requests not counted."""
-    low, high = _feedback_span(index, clusters)
+    low, high = _measure_feedback_span(index, clusters)
     near = np.zeros(len(signals), dtype=np.bool_)
     while True:
-        gap = _gaps(index, clusters, owner, signals, low[owner], high[owner])
+        gap = _measure_signal_gaps(index, clusters, owner, signals, low[owner], high[owner])
         joining = ~near & (gap <= index.config.correlation_gap_ms)
         if not joining.any():
             return near
@@ -163,25 +167,27 @@ def _connected(index: Index, clusters: Clusters, owner: Ints, signals: Signals) 
         np.maximum.at(high, owner[joining], signals.end[joining])
 
 
-def _feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints]:
+def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints]:
     """From the first interaction that failed to the last answer; epoch ms."""
     frame, negatives = index.frame, clusters.negatives
-    asked = frame.ts[index.given.cause[negatives.values]]
+    asked = frame.ts[index.attribution.cause[negatives.values]]
     size = len(clusters)
-    low = np.minimum(min_by(negatives.owner, asked, size, 2**62), frame.ts[negatives.first] if size else asked)
+    low = np.minimum(min_by_owner(negatives.owner, asked, size, 2**62), frame.ts[negatives.first] if size else asked)
     return low, frame.ts[negatives.last] if size else asked
 
 
-def _gaps(index: Index, clusters: Clusters, owner: Ints, signals: Signals, low: Ints, high: Ints) -> Ints:
+def _measure_signal_gaps(
+    index: Index, clusters: Clusters, owner: Ints, signals: Signals, low: Ints, high: Ints
+) -> Ints:
     """Time between each signal and its span, without the time that the failing requests were pending, in ms."""
     begin, end = np.minimum(signals.end, high), np.maximum(signals.start, low)
     gap = np.maximum(0, end - begin)
     wide = np.flatnonzero(gap > index.config.correlation_gap_ms)
     if len(wide):
         bounds = clusters.negatives.bounds
-        place_owner, place = expand(bounds[owner[wide]], bounds[owner[wide] + 1])
+        place_owner, place = expand_ranges(bounds[owner[wide]], bounds[owner[wide] + 1])
         row = clusters.negatives.values[place]
-        since, until = index.given.begin[row], index.frame.ts[row]
+        since, until = index.attribution.begin[row], index.frame.ts[row]
         waited = np.minimum(end[wide][place_owner], until) - np.maximum(begin[wide][place_owner], since)
         total = np.zeros(len(wide), dtype=np.int64)
         np.add.at(total, place_owner, np.maximum(waited, 0))
@@ -189,116 +195,116 @@ def _gaps(index: Index, clusters: Clusters, owner: Ints, signals: Signals, low: 
     return np.asarray(gap, dtype=np.int64)
 
 
-def _extent(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> tuple[Ints, Ints]:
+def _measure_extent(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> tuple[Ints, Ints]:
     """Start and end of each cluster's signals, its feedback included."""
     size = len(clusters)
     if not size:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     ts = index.frame.ts
-    start = np.minimum(min_by(owner, signals.start, size, 2**62), ts[clusters.negatives.first])
-    return start, np.maximum(max_by(owner, signals.end, size, -(2**62)), ts[clusters.negatives.last])
+    start = np.minimum(min_by_owner(owner, signals.start, size, 2**62), ts[clusters.negatives.first])
+    return start, np.maximum(max_by_owner(owner, signals.end, size, -(2**62)), ts[clusters.negatives.last])
 
 
-def _evidence(
+def _gather_evidence(
     index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals, end: Ints
 ) -> Evidence:
-    frame, given, size = index.frame, index.given, len(clusters)
+    frame, attribution, size = index.frame, index.attribution, len(clusters)
     rows, of_row = clusters.negatives.values, clusters.negatives.owner
     failure = clusters.failure
-    by_field = frame.kind[given.cause[failure]] == INPUT
-    story = clusters.story
-    failures = distinct_by(story.owner, given.cause[story.values], size)
-    struggled = end - min_by(story.owner, frame.ts[given.cause[story.values]], size, 2**62)
-    left = max_by(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
+    by_field = frame.kind[attribution.cause[failure]] == INPUT
+    story = clusters.negatives_since_success
+    failures = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
+    struggled = end - min_by_owner(story.owner, frame.ts[attribution.cause[story.values]], size, 2**62)
+    left = max_by_owner(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
     return Evidence(
-        feedback=given.negative[failure],
-        vague=_vague(index, failure),
+        feedback=attribution.negative[failure],
+        vague=_is_vague_error(index, failure),
         by_field=by_field,
-        rage=_rage_place(index, clusters, owner, signals),
-        retries=max_by(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
+        rage=_find_rage_place(index, clusters, owner, signals),
+        retries=max_by_owner(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
         left=left,
-        form_sent=_form_sent(index, found, clusters, owner, signals),
-        confused=any_by(owner, signals.kind == CONFUSION, size),
+        form_sent=_is_form_sent(index, found, clusters, owner, signals),
+        confused=any_by_owner(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
-        tries=clusters.tries,
-        longest_wait_ms=max_by(of_row, index.waited(rows), size, 0),
+        tries=clusters.try_counts,
+        longest_wait_ms=max_by_owner(of_row, index.waiting_times(rows), size, 0),
         struggle_ms=struggled,
         resolved=clusters.resolved,
-        answered_late=(given.negative[failure] == SLOW) & _came_late(index, failure),
+        answered_late=(attribution.negative[failure] == SLOW) & _is_answered_late(index, failure),
     )
 
 
-def _came_late(index: Index, row: Ints) -> Bools:
+def _is_answered_late(index: Index, row: Ints) -> Bools:
     """Whether what was slow came in the end: an answer, a measured load, a loading phase with its end."""
     kind = index.frame.kind[row]
     came = (kind != LOADING) | ~index.frame.endless[row]
-    return np.where(kind == NETWORK, index.given.success[row], came)
+    return np.where(kind == NETWORK, index.attribution.success[row], came)
 
 
-def _vague(index: Index, row: Ints) -> Bools:
+def _is_vague_error(index: Index, row: Ints) -> Bools:
     """An error without a message that no form submit caused (there it is most likely the form's own)."""
-    crash = (index.given.negative[row] == CRASH) & ~index.known(row)
-    return np.asarray(crash & (index.frame.kind[index.given.cause[row]] != SUBMIT), dtype=np.bool_)
+    crash = (index.attribution.negative[row] == CRASH) & ~index.is_identified(row)
+    return np.asarray(crash & (index.frame.kind[index.attribution.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
-def _form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
     """Fields (one only where it was tried again) were filled in and this action sent the form; without a submit event, a
     button after two fields or with a validation error.
     """
     frame, size = index.frame, len(clusters)
     left = np.flatnonzero(signals.kind == ABANDONMENT)
-    touched = signals.rows.take(left)
+    touched = signals.rows.take_lists(left)
     field = frame.kind[touched.values] == INPUT
     of_field, fields_at = owner[left][touched.owner[field]], touched.values[field]
-    fields = distinct_by(of_field, frame.raw_target[fields_at], size)
+    fields = count_distinct_by_owner(of_field, frame.raw_target[fields_at], size)
     # Fields of which only the type is known look like one: each is entered or left once.
-    fields += any_by(of_field, index.target_is("long_text")[frame.target[fields_at]], size)
-    nameless = index.target_is("nameless")[frame.target[fields_at]]
+    fields += any_by_owner(of_field, index.target_property("long_text")[frame.target[fields_at]], size)
+    nameless = index.target_property("nameless")[frame.target[fields_at]]
     for step in ("focus", "blur"):
-        stepped = nameless & frame.is_word("action", step, rows=fields_at)
-        fields = np.maximum(fields, count_by(of_field, size, stepped))
-    deeds, pages = index.submitted
-    sent = among(index.deed(clusters.visit, clusters.action), deeds)
-    forms = among(index.on_page(clusters.visit, index.pattern_of(clusters.action)), pages)
+        stepped = nameless & frame.column_equals("action", step, rows=fields_at)
+        fields = np.maximum(fields, count_by_owner(of_field, size, stepped))
+    action_keys, pages = index.submitted_form_keys
+    sent = is_among(index.visit_action_key(clusters.visit, clusters.action), action_keys)
+    forms = is_among(index.visit_page_key(clusters.visit, index.pattern_of_action(clusters.action)), pages)
     formal = (fields > 1) | found.invalid[clusters.candidate]
-    sends = index.target_is("meaningful")
+    sends = index.target_property("meaningful")
     for other in ("link", "leaves", "aside", "toggle"):
-        sends = sends & ~index.target_is(other)
-    button = formal & ~forms & sends[index.target_of(clusters.action)] & ~index.is_page(clusters.action)
+        sends = sends & ~index.target_property(other)
+    button = formal & ~forms & sends[index.target_of_action(clusters.action)] & ~index.is_page_action(clusters.action)
     # One field is a search or a voucher, left as easily as it was filled in: it takes a second try to be in earnest.
-    earnest = (fields > 1) | ((fields > 0) & (clusters.tries > 1))
+    earnest = (fields > 1) | ((fields > 0) & (clusters.try_counts > 1))
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
-def _rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:
+def _find_rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:
     """Where the strongest rage of each cluster was: index into RAGE_PLACES."""
     action = clusters.action[owner]
     same = signals.action == action
-    page = index.pattern_of(signals.action) == index.pattern_of(action)
-    beside = np.where(index.is_page(action), _PAGE, _NEAR)
+    page = index.pattern_of_action(signals.action) == index.pattern_of_action(action)
+    beside = np.where(index.is_page_action(action), _PAGE, _NEAR)
     clicked = np.where(same, _SAME, np.where(page, beside, _FAR))
     reloaded = np.where(same, _RELOAD, np.where(page, _RELOAD_OTHER, _FAR))
     place = np.where(signals.form == RELOADS, reloaded, clicked)
     raging = signals.kind == RAGE
-    strongest = min_by(owner[raging], place[raging], len(clusters), _FAR)
+    strongest = min_by_owner(owner[raging], place[raging], len(clusters), _FAR)
     return np.where(strongest == _FAR, 0, strongest)
 
 
-def _independent(clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_independent(clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
     """Whether any signal of the cluster rests on another event than its feedback does."""
     negatives = clusters.negatives
     of_row = owner[signals.rows.owner]
-    other = ~within(of_row, signals.rows.values, negatives.owner, negatives.values)
-    return any_by(of_row, other, len(clusters))
+    other = ~is_pair_among(of_row, signals.rows.values, negatives.owner, negatives.values)
+    return any_by_owner(of_row, other, len(clusters))
 
 
-def _ignored(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_ignored_cluster(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
     """Whether an event that the signals rest on, or what caused the feedback, is on an ignore list."""
-    touched = any_by(owner[signals.rows.owner], index.frame.target_ignored[signals.rows.values], len(clusters))
+    touched = any_by_owner(owner[signals.rows.owner], index.frame.target_ignored[signals.rows.values], len(clusters))
     return touched | found.ignored[clusters.candidate]
 
 
-def same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
+def drop_same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
     """Of the emitted clusters, ordered by visit and failure, those that are no part of an earlier one's struggle.
 
     Two failing actions of one flow at one time are one struggle; the earlier one is its failure point. Two are told where
@@ -306,24 +312,24 @@ def same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
     """
     clusters = judged.clusters
     visit = clusters.visit[emitted]
-    lonely = heads(visit) & np.append(heads(visit)[1:], True)
+    lonely = mark_group_starts(visit) & np.append(mark_group_starts(visit)[1:], True)
     kept = lonely.copy()
     failure = clusters.failure[emitted]
-    flow = index.flow_of(clusters.action[emitted]).tolist()
+    flow = index.flow_of_action(clusters.action[emitted]).tolist()
     start, end = judged.start[emitted].tolist(), judged.end[emitted].tolist()
-    own = index.is_request(failure) & index.known(failure) & ~index.given.shared[failure]
-    own &= clusters.tries[emitted] > 1
+    own = index.is_request(failure) & index.is_identified(failure) & ~index.attribution.shared[failure]
+    own &= clusters.try_counts[emitted] > 1
     request = np.where(own, index.frame.endpoint[failure], -1).tolist()
-    begins = heads(visit).tolist()
-    told: list[int] = []
+    begins = mark_group_starts(visit).tolist()
+    kept_in_visit: list[int] = []
     for i in np.flatnonzero(~lonely).tolist():
-        told = [] if begins[i] else told
+        kept_in_visit = [] if begins[i] else kept_in_visit
         if not any(
             flow[i] == flow[j]
             and (request[i] < 0 or request[i] == request[j])
             and max(start[i], start[j]) - min(end[i], end[j]) <= index.config.correlation_gap_ms
-            for j in told
+            for j in kept_in_visit
         ):
-            told.append(i)
+            kept_in_visit.append(i)
             kept[i] = True
     return np.asarray(emitted[kept], dtype=np.int64)

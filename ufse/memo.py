@@ -11,13 +11,13 @@ MEMO_BYTES: Final = 16 << 20
 _ENTRY_BYTES = 400  # a place in a dictionary, a tuple, and objects beside their characters
 
 
-def memo(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def memoize_texts(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """``function`` of texts, which remembers its answers; they are forgotten when they have taken ``MEMO_BYTES``."""
     known: dict[tuple[object, ...], _T] = {}
     left = MEMO_BYTES
 
     @functools.wraps(function)
-    def remembered(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def remembered_answer(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         nonlocal left
         try:
             return known[args]
@@ -32,4 +32,4 @@ def memo(function: Callable[_P, _T]) -> Callable[_P, _T]:
         known[args] = answer
         return answer
 
-    return remembered
+    return remembered_answer

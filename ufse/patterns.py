@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
-from ufse.memo import memo
+from ufse.memo import memoize_texts
 
 ID: Final = ":id"
 MAX_SEGMENT: Final = 64
@@ -28,14 +28,14 @@ _MESSAGE_ID = re.compile(
 )
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """The text on one line: control characters and lone surrogates become spaces, so that any text can be
     emitted.
     """
     return _CONTROL.sub(" ", text).strip() if not text.isascii() or not text.isprintable() else text.strip()
 
 
-def _is_id(segment: str) -> bool:
+def _is_generated_id(segment: str) -> bool:
     if segment.isdigit() or _UUID.fullmatch(segment) or len(segment) > MAX_SEGMENT:
         return True
     digits = sum(c.isdigit() for c in segment)
@@ -49,20 +49,20 @@ def _is_id(segment: str) -> bool:
 def _fold_segment(segment: str) -> str:
     if segment.startswith((":", "{", "[", "*")):
         return segment
-    if _is_id(segment):
+    if _is_generated_id(segment):
         file = _FILE.fullmatch(segment)
         if file is None:
             return ID
-        return ID + file[2].lower() if _is_id(file[1]) else segment
+        return ID + file[2].lower() if _is_generated_id(file[1]) else segment
     return segment
 
 
-def fold_path_once(path: str) -> str:
+def fold_path_uncached(path: str) -> str:
     """As ``fold_path``, for callers that remember it themselves."""
     return _fold_path(path)
 
 
-@memo
+@memoize_texts
 def fold_path(path: str) -> str:
     """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
 
@@ -74,7 +74,7 @@ def fold_path(path: str) -> str:
 
 
 def _fold_path(path: str) -> str:
-    text = clean(path)
+    text = clean_text(path)
     if "://" in text[:12]:
         text = "/" + text.split("://", 1)[1].partition("/")[2]
     if "?" in text or "#" in text:
@@ -83,13 +83,13 @@ def _fold_path(path: str) -> str:
     return "/" + folded if folded or text else ""
 
 
-@memo
-def fold_name(name: str) -> str:
+@memoize_texts
+def fold_target_name(name: str) -> str:
     """A target's id or selector with generated parts folded: ``row-8841-delete`` gives ``row-:id-delete``.
 
     One-digit numbers stay: ``address-line-2`` is a field of its own.
     """
-    text = _UUID.sub(ID, clean(name))
+    text = _UUID.sub(ID, clean_text(name))
     if not any(c.isdigit() for c in text):
         return text[:200]
     return "".join(_fold_token(t) for t in _TOKEN.findall(text))[:200]
@@ -107,13 +107,13 @@ def _fold_token(token: str) -> str:
     return ID if len(token) >= 5 else token
 
 
-@memo
+@memoize_texts
 def fold_message(message: str) -> str:
     """An error message with numbers and ids folded, on one line, at most 120 characters."""
-    return " ".join(_MESSAGE_ID.sub(ID, clean(message[:1_000])).split())[:MAX_MESSAGE]
+    return " ".join(_MESSAGE_ID.sub(ID, clean_text(message[:1_000])).split())[:MAX_MESSAGE]
 
 
-def digest(parts: Iterable[str]) -> str:
+def digest_texts(parts: Iterable[str]) -> str:
     """32 hex characters over texts; no two lists of texts run into each other."""
     texts = list(parts)
     whole = "\x1f".join(texts)
@@ -122,7 +122,7 @@ def digest(parts: Iterable[str]) -> str:
     return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def first_segment(pattern: str) -> str:
+def find_flow_name(pattern: str) -> str:
     """What names the flow of a route: its first segment behind shells such as ``/app``, a language or an
     id.
     """

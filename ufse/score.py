@@ -56,7 +56,7 @@ class Evidence:
     """Slow, but the answer came: neither unresolved nor a later success."""
 
 
-def points(evidence: Evidence, config: Config) -> Ints:
+def compute_points(evidence: Evidence, config: Config) -> Ints:
     """Points of every rule: shape (clusters, RULES)."""
     e = evidence
     applies: dict[str, Ints | Bools] = {
@@ -91,13 +91,13 @@ def points(evidence: Evidence, config: Config) -> Ints:
     return np.stack([applies[rule].astype(np.int64) for rule in RULES], axis=1) * weights
 
 
-def totals(table: Ints) -> Ints:
+def sum_points(table: Ints) -> Ints:
     """The score of each row of points: what counts for it, at most 100, less what counts against it, at least 0."""
     gained = np.minimum(100, np.maximum(table, 0).sum(axis=1))
     return np.asarray(np.maximum(0, gained + np.minimum(table, 0).sum(axis=1)), dtype=np.int64)
 
 
-def level(score: int, config: Config) -> str:
+def confidence_level(score: int, config: Config) -> str:
     """High, Medium or Low (detection.md: ≥ 80, 50–79, < 50)."""
     if score >= config.high_score:
         return HIGH

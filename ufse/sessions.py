@@ -27,10 +27,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, dense
+from ufse.arrays import Bools, Ints, Small, compact_codes
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
-from ufse.patterns import digest
+from ufse.patterns import digest_texts
 
 (
     CLICK,
@@ -106,17 +106,17 @@ class Visits:
 
     @cached_property
     def visit_id(self) -> list[str]:
-        return [self.id_of(v) for v in range(len(self))]
+        return [self.make_visit_id(v) for v in range(len(self))]
 
-    def id_of(self, visit: int) -> str:
+    def make_visit_id(self, visit: int) -> str:
         """The visit's id: a hash of (project, client session id, start), 32 hex characters."""
         project = self.projects[int(self.project_code[visit])]
         session = self.sessions[int(self.session_code[visit])]
-        return digest(("visit", project, session, str(int(self.start_ms[visit]))))
+        return digest_texts(("visit", project, session, str(int(self.start_ms[visit]))))
 
 
 @dataclass(frozen=True)
-class Ordered:
+class OrderedEvents:
     """The accepted events of a table in order; every array has one entry per accepted event."""
 
     table: pa.Table
@@ -130,12 +130,12 @@ class Ordered:
     visits: Visits
 
 
-def codes(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, list[str]]:
+def encode_texts(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, list[str]]:
     """A string column as (code per row, or of each of the given rows, distinct texts); null is the empty text."""
     column = table[name]
     if not pa.types.is_dictionary(column.type):
         count = len(column) if row is None else len(row)
-        if count and _empty(column):  # what nobody fills need not be hashed
+        if count and _is_empty_column(column):  # what nobody fills need not be hashed
             return np.zeros(count, dtype=np.int64), [""]
         taken = (column if row is None else column.take(pa.array(row))).cast(pa.string())
         column, row = pc.dictionary_encode(taken), None
@@ -149,12 +149,12 @@ def codes(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, li
     narrow = found.to_numpy(zero_copy_only=False)
     code = np.asarray(narrow if row is None else narrow[row], dtype=np.int64)
     if len(words) > _FEW:  # a slice of a batch carries the words of the whole batch
-        code, used = dense(code, len(words))
+        code, used = compact_codes(code, len(words))
         words = words.take(pa.array(used))
     return code, [t if t is not None else "" for t in words.to_pylist()]
 
 
-def _empty(column: pa.ChunkedArray) -> bool:
+def _is_empty_column(column: pa.ChunkedArray) -> bool:
     """Whether a text column holds nothing but empty texts and nulls: told by where its texts begin and end."""
     if not pa.types.is_string(column.type):
         return not pc.max(pc.binary_length(column)).as_py()
@@ -166,19 +166,19 @@ def _empty(column: pa.ChunkedArray) -> bool:
     return True
 
 
-def run_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
+def encode_text_runs(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     """The same of a column whose equal texts mostly stand together: each run of them is hashed once."""
     column, count = table[name], table.num_rows
     if count > 1 and not pa.types.is_dictionary(column.type):
         changes = pc.not_equal(column.slice(1), column.slice(0, count - 1)).fill_null(True).to_numpy()
         begin = np.append(0, np.flatnonzero(changes) + 1)
         if len(begin) * 4 < count:
-            code, texts = codes(table, name, begin)
+            code, texts = encode_texts(table, name, begin)
             return np.repeat(code, np.diff(np.append(begin, count))), texts
-    return codes(table, name)
+    return encode_texts(table, name)
 
 
-def numbers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
+def read_integers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
     """An integer column as int64; null is ``unknown``."""
     column = table[name]
     if column.null_count:
@@ -186,15 +186,15 @@ def numbers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
     return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
-def text_rank(texts: Sequence[str]) -> Ints:
+def rank_texts(texts: Sequence[str]) -> Ints:
     """Position of each text among the distinct texts in sorted order (equal texts get equal ranks)."""
     ranks = {t: i for i, t in enumerate(sorted(set(texts)))}
     return np.fromiter((ranks[t] for t in texts), dtype=np.int64, count=len(texts))
 
 
-def kinds(table: pa.Table) -> Small:
+def encode_kinds(table: pa.Table) -> Small:
     """The kind of every event as a small integer; an unknown type is OTHER."""
-    code, texts = codes(table, "event_type")
+    code, texts = encode_texts(table, "event_type")
     return np.array([KINDS.get(t, OTHER) for t in texts] or [OTHER], dtype=np.int8)[code]
 
 
@@ -203,30 +203,30 @@ def sessionize(events: pa.Table, config: Config = DEFAULT) -> Visits:
     return order_events(events, config).visits
 
 
-def order_events(table: pa.Table, config: Config) -> Ordered:
+def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     """Deduplicates, orders and sessionizes; the result does not depend on the order of the rows."""
-    project_code, projects = _sorted_codes(table, "project")
-    session_code, sessions = _sorted_codes(table, "session_id")
+    project_code, projects = _encode_sorted_texts(table, "project")
+    session_code, sessions = _encode_sorted_texts(table, "session_id")
     session = project_code * max(len(sessions), 1) + session_code
-    ts, seq, kind = numbers(table, "ts"), numbers(table, "seq"), kinds(table)
-    received = numbers(table, "received_ms")
+    ts, seq, kind = read_integers(table, "ts"), read_integers(table, "seq"), encode_kinds(table)
+    received = read_integers(table, "received_ms")
 
-    row = _order(table, _first_copies(table, session), session, ts, seq, kind)
+    row = _order_rows(table, _drop_later_copies(table, session), session, ts, seq, kind)
     session, ts, received = session[row], ts[row], received[row]
-    late = _late(session, ts, received, config)
+    late = _is_late_event(session, ts, received, config)
     kept = ~late
     late_session, late_ts = session[late], ts[late]
     if late.any():
         row, session, ts = row[kept], session[kept], ts[kept]
 
-    first = _starts(session, ts, config.visit_gap_ms)
+    first = _mark_visit_starts(session, ts, config.visit_gap_ms)
     visit = np.cumsum(first) - 1
     begin = np.flatnonzero(first)
     end = np.append(begin[1:], len(row)) - 1 if len(begin) else begin
     offset = np.arange(len(row)) - begin[visit] if len(begin) else np.zeros(0, np.int64)
     analysed = (offset < config.max_visit_events) & (ts - ts[begin][visit] <= config.max_visit_ms)
     truncated = np.bincount(visit[~analysed], minlength=len(begin)) > 0
-    owner = _owners(session[begin], ts[begin], ts[end], late_session, late_ts)
+    owner = _find_late_owners(session[begin], ts[begin], ts[end], late_session, late_ts)
     visits = Visits(
         projects=projects,
         sessions=sessions,
@@ -238,23 +238,23 @@ def order_events(table: pa.Table, config: Config) -> Ordered:
         late_events=np.bincount(owner, minlength=len(begin)).astype(np.int64),
         truncated=truncated,
     )
-    return Ordered(table, row, ts, kind[row], visit.astype(np.int64), analysed, visits)
+    return OrderedEvents(table, row, ts, kind[row], visit.astype(np.int64), analysed, visits)
 
 
-def _sorted_codes(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
-    code, texts = run_codes(table, name)
+def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
+    code, texts = encode_text_runs(table, name)
     distinct = sorted(set(texts))
     place = {t: i for i, t in enumerate(distinct)}
     return np.array([place[t] for t in texts] or [0], dtype=np.int64)[code], distinct
 
 
-def _starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
+def _mark_visit_starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
     first = np.ones(len(session), dtype=np.bool_)
     first[1:] = (session[1:] != session[:-1]) | (ts[1:] - ts[:-1] > gap_ms)
     return first
 
 
-def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Small) -> Ints:
+def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Small) -> Ints:
     session, ts = session[rows], ts[rows]
     low, high = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
     bits = max((high - low).bit_length(), 1)
@@ -272,19 +272,19 @@ def _order(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind
     tied[:-1] |= same
     if tied.any():
         group = np.cumsum(np.append(True, ~same))[tied]
-        mine = rows[tied]
-        ids = text_rank(pc.take(table["event_id"], pa.array(mine)).to_pylist())
-        rows[tied] = mine[np.lexsort((ids, _RANKS[kind[mine]], seq[mine], group))]
+        tied_rows = rows[tied]
+        ids = rank_texts(pc.take(table["event_id"], pa.array(tied_rows)).to_pylist())
+        rows[tied] = tied_rows[np.lexsort((ids, _RANKS[kind[tied_rows]], seq[tied_rows], group))]
     return rows
 
 
-def _first_copies(table: pa.Table, session: Ints) -> Ints:
+def _drop_later_copies(table: pa.Table, session: Ints) -> Ints:
     """Rows left when copies of one (session, event id) are dropped; the copy received first stays."""
     if (table.schema.metadata or {}).get(DISTINCT) == b"1":
         return np.arange(len(session), dtype=np.int64)
-    suspects = _suspects(_identity(table, session, exact=False))
+    suspects = _find_repeated_keys(_hash_event_identity(table, session, exact=False))
     if len(suspects) * _MANY > len(session):
-        suspects = _suspects(_identity(table, session, exact=True))
+        suspects = _find_repeated_keys(_hash_event_identity(table, session, exact=True))
     if not len(suspects):
         return np.arange(len(session), dtype=np.int64)
     best: dict[tuple[int, str], tuple[int, int, str, int]] = {}
@@ -299,14 +299,14 @@ def _first_copies(table: pa.Table, session: Ints) -> Ints:
     return np.flatnonzero(keep)
 
 
-def _suspects(key: npt.NDArray[np.uint64]) -> Ints:
+def _find_repeated_keys(key: npt.NDArray[np.uint64]) -> Ints:
     """Rows whose key occurs more than once."""
     ordered = np.sort(key)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     return np.flatnonzero(np.isin(key, repeated)) if len(repeated) else np.zeros(0, dtype=np.int64)
 
 
-def _identity(table: pa.Table, session: Ints, *, exact: bool) -> npt.NDArray[np.uint64]:
+def _hash_event_identity(table: pa.Table, session: Ints, *, exact: bool) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of (session, event id); equal hashes are only suspects, compared as texts afterwards.
 
     Not exact, it looks at the ends of the id alone, which is enough for most: hashes and UUIDs differ at their beginning,
@@ -343,7 +343,7 @@ def _identity(table: pa.Table, session: Ints, *, exact: bool) -> npt.NDArray[np.
     return mixed
 
 
-def _late(session: Ints, ts: Ints, received: Ints, config: Config) -> Bools:
+def _is_late_event(session: Ints, ts: Ints, received: Ints, config: Config) -> Bools:
     """Which events are late; rows are ordered by (session, time)."""
     late = np.zeros(len(session), dtype=np.bool_)
     if not len(session):
@@ -354,18 +354,18 @@ def _late(session: Ints, ts: Ints, received: Ints, config: Config) -> Bools:
     rows = np.flatnonzero(np.repeat(span > config.late_receipt_silence_ms, sizes))
     if not len(rows):
         return late
-    epoch = _epochs(session[rows], received[rows], config.late_receipt_silence_ms)
+    epoch = _number_receipt_epochs(session[rows], received[rows], config.late_receipt_silence_ms)
     accepted = epoch == 0
     for number in range(1, int(epoch.max()) + 1):
-        mine = np.flatnonzero(epoch == number)
+        in_epoch = np.flatnonzero(epoch == number)
         old = np.flatnonzero(accepted)
-        near = _nearest(session[rows[old]], ts[rows[old]], session[rows[mine]], ts[rows[mine]])
-        accepted[mine[near > config.visit_gap_ms]] = True
+        near = _distance_to_nearest(session[rows[old]], ts[rows[old]], session[rows[in_epoch]], ts[rows[in_epoch]])
+        accepted[in_epoch[near > config.visit_gap_ms]] = True
     late[rows[~accepted]] = True
     return late
 
 
-def _epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
+def _number_receipt_epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
     # Most clients send in order of time: then nothing need be sorted.
     backward = (session[1:] == session[:-1]) & (received[1:] < received[:-1])
     order = np.lexsort((received, session)) if backward.any() else np.arange(len(session))
@@ -379,7 +379,7 @@ def _epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
     return epoch
 
 
-def _nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Ints) -> Ints:
+def _distance_to_nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Ints) -> Ints:
     """Distance in ms of each event to the nearest old event of its session; very far where it has none.
 
     Both sides are ordered by (session, time), so that merging them and carrying the last old event along
@@ -400,7 +400,7 @@ def _nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Ints) -> Ints:
     return distance[len(old_ts) :]
 
 
-def _owners(session: Ints, start: Ints, end: Ints, late_session: Ints, late_ts: Ints) -> Ints:
+def _find_late_owners(session: Ints, start: Ints, end: Ints, late_session: Ints, late_ts: Ints) -> Ints:
     """The visit (of its session, nearest in time) that a late event is counted at."""
     if not len(late_ts):
         return np.zeros(0, dtype=np.int64)

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ufse.memo import memo
-from ufse.patterns import clean, fold_name
+from ufse.memo import memoize_texts
+from ufse.patterns import clean_text, fold_target_name
 
 
-def _vocabulary(text: str) -> frozenset[str]:
+def _split_vocabulary(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-TEXT_FIELDS: Final = _vocabulary("""
+TEXT_FIELDS: Final = _split_vocabulary("""
     input text textarea textbox email password search searchbox tel phone number url field textfield
     text-field text_field date time datetime datetime-local contenteditable editor richtext combobox
 """)
-_TOGGLES = _vocabulary("""
+_TOGGLES = _split_vocabulary("""
     checkbox radio switch toggle togglebutton accordion disclosure summary tab menuitemcheckbox
 """)
-_TOGGLE_WORDS = _vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
-_REPEATED_TYPES = _vocabulary("""
+_TOGGLE_WORDS = _split_vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
+_REPEATED_TYPES = _split_vocabulary("""
     stepper spinbutton spinner slider range carousel pagination pager pagination-link canvas map player video
     audio game calendar datepicker date-picker gallery slideshow keypad scrollbar rating
 """)
-_LONG_TEXT = _vocabulary("textarea contenteditable editor richtext")
-_PLAYED = _vocabulary("canvas map player video audio game keypad slider range scrollbar")
-_REPEATED_WORDS = _vocabulary("""
+_LONG_TEXT = _split_vocabulary("textarea contenteditable editor richtext")
+_PLAYED = _split_vocabulary("canvas map player video audio game keypad slider range scrollbar")
+_REPEATED_WORDS = _split_vocabulary("""
     stepper spinbutton plus minus increment decrement increase decrease incrementer decrementer incr decr
     inc dec qty quantity counter next prev previous nextpage prevpage pagination paginator pager carousel
     slide slider
@@ -44,18 +44,18 @@ _REPEATED_PAIRS = frozenset(
         *(("fast", "forward"), ("skip", "forward"), ("skip", "back"), ("date", "picker")),
     }
 )
-_REPEATED_LABELS = _vocabulary(
+_REPEATED_LABELS = _split_vocabulary(
     "+ - − – ＋ ± ++ -- ‹ › < > « » << >> → ← ↑ ↓ ▲ ▼ ◀ ▶ ⏮ ⏭ ⏯ ⏸ ⏪ ⏩ … ↺ ↻ ⟲ ⟳ older newer"
 )
-_TEXT_TYPES = _vocabulary("""
+_TEXT_TYPES = _split_vocabulary("""
     text-block paragraph heading cell word content document page body html p span h1 h2 h3 h4 h5 h6 pre code
     blockquote td th li dd dt em strong b i article section main
 """)
-_ASIDE_WORDS = _vocabulary("print share download export copy pdf")
-_EXIT_WORDS = _vocabulary("""
+_ASIDE_WORDS = _split_vocabulary("print share download export copy pdf")
+_EXIT_WORDS = _split_vocabulary("""
     cancel close dismiss logout signout help support feedback contact back home chat leave exit
 """)
-_CONTROL_TYPES = _vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
+_CONTROL_TYPES = _split_vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -94,26 +94,26 @@ class Target:
 NO_TARGET: Final = Target("", "", False, False, False, False, False, False, False, False, False, False, True)
 
 
-def _words(text: str) -> list[str]:
+def _split_name_words(text: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
 _PAGING_WORDS = frozenset({"next", "prev", "previous"})
 
 
-def _repeated(kind: str, tag: str, words: list[str], label: str) -> bool:
+def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> bool:
     if kind in _REPEATED_TYPES or tag in {"canvas", "video", "audio"} or label in _REPEATED_LABELS or label.isdigit():
         return True
     return any(w in _REPEATED_WORDS for w in words) or any(p in _REPEATED_PAIRS for p in pairwise(words))
 
 
-@memo
-def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> Target:
+@memoize_texts
+def describe_target(kind: str, identity: str, selector: str, tag: str, label: str) -> Target:
     """The target of five texts as sent: type, id, selector, tag name and label."""
     if not (kind or identity or selector or tag or label):
         return NO_TARGET
-    kind_word, tag_word, shown = kind.lower(), tag.lower(), clean(label)
-    words = [*_words(identity), "", *_words(selector), "", *_words(label)]
+    kind_word, tag_word, shown = kind.lower(), tag.lower(), clean_text(label)
+    words = [*_split_name_words(identity), "", *_split_name_words(selector), "", *_split_name_words(label)]
     role = kind_word or tag_word
     field = role in TEXT_FIELDS or (
         tag_word in TEXT_FIELDS and kind_word not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES
@@ -121,14 +121,18 @@ def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> T
     toggle = role in _TOGGLES or any(w in _TOGGLE_WORDS for w in words)
     static = not field and role in _TEXT_TYPES and not toggle and not {"button", "btn", "link", "submit"} & set(words)
     return Target(
-        name=_name(clean(kind) or clean(tag).lower(), clean(identity), clean(selector), shown),
+        name=_make_target_name(
+            clean_text(kind) or clean_text(tag).lower(), clean_text(identity), clean_text(selector), shown
+        ),
         label=shown,
         text_field=field,
         static_text=static,
-        repeated=_repeated(kind_word, tag_word, words, shown.lower()),
+        repeated=_is_repeated_control(kind_word, tag_word, words, shown.lower()),
         long_text=field and bool({kind_word, tag_word} & _LONG_TEXT),
         played=kind_word in _PLAYED or tag_word in _PLAYED,
-        paging=not _repeated(kind_word, tag_word, [w for w in words if w not in _PAGING_WORDS], shown.lower()),
+        paging=not _is_repeated_control(
+            kind_word, tag_word, [w for w in words if w not in _PAGING_WORDS], shown.lower()
+        ),
         toggle=toggle,
         aside=any(w in _ASIDE_WORDS for w in words),
         leaves=any(w in _EXIT_WORDS for w in words) or ("sign", "out") in set(pairwise(words)),
@@ -137,9 +141,9 @@ def describe(kind: str, identity: str, selector: str, tag: str, label: str) -> T
     )
 
 
-def _name(kind: str, identity: str, selector: str, label: str) -> str:
+def _make_target_name(kind: str, identity: str, selector: str, label: str) -> str:
     if identity:
-        return f"{kind}#{fold_name(identity)}"
+        return f"{kind}#{fold_target_name(identity)}"
     if selector:
-        return fold_name(selector)
-    return f'{kind} "{fold_name(label)}"'.strip() if label else kind
+        return fold_target_name(selector)
+    return f'{kind} "{fold_target_name(label)}"'.strip() if label else kind

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 
-def _rule(points: int, text: str) -> Any:
+def _rule_field(points: int, text: str) -> Any:
     return field(default=points, metadata={"text": text})
 
 
@@ -17,39 +17,39 @@ class Weights:
     """Points per rule. Each row is a rule: its name, its default points and its words in an explanation."""
 
     # What failed: one of these.
-    failure: int = _rule(30, "a request failed")
-    crash: int = _rule(30, "an uncaught error")
-    vague_error: int = _rule(20, "an error without a message")
-    rejection: int = _rule(25, "the server rejected the request")
-    validation: int = _rule(25, "a validation error")
-    slow: int = _rule(15, "an answer took 3 s or more")
+    failure: int = _rule_field(30, "a request failed")
+    crash: int = _rule_field(30, "an uncaught error")
+    vague_error: int = _rule_field(20, "an error without a message")
+    rejection: int = _rule_field(25, "the server rejected the request")
+    validation: int = _rule_field(25, "a validation error")
+    slow: int = _rule_field(15, "an answer took 3 s or more")
     # How surely it belongs to what the user did: one of these.
-    attributed: int = _rule(10, "caused by the user's action")
-    attributed_field: int = _rule(4, "caused by typing in a field")
+    attributed: int = _rule_field(10, "caused by the user's action")
+    attributed_field: int = _rule_field(4, "caused by typing in a field")
     # What the user did about it.
-    rage_same: int = _rule(35, "rage on the failing control")
-    rage_reload: int = _rule(35, "rage by reloading the failing page")
-    rage_reload_other: int = _rule(30, "rage by reloading the page after the failure")
-    rage_page: int = _rule(25, "rage on the page that failed")
-    rage_near: int = _rule(10, "rage on another control of the page")
-    blocked: int = _rule(28, "blocked: tried again without success")
-    blocked_more: int = _rule(5, "blocked: each further retry")
-    abandoned: int = _rule(25, "the begun flow was left")
-    abandoned_ended: int = _rule(25, "the session ended in the begun flow")
-    abandoned_silent: int = _rule(10, "nothing followed in the begun flow")
-    form_sent: int = _rule(10, "a form was filled in and sent")
-    form_silent: int = _rule(15, "nothing followed a form that was sent")
-    confused: int = _rule(15, "confusion on the way")
+    rage_same: int = _rule_field(35, "rage on the failing control")
+    rage_reload: int = _rule_field(35, "rage by reloading the failing page")
+    rage_reload_other: int = _rule_field(30, "rage by reloading the page after the failure")
+    rage_page: int = _rule_field(25, "rage on the page that failed")
+    rage_near: int = _rule_field(10, "rage on another control of the page")
+    blocked: int = _rule_field(28, "blocked: tried again without success")
+    blocked_more: int = _rule_field(5, "blocked: each further retry")
+    abandoned: int = _rule_field(25, "the begun flow was left")
+    abandoned_ended: int = _rule_field(25, "the session ended in the begun flow")
+    abandoned_silent: int = _rule_field(10, "nothing followed in the begun flow")
+    form_sent: int = _rule_field(10, "a form was filled in and sent")
+    form_silent: int = _rule_field(15, "nothing followed a form that was sent")
+    confused: int = _rule_field(15, "confusion on the way")
     # How bad it was, and how it ended.
-    repeated: int = _rule(3, "each further failure")
-    tried_again: int = _rule(7, "tried again after a failure, at whatever pace")
-    persisted: int = _rule(10, "tried three times or more")
-    long_wait: int = _rule(10, "waited 8 s or more")
-    struggle_10: int = _rule(2, "struggled for 10 s or more")
-    struggle_30: int = _rule(2, "struggled for 30 s or more")
-    kinds_3: int = _rule(15, "three kinds of signals agree")
-    unresolved: int = _rule(10, "not achieved by the end")
-    resolved: int = _rule(-40, "achieved later in the session")
+    repeated: int = _rule_field(3, "each further failure")
+    tried_again: int = _rule_field(7, "tried again after a failure, at whatever pace")
+    persisted: int = _rule_field(10, "tried three times or more")
+    long_wait: int = _rule_field(10, "waited 8 s or more")
+    struggle_10: int = _rule_field(2, "struggled for 10 s or more")
+    struggle_30: int = _rule_field(2, "struggled for 30 s or more")
+    kinds_3: int = _rule_field(15, "three kinds of signals agree")
+    unresolved: int = _rule_field(10, "not achieved by the end")
+    resolved: int = _rule_field(-40, "achieved later in the session")
 
     def __post_init__(self) -> None:
         for name, points in vars(self).items():

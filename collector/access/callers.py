@@ -28,30 +28,30 @@ class Rates:
         self._of_project = FairLimit(key_rate, source_part)
         self._of_source = RateLimit(source_bytes, _BYTES_BURST_SECONDS)
 
-    def check(self, grant: Grant, project: str, source: str) -> None:
+    def check_request_rate(self, grant: Grant, project: str, source: str) -> None:
         """Count one request of ``grant`` for ``project``. Raises ApiError (429)."""
         now = time.monotonic()
-        self.check_bytes(source)
-        refusal = self._of_key.refusal(grant.key_hash, source, now)
+        self.check_byte_rate(source)
+        refusal = self._of_key.find_refusal(grant.key_hash, source, now)
         if refusal:
-            raise _limited(refusal.by, "this key sends too many requests", refusal.wait)
-        rate = self._keys.settings(project).requests_per_second
+            raise _rate_limit_error(refusal.by, "this key sends too many requests", refusal.wait)
+        rate = self._keys.find_project_settings(project).requests_per_second
         if rate is not None:
-            refusal = self._of_project.refusal(project, source, now, rate)
+            refusal = self._of_project.find_refusal(project, source, now, rate)
             if refusal:
-                raise _limited(refusal.by, "this project is sent too many requests", refusal.wait)
-            self._of_project.take(project, source, now, rate)
-        self._of_key.take(grant.key_hash, source, now)
+                raise _rate_limit_error(refusal.by, "this project is sent too many requests", refusal.wait)
+            self._of_project.count_request(project, source, now, rate)
+        self._of_key.count_request(grant.key_hash, source, now)
 
-    def check_bytes(self, source: str) -> None:
+    def check_byte_rate(self, source: str) -> None:
         """Raises ApiError (429) while the source has sent more bytes than it may."""
-        wait = self._of_source.wait_for(source, time.monotonic())
+        wait = self._of_source.find_wait_seconds(source, time.monotonic())
         if wait:
-            raise _limited("bytes", "too many bytes from this address", wait)
+            raise _rate_limit_error("bytes", "too many bytes from this address", wait)
 
-    def count_bytes(self, source: str, size: int) -> None:
+    def count_body_bytes(self, source: str, size: int) -> None:
         """Count an inflated body of ``size`` bytes; what it is above the source's limit has to be waited for."""
-        self._of_source.take(source, time.monotonic(), units=size)
+        self._of_source.take_tokens(source, time.monotonic(), units=size)
 
 
 class Gate:
@@ -66,35 +66,35 @@ class Gate:
         self._sources = sources
         self._guesses = RateLimit(guesses_per_second, _GUESS_BURST_SECONDS)
 
-    def source_of(self, request: Request) -> str:
+    def find_request_source(self, request: Request) -> str:
         """Where the request comes from (`collector.senders.source`)."""
-        return self._sources.source_of(request)
+        return self._sources.find_request_source(request)
 
-    def operator(self, request: Request) -> Grant:
+    def require_operator(self, request: Request) -> Grant:
         """The grant of the operator key in the header. Raises ApiError (401, 403, 429)."""
-        return self.grant(request, header_key(request), "operator")
+        return self.require_grant(request, read_header_key(request), "operator")
 
-    def grant(self, request: Request, key: str | None, role: Role) -> Grant:
+    def require_grant(self, request: Request, key: str | None, role: Role) -> Grant:
         """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 when it may not do this, 429 after many."""
         if not key:
             raise ApiError(401, "unauthorized", "no API key: send X-API-Key or Authorization: Bearer")
-        source, now = self.source_of(request), time.monotonic()
-        wait = self._guesses.wait_for(source, now)
-        grant = self._keys.grant(key) if not wait or role == "ingest" or len(key) >= _LONG_KEY else None
+        source, now = self.find_request_source(request), time.monotonic()
+        wait = self._guesses.find_wait_seconds(source, now)
+        grant = self._keys.find_grant(key) if not wait or role == "ingest" or len(key) >= _LONG_KEY else None
         if grant is None:
-            if self._keys.is_blind:
+            if self._keys.has_never_read_store:
                 # 401 would make senders give up over a key that is good.
                 raise ApiError(503, "keys_unknown", "the keys have not been read yet", retry_after=5)
             if wait:
-                raise _limited("keys", "too many unknown keys from this address", wait)
-            self._guesses.take(source, now)
+                raise _rate_limit_error("keys", "too many unknown keys from this address", wait)
+            self._guesses.take_tokens(source, now)
             raise ApiError(401, "unauthorized", "unknown API key")
         if grant.role != role:
             raise ApiError(403, "forbidden", f"this key is no {role} key")
         return grant
 
 
-def header_key(request: Request) -> str | None:
+def read_header_key(request: Request) -> str | None:
     """The key in ``X-API-Key`` or ``Authorization: Bearer``."""
     key = request.headers.get("x-api-key")
     if key is not None:
@@ -103,9 +103,9 @@ def header_key(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def project_of(grant: Grant, named: str) -> str:
+def require_named_project(grant: Grant, named: str) -> str:
     """The project that a body names. Raises ApiError (403) for one that the key does not see, existing or not."""
-    if not grant.sees(named):
+    if not grant.sees_project(named):
         raise ApiError(403, "forbidden", "this key is for another project")
     if named == ALL_PROJECTS:
         raise ApiError(403, "forbidden", "this is no project: name one")
@@ -117,6 +117,6 @@ def visible_project(grant: Grant) -> str | None:
     return None if grant.project == ALL_PROJECTS else grant.project
 
 
-def _limited(limit: str, message: str, wait: float) -> ApiError:
+def _rate_limit_error(limit: str, message: str, wait: float) -> ApiError:
     REFUSED.labels(limit).inc()
     return ApiError(429, "rate_limited", message, retry_after=wait)

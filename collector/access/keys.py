@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collector.access.projects import DEFAULTS, ProjectSettings, fitting_of
+from collector.access.projects import DEFAULTS, ProjectSettings, select_fitting_settings
 from core.errors import FurrowError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from incidents.lifecycle import RULE
 
 Role = Literal["ingest", "operator"]
@@ -44,7 +44,7 @@ class Grant:
     key_hash: str
     name: str = ""
 
-    def sees(self, project: str) -> bool:
+    def sees_project(self, project: str) -> bool:
         """Whether the key may see that project."""
         return self.project in (ALL_PROJECTS, project)
 
@@ -80,12 +80,12 @@ class ProjectRecord(Protocol):
 class KeySource(Protocol):
     """Where keys are kept for good: the incident store."""
 
-    def keys(self) -> Sequence[KeyRecord]: ...
-    def projects(self) -> Sequence[ProjectRecord]: ...
-    def note_keys_used(self, used: Mapping[str, datetime]) -> None: ...
+    def read_api_keys(self) -> Sequence[KeyRecord]: ...
+    def read_projects(self) -> Sequence[ProjectRecord]: ...
+    def record_keys_used(self, used: Mapping[str, datetime]) -> None: ...
 
 
-class _Cached(msgspec.Struct, frozen=True):
+class _CachedKeys(msgspec.Struct, frozen=True):
     grants: dict[str, tuple[str, str]] = {}  # key hash → project, role
     origins: dict[str, list[str]] = {}  # project → origins
     names: dict[str, str] = {}  # key hash → the key's label or prefix
@@ -101,15 +101,15 @@ class FixedKeys:
     grants: Mapping[str, Grant] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
+    def from_configured_keys(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
         """Ingest keys write to the project ``default``; operator keys see all projects. Empty keys are
         ignored, and ``test-key`` as an operator's."""
         grants = [
-            Grant(ALL_PROJECTS, "operator", hash_key(key), _fixed_name(key))
+            Grant(ALL_PROJECTS, "operator", hash_key(key), _configured_key_name(key))
             for key in operator
             if key and key != TEST_KEY
         ]
-        grants += [Grant(DEFAULT_PROJECT, "ingest", hash_key(key), _fixed_name(key)) for key in ingest if key]
+        grants += [Grant(DEFAULT_PROJECT, "ingest", hash_key(key), _configured_key_name(key)) for key in ingest if key]
         return cls({grant.key_hash: grant for grant in grants})
 
 
@@ -119,7 +119,7 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _fixed_name(key: str) -> str:
+def _configured_key_name(key: str) -> str:
     return "test key" if key == TEST_KEY else "configured key"
 
 
@@ -147,25 +147,25 @@ class KeyRing:
         self._used: dict[str, float] = {}  # key hash → when (epoch s), since the last refresh that succeeded
         self.source_fails = ""
         """Why the last refresh failed; empty when it succeeded or there is no store."""
-        self._use(self._load() if source else _Cached())
+        self._replace_snapshot(self._load_cached_keys() if source else _CachedKeys())
 
-    def start(self) -> None:
+    def start_refreshing(self) -> None:
         """Refresh now and every ``refresh_seconds`` in the background."""
         if self._source and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="keys", daemon=True)
+            self._thread = threading.Thread(target=self._refresh_periodically, name="keys", daemon=True)
             self._thread.start()
 
-    def stop(self) -> None:
+    def stop_refreshing(self) -> None:
         """Stop refreshing."""
         self._stop.set()
         if self._thread:
             self._thread.join()
 
-    def grant(self, key: str) -> Grant | None:
+    def find_grant(self, key: str) -> Grant | None:
         """What the key may do; None when it is unknown or revoked."""
-        return self.grant_of_hash(hash_key(key))
+        return self.find_grant_by_hash(hash_key(key))
 
-    def grant_of_hash(self, key_hash: str) -> Grant | None:
+    def find_grant_by_hash(self, key_hash: str) -> Grant | None:
         """As ``grant``, for a key of which the hash alone was kept."""
         fixed = self._fixed.get(key_hash)
         if fixed is not None:
@@ -175,97 +175,99 @@ class KeyRing:
             self._used[key_hash] = time.time()
         return grant
 
-    def allows(self, origin: str, project: str) -> bool:
+    def allows_origin(self, origin: str, project: str) -> bool:
         """Whether pages of ``origin`` may send to ``project``."""
-        return self._is_allowed(origin, self._cached.origins.get(project, ()))
+        return self._is_origin_allowed(origin, self._cached.origins.get(project, ()))
 
-    def allows_somewhere(self, origin: str) -> bool:
+    def allows_origin_somewhere(self, origin: str) -> bool:
         """Whether pages of ``origin`` may send to any project: a preflight carries no key, and so names
         none."""
-        return self._is_allowed(origin, self._any_origin)
+        return self._is_origin_allowed(origin, self._any_origin)
 
-    def settings(self, project: str) -> ProjectSettings:
+    def find_project_settings(self, project: str) -> ProjectSettings:
         """The project's own numbers; those of a project that is not in the store are the defaults."""
         return self._settings.get(project, DEFAULTS)
 
     @property
-    def is_blind(self) -> bool:
+    def has_never_read_store(self) -> bool:
         """Whether the store has never been read, in this process or an earlier one: an unknown key may be a good one."""
         return self._source is not None and not self._cached.saved_at
 
-    def age_seconds(self) -> float | None:
+    def snapshot_age_seconds(self) -> float | None:
         """Seconds since the store was last read; None when it never was."""
         return time.time() - self._cached.saved_at if self._cached.saved_at else None
 
-    def refresh(self) -> bool:
+    def refresh_keys(self) -> bool:
         """Read the store once; False (counted, the old snapshot stays) when it does not answer."""
         if self._source is None:
             return True
         try:
             store = self._source()
-            keys, projects = store.keys(), store.projects()
+            keys, projects = store.read_api_keys(), store.read_projects()
         except FurrowError as error:
             self.source_fails = str(error)
-            degraded("keys", "store_unreachable")
+            count_degraded("keys", "store_unreachable")
             return False
         self.source_fails = ""
-        cached = _Cached(
+        cached = _CachedKeys(
             {key.key_hash: (key.project, key.role) for key in keys if not key.revoked},
             {project.id: list(project.origins) for project in projects},
-            {key.key_hash: _name_of(key) for key in keys if not key.revoked},
-            {project.id: fitting_of(project.settings) for project in projects},
+            {key.key_hash: _key_display_name(key) for key in keys if not key.revoked},
+            {project.id: select_fitting_settings(project.settings) for project in projects},
             time.time(),
         )
-        self._use(cached)
-        self._tell_used(store)
+        self._replace_snapshot(cached)
+        self._report_used_keys(store)
         try:
-            self._save(cached)
+            self._save_cached_keys(cached)
         except OSError:
-            degraded("keys", "cache_not_saved")
+            count_degraded("keys", "cache_not_saved")
         return True
 
-    def _tell_used(self, store: KeySource) -> None:
+    def _report_used_keys(self, store: KeySource) -> None:
         used, self._used = self._used, {}
         # Sorted, so that two collectors lock the rows in one order; copied at once, because requests write meanwhile.
         times = {key_hash: datetime.fromtimestamp(at, UTC) for key_hash, at in sorted(used.items())}
         if not times:
             return
         try:
-            store.note_keys_used(times)
+            store.record_keys_used(times)
         except FurrowError:
-            degraded("keys", "last_use_not_noted")
+            count_degraded("keys", "last_use_not_noted")
             self._used = {**used, **self._used}
 
-    def _run(self) -> None:
-        read = self.refresh()
+    def _refresh_periodically(self) -> None:
+        read = self.refresh_keys()
         # The collector starts before its store does: until that has answered once, it is asked often.
         while not self._stop.wait(self._refresh_seconds if read else min(_FIRST_SECONDS, self._refresh_seconds)):
-            read = self.refresh() or read
+            read = self.refresh_keys() or read
 
-    def _use(self, cached: _Cached) -> None:
+    def _replace_snapshot(self, cached: _CachedKeys) -> None:
         grants = {
-            key_hash: Grant(_writable(project, role), role, key_hash, cached.names.get(key_hash, "key"))
+            key_hash: Grant(_effective_project(project, role), role, key_hash, cached.names.get(key_hash, "key"))
             for key_hash, (project, role) in cached.grants.items()
         }
         any_origin = frozenset(origin for origins in cached.origins.values() for origin in origins)
-        self._settings = {project: ProjectSettings.of(stored) for project, stored in cached.settings.items()}
+        self._settings = {
+            project: ProjectSettings.from_stored_settings(stored) for project, stored in cached.settings.items()
+        }
         self._cached, self._grants, self._any_origin = cached, grants, any_origin
 
-    def _is_allowed(self, origin: str, origins: Iterable[str]) -> bool:
+    def _is_origin_allowed(self, origin: str, origins: Iterable[str]) -> bool:
         if origin in origins or "*" in origins:
             return True
-        return self._allow_loopback and _host(origin) in _LOOPBACK
+        return self._allow_loopback and _origin_host(origin) in _LOOPBACK
 
-    def _load(self) -> _Cached:
+    def _load_cached_keys(self) -> _CachedKeys:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Cached)
+            return msgspec.json.decode(self._file.read_bytes(), type=_CachedKeys)
         except FileNotFoundError:
-            return _Cached()
+            return _CachedKeys()
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            degraded("keys", "cache_unreadable")
-            return _Cached()
+            count_degraded("keys", "cache_unreadable")
+            return _CachedKeys()
 
-    def _save(self, cached: _Cached) -> None:
+    def _save_cached_keys(self, cached: _CachedKeys) -> None:
         fresh = self._file.with_suffix(f".{os.getpid()}.new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -280,19 +282,19 @@ class KeyRing:
             raise
 
 
-def _writable(project: str, role: str) -> str:
+def _effective_project(project: str, role: str) -> str:
     # Events need one project to go to; an operator's key without a project is one for all.
     if role == "operator":
         return project or ALL_PROJECTS
     return DEFAULT_PROJECT if project in ("", ALL_PROJECTS) else project
 
 
-def _name_of(key: KeyRecord) -> str:
+def _key_display_name(key: KeyRecord) -> str:
     name = key.label.strip() or key.prefix or "key"
     return f"key {name}" if name == RULE else name  # nobody acts in the rules' name
 
 
-def _host(origin: str) -> str | None:
+def _origin_host(origin: str) -> str | None:
     try:
         return urlsplit(origin).hostname
     except ValueError:

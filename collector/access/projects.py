@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from core.metrics import degraded
-from core.project_settings import usable
+from core.metrics import count_degraded
+from core.project_settings import select_usable_settings
 from incidents.lifecycle import ConfirmRule
 
 
@@ -26,9 +26,9 @@ class ProjectSettings:
     fitting: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> "ProjectSettings":
+    def from_stored_settings(cls, stored: Mapping[str, Any]) -> "ProjectSettings":
         """The settings as stored."""
-        fitting = fitting_of(stored)
+        fitting = select_fitting_settings(stored)
         return cls(
             fitting.get("requestsPerSecond"),
             fitting.get("confirmSessions"),
@@ -39,7 +39,7 @@ class ProjectSettings:
             fitting,
         )
 
-    def confirm_rule(self, default: ConfirmRule) -> ConfirmRule:
+    def effective_confirm_rule(self, default: ConfirmRule) -> ConfirmRule:
         """The rule of this project, filled up from ``default``."""
         return ConfirmRule(
             self.confirm_sessions or default.min_sessions,
@@ -53,9 +53,9 @@ class ProjectSettings:
 DEFAULTS: Final = ProjectSettings()
 
 
-def fitting_of(stored: object) -> dict[str, Any]:
+def select_fitting_settings(stored: object) -> dict[str, Any]:
     """The settings that are known and fit; nothing else that a row may hold is kept in the collector's cache."""
-    fitting, bad = usable(stored) if isinstance(stored, dict) else ({}, ["settings"])
+    fitting, bad = select_usable_settings(stored) if isinstance(stored, dict) else ({}, ["settings"])
     for _ in bad:
-        degraded("projects", "bad_setting")
+        count_degraded("projects", "bad_setting")
     return fitting

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from collector.contract.columns import name_of, version_of
-from collector.contract.dead_letters import dead_letter
-from collector.contract.events import row_of
+from collector.contract.columns import normalise_name, normalise_version
+from collector.contract.dead_letters import encode_dead_letter
+from collector.contract.events import event_to_row
 from collector.contract.identity import Identity
 from collector.contract.limits import MAX_EVENTS, SKEW_TOLERANCE_MS
 from collector.contract.rows import Batch, InvalidBatch, Reject, Rejected, Source
-from collector.contract.times import timestamp
+from collector.contract.times import validate_timestamp
 
 
 def normalise_batch(
@@ -39,26 +39,26 @@ def normalise_batch(
         project=project,
         received_ms=received_ms,
         salt=salt,
-        skew_ms=_skew(batch.get("sentAt"), received_ms),
-        app_version=_batch_default(batch, "appVersion", version_of),
-        environment=_batch_default(batch, "environment"),
-        sdk_version=_batch_default(batch, "sdkVersion", version_of),
-        user_agent=_batch_default(batch, "userAgent") or name_of(browser),
+        skew_ms=_clock_skew_ms(batch.get("sentAt"), received_ms),
+        app_version=_read_batch_default(batch, "appVersion", normalise_version),
+        environment=_read_batch_default(batch, "environment"),
+        sdk_version=_read_batch_default(batch, "sdkVersion", normalise_version),
+        user_agent=_read_batch_default(batch, "userAgent") or normalise_name(browser),
     )
     result = Batch()
     identity = Identity(project, salt)
     for index, event in enumerate(events):
         try:
             if session_id is not None:
-                event = _in_session(event, session_id)
-            result.rows.append(row_of(event, source, identity))
+                event = _assign_session(event, session_id)
+            result.rows.append(event_to_row(event, source, identity))
         except Rejected as rejected:
             result.rejects.append(Reject(index, rejected.field, rejected.reason))
-            result.dead_letters.append(dead_letter(event, source, identity, rejected))
+            result.dead_letters.append(encode_dead_letter(event, source, identity, rejected))
     return result
 
 
-def _in_session(event: object, session_id: str) -> object:
+def _assign_session(event: object, session_id: str) -> object:
     if not isinstance(event, dict):
         return event
     named = event.get("sessionId")
@@ -67,17 +67,17 @@ def _in_session(event: object, session_id: str) -> object:
     return {**event, "sessionId": session_id}
 
 
-def _skew(sent_at: object, received_ms: int) -> int:
+def _clock_skew_ms(sent_at: object, received_ms: int) -> int:
     if sent_at is None:
         return 0
     try:
-        skew = received_ms - timestamp(sent_at, "sentAt")
+        skew = received_ms - validate_timestamp(sent_at, "sentAt")
     except Rejected as rejected:
         raise InvalidBatch(400, "invalid_batch", f"`sentAt` {rejected.reason}") from None
     return skew if abs(skew) > SKEW_TOLERANCE_MS else 0
 
 
-def _batch_default(batch: Mapping[str, Any], key: str, stored: Callable[[str], str] = name_of) -> str:
+def _read_batch_default(batch: Mapping[str, Any], key: str, stored: Callable[[str], str] = normalise_name) -> str:
     value = batch.get(key)
     if value is None:
         return ""

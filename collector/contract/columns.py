@@ -18,89 +18,89 @@ _VISIBILITY: Final = frozenset({"hidden", "visible"})
 _INT32: Final = 2**31 - 1
 
 
-def _tri(value: object) -> int:
+def _tristate_value(value: object) -> int:
     return (1 if value else 0) if isinstance(value, bool) else -1
 
 
-def _number(value: object, low: int, high: int, unknown: int = -1) -> int:
+def _bounded_number(value: object, low: int, high: int, unknown: int = -1) -> int:
     kind = type(value)
     if (kind is int or kind is float) and low <= value <= high:  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload,no-any-return]
     return unknown
 
 
-def _one_of(value: object, allowed: frozenset[str]) -> str:
+def _allowed_word(value: object, allowed: frozenset[str]) -> str:
     return value if isinstance(value, str) and value in allowed else ""
 
 
-def name_of(value: object) -> str:
+def normalise_name(value: object) -> str:
     """A short text that is cut where it is too long (an id, a selector), masked; numbers are texts, too."""
     if type(value) is str:
         return mask_name(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
     return mask_name(str(value)) if type(value) is int and abs(value) < INT64 else ""
 
 
-def version_of(value: object) -> str:
+def normalise_version(value: object) -> str:
     """As ``name_of``, for versions: four numbers with dots are no address."""
     if type(value) is str:
         return mask_version(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
-    return name_of(value)
+    return normalise_name(value)
 
 
-def fill_target(row: Row, target: Mapping[str, Any]) -> None:
+def fill_target_columns(row: Row, target: Mapping[str, Any]) -> None:
     get = target.get
     if (value := get("type")) is not None:
-        row.target_type = name_of(value)
+        row.target_type = normalise_name(value)
     if (value := get("id")) is not None:
-        row.target_id = name_of(value)
+        row.target_id = normalise_name(value)
     if (value := get("selector")) is not None:
-        row.target_selector = name_of(value)
+        row.target_selector = normalise_name(value)
     if (value := get("tagName")) is not None:
-        row.target_tag = name_of(value)
+        row.target_tag = normalise_name(value)
     if isinstance(value := get("label"), str):
         row.target_label = mask_text(value)[:MAX_LABEL]
 
 
-def _click(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     get = metadata.get
     x, y = get("x"), get("y")
-    row.x = _number(get("clientX") if x is None else x, -_INT32, _INT32, UNKNOWN_POSITION)
-    row.y = _number(get("clientY") if y is None else y, -_INT32, _INT32, UNKNOWN_POSITION)
-    row.click_count = _number(get("clickCount"), 0, _INT32)
-    row.input_method = _one_of(get("inputMethod"), _POINTERS)
-    row.disabled = _tri(get("disabled"))
-    row.loading = _tri(get("loading"))
-    row.selection = _tri(get("selection"))
-    row.responded = _tri(get("responded"))
+    row.x = _bounded_number(get("clientX") if x is None else x, -_INT32, _INT32, UNKNOWN_POSITION)
+    row.y = _bounded_number(get("clientY") if y is None else y, -_INT32, _INT32, UNKNOWN_POSITION)
+    row.click_count = _bounded_number(get("clickCount"), 0, _INT32)
+    row.input_method = _allowed_word(get("inputMethod"), _POINTERS)
+    row.disabled = _tristate_value(get("disabled"))
+    row.loading = _tristate_value(get("loading"))
+    row.selection = _tristate_value(get("selection"))
+    row.responded = _tristate_value(get("responded"))
 
 
-def _input(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
+def _fill_input_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     implied = {"input_focus": "focus", "input_blur": "blur"}.get(sent_type, "")
-    row.action = _one_of(metadata.get("action"), _ACTIONS) or implied
-    row.field_type = name_of(metadata.get("fieldType"))
+    row.action = _allowed_word(metadata.get("action"), _ACTIONS) or implied
+    row.field_type = normalise_name(metadata.get("fieldType"))
 
 
-def _scroll(row: Row, metadata: Mapping[str, Any], _: str) -> None:
-    row.depth = _number(metadata.get("depth"), 0, 100)
-    row.direction = _one_of(metadata.get("direction"), _DIRECTIONS)
+def _fill_scroll_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+    row.depth = _bounded_number(metadata.get("depth"), 0, 100)
+    row.direction = _allowed_word(metadata.get("direction"), _DIRECTIONS)
 
 
-def _form_submit(row: Row, metadata: Mapping[str, Any], _: str) -> None:
-    row.valid = _tri(metadata.get("valid"))
+def _fill_form_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+    row.valid = _tristate_value(metadata.get("valid"))
 
 
-def _navigation(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+def _fill_navigation_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     get = metadata.get
-    row.nav_from = _path(get("from"))
-    row.nav_type = _one_of(get("navigationType"), _NAVIGATIONS)
-    row.external = _tri(get("external"))
-    row.download = _tri(get("download"))
+    row.nav_from = _normalise_path(get("from"))
+    row.nav_type = _allowed_word(get("navigationType"), _NAVIGATIONS)
+    row.external = _tristate_value(get("external"))
+    row.download = _tristate_value(get("download"))
 
 
-def _error(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
+def _fill_error_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     get = metadata.get
     implied = "promise" if sent_type == "unhandled_rejection" else ""
-    row.error_type = _one_of(get("errorType"), _ERRORS) or implied
+    row.error_type = _allowed_word(get("errorType"), _ERRORS) or implied
     message, source = get("message"), get("source")
     row.message = mask_text(cut(message, MAX_TEXT))[:MAX_TEXT] if isinstance(message, str) else ""
     row.source = (
@@ -108,10 +108,10 @@ def _error(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
         if isinstance(source, str)
         else ""
     )
-    row.third_party = _tri(get("thirdParty"))
+    row.third_party = _tristate_value(get("thirdParty"))
 
 
-def _network(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
+def _fill_network_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     get = metadata.get
     status = get("status")
     if status is None:
@@ -119,43 +119,43 @@ def _network(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
         # (detection.md).
         row.status = {"network_error": 0, "network_success": 200}.get(sent_type, -1)
     else:
-        row.status = _number(status, 0, 999)
-    row.method = name_of(get("method")).upper()
-    row.url = _path(get("url"))
-    row.duration_ms = _number(get("durationMs"), 0, INT64)
-    row.aborted = _tri(get("aborted"))
-    row.third_party = _tri(get("thirdParty"))
+        row.status = _bounded_number(status, 0, 999)
+    row.method = normalise_name(get("method")).upper()
+    row.url = _normalise_path(get("url"))
+    row.duration_ms = _bounded_number(get("durationMs"), 0, INT64)
+    row.aborted = _tristate_value(get("aborted"))
+    row.third_party = _tristate_value(get("thirdParty"))
 
 
-def _performance(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
+def _fill_performance_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     implied = sent_type if sent_type in _KINDS else ""
-    row.perf_kind = _one_of(metadata.get("kind"), _KINDS) or implied
-    row.duration_ms = _number(metadata.get("durationMs"), 0, INT64)
+    row.perf_kind = _allowed_word(metadata.get("kind"), _KINDS) or implied
+    row.duration_ms = _bounded_number(metadata.get("durationMs"), 0, INT64)
 
 
-def _loading(row: Row, metadata: Mapping[str, Any], _: str) -> None:
-    row.state = _one_of(metadata.get("state"), _LOADING)
+def _fill_loading_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+    row.state = _allowed_word(metadata.get("state"), _LOADING)
 
 
-def _visibility(row: Row, metadata: Mapping[str, Any], _: str) -> None:
-    row.state = _one_of(metadata.get("state"), _VISIBILITY)
+def _fill_visibility_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+    row.state = _allowed_word(metadata.get("state"), _VISIBILITY)
 
 
-def _path(value: object) -> str:
+def _normalise_path(value: object) -> str:
     if not isinstance(value, str) or not value:
         return ""
     return mask_path(value if len(value) <= MAX_TEXT else cut(cut_query(value), MAX_TEXT))[:MAX_TEXT]
 
 
 FILL: Final[Mapping[str, Callable[[Row, Mapping[str, Any], str], None]]] = {
-    "click": _click,
-    "input": _input,
-    "scroll": _scroll,
-    "form_submit": _form_submit,
-    "navigation": _navigation,
-    "error": _error,
-    "network": _network,
-    "performance": _performance,
-    "loading": _loading,
-    "visibility": _visibility,
+    "click": _fill_click_columns,
+    "input": _fill_input_columns,
+    "scroll": _fill_scroll_columns,
+    "form_submit": _fill_form_columns,
+    "navigation": _fill_navigation_columns,
+    "error": _fill_error_columns,
+    "network": _fill_network_columns,
+    "performance": _fill_performance_columns,
+    "loading": _fill_loading_columns,
+    "visibility": _fill_visibility_columns,
 }

@@ -15,16 +15,16 @@ _KEPT_OF_LARGE: Final = ("eventType", "timestamp", "sessionId", "route", "userId
 _MAX_KEPT: Final = 1_024  # characters of a field of a large event
 
 
-def dead_letter(event: object, source: Source, identity: Identity, rejected: Rejected) -> bytes:
+def encode_dead_letter(event: object, source: Source, identity: Identity, rejected: Rejected) -> bytes:
     """One line of the dead-letter file: the event masked, with a key that makes its replay harmless."""
     masked: object
-    is_large = len(_encoded(event)) > MAX_DEAD_LETTER_BYTES  # before masking: masking costs more than measuring
+    is_large = len(_encode_event(event)) > MAX_DEAD_LETTER_BYTES  # before masking: masking costs more than measuring
     if isinstance(event, dict):
-        masked = _large(event, source) if is_large else mask_event(event, source.project, source.salt)
+        masked = _truncate_event(event, source) if is_large else mask_event(event, source.project, source.salt)
         key = event.get("idempotencyKey")
         is_key = isinstance(key, str) and key
         masked["idempotencyKey"] = (
-            stored_key(source.project, key, source.salt) if is_key else identity.of_content(event)  # type: ignore[arg-type]
+            stored_key(source.project, key, source.salt) if is_key else identity.identify_by_content(event)  # type: ignore[arg-type]
         )
     else:
         masked = "[truncated]" if is_large else mask_json(event)
@@ -49,7 +49,7 @@ def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str,
         value = event["sessionId"]
         masked["sessionId"] = stored_session(project, value, salt) if isinstance(value, str) else mask_json(value)
     if "timestamp" in event:
-        masked["timestamp"] = _masked_time(event["timestamp"])
+        masked["timestamp"] = _mask_timestamp(event["timestamp"])
     user = event.get("userId")
     if user is not None:
         known = isinstance(user, str | int) and not isinstance(user, bool)
@@ -57,23 +57,23 @@ def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str,
     return masked
 
 
-def _masked_time(value: object) -> object:
+def _mask_timestamp(value: object) -> object:
     if not isinstance(value, str) or parse_time(value) is not None:
         return mask_json(value)
     return mask_text(cut(value, MAX_TIMESTAMP))
 
 
-def _large(event: Mapping[str, Any], source: Source) -> dict[str, Any]:
+def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, Any]:
     """What is kept of an event that is too large: its identity, without its content."""
-    short = {name: event[name] for name in _KEPT_OF_LARGE if _is_short(event.get(name))}
+    short = {name: event[name] for name in _KEPT_OF_LARGE if _is_short_value(event.get(name))}
     return {"truncated": True} | mask_event(short, source.project, source.salt)
 
 
-def _is_short(value: object) -> bool:
+def _is_short_value(value: object) -> bool:
     return isinstance(value, str | int | float) and len(str(value)) <= _MAX_KEPT
 
 
-def _encoded(event: object) -> bytes:
+def _encode_event(event: object) -> bytes:
     try:
         return ENCODER.encode(event)
     except (OverflowError, ValueError):

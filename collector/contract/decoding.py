@@ -34,20 +34,25 @@ def _decode_leniently(text: bytes) -> Any:
     # A label cut by JavaScript between the halves of a surrogate pair, or a number beyond a double, is one
     # event's fault; the fast decoder would refuse the whole batch for it.
     try:
-        value = json.loads(text.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite, parse_int=_bounded)
+        value = json.loads(
+            text.decode("utf-8-sig"),
+            parse_constant=_refuse_constant,
+            parse_float=_parse_finite_float,
+            parse_int=_parse_bounded_int,
+        )
         return DECODER.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _finite(digits: str) -> float | None:
+def _parse_finite_float(digits: str) -> float | None:
     number = float(digits)
     return number if math.isfinite(number) else None
 
 
-def _bounded(digits: str) -> int | float | None:
-    return int(digits) if len(digits) <= 18 else _finite(digits)
+def _parse_bounded_int(digits: str) -> int | float | None:
+    return int(digits) if len(digits) <= 18 else _parse_finite_float(digits)

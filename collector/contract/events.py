@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from collector.contract.columns import FILL, fill_target, name_of, version_of
+from collector.contract.columns import FILL, fill_target_columns, normalise_name, normalise_version
 from collector.contract.fields import (
-    idempotency_key_of,
-    metadata_of,
-    route_of,
-    seq_of,
-    session_id_of,
-    target_of,
-    user_id_of,
+    validate_idempotency_key,
+    validate_metadata,
+    validate_route,
+    validate_sequence,
+    validate_session_id,
+    validate_target,
+    validate_user_id,
 )
 from collector.contract.identity import Identity
 from collector.contract.limits import MAX_FUTURE_MS
 from collector.contract.rows import ENCODER, Rejected, Row, Source
-from collector.contract.times import timestamp
+from collector.contract.times import validate_timestamp
 from collector.privacy import mask_metadata
 
 TYPES: Final[Mapping[str, str]] = {
@@ -44,7 +44,7 @@ TYPES: Final[Mapping[str, str]] = {
 """Every accepted `eventType` and what it is stored as (events.md, Event types)."""
 
 
-def row_of(event: object, source: Source, identity: Identity) -> Row:
+def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     if not isinstance(event, dict):
         raise Rejected("", "an event must be an object")
     get = event.get
@@ -52,7 +52,7 @@ def row_of(event: object, source: Source, identity: Identity) -> Row:
     if not isinstance(sent_type, str) or sent_type not in TYPES:
         raise Rejected("eventType", "is required" if sent_type is None else "unknown event type")
     event_type = TYPES[sent_type]
-    ts = timestamp(get("timestamp"), "timestamp") + source.skew_ms
+    ts = validate_timestamp(get("timestamp"), "timestamp") + source.skew_ms
     received_ms = source.received_ms
     if received_ms < 0:
         received_ms = ts
@@ -60,17 +60,17 @@ def row_of(event: object, source: Source, identity: Identity) -> Row:
         raise Rejected("timestamp", "more than 1 h in the future")
     if ts < 0:
         raise Rejected("timestamp", "is before 1970")
-    session_id = session_id_of(get("sessionId"))
-    route = route_of(get("route"))
-    metadata = metadata_of(get("metadata"))
-    seq = -1 if (value := get("seq")) is None else seq_of(value)
-    user_id = "" if (value := get("userId")) is None else user_id_of(value)
-    key = "" if (value := get("idempotencyKey")) is None else idempotency_key_of(value)
-    target = None if (value := get("target")) is None else target_of(value)
+    session_id = validate_session_id(get("sessionId"))
+    route = validate_route(get("route"))
+    metadata = validate_metadata(get("metadata"))
+    seq = -1 if (value := get("seq")) is None else validate_sequence(value)
+    user_id = "" if (value := get("userId")) is None else validate_user_id(value)
+    key = "" if (value := get("idempotencyKey")) is None else validate_idempotency_key(value)
+    target = None if (value := get("target")) is None else validate_target(value)
     row = Row(
         source.project,
         identity.sessions[session_id],
-        identity.of_key(session_id, key) if key else identity.of_content(event),
+        identity.identify_by_key(session_id, key) if key else identity.identify_by_content(event),
         event_type,
         ts,
         seq,
@@ -79,11 +79,11 @@ def row_of(event: object, source: Source, identity: Identity) -> Row:
         route,
     )
     if target:
-        fill_target(row, target)
-    row.app_version = source.app_version if (value := get("appVersion")) is None else version_of(value)
-    row.environment = source.environment if (value := get("environment")) is None else name_of(value)
-    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else version_of(value)
-    row.user_agent = source.user_agent if (value := get("userAgent")) is None else name_of(value)
+        fill_target_columns(row, target)
+    row.app_version = source.app_version if (value := get("appVersion")) is None else normalise_version(value)
+    row.environment = source.environment if (value := get("environment")) is None else normalise_name(value)
+    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else normalise_version(value)
+    row.user_agent = source.user_agent if (value := get("userAgent")) is None else normalise_name(value)
     fill = FILL.get(event_type)
     if fill:
         fill(row, metadata, sent_type)

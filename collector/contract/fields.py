@@ -16,7 +16,7 @@ from collector.contract.rows import ENCODER, Rejected
 from collector.privacy import cut, cut_query, mask_path, mask_text
 
 
-def session_id_of(value: object) -> str:
+def validate_session_id(value: object) -> str:
     if value is None or value == "":
         raise Rejected("sessionId", "is required")
     if not isinstance(value, str):
@@ -26,7 +26,7 @@ def session_id_of(value: object) -> str:
     return value
 
 
-def route_of(value: object) -> str:
+def validate_route(value: object) -> str:
     if value is None or value == "":
         raise Rejected("route", "is required")
     if not isinstance(value, str):
@@ -36,7 +36,7 @@ def route_of(value: object) -> str:
     return mask_path(value)[:MAX_ROUTE]
 
 
-def seq_of(value: object) -> int:
+def validate_sequence(value: object) -> int:
     if type(value) is not int and type(value) is not float:
         raise Rejected("seq", "must be a number")
     if not 0 <= value <= INT64 or value != int(value):
@@ -44,7 +44,7 @@ def seq_of(value: object) -> int:
     return int(value)
 
 
-def user_id_of(value: object) -> str:
+def validate_user_id(value: object) -> str:
     if isinstance(value, str):
         if len(value) > MAX_USER_ID:
             raise Rejected("userId", f"is longer than {MAX_USER_ID} characters")
@@ -54,7 +54,7 @@ def user_id_of(value: object) -> str:
     raise Rejected("userId", "must be text")
 
 
-def idempotency_key_of(value: object) -> str:
+def validate_idempotency_key(value: object) -> str:
     if not isinstance(value, str):
         raise Rejected("idempotencyKey", "must be text")
     if len(value) > MAX_IDEMPOTENCY_KEY:
@@ -62,7 +62,7 @@ def idempotency_key_of(value: object) -> str:
     return value
 
 
-def target_of(value: object) -> dict[str, Any]:
+def validate_target(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Rejected("target", "must be an object")
     label = value.get("label")
@@ -71,7 +71,7 @@ def target_of(value: object) -> dict[str, Any]:
     return value
 
 
-def metadata_of(value: object) -> dict[str, Any]:
+def validate_metadata(value: object) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -83,7 +83,7 @@ def metadata_of(value: object) -> dict[str, Any]:
             length += len(part)
         elif kind is dict or kind is list:
             if not _is_position(part):
-                raise Rejected(f"metadata.{_shown(key)}", "must be a scalar or {x, y}")
+                raise Rejected(f"metadata.{_shorten_field_name(key)}", "must be a scalar or {x, y}")
             length += sum(len(inner) for inner in part.values() if isinstance(inner, str))
         # A number, or the two of a position, has no more characters, quotes and colons included.
         length += len(key) + 64
@@ -101,5 +101,5 @@ def _is_position(part: object) -> bool:
     )
 
 
-def _shown(key: str) -> str:
+def _shorten_field_name(key: str) -> str:
     return mask_text(cut(key, MAX_FIELD_SHOWN))[:MAX_FIELD_SHOWN]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from collector.contract.decoding import DECODER, decode_json
-from collector.contract.events import row_of
+from collector.contract.events import event_to_row
 from collector.contract.identity import Identity
 from collector.contract.rows import Reject, Rejected, Row, Source
 
@@ -78,7 +78,7 @@ def iterate_lines(
                 rejects.append(Reject(number, "", f"not JSON: {error}"))
                 continue
         try:
-            yield row_of(event, source, identity)
+            yield event_to_row(event, source, identity)
         except Rejected as rejected:
             rejects.append(Reject(number, rejected.field, rejected.reason))
 
@@ -102,7 +102,7 @@ def normalise_events(
     rejects: list[Reject] = []
     for index, event in enumerate(events):
         try:
-            rows.append(row_of(event, source, identity))
+            rows.append(event_to_row(event, source, identity))
         except Rejected as rejected:
             rejects.append(Reject(index, rejected.field, rejected.reason))
     return pa.Table.from_batches([to_arrow(rows)], EVENT_SCHEMA), rejects
@@ -115,11 +115,11 @@ def to_arrow(rows: list[Row]) -> "pa.RecordBatch":
     from ufse.columns import EVENT_SCHEMA
 
     columns = zip(*map(msgspec.structs.astuple, rows), strict=True) if rows else [()] * len(EVENT_SCHEMA)
-    arrays = [_column(values, kind.type) for values, kind in zip(columns, EVENT_SCHEMA, strict=True)]
+    arrays = [_build_arrow_column(values, kind.type) for values, kind in zip(columns, EVENT_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
-def _column(values: tuple[Any, ...], kind: "pa.DataType") -> "pa.Array":
+def _build_arrow_column(values: tuple[Any, ...], kind: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
     # Most columns hold one value for many rows (unknown), which Arrow repeats without looking at each.

@@ -24,20 +24,20 @@ class Identity:
         self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
         self._seen: dict[bytes, int] = {}
 
-    def of_key(self, session_id: str, key: str) -> str:
+    def identify_by_key(self, session_id: str, key: str) -> str:
         content = f"{len(session_id)}:{session_id}{key}".encode("utf-8", "replace")
-        return _uuid(hashlib.sha256(self._prefix + b"key" + content).hexdigest())
+        return _format_uuid(hashlib.sha256(self._prefix + b"key" + content).hexdigest())
 
-    def of_content(self, event: object) -> str:
-        digest = hashlib.sha256(self._prefix + _canonical(event)).digest()
+    def identify_by_content(self, event: object) -> str:
+        digest = hashlib.sha256(self._prefix + _encode_canonically(event)).digest()
         before = self._seen.get(digest, 0)
         self._seen[digest] = before + 1
         if before:
             digest = hashlib.sha256(digest + before.to_bytes(8, "big")).digest()
-        return _uuid(digest.hex())
+        return _format_uuid(digest.hex())
 
 
-def _canonical(event: object) -> bytes:
+def _encode_canonically(event: object) -> bytes:
     # Sorted keys: a proxy that writes the same JSON in another order resends the same event.
     try:
         return _CANONICAL.encode(event)
@@ -45,5 +45,5 @@ def _canonical(event: object) -> bytes:
         return json.dumps(event, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _uuid(digest: str) -> str:
+def _format_uuid(digest: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"

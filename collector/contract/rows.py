@@ -108,7 +108,7 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     dead_letters: list[bytes] = field(default_factory=list)
 
-    def lines(self) -> bytes:
+    def encode_rows(self) -> bytes:
         """The rows as JSON lines, as a spool segment holds them."""
         return ENCODER.encode_lines(self.rows)
 

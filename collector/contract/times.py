@@ -15,13 +15,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
-def timestamp(value: object, name: str) -> int:
+def validate_timestamp(value: object, name: str) -> int:
     """Epoch milliseconds of an RFC 3339 text or of a number of milliseconds; parts of a millisecond are
     cut."""
     if type(value) is str:
         # What JavaScript's toISOString writes; its second is looked up, because events come many to a second.
         if len(value) == 24 and value[19] == "." and value[23] == "Z" and value[20:23].isdecimal() and value.isascii():
-            second = _second_ms(value[:19])
+            second = _parse_second_ms(value[:19])
             if second is not None:
                 return second + int(value[20:23])
         ms = _parse_rfc3339(value)
@@ -44,7 +44,7 @@ def parse_time(value: object) -> int | None:
     """Epoch milliseconds of an RFC 3339 text with a zone or of a number of milliseconds; None for anything
     else."""
     try:
-        return timestamp(value, "")
+        return validate_timestamp(value, "")
     except Rejected:
         return None
 
@@ -56,7 +56,7 @@ def _parse_rfc3339(text: str) -> int | None:
     if match is None:
         return None
     date, minute, second, fraction, sign, hours, minutes = match.groups()
-    base = _minute_ms(date, minute)
+    base = _parse_minute_ms(date, minute)
     if base is None or second > "60":
         return None
     ms = base + int(second) * 1_000  # a leap second (60) is the first one of the next minute
@@ -69,12 +69,12 @@ def _parse_rfc3339(text: str) -> int | None:
 
 
 @lru_cache(maxsize=1 << 16)
-def _second_ms(text: str) -> int | None:
+def _parse_second_ms(text: str) -> int | None:
     return _parse_rfc3339(text + "Z")
 
 
 @lru_cache(maxsize=4096)
-def _minute_ms(date: str, minute: str) -> int | None:
+def _parse_minute_ms(date: str, minute: str) -> int | None:
     try:
         return (datetime.fromisoformat(f"{date}T{minute}00+00:00") - _EPOCH) // _MS
     except ValueError:

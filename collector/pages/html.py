@@ -22,14 +22,14 @@ _HEADERS: Final = {
 }
 
 
-def page_response(template: str, status: int = 200, **values: Any) -> Response:
+def render_page(template: str, status: int = 200, **values: Any) -> Response:
     """The page ``template`` filled with ``values``; each value is escaped."""
-    text = _environment().get_template(template).render(values)
+    text = _template_environment().get_template(template).render(values)
     return Response(text, status, headers=_HEADERS, media_type="text/html; charset=utf-8")
 
 
 @cache
-def _environment() -> Environment:
+def _template_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("collector.pages", "templates"),
         autoescape=True,
@@ -37,11 +37,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"minute": _minute, "web_address": _web_address, "seconds": _seconds}
+    environment.filters |= {"minute": _format_minute, "web_address": _safe_web_address, "seconds": _format_seconds}
     return environment
 
 
-def _minute(at: str | None) -> str:
+def _format_minute(at: str | None) -> str:
     """``2024-01-15 10:00 UTC`` of an RFC 3339 time; an unreadable one as it is; 'unknown' for none."""
     if not at:
         return "unknown"
@@ -51,11 +51,11 @@ def _minute(at: str | None) -> str:
         return at
 
 
-def _seconds(milliseconds: int) -> str:
+def _format_seconds(milliseconds: int) -> str:
     return f"{milliseconds / 1000:.1f} s"
 
 
-def _web_address(url: str | None) -> str:
+def _safe_web_address(url: str | None) -> str:
     """``url`` if it is a web address, else '': no `javascript:` becomes a link."""
     try:
         parts = urlsplit(url or "")

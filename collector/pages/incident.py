@@ -9,8 +9,8 @@ from fastapi.responses import RedirectResponse
 from collector.access.callers import Gate, visible_project
 from collector.access.keys import KeyRing
 from collector.http_errors import ApiError
-from collector.pages.html import page_response
-from collector.pages.sign_in import COOKIE, SignedIn, read_form, set_cookie
+from collector.pages.html import render_page
+from collector.pages.sign_in import COOKIE, PageSessions, read_form, set_session_cookie
 from collector.store import StoreCalls
 
 _PATH: Final = re.compile(r"/incidents/[A-Za-z0-9_\-]{1,100}")
@@ -22,40 +22,40 @@ class IncidentPages:
 
     def __init__(self, keys: KeyRing, gate: Gate, store: StoreCalls, public_url: str = "") -> None:
         self._store = store
-        self._people = SignedIn(keys, gate)
+        self._people = PageSessions(keys, gate)
         self._secure = public_url.startswith("https://")
 
-    async def show(self, request: Request, incident_id: str) -> Response:
+    async def show_incident(self, request: Request, incident_id: str) -> Response:
         """The incident, the sign-in form (401), or a page that says what is wrong (404, 503)."""
         path = f"/incidents/{incident_id}"
         if not _PATH.fullmatch(path):
-            return _problem(ApiError(404, "not_found", "There is no such incident."))
-        grant = self._people.grant_of(request)
+            return _render_problem_page(ApiError(404, "not_found", "There is no such incident."))
+        grant = self._people.find_signed_in_grant(request)
         if grant is None:
-            return page_response("sign_in.html", 401, target=path, problem="")
+            return render_page("sign_in.html", 401, target=path, problem="")
         try:
-            found = await self._store.ask(lambda store: store.incident(incident_id, visible_project(grant)))
+            found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
         except ApiError as error:
-            return _problem(error)
+            return _render_problem_page(error)
         if found is None:
-            return _problem(ApiError(404, "not_found", "There is no such incident."))
-        return page_response("incident.html", incident=found, example=_example(found), steps=_STEPS, who=grant.name)
+            return _render_problem_page(ApiError(404, "not_found", "There is no such incident."))
+        return render_page("incident.html", incident=found, example=_first_example(found), steps=_STEPS, who=grant.name)
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session and go on to the page that was asked for; 401 with the form again for a wrong key."""
         try:
             form = await read_form(request)
         except ApiError as error:
-            return _problem(error)
+            return _render_problem_page(error)
         target = form.get("target", "")
         if not _PATH.fullmatch(target):
-            return _problem(ApiError(400, "invalid_body", "This form does not say where to go."))
+            return _render_problem_page(ApiError(400, "invalid_body", "This form does not say where to go."))
         try:
-            token = self._people.begin(request, form.get("key", ""))
+            token = self._people.begin_session(request, form.get("key", ""))
         except ApiError as error:
-            return page_response("sign_in.html", error.status, target=target, problem=error.message)
+            return render_page("sign_in.html", error.status, target=target, problem=error.message)
         response = RedirectResponse(target, 303)
-        set_cookie(response, token, secure=self._secure)
+        set_session_cookie(response, token, secure=self._secure)
         return response
 
     async def sign_out(self, request: Request) -> Response:
@@ -63,18 +63,18 @@ class IncidentPages:
         try:
             await read_form(request)
         except ApiError as error:
-            return _problem(error)
-        self._people.end(request)
-        response = page_response("message.html", title="Signed out", text="You are signed out.")
+            return _render_problem_page(error)
+        self._people.end_session(request)
+        response = render_page("message.html", title="Signed out", text="You are signed out.")
         response.delete_cookie(COOKIE, path="/")
         return response
 
 
-def _example(incident: dict[str, Any]) -> dict[str, Any] | None:
+def _first_example(incident: dict[str, Any]) -> dict[str, Any] | None:
     """The example session whose timeline is drawn: the first one, as in the ticket."""
     examples = incident["examples"]
     return examples[0] if examples else None
 
 
-def _problem(error: ApiError) -> Response:
-    return page_response("message.html", error.status, title="This page cannot be shown", text=error.message)
+def _render_problem_page(error: ApiError) -> Response:
+    return render_page("message.html", error.status, title="This page cannot be shown", text=error.message)

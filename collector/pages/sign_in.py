@@ -30,7 +30,7 @@ class _Session:
     ends: float  # seconds, monotonic
 
 
-class SignedIn:
+class PageSessions:
     """The sessions of people at the pages. At most ``_MAX_SESSIONS``; the oldest one gives way."""
 
     def __init__(self, keys: KeyRing, gate: Gate) -> None:
@@ -38,40 +38,40 @@ class SignedIn:
         self._gate = gate
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
-    def grant_of(self, request: Request) -> Grant | None:
+    def find_signed_in_grant(self, request: Request) -> Grant | None:
         """What the person who sent ``request`` may see; None when they must sign in."""
-        digest = _digest(request.cookies.get(COOKIE, ""))
+        digest = _hash_token(request.cookies.get(COOKIE, ""))
         session = self._sessions.get(digest)
         if session is None:
             return None
-        grant = self._keys.grant_of_hash(session.key_hash)
+        grant = self._keys.find_grant_by_hash(session.key_hash)
         if grant is None or grant.role != "operator" or session.ends < time.monotonic():
             del self._sessions[digest]
             return None
         return grant
 
-    def begin(self, request: Request, key: str) -> str:
+    def begin_session(self, request: Request, key: str) -> str:
         """A new session for ``key``: its token. Raises ApiError: 401, 403 for what is no operator key, 429 after many."""
-        grant = self._gate.grant(request, key.strip(), "operator")
+        grant = self._gate.require_grant(request, key.strip(), "operator")
         token = secrets.token_urlsafe(32)
         while len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.popitem(last=False)
-        self._sessions[_digest(token)] = _Session(grant.key_hash, time.monotonic() + KEPT_SECONDS)
+        self._sessions[_hash_token(token)] = _Session(grant.key_hash, time.monotonic() + KEPT_SECONDS)
         return token
 
-    def end(self, request: Request) -> None:
+    def end_session(self, request: Request) -> None:
         """End the session of ``request``, if it has one."""
-        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+        self._sessions.pop(_hash_token(request.cookies.get(COOKIE, "")), None)
 
 
-def set_cookie(response: Response, token: str, *, secure: bool) -> None:
+def set_session_cookie(response: Response, token: str, *, secure: bool) -> None:
     """Give the browser ``token``. Lax, not Strict: people come by links in tickets. No page changes anything on GET."""
     response.set_cookie(COOKIE, token, max_age=KEPT_SECONDS, httponly=True, samesite="lax", secure=secure, path="/")
 
 
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form that this collector's own page sent. Raises ApiError (400, 403, 413)."""
-    _check_origin(request)
+    _check_form_origin(request)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -84,12 +84,12 @@ async def read_form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _check_origin(request: Request) -> None:
+def _check_form_origin(request: Request) -> None:
     # A form of another site must sign nobody in or out. Browsers send Origin with every form that is posted.
     origin = request.headers.get("origin", "")
     if urlsplit(origin).netloc != request.headers.get("host") or not origin.startswith(("http://", "https://")):
         raise ApiError(403, "origin_not_allowed", "this form was sent by another page than ours")
 
 
-def _digest(token: str) -> str:
+def _hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

@@ -49,7 +49,7 @@ def hash_user(project: str, user_id: str, salt: bytes) -> str:
     """Keyed hash of a user id, 32 hex digits; the same person has unrelated hashes in two projects."""
     if HASHED_USER.fullmatch(user_id):
         return user_id[3:]
-    return _keyed(salt, project, user_id)
+    return _compute_keyed_hash(salt, project, user_id)
 
 
 def stored_session(project: str, session_id: str, salt: bytes) -> str:
@@ -57,14 +57,16 @@ def stored_session(project: str, session_id: str, salt: bytes) -> str:
 
     A hash keeps two sessions two.
     """
-    return "sh:" + _keyed(salt, project, "session\0" + session_id) if holds_secret(session_id) else session_id
+    return (
+        "sh:" + _compute_keyed_hash(salt, project, "session\0" + session_id) if holds_secret(session_id) else session_id
+    )
 
 
 def stored_key(project: str, key: str, salt: bytes) -> str:
     """An idempotency key as a dead letter keeps it: itself, or ``kh:`` and a keyed hash of it."""
-    return "kh:" + _keyed(salt, project, "key\0" + key) if holds_secret(key) else key
+    return "kh:" + _compute_keyed_hash(salt, project, "key\0" + key) if holds_secret(key) else key
 
 
-def _keyed(salt: bytes, project: str, value: str) -> str:
+def _compute_keyed_hash(salt: bytes, project: str, value: str) -> str:
     message = project.encode("utf-8", "replace") + b"\0" + value.encode("utf-8", "replace")
     return hmac.digest(salt, message, "sha256").hex()[:32]

@@ -122,12 +122,12 @@ def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool)
     first = 1
     while first < len(parts):
         if len(parts[first]) == 1:
-            after = _end_of_singles(parts, first)
+            after = _find_singles_end(parts, first)
             if after - first >= 2 * _CARD_DIGITS[0] - 1:
                 parts[first:after] = [card] + [""] * (after - first - 1)
             first = after + 1
             continue
-        end = _card_end(parts, first, is_id)
+        end = _find_card_end(parts, first, is_id)
         if end:
             parts[first:end] = [card] + [""] * (end - first - 1)
             first = end + 1
@@ -142,7 +142,7 @@ def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool)
     return "".join(parts)
 
 
-def _end_of_singles(parts: list[str], first: int) -> int:
+def _find_singles_end(parts: list[str], first: int) -> int:
     """The place behind the digits that stand one by one, with one separator, from ``first`` on."""
     last, most = first, len(parts) - 2
     while last < most and len(parts[last + 2]) == 1 and parts[last + 1] == parts[first + 1]:
@@ -150,7 +150,7 @@ def _end_of_singles(parts: list[str], first: int) -> int:
     return last + 1
 
 
-def _card_end(parts: list[str], first: int, is_id: bool) -> int:
+def _find_card_end(parts: list[str], first: int, is_id: bool) -> int:
     """The place behind the last group of a card that begins at ``first``; 0: none does."""
     digits, sizes, end = "", [], 0
     for last in range(first, min(first + 2 * _CARD_GROUPS, len(parts)), 2):
@@ -158,7 +158,7 @@ def _card_end(parts: list[str], first: int, is_id: bool) -> int:
         sizes.append(len(parts[last]))
         if len(digits) > _CARD_DIGITS[-1] or not _are_card_groups(sizes):
             break
-        if len(digits) in (_CARD_DIGITS if not end else _LONGEST) and _luhn(digits):
+        if len(digits) in (_CARD_DIGITS if not end else _LONGEST) and _passes_luhn_check(digits):
             if is_id and len(sizes) == 1 and len(digits) == 13 and int(digits) in _EPOCH_MS:
                 break
             end = last + 1  # one of 19 digits may begin with one of 16
@@ -174,9 +174,9 @@ def _are_card_groups(sizes: list[int]) -> bool:
     return sizes == [8, 8]
 
 
-def without_cards(text: str, card: str) -> str:
+def mask_card_runs(text: str, card: str) -> str:
     """``text`` with runs of 13 to 19 digits that are cards masked."""
-    return _CARD_RUN.sub(lambda run: card if _luhn(run[0]) else run[0], text)
+    return _CARD_RUN.sub(lambda run: card if _passes_luhn_check(run[0]) else run[0], text)
 
 
 def mask_integer(value: int, card: str) -> int | str:
@@ -185,10 +185,10 @@ def mask_integer(value: int, card: str) -> int | str:
     # chance.
     if value in _EPOCH_MS_NUMBER or not 10**12 < abs(value) < 10**19:
         return value
-    return card if _luhn(str(abs(value))) else value
+    return card if _passes_luhn_check(str(abs(value))) else value
 
 
-def _luhn(digits: str) -> bool:
+def _passes_luhn_check(digits: str) -> bool:
     values = [int(digit) for digit in reversed(digits)]
     return (sum(values[::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
 
@@ -202,7 +202,7 @@ def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
         length = _IBAN_LENGTHS.get(match[1][:2].upper())
         if length is None or start < done:
             continue
-        end = _end_of_iban(match[1], length)
+        end = _find_iban_end(match[1], length)
         # One in a hundred hex ids that begin like a country would pass.
         if end and not (is_id and _HEX_ID.fullmatch(match[1][:end])):
             parts += [text[done:start], mark]
@@ -210,7 +210,7 @@ def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
     return "".join([*parts, text[done:]]) if parts else text
 
 
-def _end_of_iban(text: str, length: int) -> int:
+def _find_iban_end(text: str, length: int) -> int:
     """Where the account number that ``text`` begins with ends; 0: it is none."""
     places = list(islice((at for at, character in enumerate(text) if character.isalnum()), length))
     end = places[-1] + 1

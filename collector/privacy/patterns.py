@@ -32,7 +32,7 @@ _QUOTED = r"""\\"(?:[^"\\]|\\[^"])*+(?:\\"|\Z) | "(?:[^"\\]|\\.)*+(?:"|\Z) | '(?
 _HEADER = r"""(?:basic|bearer|token|negotiate|apikey)[ ]+[^\s,;"']++ | digest[ ][^\r\n]*+"""
 
 
-def _named(plain_value: str) -> re.Pattern[str]:
+def _compile_named_secret(plain_value: str) -> re.Pattern[str]:
     return re.compile(
         rf"(?=[acejkmnopstx])(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK}))(?P<suffix>{_SUFFIX}){_MIDDLE}"
         rf"(?P<value>{_HEADER} | {_QUOTED} | {plain_value})",
@@ -40,8 +40,8 @@ def _named(plain_value: str) -> re.Pattern[str]:
     )
 
 
-NAMED: Final = _named(r"""[^\s,;&"'<>)}\]\[]++ | \[[^\]]*+\]?""")
-NAMED_IN_PATH: Final = _named(r"""[^\s,;&"'<>)}\]\[/]++ | \[[^\]]*+\]?""")
+NAMED: Final = _compile_named_secret(r"""[^\s,;&"'<>)}\]\[]++ | \[[^\]]*+\]?""")
+NAMED_IN_PATH: Final = _compile_named_secret(r"""[^\s,;&"'<>)}\]\[/]++ | \[[^\]]*+\]?""")
 COOKIES: Final = re.compile(
     r"""(?i)(?P<name>\bcookies?\\?["']?\s{0,3}[:=]\s{0,3}["']?)[^\s;,"'=]++=[^\s;,"']*+(?:;\s?[^\s;,"'=]++(?:=[^\s;,"']*+)?)*+"""
 )

@@ -78,60 +78,60 @@ _FOLDED: dict[int, str | None] = {
 }
 
 
-def vocabulary(text: str) -> frozenset[str]:
+def split_vocabulary(text: str) -> frozenset[str]:
     """The words of a text."""
     return frozenset(text.split())
 
 
-def plain_of(text: str) -> str:
+def to_plain_text(text: str) -> str:
     """``text`` with percent-encoding, HTML entities and JavaScript escapes undone, compatible characters folded (NFKC),
     and what cannot be seen removed; ``TOO_DEEP`` for a text that is encoded more than ``MAX_ROUNDS`` times."""
     for _ in range(MAX_ROUNDS):
-        plain = _decoded(text) if _ENCODED.search(text) else text
+        plain = _undo_encodings(text) if _ENCODED.search(text) else text
         if not plain.isascii():
-            plain = _folded(plain)
+            plain = _fold_characters(plain)
         if plain == text:
             return text
         text = plain
-    return TOO_DEEP if _decoded(text) != text else text
+    return TOO_DEEP if _undo_encodings(text) != text else text
 
 
-def _decoded(text: str) -> str:
+def _undo_encodings(text: str) -> str:
     if "%" in text:
-        text = _PERCENT.sub(_of_percent, _PERCENT_CHAIN.sub("%", text))
+        text = _PERCENT.sub(_decode_percent, _PERCENT_CHAIN.sub("%", text))
     if "\\" in text or "%" in text:
         text = _ESCAPE.sub(lambda m: chr(int(m[1] or m[2], 16)), text)
     if "&" in text:
-        text = _ENTITY.sub(_of_entity, text)
+        text = _ENTITY.sub(_decode_entity, text)
     return CONTROL.sub(" ", text)
 
 
-def _of_percent(match: re.Match[str]) -> str:
+def _decode_percent(match: re.Match[str]) -> str:
     return bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "replace")
 
 
-def _of_entity(match: re.Match[str]) -> str:
+def _decode_entity(match: re.Match[str]) -> str:
     if match[3]:
         return _ENTITIES[match[3]]
     code = int(match[1]) if match[1] else int(match[2], 16)
     return chr(code) if code < 0x110000 else " "
 
 
-def _folded(text: str) -> str:
+def _fold_characters(text: str) -> str:
     normal = unicodedata.normalize
     pieces = [normal("NFKC", text[at : at + _CHUNK]) for at in range(0, len(text), _CHUNK)]
     plain = CONTROL.sub(" ", "".join(pieces).translate(_FOLDED))
-    return plain if plain.isascii() else _FOREIGN_DIGIT.sub(_ascii_digit, plain)
+    return plain if plain.isascii() else _FOREIGN_DIGIT.sub(_to_ascii_digit, plain)
 
 
-def _ascii_digit(match: re.Match[str]) -> str:
+def _to_ascii_digit(match: re.Match[str]) -> str:
     digit = unicodedata.decimal(match[0], None)
     return match[0] if digit is None else str(digit)
 
 
-def without_entities(text: str) -> str:
+def decode_entities(text: str) -> str:
     """``text`` with HTML entities undone."""
-    return _ENTITY.sub(_of_entity, text)
+    return _ENTITY.sub(_decode_entity, text)
 
 
 def cut(text: str, most: int) -> str:
@@ -144,12 +144,12 @@ def cut(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     at, least = most, max(0, most - _TAIL)
-    while at > least and _are_together(text, at):
+    while at > least and _belong_together(text, at):
         at -= 1
     return text[:at]
 
 
-def _are_together(text: str, at: int) -> bool:
+def _belong_together(text: str, at: int) -> bool:
     """Whether the characters before and after place ``at`` may belong to one secret."""
     before, after = text[at - 1], text[at]
     if not (before.isspace() or after.isspace()):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from collector.privacy import patterns as p
-from collector.privacy.numbers import mask_digits, mask_ibans, without_cards
-from collector.privacy.plain import plain_of, vocabulary
-from collector.privacy.segments import is_opaque, mask_segments
+from collector.privacy.numbers import mask_card_runs, mask_digits, mask_ibans
+from collector.privacy.plain import split_vocabulary, to_plain_text
+from collector.privacy.segments import holds_opaque_run, mask_segments
 
 
 class Kind(NamedTuple):
@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     tokens: bool = True
     """Long opaque strings are tokens; not in ids, which are opaque themselves."""
 
-    def mark(self, name: str) -> str:
+    def format_mark(self, name: str) -> str:
         """The mark of one kind of secret."""
         return self.form.format(name)
 
@@ -42,7 +42,7 @@ _WORDS_OF_SECRETS = (
     *("cvv", "cvc", "sid", "jwt", "tan", "mot", "contrase", "nonce", "ssn", "code"),
 )
 _SCHEMES = ("bearer", "basic", "digest")
-_PROSE = vocabulary("""
+_PROSE = split_vocabulary("""
     a an and or the is are was be been must may might can cannot can't could should shall will would not no yes
     at in of for to do does did has have had need needs required missing invalid incorrect wrong expired
     mismatch unknown too field fields please expected unexpected undefined null none true false minimum maximum
@@ -55,62 +55,63 @@ _PROSE = vocabulary("""
 _UNGUARDED = re.compile(r"\d|[^\x00-\x7f]|[a-z][A-Z]|.{16}|[!$^*~+=\\|]")
 
 
-def masked(text: str, kind: Kind) -> str:
+def mask_secrets(text: str, kind: Kind) -> str:
     """``text`` without secrets: judged as a person reads it, changed only where there is one."""
-    if text.isascii() and _CALM.fullmatch(text) and not _may_hold_words(text, kind):
+    if text.isascii() and _CALM.fullmatch(text) and not _may_hold_secret_words(text, kind):
         return text
-    plain = plain_of(text)
-    found = _judged(plain, kind)
+    plain = to_plain_text(text)
+    found = _apply_patterns(plain, kind)
     if plain == text or found == plain:
         return text if found == plain else found
-    raw = _judged(text, kind)
-    return raw if plain_of(raw) == found else found
+    raw = _apply_patterns(text, kind)
+    return raw if to_plain_text(raw) == found else found
 
 
-def _may_hold_words(text: str, kind: Kind) -> bool:
+def _may_hold_secret_words(text: str, kind: Kind) -> bool:
     return "/" in text or len(text) >= 20 or "AKIA" in text or any(word in text.lower() for word in _SCHEMES)
 
 
-def _judged(text: str, kind: Kind) -> str:
+def _apply_patterns(text: str, kind: Kind) -> str:
     lower = text.lower()
     if "-----begin" in lower:
-        text = p.PEM.sub(kind.mark("secret"), text)
+        text = p.PEM.sub(kind.format_mark("secret"), text)
     if "//" in text and "@" in text:
         text = p.CREDENTIALS.sub("//", text)
     if not kind.is_path and ("?" in text or "#" in text) and kind.numbers:
-        text = p.QUERY_IN_TEXT.sub(_without_query, text)
-    text = p.TOKEN.sub(kind.mark("token"), text)
+        text = p.QUERY_IN_TEXT.sub(_drop_url_query, text)
+    text = p.TOKEN.sub(kind.format_mark("token"), text)
     if any(scheme in lower for scheme in _SCHEMES):
-        text = p.SCHEME.sub(lambda match: _scheme(match, kind), text)
+        text = p.SCHEME.sub(lambda match: _mask_auth_scheme(match, kind), text)
     if any(word in lower for word in _WORDS_OF_SECRETS):
-        text = _without_named(text, kind)
+        text = _mask_named_secrets(text, kind)
     if "-" in lower and " " in lower:
-        text = p.OPTION.sub(lambda match: match["name"] + kind.mark("secret"), text)
+        text = p.OPTION.sub(lambda match: match["name"] + kind.format_mark("secret"), text)
     if "value" in lower:
-        text = p.VALUE_IN_MARKUP.sub(f'value="{kind.mark("value")}"', p.ATTRIBUTE.sub(r"[\g<name>]", text))
+        text = p.VALUE_IN_MARKUP.sub(f'value="{kind.format_mark("value")}"', p.ATTRIBUTE.sub(r"[\g<name>]", text))
     if "@" in text or "%40" in text or p.OBSCURED_AT.search(text):
-        text = p.EMAIL.sub(kind.mark("email"), text)
-    text = _without_opaque(text, kind)
+        text = p.EMAIL.sub(kind.format_mark("email"), text)
+    text = _mask_opaque_tokens(text, kind)
     if any(map(text.__contains__, "0123456789")) or "::" in text:
         text = p.NUMBERS.sub(
-            lambda match: _number(match, kind), mask_ibans(text, kind.mark("iban"), is_id=not kind.tokens)
+            lambda match: _mask_number_match(match, kind),
+            mask_ibans(text, kind.format_mark("iban"), is_id=not kind.tokens),
         )
     return text
 
 
-def _without_query(match: re.Match[str]) -> str:
+def _drop_url_query(match: re.Match[str]) -> str:
     return match[1] if "/" in match[1] else match[0]
 
 
-def _scheme(match: re.Match[str], kind: Kind) -> str:
-    if match["basic"] is not None and not _is_basic(match["basic"]):
+def _mask_auth_scheme(match: re.Match[str], kind: Kind) -> str:
+    if match["basic"] is not None and not _is_basic_credentials(match["basic"]):
         return match[0]
     if match["bearer"] is not None and match["bearer"].lower().strip(".") in _PROSE:
         return match[0]
-    return kind.mark("token")
+    return kind.format_mark("token")
 
 
-def _is_basic(value: str) -> bool:
+def _is_basic_credentials(value: str) -> bool:
     """Whether it is the credentials of HTTP's Basic scheme: base64 of a name, a colon and a password."""
     core = value.rstrip("=")
     try:
@@ -121,15 +122,15 @@ def _is_basic(value: str) -> bool:
         return False
 
 
-def _without_named(text: str, kind: Kind) -> str:
-    mark = kind.mark("secret")
+def _mask_named_secrets(text: str, kind: Kind) -> str:
+    mark = kind.format_mark("secret")
     if "ookie" in text or "OOKIE" in text:
         text = p.COOKIES.sub(lambda match: match["name"] + mark, text)
     pattern = p.NAMED_IN_PATH if kind.is_path else p.NAMED
 
-    def replace(match: re.Match[str]) -> str:
+    def replace_named_value(match: re.Match[str]) -> str:
         value = match["value"]
-        if _is_mark(value) or not _is_secret(match, value, kind):
+        if _is_privacy_mark(value) or not _is_secret_value(match, value, kind):
             return match[0]
         name = (match["strong"] or match["weak"]) + match["suffix"]
         if value[0] in "\"'" and len(value) > 1:
@@ -137,20 +138,20 @@ def _without_named(text: str, kind: Kind) -> str:
             return name + match["middle"] + mark_quoted
         return name + match["middle"] + mark
 
-    return pattern.sub(replace, text)
+    return pattern.sub(replace_named_value, text)
 
 
-def _is_mark(value: str) -> bool:
+def _is_privacy_mark(value: str) -> bool:
     bare = value.strip("\"'\\")
     return bare[:1] in (":", "[") and bare[1:].rstrip("].,;") in _MARKS
 
 
-_MARKS = vocabulary("""
+_MARKS = split_vocabulary("""
     email id number card token secret phone iban ip mac ssn value encoded
 """)
 
 
-def _is_secret(match: re.Match[str], value: str, kind: Kind) -> bool:
+def _is_secret_value(match: re.Match[str], value: str, kind: Kind) -> bool:
     bare = value.strip("\"'\\ ")
     if not bare:
         return False
@@ -167,66 +168,66 @@ def _is_secret(match: re.Match[str], value: str, kind: Kind) -> bool:
     return bool(match["strong"] or _UNGUARDED.search(bare))
 
 
-def _without_opaque(text: str, kind: Kind) -> str:
+def _mask_opaque_tokens(text: str, kind: Kind) -> str:
     if kind.is_path:
-        return mask_segments(text, kind.mark, rooted=True)
+        return mask_segments(text, kind.format_mark, rooted=True)
     if "/" in text:
-        text = p.CHUNK.sub(lambda match: _chunk(match, kind), text)
+        text = p.CHUNK.sub(lambda match: _mask_path_chunk(match, kind), text)
     if len(text) < 24 or not kind.tokens:
         return text
-    return p.OPAQUE.sub(lambda match: kind.mark("token") if is_opaque(match[0], 24) else match[0], text)
+    return p.OPAQUE.sub(lambda match: kind.format_mark("token") if holds_opaque_run(match[0], 24) else match[0], text)
 
 
-def _chunk(match: re.Match[str], kind: Kind) -> str:
+def _mask_path_chunk(match: re.Match[str], kind: Kind) -> str:
     text = match[0]
     rooted = text[0] == "/" or "//" in text
-    return mask_segments(text, kind.mark, rooted=rooted and not kind.versions, opaque=kind.tokens)
+    return mask_segments(text, kind.format_mark, rooted=rooted and not kind.versions, opaque=kind.tokens)
 
 
-def _number(match: re.Match[str], kind: Kind) -> str:
+def _mask_number_match(match: re.Match[str], kind: Kind) -> str:
     found, group = match[0], match.lastgroup or ""
     replace = _BY_GROUP.get(group)
     return found if replace is None else replace(match, found, kind)
 
 
-def _hex(_: re.Match[str], found: str, kind: Kind) -> str:
+def _mask_hex_number(_: re.Match[str], found: str, kind: Kind) -> str:
     # A hash or an object id: its digit runs are no numbers, unless one is a card.
-    return without_cards(found, kind.mark("card")) if kind.tokens else found
+    return mask_card_runs(found, kind.format_mark("card")) if kind.tokens else found
 
 
-def _mac(_: re.Match[str], __: str, kind: Kind) -> str:
-    return kind.mark("mac")
+def _mask_mac_address(_: re.Match[str], __: str, kind: Kind) -> str:
+    return kind.format_mark("mac")
 
 
-def _address(match: re.Match[str], found: str, kind: Kind) -> str:
+def _mask_ip_address(match: re.Match[str], found: str, kind: Kind) -> str:
     core = found.rstrip(".:") if "::" not in found[-2:] else found
     try:
         address = ipaddress.ip_address(core)
     except ValueError:
-        return _digits(match, found, kind)
+        return _mask_digit_run(match, found, kind)
     if address.is_loopback or address.is_unspecified or (address.version == 6 and not any(c.isdigit() for c in core)):
         return found
     if address.version == 4 and (
         kind.versions or p.VERSION_BEFORE.search(match.string, max(0, match.start() - 16), match.start())
     ):
         return found
-    return kind.mark("ip") + found[len(core) :]
+    return kind.format_mark("ip") + found[len(core) :]
 
 
-def _phone(match: re.Match[str], found: str, kind: Kind) -> str:
+def _mask_phone_number(match: re.Match[str], found: str, kind: Kind) -> str:
     is_run = found.isdigit() and not kind.numbers
     if is_run or p.DATE_FIRST.match(found) or p.DECIMAL.match(found) or _has_id_before(match):
-        return _digits(match, found, kind)
-    return kind.mark("phone")
+        return _mask_digit_run(match, found, kind)
+    return kind.format_mark("phone")
 
 
-def _ssn(match: re.Match[str], found: str, kind: Kind) -> str:
-    return found if _has_id_before(match) else kind.mark("ssn")
+def _mask_social_security(match: re.Match[str], found: str, kind: Kind) -> str:
+    return found if _has_id_before(match) else kind.format_mark("ssn")
 
 
-def _digits(match: re.Match[str], found: str, kind: Kind) -> str:
-    number = kind.mark("id" if kind.is_path else "number") if kind.numbers else ""
-    return mask_digits(found, kind.mark("card"), number, is_id=not kind.tokens, named=_has_id_before(match))
+def _mask_digit_run(match: re.Match[str], found: str, kind: Kind) -> str:
+    number = kind.format_mark("id" if kind.is_path else "number") if kind.numbers else ""
+    return mask_digits(found, kind.format_mark("card"), number, is_id=not kind.tokens, named=_has_id_before(match))
 
 
 def _has_id_before(match: re.Match[str]) -> bool:
@@ -234,11 +235,11 @@ def _has_id_before(match: re.Match[str]) -> bool:
 
 
 _BY_GROUP: Final[dict[str, Callable[[re.Match[str], str, Kind], str]]] = {
-    "hex": _hex,
-    "mac": _mac,
-    "ip4": _address,
-    "ip6": _address,
-    "phone": _phone,
-    "ssn": _ssn,
-    "digits": _digits,
+    "hex": _mask_hex_number,
+    "mac": _mask_mac_address,
+    "ip4": _mask_ip_address,
+    "ip6": _mask_ip_address,
+    "phone": _mask_phone_number,
+    "ssn": _mask_social_security,
+    "digits": _mask_digit_run,
 }

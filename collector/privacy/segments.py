@@ -22,23 +22,28 @@ def mask_segments(path: str, mark: Callable[[str], str], *, rooted: bool, opaque
     armed, before = 0, ""
     for place, part in enumerate(parts):
         if len(part) >= 2 and part[0] not in ":[{":
-            if (armed and _is_token_after(part, before)) or (opaque and is_opaque(part, 20)):
+            if (armed and _is_token_after(part, before)) or (opaque and holds_opaque_run(part, 20)):
                 parts[place] = mark("token")
-            elif rooted and part[0].isdigit() and _is_address(part) and not p.VERSIONED.fullmatch(parts[place - 1]):
+            elif (
+                rooted
+                and part[0].isdigit()
+                and _is_machine_address(part)
+                and not p.VERSIONED.fullmatch(parts[place - 1])
+            ):
                 parts[place] = mark("ip")
-        if _arms(part):
+        if _announces_token(part):
             armed, before = _REACH, part
         elif part:
             armed = max(0, armed - 1)
     return "/".join(parts)
 
 
-def _arms(part: str) -> bool:
+def _announces_token(part: str) -> bool:
     """Whether a token may follow ``part``."""
     return len(part) <= _LONGEST_WORD and _ARMING[part]
 
 
-def _is_address(part: str) -> bool:
+def _is_machine_address(part: str) -> bool:
     try:
         address = ipaddress.ip_address(part)
     except ValueError:
@@ -63,7 +68,7 @@ def _is_token_after(part: str, word: str) -> bool:
     return True
 
 
-def is_opaque(part: str, least: int) -> bool:
+def holds_opaque_run(part: str, least: int) -> bool:
     """Whether ``part`` holds a run of at least ``least`` characters that no person chose: mixed letters and digits."""
     if len(part) < least or p.FILE.search(part):
         return False

@@ -4,7 +4,7 @@ import re
 
 from collector.privacy import patterns, scan
 from collector.privacy.cache import CACHED_LENGTH, Cache
-from collector.privacy.plain import CONTROL, without_entities
+from collector.privacy.plain import CONTROL, decode_entities
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_PATH = 4_096
@@ -53,29 +53,29 @@ def holds_secret(text: str) -> bool:
     return _IDS[text] if len(text) <= CACHED_LENGTH else _holds_secret(text)
 
 
-def _printable(text: str) -> str:
+def _replace_unprintable(text: str) -> str:
     return text if text.isprintable() else CONTROL.sub(" ", text)
 
 
 def _mask_text(text: str) -> str:
-    return scan.masked(_printable(text), scan.TEXT)
+    return scan.mask_secrets(_replace_unprintable(text), scan.TEXT)
 
 
 def _mask_name(text: str) -> str:
-    return scan.masked(_printable(text), scan.NAME)
+    return scan.mask_secrets(_replace_unprintable(text), scan.NAME)
 
 
 def _mask_version(text: str) -> str:
-    return scan.masked(_printable(text), scan.VERSION)
+    return scan.mask_secrets(_replace_unprintable(text), scan.VERSION)
 
 
 def _cut_query_of_markup(text: str) -> str:
     # The "#" of an HTML entity begins no fragment: half an address would be kept.
-    return cut_query(without_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text)
+    return cut_query(decode_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text)
 
 
 def _mask_source(text: str) -> str:
-    return scan.masked(_printable(_cut_query_of_markup(text)), scan.SOURCE)
+    return scan.mask_secrets(_replace_unprintable(_cut_query_of_markup(text)), scan.SOURCE)
 
 
 def _mask_path(text: str) -> str:
@@ -86,11 +86,11 @@ def _mask_path(text: str) -> str:
     text = _UNPRINTABLE.sub(" ", text).strip()
     if ";" in text:
         text = patterns.SESSION_IN_PATH.sub("", text)
-    return cut_query(_UNPRINTABLE.sub(" ", scan.masked(text, scan.PATH))) or "/"
+    return cut_query(_UNPRINTABLE.sub(" ", scan.mask_secrets(text, scan.PATH))) or "/"
 
 
 def _holds_secret(text: str) -> bool:
-    return scan.masked(_printable(text), scan.ID) != text
+    return scan.mask_secrets(_replace_unprintable(text), scan.ID) != text
 
 
 _TEXTS = Cache(_mask_text)

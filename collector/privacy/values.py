@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from collector.privacy.cache import CACHED_LENGTH, Cache
 from collector.privacy.numbers import mask_integer
-from collector.privacy.plain import vocabulary
+from collector.privacy.plain import split_vocabulary
 from collector.privacy.texts import mask_name, mask_path, mask_source, mask_text, mask_version
 
 SECRET: Final = "[secret]"
@@ -15,10 +15,10 @@ MAX_DEPTH: Final = 6
 """Of a dead letter; deeper parts are replaced by a mark."""
 
 _PLAIN = frozenset({bool, type(None)})
-_PATH_KEYS = vocabulary("""
+_PATH_KEYS = split_vocabulary("""
     from to url href referrer referer route path location src uri
 """)
-_SECRET_KEYS = vocabulary("""
+_SECRET_KEYS = split_vocabulary("""
     password passwd pwd pass passphrase passcode passwort pin otp tan secret token tokens auth authorization
     bearer credential credentials cookie cookies setcookie session sessionid sessid sid phpsessid jsessionid jwt
     csrf xsrf csrftoken xsrftoken apikey xapikey privatekey secretkey accesskey accesskeyid signature sig nonce
@@ -39,7 +39,7 @@ _VERSION_ENDS = ("version", "build", "release", "ver")
 _NO_LETTERS = re.compile(r"[^a-z0-9]")
 
 
-class _Key(NamedTuple):
+class _JudgedKey(NamedTuple):
     shown: str
     mask: Callable[[str], str]
 
@@ -49,7 +49,7 @@ def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
     masked."""
     kept = {}
     for key, value in metadata.items():
-        known = _KEYS[key] if len(key) <= CACHED_LENGTH else _judged(key)
+        known = _KEYS[key] if len(key) <= CACHED_LENGTH else _judge_key(key)
         kept[known.shown] = value if type(value) in _PLAIN else _mask_value(known.mask, value)
     return kept
 
@@ -62,8 +62,8 @@ def mask_json(value: object, mask: Callable[[str], str] = mask_text, depth: int 
     if isinstance(value, dict):
         kept = {}
         for key, part in value.items():
-            known = _judged(str(key))
-            kept[known.shown] = mask_json(part, mask if mask is _secret else known.mask, depth + 1)
+            known = _judge_key(str(key))
+            kept[known.shown] = mask_json(part, mask if mask is _mask_entirely else known.mask, depth + 1)
         return kept
     if isinstance(value, list):
         return [mask_json(part, mask, depth + 1) for part in value]
@@ -74,29 +74,29 @@ def _mask_value(mask: Callable[[str], str], value: object) -> object:
     if isinstance(value, str):
         return mask(value) if value else value
     if type(value) is int:
-        return SECRET if mask is _secret else mask_integer(value, CARD)
+        return SECRET if mask is _mask_entirely else mask_integer(value, CARD)
     if isinstance(value, dict):
         return {part: inner if type(inner) in _PLAIN else _mask_value(mask, inner) for part, inner in value.items()}
     if not isinstance(value, float):
         return value
-    if mask is _secret:
+    if mask is _mask_entirely:
         return SECRET
     card = abs(value) < 2**63 and value.is_integer() and isinstance(mask_integer(int(value), CARD), str)
     return CARD if card else value
 
 
-def _secret(_: str) -> str:
+def _mask_entirely(_: str) -> str:
     return SECRET
 
 
-def _judged(key: str) -> _Key:
+def _judge_key(key: str) -> _JudgedKey:
     shown = key if key.isalpha() and len(key) < 20 else mask_text(key)
-    return _Key(shown, _mask_of(_NO_LETTERS.sub("", key[-64:].lower())))
+    return _JudgedKey(shown, _choose_mask(_NO_LETTERS.sub("", key[-64:].lower())))
 
 
-def _mask_of(word: str) -> Callable[[str], str]:
+def _choose_mask(word: str) -> Callable[[str], str]:
     if word in _SECRET_KEYS or word.endswith(_SECRET_ENDS):
-        return _secret
+        return _mask_entirely
     if word == "source":
         return mask_source
     if word in _NAME_KEYS:
@@ -108,4 +108,4 @@ def _mask_of(word: str) -> Callable[[str], str]:
     return mask_name if _OF_THINGS.search(word) else mask_text
 
 
-_KEYS = Cache(_judged)
+_KEYS = Cache(_judge_key)

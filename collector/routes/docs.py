@@ -9,7 +9,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from collector.routes.openapi import document
+from collector.routes.openapi import build_openapi_document
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -22,21 +22,24 @@ padding:.25rem .6rem .25rem 0;border-bottom:1px solid #e5e5e5}b.method{display:i
 
 
 @cache
-def page() -> str:
+def render_documentation() -> str:
     """The page; the same for everyone."""
-    told = document()
-    info = told["info"]
-    parts = [f"<h1>{escape(info['title'])} {escape(info['version'])}: HTTP API</h1>", _prose(info["description"])]
+    openapi_document = build_openapi_document()
+    info = openapi_document["info"]
+    parts = [
+        f"<h1>{escape(info['title'])} {escape(info['version'])}: HTTP API</h1>",
+        _render_paragraph(info["description"]),
+    ]
     parts.append('<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>')
     tags: dict[str, list[str]] = {}
-    for path, methods in told["paths"].items():
+    for path, methods in openapi_document["paths"].items():
         for method, operation in methods.items():
-            tags.setdefault(operation["tags"][0], []).append(_operation(method, path, operation))
+            tags.setdefault(operation["tags"][0], []).append(_render_operation(method, path, operation))
     for tag, operations in tags.items():
         parts += [f"<h2>{escape(tag)}</h2>", *operations]
     parts.append("<h2>Shapes</h2>")
-    for name, schema in sorted(told["components"]["schemas"].items()):
-        parts += [f'<h3 id="{escape(name)}">{escape(name)}</h3>', _json(schema)]
+    for name, schema in sorted(openapi_document["components"]["schemas"].items()):
+        parts += [f'<h3 id="{escape(name)}">{escape(name)}</h3>', _render_json(schema)]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Furrow: HTTP API</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -44,56 +47,64 @@ def page() -> str:
     )
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+def _render_operation(method: str, path: str, operation: dict[str, Any]) -> str:
     parts = [
         f'<h3 id="{escape(operation["operationId"])}"><b class="method">{method.upper()}</b> '
         f"<code>{escape(path)}</code> {escape(operation['summary'])}</h3>",
-        _prose(operation["description"] + ("" if operation["security"] else " No key is needed.")),
+        _render_paragraph(operation["description"] + ("" if operation["security"] else " No key is needed.")),
     ]
     rows = [
-        (f"<code>{escape(parameter['name'])}</code>", escape(parameter.get("description", "")), _in_line(parameter))
+        (
+            f"<code>{escape(parameter['name'])}</code>",
+            escape(parameter.get("description", "")),
+            _render_inline_schema(parameter),
+        )
         for parameter in operation.get("parameters", ())
     ]
     if rows:
-        parts.append(_table(rows))
+        parts.append(_render_table(rows))
     if "requestBody" in operation:
         content = operation["requestBody"]["content"]["application/json"]
-        parts += [f"<p>Body: {_shape(content['schema'])}, for example</p>", _json(content["example"])]
+        parts += [f"<p>Body: {_render_shape(content['schema'])}, for example</p>", _render_json(content["example"])]
     parts.append(
-        _table(
-            (status, _marked(answer["description"]), _shape(answer["content"]["application/json"]["schema"]))
+        _render_table(
+            (
+                status,
+                _render_code_marks(answer["description"]),
+                _render_shape(answer["content"]["application/json"]["schema"]),
+            )
             for status, answer in operation["responses"].items()
         )
     )
     return "".join(parts)
 
 
-def _in_line(parameter: dict[str, Any]) -> str:
+def _render_inline_schema(parameter: dict[str, Any]) -> str:
     return f"<code>{escape(json.dumps(parameter['schema'], ensure_ascii=False))}</code>"
 
 
-def _shape(schema: dict[str, Any]) -> str:
+def _render_shape(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#{name}">{name}</a>'
     if "allOf" in schema:
-        return " and ".join(_shape(part) for part in schema["allOf"])
-    return _json(schema)
+        return " and ".join(_render_shape(part) for part in schema["allOf"])
+    return _render_json(schema)
 
 
-def _json(value: object) -> str:
+def _render_json(value: object) -> str:
     return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
 
 
-def _table(rows: Any) -> str:
+def _render_table(rows: Any) -> str:
     lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
-def _prose(text: str) -> str:
-    return f"<p>{_marked(text)}</p>"
+def _render_paragraph(text: str) -> str:
+    return f"<p>{_render_code_marks(text)}</p>"
 
 
-def _marked(text: str) -> str:
+def _render_code_marks(text: str) -> str:
     parts = escape(text, quote=False).split("`")  # Markdown's code marks; every second part lies between two of them
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))

@@ -8,18 +8,18 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from collector.access.callers import Gate, Rates, header_key, project_of
+from collector.access.callers import Gate, Rates, read_header_key, require_named_project
 from collector.access.keys import Grant, KeyRing
 from collector.config import CollectorConfig
 from collector.contract import REPLAY_HEADER, Batch, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
 from collector.routes.shapes import SessionEventsRequest
-from collector.senders.session_senders import Receipts
+from collector.senders.session_senders import ReceiptMaker
 from collector.senders.source import SourceReader
 from collector.spool.dead_letters import LetterBudget
 from collector.spool.spool import Spool
-from collector.transport.body import Body, Doorway, validated
+from collector.transport.body import Body, Doorway, validate_body
 from collector.transport.turns import Turns
 from core.errors import TransientError
 
@@ -50,7 +50,7 @@ class Intake:
         self._spool = spool
         self._letters = letters
         self._salt = config.user_salt.get_secret_value().encode()
-        self._receipts = Receipts(config)
+        self._receipts = ReceiptMaker(config)
         self._rates = Rates(keys, config.requests_per_second, config.source_part, config.source_bytes_per_second)
         self._doorway = Doorway(config.max_in_flight, config.body_seconds, sources, turns)
         # Whoever has no key may knock, but not stand in the way of those who have one.
@@ -62,28 +62,28 @@ class Intake:
             max_bytes=KEYLESS_BYTES,
         )
 
-    async def post(self, request: Request) -> Response:
+    async def post_events(self, request: Request) -> Response:
         """Answer one batch of the contract's shape."""
-        if header_key(request) is None:
-            response = await self._answer(self._small_door, request, self._receive_keyless)
+        if read_header_key(request) is None:
+            response = await self._answer_and_count(self._small_door, request, self._receive_keyless)
         else:
-            response = await self._answer(self._doorway, request, self._receive)
+            response = await self._answer_and_count(self._doorway, request, self._receive_batch)
         origin = request.headers.get("origin")
-        if origin is not None and self._may_send(origin, request, None):
+        if origin is not None and self._may_origin_send(origin, request, None):
             response.headers["access-control-allow-origin"] = origin
             response.headers["access-control-expose-headers"] = "retry-after"
         response.headers["vary"] = "origin"
         return response
 
-    async def post_session(self, request: Request) -> Response:
+    async def post_session_events(self, request: Request) -> Response:
         """Answer the events of one session, sent by a system with an operator key (incidents-and-tickets.md, HTTP)."""
-        return await self._answer(self._doorway, request, self._receive_session)
+        return await self._answer_and_count(self._doorway, request, self._receive_session)
 
-    async def preflight(self, request: Request) -> Response:
+    async def answer_preflight(self, request: Request) -> Response:
         """Answer a CORS preflight: it carries no key, so that any project's origins are allowed here."""
         origin = request.headers.get("origin")
-        if origin is None or not self._may_send(origin, request, None):
-            return error_response(_origin_refused())
+        if origin is None or not self._may_origin_send(origin, request, None):
+            return error_response(_origin_refused_error())
         allowed = {
             "access-control-allow-origin": origin,
             "access-control-allow-methods": "POST",
@@ -93,60 +93,62 @@ class Intake:
         }
         return Response(status_code=204, headers=allowed)
 
-    async def _answer(
+    async def _answer_and_count(
         self, doorway: Doorway, request: Request, receive: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        response = await doorway.answer(request, receive)
+        response = await doorway.answer_request(request, receive)
         REQUESTS.labels(str(response.status_code)).inc()
         return response
 
-    async def _receive(self, request: Request) -> Response:
+    async def _receive_batch(self, request: Request) -> Response:
         # All that the header can decide is decided before a byte of the body is read.
-        grant = self._grant(header_key(request), request)
-        body = await self._doorway.read(request)
-        return await self._taken(request, self._doorway, body, grant)
+        grant = self._require_ingest_grant(read_header_key(request), request)
+        body = await self._doorway.read_body(request)
+        return await self._accept_batch(request, self._doorway, body, grant)
 
     async def _receive_keyless(self, request: Request) -> Response:
         # navigator.sendBeacon cannot set headers (events.md, Answers).
-        self._rates.check_bytes(self._gate.source_of(request))
-        body = await self._small_door.read(request)
+        self._rates.check_byte_rate(self._gate.find_request_source(request))
+        body = await self._small_door.read_body(request)
         key = body.content.get("apiKey")
-        grant = self._grant(key if isinstance(key, str) else None, request)
-        return await self._taken(request, self._small_door, body, grant)
+        grant = self._require_ingest_grant(key if isinstance(key, str) else None, request)
+        return await self._accept_batch(request, self._small_door, body, grant)
 
-    async def _taken(self, request: Request, doorway: Doorway, body: Body, grant: Grant) -> Response:
-        source = self._gate.source_of(request)
-        self._rates.count_bytes(source, body.size)
+    async def _accept_batch(self, request: Request, doorway: Doorway, body: Body, grant: Grant) -> Response:
+        source = self._gate.find_request_source(request)
+        self._rates.count_body_bytes(source, body.size)
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
             raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
         trusted = self._is_vouched_for(request, grant.project)
-        result = await self._normalised(request, doorway, body, grant.project)
+        result = await self._normalise_body(request, doorway, body, grant.project)
         # Replayed ones lie in the file that is being replayed.
         letters = (
             b""
             if replayed is not None
-            else self._letters.kept(result, grant.project, grant.key_hash, source, body.sent)
+            else self._letters.select_kept_letters(result, grant.project, grant.key_hash, source, body.sent)
         )
-        await self._keep(result, letters, self._receipts.lines(request, result.rows, trusted=trusted))
-        return json_response({"accepted": len(result.rows), "rejected": _told(result)}, 202)
+        await self._make_durable(
+            result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=trusted)
+        )
+        return json_response({"accepted": len(result.rows), "rejected": _rejects_to_json(result)}, 202)
 
     async def _receive_session(self, request: Request) -> Response:
-        grant = self._gate.operator(request)
-        source = self._gate.source_of(request)
-        self._rates.check_bytes(source)
-        body = await self._doorway.read(request)
-        sent = validated(SessionEventsRequest, body.content)
-        project = project_of(grant, sent.project_id)
-        self._rates.check(grant, project, source)
-        self._rates.count_bytes(source, body.size)
-        result = await self._normalised(request, self._doorway, body, project, sent.session_id)
-        letters = self._letters.kept(result, project, grant.key_hash, source, body.sent)
-        await self._keep(result, letters, self._receipts.lines(request, result.rows, trusted=True))
+        grant = self._gate.require_operator(request)
+        source = self._gate.find_request_source(request)
+        self._rates.check_byte_rate(source)
+        body = await self._doorway.read_body(request)
+        sent = validate_body(SessionEventsRequest, body.content)
+        project = require_named_project(grant, sent.project_id)
+        self._rates.check_request_rate(grant, project, source)
+        self._rates.count_body_bytes(source, body.size)
+        result = await self._normalise_body(request, self._doorway, body, project, sent.session_id)
+        letters = self._letters.select_kept_letters(result, project, grant.key_hash, source, body.sent)
+        await self._make_durable(result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=True))
         kept = len(result.rows)
-        return json_response({"success": kept > 0, "processed": kept, "rejected": _told(result)})
+        return json_response({"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)})
 
-    async def _normalised(
+    async def _normalise_body(
         self, request: Request, doorway: Doorway, body: Body, project: str, session_id: str | None = None
     ) -> Batch:
         normalise = partial(
@@ -158,11 +160,11 @@ class Intake:
             http_user_agent=request.headers.get("user-agent", ""),
             session_id=session_id,
         )
-        return await doorway.computed(request, normalise, body.size)
+        return await doorway.compute_in_turn(request, normalise, body.size)
 
-    async def _keep(self, result: Batch, letters: bytes, receipts: bytes) -> None:
+    async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes) -> None:
         began = time.monotonic()
-        done = self._spool.append(result.lines(), len(result.rows), letters, receipts)
+        done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts)
         try:
             # Shielded: a sender that hangs up does not take its events back.
             await asyncio.shield(asyncio.wrap_future(done))
@@ -173,12 +175,12 @@ class Intake:
         for reject in result.rejects:
             EVENTS_REJECTED.labels(reject.field.partition(".")[0]).inc()
 
-    def _grant(self, key: str | None, request: Request) -> Grant:
-        grant = self._gate.grant(request, key, "ingest")
+    def _require_ingest_grant(self, key: str | None, request: Request) -> Grant:
+        grant = self._gate.require_grant(request, key, "ingest")
         origin = request.headers.get("origin")
-        if origin is not None and not self._may_send(origin, request, grant.project):
-            raise _origin_refused()
-        self._rates.check(grant, grant.project, self._gate.source_of(request))
+        if origin is not None and not self._may_origin_send(origin, request, grant.project):
+            raise _origin_refused_error()
+        self._rates.check_request_rate(grant, grant.project, self._gate.find_request_source(request))
         return grant
 
     def _is_vouched_for(self, request: Request, project: str) -> bool:
@@ -186,19 +188,21 @@ class Intake:
         key = request.headers.get(OPERATOR_HEADER)
         if key is None:
             return False
-        project_of(self._gate.grant(request, key.strip(), "operator"), project)
+        require_named_project(self._gate.require_grant(request, key.strip(), "operator"), project)
         return True
 
-    def _may_send(self, origin: str, request: Request, project: str | None) -> bool:
+    def _may_origin_send(self, origin: str, request: Request, project: str | None) -> bool:
         scheme, _, host = origin.partition("://")
         if host and host == request.headers.get("host") and scheme in ("http", "https"):
             return True  # a page that the collector's own address served
-        return self._keys.allows_somewhere(origin) if project is None else self._keys.allows(origin, project)
+        return (
+            self._keys.allows_origin_somewhere(origin) if project is None else self._keys.allows_origin(origin, project)
+        )
 
 
-def _told(result: Batch) -> list[dict[str, object]]:
+def _rejects_to_json(result: Batch) -> list[dict[str, object]]:
     return [reject.to_json() for reject in result.rejects]
 
 
-def _origin_refused() -> ApiError:
+def _origin_refused_error() -> ApiError:
     return ApiError(403, "origin_not_allowed", "this origin is not in the project's list")

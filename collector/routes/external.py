@@ -11,7 +11,7 @@ from typing import Any, Final
 from collector.contract import MAX_FUTURE_MS
 from collector.http_errors import ApiError
 from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
-from collector.routes.shapes import DetectionSent, SignalSent, StepSent, moment
+from collector.routes.shapes import DetectionSent, SignalSent, StepSent, parse_moment
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
@@ -19,7 +19,7 @@ _HIGH, _MEDIUM = 80, 50  # detection.md, Score
 _MAX_LABEL = 80
 
 
-def refuse_future(sent: DetectionSent, received_ms: int) -> None:
+def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
     """Raise ApiError (400) for a time beyond an hour after receipt (epoch ms): the same limit as of events."""
     latest = datetime.fromtimestamp((received_ms + MAX_FUTURE_MS) / 1000, UTC)
     times: list[tuple[str, str | None]] = [
@@ -32,28 +32,28 @@ def refuse_future(sent: DetectionSent, received_ms: int) -> None:
             times += [(f"triggeringSignals.{n}.start", signal.start), (f"triggeringSignals.{n}.end", signal.end)]
     times += [(f"timeline.{n}.at", step.at) for n, step in enumerate(sent.timeline)]
     for name, text in times:
-        at = moment(text) if text else None
+        at = parse_moment(text) if text else None
         if at is not None and at > latest:
             raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
 
 
 def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
     """Detection JSON of ``project``; the same for the same input. Loads the engine, whose fingerprints it shares."""
-    from ufse.patterns import clean, digest, fold_path
+    from ufse.patterns import clean_text, digest_texts, fold_path
 
-    route, target, feedback = (clean(part) for part in _failure_point(sent))
+    route, target, feedback = (clean_text(part) for part in _mask_failure_point(sent))
     route = fold_path(route) if route else ""
-    own = digest(("failure", project, route, target, feedback))
+    own = digest_texts(("failure", project, route, target, feedback))
     # The engine's own fingerprint means the same incident here; any other one is a grouping of the sender's.
-    fingerprint = own if sent.fingerprint in (None, own) else digest(("external", project, str(sent.fingerprint)))
+    fingerprint = own if sent.fingerprint in (None, own) else digest_texts(("external", project, str(sent.fingerprint)))
     identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
     score = round(sent.frustrationScore)
     last_seen = max(sent.lastSeen or sent.timestamp, sent.timestamp)  # one format: text order is that of time
     return {
-        "detectionId": digest(("external detection", project, *identity)),
+        "detectionId": digest_texts(("external detection", project, *identity)),
         "projectId": project,
         "sessionId": stored_session(project, sent.sessionId, salt),
-        "visitId": digest(("external visit", project, sent.sessionId, sent.visitId or "")),
+        "visitId": digest_texts(("external visit", project, sent.sessionId, sent.visitId or "")),
         "visitStart": min(sent.visitStart or sent.timestamp, sent.timestamp),
         "fingerprint": fingerprint,
         "failurePoint": {"route": route, "target": target, "feedback": feedback},
@@ -64,27 +64,27 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
         "severityType": sent.severityType,
         "timestamp": sent.timestamp,
         "lastSeen": last_seen,
-        "triggeringSignals": [_signal(signal, sent.timestamp, last_seen) for signal in sent.triggeringSignals],
+        "triggeringSignals": [_convert_signal(signal, sent.timestamp, last_seen) for signal in sent.triggeringSignals],
         "points": [{"rule": mask_text(row.rule), "points": row.points} for row in sent.points],
         "explanation": mask_text(sent.explanation),
-        "timeline": [_step(step, sent.timestamp) for step in sent.timeline],
+        "timeline": [_convert_step(step, sent.timestamp) for step in sent.timeline],
         "endedFlow": sent.endedFlow,
         "resolved": sent.resolved,
-        "context": _context(sent, project, salt),
+        "context": _convert_context(sent, project, salt),
         "engineVersion": mask_version(sent.engineVersion),
     }
 
 
-def _failure_point(sent: DetectionSent) -> tuple[str, str, str]:
+def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:
     if sent.failurePoint is not None:
         point = sent.failurePoint
         route, target, feedback = point.route, point.target, point.feedback
     else:
-        route, target, feedback = _parts(sent.primaryFailurePoint or "")
-    return _route(route), mask_name(target.strip()), mask_text(feedback.strip())
+        route, target, feedback = _split_failure_point(sent.primaryFailurePoint or "")
+    return _mask_route(route), mask_name(target.strip()), mask_text(feedback.strip())
 
 
-def _parts(text: str) -> tuple[str, str, str]:
+def _split_failure_point(text: str) -> tuple[str, str, str]:
     """``route › target › feedback``, or the one of them that a text without separators is."""
     parts = [part.strip() for part in text.split("›", 2)]
     if len(parts) == 3 and any(parts):
@@ -94,17 +94,17 @@ def _parts(text: str) -> tuple[str, str, str]:
     return (text, "", "") if text.strip().startswith("/") else ("", text, "")
 
 
-def _route(text: str) -> str:
+def _mask_route(text: str) -> str:
     return mask_path(text) if text.strip() else ""
 
 
-def _signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
+def _convert_signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
     sent = SignalSent(type=signal) if isinstance(signal, str) else signal
     return {
         "type": mask_text(sent.type),
         "start": sent.start or start,
         "end": sent.end or sent.start or end,
-        "route": _route(sent.route),
+        "route": _mask_route(sent.route),
         "target": mask_name(sent.target),
         "count": sent.count,
         "text": mask_text(sent.text),
@@ -112,19 +112,19 @@ def _signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
     }
 
 
-def _step(step: StepSent, start: str) -> dict[str, Any]:
+def _convert_step(step: StepSent, start: str) -> dict[str, Any]:
     return {
         "eventId": mask_name(step.eventId),
         "at": step.at or start,
         "offsetMs": step.offsetMs,
         "eventType": mask_text(step.eventType),
-        "route": _route(step.route),
+        "route": _mask_route(step.route),
         "target": mask_name(step.target),
         "text": mask_text(step.text),
     }
 
 
-def _context(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+def _convert_context(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
     context = sent.context
     user = context.userHash
     hashed = user if not user or _USER_HASH.fullmatch(user) else hash_user(project, user, salt)

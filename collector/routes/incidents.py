@@ -7,15 +7,15 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from collector.access.callers import Gate, project_of, visible_project
+from collector.access.callers import Gate, require_named_project, visible_project
 from collector.access.keys import KeyRing
 from collector.config import CollectorConfig
 from collector.http_errors import ApiError, json_response
-from collector.routes.external import refuse_future, to_detection
-from collector.routes.query import incident_query
-from collector.routes.shapes import Action, ActionRequest, IncidentRequest, SuppressRequest, moment
+from collector.routes.external import refuse_future_times, to_detection
+from collector.routes.query import parse_incident_query
+from collector.routes.shapes import Action, ActionRequest, IncidentRequest, SuppressRequest, parse_moment
 from collector.store import Incidents, StoreCalls
-from collector.transport.body import Doorway, validated
+from collector.transport.body import Doorway, validate_body
 
 MAX_BODIES: Final = 32
 """Bodies of operators in memory at once; apart from those of intake, so that neither can shut the other out."""
@@ -35,66 +35,66 @@ class IncidentEndpoints:
         self._salt = config.user_salt.get_secret_value().encode()
         self._doorway = doorway
 
-    async def list(self, request: Request) -> Response:
+    async def list_incidents(self, request: Request) -> Response:
         """A page of incidents."""
-        grant = self._gate.operator(request)
-        query = incident_query(request.query_params.multi_items(), grant)
-        page = await self._store.ask(lambda store: store.incidents(query))
+        grant = self._gate.require_operator(request)
+        query = parse_incident_query(request.query_params.multi_items(), grant)
+        page = await self._store.ask_store(lambda store: store.list_incidents(query))
         return json_response(
             {"incidents": page.incidents, "total": page.total, "limit": query.limit, "offset": query.offset}
         )
 
-    async def show(self, request: Request, incident_id: str) -> Response:
+    async def show_incident(self, request: Request, incident_id: str) -> Response:
         """One incident; 404 also when it belongs to a project that the key does not see."""
-        grant = self._gate.operator(request)
-        _check_id(incident_id)
-        found = await self._store.ask(lambda store: store.incident(incident_id, visible_project(grant)))
+        grant = self._gate.require_operator(request)
+        _check_incident_id(incident_id)
+        found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
         if found is None:
             raise ApiError(404, "not_found", "no such incident")
         return json_response(found)
 
-    async def act(self, request: Request, incident_id: str, action: Action) -> Response:
+    async def act_on_incident(self, request: Request, incident_id: str, action: Action) -> Response:
         """Move an incident as a person decided; the key's name stands for the person in the history."""
-        return await self._doorway.answer(request, partial(self._act, incident_id, action))
+        return await self._doorway.answer_request(request, partial(self._act_on_incident, incident_id, action))
 
-    async def create(self, request: Request) -> Response:
+    async def create_incident(self, request: Request) -> Response:
         """Store one detection that was made elsewhere."""
-        return await self._doorway.answer(request, self._create)
+        return await self._doorway.answer_request(request, self._create_incident)
 
-    async def _act(self, incident_id: str, action: Action, request: Request) -> Response:
-        grant = self._gate.operator(request)
-        _check_id(incident_id)
-        body = await self._doorway.read(request)
-        sent = validated(SuppressRequest if action == "suppress" else ActionRequest, body.content)
+    async def _act_on_incident(self, incident_id: str, action: Action, request: Request) -> Response:
+        grant = self._gate.require_operator(request)
+        _check_incident_id(incident_id)
+        body = await self._doorway.read_body(request)
+        sent = validate_body(SuppressRequest if action == "suppress" else ActionRequest, body.content)
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
-        moved = await self._store.ask(
-            lambda store: store.act(
+        moved = await self._store.ask_store(
+            lambda store: store.apply_action(
                 incident_id,
                 action,
                 sent.reason,
                 grant.name,
                 visible_project(grant),
-                moment(until) if until else None,
+                parse_moment(until) if until else None,
                 sessions,
             )
         )
         return json_response(moved)
 
-    async def _create(self, request: Request) -> Response:
-        grant = self._gate.operator(request)
-        body = await self._doorway.read(request)
-        sent = validated(IncidentRequest, body.content).incident
-        refuse_future(sent, time.time_ns() // 1_000_000)
-        project = project_of(grant, sent.projectId)
-        rule = self._keys.settings(project).confirm_rule(self._confirm)
+    async def _create_incident(self, request: Request) -> Response:
+        grant = self._gate.require_operator(request)
+        body = await self._doorway.read_body(request)
+        sent = validate_body(IncidentRequest, body.content).incident
+        refuse_future_times(sent, time.time_ns() // 1_000_000)
+        project = require_named_project(grant, sent.projectId)
+        rule = self._keys.find_project_settings(project).effective_confirm_rule(self._confirm)
 
-        def record(store: Incidents) -> tuple[str, bool]:
-            return store.record_external(to_detection(sent, project, self._salt), rule)
+        def record_detection(store: Incidents) -> tuple[str, bool]:
+            return store.record_external_detection(to_detection(sent, project, self._salt), rule)
 
-        incident_id, known = await self._store.ask(record)
+        incident_id, known = await self._store.ask_store(record_detection)
         return json_response({"success": True, "incidentId": incident_id, "duplicate": known})
 
 
-def _check_id(incident_id: str) -> None:
+def _check_incident_id(incident_id: str) -> None:
     if not _INCIDENT_ID.fullmatch(incident_id):
         raise ApiError(404, "not_found", "no such incident")

@@ -56,7 +56,7 @@ class Endpoint:
     """Answers without a key."""
 
 
-def _times(number: str) -> list[Json]:
+def _time_schemas(number: str) -> list[Json]:
     # What would be seconds of this age (2001 to 2286) is refused instead of being read as 1970 (``contract``).
     return [
         {"type": "string", "format": "date-time"},
@@ -65,7 +65,7 @@ def _times(number: str) -> list[Json]:
     ]
 
 
-_SINCE: Final[Json] = {"anyOf": _times("integer")}
+_SINCE: Final[Json] = {"anyOf": _time_schemas("integer")}
 _EVENT: Final[Json] = {
     "eventType": "click",
     "timestamp": "2024-01-15T10:00:00Z",
@@ -91,7 +91,7 @@ _BATCH: Final[Json] = {
         "events": _EVENTS,
         "sentAt": {
             "description": "The client's clock when it sent the batch: RFC 3339 or epoch milliseconds (never seconds).",
-            "anyOf": [*_times("number"), {"type": "null"}],
+            "anyOf": [*_time_schemas("number"), {"type": "null"}],
         },
         "sdkVersion": _OPTIONAL_TEXT,
         "appVersion": _OPTIONAL_TEXT,
@@ -109,32 +109,38 @@ _ID: Final[Json] = {
 }
 
 
-def _parameter(name: str, schema: Json, text: str, **more: Any) -> Json:
+def _query_parameter(name: str, schema: Json, text: str, **more: Any) -> Json:
     return {"name": name, "in": "query", "description": text, "schema": schema, **more}
 
 
-def _words(name: str, words: tuple[str, ...], text: str) -> Json:
+def _word_list_parameter(name: str, words: tuple[str, ...], text: str) -> Json:
     schema = {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(words)}}
-    return _parameter(name, schema, f"{text} Repeated, or separated by commas.", style="form", explode=False)
+    return _query_parameter(name, schema, f"{text} Repeated, or separated by commas.", style="form", explode=False)
 
 
 _PLAIN: Final[Json] = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 _FILTERS: Final = (
-    _words("status", get_args(shapes.Status), "Any of these statuses."),
-    _parameter("exported", {"type": "boolean"}, "It has a ticket, or has none."),
-    _parameter("held", {"type": "boolean"}, "It is held back from export in a flood of new incidents, or is not."),
-    _parameter("project", _PLAIN, "One project; a key of one project sees that alone (404 for any other)."),
-    _words("severity", get_args(shapes.Severity), "Any of these severities."),
-    _parameter("route", _PLAIN, "The route of the failure point, with ids folded away."),
-    _parameter("since", _SINCE, "Last seen at or after; RFC 3339 or epoch milliseconds (never seconds)."),
-    _parameter("minScore", {"type": "integer", "minimum": 0, "maximum": 100}, "Lowest highest score."),
-    _parameter(
+    _word_list_parameter("status", get_args(shapes.Status), "Any of these statuses."),
+    _query_parameter("exported", {"type": "boolean"}, "It has a ticket, or has none."),
+    _query_parameter(
+        "held", {"type": "boolean"}, "It is held back from export in a flood of new incidents, or is not."
+    ),
+    _query_parameter("project", _PLAIN, "One project; a key of one project sees that alone (404 for any other)."),
+    _word_list_parameter("severity", get_args(shapes.Severity), "Any of these severities."),
+    _query_parameter("route", _PLAIN, "The route of the failure point, with ids folded away."),
+    _query_parameter("since", _SINCE, "Last seen at or after; RFC 3339 or epoch milliseconds (never seconds)."),
+    _query_parameter("minScore", {"type": "integer", "minimum": 0, "maximum": 100}, "Lowest highest score."),
+    _query_parameter(
         "sort",
         {"type": "string", "enum": [f"{sign}{name}" for name in SORTS for sign in ("", "-")], "default": "-lastSeen"},
         "With `-` in front: descending.",
     ),
-    _parameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100}, "Size of the page."),
-    _parameter("offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}, "Incidents to skip."),
+    _query_parameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100}, "Size of the page."
+    ),
+    _query_parameter(
+        "offset", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}, "Incidents to skip."
+    ),
 )
 _ACTIONS: Final = {
     "confirm": (
@@ -267,17 +273,17 @@ else; an `operator` key sees incidents and acts on them, in its project or (`*`)
 
 
 @cache
-def document() -> Json:
+def build_openapi_document() -> Json:
     """The OpenAPI 3.1 document, as ``GET /openapi.json`` gives it."""
     paths: dict[str, Json] = {}
     for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method] = _operation(endpoint)
+        paths.setdefault(endpoint.path, {})[endpoint.method] = _build_operation(endpoint)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Furrow", "version": VERSION, "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": _schemas(),
+            "schemas": _collect_schemas(),
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -286,28 +292,28 @@ def document() -> Json:
     }
 
 
-def _operation(endpoint: Endpoint) -> Json:
+def _build_operation(endpoint: Endpoint) -> Json:
     operation: Json = {
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
         "description": endpoint.text,
         "operationId": _operation_id(endpoint),
         "responses": {
-            str(endpoint.status): _answer("Done.", _reference(endpoint.answer)),
-            **{str(status): _error(endpoint, status) for status in _statuses(endpoint)},
+            str(endpoint.status): _build_json_answer("Done.", _schema_reference(endpoint.answer)),
+            **{str(status): _build_error_answer(endpoint, status) for status in _list_error_statuses(endpoint)},
         },
         "security": [] if endpoint.open else [{"key": []}, {"bearer": []}],
     }
     if endpoint.parameters:
         operation["parameters"] = list(endpoint.parameters)
     if endpoint.body is not None:
-        schema = endpoint.body if isinstance(endpoint.body, dict) else _reference(endpoint.body)
+        schema = endpoint.body if isinstance(endpoint.body, dict) else _schema_reference(endpoint.body)
         content = {"application/json": {"schema": schema, "example": endpoint.example}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _statuses(endpoint: Endpoint) -> list[int]:
+def _list_error_statuses(endpoint: Endpoint) -> list[int]:
     # Wherever a key may be unknown, there may be too many unknown ones.
     return sorted({*endpoint.errors, 405, 500, *((429,) if 401 in endpoint.errors else ())})
 
@@ -317,23 +323,23 @@ def _operation_id(endpoint: Endpoint) -> str:
     return "_".join([endpoint.method, *words])
 
 
-def _error(endpoint: Endpoint, status: int) -> Json:
-    schema = _reference(shapes.Error)
+def _build_error_answer(endpoint: Endpoint, status: int) -> Json:
+    schema = _schema_reference(shapes.Error)
     if status == 503 and endpoint.answer is shapes.Health:
-        schema = {"allOf": [_reference(shapes.Health), schema]}
-    answer = _answer(_WHY[status], schema)
+        schema = {"allOf": [_schema_reference(shapes.Health), schema]}
+    answer = _build_json_answer(_WHY[status], schema)
     return {**answer, "headers": _RETRY} if status in (429, 503) else answer
 
 
-def _answer(text: str, schema: Json) -> Json:
+def _build_json_answer(text: str, schema: Json) -> Json:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _reference(model: type[BaseModel]) -> Json:
+def _schema_reference(model: type[BaseModel]) -> Json:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-def _schemas() -> dict[str, Json]:
+def _collect_schemas() -> dict[str, Json]:
     used: set[type[BaseModel]] = {shapes.Error}
     for endpoint in ENDPOINTS:
         used.add(endpoint.answer)

@@ -8,14 +8,14 @@ import anyio
 import anyio.to_thread
 from fastapi import Request, Response
 
-from collector.access.callers import Gate, project_of
+from collector.access.callers import Gate, require_named_project
 from collector.access.keys import KeyRing
 from collector.access.projects import ProjectSettings
 from collector.config import CollectorConfig
 from collector.contract import Batch, Row, normalise_batch, to_arrow
 from collector.http_errors import json_response
 from collector.routes.shapes import SessionRequest
-from collector.transport.body import Doorway, validated
+from collector.transport.body import Doorway, validate_body
 
 MAX_WAITING: Final = 8
 """Sessions that wait for the engine; it analyses one at a time, so that intake keeps the other cores."""
@@ -32,15 +32,15 @@ class AnalysisEndpoint:
         self._doorway = doorway
         self._engine = anyio.CapacityLimiter(1)
 
-    async def process(self, request: Request) -> Response:
+    async def process_session(self, request: Request) -> Response:
         """Incidents of one session, or why there is none."""
-        return await self._doorway.answer(request, self._process)
+        return await self._doorway.answer_request(request, self._process_session)
 
-    async def _process(self, request: Request) -> Response:
-        grant = self._gate.operator(request)
-        body = await self._doorway.read(request)
-        sent = validated(SessionRequest, body.content)
-        project = project_of(grant, sent.projectId)
+    async def _process_session(self, request: Request) -> Response:
+        grant = self._gate.require_operator(request)
+        body = await self._doorway.read_body(request)
+        sent = validate_body(SessionRequest, body.content)
+        project = require_named_project(grant, sent.projectId)
         normalise = partial(
             normalise_batch,
             body.content,
@@ -50,19 +50,19 @@ class AnalysisEndpoint:
             http_user_agent="",
             session_id=sent.sessionId,
         )
-        batch: Batch = await self._doorway.computed(request, normalise, body.size)
-        settings = self._keys.settings(project)
-        found = await anyio.to_thread.run_sync(partial(_analysed, batch.rows, settings), limiter=self._engine)
+        batch: Batch = await self._doorway.compute_in_turn(request, normalise, body.size)
+        settings = self._keys.find_project_settings(project)
+        found = await anyio.to_thread.run_sync(partial(_analyse_rows, batch.rows, settings), limiter=self._engine)
         return json_response({**found, "rejected": [reject.to_json() for reject in batch.rejects]})
 
 
-def _analysed(rows: list[Row], settings: ProjectSettings) -> dict[str, Any]:
+def _analyse_rows(rows: list[Row], settings: ProjectSettings) -> dict[str, Any]:
     import pyarrow as pa
 
     import ufse
-    from core.engine_settings import config_of
+    from core.engine_settings import build_engine_config
 
-    result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), config_of(settings.fitting), why_not=True)
+    result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), build_engine_config(settings.fitting), why_not=True)
     bodies = [found.to_json() for found in result.detections]
     incidents = [{**body, "incidentId": f"inc_{body['fingerprint']}"} for body in bodies]
     return {

@@ -30,7 +30,7 @@ Severity = Literal["Critical", "High", "Medium", "Low"]
 SeverityType = Literal["Bug", "Performance", "UX"]
 
 
-def moment(value: object) -> datetime | None:
+def parse_moment(value: object) -> datetime | None:
     """The instant of an RFC 3339 text or of epoch milliseconds; None for anything else, and before the year 1."""
     ms = parse_time(value)
     try:
@@ -39,26 +39,26 @@ def moment(value: object) -> datetime | None:
         return None
 
 
-def _instant(text: str) -> str:
-    at = moment(text)
+def _format_instant(text: str) -> str:
+    at = parse_moment(text)
     if at is None:
         raise ValueError("must be RFC 3339 with a zone")
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _whole(value: Any) -> Any:
+def _whole_to_integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value  # 3.0 is an integer in JSON
 
 
 _Time = Annotated[
     str,
-    AfterValidator(_instant),
+    AfterValidator(_format_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2024-01-15T10:00:00.000Z"]}),
 ]
 _Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 _Text = Annotated[str, Field(max_length=4_000, pattern=rf"^[^{_NO_CONTROL}]*$")]
 _Short = Annotated[str, Field(max_length=512, pattern=rf"^[^{_NO_CONTROL}]*$")]
-_Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
+_Count = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole_to_integer)]
 _Point = Annotated[str, Field(max_length=512, pattern=rf"^[^{_NO_CONTROL}]*[^\s{_NO_CONTROL}][^{_NO_CONTROL}]*$")]
 _Reason = Annotated[
     str,
@@ -77,7 +77,7 @@ class _Sent(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
-class _Told(BaseModel):
+class _AnswerModel(BaseModel):
     """An answer; only its JSON Schema is used."""
 
 
@@ -97,7 +97,7 @@ class SuppressRequest(ActionRequest):
     affected, whichever comes first."""
 
     until: _Time | None = None
-    sessions: Annotated[int, Field(ge=1, le=MAX_MORE_SESSIONS), BeforeValidator(_whole)] | None = None
+    sessions: Annotated[int, Field(ge=1, le=MAX_MORE_SESSIONS), BeforeValidator(_whole_to_integer)] | None = None
 
 
 class FailurePointSent(_Sent):
@@ -126,7 +126,7 @@ class StepSent(_Sent):
 
     eventId: _Short = ""
     at: _Time | None = None
-    offsetMs: Annotated[int, Field(ge=-(10**12), le=10**12), BeforeValidator(_whole)] = 0
+    offsetMs: Annotated[int, Field(ge=-(10**12), le=10**12), BeforeValidator(_whole_to_integer)] = 0
     eventType: _Short = ""
     route: _Short = ""
     target: _Short = ""
@@ -137,7 +137,7 @@ class PointsSent(_Sent):
     """A row of the score."""
 
     rule: _Short
-    points: Annotated[int, Field(ge=-1_000, le=1_000), BeforeValidator(_whole)]
+    points: Annotated[int, Field(ge=-1_000, le=1_000), BeforeValidator(_whole_to_integer)]
 
 
 class ContextSent(_Sent):
@@ -193,7 +193,7 @@ class DetectionSent(_Sent):
     engineVersion: _Name = "external"
 
     @model_validator(mode="after")
-    def _is_somewhere(self) -> Self:
+    def _require_failure_point(self) -> Self:
         if self.failurePoint is None and self.primaryFailurePoint is None:
             raise ValueError("names no failure point: send `failurePoint` or `primaryFailurePoint`")
         return self
@@ -225,18 +225,18 @@ class SessionRequest(_Sent):
 # ------------------------------------------------------------------------------------------------------- answers
 
 
-class ErrorDetail(_Told):
+class ErrorDetail(_AnswerModel):
     code: Annotated[str, Field(description="A fixed word for programs.")]
     message: Annotated[str, Field(description="What is wrong, for people.")]
 
 
-class Error(_Told):
+class Error(_AnswerModel):
     """The one shape of every error."""
 
     error: ErrorDetail
 
 
-class Rejected(_Told):
+class Rejected(_AnswerModel):
     """An event that broke a rule; it lies in the dead letters and can be mended and replayed."""
 
     index: Annotated[int, Field(ge=0)]
@@ -244,14 +244,14 @@ class Rejected(_Told):
     reason: str
 
 
-class Accepted(_Told):
+class Accepted(_AnswerModel):
     """How many events are durable now, and which were rejected."""
 
     accepted: Annotated[int, Field(ge=0)]
     rejected: list[Rejected]
 
 
-class Processed(_Told):
+class Processed(_AnswerModel):
     """`success` is false when no event was accepted."""
 
     success: bool
@@ -259,7 +259,7 @@ class Processed(_Told):
     rejected: list[Rejected]
 
 
-class Stored(_Told):
+class Stored(_AnswerModel):
     """`duplicate`: exactly this detection was stored already."""
 
     success: bool
@@ -267,30 +267,30 @@ class Stored(_Told):
     duplicate: bool
 
 
-class HealthParts(_Told):
+class HealthParts(_AnswerModel):
     spool: Literal["ok", "failing"]
     incidentStore: Literal["ok", "unreachable", "none"]
 
 
-class Health(_Told):
+class Health(_AnswerModel):
     """`degraded`: events are taken, but the incident store is away; `failing`: none can be taken."""
 
     status: Literal["ok", "degraded", "failing"]
     parts: HealthParts
 
 
-class SpoolPending(_Told):
+class SpoolPending(_AnswerModel):
     segments: int
     events: int
     bytes: int
 
 
-class SessionFigures(_Told):
+class SessionFigures(_AnswerModel):
     open: int | None
     complete: int | None
 
 
-class IncidentFigures(_Told):
+class IncidentFigures(_AnswerModel):
     draft: int
     confirmed: int
     resolved: int
@@ -298,7 +298,7 @@ class IncidentFigures(_Told):
     suppressed: int
 
 
-class InstallationStatus(_Told):
+class InstallationStatus(_AnswerModel):
     """Figures; null is what is not known now, or what a key of one project is not told: the spool, the dead letters,
     the lander and the event store are those of the whole installation."""
 
@@ -325,13 +325,13 @@ class InstallationStatus(_Told):
     unavailable: list[Literal["eventStore", "incidentStore"]]
 
 
-class FailurePoint(_Told):
+class FailurePoint(_AnswerModel):
     route: str
     target: str
     feedback: str
 
 
-class Ticket(_Told):
+class Ticket(_AnswerModel):
     tracker: str
     state: Literal["logged", "claimed", "retry", "filed", "export_failed"]
     key: str | None
@@ -343,7 +343,7 @@ class Ticket(_Told):
     clientId: str
 
 
-class Incident(_Told):
+class Incident(_AnswerModel):
     """One problem, many sessions. Times are RFC 3339 in UTC."""
 
     incidentId: str
@@ -387,14 +387,14 @@ class Incident(_Told):
     updatedAt: str
 
 
-class IncidentPage(_Told):
+class IncidentPage(_AnswerModel):
     incidents: list[Incident]
     total: Annotated[int, Field(description="How many match, on all pages.")]
     limit: int
     offset: int
 
 
-class Change(_Told):
+class Change(_AnswerModel):
     """A line of the history; `actor` is `rule`, or the label of the key that acted."""
 
     at: str
@@ -405,7 +405,7 @@ class Change(_Told):
     reason: str
 
 
-class Signal(_Told):
+class Signal(_AnswerModel):
     type: str
     start: str
     end: str
@@ -416,12 +416,12 @@ class Signal(_Told):
     eventIds: list[str]
 
 
-class Points(_Told):
+class Points(_AnswerModel):
     rule: str
     points: int
 
 
-class Step(_Told):
+class Step(_AnswerModel):
     eventId: str
     at: str
     offsetMs: int
@@ -431,7 +431,7 @@ class Step(_Told):
     text: str
 
 
-class Context(_Told):
+class Context(_AnswerModel):
     userHash: str
     environment: str
     appVersion: str
@@ -440,7 +440,7 @@ class Context(_Told):
     truncated: bool
 
 
-class Example(_Told):
+class Example(_AnswerModel):
     detectionId: str
     sessionId: str
     visitId: str
@@ -464,7 +464,7 @@ class IncidentDetail(Incident):
     history: list[Change]
 
 
-class Detection(_Told):
+class Detection(_AnswerModel):
     """One session at one failure point, as the engine emits it, with the id of the incident it would belong to."""
 
     detectionId: str
@@ -493,14 +493,14 @@ class Detection(_Told):
     configHash: str
 
 
-class Candidate(_Told):
+class Candidate(_AnswerModel):
     failurePoint: str
     rule: str
     text: str
     score: int | None
 
 
-class WhyNot(_Told):
+class WhyNot(_AnswerModel):
     """Why a visit of the session gave no detection: the rule at which the nearest candidate fell."""
 
     projectId: str
@@ -512,7 +512,7 @@ class WhyNot(_Told):
     candidates: list[Candidate]
 
 
-class Analysis(_Told):
+class Analysis(_AnswerModel):
     count: Annotated[int, Field(ge=0, description="How many incidents.")]
     incidents: list[Detection]
     whyNot: list[WhyNot]

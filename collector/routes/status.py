@@ -14,7 +14,7 @@ from collector.access.callers import Gate, visible_project
 from collector.access.keys import ALL_PROJECTS, KeyRing
 from collector.config import CollectorConfig
 from collector.http_errors import ApiError, json_response
-from collector.lag import DETECTED, Lag, Progress, behind, kept
+from collector.lag import DETECTED, Lag, Progress, compute_lag, load_progress
 from collector.senders.source import SourceReader
 from collector.spool.dead_letters import LetterBudget
 from collector.spool.disk_probe import DiskProbe
@@ -22,7 +22,7 @@ from collector.spool.spool import Spool
 from collector.store import StoreCalls
 
 
-class Operators:
+class OperatorEndpoints:
     """Health for everyone, figures for operators, metrics for this machine and for operators of all projects."""
 
     def __init__(
@@ -45,13 +45,13 @@ class Operators:
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._disk = DiskProbe(spool)
 
-    async def health(self) -> Response:
+    async def show_health(self) -> Response:
         """200 while events can be taken, 503 while not; a store that is away is told but stops nothing.
 
         The disk is tried by a small write, at most every few seconds (`DiskProbe`).
         """
-        store = "none" if not self._store.is_there else "unreachable" if self._keys.source_fails else "ok"
-        failing = bool(await self._disk.failing())
+        store = "none" if not self._store.is_configured else "unreachable" if self._keys.source_fails else "ok"
+        failing = bool(await self._disk.find_failure())
         state = "failing" if failing else "degraded" if store == "unreachable" else "ok"
         content = {"status": state, "parts": {"spool": "failing" if failing else "ok", "incidentStore": store}}
         if not failing:
@@ -59,15 +59,15 @@ class Operators:
         error = {"code": "not_durable", "message": "nothing can be made durable now"}
         return json_response({**content, "error": error}, 503, {"retry-after": "5"})
 
-    async def status(self, request: Request) -> Response:
+    async def show_status(self, request: Request) -> Response:
         """Figures; what cannot be known now is null and named in ``unavailable``.
 
         A key of one project is told that project's alone: the spool, the dead letters and the event store know no
         project, so that those are null.
         """
-        grant = self._gate.operator(request)
+        grant = self._gate.require_operator(request)
         project = visible_project(grant)
-        counts = await self._counts(project)
+        counts = await self._read_store_counts(project)
         content = {
             "project": project,
             "eventsStored": None,
@@ -86,68 +86,70 @@ class Operators:
             "unavailable": [] if counts else ["incidentStore"],
         }
         if project is None:
-            progress = _progress(counts)
-            await anyio.to_thread.run_sync(self._add_whole, content, progress, limiter=self._one_at_a_time)
+            progress = _progress_from_counts(counts)
+            await anyio.to_thread.run_sync(
+                self._add_installation_figures, content, progress, limiter=self._one_at_a_time
+            )
         return json_response(content)
 
-    def metrics(self, request: Request) -> Response:
+    def show_metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""
-        if not self._is_this_machine(request) and self._gate.operator(request).project != ALL_PROJECTS:
+        if not self._is_from_this_machine(request) and self._gate.require_operator(request).project != ALL_PROJECTS:
             raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one")
-        metrics.LAG_SECONDS.set(self._lag(None).seconds)
-        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+        metrics.LAG_SECONDS.set(self._current_lag(None).longest_wait_seconds)
+        return Response(metrics.render_metrics(), media_type="text/plain; version=0.0.4")
 
-    def _is_this_machine(self, request: Request) -> bool:
+    def _is_from_this_machine(self, request: Request) -> bool:
         # Where a proxy is trusted, a request without a forwarding header may be anybody's whom that proxy did not name; and
         # what came through one that is not trusted has its address, which may be this machine's.
-        if self._config.trusted_proxies or not self._sources.is_direct(request):
+        if self._config.trusted_proxies or not self._sources.is_direct_request(request):
             return False
         try:
             return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
         except ValueError:
             return False
 
-    async def _counts(self, project: str | None) -> Mapping[str, Any]:
-        if not self._store.is_there:
+    async def _read_store_counts(self, project: str | None) -> Mapping[str, Any]:
+        if not self._store.is_configured:
             return {}
         try:
-            return await self._store.ask(lambda store: store.counts(project))
+            return await self._store.ask_store(lambda store: store.read_store_counts(project))
         except ApiError:  # counted and logged there
             return {}
 
-    def _add_whole(self, content: dict[str, Any], progress: Progress | None) -> None:
-        lander = self._lander_status()
+    def _add_installation_figures(self, content: dict[str, Any], progress: Progress | None) -> None:
+        lander = self._read_lander_status()
         if lander is None:
             content["unavailable"].insert(0, "eventStore")
             lander = {}
         content["eventsStored"] = lander.get("eventsStored")
         content["sessions"]["complete"] = lander.get("sessionsComplete")
         content["lander"] = {name: value for name, value in lander.items() if name not in ("landings", "coverage")}
-        content["spoolPending"] = self._spool.pending()._asdict()
+        content["spoolPending"] = self._spool.count_pending()._asdict()
         content["deadLetters"] = self._spool.count_dead_letters()
-        content["deadLettersNotKept"] = self._letters.not_kept()
-        lag = self._lag(progress)
-        content["lagSeconds"] = round(lag.seconds, 3)
+        content["deadLettersNotKept"] = self._letters.count_not_kept()
+        lag = self._current_lag(progress)
+        content["lagSeconds"] = round(lag.longest_wait_seconds, 3)
         content["detectSecondsAgo"] = None if lag.detect_s is None else round(lag.detect_s, 3)
 
-    def _lag(self, progress: Progress | None) -> Lag:
+    def _current_lag(self, progress: Progress | None) -> Lag:
         """How far the work is behind. ``progress``: None while the incident store is not asked: as it was known last."""
         status = self._config.lander_status
         if progress is None and status is not None:
-            progress = kept(status.parent)
-        return behind(self._config.spool_dir, status, progress)
+            progress = load_progress(status.parent)
+        return compute_lag(self._config.spool_dir, status, progress)
 
-    def _lander_status(self) -> dict[str, Any] | None:
+    def _read_lander_status(self) -> dict[str, Any] | None:
         if self._config.lander_status is None:
             return None
         try:
-            told = json.loads(self._config.lander_status.read_bytes())
+            stored_status = json.loads(self._config.lander_status.read_bytes())
         except (OSError, ValueError):
             return None
-        return told if isinstance(told, dict) else None
+        return stored_status if isinstance(stored_status, dict) else None
 
 
-def _progress(counts: Mapping[str, Any]) -> Progress | None:
+def _progress_from_counts(counts: Mapping[str, Any]) -> Progress | None:
     if "cursors" not in counts:
         return None
     cursors = counts["cursors"]

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 SALTS: Final = "source-salts"
 """The file of the salts, in the data directory: never in a backup."""
@@ -49,32 +49,32 @@ PREFIX: Final = b'{"source_today":'
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode(receipts: list[Receipt]) -> bytes:
+def encode_receipts(receipts: list[Receipt]) -> bytes:
     """The receipts as lines of a segment."""
     return _ENCODER.encode_lines(receipts)
 
 
-class Split(NamedTuple):
+class SegmentLines(NamedTuple):
     """The lines of a segment: events, and receipts."""
 
     rows: bytes
     receipts: bytes
 
 
-def split(content: bytes) -> Split:
+def split_segment(content: bytes) -> SegmentLines:
     """Part the lines of events from the receipts; the order within each stays."""
     rows: list[bytes] = []
     receipts: list[bytes] = []
     at = 0
-    for start, end in _receipts(content):
+    for start, end in _find_receipt_lines(content):
         rows.append(content[at:start])
         receipts.append(content[start:end])
         at = end
     rows.append(content[at:])
-    return Split(b"".join(rows), b"".join(receipts))
+    return SegmentLines(b"".join(rows), b"".join(receipts))
 
 
-def _receipts(content: bytes) -> Iterator[tuple[int, int]]:
+def _find_receipt_lines(content: bytes) -> Iterator[tuple[int, int]]:
     # JSON text holds no raw line feed, so that what follows one is the beginning of a line.
     start = 0 if content.startswith(PREFIX) else content.find(b"\n" + PREFIX) + 1
     while start > 0 or (start == 0 and content.startswith(PREFIX)):
@@ -98,31 +98,31 @@ class DailySalts:
         self._day = ""
         self._pair = (b"", b"")
 
-    def pair(self, now: datetime) -> tuple[bytes, bytes]:
+    def read_salt_pair(self, now: datetime) -> tuple[bytes, bytes]:
         """The salts of the day of ``now`` and of the day before it."""
         day = now.astimezone(UTC).date().isoformat()
         with self._guard:
             if day != self._day:
-                self._pair = self._renewed(now)
+                self._pair = self._renew_salt_pair(now)
                 self._day = day
             return self._pair
 
-    def _renewed(self, now: datetime) -> tuple[bytes, bytes]:
-        days = _days(now)
+    def _renew_salt_pair(self, now: datetime) -> tuple[bytes, bytes]:
+        days = _today_and_yesterday(now)
         try:
-            kept = renew(self._path, now)
+            kept = renew_daily_salts(self._path, now)
         except (OSError, ValueError) as error:
             # Intake goes on: until the disk is well, this process knows its own salts alone.
-            degraded("source_salts", "not_kept")
+            count_degraded("source_salts", "not_kept")
             _log.warning("the salts of the day cannot be kept: %s", error)
             kept = {days[0]: secrets.token_hex(32), days[1]: (self._pair[0] or secrets.token_bytes(32)).hex()}
-        today, before = (bytes.fromhex(kept[one]) for one in days)
+        today, before = (bytes.fromhex(kept[day]) for day in days)
         return today, before
 
 
-def renew(path: Path, now: datetime) -> dict[str, str]:
+def renew_daily_salts(path: Path, now: datetime) -> dict[str, str]:
     """The salts (hex) of today and yesterday by day, made where missing; all older ones are destroyed. Raises OSError."""
-    wanted = _days(now)
+    wanted = _today_and_yesterday(now)
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(fd, "r+b") as file:
@@ -142,12 +142,12 @@ def renew(path: Path, now: datetime) -> dict[str, str]:
     return salts
 
 
-def _days(now: datetime) -> tuple[str, str]:
+def _today_and_yesterday(now: datetime) -> tuple[str, str]:
     today = now.astimezone(UTC).date()
     return today.isoformat(), (today - timedelta(days=1)).isoformat()
 
 
-def hash_of(salt: bytes, name: tuple[str, ...]) -> int:
+def hash_source(salt: bytes, name: tuple[str, ...]) -> int:
     """The source ``name`` under ``salt``: 62 bits below a set one."""
     text = "\x1f".join(name).encode("utf-8", "surrogatepass")
     return int.from_bytes(hmac.digest(salt, text, hashlib.sha256)[:8], "big") >> 2 | _HASH_BIT

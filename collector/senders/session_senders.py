@@ -14,24 +14,24 @@ from fastapi import Request
 
 from collector.config import CollectorConfig
 from collector.contract import Row
-from collector.senders.receipts import SALTS, DailySalts, Receipt, encode, hash_of
+from collector.senders.receipts import SALTS, DailySalts, Receipt, encode_receipts, hash_source
 from collector.senders.source import UNKNOWN, SourceReader
-from core.networks import networks
+from core.networks import parse_networks
 
 _LOCALHOST: Final = frozenset({"localhost", "localhost.localdomain"})
 
 
-class Receipts:
+class ReceiptMaker:
     """Makes the receipts of requests."""
 
     def __init__(self, config: CollectorConfig) -> None:
-        proxies = networks(config.trusted_proxies)
+        proxies = parse_networks(config.trusted_proxies)
         self._reader = SourceReader(proxies)
         self._salts = DailySalts(config.spool_dir.parent / SALTS)
         # Where proxies are trusted, what comes directly from this machine may come from anybody behind another one.
-        self._local = _is_loopback(config.host) and not proxies
+        self._local = _is_loopback_host(config.host) and not proxies
 
-    def lines(self, request: Request, rows: Iterable[Row], *, trusted: bool) -> bytes:
+    def make_receipt_lines(self, request: Request, rows: Iterable[Row], *, trusted: bool) -> bytes:
         """The receipts of the sessions in ``rows`` (of one project and one receipt) as JSON lines; none without rows.
 
         ``trusted``: an operator key vouches for the sender.
@@ -39,32 +39,35 @@ class Receipts:
         sessions = {(row.project, row.session_id): row.received_ms for row in rows}
         if not sessions:
             return b""
-        own = trusted or (self._local and self._is_local(request))
-        sender = self._reader.source_of(request)
+        own = trusted or (self._local and self._is_local_client(request))
+        sender = self._reader.find_request_source(request)
         now = datetime.fromtimestamp(next(iter(sessions.values())) / 1000, UTC)
-        today, before = self._salts.pair(now)
+        today, before = self._salts.read_salt_pair(now)
         made = []
         for (project, session_id), received_ms in sessions.items():
             name = ("session", project, session_id) if own else ("address", project, sender)
-            hashes = (0, 0) if not own and sender == UNKNOWN else (hash_of(today, name), hash_of(before, name))
+            hashes = (0, 0) if not own and sender == UNKNOWN else (hash_source(today, name), hash_source(before, name))
             made.append(Receipt(*hashes, project, session_id, received_ms))
-        return encode(made)
+        return encode_receipts(made)
 
-    def _is_local(self, request: Request) -> bool:
+    def _is_local_client(self, request: Request) -> bool:
         """Whether a client on this machine speaks to the collector without anybody between them.
 
         A proxy on this machine shows itself by a header, by HTTP/1.0, or by the public name of the site that it serves.
         """
         peer = request.client.host if request.client else ""
-        if not (_is_loopback(peer) and self._reader.is_direct(request)) or request.scope.get("http_version") == "1.0":
+        if (
+            not (_is_loopback_host(peer) and self._reader.is_direct_request(request))
+            or request.scope.get("http_version") == "1.0"
+        ):
             return False
         origin = request.headers.get("origin")
         names = [urlsplit(f"//{request.headers.get('host', '')}").hostname]
         names += [urlsplit(origin).hostname] if origin is not None else []
-        return all(name is not None and _is_loopback(name) for name in names)
+        return all(name is not None and _is_loopback_host(name) for name in names)
 
 
-def _is_loopback(host: str) -> bool:
+def _is_loopback_host(host: str) -> bool:
     if host.lower() in _LOCALHOST:
         return True
     try:

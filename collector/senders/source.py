@@ -26,40 +26,40 @@ class SourceReader:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
 
-    def source_of(self, request: HTTPConnection) -> str:
+    def find_request_source(self, request: HTTPConnection) -> str:
         """The sender's address in its plain form; an IPv6 address as its /64 network; UNKNOWN without a peer."""
         found: str | None = request.scope.get(_FOUND)
         if found is None:
-            found = request.scope[_FOUND] = self._found(request)  # several limits ask
+            found = request.scope[_FOUND] = self._find_sender_site(request)  # several limits ask
         return found
 
-    def is_direct(self, request: HTTPConnection) -> bool:
+    def is_direct_request(self, request: HTTPConnection) -> bool:
         """Whether nothing claims to have forwarded the request: its peer is then its sender."""
         return not any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
 
-    def _found(self, request: HTTPConnection) -> str:
+    def _find_sender_site(self, request: HTTPConnection) -> str:
         peer = request.client.host if request.client else ""
-        sender = _address(peer)
+        sender = _parse_sender_address(peer)
         if sender is None:
             return UNKNOWN
-        for entry in reversed(_forwarded(request)):
-            if not self._trusts(sender):
+        for entry in reversed(_list_forwarded_addresses(request)):
+            if not self._is_trusted_proxy(sender):
                 break
-            nearer = _address(entry)
+            nearer = _parse_sender_address(entry)
             if nearer is None:
                 break
             sender = nearer
-        return _site(sender)
+        return _site_of_address(sender)
 
-    def _trusts(self, address: Address) -> bool:
+    def _is_trusted_proxy(self, address: Address) -> bool:
         return any(address.version == network.version and address in network for network in self._trusted)
 
 
-def _forwarded(request: HTTPConnection) -> list[str]:
+def _list_forwarded_addresses(request: HTTPConnection) -> list[str]:
     return [entry.strip() for line in request.headers.getlist("x-forwarded-for") for entry in line.split(",")]
 
 
-def _address(text: str) -> Address | None:
+def _parse_sender_address(text: str) -> Address | None:
     # Some proxies write a port: "1.2.3.4:567", "[::1]:567".
     plain = text.partition("]")[0].lstrip("[") if text.startswith("[") else text
     if plain.count(":") == 1:
@@ -72,7 +72,7 @@ def _address(text: str) -> Address | None:
     return mapped or address
 
 
-def _site(address: Address) -> str:
+def _site_of_address(address: Address) -> str:
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((address, _IPV6_SITE_BITS), strict=False))

@@ -19,8 +19,8 @@ import msgspec
 
 from collector.contract import Batch
 from collector.metrics import DEAD_LETTERS_COUNTED
-from collector.spool.durable_files import made, sync_directory, write_all
-from core.metrics import degraded
+from collector.spool.durable_files import ensure_directory, sync_directory, write_all_bytes
+from core.metrics import count_degraded
 
 KEPT_OF_REASON: Final = 1_000
 """Letters of one key and field that are kept in full on one day."""
@@ -47,9 +47,9 @@ class DeadLetters:
 
         Raises OSError, with nothing of them left in the file.
         """
-        made(self.directory)
+        ensure_directory(self.directory)
         if sum(entry.stat().st_size for entry in os.scandir(self.directory)) + len(lines) > self._max_bytes:
-            degraded("dead_letters", "full")
+            count_degraded("dead_letters", "full")
             return False
         path = self.directory / f"{datetime.now(UTC):%Y-%m-%d}{_LINES}"
         is_new = not path.exists()
@@ -58,7 +58,7 @@ class DeadLetters:
             fcntl.flock(fd, fcntl.LOCK_EX)
             size = _cut_torn_line(fd)
             try:
-                write_all(fd, lines)
+                write_all_bytes(fd, lines)
                 os.fdatasync(fd)
             except OSError:
                 os.ftruncate(fd, size)
@@ -69,7 +69,7 @@ class DeadLetters:
             sync_directory(self.directory)
         return True
 
-    def count(self) -> int:
+    def count_lines(self) -> int:
         """Lines in all files; only what was added since the last call is read."""
         total = 0
         for path in sorted(self.directory.glob(f"*{_LINES}")):
@@ -103,7 +103,7 @@ def _cut_torn_line(fd: int) -> int:
     return end
 
 
-class _Row(NamedTuple):
+class _CountRow(NamedTuple):
     """One row of the counts: what was rejected on one day (``2026-01-31``) and not kept."""
 
     day: str
@@ -112,49 +112,51 @@ class _Row(NamedTuple):
     number: int
 
 
-class NotKept:
+class NotKeptCounts:
     """How many rejected events were counted and not kept, over the last 30 days; several processes may add."""
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "dead-letters-counted.json"
 
-    def rows(self) -> list[_Row]:
+    def read_rows(self) -> list[_CountRow]:
         """What was counted. Never raises."""
         try:
-            return self._decoded(self._file.read_bytes())
+            return self._decode_rows(self._file.read_bytes())
         except FileNotFoundError:
             return []
         except OSError:
-            degraded("dead_letters", "counts_unreadable")
+            count_degraded("dead_letters", "counts_unreadable")
             return []
 
-    def total(self) -> int:
+    def count_total(self) -> int:
         """All of them together."""
-        return sum(row.number for row in self.rows())
+        return sum(row.number for row in self.read_rows())
 
     def add(self, day: str, counts: Counter[tuple[str, str]]) -> None:
         """Add the counts by (project, field). Raises OSError."""
-        made(self._file.parent)
+        ensure_directory(self._file.parent)
         fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            all_of_them = Counter({row[:3]: row.number for row in self._decoded(os.pread(fd, os.fstat(fd).st_size, 0))})
+            all_of_them = Counter(
+                {row[:3]: row.number for row in self._decode_rows(os.pread(fd, os.fstat(fd).st_size, 0))}
+            )
             all_of_them.update({(day, *name): number for name, number in counts.items()})
             first = (datetime.now(UTC) - timedelta(days=_COUNTED_DAYS)).date().isoformat()
             rows = [(*name, number) for name, number in sorted(all_of_them.items()) if name[0] >= first]
             content = msgspec.json.encode(rows)
-            write_all(fd, content)
+            write_all_bytes(fd, content)
             os.ftruncate(fd, len(content))
         finally:
             os.close(fd)
 
     @staticmethod
-    def _decoded(content: bytes) -> list[_Row]:
+    def _decode_rows(content: bytes) -> list[_CountRow]:
         try:
-            return [_Row(*row) for row in msgspec.json.decode(content, type=list[tuple[str, str, str, int]])]
+            return [_CountRow(*row) for row in msgspec.json.decode(content, type=list[tuple[str, str, str, int]])]
         except (msgspec.MsgspecError, UnicodeDecodeError):
             if content:
-                degraded("dead_letters", "counts_unreadable")
+                count_degraded("dead_letters", "counts_unreadable")
             return []
 
 
@@ -164,7 +166,7 @@ class LetterBudget:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         """``max_bytes``: of all dead letters together."""
         self._of_key = max(1, max_bytes // _DAYS_FOR_ALL)
-        self._not_kept = NotKept(directory)
+        self._not_kept = NotKeptCounts(directory)
         self._day = ""
         self._letters: Counter[tuple[str, str]] = Counter()  # (key hash, field) → kept today
         self._bytes: Counter[str] = Counter()  # key hash → kept today
@@ -173,16 +175,16 @@ class LetterBudget:
         self._written_at = time.monotonic()
         self._lock = threading.Lock()
 
-    def kept(self, batch: Batch, project: str, key_hash: str, source: str, sent: int) -> bytes:
+    def select_kept_letters(self, batch: Batch, project: str, key_hash: str, source: str, sent: int) -> bytes:
         """The letters of ``batch`` that are kept, as lines; ``sent``: the bytes in which it came."""
         if not batch.dead_letters:
             return b""
-        self._turn_day()
+        self._begin_new_day()
         left = _FREE_BYTES + _BYTES_PER_BYTE * sent
         lines: list[bytes] = []
         for reject, letter in zip(batch.rejects, batch.dead_letters, strict=True):
             field = reject.field.partition(".")[0]
-            if len(letter) <= left and self._take(key_hash, source, field, len(letter)):
+            if len(letter) <= left and self._take_from_budget(key_hash, source, field, len(letter)):
                 left -= len(letter)
                 lines.append(letter)
             else:
@@ -191,10 +193,10 @@ class LetterBudget:
                     self._counts[project, field] += 1
         return b"".join(lines)
 
-    def not_kept(self) -> int:
+    def count_not_kept(self) -> int:
         """Rejected events of the last 30 days that were counted only."""
         self.write_counts()
-        return self._not_kept.total()
+        return self._not_kept.count_total()
 
     def write_counts(self) -> None:
         """Write what was counted meanwhile; what cannot be written is tried again."""
@@ -206,10 +208,10 @@ class LetterBudget:
             try:
                 self._not_kept.add(self._day, counts)
             except OSError:
-                degraded("dead_letters", "counts_not_written")
+                count_degraded("dead_letters", "counts_not_written")
                 self._counts.update(counts)
 
-    def _take(self, key: str, source: str, field: str, size: int) -> bool:
+    def _take_from_budget(self, key: str, source: str, field: str, size: int) -> bool:
         of_source = self._source_bytes.get((key, source), 0)
         if (
             self._letters[key, field] >= KEPT_OF_REASON
@@ -225,7 +227,7 @@ class LetterBudget:
             self._source_bytes.popitem(last=False)
         return True
 
-    def _turn_day(self) -> None:
+    def _begin_new_day(self) -> None:
         today = f"{datetime.now(UTC):%Y-%m-%d}"
         if today != self._day:
             self.write_counts()

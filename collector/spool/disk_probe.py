@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from collector.spool.spool import Spool
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 EVERY_S: Final = 3.0
 """At most once in so many seconds, however often health is asked for."""
@@ -40,27 +40,27 @@ class DiskProbe:
             with contextlib.suppress(OSError):
                 left.unlink()
 
-    async def failing(self) -> str:
+    async def find_failure(self) -> str:
         """Why nothing can be made durable now; '' if it can."""
         async with self._guard:
             if time.monotonic() >= self._next:
-                self._failing = await anyio.to_thread.run_sync(self._try, limiter=self._thread)
+                self._failing = await anyio.to_thread.run_sync(self._try_disk, limiter=self._thread)
                 self._next = time.monotonic() + EVERY_S
         return self._failing or self._spool.failing
 
-    def _try(self) -> str:
+    def _try_disk(self) -> str:
         try:
-            self._write()
+            self._write_probe_file()
             self._spool.check_room()
             disk = os.statvfs(self._spool.directory)
             if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES:
                 raise OSError(errno.ENOSPC, f"less than {LEAST_FREE_BYTES >> 20} MiB are free on the spool's disk")
         except Exception as error:
-            degraded("spool", "probe_failed")
+            count_degraded("spool", "probe_failed")
             return str(error)
         return ""
 
-    def _write(self) -> None:
+    def _write_probe_file(self) -> None:
         path = self._spool.directory / f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

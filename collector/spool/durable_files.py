@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 
-def write_all(fd: int, content: bytes) -> None:
+def write_all_bytes(fd: int, content: bytes) -> None:
     """Write all of it. Raises OSError."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(fd, rest) :]
 
 
-def made(folder: Path) -> Path:
+def ensure_directory(folder: Path) -> Path:
     """The folder, made when it is not there (mode 0700). Raises OSError."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from collector.senders.receipts import PREFIX, split
-from collector.spool.spool import SEALED, segments
+from collector.senders.receipts import PREFIX, split_segment
+from collector.spool.spool import SEALED, list_segments
 
 _OPEN: Final = ".open"
 _DIGEST: Final = 32
@@ -32,44 +32,44 @@ class Person:
     sessions: frozenset[str]
     user_hash: str = ""
 
-    def in_row(self, row: dict[str, Any]) -> bool:
+    def matches_row(self, row: dict[str, Any]) -> bool:
         """Whether a line of a segment is of this person."""
-        return row.get("project") == self.project and self._is(row.get("session_id"), row.get("user_hash"))
+        return row.get("project") == self.project and self._is_named_by(row.get("session_id"), row.get("user_hash"))
 
-    def in_letter(self, letter: dict[str, Any]) -> bool:
+    def matches_letter(self, letter: dict[str, Any]) -> bool:
         """Whether a dead letter is of this person."""
         event = letter.get("event")
         if letter.get("project") != self.project or not isinstance(event, dict):
             return False
-        return self._is(event.get("sessionId"), str(event.get("userId") or "").removeprefix("uh:"))
+        return self._is_named_by(event.get("sessionId"), str(event.get("userId") or "").removeprefix("uh:"))
 
-    def in_text(self, line: bytes) -> bool:
+    def matches_text(self, line: bytes) -> bool:
         """Whether what cannot be read as JSON names this person: as a whole value, the end of which may be torn off."""
         names = [*self.sessions, self.user_hash, f"uh:{self.user_hash}"] if self.user_hash else list(self.sessions)
         line = line.rstrip(b"\r\n")
         return any(value in line or line.endswith(value[:-1]) for value in map(msgspec.json.encode, names))
 
-    def _is(self, session: object, user: object) -> bool:
+    def _is_named_by(self, session: object, user: object) -> bool:
         of_user = bool(self.user_hash) and user == self.user_hash
         return of_user or (session is not None and str(session) in self.sessions)
 
 
-def sessions_of(spool: Path, project: str, user_hash: str) -> set[str]:
+def find_user_sessions(spool: Path, project: str, user_hash: str) -> set[str]:
     """Ids of the client sessions in which this user appears, in the dead letters, the quarantine and what waits to land."""
     user = Person(project, frozenset(), user_hash)
     found: set[str] = set()
-    for path in _dead_letters(spool):
-        for letter in _decoded(path):
-            if user.in_letter(letter) and letter["event"].get("sessionId") is not None:
+    for path in _list_dead_letter_files(spool):
+        for letter in _read_json_objects(path):
+            if user.matches_letter(letter) and letter["event"].get("sessionId") is not None:
                 found.add(str(letter["event"]["sessionId"]))
-    for path in [*_quarantined(spool), *(segment.path for segment in segments(spool))]:
-        found |= {str(row.get("session_id")) for row in _decoded(path) if user.in_row(row)}
+    for path in [*_list_quarantined_files(spool), *(segment.path for segment in list_segments(spool))]:
+        found |= {str(row.get("session_id")) for row in _read_json_objects(path) if user.matches_row(row)}
     return found
 
 
-def waiting(spool: Path) -> set[str]:
+def list_waiting_segments(spool: Path) -> set[str]:
     """Names of the segments that hold events and have not landed: sealed ones, and those that a collector writes to."""
-    names = {segment.path.name for segment in segments(spool)}
+    names = {segment.path.name for segment in list_segments(spool)}
     for path in spool.glob(f"*{_OPEN}"):
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size:
@@ -79,12 +79,15 @@ def waiting(spool: Path) -> set[str]:
 
 def erase_dead_letters(spool: Path, person: Person) -> int:
     """Blank this person's dead letters; how many there were."""
-    return sum(_blank(path, lambda line: _matches(line, person.in_letter, person)) for path in _dead_letters(spool))
+    return sum(
+        _blank_matching_lines(path, lambda line: _is_line_of_person(line, person.matches_letter, person))
+        for path in _list_dead_letter_files(spool)
+    )
 
 
 def erase_quarantine(spool: Path, person: Person) -> int:
     """Rewrite what was set aside without this person's events; how many there were."""
-    return sum(_rewrite(path, person) for path in _quarantined(spool))
+    return sum(_rewrite_without_person(path, person) for path in _list_quarantined_files(spool))
 
 
 def erase_segments(spool: Path, person: Person) -> int:
@@ -92,40 +95,40 @@ def erase_segments(spool: Path, person: Person) -> int:
 
     Only where nothing lands (the event store is ``log``): a lander might have read the old one already.
     """
-    return sum(_rewrite(segment.path, person) for segment in segments(spool))
+    return sum(_rewrite_without_person(segment.path, person) for segment in list_segments(spool))
 
 
-def _dead_letters(spool: Path) -> list[Path]:
+def _list_dead_letter_files(spool: Path) -> list[Path]:
     return sorted((spool / "dead-letters").glob("*"))
 
 
-def _quarantined(spool: Path) -> list[Path]:
+def _list_quarantined_files(spool: Path) -> list[Path]:
     return sorted(path for path in (spool / "quarantine").glob("*") if path.suffix in (SEALED, ".tail"))
 
 
-def _decoded(path: Path) -> Iterator[dict[str, Any]]:
+def _read_json_objects(path: Path) -> Iterator[dict[str, Any]]:
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # landed since
         for line in file:
-            value = _json(line)
+            value = _decode_json_line(line)
             if isinstance(value, dict):
                 yield value
 
 
-def _json(line: bytes) -> object:
+def _decode_json_line(line: bytes) -> object:
     try:
         return msgspec.json.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
-def _matches(line: bytes, of_person: Callable[[dict[str, Any]], bool], person: Person) -> bool:
+def _is_line_of_person(line: bytes, of_person: Callable[[dict[str, Any]], bool], person: Person) -> bool:
     if not line.strip():
         return False
-    value = _json(line)
-    return of_person(value) if isinstance(value, dict) else person.in_text(line)
+    value = _decode_json_line(line)
+    return of_person(value) if isinstance(value, dict) else person.matches_text(line)
 
 
-def _blank(path: Path, matches: Callable[[bytes], bool]) -> int:
+def _blank_matching_lines(path: Path, matches: Callable[[bytes], bool]) -> int:
     """Overwrite the lines of ``path`` that match with blanks, durably; how many."""
     count = 0
     with path.open("r+b") as file:
@@ -145,24 +148,24 @@ def _blank(path: Path, matches: Callable[[bytes], bool]) -> int:
     return count
 
 
-def _rewrite(path: Path, person: Person) -> int:
+def _rewrite_without_person(path: Path, person: Person) -> int:
     """Replace a file that nobody appends to by one without this person's lines, named for what it holds now."""
     lines = path.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if not _matches(line, person.in_row, person)]
+    kept = [line for line in lines if not _is_line_of_person(line, person.matches_row, person)]
     if len(kept) < len(lines):
-        if _events(kept):
-            _put(path, b"".join(kept))
+        if _count_event_lines(kept):
+            _replace_content(path, b"".join(kept))
         else:
-            _forget(path)
-        _sync(path.parent)
-    return _events(lines) - _events(kept)
+            _remove_with_reason(path)
+        _sync_folder(path.parent)
+    return _count_event_lines(lines) - _count_event_lines(kept)
 
 
-def _events(lines: list[bytes]) -> int:
+def _count_event_lines(lines: list[bytes]) -> int:
     return sum(not line.startswith(PREFIX) for line in lines)
 
 
-def _put(path: Path, content: bytes) -> None:
+def _replace_content(path: Path, content: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     with fresh.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
@@ -173,7 +176,7 @@ def _put(path: Path, content: bytes) -> None:
     if path.suffix == SEALED:
         # A segment's name tells what it holds; its place in the order stays.
         digest = hashlib.sha256(content).hexdigest()[:_DIGEST]
-        name = f"{path.name.split('-')[0]}-{split(content).rows.count(bytes([10]))}-{digest}{SEALED}"
+        name = f"{path.name.split('-')[0]}-{split_segment(content).rows.count(bytes([10]))}-{digest}{SEALED}"
     reason = path.with_suffix(".reason")
     if reason.exists() and name != path.name:
         reason.rename(path.with_name(name).with_suffix(".reason"))
@@ -182,12 +185,12 @@ def _put(path: Path, content: bytes) -> None:
         path.unlink()
 
 
-def _forget(path: Path) -> None:
+def _remove_with_reason(path: Path) -> None:
     path.unlink()
     path.with_suffix(".reason").unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -29,11 +29,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from collector.contract import Row
-from collector.senders.receipts import PREFIX, Receipt, Split, split
+from collector.senders.receipts import PREFIX, Receipt, SegmentLines, split_segment
 from collector.spool.dead_letters import DeadLetters
-from collector.spool.durable_files import made, sync_directory, write_all
+from collector.spool.durable_files import ensure_directory, sync_directory, write_all_bytes
 from core.errors import PermanentError, TransientError
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 SEALED: Final = ".jsonl"
 _OPEN = ".open"
@@ -77,13 +77,13 @@ class Segment:
         """The JSON lines of the events; raises as ``parts`` does."""
         return self.parts().rows
 
-    def parts(self) -> Split:
+    def parts(self) -> SegmentLines:
         """The JSON lines: events, and receipts. Raises SpoolCorrupt when they are not those that were sealed, OSError
         when unreadable."""
         content = self.path.read_bytes()
-        if _digest(hashlib.sha256(content)) != self.digest:
+        if _shorten_digest(hashlib.sha256(content)) != self.digest:
             raise SpoolCorrupt(f"segment {self.path.name}: checksum differs")
-        parts = split(content)
+        parts = split_segment(content)
         if parts.rows.count(b"\n") != self.events:
             raise SpoolCorrupt(f"segment {self.path.name}: does not hold {self.events} lines")
         return parts
@@ -95,7 +95,7 @@ class Segment:
     def quarantine(self, reason: str) -> Path:
         """Move it aside with its reason in a file beside it, so that the ones behind it go on. Returns its
         new path."""
-        folder = made(self.path.parent / "quarantine")
+        folder = ensure_directory(self.path.parent / "quarantine")
         moved = folder / self.path.name
         moved.with_suffix(".reason").write_text(reason + "\n", encoding="utf-8")
         os.rename(self.path, moved)
@@ -104,24 +104,24 @@ class Segment:
         return moved
 
 
-def segments(directory: Path) -> list[Segment]:
+def list_segments(directory: Path) -> list[Segment]:
     """The sealed segments of a spool, oldest first; files of other names are left alone."""
     found = []
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
-            segment = _segment(Path(directory), entry)
+            segment = _parse_segment(Path(directory), entry)
             if segment is not None:
                 found.append(segment)
     return sorted(found)
 
 
-def pending(directory: Path) -> Pending:
+def count_pending(directory: Path) -> Pending:
     """Sealed segments of a spool, their events and bytes."""
-    sealed = segments(directory)
+    sealed = list_segments(directory)
     return Pending(len(sealed), sum(s.events for s in sealed), sum(s.size for s in sealed))
 
 
-def _segment(directory: Path, entry: "os.DirEntry[str]") -> Segment | None:
+def _parse_segment(directory: Path, entry: "os.DirEntry[str]") -> Segment | None:
     if not entry.name.endswith(SEALED):
         return None
     parts = entry.name.removesuffix(SEALED).split("-")
@@ -139,17 +139,17 @@ class SpoolReader:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def segments(self) -> list[Segment]:
+    def list_segments(self) -> list[Segment]:
         """The sealed segments, oldest first."""
-        return segments(self.directory)
+        return list_segments(self.directory)
 
-    def pending(self) -> Pending:
+    def count_pending(self) -> Pending:
         """Sealed segments, their events and bytes."""
-        return pending(self.directory)
+        return count_pending(self.directory)
 
 
 @dataclass(frozen=True)
-class _Request:
+class _AppendRequest:
     rows: bytes
     count: int
     dead: bytes
@@ -177,12 +177,12 @@ class Spool:
         which are counted and answered but no longer kept beyond it (``furrow_degraded_total``), so that
         garbage cannot stop the intake.
         """
-        self.directory = made(directory)
+        self.directory = ensure_directory(directory)
         self._dead_letters = DeadLetters(directory, dead_letter_max_bytes)
         self._max_bytes = max_bytes
         self._seal_bytes = seal_bytes
         self._seal_seconds = seal_seconds
-        self._waiting: list[_Request] = []
+        self._waiting: list[_AppendRequest] = []
         self._wake = threading.Condition()
         self._closing = False
         self._open: _OpenSegment | None = None
@@ -191,8 +191,8 @@ class Spool:
         self._sizes_at = float("-inf")
         self.failing = ""
         """Why the last commit failed; empty while the spool takes events."""
-        recover(directory)
-        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        recover_open_files(directory)
+        self._thread = threading.Thread(target=self._run_writer, name="spool", daemon=True)
         self._thread.start()
 
     def append(self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"") -> "Future[None]":
@@ -205,13 +205,13 @@ class Spool:
             if self._closing:
                 done.set_exception(SpoolClosed("the collector is shutting down", retry_after=5))
                 return done
-            self._waiting.append(_Request(rows, count, dead_letters, receipts, done))
+            self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, done))
             self._wake.notify()
         return done
 
-    def pending(self) -> Pending:
+    def count_pending(self) -> Pending:
         """What waits to be landed, the open segment included."""
-        sealed = pending(self.directory)
+        sealed = count_pending(self.directory)
         current = self._open
         if current is None or not current.count:
             return sealed
@@ -219,12 +219,12 @@ class Spool:
 
     def count_dead_letters(self) -> int:
         """Dead letters on disk; reads only what was added since the last call."""
-        return self._dead_letters.count()
+        return self._dead_letters.count_lines()
 
     def check_room(self) -> None:
         """The disk takes writes again: what failed before no longer counts. Raises SpoolFull when there is no room below
         the limit."""
-        held = self.pending().bytes
+        held = self.count_pending().bytes
         if held + min(_ROOM, self._max_bytes // 16) > self._max_bytes:
             raise SpoolFull(f"the spool holds {held} of {self._max_bytes} bytes")
         self.failing = ""
@@ -238,35 +238,35 @@ class Spool:
 
     # -------------------------------------------------------------------------------------- the writer thread
 
-    def _run(self) -> None:
+    def _run_writer(self) -> None:
         while True:
             with self._wake:
                 if not self._waiting and not self._closing:
-                    self._wake.wait(self._until_sealing())
+                    self._wake.wait(self._seconds_until_sealing())
                 requests, self._waiting = self._waiting, []
                 closing = self._closing
             if requests:
-                self._commit([r for r in requests if r.done.set_running_or_notify_cancel()])
-            if self._open is not None and (closing or self._is_due(self._open)):
-                self._seal()
+                self._commit_requests([r for r in requests if r.done.set_running_or_notify_cancel()])
+            if self._open is not None and (closing or self._is_sealing_due(self._open)):
+                self._seal_open_segment()
             if closing and not requests:
                 return
 
-    def _until_sealing(self) -> float | None:
+    def _seconds_until_sealing(self) -> float | None:
         if self._open is None:
             return None
         return max(0.0, self._open.opened_at + self._seal_seconds - time.monotonic())
 
-    def _is_due(self, current: "_OpenSegment") -> bool:
+    def _is_sealing_due(self, current: "_OpenSegment") -> bool:
         age = time.monotonic() - current.opened_at
         return age >= self._seal_seconds or current.size >= self._seal_bytes
 
-    def _commit(self, requests: list[_Request]) -> None:
+    def _commit_requests(self, requests: list[_AppendRequest]) -> None:
         try:
-            self._write(requests)
+            self._write_requests(requests)
         except Exception as error:  # whatever it is, every sender must hear that nothing was kept
             self.failing = str(error)
-            degraded("spool", "full" if _is_full(error) else "io_error")
+            count_degraded("spool", "full" if _is_disk_full(error) else "io_error")
             refusal = SpoolFull(f"nothing can be made durable: {error}", retry_after=5)
             for request in requests:
                 request.done.set_exception(refusal)
@@ -275,11 +275,11 @@ class Spool:
             for request in requests:
                 request.done.set_result(None)
 
-    def _write(self, requests: list[_Request]) -> None:
+    def _write_requests(self, requests: list[_AppendRequest]) -> None:
         # Receipts first: what a torn tail loses of them it loses of their rows.
         rows = b"".join(request.receipts + request.rows for request in requests if request.rows)
         dead = b"".join(request.dead for request in requests)
-        self._check_limit(len(rows) + len(dead))
+        self._check_size_limit(len(rows) + len(dead))
         # Dead letters first: if the rows then fail, the whole request is refused, and a kept dead letter is
         # true anyway.
         if dead:
@@ -287,17 +287,17 @@ class Spool:
         if rows:
             if self._open is None:
                 self._open = _OpenSegment(self.directory)
-            self._open.append(rows, sum(request.count for request in requests))
+            self._open.append_lines(rows, sum(request.count for request in requests))
 
-    def _check_limit(self, added: int) -> None:
+    def _check_size_limit(self, added: int) -> None:
         current = self._open.size if self._open else 0
         if time.monotonic() - self._sizes_at > _SIZES_SECONDS or self._sealed_bytes + current + added > self._max_bytes:
-            self._sealed_bytes = pending(self.directory).bytes
+            self._sealed_bytes = count_pending(self.directory).bytes
             self._sizes_at = time.monotonic()
         if self._sealed_bytes + current + added > self._max_bytes:
             raise SpoolFull(f"the spool holds {self._sealed_bytes + current} of {self._max_bytes} bytes")
 
-    def _seal(self) -> None:
+    def _seal_open_segment(self) -> None:
         assert self._open is not None
         self._last_ns = max(self._last_ns + 1, time.time_ns())
         try:
@@ -305,7 +305,7 @@ class Spool:
         except OSError as error:  # the file stays, durable and locked; the next round tries again
             self.failing = str(error)
             self._open.opened_at = time.monotonic()
-            degraded("spool", "seal_failed")
+            count_degraded("spool", "seal_failed")
             if not self._closing:
                 return
         self._sealed_bytes += self._open.size
@@ -324,7 +324,7 @@ class _OpenSegment:
         self._sha = hashlib.sha256()
         self._directory = directory
         self._dirty = False
-        self.path, self._fd = _create_locked(directory)
+        self.path, self._fd = _create_locked_file(directory)
         try:
             sync_directory(directory)
         except OSError:
@@ -332,17 +332,17 @@ class _OpenSegment:
             self.path.unlink(missing_ok=True)
             raise
 
-    def append(self, lines: bytes, count: int) -> None:
+    def append_lines(self, lines: bytes, count: int) -> None:
         """Make ``lines`` durable, all or nothing. Raises OSError."""
         if self._dirty:
-            self._cut_back()
+            self._truncate_to_durable()
         try:
-            write_all(self._fd, lines)
+            write_all_bytes(self._fd, lines)
             os.fdatasync(self._fd)
         except OSError:
             self._dirty = True
             with contextlib.suppress(OSError):  # tried again before the next write and before sealing
-                self._cut_back()
+                self._truncate_to_durable()
             raise
         self._sha.update(lines)
         self.size += len(lines)
@@ -356,32 +356,32 @@ class _OpenSegment:
         which is what `recover` looks for.)
         """
         if self._dirty:
-            self._cut_back()
+            self._truncate_to_durable()
         if not self.count:
             self.path.unlink(missing_ok=True)
             return
         try:
-            os.rename(self.path, self._directory / _name(sealed_ns, self.count, self._sha))
+            os.rename(self.path, self._directory / _segment_file_name(sealed_ns, self.count, self._sha))
         except OSError:
             if self.path.exists():
                 raise
             # A file system on a network may carry a rename out and report that it failed.
-            degraded("spool", "rename_reported_failed")
+            count_degraded("spool", "rename_reported_failed")
         try:
             sync_directory(self._directory)
         except OSError:
-            degraded("spool", "directory_sync_failed")
+            count_degraded("spool", "directory_sync_failed")
 
     def close(self) -> None:
         os.close(self._fd)
 
-    def _cut_back(self) -> None:
+    def _truncate_to_durable(self) -> None:
         os.ftruncate(self._fd, self.size)
         os.fdatasync(self._fd)
         self._dirty = False
 
 
-def recover(directory: Path) -> int:
+def recover_open_files(directory: Path) -> int:
     """Seal what killed writers left (files whose flock is free), cut at the last whole line. Returns the
     events saved.
 
@@ -397,30 +397,30 @@ def recover(directory: Path) -> int:
             except BlockingIOError:  # its writer lives
                 continue
             else:
-                saved += _recover_file(path, fd)
+                saved += _recover_open_file(path, fd)
             finally:
                 os.close(fd)
     return saved
 
 
-def _recover_file(path: Path, fd: int) -> int:
+def _recover_open_file(path: Path, fd: int) -> int:
     content = path.read_bytes()
-    whole, count = _whole_lines(content)
+    whole, count = _find_whole_lines(content)
     if len(whole) < len(content):
-        degraded("spool", "torn_tail")
-        tail = made(path.parent / "quarantine") / f"{path.stem}.tail"
+        count_degraded("spool", "torn_tail")
+        tail = ensure_directory(path.parent / "quarantine") / f"{path.stem}.tail"
         tail.write_bytes(content[len(whole) :])
         os.ftruncate(fd, len(whole))
     os.fsync(fd)
     if count:
-        os.rename(path, path.parent / _name(time.time_ns(), count, hashlib.sha256(whole)))
+        os.rename(path, path.parent / _segment_file_name(time.time_ns(), count, hashlib.sha256(whole)))
     else:
         path.unlink()
     sync_directory(path.parent)
     return count
 
 
-def _whole_lines(content: bytes) -> tuple[bytes, int]:
+def _find_whole_lines(content: bytes) -> tuple[bytes, int]:
     row, receipt = msgspec.json.Decoder(Row), msgspec.json.Decoder(Receipt)
     end = count = 0
     while (newline := content.find(b"\n", end)) >= 0:
@@ -434,7 +434,7 @@ def _whole_lines(content: bytes) -> tuple[bytes, int]:
     return content[:end], count
 
 
-def _create_locked(directory: Path) -> tuple[Path, int]:
+def _create_locked_file(directory: Path) -> tuple[Path, int]:
     while True:
         path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{_OPEN}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -444,15 +444,15 @@ def _create_locked(directory: Path) -> tuple[Path, int]:
         os.close(fd)  # a recovery took it for a dead writer's, between the two calls
 
 
-def _name(sealed_ns: int, count: int, sha: "hashlib._Hash") -> str:
-    return f"{sealed_ns:020d}-{count}-{_digest(sha)}{SEALED}"
+def _segment_file_name(sealed_ns: int, count: int, sha: "hashlib._Hash") -> str:
+    return f"{sealed_ns:020d}-{count}-{_shorten_digest(sha)}{SEALED}"
 
 
-def _digest(sha: "hashlib._Hash") -> str:
+def _shorten_digest(sha: "hashlib._Hash") -> str:
     return sha.hexdigest()[:_DIGEST]
 
 
-def _is_full(error: Exception) -> bool:
+def _is_disk_full(error: Exception) -> bool:
     return isinstance(error, SpoolFull) or (
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     )

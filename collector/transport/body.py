@@ -16,7 +16,7 @@ from collector.contract import MAX_BODY_BYTES, InvalidBatch, decode_body
 from collector.http_errors import ApiError, error_response
 from collector.metrics import REFUSED
 from collector.senders.source import SourceReader
-from collector.transport.turns import GivenUp, Turns
+from collector.transport.turns import LostTurn, Turns
 
 LEAST_BYTES_PER_SECOND: Final = 1_000
 """Below this a body is given up; a slow mobile connection sends five times as much."""
@@ -39,12 +39,12 @@ class Body(NamedTuple):
 
 
 @dataclass(eq=False, slots=True)
-class _Visit:
+class _BodyRead:
     source: str
     began: float
     timeout: asyncio.Timeout | None = None  # while the body arrives
 
-    def give_up(self) -> None:
+    def stop_reading(self) -> None:
         """End its reading: 408."""
         if self.timeout is not None:
             self.timeout.reschedule(asyncio.get_running_loop().time())
@@ -73,10 +73,10 @@ class Doorway:
         self._sources = sources
         self._turns = turns
         self._max_bytes = max_bytes
-        self._visits: dict[Request, _Visit] = {}
+        self._visits: dict[Request, _BodyRead] = {}
         self._of_source: Counter[str] = Counter()
 
-    async def answer(self, request: Request, receive: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def answer_request(self, request: Request, receive: Callable[[Request], Awaitable[Response]]) -> Response:
         """What ``receive`` answers, errors included. The rest of a body that was refused is left to the connection."""
         try:
             return await receive(request)
@@ -89,89 +89,91 @@ class Doorway:
         except ClientDisconnect:
             return error_response(ApiError(400, "disconnected", "the body ended early"))
         finally:
-            self._leave(request)
+            self._release_place(request)
 
-    async def read(self, request: Request) -> Body:
+    async def read_body(self, request: Request) -> Body:
         """The body as a JSON object; it holds its room until the answer. Raises ApiError."""
         _check_media_type(request)
-        visit = self._enter(request)
+        visit = self._admit_request(request)
         try:
             async with asyncio.timeout(min(self._body_seconds, _PATIENCE_SECONDS)) as visit.timeout:
-                body, sent = await self._received(request, visit)
+                body, sent = await self._receive_body(request, visit)
         except TimeoutError:
             raise ApiError(408, "too_slow", "the body did not arrive in time") from None
         finally:
             visit.timeout = None
-        return Body(await self.computed(request, partial(decode_body, body), len(body)), len(body), sent)
+        return Body(await self.compute_in_turn(request, partial(decode_body, body), len(body)), len(body), sent)
 
-    async def computed(self, request: Request, work: Callable[[], _T], size: int) -> _T:
+    async def compute_in_turn(self, request: Request, work: Callable[[], _T], size: int) -> _T:
         """Run ``work`` on a body of ``size`` inflated bytes, when it is the turn of its source.
 
         Raises ApiError for an InvalidBatch.
         """
         try:
-            return await self._turns.work(request, self._sources.source_of(request), size, work)
-        except GivenUp:
-            raise _overloaded() from None
+            return await self._turns.run_in_turn(request, self._sources.find_request_source(request), size, work)
+        except LostTurn:
+            raise _overloaded_error() from None
         except InvalidBatch as error:
             raise ApiError(error.status, error.code, str(error)) from None
 
-    def _enter(self, request: Request) -> _Visit:
-        source, now = self._sources.source_of(request), asyncio.get_running_loop().time()
+    def _admit_request(self, request: Request) -> _BodyRead:
+        source, now = self._sources.find_request_source(request), asyncio.get_running_loop().time()
         full = len(self._visits) >= self._max_in_flight
-        if self._of_source[source] >= self._per_source or (full and not self._make_room(source, now)):
-            raise _overloaded()
-        visit = self._visits[request] = _Visit(source, now)
+        if self._of_source[source] >= self._per_source or (full and not self._free_place(source, now)):
+            raise _overloaded_error()
+        visit = self._visits[request] = _BodyRead(source, now)
         self._of_source[source] += 1
         return visit
 
-    def _make_room(self, newcomer: str, now: float) -> bool:
-        waiting = [one for one in self._visits.items() if one[1].timeout is not None or self._turns.waits(one[0])]
+    def _free_place(self, newcomer: str, now: float) -> bool:
+        waiting = [
+            entry for entry in self._visits.items() if entry[1].timeout is not None or self._turns.is_waiting(entry[0])
+        ]
         if not waiting:
             return False
-        request, visit = max(waiting, key=lambda one: (self._of_source[one[1].source], -one[1].began))
+        request, visit = max(waiting, key=lambda entry: (self._of_source[entry[1].source], -entry[1].began))
         greedier = self._of_source[visit.source] > self._of_source[newcomer] + 1
         if not greedier and now - visit.began < _YOUNG_SECONDS:
             return False
-        visit.give_up()
-        self._turns.give_up(request)
-        self._leave(request)
+        visit.stop_reading()
+        self._turns.give_up_turn(request)
+        self._release_place(request)
         return True
 
-    def _leave(self, request: Request) -> None:
+    def _release_place(self, request: Request) -> None:
         visit = self._visits.pop(request, None)
         if visit is not None:
             self._of_source[visit.source] -= 1
             if not self._of_source[visit.source]:
                 del self._of_source[visit.source]
 
-    async def _received(self, request: Request, visit: _Visit) -> tuple[bytes, int]:
+    async def _receive_body(self, request: Request, visit: _BodyRead) -> tuple[bytes, int]:
         """The inflated body, and the bytes that were sent. Stops at the limits, so that a bomb stays small."""
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            raise self._too_large()
+            raise self._too_large_error()
         chunks = bytearray()
-        plain = _Inflating(self._max_bytes) if _is_gzip(request) else None
+        plain = _Inflating(self._max_bytes) if _is_gzip_body(request) else None
         sent = 0
         async for chunk in request.stream():
             sent += len(chunk)
-            self._expect_more(visit, sent)
+            self._extend_timeout(visit, sent)
             if sent > self._max_bytes:
-                raise self._too_large()
-            for piece in plain.pieces(chunk) if plain else (chunk,):
+                raise self._too_large_error()
+            for piece in plain.inflate_chunk(chunk) if plain else (chunk,):
                 chunks += piece
             if len(chunks) > self._max_bytes:
-                raise self._too_large()
+                raise self._too_large_error()
         if plain:
-            plain.end()
+            plain.check_complete()
         return bytes(chunks), sent
 
-    def _expect_more(self, visit: _Visit, sent: int) -> None:
+    def _extend_timeout(self, visit: _BodyRead, sent: int) -> None:
         if visit.timeout is not None and not visit.timeout.expired():
             by_rate = _PATIENCE_SECONDS + sent / LEAST_BYTES_PER_SECOND
             visit.timeout.reschedule(visit.began + min(self._body_seconds, by_rate))
 
-    def _too_large(self) -> ApiError:
+    def _too_large_error(self) -> ApiError:
         limit = "" if self._max_bytes == MAX_BODY_BYTES else " without a key in its header"
         return ApiError(413, "too_large", f"a body{limit} holds at most {self._max_bytes} bytes, also after inflating")
 
@@ -186,13 +188,13 @@ class _Inflating:
         self._started = False
         self._received = self._inflated = 0
 
-    def pieces(self, chunk: bytes) -> list[bytes]:
+    def inflate_chunk(self, chunk: bytes) -> list[bytes]:
         """What ``chunk`` inflates to. Raises ApiError (400, 413)."""
         self._received += len(chunk)
         found = []
         while chunk:
             if self._inflater.eof:
-                self._next_member()
+                self._begin_next_member()
             self._started = True
             most = min(self._max_bytes, _RATIO_FROM_BYTES + _RATIO * self._received)
             try:
@@ -207,19 +209,19 @@ class _Inflating:
             chunk = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
         return found
 
-    def end(self) -> None:
+    def check_complete(self) -> None:
         """Raises ApiError (400) when something is missing."""
         if self._started and not self._inflater.eof:
             raise ApiError(400, "invalid_gzip", "the gzip body ends early")
 
-    def _next_member(self) -> None:
+    def _begin_next_member(self) -> None:
         self._members += 1
         if self._members >= _MAX_MEMBERS:
             raise ApiError(400, "invalid_gzip", f"a gzip body has at most {_MAX_MEMBERS} members")
         self._inflater = zlib.decompressobj(wbits=31)
 
 
-def validated(model: type[_Model], body: dict[str, Any]) -> _Model:
+def validate_body(model: type[_Model], body: dict[str, Any]) -> _Model:
     """``body`` as ``model``. Raises ApiError (400) that names the first field that does not fit."""
     try:
         return model.model_validate(body)
@@ -231,12 +233,12 @@ def validated(model: type[_Model], body: dict[str, Any]) -> _Model:
         raise ApiError(400, "invalid_body", message) from None
 
 
-def _overloaded() -> ApiError:
+def _overloaded_error() -> ApiError:
     REFUSED.labels("bodies").inc()
     return ApiError(503, "overloaded", "too many requests at once", retry_after=1)
 
 
-def _is_gzip(request: Request) -> bool:
+def _is_gzip_body(request: Request) -> bool:
     return request.headers.get("content-encoding", "").strip().lower() == "gzip"
 
 

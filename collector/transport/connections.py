@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from collector.metrics import CONNECTIONS_CLOSED
 from collector.transport.limits import RateLimit
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.networks import Network, is_within
 
 RESERVED_DESCRIPTORS: Final = 64
@@ -52,7 +52,7 @@ class Waits:
     rest: float = 2.0
     take: float = 10.0
 
-    def of(self, waiting: Waiting) -> float | None:
+    def find_time_limit(self, waiting: Waiting) -> float | None:
         """The time for this; None: without end."""
         return None if waiting is Waiting.ANSWER else float(getattr(self, waiting.value))
 
@@ -64,10 +64,10 @@ class Connection(Protocol):
     waiting: Waiting
     since: float
 
-    def look(self) -> None:
+    def update_waiting(self) -> None:
         """Set ``waiting`` and ``since`` to what is so now."""
 
-    def end(self) -> None:
+    def abort_connection(self) -> None:
         """Close it at once, whatever it was doing."""
 
 
@@ -98,38 +98,39 @@ class Connections:
         """Sockets that were accepted and are not closed yet."""
         return self._accepted
 
-    def accepted(self) -> None:
+    def count_accepted(self) -> None:
         """Count a socket."""
         self._accepted += 1
 
-    def closed(self) -> None:
+    def count_closed(self) -> None:
         """Count a socket that was closed."""
         self._accepted -= 1
 
-    def add(self, connection: Connection) -> None:
+    def add_connection(self, connection: Connection) -> None:
         """Take it in; when its peer has too many, one of them is ended, which may be this one."""
         self._open.add(connection)
         of_peer = self._of_peer.setdefault(connection.peer, {})
         of_peer[connection] = None
         if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._end_late)
-        if len(of_peer) > self.limits.per_peer and not self._is_proxy(connection.peer):
-            self._end(
-                _longest_waiting([other for other in of_peer if other is not connection], 1) or [connection], "peer"
+            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._end_late_connections)
+        if len(of_peer) > self.limits.per_peer and not self._is_trusted_proxy(connection.peer):
+            self._end_connections(
+                _find_longest_waiting([other for other in of_peer if other is not connection], 1) or [connection],
+                "peer",
             )
 
-    def refuses(self, peer: str) -> bool:
+    def refuses_peer(self, peer: str) -> bool:
         """Whether a new connection of ``peer`` is closed at once: it has all that it may have, and changes them too fast."""
-        if len(self._of_peer.get(peer, ())) < self.limits.per_peer or self._is_proxy(peer):
+        if len(self._of_peer.get(peer, ())) < self.limits.per_peer or self._is_trusted_proxy(peer):
             return False
         now = time.monotonic()
-        if self._changes.wait_for(peer, now):
+        if self._changes.find_wait_seconds(peer, now):
             CONNECTIONS_CLOSED.labels("peer").inc()
             return True
-        self._changes.take(peer, now)
+        self._changes.take_tokens(peer, now)
         return False
 
-    def remove(self, connection: Connection) -> None:
+    def remove_connection(self, connection: Connection) -> None:
         """It was lost."""
         if connection in self._open:
             self._open.remove(connection)
@@ -140,38 +141,46 @@ class Connections:
 
     def make_room(self) -> bool:
         """End some that wait; False when all of them are being answered."""
-        waiting = [one for one in self._open if one.waiting is not Waiting.ANSWER]
+        waiting = [connection for connection in self._open if connection.waiting is not Waiting.ANSWER]
         if not waiting:
             return False
-        counts = Counter(one.peer for one in waiting)
+        counts = Counter(connection.peer for connection in waiting)
         greediest = max(counts, key=counts.__getitem__)
-        own = [one for one in waiting if one.peer == greediest]
-        self._end(_longest_waiting(own, max(1, min(self.limits.most, counts[greediest]) // _EVICTED_AT_ONCE)), "room")
+        own = [connection for connection in waiting if connection.peer == greediest]
+        self._end_connections(
+            _find_longest_waiting(own, max(1, min(self.limits.most, counts[greediest]) // _EVICTED_AT_ONCE)), "room"
+        )
         return True
 
-    def _end_late(self) -> None:
+    def _end_late_connections(self) -> None:
         now = time.monotonic()
         waits = self.limits.waits
-        for one in self._open:
-            one.look()
-        late = [one for one in self._open if (most := waits.of(one.waiting)) is not None and now - one.since > most]
-        self._end(late, "late")
+        for connection in self._open:
+            connection.update_waiting()
+        late = [
+            connection
+            for connection in self._open
+            if (most := waits.find_time_limit(connection.waiting)) is not None and now - connection.since > most
+        ]
+        self._end_connections(late, "late")
         again = bool(self._open)
-        self._sweep = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._end_late) if again else None
+        self._sweep = (
+            asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._end_late_connections) if again else None
+        )
 
-    def _end(self, connections: Sequence[Connection], why: str) -> None:
+    def _end_connections(self, connections: Sequence[Connection], why: str) -> None:
         for connection in connections:
             CONNECTIONS_CLOSED.labels(why).inc()
-            self.remove(connection)
-            connection.end()
+            self.remove_connection(connection)
+            connection.abort_connection()
 
-    def _is_proxy(self, peer: str) -> bool:
+    def _is_trusted_proxy(self, peer: str) -> bool:
         return is_within(peer, self.limits.proxies)
 
 
-def _longest_waiting(connections: Sequence[Connection], number: int) -> list[Connection]:
-    waiting = [one for one in connections if one.waiting is not Waiting.ANSWER]
-    return heapq.nsmallest(number, waiting, key=lambda one: one.since)
+def _find_longest_waiting(connections: Sequence[Connection], number: int) -> list[Connection]:
+    waiting = [connection for connection in connections if connection.waiting is not Waiting.ANSWER]
+    return heapq.nsmallest(number, waiting, key=lambda connection: connection.since)
 
 
 class PeerTurns:
@@ -186,10 +195,10 @@ class PeerTurns:
         self._done: Counter[str] = Counter()
         self._lines: dict[str, deque[Callable[[], None]]] = {}
 
-    def run(self, peer: str, work: Callable[[], None]) -> bool:
+    def run_in_turn(self, peer: str, work: Callable[[], None]) -> bool:
         """Do ``work``, now (True) or in a later turn."""
         if not self._done and not self._lines:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._begin_turn)
         line = self._lines.get(peer)
         if line is None and self._done[peer] < self._at_once:
             self._done[peer] += 1
@@ -198,10 +207,10 @@ class PeerTurns:
         self._lines.setdefault(peer, deque()).append(work)
         return False
 
-    def _turn(self) -> None:
+    def _begin_turn(self) -> None:
         self._done.clear()
         if self._lines:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._begin_turn)
         for peer, line in list(self._lines.items()):
             for _ in range(min(self._at_once, len(line))):
                 self._done[peer] += 1
@@ -229,33 +238,33 @@ class Listener(socket.socket):
         if table is not None and table.descriptors >= table.limits.most:
             if table.make_room():
                 raise BlockingIOError  # the descriptor is free at the loop's next turn
-            self._refuse_one()
+            self._refuse_connection()
             raise BlockingIOError
         try:
             fd, address = self._accept()  # type: ignore[attr-defined]  # what socket.accept itself calls
             for _ in range(_REFUSED_AT_ONCE):
-                if table is None or not table.refuses(address[0]):
+                if table is None or not table.refuses_peer(address[0]):
                     break
                 os.close(fd)
                 fd, address = self._accept()  # type: ignore[attr-defined]
         except OSError as error:
             if error.errno != errno.EMFILE or table is None:
                 raise
-            degraded("collector", "no_descriptors")
+            count_degraded("collector", "no_descriptors")
             if not table.make_room():
                 time.sleep(0.01)  # somebody else's descriptors: wait without turning in circles
             raise BlockingIOError from None
         if table is not None:
-            table.accepted()
+            table.count_accepted()
         return _Accepted(self.family, self.type, self.proto, fd, table), address
 
-    def _refuse_one(self) -> None:
+    def _refuse_connection(self) -> None:
         CONNECTIONS_CLOSED.labels("full").inc()
         try:
             os.close(self._accept()[0])  # type: ignore[attr-defined]
         except OSError as error:
             if error.errno == errno.EMFILE:
-                degraded("collector", "no_descriptors")
+                count_degraded("collector", "no_descriptors")
                 time.sleep(0.01)
 
 
@@ -268,4 +277,4 @@ class _Accepted(socket.socket):
         table, self._table = self._table, None
         super().close()
         if table is not None:
-            table.closed()
+            table.count_closed()

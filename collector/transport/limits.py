@@ -26,37 +26,37 @@ class RateLimit:
         self._burst_seconds = burst_seconds
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait_for(self, name: str, now: float, rate: float | None = None) -> float:
+    def find_wait_seconds(self, name: str, now: float, rate: float | None = None) -> float:
         """0 when the request may pass, else the seconds until the next one may; ``rate`` is this name's own."""
         limit = rate or self._rate
-        tokens = self._tokens(name, now, limit)
+        tokens = self._available_tokens(name, now, limit)
         return (1 - tokens) / limit if tokens < 1 else 0.0
 
-    def take(self, name: str, now: float, rate: float | None = None, units: float = 1.0) -> None:
+    def take_tokens(self, name: str, now: float, rate: float | None = None, units: float = 1.0) -> None:
         """Count one request that passed; a refused one costs nothing. More units than there are make a debt."""
-        self._buckets[name] = (self._tokens(name, now, rate or self._rate) - units, now)
+        self._buckets[name] = (self._available_tokens(name, now, rate or self._rate) - units, now)
         self._buckets.move_to_end(name)
         if len(self._buckets) > _MAX_NAMES:
             self._buckets.popitem(last=False)
 
-    def _tokens(self, name: str, now: float, limit: float) -> float:
+    def _available_tokens(self, name: str, now: float, limit: float) -> float:
         burst = max(1.0, self._burst_seconds * limit)
         tokens, at = self._buckets.get(name, (burst, now))
         return min(burst, tokens + (now - at) * limit)
 
 
 @dataclass(slots=True)
-class _Source:
+class _SourceBucket:
     rate: float  # requests/s, decaying
     tokens: float
     at: float
 
 
 @dataclass(slots=True)
-class _Name:
+class _NameBucket:
     tokens: float
     at: float
-    sources: OrderedDict[str, _Source] = field(default_factory=OrderedDict)  # longest silent first
+    sources: OrderedDict[str, _SourceBucket] = field(default_factory=OrderedDict)  # longest silent first
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,67 +73,67 @@ class FairLimit:
     def __init__(self, rate: float, part: float) -> None:
         self._rate = rate
         self._part = part
-        self._names: OrderedDict[str, _Name] = OrderedDict()
+        self._names: OrderedDict[str, _NameBucket] = OrderedDict()
 
-    def refusal(self, name: str, source: str, now: float, rate: float | None = None) -> Refusal | None:
+    def find_refusal(self, name: str, source: str, now: float, rate: float | None = None) -> Refusal | None:
         """Why a request may not pass; None: it may. Changes no count."""
         limit = rate or self._rate
-        known = self._known(name, now, limit)
+        known = self._refresh_bucket(name, now, limit)
         if known.tokens < 1:
             return Refusal("limit", (1 - known.tokens) / limit)
         of_source = known.sources.get(source)
         if of_source is None:
             return None
         part = limit * self._part
-        tokens = _refilled(of_source.tokens, now - of_source.at, part)
+        tokens = _refill_tokens(of_source.tokens, now - of_source.at, part)
         if tokens < 1:
             return Refusal("source", (1 - tokens) / part)
-        left = known.tokens / (_burst(limit) / 2)
+        left = known.tokens / (_burst_size(limit) / 2)
         if left < 1 and len(known.sources) > 1:
             # The less there is left, the smaller a source must be to have some of it.
             share = max(_LEAST_SHARE, left * limit / len(known.sources))
-            own = _decayed(of_source, now)
+            own = _decayed_rate(of_source, now)
             if own > share:
                 return Refusal("share", _RATE_SECONDS * math.log(own / share))
         return None
 
-    def take(self, name: str, source: str, now: float, rate: float | None = None) -> None:
+    def count_request(self, name: str, source: str, now: float, rate: float | None = None) -> None:
         """Count one request that passed."""
         limit = rate or self._rate
-        known = self._known(name, now, limit)
+        known = self._refresh_bucket(name, now, limit)
         known.tokens -= 1
         part = limit * self._part
         before = known.sources.get(source)
         if before is None:
-            known.sources[source] = _Source(1 / _RATE_SECONDS, _burst(part) - 1, now)
+            known.sources[source] = _SourceBucket(1 / _RATE_SECONDS, _burst_size(part) - 1, now)
         else:
-            own = _decayed(before, now) + 1 / _RATE_SECONDS
-            known.sources[source] = _Source(own, _refilled(before.tokens, now - before.at, part) - 1, now)
+            own = _decayed_rate(before, now) + 1 / _RATE_SECONDS
+            known.sources[source] = _SourceBucket(own, _refill_tokens(before.tokens, now - before.at, part) - 1, now)
             known.sources.move_to_end(source)
         if len(known.sources) > _MAX_SOURCES:
             known.sources.popitem(last=False)
 
-    def _known(self, name: str, now: float, limit: float) -> _Name:
+    def _refresh_bucket(self, name: str, now: float, limit: float) -> _NameBucket:
         known = self._names.get(name)
         if known is None:
-            known = self._names[name] = _Name(_burst(limit), now)
+            known = self._names[name] = _NameBucket(_burst_size(limit), now)
             if len(self._names) > _MAX_NAMES:
                 self._names.popitem(last=False)
         self._names.move_to_end(name)
-        known.tokens, known.at = _refilled(known.tokens, now - known.at, limit), now
+        known.tokens, known.at = _refill_tokens(known.tokens, now - known.at, limit), now
         while known.sources and now - next(iter(known.sources.values())).at > max(_ACTIVE_SECONDS, 2 / limit):
             # Silent for so long, its own bucket is full again.
             known.sources.popitem(last=False)
         return known
 
 
-def _burst(rate: float) -> float:
+def _burst_size(rate: float) -> float:
     return max(1.0, 2 * rate)
 
 
-def _refilled(tokens: float, seconds: float, rate: float) -> float:
-    return min(_burst(rate), tokens + seconds * rate)
+def _refill_tokens(tokens: float, seconds: float, rate: float) -> float:
+    return min(_burst_size(rate), tokens + seconds * rate)
 
 
-def _decayed(source: _Source, now: float) -> float:
+def _decayed_rate(source: _SourceBucket, now: float) -> float:
     return source.rate * math.exp((source.at - now) / _RATE_SECONDS)

@@ -36,7 +36,7 @@ _BAD_REQUEST = (
 )
 
 
-def ambiguity(received: bytes) -> str:
+def find_ambiguity(received: bytes) -> str:
     """Why the head at the beginning of ``received`` can be read in two ways; empty: it cannot, or is not whole yet."""
     ends = _END.search(received)
     head = received[: ends.end()] if ends else received
@@ -57,7 +57,7 @@ def ambiguity(received: bytes) -> str:
     return ""
 
 
-def is_too_large(received: bytes) -> bool:
+def is_head_too_large(received: bytes) -> bool:
     """Whether the head at the beginning of ``received``, whole or not, has more fields or a longer request line than it may."""
     ends = _END.search(received)
     fields = received.count(b"\n", 0, ends.start() if ends else len(received))
@@ -76,9 +76,9 @@ class StrictReader(h11.Connection):
         """The next event. Raises h11.RemoteProtocolError."""
         if self.their_state is h11.IDLE:
             received, _ = self.trailing_data
-            if received and (why := ambiguity(received)):
+            if received and (why := find_ambiguity(received)):
                 raise h11.RemoteProtocolError(why)
-            if is_too_large(received):
+            if is_head_too_large(received):
                 raise h11.RemoteProtocolError("head too large")
             self._chunks = 0
         event = super().next_event()
@@ -146,14 +146,14 @@ class IntakeProtocol(H11Protocol):
         """Take it into the table."""
         super().connection_made(cast("asyncio.Transport", _Joined(transport)))
         self.peer = self.client[0] if self.client else ""
-        self._table.add(self)
+        self._table.add_connection(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take it out of the table."""
-        self._table.remove(self)
+        self._table.remove_connection(self)
         super().connection_lost(exc)
 
-    def end(self) -> None:
+    def abort_connection(self) -> None:
         """Close it at once; what is still to be sent is dropped."""
         self.transport.abort()
 
@@ -163,10 +163,10 @@ class IntakeProtocol(H11Protocol):
             self._later += data
             return
         self._later = data
-        if not self._table.turns.run(self.peer, self._read_on):
+        if not self._table.turns.run_in_turn(self.peer, self._read_received_data):
             self.transport.pause_reading()
 
-    def _read_on(self) -> None:
+    def _read_received_data(self) -> None:
         data, self._later = self._later, b""
         if self.transport.is_closing():
             return
@@ -181,7 +181,7 @@ class IntakeProtocol(H11Protocol):
             self._rest_bytes += len(data)
             if self._rest_bytes > _MAX_REST_BYTES:
                 self.transport.close()
-        self.look()
+        self.update_waiting()
 
     def on_response_complete(self) -> None:
         """Note that the answer is out."""
@@ -190,7 +190,7 @@ class IntakeProtocol(H11Protocol):
             super().on_response_complete()
         finally:
             self._completes = False
-        self.look()
+        self.update_waiting()
 
     def handle_events(self) -> None:
         """Read on in what was received; requests that were sent behind an answered one wait for their peer's turn, too."""
@@ -199,14 +199,14 @@ class IntakeProtocol(H11Protocol):
             return
         self._completes = False
         self.flow.pause_reading()  # nothing more is received before what is here is read
-        self._table.turns.run(self.peer, self._read_next)
+        self._table.turns.run_in_turn(self.peer, self._read_next_request)
 
-    def _read_next(self) -> None:
+    def _read_next_request(self) -> None:
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         super().handle_events()
-        self.look()
+        self.update_waiting()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what could not be read, if there is no answer yet, and close."""
@@ -224,19 +224,19 @@ class IntakeProtocol(H11Protocol):
             ):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-        self.look()
+        self.update_waiting()
 
     def _unsupported_upgrade_warning(self) -> None:
         """No upgrade is supported; who asks for one is answered as if it had not."""
 
-    def look(self) -> None:
+    def update_waiting(self) -> None:
         """Note what it waits for now, and since when."""
-        waiting = self._waits_for()
+        waiting = self._find_waiting_state()
         if waiting is not self.waiting:
             self.waiting, self.since = waiting, time.monotonic()
             self._rest_bytes = 0
 
-    def _waits_for(self) -> Waiting:
+    def _find_waiting_state(self) -> Waiting:
         if self.transport.is_closing() or self.flow.write_paused:
             return Waiting.TAKE
         if self.cycle is not None and not self.cycle.response_complete:

@@ -19,7 +19,7 @@ LONG_BYTES: Final = 64 << 10
 _T = TypeVar("_T")
 
 
-class GivenUp(Exception):
+class LostTurn(Exception):
     """It lost its place in the line."""
 
 
@@ -31,31 +31,31 @@ class Turns:
         self._turns: dict[object, asyncio.Future[None]] = {}  # whose turn → the same, to find it
         self._taken = False
 
-    async def work(self, whose: object, source: str, size: int, work: Callable[[], _T]) -> _T:
+    async def run_in_turn(self, whose: object, source: str, size: int, work: Callable[[], _T]) -> _T:
         """What ``work`` returns or raises, done in the turn of ``source``, for a body of ``size`` inflated bytes.
 
         Raises GivenUp when ``whose`` is given up before its turn.
         """
         if size <= SMALL_BYTES:
             return work()
-        await self._take(whose, source)
+        await self._wait_for_turn(whose, source)
         try:
             return await anyio.to_thread.run_sync(work) if size > LONG_BYTES else work()
         finally:
             # Not at once: the loop looks at its sockets before the next one.
-            asyncio.get_running_loop().call_soon(self._give)
+            asyncio.get_running_loop().call_soon(self._pass_turn)
 
-    def waits(self, whose: object) -> bool:
+    def is_waiting(self, whose: object) -> bool:
         """Whether its turn has not come yet."""
         return whose in self._turns
 
-    def give_up(self, whose: object) -> None:
+    def give_up_turn(self, whose: object) -> None:
         """Take it out of the line."""
         turn = self._turns.pop(whose, None)
         if turn is not None and not turn.done():
-            turn.set_exception(GivenUp())
+            turn.set_exception(LostTurn())
 
-    async def _take(self, whose: object, source: str) -> None:
+    async def _wait_for_turn(self, whose: object, source: str) -> None:
         if not self._taken:
             self._taken = True
             return
@@ -66,12 +66,12 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._give()
+                self._pass_turn()
             raise
         finally:
             self._turns.pop(whose, None)
 
-    def _give(self) -> None:
+    def _pass_turn(self) -> None:
         while self._waiting:
             source, line = self._waiting.popitem(last=False)
             turn = line.popleft()

@@ -14,18 +14,18 @@ import typer
 from rich.table import Table
 
 from core.errors import NotConfigured, PermanentError
-from core.project_settings import PARTED, SETTINGS, is_project, problem, usable
+from core.project_settings import PARTED, SETTINGS, find_setting_problem, is_project_id, select_usable_settings
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.cli.common import (
     AsJson,
     ConfigFile,
     DataDir,
     is_wide,
+    load_command_settings,
     out,
     print_facts,
     print_json,
-    settings_with,
-    text,
+    styled_text,
 )
 from incidents.model import KeyRecord, ProjectRecord
 
@@ -48,7 +48,7 @@ class Role(StrEnum):
 
 
 @contextlib.contextmanager
-def incident_store(settings: Settings) -> "Iterator[IncidentStore]":
+def open_incident_store(settings: Settings) -> "Iterator[IncidentStore]":
     """The incident store that the collector reads keys from, migrated.
 
     Raises NotConfigured in the mode ``log``, PermanentError when the embedded one does not run.
@@ -59,7 +59,7 @@ def incident_store(settings: Settings) -> "Iterator[IncidentStore]":
     if url == LOG:
         raise NotConfigured("the incident store is `log`: there is no place for keys and projects")
     if url == EMBEDDED:
-        url = _embedded_url(settings)
+        url = _find_embedded_url(settings)
     store = IncidentStore.connect(url)
     try:
         store.migrate()
@@ -68,11 +68,11 @@ def incident_store(settings: Settings) -> "Iterator[IncidentStore]":
         store.close()
 
 
-def _embedded_url(settings: Settings) -> str:
+def _find_embedded_url(settings: Settings) -> str:
     from stores.embedded_postgres import EmbeddedPostgres
 
     server = EmbeddedPostgres(settings.postgres_dir)
-    if not (settings.postgres_dir.exists() and server.running()):
+    if not (settings.postgres_dir.exists() and server.is_running()):
         raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; `furrow up` starts it")
     return server.url
 
@@ -90,17 +90,17 @@ def create_key(
     """Create a key and show it, this once: what is stored is its hash."""
     from collector.access.keys import hash_key
 
-    _check_scope(project, role)
+    _check_key_scope(project, role)
     if len(label) > _LABEL_LENGTH or not label.isprintable():
         raise PermanentError(f"a label is up to {_LABEL_LENGTH} characters on one line")
-    key = new_key(role)
-    with incident_store(settings_with(data_dir)) as store:
-        store.put_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
+    key = generate_api_key(role)
+    with open_incident_store(load_command_settings(data_dir)) as store:
+        store.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
     if as_json:
-        told = {"key": key, "prefix": key[:PREFIX_LENGTH], "project": project, "role": role.value, "label": label}
-        print_json(told)
+        created = {"key": key, "prefix": key[:PREFIX_LENGTH], "project": project, "role": role.value, "label": label}
+        print_json(created)
         return
-    out.print(text(key, "bold"), soft_wrap=True)
+    out.print(styled_text(key, "bold"), soft_wrap=True)
     print_facts([("project", project), ("role", role.value), ("label", label), ("prefix", key[:PREFIX_LENGTH])])
     out.print("It is not shown again. The collector knows it within 15 seconds.", style="dim")
 
@@ -112,34 +112,40 @@ def list_keys(
     as_json: AsJson = False,
 ) -> None:
     """List keys by their first characters; the keys themselves are known to nobody."""
-    with incident_store(settings_with(data_dir)) as store:
-        every = store.keys()
-    found = [one for one in every if project in ("", one.project)]
+    with open_incident_store(load_command_settings(data_dir)) as store:
+        every = store.read_api_keys()
+    found = [key for key in every if project in ("", key.project)]
     if as_json:
-        print_json([_key_json(one) for one in found])
+        print_json([_key_to_json(key) for key in found])
     elif not found:
         out.print("no keys; `furrow keys create` makes one")
     elif is_wide():
         table = Table(
             "prefix", "project", "role", "label", "state", "created", "last used", box=None, header_style="dim"
         )
-        for one in found:
+        for key in found:
             row = (
-                one.prefix,
-                one.project,
-                one.role,
-                one.label,
-                _state(one),
-                _day(one.created_at),
-                _day(one.last_used_at),
+                key.prefix,
+                key.project,
+                key.role,
+                key.label,
+                _describe_key_state(key),
+                _format_datetime(key.created_at),
+                _format_datetime(key.last_used_at),
             )
-            table.add_row(*(text(cell, "dim" if one.revoked else "") for cell in row))
+            table.add_row(*(styled_text(cell, "dim" if key.revoked else "") for cell in row))
         out.print(table)
     else:
-        for one in found:
-            out.print(text(one.prefix, "bold"), text(f"{one.role}, project {one.project}, {_state(one)}"))
+        for key in found:
             out.print(
-                text(f"  {one.label or 'no label'}; created {_day(one.created_at)}, last used {_day(one.last_used_at)}")
+                styled_text(key.prefix, "bold"),
+                styled_text(f"{key.role}, project {key.project}, {_describe_key_state(key)}"),
+            )
+            out.print(
+                styled_text(
+                    f"  {key.label or 'no label'}; created {_format_datetime(key.created_at)}, "
+                    f"last used {_format_datetime(key.last_used_at)}"
+                )
             )
 
 
@@ -150,29 +156,29 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key: the collector refuses it within 15 seconds."""
-    with incident_store(settings_with(data_dir)) as store:
-        count = store.revoke_key(prefix)
-        every = store.keys()
-    if all(one.prefix != prefix for one in every):
+    with open_incident_store(load_command_settings(data_dir)) as store:
+        count = store.revoke_api_keys(prefix)
+        every = store.read_api_keys()
+    if all(key.prefix != prefix for key in every):
         raise PermanentError(f"there is no key {prefix!r}; `furrow keys list` shows the first characters of each")
     if as_json:
         print_json({"prefix": prefix, "revoked": count})
     else:
-        out.print(text(f"{prefix} is revoked" if count else f"{prefix} was revoked already"))
+        out.print(styled_text(f"{prefix} is revoked" if count else f"{prefix} was revoked already"))
 
 
 @projects.command("list")
 def list_projects(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the projects that were given origins or settings, or that a key belongs to."""
-    with incident_store(settings_with(data_dir)) as store:
-        stored, every = store.projects(), store.keys()
+    with open_incident_store(load_command_settings(data_dir)) as store:
+        stored, every = store.read_projects(), store.read_api_keys()
     known = {key.project: ProjectRecord(key.project) for key in every if key.project != ALL_PROJECTS}
-    known |= {one.id: one for one in stored}
+    known |= {record.id: record for record in stored}
     found = [known[id_] for id_ in sorted(known)]
     if as_json:
-        print_json([_project_json(one) for one in found])
-    for one in () if as_json else found:
-        _print_project(one)
+        print_json([_project_to_json(record) for record in found])
+    for record in () if as_json else found:
+        _print_project(record)
     if not found and not as_json:
         out.print("no projects but `default`; `furrow projects set` makes one")
 
@@ -209,14 +215,16 @@ def set_project(
     --replay` says for this project. New thresholds hold for sessions analysed from now on; `furrow run backfill` analyses
     those of a window again.
     """
-    _check_project(project)
-    origins = _origins(origin or (), no_origins)
-    given = {**_of_file(project, config), **_settings(setting or ())}
-    with incident_store(settings_with(data_dir)) as store:
-        store.put_project(project, origins, _merged(_found(store, project).settings, given, unset or ()))
-        after = _found(store, project)
+    _check_project_id(project)
+    origins = _choose_origins(origin or (), no_origins)
+    changes = {**_read_project_file(project, config), **_parse_setting_options(setting or ())}
+    with open_incident_store(load_command_settings(data_dir)) as store:
+        store.save_project(
+            project, origins, _merge_settings(_find_project(store, project).settings, changes, unset or ())
+        )
+        after = _find_project(store, project)
     if as_json:
-        print_json(_project_json(after))
+        print_json(_project_to_json(after))
     else:
         _print_project(after)
 
@@ -231,50 +239,55 @@ def show_project(
 
     The hash is the version of the configuration: detections carry it as `configHash`.
     """
-    _check_project(project)
-    with incident_store(settings_with(data_dir)) as store:
-        every = store.keys()
-        known = {"default", *(one.id for one in store.projects()), *(one.project for one in every)} - {ALL_PROJECTS}
-        found = _found(store, project)
+    _check_project_id(project)
+    with open_incident_store(load_command_settings(data_dir)) as store:
+        every = store.read_api_keys()
+        known = {"default", *(record.id for record in store.read_projects()), *(record.project for record in every)} - {
+            ALL_PROJECTS
+        }
+        found = _find_project(store, project)
     if project not in known:
         raise PermanentError(f"there is no project {project!r}; there is {', '.join(sorted(known))}")
-    told, unusable = _configuration(found)
+    configuration, unusable = _describe_configuration(found)
     if as_json:
-        print_json({**_project_json(found), **told, "unusable": unusable})
+        print_json({**_project_to_json(found), **configuration, "unusable": unusable})
         return
     _print_project(found)
-    values = {**told["thresholds"], **{f"weights.{rule}": points for rule, points in told["weights"].items()}}
-    print_facts([("  configuration", told["configHash"]), ("  unusable, not used", ", ".join(unusable))])
+    values = {
+        **configuration["thresholds"],
+        **{f"weights.{rule}": points for rule, points in configuration["weights"].items()},
+    }
+    print_facts([("  configuration", configuration["configHash"]), ("  unusable, not used", ", ".join(unusable))])
     print_facts([(f"    {name}", f"{value:,}") for name, value in values.items()])
 
 
-def new_key(role: Role) -> str:
+def generate_api_key(role: Role) -> str:
     """A key: what it is for (fi: ingest, fo: operator), then 256 random bits; its first 11 characters name it."""
     return f"{'fi' if role is Role.ingest else 'fo'}_{secrets.token_urlsafe(32)}"
 
 
-def _check_scope(project: str, role: Role) -> None:
+def _check_key_scope(project: str, role: Role) -> None:
     if project == ALL_PROJECTS:
         if role is Role.ingest:
             raise PermanentError("a key that sends events belongs to one project; `*` is for operators")
     else:
-        _check_project(project)
+        _check_project_id(project)
 
 
-def _check_project(project: str) -> None:
-    if not is_project(project):
+def _check_project_id(project: str) -> None:
+    if not is_project_id(project):
         raise PermanentError("a project's id is up to 64 letters, digits, and _ . - after the first character")
 
 
-def _origins(given: "list[str] | tuple[()]", none: bool) -> list[str] | None:
-    if given and none:
+def _choose_origins(origin_options: "list[str] | tuple[()]", no_origins: bool) -> list[str] | None:
+    if origin_options and no_origins:
         raise PermanentError("give --origin or --no-origins, not both")
-    if not given:
-        return [] if none else None
-    return list(dict.fromkeys(checked_origin(one) for one in given))
+    if not origin_options:
+        return [] if no_origins else None
+    return list(dict.fromkeys(normalize_origin(origin) for origin in origin_options))
 
 
-def checked_origin(origin: str) -> str:
+def normalize_origin(origin: str) -> str:
     """An origin as browsers send it (scheme, host, port if it is not the usual one). Raises PermanentError."""
     if origin == "*":
         return origin
@@ -298,10 +311,10 @@ def checked_origin(origin: str) -> str:
     return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
 
 
-def _settings(given: "list[str] | tuple[()]") -> dict[str, Any]:
+def _parse_setting_options(setting_options: "list[str] | tuple[()]") -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for one in given:
-        name, _, value = one.partition("=")
+    for assignment in setting_options:
+        name, _, value = assignment.partition("=")
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -309,19 +322,21 @@ def _settings(given: "list[str] | tuple[()]") -> dict[str, Any]:
     return found
 
 
-def _of_file(project: str, file: Path | None) -> dict[str, Any]:
+def _read_project_file(project: str, file: Path | None) -> dict[str, Any]:
     """What a file for the engine says for this project, as settings: each threshold and weight by itself."""
     if file is None:
         return {}
-    from core.engine_settings import as_stored, read_toml
+    from core.engine_settings import read_engine_settings, to_stored_names
 
     found: dict[str, Any] = {}
-    for name, value in as_stored(read_toml(file)[0].of(project)).items():
-        found |= {f"{name}.{part}": one for part, one in value.items()} if name in PARTED else {name: value}
+    for name, value in to_stored_names(read_engine_settings(file)[0].project_sections(project)).items():
+        found |= (
+            {f"{name}.{part}": part_value for part, part_value in value.items()} if name in PARTED else {name: value}
+        )
     return found
 
 
-def _merged(stored: Mapping[str, Any], given: Mapping[str, Any], unset: Sequence[str]) -> dict[str, Any]:
+def _merge_settings(stored: Mapping[str, Any], changes: Mapping[str, Any], unset: Sequence[str]) -> dict[str, Any]:
     """The settings with what is given and without what is unset. Raises PermanentError when one of them cannot be."""
     merged = {name: dict(value) if isinstance(value, dict) else value for name, value in stored.items()}
     for name in unset:
@@ -330,67 +345,67 @@ def _merged(stored: Mapping[str, Any], given: Mapping[str, Any], unset: Sequence
             merged.pop(name, None)
         elif isinstance(merged.get(whole), dict):
             merged[whole].pop(part, None)
-    for name, value in given.items():
+    for name, value in changes.items():
         whole, _, part = name.partition(".")
         if part and whole in PARTED:
             parts = merged.get(whole)
             merged[whole] = {**(parts if isinstance(parts, dict) else {}), part: value}
         else:
             merged[name] = value
-    changed = {name if name in merged else name.partition(".")[0] for name in (*unset, *given)}
+    changed = {name if name in merged else name.partition(".")[0] for name in (*unset, *changes)}
     for name in changed & set(merged):
-        if wrong := problem(name, merged[name]):
+        if wrong := find_setting_problem(name, merged[name]):
             raise PermanentError(wrong)
     return {name: value for name, value in merged.items() if value != {} or name not in PARTED}
 
 
-def _found(store: "IncidentStore", project: str) -> ProjectRecord:
-    return next((one for one in store.projects() if one.id == project), ProjectRecord(project))
+def _find_project(store: "IncidentStore", project: str) -> ProjectRecord:
+    return next((record for record in store.read_projects() if record.id == project), ProjectRecord(project))
 
 
-def _configuration(project: ProjectRecord) -> tuple[dict[str, Any], list[str]]:
+def _describe_configuration(project: ProjectRecord) -> tuple[dict[str, Any], list[str]]:
     """What the engine goes by, and the names of the settings that do not fit."""
     from dataclasses import asdict
 
-    from core.engine_settings import config_of
+    from core.engine_settings import build_engine_config
     from ufse.config import THRESHOLDS
 
-    fitting, unusable = usable(project.settings)
-    config = config_of(fitting)
+    fitting, unusable = select_usable_settings(project.settings)
+    config = build_engine_config(fitting)
     thresholds = {name: getattr(config, name) for name in THRESHOLDS}
     return {"configHash": config.digest, "thresholds": thresholds, "weights": asdict(config.weights)}, unusable
 
 
-def _key_json(key: KeyRecord) -> dict[str, Any]:
+def _key_to_json(key: KeyRecord) -> dict[str, Any]:
     return {
         "prefix": key.prefix,
         "project": key.project,
         "role": key.role,
         "label": key.label,
         "revoked": key.revoked,
-        "createdAt": _iso(key.created_at),
-        "lastUsedAt": _iso(key.last_used_at),
+        "createdAt": _to_iso_time(key.created_at),
+        "lastUsedAt": _to_iso_time(key.last_used_at),
     }
 
 
-def _project_json(project: ProjectRecord) -> dict[str, Any]:
+def _project_to_json(project: ProjectRecord) -> dict[str, Any]:
     return {"id": project.id, "origins": list(project.origins), "settings": project.settings}
 
 
 def _print_project(project: ProjectRecord) -> None:
-    out.print(text(project.id, "bold"))
+    out.print(styled_text(project.id, "bold"))
     origins = ", ".join(project.origins) or "none: no browser may send"
-    told = [(f"  {name}", json.dumps(value)) for name, value in sorted(project.settings.items())]
-    print_facts([("  origins", origins), *told])
+    setting_facts = [(f"  {name}", json.dumps(value)) for name, value in sorted(project.settings.items())]
+    print_facts([("  origins", origins), *setting_facts])
 
 
-def _state(key: KeyRecord) -> str:
+def _describe_key_state(key: KeyRecord) -> str:
     return "revoked" if key.revoked else "valid"
 
 
-def _day(at: datetime | None) -> str:
+def _format_datetime(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else "unknown"
 
 
-def _iso(at: datetime | None) -> str | None:
+def _to_iso_time(at: datetime | None) -> str | None:
     return at.isoformat() if at else None

@@ -9,11 +9,11 @@ import typer
 from pydantic import ValidationError
 
 from core.errors import FurrowError, WrongUse
-from core.logs import log_unforeseen
+from core.logs import log_unforeseen_error
 from core.package import VERSION
-from core.private_files import write_for_us_alone
+from core.private_files import restrict_new_files
 from furrow.cli import access, data, explain, files, incidents, local, runs
-from furrow.cli.common import err, out, text, used_settings
+from furrow.cli.common import err, out, styled_text, used_settings
 
 _WRONG_USE = 2  # as typer ends with it
 
@@ -38,7 +38,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _main(
+def _accept_global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -46,12 +46,12 @@ def _main(
     pass
 
 
-local.add_to(app)
-files.add_to(app)
-explain.add_to(app)
+local.add_commands_to(app)
+files.add_commands_to(app)
+explain.add_commands_to(app)
 app.add_typer(incidents.app, name="incidents")
-runs.add_to(app)
-data.add_to(app)
+runs.add_commands_to(app)
+data.add_commands_to(app)
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.projects, name="projects")
 
@@ -59,34 +59,36 @@ app.add_typer(access.projects, name="projects")
 def main() -> None:
     """Entry point: every error is one line; a traceback goes to a file."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    write_for_us_alone()
+    restrict_new_files()
     logging.basicConfig(level=logging.WARNING)
     try:
         app()
     except WrongUse as error:
-        _fail(str(error), _WRONG_USE)
+        _exit_with_error(str(error), _WRONG_USE)
     except FurrowError as error:
-        _fail(str(error))
+        _exit_with_error(str(error))
     except ValidationError as error:
         # The settings: named as people set them, and without the values, which may be secrets.
-        _fail("; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+        _exit_with_error(
+            "; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        )
     except OSError as error:
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        _exit_with_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except Exception as error:
         # What nobody foresaw: its traceback is for whoever mends it, and goes to a file.
-        _fail(f"this command stopped over an error of Furrow's own{_kept(error)}")
+        _exit_with_error(f"this command stopped over an error of Furrow's own{_write_error_log(error)}")
 
 
-def _kept(error: Exception) -> str:
+def _write_error_log(error: Exception) -> str:
     """Write the error and the way to it into a log; which one, in words."""
     try:
         settings = used_settings()
-        log = log_unforeseen(error, settings.data_dir if settings else None)
+        log = log_unforeseen_error(error, settings.data_dir if settings else None)
     except OSError:
         return "; no file could be written that says more"
     return f"; what happened is in {log}"
 
 
-def _fail(message: str, code: int = 1) -> NoReturn:
-    err.print(text(f"furrow: {message}", "red"), soft_wrap=True)
+def _exit_with_error(message: str, code: int = 1) -> NoReturn:
+    err.print(styled_text(f"furrow: {message}", "red"), soft_wrap=True)
     sys.exit(code)

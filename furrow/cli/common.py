@@ -38,10 +38,12 @@ WIDE = 110
 """Columns from which a table holds what a narrower terminal gets as lines."""
 
 
-def settings_with(data_dir: Path | None = None, port: int | None = None, prefect_port: int | None = None) -> Settings:
+def load_command_settings(
+    data_dir: Path | None = None, port: int | None = None, prefect_port: int | None = None
+) -> Settings:
     """The settings with what the command line says put over them."""
-    given = {"data_dir": data_dir, "port": port, "prefect_port": prefect_port}
-    settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    options = {"data_dir": data_dir, "port": port, "prefect_port": prefect_port}
+    settings = Settings().model_copy(update={name: value for name, value in options.items() if value is not None})
     _used[:] = [settings]
     return settings
 
@@ -51,27 +53,27 @@ def used_settings() -> Settings | None:
     return _used[0] if _used else None
 
 
-def say(message: str) -> None:
+def print_progress(message: str) -> None:
     """Progress, for people: on standard error, so that standard output can be read by a program."""
     err.print(Text.assemble(("furrow: ", "dim"), message))
 
 
-def plain(value: object) -> str:
+def sanitize_line(value: object) -> str:
     """``value`` as text on one line that a terminal only shows: no control characters, no change of direction."""
-    return "".join(_shown(c) for c in str(value))
+    return "".join(_sanitize_character(c) for c in str(value))
 
 
-def plain_lines(value: object) -> str:
+def sanitize_lines(value: object) -> str:
     """As ``plain``, but line breaks stay."""
-    return "\n".join(plain(line) for line in str(value).splitlines())
+    return "\n".join(sanitize_line(line) for line in str(value).splitlines())
 
 
-def text(value: object, style: str = "") -> Text:
+def styled_text(value: object, style: str = "") -> Text:
     """``plain`` text for a console: never markup."""
-    return Text(plain(value), style=style)
+    return Text(sanitize_line(value), style=style)
 
 
-def _shown(character: str) -> str:
+def _sanitize_character(character: str) -> str:
     if character.isprintable():
         return character
     return " " if unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp") else "\N{REPLACEMENT CHARACTER}"
@@ -84,7 +86,7 @@ def print_json(value: Any) -> None:
 
 def print_markdown(markdown: str) -> None:
     """A run's artifact: rendered, with links as text."""
-    out.print(Markdown(plain_lines(markdown), hyperlinks=False))
+    out.print(Markdown(sanitize_lines(markdown), hyperlinks=False))
 
 
 def print_facts(facts: list[tuple[str, object]]) -> None:
@@ -94,7 +96,7 @@ def print_facts(facts: list[tuple[str, object]]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts:
         if value not in (None, "", [], {}):
-            table.add_row(name, text(value))
+            table.add_row(name, styled_text(value))
     out.print(table)
 
 
@@ -103,11 +105,11 @@ def is_wide() -> bool:
     return out.width >= WIDE
 
 
-def moment(stamp: object) -> str:
+def format_minute(stamp: object) -> str:
     """A time of the API (RFC 3339) in a form for tables, UTC, to the minute."""
-    return plain(stamp)[:16].replace("T", " ") if stamp else "-"
+    return sanitize_line(stamp)[:16].replace("T", " ") if stamp else "-"
 
 
-def number(count: int, one: str, many: str = "") -> str:
+def format_count(count: int, singular: str, plural: str = "") -> str:
     """``1 event``, ``2 events``, ``1,000 events``; ``many``: where it is not the singular with an s."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+    return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"

@@ -14,22 +14,22 @@ from furrow.cli.common import (
     DataDir,
     PrefectPort,
     err,
+    load_command_settings,
     out,
     print_facts,
     print_json,
-    settings_with,
-    text,
+    styled_text,
 )
-from furrow.cli.runs import PrefectUrl, Runs, Timeout, address, run_deployment
+from furrow.cli.runs import PrefectUrl, RunsApi, Timeout, find_prefect_address, run_deployment
 
 if TYPE_CHECKING:
-    from furrow.installation.backup import Told
+    from furrow.installation.backup import BackupSummary
 
 
 _MENTIONS = ("mentions in log files", "logs and artifacts of runs")  # the run that looks for them makes some itself
 
 
-def add_to(app: typer.Typer) -> None:
+def add_commands_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (backup, restore, erase):
         app.command()(command)
@@ -45,11 +45,11 @@ def backup(
     With embedded stores, stop `furrow up` first: they admit one process. With servers it may go on. The backup holds
     personal data and the secret that user ids are hashed with: keep it as safe as the data directory.
     """
-    from furrow.installation.backup import back_up
+    from furrow.installation.backup import write_backup
 
     with err.status("backing up"):
-        told = back_up(_resolved(data_dir), directory)
-    _tell(told, f"backed up to {directory}", as_json)
+        summary = write_backup(_load_absolute_settings(data_dir), directory)
+    _print_backup_summary(summary, f"backed up to {directory}", as_json)
 
 
 def restore(
@@ -61,11 +61,11 @@ def restore(
 
     What was erased after the backup was made comes back with it: repeat those `furrow erase`.
     """
-    from furrow.installation.backup import restore as bring_back
+    from furrow.installation.backup import restore_backup as bring_back
 
     with err.status("restoring"):
-        told = bring_back(_resolved(data_dir), directory.absolute())
-    _tell(told, f"restored from {directory}", as_json)
+        summary = bring_back(_load_absolute_settings(data_dir), directory.absolute())
+    _print_backup_summary(summary, f"restored from {directory}", as_json)
 
 
 def erase(
@@ -89,41 +89,49 @@ def erase(
     """
     if bool(user) == bool(session):
         raise PermanentError("name one user (--user) or one session (--session)")
-    hashed = _hashed(user, project, _resolved(data_dir)) if user else None
+    hashed = _hash_user_id(user, project, _load_absolute_settings(data_dir)) if user else None
     if not yes and not typer.confirm(f"Remove this {'user' if user else 'session'} of {project} for good?", err=True):
         raise PermanentError("nothing was removed")
-    stored = stored_session(session, project, data_dir) if session else None
+    stored = to_stored_session_id(session, project, data_dir) if session else None
     who = "session" if session else "user"
 
-    def nothing(told: dict[str, Any]) -> str:
-        removed = sum(count for place, count in told.get("removed", {}).items() if place not in _MENTIONS)
-        return "" if removed or "removed" not in told else f"nothing of this {who} is stored in the project {project!r}"
+    def describe_empty_result(result: dict[str, Any]) -> str:
+        removed = sum(count for place, count in result.get("removed", {}).items() if place not in _MENTIONS)
+        return (
+            "" if removed or "removed" not in result else f"nothing of this {who} is stored in the project {project!r}"
+        )
 
-    given = {"project": project, "session_id": stored, "user": hashed}
+    run_parameters = {"project": project, "session_id": stored, "user": hashed}
     run_deployment(
-        address(prefect_url, prefect_port, data_dir), "erase/erase", given, timeout, as_json, _erased, nothing
+        find_prefect_address(prefect_url, prefect_port, data_dir),
+        "erase/erase",
+        run_parameters,
+        timeout,
+        as_json,
+        _summarize_erasure,
+        describe_empty_result,
     )
 
 
-def stored_session(session: str, project: str, data_dir: Path | None) -> str:
+def to_stored_session_id(session: str, project: str, data_dir: Path | None) -> str:
     """The session's id as it is stored: hashed where it holds an address or the like (docs/privacy.md)."""
     from collector import privacy
 
     if privacy.stored_session(project, session, b"") == session:
         return session
-    return privacy.stored_session(project, session, _salt(_resolved(data_dir)))
+    return privacy.stored_session(project, session, _require_user_salt(_load_absolute_settings(data_dir)))
 
 
-def _hashed(user: str, project: str, settings: Settings) -> str:
+def _hash_user_id(user: str, project: str, settings: Settings) -> str:
     """``uh:`` and the hash under which the user is stored, so that no run of Prefect holds the id."""
     from collector.privacy import HASHED_USER, hash_user
 
     if HASHED_USER.fullmatch(user):
         return user
-    return f"uh:{hash_user(project, user, _salt(settings))}"
+    return f"uh:{hash_user(project, user, _require_user_salt(settings))}"
 
 
-def _salt(settings: Settings) -> bytes:
+def _require_user_salt(settings: Settings) -> bytes:
     if (salt := kept_secrets.known_user_salt(settings)) is None:
         raise PermanentError(
             f"{settings.data_dir} holds no user-salt, so the stored hash is unknown: name the collector's --data-dir, set "
@@ -132,21 +140,21 @@ def _salt(settings: Settings) -> bytes:
     return salt.get_secret_value().encode()
 
 
-def _erased(api: Runs, run: dict[str, Any]) -> dict[str, Any]:
+def _summarize_erasure(api: RunsApi, run: dict[str, Any]) -> dict[str, Any]:
     state = run["state"]
     ended = {"name": run["name"], "state": state["name"], "message": state.get("message")}
-    return {"run": ended, **next(iter(api.results(run["id"])), {})}
+    return {"run": ended, **next(iter(api.read_results(run["id"])), {})}
 
 
-def _resolved(data_dir: Path | None) -> Settings:
-    settings = settings_with(data_dir)
+def _load_absolute_settings(data_dir: Path | None) -> Settings:
+    settings = load_command_settings(data_dir)
     return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
 
 
-def _tell(told: "Told", done: str, as_json: bool) -> None:
+def _print_backup_summary(summary: "BackupSummary", done: str, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(told))
+        print_json(asdict(summary))
         return
-    out.print(text(done, "bold"), soft_wrap=True)
-    facts: list[tuple[str, object]] = [(table, f"{count:,} rows") for table, count in told.rows.items()]
-    print_facts([*facts, ("other files", f"{told.files:,}"), ("in all", f"{told.size:,} bytes")])
+    out.print(styled_text(done, "bold"), soft_wrap=True)
+    facts: list[tuple[str, object]] = [(table, f"{count:,} rows") for table, count in summary.rows.items()]
+    print_facts([*facts, ("other files", f"{summary.files:,}"), ("in all", f"{summary.size:,} bytes")])

@@ -9,15 +9,15 @@ import typer
 
 from core.errors import PermanentError, WrongUse
 from furrow.cli import explained
-from furrow.cli.common import DataDir, PrefectPort, err, print_json, text
-from furrow.cli.data import stored_session
-from furrow.cli.runs import AsJson, PrefectUrl, Runs, Timeout, address, ask
+from furrow.cli.common import DataDir, PrefectPort, err, print_json, styled_text
+from furrow.cli.data import to_stored_session_id
+from furrow.cli.runs import AsJson, PrefectUrl, RunsApi, Timeout, find_prefect_address, run_and_wait
 
 DEPLOYMENT = "explain/explain"
 _MOST = 50
 
 
-def add_to(app: typer.Typer) -> None:
+def add_commands_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command()(explain)
 
@@ -50,26 +50,26 @@ def explain(
     """
     if bool(session) == bool(last or rule):
         raise WrongUse("name one SESSION, or ask with --last N or --rule RULE")
-    given: dict[str, Any] = {"project": project or None}
+    run_parameters: dict[str, Any] = {"project": project or None}
     if session:
-        given["session_id"] = stored_session(session, project or "default", data_dir)
+        run_parameters["session_id"] = to_stored_session_id(session, project or "default", data_dir)
     else:
-        given |= {"last": last or 10, "rule": rule or None}
-    with Runs(address(prefect_url, prefect_port, data_dir)) as api:
-        run = ask(api, DEPLOYMENT, given, timeout)
-        answer = next(iter(api.results(run["id"])), None)
+        run_parameters |= {"last": last or 10, "rule": rule or None}
+    with RunsApi(find_prefect_address(prefect_url, prefect_port, data_dir)) as api:
+        run = run_and_wait(api, DEPLOYMENT, run_parameters, timeout)
+        answer = next(iter(api.read_results(run["id"])), None)
     if answer is None:
-        raise PermanentError(_reason(run))
+        raise PermanentError(_explain_missing_answer(run))
     if as_json:
         print_json(answer["sessions"])
     else:
         explained.print_sessions(answer["sessions"])
     if run["state"]["type"] != "COMPLETED":
-        err.print(text(f"the run {run['name']} ended as {run['state']['name']}: {run['state'].get('message')}"))
+        err.print(styled_text(f"the run {run['name']} ended as {run['state']['name']}: {run['state'].get('message')}"))
         raise typer.Exit(1)
 
 
-def _reason(run: dict[str, Any]) -> str:
+def _explain_missing_answer(run: dict[str, Any]) -> str:
     """Why there is no answer, without the name of the step that found out."""
     message = str(run["state"].get("message") or f"the run ended as {run['state']['name']}")
     return message.removeprefix("find sessions: ")

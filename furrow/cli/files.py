@@ -13,7 +13,7 @@ from rich.table import Table
 
 from collector.access.keys import TEST_KEY
 from core.errors import PermanentError, WrongUse
-from core.hosts import LOOPBACK_NAMES, host_of
+from core.hosts import LOOPBACK_NAMES, host_of_url
 from core.kept_secrets import INGEST_KEY, known_development_key
 from core.settings import Settings
 from furrow import example_files
@@ -24,12 +24,12 @@ from furrow.cli.common import (
     DataDir,
     PrefectPort,
     err,
-    number,
+    format_count,
+    load_command_settings,
     out,
-    plain,
     print_json,
-    settings_with,
-    text,
+    sanitize_line,
+    styled_text,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _KEY_HELP = (
 )
 
 Events = Annotated[
-    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file)
+    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.find_readable_file)
 ]
 
 
@@ -55,7 +55,7 @@ class Format(StrEnum):
     dead_letters = "dead-letters"
 
 
-def add_to(app: typer.Typer) -> None:
+def add_commands_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (send, detect, evaluate, mask):
         app.command()(command)
@@ -64,7 +64,9 @@ def add_to(app: typer.Typer) -> None:
 def send(
     file: Annotated[
         Path,
-        typer.Argument(help="JSON lines, or a web server's access log; plain or .gz.", parser=example_files.file),
+        typer.Argument(
+            help="JSON lines, or a web server's access log; plain or .gz.", parser=example_files.find_readable_file
+        ),
     ],
     format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
     url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
@@ -85,36 +87,38 @@ def send(
     """
     from furrow.clients.send import SendSummary, send_file
 
-    _check_kind(file, format)
-    settings = settings_with(data_dir)
+    _check_file_kind(file, format)
+    settings = load_command_settings(data_dir)
     address = url or f"http://127.0.0.1:{settings.port}"
-    key = key or _ingest_key(settings, address)
+    key = key or _find_ingest_key(settings, address)
     with err.status("sending") as status:
 
-        def show(so_far: SendSummary) -> None:
+        def show_progress(so_far: SendSummary) -> None:
             status.update(f"sending: {so_far.accepted:,} accepted, {len(so_far.rejected):,} rejected")
 
         try:
             summary = send_file(
-                file, address, key, format.value, operator_key=operator_key, attempts=attempts, progress=show
+                file, address, key, format.value, operator_key=operator_key, attempts=attempts, progress=show_progress
             )
         except ValueError as error:
             raise PermanentError(f"{file.name} cannot be read: {error}") from error
-    told = f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
-    out.print(text(told + (f": {summary.problem}" if summary.problem else "")))
+    summary_line = (
+        f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
+    )
+    out.print(styled_text(summary_line + (f": {summary.problem}" if summary.problem else "")))
     for reject in summary.rejected[:_SHOWN]:
-        out.print(text(f"  line {reject.line}: {reject.field}: {reject.reason}"))
+        out.print(styled_text(f"  line {reject.line}: {reject.field}: {reject.reason}"))
     if len(summary.rejected) > _SHOWN:
         out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
 
 
-def _check_kind(file: Path, expected: Format) -> None:
+def _check_file_kind(file: Path, expected: Format) -> None:
     """Raise WrongUse when the file looks like the other kind: every line of it would be rejected."""
-    from furrow.clients.file_kinds import ACCESS_LOG, EVENTS, kind_of
+    from furrow.clients.file_kinds import ACCESS_LOG, EVENTS, guess_file_kind
 
     try:
-        found = kind_of(file)
+        found = guess_file_kind(file)
     except (OSError, ValueError):
         return  # reading it says so
     if found == ACCESS_LOG and expected is not Format.combined:
@@ -123,12 +127,12 @@ def _check_kind(file: Path, expected: Format) -> None:
         raise WrongUse(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
 
 
-def _ingest_key(settings: Settings, address: str) -> str:
+def _find_ingest_key(settings: Settings, address: str) -> str:
     """The key for events without ``--key``. Raises PermanentError when none is known for this address."""
     known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
     if known is not None:
         return known.get_secret_value()
-    if host_of(address) in ("", *LOOPBACK_NAMES):
+    if host_of_url(address) in ("", *LOOPBACK_NAMES):
         return (
             TEST_KEY  # of a collector whose directory is another one than ours; or of no address, which sending refuses
         )
@@ -151,30 +155,34 @@ def detect(
     import ufse
 
     with err.status(f"reading and analysing {file.name}"):
-        result = ufse.detect(_read(file), _configs(config), why_not=explain)
+        result = ufse.detect(_read_event_table(file), _load_engine_configs(config), why_not=explain)
     if sys.stdout.isatty() and not as_json:
-        _print_result(result, explain)
+        _print_detect_result(result, explain)
         return
     for detection in result.detections:
-        _write_line(detection.to_json())
+        _write_json_line(detection.to_json())
     for silent in result.why_not:
-        _write_line({"whyNot": silent.to_json()})
+        _write_json_line({"whyNot": silent.to_json()})
 
 
-def _print_result(result: "Result", explain: bool) -> None:
+def _print_detect_result(result: "Result", explain: bool) -> None:
     for detection in result.detections:
         explained.print_detection(detection.to_json())
     for silent in result.why_not:
         explained.print_silence(silent.to_json())
-    visits = number(len(result.visits), "visit")
-    told = f"{number(len(result.detections), 'detection')} in {visits}"
-    out.print(text(told, "bold"), text("" if explain else "; --explain says why the others are silent"), sep="")
+    visits = format_count(len(result.visits), "visit")
+    counts = f"{format_count(len(result.detections), 'detection')} in {visits}"
+    out.print(
+        styled_text(counts, "bold"),
+        styled_text("" if explain else "; --explain says why the others are silent"),
+        sep="",
+    )
 
 
 def evaluate(
     events: Annotated[
         Path | None,
-        typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.file),
+        typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.find_readable_file),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -208,27 +216,29 @@ def evaluate(
     if window:
         if events or labels:
             raise PermanentError("--replay is over stored events: it takes no files of events and labels")
-        replay.replay(window, config, project, runs.address(prefect_url, prefect_port, data_dir), timeout, as_json)
+        replay.run_replay(
+            window, config, project, runs.find_prefect_address(prefect_url, prefect_port, data_dir), timeout, as_json
+        )
         return
     if project:
         raise PermanentError("--project goes with --replay")
     if events is None or labels is None:
         raise PermanentError("give a file of events and one of labels, or --replay WINDOW --config NEW.toml")
-    _evaluate(events, labels, _configs(config), as_json)
+    _evaluate_files(events, labels, _load_engine_configs(config), as_json)
 
 
-def _evaluate(events: Path, labels: Path, config: "dict[str, Config]", as_json: bool) -> None:
+def _evaluate_files(events: Path, labels: Path, config: "dict[str, Config]", as_json: bool) -> None:
     import ufse
 
-    told = read_labels(labels)
+    label_rows = read_labels(labels)
     with err.status(f"reading and analysing {events.name}"):
-        result = ufse.detect(_read(events), config, why_not=True)
-    found = ufse.evaluate((one.to_json() for one in result.detections), told)
+        result = ufse.detect(_read_event_table(events), config, why_not=True)
+    found = ufse.evaluate((detection.to_json() for detection in result.detections), label_rows)
     silent: dict[str, str] = {}
-    for one in (why.to_json() for why in result.why_not):
+    for silence in (why.to_json() for why in result.why_not):
         # Of several visits, the one in which something went wrong.
-        if one["rule"] != "no_negative_feedback" or one["sessionId"] not in silent:
-            silent[one["sessionId"]] = one["text"]
+        if silence["rule"] != "no_negative_feedback" or silence["sessionId"] not in silent:
+            silent[silence["sessionId"]] = silence["text"]
     if as_json:
         missed = [{**label, "whyNot": silent.get(str(label["sessionId"]))} for label in found.missed]
         print_json(found.to_json() | {"missed": missed})
@@ -236,11 +246,11 @@ def _evaluate(events: Path, labels: Path, config: "dict[str, Config]", as_json: 
         _print_evaluation(found, silent)
 
 
-def _configs(file: Path | None) -> "dict[str, Config]":
+def _load_engine_configs(file: Path | None) -> "dict[str, Config]":
     """The engine's configuration by project, with what ``file`` sets over the defaults."""
-    from core.engine_settings import EngineSettings, read_toml
+    from core.engine_settings import EngineSettings, read_engine_settings
 
-    return (read_toml(file)[0] if file else EngineSettings()).over({})
+    return (read_engine_settings(file)[0] if file else EngineSettings()).apply_to_configs({})
 
 
 def read_labels(path: Path) -> list[dict[str, Any]]:
@@ -254,7 +264,7 @@ def read_labels(path: Path) -> list[dict[str, Any]]:
         try:
             label = json.loads(raw)
         except ValueError as error:
-            raise PermanentError(f"line {at} of the labels is no JSON: {plain(error)}") from error
+            raise PermanentError(f"line {at} of the labels is no JSON: {sanitize_line(error)}") from error
         if problem := _label_problem(label):
             raise PermanentError(f"line {at} of the labels: {problem}")
         labels.append(label)
@@ -274,12 +284,12 @@ def _label_problem(label: object) -> str:
     )
 
 
-def _read(file: Path) -> "pa.Table":
+def _read_event_table(file: Path) -> "pa.Table":
     from collector.contract import read_events
-    from furrow.clients.file_kinds import ACCESS_LOG, kind_of
+    from furrow.clients.file_kinds import ACCESS_LOG, guess_file_kind
 
     try:
-        if kind_of(file) == ACCESS_LOG:
+        if guess_file_kind(file) == ACCESS_LOG:
             raise WrongUse(
                 f"{file.name} looks like an access log; `furrow send --format combined {file.name}` takes it"
             )
@@ -287,13 +297,13 @@ def _read(file: Path) -> "pa.Table":
     except ValueError as error:
         raise PermanentError(f"{file.name} cannot be read: {error}") from error
     for reject in rejects[:_SHOWN]:
-        err.print(text(f"line {reject.index + 1}: {reject.field}: {reject.reason}"))
+        err.print(styled_text(f"line {reject.index + 1}: {reject.field}: {reject.reason}"))
     if rejects:
         err.print(f"{len(rejects):,} events rejected")
     return table
 
 
-def _write_line(value: object) -> None:
+def _write_json_line(value: object) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
@@ -301,12 +311,12 @@ def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
     kinds = Table("kind", "label", title="Labelled sessions by kind", title_justify="left")
     for name in ("sessions", "detected", "point right"):
         kinds.add_column(name, justify="right")
-    for figures in sorted(found.by_kind.values(), key=lambda one: (not one.frustrated, one.kind)):
+    for figures in sorted(found.by_kind.values(), key=lambda row: (not row.frustrated, row.kind)):
         wrong = figures.detected if not figures.frustrated else figures.sessions - figures.detected
         right = f"{figures.point_right:,}" if figures.frustrated else ""
         label = "frustrated" if figures.frustrated else "calm"
         cells = (figures.kind or "-", label, f"{figures.sessions:,}", f"{figures.detected:,}", right)
-        kinds.add_row(*(text(cell) for cell in cells), style="red" if wrong else "")
+        kinds.add_row(*(styled_text(cell) for cell in cells), style="red" if wrong else "")
     out.print(kinds)
     _print_labels("Missed", found.missed, silent)
     _print_labels("False alarms", found.false_alarms, {})
@@ -329,9 +339,9 @@ def _print_labels(title: str, labels: list[dict[str, Any]], silent: Mapping[str,
     for label in labels[:_SHOWN]:
         where = " › ".join(str(label[name]) for name in ("route", "target") if label.get(name))
         why = "; ".join(label.get("detected", ())) or silent.get(str(label["sessionId"]), "")
-        out.print(text(f"  {label['sessionId']}  {label.get('kind', '')}  {where}"))
+        out.print(styled_text(f"  {label['sessionId']}  {label.get('kind', '')}  {where}"))
         if why:
-            out.print(text(f"      {why}", "dim"))
+            out.print(styled_text(f"      {why}", "dim"))
     if len(labels) > _SHOWN:
         out.print(f"  … and {len(labels) - _SHOWN:,} more; --json gives all")
 
@@ -348,4 +358,4 @@ def mask(
         print_json(shown)
         return
     for kind, masked in shown.items():
-        out.print(text(f"{kind}  {masked}"), soft_wrap=True)
+        out.print(styled_text(f"{kind}  {masked}"), soft_wrap=True)

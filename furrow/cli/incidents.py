@@ -14,13 +14,13 @@ from core.kept_secrets import OPERATOR_KEY, known_development_key
 from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
+    format_minute,
     is_wide,
-    moment,
     out,
-    plain_lines,
     print_facts,
     print_json,
-    text,
+    sanitize_lines,
+    styled_text,
 )
 from furrow.clients.operator_api import OperatorApi
 
@@ -41,7 +41,7 @@ Id = Annotated[str, typer.Argument(help="Id of the incident, like inc_0123….")
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the incident's history.")]
 
 
-def connect(url: str, key: str) -> OperatorApi:
+def connect_to_collector(url: str, key: str) -> OperatorApi:
     """The API at ``url``, by default this installation's. Raises PermanentError when there is no key to show."""
     settings = Settings()
     address = url or f"http://127.0.0.1:{settings.port}"
@@ -86,7 +86,7 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List incidents, those seen last first."""
-    given = {
+    filters = {
         "status": ",".join(status or ()),
         "project": project,
         "severity": ",".join(severity or ()),
@@ -99,12 +99,12 @@ def list_incidents(
         "limit": str(limit),
         "offset": str(offset),
     }
-    with connect(url, key) as api:
-        page = api.incidents({name: value for name, value in given.items() if value})
+    with connect_to_collector(url, key) as api:
+        page = api.list_incidents({name: value for name, value in filters.items() if value})
     if as_json:
         print_json(page)
         return
-    _print_list(page["incidents"])
+    _print_incident_list(page["incidents"])
     first, last, total = page["offset"] + 1, page["offset"] + len(page["incidents"]), page["total"]
     out.print(f"{first:,} to {last:,} of {total:,}" if page["incidents"] else f"no incidents (of {total:,} that match)")
 
@@ -112,8 +112,8 @@ def list_incidents(
 @app.command()
 def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
     """Show one incident: what fails, for whom, why Furrow is sure, an example session, its tickets and history."""
-    with connect(url, key) as api:
-        incident = api.incident(incident_id)
+    with connect_to_collector(url, key) as api:
+        incident = api.get_incident(incident_id)
     if as_json:
         print_json(incident)
     else:
@@ -123,7 +123,7 @@ def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False)
 @app.command()
 def confirm(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
     """Trust a draft, or let through what a flood of new incidents holds back: it will be exported."""
-    _act(_Action(incident_id, "confirm", reason), url, key, as_json)
+    _perform_action(_Action(incident_id, "confirm", reason), url, key, as_json)
 
 
 @app.command()
@@ -143,13 +143,13 @@ def release(
         **({"project": project} if project else {}),
     }
     released = 0
-    with connect(url, key) as api:
+    with connect_to_collector(url, key) as api:
         # A released one is held no more, so that the first page is always another one.
-        while page := api.incidents(filters)["incidents"]:
-            for one in page:
-                api.act(one["incidentId"], "confirm", {"reason": reason})
+        while page := api.list_incidents(filters)["incidents"]:
+            for incident in page:
+                api.act_on_incident(incident["incidentId"], "confirm", {"reason": reason})
             released += len(page)
-    out.print(text(f"{released:,} released"))
+    out.print(styled_text(f"{released:,} released"))
 
 
 @app.command()
@@ -171,19 +171,19 @@ def suppress(
     more: dict[str, Any] = {} if sessions is None else {"sessions": sessions}
     if until is not None:
         more["until"] = (until if until.tzinfo else until.replace(tzinfo=UTC)).isoformat()
-    _act(_Action(incident_id, "suppress", reason, more), url, key, as_json)
+    _perform_action(_Action(incident_id, "suppress", reason, more), url, key, as_json)
 
 
 @app.command()
 def resolve(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
     """Say that it is fixed. A session that starts after this and shows it again makes it `regressed`."""
-    _act(_Action(incident_id, "resolve", reason), url, key, as_json)
+    _perform_action(_Action(incident_id, "resolve", reason), url, key, as_json)
 
 
 @app.command()
 def reopen(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
     """Take a fix or a suppression back."""
-    _act(_Action(incident_id, "reopen", reason), url, key, as_json)
+    _perform_action(_Action(incident_id, "reopen", reason), url, key, as_json)
 
 
 @dataclass(frozen=True)
@@ -194,64 +194,74 @@ class _Action:
     more: dict[str, Any] | None = None
 
 
-def _act(action: _Action, url: str, key: str, as_json: bool) -> None:
+def _perform_action(action: _Action, url: str, key: str, as_json: bool) -> None:
     if not action.reason.strip():
         raise PermanentError("--reason must say why; it is kept in the incident's history")
-    with connect(url, key) as api:
-        incident = api.act(action.incident_id, action.name, {"reason": action.reason, **(action.more or {})})
+    with connect_to_collector(url, key) as api:
+        incident = api.act_on_incident(
+            action.incident_id, action.name, {"reason": action.reason, **(action.more or {})}
+        )
     if as_json:
         print_json(incident)
         return
-    out.print(text(incident["incidentId"]), _status(incident), text(incident["title"]), soft_wrap=True)
+    out.print(
+        styled_text(incident["incidentId"]), _style_status(incident), styled_text(incident["title"]), soft_wrap=True
+    )
 
 
-def _status(incident: dict[str, Any]) -> Text:
-    return text(incident["status"], _STYLES.get(incident["status"], ""))
+def _style_status(incident: dict[str, Any]) -> Text:
+    return styled_text(incident["status"], _STYLES.get(incident["status"], ""))
 
 
-def _print_list(incidents: list[dict[str, Any]]) -> None:
+def _print_incident_list(incidents: list[dict[str, Any]]) -> None:
     if is_wide():
-        out.print(_table(incidents))
+        out.print(_make_incident_table(incidents))
         return
-    for one in incidents:
-        head = Text.assemble(text(one["priority"]), " ", _status(one), " ")
-        told = f"{_number(one['affectedSessions'], 'session')}, {_number(one['affectedUsers'], 'user')}"
-        out.print(head, text(f"{told}, last seen {moment(one['lastSeen'])}{_ticket(one)}", "dim"))
-        out.print(text(f"  {one['title']}", "bold"))
+    for incident in incidents:
+        head = Text.assemble(styled_text(incident["priority"]), " ", _style_status(incident), " ")
+        sessions = _format_noun_count(incident["affectedSessions"], "session")
+        affected = f"{sessions}, {_format_noun_count(incident['affectedUsers'], 'user')}"
+        out.print(
+            head,
+            styled_text(
+                f"{affected}, last seen {format_minute(incident['lastSeen'])}{_format_ticket_keys(incident)}", "dim"
+            ),
+        )
+        out.print(styled_text(f"  {incident['title']}", "bold"))
         # Never cut or wrapped: it is there to be copied.
-        out.print(text(f"  {one['incidentId']}"), soft_wrap=True)
+        out.print(styled_text(f"  {incident['incidentId']}"), soft_wrap=True)
 
 
-def _table(incidents: list[dict[str, Any]]) -> Table:
+def _make_incident_table(incidents: list[dict[str, Any]]) -> Table:
     columns: dict[str, Callable[[dict[str, Any]], Text]] = {
-        "": lambda one: text(one["priority"]),
-        "status": _status,
-        "incident": lambda one: text(one["incidentId"]),
-        "what fails": lambda one: text(one["title"] + _ticket(one)),
-        "sessions": lambda one: text(f"{one['affectedSessions']:,}"),
-        "users": lambda one: text(f"{one['affectedUsers']:,}"),
-        "last seen (UTC)": lambda one: text(moment(one["lastSeen"])),
+        "": lambda incident: styled_text(incident["priority"]),
+        "status": _style_status,
+        "incident": lambda incident: styled_text(incident["incidentId"]),
+        "what fails": lambda incident: styled_text(incident["title"] + _format_ticket_keys(incident)),
+        "sessions": lambda incident: styled_text(f"{incident['affectedSessions']:,}"),
+        "users": lambda incident: styled_text(f"{incident['affectedUsers']:,}"),
+        "last seen (UTC)": lambda incident: styled_text(format_minute(incident["lastSeen"])),
     }
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for name in columns:
         is_number, is_prose = name in ("sessions", "users"), name == "what fails"
         table.add_column(name, justify="right" if is_number else "left", no_wrap=not is_prose, overflow="fold")
-    for one in incidents:
-        table.add_row(*(cell(one) for cell in columns.values()))
+    for incident in incidents:
+        table.add_row(*(cell(incident) for cell in columns.values()))
     return table
 
 
-def _ticket(incident: dict[str, Any]) -> str:
+def _format_ticket_keys(incident: dict[str, Any]) -> str:
     keys = [ticket["key"] for ticket in incident["tickets"] if ticket["key"]]
     return f" [{', '.join(keys)}]" if keys else ""
 
 
 def _print_incident(incident: dict[str, Any]) -> None:
-    out.print(text(incident["title"], "bold"))
+    out.print(styled_text(incident["title"], "bold"))
     out.print(
-        text(incident["incidentId"]),
-        _status(incident),
-        text(f"{incident['severity']} {incident['priority']}"),
+        styled_text(incident["incidentId"]),
+        _style_status(incident),
+        styled_text(f"{incident['severity']} {incident['priority']}"),
         soft_wrap=True,
     )
     out.print()
@@ -260,13 +270,13 @@ def _print_incident(incident: dict[str, Any]) -> None:
             ("project", incident["projectId"]),
             ("failure point", incident["primaryFailurePoint"]),
             ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
-            ("seen", f"{moment(incident['firstSeen'])} to {moment(incident['lastSeen'])} UTC"),
+            ("seen", f"{format_minute(incident['firstSeen'])} to {format_minute(incident['lastSeen'])} UTC"),
             ("score", f"highest {incident['highestScore']}, median {incident['medianScore']:g}"),
             ("signals", ", ".join(f"{name} {count:,}" for name, count in incident["signals"].items())),
             ("routes", ", ".join(incident["routes"])),
             ("environments", ", ".join(incident["environments"])),
             ("app versions", ", ".join(incident["appVersions"])),
-            ("suppressed until", moment(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
+            ("suppressed until", format_minute(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
             ("until sessions", incident["suppressedSessions"]),
             (
                 "held back",
@@ -276,46 +286,49 @@ def _print_incident(incident: dict[str, Any]) -> None:
         ]
     )
     if incident["explanation"]:
-        _heading("Why")
-        out.print(Text(plain_lines(incident["explanation"])))
+        _print_heading("Why")
+        out.print(Text(sanitize_lines(incident["explanation"])))
     _print_example(incident["examples"])
     _print_tickets(incident["tickets"])
-    _heading("History (UTC)")
+    _print_heading("History (UTC)")
     for entry in incident["history"]:
         moved = entry["to"] if entry["from"] in (None, entry["to"]) else f"{entry['from']} → {entry['to']}"
-        out.print(text(moment(entry["at"]), "dim"), text(f"{moved}, by {entry['actor']}: {entry['reason']}"))
+        out.print(
+            styled_text(format_minute(entry["at"]), "dim"),
+            styled_text(f"{moved}, by {entry['actor']}: {entry['reason']}"),
+        )
 
 
 def _print_example(examples: list[dict[str, Any]]) -> None:
     if not examples:
         return
     best = examples[0]
-    _heading(f"Example session {best['sessionId']} (score {best['score']})")
+    _print_heading(f"Example session {best['sessionId']} (score {best['score']})")
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for step in best["timeline"]:
         seconds = step.get("offsetMs", 0) / 1000
-        table.add_row(text(f"{seconds:+.1f} s"), text(f"{step.get('text', '')}  {step.get('route', '')}"))
+        table.add_row(styled_text(f"{seconds:+.1f} s"), styled_text(f"{step.get('text', '')}  {step.get('route', '')}"))
     out.print(table)
     if len(examples) > 1:
-        out.print(text(f"more: {', '.join(one['sessionId'] for one in examples[1:])}", "dim"))
+        out.print(styled_text(f"more: {', '.join(example['sessionId'] for example in examples[1:])}", "dim"))
 
 
 def _print_tickets(tickets: list[dict[str, Any]]) -> None:
     if tickets:
-        _heading("Tickets")
+        _print_heading("Tickets")
     for ticket in tickets:
-        told = [ticket["tracker"], ticket["state"], ticket["key"], ticket["url"]]
+        parts = [ticket["tracker"], ticket["state"], ticket["key"], ticket["url"]]
         if ticket["lastError"]:
-            told.append(f"{_number(ticket['attempts'], 'attempt')}, last: {ticket['lastError']}")
-        out.print(text("  ".join(str(one) for one in told if one)), soft_wrap=True)
+            parts.append(f"{_format_noun_count(ticket['attempts'], 'attempt')}, last: {ticket['lastError']}")
+        out.print(styled_text("  ".join(str(part) for part in parts if part)), soft_wrap=True)
 
 
-def _heading(title: str) -> None:
+def _print_heading(title: str) -> None:
     out.print()
-    out.print(text(title, "bold"))
+    out.print(styled_text(title, "bold"))
 
 
-def _number(count: int, noun: str) -> str:
+def _format_noun_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -12,12 +12,12 @@ from furrow.cli.common import (
     Port,
     PrefectPort,
     err,
+    load_command_settings,
     out,
-    plain,
     print_json,
-    say,
-    settings_with,
-    text,
+    print_progress,
+    sanitize_line,
+    styled_text,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from furrow.installation.up import Installation
 
 
-def add_to(app: typer.Typer) -> None:
+def add_commands_to(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (up, demo, doctor):
         app.command()(command)
@@ -38,16 +38,16 @@ def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = 
     Data stays in one directory. Ctrl-C stops it cleanly; after a crash, start it again: what was accepted is still there.
     Several can run side by side: give each its own `--data-dir`, `--port` and `--prefect-port`.
     """
-    from furrow.installation.up import run
+    from furrow.installation.up import run_installation
 
-    run(settings_with(data_dir, port, prefect_port), say, _ready)
+    run_installation(load_command_settings(data_dir, port, prefect_port), print_progress, _print_ready_message)
 
 
 def demo() -> None:
     """Show the whole road once, in a temporary directory: sessions in, incidents and tickets out. Leaves nothing behind."""
     from furrow.installation.demo import run_demo
 
-    run_demo(out, say)
+    run_demo(out, print_progress)
 
 
 def doctor(
@@ -60,29 +60,32 @@ def doctor(
 
     Ends with 1 when something that is configured cannot be reached.
     """
-    from furrow.doctor.report import examine
+    from furrow.doctor.report import examine_installation
 
     with err.status("looking"):
-        given = [name for name, value in (("port", port), ("prefect_port", prefect_port)) if value is not None]
-        findings = examine(settings_with(data_dir, port, prefect_port), given)
+        option_names = [name for name, value in (("port", port), ("prefect_port", prefect_port)) if value is not None]
+        findings = examine_installation(load_command_settings(data_dir, port, prefect_port), option_names)
     if as_json:
         print_json([finding.to_json() for finding in findings])
     else:
         _print_findings(findings)
-    raise typer.Exit(1 if any(finding.broken for finding in findings) else 0)
+    raise typer.Exit(1 if any(finding.is_broken for finding in findings) else 0)
 
 
 def _print_findings(findings: "list[Finding]") -> None:
     parts, modes = (
-        max(len(word) for word in words) for words in zip(*((one.part, one.mode) for one in findings), strict=True)
+        max(len(word) for word in words)
+        for words in zip(*((finding.part, finding.mode) for finding in findings), strict=True)
     )
-    for one in findings:
-        style = {True: "green", False: "bold red", None: "dim"}[one.reachable]
-        line = Text.assemble((f"{one.sign:<4} ", style), f"{one.part:<{parts}}  ", (f"{one.mode:<{modes}}  ", "dim"))
-        out.print(line.append(plain(one.detail)), soft_wrap=True)
-        for more in one.more():
+    for finding in findings:
+        style = {True: "green", False: "bold red", None: "dim"}[finding.reachable]
+        line = Text.assemble(
+            (f"{finding.status_word:<4} ", style), f"{finding.part:<{parts}}  ", (f"{finding.mode:<{modes}}  ", "dim")
+        )
+        out.print(line.append(sanitize_line(finding.detail)), soft_wrap=True)
+        for more in finding.extra_lines():
             out.print(
-                text(f"     {'':<{parts}}  {'':<{modes}}  {more}", "yellow" if more.startswith("→") else "dim"),
+                styled_text(f"     {'':<{parts}}  {'':<{modes}}  {more}", "yellow" if more.startswith("→") else "dim"),
                 soft_wrap=True,
             )
 
@@ -95,7 +98,7 @@ def prefect_login(data_dir: DataDir = None) -> None:
     """
     from core.kept_secrets import known_prefect_auth
 
-    settings = settings_with(data_dir)
+    settings = load_command_settings(data_dir)
     auth = known_prefect_auth(settings, settings.prefect_api_url)
     if auth is None:
         raise PermanentError(
@@ -104,20 +107,22 @@ def prefect_login(data_dir: DataDir = None) -> None:
     print(auth.get_secret_value())
 
 
-def _ready(installation: "Installation") -> None:
+def _print_ready_message(installation: "Installation") -> None:
     out.print()
-    out.print(text("Furrow is up.", "bold"), text(f"Data: {installation.settings.data_dir}"), soft_wrap=True)
+    out.print(
+        styled_text("Furrow is up.", "bold"), styled_text(f"Data: {installation.settings.data_dir}"), soft_wrap=True
+    )
     out.print(f"  events    {installation.collector_url}/v1/events", markup=False)
     out.print(f"  incidents {installation.collector_url}/v1/incidents", markup=False)
     out.print(f"  runs      {installation.prefect_url}", markup=False)
     out.print("            (Prefect asks for a password: `furrow prefect-login` prints it)", markup=False)
-    if installation.development_keys:
-        _tell_keys(installation)
+    if installation.has_development_keys:
+        _print_development_keys(installation)
     out.print("Ctrl-C stops it.\n")
 
 
-def _tell_keys(installation: "Installation") -> None:
-    from collector.config import is_local
+def _print_development_keys(installation: "Installation") -> None:
+    from collector.config import is_loopback_only
     from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, development_keys
 
     keys = development_keys(installation.settings)
@@ -128,5 +133,5 @@ def _tell_keys(installation: "Installation") -> None:
         "  These keys were made for this installation and lie in its data directory, where the commands find them.",
         markup=False,
     )
-    if is_local(installation.settings):
+    if is_loopback_only(installation.settings):
         out.print("  `test-key` may send events too, as only this machine can reach the collector.", markup=False)

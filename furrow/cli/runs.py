@@ -16,12 +16,12 @@ from furrow.cli.common import (
     DataDir,
     PrefectPort,
     err,
+    load_command_settings,
     out,
-    plain,
     print_json,
     print_markdown,
-    settings_with,
-    text,
+    sanitize_line,
+    styled_text,
 )
 from furrow.clients.prefect_api import PrefectApi
 
@@ -40,62 +40,62 @@ PrefectUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: the run as Prefect tells it.")]
 
 
-class Prefect(NamedTuple):
+class PrefectAddress(NamedTuple):
     """A Prefect server's API and its authentication string, if one is known."""
 
     url: str
     auth: SecretStr | None
 
 
-class Runs(PrefectApi):
+class RunsApi(PrefectApi):
     """Runs of one Prefect server, with errors in its own words."""
 
-    def __init__(self, prefect: Prefect, patience_s: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, prefect: PrefectAddress, patience_s: float = _PATIENCE_SECONDS) -> None:
         super().__init__(prefect.url, prefect.auth, patience_s)
 
-    def start(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def start_checked_run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Start a run; it is still scheduled. Raises PermanentError for an unknown deployment or bad parameters."""
         if parameters:
-            self._check(deployment, parameters)
-        return self.run(deployment, parameters)
+            self._check_parameters(deployment, parameters)
+        return self.start_run(deployment, parameters)
 
-    def artifacts(self, run_id: str) -> list[str]:
+    def read_artifacts(self, run_id: str) -> list[str]:
         """The Markdown that a run left behind."""
-        return [str(one) for one in self._left(run_id, "markdown")]
+        return [str(markdown) for markdown in self._read_artifact_data(run_id, "markdown")]
 
-    def results(self, run_id: str) -> list[dict[str, Any]]:
+    def read_results(self, run_id: str) -> list[dict[str, Any]]:
         """What a run left behind for programs."""
-        return [dict(json.loads(one)) for one in self._left(run_id, "json")]
+        return [dict(json.loads(document)) for document in self._read_artifact_data(run_id, "json")]
 
-    def deployments(self) -> list[str]:
+    def list_deployments(self) -> list[str]:
         """The names that `start` takes: flow/deployment."""
-        found = self._json(self._send("POST", "/deployments/filter", {"limit": 100}))
-        flows = self._json(self._send("POST", "/flows/filter", {"limit": 100}))
+        found = self._decode_answer(self._send_request("POST", "/deployments/filter", {"limit": 100}))
+        flows = self._decode_answer(self._send_request("POST", "/flows/filter", {"limit": 100}))
         names = {flow["id"]: flow["name"] for flow in flows}
-        return sorted(f"{names.get(one['flow_id'], '?')}/{one['name']}" for one in found)
+        return sorted(f"{names.get(deployment['flow_id'], '?')}/{deployment['name']}" for deployment in found)
 
-    def _left(self, run_id: str, kind: str) -> list[Any]:
+    def _read_artifact_data(self, run_id: str, kind: str) -> list[Any]:
         wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": [kind]}}}
-        found = self._json(self._send("POST", "/artifacts/filter", wanted))
-        return [one["data"] for one in found]
+        found = self._decode_answer(self._send_request("POST", "/artifacts/filter", wanted))
+        return [artifact["data"] for artifact in found]
 
-    def _check(self, deployment: str, parameters: dict[str, Any]) -> None:
+    def _check_parameters(self, deployment: str, parameters: dict[str, Any]) -> None:
         # Prefect takes parameters that the flow does not have, and the run then never begins.
-        found = self._send("GET", f"/deployments/name/{deployment}")
+        found = self._send_request("GET", f"/deployments/name/{deployment}")
         if found.status_code == httpx.codes.NOT_FOUND:
             return  # `run` says so
-        known = list(self._json(found)["parameter_openapi_schema"].get("properties", {}))
+        known = list(self._decode_answer(found)["parameter_openapi_schema"].get("properties", {}))
         if unknown := [name for name in parameters if name not in known]:
             there = f"it has {', '.join(known)}" if known else "it has none"
             raise PermanentError(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {there}")
 
-    def _json(self, answer: httpx.Response) -> Any:
+    def _decode_answer(self, answer: httpx.Response) -> Any:
         if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
-            raise PermanentError(f"Prefect refused ({answer.status_code}): {_words(answer)}")
-        return super()._json(answer)
+            raise PermanentError(f"Prefect refused ({answer.status_code}): {_extract_refusal_reason(answer)}")
+        return super()._decode_answer(answer)
 
 
-def add_to(app: typer.Typer) -> None:
+def add_commands_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(run)
     app.command()(export)
@@ -122,9 +122,9 @@ def run(
     """
     deployment = flow if "/" in flow else f"{flow}/{flow}"
     run_deployment(
-        address(prefect_url, prefect_port, data_dir),
+        find_prefect_address(prefect_url, prefect_port, data_dir),
         deployment,
-        parameters(param or ()),
+        parse_parameters(param or ()),
         timeout if wait else None,
         as_json,
     )
@@ -156,19 +156,25 @@ def export(
     if now and (retry_failed or dry_run):
         raise WrongUse("--now goes alone: it is for what was put off, --retry-failed for what was refused")
     deployment = "export/export"
-    given: dict[str, Any] = {"dry_run": dry_run, **({"hasten": True} if now else {})}
+    run_parameters: dict[str, Any] = {"dry_run": dry_run, **({"hasten": True} if now else {})}
     if retry_failed:
-        deployment, given = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
-    run_deployment(address(prefect_url, prefect_port, data_dir), deployment, given, timeout if wait else None, as_json)
+        deployment, run_parameters = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
+    run_deployment(
+        find_prefect_address(prefect_url, prefect_port, data_dir),
+        deployment,
+        run_parameters,
+        timeout if wait else None,
+        as_json,
+    )
 
 
-def parameters(given: Sequence[str]) -> dict[str, Any]:
+def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
     """``name=value`` texts as parameters. Raises PermanentError for a text without a name."""
     found: dict[str, Any] = {}
-    for one in given:
-        name, separator, value = one.partition("=")
+    for assignment in texts:
+        name, separator, value = assignment.partition("=")
         if not separator or not name.strip():
-            raise PermanentError(f"a parameter is given as name=value, not as {one!r}")
+            raise PermanentError(f"a parameter is given as name=value, not as {assignment!r}")
         try:
             found[name.strip()] = json.loads(value)
         except ValueError:
@@ -176,21 +182,21 @@ def parameters(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def address(url: str, port: int | None, data_dir: Path | None) -> Prefect:
+def find_prefect_address(url: str, port: int | None, data_dir: Path | None) -> PrefectAddress:
     """Prefect's API by the options of a command, with the authentication string that belongs to it."""
-    settings = settings_with(data_dir, prefect_port=port)
+    settings = load_command_settings(data_dir, prefect_port=port)
     api = url.rstrip("/") if url and port is None else settings.prefect_api_url
-    return Prefect(api, known_prefect_auth(settings, api))
+    return PrefectAddress(api, known_prefect_auth(settings, api))
 
 
 def run_deployment(
-    prefect: Prefect,
+    prefect: PrefectAddress,
     deployment: str,
-    given: dict[str, Any],
+    run_parameters: dict[str, Any],
     timeout: float | None,
     as_json: bool,
-    told: Callable[[Runs, dict[str, Any]], Any] = lambda _api, run: run,
-    problem: Callable[[Any], str] = lambda _told: "",
+    make_result: Callable[[RunsApi, dict[str, Any]], Any] = lambda _api, run: run,
+    find_problem: Callable[[Any], str] = lambda _result: "",
 ) -> None:
     """Start a run, wait for its end until ``timeout`` seconds are over (None: do not wait), show what it left, and exit: 0 if
     completed. A Prefect that is too busy to answer is asked again as long.
@@ -199,59 +205,61 @@ def run_deployment(
     nothing is.
     """
     began = time.monotonic()
-    with Runs(prefect) as api:
+    with RunsApi(prefect) as api:
         api.give_up_at = None if timeout is None else began + max(timeout, _LEAST_PATIENCE_SECONDS)
         try:
-            begun = api.start(deployment, given)
+            begun = api.start_checked_run(deployment, run_parameters)
         except PermanentError as error:
-            raise _with_names(error, api) from error
+            raise _add_deployment_names(error, api) from error
         shown = err if as_json else out
         page = f"{prefect.url.removesuffix('/api')}/runs/flow-run/{begun['id']}"
-        shown.print(text(f"{deployment}: run {begun['name']}, {page}"), soft_wrap=True)
+        shown.print(styled_text(f"{deployment}: run {begun['name']}, {page}"), soft_wrap=True)
         if timeout is None:
             if as_json:
                 print_json(begun)
             return
-        with err.status(text(f"waiting for {begun['name']}")):
-            ended = api.ended(begun, timeout, began)
-        left = [] if as_json else api.artifacts(ended["id"])
-        printed = told(api, ended)
+        with err.status(styled_text(f"waiting for {begun['name']}")):
+            ended = api.wait_for_end(begun, timeout, began)
+        left = [] if as_json else api.read_artifacts(ended["id"])
+        printed = make_result(api, ended)
     for markdown in left:
         print_markdown(markdown)
     state = ended["state"]
     if as_json:
         print_json(printed)
     else:
-        said = f": {state['message']}" if state.get("message") else ""
-        out.print(text(state["name"], _STYLES.get(state["type"], "")), text(said), sep="", soft_wrap=True)
-    if state["type"] == "COMPLETED" and (wrong := problem(printed)):
+        message = f": {state['message']}" if state.get("message") else ""
+        out.print(
+            styled_text(state["name"], _STYLES.get(state["type"], "")), styled_text(message), sep="", soft_wrap=True
+        )
+    if state["type"] == "COMPLETED" and (wrong := find_problem(printed)):
         raise PermanentError(wrong)
     raise typer.Exit(0 if state["type"] == "COMPLETED" else 1)
 
 
-def ask(api: Runs, deployment: str, given: dict[str, Any], timeout: float) -> dict[str, Any]:
+def run_and_wait(api: RunsApi, deployment: str, run_parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Start a run whose answer is read, and wait for its end until ``timeout`` seconds are over; the ended run."""
     began = time.monotonic()
     api.give_up_at = began + max(timeout, _LEAST_PATIENCE_SECONDS)
     with err.status("asking the engine"):
         try:
-            return api.ended(api.start(deployment, given), timeout, began)
+            return api.wait_for_end(api.start_checked_run(deployment, run_parameters), timeout, began)
         except PermanentError as error:
-            raise _with_names(error, api) from error
+            raise _add_deployment_names(error, api) from error
 
 
-def _with_names(error: PermanentError, api: Runs) -> PermanentError:
+def _add_deployment_names(error: PermanentError, api: RunsApi) -> PermanentError:
     if "there is no deployment" not in str(error):
         return error
     try:
-        return PermanentError(f"{error}; there is {', '.join(api.deployments())}")
+        return PermanentError(f"{error}; there is {', '.join(api.list_deployments())}")
     except FurrowError:
         return error
 
 
-def _words(answer: httpx.Response) -> str:
+def _extract_refusal_reason(answer: httpx.Response) -> str:
     try:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = answer.reason_phrase
-    return plain(detail if isinstance(detail, str) else json.dumps(detail))[:_LONGEST_WORDS]
+    return sanitize_line(detail if isinstance(detail, str) else json.dumps(detail))[:_LONGEST_WORDS]

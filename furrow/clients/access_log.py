@@ -92,7 +92,7 @@ _MAX_SURVEYED = 200_000  # bounds memory; a site is recognised long before
 _MAX_HOST = 255
 
 
-class Line(NamedTuple):
+class ParsedLine(NamedTuple):
     """One line of a log: its number (from 1) and the event it is, or why it is none."""
 
     number: int
@@ -102,7 +102,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class LogSurvey:
     """What the whole log says: the SHA-256 of its inflated content and the site's host without ``www.`` (''
     unknown)."""
 
@@ -110,7 +110,7 @@ class Survey:
     site: str
 
 
-class _Entry(NamedTuple):
+class _LogEntry(NamedTuple):
     address: str
     timestamp: str
     method: str
@@ -124,27 +124,27 @@ class _NoEvent(Exception):
     """The line holds no request that an event could be made of; says why."""
 
 
-def default_salt(api_key: str) -> bytes:
+def derive_default_salt(api_key: str) -> bytes:
     """A salt that is the same each time the same key sends, so that sending a log twice names the same
     visitors."""
     return hashlib.sha256(b"furrow visitor\0" + api_key.encode()).digest()
 
 
-def visitor(address: str, agent: str, salt: bytes) -> str:
+def hash_visitor(address: str, agent: str, salt: bytes) -> str:
     """The pseudonym of who asked: 32 hex digits of a keyed hash of address and user agent."""
     return hmac.digest(salt, f"{address}\0{agent}".encode("utf-8", "replace"), "sha256").hex()[:32]
 
 
-def read_log(path: Path | str, *, salt: bytes) -> Iterator[Line]:
+def read_access_log(path: Path | str, *, salt: bytes) -> Iterator[ParsedLine]:
     """Every line of a log as an event or a problem; streams, after one pass that surveys the file.
 
     Raises OSError, and ValueError when a gzip is damaged.
     """
-    known = survey(path)
-    return to_events(open_lines(path), known, salt=salt)
+    known = survey_log(path)
+    return convert_log_lines(open_lines(path), known, salt=salt)
 
 
-def survey(path: Path | str) -> Survey:
+def survey_log(path: Path | str) -> LogSurvey:
     """Read the log once for what single lines cannot tell. Raises OSError, ValueError (a damaged gzip)."""
     digest = hashlib.sha256()
     # Strangers choose paths and hosts: a hash of a path is kept, not the path, and of a host no more than DNS allows.
@@ -153,18 +153,18 @@ def survey(path: Path | str) -> Survey:
     for raw in open_lines(path):
         digest.update(raw)
         try:
-            entry = _parse(raw)
+            entry = _parse_log_line(raw)
         except _NoEvent:
             continue
-        host, page = _host_and_path(entry.referer)
+        host, page = _split_host_and_path(entry.referer)
         if len(paths) < _MAX_SURVEYED and len(named) < _MAX_SURVEYED:
             paths.add(hash(entry.path))
             if host:
                 named[host[:_MAX_HOST], hash(page)] += 1
-    return Survey(digest.hexdigest(), _site(paths, named))
+    return LogSurvey(digest.hexdigest(), _find_site_host(paths, named))
 
 
-def _site(paths: set[int], named: Counter[tuple[str, int]]) -> str:
+def _find_site_host(paths: set[int], named: Counter[tuple[str, int]]) -> str:
     hosts: Counter[str] = Counter()
     asked_for: Counter[str] = Counter()
     for (host, page), count in named.items():
@@ -176,29 +176,29 @@ def _site(paths: set[int], named: Counter[tuple[str, int]]) -> str:
     return site if 2 * asked_for[site] >= hosts[site] else ""
 
 
-def to_events(lines: Iterable[bytes], known: Survey, *, salt: bytes) -> Iterator[Line]:
+def convert_log_lines(lines: Iterable[bytes], known: LogSurvey, *, salt: bytes) -> Iterator[ParsedLine]:
     """Each line as an event, with an idempotency key made of the file's hash and the line number; blank lines
     are left out."""
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
         try:
-            entry = _parse(raw)
+            entry = _parse_log_line(raw)
         except _NoEvent as reason:
-            yield Line(number, None, str(reason))
+            yield ParsedLine(number, None, str(reason))
             continue
-        event = _event(entry, known.site)
-        event["sessionId"] = visitor(entry.address, entry.agent, salt)
+        event = _make_event(entry, known.site)
+        event["sessionId"] = hash_visitor(entry.address, entry.agent, salt)
         event["seq"] = number
         event["idempotencyKey"] = f"{known.digest}:{number}"
-        yield Line(number, event)
+        yield ParsedLine(number, event)
 
 
-def _event(entry: _Entry, site: str) -> dict[str, Any]:
-    host, page = _host_and_path(entry.referer)
+def _make_event(entry: _LogEntry, site: str) -> dict[str, Any]:
+    host, page = _split_host_and_path(entry.referer)
     came_from = page if host and host == site else ""
     event: dict[str, Any] = {"timestamp": entry.timestamp}
-    if entry.method == "GET" and entry.status < 400 and _is_page(entry.path):
+    if entry.method == "GET" and entry.status < 400 and _is_page_path(entry.path):
         event["eventType"] = "navigation"
         event["route"] = entry.path
         event["metadata"] = {"from": came_from, "navigationType": "link"} if came_from else {}
@@ -211,7 +211,7 @@ def _event(entry: _Entry, site: str) -> dict[str, Any]:
     return event
 
 
-def _is_page(path: str) -> bool:
+def _is_page_path(path: str) -> bool:
     if any(segment in _API_SEGMENTS for segment in path.lower().split("/")):
         return False
     extension = _EXTENSION.search(path)
@@ -219,7 +219,7 @@ def _is_page(path: str) -> bool:
     return extension is None or extension[1].isdigit() or extension[1].lower() in _PAGE_EXTENSIONS
 
 
-def _parse(raw: bytes) -> _Entry:
+def _parse_log_line(raw: bytes) -> _LogEntry:
     if len(raw) > MAX_LINE_BYTES:
         raise _NoEvent(f"longer than {MAX_LINE_BYTES} bytes")
     match = _LINE.fullmatch(raw.decode("utf-8", "replace").rstrip("\r\n"))
@@ -227,43 +227,43 @@ def _parse(raw: bytes) -> _Entry:
         raise _NoEvent("not the combined log format")
     month = _MONTHS.get(match["month"])
     client = match["client"].split()
-    request = _REQUEST.fullmatch(_unescape(match["request"]))
+    request = _REQUEST.fullmatch(_unescape_log_text(match["request"]))
     if month is None or not client:
         raise _NoEvent("not the combined log format")
     if request is None:
         raise _NoEvent("no HTTP request: the connection sent nothing or something else")
     zone = match["zone"]
-    return _Entry(
+    return _LogEntry(
         client[0].strip("[]"),
         f"{match['year']}-{month}-{match['day']}T{match['clock']}{zone[:3]}:{zone[3:]}",
         request["method"],
-        _path(request["target"]),
+        _extract_path(request["target"]),
         int(match["status"]),
-        _field(match["referer"]),
-        _field(match["agent"]),
+        _decode_log_field(match["referer"]),
+        _decode_log_field(match["agent"]),
     )
 
 
-def _field(text: str | None) -> str:
-    return "" if text is None or text == "-" else _unescape(text)
+def _decode_log_field(text: str | None) -> str:
+    return "" if text is None or text == "-" else _unescape_log_text(text)
 
 
-def _unescape(text: str) -> str:
+def _unescape_log_text(text: str) -> str:
     """Undo the server's escapes (``\\"``, ``\\\\``, ``\\xhh``); bytes that are no UTF-8 become U+FFFD."""
     if "\\" not in text:
         return text
     return _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else m[2], text.encode()).decode("utf-8", "replace")
 
 
-def _path(target: str) -> str:
+def _extract_path(target: str) -> str:
     if not target.startswith("/") and "://" in target:
-        return _host_and_path(target)[1][:MAX_ROUTE] or "/"
+        return _split_host_and_path(target)[1][:MAX_ROUTE] or "/"
     for mark in "?#":
         target = target.partition(mark)[0]
     return target[:MAX_ROUTE] or "/"
 
 
-def _host_and_path(url: str) -> tuple[str, str]:
+def _split_host_and_path(url: str) -> tuple[str, str]:
     """Host (lower case, without ``www.`` and port) and path of an absolute http URL; two empty texts for
     anything else."""
     if not url.startswith(("http://", "https://")):

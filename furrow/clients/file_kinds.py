@@ -12,20 +12,20 @@ EVENTS: Final = "events"
 _LOOKED_AT: Final = 20
 
 
-def kind_of(path: Path) -> str:
+def guess_file_kind(path: Path) -> str:
     """``ACCESS_LOG`` or ``EVENTS`` when the first lines are of one kind and none of the other, '' when it cannot be said.
 
     Raises OSError and ValueError when it cannot be read.
     """
     lines = [line for line in islice(open_lines(path), _LOOKED_AT) if line.strip()]
     logged = sum(is_log_line(line) for line in lines)
-    objects = sum(_is_object(line) for line in lines)
+    objects = sum(_is_json_object(line) for line in lines)
     if logged and not objects:
         return ACCESS_LOG
     return EVENTS if objects and not logged else ""
 
 
-def _is_object(line: bytes) -> bool:
+def _is_json_object(line: bytes) -> bool:
     try:
         return isinstance(decode_json(line), dict)
     except ValueError:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from core.errors import PermanentError, TransientError
-from core.http_errors import why
+from core.http_errors import describe_http_error
 from core.package import VERSION
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -45,38 +45,39 @@ class OperatorApi:
     ) -> None:
         self._client.close()
 
-    def incidents(self, filters: Mapping[str, str]) -> Json:
+    def list_incidents(self, filters: Mapping[str, str]) -> Json:
         """A page of incidents: ``{"incidents": [...], "total", "limit", "offset"}``."""
-        return self._call("GET", "/v1/incidents", params=dict(filters))
+        return self._call_collector("GET", "/v1/incidents", params=dict(filters))
 
-    def incident(self, incident_id: str) -> Json:
+    def get_incident(self, incident_id: str) -> Json:
         """One incident with its history, example sessions and timelines."""
-        return self._call("GET", f"/v1/incidents/{_checked(incident_id)}")
+        return self._call_collector("GET", f"/v1/incidents/{_check_incident_id(incident_id)}")
 
-    def act(self, incident_id: str, action: str, body: Json) -> Json:
+    def act_on_incident(self, incident_id: str, action: str, body: Json) -> Json:
         """Confirm, suppress, resolve or reopen; the incident as it is then."""
-        return self._call("POST", f"/v1/incidents/{_checked(incident_id)}/{action}", json=body)
+        return self._call_collector("POST", f"/v1/incidents/{_check_incident_id(incident_id)}/{action}", json=body)
 
-    def _call(self, method: str, path: str, **more: Any) -> Json:
+    def _call_collector(self, method: str, path: str, **more: Any) -> Json:
         try:
             answer = self._client.request(method, path, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransientError(
-                f"no collector answers at {self._url} ({why(error)}); `furrow up` starts one, --url names another"
+                f"no collector answers at {self._url} ({describe_http_error(error)}); "
+                "`furrow up` starts one, --url names another"
             ) from error
         if answer.is_success:
-            return _object(answer)
-        raise _refusal(answer)
+            return _decode_json_object(answer)
+        raise _make_refusal_error(answer)
 
 
-def _checked(incident_id: str) -> str:
+def _check_incident_id(incident_id: str) -> str:
     # It becomes part of a path: "../status" must not ask for something else.
     if not _INCIDENT_ID.fullmatch(incident_id):
         raise PermanentError("an incident's id looks like inc_ and 32 hex digits; `furrow incidents list` shows them")
     return incident_id
 
 
-def _object(answer: httpx.Response) -> Json:
+def _decode_json_object(answer: httpx.Response) -> Json:
     try:
         body = answer.json()
     except ValueError:
@@ -86,19 +87,19 @@ def _object(answer: httpx.Response) -> Json:
     return body
 
 
-def _refusal(answer: httpx.Response) -> PermanentError | TransientError:
-    said = f"({answer.status_code}) {_words(answer)}"
+def _make_refusal_error(answer: httpx.Response) -> PermanentError | TransientError:
+    reason = f"({answer.status_code}) {_extract_error_message(answer)}"
     match answer.status_code:
         case 401 | 403:
             return PermanentError(
-                f"the collector refused the key {said}; give an operator key: --key, FURROW_OPERATOR_KEY"
+                f"the collector refused the key {reason}; give an operator key: --key, FURROW_OPERATOR_KEY"
             )
         case 429 | 502 | 503 | 504:
-            return TransientError(f"the collector cannot answer now {said}")
-    return PermanentError(f"the collector refused {said}")
+            return TransientError(f"the collector cannot answer now {reason}")
+    return PermanentError(f"the collector refused {reason}")
 
 
-def _words(answer: httpx.Response) -> str:
+def _extract_error_message(answer: httpx.Response) -> str:
     try:
         return str(answer.json()["error"]["message"])[:_LONGEST_WORDS]
     except (ValueError, KeyError, TypeError):

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
 from core.hosts import LOOPBACK_NAMES
-from core.http_errors import why
+from core.http_errors import describe_http_error
 
 UNAUTHORIZED = (
     "Prefect refused (401): its authentication string is not the one in the data directory; FURROW_DATA_DIR or --data-dir "
@@ -26,7 +26,7 @@ _LEAST_SECONDS = 1.0  # that a request may take, however little time is left
 _BUSY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
 
 
-class _Patient(httpx.HTTPTransport):
+class _PatientTransport(httpx.HTTPTransport):
     """Asks again until a time while the server is too busy to answer. Every request of this module may be repeated.
 
     Prefect's server on SQLite says 503 while its database is locked, and on a busy machine it answers late or breaks off.
@@ -44,7 +44,7 @@ class _Patient(httpx.HTTPTransport):
         while True:
             wait = _WAITS_SECONDS[min(tries, len(_WAITS_SECONDS) - 1)]
             tries += 1
-            self._limit(request)
+            self._limit_timeouts(request)
             is_over = time.monotonic() + wait > self.until
             try:
                 response = super().handle_request(request)
@@ -59,7 +59,7 @@ class _Patient(httpx.HTTPTransport):
                 response.close()
             time.sleep(wait)
 
-    def _limit(self, request: httpx.Request) -> None:
+    def _limit_timeouts(self, request: httpx.Request) -> None:
         left = max(_LEAST_SECONDS, self.until - time.monotonic())
         limits = request.extensions.get("timeout", {})
         shorter = {name: left if limit is None else min(limit, left) for name, limit in limits.items()}
@@ -81,7 +81,7 @@ class PrefectApi:
         self._patience_s = patience_s
         self.give_up_at: float | None = None
         """Time (monotonic seconds) at which patience ends, whatever ``patience_s`` says; None: that counts."""
-        self._transport = _Patient()
+        self._transport = _PatientTransport()
         # A proxy of the environment cannot reach this machine's own addresses, and is not to see what is sent to them.
         try:
             away = httpx.URL(url).host not in LOOPBACK_NAMES
@@ -99,21 +99,25 @@ class PrefectApi:
     ) -> None:
         self._client.close()
 
-    def run(self, deployment: str, parameters: dict[str, Any] | None = None, wait_seconds: float = 0) -> dict[str, Any]:
+    def start_run(
+        self, deployment: str, parameters: dict[str, Any] | None = None, wait_seconds: float = 0
+    ) -> dict[str, Any]:
         """Start a run of ``flow/deployment`` and wait for its end; the run as Prefect tells it.
 
         Raises PermanentError when there is no such deployment, TransientError when it does not end in time.
         """
-        found = self._send("GET", f"/deployments/name/{deployment}")
+        found = self._send_request("GET", f"/deployments/name/{deployment}")
         if found.status_code == httpx.codes.NOT_FOUND:
             raise PermanentError(f"there is no deployment {deployment!r}")
-        deployment_id = self._json(found)["id"]
+        deployment_id = self._decode_answer(found)["id"]
         # The key makes asking again harmless: Prefect answers with the run that it has made already.
         body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
-        run = dict(self._json(self._send("POST", f"/deployments/{deployment_id}/create_flow_run", body)))
-        return self.ended(run, wait_seconds) if wait_seconds else run
+        run = dict(
+            self._decode_answer(self._send_request("POST", f"/deployments/{deployment_id}/create_flow_run", body))
+        )
+        return self.wait_for_end(run, wait_seconds) if wait_seconds else run
 
-    def ended(self, run: dict[str, Any], seconds: float, began: float | None = None) -> dict[str, Any]:
+    def wait_for_end(self, run: dict[str, Any], seconds: float, began: float | None = None) -> dict[str, Any]:
         """The run when it has ended. Raises TransientError when it has not after ``seconds``, or is not known to have.
 
         ``began``: since when the seconds count (monotonic); None: now.
@@ -124,41 +128,43 @@ class PrefectApi:
                 raise TransientError(f"the run {run['name']} has not ended after {seconds:.0f} s; it goes on")
             time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
             try:
-                run = dict(self._json(self._send("GET", f"/flow_runs/{run['id']}")))
+                run = dict(self._decode_answer(self._send_request("GET", f"/flow_runs/{run['id']}")))
             except TransientError as error:
                 raise TransientError(f"{error}; {seconds:.0f} s are over, and the run {run['name']} goes on") from error
         self.give_up_at = None
         return run
 
-    def recent_runs(self, limit: int) -> list[dict[str, str]]:
+    def list_recent_runs(self, limit: int) -> list[dict[str, str]]:
         """The last runs that have begun, latest first: flow, state and name."""
         wanted = {
             "sort": "START_TIME_DESC",
             "limit": limit,
             "flow_runs": {"start_time": {"is_null_": False}},
         }
-        runs = self._json(self._send("POST", "/flow_runs/filter", wanted))
-        found = self._json(self._send("POST", "/flows/filter", {"limit": 100}))
+        runs = self._decode_answer(self._send_request("POST", "/flow_runs/filter", wanted))
+        found = self._decode_answer(self._send_request("POST", "/flows/filter", {"limit": 100}))
         flows = {flow["id"]: flow["name"] for flow in found}
         return [{"flow": flows.get(r["flow_id"], ""), "state": r["state"]["name"], "name": r["name"]} for r in runs]
 
-    def events(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    def list_events(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         """Prefect's events that pass a filter, latest first, one page."""
-        return list(self._json(self._send("POST", "/events/filter", wanted))["events"])
+        return list(self._decode_answer(self._send_request("POST", "/events/filter", wanted))["events"])
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    def _send_request(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         """The answer, whatever its status."""
         at = self.give_up_at
         self._transport.until = time.monotonic() + self._patience_s if at is None else at
         try:
             return self._client.request(method, path, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise TransientError(f"Prefect does not answer at {self._url} ({why(error)}){self._advice()}") from error
+            raise TransientError(
+                f"Prefect does not answer at {self._url} ({describe_http_error(error)}){self._suggest_start()}"
+            ) from error
 
-    def _advice(self) -> str:
+    def _suggest_start(self) -> str:
         return "" if self._transport.has_answered else "; `furrow up` starts it"
 
-    def _json(self, answer: httpx.Response) -> Any:
+    def _decode_answer(self, answer: httpx.Response) -> Any:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise PermanentError(UNAUTHORIZED)
         if answer.is_error:

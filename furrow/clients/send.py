@@ -19,9 +19,9 @@ import msgspec
 
 from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode_json, open_lines
 from core.errors import PermanentError
-from core.http_errors import why
+from core.http_errors import describe_http_error
 from core.package import VERSION
-from furrow.clients.access_log import Line, default_salt, read_log
+from furrow.clients.access_log import ParsedLine, derive_default_salt, read_access_log
 
 Format = Literal["events", "combined", "dead-letters"]
 Progress = Callable[["SendSummary"], None]
@@ -87,14 +87,16 @@ def send_file(
     """
     summary = SendSummary()
     keys = {"x-api-key": api_key, **({"x-operator-key": operator_key} if operator_key else {})}
-    sender = _Sender(url, keys, summary, attempts=attempts, timeout=timeout, sleep=sleep)
+    sender = _BatchSender(url, keys, summary, attempts=attempts, timeout=timeout, sleep=sleep)
     with sender:
-        for lines in _batches(_lines(Path(path), fmt, salt or default_salt(api_key)), summary, batch):
+        for lines in _make_batches(
+            _read_input_lines(Path(path), fmt, salt or derive_default_salt(api_key)), summary, batch
+        ):
             if summary.problem:
                 summary.failed += len(lines)
                 continue
             try:
-                sender.send(lines)
+                sender.send_batch(lines)
             except _Undeliverable as reason:
                 summary.problem = str(reason)
                 summary.failed += len(lines)
@@ -107,13 +109,13 @@ _GZIP_RATIO = 50  # half of what the collector accepts (collector.transport.body
 
 
 @dataclass(frozen=True, slots=True)
-class _Event:
+class _EncodedEvent:
     line: int
     json: bytes
     project: str = ""
 
 
-class _Sender:
+class _BatchSender:
     """One connection to a collector."""
 
     def __init__(
@@ -143,28 +145,28 @@ class _Sender:
             },
         )
 
-    def __enter__(self) -> "_Sender":
+    def __enter__(self) -> "_BatchSender":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def send(self, events: list[_Event]) -> None:
+    def send_batch(self, events: list[_EncodedEvent]) -> None:
         """Deliver a batch and note the answer. Raises _Undeliverable, PermanentError."""
         plain = b'{"events":[' + b",".join(event.json for event in events) + b"]}"
         packed = gzip.compress(plain, compresslevel=3, mtime=0)
         headers = {REPLAY_HEADER: events[0].project} if events[0].project else {}
         if len(plain) > _GZIP_RATIO * len(packed):  # it looks like a bomb, and the collector would refuse it
-            answer = self._deliver(plain, {**headers, "content-encoding": "identity"})
+            answer = self._deliver_body(plain, {**headers, "content-encoding": "identity"})
         else:
-            answer = self._deliver(packed, headers)
+            answer = self._deliver_body(packed, headers)
         self._summary.sent += len(events)
         self._summary.accepted += answer["accepted"]
         for reject in answer["rejected"]:
             line = events[reject["index"]].line
             self._summary.rejected.append(RejectedLine(line, reject["field"], reject["reason"]))
 
-    def _deliver(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+    def _deliver_body(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         for attempt in range(1, self._attempts + 1):
             wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
             try:
@@ -174,16 +176,18 @@ class _Sender:
                     f"{self._url!r} is no address of a collector, like http://127.0.0.1:8080"
                 ) from error
             except httpx.TransportError as error:
-                problem = f"the collector at {self._url} does not answer ({why(error)})"
+                problem = f"the collector at {self._url} does not answer ({describe_http_error(error)})"
             else:
                 if response.status_code == 202:
-                    return _accepted(response)
-                problem = f"the collector at {self._url} answered {response.status_code}: {_message(response)}"
+                    return _decode_receipt(response)
+                problem = (
+                    f"the collector at {self._url} answered {response.status_code}: {_read_error_message(response)}"
+                )
                 if response.status_code in (401, 403):
                     raise PermanentError(problem)
                 if response.status_code not in _RETRIED:
                     raise _Undeliverable(problem)
-                wait = max(wait, _retry_after(response))
+                wait = max(wait, _parse_retry_after(response))
             if attempt < self._attempts:
                 self._summary.retried += 1
                 self._sleep(wait)
@@ -192,7 +196,7 @@ class _Sender:
         )
 
 
-def _accepted(response: httpx.Response) -> dict[str, Any]:
+def _decode_receipt(response: httpx.Response) -> dict[str, Any]:
     try:
         answer = response.json()
         if isinstance(answer["accepted"], int) and isinstance(answer["rejected"], list):
@@ -202,32 +206,32 @@ def _accepted(response: httpx.Response) -> dict[str, Any]:
     raise _Undeliverable("the answer is not a collector's")
 
 
-def _message(response: httpx.Response) -> str:
+def _read_error_message(response: httpx.Response) -> str:
     try:
         return str(response.json()["error"]["message"])[:300]
     except (ValueError, KeyError, TypeError):
         return response.reason_phrase
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _parse_retry_after(response: httpx.Response) -> float:
     asked = response.headers.get("retry-after", "")
     return min(_LONGEST_WAIT_SECONDS, float(asked)) if asked.isascii() and asked.isdigit() else 0.0
 
 
-def _batches(lines: Iterator[Line], summary: SendSummary, most: int) -> Iterator[list[_Event]]:
+def _make_batches(lines: Iterator[ParsedLine], summary: SendSummary, max_events: int) -> Iterator[list[_EncodedEvent]]:
     """Lines as batches within the contract's number of events and bytes; what is no event goes to the
     summary."""
-    batch: list[_Event] = []
+    batch: list[_EncodedEvent] = []
     size = len(_ENVELOPE)
     for line in lines:
         if line.event is None:
             summary.rejected.append(RejectedLine(line.number, "", line.problem))
             continue
-        event = _Event(line.number, msgspec.json.encode(line.event), line.project)
+        event = _EncodedEvent(line.number, msgspec.json.encode(line.event), line.project)
         if len(_ENVELOPE) + len(event.json) > MAX_BODY_BYTES:
             summary.rejected.append(RejectedLine(line.number, "", f"larger than {MAX_BODY_BYTES} bytes"))
             continue
-        full = len(batch) == min(most, MAX_EVENTS) or size + len(event.json) + 1 > MAX_BODY_BYTES
+        full = len(batch) == min(max_events, MAX_EVENTS) or size + len(event.json) + 1 > MAX_BODY_BYTES
         if batch and (full or batch[0].project != event.project):
             yield batch
             batch, size = [], len(_ENVELOPE)
@@ -237,13 +241,13 @@ def _batches(lines: Iterator[Line], summary: SendSummary, most: int) -> Iterator
         yield batch
 
 
-def _lines(path: Path, fmt: Format, salt: bytes) -> Iterator[Line]:
+def _read_input_lines(path: Path, fmt: Format, salt: bytes) -> Iterator[ParsedLine]:
     if fmt == "combined":
-        return read_log(path, salt=salt)
-    return _json_lines(path, is_dead_letters=fmt == "dead-letters")
+        return read_access_log(path, salt=salt)
+    return _read_json_lines(path, is_dead_letters=fmt == "dead-letters")
 
 
-def _json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[Line]:
+def _read_json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[ParsedLine]:
     digest = hashlib.sha256()
     for raw in open_lines(path):
         digest.update(raw)
@@ -254,16 +258,16 @@ def _json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[Line]:
         try:
             event = decode_json(raw)
         except ValueError as error:
-            yield Line(number, None, f"not JSON: {error}")
+            yield ParsedLine(number, None, f"not JSON: {error}")
             continue
         project = ""
         if is_dead_letters and isinstance(event, dict):
             project, event = str(event.get("project") or ""), event.get("event")
         if not isinstance(event, dict):
-            yield Line(number, None, "no event" if is_dead_letters else "an event must be an object")
+            yield ParsedLine(number, None, "no event" if is_dead_letters else "an event must be an object")
         elif is_dead_letters and event.get("truncated") is True:
-            yield Line(number, None, "was too large to be kept whole")
+            yield ParsedLine(number, None, "was too large to be kept whole")
         else:
             if not event.get("idempotencyKey"):
                 event["idempotencyKey"] = f"{file}:{number}"
-            yield Line(number, event, project=project)
+            yield ParsedLine(number, event, project=project)

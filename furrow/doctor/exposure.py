@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from core import private_files
 from core.errors import FurrowError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.settings import EMBEDDED, LOG, Settings
 from stores.incidents.incident_store import IncidentStore
 from trackers.transport import Reach, is_this_machine
@@ -39,7 +39,7 @@ class Exposure(NamedTuple):
     advice: str
 
 
-def find(
+def find_exposures(
     settings: Settings, incidents_url: str | None, prefect_url: str = "", login: SecretStr | None = None
 ) -> list[Exposure]:
     """Every exposure that can be seen from this machine.
@@ -48,18 +48,18 @@ def find(
     ``name:password``, if known.
     """
     return [
-        *_collector(settings),
-        *_keys(settings),
-        *_proxy(settings),
-        *(_prefect(settings, prefect_url, login)),
-        *_files(settings),
-        *_stores(settings),
-        *_trackers(settings),
-        *_origins(incidents_url),
+        *_find_collector_exposures(settings),
+        *_find_short_keys(settings),
+        *_find_untrusted_proxy(settings),
+        *(_find_prefect_exposures(settings, prefect_url, login)),
+        *_find_readable_files(settings),
+        *_find_store_exposures(settings),
+        *_find_refused_trackers(settings),
+        *_find_open_origins(incidents_url),
     ]
 
 
-def _collector(settings: Settings) -> Iterator[Exposure]:
+def _find_collector_exposures(settings: Settings) -> Iterator[Exposure]:
     if is_this_machine(settings.host):
         return
     yield Exposure(
@@ -72,14 +72,14 @@ def _collector(settings: Settings) -> Iterator[Exposure]:
             "set FURROW_EVENTS_API_ONLY=1 where the collector faces the internet, and let the proxy pass on /v1/events alone",
         )
     for key, use in _KNOWN_KEYS:
-        if _takes(settings, key):
+        if _accepts_known_key(settings, key):
             yield Exposure(
                 f"the collector on {settings.host} lets {key}, which everybody knows, {use}",
                 "make keys of your own with `furrow keys create`, and set FURROW_HOST=127.0.0.1 until then",
             )
 
 
-def _takes(settings: Settings, key: str) -> bool:
+def _accepts_known_key(settings: Settings, key: str) -> bool:
     """Whether the collector of this machine knows ``key``; a request without events stores nothing."""
     url = f"http://127.0.0.1:{settings.port}/v1"
     headers = {"X-API-Key": key}
@@ -93,7 +93,7 @@ def _takes(settings: Settings, key: str) -> bool:
     return answer.is_success or answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
-def _keys(settings: Settings) -> Iterator[Exposure]:
+def _find_short_keys(settings: Settings) -> Iterator[Exposure]:
     for name, key in (("FURROW_OPERATOR_KEY", settings.operator_key), ("FURROW_INGEST_KEY", settings.ingest_key)):
         if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
             yield Exposure(
@@ -102,7 +102,7 @@ def _keys(settings: Settings) -> Iterator[Exposure]:
             )
 
 
-def _proxy(settings: Settings) -> Iterator[Exposure]:
+def _find_untrusted_proxy(settings: Settings) -> Iterator[Exposure]:
     url = urlsplit(settings.public_url)
     public = bool(url.hostname) and not is_this_machine(url.hostname or "")
     if public and (url.scheme == "https" or is_this_machine(settings.host)) and not settings.trusted_proxies:
@@ -112,7 +112,7 @@ def _proxy(settings: Settings) -> Iterator[Exposure]:
         )
 
 
-def _prefect(settings: Settings, api: str, login: SecretStr | None) -> Iterator[Exposure]:
+def _find_prefect_exposures(settings: Settings, api: str, login: SecretStr | None) -> Iterator[Exposure]:
     host = settings.prefect_host
     if not is_this_machine(host):
         yield Exposure(
@@ -127,28 +127,28 @@ def _prefect(settings: Settings, api: str, login: SecretStr | None) -> Iterator[
                 "Prefect's API answers without a password: who reaches it runs programs as this user",
                 "set PREFECT_SERVER_API_AUTH_STRING (name:password) for the server, PREFECT_API_AUTH_STRING for its clients",
             )
-        if _analytics(api, login):
+        if _sends_analytics(api, login):
             yield Exposure(
                 "the Prefect server sends analytics to its makers", "set PREFECT_SERVER_ANALYTICS_ENABLED=false for it"
             )
     except (httpx.HTTPError, ValueError):
-        degraded("doctor", "prefect")
+        count_degraded("doctor", "prefect")
 
 
-def _analytics(api: str, login: SecretStr | None) -> bool:
+def _sends_analytics(api: str, login: SecretStr | None) -> bool:
     name, _, password = login.get_secret_value().partition(":") if login else ("", "", "")
     answer = httpx.get(f"{api}/admin/settings", auth=(name, password) if login else None, timeout=_TIMEOUT_SECONDS)
     if not answer.is_success:
         return False
-    told: Any = answer.json()
-    server = told.get("server") if isinstance(told, dict) else None
+    prefect_settings: Any = answer.json()
+    server = prefect_settings.get("server") if isinstance(prefect_settings, dict) else None
     return isinstance(server, dict) and server.get("analytics_enabled") is True
 
 
-def _files(settings: Settings) -> Iterator[Exposure]:
+def _find_readable_files(settings: Settings) -> Iterator[Exposure]:
     if settings.data_dir.is_dir():
         try:
-            found = private_files.open_to_others(settings.data_dir)
+            found = private_files.find_open_entries(settings.data_dir)
         except PermissionError:
             found = []
         if found:
@@ -157,15 +157,15 @@ def _files(settings: Settings) -> Iterator[Exposure]:
                 f"`furrow up` closes it at its start; or now: chmod -R go-rwx {settings.data_dir}",
             )
     file = settings.model_config.get("env_file")
-    if isinstance(file, str | os.PathLike) and _is_read_by_others(Path(file)):
+    if isinstance(file, str | os.PathLike) and _is_readable_by_others(Path(file)):
         yield Exposure(f"other users can read the settings in {file}, which may hold keys", f"chmod 600 {file}")
 
 
-def _is_read_by_others(file: Path) -> bool:
+def _is_readable_by_others(file: Path) -> bool:
     return file.is_file() and bool(file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
-def _stores(settings: Settings) -> Iterator[Exposure]:
+def _find_store_exposures(settings: Settings) -> Iterator[Exposure]:
     stores = (
         ("event", "FURROW_EVENT_STORE_URL", settings.event_store_url),
         ("incident", "FURROW_INCIDENT_STORE_URL", settings.incident_store_url),
@@ -189,8 +189,8 @@ def _stores(settings: Settings) -> Iterator[Exposure]:
             )
 
 
-def _trackers(settings: Settings) -> Iterator[Exposure]:
-    reach = Reach.of(settings.tracker_private_networks)
+def _find_refused_trackers(settings: Settings) -> Iterator[Exposure]:
+    reach = Reach.from_setting(settings.tracker_private_networks)
     used = (("Jira", settings.jira_url, "FURROW_JIRA_URL"), ("Linear", settings.linear_url, "FURROW_LINEAR_URL"))
     for name, url, variable in used:
         if url and (name == "Jira" or settings.linear_key):
@@ -200,13 +200,13 @@ def _trackers(settings: Settings) -> Iterator[Exposure]:
                 yield Exposure(f"{name} gets no tickets: {error}", f"check {variable}")
 
 
-def _origins(incidents_url: str | None) -> Iterator[Exposure]:
+def _find_open_origins(incidents_url: str | None) -> Iterator[Exposure]:
     if incidents_url is None:
         return
     try:
         store = IncidentStore.connect(incidents_url)
         try:
-            projects = store.projects()
+            projects = store.read_projects()
         finally:
             store.close()
     except FurrowError:

@@ -18,8 +18,8 @@ from core.settings import EMBEDDED, LOG, Settings
 from furrow.clients.prefect_api import PrefectApi
 from furrow.doctor import configuration, exposure
 from furrow.doctor import work as doctor_work
-from furrow.installation.running import Running
-from furrow.installation.running import read as read_running
+from furrow.installation.running import RunningSettings
+from furrow.installation.running import read_running_settings as read_running
 from furrow.installation.up import LEAST_FREE_BYTES
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
@@ -44,7 +44,7 @@ class Finding:
     figures: dict[str, Any] | None = None
 
     @property
-    def broken(self) -> bool:
+    def is_broken(self) -> bool:
         """Should be there, but is not."""
         return self.reachable is False
 
@@ -53,79 +53,81 @@ class Finding:
         return asdict(self)
 
     @property
-    def sign(self) -> str:
+    def status_word(self) -> str:
         """``ok``, ``DOWN`` or ``-``, for people."""
         return {True: "ok", False: "DOWN", None: "-"}[self.reachable]
 
-    def more(self) -> list[str]:
+    def extra_lines(self) -> list[str]:
         """What stands below its line: the advice, and the last error."""
         return ([f"→ {self.advice}"] if self.advice else []) + ([self.last_error] if self.last_error else [])
 
 
-def examine(settings: Settings, given: Collection[str] = ()) -> list[Finding]:
+def examine_installation(settings: Settings, command_line_fields: Collection[str] = ()) -> list[Finding]:
     """Look at every part once; none of them is started or changed. Blocks count if the Prefect server answers.
 
     What ``furrow up`` runs with counts before ``settings``, which are this shell's, but for the fields in ``given``, which the
     command line said.
     """
     running = read_running(settings.data_dir)
-    differing = configuration.differing(running, settings)
+    differing = configuration.describe_differences(running, settings)
     if running:
-        said = {name: getattr(settings, name) for name in given}
-        settings = running.over(settings).model_copy(update=said)
+        command_line_values = {name: getattr(settings, name) for name in command_line_fields}
+        settings = running.apply_to_settings(settings).model_copy(update=command_line_values)
     prefect_url = settings.prefect_api_url
     auth = known_prefect_auth(settings, prefect_url)
-    prefect = _prefect(prefect_url, auth)
+    prefect = _check_prefect(prefect_url, auth)
     if prefect.reachable:
         login = {PREFECT_API_AUTH_STRING: auth.get_secret_value()} if auth else {}
         with temporary_settings({PREFECT_API_URL: prefect_url, **login}):
-            settings = documents.put_blocks_over(settings)
+            settings = documents.apply_blocks(settings)
     findings = [
-        _process("collector", f"http://127.0.0.1:{settings.port}/v1/health"),
+        _check_process("collector", f"http://127.0.0.1:{settings.port}/v1/health"),
         prefect,
-        _engine(settings),
-        _event_store(settings),
-        _incident_store(settings),
-        _tracker("jira", settings, running),
-        _tracker("linear", settings, running),
-        _disk(settings),
-        *_settings(differing),
-        *_work(settings),
-        *_stream(settings),
-        *_warned(prefect_url if prefect.reachable else "", auth),
-        *_exposure(settings, prefect_url if prefect.reachable else "", auth),
+        _check_engine(settings),
+        _check_event_store(settings),
+        _check_incident_store(settings),
+        _check_tracker("jira", settings, running),
+        _check_tracker("linear", settings, running),
+        _check_disk_space(settings),
+        *_report_settings(differing),
+        *_report_work(settings),
+        *_report_stream(settings),
+        *_report_warnings(prefect_url if prefect.reachable else "", auth),
+        *_report_exposures(settings, prefect_url if prefect.reachable else "", auth),
     ]
-    errors = doctor_work.last_errors(settings)
+    errors = doctor_work.collect_last_errors(settings)
     parts = {finding.part for finding in findings}
-    told = [replace(finding, last_error=errors.get(finding.part, "")) for finding in findings]
+    findings_with_errors = [replace(finding, last_error=errors.get(finding.part, "")) for finding in findings]
     # Steps that talk to no single part (the engine over a session, say) have their last error in lines of their own.
-    return told + [Finding(part, "step", None, error) for part, error in sorted(errors.items()) if part not in parts]
+    return findings_with_errors + [
+        Finding(part, "step", None, error) for part, error in sorted(errors.items()) if part not in parts
+    ]
 
 
-def _work(settings: Settings) -> list[Finding]:
-    work = doctor_work.figures(settings)
+def _report_work(settings: Settings) -> list[Finding]:
+    work = doctor_work.collect_work_figures(settings)
     late = "the work is behind: look for a part that is DOWN, and at the last errors" if work.is_late else ""
-    if work.is_late and work.lag.detect_is_old:
+    if work.is_late and work.lag.is_detect_overdue:
         late = (
             f"{late}; `detect` does not complete: is its deployment paused, or has it no schedule, in the Prefect UI?"
         )
     found = [
-        Finding("lander", "engine", None, work.landing()),
-        Finding("work", "figures", None, work.line(), late, figures=work.to_json()),
+        Finding("lander", "engine", None, work.format_landing()),
+        Finding("work", "figures", None, work.format_summary(), late, figures=work.to_json()),
     ]
-    if aside := work.set_aside():
+    if aside := work.format_set_aside():
         advice = "docs/operating.md, Things that were set aside, says how to look at them and replay them"
         found.append(Finding("set aside", "figures", None, aside, advice))
     return found
 
 
-def _prefect(url: str, auth: SecretStr | None) -> Finding:
-    found = _process("prefect", f"{url}/health")
+def _check_prefect(url: str, auth: SecretStr | None) -> Finding:
+    found = _check_process("prefect", f"{url}/health")
     if not found.reachable:
         return found
     try:
         with PrefectApi(url, auth) as prefect:
-            prefect.recent_runs(1)
+            prefect.list_recent_runs(1)
     except PermanentError as error:
         return replace(found, reachable=False, advice=str(error))
     except TransientError as error:
@@ -133,15 +135,15 @@ def _prefect(url: str, auth: SecretStr | None) -> Finding:
     return found
 
 
-def _warned(prefect_url: str, auth: SecretStr | None) -> list[Finding]:
+def _report_warnings(prefect_url: str, auth: SecretStr | None) -> list[Finding]:
     try:
-        told = doctor_work.warnings(prefect_url, auth) if prefect_url else []
+        recent_warnings = doctor_work.list_recent_warnings(prefect_url, auth) if prefect_url else []
     except FurrowError:
         return []
-    return [Finding("warnings", "last day", None, "; ".join(told))] if told else []
+    return [Finding("warnings", "last day", None, "; ".join(recent_warnings))] if recent_warnings else []
 
 
-def _process(part: str, url: str) -> Finding:
+def _check_process(part: str, url: str) -> Finding:
     try:
         answered = httpx.get(url, timeout=3).is_success
     except httpx.HTTPError:
@@ -150,42 +152,42 @@ def _process(part: str, url: str) -> Finding:
     return Finding(part, "process", answered, url, advice)
 
 
-def _engine(settings: Settings) -> Finding:
-    told_ms = _told_ms(settings)
-    if not told_ms:
+def _check_engine(settings: Settings) -> Finding:
+    last_report_ms = _read_last_report_ms(settings)
+    if not last_report_ms:
         return Finding("engine", "process", False, "has not landed anything here yet", "`furrow up` starts it")
-    age = time.time() - told_ms / 1000
+    age = time.time() - last_report_ms / 1000
     alive = age < _FRESH_SECONDS
     return Finding(
         "engine", "process", alive, f"last heard of {age:.0f} s ago", "" if alive else "`furrow up` starts it"
     )
 
 
-def _told_ms(settings: Settings) -> int:
+def _read_last_report_ms(settings: Settings) -> int:
     try:
         return int(json.loads(settings.lander_status.read_text())["toldAtMs"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 
-def _event_store(settings: Settings) -> Finding:
+def _check_event_store(settings: Settings) -> Finding:
     url = settings.event_store_url.get_secret_value()
     if url == EMBEDDED:
         detail = f"chDB in {settings.events_dir}, held by the engine"
         # Nobody else may open it: what the engine says counts.
-        if doctor_work.newer_error(settings, "event store", _told_ms(settings)):
+        if doctor_work.find_newer_error(settings, "event store", _read_last_report_ms(settings)):
             return Finding("event store", "embedded", False, detail, "see its last error, and logs/engine.log")
         return Finding("event store", "embedded", None, detail)
     if url == LOG:
         return Finding(
             "event store", "log", None, "events stay in the spool", "set FURROW_EVENT_STORE_URL or the block"
         )
-    return _asked(
+    return _check_server(
         "event store", lambda: EventStore(url).check_schema(), "FURROW_EVENT_STORE_URL or the block furrow-event-store"
     )
 
 
-def _incident_store(settings: Settings) -> Finding:
+def _check_incident_store(settings: Settings) -> Finding:
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
         return Finding(
@@ -193,9 +195,9 @@ def _incident_store(settings: Settings) -> Finding:
         )
     if url != EMBEDDED:
         setting = "FURROW_INCIDENT_STORE_URL or the block furrow-incident-store"
-        return _asked("incident store", lambda: IncidentStore.connect(url).check_schema(), setting)
+        return _check_server("incident store", lambda: IncidentStore.connect(url).check_schema(), setting)
     server = EmbeddedPostgres(settings.postgres_dir)
-    running = settings.postgres_dir.exists() and server.running()
+    running = settings.postgres_dir.exists() and server.is_running()
     detail = f"PostgreSQL 18 in {settings.postgres_dir}"
     if running:
         try:
@@ -205,7 +207,7 @@ def _incident_store(settings: Settings) -> Finding:
     return Finding("incident store", "embedded", running, detail, "" if running else "`furrow up` starts it")
 
 
-def _asked(part: str, ask: Callable[[], object], setting: str) -> Finding:
+def _check_server(part: str, ask: Callable[[], object], setting: str) -> Finding:
     try:
         ask()
     except FurrowError as error:
@@ -213,50 +215,50 @@ def _asked(part: str, ask: Callable[[], object], setting: str) -> Finding:
     return Finding(part, "server", True, "answers")
 
 
-def _tracker(part: str, settings: Settings, running: Running | None) -> Finding:
+def _check_tracker(part: str, settings: Settings, running: RunningSettings | None) -> Finding:
     secret = {"jira": "jira_token", "linear": "linear_key"}[part]
     # A token without an address configures nothing; Linear's address is known.
     is_configured = part != "jira" or bool(settings.jira_url)
     if is_configured and running and secret in running.hashes and getattr(settings, secret) is None:
         detail = "configured where `furrow up` was started; its token is not known to this shell, so it was not asked"
         return Finding(part, "server", None, detail, f"set FURROW_{secret.upper()} here too, and ask again")
-    asked = configuration.ask_tracker(part, settings, doctor_work.incidents_url(settings))
-    if asked.takes is None:
-        return Finding(part, "log", None, asked.words, configuration.ADVICE[part])
-    advice = "" if asked.takes else configuration.MEND[part]
-    return Finding(part, "server", asked.takes, asked.words, advice)
+    asked = configuration.ask_tracker(part, settings, doctor_work.find_incident_store_url(settings))
+    if asked.accepts_tickets is None:
+        return Finding(part, "log", None, asked.message, configuration.SETUP_ADVICE[part])
+    advice = "" if asked.accepts_tickets else configuration.REPAIR_ADVICE[part]
+    return Finding(part, "server", asked.accepts_tickets, asked.message, advice)
 
 
-def _settings(differing: str) -> list[Finding]:
+def _report_settings(differing: str) -> list[Finding]:
     found = []
     if differing:
         advice = "this command looks at what runs; `furrow up` hears other settings when it is started again with them"
         found.append(Finding("settings", "differ", None, f"not those that `furrow up` runs with: {differing}", advice))
-    return found + [Finding("settings", "unheard", None, one) for one in configuration.unheard()]
+    return found + [Finding("settings", "unheard", None, line) for line in configuration.list_unknown_variables()]
 
 
-def _stream(settings: Settings) -> list[Finding]:
-    told = doctor_work.stream(settings)
+def _report_stream(settings: Settings) -> list[Finding]:
+    summary = doctor_work.read_stream_summary(settings)
     found = [
         Finding("stream", "lacks", None, line, "docs/browser-side.md says how to send it")
-        for line in told.coverage.lines()
+        for line in summary.coverage.describe_gaps()
     ]
-    if told.bots:
-        visits = f"{told.bots:,} visit{'' if told.bots == 1 else 's'} with something that failed"
+    if summary.bots:
+        visits = f"{summary.bots:,} visit{'' if summary.bots == 1 else 's'} with something that failed"
         advice = "tests of your own in a headless browser count as bots, too: docs/browser-side.md"
         found.append(Finding("stream", "bots", None, f"{visits} are silent because a bot made them", advice))
     return found
 
 
-def _disk(settings: Settings) -> Finding:
-    folder = next(one for one in (settings.data_dir, *settings.data_dir.absolute().parents) if one.is_dir())
+def _check_disk_space(settings: Settings) -> Finding:
+    folder = next(path for path in (settings.data_dir, *settings.data_dir.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
     enough = free >= LEAST_FREE_BYTES
     advice = "" if enough else f"make room for at least {LEAST_FREE_BYTES >> 20} MiB; below that nothing is started"
     return Finding("disk", "local", enough, f"{free >> 20:,} MiB free for {settings.data_dir}", advice)
 
 
-def _exposure(settings: Settings, prefect_url: str, auth: SecretStr | None) -> list[Finding]:
-    incidents_url = doctor_work.incidents_url(settings)
-    found = exposure.find(settings, incidents_url, prefect_url, login=auth)
-    return [Finding("exposure", "warning", None, one.what, one.advice) for one in found]
+def _report_exposures(settings: Settings, prefect_url: str, auth: SecretStr | None) -> list[Finding]:
+    incidents_url = doctor_work.find_incident_store_url(settings)
+    found = exposure.find_exposures(settings, incidents_url, prefect_url, login=auth)
+    return [Finding("exposure", "warning", None, exposed.what, exposed.advice) for exposed in found]

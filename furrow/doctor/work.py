@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import msgspec
 from pydantic import SecretStr
 
-from collector.lag import Lag, measure
-from collector.spool.dead_letters import DeadLetters, NotKept
-from collector.spool.spool import pending
+from collector.lag import Lag, measure_lag
+from collector.spool.dead_letters import DeadLetters, NotKeptCounts
+from collector.spool.spool import count_pending
 from core.errors import FurrowError
-from core.last_errors import LastError, ago, one_line, read
+from core.last_errors import LastError, format_duration, read_last_errors, to_single_line
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.clients.prefect_api import PrefectApi
 from lander.coverage import Coverage
@@ -42,11 +42,11 @@ _LOGS = {
 """Where parts that write no file of their own say what went wrong, below the data directory, and by which words."""
 
 
-class _Letter(msgspec.Struct):
+class _DeadLetterLine(msgspec.Struct):
     field: str = ""
 
 
-class Stream(NamedTuple):
+class StreamSummary(NamedTuple):
     """Visits that are silent because they say that a bot made them, and what the events carry."""
 
     bots: int
@@ -54,7 +54,7 @@ class Stream(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkFigures:
     """The figures; None where they cannot be known now. ``tickets``: by state (incidents-and-tickets.md, Export);
     ``held``: incidents that a flood of new ones holds back from export."""
 
@@ -69,28 +69,35 @@ class Work:
     tickets: Mapping[str, int] | None = None
     held: int | None = None
 
-    def line(self) -> str:
+    def format_summary(self) -> str:
         """For people."""
-        behind = f"lag {ago(self.lag.seconds)}" + ("" if self.lag.analysis_s is not None else " at least")
-        behind += f", `detect` completed last: {self.lag.detected()}"
-        line = f"{_number(self.lag.due)} session{'' if self.lag.due == 1 else 's'} due, {_number(self.lag.open)} open"
-        spool = f"spool: {_counted(self.spool_segments, 'segment')} with {_counted(self.spool_events, 'event')}"
-        told = (
+        behind = f"lag {format_duration(self.lag.longest_wait_seconds)}" + (
+            "" if self.lag.analysis_s is not None else " at least"
+        )
+        behind += f", `detect` completed last: {self.lag.describe_last_detect()}"
+        due = f"{_format_known_number(self.lag.due)} session{'' if self.lag.due == 1 else 's'} due"
+        line = f"{due}, {_format_known_number(self.lag.open)} open"
+        segments = _format_counted_noun(self.spool_segments, "segment")
+        spool = f"spool: {segments} with {_format_counted_noun(self.spool_events, 'event')}"
+        ticket_counts = (
             self.tickets if self.tickets is None else ", ".join(f"{n:,} {state}" for state, n in self.tickets.items())
         )
-        return f"{behind}; {line}; {spool}; tickets: {'?' if told is None else told or 'none'}"
+        return f"{behind}; {line}; {spool}; tickets: {'?' if ticket_counts is None else ticket_counts or 'none'}"
 
-    def landing(self) -> str:
+    def format_landing(self) -> str:
         """How far the lander is, for people."""
         landed = (
-            "nothing landed yet" if self.lag.landed_s is None else f"newest events landed {ago(self.lag.landed_s)} ago"
+            "nothing landed yet"
+            if self.lag.landed_s is None
+            else f"newest events landed {format_duration(self.lag.landed_s)} ago"
         )
         return (
-            f"{landed}, {_counted(self.spool_segments, 'segment')} {'waits' if self.spool_segments == 1 else 'wait'}"
-            + (f", the oldest for {ago(self.lag.landing_s)}" if self.spool_segments else "")
+            f"{landed}, {_format_counted_noun(self.spool_segments, 'segment')} "
+            f"{'waits' if self.spool_segments == 1 else 'wait'}"
+            + (f", the oldest for {format_duration(self.lag.landing_s)}" if self.spool_segments else "")
         )
 
-    def set_aside(self) -> str:
+    def format_set_aside(self) -> str:
         """What needs a person, for people; '' if nothing does."""
         counts = {
             ("dead letter", "dead letters"): self.dead_letters,
@@ -100,16 +107,16 @@ class Work:
             ("ticket", "tickets", " refused for good"): (self.tickets or {}).get("export_failed", 0),
             ("incident", "incidents", " held back in a flood"): self.held or 0,
         }
-        told = [
-            f"{count:,} {one if count == 1 else many}{''.join(more)}"
-            for (one, many, *more), count in counts.items()
+        phrases = [
+            f"{count:,} {singular if count == 1 else plural}{''.join(more)}"
+            for (singular, plural, *more), count in counts.items()
             if count
         ]
         if self.dead_letters and self.dead_fields:
             fields = sorted(self.dead_fields.items(), key=lambda pair: (-pair[1], pair[0]))[:_FIELDS]
             by_field = ", ".join(f"{name or 'the whole event'} {count:,}" for name, count in fields)
-            told[0] += f" (by field: {by_field})"
-        return ", ".join(told)
+            phrases[0] += f" (by field: {by_field})"
+        return ", ".join(phrases)
 
     @property
     def is_late(self) -> bool:
@@ -119,9 +126,9 @@ class Work:
     def to_json(self) -> dict[str, Any]:
         """For scripts; times in seconds."""
         return {
-            "lag_seconds": round(self.lag.seconds, 3),
-            "unread_seconds": _rounded(self.lag.unread_s),
-            "detect_seconds_ago": _rounded(self.lag.detect_s),
+            "lag_seconds": round(self.lag.longest_wait_seconds, 3),
+            "unread_seconds": _round_to_milliseconds(self.lag.unread_s),
+            "detect_seconds_ago": _round_to_milliseconds(self.lag.detect_s),
             "sessions_due": self.lag.due,
             "sessions_open": self.lag.open,
             "spool_segments": self.spool_segments,
@@ -136,33 +143,33 @@ class Work:
         }
 
 
-def figures(settings: Settings) -> Work:
+def collect_work_figures(settings: Settings) -> WorkFigures:
     """Count everything once; changes nothing, and leaves out what cannot be asked."""
-    spool = pending(settings.spool_dir)
+    spool = count_pending(settings.spool_dir)
     quarantined = len(list((settings.spool_dir / "quarantine").glob("*.jsonl")))
     aside = (
-        DeadLetters(settings.spool_dir).count(),
+        DeadLetters(settings.spool_dir).count_lines(),
         quarantined,
-        NotKept(settings.spool_dir).total(),
-        letters_by_field(settings.spool_dir / "dead-letters"),
+        NotKeptCounts(settings.spool_dir).count_total(),
+        count_letters_by_field(settings.spool_dir / "dead-letters"),
     )
-    url = incidents_url(settings)
+    url = find_incident_store_url(settings)
     if url is not None:
         try:
             store = IncidentStore.connect(url)
             try:
-                counts = store.counts()
-                lag = measure(settings, store)
+                counts = store.read_store_counts()
+                lag = measure_lag(settings, store)
             finally:
                 store.close()
             figures = (counts["deadSessions"], counts["tickets"], counts["held"])
-            return Work(lag, spool.segments, spool.events, *aside, *figures)
+            return WorkFigures(lag, spool.segments, spool.events, *aside, *figures)
         except FurrowError:
             pass  # the finding about the incident store says so
-    return Work(measure(settings, None), spool.segments, spool.events, *aside)
+    return WorkFigures(measure_lag(settings, None), spool.segments, spool.events, *aside)
 
 
-def letters_by_field(folder: Path) -> Counter[str]:
+def count_letters_by_field(folder: Path) -> Counter[str]:
     """The newest dead letters by the field that was wrong ('': the whole event); some MiB of them are read."""
     found: Counter[str] = Counter()
     left = _LETTER_BYTES
@@ -177,39 +184,41 @@ def letters_by_field(folder: Path) -> Counter[str]:
             continue  # deleted meanwhile
         for line in whole:
             with contextlib.suppress(msgspec.MsgspecError):
-                found[one_line(msgspec.json.decode(line, type=_Letter).field)[:_LONGEST_FIELD]] += 1
+                found[to_single_line(msgspec.json.decode(line, type=_DeadLetterLine).field)[:_LONGEST_FIELD]] += 1
         if left <= 0:
             break
     return found
 
 
-def stream(settings: Settings) -> Stream:
+def read_stream_summary(settings: Settings) -> StreamSummary:
     """What the lander tells of the events themselves; empty where it told nothing."""
     try:
-        told = json.loads(settings.lander_status.read_text())
-        silent = told.get("silentByRule") or {}
-        return Stream(int(silent.get("bot", 0)), Coverage.read(told.get("coverage")))
+        lander_status = json.loads(settings.lander_status.read_text())
+        silent = lander_status.get("silentByRule") or {}
+        return StreamSummary(int(silent.get("bot", 0)), Coverage.from_json(lander_status.get("coverage")))
     except (OSError, ValueError, TypeError, AttributeError):
-        return Stream(0, Coverage())
+        return StreamSummary(0, Coverage())
 
 
-def last_errors(settings: Settings) -> dict[str, str]:
+def collect_last_errors(settings: Settings) -> dict[str, str]:
     """What each part said last when it could not do its work, in one line with its time; parts without one are left out."""
     now = time.time()
-    told = {part: one.told(now) for part, one in read(settings.data_dir).items()}
+    last_errors_by_part = {
+        part: error.format_message(now) for part, error in read_last_errors(settings.data_dir).items()
+    }
     for part, (log, words) in _LOGS.items():
-        if part not in told and (line := _last_trouble(settings.data_dir / log, words)):
-            told[part] = f"last error in {log}: {line}"
-    return told
+        if part not in last_errors_by_part and (line := _find_last_error_line(settings.data_dir / log, words)):
+            last_errors_by_part[part] = f"last error in {log}: {line}"
+    return last_errors_by_part
 
 
-def newer_error(settings: Settings, part: str, than_ms: int) -> LastError | None:
+def find_newer_error(settings: Settings, part: str, than_ms: int) -> LastError | None:
     """The last error of ``part`` if it is newer than ``than_ms`` (epoch ms)."""
-    found = read(settings.data_dir).get(part)
+    found = read_last_errors(settings.data_dir).get(part)
     return found if found is not None and found.at * 1000 > than_ms else None
 
 
-def warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
+def list_recent_warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
     """The automations that have warned during the last day: name and how long ago, latest first; one line for each.
 
     Raises FurrowError when Prefect does not answer.
@@ -222,17 +231,17 @@ def warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
         }
     }
     with PrefectApi(prefect_url, auth) as prefect:
-        found = prefect.events(wanted)
+        found = prefect.list_events(wanted)
     latest: dict[str, str] = {}
     for event in found:
-        name = one_line(str(event["resource"].get("prefect.resource.name", "")))
+        name = to_single_line(str(event["resource"].get("prefect.resource.name", "")))
         if name.startswith("Furrow: "):
             seconds = (datetime.now(UTC) - datetime.fromisoformat(event["occurred"])).total_seconds()
-            latest.setdefault(name, f"{name} (warned {ago(seconds)} ago)")
+            latest.setdefault(name, f"{name} (warned {format_duration(seconds)} ago)")
     return list(latest.values())
 
 
-def incidents_url(settings: Settings) -> str | None:
+def find_incident_store_url(settings: Settings) -> str | None:
     """The incident store's URL; None where it cannot be asked: it is log-only, or embedded and does not run."""
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
@@ -240,10 +249,10 @@ def incidents_url(settings: Settings) -> str | None:
     if url != EMBEDDED:
         return url
     server = EmbeddedPostgres(settings.postgres_dir)
-    return server.url if settings.postgres_dir.exists() and server.running() else None
+    return server.url if settings.postgres_dir.exists() and server.is_running() else None
 
 
-def _last_trouble(log: Path, words: re.Pattern[str]) -> str:
+def _find_last_error_line(log: Path, words: re.Pattern[str]) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -251,16 +260,16 @@ def _last_trouble(log: Path, words: re.Pattern[str]) -> str:
     except OSError:
         return ""
     found = (line for line in reversed(text.splitlines()) if _TIME.match(line) and words.search(line))
-    return one_line(next(found, ""))
+    return to_single_line(next(found, ""))
 
 
-def _counted(count: int, one: str) -> str:
-    return f"{count:,} {one}{'' if count == 1 else 's'}"
+def _format_counted_noun(count: int, singular: str) -> str:
+    return f"{count:,} {singular}{'' if count == 1 else 's'}"
 
 
-def _number(count: int | None) -> str:
+def _format_known_number(count: int | None) -> str:
     return "?" if count is None else f"{count:,}"
 
 
-def _rounded(seconds: float | None) -> float | None:
+def _round_to_milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)

@@ -29,26 +29,28 @@ _EXPORTS_BODY = "{{ flow.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_u
 _log = logging.getLogger("furrow.engine.automations")
 
 
-def ensure(client: SyncPrefectClient, block: str = "") -> None:
+def ensure_automations(client: SyncPrefectClient, block: str = "") -> None:
     """Make the automations that are missing; give those whose actions are still ours the notification block ``block``.
 
     ``block``: ``type/name`` of a notification block, for instance ``slack-webhook/operations``; one that does not exist is
     told in the log, and the warning stays in the UI alone. Raises what Prefect's client raises.
     """
-    document = _document(client, block) if block else None
-    for wanted in (_lag(document), _exports(document), _flood(document)):
+    document = _find_block_document_id(client, block) if block else None
+    for wanted in (_lag_automation(document), _exports_automation(document), _flood_automation(document)):
         found = client.read_automations_by_name(wanted.name)
         if not found:
             client.create_automation(wanted)
-        for one in found:
-            if _ours(one.actions, wanted.name) and _plain(one.actions) != _plain(wanted.actions):
+        for existing in found:
+            if _are_own_actions(existing.actions, wanted.name) and _dump_actions(existing.actions) != _dump_actions(
+                wanted.actions
+            ):
                 # The server refuses to be told the owner again.
-                changed = one.model_dump(mode="json", exclude={"id", "owner_resource"})
+                changed = existing.model_dump(mode="json", exclude={"id", "owner_resource"})
                 changed["actions"] = [action.model_dump(mode="json") for action in wanted.actions]
-                client.update_automation(one.id, AutomationCore.model_validate(changed))
+                client.update_automation(existing.id, AutomationCore.model_validate(changed))
 
 
-def _lag(document: str | None) -> AutomationCore:
+def _lag_automation(document: str | None) -> AutomationCore:
     return AutomationCore(
         name=LAG,
         description="Events wait to be landed, or complete sessions to be analysed, for more than ten minutes.",
@@ -60,11 +62,11 @@ def _lag(document: str | None) -> AutomationCore:
             threshold=1,
             within=QUIET,
         ),
-        actions=_actions(document, LAG),
+        actions=_make_actions(document, LAG),
     )
 
 
-def _exports(document: str | None) -> AutomationCore:
+def _exports_automation(document: str | None) -> AutomationCore:
     return AutomationCore(
         name=EXPORTS,
         description="A tracker that is configured does not take tickets, or the incidents cannot be read.",
@@ -80,11 +82,11 @@ def _exports(document: str | None) -> AutomationCore:
             threshold=1,
             within=QUIET,
         ),
-        actions=_actions(document, EXPORTS),
+        actions=_make_actions(document, EXPORTS),
     )
 
 
-def _flood(document: str | None) -> AutomationCore:
+def _flood_automation(document: str | None) -> AutomationCore:
     return AutomationCore(
         name=FLOOD,
         description="A project has more new incidents within an hour than its budget; the new ones are not exported.",
@@ -96,32 +98,32 @@ def _flood(document: str | None) -> AutomationCore:
             threshold=1,
             within=QUIET,
         ),
-        actions=_actions(document, FLOOD),
+        actions=_make_actions(document, FLOOD),
     )
 
 
-def _actions(document: str | None, name: str) -> list[ActionTypes]:
+def _make_actions(document: str | None, name: str) -> list[ActionTypes]:
     if document is None:
         return [DoNothing()]
     body = _EXPORTS_BODY if name == EXPORTS else _MESSAGE_BODY
     return [SendNotification.model_validate({"block_document_id": document, "subject": name, "body": body})]
 
 
-def _plain(actions: list[ActionTypes]) -> list[object]:
+def _dump_actions(actions: list[ActionTypes]) -> list[object]:
     return [action.model_dump(mode="json") for action in actions]
 
 
-def _ours(actions: list[ActionTypes], name: str) -> bool:
+def _are_own_actions(actions: list[ActionTypes], name: str) -> bool:
     """Whether these are as this module makes them; the block may be another one."""
     if len(actions) != 1:
         return False
     (action,) = actions
     if isinstance(action, SendNotification):
-        return _plain(actions) == _plain(_actions(str(action.block_document_id), name))
+        return _dump_actions(actions) == _dump_actions(_make_actions(str(action.block_document_id), name))
     return isinstance(action, DoNothing)
 
 
-def _document(client: SyncPrefectClient, block: str) -> str | None:
+def _find_block_document_id(client: SyncPrefectClient, block: str) -> str | None:
     slug, _, name = block.partition("/")
     try:
         return str(client.read_block_document_by_name(name, slug).id)

@@ -15,11 +15,11 @@ import httpx
 from prefect.exceptions import PrefectHTTPStatusError
 
 from core import last_errors, prefect_gate
-from core.health import BEAT_S, Beat, beats
-from core.metrics import degraded
+from core.health import BEAT_S, Heartbeat, heartbeat_file
+from core.metrics import count_degraded
 from core.settings import Settings
 from furrow.engine import worker
-from furrow.engine.watch import watch
+from furrow.engine.watch import watch_lag
 from lander.loop import Lander
 from tasks import connections, stopping
 
@@ -31,14 +31,14 @@ _log = logging.getLogger("furrow.engine.process")
 async def main(settings: Settings) -> None:
     """Land and run flows until SIGTERM or SIGINT."""
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    beat = Beat(beats(settings.data_dir, "lander")).beat
+    beat = Heartbeat(heartbeat_file(settings.data_dir, "lander")).touch_file
     lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status, beat)
-    thread = threading.Thread(target=lander.run, name="furrow-lander")
+    thread = threading.Thread(target=lander.land_until_stopped, name="furrow-lander")
     thread.start()
     watching = threading.Event()
-    threading.Thread(target=watch, args=(watching,), name="furrow-watch", daemon=True).start()
+    threading.Thread(target=watch_lag, args=(watching,), name="furrow-watch", daemon=True).start()
     async with anyio.create_task_group() as group:
-        group.start_soon(_show_life, Beat(beats(settings.data_dir, "worker")))
+        group.start_soon(_beat_while_alive, Heartbeat(heartbeat_file(settings.data_dir, "worker")))
         group.start_soon(_serve_worker)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
@@ -46,30 +46,30 @@ async def main(settings: Settings) -> None:
         _log.info("stopping")
         lander.stop()
         watching.set()
-        stopping.request_all()
+        stopping.request_stop_of_all()
         await anyio.to_thread.run_sync(connections.stop_queries)
         group.cancel_scope.cancel()
     thread.join(_STOP_SECONDS)
 
 
-async def _show_life(beat: Beat) -> None:
+async def _beat_while_alive(beat: Heartbeat) -> None:
     # Of the event loop: a worker that waits for Prefect is alive, one whose loop stands still is not.
     while True:
-        beat.beat()
+        beat.touch_file()
         await anyio.sleep(BEAT_S / 2)
 
 
 async def _serve_worker() -> None:
     # Prefect may start later than this process or go away for a while: the worker comes back, the lander goes on.
     while True:
-        if not prefect_gate.is_open():
+        if not prefect_gate.is_gate_open():
             await anyio.sleep(BEAT_S)
             continue
         try:
-            await worker.serve(anyio.Event())
+            await worker.serve_in_process_worker(anyio.Event())
         except (httpx.HTTPError, PrefectHTTPStatusError, ExceptionGroup) as error:
-            degraded("worker", type(error).__name__)
-            last_errors.note(Settings().data_dir, "prefect", error)
+            count_degraded("worker", type(error).__name__)
+            last_errors.record_last_error(Settings().data_dir, "prefect", error)
             _log.warning("the worker lost Prefect and starts again: %s", error)
         await anyio.sleep(_WORKER_RETRY_SECONDS)
 

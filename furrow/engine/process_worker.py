@@ -23,7 +23,7 @@ from prefect.states import Crashed
 from prefect.utilities.processutils import command_to_string, setup_signal_handlers_worker
 from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.package import ROOT
 from furrow.engine.fixed_job import FixedConfiguration
 from furrow.engine.stranded import POOL
@@ -59,30 +59,32 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
         ends and its run becomes ``Crashed``: in any other state it would hold its deployment's slot.
         """
         try:
-            return await self._run(flow_run, task_status)
+            return await self._run_flow_process(flow_run, task_status)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._end(flow_run)
+                await self._crash_unfinished_run(flow_run)
             raise
 
-    async def _run(self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None) -> ProcessResult:
+    async def _run_flow_process(
+        self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[Any] | None
+    ) -> ProcessResult:
         started = task_status or anyio.TASK_STATUS_IGNORED
         ended: list[FlowRunExecutionResult | None] = []
         async with FlowRunExecutorContext() as context:
-            executor = _executor(context, flow_run)
+            executor = _make_run_executor(context, flow_run)
 
-            async def execute(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:
+            async def execute_flow_run(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:
                 ended.append(await executor.submit(task_status=task_status))
 
             async with anyio.create_task_group() as group:
-                handle = await group.start(execute)
+                handle = await group.start(execute_flow_run)
                 started.started(handle.pid)
         result = ended[0] if ended else None
         if result is None or result.status_code is None:
             raise RuntimeError("the run's process did not start")
         return ProcessResult(status_code=result.status_code, identifier=str(result.handle.pid))
 
-    async def _end(self, flow_run: FlowRun) -> None:
+    async def _crash_unfinished_run(self, flow_run: FlowRun) -> None:
         try:
             with anyio.fail_after(_END_SECONDS):
                 now = (await self.client.read_flow_run(flow_run.id)).state
@@ -90,7 +92,7 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
                     message = "Its worker was stopped; the next run does its work."
                     await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
         except Exception as error:
-            degraded("worker", "end_run")
+            count_degraded("worker", "end_run")
             _log.warning("the run %s could not be ended: %s", flow_run.id, type(error).__name__)
 
 
@@ -104,7 +106,7 @@ class _NoHooks:
         pass
 
 
-def _executor(context: FlowRunExecutorContext, flow_run: FlowRun) -> FlowRunExecutor:
+def _make_run_executor(context: FlowRunExecutorContext, flow_run: FlowRun) -> FlowRunExecutor:
     starter = EngineCommandStarter(
         command=command_to_string([sys.executable, "-m", "furrow.engine.run_flow", str(flow_run.id)]),
         cwd=ROOT,
@@ -113,7 +115,7 @@ def _executor(context: FlowRunExecutorContext, flow_run: FlowRun) -> FlowRunExec
     return context.create_executor(flow_run, starter, propose_submitting=False, hook_runner=_NoHooks())
 
 
-async def serve(name: str | None, limit: int, with_healthcheck: bool) -> None:
+async def serve_process_worker(name: str | None, limit: int, with_healthcheck: bool) -> None:
     """Take runs until SIGTERM or SIGINT; the runs that work then are ended with SIGTERM.
 
     ``with_healthcheck`` answers ``GET /health`` where ``PREFECT_WORKER_WEBSERVER_HOST`` and ``…_PORT`` say (0.0.0.0:8080).

@@ -13,7 +13,7 @@ from prefect.engine import handle_engine_signals
 from prefect.flow_engine import run_flow
 from prefect.logging.loggers import flow_run_logger
 
-from core.private_files import write_for_us_alone
+from core.private_files import restrict_new_files
 from furrow.engine import admission
 from furrow.engine.shards import MOST_SHARDS
 
@@ -25,20 +25,20 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         print("usage: python -m furrow.engine.run_flow RUN_ID", file=sys.stderr)
         return 2
-    write_for_us_alone()
+    restrict_new_files()
     configure_from_env()  # how the worker announces that a signal is a cancellation
     with handle_engine_signals(run_id):
-        _run(run_id)
+        _run_admitted_flow(run_id)
     return 0
 
 
-def _run(run_id: UUID) -> None:
+def _run_admitted_flow(run_id: UUID) -> None:
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(run_id)
         try:
-            flow = admission.admitted(client, run, admission.declared(MOST_SHARDS))
-        except admission.Refused as refusal:
-            admission.end_refused(client, run, refusal)
+            flow = admission.admit_flow_run(client, run, admission.declared_deployments(MOST_SHARDS))
+        except admission.RunRefused as refusal:
+            admission.end_refused_run(client, run, refusal)
             return
     logger = flow_run_logger(run)
     run_flow(flow, flow_run=run, error_logger=logger)  # type: ignore[arg-type]  # an adapter, as Prefect's engine gives

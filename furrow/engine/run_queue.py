@@ -31,16 +31,16 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
-class Choice(Generic[R]):
+class RunChoice(Generic[R]):
     """``begin``: runs that may be submitted now; ``superseded``: scheduled runs that a later one makes superfluous."""
 
     begin: list[R] = field(default_factory=list)
     superseded: list[R] = field(default_factory=list)
 
 
-def choose(due: Iterable[R], at_work: Iterable[UUID]) -> Choice[R]:
+def choose_due_runs(due: Iterable[R], at_work: Iterable[UUID]) -> RunChoice[R]:
     """Choose among the ``due`` runs, while runs of the deployments ``at_work`` are being worked on."""
-    choice: Choice[R] = Choice()
+    choice: RunChoice[R] = RunChoice()
     waiting: dict[UUID, list[R]] = {}
     for run in due:
         if run.deployment_id is None:
@@ -49,11 +49,11 @@ def choose(due: Iterable[R], at_work: Iterable[UUID]) -> Choice[R]:
             waiting.setdefault(run.deployment_id, []).append(run)
     busy = set(at_work)
     for deployment, runs in waiting.items():
-        scheduled = sorted((run for run in runs if is_scheduled(run)), key=_expected)
-        by_hand = sorted((run for run in runs if not is_scheduled(run)), key=_expected)
+        scheduled = sorted((run for run in runs if is_scheduled(run)), key=_expected_start)
+        by_hand = sorted((run for run in runs if not is_scheduled(run)), key=_expected_start)
         choice.superseded += scheduled[:-1]
         if deployment not in busy:
-            choice.begin += _first(by_hand, scheduled)
+            choice.begin += _first_to_begin(by_hand, scheduled)
     return choice
 
 
@@ -62,9 +62,9 @@ def is_scheduled(run: DueRun) -> bool:
     return bool(run.auto_scheduled) and not run.run_count
 
 
-def _first(by_hand: Sequence[R], scheduled: Sequence[R]) -> Sequence[R]:
+def _first_to_begin(by_hand: Sequence[R], scheduled: Sequence[R]) -> Sequence[R]:
     return by_hand[:1] or scheduled[-1:]
 
 
-def _expected(run: DueRun) -> datetime:
+def _expected_start(run: DueRun) -> datetime:
     return run.expected_start_time or _EARLIEST

@@ -10,21 +10,21 @@ MOST_SHARDS: Final = 64
 """More parts than anybody has workers; each is a deployment that runs every 30 s."""
 
 
-def name_of(shard: int) -> str:
+def shard_deployment_name(shard: int) -> str:
     """The deployment of one part: ``detect``, ``detect-1``, ``detect-2`` …"""
     return f"{DETECT}-{shard}" if shard else DETECT
 
 
-def sharded(project: dict[str, Any], shards: int) -> dict[str, Any]:
+def split_into_shards(project: dict[str, Any], shards: int) -> dict[str, Any]:
     """The content of prefect.yaml with the detection as ``shards`` deployments, one a part of the sessions."""
     if not 1 <= shards <= MOST_SHARDS:
         raise PermanentError(f"the number of shards must be from 1 to {MOST_SHARDS}")
     deployments: list[dict[str, Any]] = []
-    for one in project["deployments"]:
-        if one["name"] != DETECT:
-            deployments.append(one)
+    for deployment in project["deployments"]:
+        if deployment["name"] != DETECT:
+            deployments.append(deployment)
             continue
         for shard in range(shards):
-            parameters = {**one.get("parameters", {}), "shard": shard, "shards": shards}
-            deployments.append({**one, "name": name_of(shard), "parameters": parameters})
+            parameters = {**deployment.get("parameters", {}), "shard": shard, "shards": shards}
+            deployments.append({**deployment, "name": shard_deployment_name(shard), "parameters": parameters})
     return {**project, "deployments": deployments}

@@ -25,7 +25,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelled, Crashed
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 from furrow.engine.run_queue import is_scheduled
 
 POOL: Final = "furrow"
@@ -46,47 +46,47 @@ _WORKING = FlowRunFilter(
 _log = logging.getLogger("furrow.engine.stranded")
 
 
-async def watch(works_on: WorksOn) -> None:
+async def watch_stranded_runs(works_on: WorksOn) -> None:
     """End stranded runs and free stranded slots, again and again, until cancelled. ``works_on``: whether a run is ours."""
     seen: Counter[str] = Counter()
     async with get_client() as client:
         while True:
             await anyio.sleep(INTERVAL_S)
             try:
-                await end_runs(client, works_on, OLD)
-                found = await _stranded_slots(client)
+                await end_stranded_runs(client, works_on, OLD)
+                found = await _find_stranded_slots(client)
                 seen = Counter({name: seen[name] + 1 for name in found})
                 if lasting := {name: found[name] for name, looks in seen.items() if looks >= _LOOKS}:
-                    await _free(client, lasting)
+                    await _release_slots(client, lasting)
             except Exception:
-                degraded("worker", "stranded_watch")
+                count_degraded("worker", "stranded_watch")
                 _log.warning("could not look for runs that nobody works on; trying again", exc_info=True)
 
 
-async def end_runs(client: PrefectClient, works_on: WorksOn, old: timedelta = timedelta()) -> int:
+async def end_stranded_runs(client: PrefectClient, works_on: WorksOn, old: timedelta = timedelta()) -> int:
     """End runs that no thread works on any more and whose state is as ``old``; how many."""
     count = 0
     before = datetime.now(UTC) - old
-    for run in await runs(client, _WORKING):
+    for run in await read_pool_runs(client, _WORKING):
         if works_on(run.id) or (run.state is not None and run.state.timestamp > before):
             continue
         message = "The process that ran this was stopped." if old == timedelta() else "Nobody works on this any more."
         await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
         count += 1
         if old:
-            degraded("worker", "stranded_run")
+            count_degraded("worker", "stranded_run")
             _log.warning("the run %s was left behind and is ended", run.name)
     return count
 
 
-async def cancel_missed(client: PrefectClient) -> int:
+async def cancel_missed_runs(client: PrefectClient) -> int:
     """Cancel scheduled runs that were missed while nothing ran; how many. The next one does the work of all of them."""
     missed = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
         expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
     )
     count = 0
-    for run in await runs(client, missed):
+    for run in await read_pool_runs(client, missed):
         if is_scheduled(run):
             message = "Missed while Furrow was not running; the next run does its work."
             await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
@@ -94,17 +94,17 @@ async def cancel_missed(client: PrefectClient) -> int:
     return count
 
 
-async def free_slots(client: PrefectClient) -> int:
+async def free_stranded_slots(client: PrefectClient) -> int:
     """Give back what deployments count as taken (their ``concurrency_limit``) and no run holds; how many slots.
 
     A server that was killed between two writes may leave such a slot, and its deployment would never run again.
     """
-    return await _free(client, await _stranded_slots(client))
+    return await _release_slots(client, await _find_stranded_slots(client))
 
 
-async def _stranded_slots(client: PrefectClient) -> dict[str, tuple[int, int]]:
+async def _find_stranded_slots(client: PrefectClient) -> dict[str, tuple[int, int]]:
     """Limits with more slots taken than runs hold, by name: slots taken, runs that hold one."""
-    held = Counter(run.deployment_id for run in await runs(client, _WORKING))
+    held = Counter(run.deployment_id for run in await read_pool_runs(client, _WORKING))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
     found = {}
     for deployment in await client.read_deployments(work_pool_filter=pool):
@@ -115,14 +115,14 @@ async def _stranded_slots(client: PrefectClient) -> dict[str, tuple[int, int]]:
     return found
 
 
-async def _free(client: PrefectClient, slots: dict[str, tuple[int, int]]) -> int:
+async def _release_slots(client: PrefectClient, slots: dict[str, tuple[int, int]]) -> int:
     for name, (taken, held) in slots.items():
         await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=held))
         _log.warning("%s: %d slots were held by no run and are free again", name, taken - held)
     return sum(taken - held for taken, held in slots.values())
 
 
-async def runs(client: PrefectClient, which: FlowRunFilter) -> list[FlowRun]:
+async def read_pool_runs(client: PrefectClient, which: FlowRunFilter) -> list[FlowRun]:
     """Runs of our pool, all of them."""
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
     found: list[FlowRun] = []

@@ -10,7 +10,7 @@ import threading
 from collector.lag import Lag
 from core import last_errors
 from core.errors import FurrowError, PermanentError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.settings import Settings
 from tasks import lag
 
@@ -18,7 +18,7 @@ INTERVAL_S = 60.0
 _log = logging.getLogger("furrow.engine.watch")
 
 
-def watch(stop: threading.Event, interval_s: float = INTERVAL_S) -> None:
+def watch_lag(stop: threading.Event, interval_s: float = INTERVAL_S) -> None:
     """Look every ``interval_s`` seconds until ``stop`` is set; the first time after one interval: a start may catch up.
 
     People are warned when two looks, one after the other, find the work behind: after a laptop slept, the first one finds
@@ -27,21 +27,21 @@ def watch(stop: threading.Event, interval_s: float = INTERVAL_S) -> None:
     late = False
     while not stop.wait(interval_s):
         try:
-            found = lag.current()
+            found = lag.measure_current_lag()
             was, late = late, found is not None and found.is_late
             if found is not None and was and late:
-                _warn(found)
+                _warn_of_lag(found)
         except FurrowError as error:
-            degraded("watch", type(error).__name__)
+            count_degraded("watch", type(error).__name__)
             _log.warning("the lag could not be told: %s", error)
 
 
-def _warn(found: Lag) -> None:
-    told = "; ".join(found.lines())
-    _log.warning("the work is behind: %s", told)
-    if found.detect_is_old:
+def _warn_of_lag(found: Lag) -> None:
+    summary = "; ".join(found.describe_lag())
+    _log.warning("the work is behind: %s", summary)
+    if found.is_detect_overdue:
         late = PermanentError(
-            f"`detect` completed last: {found.detected()}; is its deployment paused or without schedule?"
+            f"`detect` completed last: {found.describe_last_detect()}; is its deployment paused or without schedule?"
         )
-        last_errors.note(Settings().data_dir, "detect", late)
-    lag.warn(found)
+        last_errors.record_last_error(Settings().data_dir, "detect", late)
+    lag.warn_of_lag(found)

@@ -32,10 +32,10 @@ from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 from furrow.engine import admission, stranded
 from furrow.engine.fixed_job import FixedConfiguration
-from furrow.engine.run_queue import choose
+from furrow.engine.run_queue import choose_due_runs
 from furrow.engine.stranded import POOL
 from tasks import stopping
 
@@ -66,7 +66,7 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
         due = [entry.flow_run for entry in flow_run_response if not self.works_on(entry.flow_run.id)]
-        choice = choose(due, [*self._submitted.values(), *stopping.deployments()])
+        choice = choose_due_runs(due, [*self._submitted.values(), *stopping.active_deployments()])
         for run in choice.superseded:
             with contextlib.suppress(ObjectNotFound):  # somebody deleted it
                 await self.client.set_flow_run_state(run.id, Cancelled(message=SUPERSEDED))
@@ -85,7 +85,7 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
 
     def works_on(self, flow_run_id: UUID) -> bool:
         """Whether this process is submitting or running a run."""
-        return flow_run_id in self._submitting_flow_run_ids or stopping.is_running(flow_run_id)
+        return flow_run_id in self._submitting_flow_run_ids or stopping.is_run_active(flow_run_id)
 
     async def run(
         self,
@@ -96,69 +96,69 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
         """Run one flow run to its end. Its errors are in its state; only a broken thread is an error here."""
         if task_status:
             task_status.started(str(flow_run.id))
-        stopping.register(flow_run.id, flow_run.deployment_id)
+        stopping.register_run(flow_run.id, flow_run.deployment_id)
         began = threading.Event()
         try:
-            await anyio.to_thread.run_sync(_execute, flow_run, began, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(_execute_flow_run, flow_run, began, abandon_on_cancel=True)
         finally:
             # A thread goes on when this worker loses Prefect and another one takes its place: it forgets its run itself.
             if not began.is_set():
-                stopping.forget(flow_run.id)
+                stopping.forget_run(flow_run.id)
         return InProcessResult(status_code=0, identifier=str(flow_run.id))
 
 
-def _execute(flow_run: FlowRun, began: threading.Event) -> None:
+def _execute_flow_run(flow_run: FlowRun, began: threading.Event) -> None:
     began.set()
     try:
         with get_client(sync_client=True) as client:
-            flow = admission.admitted(client, flow_run, admission.declared())
+            flow = admission.admit_flow_run(client, flow_run, admission.declared_deployments())
         run_flow(flow, flow_run=flow_run, return_type="state", error_logger=_log)
-    except admission.Refused as refusal:
+    except admission.RunRefused as refusal:
         with get_client(sync_client=True) as client:
-            admission.end_refused(client, flow_run, refusal)
+            admission.end_refused_run(client, flow_run, refusal)
     except Exception as error:
         # Raised before the flow began (unknown parameters, an entrypoint that is gone): without a state it would wait for ever.
-        degraded("worker", type(error).__name__)
+        count_degraded("worker", type(error).__name__)
         _log.exception("the run %s could not be started", flow_run.id)
         with get_client(sync_client=True) as client:
             message = f"It could not be started: {type(error).__name__}: {error}"
             client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
     finally:
-        stopping.forget(flow_run.id)
+        stopping.forget_run(flow_run.id)
         # A run leaves few objects in cycles, but among them are HTTP clients, each with a TLS context of a megabyte. Python
         # counts objects alone, and would come to collect these after hours.
         gc.collect()
 
 
-async def serve(started: anyio.Event) -> None:
+async def serve_in_process_worker(started: anyio.Event) -> None:
     """Run the worker until cancelled: first end what a killed process left behind, then take runs."""
     async with get_client() as client:
-        await stranded.end_runs(client, stopping.is_running)
-        await stranded.cancel_missed(client)
-        await stranded.free_slots(client)
+        await stranded.end_stranded_runs(client, stopping.is_run_active)
+        await stranded.cancel_missed_runs(client)
+        await stranded.free_stranded_slots(client)
     worker = InProcessWorker(work_pool_name=POOL, name="furrow-engine", limit=THREADS, prefetch_seconds=1)
     async with anyio.create_task_group() as group:
-        group.start_soon(_watch_for_cancelling)
-        group.start_soon(stranded.watch, worker.works_on)
+        group.start_soon(_watch_for_cancelled_runs)
+        group.start_soon(stranded.watch_stranded_runs, worker.works_on)
         started.set()
         await worker.start(printer=_log.info)
 
 
-async def _watch_for_cancelling() -> None:
+async def _watch_for_cancelled_runs() -> None:
     # The stock worker only cancels runs that never started; those in "Cancelling" would stay so for ever.
     cancelling = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])))
     async with get_client() as client:
         while True:
             await anyio.sleep(_CANCEL_POLL_SECONDS)
             try:
-                for run in await stranded.runs(client, cancelling):
-                    await _stop(client, run.id)
+                for run in await stranded.read_pool_runs(client, cancelling):
+                    await _stop_cancelled_run(client, run.id)
             except Exception:
-                degraded("worker", "cancel_watch")
+                count_degraded("worker", "cancel_watch")
                 _log.warning("could not look for runs that are to be cancelled; trying again", exc_info=True)
 
 
-async def _stop(client: PrefectClient, flow_run_id: UUID) -> None:
-    if not stopping.request(flow_run_id):
+async def _stop_cancelled_run(client: PrefectClient, flow_run_id: UUID) -> None:
+    if not stopping.request_stop(flow_run_id):
         message = "Cancelled; it was not running any more."
         await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)

@@ -16,13 +16,13 @@ _PREFIX: Final = "examples"
 _SUFFIXES: Final = frozenset({".jsonl", ".log"})
 
 
-def file(name: str) -> Path:
+def find_readable_file(name: str) -> Path:
     """The readable file ``name``; ``examples/NAME`` is one of this package where the working directory has none.
 
     For arguments of commands. Raises typer.BadParameter that says what is wrong with ``name``.
     """
     path = Path(name)
-    if not path.exists() and path.parent == Path(_PREFIX) and path.name in names():
+    if not path.exists() and path.parent == Path(_PREFIX) and path.name in list_example_names():
         path = DIRECTORY / path.name
     if not path.exists():
         raise typer.BadParameter(f"File '{name}' does not exist.")
@@ -33,6 +33,6 @@ def file(name: str) -> Path:
     return path
 
 
-def names() -> list[str]:
+def list_example_names() -> list[str]:
     """Names of the examples, in order."""
     return sorted(path.name for path in DIRECTORY.iterdir() if path.suffix in _SUFFIXES)

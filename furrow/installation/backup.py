@@ -24,9 +24,9 @@ from typing import Any
 from core import kept_secrets
 from core.errors import NotConfigured, PermanentError
 from core.package import VERSION
-from core.private_files import tighten
+from core.private_files import restrict_data_directory
 from core.settings import EMBEDDED, LOG, Settings
-from furrow.installation.data_lock import UNFINISHED, sole_user_of
+from furrow.installation.data_lock import UNFINISHED, lock_data_directory
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events import event_backup
 from stores.events.event_store import EventStore
@@ -39,7 +39,7 @@ _STOP = "stop it first: the embedded stores admit one process"
 
 
 @dataclass(frozen=True)
-class Told:
+class BackupSummary:
     """What a backup holds, or a restore brought back: rows by table, and the number of files beside the stores."""
 
     rows: dict[str, int]
@@ -47,7 +47,7 @@ class Told:
     size: int
 
 
-def back_up(settings: Settings, target: Path) -> Told:
+def write_backup(settings: Settings, target: Path) -> BackupSummary:
     """Write a backup to ``target``, which must not exist. Embedded stores must not be in use: `furrow up` is stopped.
 
     Raises PermanentError with what to do, OSError when the disk is full; nothing is left at ``target`` then.
@@ -61,51 +61,57 @@ def back_up(settings: Settings, target: Path) -> Told:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700, parents=True)
     try:
-        with _stores(settings) as (events, incidents):
-            told = _write(settings, part, events, incidents)
+        with _open_stores(settings) as (events, incidents):
+            summary = _write_backup_files(settings, part, events, incidents)
         part.rename(target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return told
+    return summary
 
 
-def restore(settings: Settings, source: Path) -> Told:
+def restore_backup(settings: Settings, source: Path) -> BackupSummary:
     """Bring a backup back into empty stores and a new data directory. Every file is checked before anything is written.
 
     Raises PermanentError with what to do; after a failure in the middle, the data directory says that it is unfinished.
     """
-    manifest = _checked(source)
+    manifest = _read_checked_manifest(source)
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True)
     if held := [name for name in ("spool", _SALT, UNFINISHED) if (data / name).exists()]:
         raise PermanentError(f"{data} is not empty (it holds {held[0]}); restore into a new data directory")
     marker = data / UNFINISHED
-    with _stores(settings) as (events, incidents):
+    with _open_stores(settings) as (events, incidents):
         marker.write_text(f"{source}\n", encoding="utf-8")
         if incidents and manifest["postgres"]:
-            incident_backup.load(incidents, source / "postgres", incident_backup.Dump(**manifest["postgres"]))
+            incident_backup.load_incident_tables(
+                incidents, source / "postgres", incident_backup.IncidentDump(**manifest["postgres"])
+            )
         if events and manifest["clickhouse"]:
-            event_backup.load(events, source / "clickhouse", event_backup.Dump(**manifest["clickhouse"]))
+            event_backup.load_event_tables(
+                events, source / "clickhouse", event_backup.EventDump(**manifest["clickhouse"])
+            )
     shutil.copytree(source / "files", data, dirs_exist_ok=True)
-    tighten(data)
+    restrict_data_directory(data)
     marker.unlink()
-    return _told(manifest)
+    return _summarise_manifest(manifest)
 
 
-def _write(settings: Settings, part: Path, events: EventStore | None, incidents: str | None) -> Told:
+def _write_backup_files(
+    settings: Settings, part: Path, events: EventStore | None, incidents: str | None
+) -> BackupSummary:
     for name in ("files", "postgres", "clickhouse"):
         (part / name).mkdir(mode=0o700)
-    _copy_files(settings, part / "files")
+    _copy_spool_and_salt(settings, part / "files")
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "furrow": VERSION,
         "madeAt": datetime.now(UTC).isoformat(timespec="seconds"),
-        "postgres": asdict(incident_backup.dump(incidents, part / "postgres")) if incidents else None,
-        "clickhouse": asdict(event_backup.dump(events, part / "clickhouse")) if events else None,
+        "postgres": asdict(incident_backup.dump_incident_tables(incidents, part / "postgres")) if incidents else None,
+        "clickhouse": asdict(event_backup.dump_event_tables(events, part / "clickhouse")) if events else None,
     }
     manifest["files"] = {
-        str(path.relative_to(part)): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        str(path.relative_to(part)): {"bytes": path.stat().st_size, "sha256": _file_sha256(path)}
         for path in sorted(part.rglob("*"))
         if path.is_file()
     }
@@ -116,10 +122,10 @@ def _write(settings: Settings, part: Path, events: EventStore | None, incidents:
     # Whatever the modes of what was copied: a backup is as confidential as the data directory.
     for path in part.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
-    return _told(manifest)
+    return _summarise_manifest(manifest)
 
 
-def _copy_files(settings: Settings, target: Path) -> None:
+def _copy_spool_and_salt(settings: Settings, target: Path) -> None:
     if (settings.data_dir / _SALT).exists():
         shutil.copy2(settings.data_dir / _SALT, target / _SALT)
     for path in sorted(settings.spool_dir.rglob("*")):
@@ -131,7 +137,7 @@ def _copy_files(settings: Settings, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _stores(settings: Settings) -> Iterator[tuple[EventStore | None, str | None]]:
+def _open_stores(settings: Settings) -> Iterator[tuple[EventStore | None, str | None]]:
     """The event store and the URL of the incident store, the embedded ones started; None in the mode ``log``."""
     events_url, incidents_url = (
         url.get_secret_value() for url in (settings.event_store_url, settings.incident_store_url)
@@ -140,7 +146,7 @@ def _stores(settings: Settings) -> Iterator[tuple[EventStore | None, str | None]
         raise NotConfigured("both stores are `log`: there is nothing but the spool to back up")
     with contextlib.ExitStack() as stack:
         if EMBEDDED in (events_url, incidents_url):
-            stack.enter_context(sole_user_of(settings.data_dir, _STOP))
+            stack.enter_context(lock_data_directory(settings.data_dir, _STOP))
         if events_url == EMBEDDED:
             settings.events_dir.mkdir(exist_ok=True)
             events_url = f"chdb://{settings.events_dir.resolve()}"
@@ -155,7 +161,7 @@ def _stores(settings: Settings) -> Iterator[tuple[EventStore | None, str | None]
         yield events, None if incidents_url == LOG else incidents_url
 
 
-def _checked(source: Path) -> dict[str, Any]:
+def _read_checked_manifest(source: Path) -> dict[str, Any]:
     """The manifest of a whole and undamaged backup. Raises PermanentError."""
     try:
         manifest: dict[str, Any] = json.loads((source / _MANIFEST).read_text(encoding="utf-8"))
@@ -166,14 +172,14 @@ def _checked(source: Path) -> dict[str, Any]:
         raise PermanentError(f"{source / _MANIFEST} is damaged") from None
     if number != FORMAT:
         raise PermanentError(f"the backup has format {number}, this version of Furrow reads {FORMAT}")
-    for name, told in manifest["files"].items():
+    for name, entry in manifest["files"].items():
         path = source / name
-        if not path.is_file() or _sha256(path) != told["sha256"]:
+        if not path.is_file() or _file_sha256(path) != entry["sha256"]:
             raise PermanentError(f"the backup's file {name} is missing or damaged; nothing was restored")
     return manifest
 
 
-def _told(manifest: dict[str, Any]) -> Told:
+def _summarise_manifest(manifest: dict[str, Any]) -> BackupSummary:
     rows = {
         table: count
         for store in ("clickhouse", "postgres")
@@ -181,9 +187,9 @@ def _told(manifest: dict[str, Any]) -> Told:
         for table, count in manifest[store]["rows"].items()
     }
     beside = [name for name in manifest["files"] if name.startswith("files/")]
-    return Told(rows, len(beside), sum(file["bytes"] for file in manifest["files"].values()))
+    return BackupSummary(rows, len(beside), sum(file["bytes"] for file in manifest["files"].values()))
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,15 +11,15 @@ import sys
 import threading
 import time
 
-from core.private_files import write_for_us_alone
+from core.private_files import restrict_new_files
 
 _GRACE_SECONDS = 10.0
 
 
-def end_with_parent() -> None:
+def stop_with_parent() -> None:
     """Watch standard input; at its end ask this process to stop (SIGTERM), and kill it if it does not."""
 
-    def watch() -> None:
+    def wait_for_parent_end() -> None:
         while os.read(pipe, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
@@ -28,12 +28,12 @@ def end_with_parent() -> None:
 
     # A copy: what runs here may close or replace standard input.
     pipe = os.dup(sys.stdin.fileno())
-    threading.Thread(target=watch, name="furrow-parent-watch", daemon=True).start()
+    threading.Thread(target=wait_for_parent_end, name="furrow-parent-watch", daemon=True).start()
 
 
 if __name__ == "__main__":
-    write_for_us_alone()
-    end_with_parent()
+    restrict_new_files()
+    stop_with_parent()
     module, *arguments = sys.argv[1:]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -12,7 +12,7 @@ UNFINISHED = "restore-unfinished"
 
 
 @contextlib.contextmanager
-def sole_user_of(data: Path, advice: str) -> Iterator[None]:
+def lock_data_directory(data: Path, advice: str) -> Iterator[None]:
     """Hold the lock of ``data``, a directory. Raises PermanentError, with ``advice``, while another process holds it."""
     with (data / "furrow.lock").open("w") as handle:
         try:

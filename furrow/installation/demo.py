@@ -18,14 +18,14 @@ from rich.panel import Panel
 from rich.table import Table
 
 from core.errors import FurrowError, TransientError
-from core.http_errors import why
+from core.http_errors import describe_http_error
 from core.kept_secrets import development_keys, prefect_auth
 from core.settings import EMBEDDED, Settings
 from furrow.clients.prefect_api import PrefectApi
 from furrow.clients.send import send_file
 from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
 from furrow.installation.up import Installation, Say
-from trackers.ticket import ticket_of, to_markdown
+from trackers.ticket import build_ticket, ticket_to_markdown
 
 _WAIT_SECONDS = 600.0
 """How long each step may take: on a busy machine it takes minutes."""
@@ -35,18 +35,18 @@ _TRIES = 10
 def run_demo(out: Console, say: Say) -> None:
     """Start everything, send the example sessions, run the flows, print what came of it, stop everything."""
     with tempfile.TemporaryDirectory(prefix="furrow-demo-") as directory:
-        installation = Installation(_settings(Path(directory)), say)
+        installation = Installation(_make_demo_settings(Path(directory)), say)
         try:
             installation.start()
-            with _supervised(installation):
-                _tell(installation, out, say)
+            with _supervise_in_background(installation):
+                _demonstrate_main_job(installation, out, say)
         finally:
             say("stopping, and removing the temporary directory")
             installation.stop()
 
 
 @contextlib.contextmanager
-def _supervised(installation: Installation) -> Iterator[None]:
+def _supervise_in_background(installation: Installation) -> Iterator[None]:
     """As under ``furrow up``: what does not answer is started again, and Prefect is waited for if it starts late."""
     stop = threading.Event()
     thread = threading.Thread(target=installation.supervise, args=(stop,), name="furrow-demo", daemon=True)
@@ -58,7 +58,7 @@ def _supervised(installation: Installation) -> Iterator[None]:
         thread.join()
 
 
-def _tell(installation: Installation, out: Console, say: Say) -> None:
+def _demonstrate_main_job(installation: Installation, out: Console, say: Say) -> None:
     events = [event for session in example_sessions() for event in session]
     frustrated, silent = (sum(n for _, n in group) for group in (FRUSTRATED, SILENT))
     say(f"sending {len(events)} events of {frustrated + silent} sessions ({frustrated} of them frustrated) over HTTP")
@@ -72,24 +72,26 @@ def _tell(installation: Installation, out: Console, say: Say) -> None:
     prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings), _WAIT_SECONDS)
     with operator, prefect:
         say("the sessions end; 15 s later they count as complete")
-        _until("the sessions were not analysed", lambda: _all_analysed(operator, prefect, frustrated + silent))
+        _wait_until_done(
+            "the sessions were not analysed", lambda: _are_all_sessions_analysed(operator, prefect, frustrated + silent)
+        )
         say("exporting: no tracker is configured, so tickets are logged as they would be filed")
-        prefect.run("export/export", wait_seconds=_WAIT_SECONDS)
+        prefect.start_run("export/export", wait_seconds=_WAIT_SECONDS)
         _print_outcome(operator, prefect, out)
 
 
-def _all_analysed(operator: httpx.Client, prefect: PrefectApi, sessions: int) -> bool:
-    status = _get(operator, "/v1/status")
-    told = status["sessions"]
-    if (told["complete"] or 0) >= sessions and told["open"] == 0:
+def _are_all_sessions_analysed(operator: httpx.Client, prefect: PrefectApi, sessions: int) -> bool:
+    status = _get_from_collector(operator, "/v1/status")
+    counts = status["sessions"]
+    if (counts["complete"] or 0) >= sessions and counts["open"] == 0:
         return True
     if status["eventsStored"] and not status["spoolPending"]["segments"]:
-        prefect.run("detect/detect", wait_seconds=_WAIT_SECONDS)
+        prefect.start_run("detect/detect", wait_seconds=_WAIT_SECONDS)
     return False
 
 
 def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) -> None:
-    status = _get(operator, "/v1/status")
+    status = _get_from_collector(operator, "/v1/status")
     table = Table(title="What happened", show_header=False)
     for name, value in (
         ("events landed", status["eventsStored"]),
@@ -105,22 +107,22 @@ def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) ->
         rules.add_row(rule, str(count))
     out.print(rules)
     runs = Table("flow", "state", "run", title="Runs, as the Prefect UI shows them")
-    for run in prefect.recent_runs(6):
+    for run in prefect.list_recent_runs(6):
         runs.add_row(run["flow"], run["state"], run["name"])
     out.print(runs)
-    for one in _get(operator, "/v1/incidents")["incidents"]:
-        _print_incident(_get(operator, f"/v1/incidents/{one['incidentId']}"), out)
+    for incident in _get_from_collector(operator, "/v1/incidents")["incidents"]:
+        _print_incident(_get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}"), out)
 
 
 def _print_incident(incident: dict[str, Any], out: Console) -> None:
     out.rule(f"incident {incident['status']}: {incident['primaryFailurePoint']}")
     out.print("Why (the best example session):", style="bold")
     out.print(incident["explanation"], markup=False)
-    ticket = ticket_of(incident, None)
-    out.print(Panel(Markdown(to_markdown(ticket)), title=f"The ticket as it would be filed: {ticket.title}"))
+    ticket = build_ticket(incident, None)
+    out.print(Panel(Markdown(ticket_to_markdown(ticket)), title=f"The ticket as it would be filed: {ticket.title}"))
 
 
-def _until(otherwise: str, done: Callable[[], bool]) -> None:
+def _wait_until_done(otherwise: str, done: Callable[[], bool]) -> None:
     """Wait until ``done``; what is busy or not ready yet is asked again. Raises TransientError when the time is over."""
     end = time.monotonic() + _WAIT_SECONDS
     while True:
@@ -135,7 +137,7 @@ def _until(otherwise: str, done: Callable[[], bool]) -> None:
         time.sleep(2)
 
 
-def _get(client: httpx.Client, path: str) -> Any:
+def _get_from_collector(client: httpx.Client, path: str) -> Any:
     """What the collector answers; it is asked again while it is too busy. Raises FurrowError."""
     for is_last in (*[False] * _TRIES, True):
         try:
@@ -144,21 +146,21 @@ def _get(client: httpx.Client, path: str) -> Any:
                 return answer.json()
             problem = f"answered {answer.status_code}"
         except httpx.HTTPError as error:
-            problem = f"does not answer ({why(error)})"
+            problem = f"does not answer ({describe_http_error(error)})"
         if not is_last:
             time.sleep(2)
     raise TransientError(f"the collector at {client.base_url} {problem}")
 
 
-def _settings(directory: Path) -> Settings:
+def _make_demo_settings(directory: Path) -> Settings:
     """All embedded, on free ports, whatever the environment of this shell says: a demo must not touch real stores."""
     plain = {name: field.get_default() for name, field in Settings.model_fields.items()}
-    ports = {"port": _free_port(), "prefect_port": _free_port()}
+    ports = {"port": _find_free_port(), "prefect_port": _find_free_port()}
     stores = {"event_store_url": SecretStr(EMBEDDED), "incident_store_url": SecretStr(EMBEDDED)}
     return Settings.model_construct(**{**plain, **ports, **stores, "data_dir": directory})
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -15,7 +15,7 @@ _CRAWLER = "Mozilla/5.0 (compatible; ExampleBot/2.1; +https://bot.example/about)
 
 
 @dataclass
-class Session:
+class DemoSession:
     """One session in the making: call its methods in the order of what happened, ``at`` in seconds after ``start``."""
 
     session_id: str
@@ -24,7 +24,7 @@ class Session:
     agent: str = _FIREFOX
     events: list[Event] = field(default_factory=list)
 
-    def add(self, at: float, kind: str, route: str, target: Event | None = None, **metadata: Any) -> None:
+    def append_event(self, at: float, kind: str, route: str, target: Event | None = None, **metadata: Any) -> None:
         """Append one event."""
         event: Event = {
             "eventType": kind,
@@ -44,82 +44,82 @@ class Session:
             event["userId"] = self.user
         self.events.append(event)
 
-    def visit(self, at: float, route: str, came: str = "link") -> None:
+    def visit_page(self, at: float, route: str, came: str = "link") -> None:
         """The user goes to a page."""
-        self.add(at, "navigation", route, navigationType=came)
+        self.append_event(at, "navigation", route, navigationType=came)
 
-    def click(self, at: float, route: str, button: str, label: str, **metadata: Any) -> None:
+    def click_button(self, at: float, route: str, button: str, label: str, **metadata: Any) -> None:
         """The user clicks a button."""
         target = {"type": "button", "id": button, "tagName": "button", "label": label}
-        self.add(at, "click", route, target, inputMethod="mouse", **metadata)
+        self.append_event(at, "click", route, target, inputMethod="mouse", **metadata)
 
-    def request(self, at: float, route: str, call: str, status: int, ms: int = 180) -> None:
+    def end_request(self, at: float, route: str, call: str, status: int, ms: int = 180) -> None:
         """A request ends ``at`` with ``status`` after ``ms``."""
         method, url = call.split()
-        self.add(at, "network", route, method=method, url=url, status=status, durationMs=ms)
+        self.append_event(at, "network", route, method=method, url=url, status=status, durationMs=ms)
 
-    def type(self, at: float, route: str, name: str) -> None:
+    def change_field(self, at: float, route: str, name: str) -> None:
         """The user changes a field (what is typed is never sent)."""
-        self.add(
+        self.append_event(
             at, "input", route, {"type": "input", "id": name, "tagName": "input"}, action="change", fieldType="text"
         )
 
-    def end(self, at: float) -> None:
+    def close_page(self, at: float) -> None:
         """The page is closed."""
-        self.add(at, "session_end", self.events[-1]["route"])
+        self.append_event(at, "session_end", self.events[-1]["route"])
 
 
-def _pays_in_vain(s: Session) -> None:
-    s.visit(0, "/cart")
-    s.visit(8, "/checkout")
-    s.type(15, "/checkout", "card-name")
+def _payment_always_fails(s: DemoSession) -> None:
+    s.visit_page(0, "/cart")
+    s.visit_page(8, "/checkout")
+    s.change_field(15, "/checkout", "card-name")
     for press in (30.0, 30.7, 31.3, 31.9, 32.6):
-        s.click(press, "/checkout", "pay", "Pay now", responded=False)
-        s.request(press + 0.4, "/checkout", "POST /api/orders", 500, 350)
-    s.end(48)
+        s.click_button(press, "/checkout", "pay", "Pay now", responded=False)
+        s.end_request(press + 0.4, "/checkout", "POST /api/orders", 500, 350)
+    s.close_page(48)
 
 
-def _coupon_is_refused(s: Session) -> None:
-    s.visit(0, "/cart")
-    s.type(6, "/cart", "coupon")
+def _coupon_is_refused(s: DemoSession) -> None:
+    s.visit_page(0, "/cart")
+    s.change_field(6, "/cart", "coupon")
     for press in (9.0, 15.0, 22.0):
         coupon = {"type": "form", "id": "coupon-form", "tagName": "form"}
-        s.add(press, "form_submit", "/cart", coupon, valid=True)
-        s.request(press + 0.3, "/cart", "POST /api/coupons", 503, 220)
-    s.visit(30, "/")
-    s.end(36)
+        s.append_event(press, "form_submit", "/cart", coupon, valid=True)
+        s.end_request(press + 0.3, "/cart", "POST /api/coupons", 503, 220)
+    s.visit_page(30, "/")
+    s.close_page(36)
 
 
-def _buys(s: Session) -> None:
-    s.visit(0, "/")
-    s.visit(12, "/products/2311")
-    s.click(20, "/products/2311", "add", "Add to cart", responded=True)
-    s.request(20.3, "/products/2311", "POST /api/cart", 201)
-    s.visit(30, "/checkout")
-    s.click(55, "/checkout", "pay", "Pay now", responded=True)
-    s.request(55.9, "/checkout", "POST /api/orders", 201, 800)
-    s.visit(56.2, "/thank-you", "push")
-    s.end(70)
+def _buys_a_product(s: DemoSession) -> None:
+    s.visit_page(0, "/")
+    s.visit_page(12, "/products/2311")
+    s.click_button(20, "/products/2311", "add", "Add to cart", responded=True)
+    s.end_request(20.3, "/products/2311", "POST /api/cart", 201)
+    s.visit_page(30, "/checkout")
+    s.click_button(55, "/checkout", "pay", "Pay now", responded=True)
+    s.end_request(55.9, "/checkout", "POST /api/orders", 201, 800)
+    s.visit_page(56.2, "/thank-you", "push")
+    s.close_page(70)
 
 
-def _reads(s: Session) -> None:
-    s.visit(0, "/blog/slow-mornings")
+def _reads_an_article(s: DemoSession) -> None:
+    s.visit_page(0, "/blog/slow-mornings")
     for at in range(10, 90, 10):
-        s.add(at, "scroll", "/blog/slow-mornings", depth=at, direction="down")
-    s.end(100)
+        s.append_event(at, "scroll", "/blog/slow-mornings", depth=at, direction="down")
+    s.close_page(100)
 
 
-def _steps_a_number(s: Session) -> None:
-    s.visit(0, "/products/77")
+def _increases_a_quantity(s: DemoSession) -> None:
+    s.visit_page(0, "/products/77")
     for n in range(7):
-        s.click(5 + n * 0.4, "/products/77", "quantity-plus", "+", responded=True)
-    s.end(20)
+        s.click_button(5 + n * 0.4, "/products/77", "quantity-plus", "+", responded=True)
+    s.close_page(20)
 
 
-def _double_clicks_text(s: Session) -> None:
-    s.visit(0, "/docs/install")
+def _double_clicks_text(s: DemoSession) -> None:
+    s.visit_page(0, "/docs/install")
     for n in range(6):
-        s.add(
+        s.append_event(
             5 + n * 0.2,
             "click",
             "/docs/install",
@@ -127,63 +127,66 @@ def _double_clicks_text(s: Session) -> None:
             clickCount=2 + n % 2,
             selection=True,
         )
-    s.end(15)
+    s.close_page(15)
 
 
-def _corrects_a_field(s: Session) -> None:
-    s.visit(0, "/signup")
-    s.type(4, "/signup", "email")
-    s.click(9, "/signup", "create", "Create account")
-    s.request(9.2, "/signup", "POST /api/users", 422)
-    s.type(14, "/signup", "email")
-    s.click(18, "/signup", "create", "Create account", responded=True)
-    s.request(18.3, "/signup", "POST /api/users", 201)
-    s.visit(19, "/welcome", "push")
-    s.end(30)
+def _corrects_a_field(s: DemoSession) -> None:
+    s.visit_page(0, "/signup")
+    s.change_field(4, "/signup", "email")
+    s.click_button(9, "/signup", "create", "Create account")
+    s.end_request(9.2, "/signup", "POST /api/users", 422)
+    s.change_field(14, "/signup", "email")
+    s.click_button(18, "/signup", "create", "Create account", responded=True)
+    s.end_request(18.3, "/signup", "POST /api/users", 201)
+    s.visit_page(19, "/welcome", "push")
+    s.close_page(30)
 
 
-def _polls_in_the_background(s: Session) -> None:
-    s.visit(0, "/dashboard")
+def _polls_in_the_background(s: DemoSession) -> None:
+    s.visit_page(0, "/dashboard")
     for n in range(12):
-        s.request(5 + n * 5, "/dashboard", "GET /api/notifications", 503)
-    s.click(22, "/dashboard", "tab-sales", "Sales", responded=True)
-    s.end(70)
+        s.end_request(5 + n * 5, "/dashboard", "GET /api/notifications", 503)
+    s.click_button(22, "/dashboard", "tab-sales", "Sales", responded=True)
+    s.close_page(70)
 
 
-def _one_error_and_on(s: Session) -> None:
-    s.visit(0, "/search")
-    s.click(4, "/search", "go", "Search")
-    s.request(4.5, "/search", "GET /api/search", 500)
-    s.visit(40, "/")
-    s.end(150)
+def _continues_after_error(s: DemoSession) -> None:
+    s.visit_page(0, "/search")
+    s.click_button(4, "/search", "go", "Search")
+    s.end_request(4.5, "/search", "GET /api/search", 500)
+    s.visit_page(40, "/")
+    s.close_page(150)
 
 
-def _slow_but_patient(s: Session) -> None:
-    s.visit(0, "/reports")
-    s.click(3, "/reports", "export", "Export", loading=True)
-    s.request(10.5, "/reports", "POST /api/reports", 200, 7_300)
-    s.end(25)
+def _waits_for_slow_report(s: DemoSession) -> None:
+    s.visit_page(0, "/reports")
+    s.click_button(3, "/reports", "export", "Export", loading=True)
+    s.end_request(10.5, "/reports", "POST /api/reports", 200, 7_300)
+    s.close_page(25)
 
 
-def _crawls(s: Session) -> None:
+def _crawls_as_a_bot(s: DemoSession) -> None:
     s.agent = _CRAWLER
     for n in range(8):
-        s.visit(n * 0.5, f"/products/{n}")
-        s.request(n * 0.5 + 0.2, f"/products/{n}", f"GET /api/products/{n}", 500)
-    s.end(6)
+        s.visit_page(n * 0.5, f"/products/{n}")
+        s.end_request(n * 0.5 + 0.2, f"/products/{n}", f"GET /api/products/{n}", 500)
+    s.close_page(6)
 
 
-FRUSTRATED: tuple[tuple[Callable[[Session], None], int], ...] = ((_pays_in_vain, 4), (_coupon_is_refused, 3))
-SILENT: tuple[tuple[Callable[[Session], None], int], ...] = (
-    (_buys, 6),
-    (_reads, 4),
-    (_steps_a_number, 2),
+FRUSTRATED: tuple[tuple[Callable[[DemoSession], None], int], ...] = (
+    (_payment_always_fails, 4),
+    (_coupon_is_refused, 3),
+)
+SILENT: tuple[tuple[Callable[[DemoSession], None], int], ...] = (
+    (_buys_a_product, 6),
+    (_reads_an_article, 4),
+    (_increases_a_quantity, 2),
     (_double_clicks_text, 2),
     (_corrects_a_field, 3),
     (_polls_in_the_background, 2),
-    (_one_error_and_on, 2),
-    (_slow_but_patient, 2),
-    (_crawls, 1),
+    (_continues_after_error, 2),
+    (_waits_for_slow_report, 2),
+    (_crawls_as_a_bot, 1),
 )
 
 
@@ -192,7 +195,7 @@ def example_sessions(now: datetime | None = None) -> Iterator[list[Event]]:
     start = (now or datetime.now(UTC)) - timedelta(minutes=10)
     for story, how_many in (*FRUSTRATED, *SILENT):
         for n in range(how_many):
-            session = Session(
+            session = DemoSession(
                 f"demo-{story.__name__.strip('_')}-{n}", start + timedelta(seconds=7 * n), f"user-{story.__name__}-{n}"
             )
             story(session)

@@ -13,13 +13,13 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
 from blocks import documents
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.package import ROOT
 from core.settings import Settings
 from furrow.engine import admission, automations
 from furrow.engine.stranded import POOL
 from furrow.engine.worker import InProcessWorker
-from furrow.installation.up import TOLD
+from furrow.installation.up import MESSAGE_PREFIX
 
 
 def main() -> None:
@@ -27,28 +27,28 @@ def main() -> None:
     template = InProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=POOL, type=InProcessWorker.type, base_job_template=template))
-    documents.register()
-    _undo_changes()
+    documents.register_blocks()
+    _restore_deployments()
     subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=ROOT, check=True)
     _declare_automations()
 
 
-def _undo_changes() -> None:
+def _restore_deployments() -> None:
     with get_client(sync_client=True) as client:
-        undone = admission.undo_changes(client, admission.declared())
+        undone = admission.undo_deployment_changes(client, admission.declared_deployments())
     if undone:
         message = f"somebody had changed what these deployments run, they are as declared again: {', '.join(undone)}"
-        print(f"{TOLD}{message}", file=sys.stderr)
+        print(f"{MESSAGE_PREFIX}{message}", file=sys.stderr)
 
 
 def _declare_automations() -> None:
     try:
         with get_client(sync_client=True) as client:
-            automations.ensure(client, Settings().warn_block)
+            automations.ensure_automations(client, Settings().warn_block)
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         # Without warnings everything else works.
-        degraded("deploy", "automations")
-        print(f"{TOLD}the automations that warn could not be made: {error}", file=sys.stderr)
+        count_degraded("deploy", "automations")
+        print(f"{MESSAGE_PREFIX}the automations that warn could not be made: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

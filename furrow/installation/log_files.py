@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 FILES: Final = 5
 """Files of one log, the one that is written included."""
@@ -22,16 +22,16 @@ _PIECE = 1 << 20
 
 
 @contextlib.contextmanager
-def kept_small(logs: Callable[[], Sequence[Path]], most_bytes: int) -> Iterator[None]:
+def keep_logs_small(logs: Callable[[], Sequence[Path]], most_bytes: int) -> Iterator[None]:
     """Look at the files that ``logs`` names each second, until the end; one log takes up to ``most_bytes`` in `FILES` files."""
     over = threading.Event()
 
-    def watch() -> None:
+    def watch_log_sizes() -> None:
         while not over.wait(_LOOK_SECONDS):
             for log in logs():
-                turn_over(log, most_bytes // FILES)
+                rotate_log(log, most_bytes // FILES)
 
-    thread = threading.Thread(target=watch, name="log-files", daemon=True)
+    thread = threading.Thread(target=watch_log_sizes, name="log-files", daemon=True)
     thread.start()
     try:
         yield
@@ -40,7 +40,7 @@ def kept_small(logs: Callable[[], Sequence[Path]], most_bytes: int) -> Iterator[
         thread.join()
 
 
-def turn_over(log: Path, most_bytes: int, files: int = FILES) -> bool:
+def rotate_log(log: Path, most_bytes: int, files: int = FILES) -> bool:
     """When ``log`` holds over ``most_bytes``, move it to ``log.1`` (that to ``.2``, …) and empty it. Never raises."""
     try:
         if log.stat().st_size <= most_bytes:
@@ -48,23 +48,23 @@ def turn_over(log: Path, most_bytes: int, files: int = FILES) -> bool:
         oldest = files - 1
         for number in range(oldest, 1, -1):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(_numbered(log, number - 1), _numbered(log, number))
-        _move_content(log, _numbered(log, 1), most_bytes)
+                os.replace(_numbered_log_path(log, number - 1), _numbered_log_path(log, number))
+        _move_log_content(log, _numbered_log_path(log, 1), most_bytes)
     except FileNotFoundError:
         return False
     except OSError:
-        degraded("log_files", "not_turned_over")
+        count_degraded("log_files", "not_turned_over")
         with contextlib.suppress(OSError):  # a full disk: an empty log is worth more than no room
             os.truncate(log, 0)
         return False
     return True
 
 
-def _numbered(log: Path, number: int) -> Path:
+def _numbered_log_path(log: Path, number: int) -> Path:
     return log.with_name(f"{log.name}.{number}")
 
 
-def _move_content(log: Path, to: Path, most_bytes: int) -> None:
+def _move_log_content(log: Path, to: Path, most_bytes: int) -> None:
     # Of a log that grew far beyond its size since the last look, the end is kept.
     source = os.open(log, os.O_RDWR)
     target = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -20,44 +20,46 @@ _LEAST_LIKENESS: Final = 0.6
 _LONGEST: Final = 80
 
 
-class Misspelt(NamedTuple):
+class MisspeltVariable(NamedTuple):
     """A variable that nothing reads, and the nearest one that is read ('' if none is near)."""
 
     name: str
     nearest: str
 
-    def told(self) -> str:
+    def to_message(self) -> str:
         """For people."""
         return f"{self.name} is no setting" + (f"; did you mean {self.nearest}?" if self.nearest else "")
 
 
-def known() -> frozenset[str]:
+def known_variables() -> frozenset[str]:
     """Every variable of Furrow."""
     return frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields) | _BESIDE
 
 
-def misspelt(names: Iterable[str]) -> list[Misspelt]:
+def find_misspelt_names(names: Iterable[str]) -> list[MisspeltVariable]:
     """Those of ``names`` that begin as settings do and are none; the settings are read without regard to case."""
-    readable = known()
+    readable = known_variables()
     found = sorted({name for name in names if name.upper().startswith(PREFIX) and name.upper() not in readable})
-    return [Misspelt(_shown(name), _nearest(name.upper(), readable)) for name in found]
+    return [
+        MisspeltVariable(_to_printable_name(name), _find_nearest_variable(name.upper(), readable)) for name in found
+    ]
 
 
-def here(environment: Mapping[str, str] = os.environ) -> list[Misspelt]:
+def find_misspelt_variables(environment: Mapping[str, str] = os.environ) -> list[MisspeltVariable]:
     """Those of this process's environment and of the settings' file."""
     file = Settings.model_config.get("env_file")
     names = set(environment)
     if isinstance(file, str | os.PathLike) and Path(file).is_file():
         names |= set(dotenv_values(file, encoding="utf-8"))
-    return misspelt(names)
+    return find_misspelt_names(names)
 
 
-def _nearest(name: str, readable: frozenset[str]) -> str:
+def _find_nearest_variable(name: str, readable: frozenset[str]) -> str:
     # The prefix is alike in all of them and would make everything look near.
-    bare = {one.removeprefix(PREFIX): one for one in readable}
+    bare = {variable.removeprefix(PREFIX): variable for variable in readable}
     near = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(bare), 1, _LEAST_LIKENESS)
     return bare[near[0]] if near else ""
 
 
-def _shown(name: str) -> str:
+def _to_printable_name(name: str) -> str:
     return "".join(c if c.isprintable() else " " for c in name)[:_LONGEST]

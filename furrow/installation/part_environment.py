@@ -66,13 +66,13 @@ _SYSTEM_PREFIXES = ("LC_", "PYTHON", "XDG_", "MALLOC_", "OMP_", "OPENBLAS_", "CO
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
 
-def for_part(part: str, whole: Mapping[str, str]) -> dict[str, str]:
+def select_part_environment(part: str, whole: Mapping[str, str]) -> dict[str, str]:
     """The variables of ``whole`` that the process ``part`` gets, and the word not to read the file ``.env``."""
-    kept = {name: value for name, value in whole.items() if _is_for(part, name)}
+    kept = {name: value for name, value in whole.items() if _is_variable_for(part, name)}
     return {**kept, ENV_FILE_VARIABLE: ""}
 
 
-def _is_for(part: str, name: str) -> bool:
+def _is_variable_for(part: str, name: str) -> bool:
     if name.startswith("FURROW_"):
         return name in _BESIDE or _is_setting_for(part, name.removeprefix("FURROW_").lower())
     if name.startswith("PREFECT_"):

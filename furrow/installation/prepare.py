@@ -9,9 +9,9 @@ import sys
 
 from blocks import documents
 from core.errors import FurrowError, NotConfigured, PermanentError, TransientError
-from core.metrics import degraded
+from core.metrics import count_degraded
 from core.settings import EMBEDDED, Settings
-from furrow.installation.up import REFUSED, TOLD
+from furrow.installation.up import MESSAGE_PREFIX, REFUSED
 from stores.schema_version import SchemaTooNew
 from tasks import connections
 
@@ -22,7 +22,9 @@ def main() -> None:
         settings = documents.known_settings()
     except TransientError:
         # An installation of an older version, whose blocks may name other stores: the engine migrates when it knows them.
-        print(f"{TOLD}the stores are opened when Prefect has said which ones its blocks name", file=sys.stderr)
+        print(
+            f"{MESSAGE_PREFIX}the stores are opened when Prefect has said which ones its blocks name", file=sys.stderr
+        )
         return
     for name, setting, open_store in (
         ("event store", "event_store_url", connections.event_store),
@@ -35,25 +37,25 @@ def main() -> None:
         except PermanentError as error:
             # An address out of a block is mended in the Prefect UI, which must run for that.
             if isinstance(error, SchemaTooNew) or getattr(settings, setting) == getattr(Settings(), setting):
-                print(f"{TOLD}{_advised(name, setting, error)}", file=sys.stderr)
+                print(f"{MESSAGE_PREFIX}{_add_advice_to_error(name, setting, error)}", file=sys.stderr)
                 sys.exit(REFUSED)
-            _warn(name, error)
+            _warn_of_unusable_store(name, error)
         except FurrowError as error:
-            _warn(name, error)
-    connections.close_all()
+            _warn_of_unusable_store(name, error)
+    connections.close_connections()
 
 
-def _advised(name: str, setting: str, error: FurrowError) -> str:
+def _add_advice_to_error(name: str, setting: str, error: FurrowError) -> str:
     if isinstance(error, SchemaTooNew) or getattr(Settings(), setting).get_secret_value() == EMBEDDED:
         return str(error)
     variable = f"FURROW_{setting.upper()}"
     return f"the {name}: {error}" + ("" if variable in str(error) else f"; mend {variable}")
 
 
-def _warn(name: str, error: FurrowError) -> None:
+def _warn_of_unusable_store(name: str, error: FurrowError) -> None:
     # Not fatal: events wait in the spool, the flows say so, and whoever finds it back migrates it.
-    degraded("deploy", name.replace(" ", "_"))
-    print(f"{TOLD}the {name} cannot be used yet, its work waits: {error}", file=sys.stderr)
+    count_degraded("deploy", name.replace(" ", "_"))
+    print(f"{MESSAGE_PREFIX}the {name} cannot be used yet, its work waits: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

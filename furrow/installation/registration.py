@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import FurrowError
-from core.metrics import degraded
+from core.metrics import count_degraded
 
 RETRY_S: Final = 30.0
 """How long after a failure it is tried again."""
@@ -33,7 +33,7 @@ class Registration:
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run, name="furrow-registration", daemon=True)
+        self._thread = threading.Thread(target=self._register_when_ready, name="furrow-registration", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -42,7 +42,7 @@ class Registration:
         if self._thread is not None:
             self._thread.join(RETRY_S)
 
-    def _run(self) -> None:
+    def _register_when_ready(self) -> None:
         while not self._stop.wait(_POLL_S):
             if not self._answers():
                 continue
@@ -51,8 +51,8 @@ class Registration:
             except FurrowError as error:
                 if self._stop.is_set():
                     return
-                degraded("registration", type(error).__name__)
-                self._tell(str(error))
+                count_degraded("registration", type(error).__name__)
+                self._report_trouble(str(error))
                 self._stop.wait(RETRY_S)
             else:
                 if self.trouble:
@@ -60,7 +60,7 @@ class Registration:
                 self.done.set()
                 return
 
-    def _tell(self, trouble: str) -> None:
+    def _report_trouble(self, trouble: str) -> None:
         if trouble != self.trouble:
             self._say(f"runs are not registered, trying again every {RETRY_S:.0f} s: {trouble}")
         self.trouble = trouble

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from core import last_errors
 from core.errors import FurrowError, PermanentError, TransientError
-from core.health import POSTGRES, Watch
-from core.metrics import degraded
+from core.health import POSTGRES, HealthWatch
+from core.metrics import count_degraded
 from stores.embedded_postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -30,50 +30,50 @@ class Supervisor:
         self._parts = parts
         self._say = say
         self._postgres: EmbeddedPostgres | None = None
-        self._postgres_watch: Watch | None = None
+        self._postgres_watch: HealthWatch | None = None
         self._postgres_check = 0.0
         self._postgres_down_at: float | None = None
 
-    def watch_over(self, postgres: EmbeddedPostgres) -> None:
+    def watch_postgres(self, postgres: EmbeddedPostgres) -> None:
         """Watch over the embedded Postgres too, which is no process of ours."""
         self._postgres = postgres
-        self._postgres_watch = Watch(postgres.answers, POSTGRES)
-        self._postgres_watch.began()
+        self._postgres_watch = HealthWatch(postgres.is_answering, POSTGRES)
+        self._postgres_watch.mark_started()
 
-    def stop(self) -> None:
+    def stop_watching(self) -> None:
         """Watch no more over Postgres."""
         if self._postgres_watch is not None:
-            self._postgres_watch.stop()
+            self._postgres_watch.stop_probing()
 
-    def begin(self, part: "Part") -> None:
+    def start_part(self, part: "Part") -> None:
         """Start a part, or say why it cannot start now; `look` tries again."""
         refused = part.refused
-        if part.start():
+        if part.start_process():
             return
         part.restart_at = time.monotonic() + _RESTART_SECONDS[-1]
         if part.refused != refused:
             self._say(f"the {part.name} cannot start, trying again every {_RESTART_SECONDS[-1]:.0f} s: {part.refused}")
-            last_errors.note(self._data_dir, part.name, PermanentError(part.refused))
+            last_errors.record_last_error(self._data_dir, part.name, PermanentError(part.refused))
 
-    def look(self) -> None:
+    def check_parts(self) -> None:
         """Look at every part once, and do what is to be done. Waits for none of them, but for a Postgres that it starts."""
         for part in self._parts:
-            if not part.running():
-                self._revive(part)
+            if not part.is_running():
+                self._restart_ended_part(part)
             elif part.kill_at:
                 if time.monotonic() >= part.kill_at:
-                    part.kill()
-            elif silent := part.overdue():
-                self._replace(part, silent)
+                    part.kill_process()
+            elif silent := part.overdue_seconds():
+                self._stop_silent_part(part, silent)
         if self._postgres and time.monotonic() >= self._postgres_check:
             self._postgres_check = time.monotonic() + _POSTGRES_POLL_SECONDS
-            self._watch_postgres(self._postgres)
+            self._check_postgres(self._postgres)
 
-    def _watch_postgres(self, server: EmbeddedPostgres) -> None:
+    def _check_postgres(self, server: EmbeddedPostgres) -> None:
         now = time.monotonic()
-        if server.running():
+        if server.is_running():
             self._postgres_down_at = None
-            self._end_if_hung(server)
+            self._end_hung_postgres(server)
         elif self._postgres_down_at is None:
             self._postgres_down_at = now
             log = server.data_dir / "server.log"
@@ -83,37 +83,37 @@ class Supervisor:
             try:
                 server.start()
             except FurrowError as error:
-                degraded("postgres", "start")
+                count_degraded("postgres", "start")
                 self._say(f"Postgres could not be started: {error}")
 
-    def _end_if_hung(self, server: EmbeddedPostgres) -> None:
+    def _end_hung_postgres(self, server: EmbeddedPostgres) -> None:
         watch = self._postgres_watch
         if watch is None or not watch.is_overdue:
             return
-        degraded("postgres", "does_not_answer")
+        count_degraded("postgres", "does_not_answer")
         message = f"did not answer for {watch.silent_s:.0f} s and is ended, to be started again"
         self._say(f"Postgres {message}, see {server.data_dir / 'server.log'}")
-        last_errors.note(self._data_dir, "incident store", TransientError(f"Postgres {message}"))
+        last_errors.record_last_error(self._data_dir, "incident store", TransientError(f"Postgres {message}"))
         server.kill()
-        watch.began()
+        watch.mark_started()
 
-    def _replace(self, part: "Part", silent_s: float) -> None:
+    def _stop_silent_part(self, part: "Part", silent_s: float) -> None:
         """Stop a part that runs but does not answer; `_revive` starts it again."""
         part.kill_at = time.monotonic() + _KILL_SECONDS
         part.replaced += 1
-        degraded(part.name, "does_not_answer")
+        count_degraded(part.name, "does_not_answer")
         message = (
             f"did not answer for {silent_s:.0f} s and is started again (number {part.replaced} of this installation)"
         )
         self._say(f"the {part.name} {message}, see {part.log}")
-        last_errors.note(self._data_dir, part.name, TransientError(message))
+        last_errors.record_last_error(self._data_dir, part.name, TransientError(message))
         part.ask_to_stop()
 
-    def _revive(self, part: "Part") -> None:
+    def _restart_ended_part(self, part: "Part") -> None:
         now = time.monotonic()
         if not part.restart_at:
             for watch in part.watches:
-                watch.ended(overdue=bool(part.kill_at))
+                watch.mark_ended(overdue=bool(part.kill_at))
             part.kill_at = 0.0
             if now - part.started_at > _STEADY_SECONDS:
                 part.restarts = 0
@@ -123,4 +123,4 @@ class Supervisor:
             self._say(f"the {part.name} ended ({code}); starting it again in {delay:.0f} s, see {part.log}")
         elif now >= part.restart_at:
             part.restart_at = 0.0
-            self.begin(part)
+            self.start_part(part)

@@ -24,15 +24,15 @@ import httpx
 
 from core import kept_secrets, known_stores, prefect_gate, private_files
 from core.errors import PermanentError, TransientError
-from core.health import COLLECTOR, LANDER, PREFECT, WORKER, BeatProbe, Watch, answers_http, beats
-from core.metrics import degraded
-from core.networks import reachable
+from core.health import COLLECTOR, LANDER, PREFECT, WORKER, HealthWatch, HeartbeatProbe, answers_http, heartbeat_file
+from core.metrics import count_degraded
+from core.networks import reachable_host
 from core.package import ROOT
 from core.settings import EMBEDDED, Settings
 from furrow.installation import misspelt_variables, running
-from furrow.installation.data_lock import UNFINISHED, sole_user_of
-from furrow.installation.log_files import kept_small
-from furrow.installation.part_environment import for_part
+from furrow.installation.data_lock import UNFINISHED, lock_data_directory
+from furrow.installation.log_files import keep_logs_small
+from furrow.installation.part_environment import select_part_environment
 from furrow.installation.registration import Registration
 from furrow.installation.supervisor import Supervisor
 from stores.embedded_postgres import EmbeddedPostgres
@@ -47,7 +47,7 @@ LEAST_FREE_BYTES = 256 << 20
 
 REFUSED = 3
 """Exit code of a part that must not run here, for a reason that it told."""
-TOLD = "furrow: "
+MESSAGE_PREFIX = "furrow: "
 """How a line in the log of such a part begins that is for whoever started Furrow."""
 
 Say = Callable[[str], None]
@@ -61,7 +61,7 @@ class Part:
     command: list[str]
     environment: dict[str, str]
     log: Path
-    watches: tuple[Watch, ...] = ()
+    watches: tuple[HealthWatch, ...] = ()
     refusal: Callable[[], str] = lambda: ""
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
@@ -71,7 +71,7 @@ class Part:
     replaced: int = 0
     refused: str = ""
 
-    def start(self) -> bool:
+    def start_process(self) -> bool:
         """Start it with a pipe as standard input, whose end tells it that we are gone; False if it must not run now, for the
         reason in ``refused`` (of ``refusal``)."""
         self.refused = self.refusal()
@@ -89,36 +89,36 @@ class Part:
             )
         self.started_at = time.monotonic()
         for watch in self.watches:
-            watch.began()
+            watch.mark_started()
         return True
 
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it is alive."""
         return self.process is not None and self.process.poll() is None
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""
-        if self.process is not None and self.running():
+        if self.process is not None and self.is_running():
             self.process.terminate()
 
-    def overdue(self) -> float:
+    def overdue_seconds(self) -> float:
         """For how long (s) it has not answered, if that is too long; else 0."""
         return max((watch.silent_s for watch in self.watches if watch.is_overdue), default=0.0)
 
-    def kill(self) -> None:
+    def kill_process(self) -> None:
         """End it and what it started, whatever they do: a stopped process reacts to nothing less."""
-        if self.process is not None and self.running():
+        if self.process is not None and self.is_running():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
-    def wait(self, until: float) -> None:
+    def wait_for_end(self, until: float) -> None:
         """Wait for its end until ``until`` (monotonic seconds), then kill it."""
         if self.process is None:
             return
         try:
             self.process.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.kill_process()
             self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
@@ -133,7 +133,9 @@ class Installation:
         self._parts: list[Part] = []
         self._postgres: EmbeddedPostgres | None = None
         self._supervisor = Supervisor(self.settings.data_dir, self._parts, say)
-        self._registration = Registration(self._prefect_answers, lambda: self._run("furrow.installation.deploy"), say)
+        self._registration = Registration(
+            self._has_prefect_answered, lambda: self._run_helper_module("furrow.installation.deploy"), say
+        )
         self._helper: Part | None = None
         self._gate = self.settings.data_dir / "prefect-runs"
         self._stack = contextlib.ExitStack()
@@ -141,7 +143,7 @@ class Installation:
     @property
     def collector_url(self) -> str:
         """Address of the collector."""
-        return f"http://{reachable(self.settings.host)}:{self.settings.port}"
+        return f"http://{reachable_host(self.settings.host)}:{self.settings.port}"
 
     @property
     def prefect_url(self) -> str:
@@ -149,7 +151,7 @@ class Installation:
         return self.settings.prefect_api_url.removesuffix("/api")
 
     @property
-    def development_keys(self) -> bool:
+    def has_development_keys(self) -> bool:
         """Whether the keys that were made for this installation are valid: all is embedded."""
         stores = (self.settings.event_store_url, self.settings.incident_store_url)
         return all(url.get_secret_value() == EMBEDDED for url in stores)
@@ -161,56 +163,58 @@ class Installation:
         to do about it when intake or the stores cannot work here.
         """
         data = self.settings.data_dir
-        private_files.write_for_us_alone()
+        private_files.restrict_new_files()
         try:
             (data / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PermanentError(f"{data} cannot be the data directory: {error.strerror}") from error
-        private_files.tighten(data)
-        self._stack.enter_context(sole_user_of(data, "stop it, or choose another directory with --data-dir"))
-        self._stack.enter_context(kept_small(self._logs, self.settings.log_mb << 20))
-        _check_directory(data)
-        _check_settings(self.settings)
+        private_files.restrict_data_directory(data)
+        self._stack.enter_context(lock_data_directory(data, "stop it, or choose another directory with --data-dir"))
+        self._stack.enter_context(keep_logs_small(self._list_log_paths, self.settings.log_mb << 20))
+        _check_data_directory(data)
+        _check_settings_for_up(self.settings)
         if self.settings.port == self.settings.prefect_port:
             raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
-        _check_port(self.settings.host, self.settings.port, "--port", "collector")
-        _fresh_metrics(data / "metrics")
-        running.keep(self.settings)
-        for one in misspelt_variables.here():
-            self._say(one.told())
+        _check_port_is_free(self.settings.host, self.settings.port, "--port", "collector")
+        _clear_metrics_directory(data / "metrics")
+        running.keep_running_settings(self.settings)
+        for variable in misspelt_variables.find_misspelt_variables():
+            self._say(variable.to_message())
         kept_secrets.prefect_auth(self.settings)
-        if self.development_keys:
+        if self.has_development_keys:
             kept_secrets.development_keys(self.settings)
-        self._note_that_there_are_no_blocks()
-        prefect_gate.set_open(self._gate, False)
+        self._note_missing_blocks()
+        prefect_gate.set_gate_open(self._gate, False)
         self._say("starting the collector" + (" and Postgres" if self._uses_postgres() else ""))
-        collector = self._start_part("collector", ["collector"], self._collector_watch())
+        collector = self._start_part("collector", ["collector"], self._make_collector_watch())
         self._start_postgres()
-        self._run("furrow.installation.prepare")
+        self._run_helper_module("furrow.installation.prepare")
         self._say("starting the engine and the Prefect server")
-        self._start_part("engine", ["furrow.engine.process"], *self._engine_watches())
-        prefect = self._start_part("prefect", ["furrow.prefect_server"], self._prefect_watch(), refusal=self._taken)
-        self._wait_for(collector, f"{self.collector_url}/v1/health")
+        self._start_part("engine", ["furrow.engine.process"], *self._make_engine_watches())
+        prefect = self._start_part(
+            "prefect", ["furrow.prefect_server"], self._make_prefect_watch(), refusal=self._find_port_conflict
+        )
+        self._wait_for_answer(collector, f"{self.collector_url}/v1/health")
         self._say("events are accepted; registering blocks and deployments when the Prefect server answers")
         self._registration.start()
-        self._wait_for_runs(prefect)
+        self._wait_for_registration(prefect)
 
     def supervise(self, stop: threading.Event) -> None:
         """Start again what dies or does not answer, until ``stop`` is set."""
         while not stop.wait(_POLL_SECONDS):
-            self._look()
+            self._check_parts_and_gate()
 
-    def _look(self) -> None:
-        self._supervisor.look()
-        prefect_gate.set_open(self._gate, self._prefect_answers())
+    def _check_parts_and_gate(self) -> None:
+        self._supervisor.check_parts()
+        prefect_gate.set_gate_open(self._gate, self._has_prefect_answered())
 
-    def _wait_for_runs(self, prefect: Part) -> None:
+    def _wait_for_registration(self, prefect: Part) -> None:
         until = time.monotonic() + _START_SECONDS
         while not self._registration.done.wait(_POLL_SECONDS):
-            self._look()
+            self._check_parts_and_gate()
             trouble = self._registration.trouble or prefect.refused
             if not trouble and prefect.restarts >= _TRIES:
-                trouble = f"the prefect did not start, see {prefect.log}: {_last_line(prefect.log)}"
+                trouble = f"the prefect did not start, see {prefect.log}: {_read_last_line(prefect.log)}"
             if not trouble and time.monotonic() > until:
                 trouble = f"the prefect does not answer at {self.prefect_url}; see {prefect.log}"
             if trouble:
@@ -222,23 +226,23 @@ class Installation:
         if self._helper is not None:
             self._helper.ask_to_stop()
         self._registration.stop()
-        self._supervisor.stop()
+        self._supervisor.stop_watching()
         parts = sorted(self._parts, key=lambda part: part.name == "prefect")  # runs tell it how they ended
         for part in parts:
             part.ask_to_stop()
             for watch in part.watches:
-                watch.stop()
+                watch.stop_probing()
         until = time.monotonic() + _STOP_SECONDS
         for part in parts:
-            part.wait(until)
+            part.wait_for_end(until)
         self._parts.clear()
-        prefect_gate.set_open(self._gate, False)
+        prefect_gate.set_gate_open(self._gate, False)
         if self._postgres:
             self._postgres.stop()
-        running.forget(self.settings.data_dir)
+        running.forget_running_settings(self.settings.data_dir)
         self._stack.close()
 
-    def environment(self) -> dict[str, str]:
+    def make_environment(self) -> dict[str, str]:
         """What each part gets its share of (`for_part`): every setting, and Prefect pointed at this installation's server."""
         settings = self.settings
         return {
@@ -246,8 +250,8 @@ class Installation:
             # kept apart, and the process grows with the runs although its objects do not.
             "MALLOC_ARENA_MAX": "2",
             **os.environ,
-            **_as_environment(settings),
-            "FURROW_DEVELOPMENT_KEYS": "1" if self.development_keys else "",
+            **_settings_as_environment(settings),
+            "FURROW_DEVELOPMENT_KEYS": "1" if self.has_development_keys else "",
             prefect_gate.VARIABLE: str(self._gate),
             "PREFECT_HOME": str(settings.prefect_dir),
             "PREFECT_API_URL": settings.prefect_api_url,
@@ -280,48 +284,52 @@ class Installation:
             "PYTHONPATH": str(ROOT),
         }
 
-    def _logs(self) -> list[Path]:
+    def _list_log_paths(self) -> list[Path]:
         return [*(self.settings.data_dir / "logs").glob("*.log"), self.settings.postgres_dir / "server.log"]
 
     def _uses_postgres(self) -> bool:
         return self.settings.incident_store_url.get_secret_value() == EMBEDDED
 
-    def _environment_of(self, part: str) -> dict[str, str]:
+    def _make_part_environment(self, part: str) -> dict[str, str]:
         """The environment of one part, with the secrets that it needs and no others."""
         auth = kept_secrets.prefect_auth(self.settings).get_secret_value()
-        whole = {**self.environment(), "PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
-        return for_part(part, whole)
+        whole = {**self.make_environment(), "PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
+        return select_part_environment(part, whole)
 
-    def _collector_watch(self) -> Watch:
-        host, port = reachable(self.settings.host).strip("[]"), self.settings.port
-        return Watch(lambda: answers_http(host, port, "/v1/health"), COLLECTOR)
+    def _make_collector_watch(self) -> HealthWatch:
+        host, port = reachable_host(self.settings.host).strip("[]"), self.settings.port
+        return HealthWatch(lambda: answers_http(host, port, "/v1/health"), COLLECTOR)
 
-    def _prefect_watch(self) -> Watch:
+    def _make_prefect_watch(self) -> HealthWatch:
         address = urlsplit(self.prefect_url)
         host, port = address.hostname or "127.0.0.1", address.port or 80
-        return Watch(lambda: answers_http(host, port, "/api/health"), PREFECT)
+        return HealthWatch(lambda: answers_http(host, port, "/api/health"), PREFECT)
 
-    def _engine_watches(self) -> tuple[Watch, ...]:
+    def _make_engine_watches(self) -> tuple[HealthWatch, ...]:
         data = self.settings.data_dir
-        return Watch(BeatProbe(beats(data, "worker")), WORKER), Watch(BeatProbe(beats(data, "lander")), LANDER)
+        return HealthWatch(HeartbeatProbe(heartbeat_file(data, "worker")), WORKER), HealthWatch(
+            HeartbeatProbe(heartbeat_file(data, "lander")), LANDER
+        )
 
-    def _prefect_answers(self) -> bool:
+    def _has_prefect_answered(self) -> bool:
         """Whether our own Prefect server runs and has answered; another one on its port does not count."""
-        parts = [part for part in self._parts if part.name == "prefect" and part.running()]
-        return bool(parts) and all(watch.answered for watch in parts[0].watches)
+        parts = [part for part in self._parts if part.name == "prefect" and part.is_running()]
+        return bool(parts) and all(watch.has_answered for watch in parts[0].watches)
 
-    def _taken(self) -> str:
+    def _find_port_conflict(self) -> str:
         try:
-            _check_port(self.settings.prefect_host, self.settings.prefect_port, "--prefect-port", "Prefect server")
+            _check_port_is_free(
+                self.settings.prefect_host, self.settings.prefect_port, "--prefect-port", "Prefect server"
+            )
         except PermanentError as error:
             return str(error)
         return ""
 
-    def _note_that_there_are_no_blocks(self) -> None:
+    def _note_missing_blocks(self) -> None:
         # A Prefect server that has never run here has no blocks: landing need not wait for its first answer.
         never_ran = not (self.settings.prefect_dir / "prefect.db").exists() and _DATABASE not in os.environ
-        if never_ran and known_stores.read(self.settings.data_dir) is None:
-            known_stores.keep(self.settings.data_dir, known_stores.KnownStores())
+        if never_ran and known_stores.read_known_stores(self.settings.data_dir) is None:
+            known_stores.write_known_stores(self.settings.data_dir, known_stores.KnownStores())
 
     def _start_postgres(self) -> None:
         if not self._uses_postgres():
@@ -330,67 +338,70 @@ class Installation:
         try:
             self._postgres.start()
         except TransientError as error:
-            degraded("postgres", "start")
+            count_degraded("postgres", "start")
             self._say(f"not ready yet: Postgres ({error}); events are accepted meanwhile")
-        self._supervisor.watch_over(self._postgres)
+        self._supervisor.watch_postgres(self._postgres)
 
     def _start_part(
-        self, name: str, module: list[str], *watches: Watch, refusal: Callable[[], str] = lambda: ""
+        self, name: str, module: list[str], *watches: HealthWatch, refusal: Callable[[], str] = lambda: ""
     ) -> Part:
         command = [sys.executable, "-m", "furrow.installation.child", *module]
         log = self.settings.data_dir / "logs" / f"{name}.log"
-        part = Part(name, command, self._environment_of(name), log, watches, refusal)
+        part = Part(name, command, self._make_part_environment(name), log, watches, refusal)
         self._parts.append(part)
-        self._supervisor.begin(part)
+        self._supervisor.start_part(part)
         return part
 
-    def _run(self, module: str) -> None:
+    def _run_helper_module(self, module: str) -> None:
         """Run ``module`` to its end. Raises FurrowError when it fails or takes too long."""
         log = self.settings.data_dir / "logs" / "deploy.log"
         began = log.stat().st_size if log.exists() else 0
         part = self._helper = Part(
-            module, [sys.executable, "-m", "furrow.installation.child", module], self._environment_of(module), log
+            module,
+            [sys.executable, "-m", "furrow.installation.child", module],
+            self._make_part_environment(module),
+            log,
         )
-        part.start()
+        part.start_process()
         assert part.process is not None
         try:
             code = part.process.wait(_START_SECONDS)
         except subprocess.TimeoutExpired:
-            part.kill()
+            part.kill_process()
             raise TransientError(f"{module} did not end within {_START_SECONDS:.0f} s, see {log}") from None
         finally:
             self._helper = None
         lines = log.read_bytes()[began:].decode(errors="replace").splitlines()
-        told = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
-        if code == REFUSED and told:
-            raise PermanentError(told[-1])
+        messages = [line.removeprefix(MESSAGE_PREFIX) for line in lines if line.startswith(MESSAGE_PREFIX)]
+        if code == REFUSED and messages:
+            raise PermanentError(messages[-1])
         if code:
-            raise PermanentError(f"{module} failed, see {log}: {_last_line(log)}")
-        for line in told:
+            raise PermanentError(f"{module} failed, see {log}: {_read_last_line(log)}")
+        for line in messages:
             self._say(line)
 
-    def _wait_for(self, part: Part, url: str) -> None:
+    def _wait_for_answer(self, part: Part, url: str) -> None:
         until = time.monotonic() + _START_SECONDS
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(url, timeout=2).is_success:
                     return
-            if not part.running():
-                raise PermanentError(f"the {part.name} did not start, see {part.log}: {_last_line(part.log)}")
+            if not part.is_running():
+                raise PermanentError(f"the {part.name} did not start, see {part.log}: {_read_last_line(part.log)}")
             if time.monotonic() > until:
                 raise PermanentError(f"the {part.name} does not answer at {url}; see {part.log}")
             time.sleep(_POLL_SECONDS)
 
 
-def run(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> None:
+def run_installation(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> None:
     """Start an installation, call ``ready``, and keep it until SIGINT or SIGTERM."""
     stop = threading.Event()
 
-    def asked(_number: int, _frame: FrameType | None) -> None:
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     installation = Installation(settings, say)
-    previous = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         installation.start()
         ready(installation)
@@ -402,7 +413,7 @@ def run(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> 
             signal.signal(number, handler)
 
 
-def _as_environment(settings: Settings) -> dict[str, str]:
+def _settings_as_environment(settings: Settings) -> dict[str, str]:
     values: dict[str, str] = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -412,13 +423,13 @@ def _as_environment(settings: Settings) -> dict[str, str]:
     return values
 
 
-def _fresh_metrics(directory: Path) -> None:
+def _clear_metrics_directory(directory: Path) -> None:
     directory.mkdir(exist_ok=True)
     for old in directory.glob("*.db"):
         old.unlink()
 
 
-def _check_port(host: str, port: int, option: str, what: str) -> None:
+def _check_port_is_free(host: str, port: int, option: str, what: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -430,7 +441,7 @@ def _check_port(host: str, port: int, option: str, what: str) -> None:
             ) from error
 
 
-def _check_directory(data: Path) -> None:
+def _check_data_directory(data: Path) -> None:
     if (data / UNFINISHED).exists():
         raise PermanentError(f"a restore into {data} did not finish; delete the directory and restore again")
     free = shutil.disk_usage(data).free
@@ -441,7 +452,7 @@ def _check_directory(data: Path) -> None:
         raise PermanentError(message)
 
 
-def _check_settings(settings: Settings) -> None:
+def _check_settings_for_up(settings: Settings) -> None:
     if settings.events_api_only:
         raise PermanentError(
             "FURROW_EVENTS_API_ONLY is for a collector that runs alone (`python -m collector`): `furrow up` has operators, who "
@@ -449,7 +460,7 @@ def _check_settings(settings: Settings) -> None:
         )
 
 
-def _last_line(log: Path) -> str:
+def _read_last_line(log: Path) -> str:
     """The end of a log as one line: what a process said last, which of a traceback is the error itself."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")[:500]

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from core.package import ROOT
-from stores.events.event_schema import known, statements
+from stores.events.event_schema import list_known_versions, split_statements
 
 _SQL = ROOT / "schema" / "clickhouse"
 CLUSTER = "{cluster}"
@@ -40,20 +40,22 @@ _WINDOW = (
 )
 
 
-def render(version: str, database: str = DATABASE, cluster: str = CLUSTER, replicated: bool = True) -> list[str]:
+def render_version(
+    version: str, database: str = DATABASE, cluster: str = CLUSTER, replicated: bool = True
+) -> list[str]:
     """The statements of one version for a cluster. Raises ValueError for a statement that it has no form for.
 
     ``replicated=False``: shards without replicas, which need no Keeper.
     """
     made: list[str] = []
-    for statement in statements((_SQL / f"{version}.sql").read_text(encoding="utf-8")):
-        made += _rendered(statement.rstrip(";\n "), database, cluster, replicated)
+    for statement in split_statements((_SQL / f"{version}.sql").read_text(encoding="utf-8")):
+        made += _render_statement(statement.rstrip(";\n "), database, cluster, replicated)
     return [*made, f"INSERT INTO {database}.schema_versions (version) VALUES ('{version}')"]
 
 
-def first_statements(database: str = DATABASE, cluster: str = CLUSTER, replicated: bool = True) -> list[str]:
+def render_first_statements(database: str = DATABASE, cluster: str = CLUSTER, replicated: bool = True) -> list[str]:
     """What comes before the first version: the database, and the table of versions that Furrow looks at."""
-    engine = _engine("ReplacingMergeTree", "", _PATH_OF_ALL, replicated)
+    engine = _render_engine("ReplacingMergeTree", "", _PATH_OF_ALL, replicated)
     columns = "(version String, at DateTime DEFAULT now())"
     return [
         f"CREATE DATABASE IF NOT EXISTS {database} ON CLUSTER '{cluster}'",
@@ -62,29 +64,35 @@ def first_statements(database: str = DATABASE, cluster: str = CLUSTER, replicate
     ]
 
 
-def files() -> dict[str, str]:
+def render_schema_files() -> dict[str, str]:
     """Name and content of each file of ``schema/clickhouse/cluster``."""
-    contents = {"000_database.sql": first_statements(), **{f"{one}.sql": render(one) for one in known()}}
-    return {name: _HEAD + "".join(f"{one};\n\n" for one in made).rstrip() + "\n" for name, made in contents.items()}
+    contents = {
+        "000_database.sql": render_first_statements(),
+        **{f"{version}.sql": render_version(version) for version in list_known_versions()},
+    }
+    return {
+        name: _HEAD + "".join(f"{statement};\n\n" for statement in made).rstrip() + "\n"
+        for name, made in contents.items()
+    }
 
 
-def _rendered(statement: str, database: str, cluster: str, replicated: bool) -> Iterator[str]:
+def _render_statement(statement: str, database: str, cluster: str, replicated: bool) -> Iterator[str]:
     on = f"ON CLUSTER '{cluster}'"
-    if created := _CREATE.fullmatch(statement[: _engine_end(statement)]):
+    if created := _CREATE.fullmatch(statement[: _find_engine_end(statement)]):
         table, columns, engine, arguments = created.groups()
-        _known(table)
+        _require_sharding_key(table)
         rest = statement[created.end() :]
         if replicated:
             rest = rest.replace(*_WINDOW)
         yield (
             f"CREATE TABLE IF NOT EXISTS {database}.{table}_local {on}\n{columns}\n"
-            f"ENGINE = {_engine(engine, arguments or '', _PATH, replicated)}{rest}"
+            f"ENGINE = {_render_engine(engine, arguments or '', _PATH, replicated)}{rest}"
         )
         distributed = f"Distributed('{cluster}', '{database}', '{table}_local', {SHARDING[table]})"
         yield f"CREATE TABLE IF NOT EXISTS {database}.{table} {on}\nAS {database}.{table}_local\nENGINE = {distributed}"
     elif altered := _ALTER.fullmatch(statement):
         table, action = altered.groups()
-        _known(table)
+        _require_sharding_key(table)
         yield f"ALTER TABLE {database}.{table}_local {on} {action.replace(*_WINDOW) if replicated else action}"
         if _CHANGES_COLUMNS.match(action):
             yield f"ALTER TABLE {database}.{table} {on} {action}"
@@ -92,17 +100,17 @@ def _rendered(statement: str, database: str, cluster: str, replicated: bool) -> 
         raise ValueError(f"no form for a cluster is known for: {statement[:80]}")
 
 
-def _known(table: str) -> None:
+def _require_sharding_key(table: str) -> None:
     if table not in SHARDING:
         raise ValueError(f"no sharding key is known for the table {table}")
 
 
-def _engine_end(statement: str) -> int:
+def _find_engine_end(statement: str) -> int:
     found = re.search(r"ENGINE = \w*MergeTree(\([^)]*\))?", statement)
     return found.end() if found else 0
 
 
-def _engine(engine: str, arguments: str, path: str, replicated: bool) -> str:
+def _render_engine(engine: str, arguments: str, path: str, replicated: bool) -> str:
     if not replicated:
         return f"{engine}({arguments})" if arguments else engine
     return f"Replicated{engine}({path}{', ' if arguments else ''}{arguments})"
@@ -120,13 +128,16 @@ def main() -> None:
     parser.add_argument("--database", default=DATABASE)
     parser.add_argument("--no-replicas", action="store_true", help="shards without replicas, which need no Keeper")
     parser.add_argument("--write", action="store_true", help="renew the files in schema/clickhouse/cluster")
-    told = parser.parse_args()
-    if told.write:
-        for name, content in files().items():
+    arguments = parser.parse_args()
+    if arguments.write:
+        for name, content in render_schema_files().items():
             (_SQL / "cluster" / name).write_text(content, encoding="utf-8")
         return
-    where = (told.database, told.cluster, not told.no_replicas)
-    for made in [first_statements(*where), *(render(version, *where) for version in known())]:
+    where = (arguments.database, arguments.cluster, not arguments.no_replicas)
+    for made in [
+        render_first_statements(*where),
+        *(render_version(version, *where) for version in list_known_versions()),
+    ]:
         for statement in made:
             print(f"{statement};\n")
 

@@ -32,7 +32,7 @@ _COLUMNS = """
 
 
 @dataclass(frozen=True)
-class Dump:
+class EventDump:
     """What was written: the schema's last version; of each table its columns, its rows, and the names of its files."""
 
     version: str
@@ -42,54 +42,56 @@ class Dump:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _TablePiece:
     """Rows of a table, by a condition with parameters."""
 
     condition: str
     parameters: Mapping[str, int]
 
 
-def dump(store: EventStore, folder: Path) -> Dump:
+def dump_event_tables(store: EventStore, folder: Path) -> EventDump:
     """Write the tables to ``folder``, zstd; rows that land after it began are left out. Raises what the store raises."""
-    with store.client() as client:
-        event_schema.check(client)
-        versions = event_schema.applied(client)
+    with store.borrow_client() as client:
+        event_schema.check_schema_version(client)
+        versions = event_schema.read_applied_versions(client)
         if not versions:
             raise PermanentError("the event store is empty: there is nothing to back up")
-        now = _number(client, "SELECT toUnixTimestamp64Micro(now64(6))")
+        now = _query_number(client, "SELECT toUnixTimestamp64Micro(now64(6))")
         columns = {table: [str(r[0]) for r in client.query(_COLUMNS, {"table": table}).result_rows] for table in TABLES}
-        pieces = {"events": list(_of_events(client, now)), "sessions": list(_of_sessions(client))}
+        pieces = {"events": list(_split_events(client, now)), "sessions": list(_split_sessions(client))}
         files = {
-            table: [_write(client, table, columns[table], piece, n, folder) for n, piece in enumerate(pieces[table])]
+            table: [
+                _write_piece(client, table, columns[table], piece, n, folder) for n, piece in enumerate(pieces[table])
+            ]
             for table in TABLES
         }
-        rows = {table: _count(client, table, now) for table in TABLES}
-    return Dump(max(versions), columns, rows, files)
+        rows = {table: _count_dumped_rows(client, table, now) for table in TABLES}
+    return EventDump(max(versions), columns, rows, files)
 
 
-def load(store: EventStore, folder: Path, told: Dump) -> None:
+def load_event_tables(store: EventStore, folder: Path, manifest: EventDump) -> None:
     """Fill an empty database with what ``dump`` wrote, and bring its schema up to date.
 
     Raises PermanentError when it is not empty, or when there are fewer rows in it afterwards than were written.
     """
-    with store.client() as client:
-        refuse_unless_empty(client, told.version)
-        event_schema.migrate(client, told.version)
+    with store.borrow_client() as client:
+        refuse_unless_empty(client, manifest.version)
+        event_schema.migrate(client, manifest.version)
         for table in TABLES:
-            for name in told.files[table]:
-                _read(client, table, told.columns[table], folder / name)
-            found = _number(client, f"SELECT count() FROM {table}")
-            if found < told.rows[table]:
-                raise PermanentError(f"of {told.rows[table]} rows of {table}, {found} were restored")
+            for name in manifest.files[table]:
+                _load_piece(client, table, manifest.columns[table], folder / name)
+            found = _query_number(client, f"SELECT count() FROM {table}")
+            if found < manifest.rows[table]:
+                raise PermanentError(f"of {manifest.rows[table]} rows of {table}, {found} were restored")
         event_schema.migrate(client)
 
 
 def refuse_unless_empty(client: Client, version: str) -> None:
     """Raise PermanentError when the database holds a row, or a schema that is later than ``version``."""
-    found = event_schema.applied(client)
+    found = event_schema.read_applied_versions(client)
     if not found:
         return
-    if any(_number(client, f"SELECT count() FROM {table}") for table in TABLES):
+    if any(_query_number(client, f"SELECT count() FROM {table}") for table in TABLES):
         raise PermanentError("the event store is not empty; restore into a new database or data directory")
     if max(found) > version:
         raise PermanentError(
@@ -97,7 +99,7 @@ def refuse_unless_empty(client: Client, version: str) -> None:
         )
 
 
-def _of_events(client: Client, now_us: int) -> Iterator[_Piece]:
+def _split_events(client: Client, now_us: int) -> Iterator[_TablePiece]:
     """Whole hours of receipt, as many as fit into a piece; none spans two days, each of which is a partition."""
     rows = client.query(
         "SELECT intDiv(received_ms, {hour:Int64}) AS h, count() FROM events "
@@ -112,39 +114,39 @@ def _of_events(client: Client, now_us: int) -> Iterator[_Piece]:
         else:
             spans.append([hour, hour, count])
     for first, last, count in spans:
-        for part, parts in _parts(count):
-            yield _Piece(
+        for part, parts in _list_parts(count):
+            yield _TablePiece(
                 "received_ms >= {from:Int64} AND received_ms < {to:Int64} AND session_hash % {parts:UInt64} = {part:UInt64} "
                 "AND landed_at <= fromUnixTimestamp64Micro({now:Int64})",
                 {"from": first * _HOUR_MS, "to": (last + 1) * _HOUR_MS, "parts": parts, "part": part, "now": now_us},
             )
 
 
-def _of_sessions(client: Client) -> Iterator[_Piece]:
-    for part, parts in _parts(_number(client, "SELECT count() FROM sessions")):
-        yield _Piece("session_hash % {parts:UInt64} = {part:UInt64}", {"parts": parts, "part": part})
+def _split_sessions(client: Client) -> Iterator[_TablePiece]:
+    for part, parts in _list_parts(_query_number(client, "SELECT count() FROM sessions")):
+        yield _TablePiece("session_hash % {parts:UInt64} = {part:UInt64}", {"parts": parts, "part": part})
 
 
-def _parts(rows: int) -> list[tuple[int, int]]:
+def _list_parts(rows: int) -> list[tuple[int, int]]:
     parts = -(-rows // PIECE_ROWS)
     return [(part, parts) for part in range(parts)]
 
 
-def _count(client: Client, table: str, now_us: int) -> int:
+def _count_dumped_rows(client: Client, table: str, now_us: int) -> int:
     if table == "sessions":
-        return _number(client, "SELECT count() FROM sessions FINAL")
+        return _query_number(client, "SELECT count() FROM sessions FINAL")
     landed = "landed_at <= fromUnixTimestamp64Micro({now:Int64})"
-    return _number(client, f"SELECT count() FROM events WHERE {landed}", {"now": now_us})
+    return _query_number(client, f"SELECT count() FROM events WHERE {landed}", {"now": now_us})
 
 
-def _number(client: Client, query: str, parameters: dict[str, Any] | None = None) -> int:
+def _query_number(client: Client, query: str, parameters: dict[str, Any] | None = None) -> int:
     return int(client.query(query, parameters).result_rows[0][0])
 
 
-def _write(client: Client, table: str, columns: list[str], piece: _Piece, number: int, folder: Path) -> str:
+def _write_piece(client: Client, table: str, columns: list[str], piece: _TablePiece, number: int, folder: Path) -> str:
     name = f"{table}-{number:05}.native.zst"
     final = " FINAL" if table == "sessions" else ""
-    query = f"SELECT {_names(columns)} FROM {table}{final} WHERE {piece.condition}"
+    query = f"SELECT {_quote_column_names(columns)} FROM {table}{final} WHERE {piece.condition}"
     parameters: dict[str, Any] = dict(piece.parameters)
     content = client.raw_query(query, parameters=parameters, fmt="Native", settings={"max_execution_time": _SECONDS})
     with pa.CompressedOutputStream(str(folder / name), "zstd") as out:
@@ -152,7 +154,7 @@ def _write(client: Client, table: str, columns: list[str], piece: _Piece, number
     return name
 
 
-def _read(client: Client, table: str, columns: list[str], file: Path) -> None:
+def _load_piece(client: Client, table: str, columns: list[str], file: Path) -> None:
     with pa.CompressedInputStream(str(file), "zstd") as source:
         content = source.read()
     settings = {
@@ -166,5 +168,5 @@ def _read(client: Client, table: str, columns: list[str], file: Path) -> None:
         client.raw_insert(table, column_names=columns, insert_block=content, fmt="Native", settings=settings)
 
 
-def _names(columns: list[str]) -> str:
+def _quote_column_names(columns: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in columns)

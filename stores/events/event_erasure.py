@@ -21,36 +21,38 @@ _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Erased:
+class ErasedEvents:
     """Rows that were removed: of events (resent ones count each time) and of the table ``sessions``."""
 
     events: int = 0
     sessions: int = 0
 
 
-def sessions_of(store: EventStore, project: str, user_hash: str) -> set[str]:
+def find_user_sessions(store: EventStore, project: str, user_hash: str) -> set[str]:
     """Ids of the client sessions of ``project`` in which this user appears. Reads all of the project's events."""
     query = "SELECT DISTINCT session_id FROM events WHERE project = {project:String} AND user_hash = {user:String}"
-    with store.client() as client:
+    with store.borrow_client() as client:
         return {str(row[0]) for row in client.query(query, {"project": project, "user": user_hash}).result_rows}
 
 
-def erase(store: EventStore, project: str, sessions: Sequence[str], seconds: float = _SECONDS) -> Erased:
+def erase_session_events(
+    store: EventStore, project: str, sessions: Sequence[str], seconds: float = _SECONDS
+) -> ErasedEvents:
     """Delete everything of these client sessions and wait until it is gone; what is not there is no error.
 
     Raises TransientError when it has not ended after ``seconds``: it goes on, and asking again waits for it.
     """
     events = rows = 0
     end = time.monotonic() + seconds
-    with store.client() as client:
-        for hashes in _hashes(client, project, sessions):
-            events += _delete(client, "events", project, hashes, end)
-            rows += _delete(client, "sessions", project, hashes, end)
-            _delete(client, "receipts", project, hashes, end)
-    return Erased(events, rows)
+    with store.borrow_client() as client:
+        for hashes in _hash_session_ids(client, project, sessions):
+            events += _delete_session_rows(client, "events", project, hashes, end)
+            rows += _delete_session_rows(client, "sessions", project, hashes, end)
+            _delete_session_rows(client, "receipts", project, hashes, end)
+    return ErasedEvents(events, rows)
 
 
-def _hashes(client: Client, project: str, sessions: Sequence[str]) -> Iterator[list[int]]:
+def _hash_session_ids(client: Client, project: str, sessions: Sequence[str]) -> Iterator[list[int]]:
     query = "SELECT sipHash64({project:String}, id) FROM (SELECT arrayJoin({ids:Array(String)}) AS id)"
     found: list[int] = []
     for start in range(0, len(sessions), _IDS):
@@ -64,24 +66,24 @@ def _hashes(client: Client, project: str, sessions: Sequence[str]) -> Iterator[l
         yield found[start : start + _HASHES]
 
 
-def _delete(client: Client, table: str, project: str, hashes: list[int], end: float) -> int:
+def _delete_session_rows(client: Client, table: str, project: str, hashes: list[int], end: float) -> int:
     condition = "project = {project:String} AND session_hash IN {hashes:Array(UInt64)}"
     parameters = {"project": project, "hashes": hashes}
     settings = {"max_query_size": 16_777_216}
     count = f"SELECT count() FROM {table} WHERE {condition}"
     found = int(client.query(count, parameters, settings=settings).result_rows[0][0])
-    where = _where(client, table)
+    where = _find_mutation_target(client, table)
     if found:
         client.command(f"ALTER TABLE {where.table} DELETE WHERE {condition}", parameters, settings=settings)
     # Also when nothing is found: a mutation hides nothing before it is done, but an earlier one may still be running.
-    _wait(client, where, end)
+    _wait_for_mutation(client, where, end)
     if found and int(client.query(count, parameters, settings=settings).result_rows[0][0]):
         raise TransientError(f"events of the erased sessions are still landing in {table}; run it again")
     return found
 
 
 @dataclass(frozen=True)
-class _Where:
+class _MutationTarget:
     """What a mutation names, the table that it changes, and where its progress stands."""
 
     table: str
@@ -89,21 +91,23 @@ class _Where:
     mutations: str
 
 
-def _where(client: Client, table: str) -> _Where:
+def _find_mutation_target(client: Client, table: str) -> _MutationTarget:
     """The table itself; of a Distributed table the one below it, on all nodes of its cluster."""
     query = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
-    return _below(table, str(client.query(query, {"table": table}).result_rows[0][0]))
+    return _parse_mutation_target(table, str(client.query(query, {"table": table}).result_rows[0][0]))
 
 
-def _below(table: str, engine: str) -> _Where:
+def _parse_mutation_target(table: str, engine: str) -> _MutationTarget:
     found = re.match(r"Distributed\('?([^',]+)'?, *'?[^',]*'?, *'?(\w+)'?", engine)
     if found is None:
-        return _Where(table, table, "system.mutations")
+        return _MutationTarget(table, table, "system.mutations")
     cluster, local = found.groups()
-    return _Where(f"{local} ON CLUSTER '{cluster}'", local, f"clusterAllReplicas('{cluster}', system.mutations)")
+    return _MutationTarget(
+        f"{local} ON CLUSTER '{cluster}'", local, f"clusterAllReplicas('{cluster}', system.mutations)"
+    )
 
 
-def _wait(client: Client, where: _Where, end: float) -> None:
+def _wait_for_mutation(client: Client, where: _MutationTarget, end: float) -> None:
     query = (
         f"SELECT count(), max(latest_fail_reason) FROM {where.mutations} "
         "WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done AND command LIKE '%DELETE%'"

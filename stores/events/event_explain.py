@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from stores.events.event_store import _EVENT_COLUMNS, EventStore
 
-_ONE: Final = """
+_SESSION_BY_ID: Final = """
     SELECT project, session_id, session_hash, min(received_ms) AS first, max(received_ms) AS last,
            max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts
     FROM events
@@ -36,7 +36,7 @@ _RULES: Final = """
 """
 
 
-class Asked(NamedTuple):
+class StoredSession(NamedTuple):
     """One client session: its hash, the span of its receipt, its last event and ``session_end`` (0: none); epoch ms."""
 
     project: str
@@ -48,56 +48,58 @@ class Asked(NamedTuple):
     ended_ts: int
 
 
-def named(store: EventStore, session_id: str, project: str) -> list[Asked]:
+def find_stored_session(store: EventStore, session_id: str, project: str) -> list[StoredSession]:
     """The client session with this id, if events of it are stored."""
-    return _asked(store._arrow(_ONE, {"project": project, "session": session_id}))
+    return _build_stored_sessions(store._query_arrow(_SESSION_BY_ID, {"project": project, "session": session_id}))
 
 
-def last(store: EventStore, number: int, rule: str = "", project: str | None = None) -> list[Asked]:
+def find_last_sessions(
+    store: EventStore, number: int, rule: str = "", project: str | None = None
+) -> list[StoredSession]:
     """The last client sessions that were analysed, the latest first; with ``rule``, those that it kept silent in one visit.
 
     Those whose events are gone already are left out.
     """
-    given = {"all": int(project is None), "project": project or "", "rule": rule, "last": number}
-    rows = store._arrow(_LAST, given)
+    parameters = {"all": int(project is None), "project": project or "", "rule": rule, "last": number}
+    rows = store._query_arrow(_LAST, parameters)
     if not rows.num_rows:
         return []
     order = {hash_: place for place, hash_ in enumerate(rows["session_hash"].to_pylist())}
     first = min(rows["first_received_ms"].to_pylist())
-    found = _asked(store._arrow(_SPANS, {"first": first, "hashes": list(order)}))
-    return sorted(found, key=lambda one: order[one.session_hash])
+    found = _build_stored_sessions(store._query_arrow(_SPANS, {"first": first, "hashes": list(order)}))
+    return sorted(found, key=lambda session: order[session.session_hash])
 
 
-def rules(store: EventStore, project: str | None = None) -> dict[str, int]:
+def count_silenced_visits(store: EventStore, project: str | None = None) -> dict[str, int]:
     """How many visits with negative feedback each rule kept silent."""
-    table = store._arrow(_RULES, {"all": int(project is None), "project": project or ""})
-    return {str(one["rule"]): int(one["visits"]) for one in table.to_pylist()}
+    table = store._query_arrow(_RULES, {"all": int(project is None), "project": project or ""})
+    return {str(row["rule"]): int(row["visits"]) for row in table.to_pylist()}
 
 
-def events(store: EventStore, sessions: Sequence[Asked]) -> pa.Table:
+def read_session_events(store: EventStore, sessions: Sequence[StoredSession]) -> pa.Table:
     """All events of these client sessions, once each (`ufse.columns.EVENT_SCHEMA`)."""
     sql = f"""
         SELECT {_EVENT_COLUMNS} FROM events
         WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
     """
     span = {
-        "hashes": [one.session_hash for one in sessions],
-        "first": min(one.first_received_ms for one in sessions),
-        "last": max(one.last_received_ms for one in sessions),
+        "hashes": [session.session_hash for session in sessions],
+        "first": min(session.first_received_ms for session in sessions),
+        "last": max(session.last_received_ms for session in sessions),
     }
-    return store._events(sql, span)
+    return store._query_events(sql, span)
 
 
-def _asked(table: pa.Table) -> list[Asked]:
+def _build_stored_sessions(table: pa.Table) -> list[StoredSession]:
     return [
-        Asked(
-            str(one["project"]),
-            str(one["session_id"]),
-            int(one["session_hash"]),
-            int(one["first"]),
-            int(one["last"]),
-            int(one["last_ts"]),
-            int(one["ended_ts"]),
+        StoredSession(
+            str(row["project"]),
+            str(row["session_id"]),
+            int(row["session_hash"]),
+            int(row["first"]),
+            int(row["last"]),
+            int(row["last_ts"]),
+            int(row["ended_ts"]),
         )
-        for one in table.to_pylist()
+        for row in table.to_pylist()
     ]

@@ -29,7 +29,7 @@ _SINCE = (
 )
 
 
-def land(store: EventStore, receipts: bytes, token: str) -> None:
+def land_receipts(store: EventStore, receipts: bytes, token: str) -> None:
     """Insert the receipts (JSON lines) of one segment; the same ``token`` again changes nothing."""
     if not receipts:
         return
@@ -39,27 +39,27 @@ def land(store: EventStore, receipts: bytes, token: str) -> None:
         "max_execution_time": _INSERT_SECONDS,
         "input_format_parallel_parsing": 0,
     }
-    with store.client() as client:
+    with store.borrow_client() as client:
         client.raw_insert("receipts", insert_block=receipts, fmt="JSONEachRow", settings=settings)
 
 
-def of_sessions(store: EventStore, hashes: Sequence[int]) -> pa.Table:
+def read_session_senders(store: EventStore, hashes: Sequence[int]) -> pa.Table:
     """The senders of these client sessions: session_hash, received_ms (first receipt, epoch ms), source_today, source_before.
 
     Ordered by session and receipt; a sender has one row for each day on which it sent.
     """
-    return store._arrow(_SENDERS, {"hashes": [int(one) for one in hashes]})
+    return store._query_arrow(_SENDERS, {"hashes": [int(session_hash) for session_hash in hashes]})
 
 
-def since_ms(store: EventStore) -> int:
+def read_receipts_start_ms(store: EventStore) -> int:
     """Since when (epoch ms) receipts are kept at all: events that were received before have none."""
-    return int(store._arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
+    return int(store._query_arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
 
 
-def drop_expired(store: EventStore, now: datetime) -> None:
+def drop_expired_receipts(store: EventStore, now: datetime) -> None:
     """Drop the days that are over (UTC, of receipt); on a cluster the TTL alone does it."""
     first = now.astimezone(UTC).date() - timedelta(days=KEEP_DAYS)
-    with store.client() as client:
+    with store.borrow_client() as client:
         if client.command(_ENGINE) == "Distributed":
             return
         for (partition,) in client.query(_PARTITIONS).result_rows:

@@ -28,7 +28,7 @@ _UNREAD = """
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DroppedPartition:
     """One partition that was dropped: the rows and bytes on disk that it had."""
 
     table: str
@@ -37,13 +37,13 @@ class Dropped:
     bytes: int
 
 
-def drop_before(store: EventStore, first: date) -> list[Dropped]:
+def drop_old_partitions(store: EventStore, first: date) -> list[DroppedPartition]:
     """Drop the days before ``first``; harmless to repeat. Raises what the store raises.
 
     Raises NotConfigured on a cluster, whose local tables are dropped from there (the message says how).
     """
-    dropped: list[Dropped] = []
-    with store._calling() as client:
+    dropped: list[DroppedPartition] = []
+    with store._use_client() as client:
         if client.command(_ENGINE) == "Distributed":
             statement = "ALTER TABLE events_local ON CLUSTER '{cluster}' DROP PARTITION 'YYYY-MM-DD'"
             raise NotConfigured(
@@ -52,22 +52,22 @@ def drop_before(store: EventStore, first: date) -> list[Dropped]:
             )
         for table in TABLES:
             for partition, rows, size in client.query(_PARTITIONS, {"table": table}).result_rows:
-                day = _day(partition)
+                day = _parse_partition_day(partition)
                 if day is not None and day < first:
                     # A literal: DROP PARTITION takes no parameter. It is a date, and no text from outside.
                     client.command(f"ALTER TABLE {table} DROP PARTITION '{day.isoformat()}'")
-                    dropped.append(Dropped(table, day, rows, size))
+                    dropped.append(DroppedPartition(table, day, rows, size))
     return dropped
 
 
-def oldest_unread_ms(store: EventStore, watermark_us: int, seen: Sequence[int]) -> int:
+def find_oldest_unread_ms(store: EventStore, watermark_us: int, seen: Sequence[int]) -> int:
     """Earliest receipt (epoch ms) among the events that landed and are not in line yet (see `EventStore.touched`); 0: none."""
     parameters = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
-    with store._calling() as client:
+    with store._use_client() as client:
         return int(client.query(_UNREAD, parameters).result_rows[0][0] or 0)
 
 
-def _day(partition: str) -> date | None:
+def _parse_partition_day(partition: str) -> date | None:
     try:
         return date.fromisoformat(partition)
     except ValueError:

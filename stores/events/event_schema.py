@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from core.errors import PermanentError
 from core.package import ROOT
-from stores.schema_version import refuse_newer
+from stores.schema_version import refuse_newer_schema
 
 _SQL = ROOT / "schema" / "clickhouse"
 _VERSIONS = (
@@ -20,12 +20,12 @@ _DISTRIBUTED = "SELECT count() FROM system.tables WHERE database = currentDataba
 _UNKNOWN_TABLE = 60
 
 
-def known() -> list[str]:
+def list_known_versions() -> list[str]:
     """The versions that there are, oldest first."""
     return sorted(path.stem for path in _SQL.glob("*.sql"))
 
 
-def applied(client: Client) -> set[str]:
+def read_applied_versions(client: Client) -> set[str]:
     """The versions that this database has seen; none when it is new. Changes nothing; raises ClickHouseError."""
     try:
         return {str(row[0]) for row in client.query("SELECT DISTINCT version FROM schema_versions").result_rows}
@@ -35,9 +35,9 @@ def applied(client: Client) -> set[str]:
         raise
 
 
-def check(client: Client) -> None:
+def check_schema_version(client: Client) -> None:
     """Raise SchemaTooNew if a newer Furrow has upgraded this database. Changes nothing."""
-    refuse_newer("event store", applied(client), known())
+    refuse_newer_schema("event store", read_applied_versions(client), list_known_versions())
 
 
 def migrate(client: Client, last: str | None = None) -> None:
@@ -46,22 +46,22 @@ def migrate(client: Client, last: str | None = None) -> None:
     Raises SchemaTooNew, and changes nothing, when a newer Furrow has upgraded it; PermanentError when its tables are those
     of a cluster, which has files of its own.
     """
-    check(client)
+    check_schema_version(client)
     client.command(_VERSIONS)
-    done = applied(client)
-    missing = [version for version in known() if version not in done]
+    done = read_applied_versions(client)
+    missing = [version for version in list_known_versions() if version not in done]
     if missing and client.command(_DISTRIBUTED):
         raise PermanentError(
             f"the event store is a cluster and lacks {missing[0]}: run the files of schema/clickhouse/cluster from there on"
         )
-    for version in known():
+    for version in list_known_versions():
         if version not in done and (last is None or version <= last):
-            for statement in statements((_SQL / f"{version}.sql").read_text(encoding="utf-8")):
+            for statement in split_statements((_SQL / f"{version}.sql").read_text(encoding="utf-8")):
                 client.command(statement)
             client.insert("schema_versions", [[version]], column_names=["version"])
 
 
-def statements(text: str) -> list[str]:
+def split_statements(text: str) -> list[str]:
     """The statements of one file, without its comments."""
     without_comments = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
     return [part.strip() for part in without_comments.split(";\n") if part.strip(" \n;")]

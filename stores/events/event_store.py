@@ -26,7 +26,7 @@ from urllib3 import PoolManager
 
 from core.errors import PermanentError, TransientError
 from stores.events import event_schema
-from stores.events.clickhouse_pool import pool_for
+from stores.events.clickhouse_pool import create_server_pool
 from ufse.columns import DISTINCT, EVENT_SCHEMA
 
 OVERLAP_US = 120_000_000
@@ -78,7 +78,7 @@ SESSION_COLUMNS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Touched:
+class TouchedSessions:
     """Client sessions with newly landed events: parallel columns, one entry a session; times in epoch milliseconds.
 
     ``later``: newly landed events (rows) that the next slice begins with.
@@ -101,7 +101,7 @@ class Touched:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SessionBatch:
     """Client sessions that are read together: their hashes, and the span of receipt (epoch ms) that all of them lie in."""
 
     hashes: list[int]
@@ -139,7 +139,7 @@ class EventStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._connect, self._database = _connection(url)
+        self._connect, self._database = _parse_store_url(url)
         self._address = ":".join(str(self._connect[name]) for name in ("host", "port", "path") if name in self._connect)
         self._clients: set[Client] = set()
         self._free: list[Client] = []
@@ -150,24 +150,24 @@ class EventStore:
 
         Raises SchemaTooNew, and changes nothing, when a newer Furrow has upgraded it.
         """
-        with self._calling() as client:
+        with self._use_client() as client:
             event_schema.migrate(client)
 
     def check_schema(self) -> None:
         """Raise SchemaTooNew if a newer Furrow has upgraded this database; changes nothing."""
-        with self._calling() as client:
-            event_schema.check(client)
+        with self._use_client() as client:
+            event_schema.check_schema_version(client)
 
-    def client(self) -> contextlib.AbstractContextManager[Client]:
+    def borrow_client(self) -> contextlib.AbstractContextManager[Client]:
         """A client for the caller alone, for what the modules beside this one do; errors as in every method here."""
-        return self._calling()
+        return self._use_client()
 
     def ping(self) -> str:
         """The server's version, if it answers."""
-        with self._calling() as client:
+        with self._use_client() as client:
             return str(client.command("SELECT version()"))
 
-    def land(self, rows: bytes, token: str) -> None:
+    def land_segment(self, rows: bytes, token: str) -> None:
         """Insert one segment (JSON lines) at once; the same ``token`` again changes nothing.
 
         The token must be the hash of ``rows``: ClickHouse drops other data that comes with a token it knows.
@@ -182,10 +182,12 @@ class EventStore:
             "min_insert_block_size_rows": 10_000_000,
             "input_format_parallel_parsing": 0,
         }
-        with self._calling() as client:
+        with self._use_client() as client:
             client.raw_insert("events", insert_block=rows, fmt="JSONEachRow", settings=settings)
 
-    def touched(self, watermark_us: int, seen: Sequence[int], most_events: int = SLICE_EVENTS) -> Touched:
+    def read_touched_sessions(
+        self, watermark_us: int, seen: Sequence[int], most_events: int = SLICE_EVENTS
+    ) -> TouchedSessions:
         """Client sessions with events landed after ``watermark_us`` less the overlap, but for the landings in ``seen``.
 
         The oldest landings alone, until they hold ``most_events`` events (whole landings, one at the least). One query
@@ -193,11 +195,11 @@ class EventStore:
         in both or in neither. A watermark ahead of the server's clock (which was set back) counts as now: what lands from
         then on would stay behind it.
         """
-        now = int(self._arrow("SELECT toUnixTimestamp64Micro(now64(6)) AS now")["now"][0].as_py())
+        now = int(self._query_arrow("SELECT toUnixTimestamp64Micro(now64(6)) AS now")["now"][0].as_py())
         watermark_us = min(watermark_us, now)
         since = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
-        until, later = self._slice_end(since, most_events)
-        table = self._arrow(
+        until, later = self._find_slice_end(since, most_events)
+        table = self._query_arrow(
             """
             SELECT project, session_id, session_hash,
                    max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts,
@@ -213,23 +215,23 @@ class EventStore:
         )
         fresh = set(table["landings"].combine_chunks().flatten().unique().to_pylist())
         watermark = max(fresh | {watermark_us})
-        return Touched(
+        return TouchedSessions(
             project=table["project"].to_pylist(),
             session_id=table["session_id"].to_pylist(),
-            session_hash=_uint64(table["session_hash"]),
-            last_ts=_int64(table["last_ts"]),
-            ended_ts=_int64(table["ended_ts"]),
-            first_received_ms=_int64(table["first_received_ms"]),
-            last_received_ms=_int64(table["last_received_ms"]),
-            events=int(_int64(table["events"]).sum()),
+            session_hash=_to_uint64_array(table["session_hash"]),
+            last_ts=_to_int64_array(table["last_ts"]),
+            ended_ts=_to_int64_array(table["ended_ts"]),
+            first_received_ms=_to_int64_array(table["first_received_ms"]),
+            last_received_ms=_to_int64_array(table["last_received_ms"]),
+            events=int(_to_int64_array(table["events"]).sum()),
             watermark_us=watermark,
             seen=tuple(sorted(us for us in fresh | set(seen) if us > watermark - OVERLAP_US)),
             later=later,
         )
 
-    def _slice_end(self, since: dict[str, Any], most_events: int) -> tuple[int, int]:
+    def _find_slice_end(self, since: dict[str, Any], most_events: int) -> tuple[int, int]:
         """The last landing (µs) of a slice of ``most_events`` newly landed events, and how many events come after it."""
-        landings = self._arrow(
+        landings = self._query_arrow(
             """
             SELECT toUnixTimestamp64Micro(landed_at) AS us, count() AS events
             FROM events
@@ -241,17 +243,17 @@ class EventStore:
         )
         if not landings.num_rows:
             return since["since"], 0
-        reached = np.cumsum(_int64(landings["events"]))
+        reached = np.cumsum(_to_int64_array(landings["events"]))
         last = min(int(np.searchsorted(reached, most_events)), len(reached) - 1)
         return int(landings["us"][last].as_py()), int(reached[-1] - reached[last])
 
-    def sessions_in(self, start_ms: int, end_ms: int, project: str | None = None) -> pa.Table:
+    def find_sessions_in_window(self, start_ms: int, end_ms: int, project: str | None = None) -> pa.Table:
         """The client sessions with an event in the window [``start_ms``, ``end_ms``) of event time, one row each.
 
         Columns as in ``Touched``: project, session_id, session_hash, last_ts, ended_ts (0: none), first_received_ms,
         last_received_ms, all of the whole session; ordered by first receipt, so that neighbours are read together.
         """
-        return self._arrow(
+        return self._query_arrow(
             """
             SELECT project, session_id, session_hash,
                    max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts,
@@ -267,33 +269,33 @@ class EventStore:
             {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
         )
 
-    def oldest_receipt(self) -> int:
+    def find_oldest_receipt(self) -> int:
         """Receipt (epoch ms) of the oldest event that is stored, 0 without any; read from the index of the parts."""
-        return int(self._arrow("SELECT min(received_ms) AS oldest FROM events")["oldest"][0].as_py())
+        return int(self._query_arrow("SELECT min(received_ms) AS oldest FROM events")["oldest"][0].as_py())
 
-    def first_receipt(self, hashes: Sequence[int], first_received_ms: int) -> int:
+    def find_first_receipt(self, hashes: Sequence[int], first_received_ms: int) -> int:
         """The earliest receipt (epoch ms) that can matter for these client sessions; ``first_received_ms`` or earlier.
 
         What was analysed before is known in ``sessions``, so that nothing is read from the beginning of time, but from here.
         """
-        known = self._arrow(
+        known = self._query_arrow(
             "SELECT minOrNull(first_received_ms) AS first FROM sessions WHERE session_hash IN {hashes:Array(UInt64)}",
             {"hashes": [int(h) for h in hashes]},
         )["first"][0].as_py()
         return first_received_ms if known is None else min(known, first_received_ms)
 
-    def batches(
+    def plan_batches(
         self,
         hashes: Sequence[int],
         first_received_ms: int,
         last_received_ms: int | None = None,
         most_events: int = BATCH_EVENTS,
-    ) -> list[Batch]:
+    ) -> list[SessionBatch]:
         """Those of the client sessions that could hold a detection (see `candidates`), in batches of ``most_events`` events.
 
         Whole sessions: one that is larger is a batch of its own.
         """
-        suspects = self._arrow(
+        suspects = self._query_arrow(
             f"""
             SELECT session_hash, count() AS events, min(received_ms) AS first, max(received_ms) AS last
             FROM events
@@ -302,11 +304,11 @@ class EventStore:
             GROUP BY session_hash
             HAVING max(neg) = 1 OR last - first > {_LATE_RECEIPT_MS}
             """,
-            _span(hashes, first_received_ms, last_received_ms),
+            _build_span_parameters(hashes, first_received_ms, last_received_ms),
         )
-        return _batches(suspects, most_events)
+        return _group_into_batches(suspects, most_events)
 
-    def candidates(
+    def read_candidate_events(
         self, hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None = None
     ) -> pa.Table:
         """All events, once each, of those client sessions that could hold a detection (`EVENT_SCHEMA`, but see `_events`).
@@ -316,7 +318,7 @@ class EventStore:
         received earlier is read (see `first_receipt`). ``last_received_ms``: nothing received later is read; for old
         sessions, so that not all that came since is scanned.
         """
-        return self._events(
+        return self._query_events(
             f"""
             SELECT {_EVENT_COLUMNS}
             FROM events
@@ -329,10 +331,10 @@ class EventStore:
                 HAVING max(neg) = 1 OR max(received_ms) - min(received_ms) > {_LATE_RECEIPT_MS}
               )
             """,
-            _span(hashes, first_received_ms, last_received_ms),
+            _build_span_parameters(hashes, first_received_ms, last_received_ms),
         )
 
-    def replay(
+    def replay_sessions(
         self, start_ms: int, end_ms: int, project: str | None = None, batch_events: int = REPLAY_EVENTS
     ) -> Iterator[pa.Table]:
         """The whole client sessions that could hold a detection and have an event in [``start_ms``, ``end_ms``).
@@ -343,20 +345,20 @@ class EventStore:
         One query finds the sessions; then each batch reads its span of receipt alone. Buckets by session hash would be
         simpler, but the events of a bucket lie in every granule: 16 buckets decompress the table 16 times.
         """
-        slices = _slices(self._suspects(start_ms, end_ms, project), batch_events)
+        slices = _plan_replay_queries(self._find_suspect_sessions(start_ms, end_ms, project), batch_events)
         if not slices:
             return
         with ThreadPoolExecutor(1, thread_name_prefix="replay") as pool:
-            ahead = pool.submit(self._events, *slices[0])
+            ahead = pool.submit(self._query_events, *slices[0])
             for following in slices[1:]:
                 table = ahead.result()
-                ahead = pool.submit(self._events, *following)
+                ahead = pool.submit(self._query_events, *following)
                 yield table
             yield ahead.result()
 
-    def _suspects(self, start_ms: int, end_ms: int, project: str | None) -> pa.Table:
+    def _find_suspect_sessions(self, start_ms: int, end_ms: int, project: str | None) -> pa.Table:
         """Sessions with possible feedback and an event in the window: hash, events, first and last receipt (ms)."""
-        return self._arrow(
+        return self._query_arrow(
             """
             SELECT session_hash, count() AS events, min(received_ms) AS first, max(received_ms) AS last
             FROM events
@@ -370,7 +372,7 @@ class EventStore:
             {"start": start_ms, "end": end_ms, "all": int(project is None), "project": project or ""},
         )
 
-    def note_calm(
+    def record_calm_sessions(
         self, hashes: Sequence[int], first_received_ms: int, analysed_us: int, last_received_ms: int | None = None
     ) -> int:
         """Write the session rows of those client sessions that `candidates` leaves in ClickHouse; how many visits.
@@ -378,7 +380,7 @@ class EventStore:
         ``first_received_ms``: nothing received earlier is read (see `first_receipt`).
         They hold no feedback and no late event, so their visits are the gaps of more than 15 min between their events.
         """
-        calm = self._arrow(
+        calm = self._query_arrow(
             f"""
             SELECT project, session_id, session_hash,
                    1 + arrayCount(gap -> gap > {_VISIT_GAP_MS}, arrayDifference(arraySort(groupArray(ts)))) AS visits,
@@ -391,17 +393,17 @@ class EventStore:
             GROUP BY project, session_id, session_hash
             HAVING max(neg) = 0 AND max(received_ms) - first_received <= {_LATE_RECEIPT_MS}
             """,
-            {**_span(hashes, first_received_ms, last_received_ms), "now": analysed_us},
+            {**_build_span_parameters(hashes, first_received_ms, last_received_ms), "now": analysed_us},
         )
         # Their few numbers come out and go back in: to count what an INSERT … SELECT wrote, all rows would be looked through.
         rows = pa.Table.from_arrays(calm.columns, SESSION_COLUMNS.names).cast(SESSION_COLUMNS)
-        self.note_analysed(rows)
-        return int(_int64(rows["visits"]).sum())
+        self.record_analysed_sessions(rows)
+        return int(_to_int64_array(rows["visits"]).sum())
 
-    def note_analysed(self, rows: pa.Table) -> None:
+    def record_analysed_sessions(self, rows: pa.Table) -> None:
         """Write the session rows of client sessions that the engine has seen (``SESSION_COLUMNS``)."""
         if rows.num_rows:
-            with self._calling() as client:
+            with self._use_client() as client:
                 # By default a hundred days at most: a backfill of sparse years has more.
                 client.insert_arrow("sessions", rows, settings={"max_partitions_per_insert_block": 0})
 
@@ -411,17 +413,17 @@ class EventStore:
         Above `EXACT_ROWS` the table ``counted`` holds, of each day of receipt, a sketch of the ids in 100 kB at the most. A
         sketch that meets an event again stays as it is: so the overlap does no harm, nor does a count that was cut off.
         """
-        rows = int(self._arrow("SELECT count() AS n FROM events")["n"][0].as_py())
+        rows = int(self._query_arrow("SELECT count() AS n FROM events")["n"][0].as_py())
         if rows <= EXACT_ROWS:
-            exact = self._arrow(
+            exact = self._query_arrow(
                 "SELECT uniqExact(project, session_id, event_id) AS distinct, count() AS rows, "
                 "toUnixTimestamp64Micro(max(landed_at)) AS last FROM events"
             ).to_pylist()[0]
             return EventCounts(exact["distinct"], exact["rows"], exact["last"] if exact["rows"] else 0)
-        counted = int(self._arrow("SELECT max(last_us) AS us FROM counted")["us"][0].as_py())
-        with self._calling() as client:
+        counted = int(self._query_arrow("SELECT max(last_us) AS us FROM counted")["us"][0].as_py())
+        with self._use_client() as client:
             client.command(_COUNT_ON, parameters={"since": max(counted - OVERLAP_US, 0)})
-        known = self._arrow(
+        known = self._query_arrow(
             "SELECT uniqCombined64Merge(ids) AS distinct, max(last_us) AS last FROM counted"
         ).to_pylist()
         return EventCounts(min(known[0]["distinct"], rows), rows, known[0]["last"])
@@ -433,8 +435,8 @@ class EventStore:
         day; days that are over are merged and need no more than the reading.
         """
         settings = {"do_not_merge_across_partitions_select_final": 1}
-        visits = self._arrow("SELECT sum(visits) AS n FROM sessions FINAL", extra=settings)["n"][0].as_py()
-        silent = self._arrow(
+        visits = self._query_arrow("SELECT sum(visits) AS n FROM sessions FINAL", extra=settings)["n"][0].as_py()
+        silent = self._query_arrow(
             "SELECT arrayJoin(rules) AS rule, count() AS n FROM sessions FINAL GROUP BY rule ORDER BY n DESC, rule",
             extra=settings,
         )
@@ -445,9 +447,9 @@ class EventStore:
 
         A server has the queries of others too; it stops those of a client that is gone by itself.
         """
-        if not self._embedded:
+        if not self._is_embedded:
             return
-        with contextlib.suppress(TransientError, PermanentError), self._calling() as client:
+        with contextlib.suppress(TransientError, PermanentError), self._use_client() as client:
             client.command("KILL QUERY WHERE query_kind = 'Select' AND query NOT LIKE '%KILL QUERY%' ASYNC")
 
     def close(self) -> None:
@@ -457,10 +459,10 @@ class EventStore:
                 client.close()
             self._clients.clear()
             self._free.clear()
-        if not self._embedded:
-            self._pool.clear()
+        if not self._is_embedded:
+            self._server_pool.clear()
 
-    def _arrow(
+    def _query_arrow(
         self, sql: str, parameters: dict[str, Any] | None = None, extra: Mapping[str, int] | None = None
     ) -> pa.Table:
         settings: dict[str, Any] = {
@@ -470,38 +472,38 @@ class EventStore:
             "output_format_arrow_compression_method": "none",
             **(extra or {}),
         }
-        sql, bound = self._sendable(sql, parameters or {})
-        with self._calling() as client:
+        sql, bound = self._prepare_statement(sql, parameters or {})
+        with self._use_client() as client:
             return client.query_arrow(sql, parameters=bound, settings=settings, use_strings=True)
 
-    def _events(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
+    def _query_events(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
         """Events, once each, from a query for ``_EVENT_COLUMNS``, in no particular order.
 
         The columns of `EVENT_SCHEMA`; texts of few values come as dictionaries, as ClickHouse keeps them.
         """
-        table = _once(self._arrow(sql, parameters, _EVENT_SETTINGS).combine_chunks())
-        columns = [_uuid_texts(table[n]) if n == "event_id" else table[n] for n in EVENT_SCHEMA.names]
+        table = _drop_repeated_events(self._query_arrow(sql, parameters, _EVENT_SETTINGS).combine_chunks())
+        columns = [_format_uuids(table[n]) if n == "event_id" else table[n] for n in EVENT_SCHEMA.names]
         return pa.Table.from_arrays(columns, EVENT_SCHEMA.names, metadata={DISTINCT: b"1"})
 
     @property
-    def _embedded(self) -> bool:
+    def _is_embedded(self) -> bool:
         return bool(self._connect["interface"] == "chdb")
 
     @functools.cached_property
-    def _pool(self) -> PoolManager:
-        return pool_for(self._connect)
+    def _server_pool(self) -> PoolManager:
+        return create_server_pool(self._connect)
 
-    def _sendable(self, sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _prepare_statement(self, sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         # In this process there is no such limit, and parsing 20,000 numbers twice would cost 75 ms of a batch.
-        return (sql, parameters) if self._embedded else _with_lists(sql, parameters)
+        return (sql, parameters) if self._is_embedded else _inline_integer_lists(sql, parameters)
 
     @contextlib.contextmanager
-    def _calling(self) -> Iterator[Client]:
+    def _use_client(self) -> Iterator[Client]:
         try:
-            with self._lent() as client:
+            with self._lend_client() as client:
                 yield client
         except ClickHouseError as error:
-            raise _translated(error, self._address) from error
+            raise _translate_error(error, self._address) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError(f"ClickHouse is not reachable at {self._address}") from error
         except pa.ArrowInvalid as error:
@@ -510,12 +512,12 @@ class EventStore:
             ) from error
 
     @contextlib.contextmanager
-    def _lent(self) -> Iterator[Client]:
+    def _lend_client(self) -> Iterator[Client]:
         # A client serves one caller at a time and costs megabytes. Runs come in ever new threads: one kept for each of them
         # would be one more for every run.
         with self._guard:
             client = self._free.pop() if self._free else None
-        client = client or self._connected()
+        client = client or self._connect_client()
         try:
             yield client
         finally:
@@ -523,8 +525,10 @@ class EventStore:
                 if client in self._clients:  # nobody closed the store meanwhile
                     self._free.append(client)
 
-    def _connected(self) -> Client:
-        options: dict[str, Any] = self._connect if self._embedded else {**self._connect, "pool_mgr": self._pool}
+    def _connect_client(self) -> Client:
+        options: dict[str, Any] = (
+            self._connect if self._is_embedded else {**self._connect, "pool_mgr": self._server_pool}
+        )
         client = clickhouse_connect.get_client(**options)
         # Not just CREATE IF NOT EXISTS: on a server the user need not have the right to it.
         if not client.command(f"EXISTS DATABASE `{self._database}`"):
@@ -559,7 +563,7 @@ _COUNT_ON = """
 """
 
 
-def _connection(url: str) -> tuple[dict[str, Any], str]:
+def _parse_store_url(url: str) -> tuple[dict[str, Any], str]:
     """Arguments of the driver's ``get_client`` and the database to use, from one of our URLs."""
     try:
         parts = urlsplit(url)
@@ -567,7 +571,7 @@ def _connection(url: str) -> tuple[dict[str, Any], str]:
     except ValueError as error:
         raise PermanentError("the event store's URL has a port or host that cannot be one") from error
     if parts.scheme == "chdb":
-        return {"interface": "chdb", "path": parts.path}, _database(parts.query.removeprefix("database="))
+        return {"interface": "chdb", "path": parts.path}, _check_database_name(parts.query.removeprefix("database="))
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise PermanentError("the event store's URL must look like clickhouse://user:password@host:8123/database")
     interface = _SCHEMES[parts.scheme]
@@ -582,10 +586,10 @@ def _connection(url: str) -> tuple[dict[str, Any], str]:
         # A session serves one query at a time: one that we gave up but the server did not would refuse those that follow.
         "autogenerate_session_id": False,
         "settings": _SERVER_SETTINGS,
-    }, _database(parts.path.strip("/"))
+    }, _check_database_name(parts.path.strip("/"))
 
 
-def _database(name: str) -> str:
+def _check_database_name(name: str) -> str:
     if not re.fullmatch(r"\w*", name):
         raise PermanentError("the event store's database may hold letters, digits and underscores alone")
     return name or "furrow"
@@ -604,7 +608,7 @@ _SERVER_SETTINGS = {
 _SCHEMES = {"clickhouse": "http", "clickhouses": "https", "http": "http", "https": "https"}
 
 
-def _translated(error: ClickHouseError, address: str) -> TransientError | PermanentError:
+def _translate_error(error: ClickHouseError, address: str) -> TransientError | PermanentError:
     code = getattr(error, "code", None)
     if code is None and isinstance(error.__cause__, urllib3.exceptions.HTTPError | OSError):
         # The driver's own message quotes the address, with all parameters of the query in it.
@@ -619,7 +623,7 @@ def _translated(error: ClickHouseError, address: str) -> TransientError | Perman
     return kind(f"ClickHouse refused ({code}): {str(error).splitlines()[0][:300]}")
 
 
-def _with_lists(sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _inline_integer_lists(sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The statement with lists of integers in its text, and the parameters that are left.
 
     A server takes 128 KiB of one parameter (``http_max_field_value_size``), which is 6,000 hashes.
@@ -631,58 +635,64 @@ def _with_lists(sql: str, parameters: dict[str, Any]) -> tuple[str, dict[str, An
     return sql, {name: value for name, value in parameters.items() if not isinstance(value, list)}
 
 
-def _int64(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def _to_int64_array(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
-def _uint64(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+def _to_uint64_array(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     return np.asarray(column.to_numpy(), dtype=np.uint64)
 
 
-def _span(hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None) -> dict[str, Any]:
+def _build_span_parameters(
+    hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None
+) -> dict[str, Any]:
     last = _NO_END if last_received_ms is None else last_received_ms
     return {"hashes": [int(h) for h in hashes], "first": first_received_ms, "last": last}
 
 
-def _slices(suspects: pa.Table, batch_events: int) -> list[tuple[str, dict[str, Any]]]:
+def _plan_replay_queries(suspects: pa.Table, batch_events: int) -> list[tuple[str, dict[str, Any]]]:
     """Queries for about ``batch_events`` events each, that together read every session of `_suspects` once."""
     sql = f"""
         SELECT {_EVENT_COLUMNS} FROM events
         WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
     """
     return [
-        (sql, {"hashes": one.hashes, "first": one.first_received_ms, "last": one.last_received_ms})
-        for one in _batches(suspects, batch_events)
+        (sql, {"hashes": batch.hashes, "first": batch.first_received_ms, "last": batch.last_received_ms})
+        for batch in _group_into_batches(suspects, batch_events)
     ]
 
 
-def _batches(suspects: pa.Table, batch_events: int) -> list[Batch]:
+def _group_into_batches(suspects: pa.Table, batch_events: int) -> list[SessionBatch]:
     """Sessions (session_hash, events, first, last) in groups of about ``batch_events`` events, neighbours in receipt together.
 
     The few that last for hours come last, so that they do not widen the span of the others.
     """
-    hashes, events = _uint64(suspects["session_hash"]), _int64(suspects["events"])
-    first, last = _int64(suspects["first"]), _int64(suspects["last"])
+    hashes, events = _to_uint64_array(suspects["session_hash"]), _to_int64_array(suspects["events"])
+    first, last = _to_int64_array(suspects["first"]), _to_int64_array(suspects["last"])
     order = np.lexsort((hashes, first, last - first > _LONG_SESSION_MS))
     weight = np.maximum(events, -(-batch_events // _MOST_SESSIONS))[order]
     number = (np.cumsum(weight) - 1) // batch_events
     groups = np.split(order, np.flatnonzero(np.diff(number)) + 1) if len(order) else []
-    return [Batch(hashes[rows].tolist(), int(first[rows].min()), int(last[rows].max())) for rows in groups]
+    return [SessionBatch(hashes[rows].tolist(), int(first[rows].min()), int(last[rows].max())) for rows in groups]
 
 
-def _once(table: pa.Table) -> pa.Table:
+def _drop_repeated_events(table: pa.Table) -> pa.Table:
     """The table without the later copies of an event: of one (session_hash, event_id) the copy received first stays.
 
     Here and not in the query: there it needs a sort of whole rows, which takes as long as reading them.
     """
-    raw = _id_bytes(table["event_id"]).view(np.uint64)
+    raw = _view_id_bytes(table["event_id"]).view(np.uint64)
     key = raw[:, 0] ^ raw[:, 1]
     ordered = np.sort(key)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(repeated):
         return table
     rows = np.flatnonzero(np.isin(key, repeated))
-    session, received, ts = _uint64(table["session_hash"]), _int64(table["received_ms"]), _int64(table["ts"])
+    session, received, ts = (
+        _to_uint64_array(table["session_hash"]),
+        _to_int64_array(table["received_ms"]),
+        _to_int64_array(table["ts"]),
+    )
     rows = rows[np.lexsort((ts[rows], received[rows], raw[rows, 1], raw[rows, 0], session[rows]))]
     same = (session[rows[1:]] == session[rows[:-1]]) & (raw[rows[1:]] == raw[rows[:-1]]).all(axis=1)
     keep = np.ones(table.num_rows, dtype=np.bool_)
@@ -690,7 +700,7 @@ def _once(table: pa.Table) -> pa.Table:
     return table.filter(pa.array(keep))
 
 
-def _id_bytes(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+def _view_id_bytes(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     """A column of 16-byte binaries without nulls as an array of (rows, 16)."""
     parts = [
         np.frombuffer(chunk.buffers()[1], dtype=np.uint8)[16 * chunk.offset : 16 * (chunk.offset + len(chunk))]
@@ -704,9 +714,9 @@ _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype=np.u
 _DASHED = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))  # digits from, to; place in the text
 
 
-def _uuid_texts(column: pa.ChunkedArray) -> pa.Array:
+def _format_uuids(column: pa.ChunkedArray) -> pa.Array:
     """Ids of 16 bytes as the usual text of 36 characters."""
-    raw = _id_bytes(column)
+    raw = _view_id_bytes(column)
     digits = _HEX[raw].view(np.uint8)
     texts = np.full((len(raw), 36), ord("-"), dtype=np.uint8)
     for low, high, place in _DASHED:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from incidents.model import Json, Pending, Touched
-from stores.incidents.session_queue import from_row, key_columns, touched_columns
+from incidents.model import Json, PendingSession, TouchedSession
+from stores.incidents.session_queue import build_key_columns, build_pending_session, build_touched_columns
 
 _PUT_IN_LINE = text("""
     INSERT INTO pending_sessions (project, session_id, session_hash, due_ms, received_ms)
@@ -47,7 +47,7 @@ _NAMED = text("""
 """)
 
 
-class Stored(NamedTuple):
+class StoredDetection(NamedTuple):
     """A live detection of the engine as it is stored; ``body``: its Detection JSON."""
 
     project: str
@@ -56,37 +56,39 @@ class Stored(NamedTuple):
     body: Json
 
 
-class Named(NamedTuple):
+class IncidentSummary(NamedTuple):
     """An incident in few words: its status and what fails where."""
 
     status: str
     failure_point: str
 
 
-def put_in_line(connection: sa.Connection, touched: Sequence[Touched]) -> list[Pending]:
+def enqueue_missing_sessions(connection: sa.Connection, touched: Sequence[TouchedSession]) -> list[PendingSession]:
     """Queue the sessions that do not wait already, and return these; cursors stay where they are."""
-    rows = sorted(touched, key=lambda one: (one.project, one.session_id))
+    rows = sorted(touched, key=lambda session: (session.project, session.session_id))
     if not rows:
         return []
-    inserted = connection.execute(_PUT_IN_LINE, touched_columns(rows))
-    return sorted((from_row(row) for row in inserted), key=lambda one: (one.project, one.session_id))
+    inserted = connection.execute(_PUT_IN_LINE, build_touched_columns(rows))
+    return sorted(
+        (build_pending_session(row) for row in inserted), key=lambda session: (session.project, session.session_id)
+    )
 
 
-def waiting(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+def find_pending_sessions(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     """Which of these sessions (project, session id) are in line."""
-    return {(row.project, row.session_id) for row in connection.execute(_WAITING, key_columns(keys))}
+    return {(row.project, row.session_id) for row in connection.execute(_WAITING, build_key_columns(keys))}
 
 
-def stored(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> list[Stored]:
+def read_stored_detections(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> list[StoredDetection]:
     """The live detections of these sessions (project, session id), without those that were made elsewhere."""
-    return [Stored(*row) for row in connection.execute(_STORED, key_columns(keys))]
+    return [StoredDetection(*row) for row in connection.execute(_STORED, build_key_columns(keys))]
 
 
-def with_detections(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+def find_detected_sessions(connection: sa.Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     """Which of these sessions (project, session id) have a live detection of the engine."""
-    return {(row.project, row.session_id) for row in connection.execute(_WITH_DETECTIONS, key_columns(keys))}
+    return {(row.project, row.session_id) for row in connection.execute(_WITH_DETECTIONS, build_key_columns(keys))}
 
 
-def named(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Named]:
+def read_incident_summaries(connection: sa.Connection, ids: Sequence[str]) -> dict[str, IncidentSummary]:
     """The incidents that exist of these, in few words."""
-    return {row[0]: Named(row[1], row[2]) for row in connection.execute(_NAMED, {"ids": list(ids)})}
+    return {row[0]: IncidentSummary(row[1], row[2]) for row in connection.execute(_NAMED, {"ids": list(ids)})}

@@ -39,7 +39,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Dump:
+class IncidentDump:
     """What was written: the schema's revision; of each table its columns and rows; of each sequence its last value."""
 
     revision: str
@@ -48,44 +48,46 @@ class Dump:
     sequences: Mapping[str, int]
 
 
-def dump(url: str, folder: Path) -> Dump:
+def dump_incident_tables(url: str, folder: Path) -> IncidentDump:
     """Write each table to ``folder``/TABLE.copy.zst (zstd), as they are at one moment. Others may write meanwhile.
 
     Raises PermanentError when there is no schema, and what ``Database`` raises.
     """
-    with _transaction(url) as (connection, driver):
+    with _open_transaction(url) as (connection, driver):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        revision = incident_schema.applied(connection)
+        revision = incident_schema.read_applied_revision(connection)
         if revision is None:
             raise PermanentError("the incident store is empty: there is nothing to back up")
-        incident_schema.check(connection)
-        columns = {table: _columns(connection, table) for table in TABLES}
-        rows = {table: _copy_out(driver, table, columns[table], _file(folder, table)) for table in TABLES}
-        sequences = {name: _last_value(driver, name) for name in SEQUENCES}
-    return Dump(revision, columns, rows, sequences)
+        incident_schema.check_schema_version(connection)
+        columns = {table: _read_column_names(connection, table) for table in TABLES}
+        rows = {
+            table: _copy_table_out(driver, table, columns[table], _build_table_path(folder, table)) for table in TABLES
+        }
+        sequences = {name: _read_last_value(driver, name) for name in SEQUENCES}
+    return IncidentDump(revision, columns, rows, sequences)
 
 
-def load(url: str, folder: Path, told: Dump) -> None:
+def load_incident_tables(url: str, folder: Path, manifest: IncidentDump) -> None:
     """Fill an empty database with what ``dump`` wrote: all or nothing. Then bring its schema up to date.
 
     Raises PermanentError when it is not empty or when rows are missing.
     """
-    with _transaction(url) as (connection, driver):
-        refuse_unless_empty(connection, told.revision)
-        incident_schema.migrate(connection, told.revision)
+    with _open_transaction(url) as (connection, driver):
+        refuse_unless_empty(connection, manifest.revision)
+        incident_schema.migrate(connection, manifest.revision)
         for table in TABLES:
-            found = _copy_in(driver, table, told.columns[table], _file(folder, table))
-            if found != told.rows[table]:
-                raise PermanentError(f"the backup's table {table} holds {found} rows instead of {told.rows[table]}")
-        for name, value in told.sequences.items():
+            found = _copy_table_in(driver, table, manifest.columns[table], _build_table_path(folder, table))
+            if found != manifest.rows[table]:
+                raise PermanentError(f"the backup's table {table} holds {found} rows instead of {manifest.rows[table]}")
+        for name, value in manifest.sequences.items():
             driver.execute("SELECT setval(%s::regclass, %s::bigint)", (name, value))
-    with _transaction(url) as (connection, _):
+    with _open_transaction(url) as (connection, _):
         incident_schema.migrate(connection)
 
 
 def refuse_unless_empty(connection: sa.Connection, revision: str) -> None:
     """Raise PermanentError when the database holds a row, or a schema other than ``revision``."""
-    found = incident_schema.applied(connection)
+    found = incident_schema.read_applied_revision(connection)
     if found is None:
         return
     if any(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table})").scalar() for table in TABLES):
@@ -97,10 +99,10 @@ def refuse_unless_empty(connection: sa.Connection, revision: str) -> None:
 
 
 @contextmanager
-def _transaction(url: str) -> "Iterator[tuple[sa.Connection, psycopg.Connection[Any]]]":
+def _open_transaction(url: str) -> "Iterator[tuple[sa.Connection, psycopg.Connection[Any]]]":
     database = Database(url)
     try:
-        with database.transaction() as connection:
+        with database.open_transaction() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, psycopg.Connection)
             yield connection, driver
@@ -108,7 +110,7 @@ def _transaction(url: str) -> "Iterator[tuple[sa.Connection, psycopg.Connection[
         database.close()
 
 
-def _columns(connection: sa.Connection, table: str) -> list[str]:
+def _read_column_names(connection: sa.Connection, table: str) -> list[str]:
     query = sa.text("""
         SELECT attname FROM pg_attribute
         WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
@@ -116,8 +118,8 @@ def _columns(connection: sa.Connection, table: str) -> list[str]:
     return [str(name) for name in connection.execute(query, {"table": table}).scalars()]
 
 
-def _copy_out(driver: "psycopg.Connection[Any]", table: str, columns: list[str], file: Path) -> int:
-    statement = sql.SQL("COPY {} ({}) TO STDOUT").format(sql.Identifier(table), _names(columns))
+def _copy_table_out(driver: "psycopg.Connection[Any]", table: str, columns: list[str], file: Path) -> int:
+    statement = sql.SQL("COPY {} ({}) TO STDOUT").format(sql.Identifier(table), _quote_column_names(columns))
     with driver.cursor() as cursor, pa.CompressedOutputStream(str(file), "zstd") as out:
         with cursor.copy(statement) as copy:
             for block in copy:
@@ -125,8 +127,8 @@ def _copy_out(driver: "psycopg.Connection[Any]", table: str, columns: list[str],
         return cursor.rowcount
 
 
-def _copy_in(driver: "psycopg.Connection[Any]", table: str, columns: list[str], file: Path) -> int:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _names(columns))
+def _copy_table_in(driver: "psycopg.Connection[Any]", table: str, columns: list[str], file: Path) -> int:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _quote_column_names(columns))
     with driver.cursor() as cursor, pa.CompressedInputStream(str(file), "zstd") as source:
         with cursor.copy(statement) as copy:
             while block := source.read(_CHUNK):
@@ -134,16 +136,16 @@ def _copy_in(driver: "psycopg.Connection[Any]", table: str, columns: list[str], 
         return cursor.rowcount
 
 
-def _names(columns: list[str]) -> sql.Composed:
+def _quote_column_names(columns: list[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
-def _last_value(driver: "psycopg.Connection[Any]", name: str) -> int:
+def _read_last_value(driver: "psycopg.Connection[Any]", name: str) -> int:
     # A sequence belongs to no moment: what it gives here is at least what the rows have used.
     row = driver.execute(sql.SQL("SELECT last_value FROM {}").format(sql.Identifier(name))).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _file(folder: Path, table: str) -> Path:
+def _build_table_path(folder: Path, table: str) -> Path:
     return folder / f"{table}.copy.zst"

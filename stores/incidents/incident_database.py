@@ -41,7 +41,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Take ``postgresql://`` or ``postgres://``, else PermanentError; connects at the first use."""
-        parsed = _parse(url)
+        parsed = _parse_database_url(url)
         self._password = str(parsed.password) if parsed.password else None
         options = {name: value for name, value in _CONNECT.items() if name not in parsed.query}
         self._engine = sa.create_engine(
@@ -49,9 +49,9 @@ class Database:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
+    def open_transaction(self) -> Iterator[sa.Connection]:
         """One transaction, rolled back by any error. Raises TransientError or PermanentError."""
-        with self._translated(), self._engine.begin() as connection:
+        with self._translate_errors(), self._engine.begin() as connection:
             connection.execute(_LOCK_TIMEOUT)
             yield connection
 
@@ -60,40 +60,42 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except exc.DBAPIError as error:
-            raise self._sorted(error.orig or error) from error
+            raise self._classify_error(error.orig or error) from error
         except psycopg.Error as error:
-            raise self._sorted(error) from error
+            raise self._classify_error(error) from error
         except exc.TimeoutError as error:
             raise TransientError("Postgres: no free connection within 30 s") from error
         except (exc.SQLAlchemyError, UnicodeError) as error:
-            raise PermanentError(f"Postgres: {self._without_password(str(error))}") from error
+            raise PermanentError(f"Postgres: {self._hide_password(str(error))}") from error
 
-    def _sorted(self, error: BaseException) -> TransientError | PermanentError:
+    def _classify_error(self, error: BaseException) -> TransientError | PermanentError:
         # Without the lines that quote the statement, where the server gives them apart.
         primary = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
-        said = self._without_password(" ".join(primary.split()))
-        if _is_transient(error, said):
-            return TransientError(f"Postgres: {said}")
-        advice = "; mend the user, password or database in FURROW_INCIDENT_STORE_URL" if _REFUSED.search(said) else ""
-        return PermanentError(f"Postgres: {said}{advice}")
+        message = self._hide_password(" ".join(primary.split()))
+        if _is_transient_error(error, message):
+            return TransientError(f"Postgres: {message}")
+        advice = (
+            "; mend the user, password or database in FURROW_INCIDENT_STORE_URL" if _REFUSED.search(message) else ""
+        )
+        return PermanentError(f"Postgres: {message}{advice}")
 
-    def _without_password(self, text: str) -> str:
+    def _hide_password(self, text: str) -> str:
         return text.replace(self._password, "***") if self._password else text
 
 
-def _is_transient(error: BaseException, said: str) -> bool:
+def _is_transient_error(error: BaseException, message: str) -> bool:
     state = getattr(error, "sqlstate", None)
     if state:
         return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
     lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return lost and not _REFUSED.search(said)
+    return lost and not _REFUSED.search(message)
 
 
-def _parse(url: str) -> sa.URL:
+def _parse_database_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.strip())
     except (exc.ArgumentError, ValueError):
@@ -104,16 +106,16 @@ def _parse(url: str) -> sa.URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
-def clean(value: Any) -> Any:
+def clean_for_postgres(value: Any) -> Any:
     """``value`` (JSON data or text) without what Postgres cannot hold: U+0000 and lone surrogates become U+FFFD."""
     if isinstance(value, str):
         if "\x00" in value:
             value = value.replace("\x00", "\ufffd")
         return value if value.isascii() or value.isprintable() else _SURROGATES.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {clean(key): clean(item) for key, item in value.items()}
+        return {clean_for_postgres(key): clean_for_postgres(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(item) for item in value]
+        return [clean_for_postgres(item) for item in value]
     return value
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import PermanentError
 from incidents.model import Json
-from stores.incidents.incident_database import clean
+from stores.incidents.incident_database import clean_for_postgres
 
 _FACET_LENGTH = 200
 # What Postgres cannot hold, as it looks in JSON text: an escaped U+0000 and surrogates. Rare, so that looking at one
@@ -14,13 +14,13 @@ _FACET_LENGTH = 200
 _UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
 
 
-def detection_row(detection: Json, project: str, session: str) -> Json:
+def build_detection_row(detection: Json, project: str, session: str) -> Json:
     """The columns of one Detection JSON; ``body`` is its text. Raises PermanentError, naming the session."""
     try:
-        body = to_json(detection)
+        body = encode_json_text(detection)
         if _UNSTORABLE.search(body):
-            detection = clean(detection)
-            body = to_json(detection)
+            detection = clean_for_postgres(detection)
+            body = encode_json_text(detection)
         if (detection["projectId"], detection["sessionId"]) != (project, session):
             raise ValueError("it names another project or session")
         context = detection.get("context") or {}
@@ -36,14 +36,14 @@ def detection_row(detection: Json, project: str, session: str) -> Json:
             "happened_at": detection["timestamp"],
             "last_seen": detection.get("lastSeen") or detection["timestamp"],
             "user_hash": context.get("userHash") or "",
-            "environment": _facet(context.get("environment")),
-            "app_version": _facet(context.get("appVersion")),
-            "browser": browser_of(context.get("userAgent") or ""),
+            "environment": _shorten_facet(context.get("environment")),
+            "app_version": _shorten_facet(context.get("appVersion")),
+            "browser": parse_browser_name(context.get("userAgent") or ""),
             "severity_type": detection["severityType"],
             "ended_flow": bool(detection.get("endedFlow")),
             "resolved": bool(detection.get("resolved")),
             "signals": sorted({signal["type"] for signal in detection["triggeringSignals"]}),
-            "routes": _routes(detection),
+            "routes": _collect_routes(detection),
             "story_length": len(detection.get("timeline") or ()),
             "label": str(context.get("label") or ""),
             "body": body,
@@ -53,12 +53,12 @@ def detection_row(detection: Json, project: str, session: str) -> Json:
         raise PermanentError(f"a detection of session {session!r} cannot be stored: {problem}") from error
 
 
-def _routes(detection: Json) -> list[str]:
+def _collect_routes(detection: Json) -> list[str]:
     named = {signal.get("route") for signal in detection["triggeringSignals"]}
-    return sorted(_facet(route) for route in {*named, detection["failurePoint"].get("route")} if route)
+    return sorted(_shorten_facet(route) for route in {*named, detection["failurePoint"].get("route")} if route)
 
 
-def _facet(value: object) -> str:
+def _shorten_facet(value: object) -> str:
     return str(value or "")[:_FACET_LENGTH]
 
 
@@ -82,7 +82,7 @@ _SYSTEMS = (
 )
 
 
-def browser_of(user_agent: str) -> str:
+def parse_browser_name(user_agent: str) -> str:
     """Browser, major version and system of a user agent (``Chrome 126 on Windows``); '' when unknown."""
     for name, pattern in _BROWSERS:
         if match := pattern.search(user_agent):
@@ -91,15 +91,15 @@ def browser_of(user_agent: str) -> str:
     return ""
 
 
-def to_json(value: object) -> str:
+def encode_json_text(value: object) -> str:
     """JSON text for a ``jsonb`` parameter; datetimes become RFC 3339."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_iso)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_format_datetime)
 
 
-def from_json(body: str) -> Json:
+def decode_json_text(body: str) -> Json:
     """A detection's text as it is read back from the store."""
     return dict(json.loads(body))
 
 
-def _iso(value: Any) -> str:
+def _format_datetime(value: Any) -> str:
     return str(value.isoformat())

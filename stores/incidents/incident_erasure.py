@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents import lifecycle
-from incidents.lifecycle import Change
+from incidents.lifecycle import HistoryChange
 from incidents.model import Rules
-from stores.incidents.incident_settle import settle
+from stores.incidents.incident_settle import settle_incidents
 
 _SESSIONS_OF = text("""
     SELECT DISTINCT session_id FROM detections WHERE project = :project AND user_hash = :user_hash AND user_hash <> ''
@@ -50,7 +50,7 @@ _TICKETS = text("""
 
 
 @dataclass(frozen=True)
-class Ticket:
+class ErasureTicket:
     """A ticket that was filed for an incident of the person; it may name their session and is changed by hand."""
 
     incident_id: str
@@ -60,7 +60,7 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class Erased:
+class ErasedIncidentData:
     """Rows that were removed, how many incidents were counted again (``emptied``: to 0), and their tickets."""
 
     detections: int = 0
@@ -68,15 +68,17 @@ class Erased:
     dead: int = 0
     incidents: int = 0
     emptied: int = 0
-    tickets: tuple[Ticket, ...] = ()
+    tickets: tuple[ErasureTicket, ...] = ()
 
 
-def sessions_of(connection: sa.Connection, project: str, user_hash: str) -> set[str]:
+def find_user_sessions(connection: sa.Connection, project: str, user_hash: str) -> set[str]:
     """Ids of the client sessions of ``project`` with a detection of this user."""
     return set(connection.execute(_SESSIONS_OF, {"project": project, "user_hash": user_hash}).scalars())
 
 
-def erase(connection: sa.Connection, project: str, sessions: Sequence[str], user_hash: str, rules: Rules) -> Erased:
+def erase_sessions(
+    connection: sa.Connection, project: str, sessions: Sequence[str], user_hash: str, rules: Rules
+) -> ErasedIncidentData:
     """Delete what is known of these sessions and of this user ('': none), and bring their incidents up to date.
 
     A worker that holds one of the sessions finds its pending row gone and writes nothing.
@@ -90,15 +92,17 @@ def erase(connection: sa.Connection, project: str, sessions: Sequence[str], user
     gone = connection.execute(_DROP_DETECTIONS, {**values, "ids": ids}).all()
     live = Counter(row.incident_id for row in gone if row.live)
     affected = {id_: before[id_] for id_ in sorted(live)}
-    settle(connection, affected, rules, [(id_, _note(affected[id_], live[id_])) for id_ in affected])
+    settle_incidents(
+        connection, affected, rules, [(id_, _build_erasure_change(affected[id_], live[id_])) for id_ in affected]
+    )
     emptied = len(connection.execute(_EMPTY, {"ids": list(affected)}).all())
     tickets = tuple(
-        Ticket(row.incident_id, row.tracker, row.ticket_key, row.url or "")
+        ErasureTicket(row.incident_id, row.tracker, row.ticket_key, row.url or "")
         for row in connection.execute(_TICKETS, {"ids": ids})
     )
-    return Erased(len(gone), pending, dead, len(affected), emptied, tickets)
+    return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets)
 
 
-def _note(row: "sa.Row[Any]", number: int) -> Change:
+def _build_erasure_change(row: "sa.Row[Any]", number: int) -> HistoryChange:
     noun = "detection" if number == 1 else "detections"
-    return Change(lifecycle.RULE, row.status, row.status, f"{number} {noun} erased on request")
+    return HistoryChange(lifecycle.RULE, row.status, row.status, f"{number} {noun} erased on request")

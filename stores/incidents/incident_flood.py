@@ -16,9 +16,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from incidents.lifecycle import RULE, Change
+from incidents.lifecycle import RULE, HistoryChange
 from incidents.model import Rules
-from stores.incidents.incident_settle import rule_of, write_history
+from stores.incidents.incident_settle import find_confirm_rule, write_incident_history
 
 INDEPENDENT_AT_MOST: Final = 3
 """A source that takes part in more incidents of one flood than this is none of independent visitors."""
@@ -101,13 +101,13 @@ class Flood:
     held: int
 
 
-def note(connection: sa.Connection, projects: Iterable[str], rules: Rules) -> None:
+def update_floods(connection: sa.Connection, projects: Iterable[str], rules: Rules) -> None:
     """Begin or extend a flood in each of these projects, in which incidents are new, if they are more than its budget.
 
     In the transaction that made them, so that no export sees them before. It takes its locks last.
     """
     for project in sorted(projects):
-        budget = rule_of(rules, project).new_per_hour
+        budget = find_confirm_rule(rules, project).new_per_hour
         connection.execute(_LOCK, {"project": project})
         new = connection.execute(_NEW, {"project": project}).one()
         if new.incidents <= budget:
@@ -117,11 +117,11 @@ def note(connection: sa.Connection, projects: Iterable[str], rules: Rules) -> No
             connection.execute(_BEGIN, values)
 
 
-def release(connection: sa.Connection, rules: Rules) -> list[str]:
+def release_flood_incidents(connection: sa.Connection, rules: Rules) -> list[str]:
     """Let through what independent sources have shown, the most of them first; the ids. At most the budget in an hour."""
     released: list[str] = []
-    for project in sorted({flood.project for flood in floods(connection) if flood.held}):
-        rule = rule_of(rules, project)
+    for project in sorted({flood.project for flood in list_floods(connection) if flood.held}):
+        rule = find_confirm_rule(rules, project)
         connection.execute(_LOCK, {"project": project})
         left = rule.new_per_hour - connection.execute(_RELEASED, {"project": project}).scalar_one()
         values = {
@@ -133,17 +133,17 @@ def release(connection: sa.Connection, rules: Rules) -> list[str]:
         sources = {row.incident_id: row.sources for row in connection.execute(_INDEPENDENT, values)}
         for row in connection.execute(_RELEASE, {"ids": list(sources)}).all():
             reason = f"released from the flood: {sources[row.incident_id]} independent sources show it"
-            write_history(connection, [(row.incident_id, Change(RULE, row.status, row.status, reason))])
+            write_incident_history(connection, [(row.incident_id, HistoryChange(RULE, row.status, row.status, reason))])
             released.append(row.incident_id)
     return released
 
 
-def let_through(connection: sa.Connection, incident_id: str) -> bool:
+def release_held_incident(connection: sa.Connection, incident_id: str) -> bool:
     """Hold this incident (whose row is locked) back no more; whether it was held."""
     return bool(connection.execute(_LET_THROUGH, {"incident_id": incident_id}).all())
 
 
-def floods(connection: sa.Connection, project: str | None = None) -> list[Flood]:
+def list_floods(connection: sa.Connection, project: str | None = None) -> list[Flood]:
     """The floods of one project, or (None) of all, oldest first."""
     return [
         Flood(row.project, row.from_at, row.until_at, row.budget, row.incidents, row.lasts, row.held)

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from core.errors import PermanentError
-from incidents.lifecycle import RULE, Change
-from incidents.model import Claim, Json, NotFound
+from incidents.lifecycle import RULE, HistoryChange
+from incidents.model import Json, NotFound, TicketClaim
 from stores.incidents.incident_flood import IS_HELD
-from stores.incidents.incident_settle import write_history
+from stores.incidents.incident_settle import write_incident_history
 
 # Nothing below is exported, whatever a project asks for (incidents-and-tickets.md, Export).
 LEAST_SCORE = 70
@@ -107,7 +107,7 @@ _LOGGED = text("""
 """)
 
 
-def exportable(
+def find_exportable_incidents(
     connection: sa.Connection, tracker: str, limit: int, min_score: int, project: str | None, unlogged: bool
 ) -> list[str]:
     """Ids of the incidents that wait for a ticket, in the order of export."""
@@ -121,13 +121,13 @@ def exportable(
     return list(connection.execute(_EXPORTABLE, values).scalars())
 
 
-def mark_logged(connection: sa.Connection, incident_id: str, tracker: str, digest: str) -> bool:
+def mark_ticket_logged(connection: sa.Connection, incident_id: str, tracker: str, digest: str) -> bool:
     """Remember the digest of the text that was logged; True when it is not the one remembered."""
     values = {"incident_id": incident_id, "tracker": tracker, "digest": digest}
     return connection.execute(_LOGGED, values).one_or_none() is not None
 
 
-def claim(
+def claim_incidents(
     connection: sa.Connection,
     tracker: str,
     limit: int,
@@ -157,9 +157,9 @@ def claim(
     return [dict(row._mapping) for row in connection.execute(_CLAIM, values)]
 
 
-def to_claim(row: Json, incident: Json) -> Claim:
+def build_ticket_claim(row: Json, incident: Json) -> TicketClaim:
     """The claim that a row of ``claim`` stands for."""
-    return Claim(
+    return TicketClaim(
         incident=incident,
         client_id=row["client_id"],
         attempts=row["attempts"],
@@ -170,9 +170,9 @@ def to_claim(row: Json, incident: Json) -> Claim:
     )
 
 
-def filed(connection: sa.Connection, incident_id: str, tracker: str, key: str, url: str) -> None:
+def record_filed_ticket(connection: sa.Connection, incident_id: str, tracker: str, key: str, url: str) -> None:
     """Store the ticket's key; see ``IncidentStore.filed``."""
-    row = _row(connection, incident_id, tracker)
+    row = _lock_outbox_row(connection, incident_id, tracker)
     if row.ticket_key not in (None, key):
         raise PermanentError(
             f"incident {incident_id} has the ticket {row.ticket_key} at {tracker} already; {key} is a second one"
@@ -181,22 +181,24 @@ def filed(connection: sa.Connection, incident_id: str, tracker: str, key: str, u
         return
     values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url}
     connection.execute(_FILED, values)
-    told = f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} told"
-    write_history(connection, [(incident_id, Change(RULE, row.status, row.status, told))])
+    note = f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} told"
+    write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
 
-def failed(connection: sa.Connection, incident_id: str, tracker: str, reason: str, retry_at: datetime | None) -> None:
+def record_failed_export(
+    connection: sa.Connection, incident_id: str, tracker: str, reason: str, retry_at: datetime | None
+) -> None:
     """Store a failure; see ``IncidentStore.failed``."""
-    row = _row(connection, incident_id, tracker)
+    row = _lock_outbox_row(connection, incident_id, tracker)
     state = "export_failed" if retry_at is None else "retry"
     values = {"incident_id": incident_id, "tracker": tracker, "state": state, "retry_at": retry_at}
     connection.execute(_FAILED, values | {"reason": reason[:_REASON_LENGTH]})
     if retry_at is None:
-        told = f"export to {tracker} failed for good: {reason}"
-        write_history(connection, [(incident_id, Change(RULE, row.status, row.status, told))])
+        note = f"export to {tracker} failed for good: {reason}"
+        write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
 
-def _row(connection: sa.Connection, incident_id: str, tracker: str) -> "sa.Row[Any]":
+def _lock_outbox_row(connection: sa.Connection, incident_id: str, tracker: str) -> "sa.Row[Any]":
     values = {"incident_id": incident_id, "tracker": tracker}
     row = connection.execute(_LOCK_ROW, values).one_or_none()
     if row is None:

@@ -88,12 +88,12 @@ _FIGURES = text("""
 """)
 
 
-def incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
+def list_incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
     """One page of the incidents that match. Raises PermanentError for a limit, offset or sort that does not exist."""
-    order = _order(query.sort)
+    order = _build_sort_order(query.sort)
     if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
         raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
-    where, values = _filters(query)
+    where, values = _build_filters(query)
     total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
     rows = connection.execute(
         text(
@@ -101,12 +101,12 @@ def incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
         ),
         {**values, "limit": query.limit, "offset": query.offset},
     ).all()
-    tickets = _tickets(connection, [row.incident_id for row in rows])
-    page = tuple(_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
+    tickets = _read_tickets(connection, [row.incident_id for row in rows])
+    page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
     return IncidentPage(page, total, query.limit, query.offset)
 
 
-def _order(sort: str) -> str:
+def _build_sort_order(sort: str) -> str:
     name = sort.removeprefix("-")
     if name not in SORTS:
         raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; there is {', '.join(SORTS)}")
@@ -114,7 +114,7 @@ def _order(sort: str) -> str:
     return f"{SORTS[name]} {direction}, i.incident_id"
 
 
-def _filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
+def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
     """The condition, made of fixed texts, and the values that it refers to."""
     wanted: list[tuple[str, str, Any]] = [
         ("i.project = :project", "project", query.project),
@@ -131,23 +131,27 @@ def _filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
     return where, {name: value for _, name, value in used}
 
 
-def incident(connection: sa.Connection, incident_id: str, project: str | None) -> Json | None:
+def read_incident(connection: sa.Connection, incident_id: str, project: str | None) -> Json | None:
     """One incident as a whole; None when there is none, or not in ``project``."""
-    found = details(connection, [incident_id])
+    found = read_incident_details(connection, [incident_id])
     return found[0] if found and project in (None, found[0]["projectId"]) else None
 
 
-def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
+def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
     """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
     keys = {"ids": list(ids)}
     rows = connection.execute(_WHOLE, keys)
     row_of = {row.incident_id: row for row in rows}
-    tickets = _tickets(connection, ids)
-    history = _grouped((row.incident_id, _history_json(row)) for row in connection.execute(_HISTORY, keys))
-    examples = _grouped((row.incident_id, _example_json(row.body)) for row in connection.execute(_EXAMPLES, keys))
+    tickets = _read_tickets(connection, ids)
+    history = _group_by_incident(
+        (row.incident_id, _build_history_json(row)) for row in connection.execute(_HISTORY, keys)
+    )
+    examples = _group_by_incident(
+        (row.incident_id, _build_example_json(row.body)) for row in connection.execute(_EXAMPLES, keys)
+    )
     return [
         {
-            **_incident_json(row_of[id_], tickets.get(id_, [])),
+            **_build_incident_json(row_of[id_], tickets.get(id_, [])),
             "explanation": examples[id_][0]["explanation"] if id_ in examples else "",
             "examples": examples.get(id_, []),
             "history": history.get(id_, []),
@@ -157,7 +161,7 @@ def details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
     ]
 
 
-def counts(connection: sa.Connection, project: str | None = None) -> Json:
+def read_store_counts(connection: sa.Connection, project: str | None = None) -> Json:
     """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
     "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch
     ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
@@ -170,7 +174,7 @@ def counts(connection: sa.Connection, project: str | None = None) -> Json:
         "retracted": detections.get("retracted", 0),
         "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
         "tickets": found.get("tickets", {}),
-        "held": sum(flood.held for flood in incident_flood.floods(connection, project)),
+        "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
         "deadSessions": found["dead"]["sessions"],
         "pendingSessions": found["pending"]["sessions"],
         "oldestDueMs": found["pending"]["oldest"],
@@ -178,22 +182,22 @@ def counts(connection: sa.Connection, project: str | None = None) -> Json:
     }
 
 
-def _tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Json]]:
+def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Json]]:
     if not ids:
         return {}
     rows = connection.execute(_TICKETS, {"ids": list(ids)})
-    return _grouped((row.incident_id, _ticket_json(row)) for row in rows)
+    return _group_by_incident((row.incident_id, _build_ticket_json(row)) for row in rows)
 
 
-def _grouped(pairs: Iterable[tuple[str, Json]]) -> dict[str, list[Json]]:
+def _group_by_incident(pairs: Iterable[tuple[str, Json]]) -> dict[str, list[Json]]:
     groups: dict[str, list[Json]] = {}
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
 
 
-def _incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
-    facets = {name: _by_sessions(values) for name, values in row.facets.items()}
+def _build_incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
+    facets = {name: _sort_by_sessions(values) for name, values in row.facets.items()}
     return {
         "incidentId": row.incident_id,
         "projectId": row.project,
@@ -206,8 +210,8 @@ def _incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
         "failurePoint": row.failure_point,
         "primaryFailurePoint": row.primary_failure_point,
         "label": row.label,
-        "firstSeen": iso(row.first_seen),
-        "lastSeen": iso(row.last_seen),
+        "firstSeen": format_utc_time(row.first_seen),
+        "lastSeen": format_utc_time(row.last_seen),
         "affectedSessions": row.affected_sessions,
         "countedSessions": row.counted_sessions,
         "affectedUsers": row.affected_users,
@@ -225,21 +229,21 @@ def _incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
         "exported": any(ticket["key"] for ticket in tickets),
         "held": row.held,
         "tickets": tickets,
-        "resolvedAt": iso(row.resolved_at),
-        "suppressedUntil": iso(row.suppressed_until),
+        "resolvedAt": format_utc_time(row.resolved_at),
+        "suppressedUntil": format_utc_time(row.suppressed_until),
         "suppressedSessions": row.suppressed_sessions,
         "generation": row.generation,
-        "allowedActions": list(lifecycle.allowed(row.status, row.held)),
-        "createdAt": iso(row.created_at),
-        "updatedAt": iso(row.updated_at),
+        "allowedActions": list(lifecycle.list_allowed_actions(row.status, row.held)),
+        "createdAt": format_utc_time(row.created_at),
+        "updatedAt": format_utc_time(row.updated_at),
     }
 
 
-def _by_sessions(values: dict[str, int]) -> dict[str, int]:
+def _sort_by_sessions(values: dict[str, int]) -> dict[str, int]:
     return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _ticket_json(row: "sa.Row[Any]") -> Json:
+def _build_ticket_json(row: "sa.Row[Any]") -> Json:
     return {
         "tracker": row.tracker,
         "state": row.state,
@@ -247,15 +251,15 @@ def _ticket_json(row: "sa.Row[Any]") -> Json:
         "url": row.url,
         "attempts": row.attempts,
         "lastError": row.last_error,
-        "retryAt": iso(row.retry_at),
-        "filedAt": iso(row.filed_at),
+        "retryAt": format_utc_time(row.retry_at),
+        "filedAt": format_utc_time(row.filed_at),
         "clientId": str(row.client_id),
     }
 
 
-def _history_json(row: "sa.Row[Any]") -> Json:
+def _build_history_json(row: "sa.Row[Any]") -> Json:
     return {
-        "at": iso(row.at),
+        "at": format_utc_time(row.at),
         "actor": row.actor,
         "from": row.from_status,
         "to": row.to_status,
@@ -263,7 +267,7 @@ def _history_json(row: "sa.Row[Any]") -> Json:
     }
 
 
-def _example_json(body: Json) -> Json:
+def _build_example_json(body: Json) -> Json:
     return {
         "detectionId": body["detectionId"],
         "sessionId": body["sessionId"],
@@ -281,7 +285,7 @@ def _example_json(body: Json) -> Json:
     }
 
 
-def iso(at: datetime | None) -> str | None:
+def format_utc_time(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds and Z."""
     if at is None:
         return None

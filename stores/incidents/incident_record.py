@@ -14,11 +14,11 @@ from sqlalchemy import text
 
 from core.errors import PermanentError
 from incidents import lifecycle
-from incidents.lifecycle import Change
-from incidents.model import Analysed, Json, NotFound, Recorded, Rules
+from incidents.lifecycle import HistoryChange
+from incidents.model import AnalysedSession, Json, NotFound, RecordResult, Rules
 from stores.incidents import incident_flood, incident_source
-from stores.incidents.incident_detection import detection_row, to_json
-from stores.incidents.incident_settle import Settled, settle
+from stores.incidents.incident_detection import build_detection_row, encode_json_text
+from stores.incidents.incident_settle import SettleResult, settle_incidents
 
 _ROWS_PER_STATEMENT = 500
 
@@ -113,130 +113,145 @@ _CLEAR_DEAD = text("""
 """)
 
 
-class _Session(NamedTuple):
+class _SessionTerms(NamedTuple):
     """How the stored detections of one session may be replaced."""
 
     since_ms: int = 0
     mixed: bool = False
 
 
-class _Replaced(NamedTuple):
+class _ReplaceResult(NamedTuple):
     """How many detections were written, retracted and contested, and what came of their incidents."""
 
     stored: int
     retracted: int
     contested: int
-    settled: Settled
+    settled: SettleResult
 
 
-def record(connection: sa.Connection, analysed: Sequence[Analysed], rules: Rules, backfill: bool = False) -> Recorded:
+def record_detections(
+    connection: sa.Connection, analysed: Sequence[AnalysedSession], rules: Rules, backfill: bool = False
+) -> RecordResult:
     """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
 
     A session whose version moved on is left alone, and pending. One that is ``mixed`` (``Origin``) gets what is new; what is
     stored already stays, and is marked where the answer differs. ``backfill``: see ``incident_settle.settle``. Raises
     PermanentError for an unusable detection.
     """
-    sources = incident_source.sources_of(connection, [item for item in analysed if item.detections])
-    rows_of = {_key(item): _rows(item, sources.get(_key(item))) for item in analysed}
-    current = _lock_pending(connection, analysed)
-    keys = sorted({_key(item) for item in analysed if current.get(_key(item)) == item.pending.version})
+    sources = incident_source.find_session_sources(connection, [item for item in analysed if item.detections])
+    rows_of = {
+        _session_key_of(item): _build_detection_rows(item, sources.get(_session_key_of(item))) for item in analysed
+    }
+    current = _lock_pending_sessions(connection, analysed)
+    keys = sorted(
+        {_session_key_of(item) for item in analysed if current.get(_session_key_of(item)) == item.pending.version}
+    )
     rows = [row for key in keys for row in rows_of[key]]
-    sessions = {_key(item): _Session(item.since_ms, _is_mixed(item)) for item in analysed}
-    done = _replace(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
+    sessions = {_session_key_of(item): _SessionTerms(item.since_ms, _has_mixed_senders(item)) for item in analysed}
+    done = _replace_detections(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
     if keys:
-        connection.execute(_CLEAR, _key_columns(keys))
-        connection.execute(_CLEAR_DEAD, _key_columns(keys))
-    return Recorded(
+        connection.execute(_CLEAR, _build_key_columns(keys))
+        connection.execute(_CLEAR_DEAD, _build_key_columns(keys))
+    return RecordResult(
         sessions=len(keys),
         stored=done.stored,
         retracted=done.retracted,
         stale=len(analysed) - len(keys),
         contested=done.contested,
         incidents=done.settled.incidents,
-        confirmed=done.settled.moved_to("confirmed"),
-        regressed=done.settled.moved_to("regressed"),
+        confirmed=done.settled.find_incidents_moved_to("confirmed"),
+        regressed=done.settled.find_incidents_moved_to("regressed"),
     )
 
 
-def record_external(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
+def record_external_detection(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
     """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
 
     An operator sent it, so its session is a source of its own, received now. Returns its incident's id and whether exactly
     this detection was known already.
     """
     project, session = str(detection["projectId"]), str(detection["sessionId"])
-    sent = {"origin": "external", "received_ms": 0, "source": incident_source.own(project, session), "mixed": False}
-    row = detection_row(detection, project, session) | sent
-    done = _replace(connection, {}, [row], rules)
+    sent = {
+        "origin": "external",
+        "received_ms": 0,
+        "source": incident_source.derive_own_source(project, session),
+        "mixed": False,
+    }
+    row = build_detection_row(detection, project, session) | sent
+    done = _replace_detections(connection, {}, [row], rules)
     return row["incident_id"], done.stored == 0
 
 
-def _rows(item: Analysed, source: int | None) -> list[Json]:
-    sent = {"received_ms": item.pending.received_ms, "source": source, "mixed": _is_mixed(item)}
-    return [detection_row(found, *_key(item)) | sent for found in item.detections]
+def _build_detection_rows(item: AnalysedSession, source: int | None) -> list[Json]:
+    sent = {"received_ms": item.pending.received_ms, "source": source, "mixed": _has_mixed_senders(item)}
+    return [build_detection_row(found, *_session_key_of(item)) | sent for found in item.detections]
 
 
-def _is_mixed(item: Analysed) -> bool:
+def _has_mixed_senders(item: AnalysedSession) -> bool:
     return item.origin is not None and item.origin.mixed
 
 
-def _replace(
+def _replace_detections(
     connection: sa.Connection,
-    keys: Mapping[tuple[str, str], _Session],
+    keys: Mapping[tuple[str, str], _SessionTerms],
     rows: Sequence[Json],
     rules: Rules,
     backfill: bool = False,
-) -> _Replaced:
+) -> _ReplaceResult:
     """``keys``: the sessions whose detections are replaced."""
-    columns = _key_columns(keys)
+    columns = _build_key_columns(keys)
     known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
     incidents = {row["incident_id"]: row["project"] for row in rows}
-    created = _ensure(connection, incidents)
+    created = _insert_missing_incidents(connection, incidents)
     ids = sorted({*known, *incidents})
-    before = _lock(connection, ids, incidents)
-    contested = _contest(connection, [key for key, session in keys.items() if session.mixed], rows)
-    stored = _upsert(connection, rows)
-    retracted = _retract(connection, keys, rows) if keys else []
-    notes = [(id_, _first_seen(rows, id_)) for id_ in created]
+    before = _lock_incident_rows(connection, ids, incidents)
+    contested = _contest_detections(connection, [key for key, session in keys.items() if session.mixed], rows)
+    stored = _upsert_detections(connection, rows)
+    retracted = _retract_detections(connection, keys, rows) if keys else []
+    notes = [(id_, _build_first_change(rows, id_)) for id_ in created]
     why = "by a backfill" if backfill else "after late events"
-    notes += [(id_, _retraction(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))]
-    notes += [(id_, _contest_note(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
-    settled = settle(connection, before, rules, notes, backfill)
-    incident_flood.note(connection, {incidents[id_] for id_ in created}, rules)
-    return _Replaced(stored, len(retracted), len(contested), settled)
+    notes += [
+        (id_, _build_retraction_change(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))
+    ]
+    notes += [(id_, _build_contest_change(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
+    settled = settle_incidents(connection, before, rules, notes, backfill)
+    incident_flood.update_floods(connection, {incidents[id_] for id_ in created}, rules)
+    return _ReplaceResult(stored, len(retracted), len(contested), settled)
 
 
-def _first_seen(rows: Sequence[Json], incident_id: str) -> Change:
+def _build_first_change(rows: Sequence[Json], incident_id: str) -> HistoryChange:
     score = max(row["score"] for row in rows if row["incident_id"] == incident_id)
-    return Change(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
+    return HistoryChange(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
 
 
-def _retraction(status: lifecycle.Status, number: int, why: str) -> Change:
+def _build_retraction_change(status: lifecycle.Status, number: int, why: str) -> HistoryChange:
     noun = "detection" if number == 1 else "detections"
-    return Change(lifecycle.RULE, status, status, f"{number} {noun} retracted {why}")
+    return HistoryChange(lifecycle.RULE, status, status, f"{number} {noun} retracted {why}")
 
 
-def _contest_note(status: lifecycle.Status, number: int) -> Change:
+def _build_contest_change(status: lifecycle.Status, number: int) -> HistoryChange:
     what = "1 detection stays as it was" if number == 1 else f"{number} detections stay as they were"
     reason = f"{what}: later events of the session, not all from its first source, speak against it"
-    return Change(lifecycle.RULE, status, status, reason)
+    return HistoryChange(lifecycle.RULE, status, status, reason)
 
 
-def _key(item: Analysed) -> tuple[str, str]:
+def _session_key_of(item: AnalysedSession) -> tuple[str, str]:
     return item.pending.project, item.pending.session_id
 
 
-def _key_columns(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def _build_key_columns(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     pairs = list(keys)
     return {"project": [pair[0] for pair in pairs], "session_id": [pair[1] for pair in pairs]}
 
 
-def _lock_pending(connection: sa.Connection, analysed: Sequence[Analysed]) -> dict[tuple[str, str], int]:
-    locked = connection.execute(_LOCK_PENDING, _key_columns(_key(item) for item in analysed))
+def _lock_pending_sessions(
+    connection: sa.Connection, analysed: Sequence[AnalysedSession]
+) -> dict[tuple[str, str], int]:
+    locked = connection.execute(_LOCK_PENDING, _build_key_columns(_session_key_of(item) for item in analysed))
     return {(row.project, row.session_id): row.version for row in locked}
 
 
-def _ensure(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str]:
+def _insert_missing_incidents(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str]:
     ids = sorted(incidents)
     if not ids:
         return []
@@ -248,7 +263,9 @@ def _ensure(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str
     return sorted(connection.execute(_ENSURE, columns).scalars())
 
 
-def _lock(connection: sa.Connection, ids: Sequence[str], projects: Mapping[str, str]) -> "dict[str, sa.Row[Any]]":
+def _lock_incident_rows(
+    connection: sa.Connection, ids: Sequence[str], projects: Mapping[str, str]
+) -> "dict[str, sa.Row[Any]]":
     rows = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": list(ids)})}
     for id_, project in projects.items():
         if rows[id_].project != project:
@@ -256,40 +273,42 @@ def _lock(connection: sa.Connection, ids: Sequence[str], projects: Mapping[str, 
     return rows
 
 
-def _upsert(connection: sa.Connection, rows: Sequence[Json]) -> int:
+def _upsert_detections(connection: sa.Connection, rows: Sequence[Json]) -> int:
     # Two detections of one id in one batch would be two changes of one row in one statement, which Postgres refuses.
     unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
     stored = 0
     for start in range(0, len(unique), _ROWS_PER_STATEMENT):
         chunk = unique[start : start + _ROWS_PER_STATEMENT]
-        stored += len(connection.execute(_UPSERT, {"rows": f"[{','.join(map(_with_body, chunk))}]"}).all())
+        stored += len(connection.execute(_UPSERT, {"rows": f"[{','.join(map(_encode_row_with_body, chunk))}]"}).all())
     return stored
 
 
-def _with_body(row: Json) -> str:
+def _encode_row_with_body(row: Json) -> str:
     # The body is JSON text already; as a string inside JSON it would be escaped and parsed once more.
-    columns = to_json({name: value for name, value in row.items() if name != "body"})
+    columns = encode_json_text({name: value for name, value in row.items() if name != "body"})
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
-def _contest(connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json]) -> list[str]:
+def _contest_detections(connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json]) -> list[str]:
     """Mark what the answer would change or retract of these sessions; an incident's id for each detection."""
     if not keys:
         return []
-    answers = [_with_body(row) for row in rows if row["mixed"]]
-    return list(connection.execute(_CONTEST, {**_key_columns(keys), "rows": f"[{','.join(answers)}]"}).scalars())
+    answers = [_encode_row_with_body(row) for row in rows if row["mixed"]]
+    return list(connection.execute(_CONTEST, {**_build_key_columns(keys), "rows": f"[{','.join(answers)}]"}).scalars())
 
 
-def _retract(connection: sa.Connection, keys: Mapping[tuple[str, str], _Session], rows: Sequence[Json]) -> list[str]:
+def _retract_detections(
+    connection: sa.Connection, keys: Mapping[tuple[str, str], _SessionTerms], rows: Sequence[Json]
+) -> list[str]:
     kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
     sessions = {
         "since_ms": [session.since_ms for session in keys.values()],
         "mixed": [session.mixed for session in keys.values()],
     }
-    return list(connection.execute(_RETRACT, {**_key_columns(keys), **sessions, **kept}).scalars())
+    return list(connection.execute(_RETRACT, {**_build_key_columns(keys), **sessions, **kept}).scalars())
 
 
-def lock_incident(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":
+def lock_incident_row(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":
     """The incident's row, locked. Raises NotFound when there is none, or not in ``project``."""
     row = connection.execute(_LOCK_INCIDENTS, {"ids": [incident_id]}).one_or_none()
     if row is None or project not in (None, row.project):

@@ -9,20 +9,20 @@ from sqlalchemy import text
 
 from core.errors import PermanentError
 from core.package import ROOT
-from stores.schema_version import refuse_newer
+from stores.schema_version import refuse_newer_schema
 
 _MIGRATIONS = ROOT / "schema" / "postgres"
 # Any number will do, as long as every process of Furrow takes the same one ("furrow" in ASCII).
 _LOCK = 0x667572726F77
 
 
-def known() -> list[str]:
+def list_known_revisions() -> list[str]:
     """The revisions that there are, oldest first."""
-    script = alembic.script.ScriptDirectory.from_config(_config())
+    script = alembic.script.ScriptDirectory.from_config(_build_alembic_config())
     return sorted(revision.revision for revision in script.walk_revisions())
 
 
-def applied(connection: sa.Connection) -> str | None:
+def read_applied_revision(connection: sa.Connection) -> str | None:
     """The revision of this database; None when it is new. Changes nothing."""
     if connection.execute(text("SELECT to_regclass('furrow_schema_version')")).scalar() is None:
         return None
@@ -30,10 +30,10 @@ def applied(connection: sa.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def check(connection: sa.Connection) -> None:
+def check_schema_version(connection: sa.Connection) -> None:
     """Raise SchemaTooNew if a newer Furrow has upgraded this database. Changes nothing."""
-    found = applied(connection)
-    refuse_newer("incident store", [found] if found else [], known())
+    found = read_applied_revision(connection)
+    refuse_newer_schema("incident store", [found] if found else [], list_known_revisions())
 
 
 def migrate(connection: sa.Connection, revision: str = "head") -> None:
@@ -41,8 +41,8 @@ def migrate(connection: sa.Connection, revision: str = "head") -> None:
     # A slow migration by another process is waited for; the lock ends with the transaction.
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    check(connection)
-    config = _config()
+    check_schema_version(connection)
+    config = _build_alembic_config()
     config.attributes["connection"] = connection
     try:
         alembic.command.upgrade(config, revision)
@@ -50,7 +50,7 @@ def migrate(connection: sa.Connection, revision: str = "head") -> None:
         raise PermanentError(f"the incident store's schema does not belong to this version: {error}") from error
 
 
-def _config() -> alembic.config.Config:
+def _build_alembic_config() -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents import lifecycle
-from incidents.lifecycle import Change, ConfirmRule, Evidence, Sighting, State
+from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
 from incidents.model import Json, Rules
-from stores.incidents.incident_database import clean
-from stores.incidents.incident_detection import to_json
+from stores.incidents.incident_database import clean_for_postgres
+from stores.incidents.incident_detection import encode_json_text
 
 # So many different values of a facet are kept; a hostile client could invent app versions for ever.
 _FACET_VALUES = 50
@@ -157,14 +157,14 @@ _DECIDED = {
 _COLUMNS = _COMPUTED | _DECIDED
 
 
-def _list(template: str) -> str:
+def _join_columns(template: str) -> str:
     return ", ".join(template.format(name=name, type=kind) for name, kind in _COLUMNS.items())
 
 
 _UPDATE = text(f"""
-    UPDATE incidents i SET {_list("{name} = new.{name}")}, updated_at = now()
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(incident_id text, {_list("{name} {type}")})
-    WHERE i.incident_id = new.incident_id AND ({_list("i.{name}")}) IS DISTINCT FROM ({_list("new.{name}")})
+    UPDATE incidents i SET {_join_columns("{name} = new.{name}")}, updated_at = now()
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(incident_id text, {_join_columns("{name} {type}")})
+    WHERE i.incident_id = new.incident_id AND ({_join_columns("i.{name}")}) IS DISTINCT FROM ({_join_columns("new.{name}")})
 """)
 _HISTORY = text("""
     INSERT INTO incident_history (incident_id, actor, from_status, to_status, reason)
@@ -177,59 +177,61 @@ _DECIDE = text(
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettleResult:
     """The incidents that were recomputed, and what the rules did to them."""
 
     incidents: tuple[str, ...]
-    changes: tuple[tuple[str, Change], ...]
+    changes: tuple[tuple[str, HistoryChange], ...]
 
-    def moved_to(self, status: str) -> tuple[str, ...]:
+    def find_incidents_moved_to(self, status: str) -> tuple[str, ...]:
         """Ids of the incidents that ended up in ``status`` by a rule."""
         return tuple(dict.fromkeys(id_ for id_, change in self.changes if change.after == status != change.before))
 
 
-def settle(
+def settle_incidents(
     connection: sa.Connection,
     before: "Mapping[str, sa.Row[Any]]",
     rules: Rules,
-    notes: Sequence[tuple[str, Change]] = (),
+    notes: Sequence[tuple[str, HistoryChange]] = (),
     backfill: bool = False,
-) -> Settled:
+) -> SettleResult:
     """Recompute the incidents (locked rows ``before``), let the rules act, write what changed and its history.
 
     ``backfill``: the evidence is not new, it was looked at anew; it moves no status that somebody decided on.
     """
     ids = sorted(before)
     if not ids:
-        return Settled((), ())
-    caps = {"ids": ids, "per_source": [rule_of(rules, before[id_].project).per_source for id_ in ids]}
+        return SettleResult((), ())
+    caps = {"ids": ids, "per_source": [find_confirm_rule(rules, before[id_].project).per_source for id_ in ids]}
     totals = {row.incident_id: row for row in connection.execute(_TOTALS, caps)}
-    facets = _facets(connection, totals)
-    best = _best(connection, totals)
-    sightings = _sightings(connection, caps)
+    facets = _read_facets(connection, totals)
+    best = _read_best_detections(connection, totals)
+    sightings = _read_sightings(connection, caps)
     updates: list[Json] = []
-    changes: list[tuple[str, Change]] = []
+    changes: list[tuple[str, HistoryChange]] = []
     for id_ in ids:
         row, total = before[id_], totals.get(id_)
-        evidence = _evidence(total, sightings.get(id_, []))
+        evidence = _build_evidence(total, sightings.get(id_, []))
         if backfill and row.status != "draft":
-            state, moves = _kept(row, evidence)
+            state, moves = _keep_decided_state(row, evidence)
         else:
-            state, moves = lifecycle.settle(state_of(row), evidence, rule_of(rules, row.project))
+            state, moves = lifecycle.apply_rules(
+                build_incident_state(row), evidence, find_confirm_rule(rules, row.project)
+            )
         changes += [(id_, move) for move in moves]
-        computed = _computed(total, facets.get(id_, {}), best[id_]) if total else _emptied(row)
-        updates.append({"incident_id": id_, **computed, **decided(state)})
-    connection.execute(_UPDATE, {"rows": to_json(updates)})
-    write_history(connection, [*notes, *changes])
-    return Settled(tuple(ids), tuple(changes))
+        computed = _compute_columns(total, facets.get(id_, {}), best[id_]) if total else _build_empty_columns(row)
+        updates.append({"incident_id": id_, **computed, **build_state_columns(state)})
+    connection.execute(_UPDATE, {"rows": encode_json_text(updates)})
+    write_incident_history(connection, [*notes, *changes])
+    return SettleResult(tuple(ids), tuple(changes))
 
 
-def write_state(connection: sa.Connection, incident_id: str, state: State) -> None:
+def write_incident_state(connection: sa.Connection, incident_id: str, state: IncidentState) -> None:
     """Store what was decided about a locked incident."""
-    connection.execute(_DECIDE, {"incident_id": incident_id, **decided(state)})
+    connection.execute(_DECIDE, {"incident_id": incident_id, **build_state_columns(state)})
 
 
-def write_history(connection: sa.Connection, entries: Sequence[tuple[str, Change]]) -> None:
+def write_incident_history(connection: sa.Connection, entries: Sequence[tuple[str, HistoryChange]]) -> None:
     """Append to the history of incidents, in the order given."""
     if not entries:
         return
@@ -238,29 +240,29 @@ def write_history(connection: sa.Connection, entries: Sequence[tuple[str, Change
         [
             {
                 "incident_id": id_,
-                "actor": clean(change.actor)[:200],
+                "actor": clean_for_postgres(change.actor)[:200],
                 "before": change.before,
                 "after": change.after,
-                "reason": clean(change.reason)[:2000],
+                "reason": clean_for_postgres(change.reason)[:2000],
             }
             for id_, change in entries
         ],
     )
 
 
-def state_of(row: "sa.Row[Any]") -> State:
+def build_incident_state(row: "sa.Row[Any]") -> IncidentState:
     """The decided part of an incident's row."""
-    return State(**{name: row._mapping[name] for name in _DECIDED})
+    return IncidentState(**{name: row._mapping[name] for name in _DECIDED})
 
 
-def decided(state: State) -> Json:
+def build_state_columns(state: IncidentState) -> Json:
     """The columns of ``state``."""
     return {name: getattr(state, name) for name in _DECIDED}
 
 
-def _kept(row: "sa.Row[Any]", evidence: Evidence) -> tuple[State, list[Change]]:
+def _keep_decided_state(row: "sa.Row[Any]", evidence: Evidence) -> tuple[IncidentState, list[HistoryChange]]:
     """The decision as it was. "Until N more sessions" goes on meaning N more than were known when it was made."""
-    state = state_of(row)
+    state = build_incident_state(row)
     more = evidence.sessions - row.counted_sessions
     if state.suppressed_sessions is None or not more:
         return state, []
@@ -269,17 +271,17 @@ def _kept(row: "sa.Row[Any]", evidence: Evidence) -> tuple[State, list[Change]]:
         f"a backfill changed the affected sessions from {row.counted_sessions} to {evidence.sessions}; "
         f"suppressed until {moved.suppressed_sessions} instead of {state.suppressed_sessions}"
     )
-    return moved, [Change(lifecycle.RULE, state.status, state.status, reason)]
+    return moved, [HistoryChange(lifecycle.RULE, state.status, state.status, reason)]
 
 
-def rule_of(rules: Rules, project: str) -> ConfirmRule:
+def find_confirm_rule(rules: Rules, project: str) -> ConfirmRule:
     """The rule of ``project``."""
     if isinstance(rules, ConfirmRule):
         return rules
     return rules.get(project) or rules.get("") or ConfirmRule()
 
 
-def _facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
     shared = [id_ for id_, total in totals.items() if total.detections != total.affected_sessions]
     alone = [id_ for id_, total in totals.items() if total.detections == total.affected_sessions]
     facets: dict[str, Json] = {}
@@ -289,7 +291,7 @@ def _facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> d
     return facets
 
 
-class _Seen(NamedTuple):
+class _TimedSighting(NamedTuple):
     """A sighting, and whether it speaks about the fix or about the end of a suppression."""
 
     sighting: Sighting
@@ -297,26 +299,26 @@ class _Seen(NamedTuple):
     after_until: bool
 
 
-def _sightings(connection: sa.Connection, caps: Json) -> dict[str, list[_Seen]]:
-    found: dict[str, list[_Seen]] = {}
+def _read_sightings(connection: sa.Connection, caps: Json) -> dict[str, list[_TimedSighting]]:
+    found: dict[str, list[_TimedSighting]] = {}
     for row in connection.execute(_SIGHTINGS, caps):
         sighting = Sighting(row.received_at, row.visit_id, row.user_hash, row.source)
-        found.setdefault(row.incident_id, []).append(_Seen(sighting, row.after_fix, row.after_until))
+        found.setdefault(row.incident_id, []).append(_TimedSighting(sighting, row.after_fix, row.after_until))
     return found
 
 
-def _evidence(total: "sa.Row[Any] | None", seen: Sequence[_Seen]) -> Evidence:
+def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting]) -> Evidence:
     if total is None:
         return Evidence(0)
     return Evidence(
         int(total.counted_sessions),
-        since_fix=[one.sighting for one in seen if one.after_fix],
-        since_until=[one.sighting for one in seen if one.after_until],
-        sightings=[one.sighting for one in seen],
+        since_fix=[timed.sighting for timed in seen if timed.after_fix],
+        since_until=[timed.sighting for timed in seen if timed.after_until],
+        sightings=[timed.sighting for timed in seen],
     )
 
 
-def _best(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
     """Of each incident the body of the detection that stands for it: of the elected label, not above what two sources saw."""
     if not totals:
         return {}
@@ -329,17 +331,17 @@ def _best(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dic
     return {row.incident_id: row.body for row in connection.execute(_BEST, values)}
 
 
-def _computed(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
+def _compute_columns(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
     sessions = total.affected_sessions
-    impact = lifecycle.impact_of(total.sources, total.ended_sources, total.overcome_sources)
-    severity = lifecycle.severity_of(impact, sessions)
+    impact = lifecycle.classify_impact(total.sources, total.ended_sources, total.overcome_sources)
+    severity = lifecycle.look_up_severity(impact, sessions)
     confidence = round(total.median_score / 100, 2)
     label = str(best.get("context", {}).get("label") or "")
     return {
-        **_named(best, label, sessions, impact),
+        **_describe_failure(best, label, sessions, impact),
         "severity": severity,
         "severity_type": total.severity_type,
-        "priority": lifecycle.priority_of(severity, confidence),
+        "priority": lifecycle.look_up_priority(severity, confidence),
         "first_seen": total.first_seen,
         "last_seen": total.last_seen,
         "affected_sessions": sessions,
@@ -355,10 +357,10 @@ def _computed(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
     }
 
 
-def _named(best: Json, label: str, sessions: int, impact: lifecycle.Impact) -> Json:
+def _describe_failure(best: Json, label: str, sessions: int, impact: lifecycle.Impact) -> Json:
     point = best["failurePoint"]
     return {
-        "title": _title(point, label, sessions, impact),
+        "title": _build_title(point, label, sessions, impact),
         "failure_point": point,
         "primary_failure_point": best.get("primaryFailurePoint") or "",
         "label": label,
@@ -366,15 +368,15 @@ def _named(best: Json, label: str, sessions: int, impact: lifecycle.Impact) -> J
     }
 
 
-def _title(point: Json, label: str, sessions: int, impact: lifecycle.Impact) -> str:
+def _build_title(point: Json, label: str, sessions: int, impact: lifecycle.Impact) -> str:
     feedback, target, route = (str(point.get(part) or "") for part in ("feedback", "target", "route"))
-    return lifecycle.title_of(feedback, target, label, route, sessions, impact)
+    return lifecycle.format_incident_title(feedback, target, label, route, sessions, impact)
 
 
-def _emptied(row: "sa.Row[Any]") -> Json:
+def _build_empty_columns(row: "sa.Row[Any]") -> Json:
     """No live detection is left: nobody is affected, and the rest stays as it was last known."""
-    impact = lifecycle.impact_of(row.affected_sessions, row.ended_sessions, row.overcome_sessions)
+    impact = lifecycle.classify_impact(row.affected_sessions, row.ended_sessions, row.overcome_sessions)
     kept = {name: row._mapping[name] for name in _COMPUTED}
     counts = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")
     none = dict.fromkeys(counts, 0)
-    return kept | none | {"title": _title(row.failure_point, row.label, 0, impact)}
+    return kept | none | {"title": _build_title(row.failure_point, row.label, 0, impact)}

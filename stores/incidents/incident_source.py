@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from incidents.model import Analysed
+from incidents.model import AnalysedSession
 
 FIRST_HASH: Final = 1 << 62
 """Hashes are this large at least; smaller numbers stand for sources whose hash was forgotten."""
@@ -47,13 +47,15 @@ _FORGET = text("""
 """)
 
 
-def own(project: str, session: str) -> int:
+def derive_own_source(project: str, session: str) -> int:
     """The source that a session is by itself, where its sender is trusted or was not noted yet."""
     digest = hashlib.sha256(f"own\x1f{project}\x1f{session}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 2 | FIRST_HASH
 
 
-def sources_of(connection: sa.Connection, analysed: Sequence[Analysed]) -> dict[tuple[str, str], int | None]:
+def find_session_sources(
+    connection: sa.Connection, analysed: Sequence[AnalysedSession]
+) -> dict[tuple[str, str], int | None]:
     """The source of what is new in each session, by (project, session id); None: not known."""
     today = {(item.pending.project, item.origin.source) for item in analysed if item.origin is not None}
     yesterday = {
@@ -61,11 +63,11 @@ def sources_of(connection: sa.Connection, analysed: Sequence[Analysed]) -> dict[
         for item in analysed
         if item.origin is not None and item.origin.before is not None
     }
-    known = today | _stored(connection, sorted(yesterday))
-    return {(item.pending.project, item.pending.session_id): _source(item, known) for item in analysed}
+    known = today | _find_stored_sources(connection, sorted(yesterday))
+    return {(item.pending.project, item.pending.session_id): _choose_source(item, known) for item in analysed}
 
 
-def forget(connection: sa.Connection, days: Mapping[str, float]) -> int:
+def forget_sources(connection: sa.Connection, days: Mapping[str, float]) -> int:
     """Forget receipt and source of the detections that are older than the window in which they count, and a day.
 
     ``days``: the window by project, '' for all others. Returns how many detections.
@@ -80,17 +82,17 @@ def forget(connection: sa.Connection, days: Mapping[str, float]) -> int:
     return len(connection.execute(_FORGET, values).all())
 
 
-def _stored(connection: sa.Connection, names: Sequence[tuple[str, int]]) -> set[tuple[str, int | None]]:
+def _find_stored_sources(connection: sa.Connection, names: Sequence[tuple[str, int]]) -> set[tuple[str, int | None]]:
     if not names:
         return set()
-    values = {"project": [one[0] for one in names], "source": [one[1] for one in names]}
+    values = {"project": [name[0] for name in names], "source": [one[1] for one in names]}
     return {(row.project, row.source) for row in connection.execute(_KNOWN, values)}
 
 
-def _source(item: Analysed, known: set[tuple[str, int | None]]) -> int | None:
+def _choose_source(item: AnalysedSession, known: set[tuple[str, int | None]]) -> int | None:
     project = item.pending.project
     if item.origin is None:
-        return own(project, item.pending.session_id)
+        return derive_own_source(project, item.pending.session_id)
     if item.origin.before is not None and (project, item.origin.before) in known:
         return item.origin.before
     return item.origin.source

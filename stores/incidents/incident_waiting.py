@@ -19,7 +19,7 @@ _HASTEN = sa.text(
 )
 
 
-class Waiting(NamedTuple):
+class WaitingTickets(NamedTuple):
     """Tickets of one tracker in one state (``retry``, ``claimed``, ``export_failed``): how many, until when the first of them
     waits (None: until a person asks), and the tracker's words of the latest."""
 
@@ -30,13 +30,14 @@ class Waiting(NamedTuple):
     reason: str
 
 
-def waiting(connection: sa.Connection) -> list[Waiting]:
+def list_waiting_tickets(connection: sa.Connection) -> list[WaitingTickets]:
     """What no run files now, by tracker and state."""
     return [
-        Waiting(row.tracker, row.state, row.number, row.until, row.reason or "") for row in connection.execute(_WAITING)
+        WaitingTickets(row.tracker, row.state, row.number, row.until, row.reason or "")
+        for row in connection.execute(_WAITING)
     ]
 
 
-def hasten(connection: sa.Connection) -> int:
+def retry_tickets_now(connection: sa.Connection) -> int:
     """Let the next run try again what was put off; how many tickets."""
     return connection.execute(_HASTEN).rowcount

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from incidents.model import Cursor, DeadSession, NotFound, Pending, Touched
+from incidents.model import Cursor, DeadSession, NotFound, PendingSession, TouchedSession
 
 _ROWS_PER_STATEMENT = 5_000
 _REASON_LENGTH = 2_000
@@ -75,14 +75,18 @@ _REVIVE = text("""
 """)
 
 
-def cursor(connection: sa.Connection, name: str) -> Cursor:
+def read_cursor(connection: sa.Connection, name: str) -> Cursor:
     """The cursor of reader ``name``; at the very beginning when there is none."""
     row = connection.execute(_CURSOR, {"name": name}).one_or_none()
     return Cursor(row.watermark_us, tuple(row.seen)) if row else Cursor()
 
 
-def enqueue(
-    connection: sa.Connection, touched: Sequence[Touched], position: Cursor, name: str, since: Cursor | None = None
+def enqueue_sessions(
+    connection: sa.Connection,
+    touched: Sequence[TouchedSession],
+    position: Cursor,
+    name: str,
+    since: Cursor | None = None,
 ) -> int:
     """Put the touched sessions in line and move the cursor. Returns the number of sessions.
 
@@ -91,63 +95,65 @@ def enqueue(
     """
     if since is not None:
         connection.execute(_ONE_AT_A_TIME, {"name": name})
-        if cursor(connection, name) != since:
+        if read_cursor(connection, name) != since:
             return 0
     latest = {(item.project, item.session_id): item for item in touched}
     rows = [latest[key] for key in sorted(latest)]
-    for chunk in _chunks(rows):
-        connection.execute(_ENQUEUE, touched_columns(chunk))
+    for chunk in _split_into_chunks(rows):
+        connection.execute(_ENQUEUE, build_touched_columns(chunk))
     seen = [int(moment) for moment in position.seen]
     connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(position.watermark_us), "seen": seen})
     return len(rows)
 
 
-def _chunks(rows: Sequence[Touched]) -> Iterator[Sequence[Touched]]:
+def _split_into_chunks(rows: Sequence[TouchedSession]) -> Iterator[Sequence[TouchedSession]]:
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         yield rows[start : start + _ROWS_PER_STATEMENT]
 
 
-def touched_columns(rows: Sequence[Touched]) -> dict[str, list[Any]]:
+def build_touched_columns(rows: Sequence[TouchedSession]) -> dict[str, list[Any]]:
     """Parallel arrays, as ``unnest`` takes them."""
     return {
         "project": [row.project for row in rows],
         "session_id": [row.session_id for row in rows],
-        "session_hash": [_signed(int(row.session_hash)) for row in rows],
+        "session_hash": [_to_signed_hash(int(row.session_hash)) for row in rows],
         "due_ms": [int(row.due_ms) for row in rows],
         "received_ms": [int(row.received_ms) for row in rows],
     }
 
 
-def key_columns(keys: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def build_key_columns(keys: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """Parallel arrays of projects and session ids, as ``unnest`` takes them."""
     return {"project": [project for project, _ in keys], "session_id": [session_id for _, session_id in keys]}
 
 
-def _signed(unsigned: int) -> int:
+def _to_signed_hash(unsigned: int) -> int:
     return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
 
 
-def _unsigned(signed: int) -> int:
+def _to_unsigned_hash(signed: int) -> int:
     return signed & ((1 << 64) - 1)
 
 
-def shard_of(session_hash: int, shards: int) -> int:
+def compute_shard(session_hash: int, shards: int) -> int:
     """The part, of ``shards``, that a client session belongs to."""
     return (session_hash & ((1 << 63) - 1)) % shards
 
 
-def due(connection: sa.Connection, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[Pending]:
+def find_due_sessions(
+    connection: sa.Connection, now_ms: int, limit: int, shard: int = 0, shards: int = 1
+) -> list[PendingSession]:
     """The sessions of this shard that are due at ``now_ms``, those that wait longest first."""
     values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
-    return [from_row(row) for row in connection.execute(_DUE, values)]
+    return [build_pending_session(row) for row in connection.execute(_DUE, values)]
 
 
-def from_row(row: "sa.Row[Any]") -> Pending:
+def build_pending_session(row: "sa.Row[Any]") -> PendingSession:
     """A row of ``pending_sessions``."""
-    return Pending(
+    return PendingSession(
         row.project,
         row.session_id,
-        _unsigned(row.session_hash),
+        _to_unsigned_hash(row.session_hash),
         row.version,
         row.attempts,
         row.due_ms,
@@ -155,13 +161,13 @@ def from_row(row: "sa.Row[Any]") -> Pending:
     )
 
 
-def pending_counts(connection: sa.Connection, now_ms: int) -> dict[str, int]:
+def count_pending_sessions(connection: sa.Connection, now_ms: int) -> dict[str, int]:
     """``open``: sessions that may still go on; ``due``: sessions that wait for analysis."""
     row = connection.execute(_PENDING_COUNTS, {"now_ms": now_ms}).one()
     return {"open": row.open, "due": row.due}
 
 
-def session_failed(connection: sa.Connection, pending: Pending, reason: str, max_attempts: int) -> bool:
+def record_session_failure(connection: sa.Connection, pending: PendingSession, reason: str, max_attempts: int) -> bool:
     """Count one failure; True when the session is dead now. Nothing happens when its version moved on."""
     key = {"project": pending.project, "session_id": pending.session_id}
     attempts = connection.execute(_FAIL, {**key, "version": pending.version}).scalar_one_or_none()
@@ -171,11 +177,11 @@ def session_failed(connection: sa.Connection, pending: Pending, reason: str, max
     return True
 
 
-def dead_sessions(connection: sa.Connection, project: str | None, limit: int, offset: int) -> list[DeadSession]:
+def list_dead_sessions(connection: sa.Connection, project: str | None, limit: int, offset: int) -> list[DeadSession]:
     """The sessions that were given up, in the order in which that happened."""
     rows = connection.execute(_DEAD, {"project": project, "limit": limit, "offset": offset})
     return [
-        DeadSession(**{**row._mapping, "session_hash": _unsigned(row.session_hash)})  # one column, one field
+        DeadSession(**{**row._mapping, "session_hash": _to_unsigned_hash(row.session_hash)})  # one column, one field
         for row in rows
     ]
 

@@ -19,10 +19,10 @@ def configured(
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
     monkeypatch.setattr("tasks.enqueue.ENDED_MS", 0)
-    documents.forget()
+    documents.forget_blocks()
     yield
-    connections.close_all()
-    documents.forget()
+    connections.close_connections()
+    documents.forget_blocks()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool.spool import segments
+from collector.spool.spool import list_segments
 from flows.detect import detect
 from lander.loop import Lander
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
@@ -51,8 +51,8 @@ class Site:
             if not list(spool.glob("*.open")):
                 break
             ENOUGH.wait(0.05)
-        Lander(spool, connections.event_store, self.folder / "lander.json").land_all()
-        assert segments(spool) == []
+        Lander(spool, connections.event_store, self.folder / "lander.json").land_all_segments()
+        assert list_segments(spool) == []
         state = detect(return_state=True)
         assert state.is_completed(), state.message
 
@@ -65,12 +65,12 @@ class Site:
 
     def incidents(self) -> dict[str, dict[str, Any]]:
         """Every incident, by the path of what fails: ``/api/NAME``."""
-        page = self.store.incidents(IncidentQuery(limit=1000)).incidents
+        page = self.store.list_incidents(IncidentQuery(limit=1000)).incidents
         return {one["failurePoint"]["feedback"].split()[1].removeprefix("/api/"): one for one in page}
 
     def exportable(self) -> list[str]:
         """Names of the problems that the next export would file, in its order."""
-        found = self.store.exportable("jira", 1_000, 70)
+        found = self.store.find_exportable_incidents("jira", 1_000, 70)
         return [one["failurePoint"]["feedback"].split()[1].removeprefix("/api/") for one in found]
 
 

@@ -152,7 +152,7 @@ def test_a_run_that_is_left_pending_is_ended_and_the_next_one_completes(up: Up) 
     up.prefect_post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "PENDING"}})
     with up.prefect() as prefect:
         until(lambda: prefect._client.get(f"/flow_runs/{run['id']}").json()["state"]["type"] == "CRASHED", 120)
-        assert prefect.run("export/export", wait_seconds=120)["state"]["type"] == "COMPLETED"
+        assert prefect.start_run("export/export", wait_seconds=120)["state"]["type"] == "COMPLETED"
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.http_errors import ApiError
-from collector.routes.external import refuse_future
+from collector.routes.external import refuse_future_times
 from collector.routes.shapes import DetectionSent
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -33,8 +33,8 @@ def sent(**changes: Any) -> DetectionSent:
 )
 def test_a_time_beyond_the_hour_is_refused_by_its_name(name: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ApiError, match=f"`incident.{name}` lies more than an hour after its receipt"):
-        refuse_future(sent(**changes), RECEIVED_MS)
+        refuse_future_times(sent(**changes), RECEIVED_MS)
 
 
 def test_clocks_may_be_fast_by_less() -> None:
-    refuse_future(sent(timestamp=SOON, lastSeen=SOON), RECEIVED_MS)
+    refuse_future_times(sent(timestamp=SOON, lastSeen=SOON), RECEIVED_MS)

@@ -81,9 +81,9 @@ def test_an_inflated_body_is_bounded_by_what_was_sent(tmp_path: Path) -> None:
 
 
 def sent(limit: FairLimit, source: str, now: float) -> bool:
-    passed = limit.refusal("key", source, now) is None
+    passed = limit.find_refusal("key", source, now) is None
     if passed:
-        limit.take("key", source, now)
+        limit.count_request("key", source, now)
     return passed
 
 
@@ -108,9 +108,9 @@ def test_under_need_the_greedy_are_refused_first() -> None:
 def test_tables_of_names_do_not_grow() -> None:
     limit, rate = FairLimit(100, 0.5), RateLimit(1)
     for n in range(30_000):
-        limit.take("key", f"source-{n}", 1_000)
-        limit.take(f"key-{n}", "source", 1_000)
-        rate.take(f"name-{n}", 1_000)
+        limit.count_request("key", f"source-{n}", 1_000)
+        limit.count_request(f"key-{n}", "source", 1_000)
+        rate.take_tokens(f"name-{n}", 1_000)
     assert len(limit._names) <= 10_000
     assert len(limit._names["key"].sources if "key" in limit._names else ()) <= 4_096
     assert len(rate._buckets) <= 10_000

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.transport.protocol import MAX_HEADER_FIELDS, MAX_TARGET_BYTES, ambiguity
+from collector.transport.protocol import MAX_HEADER_FIELDS, MAX_TARGET_BYTES, find_ambiguity
 from tests.attacks.collector import BATCH, EVENT, INGEST, Collector, head, request, running
 
 SMUGGLED = b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -97,11 +97,13 @@ def test_there_are_no_web_sockets(collector: Collector, path: str) -> None:
 
 
 def test_a_head_is_judged_when_it_is_whole() -> None:
-    assert not ambiguity(b"")
-    assert not ambiguity(b"GET / HTTP/1.1\r")
-    assert not ambiguity(b"GET / HTTP/1.1\r\ncontent-length: 4\r\ncontent-le")
-    assert not ambiguity(b"GET / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody\nof any\rkind\r\ncontent-length: 5\r\n\r\n")
-    assert ambiguity(b"GET / HTTP/1.1\n") == "bare line end"
+    assert not find_ambiguity(b"")
+    assert not find_ambiguity(b"GET / HTTP/1.1\r")
+    assert not find_ambiguity(b"GET / HTTP/1.1\r\ncontent-length: 4\r\ncontent-le")
+    assert not find_ambiguity(
+        b"GET / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody\nof any\rkind\r\ncontent-length: 5\r\n\r\n"
+    )
+    assert find_ambiguity(b"GET / HTTP/1.1\n") == "bare line end"
 
 
 def test_nothing_of_a_request_is_in_the_log(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class _Counted(PeerTurns):
 
     def run(self, peer: str, work: Callable[[], None]) -> bool:
         self.asked += 1
-        return super().run(peer, work)
+        return super().run_in_turn(peer, work)
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
-from furrow.clients.prefect_api import _Patient
+from furrow.clients.prefect_api import _PatientTransport
 from tests.e2e.installation import CURL_OF_THE_SEED, FURROW, ROOT, Up, environment, free_port, frustrated_session, until
 from tests.e2e.test_commands_operators import on, succeeded
 
@@ -106,7 +106,7 @@ class Api:
 @pytest.fixture(scope="module")
 def api(up: Up) -> Iterator[Api]:
     # Patient with a database that is locked for a moment.
-    with httpx.Client(base_url=up.prefect_api, auth=login(up), timeout=30, transport=_Patient()) as client:
+    with httpx.Client(base_url=up.prefect_api, auth=login(up), timeout=30, transport=_PatientTransport()) as client:
         yield Api(client)
 
 
@@ -371,7 +371,7 @@ def test_after_a_restart_the_string_is_the_same_and_the_deployments_are_ours_aga
     assert [up.secret(name) for name in names] == before
     with up.prefect() as prefect:
         for name in ("detect", "export", "retention", "rerun-failed-exports"):
-            run = prefect.run(f"{name}/{name}", wait_seconds=90)
+            run = prefect.start_run(f"{name}/{name}", wait_seconds=90)
             assert run["state"]["type"] == "COMPLETED", (name, run["state"])
     assert "they are as declared again: " in " ".join(up.log.read_text().split())
     assert list(trace.iterdir()) == []

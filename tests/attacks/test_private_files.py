@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from core import private_files
 from core.errors import PermanentError
 from core.settings import Settings
-from furrow.installation.backup import back_up, restore
+from furrow.installation.backup import restore_backup, write_backup
 from stores import embedded_postgres
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
@@ -131,7 +131,7 @@ def test_the_server_holds_no_secret_of_ours(home: Path, monkeypatch: pytest.Monk
 
 @AS_ROOT
 def test_an_ordinary_user_runs_it_in_a_closed_home(home: Path) -> None:
-    if not embedded_postgres._is_open(embedded_postgres._BIN / "postgres"):
+    if not embedded_postgres._is_open_to_all(embedded_postgres._BIN / "postgres"):
         pytest.skip("an ordinary user cannot reach this Python: a start as one is then not tried")
     user = pwd.getpwnam("nobody")
     for one in (home, *home.rglob("*")):
@@ -181,12 +181,12 @@ def test_an_installation_of_before_is_closed(home: Path) -> None:
     elsewhere.write_text("")
     elsewhere.chmod(0o644)
     (data / "logs" / "link").symlink_to(elsewhere)
-    assert private_files.open_to_others(data)[0] == data
-    assert private_files.tighten(data) == 14
-    assert opened(data) == private_files.open_to_others(data) == []
+    assert private_files.find_open_entries(data)[0] == data
+    assert private_files.restrict_data_directory(data) == 14
+    assert opened(data) == private_files.find_open_entries(data) == []
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
     assert (data / "logs").stat().st_mode & 0o700 == 0o700
-    assert private_files.tighten(data) == 0
+    assert private_files.restrict_data_directory(data) == 0
 
 
 def test_a_directory_that_users_share_is_no_data_directory(home: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_directory_that_users_share_is_no_data_directory(home: Path) -> None:
     shared.mkdir()
     shared.chmod(0o1777)
     with pytest.raises(PermanentError, match="not a directory of your own"):
-        private_files.tighten(shared)
+        private_files.restrict_data_directory(shared)
     assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
 
 
@@ -211,9 +211,12 @@ def test_a_backup_is_for_its_owner_alone_whatever_it_copies(
     old = os.umask(0o022)
     try:
         settings = Settings(data_dir=data, event_store_url=SecretStr("log"), incident_store_url=SecretStr(postgres_url))
-        back_up(settings, home / "backup")
-        there = {"data_dir": home / "new", "incident_store_url": SecretStr(postgres_server.database_url("restored"))}
-        restore(settings.model_copy(update=there), home / "backup")
+        write_backup(settings, home / "backup")
+        there = {
+            "data_dir": home / "new",
+            "incident_store_url": SecretStr(postgres_server.build_database_url("restored")),
+        }
+        restore_backup(settings.model_copy(update=there), home / "backup")
     finally:
         os.umask(old)
     assert len(list((home / "backup").rglob("*"))) > 5

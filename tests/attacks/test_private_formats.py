@@ -94,7 +94,7 @@ def test_the_corpus_has_both_directions() -> None:
 def test_a_format_is_stored_as_the_corpus_says(row: Format) -> None:
     batch = normalised(event_of(row, 0))
     assert batch.rejects == []
-    (line,) = batch.lines().splitlines()
+    (line,) = batch.encode_rows().splitlines()
     assert stored_in(json.loads(line), row) == row.expected
     assert not row.secret or escaped(row.secret) not in line.decode()
 
@@ -182,7 +182,9 @@ def test_no_secret_is_stored_in_any_field(shape: dict[str, Any]) -> None:
             continue
         batch = normalised({**base, **filled(shape, row.input)})
         written = (
-            batch.lines() + b"".join(batch.dead_letters) + json.dumps([r.to_json() for r in batch.rejects]).encode()
+            batch.encode_rows()
+            + b"".join(batch.dead_letters)
+            + json.dumps([r.to_json() for r in batch.rejects]).encode()
         )
         if escaped(row.secret) in written.decode():
             leaks.append((row.input, written.decode()[:600]))

@@ -19,7 +19,7 @@ from tests.unit.trackers.incidents import incident
 from trackers.jira import JiraTracker
 from trackers.linear import LinearTracker
 from trackers.protocol import Tracker
-from trackers.ticket import ticket_of
+from trackers.ticket import build_ticket
 from trackers.transport import SETTING, Reach
 
 INSIDE = [
@@ -55,7 +55,7 @@ BOTH = pytest.mark.parametrize("make", [jira, linear])
 
 def file(tracker: Tracker) -> None:
     try:
-        tracker.file(ticket_of(incident(), "https://furrow.test"), uuid4())
+        tracker.file_ticket(build_ticket(incident(), "https://furrow.test"), uuid4())
     finally:
         tracker.close()
 
@@ -91,9 +91,9 @@ def test_an_address_inside_needs_the_setting(make: Make, host: str) -> None:
     [("10.0.0.8", "10.0.0.0/8"), ("[fd00::1]", "10.0.0.0/8, fd00::/8"), ("[::ffff:10.0.0.8]", "10.0.0.8")],
 )
 def test_the_setting_allows_it(make: Make, host: str, network: str) -> None:
-    make(f"https://{host}/graphql", reach=Reach.of(network)).close()
+    make(f"https://{host}/graphql", reach=Reach.from_setting(network)).close()
     with pytest.raises(PermanentError, match=SETTING):
-        make("https://192.168.7.7", reach=Reach.of(network))
+        make("https://192.168.7.7", reach=Reach.from_setting(network))
 
 
 def test_the_setting_holds_networks_alone() -> None:

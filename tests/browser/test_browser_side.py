@@ -149,7 +149,7 @@ class Shop:
         self.browser.find_element(By.CSS_SELECTOR, selector).send_keys(text)
 
     def rows(self) -> list[Row]:
-        segments = SpoolReader(self._spool).segments()
+        segments = SpoolReader(self._spool).list_segments()
         found = [msgspec.json.decode(line, type=Row) for s in segments for line in s.read().splitlines()]
         return sorted(found, key=lambda row: (row.ts, row.seq))
 

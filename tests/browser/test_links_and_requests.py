@@ -51,7 +51,7 @@ def sign_in_to_prefect(up: Up, browser: Chrome, host: str) -> None:
 def test_the_link_in_a_tickets_artifact_leads_to_the_incident(up: Up, recorder: Chrome) -> None:
     """Export logs the ticket; its artifact in the Prefect UI holds the link; the link asks for a key and shows the incident."""
     with up.prefect() as prefect:
-        run = prefect.run("export/export", wait_seconds=90)
+        run = prefect.start_run("export/export", wait_seconds=90)
     sign_in_to_prefect(up, recorder, "127.0.0.1")
     (artifact,) = up.prefect_post("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
     recorder.get(f"http://127.0.0.1:{up.prefect_port}/artifacts/artifact/{artifact['id']}")

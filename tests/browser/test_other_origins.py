@@ -144,7 +144,7 @@ def test_a_page_of_this_machine_may_send_events(up: Up, elsewhere: Chrome) -> No
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_person_signs_in_and_sees_runs(up: Up, browser: Chrome, host: str) -> None:
     with up.prefect() as prefect:
-        run = prefect.run("detect/detect", wait_seconds=90)
+        run = prefect.start_run("detect/detect", wait_seconds=90)
     browser.get(f"http://{host}:{up.prefect_port}/")
     wait = WebDriverWait(browser, 60)
     password = wait.until(lambda page: page.find_element(By.CSS_SELECTOR, "input[type=password]"))

@@ -23,7 +23,7 @@ import msgspec
 import psutil
 import psycopg
 
-from collector.spool.spool import segments
+from collector.spool.spool import list_segments
 from core.errors import FurrowError
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
@@ -142,7 +142,7 @@ class FreshScenario:
     def _add_key(self) -> None:
         key = KEYS["shop"]
         store = IncidentStore.connect(self._url)
-        store.put_key(hashlib.sha256(key.encode()).hexdigest(), key[:8], "shop", "ingest")
+        store.save_api_key(hashlib.sha256(key.encode()).hexdigest(), key[:8], "shop", "ingest")
         store.close()
 
     @property
@@ -243,7 +243,7 @@ class FreshScenario:
 
     def _run(self, deployment: str) -> None:
         with self.up.prefect() as prefect:
-            prefect.run(deployment, wait_seconds=_RUN_SECONDS)
+            prefect.start_run(deployment, wait_seconds=_RUN_SECONDS)
 
     def _end_leases(self) -> None:
         with psycopg.connect(self._url) as connection:
@@ -257,7 +257,7 @@ class FreshScenario:
                 "(SELECT count(*) FROM outbox), (SELECT watermark_us FROM cursors WHERE name = 'detect')"
             ).fetchone() or (0, 0, 0, 0)
         stored = self.up.get("/v1/status")["eventsStored"]
-        waiting = len(segments(self.up.data / "spool")) + len(list((self.up.data / "spool").glob("*.open")))
+        waiting = len(list_segments(self.up.data / "spool")) + len(list((self.up.data / "spool").glob("*.open")))
         return {"pending": row[0], "unfiled": row[1], "outbox": row[2], "stored": stored, "spool": waiting}
 
     def _is_quiet(self) -> bool:
@@ -271,7 +271,7 @@ class FreshScenario:
     def _all_filed(self) -> bool:
         store = IncidentStore.connect(self._url)
         try:
-            return not any(store.exportable(tracker, 10, 80) for tracker in ("jira", "linear"))
+            return not any(store.find_exportable_incidents(tracker, 10, 80) for tracker in ("jira", "linear"))
         finally:
             store.close()
 

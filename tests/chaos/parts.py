@@ -93,7 +93,7 @@ def run_collector(environment: dict[str, str], control: Connection, clock: Path,
     threading.Thread(target=_obey, args=(control,), daemon=True).start()
     config = CollectorConfig.from_environment()
     changes = {"spool_max_bytes": spool_max_bytes, "seal_seconds": 0.04, "keys_refresh_seconds": 0.5}
-    collector_main.serve(config.model_copy(update=changes))
+    collector_main.serve_collector(config.model_copy(update=changes))
 
 
 LOG_VARIABLE = "FURROW_CHAOS_LOG"
@@ -191,14 +191,14 @@ class _Engine:
 
     def forget(self, database: str) -> None:
         """Drop a scenario's ClickHouse database."""
-        with connections.event_store()._calling() as client:
+        with connections.event_store()._use_client() as client:
             client.command(f"DROP DATABASE IF EXISTS `{database}`")
 
 
 def stored_events(store: EventStore) -> dict[str, Any]:
     """Distinct events (project, session id, event id, time), and what is known of each analysed client session."""
-    events = store._arrow("SELECT DISTINCT project, session_id, toString(event_id) AS id, ts FROM events")
-    sessions = store._arrow(
+    events = store._query_arrow("SELECT DISTINCT project, session_id, toString(event_id) AS id, ts FROM events")
+    sessions = store._query_arrow(
         "SELECT project, session_id, visits, events, late_events, first_ts, last_ts, detections, "
         "arraySort(rules) AS silent FROM sessions FINAL"
     )
@@ -212,7 +212,7 @@ def stored_events(store: EventStore) -> dict[str, Any]:
 
 def _land() -> str:
     settings = Settings()
-    return f"landed {Lander(settings.spool_dir, connections.event_store, settings.lander_status).land_all()}"
+    return f"landed {Lander(settings.spool_dir, connections.event_store, settings.lander_status).land_all_segments()}"
 
 
 _STEPS: dict[str, Callable[[], str]] = {
@@ -255,7 +255,7 @@ def _call(task: Any, *arguments: Any, **named: Any) -> Any:
 
 def _without_prefect() -> None:
     put(Task, "__call__", _call)
-    put(tasks.export, "_attempt", _attempt.get)
+    put(tasks.export, "_attempt_number", _attempt.get)
     put(tasks.report, "create_markdown_artifact", lambda **_: None)
     jira.LAG = (0.0, 0.0)
 
@@ -270,5 +270,5 @@ def prepare(url: str, keys: list[tuple[str, str, str, str]]) -> None:
     store = IncidentStore.connect(url)
     store.migrate()
     for key in keys:
-        store.put_key(*key)
+        store.save_api_key(*key)
     store.close()

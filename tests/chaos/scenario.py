@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import psycopg
 
-from collector.spool.spool import segments
+from collector.spool.spool import list_segments
 from stores.incidents.incident_store import IncidentStore
 from tests.chaos import parts
 from tests.chaos.boundary import Fault
@@ -289,7 +289,7 @@ class Scenario:
             connection.execute("UPDATE outbox SET retry_at = now() - interval '1 s' WHERE state = 'retry'")
 
     def _is_quiet(self) -> bool:
-        if segments(self.folder / "spool") or any(_existing(self.folder / "spool")):
+        if list_segments(self.folder / "spool") or any(_existing(self.folder / "spool")):
             return False
         with psycopg.connect(self.url) as connection:
             row = connection.execute(

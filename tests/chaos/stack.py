@@ -141,7 +141,7 @@ class Stack:
         self.postgres.start()
         self._sql("CREATE DATABASE chaos_template")
         keys = [(hashlib.sha256(key.encode()).hexdigest(), key[:8], project, "ingest") for project, key in KEYS.items()]
-        prepared = Child(parts.prepare, self.postgres.database_url("chaos_template"), keys)
+        prepared = Child(parts.prepare, self.postgres.build_database_url("chaos_template"), keys)
         prepared.process.join()
         assert prepared.process.exitcode == 0, "the incident store could not be prepared"
         return self
@@ -173,7 +173,7 @@ class Stack:
     def create(self, name: str) -> str:
         """A migrated incident store of this name; its URL."""
         self._sql(f'CREATE DATABASE "{name}" TEMPLATE chaos_template')
-        return self.postgres.database_url(name)
+        return self.postgres.build_database_url(name)
 
     def drop(self, name: str) -> None:
         """Remove a scenario's databases."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from collector.senders.receipts import Split
+from collector.senders.receipts import SegmentLines
 from collector.spool.spool import Segment, Spool, SpoolReader
 from core.errors import PermanentError, TransientError
 from lander.loop import Lander
@@ -46,19 +46,19 @@ def test_a_store_that_refuses_everybody_moves_no_segment(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(event_store, "land", refusing(code))
+        patch.setattr(event_store, "land_segment", refusing(code))
         with pytest.raises(PermanentError, match="refused"):
-            lander(spool_dir, event_store).land_all()
-    assert len(SpoolReader(spool_dir).segments()) == 3
-    assert lander(spool_dir, event_store).land_all() == 3
+            lander(spool_dir, event_store).land_all_segments()
+    assert len(SpoolReader(spool_dir).list_segments()) == 3
+    assert lander(spool_dir, event_store).land_all_segments() == 3
     assert event_store.count_events().rows == 3
 
 
 def test_rows_that_are_refused_are_set_aside(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store, "land", refusing(INCORRECT_DATA))
-    assert lander(spool_dir, event_store).land_all() == 0
+    monkeypatch.setattr(event_store, "land_segment", refusing(INCORRECT_DATA))
+    assert lander(spool_dir, event_store).land_all_segments() == 0
     assert len(list((spool_dir / "quarantine").glob("*.reason"))) == 3
 
 
@@ -66,7 +66,7 @@ def test_rows_that_are_refused_are_set_aside(
 def test_a_segment_that_the_disk_does_not_give_stops_no_other(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    first = SpoolReader(spool_dir).segments()[0]
+    first = SpoolReader(spool_dir).list_segments()[0]
     original = getattr(Segment, what)
 
     def fail(self: Segment) -> Any:
@@ -77,9 +77,9 @@ def test_a_segment_that_the_disk_does_not_give_stops_no_other(
     with monkeypatch.context() as patch:
         patch.setattr(Segment, what, fail)
         with pytest.raises(TransientError, match="Input/output error"):
-            lander(spool_dir, event_store).land_all()
-    assert [one.path for one in SpoolReader(spool_dir).segments()] == [first.path]
-    assert lander(spool_dir, event_store).land_all() == 1
+            lander(spool_dir, event_store).land_all_segments()
+    assert [one.path for one in SpoolReader(spool_dir).list_segments()] == [first.path]
+    assert lander(spool_dir, event_store).land_all_segments() == 1
     assert event_store.count_events().rows == 3
 
 
@@ -88,11 +88,11 @@ def test_two_landers_at_once_land_everything_once(
 ) -> None:
     original = Segment.parts
 
-    def overtaken(self: Segment) -> Split:
+    def overtaken(self: Segment) -> SegmentLines:
         monkeypatch.setattr(Segment, "parts", original)
-        assert lander(spool_dir, event_store).land_all() == 3
+        assert lander(spool_dir, event_store).land_all_segments() == 3
         return original(self)
 
     monkeypatch.setattr(Segment, "parts", overtaken)
-    assert lander(spool_dir, event_store).land_all() == 0
+    assert lander(spool_dir, event_store).land_all_segments() == 0
     assert event_store.count_events().rows == 3

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 import ufse
 from collector.contract import Row
 from stores.events.event_store import EventStore
-from stores.incidents.incident_store import IncidentStore, Pending
+from stores.incidents.incident_store import IncidentStore, PendingSession
 from tasks import connections
 from tasks.enqueue import sessionize
-from tasks.score import score
-from tasks.upsert import upsert
+from tasks.score import score_sessions
+from tasks.upsert import upsert_detections
 from tests.chaos.reference import Seen, told
 from tests.rows import BASE_MS, lines, row
 from ufse.columns import EVENT_SCHEMA
@@ -110,7 +110,7 @@ def stores(event_store: EventStore, postgres_url: str, monkeypatch: pytest.Monke
     incidents = IncidentStore.connect(postgres_url)
     incidents.migrate()
     monkeypatch.setattr(connections, "event_store", lambda: event_store)
-    monkeypatch.setattr(connections, "incident_store", lambda: incidents)
+    monkeypatch.setattr(connections, "open_incident_store", lambda: incidents)
     yield incidents
     incidents.close()
 
@@ -172,8 +172,8 @@ class _Pipeline:
         if trouble == "not analysed":
             return
         if trouble == "killed before enqueue":
-            cursor = self._incidents.cursor()
-            self._events.touched(cursor.watermark_us, cursor.seen)
+            cursor = self._incidents.read_cursor()
+            self._events.read_touched_sessions(cursor.watermark_us, cursor.seen)
             return
         sessionize.fn()
         if trouble == "killed after enqueue":
@@ -194,27 +194,27 @@ class _Pipeline:
         assert self._due() == []
 
     def _land(self, content: bytes, token: str) -> None:
-        self._events.land(content, token)
+        self._events.land_segment(content, token)
 
     def _work(self) -> None:
         sessionize.fn()
         self._record(self._scored())
 
-    def _due(self) -> list[Pending]:
-        return self._incidents.due(_FAR, 10_000)
+    def _due(self) -> list[PendingSession]:
+        return self._incidents.find_due_sessions(_FAR, 10_000)
 
     def _scored(self) -> Any:
         due = self._due()
-        return score.fn(due) if due else None
+        return score_sessions.fn(due) if due else None
 
     def _record(self, scored: Any) -> None:
         if scored is not None:
             assert scored.poisoned == []
-            upsert.fn(scored.analysed)
+            upsert_detections.fn(scored.analysed)
 
 
 def _sessions(store: EventStore, project: str) -> dict[str, tuple[int, int, int]]:
-    table = store._arrow(
+    table = store._query_arrow(
         "SELECT session_id, visits, events, late_events FROM sessions FINAL WHERE project = {project:String}",
         {"project": project},
     )

@@ -15,7 +15,7 @@ import pytest
 
 import collector.spool.spool
 from collector.contract import Row
-from collector.spool.spool import Spool, SpoolReader, recover
+from collector.spool.spool import Spool, SpoolReader, recover_open_files
 from core.metrics import DEGRADED
 from tests.chaos import parts
 from tests.chaos.stack import Child
@@ -27,7 +27,7 @@ def line(number: int) -> bytes:
 
 
 def stored(directory: Path) -> list[bytes]:
-    return [part + b"\n" for one in SpoolReader(directory).segments() for part in one.read().splitlines()]
+    return [part + b"\n" for one in SpoolReader(directory).list_segments() for part in one.read().splitlines()]
 
 
 def _renamed_and_then_failed(source: Any, target: Any, real: Any = os.rename) -> None:
@@ -51,13 +51,13 @@ def test_nothing_is_added_to_a_segment_that_has_its_final_name(
                 raise OSError(errno.EIO, "Input/output error")
 
             patch.setattr(collector.spool.spool, "sync_directory", fail)
-            if not SpoolReader(tmp_path).segments():
+            if not SpoolReader(tmp_path).list_segments():
                 assert sealed.wait(10)
         else:
             patch.setattr(os, "rename", _renamed_and_then_failed)
             spool.append(line(1), 1).result(10)
-            until(lambda: SpoolReader(tmp_path).segments() != [], 10)
-    for segment in SpoolReader(tmp_path).segments():
+            until(lambda: SpoolReader(tmp_path).list_segments() != [], 10)
+    for segment in SpoolReader(tmp_path).list_segments():
         assert segment.read() == line(1)
         segment.delete()  # as the lander does
     spool.append(line(2), 1).result(10)
@@ -69,7 +69,7 @@ def test_a_torn_tail_is_counted_and_kept_aside(tmp_path: Path) -> None:
     (tmp_path / "1-ab.open").write_bytes(line(1) + line(2)[:-20])
     counter = DEGRADED.labels("spool", "torn_tail")._value
     before = counter.get()
-    assert recover(tmp_path) == 1
+    assert recover_open_files(tmp_path) == 1
     assert counter.get() == before + 1
     assert stored(tmp_path) == [line(1)]
     (tail,) = (tmp_path / "quarantine").glob("*.tail")
@@ -118,7 +118,7 @@ def test_a_full_spool_refuses_with_retry_after_and_its_memory_stays_flat(tmp_pat
         assert {answer.status_code for answer in answers} == {503}
         assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
         assert grown < 24 << 20  # 400 bodies of 90 kB that stayed would be 36 MB, and their rows four times as much
-        until(lambda: sum(one.events for one in SpoolReader(tmp_path / "spool").segments()) == accepted, 60)
+        until(lambda: sum(one.events for one in SpoolReader(tmp_path / "spool").list_segments()) == accepted, 60)
         assert sum(path.stat().st_size for path in (tmp_path / "spool").glob("*.jsonl")) <= 1 << 20
     finally:
         child.kill()

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.app import create_app
 from collector.senders.source import SourceReader
-from core.networks import networks
+from core.networks import parse_networks
 from tests.e2e.installation import free_port
 from tests.integration.test_collector import BATCH, KEY, config_for
 
@@ -37,12 +37,12 @@ class Sources:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._reader = SourceReader(networks(TRUSTED))
+        self._reader = SourceReader(parse_networks(TRUSTED))
         self.seen: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            self.seen.append(self._reader.source_of(HTTPConnection(scope)))
+            self.seen.append(self._reader.find_request_source(HTTPConnection(scope)))
         await self._app(scope, receive, send)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from collector.spool.spool import Spool, segments
+from collector.spool.spool import Spool, list_segments
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tests.e2e.test_commands_operators import furrow, refused, succeeded
@@ -48,7 +48,7 @@ def test_a_round_trip(postgres: PostgresServer, clickhouse: ClickHouseServer, tm
     data, target = tmp_path / "data", tmp_path / "backup"
     events = EventStore(clickhouse.url("before"))
     events.migrate()
-    events.land(lines(row(f"s{n % 9}", n, target_label="ä") for n in range(500)), "token")
+    events.land_segment(lines(row(f"s{n % 9}", n, target_label="ä") for n in range(500)), "token")
     incidents = IncidentStore.connect(postgres.server_url("before"))
     incidents.migrate()
     record(incidents, *(detection(f"s{n}") for n in range(3)))
@@ -65,5 +65,5 @@ def test_a_round_trip(postgres: PostgresServer, clickhouse: ClickHouseServer, tm
     assert incident(IncidentStore.connect(postgres.server_url("after")))["affectedSessions"] == 3
     # What was accepted and had not landed is sealed by the next collector, and lands.
     Spool(restored / "spool").close()
-    assert [segment.events for segment in segments(restored / "spool")] == [1]
+    assert [segment.events for segment in list_segments(restored / "spool")] == [1]
     assert "not empty" in refused(furrow("restore", str(target), "--data-dir", str(tmp_path / "x"), **urls["after"]))

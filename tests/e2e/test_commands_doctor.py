@@ -142,7 +142,9 @@ def test_the_settings_of_what_runs_count_and_those_that_differ_are_named(tmp_pat
     # This process stands for a `furrow up` that was started with these settings.
     data = tmp_path / "data"
     data.mkdir()
-    running.keep(Settings(data_dir=data, port=9, prefect_port=9, jira_token="the-token-0123", confirm_users=4))
+    running.keep_running_settings(
+        Settings(data_dir=data, port=9, prefect_port=9, jira_token="the-token-0123", confirm_users=4)
+    )
     told = furrow("doctor", FURROW_DATA_DIR=str(data), FURROW_PORT="19", FURROW_LINEAR_KEY=linear.KEY)
     assert "http://127.0.0.1:9/v1/health" in told.stdout
     assert "FURROW_PORT (19 here, 9 there)" in told.stdout
@@ -154,7 +156,7 @@ def test_the_settings_of_what_runs_count_and_those_that_differ_are_named(tmp_pat
     same = furrow("doctor", FURROW_DATA_DIR=str(data), FURROW_PORT="9", FURROW_PREFECT_PORT="9", FURROW_CONFIRM_USERS="4",
                   FURROW_JIRA_TOKEN="the-token-0123")  # fmt: skip
     assert "differ" not in same.stdout
-    running.forget(data)
+    running.forget_running_settings(data)
     assert "http://127.0.0.1:19/v1/health" in furrow("doctor", FURROW_DATA_DIR=str(data), FURROW_PORT="19").stdout
 
 

@@ -13,12 +13,13 @@ from tests.e2e.installation import environment
 # A command in which something breaks that no code of ours catches.
 BROKEN = """
 import sys
-from furrow import cli, doctor
+from furrow.cli import app
+from furrow.doctor import report
 def breaks(*_):
     raise RuntimeError("a secret: hunter2")
-doctor.examine = breaks
+report.examine_installation = breaks
 sys.argv = ["furrow", "doctor", *sys.argv[1:]]
-cli.main()
+app.main()
 """
 
 

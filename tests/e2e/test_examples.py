@@ -86,11 +86,11 @@ def test_every_calm_session_of_the_checkout_says_why(tmp_path: Path) -> None:
 
 def test_a_file_of_ones_own_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert example_files.file("examples/checkout.jsonl") == example_files.DIRECTORY / "checkout.jsonl"
+    assert example_files.find_readable_file("examples/checkout.jsonl") == example_files.DIRECTORY / "checkout.jsonl"
     own = tmp_path / "examples" / "checkout.jsonl"
     own.parent.mkdir()
     own.touch()
-    assert example_files.file("examples/checkout.jsonl") == Path("examples/checkout.jsonl")
+    assert example_files.find_readable_file("examples/checkout.jsonl") == Path("examples/checkout.jsonl")
 
 
 @pytest.mark.parametrize("name", ["examples/none.jsonl", "examples/__init__.py", "examples/../__init__.py", "examples"])

@@ -105,7 +105,7 @@ def runs(up: Up, flow: str, **state: Any) -> list[dict[str, Any]]:
 
 def start(up: Up, flow: str, **parameters: Any) -> dict[str, Any]:
     with up.prefect() as prefect:
-        return prefect.run(f"{flow}/{flow}", parameters)
+        return prefect.start_run(f"{flow}/{flow}", parameters)
 
 
 def ended(up: Up, run: dict[str, Any], seconds: float = 180, after: int = 0) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_runs_are_completed_and_linked_to_their_deployment(up: Up) -> None:
 
 def test_the_export_is_logged_only_and_shows_the_ticket(up: Up) -> None:
     with up.prefect() as prefect:
-        run = prefect.run("export/export", wait_seconds=90)
+        run = prefect.start_run("export/export", wait_seconds=90)
     assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "LoggedOnly")
     log = (up.data / "logs" / "engine.log").read_text()
     # In full, and once: it may have been logged by a scheduled run, when fewer sessions were affected.

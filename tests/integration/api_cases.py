@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from collector.access.keys import hash_key
 from collector.app import create_app
 from collector.config import CollectorConfig
-from stores.incidents.incident_store import Analysed, Cursor, IncidentStore, Touched
+from stores.incidents.incident_store import AnalysedSession, Cursor, IncidentStore, TouchedSession
 from tests.integration.incident_store_cases import detection
 
 _PATIENCE_SECONDS = 60.0
@@ -72,14 +72,14 @@ def fill(url: str) -> IncidentStore:
     store.migrate()
     for project, sessions in (("shop", ("s1", "s2", "s3")), ("blog", ("s1", "s2"))):
         found = {session: whole_detection(session, project) for session in sessions}
-        store.enqueue([Touched(project, s, n, 0, 0) for n, s in enumerate(sessions)], Cursor())
-        waiting = [one for one in store.due(1, 100) if one.project == project]
-        store.record([Analysed(one, (found[one.session_id],), 1) for one in waiting])
-        store.put_key(hash_key(f"{project}-operator"), f"{project}-o", project, "operator", f"{project} on call")
-        store.put_key(hash_key(f"{project}-sender"), f"{project}-s", project, "ingest")
-    store.put_key(hash_key("all-operator"), "all-op", "*", "operator")
-    store.put_project("shop", ["https://shop.example"])
-    store.put_project("blog", ["https://blog.example"])
+        store.enqueue_sessions([TouchedSession(project, s, n, 0, 0) for n, s in enumerate(sessions)], Cursor())
+        waiting = [one for one in store.find_due_sessions(1, 100) if one.project == project]
+        store.record_detections([AnalysedSession(one, (found[one.session_id],), 1) for one in waiting])
+        store.save_api_key(hash_key(f"{project}-operator"), f"{project}-o", project, "operator", f"{project} on call")
+        store.save_api_key(hash_key(f"{project}-sender"), f"{project}-s", project, "ingest")
+    store.save_api_key(hash_key("all-operator"), "all-op", "*", "operator")
+    store.save_project("shop", ["https://shop.example"])
+    store.save_project("blog", ["https://blog.example"])
     return store
 
 

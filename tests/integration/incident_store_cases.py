@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from incidents.lifecycle import ConfirmRule
-from stores.incidents.incident_store import Analysed, Cursor, IncidentStore, Origin, Pending, Recorded, Touched
+from stores.incidents.incident_store import (
+    AnalysedSession,
+    Cursor,
+    IncidentStore,
+    PendingSession,
+    RecordResult,
+    SessionOrigin,
+    TouchedSession,
+)
 
 MONDAY = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
 PAY = "pay"  # a failure point, as good as any other
@@ -73,12 +81,12 @@ def queue(
     project: str = "shop",
     due_ms: int = 1_000,
     received: Mapping[str, datetime] | None = None,
-) -> list[Pending]:
+) -> list[PendingSession]:
     """Put the sessions in line and read them back, in the order given. ``received``: when some of them were."""
     at = {session: round(moment.timestamp() * 1000) for session, moment in (received or {}).items()}
-    touched = [Touched(project, session, hash_of(session), due_ms, at.get(session, 900)) for session in sessions]
-    store.enqueue(touched, Cursor(1, ()))
-    waiting = {(item.project, item.session_id): item for item in store.due(due_ms, 100_000)}
+    touched = [TouchedSession(project, session, hash_of(session), due_ms, at.get(session, 900)) for session in sessions]
+    store.enqueue_sessions(touched, Cursor(1, ()))
+    waiting = {(item.project, item.session_id): item for item in store.find_due_sessions(due_ms, 100_000)}
     return [waiting[project, session] for session in sessions]
 
 
@@ -92,15 +100,15 @@ def record(
     rule: ConfirmRule | None = None,
     project: str = "shop",
     received: datetime | None = None,
-    origins: Mapping[str, Origin] | None = None,
-) -> Recorded:
+    origins: Mapping[str, SessionOrigin] | None = None,
+) -> RecordResult:
     """Analyse and record the sessions that these detections belong to, received as they happened or at ``received``.
 
     ``origins``: who sent some of the sessions; each other one is a source of its own.
     """
     sessions = {found["sessionId"]: received or datetime.fromisoformat(found["timestamp"]) for found in detections}
     analysed = [
-        Analysed(
+        AnalysedSession(
             pending,
             tuple(found for found in detections if found["sessionId"] == pending.session_id),
             1,
@@ -108,21 +116,21 @@ def record(
         )
         for pending in queue(store, list(sessions), project, received=sessions)
     ]
-    return store.record(analysed, rule or ConfirmRule())
+    return store.record_detections(analysed, rule or ConfirmRule())
 
 
-def record_nothing(store: IncidentStore, session: str) -> Recorded:
+def record_nothing(store: IncidentStore, session: str) -> RecordResult:
     """The session is analysed again and nothing is found any more."""
-    return store.record([Analysed(queue(store, [session])[0], (), 1)], ConfirmRule())
+    return store.record_detections([AnalysedSession(queue(store, [session])[0], (), 1)], ConfirmRule())
 
 
 def history(store: IncidentStore, id_: str) -> list[tuple[str | None, str, str]]:
-    found = store.incident(id_)
+    found = store.read_incident(id_)
     assert found is not None
     return [(entry["from"], entry["to"], entry["reason"]) for entry in found["history"]]
 
 
 def incident(store: IncidentStore, failure: str = PAY, project: str = "shop") -> dict[str, Any]:
-    found = store.incident(incident_id(failure, project))
+    found = store.read_incident(incident_id(failure, project))
     assert found is not None
     return found

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
-from tasks.stopping import Stopped, check
+from tasks.stopping import Stopped, raise_if_stopped
 
 
 @flow(name="slow")
@@ -15,7 +15,7 @@ def slow(seconds: float = 60) -> State[Any] | None:
     until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
-            check()
+            raise_if_stopped()
             time.sleep(0.05)
     except Stopped as stopped:
         return Cancelled(message=str(stopped))

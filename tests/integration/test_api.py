@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.routes.openapi import ENDPOINTS, document
+from collector.routes.openapi import ENDPOINTS, build_openapi_document
 from collector.spool.spool import SpoolReader
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
@@ -55,7 +55,7 @@ def spool(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[IncidentStore]:
     made = fill(postgres_url)
-    made.put_project("strict", settings={"confirmSessions": 4})
+    made.save_project("strict", settings={"confirmSessions": 4})
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def calm(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
     """A collector shared by the tests after which everything is as it was before."""
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE api_calm")
-    url = postgres_server.database_url("api_calm")
+    url = postgres_server.build_database_url("api_calm")
     fill(url).close()
     with serving(tmp_path_factory.mktemp("calm"), url) as made:
         yield made
@@ -88,7 +88,9 @@ def act(client: httpx.Client, action: str, body: Any, headers: dict[str, str] = 
 
 def assert_documented(name: str, value: object, *, whole: bool = True) -> None:
     """``value`` fits the schema of the document; ``whole``: and holds nothing that the document does not name."""
-    schemas = json.loads(json.dumps(document()["components"]["schemas"]).replace("#/components/schemas/", "#/$defs/"))
+    schemas = json.loads(
+        json.dumps(build_openapi_document()["components"]["schemas"]).replace("#/components/schemas/", "#/$defs/")
+    )
     if whole:
         for schema in schemas.values():
             if "properties" in schema:
@@ -324,7 +326,7 @@ def rows(spool: Path, count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def sealed() -> bool:
-        found[:] = [json.loads(line) for s in SpoolReader(spool).segments() for line in s.read().splitlines()]
+        found[:] = [json.loads(line) for s in SpoolReader(spool).list_segments() for line in s.read().splitlines()]
         return len(found) >= count
 
     until(sealed)
@@ -409,7 +411,7 @@ def test_a_silent_session_says_why(calm: httpx.Client) -> None:
 
 
 def test_what_a_project_ignores_is_ignored_here_too(client: httpx.Client, store: IncidentStore) -> None:
-    store.put_project("shop", settings={"ignoredRoutes": ["/check*"]})
+    store.save_project("shop", settings={"ignoredRoutes": ["/check*"]})
     until(lambda: process(client).json()["count"] == 0)
     assert process(client, ALL, projectId="blog").json()["count"] == 1
 
@@ -483,7 +485,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def test_the_documentation_needs_no_internet_and_no_script(calm: httpx.Client) -> None:
-    assert calm.get("/openapi.json").json() == json.loads(json.dumps(document()))
+    assert calm.get("/openapi.json").json() == json.loads(json.dumps(build_openapi_document()))
     page = calm.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -527,14 +529,14 @@ def test_errors_of_the_framework_have_the_one_shape(
 def test_an_unexpected_error_has_it_too(tmp_path: Path, postgres_url: str) -> None:
     # An app whose store breaks in a way that nobody foresaw.
     class Broken:
-        def keys(self) -> list[Any]:
+        def read_api_keys(self) -> list[Any]:
             return []
 
-        projects = keys
+        read_projects = read_api_keys
 
-        def note_keys_used(self, used: object) -> None: ...
+        def record_keys_used(self, used: object) -> None: ...
 
-        def incidents(self, query: object) -> Any:
+        def list_incidents(self, query: object) -> Any:
             raise ZeroDivisionError("secret detail")
 
         def close(self) -> None: ...

@@ -11,11 +11,11 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
 
-from collector.routes.openapi import document
+from collector.routes.openapi import build_openapi_document
 from stores.embedded_postgres import EmbeddedPostgres
 from tests.integration.api_cases import ALL, SHOP, fill, serving
 
-schema = schemathesis.openapi.from_dict(document())
+schema = schemathesis.openapi.from_dict(build_openapi_document())
 
 
 of_incidents = schema.include(path_regex=r"\{incident_id\}")
@@ -51,7 +51,7 @@ class Running:
 def running(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE api_fuzz")
-    url = postgres_server.database_url("api_fuzz")
+    url = postgres_server.build_database_url("api_fuzz")
     fill(url).close()
     with serving(tmp_path_factory.mktemp("fuzz"), url) as client, requests.Session() as session:
         session.trust_env = False

@@ -29,7 +29,7 @@ def backlog(
     """Six frustrated sessions, each landed by itself, a minute after the one before; slices of two, batches of two."""
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
-    documents.forget()
+    documents.forget_blocks()
     monkeypatch.setattr("tasks.enqueue.SLICE_EVENTS", 2 * EVENTS)
     monkeypatch.setattr(flow, "BATCH", 2)
     for n in range(SESSIONS):
@@ -37,11 +37,11 @@ def backlog(
             {**one, "ts": one["ts"] + n * MINUTE, "received_ms": one["received_ms"] + n * MINUTE}
             for one in frustrated(f"s{n}")
         ]
-        connections.event_store().land(lines(events), f"s{n}")
+        connections.event_store().land_segment(lines(events), f"s{n}")
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
     yield store
-    connections.close_all()
+    connections.close_connections()
 
 
 def run() -> State[Any]:
@@ -49,7 +49,7 @@ def run() -> State[Any]:
 
 
 def affected(store: IncidentStore) -> int:
-    return sum(one["affectedSessions"] for one in store.incidents(IncidentQuery()).incidents)
+    return sum(one["affectedSessions"] for one in store.list_incidents(IncidentQuery()).incidents)
 
 
 def progress(key: str) -> list[tuple[float, str]]:
@@ -62,13 +62,13 @@ def test_every_slice_is_told_and_the_oldest_come_first(
     backlog: IncidentStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[list[str]] = []
-    original = IncidentStore.record
+    original = IncidentStore.record_detections
 
     def record(self: IncidentStore, analysed: Any, *arguments: Any) -> Any:
         asked.append(sorted(one.pending.session_id for one in analysed))
         return original(self, analysed, *arguments)
 
-    monkeypatch.setattr(IncidentStore, "record", record)
+    monkeypatch.setattr(IncidentStore, "record_detections", record)
     before = {key: len(progress(key)) for key in ("detect-landed", "detect-analysed")}
     with caplog.at_level(logging.INFO, "furrow.progress"):
         state = run()
@@ -98,7 +98,7 @@ def test_an_ordinary_run_shows_no_bar(backlog: IncidentStore, monkeypatch: pytes
 def test_a_run_that_is_killed_while_it_puts_in_line_goes_on_after_the_last_slice(
     backlog: IncidentStore, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
-    original = IncidentStore.enqueue
+    original = IncidentStore.enqueue_sessions
     calls = 0
 
     def killed(self: IncidentStore, *arguments: Any, **named: Any) -> int:
@@ -109,10 +109,10 @@ def test_a_run_that_is_killed_while_it_puts_in_line_goes_on_after_the_last_slice
         return original(self, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(IncidentStore, "enqueue", killed)
+        patch.setattr(IncidentStore, "enqueue_sessions", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
-    waiting = backlog.pending_counts(2**50)["due"]
+    waiting = backlog.count_pending_sessions(2**50)["due"]
     assert waiting == 2 * (killed_at - 1)  # each slice was committed
     state = run()
     assert f"{(SESSIONS - waiting) * EVENTS:,} new events" in (state.message or "")
@@ -122,7 +122,7 @@ def test_a_run_that_is_killed_while_it_puts_in_line_goes_on_after_the_last_slice
 def test_a_run_that_is_killed_while_it_analyses_goes_on_with_the_next_batch(
     backlog: IncidentStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = EventStore.candidates
+    original = EventStore.read_candidate_events
     calls = 0
 
     def killed(self: EventStore, *arguments: Any) -> Any:
@@ -133,11 +133,11 @@ def test_a_run_that_is_killed_while_it_analyses_goes_on_with_the_next_batch(
         return original(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(EventStore, "candidates", killed)
+        patch.setattr(EventStore, "read_candidate_events", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
     assert affected(backlog) == 2
-    assert backlog.pending_counts(2**50)["due"] == SESSIONS - 2
+    assert backlog.count_pending_sessions(2**50)["due"] == SESSIONS - 2
     assert run().is_completed()
     assert affected(backlog) == SESSIONS
 

@@ -17,25 +17,25 @@ pytestmark = pytest.mark.usefixtures("prefect")
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    documents.forget()
-    documents.register()
+    documents.forget_blocks()
+    documents.register_blocks()
     yield
     for block_type in blocks.ALL:
         block_type.delete(documents.DOCUMENT)
-    documents.forget()
+    documents.forget_blocks()
 
 
 @pytest.mark.usefixtures("registered")
 def test_fresh_blocks_leave_everything_to_the_settings() -> None:
     settings = Settings()
-    assert documents.put_blocks_over(settings) == settings
+    assert documents.apply_blocks(settings) == settings
 
 
 @pytest.mark.usefixtures("registered")
 def test_registering_again_keeps_what_people_set() -> None:
     EventStoreBlock(mode="log").save(documents.DOCUMENT, overwrite=True)
-    documents.register()
-    assert documents.put_blocks_over(Settings()).event_store_url.get_secret_value() == "log"
+    documents.register_blocks()
+    assert documents.apply_blocks(Settings()).event_store_url.get_secret_value() == "log"
 
 
 @pytest.mark.usefixtures("registered")

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool.spool import SpoolReader, recover
+from collector.spool.spool import SpoolReader, recover_open_files
 
 ROOT = Path(__file__).parents[2]
 KEY = {"X-API-Key": "test-key"}
@@ -76,7 +76,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for s in SpoolReader(directory).segments() for line in s.read().splitlines()]
+    return [json.loads(line) for s in SpoolReader(directory).list_segments() for line in s.read().splitlines()]
 
 
 def code(response: httpx.Response) -> str:
@@ -451,7 +451,7 @@ def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
         assert answer.json()["accepted"] == 200
         collector.wait()
     assert lines(directory) == []
-    assert recover(directory) == 200
+    assert recover_open_files(directory) == 200
     assert [stored["session_id"] for stored in lines(directory)] == [f"s{n}" for n in range(200)]
 
 
@@ -478,7 +478,7 @@ def test_fifty_senders_at_once_lose_nothing_and_share_commits(tmp_path: Path) ->
     stored = lines(config.spool_dir)
     assert sorted(row["session_id"] for row in stored) == sorted(f"s{n}" for n in range(200) for _ in range(4))
     assert len({row["event_id"] for row in stored}) == 800
-    assert len(SpoolReader(config.spool_dir).segments()) == 1
+    assert len(SpoolReader(config.spool_dir).list_segments()) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- hostile

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from collector.access.keys import hash_key
 from collector.app import create_app
 from collector.config import CollectorConfig
-from incidents.model import Analysed, Cursor, Touched
+from incidents.model import AnalysedSession, Cursor, TouchedSession
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
 
@@ -82,13 +82,16 @@ def fill(url: str) -> IncidentStore:
     store.migrate()
     found = [detection(n) for n in range(1, 4)] + [detection(9, project="other", route="/cart")]
     of_session = {(d["projectId"], d["sessionId"]): d for d in found}
-    store.enqueue([Touched(p, s, n, 0, 0) for n, (p, s) in enumerate(of_session)], Cursor())
-    waiting = store.due(1, 100)
-    assert store.record([Analysed(w, (of_session[w.project, w.session_id],), 1) for w in waiting]).stored == 4
-    store.put_key(hash_key("shop-sender"), "shop-s", "shop", "ingest", "browser")
-    store.put_key(hash_key("shop-operator"), "shop-o", "shop", "operator", "people")
-    store.put_key(hash_key("all-operator"), "all-op", "*", "operator", "people")
-    store.put_project("shop", ["https://shop.example"])
+    store.enqueue_sessions([TouchedSession(p, s, n, 0, 0) for n, (p, s) in enumerate(of_session)], Cursor())
+    waiting = store.find_due_sessions(1, 100)
+    assert (
+        store.record_detections([AnalysedSession(w, (of_session[w.project, w.session_id],), 1) for w in waiting]).stored
+        == 4
+    )
+    store.save_api_key(hash_key("shop-sender"), "shop-s", "shop", "ingest", "browser")
+    store.save_api_key(hash_key("shop-operator"), "shop-o", "shop", "operator", "people")
+    store.save_api_key(hash_key("all-operator"), "all-op", "*", "operator", "people")
+    store.save_project("shop", ["https://shop.example"])
     return store
 
 
@@ -129,7 +132,7 @@ def until(what: Callable[[], bool]) -> None:
 def shop(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE collector_shop")
-    url = postgres_server.database_url("collector_shop")
+    url = postgres_server.build_database_url("collector_shop")
     fill(url).close()
     with serving(tmp_path_factory.mktemp("shop"), url) as client:
         until(lambda: send(client).status_code == 202)
@@ -259,7 +262,7 @@ def test_intake_survives_postgres_being_down_even_over_a_restart(
         assert send(client).status_code == 202, "the keys were kept on disk"
         assert send(client, {"X-API-Key": "unknown"}).status_code == 401
         stoppable_postgres.start()
-        store.revoke_key("shop-s")
+        store.revoke_api_keys("shop-s")
         until(lambda: send(client).status_code == 401)
         assert client.get("/v1/health").json()["status"] == "ok"
         assert client.get("/v1/incidents", headers=ALL).json()["total"] == 2

@@ -32,11 +32,11 @@ def test_the_role_owns_its_database_and_is_no_superuser(stoppable_postgres: Embe
         kept = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'furrow'").fetchone()
         assert kept is not None
         assert kept[0].startswith("SCRAM-SHA-256$")
-    ours = stoppable_postgres.database_url("furrow").replace("postgres@", "furrow@")
+    ours = stoppable_postgres.build_database_url("furrow").replace("postgres@", "furrow@")
     store = IncidentStore.connect(ours)
     store.migrate()
-    store.put_project("shop", ["https://shop.example"])
-    assert [one.id for one in store.projects()] == ["shop"]
+    store.save_project("shop", ["https://shop.example"])
+    assert [one.id for one in store.read_projects()] == ["shop"]
     store.close()
     with psycopg.connect(ours, autocommit=True) as connection:
         for forbidden in (

@@ -45,19 +45,19 @@ def test_a_hung_postmaster_is_found_ended_and_started_again(
     monkeypatch.setattr("furrow.installation.supervisor._POSTGRES_POLL_SECONDS", 0.1)
     with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    assert stoppable_postgres.answers()
+    assert stoppable_postgres.is_answering()
     hung = postmaster_pid(stoppable_postgres)
     os.kill(hung, signal.SIGSTOP)
-    assert not stoppable_postgres.answers()
+    assert not stoppable_postgres.is_answering()
     said: list[str] = []
     supervisor = Supervisor(tmp_path, [], said.append)
-    supervisor.watch_over(stoppable_postgres)
+    supervisor.watch_postgres(stoppable_postgres)
     end = time.monotonic() + 120
-    while postmaster(stoppable_postgres) in (0, hung) or not stoppable_postgres.answers():
+    while postmaster(stoppable_postgres) in (0, hung) or not stoppable_postgres.is_answering():
         assert time.monotonic() < end, said
-        supervisor.look()
+        supervisor.check_parts()
         time.sleep(0.1)
-    supervisor.stop()
+    supervisor.stop_watching()
     with psycopg.connect(stoppable_postgres.url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
     assert any("Postgres did not answer for" in one for one in said)
@@ -75,7 +75,7 @@ def test_stopping_leaves_no_process_and_no_socket(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "data")
     server.start()
     server.stop()
-    assert not server.running()
+    assert not server.is_running()
     assert not server._socket_dir.exists()
     server.stop()
 
@@ -104,7 +104,7 @@ def test_a_cluster_that_was_killed_half_made_is_made_anew(tmp_path: Path) -> Non
 
 def test_initdb_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = EmbeddedPostgres(tmp_path / "data")
-    run = server._run
+    run = server._run_program
     failures = iter([PermanentError("aborted")])
 
     def fail_once(command: str, *arguments: str) -> None:
@@ -112,7 +112,7 @@ def test_initdb_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             raise error
         run(command, *arguments)
 
-    monkeypatch.setattr(server, "_run", fail_once)
+    monkeypatch.setattr(server, "_run_program", fail_once)
     server.start()
     server.stop()
 
@@ -127,4 +127,4 @@ def test_another_run_of_the_tests_leaves_this_ones_server_alone(stoppable_postgr
     assert other.returncode == 0, other.stdout
     with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE opens_files_of_its_own")
-    assert stoppable_postgres.running()
+    assert stoppable_postgres.is_running()

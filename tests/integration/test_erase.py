@@ -13,7 +13,7 @@ from prefect.states import Completed, Running
 import flows.erase
 import tasks.erase
 from blocks import documents
-from collector.spool.spool import Spool, segments
+from collector.spool.spool import Spool, list_segments
 from core.errors import PermanentError
 from core.settings import Settings
 from lander.loop import Lander
@@ -33,10 +33,10 @@ def configured(
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(tasks.erase, "_running", set)
-    documents.forget()
+    monkeypatch.setattr(tasks.erase, "_active_run_ids", set)
+    documents.forget_blocks()
     yield
-    connections.close_all()
+    connections.close_connections()
 
 
 def erase(session_id: str) -> State[Any]:
@@ -52,7 +52,7 @@ def spooled(*sessions: str) -> None:
 
 
 def stored() -> list[str]:
-    with connections.event_store().client() as client:
+    with connections.event_store().borrow_client() as client:
         return [row[0] for row in client.query("SELECT DISTINCT session_id FROM events ORDER BY ALL").result_rows]
 
 
@@ -70,7 +70,7 @@ def test_what_has_not_landed_makes_it_degraded_and_again_does_the_rest(
     state = erase("hers")
     assert state.name == "Degraded"
     assert "spool segments have not landed yet; run it again" in str(state.message)
-    Lander(Settings().spool_dir, connections.event_store, Settings().lander_status).land_all()
+    Lander(Settings().spool_dir, connections.event_store, Settings().lander_status).land_all_segments()
     assert stored() == ["hers", "his"]
     assert erase("hers").name == "Completed"
     assert stored() == ["his"]
@@ -78,12 +78,12 @@ def test_what_has_not_landed_makes_it_degraded_and_again_does_the_rest(
 
 def test_where_nothing_lands_the_spool_is_rewritten(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", "log")
-    documents.forget()
+    documents.forget_blocks()
     spooled("hers", "his")
-    before = sum(segment.events for segment in segments(Settings().spool_dir))
+    before = sum(segment.events for segment in list_segments(Settings().spool_dir))
     state = erase("hers")
     assert (state.name, "11 events in the spool removed" in str(state.message)) == ("Completed", True), state.message
-    left = segments(Settings().spool_dir)
+    left = list_segments(Settings().spool_dir)
     assert sum(segment.events for segment in left) == before - 11
     assert not any(b"hers" in segment.read() for segment in left)
 
@@ -101,19 +101,19 @@ def test_what_a_run_writes_that_began_before_is_erased_too(configured: None, mon
     monkeypatch.setattr(flows.erase, "wait_for_runs", a_late_run)
     assert erase("hers").name == "Completed"
     assert stored() == ["his"]
-    assert incidents().counts()["detections"] == 0
-    assert [one.session_id for one in incidents().due(10**15, 10)] == []
+    assert incidents().read_store_counts()["detections"] == 0
+    assert [one.session_id for one in incidents().find_due_sessions(10**15, 10)] == []
 
 
 def test_it_waits_for_the_runs_that_go_on(prefect: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks.erase, "RUNS_SECONDS", 1.0)
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(slow, state=Running())
-        assert str(run.id) in tasks.erase._running()
+        assert str(run.id) in tasks.erase._active_run_ids()
         with pytest.raises(PermanentError, match="still going on; run it again"):
             tasks.erase.wait_for_runs.fn()
         client.set_flow_run_state(run.id, Completed(), force=True)
-        assert str(run.id) not in tasks.erase._running()
+        assert str(run.id) not in tasks.erase._active_run_ids()
 
 
 def test_it_is_told_who(configured: None) -> None:

@@ -23,107 +23,107 @@ SCHEMA = Path(__file__).resolve().parents[2] / "schema" / "clickhouse"
 
 def test_the_same_segment_lands_once(event_store: EventStore) -> None:
     segment = lines(row(at_ms=i) for i in range(10))
-    event_store.land(segment, "token")
-    event_store.land(segment, "token")
+    event_store.land_segment(segment, "token")
+    event_store.land_segment(segment, "token")
     assert event_store.count_events().rows == 10
 
 
 def test_a_resent_event_counts_once(event_store: EventStore) -> None:
-    event_store.land(lines([row()]), "first")
-    event_store.land(lines([row() | {"received_ms": BASE_MS + MINUTE}]), "second")
+    event_store.land_segment(lines([row()]), "first")
+    event_store.land_segment(lines([row() | {"received_ms": BASE_MS + MINUTE}]), "second")
     counts = event_store.count_events()
     assert (counts.distinct, counts.rows) == (1, 2)
 
 
 def test_an_insert_over_many_event_days_lands(event_store: EventStore) -> None:
     day = 86_400_000
-    event_store.land(lines(row(at_ms=-i * day, received_ms=BASE_MS) for i in range(400)), "days")
+    event_store.land_segment(lines(row(at_ms=-i * day, received_ms=BASE_MS) for i in range(400)), "days")
     assert event_store.count_events().distinct == 400
 
 
 def test_a_segment_with_an_unknown_key_is_refused_whole_and_for_good(event_store: EventStore) -> None:
     with pytest.raises(PermanentError):
-        event_store.land(lines([row(), {**row(at_ms=1), "surprise": 1}]), "bad")
+        event_store.land_segment(lines([row(), {**row(at_ms=1), "surprise": 1}]), "bad")
     assert event_store.count_events().rows == 0
 
 
 def test_touched_tells_each_landing_once(event_store: EventStore) -> None:
-    event_store.land(lines([row("a"), row("b"), row("b", 5)]), "one")
-    first = event_store.touched(0, ())
+    event_store.land_segment(lines([row("a"), row("b"), row("b", 5)]), "one")
+    first = event_store.read_touched_sessions(0, ())
     assert sorted(zip(first.session_id, first.last_ts.tolist(), strict=True)) == [("a", BASE_MS), ("b", BASE_MS + 5)]
     assert first.events == 3
-    assert len(event_store.touched(first.watermark_us, first.seen)) == 0
-    event_store.land(lines([row("c")]), "two")
-    again = event_store.touched(first.watermark_us, first.seen)
+    assert len(event_store.read_touched_sessions(first.watermark_us, first.seen)) == 0
+    event_store.land_segment(lines([row("c")]), "two")
+    again = event_store.read_touched_sessions(first.watermark_us, first.seen)
     assert again.session_id == ["c"]
     assert again.watermark_us > first.watermark_us
 
 
 def test_a_backlog_comes_in_slices_of_whole_landings_oldest_first(event_store: EventStore) -> None:
     for n in range(6):
-        event_store.land(lines([row(f"s{n}"), row(f"s{n}", 1)]), f"landing {n}")
+        event_store.land_segment(lines([row(f"s{n}"), row(f"s{n}", 1)]), f"landing {n}")
     slices: list[tuple[list[str], int]] = []
     watermark, seen = 0, tuple[int, ...]()
-    while found := event_store.touched(watermark, seen, most_events=3):
+    while found := event_store.read_touched_sessions(watermark, seen, most_events=3):
         slices.append((sorted(found.session_id), found.later))
         assert found.watermark_us > watermark
         watermark, seen = found.watermark_us, found.seen
         if len(slices) == 1:
-            event_store.land(lines([row("newest")]), "meanwhile")
+            event_store.land_segment(lines([row("newest")]), "meanwhile")
     assert slices == [(["s0", "s1"], 8), (["s2", "s3"], 5), (["s4", "s5"], 1), (["newest"], 0)]
 
 
 def test_a_landing_that_becomes_visible_late_is_not_missed(event_store: EventStore) -> None:
-    event_store.land(lines([row("slow")]), "slow")
-    seen_by_slow = event_store.touched(0, ())
+    event_store.land_segment(lines([row("slow")]), "slow")
+    seen_by_slow = event_store.read_touched_sessions(0, ())
     # A quicker insert had moved the watermark past the slow one before that was visible.
     moved = seen_by_slow.watermark_us + OVERLAP_US // 2
-    assert event_store.touched(moved, ()).session_id == ["slow"]
+    assert event_store.read_touched_sessions(moved, ()).session_id == ["slow"]
 
 
 def test_a_clock_that_was_set_back_hides_no_landing(event_store: EventStore) -> None:
-    event_store.land(lines([row("a")]), "one")
+    event_store.land_segment(lines([row("a")]), "one")
     hour = 3_600_000_000
-    ahead = event_store.touched(0, ()).watermark_us + hour
-    found = event_store.touched(ahead, (ahead,))
+    ahead = event_store.read_touched_sessions(0, ()).watermark_us + hour
+    found = event_store.read_touched_sessions(ahead, (ahead,))
     assert found.session_id == ["a"]
     assert found.watermark_us < ahead
-    assert len(event_store.touched(found.watermark_us, found.seen)) == 0
+    assert len(event_store.read_touched_sessions(found.watermark_us, found.seen)) == 0
 
 
 def test_only_sessions_with_possible_feedback_leave_the_store(event_store: EventStore) -> None:
-    event_store.land(
+    event_store.land_segment(
         lines([row("calm"), row("calm", 10), row("bad"), row("bad", 20, event_type="network", status=500)]), "t"
     )
-    touched = event_store.touched(0, ())
+    touched = event_store.read_touched_sessions(0, ())
     hashes = touched.session_hash.tolist()
-    found = event_store.candidates(hashes, BASE_MS)
+    found = event_store.read_candidate_events(hashes, BASE_MS)
     assert found["session_id"].unique().to_pylist() == ["bad"]
     assert found.num_rows == 2
-    assert event_store.note_calm(hashes, BASE_MS, 1) == 1
+    assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 1
 
 
 def test_candidates_hold_each_event_once_with_its_first_receipt(event_store: EventStore) -> None:
     event = row("s", event_type="error")
-    event_store.land(lines([event]), "one")
-    event_store.land(lines([{**event, "received_ms": BASE_MS + MINUTE}]), "two")
-    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    event_store.land_segment(lines([event]), "one")
+    event_store.land_segment(lines([{**event, "received_ms": BASE_MS + MINUTE}]), "two")
+    found = event_store.read_candidate_events(event_store.read_touched_sessions(0, ()).session_hash.tolist(), BASE_MS)
     assert found["received_ms"].to_pylist() == [BASE_MS]
 
 
 def test_copies_of_an_event_are_told_from_other_sessions_events_with_its_id(event_store: EventStore) -> None:
     event = row("s", event_type="error")
     copies = [{**event, "received_ms": BASE_MS + k} for k in (3, 1, 2)]
-    event_store.land(lines([*copies, {**event, "session_id": "t"}, row("s", 5)]), "one")
-    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    event_store.land_segment(lines([*copies, {**event, "session_id": "t"}, row("s", 5)]), "one")
+    found = event_store.read_candidate_events(event_store.read_touched_sessions(0, ()).session_hash.tolist(), BASE_MS)
     told = zip(*(found[n].to_pylist() for n in ("session_id", "ts", "received_ms")), strict=True)
     assert sorted(told) == [("s", BASE_MS, BASE_MS + 1), ("s", BASE_MS + 5, BASE_MS + 5), ("t", BASE_MS, BASE_MS)]
 
 
 def test_every_column_comes_back_as_it_landed(event_store: EventStore) -> None:
     one = row("s", event_type="error", message="no", user_agent="Firefox", x=-5, status=500, metadata='{"a":1}')
-    event_store.land(lines([one, row("s", 1)]), "one")
-    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    event_store.land_segment(lines([one, row("s", 1)]), "one")
+    found = event_store.read_candidate_events(event_store.read_touched_sessions(0, ()).session_hash.tolist(), BASE_MS)
     assert found.column_names == EVENT_SCHEMA.names
     assert found.cast(EVENT_SCHEMA).sort_by("ts").to_pylist() == [one, row("s", 1)]
 
@@ -132,11 +132,13 @@ def test_batches_hold_whole_sessions_and_no_calm_ones(event_store: EventStore) -
     sizes = {"a": 5, "b": 4, "c": 30, "d": 2, "calm": 50}
     for number, (session, size) in enumerate(sizes.items()):
         kind = "click" if session == "calm" else "error"
-        event_store.land(lines(row(session, number * MINUTE + i, event_type=kind) for i in range(size)), session)
-    hashes = event_store.touched(0, ()).session_hash.tolist()
+        event_store.land_segment(
+            lines(row(session, number * MINUTE + i, event_type=kind) for i in range(size)), session
+        )
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
     found = []
-    for batch in event_store.batches(hashes, BASE_MS, most_events=10):
-        table = event_store.candidates(batch.hashes, batch.first_received_ms, batch.last_received_ms)
+    for batch in event_store.plan_batches(hashes, BASE_MS, most_events=10):
+        table = event_store.read_candidate_events(batch.hashes, batch.first_received_ms, batch.last_received_ms)
         found.append((sorted(set(table["session_id"].to_pylist())), table.num_rows))
     assert found == [(["a", "b"], 9), (["c"], 30), (["d"], 2)]
 
@@ -146,10 +148,10 @@ def test_many_events_are_counted_on_from_the_last_time(
 ) -> None:
     day = 86_400_000
     monkeypatch.setattr(event_store_module, "EXACT_ROWS", 10)
-    event_store.land(lines(row("s", i * day // 50) for i in range(100)), "one")
+    event_store.land_segment(lines(row("s", i * day // 50) for i in range(100)), "one")
     first = event_store.count_events()
-    event_store.land(lines(row("s", i * day // 50) for i in range(50, 150)), "two")  # half of them are known
-    event_store.land(lines([row("t", -40 * day)]), "three")
+    event_store.land_segment(lines(row("s", i * day // 50) for i in range(50, 150)), "two")  # half of them are known
+    event_store.land_segment(lines([row("t", -40 * day)]), "three")
     again = event_store.count_events()
     assert (first.distinct, first.rows) == (100, 100)
     assert (again.distinct, again.rows) == (151, 201)
@@ -160,10 +162,10 @@ def test_many_events_are_counted_on_from_the_last_time(
 
 
 def test_nothing_is_read_beyond_the_last_receipt(event_store: EventStore) -> None:
-    event_store.land(lines([row("s", event_type="error"), row("s", 9 * MINUTE)]), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
-    assert event_store.candidates(hashes, BASE_MS, BASE_MS + 9 * MINUTE).num_rows == 2
-    assert event_store.candidates(hashes, BASE_MS, BASE_MS + 9 * MINUTE - 1).num_rows == 1
+    event_store.land_segment(lines([row("s", event_type="error"), row("s", 9 * MINUTE)]), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert event_store.read_candidate_events(hashes, BASE_MS, BASE_MS + 9 * MINUTE).num_rows == 2
+    assert event_store.read_candidate_events(hashes, BASE_MS, BASE_MS + 9 * MINUTE - 1).num_rows == 1
 
 
 NEGATIVE: list[dict[str, Any]] = [
@@ -183,40 +185,42 @@ NEGATIVE: list[dict[str, Any]] = [
 def test_whatever_the_engine_may_take_for_feedback_leaves_the_store(
     event_store: EventStore, columns: dict[str, Any]
 ) -> None:
-    event_store.land(lines([row("s", **columns), row("calm", event_type="network", status=200, duration_ms=2999)]), "t")
-    found = event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS)
+    event_store.land_segment(
+        lines([row("s", **columns), row("calm", event_type="network", status=200, duration_ms=2999)]), "t"
+    )
+    found = event_store.read_candidate_events(event_store.read_touched_sessions(0, ()).session_hash.tolist(), BASE_MS)
     assert found["session_id"].to_pylist() == ["s"]
 
 
 def test_an_older_database_is_brought_up_to_date(event_store_url: str) -> None:
     store = EventStore(event_store_url)
-    with store._calling() as client:
+    with store._use_client() as client:
         client.command("CREATE TABLE schema_versions (version String, at DateTime DEFAULT now()) "
                        "ENGINE = ReplacingMergeTree ORDER BY version")  # fmt: skip
         for version in ("001_events", "002_sessions"):
             client.command((SCHEMA / f"{version}.sql").read_text().strip().removesuffix(";"))
             client.insert("schema_versions", [[version]], column_names=["version"])
-    store.land(lines([row("s", event_type="loading", state="start")]), "one")
-    hashes = store.touched(0, ()).session_hash.tolist()
-    assert store.candidates(hashes, BASE_MS).num_rows == 0
+    store.land_segment(lines([row("s", event_type="loading", state="start")]), "one")
+    hashes = store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert store.read_candidate_events(hashes, BASE_MS).num_rows == 0
     store.migrate()
     deadline = time.monotonic() + 20  # the old rows are corrected in the background
-    while not store.candidates(hashes, BASE_MS).num_rows and time.monotonic() < deadline:
+    while not store.read_candidate_events(hashes, BASE_MS).num_rows and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert store.candidates(hashes, BASE_MS).num_rows == 1
+    assert store.read_candidate_events(hashes, BASE_MS).num_rows == 1
     store.close()
 
 
 def replayed(store: EventStore, *window: Any, **options: Any) -> list[list[str]]:
     """Session ids of each batch, one an event."""
-    return [sorted(table["session_id"].to_pylist()) for table in store.replay(*window, **options)]
+    return [sorted(table["session_id"].to_pylist()) for table in store.replay_sessions(*window, **options)]
 
 
 def test_a_replay_gives_each_session_with_feedback_once_and_whole(event_store: EventStore) -> None:
     hour = 60 * MINUTE
     rows = [row(f"s{i}", i * hour + at, event_type=kind) for i in range(9) for at, kind in ((0, "click"), (1, "error"))]
     long = [row("long", 0, event_type="error"), row("long", 8 * hour)]
-    event_store.land(lines([*rows, *long, row("calm", 3 * hour)]), "one")
+    event_store.land_segment(lines([*rows, *long, row("calm", 3 * hour)]), "one")
     batches = replayed(event_store, BASE_MS, BASE_MS + 24 * hour, batch_events=4)
     assert batches == [[f"s{i}", f"s{i}", f"s{i + 1}", f"s{i + 1}"] for i in range(0, 8, 2)] + [
         ["long", "long", "s8", "s8"]
@@ -228,7 +232,7 @@ def test_a_replay_takes_sessions_with_an_event_in_its_window_and_of_its_project(
         return [row(name, at, event_type="error", **more), row(name, at + MINUTE, **more)]
 
     rows = [*both("before", -MINUTE - 1), *both("over", -MINUTE), *both("in", 0), *both("after", MINUTE)]
-    event_store.land(lines([*rows, *both("other", 0, project="other")]), "one")
+    event_store.land_segment(lines([*rows, *both("other", 0, project="other")]), "one")
     window = BASE_MS, BASE_MS + MINUTE
     assert replayed(event_store, *window) == [["in", "in", "other", "other", "over", "over"]]
     assert replayed(event_store, *window, "other") == [["other", "other"]]
@@ -239,7 +243,7 @@ def test_a_replay_asks_for_no_more_sessions_at_once_than_a_query_can_name(
     event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_store_module, "_MOST_SESSIONS", 3)
-    event_store.land(lines(row(f"s{i}", i, event_type="error") for i in range(8)), "one")
+    event_store.land_segment(lines(row(f"s{i}", i, event_type="error") for i in range(8)), "one")
     batches = replayed(event_store, BASE_MS, BASE_MS + MINUTE)
     assert max(len(names) for names in batches) <= 3
     assert sorted(name for names in batches for name in names) == [f"s{i}" for i in range(8)]
@@ -263,17 +267,17 @@ def test_ever_new_threads_share_few_clients(event_store: EventStore, monkeypatch
         for thread in threads:
             thread.join()
     assert len(opened) <= 3
-    with event_store.client() as lent:
+    with event_store.borrow_client() as lent:
         event_store.close()
-    with event_store.client() as fresh:
+    with event_store.borrow_client() as fresh:
         assert fresh is not lent
     assert event_store.count_events().rows == 0
 
 
 def test_a_replay_that_is_left_early_leaves_nothing_behind(event_store: EventStore) -> None:
-    event_store.land(lines(row(f"s{i}", i, event_type="error") for i in range(9)), "one")
+    event_store.land_segment(lines(row(f"s{i}", i, event_type="error") for i in range(9)), "one")
     before = threading.active_count(), len(event_store._clients), len(event_store._free)
-    for table in event_store.replay(BASE_MS, BASE_MS + MINUTE, batch_events=2):
+    for table in event_store.replay_sessions(BASE_MS, BASE_MS + MINUTE, batch_events=2):
         assert table.num_rows == 2
         break
     gc.collect()
@@ -282,16 +286,16 @@ def test_a_replay_that_is_left_early_leaves_nothing_behind(event_store: EventSto
 
 
 def test_a_reopened_session_comes_whole(event_store: EventStore) -> None:
-    event_store.land(lines([row("s", 0), row("s", 1, event_type="error")]), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
-    event_store.note_calm(hashes, BASE_MS, 1)
-    event_store.note_analysed(analysed_row(hashes[0]))
-    event_store.land(lines([row("s", 30 * MINUTE)]), "two")
+    event_store.land_segment(lines([row("s", 0), row("s", 1, event_type="error")]), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    event_store.record_calm_sessions(hashes, BASE_MS, 1)
+    event_store.record_analysed_sessions(analysed_row(hashes[0]))
+    event_store.land_segment(lines([row("s", 30 * MINUTE)]), "two")
     # Only the new event's receipt is known to the queue; the session's row knows where it began.
-    first = event_store.first_receipt(hashes, BASE_MS + 30 * MINUTE)
+    first = event_store.find_first_receipt(hashes, BASE_MS + 30 * MINUTE)
     assert first == BASE_MS
-    assert event_store.candidates(hashes, first).num_rows == 3
-    assert event_store.first_receipt([1], BASE_MS + 30 * MINUTE) == BASE_MS + 30 * MINUTE
+    assert event_store.read_candidate_events(hashes, first).num_rows == 3
+    assert event_store.find_first_receipt([1], BASE_MS + 30 * MINUTE) == BASE_MS + 30 * MINUTE
 
 
 def analysed_row(session_hash: int) -> pa.Table:
@@ -303,15 +307,15 @@ def analysed_row(session_hash: int) -> pa.Table:
 
 def test_calm_visits_are_parted_by_gaps_of_more_than_fifteen_minutes(event_store: EventStore) -> None:
     gap = 15 * MINUTE
-    event_store.land(lines(row("s", at) | {"received_ms": BASE_MS} for at in (0, gap, 2 * gap + 1)), "t")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
-    assert event_store.note_calm(hashes, BASE_MS, 1) == 2
-    event_store.note_calm(hashes, BASE_MS, 2)
+    event_store.land_segment(lines(row("s", at) | {"received_ms": BASE_MS} for at in (0, gap, 2 * gap + 1)), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 2
+    event_store.record_calm_sessions(hashes, BASE_MS, 2)
     assert event_store.count_sessions().visits == 2
 
 
 def test_every_thread_may_ask(event_store: EventStore) -> None:
-    event_store.land(lines([row()]), "t")
+    event_store.land_segment(lines([row()]), "t")
     counts: list[int] = []
     threads = [threading.Thread(target=lambda: counts.append(event_store.count_events().rows)) for _ in range(4)]
     for thread in threads:
@@ -323,10 +327,10 @@ def test_every_thread_may_ask(event_store: EventStore) -> None:
 
 def test_hostile_text_is_data(event_store: EventStore) -> None:
     nasty = "'); DROP TABLE events; -- \\ \x00 \u202e {hashes:Array(UInt64)}"
-    event_store.land(lines([row(nasty, route=nasty, event_type="error", message=nasty)]), "t")
-    touched = event_store.touched(0, ())
+    event_store.land_segment(lines([row(nasty, route=nasty, event_type="error", message=nasty)]), "t")
+    touched = event_store.read_touched_sessions(0, ())
     assert touched.session_id == [nasty]
-    found = event_store.candidates(touched.session_hash.tolist(), BASE_MS)
+    found = event_store.read_candidate_events(touched.session_hash.tolist(), BASE_MS)
     assert found["message"].to_pylist() == [nasty]
 
 

@@ -26,7 +26,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import ConfirmRule, IncidentStore
 from tasks import connections, stopping
 from tasks import export as tasks_export
-from tasks.waiting import what_waits
+from tasks.waiting import describe_waiting_tickets
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
 from tests.fakes.jira import FakeJira
@@ -47,7 +47,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def change(**values: str) -> None:
         for name, value in values.items():
             monkeypatch.setenv(f"FURROW_{name.upper()}", value)
-        documents.forget()
+        documents.forget_blocks()
 
     return change
 
@@ -61,13 +61,13 @@ def installation(prefect: None, postgres_url: str, setting: Any, monkeypatch: py
     monkeypatch.setattr(jira_module, "LAG", (0.0, 0.0))
     for task in (
         tasks_export.connect_tracker, tasks_export.claim_incident, tasks_export.file_ticket,
-        tasks_export.record_filed, tasks_export.record_failed, tasks_export.failed_exports,
+        tasks_export.record_filed, tasks_export.record_failed, tasks_export.find_failed_exports,
     ):  # fmt: skip
         monkeypatch.setattr(task, "retry_delay_seconds", [0.0, 0.0, 0.0])
         monkeypatch.setattr(task, "retry_jitter_factor", None)
     yield
-    connections.close_all()
-    documents.forget()
+    connections.close_connections()
+    documents.forget_blocks()
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_what_came_back_is_told_to_its_ticket(tracker: Any) -> None:
     run()
     key = ticket_of()["key"]
     tracker.finish(key)
-    store().act(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
+    store().apply_action(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
     record(store(), detection("later", "pay", at=MONDAY + timedelta(hours=2)), rule=AT_ONCE)
     state = run()
     assert state.name == "Completed", state.message
@@ -213,7 +213,7 @@ def test_a_run_files_so_many_and_the_next_one_goes_on(jira: FakeJira, setting: A
 
 def test_a_project_with_a_tracker_of_its_own(jira: FakeJira) -> None:
     jira.projects = {"OPS", "WEB"}
-    store().put_project("blog", settings={"jiraProject": "WEB"})
+    store().save_project("blog", settings={"jiraProject": "WEB"})
     confirmed("pay")
     confirmed("pay", project="blog")
     run()
@@ -264,7 +264,7 @@ def test_a_crash_between_created_and_recorded_makes_one_ticket(
     state = run()
     assert (state.name, state.is_failed()) == ("Degraded", True)
     assert "could not be recorded" in artifact()
-    connections.close_all()
+    connections.close_connections()
     stoppable_postgres.start()
     assert run().name == "Completed"  # the lease still holds: nothing is tried twice at once
     assert ticket_of()["state"] == "claimed"
@@ -282,9 +282,9 @@ def ticket_key(tracker: Any) -> str:
 _EXPORTER = """
 import sys
 from tasks import connections
-from tasks.export import _file, claim_incident, record_filed
-leased, tracker = claim_incident.fn(sys.argv[1]), connections.tracker(sys.argv[1])
-record_filed.fn(leased.claim.incident["incidentId"], sys.argv[1], _file(tracker, leased))
+from tasks.export import _file_or_find_ticket, claim_incident, record_filed
+leased, tracker = claim_incident.fn(sys.argv[1]), connections.open_tracker(sys.argv[1])
+record_filed.fn(leased.claim.incident["incidentId"], sys.argv[1], _file_or_find_ticket(tracker, leased))
 """
 
 
@@ -410,7 +410,7 @@ def test_a_log_only_incident_store_has_nothing_to_export(jira: FakeJira, setting
 
 def test_a_run_that_is_asked_to_stop_stops_between_tickets(jira: FakeJira) -> None:
     confirmed("pay", "login")
-    jira.faults = [Fault(is_create, after=stopping.request_all)]
+    jira.faults = [Fault(is_create, after=stopping.request_stop_of_all)]
     try:
         assert run().is_cancelled()
     finally:
@@ -433,14 +433,14 @@ def test_a_fault_in_the_program_fails_one_ticket_and_not_the_others(
     jira: FakeJira, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirmed("pay", "login")
-    original = JiraTracker.file
+    original = JiraTracker.file_ticket
 
     def fail_over_one(self: JiraTracker, ticket: Any, client_id: Any) -> Any:
         if ticket.incident_id == incident_id("pay"):
             raise KeyError("poison")
         return original(self, ticket, client_id)
 
-    monkeypatch.setattr(JiraTracker, "file", fail_over_one)
+    monkeypatch.setattr(JiraTracker, "file_ticket", fail_over_one)
     assert run().name == "Degraded"
     assert (ticket_of("pay")["state"], ticket_of("login")["state"]) == ("export_failed", "filed")
     assert "KeyError" in ticket_of("pay")["lastError"]
@@ -482,7 +482,7 @@ def test_all_failed_exports_are_rerun_by_hand(jira: FakeJira) -> None:
 
 def test_only_the_named_ones_are_rerun_and_the_others_are_explained(jira: FakeJira) -> None:
     refuse(jira, "pay", "login", "gone")
-    store().act(incident_id("gone"), "suppress", "", "eve")
+    store().apply_action(incident_id("gone"), "suppress", "", "eve")
     confirmed("filed")
     run()
     ids = [incident_id("pay"), incident_id("gone"), incident_id("filed"), "inc_<script>"]
@@ -609,7 +609,7 @@ def test_what_is_put_off_is_told_with_its_time_and_can_be_hastened(tracker: Any)
     tracker.stop()
     for _ in range(3):  # the third one waits for a minute
         run()
-    (line,) = what_waits.fn()
+    (line,) = describe_waiting_tickets.fn()
     assert re.match(
         rf"{tracker.name}: 1 ticket put off until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ (s|min)\)", line
     )
@@ -620,14 +620,14 @@ def test_what_is_put_off_is_told_with_its_time_and_can_be_hastened(tracker: Any)
     assert tracker.issues == {}
     assert export(hasten=True, return_state=True).name == "Completed"
     assert len(tracker.issues) == 1
-    assert what_waits.fn() == []
+    assert describe_waiting_tickets.fn() == []
 
 
 def test_what_is_refused_is_told_with_the_trackers_words(jira: FakeJira) -> None:
     confirmed("pay", "login")
     jira.projects = set()
     run()
-    (line,) = what_waits.fn()
+    (line,) = describe_waiting_tickets.fn()
     assert line.startswith("jira: 2 tickets refused for good")
     assert "valid project is required" in line
     assert line.endswith("when the cause is mended, `furrow export --retry-failed` files them")

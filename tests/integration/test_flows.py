@@ -25,9 +25,9 @@ def configured(
     """Both stores configured for this test alone."""
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
-    documents.forget()
+    documents.forget_blocks()
     yield
-    connections.close_all()
+    connections.close_connections()
 
 
 def frustrated(session_id: str, **columns: Any) -> list[dict[str, Any]]:
@@ -43,12 +43,12 @@ def frustrated(session_id: str, **columns: Any) -> list[dict[str, Any]]:
 
 def land(*sessions: list[dict[str, Any]]) -> None:
     events = [event for session in sessions for event in session]
-    connections.event_store().land(lines(events), f"token {events[0]['event_id']} {len(events)}")
+    connections.event_store().land_segment(lines(events), f"token {events[0]['event_id']} {len(events)}")
 
 
 def incidents() -> list[dict[str, Any]]:
     store = connections.incident_store()
-    return list(store.incidents(IncidentQuery()).incidents)
+    return list(store.list_incidents(IncidentQuery()).incidents)
 
 
 def run() -> State[Any]:
@@ -86,7 +86,7 @@ def test_without_an_incident_store_each_detection_is_logged_once(
     configured: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", "log")
-    documents.forget()
+    documents.forget_blocks()
     land(frustrated("s"))
     with caplog.at_level(logging.WARNING, "furrow"):
         first, second = run(), run()
@@ -97,7 +97,7 @@ def test_without_an_incident_store_each_detection_is_logged_once(
 
 def test_without_an_event_store_the_run_is_logged_only(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", "log")
-    documents.forget()
+    documents.forget_blocks()
     assert run().name == "LoggedOnly"
 
 
@@ -105,16 +105,16 @@ def test_postgres_away_ends_degraded_and_its_return_finds_everything_once(
     configured: None, stoppable_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", stoppable_postgres.url)
-    documents.forget()
+    documents.forget_blocks()
     land(*(frustrated(f"s{n}") for n in range(3)))
-    original = EventStore.candidates
+    original = EventStore.read_candidate_events
 
     def stop_in_mid_run(self: EventStore, *arguments: Any) -> Any:
         stoppable_postgres.stop()  # after the sessions were read, before their detections are written
         return original(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(EventStore, "candidates", stop_in_mid_run)
+        patch.setattr(EventStore, "read_candidate_events", stop_in_mid_run)
         state = run()
     assert (state.name, state.is_failed()) == ("Degraded", True)
     assert "upsert" in (state.message or "")
@@ -144,7 +144,7 @@ def test_a_poisoned_session_goes_to_the_dead_letters_and_takes_no_other_with_it(
     assert all(state.is_completed() for state in states)
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
-    (dead,) = store.dead_sessions()
+    (dead,) = store.list_dead_sessions()
     assert (dead.session_id, dead.reason) == ("poison", "ValueError: cannot be analysed")
     assert incidents()[0]["affectedSessions"] == 1
     store.requeue_dead_session("default", "poison")
@@ -154,7 +154,7 @@ def test_a_poisoned_session_goes_to_the_dead_letters_and_takes_no_other_with_it(
 
 def test_a_run_that_is_asked_to_stop_ends_cancelled_and_loses_nothing(configured: None) -> None:
     land(frustrated("s"))
-    stopping.request_all()
+    stopping.request_stop_of_all()
     try:
         assert run().is_cancelled()
     finally:

@@ -10,7 +10,14 @@ import pytest
 
 from core.errors import PermanentError
 from incidents.lifecycle import ConfirmRule
-from stores.incidents.incident_store import Analysed, IllegalTransition, IncidentQuery, IncidentStore, NotFound, Origin
+from stores.incidents.incident_store import (
+    AnalysedSession,
+    IllegalTransition,
+    IncidentQuery,
+    IncidentStore,
+    NotFound,
+    SessionOrigin,
+)
 from tests.integration.incident_store_cases import (
     MONDAY,
     detection,
@@ -67,7 +74,7 @@ def test_an_incident_sums_up_its_sessions(store: IncidentStore) -> None:
 
 def test_a_session_with_two_detections_of_one_failure_counts_once(store: IncidentStore) -> None:
     record(store, detection("a"), detection("b"))
-    store.record_external(detection("b", detectionId=digest("made elsewhere")))
+    store.record_external_detection(detection("b", detectionId=digest("made elsewhere")))
     found = incident(store)
     assert (found["affectedSessions"], found["signals"]) == (2, {"feedback": 2, "rage": 2})
     assert found["sessionsBy"]["appVersions"] == {"2.4.1": 2}
@@ -114,10 +121,10 @@ def test_a_detection_that_is_gone_is_retracted_and_may_come_back(store: Incident
     gone = record_nothing(store, "a")
     assert (gone.retracted, gone.incidents) == (1, (incident_id(),))
     assert incident(store)["affectedSessions"] == 1
-    assert store.counts()["retracted"] == 1
+    assert store.read_store_counts()["retracted"] == 1
     assert history(store, incident_id())[-1] == ("draft", "draft", "1 detection retracted after late events")
     back = record(store, detection("a"))
-    assert (back.stored, incident(store)["affectedSessions"], store.counts()["retracted"]) == (1, 2, 0)
+    assert (back.stored, incident(store)["affectedSessions"], store.read_store_counts()["retracted"]) == (1, 2, 0)
 
 
 def test_an_incident_without_live_detections_stays_with_nobody_affected(store: IncidentStore) -> None:
@@ -139,11 +146,13 @@ def test_a_session_that_moves_to_another_failure_point_leaves_the_first(store: I
 
 def test_what_rests_on_events_that_are_stored_no_longer_is_not_retracted(store: IncidentStore) -> None:
     """Retention dropped the old events of a session id that came back: the engine saw the new ones alone."""
-    store.record([Analysed(queue(store, ["a"])[0], (detection("a"),), 1)], ConfirmRule())
-    kept = store.record([Analysed(queue(store, ["a"])[0], (), 1, since_ms=32_503_680_000_000)], ConfirmRule())
+    store.record_detections([AnalysedSession(queue(store, ["a"])[0], (detection("a"),), 1)], ConfirmRule())
+    kept = store.record_detections(
+        [AnalysedSession(queue(store, ["a"])[0], (), 1, since_ms=32_503_680_000_000)], ConfirmRule()
+    )
     assert (kept.sessions, kept.retracted) == (1, 0)
     assert incident(store)["affectedSessions"] == 1
-    gone = store.record([Analysed(queue(store, ["a"])[0], (), 1, since_ms=1_000)], ConfirmRule())
+    gone = store.record_detections([AnalysedSession(queue(store, ["a"])[0], (), 1, since_ms=1_000)], ConfirmRule())
     assert (gone.sessions, gone.retracted) == (1, 1)
 
 
@@ -151,18 +160,18 @@ def test_a_session_that_got_new_events_is_not_recorded_and_stays_in_line(store: 
     old = queue(store, ["a"])[0]
     new = queue(store, ["a"])[0]
     assert new.version != old.version
-    stale = store.record([Analysed(old, (detection("a"),), 1)], ConfirmRule())
+    stale = store.record_detections([AnalysedSession(old, (detection("a"),), 1)], ConfirmRule())
     assert (stale.sessions, stale.stale, stale.stored, stale.incidents) == (0, 1, 0, ())
-    assert store.incident(incident_id()) is None
-    assert store.due(10_000, 10) == [new]
+    assert store.read_incident(incident_id()) is None
+    assert store.find_due_sessions(10_000, 10) == [new]
 
 
 def test_an_old_result_does_not_clear_a_session_that_left_the_line_and_came_back(store: IncidentStore) -> None:
     old = queue(store, ["a"])[0]
-    assert store.record([Analysed(old, (), 1)], ConfirmRule()).sessions == 1
+    assert store.record_detections([AnalysedSession(old, (), 1)], ConfirmRule()).sessions == 1
     back = queue(store, ["a"])[0]
-    assert store.record([Analysed(old, (), 1)], ConfirmRule()).stale == 1
-    assert store.due(10_000, 10) == [back]
+    assert store.record_detections([AnalysedSession(old, (), 1)], ConfirmRule()).stale == 1
+    assert store.find_due_sessions(10_000, 10) == [back]
 
 
 def test_two_workers_at_once_end_in_exact_counts(store: IncidentStore) -> None:
@@ -172,10 +181,14 @@ def test_two_workers_at_once_end_in_exact_counts(store: IncidentStore) -> None:
 
     def analyse(numbers: list[int]) -> int:
         batch = [
-            Analysed(pending[n], (detection(names[n], "pay", user=f"u{n % 7}"), detection(names[n], "address")), 1)
+            AnalysedSession(
+                pending[n], (detection(names[n], "pay", user=f"u{n % 7}"), detection(names[n], "address")), 1
+            )
             for n in numbers
         ]
-        return sum(store.record(batch[start : start + 6], NEVER).sessions for start in range(0, len(batch), 6))
+        return sum(
+            store.record_detections(batch[start : start + 6], NEVER).sessions for start in range(0, len(batch), 6)
+        )
 
     forwards = list(range(60))
     with ThreadPoolExecutor(4) as pool:
@@ -184,14 +197,14 @@ def test_two_workers_at_once_end_in_exact_counts(store: IncidentStore) -> None:
     assert incident(store, "pay")["affectedSessions"] == 60
     assert incident(store, "pay")["affectedUsers"] == 7
     assert incident(store, "address")["affectedSessions"] == 60
-    assert store.due(10_000, 10) == []
+    assert store.find_due_sessions(10_000, 10) == []
 
 
 def test_distinct_sessions_of_one_incident_recorded_at_once_are_all_counted(store: IncidentStore) -> None:
     pending = queue(store, [f"s{number}" for number in range(40)])
 
     def analyse(number: int) -> None:
-        store.record([Analysed(pending[number], (detection(f"s{number}"),), 1)], ConfirmRule())
+        store.record_detections([AnalysedSession(pending[number], (detection(f"s{number}"),), 1)], ConfirmRule())
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(analyse, range(40)))
@@ -221,7 +234,7 @@ def test_each_project_has_its_rule(store: IncidentStore) -> None:
     rules = {"": ConfirmRule(), "strict": ConfirmRule(min_sessions=1)}
     for project in ("strict", "other"):
         pending = queue(store, ["a"], project)
-        store.record([Analysed(pending[0], (detection("a", project=project),), 1)], rules)
+        store.record_detections([AnalysedSession(pending[0], (detection("a", project=project),), 1)], rules)
     assert incident(store, project="strict")["status"] == "confirmed"
     assert incident(store, project="other")["status"] == "draft"
 
@@ -230,12 +243,12 @@ def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_inc
     store: IncidentStore,
 ) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.act(incident_id(), "resolve", "deployed 2.4.2", "eve", at=MONDAY + DAY)
+    store.apply_action(incident_id(), "resolve", "deployed 2.4.2", "eve", at=MONDAY + DAY)
     # This visit starts a minute before its detection, and thus half a minute before the fix.
     straddling = record(store, detection("d", at=MONDAY + DAY + timedelta(seconds=30)))
     assert (straddling.regressed, incident(store)["status"]) == ((), "resolved")
     later = MONDAY + DAY + timedelta(seconds=61)
-    one_source = dict.fromkeys("efg", Origin(HASH, HASH + 1))
+    one_source = dict.fromkeys("efg", SessionOrigin(HASH, HASH + 1))
     alone = record(store, *(detection(name, at=later) for name in "efg"), origins=one_source)
     assert (alone.regressed, incident(store)["status"]) == ((), "resolved")
     again = record(store, detection("h", at=later))
@@ -249,7 +262,7 @@ def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_inc
 
 def test_suppressed_for_ever_keeps_counting_and_stays(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.act(incident_id(), "suppress", "known limitation", "eve")
+    store.apply_action(incident_id(), "suppress", "known limitation", "eve")
     record(store, *(detection(f"later{number}", at=MONDAY + 30 * DAY) for number in range(20)))
     found = incident(store)
     assert (found["status"], found["affectedSessions"]) == ("suppressed", 23)
@@ -257,7 +270,7 @@ def test_suppressed_for_ever_keeps_counting_and_stays(store: IncidentStore) -> N
 
 def test_suppressed_until_a_date_ends_when_what_is_received_after_it_meets_the_rule(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.act(incident_id(), "suppress", "fixed in the next release", "eve", until=MONDAY + 2 * DAY)
+    store.apply_action(incident_id(), "suppress", "fixed in the next release", "eve", until=MONDAY + 2 * DAY)
     record(store, detection("d", at=MONDAY + DAY))
     assert incident(store)["status"] == "suppressed"
     # A client may name any time: it is the receipt that counts.
@@ -272,7 +285,7 @@ def test_suppressed_until_a_date_ends_when_what_is_received_after_it_meets_the_r
 
 def test_suppressed_until_more_sessions(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.act(incident_id(), "suppress", "rare", "eve", sessions=2)
+    store.apply_action(incident_id(), "suppress", "rare", "eve", sessions=2)
     record(store, detection("d"))
     assert incident(store)["status"] == "suppressed"
     record(store, detection("e"))
@@ -282,7 +295,7 @@ def test_suppressed_until_more_sessions(store: IncidentStore) -> None:
 
 def test_a_draft_that_is_suppressed_no_longer_meets_the_confirm_rule_at_once(store: IncidentStore) -> None:
     record(store, detection("a"))
-    store.act(incident_id(), "suppress", "noise", "eve", sessions=2)
+    store.apply_action(incident_id(), "suppress", "noise", "eve", sessions=2)
     done = record(store, detection("b"), detection("c"))
     assert [(before, after) for before, after, _ in history(store, incident_id())[-2:]] == [
         ("suppressed", "draft"),
@@ -293,17 +306,17 @@ def test_a_draft_that_is_suppressed_no_longer_meets_the_confirm_rule_at_once(sto
 
 def test_people_act_and_the_history_says_who_and_why(store: IncidentStore) -> None:
     record(store, detection("a"))
-    shown = store.act(incident_id(), "confirm", "seen it myself", "eve", project="shop")
+    shown = store.apply_action(incident_id(), "confirm", "seen it myself", "eve", project="shop")
     assert shown["status"] == "confirmed"
     assert (shown["history"][-1]["actor"], shown["history"][-1]["reason"]) == ("eve", "seen it myself")
     with pytest.raises(IllegalTransition, match="confirmed cannot confirm"):
-        store.act(incident_id(), "confirm", "again", "eve")
+        store.apply_action(incident_id(), "confirm", "again", "eve")
     with pytest.raises(NotFound):
-        store.act(incident_id(), "resolve", "", "eve", project="another")
+        store.apply_action(incident_id(), "resolve", "", "eve", project="another")
     with pytest.raises(NotFound):
-        store.act("inc_unknown", "resolve", "", "eve")
+        store.apply_action("inc_unknown", "resolve", "", "eve")
     with pytest.raises(PermanentError, match="at least 1"):
-        store.act(incident_id(), "suppress", "", "eve", sessions=0)
+        store.apply_action(incident_id(), "suppress", "", "eve", sessions=0)
     assert incident(store)["status"] == "confirmed"
 
 
@@ -329,22 +342,22 @@ def test_a_broken_detection_is_refused_by_name_and_writes_nothing(store: Inciden
     pending = queue(store, ["good", "bad"])
     broken = detection("bad")
     del broken["visitId"]
-    batch = [Analysed(pending[0], (detection("good"),), 1), Analysed(pending[1], (broken,), 1)]
+    batch = [AnalysedSession(pending[0], (detection("good"),), 1), AnalysedSession(pending[1], (broken,), 1)]
     with pytest.raises(PermanentError, match="session 'bad' cannot be stored: lacks 'visitId'"):
-        store.record(batch, ConfirmRule())
-    assert store.counts()["detections"] == 0
-    assert len(store.due(10_000, 10)) == 2
+        store.record_detections(batch, ConfirmRule())
+    assert store.read_store_counts()["detections"] == 0
+    assert len(store.find_due_sessions(10_000, 10)) == 2
 
 
 def test_a_detection_of_another_session_is_refused(store: IncidentStore) -> None:
     pending = queue(store, ["a"])[0]
     with pytest.raises(PermanentError, match="another project or session"):
-        store.record([Analysed(pending, (detection("b"),), 1)], ConfirmRule())
+        store.record_detections([AnalysedSession(pending, (detection("b"),), 1)], ConfirmRule())
 
 
 def test_a_detection_made_elsewhere_is_stored_once_and_survives_the_engine(store: IncidentStore) -> None:
-    assert store.record_external(detection("a")) == (incident_id(), False)
-    assert store.record_external(detection("a")) == (incident_id(), True)
+    assert store.record_external_detection(detection("a")) == (incident_id(), False)
+    assert store.record_external_detection(detection("a")) == (incident_id(), True)
     assert record_nothing(store, "a").retracted == 0
     assert incident(store)["affectedSessions"] == 1
 
@@ -353,9 +366,9 @@ def test_one_project_cannot_write_into_the_incident_of_another(store: IncidentSt
     record(store, detection("a"))
     forged = detection("x", project="mallory") | {"fingerprint": digest("shop", "pay")}
     with pytest.raises(PermanentError, match="another project"):
-        store.record_external(forged)
+        store.record_external_detection(forged)
     same_id = detection("a", project="mallory", detectionId=detection("a")["detectionId"])
-    store.record_external(same_id)
+    store.record_external_detection(same_id)
     assert incident(store)["affectedSessions"] == 1
 
 
@@ -365,7 +378,7 @@ def test_a_list_of_incidents_is_filtered_sorted_and_paged(store: IncidentStore) 
     record(store, detection("e", "pay", project="blog", score=88), project="blog")
 
     def ids(**filters: Any) -> list[str]:
-        return [found["incidentId"] for found in store.incidents(IncidentQuery(**filters)).incidents]
+        return [found["incidentId"] for found in store.list_incidents(IncidentQuery(**filters)).incidents]
 
     pay, search, blog = incident_id("pay"), incident_id("search"), incident_id("pay", "blog")
     assert ids(sort="-highestScore") == [pay, blog, search]
@@ -379,9 +392,9 @@ def test_a_list_of_incidents_is_filtered_sorted_and_paged(store: IncidentStore) 
     assert ids(route="/nowhere") == []
     assert ids(exported=True) == []
     assert len(ids(exported=False)) == 3
-    page = store.incidents(IncidentQuery(limit=1, offset=1, sort="-highestScore"))
+    page = store.list_incidents(IncidentQuery(limit=1, offset=1, sort="-highestScore"))
     assert ([found["incidentId"] for found in page.incidents], page.total) == ([blog], 3)
-    assert store.incident(pay, project="blog") is None
+    assert store.read_incident(pay, project="blog") is None
 
 
 @pytest.mark.parametrize(
@@ -389,17 +402,17 @@ def test_a_list_of_incidents_is_filtered_sorted_and_paged(store: IncidentStore) 
 )
 def test_a_query_that_makes_no_sense_is_refused(store: IncidentStore, query: IncidentQuery) -> None:
     with pytest.raises(PermanentError):
-        store.incidents(query)
+        store.list_incidents(query)
 
 
 def test_erasing_a_user_leaves_the_others(store: IncidentStore) -> None:
     record(store, detection("a", user="u1"), detection("b", user="u2"), detection("c", user="u1"))
     queue(store, ["a"])
-    assert store.erase("shop", [], "u1").detections == 2
+    assert store.erase_sessions("shop", [], "u1").detections == 2
     found = incident(store)
     assert (found["affectedSessions"], found["affectedUsers"]) == (1, 1)
     assert [example["sessionId"] for example in found["examples"]] == ["b"]
-    assert store.erase("shop", ["b"]).detections == 1
-    assert store.counts()["detections"] == 0
+    assert store.erase_sessions("shop", ["b"]).detections == 1
+    assert store.read_store_counts()["detections"] == 0
     with pytest.raises(PermanentError):
-        store.erase("shop", [])
+        store.erase_sessions("shop", [])

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from incidents.lifecycle import ConfirmRule
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_schema import migrate
-from stores.incidents.incident_store import Analysed, IncidentQuery, IncidentStore, Origin
+from stores.incidents.incident_store import AnalysedSession, IncidentQuery, IncidentStore, SessionOrigin
 from tests.integration.incident_store_cases import (
     MONDAY,
     detection,
@@ -55,14 +55,18 @@ def age(url: str, days: int) -> None:
 
 
 def test_a_source_keeps_its_name_until_the_next_day(store: IncidentStore, postgres_url: str) -> None:
-    origins = {"a": Origin(HASH + 1, HASH), "b": Origin(HASH + 2, HASH + 1), "c": Origin(HASH + 3, HASH + 2)}
+    origins = {
+        "a": SessionOrigin(HASH + 1, HASH),
+        "b": SessionOrigin(HASH + 2, HASH + 1),
+        "c": SessionOrigin(HASH + 3, HASH + 2),
+    }
     for name in "abc":
         record(store, detection(name), origins=origins)
     assert [source for _, source, _ in sources(postgres_url)] == [HASH + 1, HASH + 1, HASH + 3]
 
 
 def test_unknown_sources_are_one(store: IncidentStore) -> None:
-    unknown = dict.fromkeys("abcdef", Origin(None, None))
+    unknown = dict.fromkeys("abcdef", SessionOrigin(None, None))
     record(store, *(detection(name) for name in "abcdef"), origins=unknown)
     found = incident(store)
     assert (found["status"], found["affectedSessions"], found["countedSessions"]) == ("draft", 6, 2)
@@ -71,7 +75,11 @@ def test_unknown_sources_are_one(store: IncidentStore) -> None:
 
 
 def test_hashes_are_forgotten_after_the_window_and_sources_stay_apart(store: IncidentStore, postgres_url: str) -> None:
-    origins = {**dict.fromkeys("abc", Origin(HASH + 1, HASH)), "d": Origin(HASH + 7, HASH + 8), "e": Origin(None, None)}
+    origins = {
+        **dict.fromkeys("abc", SessionOrigin(HASH + 1, HASH)),
+        "d": SessionOrigin(HASH + 7, HASH + 8),
+        "e": SessionOrigin(None, None),
+    }
     record(store, *(detection(name) for name in "abcde"), origins=origins, received=NOW)
     before = incident(store)
     assert store.forget_sources({"": 7.0}) == 0
@@ -81,7 +89,7 @@ def test_hashes_are_forgotten_after_the_window_and_sources_stay_apart(store: Inc
     assert store.forget_sources({"": 7.0}) == 0
     assert sources(postgres_url) == [(name, 1, False) for name in "abc"] + [("d", 2, False), ("e", None, False)]
     # The next ones go on behind these numbers, and nothing that is forgotten confirms anything.
-    record(store, detection("f"), origins={"f": Origin(HASH + 9, HASH + 10)}, received=NOW)
+    record(store, detection("f"), origins={"f": SessionOrigin(HASH + 9, HASH + 10)}, received=NOW)
     assert incident(store)["status"] == before["status"]
     age(postgres_url, 9)
     store.forget_sources({"": 7.0})
@@ -90,8 +98,8 @@ def test_hashes_are_forgotten_after_the_window_and_sources_stay_apart(store: Inc
 
 def test_suppressed_until_more_sessions_is_not_ended_by_one_source(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.act(incident_id(), "suppress", "rare", "eve", sessions=5)
-    stranger = {f"x{number}": Origin(HASH, HASH + 1) for number in range(20)}
+    store.apply_action(incident_id(), "suppress", "rare", "eve", sessions=5)
+    stranger = {f"x{number}": SessionOrigin(HASH, HASH + 1) for number in range(20)}
     record(store, *(detection(name) for name in stranger), origins=stranger)
     assert incident(store)["status"] == "suppressed"
     record(store, *(detection(name) for name in "def"))
@@ -100,7 +108,7 @@ def test_suppressed_until_more_sessions_is_not_ended_by_one_source(store: Incide
 
 def test_the_label_is_that_of_most_sources(store: IncidentStore) -> None:
     record(store, detection("a"), detection("b"))
-    stranger = {f"x{number}": Origin(HASH, HASH + 1) for number in range(20)}
+    stranger = {f"x{number}": SessionOrigin(HASH, HASH + 1) for number in range(20)}
     forged = {"label": "Click here"}
     record(store, *(detection(name, context=forged, score=99, endedFlow=False) for name in stranger), origins=stranger)
     found = incident(store)
@@ -112,19 +120,19 @@ def test_the_label_is_that_of_most_sources(store: IncidentStore) -> None:
 def test_a_contested_detection_stays_as_it_is_whoever_looks_again(store: IncidentStore) -> None:
     record(store, detection("a"))
     (pending,) = queue(store, ["a"])
-    mixed = Origin(HASH, HASH + 1, mixed=True)
-    done = store.record([Analysed(pending, (detection("a", score=99),), 1, origin=mixed)])
+    mixed = SessionOrigin(HASH, HASH + 1, mixed=True)
+    done = store.record_detections([AnalysedSession(pending, (detection("a", score=99),), 1, origin=mixed)])
     assert (done.stored, done.retracted, done.contested) == (0, 0, 1)
     assert incident(store)["highestScore"] == 92
     (pending,) = queue(store, ["a"])
-    again = store.record([Analysed(pending, (), 1)], backfill=True)
+    again = store.record_detections([AnalysedSession(pending, (), 1)], backfill=True)
     assert (again.retracted, again.contested) == (0, 0)
     assert "1 detection stays as it was" in history(store, incident_id())[-1][2]
     # An equal answer contests nothing, and what is new in the session is stored.
     record(store, detection("b"))
     (pending,) = queue(store, ["b"])
     found = (detection("b", engineVersion="2"), detection("b", "address"))
-    done = store.record([Analysed(pending, found, 1, origin=mixed)])
+    done = store.record_detections([AnalysedSession(pending, found, 1, origin=mixed)])
     assert (done.stored, done.contested) == (1, 0)
 
 
@@ -138,51 +146,51 @@ def many(store: IncidentStore, first: int, number: int, **origins: Any) -> None:
 
 
 def held(store: IncidentStore) -> int:
-    return store.incidents(IncidentQuery(held=True)).total
+    return store.list_incidents(IncidentQuery(held=True)).total
 
 
 def test_up_to_the_budget_nothing_is_held(store: IncidentStore) -> None:
     many(store, 0, 3)
-    assert (held(store), store.floods(), len(store.exportable("jira", 100, 80))) == (0, [], 3)
+    assert (held(store), store.list_floods(), len(store.find_exportable_incidents("jira", 100, 80))) == (0, [], 3)
 
 
 def test_independent_sources_release_no_more_than_the_budget_in_an_hour(store: IncidentStore) -> None:
     many(store, 0, 8)  # each session is a source of its own
-    (flood,) = store.floods()
+    (flood,) = store.list_floods()
     assert (flood.project, flood.incidents, flood.budget, flood.held, flood.lasts) == ("shop", 8, 3, 8, True)
-    assert store.exportable("jira", 100, 80) == []
-    assert store.counts()["held"] == 8
-    assert len(store.release(TIGHT)) == 3
-    assert store.release(TIGHT) == []
-    assert (held(store), len(store.exportable("jira", 100, 80))) == (5, 3)
+    assert store.find_exportable_incidents("jira", 100, 80) == []
+    assert store.read_store_counts()["held"] == 8
+    assert len(store.release_flood_incidents(TIGHT)) == 3
+    assert store.release_flood_incidents(TIGHT) == []
+    assert (held(store), len(store.find_exportable_incidents("jira", 100, 80))) == (5, 3)
 
 
 def test_one_source_in_many_incidents_releases_none(store: IncidentStore) -> None:
-    many(store, 0, 8, origin=Origin(HASH, HASH + 1))
-    assert store.release(TIGHT) == []
+    many(store, 0, 8, origin=SessionOrigin(HASH, HASH + 1))
+    assert store.release_flood_incidents(TIGHT) == []
     assert held(store) == 8
 
 
 def test_a_flood_in_one_project_holds_nothing_of_another(store: IncidentStore) -> None:
-    many(store, 0, 8, origin=Origin(HASH, HASH + 1))
+    many(store, 0, 8, origin=SessionOrigin(HASH, HASH + 1))
     record(store, *(detection(f"x{n}", project="blog") for n in range(3)), rule=TIGHT, project="blog")
-    assert [one["projectId"] for one in store.exportable("jira", 100, 80)] == ["blog"]
+    assert [one["projectId"] for one in store.find_exportable_incidents("jira", 100, 80)] == ["blog"]
 
 
 def test_what_began_after_the_hour_is_over_is_not_held(store: IncidentStore, postgres_url: str) -> None:
-    many(store, 0, 8, origin=Origin(HASH, HASH + 1))
+    many(store, 0, 8, origin=SessionOrigin(HASH, HASH + 1))
     with psycopg.connect(postgres_url) as connection:
         connection.execute("UPDATE incidents SET created_at = created_at - interval '2 hours'")
         connection.execute("UPDATE floods SET from_at = from_at - interval '2 hours', "
                            "until_at = until_at - interval '2 hours'")  # fmt: skip
     many(store, 100, 1)
-    assert len(store.exportable("jira", 100, 80)) == 1
-    assert [flood.lasts for flood in store.floods()] == [False]
+    assert len(store.find_exportable_incidents("jira", 100, 80)) == 1
+    assert [flood.lasts for flood in store.list_floods()] == [False]
 
 
 def test_rows_of_an_older_version_go_on_counting_session_by_session(postgres_url: str) -> None:
     database = Database(postgres_url)
-    with database.transaction() as connection:
+    with database.open_transaction() as connection:
         migrate(connection, "0002")
         connection.exec_driver_sql(
             "INSERT INTO incidents (incident_id, project, fingerprint, affected_sessions, highest_score) "

@@ -11,8 +11,8 @@ from stores.events.event_store import EventStore
 from stores.incidents.incident_store import Cursor, IncidentStore
 from tasks import connections
 from tasks.enqueue import sessionize
-from tasks.score import due_sessions, score
-from tasks.upsert import upsert
+from tasks.score import read_due_sessions, score_sessions
+from tasks.upsert import upsert_detections
 
 # Alike in how many are received in an hour; one has five times as many hours.
 LITTLE = Stored(sessions=10_000, share=0.1, days=2)
@@ -24,7 +24,7 @@ def fill(url: str, stored: Stored) -> None:
     """Store the events and what was noted about their sessions."""
     store = EventStore(url)
     store.migrate()
-    with store._calling() as client:
+    with store._use_client() as client:
         for statement in [*stored.inserts(), *(stored.session_rows(day) for day in range(int(stored.days) + 1))]:
             client.command(statement)
     store.count_events()
@@ -33,7 +33,7 @@ def fill(url: str, stored: Stored) -> None:
 
 def rows_read(store: EventStore) -> int:
     """Rows that queries of this process have selected so far, after indexes and partitions left out the others."""
-    with store._calling() as client:
+    with store._use_client() as client:
         rows = client.query("SELECT value FROM system.events WHERE event = 'SelectedRows'").result_rows
     return int(rows[0][0])
 
@@ -42,14 +42,14 @@ def a_batch(stored: Stored) -> tuple[int, int, int]:
     """Rows read by the steps of `detect` for 10,000 new events, by counting afterwards, and the detections."""
     store, incidents = connections.event_store(), connections.incident_store()
     assert isinstance(incidents, IncidentStore)
-    incidents.enqueue([], Cursor(store.count_events().last_landed_us, ()))
-    with store._calling() as client:
+    incidents.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
+    with store._use_client() as client:
         select = stored.select(stored.sessions, stored.sessions + NEW)
-        store.land(bytes(client.raw_query(f"{select} FORMAT JSONEachRow")), "new")
+        store.land_segment(bytes(client.raw_query(f"{select} FORMAT JSONEachRow")), "new")
     before = rows_read(store)
     sessionize.fn()
-    scored = score.fn(due_sessions.fn(5_000))
-    upsert.fn(scored.analysed)
+    scored = score_sessions.fn(read_due_sessions.fn(5_000))
+    upsert_detections.fn(scored.analysed)
     between = rows_read(store)
     store.count_events()
     return between - before, rows_read(store) - between, scored.detections
@@ -65,11 +65,11 @@ def test_five_times_as_many_stored_events_are_not_read_for_a_batch(
         url = f"chdb://{clickhouse_dir}?database={name}"
         fill(url, stored)
         monkeypatch.setenv("FURROW_EVENT_STORE_URL", url)
-        documents.forget()
+        documents.forget_blocks()
         try:
             batch, counted[name], found = a_batch(stored)
         finally:
-            connections.close_all()
+            connections.close_connections()
         assert NEW // 10 <= found < NEW // 5  # the sessions that the overlap holds come again
         # One number of each noted session is looked through, to know which of the new ones were there before.
         read[name] = batch - stored.sessions

@@ -19,7 +19,7 @@ from tests.fakes.jira import TOKEN, USER, FakeJira, is_comment, is_create, is_se
 from tests.fakes.server import Answer, Fault
 from tests.unit.trackers.incidents import incident
 from trackers.jira import JiraTracker
-from trackers.ticket import Ticket, ticket_of
+from trackers.ticket import Ticket, build_ticket
 
 WHOLE = Path(__file__).parents[3] / "shared" / "contracts"
 LABEL = "furrow-0123456789abcdef0123456789abcdef"
@@ -68,7 +68,7 @@ def connect(site: FakeJira, **changes: Any) -> JiraTracker:
 
 
 def ticket(**changes: Any) -> Ticket:
-    return ticket_of(incident(**changes), "https://furrow.test")
+    return build_ticket(incident(**changes), "https://furrow.test")
 
 
 def regressed() -> Ticket:
@@ -83,7 +83,7 @@ def only(site: FakeJira) -> dict[str, Any]:
 
 def test_a_ticket_is_created_with_everything_that_it_is_known_by(site: FakeJira, tracker: JiraTracker) -> None:
     client_id = uuid4()
-    filed = tracker.file(ticket(), client_id)
+    filed = tracker.file_ticket(ticket(), client_id)
     assert (filed.key, filed.url) == ("OPS-1", f"{site.address}/browse/OPS-1")
     issue = only(site)
     fields = issue["fields"]
@@ -102,27 +102,27 @@ def test_a_ticket_is_created_with_everything_that_it_is_known_by(site: FakeJira,
 def test_data_center_takes_a_token_alone(cloud: FakeJira) -> None:
     with FakeJira("datacenter") as site:
         for tracker in made(site, user=""):
-            assert tracker.file(ticket(), uuid4()).key == "OPS-1"
+            assert tracker.file_ticket(ticket(), uuid4()).key == "OPS-1"
     assert site.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
 def test_what_is_there_is_not_created_again(site: FakeJira, tracker: JiraTracker) -> None:
-    first = tracker.file(ticket(), uuid4())
-    assert tracker.file(ticket(), uuid4()) == first
-    assert tracker.find(ticket(), uuid4()) == first
+    first = tracker.file_ticket(ticket(), uuid4())
+    assert tracker.file_ticket(ticket(), uuid4()) == first
+    assert tracker.find_ticket(ticket(), uuid4()) == first
     assert len(site.issues) == 1
 
 
 def test_nothing_is_found_where_nothing_is(site: FakeJira, tracker: JiraTracker) -> None:
     site.add(labels=("furrow-other",))
-    assert tracker.find(ticket(), uuid4()) is None
+    assert tracker.find_ticket(ticket(), uuid4()) is None
 
 
 def test_a_found_issue_must_bear_the_label(site: FakeJira, tracker: JiraTracker) -> None:
     """A search that answers with anything, as a mock server does, must not pass for a ticket."""
     strange = {"issues": [{"id": "1", "key": "OPS-9", "fields": {"labels": ["other"]}}]}
     site.faults = [Fault(is_search, Answer(200, strange))]
-    assert tracker.file(ticket(), uuid4()).key == "OPS-1"
+    assert tracker.file_ticket(ticket(), uuid4()).key == "OPS-1"
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -134,10 +134,10 @@ def test_a_lost_answer_makes_no_second_ticket_however_search_lags(site: FakeJira
     site.faults = [Fault(is_create, lost=True)]
     for tracker in made(site):
         with pytest.raises(TransientError, match="did not answer"):
-            tracker.file(ticket(), uuid4())
+            tracker.file_ticket(ticket(), uuid4())
     site.add()  # somebody else's, visible at once, behind ours
     for tracker in made(site):
-        found = tracker.find(ticket(), uuid4(), patient)
+        found = tracker.find_ticket(ticket(), uuid4(), patient)
     assert found is not None
     assert found.key == "OPS-4"
     assert len(site.issues) == 5
@@ -148,7 +148,7 @@ def test_a_request_that_was_given_up_and_carried_out_late_is_found(site: FakeJir
     late = Fault(is_search, after=lambda: site.add(labels=(LABEL,)).update(unseen=10**6))
     site.faults = [Fault(is_search, times=2), late]  # after the first search and the first look around
     for tracker in made(site):
-        found = tracker.find(ticket(), uuid4())
+        found = tracker.find_ticket(ticket(), uuid4())
     assert found is not None
     assert found.key == "OPS-1"
 
@@ -159,17 +159,17 @@ def test_a_lost_answer_is_found_by_the_property_when_somebody_took_the_label_awa
     site.lag = 10**6
     site.faults = [Fault(is_create, lost=True)]
     with pytest.raises(TransientError):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     only(site)["fields"]["labels"] = []
-    found = tracker.find(ticket(), uuid4())
+    found = tracker.find_ticket(ticket(), uuid4())
     assert found is not None
     assert found.key == "OPS-1"
 
 
 def test_search_reconciles_what_this_exporter_made(cloud: FakeJira, cloud_tracker: JiraTracker) -> None:
     cloud.lag = 10**6
-    first = cloud_tracker.file(ticket(), uuid4())
-    assert cloud_tracker.file(ticket(), uuid4()) == first
+    first = cloud_tracker.file_ticket(ticket(), uuid4())
+    assert cloud_tracker.file_ticket(ticket(), uuid4()) == first
     searches = [request.json for request in cloud.requests if is_search(request)]
     assert searches[-1]["reconcileIssues"] == [10_000]
     assert all(request.path.endswith("/search/jql") for request in cloud.requests if is_search(request))
@@ -180,7 +180,7 @@ def test_the_package_repeats_nothing_by_itself(site: FakeJira, tracker: JiraTrac
         before = len(site.requests)
         site.faults = [Fault(is_create, answer)]
         with pytest.raises(TransientError):
-            tracker.file(ticket(), uuid4())
+            tracker.file_ticket(ticket(), uuid4())
         assert [request.method for request in site.requests[before:]] == ["POST", "POST"]  # search, create
     assert site.issues == {}
 
@@ -189,38 +189,38 @@ def test_the_package_repeats_nothing_by_itself(site: FakeJira, tracker: JiraTrac
 def test_what_may_pass_is_transient_and_the_wait_is_kept(site: FakeJira, tracker: JiraTracker, status: int) -> None:
     site.faults = [Fault(is_create, Answer(status, {"errorMessages": ["slow down"]}, {"Retry-After": "17"}))]
     with pytest.raises(TransientError, match=f"Jira answered {status}: slow down") as raised:
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     assert raised.value.retry_after == 17
 
 
 def test_no_server_and_no_json_are_transient(site: FakeJira, tracker: JiraTracker) -> None:
     site.faults = [Fault(is_create, Answer(200, "<html>log in</html>", {"Content-Type": "text/html"}))]
     with pytest.raises(TransientError, match="something else than JSON"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     site.stop()
     with pytest.raises(TransientError, match="did not answer"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     site.start()
-    assert tracker.file(ticket(), uuid4()).key == "OPS-1"
+    assert tracker.file_ticket(ticket(), uuid4()).key == "OPS-1"
 
 
 def test_a_refusal_comes_with_jiras_own_words(site: FakeJira, tracker: JiraTracker) -> None:
     site.projects = {"OTHER"}
     with pytest.raises(PermanentError, match="Jira answered 400: project: valid project is required"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422])
 def test_refusals_are_permanent(site: FakeJira, tracker: JiraTracker, status: int) -> None:
     site.faults = [Fault(is_create, Answer(status, {"errorMessages": ["no\r\n\x1b[2Jway"]}))]
     with pytest.raises(PermanentError, match=rf"Jira answered {status}: no \[2Jway"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
 
 
 def test_wrong_credentials(site: FakeJira) -> None:
     for tracker in made(site, token=SecretStr("wrong-token-wrong")):
         with pytest.raises(PermanentError, match="Jira answered 401: Client must be authenticated") as refusal:
-            tracker.file(ticket(), uuid4())
+            tracker.file_ticket(ticket(), uuid4())
         assert "wrong-token" not in repr(refusal.value)
         assert "wrong-token" not in repr(tracker)
 
@@ -228,7 +228,7 @@ def test_wrong_credentials(site: FakeJira) -> None:
 def test_a_secret_that_jira_repeats_is_not_told(site: FakeJira, tracker: JiraTracker) -> None:
     site.faults = [Fault(is_create, Answer(400, {"errorMessages": [f"bad header {TOKEN}"]}))]
     with pytest.raises(PermanentError) as refusal:
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     assert TOKEN not in str(refusal.value)
     assert refusal.value.__cause__ is None
     assert refusal.value.__suppress_context__
@@ -236,7 +236,7 @@ def test_a_secret_that_jira_repeats_is_not_told(site: FakeJira, tracker: JiraTra
 
 def test_a_project_without_priorities_gets_its_ticket_all_the_same(site: FakeJira, tracker: JiraTracker) -> None:
     site.has_priority = False
-    assert tracker.file(ticket(), uuid4()).key == "OPS-1"
+    assert tracker.file_ticket(ticket(), uuid4()).key == "OPS-1"
     assert "priority" not in only(site)["fields"]
 
 
@@ -244,41 +244,41 @@ def test_other_refused_fields_are_not_left_out(site: FakeJira, tracker: JiraTrac
     site.has_priority = False
     site.issue_types = {"Story"}
     with pytest.raises(PermanentError, match="issuetype"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     assert site.issues == {}
 
 
 def test_projects_go_where_they_are_told(site: FakeJira) -> None:
     site.projects = {"OPS", "SHOP"}
     for tracker in made(site, projects={"shop": "SHOP"}):
-        assert tracker.file(ticket(), uuid4()).key == "SHOP-1"
+        assert tracker.file_ticket(ticket(), uuid4()).key == "SHOP-1"
         other = ticket(projectId="blog", incidentId="inc_ff")
-        assert tracker.file(other, uuid4()).key == "OPS-1"
+        assert tracker.file_ticket(other, uuid4()).key == "OPS-1"
 
 
 def test_a_project_that_would_change_the_search_is_no_project(site: FakeJira) -> None:
     for tracker in made(site, project='OPS" OR key > "'):
         with pytest.raises(PermanentError, match="is no key of a Jira project"):
-            tracker.find(ticket(), uuid4())
+            tracker.find_ticket(ticket(), uuid4())
     assert all("key >" not in request.text for request in site.requests)
 
 
 def test_where_a_ticket_stands(site: FakeJira, tracker: JiraTracker) -> None:
-    tracker.file(ticket(), uuid4())
-    assert tracker.state("OPS-1").kind == "open"
+    tracker.file_ticket(ticket(), uuid4())
+    assert tracker.fetch_ticket_state("OPS-1").kind == "open"
     site.finish("OPS-1")
-    done = tracker.state("OPS-1")
+    done = tracker.fetch_ticket_state("OPS-1")
     assert (done.kind, done.since) == ("done", datetime(2024, 2, 1, 9, 30, tzinfo=UTC))
     only(site)["archived"] = True
-    assert tracker.state("OPS-1").kind == "archived"
-    assert tracker.state("OPS-77").kind == "missing"
+    assert tracker.fetch_ticket_state("OPS-1").kind == "archived"
+    assert tracker.fetch_ticket_state("OPS-77").kind == "missing"
 
 
 def test_what_came_back_is_told_once_and_opens_the_ticket_again(site: FakeJira, tracker: JiraTracker) -> None:
-    tracker.file(ticket(), uuid4())
+    tracker.file_ticket(ticket(), uuid4())
     site.finish("OPS-1")
-    assert tracker.tell("OPS-1", regressed()).key == "OPS-1"
-    assert tracker.tell("OPS-1", regressed()).key == "OPS-1"
+    assert tracker.report_recurrence("OPS-1", regressed()).key == "OPS-1"
+    assert tracker.report_recurrence("OPS-1", regressed()).key == "OPS-1"
     issue = only(site)
     assert issue["status"] == "new"
     (comment,) = issue["comments"]
@@ -286,32 +286,32 @@ def test_what_came_back_is_told_once_and_opens_the_ticket_again(site: FakeJira, 
 
 
 def test_a_lost_answer_to_a_comment_makes_no_second_comment(site: FakeJira, tracker: JiraTracker) -> None:
-    tracker.file(ticket(), uuid4())
+    tracker.file_ticket(ticket(), uuid4())
     site.finish("OPS-1")
     site.faults = [Fault(is_comment, lost=True)]
     with pytest.raises(TransientError):
-        tracker.tell("OPS-1", regressed())
-    tracker.tell("OPS-1", regressed())
+        tracker.report_recurrence("OPS-1", regressed())
+    tracker.report_recurrence("OPS-1", regressed())
     assert len(only(site)["comments"]) == 1
     assert only(site)["status"] == "new"
 
 
 def test_archived_stays_archived(site: FakeJira, tracker: JiraTracker) -> None:
-    tracker.file(ticket(), uuid4())
+    tracker.file_ticket(ticket(), uuid4())
     site.finish("OPS-1")
     only(site)["archived"] = True
-    assert tracker.tell("OPS-1", regressed()).key == "OPS-1"
+    assert tracker.report_recurrence("OPS-1", regressed()).key == "OPS-1"
     assert (only(site)["status"], only(site)["comments"]) == ("done", [])
 
 
 def test_a_deleted_ticket_is_said(site: FakeJira, tracker: JiraTracker) -> None:
     with pytest.raises(PermanentError, match="OPS-3 does not exist"):
-        tracker.tell("OPS-3", regressed())
+        tracker.report_recurrence("OPS-3", regressed())
 
 
 def test_what_a_browser_sent_stays_text(site: FakeJira, tracker: JiraTracker) -> None:
     evil = "[click|https://evil.test] {color:red}x{color} [~admin] @everyone <b>"
-    tracker.file(ticket(title=evil, label=evil), uuid4())
+    tracker.file_ticket(ticket(title=evil, label=evil), uuid4())
     fields = only(site)["fields"]
     if site.cloud:
         marks = [node.get("marks") for node in nodes(fields["description"])]
@@ -353,7 +353,7 @@ def test_many_exporters_at_once_against_one_site(site: FakeJira) -> None:
         tracker = connect(site)
         barrier.wait()
         try:
-            return tracker.file(ticket(incidentId=f"inc_{number:032x}"), uuid4()).key
+            return tracker.file_ticket(ticket(incidentId=f"inc_{number:032x}"), uuid4()).key
         finally:
             tracker.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lander.loop
-from collector.spool.spool import Segment, Spool, segments
+from collector.spool.spool import Segment, Spool, list_segments
 from core.errors import NotConfigured, TransientError
 from core.metrics import DEGRADED
 from lander.loop import Lander
@@ -40,8 +40,8 @@ def degraded(reason: str) -> float:
 
 def test_what_was_spooled_lands_and_is_told(spool_dir: Path, event_store: EventStore) -> None:
     spool_events(spool_dir, "a", "b")
-    assert lander(spool_dir, event_store).land_all() == 2
-    assert segments(spool_dir) == []
+    assert lander(spool_dir, event_store).land_all_segments() == 2
+    assert list_segments(spool_dir) == []
     told = json.loads((spool_dir.parent / "lander.json").read_text())
     assert (told["eventsStored"], told["rowsStored"], told["sessionsComplete"]) == (2, 2, 0)
 
@@ -53,13 +53,13 @@ def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
     monkeypatch.setattr(lander.loop, "_STATS_SECONDS", 0.0)
     monkeypatch.setattr(lander.loop, "_STATS_SHARE", 1e9)
     asked: list[int] = []
-    count = event_coverage.landed_after
+    count = event_coverage.count_landed_events
 
     def counting(store: EventStore, after_us: int) -> tuple[Counter[str], int]:
         asked.append(after_us)
         return count(store, after_us)
 
-    monkeypatch.setattr(event_coverage, "landed_after", counting)
+    monkeypatch.setattr(event_coverage, "count_landed_events", counting)
 
     def told() -> int:
         status = json.loads((spool_dir.parent / "lander.json").read_text())
@@ -67,15 +67,15 @@ def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
 
     first = lander(spool_dir, event_store)
     spool_events(spool_dir, "a", "b")
-    first.land_all()
-    first.land_all()
+    first.land_all_segments()
+    first.land_all_segments()
     assert (told(), len(asked)) == (2, 1)
     spool_events(spool_dir, "c")
-    first.land_all()
+    first.land_all_segments()
     assert (told(), len(asked)) == (3, 2)
     assert asked[1] > asked[0]
     spool_events(spool_dir, "d")
-    lander(spool_dir, event_store).land_all()  # a new process goes on where that one stopped
+    lander(spool_dir, event_store).land_all_segments()  # a new process goes on where that one stopped
     assert told() == 4
 
 
@@ -94,13 +94,13 @@ def test_an_event_store_that_is_away_costs_nothing_but_time(
         return event_store
 
     working = Lander(spool_dir, connect, spool_dir.parent / "lander.json")
-    thread = threading.Thread(target=working.run)
+    thread = threading.Thread(target=working.land_until_stopped)
     thread.start()
     while degraded(reason) == before:
         pass
-    assert len(segments(spool_dir)) == 2
+    assert len(list_segments(spool_dir)) == 2
     back.set()
-    while segments(spool_dir):
+    while list_segments(spool_dir):
         pass
     working.stop()
     thread.join(10)
@@ -118,18 +118,18 @@ def test_a_crash_between_insert_and_delete_lands_nothing_twice(
     with monkeypatch.context() as patch:
         patch.setattr(Segment, "delete", crash)
         with pytest.raises(KeyboardInterrupt):
-            lander(spool_dir, event_store).land_all()
-    assert lander(spool_dir, event_store).land_all() == 1
+            lander(spool_dir, event_store).land_all_segments()
+    assert lander(spool_dir, event_store).land_all_segments() == 1
     assert event_store.count_events().rows == 1
 
 
 def test_a_damaged_segment_is_set_aside_and_stops_no_other(spool_dir: Path, event_store: EventStore) -> None:
     spool_events(spool_dir, "damaged", "good")
-    damaged = segments(spool_dir)[0].path
+    damaged = list_segments(spool_dir)[0].path
     damaged.chmod(0o600)
     damaged.write_bytes(damaged.read_bytes().replace(b"damaged", b"DAMAGED"))
     before = degraded("quarantined")
-    assert lander(spool_dir, event_store).land_all() == 1
+    assert lander(spool_dir, event_store).land_all_segments() == 1
     assert degraded("quarantined") == before + 1
     assert event_store.count_events().rows == 1
     (kept,) = (spool_dir / "quarantine").glob("*.jsonl")
@@ -142,6 +142,6 @@ def test_a_segment_that_the_store_refuses_is_set_aside_whole(spool_dir: Path, ev
     spool.append(lines([{**row(), "a_column_of_the_future": 1}]), 1).result(10)
     spool.close()
     spool_events(spool_dir, "good")
-    assert lander(spool_dir, event_store).land_all() == 1
+    assert lander(spool_dir, event_store).land_all_segments() == 1
     assert event_store.count_events().rows == 1
     assert len(list((spool_dir / "quarantine").glob("*.jsonl"))) == 1

@@ -18,7 +18,7 @@ from tests.fakes.server import Answer, Fault
 from tests.unit.trackers.incidents import incident
 from trackers import linear
 from trackers.linear import LinearTracker
-from trackers.ticket import Ticket, ticket_of
+from trackers.ticket import Ticket, build_ticket
 
 WHOLE = Path(__file__).parents[3] / "shared" / "contracts" / "linear.schema.graphql"
 PAGE = "https://furrow.test/incidents/inc_0123456789abcdef0123456789abcdef"
@@ -44,7 +44,7 @@ def made(workspace: FakeLinear, **changes: Any) -> Iterator[LinearTracker]:
 
 
 def ticket(public_url: str | None = "https://furrow.test", **changes: Any) -> Ticket:
-    return ticket_of(incident(**changes), public_url)
+    return build_ticket(incident(**changes), public_url)
 
 
 def regressed() -> Ticket:
@@ -59,7 +59,7 @@ def only(workspace: FakeLinear) -> dict[str, Any]:
 
 def test_a_ticket_is_created_with_everything_that_it_is_known_by(workspace: FakeLinear, tracker: LinearTracker) -> None:
     client_id = uuid4()
-    filed = tracker.file(ticket(), client_id)
+    filed = tracker.file_ticket(ticket(), client_id)
     assert (filed.key, filed.url) == ("ENG-1", "https://linear.app/acme/issue/ENG-1/a-title")
     issue = only(workspace)
     assert UUID(issue["id"]) == client_id
@@ -74,7 +74,7 @@ def test_a_ticket_is_created_with_everything_that_it_is_known_by(workspace: Fake
 
 @pytest.mark.parametrize(("priority", "number"), [("P0", 1), ("P1", 2), ("P2", 3), ("P3", 4), ("P4", 4)])
 def test_priorities(tracker: LinearTracker, workspace: FakeLinear, priority: str, number: int) -> None:
-    tracker.file(ticket(priority=priority), uuid4())
+    tracker.file_ticket(ticket(priority=priority), uuid4())
     assert only(workspace)["priority"] == number
 
 
@@ -85,7 +85,7 @@ def test_labels_that_exist_are_used_and_groups_are_not(workspace: FakeLinear, tr
         {"id": group, "name": "High", "isGroup": True, "team": None},
         {"id": str(uuid4()), "name": "furrow", "isGroup": False, "team": {"id": workspace.teams[1]["id"]}},
     ]
-    tracker.file(ticket(), uuid4())
+    tracker.file_ticket(ticket(), uuid4())
     labels = only(workspace)["labelIds"]
     assert bug in labels
     assert group not in labels
@@ -95,7 +95,7 @@ def test_labels_that_exist_are_used_and_groups_are_not(workspace: FakeLinear, tr
 def test_a_ticket_is_filed_without_labels_that_may_not_be_made(workspace: FakeLinear, tracker: LinearTracker) -> None:
     forbidden = Answer(200, {"errors": [{"message": "forbidden", "extensions": {"code": "FORBIDDEN"}}]})
     workspace.faults = [Fault(lambda request: operation(request) == "FurrowCreateLabel", forbidden, times=9)]
-    assert tracker.file(ticket(), uuid4()).key == "ENG-1"
+    assert tracker.file_ticket(ticket(), uuid4()).key == "ENG-1"
     assert only(workspace)["labelIds"] == []
 
 
@@ -106,24 +106,24 @@ def test_a_lost_answer_makes_no_second_ticket(workspace: FakeLinear, public_url:
     workspace.faults = [Fault(is_create, lost=True)]
     for tracker in made(workspace):
         with pytest.raises(TransientError, match="did not answer"):
-            tracker.file(wanted, client_id)
+            tracker.file_ticket(wanted, client_id)
     for tracker in made(workspace):
-        found = tracker.find(wanted, client_id)
+        found = tracker.find_ticket(wanted, client_id)
         assert found is not None
         assert found.key == "ENG-1"
-        assert tracker.file(wanted, client_id) == found  # also for who does not ask first
+        assert tracker.file_ticket(wanted, client_id) == found  # also for who does not ask first
     assert len(workspace.issues) == 1
     assert len(workspace.attachments) == (1 if public_url else 0)
 
 
 def test_nothing_is_found_where_nothing_is(tracker: LinearTracker) -> None:
-    assert tracker.find(ticket(), uuid4()) is None
+    assert tracker.find_ticket(ticket(), uuid4()) is None
 
 
 def test_a_lost_ledger_is_made_good_by_the_attachment(workspace: FakeLinear, tracker: LinearTracker) -> None:
-    first = tracker.file(ticket(), uuid4())
-    assert tracker.file(ticket(), uuid4()) == first
-    assert tracker.find(ticket(), uuid4()) == first
+    first = tracker.file_ticket(ticket(), uuid4())
+    assert tracker.file_ticket(ticket(), uuid4()) == first
+    assert tracker.find_ticket(ticket(), uuid4()) == first
     assert len(workspace.issues) == 1
 
 
@@ -133,7 +133,7 @@ def test_two_exporters_with_one_identity_make_one_ticket(workspace: FakeLinear) 
 
     def export(_: int) -> str:
         for tracker in made(workspace):
-            return tracker.file(ticket(None), client_id).key
+            return tracker.file_ticket(ticket(None), client_id).key
         raise AssertionError
 
     with ThreadPoolExecutor(2) as pool:
@@ -146,9 +146,9 @@ def test_a_rate_limit_is_http_400_and_says_when(workspace: FakeLinear, tracker: 
     limits = {"X-RateLimit-Requests-Reset": str(reset), "X-RateLimit-Requests-Remaining": "0"}
     workspace.faults = [Fault(is_create, rate_limited(**limits))]
     with pytest.raises(TransientError, match="Linear answered 400: Rate limit exceeded") as raised:
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     assert raised.value.retry_after == pytest.approx(60, abs=30)
-    assert tracker.file(ticket(), uuid4()).key == "ENG-1"
+    assert tracker.file_ticket(ticket(), uuid4()).key == "ENG-1"
 
 
 @pytest.mark.parametrize(
@@ -165,22 +165,22 @@ def test_a_rate_limit_is_http_400_and_says_when(workspace: FakeLinear, tracker: 
 def test_what_may_pass_is_transient(workspace: FakeLinear, tracker: LinearTracker, answer: Answer) -> None:
     workspace.faults = [Fault(is_create, answer)]
     with pytest.raises(TransientError):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
 
 
 def test_no_server_is_transient(workspace: FakeLinear, tracker: LinearTracker) -> None:
     workspace.stop()
     with pytest.raises(TransientError, match="did not answer"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     workspace.start()
-    assert tracker.file(ticket(), uuid4()).key == "ENG-1"
+    assert tracker.file_ticket(ticket(), uuid4()).key == "ENG-1"
 
 
 def test_a_page_that_is_not_found_is_no_missing_ticket(workspace: FakeLinear, tracker: LinearTracker) -> None:
     """A wrong address must not look like a ticket that was deleted."""
     workspace.faults = [Fault(lambda _: True, Answer(404, "<html>Not Found</html>"))]
     with pytest.raises(PermanentError, match="404"):
-        tracker.state("ENG-1")
+        tracker.fetch_ticket_state("ENG-1")
 
 
 def test_a_refusal_comes_with_linears_own_words(workspace: FakeLinear, tracker: LinearTracker) -> None:
@@ -190,40 +190,40 @@ def test_a_refusal_comes_with_linears_own_words(workspace: FakeLinear, tracker: 
     }
     workspace.faults = [Fault(is_create, Answer(400, {"errors": [said]}))]
     with pytest.raises(PermanentError, match=r"Argument Validation \[2J Error \(title too long\)"):
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
 
 
 def test_an_unknown_team_is_said(workspace: FakeLinear) -> None:
     for tracker in made(workspace, team="OPS"):
         with pytest.raises(PermanentError, match="no team with the key 'OPS'"):
-            tracker.file(ticket(), uuid4())
+            tracker.file_ticket(ticket(), uuid4())
 
 
 def test_wrong_credentials(workspace: FakeLinear) -> None:
     for tracker in made(workspace, api_key=SecretStr("lin_api_wrong-wrong")):
         with pytest.raises(PermanentError, match="Linear answered 401: Authentication required") as refusal:
-            tracker.file(ticket(), uuid4())
+            tracker.file_ticket(ticket(), uuid4())
         assert "wrong-wrong" not in repr(refusal.value) + repr(tracker)
 
 
 def test_a_secret_that_linear_repeats_is_not_told(workspace: FakeLinear, tracker: LinearTracker) -> None:
     workspace.faults = [Fault(is_create, Answer(400, {"errors": [{"message": f"bad header {KEY}"}]}))]
     with pytest.raises(PermanentError) as refusal:
-        tracker.file(ticket(), uuid4())
+        tracker.file_ticket(ticket(), uuid4())
     assert KEY not in str(refusal.value)
 
 
 def test_an_oauth_token_is_sent_as_one(workspace: FakeLinear) -> None:
     for tracker in made(workspace, api_key=SecretStr("lin_oauth_0123456789")):
         with pytest.raises(PermanentError):
-            tracker.state("ENG-1")
+            tracker.fetch_ticket_state("ENG-1")
     assert workspace.requests[0].headers["authorization"] == "Bearer lin_oauth_0123456789"
 
 
 def test_projects_go_where_they_are_told(workspace: FakeLinear) -> None:
     for tracker in made(workspace, teams={"shop": "WEB"}):
-        assert tracker.file(ticket(), uuid4()).key == "WEB-1"
-        assert tracker.file(ticket(projectId="blog", incidentId="inc_ff"), uuid4()).key == "ENG-1"
+        assert tracker.file_ticket(ticket(), uuid4()).key == "WEB-1"
+        assert tracker.file_ticket(ticket(projectId="blog", incidentId="inc_ff"), uuid4()).key == "ENG-1"
 
 
 @pytest.mark.parametrize(
@@ -231,52 +231,52 @@ def test_projects_go_where_they_are_told(workspace: FakeLinear) -> None:
             "https://linear.app/ENG-1)[x](https://evil.test"]
 )  # fmt: skip
 def test_links_lead_to_linear_only(workspace: FakeLinear, tracker: LinearTracker, url: str) -> None:
-    tracker.file(ticket(None), client_id := uuid4())
+    tracker.file_ticket(ticket(None), client_id := uuid4())
     only(workspace)["url"] = url
-    found = tracker.find(ticket(None), client_id)
+    found = tracker.find_ticket(ticket(None), client_id)
     assert found is not None
     assert found.url == "https://linear.app/issue/ENG-1"
 
 
 def test_where_a_ticket_stands(workspace: FakeLinear, tracker: LinearTracker) -> None:
-    tracker.file(ticket(), uuid4())
-    assert tracker.state("ENG-1").kind == "open"
+    tracker.file_ticket(ticket(), uuid4())
+    assert tracker.fetch_ticket_state("ENG-1").kind == "open"
     workspace.finish("ENG-1")
-    done = tracker.state("ENG-1")
+    done = tracker.fetch_ticket_state("ENG-1")
     assert (done.kind, done.since) == ("done", datetime(2024, 2, 1, 9, 30, tzinfo=UTC))
     only(workspace)["archivedAt"] = "2024-03-01T00:00:00.000Z"
-    assert tracker.state("ENG-1").kind == "archived"
-    assert tracker.state("ENG-77").kind == "missing"
+    assert tracker.fetch_ticket_state("ENG-1").kind == "archived"
+    assert tracker.fetch_ticket_state("ENG-77").kind == "missing"
 
 
 def test_what_came_back_is_told_once_and_opens_the_ticket_again(workspace: FakeLinear, tracker: LinearTracker) -> None:
-    tracker.file(ticket(), uuid4())
+    tracker.file_ticket(ticket(), uuid4())
     workspace.finish("ENG-1")
     workspace.faults = [Fault(lambda request: operation(request) == "FurrowComment", lost=True)]
     with pytest.raises(TransientError):
-        tracker.tell("ENG-1", regressed())
-    assert tracker.tell("ENG-1", regressed()).key == "ENG-1"
+        tracker.report_recurrence("ENG-1", regressed())
+    assert tracker.report_recurrence("ENG-1", regressed()).key == "ENG-1"
     (comment,) = workspace.comments.values()
     assert "4 sessions that started after the fix" in comment["body"]
     assert only(workspace)["state"]["type"] == "unstarted"
 
 
 def test_archived_stays_archived(workspace: FakeLinear, tracker: LinearTracker) -> None:
-    tracker.file(ticket(), uuid4())
+    tracker.file_ticket(ticket(), uuid4())
     workspace.finish("ENG-1")
     only(workspace)["archivedAt"] = "2024-03-01T00:00:00.000Z"
-    tracker.tell("ENG-1", regressed())
+    tracker.report_recurrence("ENG-1", regressed())
     assert len(workspace.comments) == 1
     assert only(workspace)["state"]["type"] == "completed"
 
 
 def test_a_deleted_ticket_is_said(tracker: LinearTracker) -> None:
     with pytest.raises(PermanentError, match="ENG-3 does not exist"):
-        tracker.tell("ENG-3", regressed())
+        tracker.report_recurrence("ENG-3", regressed())
 
 
 def test_what_a_browser_sent_stays_text(workspace: FakeLinear, tracker: LinearTracker) -> None:
-    tracker.file(ticket(label="[click](https://evil.test) @everyone <b>"), uuid4())
+    tracker.file_ticket(ticket(label="[click](https://evil.test) @everyone <b>"), uuid4())
     assert "[click](" not in shown(only(workspace))
     assert "@everyone" not in shown(only(workspace))
 

@@ -16,13 +16,13 @@ import pytest
 import ufse
 from blocks import documents
 from collector.contract import normalise_events
-from furrow.clients.access_log import read_log
+from furrow.clients.access_log import read_access_log
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections
 from tasks.enqueue import sessionize
-from tasks.score import due_sessions, score
-from tasks.upsert import upsert
+from tasks.score import read_due_sessions, score_sessions
+from tasks.upsert import upsert_detections
 from tests.rows import lines, row
 from ufse.columns import EVENT_SCHEMA
 
@@ -37,11 +37,11 @@ def stores(
 ) -> Iterator[tuple[EventStore, IncidentStore]]:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
-    documents.forget()
+    documents.forget_blocks()
     incidents = connections.incident_store()
     assert isinstance(incidents, IncidentStore)
     yield connections.event_store(), incidents
-    connections.close_all()
+    connections.close_connections()
 
 
 def sessions_of_the_log() -> int:
@@ -62,25 +62,25 @@ def analyse_everything() -> int:
     """Run the steps of the flow `detect` as plain functions until nothing is due; how many visits they saw."""
     visits = 0
     sessionize.fn()
-    while due := due_sessions.fn(1_000_000):
-        scored = score.fn(due)
-        upsert.fn(scored.analysed)
+    while due := read_due_sessions.fn(1_000_000):
+        scored = score_sessions.fn(due)
+        upsert_detections.fn(scored.analysed)
         visits += scored.visits
     return visits
 
 
 def test_the_access_log_gives_its_sessions_and_no_incident(stores: tuple[EventStore, IncidentStore]) -> None:
     events, incidents = stores
-    table, rejects = normalise_events(line.event for line in read_log(ACCESS_LOG, salt=b"salt"))
+    table, rejects = normalise_events(line.event for line in read_access_log(ACCESS_LOG, salt=b"salt"))
     assert (table.num_rows, rejects) == (10_000, [])
     received_long_ago = [one | {"received_ms": 1} for one in table.to_pylist()]
-    events.land(lines(received_long_ago), "first")
+    events.land_segment(lines(received_long_ago), "first")
     assert analyse_everything() == sessions_of_the_log()
-    events.land(lines(one | {"received_ms": 2} for one in received_long_ago), "again")
+    events.land_segment(lines(one | {"received_ms": 2} for one in received_long_ago), "again")
     analyse_everything()
     assert events.count_events().distinct == 10_000
     assert events.count_sessions().visits == sessions_of_the_log()
-    assert incidents.incidents(IncidentQuery()).total == 0
+    assert incidents.list_incidents(IncidentQuery()).total == 0
     assert set(events.count_sessions().silent) <= {"unattributed", "background", "bot", "no_behavioural_signal"}
 
 
@@ -134,7 +134,7 @@ def test_every_snowplow_event_is_its_own(stores: tuple[EventStore, IncidentStore
     """Resent events (one id, another receipt) count once in the event store."""
     store, _ = stores
     events = [e for e in snowplow("snowplow_events.csv") if e["domain_sessionid"]]
-    store.land(
+    store.land_segment(
         lines(
             row(
                 e["domain_sessionid"],

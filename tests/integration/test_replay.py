@@ -20,7 +20,7 @@ from flows.replay import replay
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tasks import connections, stopping
-from tasks.replay import EXAMPLES, EXAMPLES_OF_POINT, _reason
+from tasks.replay import EXAMPLES, EXAMPLES_OF_POINT, _vanishing_reason
 from tests.integration.test_flows import frustrated, land
 from tests.rows import BASE_MS, row
 from ufse import Config
@@ -37,9 +37,9 @@ def configured(
 ) -> Iterator[str]:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
-    documents.forget()
+    documents.forget_blocks()
     yield postgres_url
-    connections.close_all()
+    connections.close_connections()
 
 
 def store() -> IncidentStore:
@@ -85,7 +85,7 @@ def contents(postgres_url: str) -> dict[str, str]:
         for (name,) in tables:
             rows = connection.execute(f'SELECT t::text FROM "{name}" t ORDER BY 1').fetchall()
             found[f"postgres {name}"] = _digest(rows)
-    with connections.event_store().client() as client:
+    with connections.event_store().borrow_client() as client:
         for (name,) in client.query("SHOW TABLES").result_rows:
             found[f"clickhouse {name}"] = _digest(client.query(_WHOLE.get(name, _ALL.format(name))).result_rows)
     return found
@@ -135,7 +135,7 @@ def test_what_would_vanish_is_told_with_its_rule_and_nothing_is_stored(configure
 
 
 def test_what_would_appear_is_told_with_its_explanation(configured: str) -> None:
-    store().put_project(
+    store().save_project(
         "default", settings={"thresholds": {"rage_clicks": 9}, "weights": {"blocked": 0, "repeated": 0}}
     )
     land(frustrated("s"))
@@ -167,7 +167,7 @@ def test_the_replay_says_what_setting_the_project_then_does(configured: str) -> 
     assert len(stored_ids()) == 4
     assert len(stored_ids("shop")) == 1
     _, told = run({"projects": {"default": NO_RAGE}})
-    store().put_project("default", settings=NO_RAGE)
+    store().save_project("default", settings=NO_RAGE)
     window = {"start": START - timedelta(minutes=1), "end": START + timedelta(hours=1)}
     assert backfill(**window, dry_run=False, return_state=True).is_completed()
     assert told["counts"]["detections that would vanish"] == 4
@@ -181,8 +181,8 @@ def test_the_replay_says_what_setting_the_project_then_does(configured: str) -> 
 
 
 def test_what_the_projects_set_holds_under_the_new_configuration(configured: str) -> None:
-    store().put_project("quiet", settings={"ignoredRoutes": ["/checkout"]})
-    store().put_project("strict", settings={"weights": {"failure": 0, "kinds_3": 0}})
+    store().save_project("quiet", settings={"ignoredRoutes": ["/checkout"]})
+    store().save_project("strict", settings={"weights": {"failure": 0, "kinds_3": 0}})
     for project in ("quiet", "strict", "default"):
         land(frustrated("s", project=project))
     _, told = run(
@@ -213,14 +213,14 @@ def test_projects_whose_configuration_stays_the_same_are_not_analysed(
 ) -> None:
     land(frustrated("s"), frustrated("s", project="shop"))
     asked = []
-    original = EventStore.replay
+    original = EventStore.replay_sessions
 
     def watched(self: EventStore, start: int, end: int, project: str | None = None) -> Any:
         asked.append(project)
         return original(self, start, end, project)
 
     with monkeypatch.context() as patch:
-        patch.setattr(EventStore, "replay", watched)
+        patch.setattr(EventStore, "replay_sessions", watched)
         _, told = run({"projects": {"shop": NO_RAGE}})
         assert asked == ["shop"]
         assert told["counts"]["sessions whose configuration stays the same"] == 1
@@ -247,7 +247,7 @@ def test_a_session_that_may_go_on_is_left_out(configured: str) -> None:
 
 def in_batches(patch: pytest.MonkeyPatch, events: int, after_the_first: Callable[[], None] = lambda: None) -> None:
     """Let the store give batches of about so many events, and do something between the first and the second."""
-    original = EventStore.replay
+    original = EventStore.replay_sessions
 
     def replay_in_batches(self: EventStore, start: int, end: int, project: str | None = None) -> Iterator[pa.Table]:
         for number, table in enumerate(original(self, start, end, project, batch_events=events)):
@@ -255,7 +255,7 @@ def in_batches(patch: pytest.MonkeyPatch, events: int, after_the_first: Callable
                 after_the_first()
             yield table
 
-    patch.setattr(EventStore, "replay", replay_in_batches)
+    patch.setattr(EventStore, "replay_sessions", replay_in_batches)
 
 
 def test_in_batches_and_stopped_between_them(configured: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_in_batches_and_stopped_between_them(configured: str, monkeypatch: pytes
         _, whole = run(NO_RAGE)
         assert whole["counts"]["detections that would vanish"] == 5
     with monkeypatch.context() as patch:
-        in_batches(patch, 22, stopping.request_all)
+        in_batches(patch, 22, stopping.request_stop_of_all)
         try:
             state, told = run(NO_RAGE)
         finally:
@@ -346,13 +346,13 @@ def test_the_rule_that_is_told_is_that_of_the_failure_point() -> None:
         return {"visitId": visit, "rule": f"nearest of {visit}", "text": "…", "candidates": listed}
 
     visits = [silent("v0", ("/b", "below_high")), silent("v1", ("/a", "below_high"), ("/b", "resolved"))]
-    assert _reason(gone, visits, []) == ("resolved", "resolved of /b")
-    assert _reason(gone, [silent("v0"), silent("v1")], [])[0] == "nearest of v1"
-    assert _reason(gone, [], [{"primaryFailurePoint": "/a"}]) == (
+    assert _vanishing_reason(gone, visits, []) == ("resolved", "resolved of /b")
+    assert _vanishing_reason(gone, [silent("v0"), silent("v1")], [])[0] == "nearest of v1"
+    assert _vanishing_reason(gone, [], [{"primaryFailurePoint": "/a"}]) == (
         "another_point",
         "The struggle is told at another failure point: /a.",
     )
-    assert _reason(gone, [], [])[0] == "no_candidate"
+    assert _vanishing_reason(gone, [], [])[0] == "no_candidate"
 
 
 def _own(event: dict[str, Any]) -> dict[str, Any]:
@@ -366,7 +366,7 @@ def test_what_is_wrong_fails_with_its_reason(configured: str) -> None:
     state, _ = run(NO_RAGE, window="yesterday")
     assert state.is_failed()
     assert "a window looks like 7d" in (state.message or "")
-    store().put_project("shop", settings={"thresholds": {"high_score": 60}})
+    store().save_project("shop", settings={"thresholds": {"high_score": 60}})
     state, _ = run({"thresholds": {"medium_score": 70}})
     assert state.is_failed()
     assert "project 'shop': medium_score (70) must be less than high_score (60)" in (state.message or "")
@@ -374,7 +374,7 @@ def test_what_is_wrong_fails_with_its_reason(configured: str) -> None:
 
 def test_without_an_event_store_it_is_logged_only(configured: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", "log")
-    documents.forget()
+    documents.forget_blocks()
     state, told = run(NO_RAGE)
     assert state.name == "LoggedOnly"
     assert told == {}
@@ -390,7 +390,7 @@ def test_text_from_a_browser_is_inert_in_the_artifact(configured: str) -> None:
 
 
 def test_each_project_has_its_own_thresholds_and_weights(configured: str) -> None:
-    store().put_project("strict", settings=NO_RAGE)
+    store().save_project("strict", settings=NO_RAGE)
     for project in ("default", "strict"):
         land(*(frustrated(f"s{n}", project=project) for n in range(3)))
     detect(return_state=True)
@@ -403,7 +403,7 @@ def test_a_bad_stored_threshold_is_told_counted_and_replaced_by_its_default(
 ) -> None:
     thresholds = {"rage_clicks": 9, "rage_gap_ms": "soon\x1b[31m", "n\x1b[31mew": 1}
     weights = {"failure": 101, "blocked": 0, "repeated": 0}
-    store().put_project("default", settings={"thresholds": thresholds, "weights": weights})
+    store().save_project("default", settings={"thresholds": thresholds, "weights": weights})
     land(frustrated("s"))
     assert detect(return_state=True).is_completed()
     assert stored_ids() == [], "what fits is used: nine clicks"

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 
 from blocks import documents
 from flows.retention import retention
-from stores.incidents.incident_store import Cursor, IncidentStore, Touched
+from stores.incidents.incident_store import Cursor, IncidentStore, TouchedSession
 from tasks import connections
 from tests.rows import lines, row
 
@@ -27,9 +27,9 @@ def configured(
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
-    documents.forget()
+    documents.forget_blocks()
     yield
-    connections.close_all()
+    connections.close_connections()
 
 
 def received(days_ago: int) -> int:
@@ -43,14 +43,14 @@ def land(*days_ago: int) -> None:
     store = connections.event_store()
     for days in days_ago:
         ms = received(days)
-        store.land(lines(row(f"s{days}", i, received_ms=ms) for i in range(10)), f"{days}")
-    hashes = store.touched(0, ()).session_hash.tolist()
-    store.note_calm(hashes, 0, time.time_ns() // 1000)
-    incidents().enqueue([], read_up_to())
+        store.land_segment(lines(row(f"s{days}", i, received_ms=ms) for i in range(10)), f"{days}")
+    hashes = store.read_touched_sessions(0, ()).session_hash.tolist()
+    store.record_calm_sessions(hashes, 0, time.time_ns() // 1000)
+    incidents().enqueue_sessions([], read_up_to())
 
 
 def read_up_to() -> Cursor:
-    found = connections.event_store().touched(0, ())
+    found = connections.event_store().read_touched_sessions(0, ())
     return Cursor(found.watermark_us, found.seen)
 
 
@@ -63,7 +63,7 @@ def incidents() -> IncidentStore:
 def days_of(table: str) -> list[int]:
     """How many days ago the rows of a table were received, each day once."""
     column = "first_received_ms" if table == "sessions" else "received_ms"
-    with connections.event_store()._calling() as client:
+    with connections.event_store()._use_client() as client:
         query = (
             f"SELECT DISTINCT toDate(fromUnixTimestamp64Milli({column}, 'UTC')) AS day FROM {table} ORDER BY day DESC"
         )
@@ -98,7 +98,7 @@ def test_zero_keeps_everything_and_the_parameter_wins_over_the_setting(
 ) -> None:
     land(0, 45, 400)
     monkeypatch.setenv("FURROW_KEEP_EVENTS_DAYS", "0")
-    documents.forget()
+    documents.forget_blocks()
     run()
     assert days_of("events") == [0, 45, 400]
     run(days=100)
@@ -107,7 +107,7 @@ def test_zero_keeps_everything_and_the_parameter_wins_over_the_setting(
 
 def test_what_waits_for_analysis_is_kept_and_all_that_came_after_it(configured: None) -> None:
     land(0, 40, 45, 50)
-    incidents().enqueue([Touched("default", "s45", 1, 0, received(45))], incidents().cursor())
+    incidents().enqueue_sessions([TouchedSession("default", "s45", 1, 0, received(45))], incidents().read_cursor())
     state = run()
     assert days_of("events") == [0, 40, 45]
     assert "wait for analysis" in str(artifact())
@@ -117,10 +117,10 @@ def test_what_waits_for_analysis_is_kept_and_all_that_came_after_it(configured: 
 def test_what_landed_and_was_not_read_yet_is_kept(configured: None) -> None:
     land(0, 45, 50)
     late = lines([row("late", 5, received_ms=received(48))])
-    connections.event_store().land(late, "late")
+    connections.event_store().land_segment(late, "late")
     run()
     assert days_of("events") == [0, 45, 48]
-    incidents().enqueue([], read_up_to())
+    incidents().enqueue_sessions([], read_up_to())
     run()
     assert days_of("events") == [0]
 
@@ -138,7 +138,7 @@ def test_dead_letters_go_by_the_day_in_their_name(configured: None, tmp_path: Pa
 
 def test_without_an_event_store_nothing_is_dropped(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", "log")
-    documents.forget()
+    documents.forget_blocks()
     assert run().name == "LoggedOnly"
 
 

@@ -64,7 +64,7 @@ def state(client: SyncPrefectClient, run: FlowRun) -> State[None]:
 
 def refusal(client: SyncPrefectClient, run: FlowRun) -> str:
     """Why the run is refused."""
-    run_flow._run(run.id)
+    run_flow._run_admitted_flow(run.id)
     found = state(client, run)
     assert (found.type, found.name) == (StateType.CRASHED, "Refused")
     return found.message or ""
@@ -73,12 +73,12 @@ def refusal(client: SyncPrefectClient, run: FlowRun) -> str:
 def test_it_runs_what_is_declared_and_refuses_what_is_not(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = admission.Declared("slow", ENTRYPOINT, slow)
-    monkeypatch.setattr(admission, "declared", lambda _shards: {ours.key: ours})
-    server._make_pool(client)
+    ours = admission.DeclaredDeployment("slow", ENTRYPOINT, slow)
+    monkeypatch.setattr(admission, "declared_deployments", lambda _shards: {ours.key: ours})
+    server._make_work_pool(client)
     target = deployment(client, "slow")
     run = client.create_flow_run_from_deployment(target, parameters={"seconds": 0})
-    run_flow._run(run.id)
+    run_flow._run_admitted_flow(run.id)
     assert state(client, run).type == StateType.COMPLETED
     wrong = client.create_flow_run_from_deployment(target, parameters={"no_such_parameter": 1})
     foreign = client.create_flow_run_from_deployment(deployment(client, "foreign"), parameters={"seconds": 0})
@@ -90,11 +90,11 @@ def test_it_runs_what_is_declared_and_refuses_what_is_not(
 
 
 def test_every_part_of_the_detection_is_known_and_no_more() -> None:
-    known = admission.declared(MOST_SHARDS)
+    known = admission.declared_deployments(MOST_SHARDS)
     assert {"detect/detect", "detect/detect-1", "detect/detect-63", "export/export"} <= set(known)
     assert "detect/detect-64" not in known
     assert known["detect/detect-63"].flow is known["detect/detect"].flow
-    assert "detect/detect-1" not in admission.declared()
+    assert "detect/detect-1" not in admission.declared_deployments()
 
 
 def test_it_wants_the_id_of_a_run() -> None:
@@ -105,26 +105,26 @@ def test_it_wants_the_id_of_a_run() -> None:
 def test_a_pool_of_prefects_own_workers_is_made_again(client: SyncPrefectClient) -> None:
     client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
     waiting = client.create_flow_run_from_deployment(deployment(client, "earlier"), state=Scheduled())
-    server._make_pool(client)
+    server._make_work_pool(client)
     made = client.read_work_pool(POOL)
     assert made.type == ProcessWorker.type
     assert state(client, waiting).type == StateType.CANCELLED
-    server._make_pool(client)
+    server._make_work_pool(client)
     assert client.read_work_pool(POOL).id == made.id
 
 
 def test_a_pool_of_furrow_up_is_left_to_it_and_one_of_another_kind_to_its_owner(client: SyncPrefectClient) -> None:
     client.create_work_pool(WorkPoolCreate(name=POOL, type="in-process"))
     with pytest.raises(PermanentError, match="furrow up"):
-        server._make_pool(client)
+        server._make_work_pool(client)
     client.delete_work_pool(POOL)
     client.create_work_pool(WorkPoolCreate(name=POOL, type="docker"))
-    server._make_pool(client)
+    server._make_work_pool(client)
     assert client.read_work_pool(POOL).type == "docker"
 
 
 def test_a_stopped_worker_ends_its_run_or_counts_that_it_could_not(client: SyncPrefectClient) -> None:
-    server._make_pool(client)
+    server._make_work_pool(client)
     target = deployment(client, "stopped")
     run, gone = (client.create_flow_run_from_deployment(target, state=Pending()) for _ in range(2))
     client.delete_flow_run(gone.id)
@@ -132,8 +132,8 @@ def test_a_stopped_worker_ends_its_run_or_counts_that_it_could_not(client: SyncP
     async def end() -> None:
         worker = ProcessWorker(work_pool_name=POOL)
         async with get_client() as worker._client:
-            await worker._end(run)
-            await worker._end(gone)
+            await worker._crash_unfinished_run(run)
+            await worker._crash_unfinished_run(gone)
 
     counter = DEGRADED.labels("worker", "end_run")._value
     before = counter.get()

@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import PermanentError
 from stores.events import cluster_schema, event_schema
-from stores.events.event_schema import known, statements
+from stores.events.event_schema import list_known_versions, split_statements
 from stores.events.event_store import EventStore
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import clickhouse, clickhouse_process
@@ -40,7 +40,10 @@ def without_cluster(statement: str) -> str:
 def create(server: ClickHouseServer, database: str) -> None:
     """Distributed tables over one shard without replicas."""
     where = (database, "one", False)
-    for made in [cluster_schema.first_statements(*where), *(cluster_schema.render(v, *where) for v in known())]:
+    for made in [
+        cluster_schema.render_first_statements(*where),
+        *(cluster_schema.render_version(v, *where) for v in list_known_versions()),
+    ]:
         for statement in made:
             server.execute("default", without_cluster(statement))
 
@@ -54,16 +57,19 @@ def event_store_url(clickhouse: ClickHouseServer) -> str:
 
 
 def everything() -> list[str]:
-    return [*cluster_schema.first_statements(), *(one for version in known() for one in cluster_schema.render(version))]
+    return [
+        *cluster_schema.render_first_statements(),
+        *(one for version in list_known_versions() for one in cluster_schema.render_version(version)),
+    ]
 
 
 def test_the_files_are_made_from_those_of_one_node() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.sql")}
-    assert written == cluster_schema.files(), "run `python -m stores.events.cluster_schema --write`"
+    assert written == cluster_schema.render_schema_files(), "run `python -m stores.events.cluster_schema --write`"
 
 
 def test_the_files_hold_the_statements(tmp_path: Path) -> None:
-    held = [one.rstrip(";") for path in sorted(FOLDER.glob("*.sql")) for one in statements(path.read_text())]
+    held = [one.rstrip(";") for path in sorted(FOLDER.glob("*.sql")) for one in split_statements(path.read_text())]
     assert held == everything()
 
 
@@ -91,7 +97,7 @@ def test_a_statement_that_no_form_is_known_for_is_refused(monkeypatch: pytest.Mo
     ):
         (tmp_path / f"{number}.sql").write_text(f"{sql};\n")
         with pytest.raises(ValueError, match="known"):
-            cluster_schema.render(str(number))
+            cluster_schema.render_version(str(number))
 
 
 @pytest.mark.parametrize("table", sorted(cluster_schema.SHARDING))
@@ -151,7 +157,12 @@ def test_a_session_and_its_row_lie_on_the_shard_of_its_hash() -> None:
 def test_a_segment_lands_once_through_a_distributed_table(event_store: EventStore) -> None:
     segment = lines(row(f"s{n}", n) for n in range(50))
     for _ in range(3):
-        event_store.land(segment, "token")
+        event_store.land_segment(segment, "token")
     assert event_store.count_events().rows == 50
-    assert len(event_store.touched(0, ())) == 50
-    assert event_store.candidates(event_store.touched(0, ()).session_hash.tolist(), BASE_MS).num_rows == 0
+    assert len(event_store.read_touched_sessions(0, ())) == 50
+    assert (
+        event_store.read_candidate_events(
+            event_store.read_touched_sessions(0, ()).session_hash.tolist(), BASE_MS
+        ).num_rows
+        == 0
+    )

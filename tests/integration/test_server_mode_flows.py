@@ -9,14 +9,14 @@ import pytest
 from blocks import documents
 from core.errors import PermanentError
 from flows.detect import detect
-from incidents.model import Cursor, Pending
+from incidents.model import Cursor, PendingSession
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
-from stores.incidents.session_queue import shard_of
+from stores.incidents.session_queue import compute_shard
 from tasks import connections
-from tasks.enqueue import _rows, sessionize
-from tasks.score import due_sessions, score
-from tasks.upsert import upsert
+from tasks.enqueue import _queue_rows, sessionize
+from tasks.score import read_due_sessions, score_sessions
+from tasks.upsert import upsert_detections
 from tests.fakes.clickhouse_http import ClickHouseServer, Fault
 from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url, postgres_process, postgres_url
 from tests.integration import test_flows as embedded
@@ -58,11 +58,11 @@ def stores(event_store_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    documents.forget()
+    documents.forget_blocks()
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
     yield store
-    connections.close_all()
+    connections.close_connections()
 
 
 def traffic() -> None:
@@ -78,8 +78,8 @@ def work(shard: int, shards: int, batch: int = 7) -> Part:
     done: Part = []
     if shard == 0:
         sessionize.fn()
-    while due := due_sessions.fn(batch, shard, shards):
-        upsert.fn(score.fn(due).analysed)
+    while due := read_due_sessions.fn(batch, shard, shards):
+        upsert_detections.fn(score_sessions.fn(due).analysed)
         done += [(one.project, one.session_id) for one in due]
     return done
 
@@ -108,8 +108,8 @@ def at_once(shards: int) -> list[Part]:
 def story(store: IncidentStore) -> list[dict[str, Any]]:
     """All incidents in full, with their detections, but for the moments at which they were written."""
     told = []
-    for one in store.incidents(IncidentQuery(limit=200)).incidents:
-        whole = store.incident(str(one["incidentId"]))
+    for one in store.list_incidents(IncidentQuery(limit=200)).incidents:
+        whole = store.read_incident(str(one["incidentId"]))
         assert whole is not None
         told.append(without_moments(whole))
     return sorted(told, key=lambda incident: str(incident["incidentId"]))
@@ -137,7 +137,7 @@ def test_shards_at_once_find_what_one_run_finds_and_analyse_each_session_once(
     assert connections.event_store().count_sessions().visits == 60
     # The same stored events, analysed by one run, into another database.
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", other_postgres_url)
-    documents.forget()
+    documents.forget_blocks()
     assert len(work(0, 1)) == 60
     alone = connections.incident_store()
     assert isinstance(alone, IncidentStore)
@@ -150,14 +150,14 @@ def test_of_two_runs_that_read_the_same_events_one_puts_them_in_line(
     land(*(frustrated(f"s{n}") for n in range(5)))
     both = threading.Barrier(2, timeout=30)
     events = connections.event_store()
-    read = events.touched
+    read = events.read_touched_sessions
 
     def read_together(*arguments: Any) -> Any:
         found = read(*arguments)
         both.wait()  # both have read before either writes
         return found
 
-    monkeypatch.setattr(events, "touched", read_together)
+    monkeypatch.setattr(events, "read_touched_sessions", read_together)
     counts: list[int] = []
     runs = [threading.Thread(target=lambda: counts.append(sessionize.fn().sessions)) for _ in range(2)]
     for one in runs:
@@ -165,23 +165,23 @@ def test_of_two_runs_that_read_the_same_events_one_puts_them_in_line(
     for one in runs:
         one.join()
     assert sorted(counts) == [0, 5]
-    assert max(one.version for one in stores.due(2**60, 100)) == 5  # five numbers were given out, not ten
-    assert stores.cursor() != Cursor()
+    assert max(one.version for one in stores.find_due_sessions(2**60, 100)) == 5  # five numbers were given out, not ten
+    assert stores.read_cursor() != Cursor()
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7])
 def test_every_session_is_in_one_shard_whatever_its_hash(stores: IncidentStore, shards: int) -> None:
     land(*(frustrated(f"s{n}") for n in range(30)))
     sessionize.fn()
-    everything = stores.due(2**60, 100)
+    everything = stores.find_due_sessions(2**60, 100)
     assert any(one.session_hash >= 2**63 for one in everything)
-    parts = [stores.due(2**60, 100, shard, shards) for shard in range(shards)]
+    parts = [stores.find_due_sessions(2**60, 100, shard, shards) for shard in range(shards)]
     assert sorted((one for part in parts for one in part), key=key_of) == sorted(everything, key=key_of)
     for shard, part in enumerate(parts):
-        assert {shard_of(one.session_hash, shards) for one in part} <= {shard}
+        assert {compute_shard(one.session_hash, shards) for one in part} <= {shard}
 
 
-def key_of(one: Pending) -> tuple[str, str]:
+def key_of(one: PendingSession) -> tuple[str, str]:
     return one.project, one.session_id
 
 
@@ -189,12 +189,12 @@ def test_the_log_only_store_shards_alike(stores: IncidentStore) -> None:
     land(*(frustrated(f"s{n}") for n in range(30)))
     sessionize.fn()
     logged = LogIncidentStore()
-    found = connections.event_store().touched(0, ())
-    assert logged.enqueue(_rows(found), Cursor(1), since=Cursor()) == 30
-    assert logged.enqueue(_rows(found), Cursor(2), since=Cursor()) == 0
+    found = connections.event_store().read_touched_sessions(0, ())
+    assert logged.enqueue_sessions(_queue_rows(found), Cursor(1), since=Cursor()) == 30
+    assert logged.enqueue_sessions(_queue_rows(found), Cursor(2), since=Cursor()) == 0
     for shard in range(3):
-        ours = [key_of(one) for one in logged.due(2**60, 100, shard, 3)]
-        assert sorted(ours) == sorted(key_of(one) for one in stores.due(2**60, 100, shard, 3))
+        ours = [key_of(one) for one in logged.find_due_sessions(2**60, 100, shard, 3)]
+        assert sorted(ours) == sorted(key_of(one) for one in stores.find_due_sessions(2**60, 100, shard, 3))
 
 
 @pytest.mark.parametrize(("shard", "shards"), [(2, 2), (-1, 2), (0, 0)])

@@ -28,6 +28,6 @@ def event_store_url() -> Iterator[str]:
     name = f"furrow_test_{uuid.uuid4().hex}"
     yield f"{ADDRESS}/{name}"
     store = EventStore(f"{ADDRESS}/default")
-    with store.client() as client:
+    with store.borrow_client() as client:
         client.command(f"DROP DATABASE IF EXISTS {name}")
     store.close()

@@ -55,14 +55,14 @@ def test_a_wrong_password_is_for_good_and_not_repeated_in_the_message(clickhouse
 def test_an_error_of_the_server_says_whether_trying_again_helps(
     clickhouse: ClickHouseServer, event_store: EventStore, code: int, family: type[FurrowError]
 ) -> None:
-    event_store.land(bad_session(), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
+    event_store.land_segment(bad_session(), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
     calls: list[Callable[[], object]] = [
-        lambda: event_store.land(bad_session(3), "two"),
-        lambda: event_store.touched(0, ()),
-        lambda: event_store.candidates(hashes, BASE_MS),
-        lambda: event_store.note_calm(hashes, BASE_MS, 1),
-        lambda: event_store.note_analysed(embedded.analysed_row(hashes[0])),
+        lambda: event_store.land_segment(bad_session(3), "two"),
+        lambda: event_store.read_touched_sessions(0, ()),
+        lambda: event_store.read_candidate_events(hashes, BASE_MS),
+        lambda: event_store.record_calm_sessions(hashes, BASE_MS, 1),
+        lambda: event_store.record_analysed_sessions(embedded.analysed_row(hashes[0])),
         event_store.count_sessions,
         event_store.migrate,
     ]
@@ -77,10 +77,10 @@ def test_an_error_of_the_server_says_whether_trying_again_helps(
 
 
 def test_a_server_that_is_away_may_come_back(clickhouse: ClickHouseServer, event_store: EventStore) -> None:
-    event_store.land(bad_session(), "one")
+    event_store.land_segment(bad_session(), "one")
     clickhouse.kill()
     with pytest.raises(TransientError, match="not reachable") as caught:
-        event_store.touched(0, ())
+        event_store.read_touched_sessions(0, ())
     assert "refused (None)" not in str(caught.value)
     clickhouse.start()
     assert rows_of(event_store) == (6, 6)
@@ -96,11 +96,11 @@ def test_an_insert_whose_connection_is_cut_lands_once(
 ) -> None:
     clickhouse.fault(Fault(kind, "INSERT INTO events", times))
     try:
-        event_store.land(bad_session(), "one")
+        event_store.land_segment(bad_session(), "one")
     except TransientError:
         assert times > 1
         clickhouse.fault()
-        event_store.land(bad_session(), "one")
+        event_store.land_segment(bad_session(), "one")
     assert rows_of(event_store) == (6, 6)
 
 
@@ -109,13 +109,13 @@ def test_an_insert_whose_connection_is_cut_lands_once(
 def test_a_query_whose_connection_is_cut_is_told_or_repeated_and_never_half_read(
     clickhouse: ClickHouseServer, event_store: EventStore, kind: str, times: int
 ) -> None:
-    event_store.land(bad_session(200), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
+    event_store.land_segment(bad_session(200), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
     calls: list[Callable[[], int]] = [
-        lambda: event_store.touched(0, ()).events,
-        lambda: event_store.candidates(hashes, BASE_MS).num_rows,
-        lambda: sum(table.num_rows for table in event_store.replay(BASE_MS, BASE_MS + MINUTE)),
-        lambda: event_store.sessions_in(BASE_MS, BASE_MS + MINUTE).num_rows * 200,
+        lambda: event_store.read_touched_sessions(0, ()).events,
+        lambda: event_store.read_candidate_events(hashes, BASE_MS).num_rows,
+        lambda: sum(table.num_rows for table in event_store.replay_sessions(BASE_MS, BASE_MS + MINUTE)),
+        lambda: event_store.find_sessions_in_window(BASE_MS, BASE_MS + MINUTE).num_rows * 200,
         lambda: (event_store.migrate(), 200)[1],
     ]
     for call in calls:
@@ -131,11 +131,11 @@ def test_a_query_whose_connection_is_cut_is_told_or_repeated_and_never_half_read
 def test_session_rows_whose_insert_is_cut_count_once(
     clickhouse: ClickHouseServer, event_store: EventStore, kind: str
 ) -> None:
-    event_store.land(lines([row("calm"), row("calm", 20 * MINUTE), row("s", event_type="error")]), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
+    event_store.land_segment(lines([row("calm"), row("calm", 20 * MINUTE), row("s", event_type="error")]), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
     for write in (
-        lambda: event_store.note_calm(hashes, BASE_MS, 1),
-        lambda: event_store.note_analysed(embedded.analysed_row(hashes[0])),
+        lambda: event_store.record_calm_sessions(hashes, BASE_MS, 1),
+        lambda: event_store.record_analysed_sessions(embedded.analysed_row(hashes[0])),
     ):
         clickhouse.fault(Fault(kind, "INSERT INTO", times=9))
         with pytest.raises(TransientError):
@@ -154,9 +154,9 @@ def test_an_answer_that_does_not_come_is_given_up_and_the_next_question_is_answe
     clickhouse.fault(Fault("slow", "FROM events", seconds=4))
     began = time.monotonic()
     with pytest.raises(TransientError):
-        store.touched(0, ())
+        store.read_touched_sessions(0, ())
     assert time.monotonic() - began < 3
-    assert len(store.touched(0, ())) == 0  # while the server still works on the first one
+    assert len(store.read_touched_sessions(0, ())) == 0  # while the server still works on the first one
     store.close()
 
 
@@ -168,18 +168,18 @@ def test_an_insert_that_is_given_up_and_lands_all_the_same_lands_once(
     store.migrate()
     clickhouse.fault(Fault("slow", "INSERT INTO events", seconds=2))
     with pytest.raises(TransientError):
-        store.land(bad_session(), "one")
-    store.land(bad_session(), "one")
+        store.land_segment(bad_session(), "one")
+    store.land_segment(bad_session(), "one")
     time.sleep(2)
     assert rows_of(store) == (6, 6)
     store.close()
 
 
 def test_a_slow_answer_is_waited_for(clickhouse: ClickHouseServer, event_store: EventStore) -> None:
-    event_store.land(bad_session(500), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
+    event_store.land_segment(bad_session(500), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
     clickhouse.fault(Fault("trickle", "SELECT", seconds=2))
-    assert event_store.candidates(hashes, BASE_MS).num_rows == 500
+    assert event_store.read_candidate_events(hashes, BASE_MS).num_rows == 500
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -197,7 +197,7 @@ def test_the_lander_lands_every_event_once_whatever_happens_to_the_server(
             for _ in range(6)
         )
     )
-    landing = threading.Thread(target=lander.run)
+    landing = threading.Thread(target=lander.land_until_stopped)
     landing.start()
     for _ in range(2):
         time.sleep(rng.uniform(0.1, 1.5))
@@ -232,17 +232,17 @@ def wait_until(done: Callable[[], bool], seconds: float) -> None:
 
 
 def test_as_many_sessions_as_a_batch_may_hold_are_asked_for(event_store: EventStore) -> None:
-    event_store.land(lines(row(f"s{n}", n % 7, event_type="error") for n in range(20_000)), "one")
-    hashes = event_store.touched(0, ()).session_hash.tolist()
-    assert event_store.candidates(hashes, BASE_MS).num_rows == 20_000
-    assert event_store.note_calm(hashes, BASE_MS, 1) == 0
-    assert sum(table.num_rows for table in event_store.replay(BASE_MS, BASE_MS + MINUTE)) == 20_000
+    event_store.land_segment(lines(row(f"s{n}", n % 7, event_type="error") for n in range(20_000)), "one")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert event_store.read_candidate_events(hashes, BASE_MS).num_rows == 20_000
+    assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 0
+    assert sum(table.num_rows for table in event_store.replay_sessions(BASE_MS, BASE_MS + MINUTE)) == 20_000
 
 
 def test_as_many_ids_as_an_erasure_may_hold_are_asked_for(event_store: EventStore) -> None:
     ids = [f"{n:04}".ljust(128, "\U0001f600") for n in range(1_200)]
-    event_store.land(lines(row(one) for one in ids), "one")
-    assert event_erasure.erase(event_store, "default", ids).events == 1_200
+    event_store.land_segment(lines(row(one) for one in ids), "one")
+    assert event_erasure.erase_session_events(event_store, "default", ids).events == 1_200
     assert event_store.count_events().rows == 0
 
 
@@ -250,8 +250,8 @@ def test_a_segment_is_inserted_at_once_and_not_gathered_with_others(
     clickhouse: ClickHouseServer, event_store: EventStore
 ) -> None:
     """Since 26.x a server gathers inserts by default; what is gathered has no `landed_at` and no token of its own."""
-    event_store.land(bad_session(), "one")
-    event_store.note_analysed(embedded.analysed_row(7))
+    event_store.land_segment(bad_session(), "one")
+    event_store.record_analysed_sessions(embedded.analysed_row(7))
     inserts = clickhouse.requests("INSERT INTO")
     assert {one.settings.get("async_insert") for one in inserts if "schema_versions" not in one.sql} == {"0"}
 
@@ -297,7 +297,7 @@ def test_several_processes_that_start_at_once_all_find_the_schema(event_store_ur
         thread.join()
     assert not failed
     store = EventStore(event_store_url)
-    store.land(bad_session(), "one")
+    store.land_segment(bad_session(), "one")
     assert rows_of(store) == (6, 6)
     store.close()
 

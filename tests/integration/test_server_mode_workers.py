@@ -16,7 +16,7 @@ import yaml
 
 from blocks import documents
 from core.errors import PermanentError
-from furrow.engine.shards import MOST_SHARDS, sharded
+from furrow.engine.shards import MOST_SHARDS, split_into_shards
 from stores.incidents.incident_store import IncidentStore
 from tasks import connections
 from tests.e2e.installation import ROOT, environment, free_port, frustrated_session, until
@@ -140,11 +140,11 @@ def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    documents.forget()
+    documents.forget_blocks()
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
     until(lambda: analysed(clickhouse, event_store_url) == SESSIONS, 300)
-    until(lambda: store.pending_counts(2**60) == {"open": 0, "due": 0}, 60)
+    until(lambda: store.count_pending_sessions(2**60) == {"open": 0, "due": 0}, 60)
 
     # The work is written before its run has ended and told of it.
     until(lambda: done_by(processes, 0) + done_by(processes, 1) >= SESSIONS, 120)
@@ -161,12 +161,12 @@ def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
 
     # The same stored events, analysed by one run, into another database.
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", other_postgres_url)
-    documents.forget()
+    documents.forget_blocks()
     assert len(work(0, 1)) == SESSIONS
     alone = connections.incident_store()
     assert isinstance(alone, IncidentStore)
     assert story(alone) == together
-    connections.close_all()
+    connections.close_connections()
 
     again = processes.run("furrow.server", "deploy", "--shards", "1")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -208,7 +208,7 @@ def done_by(processes: Processes, shard: int) -> int:
 
 def test_each_shard_is_a_deployment_that_runs_once_at_a_time() -> None:
     project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    made = sharded(project, 3)["deployments"]
+    made = split_into_shards(project, 3)["deployments"]
     detection = [one for one in made if one["entrypoint"] == "flows.detect.detect"]
     assert [(one["name"], one["parameters"]) for one in detection] == [
         ("detect", {"shard": 0, "shards": 3}),
@@ -219,7 +219,7 @@ def test_each_shard_is_a_deployment_that_runs_once_at_a_time() -> None:
     assert len(made) == len(project["deployments"]) + 2
     for wrong in (0, MOST_SHARDS + 1):
         with pytest.raises(PermanentError, match="shards"):
-            sharded(project, wrong)
+            split_into_shards(project, wrong)
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:

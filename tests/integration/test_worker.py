@@ -44,9 +44,9 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def slow_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if prefect.yaml had the deployments of these tests."""
-    ours = [admission.Declared(name, ENTRYPOINT, slow) for name in ("slow", "left", "queue")]
-    known = {**admission.declared(), **{one.key: one for one in ours}}
-    monkeypatch.setattr(admission, "declared", lambda: known)
+    ours = [admission.DeclaredDeployment(name, ENTRYPOINT, slow) for name in ("slow", "left", "queue")]
+    known = {**admission.declared_deployments(), **{one.key: one for one in ours}}
+    monkeypatch.setattr(admission, "declared_deployments", lambda: known)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_a_run_completes_and_one_that_is_cancelled_stops(client: PrefectCl
     quick = await client.create_flow_run_from_deployment(target, parameters={"seconds": 0})
     long = await client.create_flow_run_from_deployment(target, parameters={"seconds": 600})
     async with anyio.create_task_group() as group:
-        group.start_soon(worker.serve, anyio.Event())
+        group.start_soon(worker.serve_in_process_worker, anyio.Event())
 
         async def is_completed() -> bool:
             return await state_type(client, quick) == StateType.COMPLETED
@@ -101,7 +101,7 @@ async def test_a_run_that_cannot_even_begin_ends(client: PrefectClient) -> None:
     target = await deployment(client)
     wrong = await client.create_flow_run_from_deployment(target, parameters={"no_such_parameter": 1})
     async with anyio.create_task_group() as group:
-        group.start_soon(worker.serve, anyio.Event())
+        group.start_soon(worker.serve_in_process_worker, anyio.Event())
 
         async def has_ended() -> bool:
             return await state_type(client, wrong) == StateType.CRASHED
@@ -129,7 +129,7 @@ async def test_what_a_run_left_in_cycles_is_gone_with_it(
     run = await client.create_flow_run_from_deployment(await deployment(client), parameters={"seconds": 0})
     gc.disable()
     try:
-        await anyio.to_thread.run_sync(worker._execute, run, threading.Event())
+        await anyio.to_thread.run_sync(worker._execute_flow_run, run, threading.Event())
         assert left[0]() is None
     finally:
         gc.enable()
@@ -152,7 +152,7 @@ async def test_what_a_killed_process_left_behind_is_ended(client: PrefectClient)
 
 
 async def end_and_cancel(client: PrefectClient) -> int:
-    return await stranded.end_runs(client, stopping.is_running) + await stranded.cancel_missed(client)
+    return await stranded.end_stranded_runs(client, stopping.is_run_active) + await stranded.cancel_missed_runs(client)
 
 
 async def test_a_run_that_is_left_pending_is_ended_while_the_worker_works_and_the_next_one_completes(
@@ -163,7 +163,7 @@ async def test_a_run_that_is_left_pending_is_ended_while_the_worker_works_and_th
     target = await deployment(client, "left", concurrency_limit=1)
     async with anyio.create_task_group() as group:
         started = anyio.Event()
-        group.start_soon(worker.serve, started)
+        group.start_soon(worker.serve_in_process_worker, started)
         await started.wait()
         await anyio.sleep(2)
         # What is left of a run whose submission was accepted by the server, but the answer got lost.
@@ -188,7 +188,7 @@ async def test_a_run_that_is_left_pending_is_ended_while_the_worker_works_and_th
 async def test_scheduled_runs_make_no_queue_behind_one_that_works(client: PrefectClient) -> None:
     target = await deployment(client, "queue", concurrency_limit=1, parameters={"seconds": 0})
     async with anyio.create_task_group() as group:
-        group.start_soon(worker.serve, anyio.Event())
+        group.start_soon(worker.serve_in_process_worker, anyio.Event())
         long = await client.create_flow_run_from_deployment(target, parameters={"seconds": 600})
 
         async def is_running() -> bool:

@@ -11,11 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.contract import normalise_events
-from furrow.clients.access_log import Line, Survey, default_salt, read_log, survey, to_events, visitor
+from furrow.clients.access_log import (
+    LogSurvey,
+    ParsedLine,
+    convert_log_lines,
+    derive_default_salt,
+    hash_visitor,
+    read_access_log,
+    survey_log,
+)
 
 REAL_LOG = Path(__file__).resolve().parents[1] / "data" / "elastic_apache_access.log.gz"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
-SITE = Survey("d" * 64, "shop.example")
+SITE = LogSurvey("d" * 64, "shop.example")
 
 
 def log_line(
@@ -28,8 +36,8 @@ def log_line(
     return f'{client} [17/May/2015:10:05:03 +0200] "{request}" {status} 512 "{referer}" "{agent}"'
 
 
-def one(line: str, known: Survey = SITE) -> Line:
-    (only,) = to_events([line.encode()], known, salt=b"salt")
+def one(line: str, known: LogSurvey = SITE) -> ParsedLine:
+    (only,) = convert_log_lines([line.encode()], known, salt=b"salt")
     return only
 
 
@@ -44,7 +52,7 @@ def test_a_page_is_a_navigation_whose_origin_is_unknown() -> None:
     assert event(log_line()) == {
         "eventType": "navigation",
         "timestamp": "2015-05-17T10:05:03+02:00",
-        "sessionId": visitor("203.0.113.7", AGENT, b"salt"),
+        "sessionId": hash_visitor("203.0.113.7", AGENT, b"salt"),
         "route": "/cart",
         "metadata": {},
         "userAgent": AGENT,
@@ -143,7 +151,7 @@ def test_nothing_is_claimed_that_a_log_does_not_hold() -> None:
 )
 def test_clients_of_all_kinds(client: str) -> None:
     address = client.split()[0].strip("[]")
-    assert event(log_line(client=client))["sessionId"] == visitor(address, AGENT, b"salt")
+    assert event(log_line(client=client))["sessionId"] == hash_visitor(address, AGENT, b"salt")
 
 
 def test_escapes_are_undone() -> None:
@@ -196,7 +204,7 @@ def test_what_is_no_request_is_reported(line: str, why: str) -> None:
 
 def test_lines_keep_their_numbers_and_blank_ones_are_left_out() -> None:
     lines = [b"\n", log_line().encode() + b"\r\n", b"garbage\n", log_line().encode()]
-    assert [(found.number, found.event is None) for found in to_events(lines, SITE, salt=b"")] == [
+    assert [(found.number, found.event is None) for found in convert_log_lines(lines, SITE, salt=b"")] == [
         (2, False),
         (3, True),
         (4, False),
@@ -205,7 +213,7 @@ def test_lines_keep_their_numbers_and_blank_ones_are_left_out() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_event_or_a_problem(raw: bytes) -> None:
-    for found in to_events([raw, log_line().encode()[:-10] + raw, raw + log_line().encode()], SITE, salt=b""):
+    for found in convert_log_lines([raw, log_line().encode()[:-10] + raw, raw + log_line().encode()], SITE, salt=b""):
         assert (found.event is None) == bool(found.problem)
 
 
@@ -227,7 +235,7 @@ def test_whatever_is_an_event_is_one_that_the_contract_takes(request: str, refer
 def test_hostile_lines_take_linear_time(unit: str) -> None:
     # A quadratic pattern would need minutes for these, and the test run would not end.
     lines = [(unit * (60_000 // len(unit))).encode()] * 20
-    assert len(list(to_events(lines, SITE, salt=b""))) in (0, 20)
+    assert len(list(convert_log_lines(lines, SITE, salt=b""))) in (0, 20)
 
 
 # ---------------------------------------------------------------------------------------------------- privacy
@@ -240,19 +248,19 @@ def test_addresses_and_accounts_are_not_in_the_events(tmp_path: Path) -> None:
 
 
 def test_a_visitor_is_address_and_agent_under_a_salt_that_the_key_gives() -> None:
-    known = visitor("1.2.3.4", "a", default_salt("key"))
-    assert known == visitor("1.2.3.4", "a", default_salt("key"))
+    known = hash_visitor("1.2.3.4", "a", derive_default_salt("key"))
+    assert known == hash_visitor("1.2.3.4", "a", derive_default_salt("key"))
     assert (
         len(
             {
                 known,
-                visitor("1.2.3.5", "a", default_salt("key")),
-                visitor("1.2.3.4", "b", default_salt("key")),
+                hash_visitor("1.2.3.5", "a", derive_default_salt("key")),
+                hash_visitor("1.2.3.4", "b", derive_default_salt("key")),
             }
         )
         == 3
     )
-    assert known != visitor("1.2.3.4", "a", default_salt("other"))
+    assert known != hash_visitor("1.2.3.4", "a", derive_default_salt("other"))
 
 
 # ------------------------------------------------------------------------------------------------ whole files
@@ -263,25 +271,25 @@ def test_the_site_is_the_host_that_most_referers_name_if_its_pages_are_in_the_lo
     own = [log_line("GET /list HTTP/1.1")] + [log_line(referer="http://www.shop.example/list")] * 3
     foreign = [log_line(referer=f"http://search.example/q{n}") for n in range(2)]
     path.write_text("\n".join([*own, *foreign]))
-    assert survey(path).site == "shop.example"
+    assert survey_log(path).site == "shop.example"
     path.write_text("\n".join([log_line(referer="http://search.example/query")] * 5))
-    assert survey(path).site == "", "a search engine that sends everybody is not the site"
+    assert survey_log(path).site == "", "a search engine that sends everybody is not the site"
     path.write_text("")
-    assert survey(path).site == ""
+    assert survey_log(path).site == ""
 
 
 def test_plain_and_gzip_give_the_same_events(tmp_path: Path) -> None:
     plain, packed = tmp_path / "a.log", tmp_path / "a.log.gz"
     plain.write_text("\n".join([log_line(), log_line(status=500)]) + "\n")
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    events = list(read_log(plain, salt=b"s"))
-    assert events == list(read_log(packed, salt=b"s"))
+    events = list(read_access_log(plain, salt=b"s"))
+    assert events == list(read_access_log(packed, salt=b"s"))
     assert events[0].event is not None
     assert events[0].event["idempotencyKey"] == f"{hashlib.sha256(plain.read_bytes()).hexdigest()}:1"
 
 
 def test_every_line_of_a_real_log_is_accepted() -> None:
-    found = list(read_log(REAL_LOG, salt=default_salt("key")))
+    found = list(read_access_log(REAL_LOG, salt=derive_default_salt("key")))
     table, rejects = normalise_events(line.event for line in found)
     assert (len(found), table.num_rows, rejects) == (10_000, 10_000, [])
     assert len(set(table["event_id"].to_pylist())) == 10_000

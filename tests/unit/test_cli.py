@@ -12,17 +12,17 @@ from pytest_httpserver import HTTPServer
 from rich.console import Console
 
 from core.errors import PermanentError, TransientError
-from core.project_settings import MAX_PATTERNS, SETTINGS, problem, usable
+from core.project_settings import MAX_PATTERNS, SETTINGS, find_setting_problem, select_usable_settings
 from furrow.cli import common
-from furrow.cli.access import Role, checked_origin, new_key
-from furrow.cli.runs import Prefect, Runs, parameters
+from furrow.cli.access import Role, generate_api_key, normalize_origin
+from furrow.cli.runs import PrefectAddress, RunsApi, parse_parameters
 from furrow.clients.operator_api import OperatorApi
 from ufse import Config
 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_shown_text_has_nothing_that_a_terminal_obeys(text: str) -> None:
-    shown = common.plain(text)
+    shown = common.sanitize_line(text)
     assert all(unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp", "Co", "Cs") for c in shown)
     assert len(shown) == len(text)
 
@@ -30,15 +30,18 @@ def test_shown_text_has_nothing_that_a_terminal_obeys(text: str) -> None:
 @given(st.text(st.characters(codec="utf-8")))
 def test_shown_text_is_no_markup(text: str) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=10_000)
-    console.print(common.text(f"[red]{text}[/red]"), end="")
+    console.print(common.styled_text(f"[red]{text}[/red]"), end="")
     told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert told == f"[red]{common.plain(text)}[/red]"
+    assert told == f"[red]{common.sanitize_line(text)}[/red]"
 
 
 def test_what_can_be_read_stays_as_it_is() -> None:
-    assert common.plain("POST /api/orders → 500 on “Pay now” 日本 é") == "POST /api/orders → 500 on “Pay now” 日本 é"
-    assert common.plain_lines("one\ntwo\x1b[2J") == "one\ntwo [2J"
-    assert common.plain("a\u202eb\ud800") == "a\ufffdb\ufffd"
+    assert (
+        common.sanitize_line("POST /api/orders → 500 on “Pay now” 日本 é")
+        == "POST /api/orders → 500 on “Pay now” 日本 é"
+    )
+    assert common.sanitize_lines("one\ntwo\x1b[2J") == "one\ntwo [2J"
+    assert common.sanitize_line("a\u202eb\ud800") == "a\ufffdb\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -55,13 +58,13 @@ def test_what_can_be_read_stays_as_it_is() -> None:
     ],
 )
 def test_parameters_are_json_when_they_can_be(given: str, expected: dict[str, Any]) -> None:
-    assert parameters([given]) == expected
+    assert parse_parameters([given]) == expected
 
 
 @pytest.mark.parametrize("given", ["dry_run", "=1", " =1", ""])
 def test_a_parameter_has_a_name_and_a_value(given: str) -> None:
     with pytest.raises(PermanentError, match="name=value"):
-        parameters([given])
+        parse_parameters([given])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_a_parameter_has_a_name_and_a_value(given: str) -> None:
     ],
 )
 def test_an_origin_is_kept_as_browsers_send_it(origin: str, expected: str) -> None:
-    assert checked_origin(origin) == expected
+    assert normalize_origin(origin) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,11 +88,11 @@ def test_an_origin_is_kept_as_browsers_send_it(origin: str, expected: str) -> No
 )  # fmt: skip
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     with pytest.raises(PermanentError, match="an origin looks like"):
-        checked_origin(origin)
+        normalize_origin(origin)
 
 
 def test_keys_are_long_random_and_say_what_they_are_for() -> None:
-    keys = {new_key(Role.ingest) for _ in range(100)} | {new_key(Role.operator) for _ in range(100)}
+    keys = {generate_api_key(Role.ingest) for _ in range(100)} | {generate_api_key(Role.operator) for _ in range(100)}
     assert len(keys) == len({key[:11] for key in keys}) == 200
     assert {key[:3] for key in keys} == {"fi_", "fo_"}
     assert all(len(key) == 46 and key.isascii() for key in keys)
@@ -104,8 +107,8 @@ def test_keys_are_long_random_and_say_what_they_are_for() -> None:
     ],
 )  # fmt: skip
 def test_settings_that_fit(name: str, value: object) -> None:
-    assert problem(name, value) == ""
-    assert usable({name: value}) == ({name: value}, [])
+    assert find_setting_problem(name, value) == ""
+    assert select_usable_settings({name: value}) == ({name: value}, [])
 
 
 @pytest.mark.parametrize(
@@ -118,13 +121,13 @@ def test_settings_that_fit(name: str, value: object) -> None:
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused_and_not_used(name: str, value: object) -> None:
-    assert name in problem(name, value)
-    assert usable({name: value, "confirmUsers": 4}) == ({"confirmUsers": 4}, [name])
+    assert name in find_setting_problem(name, value)
+    assert select_usable_settings({name: value, "confirmUsers": 4}) == ({"confirmUsers": 4}, [name])
 
 
 def test_a_setting_that_nobody_knows_is_refused_but_left_alone_where_it_is_stored() -> None:
-    assert "there is no project setting 'x'; there is confirmSessions" in problem("x", 1)
-    assert usable({"x": 1}) == ({}, [])
+    assert "there is no project setting 'x'; there is confirmSessions" in find_setting_problem("x", 1)
+    assert select_usable_settings({"x": 1}) == ({}, [])
 
 
 @given(st.lists(st.text(min_size=1, max_size=40), max_size=5))
@@ -154,7 +157,7 @@ def test_refusals_of_the_api(httpserver: HTTPServer, status: int, kind: type[Exc
     body = {"error": {"code": "x", "message": "no\x1b such"}}
     httpserver.expect_request("/v1/incidents").respond_with_json(body, status=status)
     with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(kind) as told:
-        api.incidents({})
+        api.list_incidents({})
     assert words in str(told.value)
     assert "key" not in str(told.value).replace("the key", "").replace("operator key", "").replace("--key", "")
 
@@ -163,7 +166,7 @@ def test_refusals_of_the_api(httpserver: HTTPServer, status: int, kind: type[Exc
 def test_an_answer_that_is_no_collectors(httpserver: HTTPServer, body: str) -> None:
     httpserver.expect_request("/v1/incidents").respond_with_data(body)
     with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="not a collector's"):
-        api.incidents({})
+        api.list_incidents({})
 
 
 @pytest.mark.parametrize("url", ["", "collector", "ftp://collector", "http://"])
@@ -175,7 +178,7 @@ def test_an_address_that_is_none(url: str) -> None:
 @pytest.mark.parametrize("incident_id", ["../status", "inc_1/confirm", "inc_1?x", "", "inc_\x1b"])
 def test_an_id_asks_for_nothing_else(httpserver: HTTPServer, incident_id: str) -> None:
     with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="looks like inc_"):
-        api.act(incident_id, "confirm", {})
+        api.act_on_incident(incident_id, "confirm", {})
     assert httpserver.log == []
 
 
@@ -184,15 +187,15 @@ def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
         {"id": "d", "parameter_openapi_schema": {"properties": {"known": {}}}}
     )
     httpserver.expect_request("/api/deployments/d/create_flow_run").respond_with_json({"detail": "no \x1b"}, status=409)
-    with Runs(Prefect(httpserver.url_for("/api"), None)) as runs:
+    with RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs:
         with pytest.raises(PermanentError, match=r"Prefect refused \(409\): no  $"):
-            runs.start("a/a", {"known": 1})
+            runs.start_checked_run("a/a", {"known": 1})
         with pytest.raises(PermanentError, match="no parameter 'other'; it has known"):
-            runs.start("a/a", {"other": 1})
-    with Runs(Prefect(httpserver.url_for("/api"), None)) as runs:
+            runs.start_checked_run("a/a", {"other": 1})
+    with RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs:
         httpserver.stop()
         with pytest.raises(TransientError, match=r"Prefect does not answer at .* \(connection refused\); `furrow up`"):
-            runs.start("a/a", {})
+            runs.start_checked_run("a/a", {})
     httpserver.start()
 
 
@@ -200,8 +203,8 @@ def test_waiting_ends_and_the_run_goes_on(httpserver: HTTPServer) -> None:
     run = {"id": "r", "name": "slow", "state": {"type": "RUNNING"}}
     httpserver.expect_request("/api/flow_runs/r").respond_with_json(run)
     with (
-        Runs(Prefect(httpserver.url_for("/api"), None)) as runs,
+        RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs,
         pytest.raises(TransientError, match="slow has not ended"),
     ):
-        runs.ended(run, 0.01)
+        runs.wait_for_end(run, 0.01)
     assert httpx.get(httpserver.url_for("/api/flow_runs/r")).json() == run

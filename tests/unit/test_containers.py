@@ -219,7 +219,7 @@ def test_the_lander_and_the_workers_see_the_collectors_spool() -> None:
 
 
 def test_the_prefect_server_is_kept_small_as_furrow_up_keeps_it(tmp_path: Path) -> None:
-    ours = Installation(Settings(data_dir=tmp_path), print).environment()
+    ours = Installation(Settings(data_dir=tmp_path), print).make_environment()
     compose = SERVICES["prefect"]["environment"]
     names = [name for name in ours if name.startswith("PREFECT_SERVER_") and "API_" not in name]
     assert len(names) >= 4

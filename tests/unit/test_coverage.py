@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from lander.coverage import SPAN_US, Coverage, lacks
+from lander.coverage import SPAN_US, Coverage, describe_stream_gaps
 
 WHOLE = Counter(
     {"events": 900, "clicks": 50, "clicks with responded": 50, "clicks with a named target": 50, "network": 812,
@@ -14,7 +14,7 @@ WHOLE = Counter(
 
 
 def test_a_stream_that_lacks_nothing_is_not_spoken_of() -> None:
-    assert lacks(WHOLE) == []
+    assert describe_stream_gaps(WHOLE) == []
 
 
 @pytest.mark.parametrize(
@@ -29,24 +29,24 @@ def test_a_stream_that_lacks_nothing_is_not_spoken_of() -> None:
     ],
 )
 def test_what_is_missing_is_said_with_its_figures(missing: str, words: str) -> None:
-    (line,) = lacks({**WHOLE, missing: 0})
+    (line,) = describe_stream_gaps({**WHOLE, missing: 0})
     assert line.startswith(words)
 
 
 def test_nothing_is_said_of_a_stream_that_has_just_begun() -> None:
-    assert lacks({"events": 3, "clicks": 2, "network": 1}) == []
+    assert describe_stream_gaps({"events": 3, "clicks": 2, "network": 1}) == []
 
 
 def test_the_running_day_and_the_one_before_are_told() -> None:
     kept, now = Coverage(), 10 * SPAN_US
-    assert kept.begin(now) == now - SPAN_US  # of an old installation, a day is counted
-    kept.add(WHOLE, now - 5)
-    kept = Coverage.read(kept.to_json())
-    assert kept.begin(now + 1) == now - 5  # then what is new alone
-    assert kept.begin(now + SPAN_US + 1) == now - 5 or kept.until_us >= now - 5
-    kept.add({"events": 1}, now + SPAN_US)
+    assert kept.advance_period(now) == now - SPAN_US  # of an old installation, a day is counted
+    kept.add_counts(WHOLE, now - 5)
+    kept = Coverage.from_json(kept.to_json())
+    assert kept.advance_period(now + 1) == now - 5  # then what is new alone
+    assert kept.advance_period(now + SPAN_US + 1) == now - 5 or kept.until_us >= now - 5
+    kept.add_counts({"events": 1}, now + SPAN_US)
     assert (kept.current["events"], kept.previous["events"]) == (1, 900)
-    kept.begin(now + 9 * SPAN_US)  # nothing ran for days
+    kept.advance_period(now + 9 * SPAN_US)  # nothing ran for days
     assert (kept.current, kept.previous) == (Counter(), Counter())
 
 
@@ -54,4 +54,4 @@ def test_the_running_day_and_the_one_before_are_told() -> None:
     "told", [None, [], {}, {"beganUs": "x"}, {"beganUs": 1, "untilUs": 2, "current": 3, "previous": 4}]
 )
 def test_a_status_file_of_another_version_begins_anew(told: object) -> None:
-    assert Coverage.read(told) == Coverage()
+    assert Coverage.from_json(told) == Coverage()

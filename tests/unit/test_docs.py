@@ -26,11 +26,11 @@ def text(name: str) -> str:
 
 def test_the_configuration_page_is_made_from_the_code() -> None:
     page = text("docs/configuration.md")
-    assert reference.configuration(page) == page, "run `make docs`"
+    assert reference.update_configuration_page(page) == page, "run `make docs`"
 
 
 def test_the_commands_page_is_made_from_the_code() -> None:
-    assert reference.commands() == text("docs/commands.md"), "run `make docs`"
+    assert reference.render_commands_page() == text("docs/commands.md"), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
@@ -42,7 +42,7 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
-    known = set(re.findall(r"`(FURROW_\w+)`", reference.settings_table()))
+    known = set(re.findall(r"`(FURROW_\w+)`", reference.render_settings_table()))
     options = set(re.findall(r"env var: (FURROW_\w+)", text("docs/commands.md")))
     sources = {ENV_FILE_VARIABLE, SECRETS_VARIABLE}
     assert set(re.findall(r"FURROW_[A-Z_]+[A-Z]", page.read_text())) <= known | options | sources

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from core.settings import Settings
-from furrow.doctor.exposure import Exposure, find
+from furrow.doctor.exposure import Exposure, find_exposures
 from stores.incidents.incident_store import IncidentStore
 
 Served = tuple[int, Any]
@@ -81,26 +81,28 @@ def whats(found: list[Exposure]) -> str:
 
 
 def test_a_closed_installation_has_none(closed: Settings) -> None:
-    assert find(closed, None) == []
+    assert find_exposures(closed, None) == []
     keys = {"operator_key": SecretStr("k" * 32), "ingest_key": SecretStr("i" * 32)}
     tracker = {
         "jira_url": "https://127.0.0.1:8443",
         "linear_key": SecretStr("x"),
         "linear_url": "https://8.8.8.8/graphql",
     }
-    assert find(closed.model_copy(update=keys | tracker), None) == []
+    assert find_exposures(closed.model_copy(update=keys | tracker), None) == []
 
 
 def test_a_collector_for_all_networks(closed: Settings, serve: Any) -> None:
     known = serve(lambda path, key, _: (400 if "events" in path else 200, {}))
-    found = whats(find(closed.model_copy(update={"host": "0.0.0.0", "port": known.port}), None))
+    found = whats(find_exposures(closed.model_copy(update={"host": "0.0.0.0", "port": known.port}), None))
     assert "the collector listens on 0.0.0.0" in found
     assert "the operators' API is open" in found
     assert "lets test-key, which everybody knows, send events" in found
     assert "lets test-operator-key, which everybody knows, read incidents" in found
     refuses = serve(lambda path, key, _: (401, {}))
     found = whats(
-        find(closed.model_copy(update={"host": "0.0.0.0", "port": refuses.port, "events_api_only": True}), None)
+        find_exposures(
+            closed.model_copy(update={"host": "0.0.0.0", "port": refuses.port, "events_api_only": True}), None
+        )
     )
     assert "everybody knows" not in found
     assert "operators' API" not in found
@@ -108,14 +110,14 @@ def test_a_collector_for_all_networks(closed: Settings, serve: Any) -> None:
 
 def test_prefect_for_all_networks(closed: Settings) -> None:
     opened = closed.model_copy(update={"host": "0.0.0.0", "prefect_host": "0.0.0.0"})
-    assert "Prefect's pages and API listen on 0.0.0.0:4200" in whats(find(opened, None))
+    assert "Prefect's pages and API listen on 0.0.0.0:4200" in whats(find_exposures(opened, None))
 
 
 def test_prefect_without_a_password(closed: Settings, serve: Any) -> None:
     def without(path: str, _key: str, login: str) -> Served:
         return 200, {"server": {"analytics_enabled": True}} if "settings" in path else "3.8.8"
 
-    found = whats(find(closed, None, serve(without).api))
+    found = whats(find_exposures(closed, None, serve(without).api))
     assert "Prefect's API answers without a password" in found
     assert "analytics" in found
 
@@ -125,23 +127,23 @@ def test_prefect_with_a_password(closed: Settings, serve: Any) -> None:
         return (200, {"server": {"analytics_enabled": False}}) if login.startswith("Basic ") else (401, {})
 
     server = serve(with_one)
-    assert find(closed, None, server.api, SecretStr("furrow:secret")) == []
-    assert find(closed, None, server.api) == []
+    assert find_exposures(closed, None, server.api, SecretStr("furrow:secret")) == []
+    assert find_exposures(closed, None, server.api) == []
 
 
 def test_files_that_others_can_read(closed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (closed.data_dir / "user-salt").write_text("salt")
     (closed.data_dir / "user-salt").chmod(0o644)
-    assert f"other users can read {closed.data_dir / 'user-salt'}" in whats(find(closed, None))
+    assert f"other users can read {closed.data_dir / 'user-salt'}" in whats(find_exposures(closed, None))
     closed.data_dir.chmod(0o755)
-    assert f"other users can read {closed.data_dir} and 1 more" in whats(find(closed, None))
+    assert f"other users can read {closed.data_dir} and 1 more" in whats(find_exposures(closed, None))
     closed.data_dir.chmod(0o700)
     (closed.data_dir / "user-salt").chmod(0o600)
     (tmp_path / ".env").write_text("FURROW_JIRA_TOKEN=x\n")
     (tmp_path / ".env").chmod(0o644)
-    assert "other users can read the settings in .env" in whats(find(closed, None))
+    assert "other users can read the settings in .env" in whats(find_exposures(closed, None))
     (tmp_path / ".env").chmod(0o600)
-    assert find(closed, None) == []
+    assert find_exposures(closed, None) == []
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_files_that_others_can_read(closed: Settings, tmp_path: Path, monkeypatc
 def test_stores_without_encryption_or_with_a_common_password(
     setting: str, url: str, said: list[str], closed: Settings
 ) -> None:
-    found = find(closed.model_copy(update={setting: SecretStr(url)}), None)
+    found = find_exposures(closed.model_copy(update={setting: SecretStr(url)}), None)
     assert len(found) == len(said)
     assert all(one in whats(found) for one in said)
     assert "f3c9a1" not in str(found)
@@ -170,15 +172,15 @@ def test_stores_without_encryption_or_with_a_common_password(
 
 def test_trackers_that_cannot_be_spoken_to(closed: Settings) -> None:
     plain = closed.model_copy(update={"jira_url": "http://jira.example.com"})
-    assert "Jira gets no tickets: the address of Jira must begin with https://" in whats(find(plain, None))
+    assert "Jira gets no tickets: the address of Jira must begin with https://" in whats(find_exposures(plain, None))
     inside = closed.model_copy(update={"linear_key": SecretStr("x"), "linear_url": "https://10.1.2.3/graphql"})
-    assert "FURROW_TRACKER_PRIVATE_NETWORKS" in whats(find(inside, None))
-    assert find(inside.model_copy(update={"tracker_private_networks": "10.0.0.0/8"}), None) == []
+    assert "FURROW_TRACKER_PRIVATE_NETWORKS" in whats(find_exposures(inside, None))
+    assert find_exposures(inside.model_copy(update={"tracker_private_networks": "10.0.0.0/8"}), None) == []
 
 
 def test_short_keys(closed: Settings) -> None:
     found = whats(
-        find(closed.model_copy(update={"operator_key": SecretStr("abc"), "ingest_key": SecretStr("d")}), None)
+        find_exposures(closed.model_copy(update={"operator_key": SecretStr("abc"), "ingest_key": SecretStr("d")}), None)
     )
     assert "FURROW_OPERATOR_KEY" in found
     assert "FURROW_INGEST_KEY" in found
@@ -187,16 +189,16 @@ def test_short_keys(closed: Settings) -> None:
 
 def test_a_proxy_that_is_not_trusted(closed: Settings) -> None:
     behind = closed.model_copy(update={"public_url": "https://furrow.example.com"})
-    assert "https://furrow.example.com is served by a proxy that is not trusted" in whats(find(behind, None))
-    assert find(behind.model_copy(update={"trusted_proxies": "127.0.0.1"}), None) == []
-    assert find(closed.model_copy(update={"public_url": "http://127.0.0.1:8080"}), None) == []
+    assert "https://furrow.example.com is served by a proxy that is not trusted" in whats(find_exposures(behind, None))
+    assert find_exposures(behind.model_copy(update={"trusted_proxies": "127.0.0.1"}), None) == []
+    assert find_exposures(closed.model_copy(update={"public_url": "http://127.0.0.1:8080"}), None) == []
 
 
 def test_a_project_that_takes_events_of_any_page(closed: Settings, postgres_url: str) -> None:
     store = IncidentStore.connect(postgres_url)
     store.migrate()
-    store.put_project("shop", ["https://shop.example"])
-    assert find(closed, postgres_url) == []
-    store.put_project("blog", ["*"])
+    store.save_project("shop", ["https://shop.example"])
+    assert find_exposures(closed, postgres_url) == []
+    store.save_project("blog", ["*"])
     store.close()
-    assert "pages of any site may send events to the project 'blog'" in whats(find(closed, postgres_url))
+    assert "pages of any site may send events to the project 'blog'" in whats(find_exposures(closed, postgres_url))

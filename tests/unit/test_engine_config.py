@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from core.engine_settings import EngineSettings, checked, config_of, fitting, read_toml
+from core.engine_settings import (
+    EngineSettings,
+    build_engine_config,
+    parse_engine_settings,
+    read_engine_settings,
+    select_fitting_values,
+)
 from core.errors import PermanentError
-from core.project_settings import SETTINGS, problem, usable
+from core.project_settings import SETTINGS, find_setting_problem, select_usable_settings
 from core.time_window import parse_window
 from incidents.model import ProjectRecord
 from tasks.thresholds import engine_configs
@@ -89,9 +95,9 @@ def test_the_digest_is_the_version_of_every_value() -> None:
 def test_a_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "new.toml"
     file.write_text(TOML)
-    settings, told = read_toml(file)
-    assert checked(json.loads(json.dumps(told)), "as a parameter of the run") == settings
-    found = settings.over({})
+    settings, told = read_engine_settings(file)
+    assert parse_engine_settings(json.loads(json.dumps(told)), "as a parameter of the run") == settings
+    found = settings.apply_to_configs({})
     assert found == {
         "": Config(rage_clicks=5, slow_ms=4_000, ignored_routes=("/admin/*",), weights=Weights(failure=35)),
         "shop": Config(rage_clicks=6, slow_ms=4_000, ignored_targets=("button#chaos*",), weights=Weights(failure=35)),
@@ -100,21 +106,23 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 
 def test_what_a_file_does_not_name_stays_as_a_project_has_it() -> None:
     present = {"": DEFAULT, "blog": Config(rage_clicks=7, high_score=90, ignored_routes=("/old",))}
-    settings = checked({"thresholds": {"rage_clicks": 5}, "projects": {"shop": {"weights": {"slow": 1}}}}, "x")
-    assert settings.over(present) == {
+    settings = parse_engine_settings(
+        {"thresholds": {"rage_clicks": 5}, "projects": {"shop": {"weights": {"slow": 1}}}}, "x"
+    )
+    assert settings.apply_to_configs(present) == {
         "": Config(rage_clicks=5),
         "blog": Config(rage_clicks=5, high_score=90, ignored_routes=("/old",)),
         "shop": Config(rage_clicks=5, weights=Weights(slow=1)),
     }
-    assert EngineSettings().over(present) == present
+    assert EngineSettings().apply_to_configs(present) == present
 
 
 def test_what_contradicts_a_project_is_refused_with_its_name() -> None:
-    settings = checked({"thresholds": {"medium_score": 70}}, "x")
+    settings = parse_engine_settings({"thresholds": {"medium_score": 70}}, "x")
     with pytest.raises(
         PermanentError, match=r"for project 'blog': medium_score \(70\) must be less than high_score \(60\)"
     ):
-        settings.over({"blog": Config(high_score=60)})
+        settings.apply_to_configs({"blog": Config(high_score=60)})
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_what_contradicts_a_project_is_refused_with_its_name() -> None:
 )  # fmt: skip
 def test_what_is_wrong_in_a_file_is_said(told: dict[str, Any], words: str) -> None:
     with pytest.raises(PermanentError) as error:
-        checked(told, "new.toml")
+        parse_engine_settings(told, "new.toml")
     assert str(error.value).startswith("new.toml: ")
     assert words in str(error.value)
 
@@ -158,7 +166,7 @@ def test_every_reason_is_said_at_once(tmp_path: Path) -> None:
     file = tmp_path / "new.toml"
     file.write_text("[thresholds]\nrage_clicks = 1\nrage_gap = 2\n[weights]\nfailure = 'much'\n")
     with pytest.raises(PermanentError) as error:
-        read_toml(file)
+        read_engine_settings(file)
     assert str(error.value).count(";") >= 3
     for word in ("rage_clicks", "rage_gap_ms", "failure"):
         assert word in str(error.value)
@@ -169,35 +177,35 @@ def test_what_is_no_toml_is_said(tmp_path: Path) -> None:
     for content in (b"[thresholds\n", b"\xff\xfe"):
         file.write_bytes(content)
         with pytest.raises(PermanentError, match=r"new\.toml is no TOML"):
-            read_toml(file)
+            read_engine_settings(file)
 
 
 def test_a_projects_settings_hold_thresholds_and_weights() -> None:
     settings = {"thresholds": {"rage_clicks": 5}, "weights": {"failure": 35}, "ignoredRoutes": ["/admin/*"]}
-    assert [problem(name, value) for name, value in settings.items()] == ["", "", ""]
-    assert usable(settings) == (settings, [])
+    assert [find_setting_problem(name, value) for name, value in settings.items()] == ["", "", ""]
+    assert select_usable_settings(settings) == (settings, [])
     expected = Config(rage_clicks=5, weights=Weights(failure=35), ignored_routes=("/admin/*",))
-    assert config_of(settings) == expected
+    assert build_engine_config(settings) == expected
     found = engine_configs({"shop": settings, "blog": {"confirmSessions": 5}, "none": {"thresholds": {}}})
     assert found == {"": DEFAULT, "shop": expected, "none": DEFAULT}
 
 
 def test_what_does_not_fit_is_refused_and_where_it_is_stored_the_rest_is_used() -> None:
     bad = {"thresholds": {"rage_clicks": 5, "rage_gap_ms": 0, "gone": 1}, "weights": {"failure": "x", "slow": 1}}
-    assert "thresholds.rage_gap_ms must be" in problem("thresholds", bad["thresholds"])
-    assert "there is no threshold 'gone'" in problem("thresholds", bad["thresholds"])
+    assert "thresholds.rage_gap_ms must be" in find_setting_problem("thresholds", bad["thresholds"])
+    assert "there is no threshold 'gone'" in find_setting_problem("thresholds", bad["thresholds"])
     kept = {"thresholds": {"rage_clicks": 5}, "weights": {"slow": 1}}
-    assert usable(bad) == (kept, ["thresholds.rage_gap_ms", "thresholds.gone", "weights.failure"])
-    assert config_of(kept) == Config(rage_clicks=5, weights=Weights(slow=1))
-    assert usable({"thresholds": "none"}) == ({}, ["thresholds"])
-    assert fitting("thresholds", {"medium_score": 85}) == ({}, ["thresholds.medium_score"])
+    assert select_usable_settings(bad) == (kept, ["thresholds.rage_gap_ms", "thresholds.gone", "weights.failure"])
+    assert build_engine_config(kept) == Config(rage_clicks=5, weights=Weights(slow=1))
+    assert select_usable_settings({"thresholds": "none"}) == ({}, ["thresholds"])
+    assert select_fitting_values("thresholds", {"medium_score": 85}) == ({}, ["thresholds.medium_score"])
     both = {"medium_score": 85, "high_score": 90}
-    assert fitting("thresholds", both) == (both, [])
+    assert select_fitting_values("thresholds", both) == (both, [])
 
 
 @pytest.mark.parametrize("stored", [{"thresholds": None}, {"weights": [1]}, {"thresholds": {"": {}}}])
 def test_whatever_is_stored_the_engine_has_a_configuration(stored: dict[str, Any]) -> None:
-    fits, bad = usable(stored)
+    fits, bad = select_usable_settings(stored)
     assert bad
     assert engine_configs({"shop": fits}).get("shop", DEFAULT) == DEFAULT
     assert set(SETTINGS) >= set(stored)

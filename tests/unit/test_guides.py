@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.engine_settings import read_toml
+from core.engine_settings import read_engine_settings
 from furrow import example_files
 from furrow.cli.files import read_labels
 from tests.e2e.installation import FURROW, environment
@@ -43,7 +43,7 @@ def test_every_option_that_is_shown_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
 def test_every_example_that_is_named_is_shipped(page: Path) -> None:
-    assert set(re.findall(r"examples/([\w-]+\.\w+)", page.read_text())) <= set(example_files.names())
+    assert set(re.findall(r"examples/([\w-]+\.\w+)", page.read_text())) <= set(example_files.list_example_names())
 
 
 def test_the_quick_start_names_the_sessions_that_are_there() -> None:
@@ -59,7 +59,7 @@ def test_the_steps_of_tuning_run_on_the_examples(tmp_path: Path) -> None:
     (tmp_path / "labels.jsonl").write_text(labels)
     (tmp_path / "new.toml").write_text(config)
     assert len(read_labels(tmp_path / "labels.jsonl")) == 2
-    assert read_toml(tmp_path / "new.toml")
+    assert read_engine_settings(tmp_path / "new.toml")
     for more in ([], ["--config", "new.toml"]):
         told = subprocess.run(
             [*FURROW, "evaluate", "examples/checkout.jsonl", "labels.jsonl", *more, "--json"],

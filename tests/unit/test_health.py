@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.health import MOST_PATIENCE, Beat, BeatProbe, Limits, Watch, answers_http
-from core.last_errors import read
+from core.health import MOST_PATIENCE, HealthWatch, Heartbeat, HeartbeatProbe, Limits, answers_http
+from core.last_errors import read_last_errors
 from furrow.installation.registration import Registration
 from furrow.installation.supervisor import Supervisor
 from furrow.installation.up import Part
@@ -36,12 +36,12 @@ def port() -> int:
 
 @pytest.fixture
 def part(tmp_path: Path, port: int) -> Iterator[Part]:
-    watch = Watch(lambda: answers_http("127.0.0.1", port, "/", 0.5), Limits(1.0, 30.0), interval_s=0.1)
+    watch = HealthWatch(lambda: answers_http("127.0.0.1", port, "/", 0.5), Limits(1.0, 30.0), interval_s=0.1)
     part = Part("collector", [sys.executable, "-c", SERVER, str(port)], dict(os.environ), tmp_path / "log", (watch,))
     yield part
-    watch.stop()
-    part.kill()
-    part.wait(time.monotonic() + 10)
+    watch.stop_probing()
+    part.kill_process()
+    part.wait_for_end(time.monotonic() + 10)
 
 
 def test_a_stopped_process_is_found_killed_and_started_again(
@@ -51,31 +51,31 @@ def test_a_stopped_process_is_found_killed_and_started_again(
     monkeypatch.setattr("furrow.installation.supervisor._RESTART_SECONDS", (0.1,))
     said: list[str] = []
     supervisor = Supervisor(tmp_path, [part], said.append)
-    supervisor.begin(part)
+    supervisor.start_part(part)
     (watch,) = part.watches
-    until(lambda: watch.answered)
+    until(lambda: watch.has_answered)
     assert part.process is not None
     first = part.process
     first.send_signal(signal.SIGSTOP)  # which SIGTERM does not end
 
     def replaced() -> bool:
-        supervisor.look()
-        return part.process is not first and watch.answered
+        supervisor.check_parts()
+        return part.process is not first and watch.has_answered
 
     until(replaced)
     assert first.returncode == -signal.SIGKILL
     assert part.replaced == 1
     assert "the collector did not answer for" in "".join(said)
-    assert "did not answer" in read(tmp_path)["collector"].message
+    assert "did not answer" in read_last_errors(tmp_path)["collector"].message
 
 
 def test_a_part_that_answers_is_left_alone(part: Part, tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, [part], lambda _: None)
-    supervisor.begin(part)
-    until(lambda: part.watches[0].answered)
+    supervisor.start_part(part)
+    until(lambda: part.watches[0].has_answered)
     process = part.process
     for _ in range(100):
-        supervisor.look()
+        supervisor.check_parts()
         time.sleep(0.02)
     assert part.process is process
     assert part.replaced == 0
@@ -93,45 +93,45 @@ def test_a_port_that_takes_connections_and_never_answers_is_not() -> None:
 
 
 def test_time_in_which_nobody_asked_blames_nobody() -> None:
-    watch = Watch(lambda: False, Limits(100.0), interval_s=3_600)
-    watch.began()
-    watch._note(False, 15.0)
+    watch = HealthWatch(lambda: False, Limits(100.0), interval_s=3_600)
+    watch.mark_started()
+    watch._record_answer(False, 15.0)
     assert watch.silent_s == 15.0
     assert not watch.is_overdue
-    watch.ended(overdue=False)
-    watch._note(False, 1e9)
+    watch.mark_ended(overdue=False)
+    watch._record_answer(False, 1e9)
     assert watch.silent_s == 0
-    watch.stop()
+    watch.stop_probing()
 
 
 def test_a_part_that_never_answers_gets_more_time_after_each_replacement() -> None:
-    watch = Watch(lambda: False, Limits(1.0, 10.0), interval_s=3_600)
-    watch.began()
-    watch._note(False, 11.0)
+    watch = HealthWatch(lambda: False, Limits(1.0, 10.0), interval_s=3_600)
+    watch.mark_started()
+    watch._record_answer(False, 11.0)
     assert watch.is_overdue
-    watch.ended(overdue=True)
-    watch.began()
-    watch._note(False, 11.0)
+    watch.mark_ended(overdue=True)
+    watch.mark_started()
+    watch._record_answer(False, 11.0)
     assert not watch.is_overdue
-    watch._note(False, 10.0)
+    watch._record_answer(False, 10.0)
     assert watch.is_overdue
     for _ in range(10):
-        watch.ended(overdue=True)
+        watch.mark_ended(overdue=True)
     assert watch._patience == MOST_PATIENCE
-    watch.began()
-    watch._note(True, 1.0)
-    watch._note(False, 2.0)
+    watch.mark_started()
+    watch._record_answer(True, 1.0)
+    watch._record_answer(False, 2.0)
     assert watch.is_overdue
-    watch.stop()
+    watch.stop_probing()
 
 
 def test_a_beat_is_an_answer_and_its_lack_is_none(tmp_path: Path) -> None:
     file = tmp_path / "beats" / "lander"
-    assert not BeatProbe(file)()
-    beat = Beat(file)
-    probe = BeatProbe(file)
+    assert not HeartbeatProbe(file)()
+    beat = Heartbeat(file)
+    probe = HeartbeatProbe(file)
     assert not probe()
-    beat.beat()
+    beat.touch_file()
     assert probe()
     assert not probe()
     os.utime(file, (1, 1))  # the clock was set back
@@ -146,11 +146,11 @@ def test_a_part_that_must_not_start_is_told_once_and_tried_again(
     part.refusal = lambda: reasons.pop(0) if reasons else ""
     said: list[str] = []
     supervisor = Supervisor(tmp_path, [part], said.append)
-    supervisor.begin(part)
+    supervisor.start_part(part)
 
     def runs() -> bool:
-        supervisor.look()
-        return part.running()
+        supervisor.check_parts()
+        return part.is_running()
 
     until(runs)
     assert len([one for one in said if "cannot start" in one]) == 1
@@ -179,11 +179,11 @@ def test_an_ended_child_of_a_killed_part_goes_too(tmp_path: Path) -> None:
     """What a part started itself holds its port otherwise."""
     program = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {DEAF!r}]).pid, flush=True); import time; time.sleep(600)"  # noqa: E501
     part = Part("prefect", [sys.executable, "-c", program], dict(os.environ), tmp_path / "log")
-    part.start()
+    part.start_process()
     until(lambda: (tmp_path / "log").read_text().strip().isdigit())
     child = int((tmp_path / "log").read_text())
-    part.kill()
-    part.wait(time.monotonic() + 10)
+    part.kill_process()
+    part.wait_for_end(time.monotonic() + 10)
 
     def gone() -> bool:
         try:

@@ -23,7 +23,7 @@ from core.hosts import AllowedHosts, host_names
     ],
 )
 def test_what_no_stranger_can_register_is_answered(host: str) -> None:
-    assert AllowedHosts().allows(host)
+    assert AllowedHosts().allows_host(host)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_what_no_stranger_can_register_is_answered(host: str) -> None:
     ],
 )
 def test_other_names_are_not(host: str) -> None:
-    assert not AllowedHosts().allows(host)
+    assert not AllowedHosts().allows_host(host)
 
 
 def test_configured_names_are_answered() -> None:
     allowed = AllowedHosts(host_names("0.0.0.0", "https://Furrow.example:8443/x", "a.example, *.b.example ,"))
     for host in ("furrow.example", "FURROW.EXAMPLE:443", "a.example", "x.b.example", "x.y.b.example"):
-        assert allowed.allows(host), host
+        assert allowed.allows_host(host), host
     for host in ("b.example", "x.a.example", "xfurrow.example", "evil.example"):
-        assert not allowed.allows(host), host
-    assert AllowedHosts(host_names("*")).allows("evil.example")
+        assert not allowed.allows_host(host), host
+    assert AllowedHosts(host_names("*")).allows_host("evil.example")
     assert host_names("", " , ") == ()

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks import documents
-from collector.spool.spool import Spool, segments
+from collector.spool.spool import Spool, list_segments
 from core import known_stores
 from core.errors import TransientError
 from core.known_stores import KnownStores
@@ -30,12 +30,12 @@ HANGING_S = 60.0
 def hung_prefect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("FURROW_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(documents, "_REQUEST_SECONDS", 3_600.0)
-    documents.forget()
+    documents.forget_blocks()
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/api"
         with temporary_settings({PREFECT_API_URL: url}):
             yield
-    documents.forget()
+    documents.forget_blocks()
 
 
 def bounded(call: Callable[[], T]) -> T:
@@ -65,14 +65,14 @@ def test_landing_does_not_wait_and_uses_what_was_known_last(
 ) -> None:
     with pytest.raises(TransientError, match="not known which stores"):
         bounded(connections.landing_store)
-    known_stores.keep(tmp_path, KnownStores(events=event_store_url))
+    known_stores.write_known_stores(tmp_path, KnownStores(events=event_store_url))
     assert bounded(documents.known_settings).event_store_url == SecretStr(event_store_url)
     spool = Spool(tmp_path / "spool")
     spool.append(lines([row("while-prefect-hangs")]), 1).result(10)
     spool.close()
     lander = Lander(tmp_path / "spool", lambda: event_store, tmp_path / "lander.json")
-    assert bounded(lambda: (documents.known_settings(), lander.land_all())[1]) == 1
-    assert segments(tmp_path / "spool") == []
+    assert bounded(lambda: (documents.known_settings(), lander.land_all_segments())[1]) == 1
+    assert list_segments(tmp_path / "spool") == []
 
 
 @pytest.mark.usefixtures("hung_prefect")
@@ -92,19 +92,19 @@ def test_what_blocks_say_of_the_stores_is_kept_for_the_next_start_by_the_owner_a
     plain = Settings()
     url = "clickhouse://furrow:hunter2@events/furrow"
     effective = plain.model_copy(update={"event_store_url": SecretStr(url)})
-    known_stores.keep(tmp_path, known_stores.difference(plain, effective))
-    kept = known_stores.read(tmp_path)
+    known_stores.write_known_stores(tmp_path, known_stores.find_changed_stores(plain, effective))
+    kept = known_stores.read_known_stores(tmp_path)
     assert kept == KnownStores(url, None)
     assert kept is not None
-    assert kept.over(plain) == effective
+    assert kept.apply_to_settings(plain) == effective
     assert stat.S_IMODE((tmp_path / known_stores.FILE).stat().st_mode) == 0o600
     (tmp_path / known_stores.FILE).write_text("{")
-    assert known_stores.read(tmp_path) is None
+    assert known_stores.read_known_stores(tmp_path) is None
 
 
 def test_behind_a_closed_gate_no_server_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_PREFECT_GATE", str(tmp_path / "closed"))
-    documents.forget()
+    documents.forget_blocks()
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         stranger.setblocking(False)
         url = f"http://127.0.0.1:{stranger.getsockname()[1]}/api"

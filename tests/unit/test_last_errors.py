@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.lag import Lag, measure
+from collector.lag import Lag, measure_lag
 from core import last_errors
 from core.errors import FurrowError, PermanentError
 from core.settings import Settings
-from incidents.model import Cursor, Pending
+from incidents.model import Cursor, PendingSession
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tasks.report import incident_link
@@ -23,28 +23,28 @@ def error_of_the_event_store() -> FurrowError:
 
 
 def test_an_error_names_the_part_that_it_comes_from() -> None:
-    assert last_errors.part_of(error_of_the_event_store(), "step") == "event store"
+    assert last_errors.find_failed_part(error_of_the_event_store(), "step") == "event store"
     with pytest.raises(FurrowError) as raised:
         IncidentStore.connect("postgresql://nobody@127.0.0.1:9/nothing").ping()
-    assert last_errors.part_of(raised.value, "step") == "incident store"
-    assert last_errors.part_of(PermanentError("of nobody"), "step") == "step"
+    assert last_errors.find_failed_part(raised.value, "step") == "incident store"
+    assert last_errors.find_failed_part(PermanentError("of nobody"), "step") == "step"
 
 
 def test_the_last_one_of_each_part_is_kept_on_one_line(tmp_path: Path) -> None:
-    last_errors.note(tmp_path, "jira", PermanentError("first"))
-    last_errors.note(tmp_path, "jira", PermanentError("second\nline\x1b[31m"))
-    last_errors.note(tmp_path, "event store", PermanentError("x" * 10_000))
+    last_errors.record_last_error(tmp_path, "jira", PermanentError("first"))
+    last_errors.record_last_error(tmp_path, "jira", PermanentError("second\nline\x1b[31m"))
+    last_errors.record_last_error(tmp_path, "event store", PermanentError("x" * 10_000))
     (tmp_path / "last-errors" / "torn.json").write_text("{")
-    found = last_errors.read(tmp_path)
+    found = last_errors.read_last_errors(tmp_path)
     assert set(found) == {"jira", "event store"}
     assert found["jira"].message == "second line [31m"
     assert len(found["event store"].message) == last_errors.LONGEST
-    assert found["jira"].told(found["jira"].at + 3_700) == "last error 62 min ago: second line [31m"
+    assert found["jira"].format_message(found["jira"].at + 3_700) == "last error 62 min ago: second line [31m"
 
 
 def test_nothing_is_made_where_there_is_no_installation(tmp_path: Path) -> None:
-    last_errors.note(tmp_path / "nowhere", "jira", PermanentError("lost"))
-    assert last_errors.read(tmp_path / "nowhere") == {}
+    last_errors.record_last_error(tmp_path / "nowhere", "jira", PermanentError("lost"))
+    assert last_errors.read_last_errors(tmp_path / "nowhere") == {}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,31 +54,31 @@ class Sessions:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def due(self, now_ms: int, limit: int) -> list[Pending]:
+    def find_due_sessions(self, now_ms: int, limit: int) -> list[PendingSession]:
         assert limit == 1
-        due = Pending("default", "s", 1, 1, 0, now_ms - int(self.seconds * 1000))
+        due = PendingSession("default", "s", 1, 1, 0, now_ms - int(self.seconds * 1000))
         return [due] if self.seconds else []
 
-    def pending_counts(self, now_ms: int) -> dict[str, int]:
+    def count_pending_sessions(self, now_ms: int) -> dict[str, int]:
         return {"due": 7, "open": 8}
 
-    def cursor(self, name: str = "detect") -> Cursor:
+    def read_cursor(self, name: str = "detect") -> Cursor:
         return Cursor()
 
 
 def test_the_lag_is_the_longest_wait(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
-    assert measure(settings, Sessions(0)) == Lag(0.0, 0.0, None, 7, 8, 0.0)
-    assert measure(settings, Sessions(700)).seconds == 700
+    assert measure_lag(settings, Sessions(0)) == Lag(0.0, 0.0, None, 7, 8, 0.0)
+    assert measure_lag(settings, Sessions(700)).longest_wait_seconds == 700
     settings.spool_dir.mkdir()
     sealed = time.time_ns() - 1_000 * 10**9
     (settings.spool_dir / f"{sealed:020d}-3-{'a' * 32}.jsonl").write_text("{}\n")
     settings.lander_status.write_text(json.dumps({"landedAtMs": int((time.time() - 5_000) * 1000)}))
-    found = measure(settings, None)
-    assert (found.seconds // 100, found.analysis_s, found.due) == (10, None, None)
+    found = measure_lag(settings, None)
+    assert (found.longest_wait_seconds // 100, found.analysis_s, found.due) == (10, None, None)
     assert found.landed_s is not None
     assert found.landed_s // 1000 == 5
-    assert "not known, the incident store does not answer" in "".join(found.lines())
+    assert "not known, the incident store does not answer" in "".join(found.describe_lag())
 
 
 @pytest.mark.parametrize("url", ["", "javascript:alert(1)", "https://", "https://x> [y](z", "ftp://x"])

@@ -15,17 +15,17 @@ from incidents.lifecycle import (
     Evidence,
     IllegalTransition,
     Impact,
+    IncidentState,
     Sighting,
-    State,
     Status,
-    act,
-    allowed,
-    confirm_reason,
-    impact_of,
-    priority_of,
-    settle,
-    severity_of,
-    title_of,
+    apply_action,
+    apply_rules,
+    classify_impact,
+    find_confirm_reason,
+    format_incident_title,
+    list_allowed_actions,
+    look_up_priority,
+    look_up_severity,
 )
 
 MONDAY = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
@@ -53,23 +53,23 @@ def sighted(number: int, source: int | None = None, user: str = "", days: float 
     return Sighting(MONDAY + timedelta(days=days), f"s{number}", user, 100 + number if source is None else source)
 
 
-def do(state: State, action: Action, **options: object) -> State:
-    return act(state, action, "because", "eve", now=MONDAY, **options)[0]  # type: ignore[arg-type]
+def do(state: IncidentState, action: Action, **options: object) -> IncidentState:
+    return apply_action(state, action, "because", "eve", now=MONDAY, **options)[0]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("status", "action"), list(product(STATUSES, ACTIONS)))
 def test_every_status_and_action_is_either_in_the_table_or_refused(status: Status, action: Action) -> None:
-    if action in allowed(status):
-        state, change = act(State(status), action, "because", "eve", now=MONDAY)
+    if action in list_allowed_actions(status):
+        state, change = apply_action(IncidentState(status), action, "because", "eve", now=MONDAY)
         assert (change.actor, change.before, change.after, change.reason) == ("eve", status, state.status, "because")
         assert state.status != status
     else:
         with pytest.raises(IllegalTransition, match=f"{status} cannot {action}"):
-            do(State(status), action)
+            do(IncidentState(status), action)
 
 
 def test_the_statuses_of_the_design() -> None:
-    assert {status: set(allowed(status)) for status in STATUSES} == {
+    assert {status: set(list_allowed_actions(status)) for status in STATUSES} == {
         "draft": {"confirm", "suppress"},
         "confirmed": {"resolve", "suppress"},
         "resolved": {"reopen", "suppress"},
@@ -79,15 +79,15 @@ def test_the_statuses_of_the_design() -> None:
 
 
 def test_resolved_remembers_the_fix_and_regresses_by_later_sessions_of_several_sources() -> None:
-    resolved = do(State("confirmed"), "resolve")
+    resolved = do(IncidentState("confirmed"), "resolve")
     assert resolved.resolved_at == MONDAY
     before = [sighted(number) for number in range(9)]
-    assert settle(resolved, Evidence(sessions=9, sightings=before), RULE) == (resolved, [])
+    assert apply_rules(resolved, Evidence(sessions=9, sightings=before), RULE) == (resolved, [])
     two = [sighted(number) for number in range(2)]
-    assert settle(resolved, Evidence(sessions=9, since_fix=two), RULE) == (resolved, [])
+    assert apply_rules(resolved, Evidence(sessions=9, since_fix=two), RULE) == (resolved, [])
     forged = [sighted(number, source=1, user=f"u{number}") for number in range(9)]
-    assert settle(resolved, Evidence(sessions=9, since_fix=forged), RULE) == (resolved, [])
-    regressed, changes = settle(resolved, Evidence(sessions=9, since_fix=[*two, sighted(2)]), RULE)
+    assert apply_rules(resolved, Evidence(sessions=9, since_fix=forged), RULE) == (resolved, [])
+    regressed, changes = apply_rules(resolved, Evidence(sessions=9, since_fix=[*two, sighted(2)]), RULE)
     assert (regressed.status, regressed.generation) == ("regressed", 1)
     assert [change.reason for change in changes] == [
         "came back: 3 sessions within 7 days (the rule asks for 3), started after the fix of 2024-01-15 10:00 UTC"
@@ -95,63 +95,65 @@ def test_resolved_remembers_the_fix_and_regresses_by_later_sessions_of_several_s
 
 
 def test_reopening_takes_the_fix_back_and_is_told_again() -> None:
-    reopened = do(do(State("confirmed"), "resolve"), "reopen")
+    reopened = do(do(IncidentState("confirmed"), "resolve"), "reopen")
     assert (reopened.status, reopened.resolved_at, reopened.generation) == ("confirmed", None, 1)
 
 
 def test_reopening_a_suppressed_incident_means_that_a_person_trusts_it() -> None:
-    assert do(do(State(), "suppress", until=MONDAY), "reopen") == State("confirmed")
+    assert do(do(IncidentState(), "suppress", until=MONDAY), "reopen") == IncidentState("confirmed")
 
 
 @pytest.mark.parametrize("before", ["draft", "confirmed", "resolved", "regressed"])
 def test_the_end_of_a_suppression_brings_back_what_was_before(before: Status) -> None:
-    suppressed = do(State(before), "suppress", sessions=4, more_sessions=3)
-    assert settle(suppressed, Evidence(sessions=6), RULE) == (suppressed, [])
-    back, _ = settle(suppressed, Evidence(sessions=7), RULE)
-    assert back == State(before)
+    suppressed = do(IncidentState(before), "suppress", sessions=4, more_sessions=3)
+    assert apply_rules(suppressed, Evidence(sessions=6), RULE) == (suppressed, [])
+    back, _ = apply_rules(suppressed, Evidence(sessions=7), RULE)
+    assert back == IncidentState(before)
 
 
 def test_a_suppression_without_an_end_stays() -> None:
-    suppressed = do(State("confirmed"), "suppress")
+    suppressed = do(IncidentState("confirmed"), "suppress")
     crowd = [sighted(number, user=f"u{number}") for number in range(99)]
-    assert settle(suppressed, Evidence(9_999, crowd, crowd, crowd), RULE) == (suppressed, [])
+    assert apply_rules(suppressed, Evidence(9_999, crowd, crowd, crowd), RULE) == (suppressed, [])
 
 
 def test_one_call_follows_the_rules_to_the_end() -> None:
-    suppressed = do(do(State("confirmed"), "resolve"), "suppress", until=MONDAY)
+    suppressed = do(do(IncidentState("confirmed"), "resolve"), "suppress", until=MONDAY)
     three = [sighted(number) for number in range(3)]
-    state, changes = settle(suppressed, Evidence(5, since_fix=three, since_until=three), RULE)
+    state, changes = apply_rules(suppressed, Evidence(5, since_fix=three, since_until=three), RULE)
     assert [change.after for change in changes] == ["resolved", "regressed"]
     assert state.status == "regressed"
 
 
 def test_confirmed_says_why_with_figures() -> None:
     three = [sighted(number, days=number) for number in range(3)]
-    assert confirm_reason(RULE, three) == "3 sessions within 7 days (the rule asks for 3)"
+    assert find_confirm_reason(RULE, three) == "3 sessions within 7 days (the rule asks for 3)"
     two = [sighted(1, user="u1"), sighted(2, user="u2")]
-    assert confirm_reason(RULE, two) == "2 users within 7 days (the rule asks for 2)"
+    assert find_confirm_reason(RULE, two) == "2 users within 7 days (the rule asks for 2)"
 
 
 def test_of_one_source_so_many_sessions_count() -> None:
     office = [sighted(number, source=7) for number in range(50)]
-    assert confirm_reason(RULE, office) == ""
-    assert confirm_reason(RULE, [*office, sighted(99)]) == "3 sessions within 7 days (the rule asks for 3)"
-    assert confirm_reason(ConfirmRule(per_source=3), office) != ""
+    assert find_confirm_reason(RULE, office) == ""
+    assert find_confirm_reason(RULE, [*office, sighted(99)]) == "3 sessions within 7 days (the rule asks for 3)"
+    assert find_confirm_reason(ConfirmRule(per_source=3), office) != ""
     unknown = [sighted(number, source=0) for number in range(50)]
-    assert confirm_reason(RULE, unknown) == ""
+    assert find_confirm_reason(RULE, unknown) == ""
 
 
 def test_users_that_one_source_claims_are_one() -> None:
     claimed = [sighted(number, source=7, user=f"u{number}") for number in range(9)]
-    assert confirm_reason(RULE, claimed) == ""
+    assert find_confirm_reason(RULE, claimed) == ""
     # A second source that names nobody says nothing about users.
-    assert confirm_reason(RULE, [*claimed[:1], sighted(99)]) == ""
+    assert find_confirm_reason(RULE, [*claimed[:1], sighted(99)]) == ""
 
 
 def test_of_one_source_no_fewer_count_when_more_are_seen_at_other_times() -> None:
     scattered = [sighted(number, source=7, days=number * 5) for number in range(9)]
-    assert confirm_reason(RULE, scattered) == ""
-    assert confirm_reason(RULE, [*scattered, sighted(99, days=2)]) == "3 sessions within 7 days (the rule asks for 3)"
+    assert find_confirm_reason(RULE, scattered) == ""
+    assert (
+        find_confirm_reason(RULE, [*scattered, sighted(99, days=2)]) == "3 sessions within 7 days (the rule asks for 3)"
+    )
 
 
 @given(rules_, sightings_)
@@ -166,23 +168,23 @@ def test_the_confirm_rule_equals_looking_at_every_window(rule: ConfirmRule, sigh
         users = min(len({seen.user for seen in named}), len({seen.source for seen in named}))
         counted = sum(min(number, rule.per_source) for number in sessions)
         expected |= counted >= rule.min_sessions or users >= rule.min_users
-    assert bool(confirm_reason(rule, sightings)) == expected
-    assert confirm_reason(rule, sightings) == confirm_reason(rule, sightings[::-1])
+    assert bool(find_confirm_reason(rule, sightings)) == expected
+    assert find_confirm_reason(rule, sightings) == find_confirm_reason(rule, sightings[::-1])
 
 
 @given(rules_, sightings_, sightings_)
 def test_more_sessions_never_take_the_trust_away(rule: ConfirmRule, some: list[Sighting], more: list[Sighting]) -> None:
-    if confirm_reason(rule, some):
-        assert confirm_reason(rule, some + more)
+    if find_confirm_reason(rule, some):
+        assert find_confirm_reason(rule, some + more)
 
 
 @given(st.integers(1, 1_000), st.integers(0, 1_000))
 def test_severity_grows_with_sessions_and_with_impact(sessions: int, more: int) -> None:
     order = ["Low", "Medium", "High", "Critical"]
-    rank = {impact: order.index(severity_of(impact, sessions)) for impact in get_args(Impact)}
+    rank = {impact: order.index(look_up_severity(impact, sessions)) for impact in get_args(Impact)}
     assert rank["ended"] >= rank["open"] >= rank["overcome"]
     for impact in get_args(Impact):
-        assert order.index(severity_of(impact, sessions + more)) >= rank[impact]
+        assert order.index(look_up_severity(impact, sessions + more)) >= rank[impact]
 
 
 @pytest.mark.parametrize(
@@ -199,23 +201,23 @@ def test_severity_grows_with_sessions_and_with_impact(sessions: int, more: int) 
     ],
 )
 def test_severity_at_the_edges(impact: Impact, sessions: int, severity: str) -> None:
-    assert severity_of(impact, sessions) == severity
+    assert look_up_severity(impact, sessions) == severity
 
 
 def test_impact_is_that_of_at_least_half_of_the_sessions() -> None:
-    assert impact_of(10, 5, 5) == "ended"
-    assert impact_of(10, 4, 5) == "overcome"
-    assert impact_of(10, 4, 4) == "open"
+    assert classify_impact(10, 5, 5) == "ended"
+    assert classify_impact(10, 4, 5) == "overcome"
+    assert classify_impact(10, 4, 4) == "open"
 
 
 def test_priority_covers_p0_to_p4_and_follows_confidence() -> None:
-    found = {priority_of(severity, confidence) for severity in lifecycle.PRIORITIES for confidence in (0.8, 0.95)}
+    found = {look_up_priority(severity, confidence) for severity in lifecycle.PRIORITIES for confidence in (0.8, 0.95)}
     assert found == {"P0", "P1", "P2", "P3", "P4"}
-    assert (priority_of("Critical", 0.9), priority_of("Critical", 0.89)) == ("P0", "P1")
+    assert (look_up_priority("Critical", 0.9), look_up_priority("Critical", 0.89)) == ("P0", "P1")
 
 
 def test_the_title_says_what_fails_where_and_for_how_many() -> None:
-    shown = title_of("POST /api/orders → 500", "button#pay", "Pay now", "/checkout", 37, "ended")
+    shown = format_incident_title("POST /api/orders → 500", "button#pay", "Pay now", "/checkout", 37, "ended")
     assert shown == 'POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked'
-    assert title_of("TypeError: x", "a#b", "", "", 1, "open") == "TypeError: x on a#b: 1 session affected"
-    assert len(title_of("", "", "x" * 500, "", 2, "overcome")) < 120
+    assert format_incident_title("TypeError: x", "a#b", "", "", 1, "open") == "TypeError: x on a#b: 1 session affected"
+    assert len(format_incident_title("", "", "x" * 500, "", 2, "overcome")) < 120

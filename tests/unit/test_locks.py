@@ -64,13 +64,13 @@ def test_what_is_installed_here_is_what_is_locked() -> None:
 
 
 def test_licences_are_in_step_with_the_lock() -> None:
-    assert third_party.FILE.read_text() == third_party.document(RUN), "run `make lock`"
-    assert {one.package for one in third_party.licences(RUN)} == set(entries(RUN))
+    assert third_party.FILE.read_text() == third_party.render_licences_file(RUN), "run `make lock`"
+    assert {one.package for one in third_party.find_licences(RUN)} == set(entries(RUN))
 
 
 def test_a_package_without_a_known_licence_is_refused() -> None:
     with pytest.raises(LookupError, match="no-such-package"):
-        third_party.document("no-such-package==1.0 \\\n")
+        third_party.render_licences_file("no-such-package==1.0 \\\n")
 
 
 def test_the_licence_is_the_whole_standard_text() -> None:

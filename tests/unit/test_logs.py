@@ -7,23 +7,23 @@ import time
 from pathlib import Path
 
 from core.errors import TransientError
-from core.logs import FOLD_AFTER, Discreet, Folding
-from furrow.installation.log_files import FILES, kept_small, turn_over
+from core.logs import FOLD_AFTER, DiscreetFormatter, RepeatFilter
+from furrow.installation.log_files import FILES, keep_logs_small, rotate_log
 
 
-def lines_of(folding: Folding, *messages: str) -> list[str]:
+def lines_of(folding: RepeatFilter, *messages: str) -> list[str]:
     records = [logging.LogRecord("x", logging.INFO, "", 0, message, (n,), None) for n, message in enumerate(messages)]
     return [record.getMessage() for record in records if folding.filter(record)]
 
 
 def test_a_line_that_repeats_is_folded() -> None:
-    folding = Folding(seconds=60)
+    folding = RepeatFilter(seconds=60)
     assert len(lines_of(folding, *["refused %d"] * 1_000)) == FOLD_AFTER
     assert lines_of(folding, "another %d") == ["another 0"]
 
 
 def test_the_number_of_those_left_out_is_told_with_the_next() -> None:
-    folding = Folding(seconds=0.05)
+    folding = RepeatFilter(seconds=0.05)
     lines_of(folding, *["refused %d"] * 20)
     time.sleep(0.1)
     assert lines_of(folding, "refused %d") == [f"refused 0 (repeated {20 - FOLD_AFTER} times)"]
@@ -32,7 +32,7 @@ def test_the_number_of_those_left_out_is_told_with_the_next() -> None:
 
 
 def test_many_different_lines_are_not_remembered_for_ever() -> None:
-    folding = Folding()
+    folding = RepeatFilter()
     for n in range(5_000):
         lines_of(folding, f"line {n} %d")
     assert len(folding._seen) <= 1_000
@@ -45,7 +45,7 @@ def raised(error: BaseException) -> str:
         except ValueError as cause:
             raise error from cause
     except BaseException:
-        return Discreet("%(message)s").format(
+        return DiscreetFormatter("%(message)s").format(
             logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), sys.exc_info())
         )
 
@@ -74,20 +74,20 @@ def test_a_log_is_turned_over_when_it_is_full(tmp_path: Path) -> None:
         for n in range(8):
             part.write(b"%d" % n * 100)
             part.flush()
-            assert not turn_over(log, 100)
+            assert not rotate_log(log, 100)
             part.write(b"x")
             part.flush()
-            assert turn_over(log, 100)
+            assert rotate_log(log, 100)
             assert log.stat().st_size == 0
     assert sizes(tmp_path) == {"part.log": 0, **{f"part.log.{n}": 101 for n in range(1, FILES)}}
     assert (tmp_path / "part.log.1").read_bytes() == b"7" * 100 + b"x"
-    assert not turn_over(tmp_path / "missing.log", 100)
+    assert not rotate_log(tmp_path / "missing.log", 100)
 
 
 def test_of_a_log_that_ran_away_the_end_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     log.write_bytes(b"a" * 1_000 + b"b" * 50)
-    assert turn_over(log, 100)
+    assert rotate_log(log, 100)
     assert sizes(tmp_path) == {"part.log": 0, "part.log.1": 200}
     assert (tmp_path / "part.log.1").read_bytes().endswith(b"b" * 50)
 
@@ -97,13 +97,13 @@ def test_a_log_that_cannot_be_turned_over_is_emptied(tmp_path: Path) -> None:
     log.write_bytes(b"a" * 1_000)
     (tmp_path / "part.log.3").touch()
     (tmp_path / "part.log.4").mkdir()
-    assert not turn_over(log, 100)
+    assert not rotate_log(log, 100)
     assert log.stat().st_size == 0
 
 
 def test_a_process_that_logs_without_end_takes_bounded_room(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
-    with kept_small(lambda: [log], 500_000), log.open("ab") as out:
+    with keep_logs_small(lambda: [log], 500_000), log.open("ab") as out:
         chatter = "while True: print('x' * 999, flush=True)"
         part = subprocess.Popen([sys.executable, "-c", chatter], stdout=out)
         try:

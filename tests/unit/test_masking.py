@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.masking import MARK, Names, mask_file, mask_prefect
-from tasks.report import code
-from trackers.document import Code, Items, to_markdown, to_wiki
-from trackers.log import visible
+from tasks.masking import MARK, Names, mask_file, mask_prefect_database
+from tasks.report import code_span
+from trackers.document import Code, Items, render_markdown, render_wiki
+from trackers.log import escape_invisible
 
 HASH = "0123456789abcdef0123456789abcdef"
 
@@ -33,7 +33,7 @@ HASH = "0123456789abcdef0123456789abcdef"
     ],
 )  # fmt: skip
 def test_an_id_is_replaced_where_it_is_a_whole_quoted_value(text: str, masked: str) -> None:
-    assert Names(["abc"]).in_text(text) == masked
+    assert Names(["abc"]).replace_in_text(text) == masked
 
 
 LOG = """\
@@ -49,7 +49,7 @@ LOG = """\
 )
 def test_a_session_called_like_a_word_of_the_logs_leaves_the_logs_alone(session: str, tmp_path: Path) -> None:
     names = Names([session])
-    assert names.in_text(LOG) == LOG
+    assert names.replace_in_text(LOG) == LOG
     log = tmp_path / "engine.log"
     log.write_text(LOG + json.dumps(["default", session, "why"]) + "\n")
     assert mask_file(log, names) == 1
@@ -78,7 +78,7 @@ def test_every_way_of_writing_it_is_found(name: str) -> None:
         once = json.dumps(name, ensure_ascii=ascii_)
         twice = json.dumps({"detection": once}, ensure_ascii=ascii_)
         for written in (once, twice, repr(name) if "\\" not in name else once):
-            masked = Names([name]).in_text(f"x {written} y")
+            masked = Names([name]).replace_in_text(f"x {written} y")
             assert MARK in masked, written
             assert set(re.findall(r"\w+", masked)) <= {"x", "y", "erased", "detection"}
 
@@ -86,26 +86,26 @@ def test_every_way_of_writing_it_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", [*NAMES, "plain"])
 def test_every_way_in_which_tickets_and_artifacts_write_it_is_found(name: str) -> None:
     ticket = (Items(((Code(name), ", score 90"),)),)
-    for text in (to_markdown(ticket), to_wiki(ticket), f"* {code(name)}: 3 → 4"):
-        masked = Names([name]).in_text("\n".join(map(visible, text.splitlines())))
+    for text in (render_markdown(ticket), render_wiki(ticket), f"* {code_span(name)}: 3 → 4"):
+        masked = Names([name]).replace_in_text("\n".join(map(escape_invisible, text.splitlines())))
         assert MARK in masked, text
 
 
 def test_a_hash_is_replaced_wherever_it_stands() -> None:
     names = Names([], [HASH])
-    assert names.in_text(f"user uh:{HASH}, {HASH}.") == f"user uh:{MARK}, {MARK}."
-    assert names.in_text(f"x{HASH} {HASH}0 {HASH}-1") == f"x{HASH} {HASH}0 {HASH}-1"
+    assert names.replace_in_text(f"user uh:{HASH}, {HASH}.") == f"user uh:{MARK}, {MARK}."
+    assert names.replace_in_text(f"x{HASH} {HASH}0 {HASH}-1") == f"x{HASH} {HASH}0 {HASH}-1"
 
 
 @pytest.mark.parametrize("name", [" ", "`", "\t", "\x00"])
 def test_a_name_of_nothing_visible_does_not_fill_empty_quotes(name: str) -> None:
-    assert Names([name]).in_text('"", \'\', "x"') == '"", \'\', "x"'
+    assert Names([name]).replace_in_text('"", \'\', "x"') == '"", \'\', "x"'
 
 
 def test_many_names_are_all_found() -> None:
     names = Names(f"session-{n}" for n in range(1_000))
     text = " ".join(f'"session-{n}"' for n in range(1_100))
-    assert names.in_text(text).count(MARK) == 1_000
+    assert names.replace_in_text(text).count(MARK) == 1_000
 
 
 def test_a_file_keeps_its_length(tmp_path: Path) -> None:
@@ -140,12 +140,12 @@ def test_only_logs_artifacts_and_parameters_of_prefect_are_touched(tmp_path: Pat
     )
     database.commit()
     names = Names(["detect"])
-    assert mask_prefect(path, names) == 4
+    assert mask_prefect_database(path, names) == 4
     assert database.execute("SELECT * FROM log").fetchall() == [("detect ended",), (f"of '{MARK}'",)]
     ((name, parameters),) = database.execute("SELECT * FROM flow_run").fetchall()
     assert (name, json.loads(parameters)) == ("detect", {"session_id": MARK, "x": "detect it"})
     masked = json.dumps({"detect": [f"of `{MARK}`", 5, MARK, "# detect: Completed"]})
     assert database.execute("SELECT * FROM artifact").fetchall() == [(masked, "detect")]
     assert [row[1] for row in database.execute("SELECT * FROM events")] == [masked, document]
-    assert mask_prefect(path, names) == 0
-    assert mask_prefect(tmp_path / "elsewhere.db", Names(["x"])) == 0
+    assert mask_prefect_database(path, names) == 0
+    assert mask_prefect_database(tmp_path / "elsewhere.db", Names(["x"])) == 0

@@ -8,7 +8,16 @@ import pytest
 from pydantic import SecretStr
 
 from core.settings import EMBEDDED, ENV_FILE_VARIABLE, Settings
-from furrow.installation.part_environment import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, SECRET, SECRETS, for_part
+from furrow.installation.part_environment import (
+    COLLECTOR,
+    DEPLOY,
+    ENGINE,
+    PREFECT,
+    PREPARE,
+    SECRET,
+    SECRETS,
+    select_part_environment,
+)
 from furrow.installation.up import Installation
 
 PARTS = [COLLECTOR, PREFECT, ENGINE, PREPARE, DEPLOY]
@@ -22,7 +31,7 @@ def environments(data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[
     monkeypatch.setenv("HTTPS_PROXY", "http://x:secret-of-the-proxy@proxy:3128")
     secrets = {name: SecretStr(f"secret-{name}") for name in SECRET}
     installation = Installation(Settings(data_dir=data).model_copy(update=secrets), print)
-    return {part: for_part(part, installation.environment()) for part in PARTS}
+    return {part: select_part_environment(part, installation.make_environment()) for part in PARTS}
 
 
 def test_each_secret_goes_to_the_parts_that_need_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +69,7 @@ def test_a_part_reads_no_file_of_settings(part: str, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     program = "from core.settings import Settings; s = Settings(); print(s.jira_token, s.jira_user or None)"
     for environment, told in (
-        (for_part(part, Installation(Settings(_env_file=None), print).environment()), "None None"),
+        (select_part_environment(part, Installation(Settings(_env_file=None), print).make_environment()), "None None"),
         ({"PYTHONPATH": str(Path(__file__).parents[2])}, "********** of-the-file"),
     ):
         assert environment.get(ENV_FILE_VARIABLE, "") == ""
@@ -70,8 +79,8 @@ def test_a_part_reads_no_file_of_settings(part: str, tmp_path: Path, monkeypatch
 
 def test_all_that_is_not_secret_reaches_the_engine(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, detect_seconds=7)
-    whole = Installation(settings, print).environment()
-    engine = for_part(ENGINE, whole)
+    whole = Installation(settings, print).make_environment()
+    engine = select_part_environment(ENGINE, whole)
     assert engine["FURROW_DETECT_SECONDS"] == "7"
     assert engine["FURROW_EVENT_STORE_URL"] == EMBEDDED
     assert {name for name in whole if name.startswith("FURROW_")} - set(engine) <= {

@@ -37,7 +37,7 @@ def test_a_locked_database_is_asked_again(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/flow_runs/filter").respond_with_json([])
     httpserver.expect_request("/flows/filter").respond_with_json([])
     with PrefectApi(httpserver.url_for("")) as api:
-        assert api.recent_runs(1) == []
+        assert api.list_recent_runs(1) == []
 
 
 def test_a_server_that_stays_away_is_told_with_its_address(httpserver: HTTPServer) -> None:
@@ -46,7 +46,7 @@ def test_a_server_that_stays_away_is_told_with_its_address(httpserver: HTTPServe
         PrefectApi(httpserver.url_for(""), patience_s=0.2) as api,
         pytest.raises(TransientError, match=rf"Prefect at {httpserver.url_for('')} answered 503"),
     ):
-        api.recent_runs(1)
+        api.list_recent_runs(1)
     assert len(httpserver.log) > 2
 
 
@@ -56,7 +56,7 @@ def test_asking_again_starts_no_second_run(httpserver: HTTPServer) -> None:
     httpserver.expect_oneshot_request(path).respond_with_data("locked", 503)
     httpserver.expect_request(path).respond_with_json({"id": "r", "name": "n", "state": {"type": "SCHEDULED"}})
     with PrefectApi(httpserver.url_for("")) as api:
-        api.run("detect/detect")
+        api.start_run("detect/detect")
     first, second = [request.get_json()["idempotency_key"] for request, _ in httpserver.log if request.path == path]
     assert first == second
 
@@ -79,7 +79,7 @@ def test_a_run_is_followed_through_errors_late_answers_and_broken_connections(
 
     httpserver.expect_request("/flow_runs/r").respond_with_handler(answer)
     with PrefectApi(httpserver.url_for("")) as api:
-        assert api.ended(RUN, 60)["state"]["type"] == "COMPLETED"
+        assert api.wait_for_end(RUN, 60)["state"]["type"] == "COMPLETED"
     assert len(answered) == 4
 
 
@@ -91,7 +91,7 @@ def test_a_prefect_that_is_started_again_is_waited_for(httpserver: HTTPServer) -
         threading.Timer(0.3, httpserver.stop).start()
         threading.Timer(1.0, lambda: _start(again)).start()
         try:
-            assert api.ended(RUN, 60)["state"]["type"] == "COMPLETED"
+            assert api.wait_for_end(RUN, 60)["state"]["type"] == "COMPLETED"
         finally:
             again.stop()
             httpserver.start()
@@ -108,7 +108,7 @@ def test_a_prefect_that_hangs_is_waited_for_until_the_time_and_no_longer(silent:
         PrefectApi(silent) as api,
         pytest.raises(TransientError, match=rf"{silent} \(no answer in time\).* 1 s are over, and the run n goes on"),
     ):
-        api.ended(RUN, 1)
+        api.wait_for_end(RUN, 1)
     assert time.monotonic() - began < 20  # not the 30 s of one request
 
 
@@ -117,12 +117,12 @@ def test_a_prefect_that_was_never_there_is_not_waited_for() -> None:
         PrefectApi("http://127.0.0.1:9/api", patience_s=3_600) as api,
         pytest.raises(TransientError, match=r"127.0.0.1:9/api \(connection refused\); `furrow up` starts it"),
     ):
-        api.recent_runs(1)
+        api.list_recent_runs(1)
 
 
 def test_what_is_not_prefect_is_said(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/flow_runs/filter").respond_with_data("<html>")
     with PrefectApi(httpserver.url_for("")) as api, pytest.raises(PermanentError, match="is not Prefect"):
-        api.recent_runs(1)
+        api.list_recent_runs(1)
     with pytest.raises(PermanentError, match="no address"):
         PrefectApi("http://prefect:port/api")

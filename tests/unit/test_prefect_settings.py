@@ -51,7 +51,7 @@ asyncio.run(main())
 
 def told_by(program: str, data: Path) -> Any:
     """What ``program`` prints in the environment of the parts of an installation."""
-    environment = Installation(Settings(data_dir=data), print).environment()
+    environment = Installation(Settings(data_dir=data), print).make_environment()
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import NEVER, Bools, Ints, Ragged, among, any_by, heads, max_by, min_by, within
+from ufse.arrays import (
+    NEVER,
+    Bools,
+    Ints,
+    Ragged,
+    any_by_owner,
+    is_among,
+    is_pair_among,
+    mark_group_starts,
+    max_by_owner,
+    min_by_owner,
+)
 from ufse.candidates import Clusters
 from ufse.feedback import SLOW
 from ufse.index import Index
@@ -36,37 +47,37 @@ class Attempts:
     """Negative answers (slow ones are none here), each with its attempt."""
 
 
-def blocked(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
+def find_blocked_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
     """(Cluster, signal) of every cluster whose action is blocked; ``count`` is the number of failed retries."""
-    tried = _attempts(index, clusters)
-    counted = _counted(index, clusters, tried)
+    tried = _gather_attempts(index, clusters)
+    counted = _is_failed_retry(index, clusters, tried)
     size = len(clusters)
-    retries = np.bincount(tried.cluster[counted], minlength=size) - _doubtful(index, clusters)
+    retries = np.bincount(tried.cluster[counted], minlength=size) - _count_doubtful_retries(index, clusters)
     found = retries > 0
-    before = np.append(counted[1:], False) & ~_any_before(counted, tried.cluster)
+    before = np.append(counted[1:], False) & ~_has_chosen_before(counted, tried.cluster)
     used = (counted | before) & found[tried.cluster]
-    rows = tried.rows.take(np.flatnonzero(used))
+    rows = tried.rows.take_lists(np.flatnonzero(used))
     owner = tried.cluster[used][rows.owner]
     chosen = np.flatnonzero(found)
     listed = Ragged(rows.values, np.append(0, np.cumsum(np.bincount(owner, minlength=size)[chosen])))
-    return chosen, _signals(index, clusters, chosen, listed, retries[chosen])
+    return chosen, _build_blocked_signals(index, clusters, chosen, listed, retries[chosen])
 
 
-def _any_before(chosen: Bools, owner: Ints) -> Bools:
+def _has_chosen_before(chosen: Bools, owner: Ints) -> Bools:
     """Per entry: whether an entry of its owner up to it is chosen."""
     total = np.cumsum(chosen)
-    begin = np.maximum.accumulate(np.where(heads(owner), np.arange(len(owner)), 0)) if len(owner) else owner
+    begin = np.maximum.accumulate(np.where(mark_group_starts(owner), np.arange(len(owner)), 0)) if len(owner) else owner
     return np.asarray(total - (total[begin] - chosen[begin]) > 0, dtype=np.bool_)
 
 
-def _signals(index: Index, clusters: Clusters, chosen: Ints, rows: Ragged, retries: Ints) -> Signals:
-    frame, given = index.frame, index.given
+def _build_blocked_signals(index: Index, clusters: Clusters, chosen: Ints, rows: Ragged, retries: Ints) -> Signals:
+    frame, attribution = index.frame, index.attribution
     if not len(chosen):
-        return Signals.none()
-    answers = clusters.negatives.take(chosen)
-    ours = within(answers.owner, given.cause[answers.values], rows.owner, rows.values)
-    answered = max_by(answers.owner[ours], frame.ts[answers.values[ours]], len(chosen), NEVER)
-    return Signals.of(
+        return Signals.make_empty()
+    answers = clusters.negatives.take_lists(chosen)
+    ours = is_pair_among(answers.owner, attribution.cause[answers.values], rows.owner, rows.values)
+    answered = max_by_owner(answers.owner[ours], frame.ts[answers.values[ours]], len(chosen), NEVER)
+    return Signals.of_kind(
         BLOCKED,
         PLAIN,
         start=frame.ts[rows.first],
@@ -78,28 +89,30 @@ def _signals(index: Index, clusters: Clusters, chosen: Ints, rows: Ragged, retri
     )
 
 
-def _attempts(index: Index, clusters: Clusters) -> Attempts:
-    frame, given, config = index.frame, index.given, index.config
+def _gather_attempts(index: Index, clusters: Clusters) -> Attempts:
+    frame, attribution, config = index.frame, index.attribution, index.config
     negatives = clusters.negatives
-    cause = given.cause[negatives.values]
+    cause = attribution.cause[negatives.values]
     # The click that caused a submit, and clicks that an unanswered one followed at once, are its attempt.
-    asked = min_by(negatives.owner, frame.ts[cause], len(clusters), 2**62) - config.rage_gap_ms
-    low = frame.first_at(clusters.visit, np.maximum(asked, clusters.since + 1))
-    latest = max_by(negatives.owner, frame.ts[negatives.values], len(clusters), NEVER)
-    high = frame.first_at(clusters.visit, latest + config.retry_window_ms + 1)
-    owner, row = index.attempts.each(index.deed(clusters.visit, clusters.action), low, high)
-    answering = given.negative[negatives.values] != SLOW
-    place = _places(owner, row, negatives.owner[answering], cause[answering], len(frame))
-    mine = place >= 0
-    place, answer = place[mine], negatives.values[answering][mine]
-    answered = min_by(place, frame.rel[answer], len(row), _NO_ANSWER)
-    first = _begins(owner, frame.rel[row], answered, config.rage_gap_ms)
+    asked = min_by_owner(negatives.owner, frame.ts[cause], len(clusters), 2**62) - config.rage_gap_ms
+    low = frame.find_first_since(clusters.visit, np.maximum(asked, clusters.since + 1))
+    latest = max_by_owner(negatives.owner, frame.ts[negatives.values], len(clusters), NEVER)
+    high = frame.find_first_since(clusters.visit, latest + config.retry_window_ms + 1)
+    owner, row = index.attempts_by_action.find_entries(
+        index.visit_action_key(clusters.visit, clusters.action), low, high
+    )
+    answering = attribution.negative[negatives.values] != SLOW
+    place = _find_places(owner, row, negatives.owner[answering], cause[answering], len(frame))
+    placed = place >= 0
+    place, answer = place[placed], negatives.values[answering][placed]
+    answered = min_by_owner(place, frame.rel[answer], len(row), _NO_ANSWER)
+    first = _mark_attempt_starts(owner, frame.rel[row], answered, config.rage_gap_ms)
     number = np.cumsum(first) - 1
-    rows = Ragged.of(number, row, int(first.sum()))
+    rows = Ragged.from_owners(number, row, int(first.sum()))
     return Attempts(owner[first], rows, number, number[place], answer)
 
 
-def _places(owner: Ints, row: Ints, other_owner: Ints, other_row: Ints, base: int) -> Ints:
+def _find_places(owner: Ints, row: Ints, other_owner: Ints, other_row: Ints, base: int) -> Ints:
     """Where each (other owner, other row) stands among the ascending (owner, row), -1 for nowhere."""
     keys, asked = owner * base + row, other_owner * base + other_row
     if not len(keys):
@@ -108,14 +121,14 @@ def _places(owner: Ints, row: Ints, other_owner: Ints, other_row: Ints, base: in
     return np.where(keys[at] == asked, at, -1)
 
 
-def _begins(owner: Ints, at: Ints, answered: Ints, gap_ms: int) -> Bools:
+def _mark_attempt_starts(owner: Ints, at: Ints, answered: Ints, gap_ms: int) -> Bools:
     """Which clicks and submits begin an attempt: those after a pause that follow an answer to the attempt before.
 
     For each row the first later row of its owner that a pause and its own answer make a beginning is found; the least of
     these from an attempt's first row on is the next attempt's first row.
     """
     size = len(owner)
-    first = heads(owner)
+    first = mark_group_starts(owner)
     if not size:
         return first
     span = int(at.max()) + 2
@@ -138,63 +151,63 @@ def _begins(owner: Ints, at: Ints, answered: Ints, gap_ms: int) -> Bools:
     return first
 
 
-def _counted(index: Index, clusters: Clusters, tried: Attempts) -> Bools:
+def _is_failed_retry(index: Index, clusters: Clusters, tried: Attempts) -> Bools:
     """Attempts that are a retry without success: the attempt before was answered, and not more than 30 s earlier."""
     frame, config = index.frame, index.config
     size = len(tried.cluster)
     if not size:
         return np.zeros(0, dtype=np.bool_)
     begin = frame.ts[tried.rows.first]
-    follows = ~heads(tried.cluster)
+    follows = ~mark_group_starts(tried.cluster)
     next_begin = np.append(begin[1:], NEVER)
     known = frame.ts[tried.answer] <= next_begin[tried.answer_attempt]
-    answered = max_by(tried.answer_attempt[known], frame.ts[tried.answer[known]], size, NEVER)
+    answered = max_by_owner(tried.answer_attempt[known], frame.ts[tried.answer[known]], size, NEVER)
     before = np.append(NEVER, answered[:-1])
     soon = (before > NEVER) & (begin - before <= config.retry_window_ms)
-    target = index.target_of(clusters.action[tried.cluster])
+    target = index.target_of_action(clusters.action[tried.cluster])
     unanswered = np.bincount(tried.answer_attempt, minlength=size) == 0
-    vague = _vague(index, clusters)[tried.cluster] & unanswered
-    steps = among(index.deed(clusters.visit, clusters.action), index.step_deeds)[tried.cluster]
-    repeated = index.target_is("repeated")[target] & ~steps
-    missed = ~vague & ~repeated & ~_other_request(index, tried) & ~_other_page(index, tried)
+    vague = _has_nameless_target(index, clusters)[tried.cluster] & unanswered
+    steps = is_among(index.visit_action_key(clusters.visit, clusters.action), index.wizard_step_keys)[tried.cluster]
+    repeated = index.target_property("repeated")[target] & ~steps
+    missed = ~vague & ~repeated & ~_is_other_request(index, tried) & ~_is_other_page(index, tried)
     return np.asarray(follows & soon & missed, dtype=np.bool_)
 
 
-def _other_page(index: Index, tried: Attempts) -> Bools:
+def _is_other_page(index: Index, tried: Attempts) -> Bools:
     """Attempts that opened another page than the one before, or that opened the same one again and had no failure; a page
     that answered is there, whatever every page asks for beside it.
     """
     size, first = len(tried.cluster), tried.rows.first
-    shown = index.opened[first]
+    shown = index.opened_routes[first]
     before = np.append(-1, shown[:-1])
-    came = np.append(False, index.served[first][:-1])
+    came = np.append(False, index.is_served[first][:-1])
     failed = np.bincount(tried.answer_attempt, minlength=size) > 0
-    own = any_by(tried.answer_attempt, index.given.lonely[tried.answer], size)
+    own = any_by_owner(tried.answer_attempt, index.attribution.lonely[tried.answer], size)
     both = (shown >= 0) & (before >= 0)
     return np.asarray(both & ((shown != before) | ~failed | (came & ~own)), dtype=np.bool_)
 
 
-def _other_request(index: Index, tried: Attempts) -> Bools:
+def _is_other_request(index: Index, tried: Attempts) -> Bools:
     """Attempts that failed only at requests at which the one before did not: answers are judged per request."""
     size = len(tried.cluster)
     asked = index.is_request(tried.answer)
     attempt, endpoint = tried.answer_attempt[asked], index.frame.endpoint[tried.answer[asked]]
     some = np.bincount(attempt, minlength=size) > 0
-    shared = any_by(attempt, within(attempt, endpoint, attempt + 1, endpoint), size)
+    shared = any_by_owner(attempt, is_pair_among(attempt, endpoint, attempt + 1, endpoint), size)
     return np.asarray(some & np.append(False, some[:-1]) & ~shared, dtype=np.bool_)
 
 
-def _vague(index: Index, clusters: Clusters) -> Bools:
+def _has_nameless_target(index: Index, clusters: Clusters) -> Bools:
     """Clusters of a target of which only the type is known."""
-    nameless = index.target_is("nameless")[index.target_of(clusters.action)]
-    return np.asarray(nameless & ~index.is_page(clusters.action), dtype=np.bool_)
+    nameless = index.target_property("nameless")[index.target_of_action(clusters.action)]
+    return np.asarray(nameless & ~index.is_page_action(clusters.action), dtype=np.bool_)
 
 
-def _doubtful(index: Index, clusters: Clusters) -> Ints:
+def _count_doubtful_retries(index: Index, clusters: Clusters) -> Ints:
     """One retry does not count where two failures of a nameless target may be two controls: neither a form nor one known
     endpoint says that they are one.
     """
     rows, owner = clusters.negatives.values, clusters.negatives.owner
-    form = any_by(owner, index.frame.kind[index.given.cause[rows]] == SUBMIT, len(clusters))
-    unknown = any_by(owner, ~index.known(rows), len(clusters))
-    return (_vague(index, clusters) & ~form & unknown).astype(np.int64)
+    form = any_by_owner(owner, index.frame.kind[index.attribution.cause[rows]] == SUBMIT, len(clusters))
+    unknown = any_by_owner(owner, ~index.is_identified(rows), len(clusters))
+    return (_has_nameless_target(index, clusters) & ~form & unknown).astype(np.int64)

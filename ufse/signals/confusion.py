@@ -9,7 +9,7 @@ To add an exclusion, add a condition to ``_oscillations`` or ``_achieved``, and 
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Ragged, one_of
+from ufse.arrays import Bools, Ints, Ragged, equals_any
 from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.frame import Frame
@@ -17,12 +17,14 @@ from ufse.sessions import CLICK, INPUT, NAVIGATION, SCROLL, SUBMIT
 from ufse.signals.model import CONFUSION, OSCILLATION, THRASH, Signals
 
 
-def confusion(frame: Frame, given: Attribution, config: Config) -> Signals:
+def find_confusion_signals(frame: Frame, attribution: Attribution, config: Config) -> Signals:
     """The confusion signals of all visits."""
-    return Signals.joined([_oscillations(frame, given, config), _thrashes(frame, given, config)])
+    return Signals.join_parts(
+        [_find_oscillations(frame, attribution, config), _find_scroll_thrashes(frame, attribution, config)]
+    )
 
 
-def _moves(frame: Frame) -> tuple[Ints, Ints]:
+def _find_route_changes(frame: Frame) -> tuple[Ints, Ints]:
     """Rows at which the route changed by a navigation, and the route that was left."""
     rows = np.flatnonzero(frame.kind == NAVIGATION)
     if not len(rows):
@@ -36,40 +38,40 @@ def _moves(frame: Frame) -> tuple[Ints, Ints]:
     return rows[moved], left[moved]
 
 
-def _oscillations(frame: Frame, given: Attribution, config: Config) -> Signals:
-    rows, left = _moves(frame)
+def _find_oscillations(frame: Frame, attribution: Attribution, config: Config) -> Signals:
+    rows, left = _find_route_changes(frame)
     need = config.oscillation_transitions
     if len(rows) < need:
-        return Signals.none()
+        return Signals.make_empty()
     ends = np.arange(need - 1, len(rows))
     begins = ends - need + 1
     close = (frame.visit[rows[ends]] == frame.visit[rows[begins]]) & (
         frame.ts[rows[ends]] - frame.ts[rows[begins]] <= config.oscillation_window_ms
     )
-    paths = _windows(frame.route[rows], left, begins, need)
-    distinct, revisited = _counted(paths)
+    paths = _stack_paths(frame.route[rows], left, begins, need)
+    distinct, revisited = _count_distinct_values(paths)
     # Pages of one pattern are items of a list: looking at several of them is comparing, not wandering.
     of_route = np.zeros(len(frame.routes), dtype=np.int64)
     of_route[frame.route] = frame.pattern
-    patterns, _ = _counted(of_route[paths])
+    patterns, _ = _count_distinct_values(of_route[paths])
     hits = np.flatnonzero(close & (distinct <= config.oscillation_paths) & (revisited >= 2) & (patterns == distinct))
     found: list[Ints] = []
     until = -1
     for hit in hits.tolist():
         window = rows[begins[hit] : ends[hit] + 1]
-        if int(window[0]) <= until or _achieved(frame, given, int(window[0]), int(window[-1])):
+        if int(window[0]) <= until or _has_success_between(frame, attribution, int(window[0]), int(window[-1])):
             continue
         until = int(window[-1])
         found.append(window)
-    return _signals(frame, given, found, OSCILLATION)
+    return _build_confusion_signals(frame, attribution, found, OSCILLATION)
 
 
-def _windows(route: Ints, left: Ints, begins: Ints, need: int) -> Ints:
+def _stack_paths(route: Ints, left: Ints, begins: Ints, need: int) -> Ints:
     """Per window of transitions: the paths it ran over, the one it began on included."""
     return np.stack([left[begins], *(route[begins + i] for i in range(need))], axis=1)
 
 
-def _counted(paths: Ints) -> tuple[Ints, Ints]:
+def _count_distinct_values(paths: Ints) -> tuple[Ints, Ints]:
     """Per row: how many distinct values, and how many values that occur more than once."""
     ordered = np.sort(paths, axis=1)
     changes = ordered[:, 1:] != ordered[:, :-1]
@@ -77,29 +79,31 @@ def _counted(paths: Ints) -> tuple[Ints, Ints]:
     return changes.sum(axis=1) + 1, again.sum(axis=1)
 
 
-def _achieved(frame: Frame, given: Attribution, low: int, high: int) -> bool:
+def _has_success_between(frame: Frame, attribution: Attribution, low: int, high: int) -> bool:
     """Whether a person's action in the span succeeded: something was sent and accepted, or a form went on."""
     span = slice(low, high + 1)
-    sent = np.flatnonzero(given.success[span] & (given.cause[span] >= 0)) + low
-    by = given.cause[sent]
+    sent = np.flatnonzero(attribution.success[span] & (attribution.cause[span] >= 0)) + low
+    by = attribution.cause[sent]
     tabs = np.array([t.toggle for t in frame.targets], dtype=np.bool_)
-    acted = one_of(frame.kind[by], CLICK, SUBMIT) & (~frame.reads[frame.endpoint[sent]] | tabs[frame.target[by]])
-    went_on = (frame.kind[span] == SUBMIT) & given.progress[span]
-    return bool((acted & given.meaningful[by]).any()) or bool(went_on.any())
+    acted = equals_any(frame.kind[by], CLICK, SUBMIT) & (
+        ~frame.only_reads[frame.endpoint[sent]] | tabs[frame.target[by]]
+    )
+    went_on = (frame.kind[span] == SUBMIT) & attribution.progress[span]
+    return bool((acted & attribution.meaningful[by]).any()) or bool(went_on.any())
 
 
-def _thrashes(frame: Frame, given: Attribution, config: Config) -> Signals:
+def _find_scroll_thrashes(frame: Frame, attribution: Attribution, config: Config) -> Signals:
     rows = np.flatnonzero(frame.kind == SCROLL)
     if len(rows) < config.thrash_reversals + 1:
-        return Signals.none()
-    sign = _directions(frame, rows)
+        return Signals.make_empty()
+    sign = _read_scroll_directions(frame, rows)
     rows, sign = rows[sign != 0], sign[sign != 0]
     same = (frame.visit[rows][1:] == frame.visit[rows][:-1]) & (frame.route[rows][1:] == frame.route[rows][:-1])
     turns = np.flatnonzero(same & (sign[1:] != sign[:-1])) + 1
     need = config.thrash_reversals
     if len(turns) < need:
-        return Signals.none()
-    acts = np.cumsum(one_of(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
+        return Signals.make_empty()
+    acts = np.cumsum(equals_any(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
     first, last = rows[turns[: len(turns) - need + 1]], rows[turns[need - 1 :]]
     hits = np.flatnonzero(
         (frame.visit[first] == frame.visit[last])
@@ -113,15 +117,15 @@ def _thrashes(frame: Frame, given: Attribution, config: Config) -> Signals:
         if int(window[0]) > until:
             until = int(window[-1])
             found.append(window)
-    return _signals(frame, given, found, THRASH)
+    return _build_confusion_signals(frame, attribution, found, THRASH)
 
 
-def _directions(frame: Frame, rows: Ints) -> Ints:
+def _read_scroll_directions(frame: Frame, rows: Ints) -> Ints:
     """+1 down, -1 up, 0 unknown: as sent, else by the change of depth."""
     sign = np.where(
-        frame.is_word("direction", "down")[rows], 1, np.where(frame.is_word("direction", "up")[rows], -1, 0)
+        frame.column_equals("direction", "down")[rows], 1, np.where(frame.column_equals("direction", "up")[rows], -1, 0)
     )
-    depth = frame.flags.at("depth", rows)
+    depth = frame.flags.read_at("depth", rows)
     known: Bools = np.append(
         False, (depth[1:] >= 0) & (depth[:-1] >= 0) & (frame.visit[rows][1:] == frame.visit[rows][:-1])
     )
@@ -129,18 +133,20 @@ def _directions(frame: Frame, rows: Ints) -> Ints:
     return np.where((sign == 0) & known, change, sign)
 
 
-def _signals(frame: Frame, given: Attribution, found: list[Ints], form: int) -> Signals:
+def _build_confusion_signals(frame: Frame, attribution: Attribution, found: list[Ints], form: int) -> Signals:
     if not found:
-        return Signals.none()
-    rows = Ragged.of(np.repeat(np.arange(len(found)), [len(w) for w in found]), np.concatenate(found), len(found))
+        return Signals.make_empty()
+    rows = Ragged.from_owners(
+        np.repeat(np.arange(len(found)), [len(w) for w in found]), np.concatenate(found), len(found)
+    )
     page = frame.pattern[rows.first] * max(len(frame.targets), 1)
-    return Signals.of(
+    return Signals.of_kind(
         CONFUSION,
         form,
         start=frame.ts[rows.first],
         end=frame.ts[rows.last],
         count=rows.sizes,
-        action=given.action[rows.first] if form == OSCILLATION else page,
+        action=attribution.action[rows.first] if form == OSCILLATION else page,
         row=rows.first,
         rows=rows,
     )

@@ -35,23 +35,23 @@ class Signals:
         return len(self.kind)
 
     @classmethod
-    def of(cls, kind: int, form: Ints | int, *, rows: Ragged, **columns: Ints) -> "Signals":
+    def of_kind(cls, kind: int, form: Ints | int, *, rows: Ragged, **columns: Ints) -> "Signals":
         """Signals of one kind; ``form`` may be one for all."""
         return cls(np.full(len(rows), kind), np.broadcast_to(form, len(rows)), rows=rows, **columns)
 
     @classmethod
-    def none(cls) -> "Signals":
+    def make_empty(cls) -> "Signals":
         empty = np.zeros(0, dtype=np.int64)
         return cls(empty, empty, empty, empty, empty, empty, empty, Ragged(empty, np.zeros(1, dtype=np.int64)))
 
-    def take(self, chosen: Ints) -> "Signals":
+    def take_signals(self, chosen: Ints) -> "Signals":
         """The signals with these numbers, in this order."""
         columns: dict[str, Ints] = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "rows"}
-        return Signals(**columns, rows=self.rows.take(chosen))
+        return Signals(**columns, rows=self.rows.take_lists(chosen))
 
     @staticmethod
-    def joined(parts: "Sequence[Signals]") -> "Signals":
+    def join_parts(parts: "Sequence[Signals]") -> "Signals":
         """The signals of all parts, one part after the other."""
         names = [f.name for f in fields(Signals) if f.name != "rows"]
         columns: dict[str, Ints] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-        return Signals(**columns, rows=Ragged.joined([p.rows for p in parts]))
+        return Signals(**columns, rows=Ragged.join_parts([p.rows for p in parts]))

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Ragged, any_by, count_by, distinct_by, heads, within
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Ragged,
+    any_by_owner,
+    count_by_owner,
+    count_distinct_by_owner,
+    is_pair_among,
+    mark_group_starts,
+)
 from ufse.attribution import Attribution
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
@@ -24,39 +33,45 @@ from ufse.sessions import CLICK, ERROR, NAVIGATION
 from ufse.signals.model import PLAIN, RAGE, RELOADS, Signals
 
 
-def rage(frame: Frame, given: Attribution, config: Config) -> Signals:
+def find_rage_signals(frame: Frame, attribution: Attribution, config: Config) -> Signals:
     """The rage signals of all visits."""
-    return Signals.joined([_clicks(frame, given, config), _reloads(frame, given, config)])
+    return Signals.join_parts(
+        [_find_click_runs(frame, attribution, config), _find_reload_runs(frame, attribution, config)]
+    )
 
 
-def never_rage(frame: Frame, given: Attribution, rows: Ints) -> Bools:
+def is_never_rage(frame: Frame, attribution: Attribution, rows: Ints) -> Bools:
     """Per click: a target on which repeated clicks mean nothing, or a click that a key made."""
     fixed = np.array([t.text_field or t.static_text or t.toggle for t in frame.targets], dtype=np.bool_)
-    repeated = np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target[rows]] & ~given.step[rows]
-    keyboard = frame.is_word("input_method", "keyboard", rows=rows)
+    repeated = (
+        np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target[rows]] & ~attribution.step[rows]
+    )
+    keyboard = frame.column_equals("input_method", "keyboard", rows=rows)
     # Browsers give 0, 0 to clicks that a key made.
-    origin = (frame.flags.at("x", rows) == 0) & (frame.flags.at("y", rows) == 0)
+    origin = (frame.flags.read_at("x", rows) == 0) & (frame.flags.read_at("y", rows) == 0)
     return np.asarray(
         fixed[frame.target[rows]] | repeated | keyboard | origin | frame.target_ignored[rows], dtype=np.bool_
     )
 
 
-def _clicks(frame: Frame, given: Attribution, config: Config) -> Signals:
+def _find_click_runs(frame: Frame, attribution: Attribution, config: Config) -> Signals:
     rows = np.flatnonzero(frame.kind == CLICK)
-    begin = np.flatnonzero(_breaks(frame, rows, config)) if len(rows) else rows
+    begin = np.flatnonzero(_mark_run_starts(frame, rows, config)) if len(rows) else rows
     sizes = np.diff(np.append(begin, len(rows)))
     runs = Ragged(rows, np.append(begin, len(rows)) if len(begin) else np.zeros(1, dtype=np.int64))
-    runs = runs.take(np.flatnonzero(sizes >= config.rage_clicks))
-    barred = any_by(runs.owner, never_rage(frame, given, runs.values), len(runs))
-    runs = runs.take(np.flatnonzero(~barred & _human(frame, runs, config)))
-    return _signals(frame, given, runs.take(np.flatnonzero(~_answered(frame, given, runs))), PLAIN)
+    runs = runs.take_lists(np.flatnonzero(sizes >= config.rage_clicks))
+    barred = any_by_owner(runs.owner, is_never_rage(frame, attribution, runs.values), len(runs))
+    runs = runs.take_lists(np.flatnonzero(~barred & _is_human_run(frame, runs, config)))
+    return _build_rage_signals(
+        frame, attribution, runs.take_lists(np.flatnonzero(~_is_answered_run(frame, attribution, runs))), PLAIN
+    )
 
 
-def _breaks(frame: Frame, rows: Ints, config: Config) -> Bools:
+def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
     """Where a run of clicks begins: another visit, target or page, a pause, or another spot of a nameless target."""
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
-    x, y = (frame.flags.at(n, rows).astype(np.int64) for n in ("x", "y"))
+    x, y = (frame.flags.read_at(n, rows).astype(np.int64) for n in ("x", "y"))
     known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
     changed = (
@@ -69,11 +84,11 @@ def _breaks(frame: Frame, rows: Ints, config: Config) -> Bools:
     return np.append(True, changed)
 
 
-def _human(frame: Frame, runs: Ragged, config: Config) -> Bools:
+def _is_human_run(frame: Frame, runs: Ragged, config: Config) -> Bools:
     """Per run: False for a held key or a script, faster than a hand; a clock of whole seconds cannot tell."""
     at, owner = frame.ts[runs.values], runs.owner
-    coarse = ~any_by(owner, at % 1_000 != 0, len(runs))
-    inner = ~heads(owner)
+    coarse = ~any_by_owner(owner, at % 1_000 != 0, len(runs))
+    inner = ~mark_group_starts(owner)
     gaps, of_gap = np.append(0, np.diff(at))[inner], owner[inner]
     gaps = gaps[np.lexsort((gaps, of_gap))]
     count = runs.sizes - 1
@@ -83,90 +98,94 @@ def _human(frame: Frame, runs: Ragged, config: Config) -> Bools:
 
 
 @dataclass(frozen=True)
-class _Answers:
+class _RunAnswers:
     """Feedback of the interactions in the span of each run: rows and their runs."""
 
     run: Ints
     row: Ints
 
-    def where(self, chosen: Bools) -> "_Answers":
-        return _Answers(self.run[chosen], self.row[chosen])
+    def choose_answers(self, chosen: Bools) -> "_RunAnswers":
+        return _RunAnswers(self.run[chosen], self.row[chosen])
 
 
-def _answers(given: Attribution, runs: Ragged) -> _Answers:
+def _find_run_answers(attribution: Attribution, runs: Ragged) -> _RunAnswers:
     """Evidence and good answers caused between the first and the last click of each run."""
-    rows = np.flatnonzero((given.cause >= 0) & (given.attributed | given.success))
+    rows = np.flatnonzero((attribution.cause >= 0) & (attribution.attributed | attribution.success))
     if not len(runs) or not len(rows):
-        return _Answers(rows[:0], rows[:0])
-    cause = given.cause[rows]
+        return _RunAnswers(rows[:0], rows[:0])
+    cause = attribution.cause[rows]
     run = np.maximum(np.searchsorted(runs.first, cause, "right") - 1, 0)
     ours = (cause >= runs.first[run]) & (cause <= runs.last[run]) & (rows >= runs.first[run])
-    return _Answers(run[ours], rows[ours])
+    return _RunAnswers(run[ours], rows[ours])
 
 
-def _answered(frame: Frame, given: Attribution, runs: Ragged) -> Bools:
+def _is_answered_run(frame: Frame, attribution: Attribution, runs: Ragged) -> Bools:
     """Per run: whether positive feedback lies among the clicks, text was selected, or every click was answered.
 
     Answers are judged per request: where a request of the run failed, only that request's success is an answer, unless
     most clicks were answered by requests of the control's own and had no failure.
     """
     size, owner = len(runs), runs.owner
-    answers = _answers(given, runs)
-    failed = answers.where(given.attributed[answers.row] & (given.negative[answers.row] != SLOW))
-    good = answers.where(given.success[answers.row] & ~given.attributed[answers.row])
-    any_failed, any_good = count_by(failed.run, size) > 0, count_by(good.run, size) > 0
-    response = frame.flags.at("responded", runs.values) == 1
-    done = any_by(owner, (frame.flags.at("selection", runs.values) == 1) | given.progress[runs.values], size)
-    calm = any_good | any_by(owner, response, size)
-    unhappy = distinct_by(failed.run, given.cause[failed.row], size)
-    all_responded = ~any_by(owner, ~response, size) & (2 * unhappy < runs.sizes)
-    happy = ~within(good.run, given.cause[good.row], failed.run, given.cause[failed.row])
-    own = good.where(happy & given.lonely[good.row])
-    served = 2 * distinct_by(own.run, given.cause[own.row], size) >= runs.sizes
-    repaired = any_by(good.run, _repairs(frame, given, good, failed, size), size)
+    answers = _find_run_answers(attribution, runs)
+    failed = answers.choose_answers(attribution.attributed[answers.row] & (attribution.negative[answers.row] != SLOW))
+    good = answers.choose_answers(attribution.success[answers.row] & ~attribution.attributed[answers.row])
+    any_failed, any_good = count_by_owner(failed.run, size) > 0, count_by_owner(good.run, size) > 0
+    response = frame.flags.read_at("responded", runs.values) == 1
+    done = any_by_owner(
+        owner, (frame.flags.read_at("selection", runs.values) == 1) | attribution.progress[runs.values], size
+    )
+    calm = any_good | any_by_owner(owner, response, size)
+    unhappy = count_distinct_by_owner(failed.run, attribution.cause[failed.row], size)
+    all_responded = ~any_by_owner(owner, ~response, size) & (2 * unhappy < runs.sizes)
+    happy = ~is_pair_among(good.run, attribution.cause[good.row], failed.run, attribution.cause[failed.row])
+    own = good.choose_answers(happy & attribution.lonely[good.row])
+    served = 2 * count_distinct_by_owner(own.run, attribution.cause[own.row], size) >= runs.sizes
+    repaired = any_by_owner(good.run, _is_repairing_answer(frame, attribution, good, failed, size), size)
     return done | np.where(any_failed, all_responded | served | repaired, calm)
 
 
-def _repairs(frame: Frame, given: Attribution, good: _Answers, failed: _Answers, size: int) -> Bools:
+def _is_repairing_answer(
+    frame: Frame, attribution: Attribution, good: _RunAnswers, failed: _RunAnswers, size: int
+) -> Bools:
     """Per good answer: whether it is one of the request that failed, or of any where only the page's drawing failed."""
     crash = frame.kind[failed.row] == ERROR
-    crashed = failed.where(crash)
-    drew = within(good.run, given.cause[good.row], crashed.run, given.cause[crashed.row])
-    same = within(good.run, frame.endpoint[good.row] + 1, failed.run, frame.endpoint[failed.row] + 1)
-    only_crashes = ~any_by(failed.run, ~crash, size)[good.run]
+    crashed = failed.choose_answers(crash)
+    drew = is_pair_among(good.run, attribution.cause[good.row], crashed.run, attribution.cause[crashed.row])
+    same = is_pair_among(good.run, frame.endpoint[good.row] + 1, failed.run, frame.endpoint[failed.row] + 1)
+    only_crashes = ~any_by_owner(failed.run, ~crash, size)[good.run]
     endpoint = frame.endpoint[good.row]
     unknown = ~frame.endpoint_known[endpoint] if len(endpoint) else np.zeros(0, dtype=np.bool_)
     return np.asarray(~drew & (same | only_crashes | unknown), dtype=np.bool_)
 
 
-def _reloads(frame: Frame, given: Attribution, config: Config) -> Signals:
+def _find_reload_runs(frame: Frame, attribution: Attribution, config: Config) -> Signals:
     rows = np.flatnonzero(frame.kind == NAVIGATION)
-    rows = rows[frame.is_word("nav_type", "reload", rows=rows) & ~frame.target_ignored[rows]]
+    rows = rows[frame.column_equals("nav_type", "reload", rows=rows) & ~frame.target_ignored[rows]]
     need = config.rage_reloads
     if len(rows) < need:
-        return Signals.none()
-    block = np.cumsum(heads(frame.visit[rows], frame.route[rows]))
+        return Signals.make_empty()
+    block = np.cumsum(mark_group_starts(frame.visit[rows], frame.route[rows]))
     tail, head = slice(need - 1, None), slice(None, len(rows) - need + 1)
     close = (block[tail] == block[head]) & (frame.ts[rows][tail] - frame.ts[rows][head] <= config.rage_reload_window_ms)
     member = np.zeros(len(rows), dtype=np.bool_)
     for offset in range(need):
         member[np.flatnonzero(close) + offset] = True
-    first = heads(block, member)
+    first = mark_group_starts(block, member)
     run = np.cumsum(first) - 1
-    kept = Ragged.of(run, rows, int(run[-1]) + 1).take(np.flatnonzero(member[first]))
-    return _signals(frame, given, kept, RELOADS)
+    kept = Ragged.from_owners(run, rows, int(run[-1]) + 1).take_lists(np.flatnonzero(member[first]))
+    return _build_rage_signals(frame, attribution, kept, RELOADS)
 
 
-def _signals(frame: Frame, given: Attribution, runs: Ragged, form: int) -> Signals:
+def _build_rage_signals(frame: Frame, attribution: Attribution, runs: Ragged, form: int) -> Signals:
     if not len(runs):
-        return Signals.none()
-    return Signals.of(
+        return Signals.make_empty()
+    return Signals.of_kind(
         RAGE,
         form,
         start=frame.ts[runs.first],
         end=frame.ts[runs.last],
         count=runs.sizes,
-        action=given.action[runs.first],
+        action=attribution.action[runs.first],
         row=runs.first,
         rows=runs,
     )

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from collector.config import CollectorConfig
-from collector.metrics import exposition
+from collector.metrics import render_metrics
 from collector.routes import query
 from collector.transport.limits import RateLimit
 from core.settings import Settings
@@ -101,9 +101,9 @@ def test_a_configuration_without_a_salt_is_refused(wrong: str) -> None:
 
 
 def asked(limit: RateLimit, name: str, now: float, rate: float | None = None) -> float:
-    wait = limit.wait_for(name, now, rate)
+    wait = limit.find_wait_seconds(name, now, rate)
     if not wait:
-        limit.take(name, now, rate)
+        limit.take_tokens(name, now, rate)
     return wait
 
 
@@ -124,9 +124,9 @@ def test_a_name_may_have_a_rate_of_its_own() -> None:
 
 
 def test_metrics_of_all_processes_are_told_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b"furrow_events_accepted_total" in exposition()
+    assert b"furrow_events_accepted_total" in render_metrics()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    assert b"furrow_events_accepted_total" not in exposition(), "an empty directory of metrics holds none"
+    assert b"furrow_events_accepted_total" not in render_metrics(), "an empty directory of metrics holds none"
 
 
 def test_incidents_can_be_sorted_by_what_the_store_sorts_by() -> None:

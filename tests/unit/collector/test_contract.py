@@ -63,7 +63,7 @@ def reject(**changes: Any) -> tuple[str, str]:
 
 def test_the_row_has_the_columns_that_the_stores_and_the_engine_share() -> None:
     assert Row.__struct_fields__ == tuple(EVENT_SCHEMA.names)
-    line = json.loads(send(SEED_EVENT).lines())
+    line = json.loads(send(SEED_EVENT).encode_rows())
     assert list(line) == EVENT_SCHEMA.names
 
 
@@ -290,7 +290,7 @@ def test_user_ids_are_hashed_per_project() -> None:
     wrong: list[Any] = [True, {}, 1.5]
     for bad in wrong:
         assert reject(userId=bad)[0] == "userId"
-    assert b"user-1" not in send(event(userId="user-1")).lines()
+    assert b"user-1" not in send(event(userId="user-1")).encode_rows()
 
 
 def test_the_event_wins_over_the_batch_and_the_batch_over_the_http_header() -> None:
@@ -547,11 +547,11 @@ def test_any_event_is_a_row_that_fits_or_a_reject_with_a_dead_letter(
     batch = normalise_batch({"events": [sent]}, project="p", received_ms=NOW, salt=b"")
     assert len(batch.rows) + len(batch.rejects) == 1
     assert len(batch.dead_letters) == len(batch.rejects)
-    for line in (batch.lines(), *batch.dead_letters):
+    for line in (batch.encode_rows(), *batch.dead_letters):
         assert line == b"" or line.endswith(b"\n")
         assert line.count(b"\n") == (1 if line else 0)
     if batch.rows:
-        msgspec.json.decode(batch.lines(), type=Row)
+        msgspec.json.decode(batch.encode_rows(), type=Row)
         table, _ = normalise_events([sent])
         assert table.num_rows == 1, "every value fits the column's type"
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from collector.senders.receipts import Receipt, encode
+from collector.senders.receipts import Receipt, encode_receipts
 from collector.spool.dead_letters import DeadLetters
 from collector.spool.erasure import (
     Person,
     erase_dead_letters,
     erase_quarantine,
     erase_segments,
-    sessions_of,
-    waiting,
+    find_user_sessions,
+    list_waiting_segments,
 )
-from collector.spool.spool import Spool, segments
+from collector.spool.spool import Spool, list_segments
 
 HASH = "f" * 32
 PERSON = Person("shop", frozenset({"hers", 'odd "id"'}), HASH)
@@ -36,18 +36,18 @@ def test_dead_letters_are_blanked_in_place(tmp_path: Path) -> None:
     letters = DeadLetters(tmp_path)
     kept = [letter("his"), letter("hers", project="other"), letter(None), b'{"project": "shop", "event": 5}\n']
     letters.append(b"".join([letter("hers"), kept[0], letter("x", HASH), *kept[1:], letter('odd "id"')]))
-    size = letters.count()
+    size = letters.count_lines()
     (path,) = letters.directory.iterdir()
     bytes_before = path.stat().st_size
-    assert sessions_of(tmp_path, "shop", HASH) == {"x"}
+    assert find_user_sessions(tmp_path, "shop", HASH) == {"x"}
     assert erase_dead_letters(tmp_path, PERSON) == 3
     assert path.stat().st_size == bytes_before
     assert [line + b"\n" for line in path.read_bytes().splitlines() if line.strip()] == kept
     # Collectors go on appending to the same file, and count on.
     letters.append(letter("later"))
-    assert letters.count() == size + 1
+    assert letters.count_lines() == size + 1
     assert erase_dead_letters(tmp_path, PERSON) == 0
-    assert sessions_of(tmp_path, "shop", HASH) == set()
+    assert find_user_sessions(tmp_path, "shop", HASH) == set()
 
 
 def test_a_torn_line_that_names_them_is_blanked_too(tmp_path: Path) -> None:
@@ -70,13 +70,13 @@ def test_the_quarantine_is_rewritten_and_can_still_be_put_back(tmp_path: Path) -
     path = quarantined(
         tmp_path / "quarantine", row("hers") + row("his") + row("x", HASH) + row("hers", project="other")
     )
-    assert sessions_of(tmp_path, "shop", HASH) == {"x"}
+    assert find_user_sessions(tmp_path, "shop", HASH) == {"x"}
     assert erase_quarantine(tmp_path, PERSON) == 2
     assert not path.exists()
     (left,) = (tmp_path / "quarantine").glob("*.jsonl")
     assert left.with_suffix(".reason").read_text() == "refused\n"
     left.rename(tmp_path / left.name)
-    (segment,) = segments(tmp_path)
+    (segment,) = list_segments(tmp_path)
     assert segment.read() == row("his") + row("hers", project="other")
 
 
@@ -89,23 +89,23 @@ def test_a_file_of_nobody_else_goes_with_its_reason(tmp_path: Path) -> None:
 
 def test_segments_that_wait_for_no_lander_are_rewritten(tmp_path: Path) -> None:
     spool = Spool(tmp_path, seal_seconds=0.01)
-    hers, his = (encode([Receipt(5, 4, "shop", name, 1)]) for name in ("hers", "his"))
+    hers, his = (encode_receipts([Receipt(5, 4, "shop", name, 1)]) for name in ("hers", "his"))
     spool.append(row("hers") + row("his"), 2, receipts=hers + his).result(10)
-    assert waiting(tmp_path)
+    assert list_waiting_segments(tmp_path)
     spool.close()
-    (before,) = segments(tmp_path)
-    assert waiting(tmp_path) == {before.path.name}
+    (before,) = list_segments(tmp_path)
+    assert list_waiting_segments(tmp_path) == {before.path.name}
     assert erase_segments(tmp_path, PERSON) == 1
-    (after,) = segments(tmp_path)
+    (after,) = list_segments(tmp_path)
     assert (after.sealed_ns, after.events, after.parts()) == (before.sealed_ns, 1, (row("his"), his))
     assert erase_segments(tmp_path, PERSON) == 0
 
 
 def test_an_open_segment_waits_too(tmp_path: Path) -> None:
     spool = Spool(tmp_path, seal_seconds=60)
-    assert waiting(tmp_path) == set()
+    assert list_waiting_segments(tmp_path) == set()
     spool.append(row("hers"), 1).result(10)
-    (name,) = waiting(tmp_path)
+    (name,) = list_waiting_segments(tmp_path)
     assert name.endswith(".open")
     spool.close()
 
@@ -113,6 +113,6 @@ def test_an_open_segment_waits_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spool", ["nothing", "."])
 def test_a_spool_that_is_not_there_holds_nobody(tmp_path: Path, spool: str) -> None:
     folder = tmp_path / spool
-    assert sessions_of(folder, "shop", HASH) == set()
-    assert waiting(folder) == set()
+    assert find_user_sessions(folder, "shop", HASH) == set()
+    assert list_waiting_segments(folder) == set()
     assert erase_dead_letters(folder, PERSON) == erase_quarantine(folder, PERSON) == erase_segments(folder, PERSON) == 0

@@ -42,15 +42,15 @@ class Store:
     used: dict[str, datetime] = field(default_factory=dict)
     used_is_refused: bool = False
 
-    def keys(self) -> list[Record]:
+    def read_api_keys(self) -> list[Record]:
         if self.away:
             raise TransientError("away")
         return self.records
 
-    def projects(self) -> list[Project]:
+    def read_projects(self) -> list[Project]:
         return self.known
 
-    def note_keys_used(self, used: Mapping[str, datetime]) -> None:
+    def record_keys_used(self, used: Mapping[str, datetime]) -> None:
         if self.used_is_refused:
             raise TransientError("locked")
         self.used.update(used)
@@ -58,56 +58,56 @@ class Store:
 
 def ring(tmp_path: Path, store: Store | None, **options: bool) -> KeyRing:
     source: Callable[[], KeySource] | None = (lambda: store) if store else None
-    return KeyRing(tmp_path / "keys.json", FixedKeys.of(["fixed"], ["root"]), source, **options)
+    return KeyRing(tmp_path / "keys.json", FixedKeys.from_configured_keys(["fixed"], ["root"]), source, **options)
 
 
 def test_fixed_keys_need_no_store(tmp_path: Path) -> None:
     keys = ring(tmp_path, None)
-    assert keys.refresh()
-    assert keys.grant("fixed") == Grant("default", "ingest", hash_key("fixed"), "configured key")
-    assert keys.grant("root") == Grant("*", "operator", hash_key("root"), "configured key")
-    assert (keys.grant(""), keys.grant("other"), keys.grant(hash_key("fixed"))) == (None, None, None)
+    assert keys.refresh_keys()
+    assert keys.find_grant("fixed") == Grant("default", "ingest", hash_key("fixed"), "configured key")
+    assert keys.find_grant("root") == Grant("*", "operator", hash_key("root"), "configured key")
+    assert (keys.find_grant(""), keys.find_grant("other"), keys.find_grant(hash_key("fixed"))) == (None, None, None)
 
 
 def test_an_empty_fixed_key_opens_nothing() -> None:
-    assert FixedKeys.of([""], [""]).grants == {}
+    assert FixedKeys.from_configured_keys([""], [""]).grants == {}
 
 
 def test_keys_of_the_store_are_valid_until_they_are_revoked(tmp_path: Path) -> None:
     store = Store([Record(hash_key("a"), "shop", "ingest"), Record(hash_key("b"), "shop", "operator", revoked=True)])
     keys = ring(tmp_path, store)
-    assert keys.grant("a") is None
-    assert keys.refresh()
-    assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"), "abc")
-    assert keys.grant("b") is None
+    assert keys.find_grant("a") is None
+    assert keys.refresh_keys()
+    assert keys.find_grant("a") == Grant("shop", "ingest", hash_key("a"), "abc")
+    assert keys.find_grant("b") is None
     store.records[0].revoked = True
-    keys.refresh()
-    assert keys.grant("a") is None
+    keys.refresh_keys()
+    assert keys.find_grant("a") is None
 
 
 def test_the_cache_outlives_the_store_and_a_restart(tmp_path: Path) -> None:
     store = Store([Record(hash_key("a"), "shop", "ingest")], [Project("shop", ["https://shop.example"])])
     first = ring(tmp_path, store)
-    first.refresh()
+    first.refresh_keys()
     store.away = True
-    assert not first.refresh()
+    assert not first.refresh_keys()
     assert first.source_fails == "away"
     again = ring(tmp_path, store)
-    assert not again.refresh()
+    assert not again.refresh_keys()
     for keys in (first, again):
-        assert keys.grant("a") == Grant("shop", "ingest", hash_key("a"), "abc")
-        assert keys.allows("https://shop.example", "shop")
+        assert keys.find_grant("a") == Grant("shop", "ingest", hash_key("a"), "abc")
+        assert keys.allows_origin("https://shop.example", "shop")
     store.away = False
-    assert again.refresh()
+    assert again.refresh_keys()
     assert again.source_fails == ""
-    age = again.age_seconds()
+    age = again.snapshot_age_seconds()
     assert age is not None
     assert age >= 0
 
 
 def test_the_cache_holds_hashes_and_is_private(tmp_path: Path) -> None:
     keys = ring(tmp_path, Store([Record(hash_key("secret-key"), "shop", "ingest")]))
-    keys.refresh()
+    keys.refresh_keys()
     file = tmp_path / "keys.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert b"secret-key" not in file.read_bytes()
@@ -119,9 +119,9 @@ def test_the_cache_holds_hashes_and_is_private(tmp_path: Path) -> None:
 def test_a_damaged_cache_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "keys.json").write_bytes(content)
     keys = ring(tmp_path, Store([Record(hash_key("a"), "shop", "ingest")]))
-    assert keys.grant("a") is None
-    keys.refresh()
-    assert keys.grant("a") is not None
+    assert keys.find_grant("a") is None
+    keys.refresh_keys()
+    assert keys.find_grant("a") is not None
 
 
 def test_a_cache_that_cannot_be_saved_still_serves(tmp_path: Path) -> None:
@@ -130,47 +130,47 @@ def test_a_cache_that_cannot_be_saved_still_serves(tmp_path: Path) -> None:
         FixedKeys(),
         lambda: Store([Record(hash_key("a"), "shop", "ingest")]),
     )
-    assert keys.refresh()
-    assert keys.grant("a") is not None
+    assert keys.refresh_keys()
+    assert keys.find_grant("a") is not None
 
 
 def test_an_operator_without_a_project_sees_all_and_a_sender_always_has_one(tmp_path: Path) -> None:
     keys = ring(tmp_path, Store([Record(hash_key("o"), "", "operator"), Record(hash_key("i"), "", "ingest")]))
-    keys.refresh()
-    operator, sender = keys.grant("o"), keys.grant("i")
+    keys.refresh_keys()
+    operator, sender = keys.find_grant("o"), keys.find_grant("i")
     assert operator is not None
     assert sender is not None
-    assert operator.sees("any")
+    assert operator.sees_project("any")
     assert sender.project == "default"
-    assert not Grant("shop", "operator", "").sees("other")
+    assert not Grant("shop", "operator", "").sees_project("other")
 
 
 def test_origins_are_a_list_per_project(tmp_path: Path) -> None:
     known = [Project("shop", ["https://shop.example"]), Project("open", ["*"]), Project("closed", [])]
     keys = ring(tmp_path, Store([], known))
-    keys.refresh()
-    assert keys.allows("https://shop.example", "shop")
-    assert not keys.allows("https://shop.example", "closed")
-    assert not keys.allows("https://shop.example.evil", "shop")
-    assert not keys.allows("null", "shop")
-    assert keys.allows("https://any.example", "open")
-    assert not keys.allows("http://localhost:3000", "shop")
+    keys.refresh_keys()
+    assert keys.allows_origin("https://shop.example", "shop")
+    assert not keys.allows_origin("https://shop.example", "closed")
+    assert not keys.allows_origin("https://shop.example.evil", "shop")
+    assert not keys.allows_origin("null", "shop")
+    assert keys.allows_origin("https://any.example", "open")
+    assert not keys.allows_origin("http://localhost:3000", "shop")
 
 
 def test_pages_of_this_machine_may_send_only_where_that_is_allowed(tmp_path: Path) -> None:
     keys = ring(tmp_path, None, allow_loopback=True)
     for origin in ("http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"):
-        assert keys.allows(origin, "default")
-        assert keys.allows_somewhere(origin)
+        assert keys.allows_origin(origin, "default")
+        assert keys.allows_origin_somewhere(origin)
     for origin in ("http://localhost.evil", "https://evil.example", "null", "http://[bad", ""):
-        assert not keys.allows(origin, "default")
+        assert not keys.allows_origin(origin, "default")
 
 
 def test_the_background_refresh_stops(tmp_path: Path) -> None:
     keys = ring(tmp_path, Store([Record(hash_key("a"), "shop", "ingest")]))
-    keys.start()
-    keys.stop()
-    assert keys.grant("a") is not None
+    keys.start_refreshing()
+    keys.stop_refreshing()
+    assert keys.find_grant("a") is not None
 
 
 def test_a_key_acts_under_its_label_or_prefix_and_never_as_the_rules(tmp_path: Path) -> None:
@@ -183,10 +183,10 @@ def test_a_key_acts_under_its_label_or_prefix_and_never_as_the_rules(tmp_path: P
         ]
     )
     keys = ring(tmp_path, store)
-    keys.refresh()
+    keys.refresh_keys()
     store.away = True
     for known in (keys, ring(tmp_path, store)):
-        grants = [known.grant(key) for key in "abcd"]
+        grants = [known.find_grant(key) for key in "abcd"]
         assert [grant.name for grant in grants if grant] == ["On call", "fu_12", "key rule", "key"]
 
 
@@ -195,27 +195,27 @@ def test_settings_of_projects_are_cached_and_bad_ones_are_left_out(tmp_path: Pat
     bad = {"requestsPerSecond": 0, "confirmUsers": "many", "ignoredTargets": "x", "jiraToken": "secret"}
     store = Store([], [Project("good", [], good), Project("bad", [], bad), Project("odd", [], [])])  # type: ignore[arg-type]
     keys = ring(tmp_path, store)
-    keys.refresh()
+    keys.refresh_keys()
     store.away = True
     for known in (keys, ring(tmp_path, store)):
-        settings = known.settings("good")
+        settings = known.find_project_settings("good")
         assert (settings.requests_per_second, settings.confirm_sessions) == (50, 7)
         assert settings.fitting["ignoredRoutes"] == ["/admin/*"]
-        assert settings.confirm_rule(ConfirmRule(3, 2, 7.0)) == ConfirmRule(7, 2, 7.0)
+        assert settings.effective_confirm_rule(ConfirmRule(3, 2, 7.0)) == ConfirmRule(7, 2, 7.0)
         for project in ("bad", "odd", "unknown"):
-            assert known.settings(project) == ProjectSettings()
+            assert known.find_project_settings(project) == ProjectSettings()
     assert b"secret" not in (tmp_path / "keys.json").read_bytes()
 
 
 def test_the_last_use_of_keys_is_told_and_not_forgotten_when_that_fails(tmp_path: Path) -> None:
     store = Store([Record(hash_key("a"), "shop", "ingest"), Record(hash_key("b"), "shop", "ingest")])
     keys = ring(tmp_path, store)
-    keys.refresh()
-    keys.grant("a")
-    keys.grant("unknown")
+    keys.refresh_keys()
+    keys.find_grant("a")
+    keys.find_grant("unknown")
     store.used_is_refused = True
-    assert keys.refresh(), "the keys themselves are fresh"
+    assert keys.refresh_keys(), "the keys themselves are fresh"
     assert keys.source_fails == ""
     store.used_is_refused = False
-    keys.refresh()
+    keys.refresh_keys()
     assert list(store.used) == [hash_key("a")]

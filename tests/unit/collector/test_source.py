@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from collector.senders.source import UNKNOWN, SourceReader
-from core.networks import networks
+from core.networks import parse_networks
 
 
 def connection(peer: str | None, *forwarded: str, **headers: str) -> HTTPConnection:
@@ -31,16 +31,16 @@ def connection(peer: str | None, *forwarded: str, **headers: str) -> HTTPConnect
     ],
 )
 def test_source_of_a_request(trusted: str, peer: str | None, forwarded: tuple[str, ...], source: str) -> None:
-    assert SourceReader(networks(trusted)).source_of(connection(peer, *forwarded)) == source
+    assert SourceReader(parse_networks(trusted)).find_request_source(connection(peer, *forwarded)) == source
 
 
 @pytest.mark.parametrize("header", ["x_forwarded_for", "forwarded", "x_real_ip"])
 def test_a_forwarded_request_is_not_direct(header: str) -> None:
     reader = SourceReader(())
-    assert reader.is_direct(connection("127.0.0.1"))
-    assert not reader.is_direct(connection("127.0.0.1", **{header: "203.0.113.9"}))
+    assert reader.is_direct_request(connection("127.0.0.1"))
+    assert not reader.is_direct_request(connection("127.0.0.1", **{header: "203.0.113.9"}))
 
 
 def test_a_list_of_networks_names_the_entry_that_is_none() -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.300"):
-        networks("127.0.0.1, 10.0.0.300")
+        parse_networks("127.0.0.1, 10.0.0.300")

@@ -24,7 +24,7 @@ from collector.spool.spool import (
     SpoolCorrupt,
     SpoolFull,
     SpoolReader,
-    recover,
+    recover_open_files,
 )
 
 NEVER = 3_600.0
@@ -36,7 +36,7 @@ def line(number: int = 0) -> bytes:
 
 
 def stored(directory: Path) -> list[bytes]:
-    return [part + b"\n" for s in SpoolReader(directory).segments() for part in s.read().splitlines()]
+    return [part + b"\n" for s in SpoolReader(directory).list_segments() for part in s.read().splitlines()]
 
 
 @pytest.fixture
@@ -50,22 +50,22 @@ def test_what_was_acknowledged_is_on_disk_before_it_is_sealed(spool: Spool) -> N
     spool.append(line(1), 1).result(10)
     (held,) = spool.directory.glob("*.open")
     assert held.read_bytes() == line(1)
-    assert SpoolReader(spool.directory).segments() == []
-    assert spool.pending() == Pending(1, 1, len(line(1)))
+    assert SpoolReader(spool.directory).list_segments() == []
+    assert spool.count_pending() == Pending(1, 1, len(line(1)))
 
 
 def test_closing_seals_and_names_the_segment_by_its_content(spool: Spool) -> None:
     spool.append(line(1) + line(2), 2).result(10)
     spool.append(line(3), 1).result(10)
     spool.close()
-    (segment,) = SpoolReader(spool.directory).segments()
+    (segment,) = SpoolReader(spool.directory).list_segments()
     assert segment.read() == line(1) + line(2) + line(3)
     assert (segment.events, segment.size, len(segment.digest)) == (3, 3 * len(line(1)), 32)
     assert segment.path.name == f"{segment.sealed_ns:020d}-3-{segment.digest}.jsonl"
-    assert SpoolReader(spool.directory).pending() == (1, 3, segment.size)
+    assert SpoolReader(spool.directory).count_pending() == (1, 3, segment.size)
     segment.delete()
     segment.delete()
-    assert SpoolReader(spool.directory).pending() == (0, 0, 0)
+    assert SpoolReader(spool.directory).count_pending() == (0, 0, 0)
 
 
 def test_a_segment_is_sealed_by_size(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_segment_is_sealed_by_size(tmp_path: Path) -> None:
     for number in range(1, 4):
         spool.append(line(number), 1).result(10)
     spool.close()
-    assert [s.events for s in SpoolReader(tmp_path).segments()] == [1, 1, 1]
+    assert [s.events for s in SpoolReader(tmp_path).list_segments()] == [1, 1, 1]
     assert stored(tmp_path) == [line(1), line(2), line(3)], "oldest first"
 
 
@@ -82,7 +82,7 @@ def test_a_segment_is_sealed_by_age_without_another_event(tmp_path: Path) -> Non
     spool.append(line(1), 1).result(10)
     waiting = threading.Event()
     for _ in range(400):
-        if SpoolReader(tmp_path).segments():
+        if SpoolReader(tmp_path).list_segments():
             break
         waiting.wait(0.05)
     assert stored(tmp_path) == [line(1)]
@@ -136,7 +136,7 @@ def test_at_its_limit_the_spool_refuses_and_takes_again_once_segments_are_gone(t
         spool.append(line(3), 1).result(10)
     assert refused.value.retry_after
     assert spool.failing
-    SpoolReader(tmp_path).segments()[0].delete()
+    SpoolReader(tmp_path).list_segments()[0].delete()
     spool.append(line(4), 1).result(10)
     assert not spool.failing
     spool.close()
@@ -263,7 +263,7 @@ def test_a_leftover_is_cut_at_its_last_whole_line_and_sealed(tmp_path: Path) -> 
     torn = line(3)[:-20]
     (tmp_path / "99-dead.open").write_bytes(line(1) + line(2) + torn)
     (tmp_path / "98-dead.open").write_bytes(b"")
-    assert recover(tmp_path) == 2
+    assert recover_open_files(tmp_path) == 2
     assert stored(tmp_path) == [line(1), line(2)]
     assert list(tmp_path.glob("*.open")) == []
     assert (tmp_path / "quarantine" / "99-dead.tail").read_bytes() == torn
@@ -272,7 +272,7 @@ def test_a_leftover_is_cut_at_its_last_whole_line_and_sealed(tmp_path: Path) -> 
 @pytest.mark.parametrize("garbage", [b"\0" * 4096, b"{}\n", b'{"project": 1}\n', b"\xff\xff\n", b"\n"])
 def test_what_follows_garbage_is_not_sealed(tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "99-dead.open").write_bytes(line(1) + garbage + line(2))
-    recover(tmp_path)
+    recover_open_files(tmp_path)
     assert stored(tmp_path) == [line(1)]
 
 
@@ -282,13 +282,13 @@ def test_every_cut_of_a_file_recovers_its_whole_lines(tmp_path: Path) -> None:
         directory = tmp_path / str(size)
         directory.mkdir()
         (directory / "1-x.open").write_bytes(content[:size])
-        assert recover(directory) == size // len(line(1))
+        assert recover_open_files(directory) == size // len(line(1))
         assert b"".join(stored(directory)) == content[: size // len(line(1)) * len(line(1))]
 
 
 def test_the_open_segment_of_a_living_writer_is_left_alone(spool: Spool) -> None:
     spool.append(line(1), 1).result(10)
-    assert recover(spool.directory) == 0
+    assert recover_open_files(spool.directory) == 0
     second = Spool(spool.directory, seal_seconds=NEVER)
     second.append(line(2), 1).result(10)
     second.close()
@@ -321,12 +321,12 @@ def test_many_threads_lose_nothing(tmp_path: Path) -> None:
 def test_a_changed_segment_is_not_read_and_can_be_set_aside(spool: Spool) -> None:
     spool.append(line(1), 1).result(10)
     spool.close()
-    (segment,) = SpoolReader(spool.directory).segments()
+    (segment,) = SpoolReader(spool.directory).list_segments()
     segment.path.write_bytes(line(2))
     with pytest.raises(SpoolCorrupt, match="checksum"):
         segment.read()
     moved = segment.quarantine("checksum differs")
-    assert SpoolReader(spool.directory).segments() == []
+    assert SpoolReader(spool.directory).list_segments() == []
     assert moved.read_bytes() == line(2)
     assert moved.with_suffix(".reason").read_text() == "checksum differs\n"
 
@@ -334,17 +334,17 @@ def test_a_changed_segment_is_not_read_and_can_be_set_aside(spool: Spool) -> Non
 def test_a_wrong_count_is_no_segment_to_trust(spool: Spool) -> None:
     spool.append(line(1), 1).result(10)
     spool.close()
-    (segment,) = SpoolReader(spool.directory).segments()
+    (segment,) = SpoolReader(spool.directory).list_segments()
     os.rename(segment.path, segment.path.with_name(segment.path.name.replace("-1-", "-2-")))
     with pytest.raises(SpoolCorrupt, match="2 lines"):
-        SpoolReader(spool.directory).segments()[0].read()
+        SpoolReader(spool.directory).list_segments()[0].read()
 
 
 def test_other_files_are_no_segments(tmp_path: Path) -> None:
     for name in ("keys.json", "x.jsonl", "a-b-c.jsonl", "1-2.jsonl"):
         (tmp_path / name).write_bytes(b"x")
-    assert SpoolReader(tmp_path).segments() == []
-    assert SpoolReader(tmp_path / "missing").segments() == []
+    assert SpoolReader(tmp_path).list_segments() == []
+    assert SpoolReader(tmp_path / "missing").list_segments() == []
 
 
 # ----------------------------------------------------------------------------------------------- dead letters
@@ -385,18 +385,18 @@ def test_beyond_their_limit_dead_letters_are_counted_and_not_kept(tmp_path: Path
     letters = DeadLetters(tmp_path, max_bytes=5)
     assert letters.append(b"{}\n")
     assert not letters.append(b"{}\n")
-    assert letters.count() == 1
+    assert letters.count_lines() == 1
 
 
 def test_counting_dead_letters_reads_only_what_is_new(tmp_path: Path) -> None:
     letters = DeadLetters(tmp_path)
-    assert letters.count() == 0
+    assert letters.count_lines() == 0
     letters.append(b"{}\n" * 3)
-    assert (letters.count(), letters.count()) == (3, 3)
+    assert (letters.count_lines(), letters.count_lines()) == (3, 3)
     letters.append(b"{}\n")
-    assert letters.count() == 4
+    assert letters.count_lines() == 4
     (file,) = letters.directory.iterdir()
     file.write_bytes(b"{}\n")
-    assert letters.count() == 1
+    assert letters.count_lines() == 1
     file.unlink()
-    assert letters.count() == 0
+    assert letters.count_lines() == 0

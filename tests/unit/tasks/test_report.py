@@ -8,7 +8,7 @@ from prefect import task
 
 from core.errors import NotConfigured, PermanentError
 from core.metrics import DEGRADED
-from tasks.report import Report, code, escape, link
+from tasks.report import Report, code_span, escape_markdown, markdown_link
 
 
 @task
@@ -37,10 +37,10 @@ HOSTILE = [
 def test_what_a_browser_sent_is_inert_in_an_artifact(text: str) -> None:
     report = Report("detect")
     report.counts["new events"] = 1
-    report.items("Incidents", [escape(text), code(text)])
+    report.add_lines("Incidents", [escape_markdown(text), code_span(text)])
     report.pending.append(text)
     kinds: set[str] = set()
-    for token in MarkdownIt("commonmark").enable("table").parse(report.markdown("Completed")):
+    for token in MarkdownIt("commonmark").enable("table").parse(report.render_markdown("Completed")):
         kinds.update(child.type for child in token.children or [])
         kinds.add(token.type)
     assert not kinds & {"html_block", "html_inline", "link_open", "image", "strong_open", "em_open"}
@@ -71,41 +71,41 @@ AUTOLINK = re.compile(
 def test_an_address_that_a_browser_sent_is_no_link(text: str) -> None:
     assert AUTOLINK.search(text)
     report = Report("detect")
-    report.items("Incidents", [escape(text)])
+    report.add_lines("Incidents", [escape_markdown(text)])
     report.pending.append(text)
     report.counts[text] = 1
-    markdown = report.markdown("Completed")
+    markdown = report.render_markdown("Completed")
     # As marked reads it, and as the others do, which look for addresses when every escape is resolved.
     assert not AUTOLINK.search(markdown)
     for token in MarkdownIt("commonmark").enable("table").parse(markdown):
         assert not AUTOLINK.search("".join(child.content for child in token.children or []))
-    shown = "".join(t.content for t in MarkdownIt("commonmark").parseInline(escape(text))[0].children or [])
+    shown = "".join(t.content for t in MarkdownIt("commonmark").parseInline(escape_markdown(text))[0].children or [])
     assert shown.replace("\u2060", "") == "".join(c if c.isprintable() else " " for c in text)
 
 
 def test_our_own_links_stay() -> None:
-    assert link("OPS-1", "https://jira.test/browse/OPS-1") == "[OPS-1](<https://jira.test/browse/OPS-1>)"
-    assert link("a@b.test", "javascript:alert(1)") == "a@\u2060b.test"
-    assert link("x", "https://jira.test/> <b>") == "x"
+    assert markdown_link("OPS-1", "https://jira.test/browse/OPS-1") == "[OPS-1](<https://jira.test/browse/OPS-1>)"
+    assert markdown_link("a@b.test", "javascript:alert(1)") == "a@\u2060b.test"
+    assert markdown_link("x", "https://jira.test/> <b>") == "x"
 
 
 def test_nothing_to_do_is_said() -> None:
-    assert "There was nothing to do." in Report("detect").markdown("Completed")
+    assert "There was nothing to do." in Report("detect").render_markdown("Completed")
 
 
 def test_a_step_that_is_not_configured_counts_and_is_no_failure() -> None:
     report = Report("export")
     before = DEGRADED.labels("nowhere", "not_configured")._value.get()
-    report.fall_back("nowhere", NotConfigured("no address"))
+    report.record_not_configured("nowhere", NotConfigured("no address"))
     assert DEGRADED.labels("nowhere", "not_configured")._value.get() == before + 1
     assert (report.logged_only, report.failed) == (True, False)
 
 
 def test_a_failure_outweighs_what_is_not_configured() -> None:
     report = Report("export")
-    report.fall_back("a", NotConfigured("no address"))
-    report.fail("b", Fails("refused"))
-    state = report._state()
+    report.record_not_configured("a", NotConfigured("no address"))
+    report.record_failure("b", Fails("refused"))
+    state = report._final_state()
     assert (state.name, state.is_failed()) == ("Degraded", True)
     assert "no address" in str(state.message)
     assert "refused" in str(state.message)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.enqueue import ENDED_MS, SILENT_MS, due_ms
+from tasks.enqueue import ENDED_MS, SILENT_MS, compute_due_ms
 
 NOW = 1_700_000_000_000
 
@@ -19,4 +19,4 @@ NOW = 1_700_000_000_000
     ],
 )
 def test_due(last: int, ended: int, received: int, due: int) -> None:
-    assert due_ms(np.array([last]), np.array([ended]), np.array([received])).tolist() == [due]
+    assert compute_due_ms(np.array([last]), np.array([ended]), np.array([received])).tolist() == [due]

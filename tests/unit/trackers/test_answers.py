@@ -30,7 +30,7 @@ NOW_MS = int(NOW.timestamp() * 1000)
     ],
 )
 def test_the_wait_that_a_tracker_asks_for(headers: dict[str, str], seconds: float | None) -> None:
-    assert http_errors.wait(headers, NOW) == seconds
+    assert http_errors.seconds_until_retry(headers, NOW) == seconds
 
 
 def test_of_several_limits_the_exhausted_one_counts() -> None:
@@ -40,9 +40,9 @@ def test_of_several_limits_the_exhausted_one_counts() -> None:
         "X-RateLimit-Complexity-Reset": str(NOW_MS + 60_000),
         "X-RateLimit-Complexity-Remaining": "0",
     }
-    assert http_errors.wait(limits, NOW) == 60
+    assert http_errors.seconds_until_retry(limits, NOW) == 60
     limits["X-RateLimit-Complexity-Remaining"] = "5"
-    assert http_errors.wait(limits, NOW) == 10
+    assert http_errors.seconds_until_retry(limits, NOW) == 10
 
 
 @pytest.mark.parametrize(
@@ -51,28 +51,28 @@ def test_of_several_limits_the_exhausted_one_counts() -> None:
      (500, True), (501, False), (502, True), (503, True), (504, True)],
 )  # fmt: skip
 def test_which_answers_are_worth_another_attempt(status: int, transient: bool) -> None:
-    assert http_errors.is_transient(status) is transient
+    assert http_errors.is_transient_status(status) is transient
 
 
 def test_words_are_one_bounded_line_without_controls_and_secrets() -> None:
     said = "project:\r\n\x1b[31mvalid\u202e \u2028project\x00 required, token s3cret-s3cret" + " x" * 1_000
-    told = http_errors.words(said, ["s3cret-s3cret", ""])
+    told = http_errors.to_safe_line(said, ["s3cret-s3cret", ""])
     assert told.startswith("project: [31mvalid project required, token *** x x")
     assert http_errors.LONGEST_WORDS - 2 < len(told) <= http_errors.LONGEST_WORDS
     assert told.isprintable()
 
 
 def test_a_short_secret_does_not_maim_the_words() -> None:
-    assert http_errors.words("a banana", ["a"]) == "a banana"
+    assert http_errors.to_safe_line("a banana", ["a"]) == "a banana"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "line\nbreak", "two words", "t\u00f6ken"])
 def test_a_token_that_cannot_stand_in_a_header_is_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(PermanentError) as refusal:
-        http_errors.credential(SecretStr(text), "the token")
+        http_errors.read_credential(SecretStr(text), "the token")
     assert "the token" in str(refusal.value)
     assert not text.strip() or text not in str(refusal.value)
 
 
 def test_spaces_around_a_token_are_a_slip_of_the_clipboard() -> None:
-    assert http_errors.credential(SecretStr(" abc\n"), "the token") == "abc"
+    assert http_errors.read_credential(SecretStr(" abc\n"), "the token") == "abc"

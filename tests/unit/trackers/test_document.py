@@ -23,10 +23,10 @@ from trackers.document import (
     Line,
     Link,
     Paragraph,
-    plain,
-    to_adf,
-    to_markdown,
-    to_wiki,
+    render_adf,
+    render_markdown,
+    render_wiki,
+    to_plain_line,
 )
 
 FURROW = Link("Incident in Furrow", "https://furrow.example/incidents/inc_1")
@@ -70,7 +70,7 @@ def text_of(line: Line) -> str:
     for is_text, parts in groupby(line, key=lambda part: isinstance(part, str)):
         texts = [part if isinstance(part, str) else part.text for part in parts]
         # What somebody wrote in two pieces reads as one.
-        shown += plain("".join(texts), MAX_TEXT) if is_text else "".join(plain(text) for text in texts)
+        shown += to_plain_line("".join(texts), MAX_TEXT) if is_text else "".join(to_plain_line(text) for text in texts)
     return words(shown) or "–"
 
 
@@ -79,19 +79,19 @@ def text_of(line: Line) -> str:
 
 @given(hostile, st.integers(1, 40))
 def test_plain_text_is_one_visible_line_of_limited_length(text: str, limit: int) -> None:
-    shown = plain(text, limit)
+    shown = to_plain_line(text, limit)
     assert len(shown) <= limit + shown.count("@\u2060")
     categories = {unicodedata.category(character) for character in shown.replace("@\u2060", "@")} - {"Cf"}
     assert not categories & {"Cc", "Cs", "Zl", "Zp", "Co", "Cn"}
     assert not re.search("[\u200b\u202a-\u202e\u2066-\u2069\ufeff]", shown)
-    assert plain(shown, MAX_TEXT) == shown
+    assert to_plain_line(shown, MAX_TEXT) == shown
 
 
 def test_plain_text_keeps_what_people_write() -> None:
     for text in ('clicked button#pay "Pay now"', "POST /api/orders → 500", "نمی\u200cخواهم", "👩\u200d💻 naïve 你好"):
-        assert plain(text) == text
-    assert plain("@everyone, me@home and @ 10") == "@\u2060everyone, me@\u2060home and @ 10"
-    assert plain(None) == ""
+        assert to_plain_line(text) == text
+    assert to_plain_line("@everyone, me@home and @ 10") == "@\u2060everyone, me@\u2060home and @ 10"
+    assert to_plain_line(None) == ""
 
 
 # Markdown -----------------------------------------------------------------------------------------------------------
@@ -141,13 +141,13 @@ def expected(document: Document) -> list[tuple[str, str]]:
     for block in document:
         match block:
             case Heading(text):
-                found.append(("headingh2", text_of((text,)) if plain(text) else ""))
+                found.append(("headingh2", text_of((text,)) if to_plain_line(text) else ""))
             case Paragraph(line):
                 found.append(("paragraphp", text_of(line)))
             case Items(items, numbered):
                 found += [("ordered_list" if numbered else "bullet_list", text_of(line)) for line in items]
             case CodeBlock(text):
-                found.append(("fence", words(plain(text, MAX_TEXT))))
+                found.append(("fence", words(to_plain_line(text, MAX_TEXT))))
     return found
 
 
@@ -155,22 +155,22 @@ def expected(document: Document) -> list[tuple[str, str]]:
 @example((Heading("closed by #"), Paragraph(("1", ". no list"))))
 @example((Paragraph(("ends with !", FURROW)),))
 def test_markdown_comes_out_as_it_went_in(document: Document) -> None:
-    found = parsed(to_markdown(document))
+    found = parsed(render_markdown(document))
     assert [(kind, words("".join(text for _, text in parts))) for kind, parts in found] == expected(document)
 
 
 @given(documents)
 def test_markdown_has_no_link_but_ours_and_no_literal_but_ours(document: Document) -> None:
-    found = [part for _, parts in parsed(to_markdown(document)) for part in parts]
+    found = [part for _, parts in parsed(render_markdown(document)) for part in parts]
     assert {kind for kind, _ in found if kind.startswith("link")} <= {f"link {FURROW.url}"}
     ours = [part.text for block in document for line in _lines(block) for part in line if isinstance(part, Code)]
     shown = [text for kind, text in found if kind == "code"]
-    assert [words(text) for text in shown] == [words(plain(text)) for text in ours if plain(text)]
+    assert [words(text) for text in shown] == [words(to_plain_line(text)) for text in ours if to_plain_line(text)]
 
 
 @given(hostile)
 def test_markdown_text_holds_no_address_that_a_reader_could_make_a_link_of(text: str) -> None:
-    shown = to_markdown((Paragraph((text,)),))
+    shown = render_markdown((Paragraph((text,)),))
     assert not re.search(r"\w://|(?<![\\/:])//\w|www\.\w|\w@\w|(?<![\w\\])@\w|mailto:", shown)
 
 
@@ -194,41 +194,41 @@ _ACTIVE = re.compile(
 
 @given(hostile)
 def test_wiki_text_holds_no_active_markup(text: str) -> None:
-    shown = to_wiki((Paragraph((text,)),)).removesuffix("\n")
+    shown = render_wiki((Paragraph((text,)),)).removesuffix("\n")
     assert "\n" not in shown
     assert not _ACTIVE.search(_ENTITY.sub("x", shown))
-    assert html.unescape(shown) == (plain(text, MAX_TEXT) or "–")
+    assert html.unescape(shown) == (to_plain_line(text, MAX_TEXT) or "–")
 
 
 @given(st.lists(hostile, min_size=2, max_size=3).map(tuple))
 @example(("http:", "//evil.example"))
 def test_texts_that_meet_are_no_markup_either(line: Line) -> None:
     together = "".join(part for part in line if isinstance(part, str))
-    assert to_wiki((Paragraph(line),)) == to_wiki((Paragraph((together,)),))
-    assert to_markdown((Paragraph(line),)) == to_markdown((Paragraph((together,)),))
+    assert render_wiki((Paragraph(line),)) == render_wiki((Paragraph((together,)),))
+    assert render_markdown((Paragraph(line),)) == render_markdown((Paragraph((together,)),))
 
 
 @given(hostile)
 def test_wiki_literals_cannot_be_left(text: str) -> None:
-    shown = to_wiki((Paragraph((Code(text),)),)).removesuffix("\n")
+    shown = render_wiki((Paragraph((Code(text),)),)).removesuffix("\n")
     inner = shown.removeprefix("{{").removesuffix("}}")
     assert not _ACTIVE.search(_ENTITY.sub("x", inner))
-    assert html.unescape(inner) == (plain(text) or "–")
+    assert html.unescape(inner) == (to_plain_line(text) or "–")
 
 
 @given(hostile)
 def test_a_wiki_block_ends_where_it_should(text: str) -> None:
-    shown = to_wiki((CodeBlock(text), Paragraph(("after",))))
+    shown = render_wiki((CodeBlock(text), Paragraph(("after",))))
     assert [part.strip() for part in shown.split("{noformat}")] == [
         "",
-        plain(text, MAX_TEXT).replace("{noformat", "{\u2060noformat"),
+        to_plain_line(text, MAX_TEXT).replace("{noformat", "{\u2060noformat"),
         "after",
     ]
 
 
 @given(documents)
 def test_wiki_has_no_link_but_ours(document: Document) -> None:
-    outside = re.sub(r"\{noformat\}\n.*?\n\{noformat\}", "", to_wiki(document))
+    outside = re.sub(r"\{noformat\}\n.*?\n\{noformat\}", "", render_wiki(document))
     assert set(re.findall(r"\[[^\]]*\]?", outside)) <= {f"[{FURROW.text}|{FURROW.url}]"}
     assert "{html}" not in outside
     assert "!" not in outside
@@ -267,7 +267,7 @@ def check(node: dict[str, Any], path: str = "") -> None:
 @given(documents)
 @example((Paragraph((" ",)),))
 def test_adf_is_well_formed_and_says_the_same(document: Document) -> None:
-    found = to_adf(document)
+    found = render_adf(document)
     assert (found["type"], found["version"]) == ("doc", 1)
     check(found)
     kinds = {Heading: "heading", Paragraph: "paragraph", CodeBlock: "codeBlock"}
@@ -284,7 +284,7 @@ def test_adf_is_well_formed_and_says_the_same(document: Document) -> None:
 # Limits and links ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("render", [to_markdown, to_wiki])
+@pytest.mark.parametrize("render", [render_markdown, render_wiki])
 def test_what_grows_by_escaping_is_cut_at_the_ends_of_lists(render: Any) -> None:
     rows = tuple((("*" * 250),) for _ in range(100))
     shown = render((Heading("Top"), Items(rows), Items(rows, numbered=True), Paragraph(("The end", FURROW))))

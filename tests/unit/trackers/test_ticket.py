@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from tests.unit.trackers.incidents import incident
 from tests.unit.trackers.test_document import check, hostile, parsed
-from trackers.log import LogTracker, visible
+from trackers.log import LogTracker, escape_invisible
 from trackers.protocol import Logged, Tracker
-from trackers.ticket import TITLE_LENGTH, ticket_of, to_adf, to_markdown, to_wiki
+from trackers.ticket import TITLE_LENGTH, build_ticket, ticket_to_adf, ticket_to_markdown, ticket_to_wiki
 
 PUBLIC = "https://furrow.example"
 
 
 def test_title_labels_priority_and_severity() -> None:
-    ticket = ticket_of(incident(), PUBLIC)
+    ticket = build_ticket(incident(), PUBLIC)
     assert ticket.title == 'POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked'
     assert ticket.labels == ("furrow", "high", "bug", "checkout")
     assert (ticket.priority, ticket.severity, ticket.project) == ("P1", "High", "shop")
@@ -28,7 +28,7 @@ def test_title_labels_priority_and_severity() -> None:
 
 
 def test_the_body_answers_the_questions_in_order() -> None:
-    body = to_markdown(ticket_of(incident(routeSessions=1480), PUBLIC + "/"))
+    body = ticket_to_markdown(build_ticket(incident(routeSessions=1480), PUBLIC + "/"))
     assert (
         body
         == """\
@@ -82,10 +82,10 @@ timelines and history.
 def test_an_incident_that_came_back_says_so_first() -> None:
     why = "came back: 2 sessions started after the fix of 2024-01-20 10:00 UTC"
     entry = {"at": "", "actor": "rule", "from": "resolved", "to": "regressed", "reason": why}
-    ticket = ticket_of(incident(status="regressed", history=[entry]), None)
+    ticket = build_ticket(incident(status="regressed", history=[entry]), None)
     assert ticket.came_back == why
-    assert to_markdown(ticket).startswith(f"Resolved before: {why}.")
-    assert ticket_of(incident(), None).came_back == ""
+    assert ticket_to_markdown(ticket).startswith(f"Resolved before: {why}.")
+    assert build_ticket(incident(), None).came_back == ""
 
 
 def test_what_is_unknown_is_not_made_up() -> None:
@@ -94,15 +94,15 @@ def test_what_is_unknown_is_not_made_up() -> None:
         label="", affectedUsers=0, endedSessions=0, overcomeSessions=0, examples=[], sessionsBy={}, signals={},
         appVersions=[], browsers=[], environments=[], failurePoint={"route": "/", "target": "", "feedback": ""},
     )  # fmt: skip
-    ticket = ticket_of(poor, None)
-    body = to_markdown(ticket)
+    ticket = build_ticket(poor, None)
+    body = ticket_to_markdown(ticket)
     assert "Use the page on `/`." in body
     assert "37 sessions, users not identified" in body
     assert "App versions" not in body
     assert "reproduce" not in body
     assert "furrow.example" not in body
     assert ticket.labels == ("furrow", "high", "bug", "root")
-    check(to_adf(ticket))
+    check(ticket_to_adf(ticket))
 
 
 def test_the_first_example_is_the_one_to_follow_and_has_an_end() -> None:
@@ -110,13 +110,13 @@ def test_the_first_example_is_the_one_to_follow_and_has_an_end() -> None:
     step = entry["timeline"][0]
     best = entry | {"timeline": [step | {"text": f"step {number}"} for number in range(20)]}
     shorter = entry | {"timeline": [step | {"text": "forged"}]}
-    body = to_markdown(ticket_of(incident(examples=[best, shorter]), None))
+    body = ticket_to_markdown(build_ticket(incident(examples=[best, shorter]), None))
     assert "15. step 14 on" in body
     assert "step 15" not in body
     assert "forged" not in body
     assert "5 more steps in the incident's timeline." in body
     silent = entry | {"timeline": []}
-    assert "reproduce" not in to_markdown(ticket_of(incident(examples=[silent, shorter]), None))
+    assert "reproduce" not in ticket_to_markdown(build_ticket(incident(examples=[silent, shorter]), None))
 
 
 def poisoned(text: str) -> dict[str, Any]:
@@ -144,23 +144,23 @@ def poisoned(text: str) -> dict[str, Any]:
 
 @given(hostile)
 def test_no_value_of_a_browser_becomes_markup(text: str) -> None:
-    ticket = ticket_of(poisoned(text), PUBLIC)
-    blocks = parsed(to_markdown(ticket))  # fails for anything but headings, paragraphs, lists and code
+    ticket = build_ticket(poisoned(text), PUBLIC)
+    blocks = parsed(ticket_to_markdown(ticket))  # fails for anything but headings, paragraphs, lists and code
     links = {kind for _, parts in blocks for kind, _ in parts if kind.startswith("link")}
     assert links == {f"link {ticket.url}"}
-    wiki = to_wiki(ticket)
+    wiki = ticket_to_wiki(ticket)
     assert wiki.count("{noformat}") in (0, 2)
     assert re.sub(r"\{noformat\}\n.*\n\{noformat\}", "", wiki).count("[") == 1
-    for node in to_adf(ticket)["content"]:
+    for node in ticket_to_adf(ticket)["content"]:
         marks = [mark for part in node["content"] for mark in part.get("marks", [])]
         assert {mark["attrs"]["href"] for mark in marks if mark["type"] == "link"} <= {ticket.url}
     assert "\n" not in ticket.title
-    assert "@everyone" not in to_markdown(ticket) + wiki + ticket.title + json.dumps(to_adf(ticket))
+    assert "@everyone" not in ticket_to_markdown(ticket) + wiki + ticket.title + json.dumps(ticket_to_adf(ticket))
 
 
 @given(hostile)
 def test_labels_hold_no_spaces_and_nothing_unusual(text: str) -> None:
-    for label in ticket_of(poisoned(text), None).labels:
+    for label in build_ticket(poisoned(text), None).labels:
         assert label.replace("-", "").isalnum()
         assert label.isascii()
         assert len(label) <= 50
@@ -168,37 +168,37 @@ def test_labels_hold_no_spaces_and_nothing_unusual(text: str) -> None:
 
 @given(st.text(min_size=300, max_size=2_000))
 def test_everything_has_an_end(text: str) -> None:
-    ticket = ticket_of(poisoned(text), None)
+    ticket = build_ticket(poisoned(text), None)
     assert len(ticket.title) <= TITLE_LENGTH + ticket.title.count("@\u2060")
-    assert len(to_wiki(ticket)) <= 32_767
+    assert len(ticket_to_wiki(ticket)) <= 32_767
 
 
 def test_log_only_logs_the_whole_ticket(caplog: pytest.LogCaptureFixture) -> None:
     tracker: Tracker = LogTracker("linear")
-    ticket = ticket_of(incident(), PUBLIC)
+    ticket = build_ticket(incident(), PUBLIC)
     with caplog.at_level(logging.INFO, logger="furrow.tickets"):
-        first = tracker.file(ticket, uuid.uuid4())
+        first = tracker.file_ticket(ticket, uuid.uuid4())
     assert isinstance(first, Logged)
     assert ticket.title in caplog.text
-    for line in to_markdown(ticket).splitlines():
+    for line in ticket_to_markdown(ticket).splitlines():
         assert f"| {line}".rstrip() in caplog.text
-    assert tracker.file(ticket, uuid.uuid4()) == first
-    assert tracker.file(ticket_of(incident(affectedSessions=38), PUBLIC), uuid.uuid4()) != first
-    assert tracker.find(ticket, uuid.uuid4()) is None
-    assert tracker.state("x").kind == "missing"
+    assert tracker.file_ticket(ticket, uuid.uuid4()) == first
+    assert tracker.file_ticket(build_ticket(incident(affectedSessions=38), PUBLIC), uuid.uuid4()) != first
+    assert tracker.find_ticket(ticket, uuid.uuid4()) is None
+    assert tracker.fetch_ticket_state("x").kind == "missing"
 
 
 def test_log_only_shows_what_the_configured_tracker_would_get() -> None:
-    ticket = ticket_of(incident(), PUBLIC)
-    assert "| h3. What users tried" in LogTracker("jira", to_wiki).text(ticket)
+    ticket = build_ticket(incident(), PUBLIC)
+    assert "| h3. What users tried" in LogTracker("jira", ticket_to_wiki).ticket_text(ticket)
 
 
 @given(hostile)
 def test_no_value_forges_a_line_of_the_log(text: str) -> None:
-    logged = LogTracker("jira").text(ticket_of(poisoned(f"{text}\n2024-01-15 ERROR forged"), None))
+    logged = LogTracker("jira").ticket_text(build_ticket(poisoned(f"{text}\n2024-01-15 ERROR forged"), None))
     assert all(line.startswith("|") for line in logged.splitlines())
-    assert visible(logged.replace("\n", "")) == logged.replace("\n", "")
+    assert escape_invisible(logged.replace("\n", "")) == logged.replace("\n", "")
 
 
 def test_control_characters_are_made_visible() -> None:
-    assert visible("a\x1b[31m\u202eb\r\n") == "a\\x1b[31m\\u202eb\\r\\n"
+    assert escape_invisible("a\x1b[31m\u202eb\r\n") == "a\\x1b[31m\\u202eb\\r\\n"

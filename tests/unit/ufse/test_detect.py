@@ -10,7 +10,7 @@ import pytest
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, go, run, submit, table, typed
 from ufse import DEFAULT, Config, detect, detect_each
 from ufse.arrays import Ints
-from ufse.frame import Source
+from ufse.frame import EventColumns
 
 KEYS = [
     *("detectionId", "projectId", "sessionId", "visitId", "visitStart", "fingerprint", "failurePoint"),
@@ -130,14 +130,14 @@ def test_detect_each_isolates_a_session_that_fails(monkeypatch: pytest.MonkeyPat
     whole = detect(table(rows))
     assert len(whole.detections) == 5
 
-    real = Source.codes
+    real = EventColumns.read_codes
 
-    def failing(self: Source, name: str, at: Ints) -> tuple[Ints, list[str]]:
-        if "poison" in self.texts("session_id", at):
+    def failing(self: EventColumns, name: str, at: Ints) -> tuple[Ints, list[str]]:
+        if "poison" in self.read_texts("session_id", at):
             raise RuntimeError("defect")
         return real(self, name, at)
 
-    monkeypatch.setattr(Source, "codes", failing)
+    monkeypatch.setattr(EventColumns, "read_codes", failing)
     result = detect_each(table(rows), why_not=True)
     assert sorted(d.to_json()["sessionId"] for d in result.detections) == ["a", "b", "c", "z"]
     assert result.errors == [{"projectId": "p", "sessionId": "poison", "error": "RuntimeError: defect"}]

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.ufse.scene import Row, click, event, table
-from ufse.attribution import attribute
+from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT
-from ufse.frame import _address, _Addresses, build, worth_reading
-from ufse.sessions import Ordered, order_events
-from ufse.signals.confusion import confusion
+from ufse.frame import _AddressCache, _fold_address, build_frame, select_relevant_rows
+from ufse.sessions import OrderedEvents, order_events
+from ufse.signals.confusion import find_confusion_signals
 
 _RUNS = st.lists(
     st.tuples(
@@ -34,10 +34,10 @@ def _scrolled(runs: list[tuple[int, float, bool, float]]) -> list[Row]:
     return rows
 
 
-def _thrashing(ordered: Ordered, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[list[str]]:
-    frame = build(ordered, rows, DEFAULT)
-    found = confusion(frame, attribute(frame, DEFAULT), DEFAULT)
-    return [frame.source.texts("event_id", np.array(found.rows.of_list(i))) for i in range(len(found.rows))]
+def _thrashing(ordered: OrderedEvents, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[list[str]]:
+    frame = build_frame(ordered, rows, DEFAULT)
+    found = find_confusion_signals(frame, attribute_feedback(frame, DEFAULT), DEFAULT)
+    return [frame.source.read_texts("event_id", np.array(found.rows.read_list(i))) for i in range(len(found.rows))]
 
 
 @settings(deadline=None)
@@ -45,20 +45,20 @@ def _thrashing(ordered: Ordered, rows: "np.ndarray[tuple[int], np.dtype[np.int64
 def test_thrashing_is_found_as_if_every_scroll_were_read(runs: list[tuple[int, float, bool, float]]) -> None:
     ordered = order_events(table(_scrolled(runs)), DEFAULT)
     whole = np.arange(len(ordered.row))
-    assert _thrashing(ordered, worth_reading(ordered, whole, DEFAULT)) == _thrashing(ordered, whole)
+    assert _thrashing(ordered, select_relevant_rows(ordered, whole, DEFAULT)) == _thrashing(ordered, whole)
 
 
 def test_scrolling_in_peace_and_hovering_are_not_read_but_the_edges_of_a_visit_are() -> None:
     quiet = [event(0, "hover"), *(event(t, "scroll") for t in range(4, 60, 4)), click(61), event(62, "scroll")]
     restless = [event(2_000 + t, "scroll") for t in range(8)]
     ordered = order_events(table([*quiet, event(63, "hover"), *restless]), DEFAULT)
-    kept = worth_reading(ordered, np.arange(len(ordered.row)), DEFAULT)
+    kept = select_relevant_rows(ordered, np.arange(len(ordered.row)), DEFAULT)
     assert kept.tolist() == [0, 15, 17, *range(18, 26)]
 
 
 def test_of_no_rows_none_are_worth_reading() -> None:
     ordered = order_events(table([]), DEFAULT)
-    assert worth_reading(ordered, np.arange(0), DEFAULT).tolist() == []
+    assert select_relevant_rows(ordered, np.arange(0), DEFAULT).tolist() == []
 
 
 _URLS = st.lists(
@@ -68,28 +68,28 @@ _URLS = st.lists(
 
 @given(st.lists(_URLS, max_size=8))
 def test_kept_addresses_are_what_folding_gives_however_often_they_begin_anew(batches: list[list[str]]) -> None:
-    kept = _Addresses(limit=4, longest=20)
+    kept = _AddressCache(limit=4, longest=20)
     for urls in batches:
-        codes, addresses = kept.of(urls)
-        assert [addresses[c] for c in codes.tolist()] == [_address(u) for u in urls]
+        codes, addresses = kept.encode_urls(urls)
+        assert [addresses[c] for c in codes.tolist()] == [_fold_address(u) for u in urls]
 
 
 def test_of_urls_a_bounded_number_is_kept_and_none_that_is_long() -> None:
-    kept = _Addresses(limit=100, longest=20)
+    kept = _AddressCache(limit=100, longest=20)
     for i in range(30):
-        kept.of([f"/short/{i}/{n}" for n in range(10)] + [f"/a/very/long/address/of/its/own/word{'y' * i}"])
+        kept.encode_urls([f"/short/{i}/{n}" for n in range(10)] + [f"/a/very/long/address/of/its/own/word{'y' * i}"])
         assert len(kept._number) <= 110
         assert len(kept._addresses) <= 110
     assert max(map(len, kept._number)) <= 20
 
 
 def test_addresses_of_several_threads_do_not_mix() -> None:
-    kept = _Addresses(limit=50)
+    kept = _AddressCache(limit=50)
 
     def ask(thread: int) -> bool:
         for n in range(40):
             urls = [f"/t{thread}/w{chr(97 + i % 26)}{'z' * n}" for i in range(20)]
-            codes, addresses = kept.of(urls)
+            codes, addresses = kept.encode_urls(urls)
             if [addresses[c] for c in codes.tolist()] != urls:
                 return False
         return True

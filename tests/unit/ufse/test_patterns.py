@@ -2,8 +2,8 @@
 
 import pytest
 
-from ufse.index import is_detour, is_thanks
-from ufse.patterns import clean, digest, first_segment, fold_message, fold_name, fold_path
+from ufse.index import is_detour_page, is_thanks_page
+from ufse.patterns import clean_text, digest_texts, find_flow_name, fold_message, fold_path, fold_target_name
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_fold_path(path: str, pattern: str) -> None:
     ],
 )
 def test_fold_name(name: str, folded: str) -> None:
-    assert fold_name(name) == folded
-    assert fold_name(folded) == folded
+    assert fold_target_name(name) == folded
+    assert fold_target_name(folded) == folded
 
 
 def test_fold_message() -> None:
@@ -58,29 +58,29 @@ def test_fold_message() -> None:
 
 
 def test_clean_keeps_one_line() -> None:
-    assert clean(" a\nb\x00c\ud800d\u2028e ") == "a b c d e"
+    assert clean_text(" a\nb\x00c\ud800d\u2028e ") == "a b c d e"
 
 
 def test_digest_does_not_run_texts_together() -> None:
-    assert digest(("ab", "c")) != digest(("a", "bc"))
-    assert len(digest(("\ud800",))) == 32
+    assert digest_texts(("ab", "c")) != digest_texts(("a", "bc"))
+    assert len(digest_texts(("\ud800",))) == 32
 
 
 def test_flows() -> None:
-    assert first_segment("/checkout/payment") == first_segment("/checkout")
-    assert first_segment("/app/orders/new") != first_segment("/app/billing")
-    assert first_segment("/de/kasse/x") == "kasse"
-    assert first_segment("/") == ""
+    assert find_flow_name("/checkout/payment") == find_flow_name("/checkout")
+    assert find_flow_name("/app/orders/new") != find_flow_name("/app/billing")
+    assert find_flow_name("/de/kasse/x") == "kasse"
+    assert find_flow_name("/") == ""
 
 
 def test_pages_that_say_success_or_failure() -> None:
-    assert all(map(is_thanks, ("/thank-you", "/order/:id/confirmation", "/signup/complete", "/thanks")))
+    assert all(map(is_thanks_page, ("/thank-you", "/order/:id/confirmation", "/signup/complete", "/thanks")))
     assert not any(
         map(
-            is_thanks,
+            is_thanks_page,
             ("/checkout", "/unsuccessful", "/payment-failed/done-error", "/thankless", "/abandoned"),
         )
     )
-    assert is_detour("/login")
-    assert is_detour("/error/:id")
-    assert not is_detour("/orders")
+    assert is_detour_page("/login")
+    assert is_detour_page("/error/:id")
+    assert not is_detour_page("/orders")

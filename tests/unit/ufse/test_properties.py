@@ -13,7 +13,7 @@ from tests.labelled.kinds import KINDS
 from tests.unit.ufse.scene import Row, answer, click, run, table
 from ufse import EVENT_SCHEMA, UNKNOWN_POSITION, Config, detect
 from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SLOW
-from ufse.score import RAGE_PLACES, Evidence, points, totals
+from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import KINDS as EVENT_KINDS
 from ufse.signals.model import LEFT, SILENCE
 
@@ -188,7 +188,7 @@ MORE: dict[str, list[Any]] = {
 def score(known: dict[str, Any]) -> int:
     """The score of one cluster of which this is known."""
     columns = Evidence(**{name: np.array([value]) for name, value in known.items()})
-    return int(totals(points(columns, Config()))[0])
+    return int(sum_points(compute_points(columns, Config()))[0])
 
 
 @given(EVIDENCE, st.sampled_from(sorted(MORE)), st.data())

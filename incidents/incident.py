@@ -1,0 +1,109 @@
+"""An incident as everybody outside of the store sees it, declared once (docs/contracts/incidents-and-tickets.md).
+
+The answers and the OpenAPI document of the collector, tickets, artifacts and the JSON of the command line derive from these
+declarations. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
+"""
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from incidents.lifecycle import Action, Severity, Status
+from ufse.detection import DetectionContext, FailurePoint, PointsEntry, SignalEntry, TimelineEntry
+
+Priority = Literal["P0", "P1", "P2", "P3", "P4"]
+TicketState = Literal["logged", "claimed", "retry", "filed", "export_failed"]
+
+
+class TicketRecord(TypedDict):
+    """A row of the ledger of tickets: one for each incident and tracker."""
+
+    tracker: str
+    state: TicketState
+    key: str | None
+    url: str | None
+    attempts: int
+    lastError: str | None
+    retryAt: str | None
+    filedAt: str | None
+    clientId: str
+
+
+class Incident(TypedDict):
+    """One problem, many sessions."""
+
+    incidentId: str
+    projectId: str
+    fingerprint: str
+    title: str
+    status: Status
+    severity: Severity
+    severityType: str
+    priority: Priority
+    failurePoint: FailurePoint
+    primaryFailurePoint: str
+    label: str
+    firstSeen: str | None
+    lastSeen: str | None
+    affectedSessions: int
+    countedSessions: int
+    """Of the affected sessions those that count: of each source only the first few."""
+    affectedUsers: int
+    endedSessions: int
+    overcomeSessions: int
+    highestScore: int
+    medianScore: float
+    confidence: float
+    signals: dict[str, int]
+    """Sessions by kind of signal."""
+    routes: list[str]
+    environments: list[str]
+    appVersions: list[str]
+    browsers: list[str]
+    sessionsBy: dict[str, dict[str, int]]
+    """Sessions by facet and value."""
+    exported: bool
+    """It has a ticket."""
+    held: bool
+    """Held back from export: it was new in a flood of new incidents."""
+    tickets: list[TicketRecord]
+    resolvedAt: str | None
+    suppressedUntil: str | None
+    suppressedSessions: int | None
+    generation: int
+    """How often it came back."""
+    allowedActions: list[Action]
+    createdAt: str
+    updatedAt: str
+
+
+# `from` is a word of Python, so that this one is not a class.
+HistoryEntry = TypedDict("HistoryEntry", {"at": str, "actor": str, "from": Status | None, "to": Status, "reason": str})
+"""A line of the history; ``actor`` is ``rule``, or the label of the key that acted."""
+
+
+class ExampleSession(TypedDict):
+    """One affected session with its timeline."""
+
+    detectionId: str
+    sessionId: str
+    visitId: str
+    visitStart: str
+    timestamp: str
+    score: int
+    explanation: str
+    points: list[PointsEntry]
+    triggeringSignals: list[SignalEntry]
+    timeline: list[TimelineEntry]
+    endedFlow: bool
+    resolved: bool
+    context: DetectionContext
+
+
+class IncidentDetail(Incident):
+    """An incident with its history, example sessions and their timelines."""
+
+    explanation: str
+    examples: list[ExampleSession]
+    """At most five."""
+    history: list[HistoryEntry]

@@ -1,0 +1,125 @@
+"""What the engine emits, declared once (docs/contracts/detection.md, A detection carries).
+
+Everything else derives from these declarations: the stored row, the answers and the OpenAPI document of the collector, tickets,
+artifacts, and the JSON of the command line. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
+"""
+
+from typing import Literal
+
+# Pydantic, which makes the OpenAPI document of these, reads typing's own TypedDict only from Python 3.12 on.
+from typing_extensions import TypedDict
+
+ConfidenceLevel = Literal["High", "Medium", "Low"]
+SeverityType = Literal["Bug", "Performance", "UX"]
+
+
+class FailurePoint(TypedDict):
+    """Where something failed: ids in the route are folded away."""
+
+    route: str
+    target: str
+    feedback: str
+    """What failed, as in ``POST /api/orders → 500``."""
+
+
+class SignalEntry(TypedDict):
+    """One signal of a detection."""
+
+    type: str
+    start: str
+    end: str
+    route: str
+    target: str
+    count: int
+    text: str
+    eventIds: list[str]
+    """The events on which it rests."""
+
+
+class PointsEntry(TypedDict):
+    """One row of the score."""
+
+    rule: str
+    points: int
+
+
+class TimelineEntry(TypedDict):
+    """One of the few events that explain the detection."""
+
+    eventId: str
+    at: str
+    offsetMs: int
+    """Milliseconds since the first signal; negative before it."""
+    eventType: str
+    route: str
+    target: str
+    text: str
+
+
+class DetectionContext(TypedDict):
+    """Who and what was affected."""
+
+    userHash: str
+    environment: str
+    appVersion: str
+    userAgent: str
+    label: str
+    """The accessible name of the control."""
+    truncated: bool
+    """The session was longer than what is analysed."""
+
+
+class Detection(TypedDict):
+    """One session at one failure point."""
+
+    detectionId: str
+    incidentId: str
+    projectId: str
+    sessionId: str
+    visitId: str
+    visitStart: str
+    fingerprint: str
+    failurePoint: FailurePoint
+    primaryFailurePoint: str
+    """The failure point as one text: ``route › target › feedback``."""
+    frustrationScore: int
+    """0 to 100."""
+    confidenceLevel: ConfidenceLevel
+    confidenceScore: float
+    """0 to 1."""
+    severityType: SeverityType
+    timestamp: str
+    """Time of the first signal."""
+    lastSeen: str
+    triggeringSignals: list[SignalEntry]
+    points: list[PointsEntry]
+    explanation: str
+    timeline: list[TimelineEntry]
+    endedFlow: bool
+    """The person left the flow over it."""
+    resolved: bool
+    """The person got through in the end."""
+    context: DetectionContext
+    engineVersion: str
+    configHash: str
+
+
+class Candidate(TypedDict):
+    """A failure point that was examined and gave no detection."""
+
+    failurePoint: str
+    rule: str
+    text: str
+    score: int | None
+
+
+class WhyNot(TypedDict):
+    """Why a visit gave no detection: the rule that stopped the nearest candidate."""
+
+    projectId: str
+    sessionId: str
+    visitId: str
+    visitStart: str
+    rule: str
+    text: str
+    candidates: list[Candidate]
