@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import PermanentError
+from core.package import ROOT
 from stores.events import cluster_schema, event_schema
 from stores.events.event_schema import list_known_versions, split_statements
 from stores.events.event_store import EventStore
@@ -21,7 +22,7 @@ from tests.rows import BASE_MS, lines, row
 
 __all__ = ["clickhouse", "clickhouse_process"]
 
-FOLDER = Path(cluster_schema.__file__).resolve().parent.parent / "schema" / "clickhouse" / "cluster"
+FOLDER = ROOT / "schema" / "clickhouse" / "cluster"
 
 # The store's cases over Distributed tables; the two that are left out speak of the schema of one node.
 globals().update(
