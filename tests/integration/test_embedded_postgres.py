@@ -119,7 +119,7 @@ def test_initdb_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_another_run_of_the_tests_leaves_this_ones_server_alone(stoppable_postgres: EmbeddedPostgres) -> None:
     other = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/unit/test_masking.py"],
+        [sys.executable, "-m", "pytest", "tests/unit/tasks/test_masking.py"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
