@@ -22,22 +22,15 @@ from tests.e2e.test_backup import last_line
 from tests.e2e.test_commands_operators import furrow, refused, succeeded
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import PostgresServer
+from tests.small_disk import mounted_disk
 
 NOWHERE = "127.0.0.1:9"
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounting.returncode:
-        pytest.skip(f"needs the right to mount: a full disk is then not tried at all ({mounting.stderr.strip()})")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", mebibytes=8) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
