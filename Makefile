@@ -19,11 +19,15 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## The main job once, in a temporary directory: sessions in, incidents and tickets out
 	$(BIN)/furrow demo
 
+# More workers than cores: tests of whole installations mostly wait. Tests that share something costly stay in one worker.
+WORKERS ?= 4
+PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
 test: $(READY)  ## The test suite, on real embedded engines
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-long: $(READY)  ## The tests that need whole installations for many minutes: operations in Prefect, servers, workers
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest $(PARALLEL) -m long
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
 	$(BIN)/python -m pytest -m browser

@@ -1,4 +1,8 @@
-"""Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks."""
+"""Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks.
+
+A run may have several workers (``tests/distribution.py``). They share the Postgres; each has an embedded ClickHouse of its
+own, because only one process may open its directory, and a Prefect server of its own if one of its tests asks for it.
+"""
 
 import shutil
 import tempfile
@@ -12,6 +16,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
+from tests.distribution import distribute
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -27,22 +32,45 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="furrow-tests-")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if is_worker(config):
+        distribute(items)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[_FAILED] = exitstatus != pytest.ExitCode.OK
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the folder of a run in which all passed; whoever looks for a failure finds its files."""
+    """Stop what the workers shared, and remove the folder of a run in which all passed; whoever looks for a failure finds
+    its files."""
+    if config.option.basetemp is None:
+        return
+    if not is_worker(config) and (folder := find_postgres_folder(config)).exists():
+        EmbeddedPostgres(folder).stop()
     if not config.stash.get(_FAILED, True):
         shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another one, which collects the results (pytest-xdist)."""
+    return hasattr(config, "workerinput")
+
+
+def find_postgres_folder(config: pytest.Config) -> Path:
+    """Data directory of the run's Postgres; the folder of a worker lies in that of the run."""
+    folder = Path(config.option.basetemp).resolve()
+    return (folder.parent if is_worker(config) else folder) / "postgres" / "data"
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data")
+def postgres_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedPostgres:
+    """The run's Postgres. The first worker that asks starts it, the others find it running; the run's end stops it."""
+    tmp_path_factory.getbasetemp()  # which empties the folder of the run when it is first asked for
+    server = EmbeddedPostgres(find_postgres_folder(request.config))
     server.start()
-    yield server
-    server.stop()
+    return server
 
 
 @pytest.fixture
