@@ -19,9 +19,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## The main job once, in a temporary directory: sessions in, incidents and tickets out
 	$(BIN)/furrow demo
 
-# More workers than cores: tests of whole installations mostly wait. Tests that share something costly stay in one worker.
+# More workers than cores: tests of whole installations mostly wait. The tests of a file stay in one worker.
 WORKERS ?= 4
-PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## The test suite, on real embedded engines
 	$(BIN)/python -m pytest $(PARALLEL)

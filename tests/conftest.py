@@ -16,7 +16,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
-from tests.distribution import distribute
+from tests.distribution import sort_by_length
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -32,10 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="furrow-tests-")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if is_worker(config):
-        distribute(items)
+        sort_by_length(items)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

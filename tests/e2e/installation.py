@@ -23,8 +23,11 @@ from furrow.clients.prefect_api import PrefectApi
 
 FURROW = [sys.executable, "-m", "furrow"]
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 600
-"""Seconds after which a start counts as hung; a busy machine needs minutes."""
+START_SECONDS = 240
+SLOWEST = 5
+"""How many times slower a busy machine may be before a wait counts as hung."""
+PATIENT_SECONDS = 180
+"""Longest wait for one answer of a server; it guards against hanging and measures nothing."""
 _FIRST_PORT, _LAST_PORT = 20_000, 32_000
 _PORTS = itertools.chain.from_iterable(
     itertools.repeat(random.sample(range(_FIRST_PORT, _LAST_PORT), _LAST_PORT - _FIRST_PORT))
@@ -108,7 +111,7 @@ class Up:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+        self.process.wait(60 * SLOWEST)
         return time.monotonic() - began
 
     def secret(self, name: str) -> str:
@@ -118,7 +121,7 @@ class Up:
     def client(self, key: str = "") -> httpx.Client:
         """A client of the collector; without ``key``, with the operator's development key."""
         headers = {"X-API-Key": key or self.secret(OPERATOR_KEY)}
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=20)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=PATIENT_SECONDS)
 
     def get(self, path: str) -> Any:
         with self.client() as client:
@@ -135,7 +138,10 @@ class Up:
         return dict(answer.json())
 
     def prefect(self) -> PrefectApi:
-        return PrefectApi(self.prefect_api, SecretStr(self.secret(PREFECT_AUTH)))
+        """A client that waits longer than that of the commands: the tests share their machine."""
+        api = PrefectApi(self.prefect_api, SecretStr(self.secret(PREFECT_AUTH)))
+        api._client.timeout = httpx.Timeout(PATIENT_SECONDS)
+        return api
 
     @property
     def prefect_api(self) -> str:
@@ -149,11 +155,15 @@ class Up:
 
 
 def until(done: Callable[[], bool], seconds: float) -> None:
-    """Wait for something to become true; an assertion if it does not."""
-    end = time.monotonic() + seconds
+    """Wait for something to become true; an assertion if it does not.
+
+    ``seconds``: the longest that it takes on a machine of its own. It may take ``SLOWEST`` times as long, because other
+    tests run beside this one.
+    """
+    end = time.monotonic() + seconds * SLOWEST
     while not done():
-        assert time.monotonic() < end, f"did not happen within {seconds} s"
-        time.sleep(0.5)
+        assert time.monotonic() < end, f"did not happen within {seconds * SLOWEST} s"
+        time.sleep(0.25)
 
 
 def frustrated_session(session_id: str) -> list[dict[str, Any]]:

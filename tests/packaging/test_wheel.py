@@ -78,6 +78,7 @@ def test_every_package_and_data_file_travels(names: set[str]) -> None:
         assert (path if path.startswith("furrow/") else f"furrow/_packages/{path}") in names, path
 
 
+@pytest.mark.long
 def test_an_installed_wheel_finds_an_incident_in_another_directory(wheel: Path, tmp_path: Path) -> None:
     bin_ = environment_with(wheel, tmp_path / "environment")
     elsewhere = tmp_path / "elsewhere"
