@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-browser chaos lint format docs lock bench clean
+.PHONY: setup demo test test-long test-soak test-browser chaos lint format docs lock bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -26,8 +26,11 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: $(READY)  ## The test suite, on real embedded engines
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-long: $(READY)  ## The tests that need whole installations for many minutes: operations in Prefect, servers, workers
+test-long: $(READY)  ## The tests that need whole installations for many minutes: commands, backup, erasure, Prefect, servers
 	$(BIN)/python -m pytest $(PARALLEL) -m long
+
+test-soak: $(READY)  ## What CI does not run: an installation of the wheel with everything from the registries
+	$(BIN)/python -m pytest -m soak
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
 	$(BIN)/python -m pytest -m browser

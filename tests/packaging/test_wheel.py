@@ -91,7 +91,7 @@ def test_an_installed_wheel_finds_an_incident_in_another_directory(wheel: Path, 
     assert not list(elsewhere.iterdir()), "the demo leaves nothing behind"
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_wheel_installs_from_the_registries_alone(wheel: Path, tmp_path: Path) -> None:
     folder = tmp_path / "environment"
     venv.create(folder, symlinks=True, with_pip=True)
