@@ -59,6 +59,7 @@ _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
 _STOP_SECONDS = 30
 _ANSWER_SECONDS = 10
+_ACCOUNT_ATTEMPTS = 20
 _LONGEST_WORDS = 500
 _SOCKET = ".s.PGSQL.5432"
 # Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, the last of them a zero.
@@ -312,15 +313,21 @@ def _prepare_programs() -> Path:
 
 
 def _ensure_system_account(name: str) -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        subprocess.run(
+    for _ in range(_ACCOUNT_ATTEMPTS):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+        creation = subprocess.run(
             ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", name],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
         )
-        return pwd.getpwnam(name)
+        if not creation.returncode:
+            return pwd.getpwnam(name)
+        time.sleep(0.2)  # another process creates it now and holds the lock of /etc/passwd
+    raise PermanentError(
+        f"the user {name}, who runs the embedded Postgres, cannot be created: {creation.stderr.strip()}"
+    )
 
 
 @contextmanager
