@@ -52,6 +52,7 @@ _ROOT_RUNS_AS = "pgserver"
 # Where root's server finds its programs when it cannot pass to those of the wheel.
 _PROGRAMS = Path("/var/lib/furrow-postgres")
 _DESCRIPTORS = Path("/proc/self/fd")
+_USERS = Path("/etc/passwd")
 # What the server needs of our environment, which holds secrets of stores and trackers.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
 _log = logging.getLogger("furrow.postgres")
@@ -59,7 +60,6 @@ _START_SECONDS = 60
 # pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
 _STOP_SECONDS = 30
 _ANSWER_SECONDS = 10
-_ACCOUNT_ATTEMPTS = 20
 _LONGEST_WORDS = 500
 _SOCKET = ".s.PGSQL.5432"
 # Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, the last of them a zero.
@@ -313,21 +313,19 @@ def _prepare_programs() -> Path:
 
 
 def _ensure_system_account(name: str) -> pwd.struct_passwd:
-    for _ in range(_ACCOUNT_ATTEMPTS):
+    with suppress(KeyError):
+        return pwd.getpwnam(name)
+    # Two `useradd` at once may both succeed, with two user ids of the same name.
+    with _USERS.open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(KeyError):
             return pwd.getpwnam(name)
-        creation = subprocess.run(
+        subprocess.run(
             ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", name],
-            check=False,
+            check=True,
             capture_output=True,
-            text=True,
         )
-        if not creation.returncode:
-            return pwd.getpwnam(name)
-        time.sleep(0.2)  # another process creates it now and holds the lock of /etc/passwd
-    raise PermanentError(
-        f"the user {name}, who runs the embedded Postgres, cannot be created: {creation.stderr.strip()}"
-    )
+        return pwd.getpwnam(name)
 
 
 @contextmanager

@@ -5,18 +5,33 @@ order, so that what they share (an installation, a server) is started once. The 
 files begin first, so that no worker is left alone with one at the end.
 """
 
+from pathlib import Path
+
 import pytest
 
-_FOLDERS = ("e2e", "attacks", "integration", "chaos", "packaging", "deploy")
-"""Folders of ``tests`` by the time that one of their files takes, longest first; the others come after them."""
 _INSTALLATIONS = frozenset({"up", "processes"})
 """Fixtures that start a whole installation."""
+_SERVERS = frozenset({"prefect", "clickhouse", "stoppable_postgres"})
+"""Fixtures that start a server, or whose tests wait for servers that are away."""
+_FOLDERS = ("e2e", "attacks", "integration", "chaos", "packaging", "deploy")
+"""Folders of ``tests`` by the time that one of their files takes, longest first; the others come after them."""
 
 
 def sort_by_length(items: list[pytest.Item]) -> None:
-    """Sort ``items`` in place: files with whole installations first, then folder by folder. Files stay whole."""
-    long = {item.path for item in items if _INSTALLATIONS & set(getattr(item, "fixturenames", ()))}
-    items.sort(key=lambda item: (item.path not in long, _rank_folder(item)))
+    """Sort ``items`` in place: files with whole installations, files with servers, then folder by folder.
+
+    The tests of a file stay together and in their order.
+    """
+    fixtures = dict[Path, set[str]]()
+    for item in items:
+        fixtures.setdefault(item.path, set()).update(getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: (_rank_fixtures(fixtures[item.path]), _rank_folder(item)))
+
+
+def _rank_fixtures(names: set[str]) -> int:
+    if names & _INSTALLATIONS:
+        return 0
+    return 1 if names & _SERVERS else 2
 
 
 def _rank_folder(item: pytest.Item) -> int:
