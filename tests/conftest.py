@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from prefect.testing import utilities
 from prefect.testing.utilities import prefect_test_harness
 
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from tests.distribution import sort_by_length
+from tests.ports import free_port
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -94,9 +96,12 @@ def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
-    """A Prefect server of the test run's own; it takes 20 s to start, hence one for all tests that need it."""
-    with prefect_test_harness(server_startup_timeout=180):
-        yield
+    """A Prefect server of this worker's own; it takes 10 CPU seconds to start, hence one for all tests that need it."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Its own choice out of a thousand ports may be the same in two workers that start at once.
+        patch.setattr(utilities, "_find_available_port", free_port)
+        with prefect_test_harness(server_startup_timeout=600):
+            yield
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """A running `furrow up` in a subprocess, driven from outside: over HTTP and with signals."""
 
-import itertools
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +17,7 @@ from pydantic import SecretStr
 
 from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
 from furrow.clients.prefect_api import PrefectApi
+from tests.ports import free_port
 
 FURROW = [sys.executable, "-m", "furrow"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,28 +26,10 @@ SLOWEST = 5
 """How many times slower a busy machine may be before a wait counts as hung."""
 PATIENT_SECONDS = 180
 """Longest wait for one answer of a server; it guards against hanging and measures nothing."""
-_FIRST_PORT, _LAST_PORT = 20_000, 32_000
-_PORTS = itertools.chain.from_iterable(
-    itertools.repeat(random.sample(range(_FIRST_PORT, _LAST_PORT), _LAST_PORT - _FIRST_PORT))
-)
 CURL_OF_THE_SEED = (
     '{"events": [{"eventType": "click", "timestamp": "2024-01-15T10:00:00Z", "sessionId": "test-1",'
     ' "route": "/checkout", "target": {"type": "button"}, "metadata": {}}]}'
 )
-
-
-def free_port() -> int:
-    """A port that nobody listens on and that was not returned before in this process.
-
-    It lies below the range from which Linux chooses ports by itself: between this call and the moment at which the server
-    listens, no connection of another test can take it. Other workers begin to look elsewhere.
-    """
-    for port in _PORTS:
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that ended keeps it from nobody
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def environment(**extra: str) -> dict[str, str]:
