@@ -120,6 +120,21 @@ def test_a_backup_is_never_written_over(up: Up, backup: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_copy_of_the_data_directory_is_a_backup(up: Up, before: dict[str, Any]) -> None:
+    """The installation is stopped here."""
+    restored = Up(up.data.parent / "copied")
+    # cp keeps the owner, which Postgres insists on.
+    subprocess.run(["cp", "-a", str(up.data), str(restored.data)], check=True)
+    restored.start()
+    try:
+        assert restored.get("/v1/incidents")["incidents"][0]["affectedSessions"] == 5
+        assert len(before["incidents"]) == 1
+        assert restored.post_events(frustrated_session("in-the-copy"))["accepted"] == 11
+    finally:
+        restored.kill_everything()
+
+
+@pytest.mark.long
 def test_a_damaged_backup_restores_nothing(backup: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(backup, damaged)

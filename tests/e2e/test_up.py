@@ -171,15 +171,3 @@ def test_ctrl_c_stops_it_and_leaves_no_process(up: Up) -> None:
     assert up.process is not None
     assert up.process.returncode == 0
     assert up.processes() == []
-
-
-def test_a_copy_of_the_data_directory_is_a_backup(up: Up) -> None:
-    restored = Up(up.data.parent / "restored")
-    # cp keeps the owner, which Postgres insists on.
-    subprocess.run(["cp", "-a", str(up.data), str(restored.data)], check=True)
-    restored.start()
-    try:
-        assert restored.get(CONFIRMED)["incidents"][0]["affectedSessions"] == 24
-        assert restored.post_events(frustrated_session("in-the-copy"))["accepted"] == 11
-    finally:
-        restored.kill_everything()
