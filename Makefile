@@ -30,10 +30,10 @@ test-long: $(READY)  ## The tests that need whole installations for many minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m long
 
 test-soak: $(READY)  ## What CI does not run: an installation of the wheel with everything from the registries
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak tests/packaging
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser tests/browser
 
 SEEDS = 1000-1199
 FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)
