@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-browser chaos lint format docs lock bench clean
+.PHONY: setup demo test test-long test-soak test-browser chaos lint format docs lock bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -19,14 +19,21 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## The main job once, in a temporary directory: sessions in, incidents and tickets out
 	$(BIN)/furrow demo
 
-test: $(READY)  ## The test suite, on real embedded engines
-	$(BIN)/python -m pytest
+# More workers than cores: tests of whole installations mostly wait. The tests of a file stay in one worker.
+WORKERS ?= 4
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-long: $(READY)  ## The tests that need whole installations for many minutes: operations in Prefect, servers, workers
-	$(BIN)/python -m pytest -m long
+test: $(READY)  ## The test suite, on real embedded engines
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-long: $(READY)  ## The tests that need whole installations for many minutes: commands, backup, erasure, Prefect, servers
+	$(BIN)/python -m pytest $(PARALLEL) -m long
+
+test-soak: $(READY)  ## What CI does not run: an installation of the wheel with everything from the registries
+	$(BIN)/python -m pytest -m soak tests/packaging
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser tests/browser
 
 SEEDS = 1000-1199
 FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)

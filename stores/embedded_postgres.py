@@ -52,6 +52,7 @@ _ROOT_RUNS_AS = "pgserver"
 # Where root's server finds its programs when it cannot pass to those of the wheel.
 _PROGRAMS = Path("/var/lib/furrow-postgres")
 _DESCRIPTORS = Path("/proc/self/fd")
+_USERS = Path("/etc/passwd")
 # What the server needs of our environment, which holds secrets of stores and trackers.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
 _log = logging.getLogger("furrow.postgres")
@@ -312,9 +313,13 @@ def _prepare_programs() -> Path:
 
 
 def _ensure_system_account(name: str) -> pwd.struct_passwd:
-    try:
+    with suppress(KeyError):
         return pwd.getpwnam(name)
-    except KeyError:
+    # Two `useradd` at once may both succeed, with two user ids of the same name.
+    with _USERS.open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
         subprocess.run(
             ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", name],
             check=True,

@@ -1,4 +1,8 @@
-"""Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks."""
+"""Fixtures shared by all tests: one real embedded Postgres for the run, a fresh database for each test that asks.
+
+A run may have several workers (``tests/distribution.py``). They share the Postgres; each has an embedded ClickHouse of its
+own, because only one process may open its directory, and a Prefect server of its own if one of its tests asks for it.
+"""
 
 import shutil
 import tempfile
@@ -8,10 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from prefect.testing import utilities
 from prefect.testing.utilities import prefect_test_harness
 
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
+from tests.distribution import sort_by_length
+from tests.ports import free_port
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -27,22 +34,44 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="furrow-tests-")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if is_worker(config):
+        sort_by_length(items)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[_FAILED] = exitstatus != pytest.ExitCode.OK
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the folder of a run in which all passed; whoever looks for a failure finds its files."""
+    """Stop what the workers shared, and remove the folder of a run in which all passed; whoever looks for a failure finds
+    its files."""
+    if config.option.basetemp is None:
+        return
+    if not is_worker(config) and (folder := find_postgres_folder(config)).exists():
+        EmbeddedPostgres(folder).stop()
     if not config.stash.get(_FAILED, True):
         shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another one, which collects the results (pytest-xdist)."""
+    return hasattr(config, "workerinput")
+
+
+def find_postgres_folder(config: pytest.Config) -> Path:
+    """Data directory of the run's Postgres; the folder of a worker lies in that of the run."""
+    folder = Path(config.option.basetemp).resolve()
+    return (folder.parent if is_worker(config) else folder) / "postgres" / "data"
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data")
+def postgres_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedPostgres:
+    """The run's Postgres. The first worker that asks starts it, the others find it running; the run's end stops it."""
+    tmp_path_factory.getbasetemp()  # which empties the folder of the run when it is first asked for
+    server = EmbeddedPostgres(find_postgres_folder(request.config))
     server.start()
-    yield server
-    server.stop()
+    return server
 
 
 @pytest.fixture
@@ -67,9 +96,12 @@ def stoppable_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def prefect() -> Iterator[None]:
-    """A Prefect server of the test run's own; it takes 20 s to start, hence one for all tests that need it."""
-    with prefect_test_harness(server_startup_timeout=180):
-        yield
+    """A Prefect server of this worker's own; it takes 10 CPU seconds to start, hence one for all tests that need it."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Its own choice out of a thousand ports may be the same in two workers that start at once.
+        patch.setattr(utilities, "_find_available_port", free_port)
+        with prefect_test_harness(server_startup_timeout=600):
+            yield
 
 
 @pytest.fixture(scope="session")

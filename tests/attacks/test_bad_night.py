@@ -27,6 +27,7 @@ REPLACED_S = 240.0
 """Longest of the documented times (worker 120 s), the kill, the next start, on a machine that is busy with other tests."""
 
 
+@pytest.mark.long
 def test_without_a_prefect_server_events_are_accepted_and_land_and_runs_come_later(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

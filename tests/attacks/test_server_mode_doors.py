@@ -17,10 +17,11 @@ import pytest
 from furrow.engine.process_worker import ProcessWorker
 from furrow.engine.stranded import POOL
 from tests.attacks.test_prefect_doors import Api, Json, touching
-from tests.e2e.installation import free_port, until
+from tests.e2e.installation import until
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import PostgresServer, clickhouse_process, postgres_process
 from tests.integration.test_server_mode_workers import PREFECT_AUTH, Processes, answers
+from tests.ports import free_port
 
 pytestmark = pytest.mark.long
 

@@ -25,11 +25,11 @@ from tests.chaos.outcome import Outcome, incident_outcome
 from tests.chaos.plan import Catalogue, Plan, Step
 from tests.chaos.stack import Child, PartDied, Stack
 from tests.chaos.traffic import KEYS, Batch, Event, batches, body, is_bridge, shuffled, traffic
-from tests.e2e.installation import free_port
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear
+from tests.ports import free_port
 
 _ATTEMPTS = 1_000
 _SETTLE_ROUNDS = 12

@@ -19,7 +19,8 @@ from collector.spool.spool import Spool, SpoolReader, recover_open_files
 from core.metrics import DEGRADED
 from tests.chaos import parts
 from tests.chaos.stack import Child
-from tests.e2e.installation import free_port, until
+from tests.e2e.installation import until
+from tests.ports import free_port
 
 
 def line(number: int) -> bytes:

@@ -10,7 +10,7 @@ import yaml
 
 from core.settings import Settings
 from tests.deploy import helm
-from tests.unit.test_containers import prefect_variables
+from tests.deploy.test_containers import prefect_variables
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from collector.app import create_app
 from collector.senders.source import SourceReader
 from core.networks import parse_networks
-from tests.e2e.installation import free_port
 from tests.integration.test_collector import BATCH, KEY, config_for
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FORGED = ["203.0.113.9", "127.0.0.1", "203.0.113.9, 127.0.0.1", "127.0.0.1, 203.0.113.9", "unknown", "::1"]

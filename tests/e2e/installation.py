@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,20 +17,19 @@ from pydantic import SecretStr
 
 from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
 from furrow.clients.prefect_api import PrefectApi
+from tests.ports import free_port
 
 FURROW = [sys.executable, "-m", "furrow"]
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
+SLOWEST = 5
+"""How many times slower a busy machine may be before a wait counts as hung."""
+PATIENT_SECONDS = 180
+"""Longest wait for one answer of a server; it guards against hanging and measures nothing."""
 CURL_OF_THE_SEED = (
     '{"events": [{"eventType": "click", "timestamp": "2024-01-15T10:00:00Z", "sessionId": "test-1",'
     ' "route": "/checkout", "target": {"type": "button"}, "metadata": {}}]}'
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -93,7 +91,7 @@ class Up:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+        self.process.wait(60 * SLOWEST)
         return time.monotonic() - began
 
     def secret(self, name: str) -> str:
@@ -103,7 +101,7 @@ class Up:
     def client(self, key: str = "") -> httpx.Client:
         """A client of the collector; without ``key``, with the operator's development key."""
         headers = {"X-API-Key": key or self.secret(OPERATOR_KEY)}
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=20)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=PATIENT_SECONDS)
 
     def get(self, path: str) -> Any:
         with self.client() as client:
@@ -120,7 +118,10 @@ class Up:
         return dict(answer.json())
 
     def prefect(self) -> PrefectApi:
-        return PrefectApi(self.prefect_api, SecretStr(self.secret(PREFECT_AUTH)))
+        """A client that waits longer than that of the commands: the tests share their machine."""
+        api = PrefectApi(self.prefect_api, SecretStr(self.secret(PREFECT_AUTH)))
+        api._client.timeout = httpx.Timeout(PATIENT_SECONDS)
+        return api
 
     @property
     def prefect_api(self) -> str:
@@ -134,11 +135,15 @@ class Up:
 
 
 def until(done: Callable[[], bool], seconds: float) -> None:
-    """Wait for something to become true; an assertion if it does not."""
-    end = time.monotonic() + seconds
+    """Wait for something to become true; an assertion if it does not.
+
+    ``seconds``: the longest that it takes on a machine of its own. It may take ``SLOWEST`` times as long, because other
+    tests run beside this one.
+    """
+    end = time.monotonic() + seconds * SLOWEST
     while not done():
-        assert time.monotonic() < end, f"did not happen within {seconds} s"
-        time.sleep(0.5)
+        assert time.monotonic() < end, f"did not happen within {seconds * SLOWEST} s"
+        time.sleep(0.25)
 
 
 def frustrated_session(session_id: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from stores.embedded_postgres import EmbeddedPostgres
-from tests.e2e.installation import Up, environment, frustrated_session, until
+from tests.e2e.installation import PATIENT_SECONDS, Up, environment, frustrated_session, until
 from tests.e2e.test_commands_operators import WINDOW, furrow, on, refused, succeeded
 
 COUNTED = ("eventsStored", "deadLetters", "sessions", "detections", "incidents", "tickets")
@@ -71,6 +71,7 @@ def figures(up: Up) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_it_is_refused_while_furrow_runs(up: Up, before: dict[str, Any]) -> None:
     assert before["status"]["eventsStored"] == 55
     told = refused(furrow("backup", str(up.data.parent / "running"), "--data-dir", str(up.data)))
@@ -79,6 +80,7 @@ def test_it_is_refused_while_furrow_runs(up: Up, before: dict[str, Any]) -> None
     assert sorted(path.name for path in up.data.parent.iterdir() if "running" in path.name) == []
 
 
+@pytest.mark.long
 def test_a_round_trip_brings_everything_back(up: Up, before: dict[str, Any], backup: Path) -> None:
     shutil.rmtree(up.data)
     printed = succeeded(furrow("restore", str(backup), "--data-dir", str(up.data)))
@@ -89,10 +91,12 @@ def test_a_round_trip_brings_everything_back(up: Up, before: dict[str, Any], bac
     assert figures(up) == {name: before[name] for name in ("status", "incidents")}
     headers = {"X-API-Key": before["key"]}
     body = {"events": frustrated_session("s-0")[:1]}
-    assert httpx.post(f"http://127.0.0.1:{up.port}/v1/events", json=body, headers=headers).status_code == 202
+    address = f"http://127.0.0.1:{up.port}/v1/events"
+    assert httpx.post(address, json=body, headers=headers, timeout=PATIENT_SECONDS).status_code == 202
     assert "https://shop.example" in succeeded(on(up, "projects", "list"))
 
 
+@pytest.mark.long
 def test_analysing_again_changes_nothing(up: Up, before: dict[str, Any]) -> None:
     succeeded(on(up, "run", "detect"))
     told = succeeded(on(up, "run", "backfill", *WINDOW, "--param", "dry_run=true", COLUMNS="200"))
@@ -102,6 +106,7 @@ def test_analysing_again_changes_nothing(up: Up, before: dict[str, Any]) -> None
     ]
 
 
+@pytest.mark.long
 def test_a_restore_goes_nowhere_but_into_what_is_empty(up: Up, backup: Path) -> None:
     up.interrupt()
     told = refused(furrow("restore", str(backup), "--data-dir", str(up.data)))
@@ -109,10 +114,27 @@ def test_a_restore_goes_nowhere_but_into_what_is_empty(up: Up, backup: Path) -> 
     assert "new data directory" in told
 
 
+@pytest.mark.long
 def test_a_backup_is_never_written_over(up: Up, backup: Path) -> None:
     assert "exists already" in refused(furrow("backup", str(backup), "--data-dir", str(up.data)))
 
 
+@pytest.mark.long
+def test_a_copy_of_the_data_directory_is_a_backup(up: Up, before: dict[str, Any]) -> None:
+    """The installation is stopped here."""
+    restored = Up(up.data.parent / "copied")
+    # cp keeps the owner, which Postgres insists on.
+    subprocess.run(["cp", "-a", str(up.data), str(restored.data)], check=True)
+    restored.start()
+    try:
+        assert restored.get("/v1/incidents")["incidents"][0]["affectedSessions"] == 5
+        assert len(before["incidents"]) == 1
+        assert restored.post_events(frustrated_session("in-the-copy"))["accepted"] == 11
+    finally:
+        restored.kill_everything()
+
+
+@pytest.mark.long
 def test_a_damaged_backup_restores_nothing(backup: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     shutil.copytree(backup, damaged)
@@ -132,6 +154,7 @@ def test_a_restore_that_did_not_finish_is_not_started_on(tmp_path: Path) -> None
     assert "did not finish; delete the directory and restore again" in told
 
 
+@pytest.mark.long
 def test_a_newer_postgres_schema_is_refused(up: Up) -> None:
     server = EmbeddedPostgres(up.data / "postgres")
     server.start()
@@ -148,6 +171,7 @@ def test_a_newer_postgres_schema_is_refused(up: Up) -> None:
         server.stop()
 
 
+@pytest.mark.long
 def test_a_newer_clickhouse_schema_is_refused(up: Up) -> None:
     # Planted by a process of its own: chDB holds one directory a process, for the process's life.
     plant = (

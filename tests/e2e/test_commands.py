@@ -29,6 +29,7 @@ def examples(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_the_demo_does_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
     told = furrow("demo", TMPDIR=str(tmp_path))
     assert told.returncode == 0, told.stderr

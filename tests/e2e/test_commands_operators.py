@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
-from tests.e2e.installation import FURROW, Up, environment, frustrated_session, until
+from tests.e2e.installation import FURROW, PATIENT_SECONDS, Up, environment, frustrated_session, until
 
 WINDOW = ["--param", f"start={(datetime.now(UTC) - timedelta(days=1)).isoformat()}", "--param", "end=2100-01-01"]
 HOSTILE = "[red]Pay[/red] \u001b[2J\u202enow"
@@ -57,7 +57,8 @@ def made(up: Up) -> Made:
 
 def post(up: Up, key: str) -> int:
     body = {"events": frustrated_session("of the shop")}
-    return httpx.post(f"http://127.0.0.1:{up.port}/v1/events", json=body, headers={"X-API-Key": key}).status_code
+    address = f"http://127.0.0.1:{up.port}/v1/events"
+    return httpx.post(address, json=body, headers={"X-API-Key": key}, timeout=PATIENT_SECONDS).status_code
 
 
 def labelled_button(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -96,6 +97,7 @@ def runs(up: Up, deployment: str) -> list[dict[str, Any]]:
     return list(up.prefect_post("/flow_runs/filter", {**flow, "sort": "START_TIME_DESC"}))
 
 
+@pytest.mark.long
 def test_run_starts_a_run_that_prefect_shows_and_prints_what_it_left(up: Up, made: Made) -> None:
     until(lambda: up.get("/v1/status")["eventsStored"] == 33, 60)
     until(lambda: [one["affectedSessions"] for one in up.get("/v1/incidents")["incidents"]] == [3], 120)
@@ -106,11 +108,13 @@ def test_run_starts_a_run_that_prefect_shows_and_prints_what_it_left(up: Up, mad
     assert page in [one["id"] for one in runs(up, "detect")]
 
 
+@pytest.mark.long
 def test_run_without_waiting(up: Up) -> None:
     told = json.loads(succeeded(on(up, "run", "detect", "--no-wait", "--json")))
     assert told["state"]["type"] == "SCHEDULED"
 
 
+@pytest.mark.long
 def test_run_says_what_is_wrong_with_flow_or_parameters(up: Up) -> None:
     assert "backfill/backfill, detect/detect" in refused(on(up, "run", "nothing"))
     assert "has no parameter 'x'; it has start, end, project, dry_run" in refused(
@@ -121,6 +125,7 @@ def test_run_says_what_is_wrong_with_flow_or_parameters(up: Up) -> None:
     assert "Prefect does not answer" in refused(on(up, "run", "detect", "--prefect-port", "9"))
 
 
+@pytest.mark.long
 def test_run_ends_with_1_when_the_run_fails(up: Up) -> None:
     told = on(up, "run", "backfill", "--param", "start=2100-01-02", "--param", "end=2100-01-01")
     assert told.returncode == 1
@@ -128,6 +133,7 @@ def test_run_ends_with_1_when_the_run_fails(up: Up) -> None:
     assert "Failed" in told.stdout
 
 
+@pytest.mark.long
 def test_run_waits_for_a_prefect_that_hangs_for_a_while_and_no_longer_than_it_may(up: Up) -> None:
     (prefect,) = [one for one in up.processes() if "furrow.prefect_server" in one.cmdline()]
     prefect.suspend()
@@ -148,6 +154,7 @@ def test_run_waits_for_a_prefect_that_hangs_for_a_while_and_no_longer_than_it_ma
     assert "Traceback" not in errors
 
 
+@pytest.mark.long
 def test_incidents_are_listed_for_people_and_for_scripts(up: Up) -> None:
     (incident,) = listed(up)
     assert (incident["status"], incident["affectedSessions"]) == ("confirmed", 3)
@@ -158,6 +165,7 @@ def test_incidents_are_listed_for_people_and_for_scripts(up: Up) -> None:
         assert "1 to 1 of 1" in printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", ["60", "200"])
 def test_text_from_a_browser_does_nothing_to_the_terminal(up: Up, width: str) -> None:
     (incident,) = listed(up)
@@ -172,6 +180,7 @@ def test_text_from_a_browser_does_nothing_to_the_terminal(up: Up, width: str) ->
     assert "\u001b" not in raw
 
 
+@pytest.mark.long
 def test_filters(up: Up) -> None:
     assert len(listed(up, "--status", "draft", "--status", "confirmed", "--min-score", "80", "--not-exported")) == 1
     assert listed(up, "--status", "draft") == []
@@ -181,12 +190,14 @@ def test_filters(up: Up) -> None:
     assert "sort" in refused(on(up, "incidents", "list", "--sort", "nonsense"))
 
 
+@pytest.mark.long
 def test_show_tells_the_whole_story(up: Up) -> None:
     printed = succeeded(on(up, "incidents", "show", listed(up)[0]["incidentId"]))
     for part in ("failure point", "Why", "Example session s-", "History (UTC)", "draft → confirmed", "you may"):
         assert part in printed
 
 
+@pytest.mark.long
 def test_acting_on_an_incident_and_its_history(up: Up) -> None:
     id_ = listed(up)[0]["incidentId"]
     assert "resolved" in succeeded(on(up, "incidents", "resolve", id_, "--reason", "fixed in 4.2.1"))
@@ -203,6 +214,7 @@ def test_acting_on_an_incident_and_its_history(up: Up) -> None:
     assert [one["reason"] for one in history][2:5] == ["fixed in 4.2.1", "not fixed", "a test page"]
 
 
+@pytest.mark.long
 def test_errors_of_the_api_are_one_line(up: Up) -> None:
     id_ = listed(up)[0]["incidentId"]
     assert "404" in refused(on(up, "incidents", "show", "inc_" + "0" * 32))
@@ -217,6 +229,7 @@ def test_errors_of_the_api_are_one_line(up: Up) -> None:
     assert "operator key is needed" in refused(on(up, "incidents", "list", "--url", "http://collector.example"))
 
 
+@pytest.mark.long
 def test_a_dry_backfill_tells_and_a_real_one_does(up: Up) -> None:
     succeeded(on(up, "projects", "set", "default", "--setting", 'ignoredRoutes=["/checkout"]'))
     before = up.get("/v1/incidents")
@@ -231,6 +244,7 @@ def test_a_dry_backfill_tells_and_a_real_one_does(up: Up) -> None:
     assert listed(up)[0]["affectedSessions"] == 3
 
 
+@pytest.mark.long
 def test_the_deployments_have_a_form(up: Up) -> None:
     (deployment,) = [d for d in up.prefect_post("/deployments/filter", {}) if d["name"] == "backfill"]
     form = deployment["parameter_openapi_schema"]
@@ -241,6 +255,7 @@ def test_the_deployments_have_a_form(up: Up) -> None:
     assert deployment["schedules"] == []
 
 
+@pytest.mark.long
 def test_export_now_and_what_failed_again(up: Up) -> None:
     assert "LoggedOnly" in succeeded(on(up, "export"))
     told = json.loads(succeeded(on(up, "export", "--retry-failed", "--json")))
@@ -253,6 +268,7 @@ def test_export_now_and_what_failed_again(up: Up) -> None:
     assert shown["id"] in [one["id"] for one in runs(up, "export")]
 
 
+@pytest.mark.long
 def test_explain_says_why_of_a_session_that_is_stored(up: Up) -> None:
     printed = succeeded(on(up, "explain", "s-1"))
     assert "default / s-1: 1 detection, 0 silent visits" in printed
@@ -263,6 +279,7 @@ def test_explain_says_why_of_a_session_that_is_stored(up: Up) -> None:
     assert told["detections"][0]["confidenceLevel"] == "High"
 
 
+@pytest.mark.long
 def test_explain_finds_the_last_sessions_and_those_that_a_rule_kept_silent(up: Up) -> None:
     quiet = [event for event in frustrated_session("quiet") if event["eventType"] != "click"]
     up.post_events(quiet)
@@ -277,6 +294,7 @@ def test_explain_finds_the_last_sessions_and_those_that_a_rule_kept_silent(up: U
     assert rule in printed
 
 
+@pytest.mark.long
 def test_explain_says_what_it_cannot_find(up: Up) -> None:
     assert "no events of this session are stored in the project 'default'" in refused(on(up, "explain", "nobody's"))
     assert "in the project 'shop'" in refused(on(up, "explain", "s-1", "--project", "shop"))
@@ -286,6 +304,7 @@ def test_explain_says_what_it_cannot_find(up: Up) -> None:
     assert "Prefect does not answer at" in refused(on(up, "explain", "s-1", "--prefect-port", "9"))
 
 
+@pytest.mark.long
 def test_what_does_not_exist_is_one_line(up: Up) -> None:
     told = on(up, "erase", "--session", "nobody's", "--yes")
     assert told.returncode == 1
@@ -296,6 +315,7 @@ def test_what_does_not_exist_is_one_line(up: Up) -> None:
     assert "days are 0 (kept for ever) or more, not -1" in told.stdout
 
 
+@pytest.mark.long
 def test_doctor_looks_at_what_runs_and_at_the_stream(up: Up) -> None:
     many = [event | {"sessionId": f"bare-{n}"} for n in range(9) for event in frustrated_session("bare")]
     for event in many:
@@ -316,6 +336,7 @@ def test_doctor_looks_at_what_runs_and_at_the_stream(up: Up) -> None:
     assert (up.data / "running.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_a_key_is_shown_to_people_once(up: Up) -> None:
     printed = succeeded(on(up, "keys", "create", "--label", "by hand"))
     key = printed.split()[0]
@@ -324,6 +345,7 @@ def test_a_key_is_shown_to_people_once(up: Up) -> None:
     assert key not in succeeded(on(up, "keys", "list"))
 
 
+@pytest.mark.long
 def test_a_key_works_until_it_is_revoked(up: Up, made: Made) -> None:
     until(lambda: post(up, made.sender) == 202, 60)
     prefix = made.sender[:11]
@@ -340,6 +362,7 @@ def test_a_key_works_until_it_is_revoked(up: Up, made: Made) -> None:
     assert "there is no key" in refused(on(up, "keys", "revoke", "fi_nothing"))
 
 
+@pytest.mark.long
 def test_an_operator_key_of_one_project_sees_that_project_alone(up: Up, made: Made) -> None:
     until(lambda: on(up, "incidents", "list", "--key", made.operator).returncode == 0, 60)
     assert json.loads(succeeded(on(up, "incidents", "list", "--key", made.operator, "--json")))["total"] == 0
@@ -348,11 +371,13 @@ def test_an_operator_key_of_one_project_sees_that_project_alone(up: Up, made: Ma
     assert "404" in refused(on(up, "incidents", "resolve", id_, "--reason", "no", "--key", made.operator))
 
 
+@pytest.mark.long
 def test_keys_that_make_no_sense_are_refused(up: Up) -> None:
     assert "belongs to one project" in refused(on(up, "keys", "create", "--project", "*"))
     assert "label" in refused(on(up, "keys", "create", "--label", "two\nlines"))
 
 
+@pytest.mark.long
 def test_projects_are_set_and_listed(up: Up) -> None:
     settings = ["--setting", "confirmSessions=5", "--setting", 'ignoredTargets=["button#chaos*"]']
     succeeded(on(up, "projects", "set", "shop", "--origin", "https://Shop.example:443/", *settings))
@@ -369,12 +394,14 @@ def test_projects_are_set_and_listed(up: Up) -> None:
     assert json.loads(succeeded(on(up, "projects", "set", "shop", "--no-origins", "--json")))["origins"] == []
 
 
+@pytest.mark.long
 def test_bad_settings_are_refused(up: Up) -> None:
     for wrong in (["--setting", "confirmSessions=0"], ["--setting", "nonsense=1"], ["--origin", "shop.example"]):
         refused(on(up, "projects", "set", "refused", *wrong))
     assert all(one["id"] != "refused" for one in json.loads(succeeded(on(up, "projects", "list", "--json"))))
 
 
+@pytest.mark.long
 def test_a_revoked_key_sends_nothing_more(up: Up, made: Made) -> None:
     until(lambda: post(up, made.sender) == 401, 60)
 

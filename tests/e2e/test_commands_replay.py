@@ -38,6 +38,7 @@ def replayed(up: Up, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(succeeded(on(up, "evaluate", *arguments, "--json"))))
 
 
+@pytest.mark.long
 def test_a_replay_says_what_would_vanish_and_stores_nothing(up: Up, new: Path) -> None:
     until(lambda: [one["affectedSessions"] for one in up.get("/v1/incidents")["incidents"]] == [3], 120)
     before = up.get("/v1/incidents")
@@ -50,6 +51,7 @@ def test_a_replay_says_what_would_vanish_and_stores_nothing(up: Up, new: Path) -
     assert up.get("/v1/incidents") == before
 
 
+@pytest.mark.long
 def test_for_people_it_prints_what_the_run_left(up: Up, new: Path) -> None:
     printed = succeeded(on(up, "evaluate", "--replay", "1d", "--config", str(new), COLUMNS="200"))
     for part in (
@@ -62,12 +64,14 @@ def test_for_people_it_prints_what_the_run_left(up: Up, new: Path) -> None:
         assert part in printed
 
 
+@pytest.mark.long
 def test_of_one_project_alone(up: Up, new: Path) -> None:
     told = replayed(up, "--replay", "1d", "--config", str(new), "--project", "shop")
     assert told["counts"]["sessions in the window"] == 0
     assert told["vanishes"] == []
 
 
+@pytest.mark.long
 def test_what_was_tried_is_set_and_shown_with_its_version(up: Up, new: Path) -> None:
     tried = replayed(up, "--replay", "1d", "--config", str(new))["configurations"]
     before = json.loads(succeeded(on(up, "projects", "show", "default", "--json")))
@@ -85,6 +89,7 @@ def test_what_was_tried_is_set_and_shown_with_its_version(up: Up, new: Path) -> 
     assert replayed(up, "--replay", "1d", "--config", str(new))["counts"]["detections that would vanish"] == 0
 
 
+@pytest.mark.long
 def test_one_threshold_is_set_by_itself(up: Up) -> None:
     def settings(*options: str) -> Any:
         return json.loads(succeeded(on(up, "projects", "set", "default", *options, "--json")))["settings"]
@@ -104,6 +109,7 @@ def test_one_threshold_is_set_by_itself(up: Up) -> None:
     assert json.loads(succeeded(on(up, "projects", "show", "default", "--json")))["settings"] == {}
 
 
+@pytest.mark.long
 def test_the_deployment_has_a_form(up: Up) -> None:
     (deployment,) = [d for d in up.prefect_post("/deployments/filter", {}) if d["name"] == "replay"]
     form = deployment["parameter_openapi_schema"]
@@ -113,6 +119,7 @@ def test_the_deployment_has_a_form(up: Up) -> None:
     assert deployment["schedules"] == []
 
 
+@pytest.mark.long
 def test_what_the_stored_settings_contradict_ends_with_1(up: Up, new: Path) -> None:
     succeeded(on(up, "projects", "set", "shop", "--setting", "thresholds.high_score=60"))
     new.write_text("[thresholds]\nmedium_score = 70\n")

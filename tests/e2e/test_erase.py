@@ -61,6 +61,7 @@ def quarantined(up: Up, user_hash: str) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_person_leaves_traces_everywhere(up: Up, user_hash: str) -> None:
     up.post_events(of_user(SESSIONS[0], USER, anonymous=4))
     up.post_events(of_user(SESSIONS[1], USER))
@@ -88,6 +89,7 @@ def test_a_person_leaves_traces_everywhere(up: Up, user_hash: str) -> None:
         assert any(place in one for one in seen), (place, seen)
 
 
+@pytest.mark.long
 def test_what_makes_no_sense_is_refused(up: Up) -> None:
     assert "name one user" in refused(on(up, "erase", "--yes"))
     assert "name one user" in refused(on(up, "erase", "--yes", "--user", "a", "--session", "b"))
@@ -97,6 +99,7 @@ def test_what_makes_no_sense_is_refused(up: Up) -> None:
     assert runs(up, "erase") == []
 
 
+@pytest.mark.long
 def test_it_says_what_it_removed(up: Up, user_hash: str) -> None:
     told = on(up, "erase", "--user", USER, "--yes", "--json")
     assert told.returncode == 0, told.stdout + told.stderr + (up.data / "logs" / "engine.log").read_text()[-4000:]
@@ -115,12 +118,14 @@ def test_it_says_what_it_removed(up: Up, user_hash: str) -> None:
     assert (result["incidentsCountedAgain"], result["incidentsWithNobodyLeft"], result["tickets"]) == (1, 0, [])
 
 
+@pytest.mark.long
 def test_no_table_and_no_file_names_them_any_more(up: Up, user_hash: str) -> None:
     assert mentions_in_postgres(up, user_hash) == []
     assert mentions_in_prefect(up, user_hash) == []
     assert mentions_in_files(up, user_hash) == []
 
 
+@pytest.mark.long
 def test_the_others_stay(up: Up) -> None:
     (incident,) = up.get("/v1/incidents")["incidents"]
     assert (incident["affectedSessions"], incident["affectedUsers"], incident["status"]) == (3, 1, "confirmed")
@@ -134,6 +139,7 @@ def test_the_others_stay(up: Up) -> None:
     assert kept.with_suffix(".reason").exists()
 
 
+@pytest.mark.long
 def test_nothing_comes_back_and_once_more_removes_nothing(up: Up, user_hash: str) -> None:
     succeeded(on(up, "run", "detect"))
     succeeded(on(up, "run", "backfill", *WINDOW, "--param", "dry_run=false"))
@@ -147,6 +153,7 @@ def test_nothing_comes_back_and_once_more_removes_nothing(up: Up, user_hash: str
     assert mentions_in_prefect(up, user_hash) == []
 
 
+@pytest.mark.long
 def test_a_session_in_the_middle_of_landing_goes_too(up: Up) -> None:
     """The command is called before the segment is even sealed."""
     up.post_events(frustrated_session("just-accepted"))
@@ -156,6 +163,7 @@ def test_a_session_in_the_middle_of_landing_goes_too(up: Up) -> None:
     assert up.get("/v1/incidents")["incidents"][0]["affectedSessions"] == 3
 
 
+@pytest.mark.long
 def test_the_event_store_holds_none_of_them(up: Up, user_hash: str) -> None:
     up.interrupt()
     assert mentions_in_clickhouse(up, (USER, user_hash, *SESSIONS, "just-accepted")) == []

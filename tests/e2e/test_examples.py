@@ -40,24 +40,29 @@ def incidents(up: Up, elsewhere: Path) -> list[dict[str, Any]]:
     return list(json.loads(furrow(up, elsewhere, "incidents", "list", "--json"))["incidents"])
 
 
+def statuses(up: Up) -> list[str]:
+    return [incident["status"] for incident in up.get("/v1/incidents")["incidents"]]
+
+
+@pytest.mark.long
 def test_the_checkout_ends_in_one_confirmed_incident(up: Up, tmp_path: Path) -> None:
     assert "165 accepted, 0 rejected" in furrow(up, tmp_path, "send", "examples/checkout.jsonl")
-    until(lambda: bool(incidents(up, tmp_path)), 180)
-    until(lambda: incidents(up, tmp_path)[0]["status"] == "confirmed", 60)
+    until(lambda: statuses(up) == ["confirmed"], 240)
     (incident,) = incidents(up, tmp_path)
     assert incident["primaryFailurePoint"] == "/checkout › button#pay › POST /api/orders → 500"
     assert incident["affectedSessions"] == 4
 
 
+@pytest.mark.long
 def test_the_access_log_ends_in_one_more(up: Up, tmp_path: Path) -> None:
     sent = furrow(up, tmp_path, "send", "examples/access.log", "--format", "combined")
     assert "58 accepted, 0 rejected" in sent
-    until(lambda: len(incidents(up, tmp_path)) == 2, 180)
+    until(lambda: statuses(up) == ["confirmed", "confirmed"], 240)
     (incident,) = [one for one in incidents(up, tmp_path) if "/contact" in one["routes"]]
     assert "POST /contact → 500" in incident["primaryFailurePoint"]
-    until(lambda: incidents(up, tmp_path)[0]["status"] == incidents(up, tmp_path)[1]["status"] == "confirmed", 60)
 
 
+@pytest.mark.long
 def test_sending_them_again_changes_nothing(up: Up, tmp_path: Path) -> None:
     before = [(one["incidentId"], one["affectedSessions"]) for one in incidents(up, tmp_path)]
     furrow(up, tmp_path, "send", "examples/checkout.jsonl")

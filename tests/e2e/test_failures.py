@@ -17,27 +17,20 @@ import psycopg
 import pytest
 
 from stores.embedded_postgres import EmbeddedPostgres
-from tests.e2e.installation import CURL_OF_THE_SEED, Up, environment, free_port, frustrated_session
+from tests.e2e.installation import CURL_OF_THE_SEED, PATIENT_SECONDS, Up, environment, free_port, frustrated_session
 from tests.e2e.test_backup import last_line
 from tests.e2e.test_commands_operators import furrow, refused, succeeded
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import PostgresServer
+from tests.small_disk import mounted_disk
 
 NOWHERE = "127.0.0.1:9"
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounting.returncode:
-        pytest.skip(f"needs the right to mount: a full disk is then not tried at all ({mounting.stderr.strip()})")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", mebibytes=8) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +102,7 @@ def test_up_does_not_start_with_a_wrong_password(
     assert up.processes() == []
 
 
+@pytest.mark.long
 def test_up_starts_without_its_stores_says_so_and_takes_events(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
     stores = {
@@ -182,7 +176,7 @@ def test_a_disk_that_fills_up_is_answered_with_503_until_there_is_room(small_dis
             answer = until_status(port, 503)
             assert answer.json()["error"]["code"]
             assert int(answer.headers["Retry-After"]) > 0
-            assert httpx.get(f"http://127.0.0.1:{port}/v1/health").json()["parts"]["spool"] == "failing"
+            assert health(port).json()["parts"]["spool"] == "failing"
             ballast.unlink()
             until_healthy(port)  # although nobody sends: who reads 503 sends nothing
             fill(ballast)
@@ -195,12 +189,17 @@ def test_a_disk_that_fills_up_is_answered_with_503_until_there_is_room(small_dis
 
 def send(port: int) -> httpx.Response:
     headers = {"Content-Type": "application/json", "X-API-Key": "test-key"}
-    return httpx.post(f"http://127.0.0.1:{port}/v1/events", content=CURL_OF_THE_SEED, headers=headers)
+    address = f"http://127.0.0.1:{port}/v1/events"
+    return httpx.post(address, content=CURL_OF_THE_SEED, headers=headers, timeout=PATIENT_SECONDS)
+
+
+def health(port: int) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{port}/v1/health", timeout=PATIENT_SECONDS)
 
 
 def until_healthy(port: int, status: int = 200) -> None:
-    end = time.monotonic() + 30
-    while httpx.get(f"http://127.0.0.1:{port}/v1/health").status_code != status:
+    end = time.monotonic() + PATIENT_SECONDS
+    while health(port).status_code != status:
         assert time.monotonic() < end
         time.sleep(0.2)
 
@@ -213,7 +212,7 @@ def fill(path: Path) -> None:
 
 def until_status(port: int, status: int) -> httpx.Response:
     # The last page that was begun still takes some events.
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENT_SECONDS
     while (answer := send(port)).status_code != status:
         assert time.monotonic() < end, answer.text
     return answer

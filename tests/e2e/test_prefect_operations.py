@@ -16,7 +16,6 @@ import httpx
 import psycopg
 import pytest
 
-from furrow.clients.prefect_api import PrefectApi
 from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, frustrated_session, until
 from tests.fakes import jira as fake_jira
@@ -30,15 +29,6 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 UI_RETRIES = [False, True]  # the two UIs that Prefect 3.8 serves differ in `force`
 DEAD_POSTGRES = "postgresql://nobody@127.0.0.1:9/nothing"
 DEPLOYMENTS = ("detect", "export", "rerun-failed-exports", "backfill", "replay", "erase")
-
-
-class PatientUp(Up):
-    """An installation whose Prefect may take its time: the tests share their machine."""
-
-    def prefect(self) -> PrefectApi:
-        api = super().prefect()
-        api._client.timeout = httpx.Timeout(180)
-        return api
 
 
 class Gate:
@@ -80,7 +70,7 @@ def settings(jira: FakeJira) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str], gate: Gate) -> Iterator[Up]:
-    installation = PatientUp(tmp_path_factory.mktemp("operations") / "data")
+    installation = Up(tmp_path_factory.mktemp("operations") / "data")
     installation.start(**settings)
     yield installation
     gate.opened.set()

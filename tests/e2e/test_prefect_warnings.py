@@ -22,7 +22,6 @@ from stores.embedded_postgres import EmbeddedPostgres
 from tests.e2e.installation import Up, until
 from tests.e2e.test_commands_operators import on
 from tests.e2e.test_prefect_operations import (
-    PatientUp,
     child,
     confirmed,
     end,
@@ -85,7 +84,7 @@ def settings(jira: FakeJira) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[Up]:
-    installation = PatientUp(tmp_path_factory.mktemp("warnings") / "data")
+    installation = Up(tmp_path_factory.mktemp("warnings") / "data")
     installation.start(**settings)
     yield installation
     installation.kill_everything()

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from stores.embedded_postgres import HERE, EmbeddedPostgres
-from tests.e2e.installation import free_port
 from tests.fakes.clickhouse_http import ClickHouseServer
+from tests.ports import free_port
 
 POSTGRES_PASSWORD = "p:w/d#é"
 QUOTED_PASSWORD = "p%3Aw%2Fd%23%C3%A9"

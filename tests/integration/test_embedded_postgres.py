@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,6 +16,7 @@ import pytest
 from core.errors import PermanentError
 from core.health import Limits
 from furrow.installation.supervisor import Supervisor
+from stores import embedded_postgres
 from stores.embedded_postgres import EmbeddedPostgres
 
 
@@ -119,7 +123,7 @@ def test_initdb_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_another_run_of_the_tests_leaves_this_ones_server_alone(stoppable_postgres: EmbeddedPostgres) -> None:
     other = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/unit/test_masking.py"],
+        [sys.executable, "-m", "pytest", "tests/unit/tasks/test_masking.py"],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -128,3 +132,33 @@ def test_another_run_of_the_tests_leaves_this_ones_server_alone(stoppable_postgr
     with psycopg.connect(stoppable_postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE opens_files_of_its_own")
     assert stoppable_postgres.is_running()
+
+
+@pytest.fixture
+def new_account() -> Iterator[str]:
+    """Name of a system account that does not exist; it is removed afterwards."""
+    if os.geteuid():
+        pytest.skip("only root creates accounts: simultaneous first starts are then not tested")
+    name = f"furrow-{uuid.uuid4().hex[:8]}"
+    yield name
+    subprocess.run(["userdel", name], check=False, capture_output=True)
+
+
+def test_first_starts_at_once_create_one_account(new_account: str) -> None:
+    begin, found, errors = threading.Barrier(6), list[int](), list[Exception]()
+
+    def start() -> None:
+        begin.wait()
+        try:
+            found.append(embedded_postgres._ensure_system_account(new_account).pw_uid)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(found) == 6
+    assert len(set(found)) == 1

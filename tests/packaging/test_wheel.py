@@ -78,6 +78,7 @@ def test_every_package_and_data_file_travels(names: set[str]) -> None:
         assert (path if path.startswith("furrow/") else f"furrow/_packages/{path}") in names, path
 
 
+@pytest.mark.long
 def test_an_installed_wheel_finds_an_incident_in_another_directory(wheel: Path, tmp_path: Path) -> None:
     bin_ = environment_with(wheel, tmp_path / "environment")
     elsewhere = tmp_path / "elsewhere"
@@ -90,7 +91,7 @@ def test_an_installed_wheel_finds_an_incident_in_another_directory(wheel: Path, 
     assert not list(elsewhere.iterdir()), "the demo leaves nothing behind"
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_wheel_installs_from_the_registries_alone(wheel: Path, tmp_path: Path) -> None:
     folder = tmp_path / "environment"
     venv.create(folder, symlinks=True, with_pip=True)

@@ -15,6 +15,7 @@ from core.last_errors import read_last_errors
 from furrow.installation.registration import Registration
 from furrow.installation.supervisor import Supervisor
 from furrow.installation.up import Part
+from tests.ports import free_port
 
 SERVER = "import http.server, sys; http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
@@ -29,9 +30,7 @@ def until(done: Callable[[], bool], seconds: float = 60) -> None:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

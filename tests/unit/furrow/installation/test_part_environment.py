@@ -70,7 +70,7 @@ def test_a_part_reads_no_file_of_settings(part: str, tmp_path: Path, monkeypatch
     program = "from core.settings import Settings; s = Settings(); print(s.jira_token, s.jira_user or None)"
     for environment, told in (
         (select_part_environment(part, Installation(Settings(_env_file=None), print).make_environment()), "None None"),
-        ({"PYTHONPATH": str(Path(__file__).parents[2])}, "********** of-the-file"),
+        ({"PYTHONPATH": str(Path(__file__).parents[4])}, "********** of-the-file"),
     ):
         assert environment.get(ENV_FILE_VARIABLE, "") == ""
         done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)

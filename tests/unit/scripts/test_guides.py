@@ -12,7 +12,7 @@ from core.engine_settings import read_engine_settings
 from furrow import example_files
 from furrow.cli.files import read_labels
 from tests.e2e.installation import FURROW, environment
-from tests.unit.test_docs import ROOT, USER_PAGES, text
+from tests.unit.scripts.test_docs import ROOT, USER_PAGES, text
 
 SECTIONS = dict(re.findall(r"^##+ `furrow ([\w -]+)`\n(.*?)(?=^##+ `furrow|\Z)", text("docs/commands.md"), re.M | re.S))
 

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 from core.settings import Settings
 from furrow.doctor.exposure import Exposure, find_exposures
 from stores.incidents.incident_store import IncidentStore
+from tests.ports import free_port
 
 Served = tuple[int, Any]
 
@@ -70,9 +70,7 @@ def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return Settings(data_dir=data, port=port, _env_file=None)  # type: ignore[call-arg]
+    return Settings(data_dir=data, port=free_port(), _env_file=None)  # type: ignore[call-arg]
 
 
 def whats(found: list[Exposure]) -> str:

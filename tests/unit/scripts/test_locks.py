@@ -9,7 +9,7 @@ import pytest
 
 from scripts import third_party
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEV, RUN = ((ROOT / name).read_text() for name in ("requirements.lock", "requirements-run.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENTRY = re.compile(

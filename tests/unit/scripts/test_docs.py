@@ -14,7 +14,7 @@ from collector.config import CollectorConfig
 from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
 from scripts import reference
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # Pages for users speak of what runs now; the changelog speaks of the past.
 USER_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from werkzeug import Request, Response
 
 from core.errors import PermanentError
 from furrow.clients.send import SendSummary, send_file
+from tests.ports import free_port
 
 EVENT = {"eventType": "click", "timestamp": "2024-01-15T10:00:00Z", "sessionId": "s", "route": "/"}
 
@@ -115,8 +115,7 @@ def test_when_it_never_gets_better_the_rest_is_failed_and_named(tmp_path: Path, 
 
 
 def test_a_collector_that_does_not_run_is_waited_for_and_named(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     waited: list[float] = []
     summary = send_file(file_of(tmp_path, [EVENT]), f"http://127.0.0.1:{port}", "key", attempts=4, sleep=waited.append)
     assert (summary.failed, len(waited)) == (1, 3)

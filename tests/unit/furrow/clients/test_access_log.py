@@ -21,7 +21,7 @@ from furrow.clients.access_log import (
     survey_log,
 )
 
-REAL_LOG = Path(__file__).resolve().parents[1] / "data" / "elastic_apache_access.log.gz"
+REAL_LOG = Path(__file__).resolve().parents[3] / "data" / "elastic_apache_access.log.gz"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
 SITE = LogSurvey("d" * 64, "shop.example")
 
