@@ -7,10 +7,24 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from typing_extensions import TypedDict
 
 from core.metrics import count_degraded
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class ErrorDetail(TypedDict):
+    code: str
+    """A fixed word for programs."""
+    message: str
+    """What is wrong, for people."""
+
+
+class Error(TypedDict):
+    """The one shape of every error."""
+
+    error: ErrorDetail
 
 
 class ApiError(Exception):
@@ -42,7 +56,8 @@ def error_response(error: ApiError) -> Response:
         headers["retry-after"] = str(max(1, round(error.retry_after + 0.499)))
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return json_response({"error": {"code": error.code, "message": error.message}}, error.status, headers)
+    content: Error = {"error": {"code": error.code, "message": error.message}}
+    return json_response(content, error.status, headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -2,9 +2,9 @@
 cannot take those that intake needs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -14,7 +14,12 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
-from incidents.model import NotFound
+from incidents.model import IncidentQuery, NotFound
+
+if TYPE_CHECKING:
+    # The engine's package comes with its types; a collector runs without the engine.
+    from incidents.incident import Incident, IncidentDetail
+    from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
 _THREADS: Final = 8
@@ -26,7 +31,7 @@ class Page(Protocol):
     """One page of incidents as the store gives it."""
 
     @property
-    def incidents(self) -> tuple[dict[str, Any], ...]: ...
+    def incidents(self) -> "tuple[Incident, ...]": ...
     @property
     def total(self) -> int: ...
 
@@ -34,8 +39,8 @@ class Page(Protocol):
 class Incidents(KeySource, Protocol):
     """What the collector asks of the incident store."""
 
-    def list_incidents(self, query: Any) -> Page: ...
-    def read_incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
+    def list_incidents(self, query: IncidentQuery) -> Page: ...
+    def read_incident(self, incident_id: str, project: str | None = None) -> "IncidentDetail | None": ...
     def apply_action(
         self,
         incident_id: str,
@@ -45,9 +50,9 @@ class Incidents(KeySource, Protocol):
         project: str | None = None,
         until: datetime | None = None,
         sessions: int | None = None,
-    ) -> dict[str, Any]: ...
-    def record_external_detection(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
-    def read_store_counts(self, project: str | None = None) -> dict[str, Any]: ...
+    ) -> "IncidentDetail": ...
+    def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
+    def read_store_counts(self, project: str | None = None) -> Mapping[str, Any]: ...
     def close(self) -> None: ...
 
 
@@ -55,7 +60,7 @@ def open_store(url: str) -> Incidents:
     """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
     from stores.incidents.incident_store import IncidentStore
 
-    return IncidentStore.connect(url)
+    return cast(Incidents, IncidentStore.connect(url))
 
 
 class StoreCalls:

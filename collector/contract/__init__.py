@@ -23,7 +23,7 @@ from collector.contract.limits import (
     SKEW_TOLERANCE_MS,
     UNKNOWN_POSITION,
 )
-from collector.contract.rows import Batch, InvalidBatch, Reject, Row, Source
+from collector.contract.rows import Batch, InvalidBatch, Reject, RejectedEvent, Row, Source
 from collector.contract.times import parse_time
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Batch",
     "InvalidBatch",
     "Reject",
+    "RejectedEvent",
     "Row",
     "Source",
     "decode_body",

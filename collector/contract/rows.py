@@ -1,8 +1,11 @@
 """What the contract turns events into: rows, rejects, and what a batch has in common."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from collector.contract.limits import UNKNOWN_POSITION
 
@@ -72,16 +75,24 @@ class Row(msgspec.Struct, gc=False):
     metadata: str = "{}"
 
 
+class RejectedEvent(TypedDict):
+    """An event that broke a rule. It is kept in the dead letters and can be corrected and replayed."""
+
+    index: Annotated[int, Field(ge=0)]
+    field: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An event that breaks a rule: its place in the batch or the file (from 0), the field and why."""
+    """An event that broke a rule: its place in the batch or the file (from 0), the field and the reason."""
 
     index: int
     field: str
     reason: str
 
-    def to_json(self) -> dict[str, object]:
-        """The shape of the HTTP answer."""
+    def to_json(self) -> RejectedEvent:
+        """Its JSON in HTTP answers."""
         return {"index": self.index, "field": self.field, "reason": self.reason}
 
 

@@ -4,23 +4,23 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from collector.access.callers import Gate, Rates, read_header_key, require_named_project
-from collector.access.keys import Grant, KeyRing
-from collector.config import CollectorConfig
-from collector.contract import REPLAY_HEADER, Batch, normalise_batch
+from collector.access.callers import Rates, read_header_key, require_named_project
+from collector.access.keys import Grant
+from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
-from collector.routes.shapes import SessionEventsRequest
+from collector.routes.fields import Name, SentModel
+from collector.routes.query import build_time_schemas
+from collector.routes.route import BODY_STATUSES, JsonSchema, Operation, Route, RouteGroup
 from collector.senders.session_senders import ReceiptMaker
-from collector.senders.source import SourceReader
-from collector.spool.dead_letters import LetterBudget
-from collector.spool.spool import Spool
+from collector.services import Services
 from collector.transport.body import Body, Doorway, validate_body
-from collector.transport.turns import Turns
 from core.errors import TransientError
 
 KEYLESS_BYTES: Final = 64 << 10
@@ -31,34 +31,52 @@ OPERATOR_HEADER: Final = "x-operator-key"
 """Carries an operator key beside the ingest key: each session of such a request counts as a source of its own."""
 
 
+class SessionEventsRequest(SentModel):
+    """Events of one session. An event without `sessionId` gets `session_id`; an event of another session is rejected.
+    `sentAt`, `sdkVersion`, `appVersion`, `environment` and `userAgent` as in `POST /v1/events`."""
+
+    project_id: Name
+    session_id: Name
+    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class Accepted(TypedDict):
+    """How many events are durable now, and which were rejected."""
+
+    accepted: Annotated[int, Field(ge=0)]
+    rejected: list[RejectedEvent]
+
+
+class Processed(TypedDict):
+    """`success` is false when no event was accepted."""
+
+    success: bool
+    processed: Annotated[int, Field(ge=0)]
+    rejected: list[RejectedEvent]
+
+
 class Intake:
-    """The endpoints for events. One request is in memory at most once, inflated, and never larger than the
+    """The endpoints for events. Each holds one request's body in memory once, inflated, and never more than the
     contract's limit."""
 
-    def __init__(
-        self,
-        config: CollectorConfig,
-        keys: KeyRing,
-        gate: Gate,
-        sources: SourceReader,
-        turns: Turns,
-        spool: Spool,
-        letters: LetterBudget,
-    ) -> None:
-        self._keys = keys
-        self._gate = gate
-        self._spool = spool
-        self._letters = letters
-        self._salt = config.user_salt.get_secret_value().encode()
+    def __init__(self, services: Services) -> None:
+        config = services.config
+        self._keys = services.keys
+        self._gate = services.gate
+        self._spool = services.spool
+        self._letters = services.letters
+        self._salt = services.salt
         self._receipts = ReceiptMaker(config)
-        self._rates = Rates(keys, config.requests_per_second, config.source_part, config.source_bytes_per_second)
-        self._doorway = Doorway(config.max_in_flight, config.body_seconds, sources, turns)
-        # Whoever has no key may knock, but not stand in the way of those who have one.
+        self._rates = Rates(
+            services.keys, config.requests_per_second, config.source_part, config.source_bytes_per_second
+        )
+        self._doorway = services.make_doorway(config.max_in_flight)
+        # Requests without a key in the header have a small doorway of their own: they cannot fill up the other one.
         self._small_door = Doorway(
             max(1, config.max_in_flight // _KEYLESS_PART),
             min(config.body_seconds, _KEYLESS_SECONDS),
-            sources,
-            turns,
+            services.sources,
+            services.turns,
             max_bytes=KEYLESS_BYTES,
         )
 
@@ -131,7 +149,8 @@ class Intake:
         await self._make_durable(
             result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=trusted)
         )
-        return json_response({"accepted": len(result.rows), "rejected": _rejects_to_json(result)}, 202)
+        answer: Accepted = {"accepted": len(result.rows), "rejected": _rejects_to_json(result)}
+        return json_response(answer, 202)
 
     async def _receive_session(self, request: Request) -> Response:
         grant = self._gate.require_operator(request)
@@ -146,7 +165,8 @@ class Intake:
         letters = self._letters.select_kept_letters(result, project, grant.key_hash, source, body.sent)
         await self._make_durable(result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=True))
         kept = len(result.rows)
-        return json_response({"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)})
+        answer: Processed = {"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)}
+        return json_response(answer)
 
     async def _normalise_body(
         self, request: Request, doorway: Doorway, body: Body, project: str, session_id: str | None = None
@@ -200,9 +220,84 @@ class Intake:
         )
 
 
-def _rejects_to_json(result: Batch) -> list[dict[str, object]]:
+def _rejects_to_json(result: Batch) -> list[RejectedEvent]:
     return [reject.to_json() for reject in result.rejects]
 
 
 def _origin_refused_error() -> ApiError:
     return ApiError(403, "origin_not_allowed", "this origin is not in the project's list")
+
+
+_OPTIONAL_TEXT: Final[JsonSchema] = {"type": ["string", "null"]}
+_BATCH: Final[JsonSchema] = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {
+        "events": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_EVENTS,
+            "items": {
+                "description": "An event of the contract: `eventType`, `timestamp`, `sessionId`, `route`; optional "
+                "`target`, `metadata`, `seq`, `userId`, `idempotencyKey`. An event that breaks a rule is rejected alone, "
+                "with field and reason.",
+            },
+        },
+        "sentAt": {
+            "description": "The client's clock when it sent the batch: RFC 3339 or epoch milliseconds (never seconds).",
+            "anyOf": [*build_time_schemas("number"), {"type": "null"}],
+        },
+        "sdkVersion": _OPTIONAL_TEXT,
+        "appVersion": _OPTIONAL_TEXT,
+        "environment": _OPTIONAL_TEXT,
+        "userAgent": _OPTIONAL_TEXT,
+        "apiKey": {"description": "Only where no header can be set (`navigator.sendBeacon`, `text/plain`)."},
+    },
+}
+EXAMPLE_EVENT: Final[JsonSchema] = {
+    "eventType": "click",
+    "timestamp": "2024-01-15T10:00:00Z",
+    "sessionId": "test-1",
+    "route": "/checkout",
+    "target": {"type": "button"},
+    "metadata": {},
+}
+
+GROUP: Final = RouteGroup(
+    Intake,
+    (
+        Route(
+            "post",
+            "/v1/events",
+            Intake.post_events,
+            Operation(
+                tag="Events",
+                summary="Send events",
+                text="1 to 1,000 events, at most 1 MiB; gzip is accepted. The events are durable when this answers. Needs "
+                "an ingest key; the events belong to its project. `text/plain` with `apiKey` in the body is accepted, too "
+                "(`navigator.sendBeacon`).",
+                answer=Accepted,
+                errors=BODY_STATUSES,
+                status=202,
+                body=_BATCH,
+                example={"events": [EXAMPLE_EVENT]},
+            ),
+            intake=True,
+        ),
+        Route("options", "/v1/events", Intake.answer_preflight, intake=True),
+        Route(
+            "post",
+            "/v1/sessions/events",
+            Intake.post_session_events,
+            Operation(
+                tag="Events",
+                summary="Send events of one session",
+                text="Like `POST /v1/events`, with an operator key, for systems that name the project and the session.",
+                answer=Processed,
+                errors=BODY_STATUSES,
+                body=SessionEventsRequest,
+                example={"project_id": "default", "session_id": "test-1", "events": [EXAMPLE_EVENT]},
+            ),
+        ),
+    ),
+)

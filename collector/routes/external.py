@@ -6,17 +6,138 @@ take or block another's incidents by guessing theirs. Texts are masked as those 
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, cast
+
+from pydantic import ConfigDict, Field, model_validator
 
 from collector.contract import MAX_FUTURE_MS
 from collector.http_errors import ApiError
 from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
-from collector.routes.shapes import DetectionSent, SignalSent, StepSent, parse_moment
+from collector.routes.fields import (
+    NOT_BLANK,
+    WHOLE_NUMBER,
+    Count,
+    LongText,
+    Name,
+    SentModel,
+    ShortText,
+    Time,
+    parse_moment,
+)
+
+if TYPE_CHECKING:
+    from ufse.detection import Detection, DetectionContext, SignalEntry, TimelineEntry
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
 _HIGH, _MEDIUM = 80, 50  # detection.md, Score
 _MAX_LABEL = 80
+_FailureText = Annotated[str, Field(max_length=512, pattern=NOT_BLANK)]
+
+
+class FailurePointSent(SentModel):
+    """Where it failed; ids in the route are folded away (`/orders/8841` → `/orders/:id`)."""
+
+    route: _FailureText
+    target: ShortText = ""
+    feedback: ShortText = ""
+
+
+class SignalSent(SentModel):
+    """One signal of a detection."""
+
+    type: Name
+    start: Time | None = None
+    end: Time | None = None
+    route: ShortText = ""
+    target: ShortText = ""
+    count: Count = 1
+    text: ShortText = ""
+    eventIds: list[Name] = Field(default=[], max_length=1_000)
+
+
+class StepSent(SentModel):
+    """One entry of a timeline; `offsetMs` is counted from the first signal."""
+
+    eventId: ShortText = ""
+    at: Time | None = None
+    offsetMs: Annotated[int, Field(ge=-(10**12), le=10**12), WHOLE_NUMBER] = 0
+    eventType: ShortText = ""
+    route: ShortText = ""
+    target: ShortText = ""
+    text: ShortText = ""
+
+
+class PointsSent(SentModel):
+    """A row of the score."""
+
+    rule: ShortText
+    points: Annotated[int, Field(ge=-1_000, le=1_000), WHOLE_NUMBER]
+
+
+class ContextSent(SentModel):
+    """Who and what was affected; `userHash` is hashed again unless it is a hash of this system's form."""
+
+    userHash: ShortText = ""
+    environment: ShortText = ""
+    appVersion: ShortText = ""
+    userAgent: ShortText = ""
+    label: ShortText = ""
+    truncated: bool = False
+
+
+class DetectionSent(SentModel):
+    """A detection made elsewhere: one session at one failure point. Name it by `failurePoint`, or in one text by
+    `primaryFailurePoint` (`route › target › feedback`)."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["failurePoint"], "properties": {"failurePoint": {"type": "object"}}},
+                {"required": ["primaryFailurePoint"], "properties": {"primaryFailurePoint": {"type": "string"}}},
+            ]
+        },
+    )
+
+    sessionId: Name
+    projectId: Name
+    frustrationScore: Annotated[float, Field(ge=0, le=100)]
+    timestamp: Time
+    failurePoint: FailurePointSent | None = None
+    primaryFailurePoint: _FailureText | None = None
+    detectionId: Annotated[Name | None, Field(description="Its identity; without one: session and failure point.")] = (
+        None
+    )
+    fingerprint: Annotated[
+        Name | None, Field(description="What makes it one incident with others; without one: the failure point.")
+    ] = None
+    visitId: Name | None = None
+    visitStart: Time | None = None
+    lastSeen: Time | None = None
+    severityType: Literal["Bug", "Performance", "UX"] = "Bug"
+    triggeringSignals: list[SignalSent | Name] = Field(default=[], max_length=100)
+    points: list[PointsSent] = Field(default=[], max_length=100)
+    explanation: LongText = ""
+    timeline: list[StepSent] = Field(default=[], max_length=100)
+    endedFlow: bool = False
+    resolved: bool = False
+    context: ContextSent = ContextSent()
+    engineVersion: Name = "external"
+
+    @model_validator(mode="after")
+    def _require_failure_point(self) -> Self:
+        if self.failurePoint is None and self.primaryFailurePoint is None:
+            raise ValueError("names no failure point: send `failurePoint` or `primaryFailurePoint`")
+        return self
+
+
+class IncidentRequest(SentModel):
+    """`{"incident": {...}}`"""
+
+    incident: DetectionSent
 
 
 def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
@@ -37,7 +158,7 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
             raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
 
 
-def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
     """Detection JSON of ``project``; the same for the same input. Loads the engine, whose fingerprints it shares."""
     from ufse.patterns import clean_text, digest_texts, fold_path
 
@@ -49,7 +170,7 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
     identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
     score = round(sent.frustrationScore)
     last_seen = max(sent.lastSeen or sent.timestamp, sent.timestamp)  # one format: text order is that of time
-    return {
+    detection = {
         "detectionId": digest_texts(("external detection", project, *identity)),
         "projectId": project,
         "sessionId": stored_session(project, sent.sessionId, salt),
@@ -73,6 +194,8 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
         "context": _convert_context(sent, project, salt),
         "engineVersion": mask_version(sent.engineVersion),
     }
+    # Without `incidentId`, which the store derives from the fingerprint, and `configHash`: no configuration made it.
+    return cast("Detection", detection)
 
 
 def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:
@@ -98,7 +221,7 @@ def _mask_route(text: str) -> str:
     return mask_path(text) if text.strip() else ""
 
 
-def _convert_signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
+def _convert_signal(signal: SignalSent | str, start: str, end: str) -> "SignalEntry":
     sent = SignalSent(type=signal) if isinstance(signal, str) else signal
     return {
         "type": mask_text(sent.type),
@@ -112,7 +235,7 @@ def _convert_signal(signal: SignalSent | str, start: str, end: str) -> dict[str,
     }
 
 
-def _convert_step(step: StepSent, start: str) -> dict[str, Any]:
+def _convert_step(step: StepSent, start: str) -> "TimelineEntry":
     return {
         "eventId": mask_name(step.eventId),
         "at": step.at or start,
@@ -124,7 +247,7 @@ def _convert_step(step: StepSent, start: str) -> dict[str, Any]:
     }
 
 
-def _convert_context(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+def _convert_context(sent: DetectionSent, project: str, salt: bytes) -> "DetectionContext":
     context = sent.context
     user = context.userHash
     hashed = user if not user or _USER_HASH.fullmatch(user) else hash_user(project, user, salt)
