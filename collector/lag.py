@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from collector.spool.spool import list_segments
+from collector.spool.segments import list_segments
 from core.landings import Landings
 from core.last_errors import format_duration
 from core.metrics import count_degraded

@@ -193,10 +193,6 @@ class KeyRing:
         """Whether the store has never been read, in this process or an earlier one: an unknown key may be a good one."""
         return self._source is not None and not self._cached.saved_at
 
-    def snapshot_age_seconds(self) -> float | None:
-        """Seconds since the store was last read; None when it never was."""
-        return time.time() - self._cached.saved_at if self._cached.saved_at else None
-
     def refresh_keys(self) -> bool:
         """Read the store once; False (counted, the old snapshot stays) when it does not answer."""
         if self._source is None:

@@ -10,7 +10,7 @@ missing key means unknown, never false.
 from collector.contract.batches import normalise_batch
 from collector.contract.dead_letters import mask_event
 from collector.contract.decoding import decode_body, decode_json
-from collector.contract.files import iterate_lines, normalise_events, open_lines, read_events, to_arrow
+from collector.contract.files import iterate_lines, open_lines, read_events, to_arrow
 from collector.contract.limits import (
     MAX_BODY_BYTES,
     MAX_EVENTS,
@@ -48,7 +48,6 @@ __all__ = [
     "iterate_lines",
     "mask_event",
     "normalise_batch",
-    "normalise_events",
     "open_lines",
     "parse_time",
     "read_events",

@@ -83,31 +83,6 @@ def iterate_lines(
             rejects.append(Reject(number, rejected.field, rejected.reason))
 
 
-def normalise_events(
-    events: Iterable[object],
-    *,
-    project: str = "default",
-    salt: bytes = b"furrow",
-    received_ms: int | None = None,
-) -> "tuple[pa.Table, list[Reject]]":
-    """Events in memory as a table and its rejects (``index`` from 0); without ``received_ms``, receipt is
-    event time."""
-    import pyarrow as pa
-
-    from ufse.columns import EVENT_SCHEMA
-
-    identity = Identity(project, salt)
-    source = Source(project=project, received_ms=-1 if received_ms is None else received_ms, salt=salt)
-    rows: list[Row] = []
-    rejects: list[Reject] = []
-    for index, event in enumerate(events):
-        try:
-            rows.append(event_to_row(event, source, identity))
-        except Rejected as rejected:
-            rejects.append(Reject(index, rejected.field, rejected.reason))
-    return pa.Table.from_batches([to_arrow(rows)], EVENT_SCHEMA), rejects
-
-
 def to_arrow(rows: list[Row]) -> "pa.RecordBatch":
     """Rows as one record batch of EVENT_SCHEMA."""
     import pyarrow as pa

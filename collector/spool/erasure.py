@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from collector.senders.receipts import PREFIX, split_segment
-from collector.spool.spool import SEALED, list_segments
+from collector.spool.segments import SEALED, list_segments
 
 _OPEN: Final = ".open"
 _DIGEST: Final = 32

@@ -22,7 +22,7 @@ from collector.config import CollectorConfig
 from collector.routes import registry
 from collector.routes.openapi import OpenApiDocument, build_openapi_document
 from collector.routes.route import Operation, Route, list_routes
-from collector.spool.spool import SpoolReader
+from collector.spool.segments import list_segments
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
 from tests.integration.api_cases import (
@@ -336,7 +336,7 @@ def rows(spool: Path, count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def sealed() -> bool:
-        found[:] = [json.loads(line) for s in SpoolReader(spool).list_segments() for line in s.read().splitlines()]
+        found[:] = [json.loads(line) for s in list_segments(spool) for line in s.read().splitlines()]
         return len(found) >= count
 
     until(sealed)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import lander.loop
-from collector.spool.spool import Segment, Spool, list_segments
+from collector.spool.segments import Segment, list_segments
+from collector.spool.spool import Spool
 from core.errors import NotConfigured, TransientError
 from core.metrics import DEGRADED
 from lander.loop import Lander
