@@ -7,6 +7,7 @@ status file when events landed; how far ``detect`` has read is in the incident s
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -172,7 +173,7 @@ def save_progress(data_dir: Path, progress: Progress) -> None:
         count_degraded("lag", "progress_unwritable")
 
 
-def parse_landings(status: dict[str, Any]) -> Landings:
+def parse_landings(status: Mapping[str, Any]) -> Landings:
     """The landings that the lander's status file holds; none if it is an older one's."""
     try:
         return Landings(int(moment) for moment in status["landings"])

@@ -39,7 +39,7 @@ def encode_dead_letter(event: object, source: Source, identity: Identity, reject
     return ENCODER.encode(letter) + b"\n"
 
 
-def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str, Any]:
+def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str, object]:
     """An event as sent, valid or not, without what may identify a person; the user id becomes
     ``uh:<hash>``, a session id that holds an address or the like ``sh:<hash>``."""
     kept = ("userId", "sessionId", "timestamp", "idempotencyKey")
@@ -63,7 +63,7 @@ def _mask_timestamp(value: object) -> object:
     return mask_text(cut(value, MAX_TIMESTAMP))
 
 
-def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, Any]:
+def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, object]:
     """What is kept of an event that is too large: its identity, without its content."""
     short = {name: event[name] for name in _KEPT_OF_LARGE if _is_short_value(event.get(name))}
     return {"truncated": True} | mask_event(short, source.project, source.salt)

@@ -1,7 +1,5 @@
 """The rules of single fields; each raises ``Rejected`` where an event breaks one."""
 
-from typing import Any
-
 from collector.contract.limits import (
     INT64,
     MAX_FIELD_SHOWN,
@@ -62,7 +60,7 @@ def validate_idempotency_key(value: object) -> str:
     return value
 
 
-def validate_target(value: object) -> dict[str, Any]:
+def validate_target(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Rejected("target", "must be an object")
     label = value.get("label")
@@ -71,7 +69,7 @@ def validate_target(value: object) -> dict[str, Any]:
     return value
 
 
-def validate_metadata(value: object) -> dict[str, Any]:
+def validate_metadata(value: object) -> dict[str, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):

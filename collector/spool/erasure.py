@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -32,11 +32,11 @@ class Person:
     sessions: frozenset[str]
     user_hash: str = ""
 
-    def matches_row(self, row: dict[str, Any]) -> bool:
+    def matches_row(self, row: dict[str, object]) -> bool:
         """Whether a line of a segment is of this person."""
         return row.get("project") == self.project and self._is_named_by(row.get("session_id"), row.get("user_hash"))
 
-    def matches_letter(self, letter: dict[str, Any]) -> bool:
+    def matches_letter(self, letter: dict[str, object]) -> bool:
         """Whether a dead letter is of this person."""
         event = letter.get("event")
         if letter.get("project") != self.project or not isinstance(event, dict):
@@ -60,8 +60,9 @@ def find_user_sessions(spool: Path, project: str, user_hash: str) -> set[str]:
     found: set[str] = set()
     for path in _list_dead_letter_files(spool):
         for letter in _read_json_objects(path):
-            if user.matches_letter(letter) and letter["event"].get("sessionId") is not None:
-                found.add(str(letter["event"]["sessionId"]))
+            event = letter.get("event")
+            if user.matches_letter(letter) and isinstance(event, dict) and event.get("sessionId") is not None:
+                found.add(str(event["sessionId"]))
     for path in [*_list_quarantined_files(spool), *(segment.path for segment in list_segments(spool))]:
         found |= {str(row.get("session_id")) for row in _read_json_objects(path) if user.matches_row(row)}
     return found
@@ -106,7 +107,7 @@ def _list_quarantined_files(spool: Path) -> list[Path]:
     return sorted(path for path in (spool / "quarantine").glob("*") if path.suffix in (SEALED, ".tail"))
 
 
-def _read_json_objects(path: Path) -> Iterator[dict[str, Any]]:
+def _read_json_objects(path: Path) -> Iterator[dict[str, object]]:
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # landed since
         for line in file:
             value = _decode_json_line(line)
@@ -121,7 +122,7 @@ def _decode_json_line(line: bytes) -> object:
         return None
 
 
-def _is_line_of_person(line: bytes, of_person: Callable[[dict[str, Any]], bool], person: Person) -> bool:
+def _is_line_of_person(line: bytes, of_person: Callable[[dict[str, object]], bool], person: Person) -> bool:
     if not line.strip():
         return False
     value = _decode_json_line(line)
