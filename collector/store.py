@@ -1,5 +1,5 @@
-"""The incident store as the collector sees it. Blocking calls go to threads of their own, so that a slow database
-cannot take those that intake needs."""
+"""The incident store as the collector uses it. Blocking calls run in their own threads: a slow database does not block the
+threads that intake needs."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class Page(Protocol):
-    """One page of incidents as the store gives it."""
+    """One page of incidents."""
 
     @property
     def incidents(self) -> "tuple[Incident, ...]": ...
@@ -37,7 +37,7 @@ class Page(Protocol):
 
 
 class Incidents(KeySource, Protocol):
-    """What the collector asks of the incident store."""
+    """The calls that the collector makes to the incident store."""
 
     def list_incidents(self, query: IncidentQuery) -> Page: ...
     def read_incident(self, incident_id: str, project: str | None = None) -> "IncidentDetail | None": ...
@@ -64,7 +64,7 @@ def open_store(url: str) -> Incidents:
 
 
 class StoreCalls:
-    """Calls of the incident store: so many at once, so many waiting, the rest is told to come back."""
+    """Calls of the incident store: 8 at once, 64 queued; further ones get 503."""
 
     def __init__(self, store: Incidents | None) -> None:
         self._store = store
@@ -73,11 +73,11 @@ class StoreCalls:
 
     @property
     def is_configured(self) -> bool:
-        """Whether one is configured; it may be away."""
+        """Whether a store is configured; it may be unreachable."""
         return self._store is not None
 
     async def ask_store(self, call: Callable[[Incidents], _T]) -> _T:
-        """What ``call`` returns. Raises ApiError: 404, 409, or 503 when the store does not answer."""
+        """The result of ``call``. Raises ApiError: 404, 409, or 503 when there is no store or it does not answer."""
         store = self._store
         if store is None:
             raise ApiError(503, "no_incident_store", "this collector has no incident store", retry_after=60)

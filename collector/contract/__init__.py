@@ -1,10 +1,8 @@
-"""The event contract: a batch or a file as sent → normalised rows and rejects (events.md binds every rule
-here).
+"""The event contract: a batch or a file as sent → normalised rows and rejects (docs/contracts/events.md).
 
-One bad event never rejects its batch. Where the contract speaks, it is enforced (an event over a limit is
-rejected with the field's name); where it is silent, events pass: unknown top-level keys are ignored, ``null``
-means absent, a known metadata key of the wrong type stays in ``metadata`` and leaves its column unknown. A
-missing key means unknown, never false.
+An invalid event is rejected alone, with the name of the field; the rest of its batch is accepted. What the contract does not
+mention is accepted: unknown top-level keys are ignored, ``null`` means absent, a known metadata key of the wrong type stays in
+``metadata`` and its column is unknown. A missing key means unknown, never false.
 """
 
 from collector.contract.batches import normalise_batch

@@ -41,7 +41,7 @@ TYPES: Final[Mapping[str, str]] = {
     "visibility": "visibility",
     "session_end": "session_end",
 }
-"""Every accepted `eventType` and what it is stored as (events.md, Event types)."""
+"""Accepted `eventType` → stored event type (docs/contracts/events.md, Event types)."""
 
 
 def event_to_row(event: object, source: Source, identity: Identity) -> Row:

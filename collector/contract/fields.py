@@ -1,4 +1,4 @@
-"""The rules of single fields; each raises ``Rejected`` where an event breaks one."""
+"""The rules of single fields; each function raises ``Rejected`` when the value breaks a rule."""
 
 from collector.contract.limits import (
     INT64,
@@ -83,9 +83,9 @@ def validate_metadata(value: object) -> dict[str, object]:
             if not _is_position(part):
                 raise Rejected(f"metadata.{_shorten_field_name(key)}", "must be a scalar or {x, y}")
             length += sum(len(inner) for inner in part.values() if isinstance(inner, str))
-        # A number, or the two of a position, has no more characters, quotes and colons included.
+        # 64 covers a number, or the two of a position, with quotes and colons.
         length += len(key) + 64
-    # A character is at most six bytes of JSON, so that only large objects need to be measured.
+    # A character is at most six bytes of JSON: only large objects must be encoded to be measured.
     if length * 6 > MAX_METADATA_BYTES and len(ENCODER.encode(value)) > MAX_METADATA_BYTES:
         raise Rejected("metadata", f"is larger than {MAX_METADATA_BYTES} bytes")
     return value

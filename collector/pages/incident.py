@@ -1,4 +1,4 @@
-"""``/incidents/{id}``: where links in tickets, artifacts and warnings lead."""
+"""``/incidents/{id}``: the page to which links in tickets, artifacts and warnings lead."""
 
 import re
 from typing import TYPE_CHECKING, Final
@@ -29,7 +29,7 @@ class IncidentPages:
         self._secure = services.config.public_url.startswith("https://")
 
     async def show_incident(self, request: Request) -> Response:
-        """The incident, the sign-in form (401), or a page that says what is wrong (404, 503)."""
+        """The incident, the sign-in form (401), or a page with the error (404, 503)."""
         incident_id: str = request.path_params["incident_id"]
         path = f"/incidents/{incident_id}"
         if not _PATH.fullmatch(path):
@@ -46,14 +46,14 @@ class IncidentPages:
         return render_page("incident.html", incident=found, example=_first_example(found), steps=_STEPS, who=grant.name)
 
     async def sign_in(self, request: Request) -> Response:
-        """Begin a session and go on to the page that was asked for; 401 with the form again for a wrong key."""
+        """Begin a session and redirect to the requested page; 401 and the form again for a wrong key."""
         try:
             form = await read_form(request)
         except ApiError as error:
             return _render_problem_page(error)
         target = form.get("target", "")
         if not _PATH.fullmatch(target):
-            return _render_problem_page(ApiError(400, "invalid_body", "This form does not say where to go."))
+            return _render_problem_page(ApiError(400, "invalid_body", "The form has no valid target page."))
         try:
             token = self._people.begin_session(request, form.get("key", ""))
         except ApiError as error:
@@ -63,7 +63,7 @@ class IncidentPages:
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session."""
+        """End the session of the browser."""
         try:
             await read_form(request)
         except ApiError as error:
@@ -75,7 +75,7 @@ class IncidentPages:
 
 
 def _first_example(incident: "IncidentDetail") -> "ExampleSession | None":
-    """The example session whose timeline is drawn: the first one, as in the ticket."""
+    """The example session whose timeline is shown: the first, as in the ticket."""
     examples = incident["examples"]
     return examples[0] if examples else None
 

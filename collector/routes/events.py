@@ -1,4 +1,4 @@
-"""Events in: from a request to durable events, or to the answer that says why not (events.md, Answers)."""
+"""The endpoints for events: a request becomes durable events, or an error answer (docs/contracts/events.md, Answers)."""
 
 import asyncio
 import time
@@ -24,11 +24,11 @@ from collector.transport.body import Body, Doorway, validate_body
 from core.errors import TransientError
 
 KEYLESS_BYTES: Final = 64 << 10
-"""Largest body without a key in its header: what browsers let `navigator.sendBeacon` send."""
+"""Largest body without a key in its header: the limit of browsers for `navigator.sendBeacon`."""
 _KEYLESS_SECONDS: Final = 3.0
-_KEYLESS_PART: Final = 4  # of the bodies at once, one in so many
+_KEYLESS_PART: Final = 4  # one of so many bodies at once may come without a key in its header
 OPERATOR_HEADER: Final = "x-operator-key"
-"""Carries an operator key beside the ingest key: each session of such a request counts as a source of its own."""
+"""Header with an operator key beside the ingest key: each session of the request counts as a source of its own."""
 
 
 class SessionEventsRequest(SentModel):
@@ -81,7 +81,7 @@ class Intake:
         )
 
     async def post_events(self, request: Request) -> Response:
-        """Answer one batch of the contract's shape."""
+        """Accept a batch of events."""
         if read_header_key(request) is None:
             response = await self._answer_and_count(self._small_door, request, self._receive_keyless)
         else:
@@ -94,11 +94,11 @@ class Intake:
         return response
 
     async def post_session_events(self, request: Request) -> Response:
-        """Answer the events of one session, sent by a system with an operator key (incidents-and-tickets.md, HTTP)."""
+        """Accept the events of one session from a system with an operator key."""
         return await self._answer_and_count(self._doorway, request, self._receive_session)
 
     async def answer_preflight(self, request: Request) -> Response:
-        """Answer a CORS preflight: it carries no key, so that any project's origins are allowed here."""
+        """Answer a CORS preflight. It has no key, so that the origins of all projects are allowed."""
         origin = request.headers.get("origin")
         if origin is None or not self._may_origin_send(origin, request, None):
             return error_response(_origin_refused_error())
@@ -119,13 +119,13 @@ class Intake:
         return response
 
     async def _receive_batch(self, request: Request) -> Response:
-        # All that the header can decide is decided before a byte of the body is read.
+        # The key, the origin and the rates are checked before the body is read.
         grant = self._require_ingest_grant(read_header_key(request), request)
         body = await self._doorway.read_body(request)
         return await self._accept_batch(request, self._doorway, body, grant)
 
     async def _receive_keyless(self, request: Request) -> Response:
-        # navigator.sendBeacon cannot set headers (events.md, Answers).
+        # navigator.sendBeacon cannot set headers: the key is in the body.
         self._rates.check_byte_rate(self._gate.find_request_source(request))
         body = await self._small_door.read_body(request)
         key = body.content.get("apiKey")
@@ -137,10 +137,10 @@ class Intake:
         self._rates.count_body_bytes(source, body.size)
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
-            raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
+            raise ApiError(403, "wrong_project", "these dead letters are of another project than the key")
         trusted = self._is_vouched_for(request, grant.project)
         result = await self._normalise_body(request, doorway, body, grant.project)
-        # Replayed ones lie in the file that is being replayed.
+        # Replayed dead letters are kept already, in the file that is replayed.
         letters = (
             b""
             if replayed is not None
@@ -186,7 +186,7 @@ class Intake:
         began = time.monotonic()
         done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts)
         try:
-            # Shielded: a sender that hangs up does not take its events back.
+            # Shielded: events stay accepted when the sender closes the connection.
             await asyncio.shield(asyncio.wrap_future(done))
         except TransientError as error:
             raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
@@ -204,7 +204,7 @@ class Intake:
         return grant
 
     def _is_vouched_for(self, request: Request, project: str) -> bool:
-        """Whether an operator key beside the ingest key says that the sender is no visitor. Raises ApiError (401, 403)."""
+        """Whether the request has an operator key beside the ingest key. Raises ApiError (401, 403) for an invalid one."""
         key = request.headers.get(OPERATOR_HEADER)
         if key is None:
             return False
@@ -214,7 +214,7 @@ class Intake:
     def _may_origin_send(self, origin: str, request: Request, project: str | None) -> bool:
         scheme, _, host = origin.partition("://")
         if host and host == request.headers.get("host") and scheme in ("http", "https"):
-            return True  # a page that the collector's own address served
+            return True  # a page from the collector's own address
         return (
             self._keys.allows_origin_somewhere(origin) if project is None else self._keys.allows_origin(origin, project)
         )

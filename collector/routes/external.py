@@ -1,7 +1,7 @@
-"""A detection made elsewhere (``POST /v1/incidents``) → Detection JSON as the engine emits it.
+"""Converts a detection that another system made (``POST /v1/incidents``) to Detection JSON as the engine emits it.
 
-Nothing that the sender names identifies a row by itself: ids are hashed with the project, so that no project can see,
-take or block another's incidents by guessing theirs. Texts are masked as those of events are (events.md, Privacy).
+Ids of the sender never identify a row by themselves: they are hashed with the project, so that no project can see, take over
+or block incidents of another by guessing ids. Texts are masked like those of events (docs/contracts/events.md, Privacy).
 """
 
 import re
@@ -36,7 +36,7 @@ _FailureText = Annotated[str, Field(max_length=512, pattern=NOT_BLANK)]
 
 
 class FailurePointSent(SentModel):
-    """Where it failed; ids in the route are folded away (`/orders/8841` → `/orders/:id`)."""
+    """Where something failed. Ids in the route are folded (`/orders/8841` → `/orders/:id`)."""
 
     route: _FailureText
     target: ShortText = ""
@@ -76,7 +76,7 @@ class PointsSent(SentModel):
 
 
 class ContextSent(SentModel):
-    """Who and what was affected; `userHash` is hashed again unless it is a hash of this system's form."""
+    """Who and what was affected. `userHash` is hashed again unless it has the form of a hash of this system."""
 
     userHash: ShortText = ""
     environment: ShortText = ""
@@ -87,8 +87,8 @@ class ContextSent(SentModel):
 
 
 class DetectionSent(SentModel):
-    """A detection made elsewhere: one session at one failure point. Name it by `failurePoint`, or in one text by
-    `primaryFailurePoint` (`route › target › feedback`)."""
+    """A detection of another system: one session at one failure point. Name the failure point by `failurePoint`, or as one
+    text by `primaryFailurePoint` (`route › target › feedback`)."""
 
     model_config = ConfigDict(
         strict=True,
@@ -108,11 +108,12 @@ class DetectionSent(SentModel):
     timestamp: Time
     failurePoint: FailurePointSent | None = None
     primaryFailurePoint: _FailureText | None = None
-    detectionId: Annotated[Name | None, Field(description="Its identity; without one: session and failure point.")] = (
-        None
-    )
+    detectionId: Annotated[
+        Name | None, Field(description="The detection's identity; default: session and failure point.")
+    ] = None
     fingerprint: Annotated[
-        Name | None, Field(description="What makes it one incident with others; without one: the failure point.")
+        Name | None,
+        Field(description="Detections with the same fingerprint are one incident; default: the failure point."),
     ] = None
     visitId: Name | None = None
     visitStart: Time | None = None
@@ -130,7 +131,7 @@ class DetectionSent(SentModel):
     @model_validator(mode="after")
     def _require_failure_point(self) -> Self:
         if self.failurePoint is None and self.primaryFailurePoint is None:
-            raise ValueError("names no failure point: send `failurePoint` or `primaryFailurePoint`")
+            raise ValueError("no failure point: send `failurePoint` or `primaryFailurePoint`")
         return self
 
 
@@ -141,7 +142,7 @@ class IncidentRequest(SentModel):
 
 
 def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
-    """Raise ApiError (400) for a time beyond an hour after receipt (epoch ms): the same limit as of events."""
+    """Raise ApiError (400) for a time more than an hour after receipt (epoch ms): the limit of events, too."""
     latest = datetime.fromtimestamp((received_ms + MAX_FUTURE_MS) / 1000, UTC)
     times: list[tuple[str, str | None]] = [
         ("timestamp", sent.timestamp),
@@ -159,17 +160,19 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
 
 
 def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
-    """Detection JSON of ``project``; the same for the same input. Loads the engine, whose fingerprints it shares."""
+    """The Detection JSON, in ``project``; equal for equal input. Imports the engine for its fingerprints."""
     from ufse.patterns import clean_text, digest_texts, fold_path
 
     route, target, feedback = (clean_text(part) for part in _mask_failure_point(sent))
     route = fold_path(route) if route else ""
     own = digest_texts(("failure", project, route, target, feedback))
-    # The engine's own fingerprint means the same incident here; any other one is a grouping of the sender's.
+    # The engine's own fingerprint means the engine's incident; any other fingerprint is a grouping by the sender.
     fingerprint = own if sent.fingerprint in (None, own) else digest_texts(("external", project, str(sent.fingerprint)))
     identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
     score = round(sent.frustrationScore)
-    last_seen = max(sent.lastSeen or sent.timestamp, sent.timestamp)  # one format: text order is that of time
+    last_seen = max(
+        sent.lastSeen or sent.timestamp, sent.timestamp
+    )  # all times have one format: their text order is the time order
     detection = {
         "detectionId": digest_texts(("external detection", project, *identity)),
         "projectId": project,
@@ -208,7 +211,7 @@ def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:
 
 
 def _split_failure_point(text: str) -> tuple[str, str, str]:
-    """``route › target › feedback``, or the one of them that a text without separators is."""
+    """Split ``route › target › feedback``. A text without separators is a route if it begins with ``/``, else a target."""
     parts = [part.strip() for part in text.split("›", 2)]
     if len(parts) == 3 and any(parts):
         return parts[0], parts[1], parts[2]

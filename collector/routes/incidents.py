@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collector.routes.answers import IncidentPage
 
 MAX_BODIES: Final = 32
-"""Bodies of operators in memory at once; apart from those of intake, so that neither can shut the other out."""
+"""Bodies of operators in memory at once; intake has its own limit, so that neither blocks the other."""
 MAX_REASON: Final = 2_000
 _MAX_MORE_SESSIONS: Final = 10**9
 _INCIDENT_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
@@ -63,7 +63,7 @@ class Stored(TypedDict):
 
 
 class IncidentEndpoints:
-    """What an operator key may ask and do; a key of one project sees nothing of the others."""
+    """The endpoints of incidents, for operator keys. A key of one project sees nothing of other projects."""
 
     def __init__(self, services: Services) -> None:
         self._keys = services.keys
@@ -87,7 +87,7 @@ class IncidentEndpoints:
         return json_response(answer)
 
     async def show_incident(self, request: Request) -> Response:
-        """One incident; 404 also when it belongs to a project that the key does not see."""
+        """One incident. 404 also when the key does not see its project."""
         grant = self._gate.require_operator(request)
         incident_id = _read_incident_id(request)
         found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
@@ -96,11 +96,11 @@ class IncidentEndpoints:
         return json_response(found)
 
     async def act_on_incident(self, action: Action, request: Request) -> Response:
-        """Move an incident as a person decided; the key's name stands for the person in the history."""
+        """Apply a person's action. The history shows the key's name as the actor."""
         return await self._doorway.answer_request(request, partial(self._act_on_incident, action))
 
     async def create_incident(self, request: Request) -> Response:
-        """Store one detection that was made elsewhere."""
+        """Store a detection that another system made."""
         return await self._doorway.answer_request(request, self._create_incident)
 
     async def _act_on_incident(self, action: Action, request: Request) -> Response:

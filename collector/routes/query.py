@@ -1,4 +1,4 @@
-"""The parameters of ``GET /v1/incidents`` (incidents-and-tickets.md, HTTP)."""
+"""The parameters of ``GET /v1/incidents``."""
 
 import re
 from datetime import datetime
@@ -87,8 +87,8 @@ PARAMETERS: Final = (
 
 
 def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> IncidentQuery:
-    """The store's query. Raises ApiError: 400 for a parameter that does not exist or fit, 404 for a project out of
-    sight."""
+    """The query for the store. Raises ApiError: 400 for an unknown or invalid parameter, 404 for a project that the key
+    does not see."""
     values: dict[str, Any] = {}
     for name, text in parameters:
         match name:

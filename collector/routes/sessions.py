@@ -1,4 +1,4 @@
-"""``POST /v1/sessions/process``: the engine over one session, at once; nothing is stored."""
+"""``POST /v1/sessions/process``: runs the engine over one session; nothing is stored."""
 
 import time
 from functools import partial
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collector.routes.answers import Analysis
 
 MAX_WAITING: Final = 8
-"""Sessions that wait for the engine; it analyses one at a time, so that intake keeps the other cores."""
+"""Bodies in memory at once. The engine analyses one session at a time, so that intake keeps the other cores."""
 
 
 class SessionRequest(SentModel):
@@ -45,7 +45,7 @@ class AnalysisEndpoint:
         self._engine = anyio.CapacityLimiter(1)
 
     async def process_session(self, request: Request) -> Response:
-        """Incidents of one session, or why there is none."""
+        """The incidents of one session, or the reasons why there are none."""
         return await self._doorway.answer_request(request, self._process_session)
 
     async def _process_session(self, request: Request) -> Response:

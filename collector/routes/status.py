@@ -1,4 +1,4 @@
-"""Health, figures and metrics: whether the collector does its work, and what it has done."""
+"""Health, figures and metrics of the collector."""
 
 import ipaddress
 import json
@@ -149,13 +149,13 @@ class StatusEndpoints:
     async def show_metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""
         if not self._is_from_this_machine(request) and self._gate.require_operator(request).project != ALL_PROJECTS:
-            raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one")
+            raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one project")
         metrics.LAG_SECONDS.set(self._current_lag(None).longest_wait_seconds)
         return Response(metrics.render_metrics(), media_type="text/plain; version=0.0.4")
 
     def _is_from_this_machine(self, request: Request) -> bool:
-        # Where a proxy is trusted, a request without a forwarding header may be anybody's whom that proxy did not name; and
-        # what came through one that is not trusted has its address, which may be this machine's.
+        # Where a proxy is trusted, a request without a forwarding header may come from anybody behind it. A request through
+        # a proxy that is not trusted has the proxy's address, which may be this machine's.
         if self._config.trusted_proxies or not self._sources.is_direct_request(request):
             return False
         try:
@@ -168,7 +168,7 @@ class StatusEndpoints:
             return {}
         try:
             return await self._store.ask_store(lambda store: store.read_store_counts(project))
-        except ApiError:  # counted and logged there
+        except ApiError:  # ask_store has counted and logged it
             return {}
 
     def _add_installation_figures(self, content: InstallationStatus, progress: Progress | None) -> None:
@@ -188,7 +188,7 @@ class StatusEndpoints:
         content["detectSecondsAgo"] = None if lag.detect_s is None else round(lag.detect_s, 3)
 
     def _current_lag(self, progress: Progress | None) -> Lag:
-        """How far the work is behind. ``progress``: None while the incident store is not asked: as it was known last."""
+        """The lag now. ``progress``: None: the last known progress is used."""
         status = self._config.lander_status
         if progress is None and status is not None:
             progress = load_progress(status.parent)

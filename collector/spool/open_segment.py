@@ -22,8 +22,8 @@ OPEN: Final = ".open"
 
 
 class OpenSegment:
-    """The segment being written. ``size`` and ``count`` are what is durable; the file never keeps more after
-    a failure."""
+    """The segment being written. ``size`` (bytes) and ``count`` (rows) are durable; after a failure the file is truncated
+    to them."""
 
     def __init__(self, directory: Path) -> None:
         self.opened_at = time.monotonic()
@@ -49,7 +49,7 @@ class OpenSegment:
             os.fdatasync(self._fd)
         except OSError:
             self._dirty = True
-            with contextlib.suppress(OSError):  # tried again before the next write and before sealing
+            with contextlib.suppress(OSError):  # repeated before the next write and before sealing
                 self._truncate_to_durable()
             raise
         self._sha.update(lines)
@@ -57,11 +57,11 @@ class OpenSegment:
         self.count += count
 
     def seal(self, sealed_ns: int) -> None:
-        """Give the file its final name. Raises OSError and changes nothing.
+        """Give the file its final name. Raises OSError when that fails; then nothing has changed.
 
-        Once the name is final, nothing may be added: the lander reads the file, and deletes it. So what fails after the
-        rename is no failure to seal. (Without its directory's fsync a crash of the machine may bring the old name back,
-        which is what `recover` looks for.)
+        After the rename nothing may be appended: the lander reads the file and deletes it. So later failures are not
+        failures to seal. (Without the fsync of the directory, a crash of the machine may restore the old name, and
+        `recover_open_files` finds the file.)
         """
         if self._dirty:
             self._truncate_to_durable()
@@ -73,7 +73,7 @@ class OpenSegment:
         except OSError:
             if self.path.exists():
                 raise
-            # A file system on a network may carry a rename out and report that it failed.
+            # A network file system may perform a rename and report that it failed.
             count_degraded("spool", "rename_reported_failed")
         try:
             sync_directory(self._directory)
@@ -90,11 +90,10 @@ class OpenSegment:
 
 
 def recover_open_files(directory: Path) -> int:
-    """Seal what killed writers left (files whose flock is free), cut at the last whole line. Returns the
-    events saved.
+    """Seal the segments of killed writers (files whose flock is free) up to the last valid line. Returns the number of
+    recovered events.
 
-    What stands behind a line that is no row (a torn tail: nobody was told that it was accepted) goes to the
-    quarantine.
+    The rest of the file (a torn tail: its events were never answered 202) goes to the quarantine.
     """
     saved = 0
     for path in sorted(Path(directory).glob(f"*{OPEN}")):
@@ -102,7 +101,7 @@ def recover_open_files(directory: Path) -> int:
             fd = os.open(path, os.O_RDWR)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # its writer lives
+            except BlockingIOError:  # its writer is running
                 continue
             else:
                 saved += _recover_open_file(path, fd)
@@ -149,4 +148,4 @@ def _create_locked_file(directory: Path) -> tuple[Path, int]:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
             return path, fd
-        os.close(fd)  # a recovery took it for a dead writer's, between the two calls
+        os.close(fd)  # between the two calls, a recovery took it for the file of a killed writer

@@ -18,11 +18,11 @@ _DIGEST: Final = 32  # hex digits of the SHA-256 in a segment's name: 128 bits
 
 
 class SpoolCorrupt(PermanentError):
-    """A sealed segment is not what was sealed (checksum or count); quarantine it, never insert it."""
+    """A sealed segment has changed (checksum or count). Quarantine it, never insert it."""
 
 
 class Pending(NamedTuple):
-    """What waits to be landed."""
+    """The data that waits to land."""
 
     segments: int
     events: int
@@ -31,7 +31,7 @@ class Pending(NamedTuple):
 
 @dataclass(frozen=True, order=True)
 class Segment:
-    """One sealed segment; ordered as sealed. ``size`` in bytes, ``sealed_ns`` in epoch nanoseconds."""
+    """One sealed segment; segments sort by the time of sealing. ``size`` in bytes, ``sealed_ns`` in epoch nanoseconds."""
 
     sealed_ns: int
     events: int
@@ -40,27 +40,27 @@ class Segment:
     size: int
 
     def read(self) -> bytes:
-        """The JSON lines of the events; raises as ``parts`` does."""
+        """The JSON lines of the events. Raises as `parts`."""
         return self.parts().rows
 
     def parts(self) -> SegmentLines:
-        """The JSON lines: events, and receipts. Raises SpoolCorrupt when they are not those that were sealed, OSError
-        when unreadable."""
+        """The JSON lines of events and of receipts. Raises SpoolCorrupt when the file has changed, OSError when it cannot
+        be read."""
         content = self.path.read_bytes()
         if _shorten_digest(hashlib.sha256(content)) != self.digest:
             raise SpoolCorrupt(f"segment {self.path.name}: checksum differs")
         parts = split_segment(content)
         if parts.rows.count(b"\n") != self.events:
-            raise SpoolCorrupt(f"segment {self.path.name}: does not hold {self.events} lines")
+            raise SpoolCorrupt(f"segment {self.path.name}: does not have {self.events} rows")
         return parts
 
     def delete(self) -> None:
-        """Remove it after it has landed; harmless when it is gone already."""
+        """Delete the landed segment; a missing file is no error."""
         self.path.unlink(missing_ok=True)
 
     def quarantine(self, reason: str) -> Path:
-        """Move it aside with its reason in a file beside it, so that the ones behind it go on. Returns its
-        new path."""
+        """Move the segment to the quarantine, with ``reason`` in a file beside it, so that later segments can land. Returns
+        its new path."""
         folder = ensure_directory(self.path.parent / "quarantine")
         moved = folder / self.path.name
         moved.with_suffix(".reason").write_text(reason + "\n", encoding="utf-8")
@@ -71,7 +71,7 @@ class Segment:
 
 
 def list_segments(directory: Path) -> list[Segment]:
-    """The sealed segments of a spool, oldest first; files of other names are left alone."""
+    """The sealed segments of a spool, oldest first; files with other names are ignored."""
     found = []
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
@@ -82,7 +82,7 @@ def list_segments(directory: Path) -> list[Segment]:
 
 
 def count_pending(directory: Path) -> Pending:
-    """Sealed segments of a spool, their events and bytes."""
+    """The sealed segments of a spool: their number, events and bytes."""
     sealed = list_segments(directory)
     return Pending(len(sealed), sum(s.events for s in sealed), sum(s.size for s in sealed))
 
@@ -95,7 +95,7 @@ def _parse_segment(directory: Path, entry: "os.DirEntry[str]") -> Segment | None
         sealed_ns, count, digest = parts
         size = entry.stat(follow_symlinks=False).st_size
         return Segment(int(sealed_ns), int(count), digest, directory / entry.name, size)
-    except (ValueError, FileNotFoundError):  # another name, or landed since
+    except (ValueError, FileNotFoundError):  # another file, or landed meanwhile
         return None
 
 

@@ -1,16 +1,14 @@
-"""The durable spool between the HTTP edge and the event store: what was answered with 202 lies here until it
-has landed.
+"""The durable spool between the HTTP interface and the event store: it keeps events that were answered 202 until they land.
 
-A directory holds, beside the dead letters and the quarantine::
+Beside the dead letters and the quarantine, a directory contains::
 
     <pid>-<random>.open                          written by one collector, which holds its flock
-    <time ns>-<count>-<sha256/32 hex>.jsonl      sealed: immutable, one normalised row or receipt as JSON a line
+    <time ns>-<count>-<sha256/32 hex>.jsonl      sealed, immutable: one normalised row or receipt as JSON per line
                                                  (the count is of rows)
 
-Writers share one ``fdatasync``: everything that arrived while the last one ran is written and made durable
-together (group commit), and answered after it. A segment is sealed by age or size, by rename and an fsync of
-the directory. Nothing that was refused stays in a file: after a failed write it is truncated back to the last
-commit.
+Requests share one ``fdatasync`` (group commit): all that arrive during a sync are written and synced together by the next,
+and answered after it. A segment is sealed when it reaches an age or a size, by a rename and an fsync of the directory. After
+a failed write the file is truncated to the last commit: nothing of a refused request stays in it.
 """
 
 import errno
@@ -27,13 +25,12 @@ from collector.spool.segments import Pending, count_pending
 from core.errors import TransientError
 from core.metrics import count_degraded
 
-_ROOM = 64 << 10  # bytes that must be left below the limit before a spool that was full counts as able to take events
-_SIZES_SECONDS = 1.0  # how long the size of the sealed segments is believed; the lander deletes them meanwhile
+_ROOM = 64 << 10  # bytes that must be free below the limit before a full spool counts as healthy again
+_SIZES_SECONDS = 1.0  # how long the measured size of the sealed segments is used; the lander deletes segments meanwhile
 
 
 class SpoolFull(TransientError):
-    """Nothing can be made durable now: the disk or the configured limit is full. Nothing of the request was
-    kept."""
+    """The disk or the configured limit is full. Nothing of the request was kept."""
 
 
 class SpoolClosed(TransientError):
@@ -50,8 +47,7 @@ class _AppendRequest:
 
 
 class Spool:
-    """The writing side. Thread-safe; one instance owns one open segment. Use ``close()`` to seal what is
-    left."""
+    """The writer of a spool. Thread-safe; an instance has one open segment, which ``close()`` seals."""
 
     def __init__(
         self,
@@ -62,12 +58,11 @@ class Spool:
         seal_bytes: int = 8 << 20,
         seal_seconds: float = 1.0,
     ) -> None:
-        """Open the spool in ``directory`` and recover what killed writers left. Raises OSError when it cannot
-        be used.
+        """Open the spool in ``directory`` and recover the segments of killed writers. Raises OSError when the directory
+        cannot be used.
 
-        ``max_bytes`` bounds everything that waits to be landed; ``dead_letter_max_bytes`` the dead letters,
-        which are counted and answered but no longer kept beyond it (``furrow_degraded_total``), so that
-        garbage cannot stop the intake.
+        ``max_bytes`` limits the data that waits to land. ``dead_letter_max_bytes`` limits the dead letters; beyond it, they
+        are counted and answered but not kept (``furrow_degraded_total``), so that invalid events cannot stop the intake.
         """
         self.directory = ensure_directory(directory)
         self._dead_letters = DeadLetters(directory, dead_letter_max_bytes)
@@ -82,15 +77,16 @@ class Spool:
         self._sealed_bytes = 0
         self._sizes_at = float("-inf")
         self.failing = ""
-        """Why the last commit failed; empty while the spool takes events."""
+        """Why the last commit failed; empty while events are accepted."""
         recover_open_files(directory)
         self._thread = threading.Thread(target=self._run_writer, name="spool", daemon=True)
         self._thread.start()
 
     def append(self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"") -> "Future[None]":
-        """Queue ``count`` JSON lines, dead letters and the receipts of the rows; the future is done when they are durable.
+        """Enqueue ``count`` rows as JSON lines, dead letters and the receipts of the rows; the future is done when they are
+        durable.
 
-        It fails with SpoolFull when nothing of them was kept, with SpoolClosed after ``close()``.
+        The future fails with SpoolFull when nothing was kept, with SpoolClosed after ``close()``.
         """
         done: Future[None] = Future()
         with self._wake:
@@ -102,7 +98,7 @@ class Spool:
         return done
 
     def count_pending(self) -> Pending:
-        """What waits to be landed, the open segment included."""
+        """The data that waits to land, the open segment included."""
         sealed = count_pending(self.directory)
         current = self._open
         if current is None or not current.count:
@@ -110,19 +106,19 @@ class Spool:
         return Pending(sealed.segments + 1, sealed.events + current.count, sealed.bytes + current.size)
 
     def count_dead_letters(self) -> int:
-        """Dead letters on disk; reads only what was added since the last call."""
+        """The number of dead letters on disk; reads only lines that were added since the last call."""
         return self._dead_letters.count_lines()
 
     def check_room(self) -> None:
-        """The disk takes writes again: what failed before no longer counts. Raises SpoolFull when there is no room below
-        the limit."""
+        """Clear an earlier failure, because the disk accepts writes again. Raises SpoolFull when there is no room below the
+        limit."""
         held = self.count_pending().bytes
         if held + min(_ROOM, self._max_bytes // 16) > self._max_bytes:
-            raise SpoolFull(f"the spool holds {held} of {self._max_bytes} bytes")
+            raise SpoolFull(f"the spool has {held} of {self._max_bytes} bytes")
         self.failing = ""
 
     def close(self) -> None:
-        """Commit what was queued, seal, and stop. Idempotent."""
+        """Commit the queued requests, seal the segment, and stop. Idempotent."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -156,10 +152,10 @@ class Spool:
     def _commit_requests(self, requests: list[_AppendRequest]) -> None:
         try:
             self._write_requests(requests)
-        except Exception as error:  # whatever it is, every sender must hear that nothing was kept
+        except Exception as error:  # every sender must learn that nothing was kept
             self.failing = str(error)
             count_degraded("spool", "full" if _is_disk_full(error) else "io_error")
-            refusal = SpoolFull(f"nothing can be made durable: {error}", retry_after=5)
+            refusal = SpoolFull(f"events cannot be made durable: {error}", retry_after=5)
             for request in requests:
                 request.done.set_exception(refusal)
         else:
@@ -168,12 +164,11 @@ class Spool:
                 request.done.set_result(None)
 
     def _write_requests(self, requests: list[_AppendRequest]) -> None:
-        # Receipts first: what a torn tail loses of them it loses of their rows.
+        # Receipts first: a torn tail that loses a receipt loses its rows, too.
         rows = b"".join(request.receipts + request.rows for request in requests if request.rows)
         dead = b"".join(request.dead for request in requests)
         self._check_size_limit(len(rows) + len(dead))
-        # Dead letters first: if the rows then fail, the whole request is refused, and a kept dead letter is
-        # true anyway.
+        # Dead letters first: if the rows fail, the whole request is refused; a dead letter that was kept is correct anyway.
         if dead:
             self._dead_letters.append(dead)
         if rows:
@@ -187,7 +182,7 @@ class Spool:
             self._sealed_bytes = count_pending(self.directory).bytes
             self._sizes_at = time.monotonic()
         if self._sealed_bytes + current + added > self._max_bytes:
-            raise SpoolFull(f"the spool holds {self._sealed_bytes + current} of {self._max_bytes} bytes")
+            raise SpoolFull(f"the spool has {self._sealed_bytes + current} of {self._max_bytes} bytes")
 
     def _seal_open_segment(self) -> None:
         assert self._open is not None

@@ -330,7 +330,7 @@ def test_a_wrong_count_is_no_segment_to_trust(spool: Spool) -> None:
     spool.close()
     (segment,) = list_segments(spool.directory)
     os.rename(segment.path, segment.path.with_name(segment.path.name.replace("-1-", "-2-")))
-    with pytest.raises(SpoolCorrupt, match="2 lines"):
+    with pytest.raises(SpoolCorrupt, match="2 rows"):
         list_segments(spool.directory)[0].read()
 
 
