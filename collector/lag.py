@@ -94,14 +94,14 @@ class Lag:
 
     def describe_lag(self) -> list[str]:
         """The lag as lines of text for people."""
-        landed = "not known here" if self.landed_s is None else f"{format_duration(self.landed_s)} ago"
+        landed = "unknown" if self.landed_s is None else f"{format_duration(self.landed_s)} ago"
         return [
             f"oldest segment that has not landed: {_describe_wait(self.landing_s)}",
             f"oldest landed events that `detect` has not read: {_describe_wait(self.unread_s)}",
             f"oldest complete session that is not analysed: {_describe_wait(self.analysis_s)}",
             f"newest events landed: {landed}",
             f"`detect` completed last: {self.describe_last_detect()}",
-            f"sessions in line: {_format_count(self.due)} complete, {_format_count(self.open)} that may still go on",
+            f"queued sessions: {_format_count(self.due)} complete, {_format_count(self.open)} that may continue",
         ]
 
     def describe_last_detect(self) -> str:
@@ -207,7 +207,7 @@ def _elapsed_seconds(now_ms: int, then_ms: int) -> float:
 def _describe_wait(seconds: float | None) -> str:
     if seconds is None:
         return "not known, the incident store does not answer"
-    return f"waits for {format_duration(seconds)}" if seconds else "none waits"
+    return f"waiting for {format_duration(seconds)}" if seconds else "none"
 
 
 def _format_count(count: int | None) -> str:

@@ -42,11 +42,11 @@ form `{"error": {"code": "…", "message": "…"}}`; `code` is a fixed word. The
 """
 _COMPONENTS: Final = "#/components/schemas/"
 _COMPONENT_NAMES: Final = {
-    "RejectedEvent": "Rejected",
     "DetectionContext": "Context",
     "ExampleSession": "Example",
     "HistoryEntry": "Change",
     "PointsEntry": "Points",
+    "RejectedEvent": "Rejected",
     "SignalEntry": "Signal",
     "TicketRecord": "Ticket",
     "TimelineEntry": "Step",
