@@ -15,6 +15,8 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 class ErrorDetail(TypedDict):
+    """What went wrong."""
+
     code: str
     """A fixed word for programs."""
     message: str

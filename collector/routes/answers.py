@@ -15,6 +15,8 @@ from ufse.detection import Detection, WhyNot
 
 
 class IncidentPage(TypedDict):
+    """One page of incidents."""
+
     incidents: list[Incident]
     total: int
     """How many match, on all pages."""
@@ -23,6 +25,8 @@ class IncidentPage(TypedDict):
 
 
 class Analysis(TypedDict):
+    """The result of the engine for one session; nothing of it is stored."""
+
     count: Annotated[int, Field(ge=0)]
     """How many incidents."""
     incidents: list[Detection]

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
+import anyio
+import anyio.to_thread
 from fastapi import Request, Response
 
 from collector.http_errors import json_response
@@ -32,17 +34,29 @@ class DocumentationEndpoints:
     """The description of the API for programs and for people; the same for everyone, without a key."""
 
     def __init__(self, _: Services) -> None:
+        self._document: OpenApiDocument | None = None
         self._page = ""
+        self._building = anyio.Lock()
 
     async def show_openapi_document(self, request: Request) -> Response:
         """The OpenAPI document."""
-        return json_response(request.app.openapi())
+        return json_response(await self._load_document(request))
 
     async def show_documentation(self, request: Request) -> Response:
         """The page; it may load and run nothing."""
-        self._page = self._page or render_documentation(request.app.openapi())
+        document = await self._load_document(request)
+        self._page = self._page or render_documentation(document)
         headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
         return Response(self._page, media_type="text/html", headers=headers)
+
+    async def _load_document(self, request: Request) -> OpenApiDocument:
+        async with self._building:
+            document = self._document
+            if document is None:
+                # In a thread: the types of answers bring the engine's package, whose import takes a second.
+                loaded: OpenApiDocument = await anyio.to_thread.run_sync(request.app.openapi)
+                self._document = document = loaded
+            return document
 
 
 def render_documentation(openapi_document: OpenApiDocument) -> str:

@@ -22,6 +22,8 @@ from collector.spool.disk_probe import DiskProbe
 
 
 class HealthParts(TypedDict):
+    """The parts that health checks."""
+
     spool: Literal["ok", "failing"]
     incidentStore: Literal["ok", "unreachable", "none"]
 
@@ -34,17 +36,23 @@ class Health(TypedDict):
 
 
 class SpoolPending(TypedDict):
+    """The data that waits to land."""
+
     segments: int
     events: int
     bytes: int
 
 
 class SessionFigures(TypedDict):
+    """Client sessions that may continue, and complete sessions."""
+
     open: int | None
     complete: int | None
 
 
 class IncidentFigures(TypedDict):
+    """Incidents by status."""
+
     draft: int
     confirmed: int
     resolved: int
