@@ -5,12 +5,12 @@ them nor the answers. The tests compare the running collector with the document.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, Final, Literal, NamedTuple, NotRequired
+from typing import Any, Final, Literal, NamedTuple, NotRequired, get_args
 
 from pydantic import BaseModel, ConfigDict, create_model
-from typing_extensions import TypedDict, get_original_bases, is_typeddict
+from typing_extensions import TypedDict, get_original_bases, get_type_hints, is_typeddict
 
 from collector.http_errors import Error
 from collector.routes.route import JsonSchema, Operation, Parameter, Route, RouteGroup, list_routes
@@ -204,28 +204,41 @@ def _collect_schemas(operations: Iterable[Operation]) -> _Schemas:
         used[operation.answer_type] = None
         if isinstance(operation.body, type):
             used[operation.body] = None
-    for model in list(used):
-        used |= dict.fromkeys(_list_typed_bases(model))
-    types = list(used)
-    # One model holds all of them; its configuration, which makes descriptions of the docstrings of attributes, applies to
-    # the typed dictionaries in it.
-    fields: Any = {f"type_{number}": (model, ...) for number, model in enumerate(types)}
-    holder: type[BaseModel] = create_model("Models", __config__=ConfigDict(use_attribute_docstrings=True), **fields)
-    schema = _render_models(holder)
-    references = {model: schema["properties"][f"type_{number}"] for number, model in enumerate(types)}
-    components = {_COMPONENTS + name: component for name, component in schema["$defs"].items()}
-    for model in types:
+    typed: dict[type, None] = {}
+    for model in used:
+        _find_typed_dicts(model, typed)
+    types = list(used | typed)
+    schema = _render_models(types)
+    for number, model in enumerate(types):
         for base in _list_typed_bases(model):
-            _copy_descriptions(components[references[base]["$ref"]], components[references[model]["$ref"]])
+            # Pydantic reads the docstrings of a typed dictionary's own attributes only.
+            _copy_descriptions(_find_component(_render_models([base]), 0), _find_component(schema, number))
+    references = {model: schema["properties"][f"type_{number}"] for number, model in enumerate(types)}
     return _Schemas(dict(schema["$defs"]), dict(references))
+
+
+def _find_typed_dicts(annotation: object, found: dict[type, None]) -> None:
+    """Add to ``found`` the typed dictionaries in ``annotation``, and those in their values."""
+    if isinstance(annotation, type) and is_typeddict(annotation) and annotation not in found:
+        found[annotation] = None
+        for value in get_type_hints(annotation).values():
+            _find_typed_dicts(value, found)
+    for part in get_args(annotation):
+        _find_typed_dicts(part, found)
 
 
 def _list_typed_bases(model: type) -> list[type]:
     return [base for base in get_original_bases(model) if is_typeddict(base)] if is_typeddict(model) else []
 
 
-def _render_models(holder: type[BaseModel]) -> _ModelsSchema:
-    """The JSON Schema of ``holder``, with the names of components, and with Markdown's code marks in descriptions."""
+def _render_models(types: Sequence[type]) -> _ModelsSchema:
+    """The JSON Schema of an object with one property for each type (``type_0``, …), and their definitions.
+
+    Components have their names in the document, and descriptions have Markdown's code marks.
+    """
+    # The configuration of this model makes descriptions of the docstrings of attributes, also in the typed dictionaries.
+    fields: Any = {f"type_{number}": (model, ...) for number, model in enumerate(types)}
+    holder: type[BaseModel] = create_model("Models", __config__=ConfigDict(use_attribute_docstrings=True), **fields)
     text = json.dumps(holder.model_json_schema(ref_template=_COMPONENTS + "{model}")).replace("``", "`")
     for name, component in _COMPONENT_NAMES.items():
         for before, after in ((f"{_COMPONENTS}{name}", f"{_COMPONENTS}{component}"), (name, component)):
@@ -234,8 +247,11 @@ def _render_models(holder: type[BaseModel]) -> _ModelsSchema:
     return schema
 
 
+def _find_component(schema: _ModelsSchema, number: int) -> _Component:
+    return schema["$defs"][schema["properties"][f"type_{number}"]["$ref"].removeprefix(_COMPONENTS)]
+
+
 def _copy_descriptions(base: _Component, derived: _Component) -> None:
-    # Pydantic reads the docstrings of a typed dictionary's own attributes only.
     for name, schema in base["properties"].items():
         if "description" in schema:
             derived["properties"][name].setdefault("description", schema["description"])

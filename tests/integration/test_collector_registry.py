@@ -26,12 +26,16 @@ class EchoRequest(BaseModel):
     words: list[str]
 
 
-class Echo(TypedDict):
+class Words(TypedDict):
+    words: list[str]
+    """The words of the body."""
+
+
+class Echo(Words):
     """What was sent, again."""
 
     name: str
     """The name in the path."""
-    words: list[str]
 
 
 class EchoEndpoints:
@@ -100,6 +104,8 @@ def test_it_is_in_the_openapi_document_and_on_the_page(client: httpx.Client) -> 
     schemas = document["components"]["schemas"]
     assert schemas["Echo"]["description"] == "What was sent, again."
     assert schemas["Echo"]["properties"]["name"]["description"] == "The name in the path."
+    assert schemas["Echo"]["properties"]["words"]["description"] == "The words of the body."
+    assert "Words" not in schemas
     assert schemas["EchoRequest"]["required"] == ["words"]
     page = client.get("/docs").text
     assert f"<code>{PATH}</code> Repeat words" in page
