@@ -1,5 +1,4 @@
-"""``python -m collector``: the HTTP edge as a process, configured by ``FURROW_*``, or by JSON on standard
-input (``-``)."""
+"""``python -m collector``: the collector as a process, configured by ``FURROW_*``, or by JSON on standard input (``-``)."""
 
 import logging
 import resource
@@ -28,7 +27,7 @@ _ENOUGH_DESCRIPTORS = 65_536
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; then finish the requests that run and seal the spool."""
+    """Serve until SIGTERM or SIGINT; then finish the running requests and seal the spool. Returns the exit status."""
     if arguments not in ([], ["-"]):
         print("usage: python -m collector [-]", file=sys.stderr)
         return 2
@@ -44,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def serve_collector(config: CollectorConfig) -> None:
-    """Bind, tell the address on standard output, and serve. There is no access log: URLs and headers may hold
+    """Bind, print the address on standard output, and serve. There is no access log: URLs and headers may contain
     secrets."""
     table = Connections(_connection_limits(config))
     server = uvicorn.Server(
@@ -54,7 +53,7 @@ def serve_collector(config: CollectorConfig) -> None:
             ws="none",
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # who is believed is our own setting (collector.senders.source)
+            proxy_headers=False,  # collector.senders.source reads them, by our own setting
             log_config=None,
             timeout_graceful_shutdown=_STOP_SECONDS,
             timeout_keep_alive=round(config.waits.idle),
@@ -64,8 +63,7 @@ def serve_collector(config: CollectorConfig) -> None:
     listener = _bind_listener(config.host, config.port)
     listener.table = table
     host, port = listener.getsockname()[:2]
-    # uvicorn stops on its own handler and then hands the signal on to this one: a stop that was asked for is
-    # no failure.
+    # uvicorn stops in its own handler and then raises the signal again: a requested stop exits with 0.
     signal.signal(signal.SIGTERM, _exit_on_signal)
     print(f"collector listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     server.run([listener])
@@ -76,13 +74,13 @@ def _connection_limits(config: CollectorConfig) -> Limits:
     room = descriptors - min(RESERVED_DESCRIPTORS, descriptors // 2)
     most = min(config.max_connections, room)
     _log.info("%d files may be open; up to %d connections at once", descriptors, most)
-    # Its reader gives a body up by itself; this ends one that nobody reads.
+    # The reader of a body has its own time limit; this one is for a body that nobody reads.
     waits = replace(config.waits, body=config.body_seconds + config.waits.rest)
     return Limits(most, config.connections_per_peer, parse_networks(config.trusted_proxies), waits)
 
 
 def _raise_descriptor_limit() -> int:
-    """Raise the limit of open files as far as this process may; returns it."""
+    """Raise the limit of open files as far as the process may. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return soft
@@ -104,7 +102,7 @@ def _bind_listener(host: str, port: int) -> Listener:
     listener = Listener(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
-    listener.listen()  # now, so that whoever reads the address can connect
+    listener.listen()  # before the address is printed, so that its reader can connect
     return listener
 
 

@@ -1,4 +1,4 @@
-"""What the collector process is told at its start."""
+"""The configuration of a collector process."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ DEVELOPMENT_KEYS_VARIABLE: Final = "FURROW_DEVELOPMENT_KEYS"
 
 
 class CollectorConfig(BaseModel):
-    """One collector. It binds to loopback unless told otherwise and holds no secret of a tracker."""
+    """The configuration of one collector. By default it binds to loopback. It holds no secrets of trackers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class CollectorConfig(BaseModel):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="0: any free port, which is printed.")] = 8080
     incident_store_url: Annotated[
-        SecretStr, Field(description="Empty: none; keys are the fixed ones, and operators see no incidents.")
+        SecretStr, Field(description="Empty: no store; only configured keys are valid, and there are no incidents.")
     ] = SecretStr("")
     embedded: Annotated[
         bool, Field(description="Accept `test-key` for events, and pages of this machine as browser origins.")
@@ -33,19 +33,19 @@ class CollectorConfig(BaseModel):
     development_ingest_key: SecretStr | None = None
     development_operator_key: SecretStr | None = None
     allowed_hosts: Annotated[
-        tuple[str, ...], Field(description="Names answered beside those that no stranger can register.")
+        tuple[str, ...], Field(description="Host names that are answered besides those that no stranger can register.")
     ] = ()
     intake_at_any_host: Annotated[
         bool,
-        Field(description="Take events under any host name: for a collector that is meant to be reached by others."),
+        Field(description="Accept events under any host name: for a collector that other machines reach."),
     ] = False
     ingest_key: SecretStr | None = None
     operator_key: SecretStr | None = None
     api: Annotated[
-        bool, Field(description="False: events and health alone, for a collector that faces the internet.")
+        bool, Field(description="False: only events and health, for a collector that faces the internet.")
     ] = True
     lander_status: Annotated[
-        Path | None, Field(description="File in which the lander tells what the event store holds.")
+        Path | None, Field(description="File in which the lander writes what the event store holds.")
     ] = None
     spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
@@ -62,36 +62,36 @@ class CollectorConfig(BaseModel):
     ] = 2_000.0
     source_part: Annotated[
         float,
-        Field(gt=0, le=1, description="Part of a key's and of a project's rate that one source may use alone."),
+        Field(gt=0, le=1, description="Share of a key's and of a project's rate that one source may use."),
     ] = 0.5
     source_bytes_per_second: Annotated[
-        float, Field(gt=0, description="Inflated bytes of one source; eight seconds' worth in a burst.")
+        float, Field(gt=0, description="Inflated bytes/s of one source; a burst of 8 seconds' worth.")
     ] = 4.0 * (1 << 20)
     guesses_per_second: Annotated[
-        float, Field(gt=0, description="Unknown keys of one source that are answered 401; a minute's in a burst.")
+        float, Field(gt=0, description="Unknown keys/s of one source that get 401; a burst of 60 seconds' worth.")
     ] = 0.5
     max_connections: Annotated[
-        int, Field(ge=1, description="Connections at once; never more than the descriptors of the process allow.")
+        int, Field(ge=1, description="Connections at once; at most what the process's file descriptors allow.")
     ] = 4_096
     connections_per_peer: Annotated[
-        int, Field(ge=1, description="Of them, from one address that is no trusted proxy.")
+        int, Field(ge=1, description="Connections at once from one address that is not a trusted proxy.")
     ] = 256
-    waits: Annotated[Waits, Field(description="Seconds after which a connection that waits is closed.")] = Waits()
-    body_seconds: Annotated[float, Field(gt=0, description="Time within which a body must have arrived.")] = 20.0
-    max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; more get 503.")] = 256
+    waits: Annotated[Waits, Field(description="Seconds after which a waiting connection is closed.")] = Waits()
+    body_seconds: Annotated[float, Field(gt=0, description="Seconds within which a body must arrive.")] = 20.0
+    max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; further ones get 503.")] = 256
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
     trusted_proxies: Annotated[
         str, Field(description="Proxies whose `X-Forwarded-For` is believed, as in `FURROW_TRUSTED_PROXIES`.")
     ] = ""
     confirm: Annotated[
-        ConfirmRule, Field(description="When a draft is trusted, in projects that say nothing else.")
+        ConfirmRule, Field(description="When a draft becomes confirmed, in projects without their own rule.")
     ] = ConfirmRule()
 
     @classmethod
     def from_settings(cls, settings: Settings, *, development_keys: bool = False) -> Self:
-        """The configuration of the collector of one installation; makes its salt when there is none yet.
+        """The configuration of an installation's collector; creates the salt of user ids if there is none.
 
-        With ``development_keys`` the installation's own keys are valid too, and made when there are none yet.
+        With ``development_keys``, the installation's own keys are valid, too; they are created if there are none.
         """
         ingest, operator = kept_secrets.development_keys(settings) if development_keys else (None, None)
         return cls(
@@ -128,13 +128,13 @@ class CollectorConfig(BaseModel):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """As ``from_settings``, out of ``FURROW_*``; ``FURROW_DEVELOPMENT_KEYS=1`` accepts the installation's
-        development keys."""
+        """As ``from_settings``, from the environment (``FURROW_*``). ``FURROW_DEVELOPMENT_KEYS=1`` accepts the
+        installation's development keys."""
         return cls.from_settings(Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1")
 
 
 def is_loopback_only(settings: Settings) -> bool:
-    """Whether this machine alone reaches the collector: it is bound to loopback, and no proxy before it is spoken of."""
+    """Whether only this machine reaches the collector: it binds to loopback, and no setting names a proxy."""
     named = host_of_url(settings.public_url)
     return settings.host in LOOPBACK_NAMES and not settings.trusted_proxies and named in ("", *LOOPBACK_NAMES)
 

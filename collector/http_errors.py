@@ -1,4 +1,4 @@
-"""The one shape of every error: ``{"error": {"code": "…", "message": "…"}}``, and the answers made of it."""
+"""JSON answers, and the form of every error: ``{"error": {"code": "…", "message": "…"}}``."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,14 +7,33 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from typing_extensions import TypedDict
 
 from core.metrics import count_degraded
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
+class ErrorDetail(TypedDict):
+    """What went wrong."""
+
+    code: str
+    """A fixed word for programs."""
+    message: str
+    """What is wrong, for people."""
+
+
+class Error(TypedDict):
+    """The form of every error."""
+
+    error: ErrorDetail
+
+
 class ApiError(Exception):
-    """An answer other than success; ``code`` is a fixed word for programs, ``message`` is for people."""
+    """A request that fails with ``status``; ``code`` is a fixed word for programs, ``message`` is for people.
+
+    ``retry_after``: seconds, for the header ``Retry-After``.
+    """
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -25,7 +44,7 @@ class ApiError(Exception):
 
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON that no cache keeps and no browser guesses another type for."""
+    """A JSON answer that is not cached, and whose type browsers do not guess."""
     fixed = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     return Response(
         msgspec.json.encode(content),
@@ -36,17 +55,18 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
 
 
 def error_response(error: ApiError) -> Response:
-    """The answer of an error, with ``Retry-After`` in whole seconds (at least 1) where waiting helps."""
+    """The answer of an error, with ``Retry-After`` in whole seconds (at least 1) when the error has it."""
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after + 0.499)))
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return json_response({"error": {"code": error.code, "message": error.message}}, error.status, headers)
+    content: Error = {"error": {"code": error.code, "message": error.message}}
+    return json_response(content, error.status, headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Give every error of ``app``, the framework's own too, the one shape."""
+    """Answer every error of ``app``, also those of the framework, in the form of `Error`."""
 
     async def answer_api_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
@@ -58,13 +78,13 @@ def install_error_handlers(app: FastAPI) -> None:
         response = error_response(ApiError(error.status_code, code, str(error.detail)))
         response.headers.update(error.headers or {})
         if error.status_code == 405:
-            # Starlette names the methods of one route alone; there may be several at a path.
+            # Starlette lists the methods of one route; a path may have several routes.
             response.headers["allow"] = ", ".join(_find_allowed_methods(request))
         return response
 
     async def answer_unexpected_error(_: Request, __: Exception) -> Response:
         count_degraded("collector", "unexpected_error")
-        return error_response(ApiError(500, "internal_error", "unexpected error; it is in the collector's log"))
+        return error_response(ApiError(500, "internal_error", "unexpected error; the collector's log has the reason"))
 
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
         (ApiError, answer_api_error),

@@ -1,17 +1,18 @@
-"""How far the work of an installation is behind: landing, reading what landed (``detect``), and analysing complete sessions.
+"""The lag of an installation: events that wait to land, to be read by ``detect``, and sessions that wait for analysis.
 
-Nothing here asks Prefect or the event store, so that the lag can be told while either is away. The lander writes into its
-status file when events landed; how far ``detect`` has read is in the incident store, and as it was known last in a file.
+This module calls neither Prefect nor the event store: the lag is known while they do not answer. The lander writes the times
+of landings into its status file. The progress of ``detect`` is in the incident store; a file keeps its last known value.
 """
 
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from collector.spool.spool import list_segments
+from collector.spool.segments import list_segments
 from core.landings import Landings
 from core.last_errors import format_duration
 from core.metrics import count_degraded
@@ -21,11 +22,11 @@ from incidents.model import Cursor, PendingSession
 LIMIT_S: Final = 600.0
 """Lag (s) from which people are warned: twenty intervals of ``detect``."""
 DETECTED: Final = "detected"
-"""Name of the cursor that tells when ``detect`` completed last (epoch µs)."""
+"""Name of the cursor with the time at which ``detect`` completed last (epoch µs)."""
 
 
 class SessionQueue(Protocol):
-    """The line of sessions that wait for analysis, and how far readers have come, in either incident store."""
+    """The queue of sessions that wait for analysis, and the cursors of its readers, in either incident store."""
 
     def find_due_sessions(self, now_ms: int, limit: int) -> list[PendingSession]: ...
     def count_pending_sessions(self, now_ms: int) -> dict[str, int]: ...
@@ -33,8 +34,11 @@ class SessionQueue(Protocol):
 
 
 class Progress(NamedTuple):
-    """How far ``detect`` has come. Times: of the last landing that it has read, and of its last completed run (epoch µs; 0:
-    never), since when the session is complete that waits longest (epoch ms; 0: none waits)."""
+    """The progress of ``detect``.
+
+    ``watermark_us``: the last landing that it has read; ``detected_us``: its last completed run (epoch µs; 0: never).
+    ``oldest_due_ms``: when the longest waiting session became complete (epoch ms; 0: no session waits).
+    """
 
     watermark_us: int
     detected_us: int
@@ -42,7 +46,7 @@ class Progress(NamedTuple):
 
 
 class LandingStatus(NamedTuple):
-    """What the lander says: when events landed, the newest one (epoch ms; 0: never), and when it began (epoch ms; 0: ?)."""
+    """The lander's status: its landings, the newest landing (epoch ms; 0: never), its start (epoch ms; 0: unknown)."""
 
     landings: Landings
     newest_ms: int
@@ -51,12 +55,12 @@ class LandingStatus(NamedTuple):
 
 @dataclass(frozen=True)
 class Lag:
-    """What waits, and for how long (seconds; 0: nothing waits; None: not known).
+    """The waiting work, in seconds (0: nothing waits; None: not known).
 
-    ``landing_s``: since the oldest spool segment that has not landed was sealed; ``analysis_s``: since the session that
-    waits longest was complete; ``landed_s``: since the newest events landed; ``unread_s``: since the oldest events landed
-    that no ``detect`` has put in line; ``detect_s``: since ``detect`` completed last (None: never, as far as is known);
-    ``running_s``: since the lander began. ``due`` and ``open``: sessions that are complete and wait, and that may still go on.
+    ``landing_s``: since the oldest waiting spool segment was sealed; ``analysis_s``: since the longest waiting session became
+    complete; ``landed_s``: since the newest events landed; ``unread_s``: since the oldest events landed that ``detect`` has
+    not read; ``detect_s``: since ``detect`` completed last (None: never, as far as is known); ``running_s``: since the lander
+    started. ``due``: number of complete sessions that wait; ``open``: number of sessions that may continue.
     """
 
     landing_s: float
@@ -70,34 +74,34 @@ class Lag:
 
     @property
     def longest_wait_seconds(self) -> float:
-        """The longest wait that is known."""
+        """The longest known wait, seconds."""
         return max(self.landing_s, self.analysis_s or 0.0, self.unread_s or 0.0)
 
     @property
     def is_stalled(self) -> bool:
-        """Whether ``detect`` has not completed for longer than the limit, though the engine has run for as long."""
+        """Whether ``detect`` has not completed within the limit although the engine has run for longer."""
         return (self.running_s or 0.0) > LIMIT_S and self.is_detect_overdue
 
     @property
     def is_detect_overdue(self) -> bool:
-        """Whether ``detect`` has not completed for longer than the limit, as far as is known."""
+        """Whether ``detect`` has not completed within the limit, as far as is known."""
         return self.detect_s is None or self.detect_s > LIMIT_S
 
     @property
     def is_late(self) -> bool:
-        """Whether people are to be warned."""
+        """Whether people must be warned."""
         return self.longest_wait_seconds > LIMIT_S or self.is_stalled
 
     def describe_lag(self) -> list[str]:
-        """For people."""
-        landed = "not known here" if self.landed_s is None else f"{format_duration(self.landed_s)} ago"
+        """The lag as lines of text for people."""
+        landed = "unknown" if self.landed_s is None else f"{format_duration(self.landed_s)} ago"
         return [
             f"oldest segment that has not landed: {_describe_wait(self.landing_s)}",
             f"oldest landed events that `detect` has not read: {_describe_wait(self.unread_s)}",
             f"oldest complete session that is not analysed: {_describe_wait(self.analysis_s)}",
             f"newest events landed: {landed}",
             f"`detect` completed last: {self.describe_last_detect()}",
-            f"sessions in line: {_format_count(self.due)} complete, {_format_count(self.open)} that may still go on",
+            f"queued sessions: {_format_count(self.due)} complete, {_format_count(self.open)} that may continue",
         ]
 
     def describe_last_detect(self) -> str:
@@ -106,8 +110,8 @@ class Lag:
 
 
 def measure_lag(settings: Settings, queue: SessionQueue | None) -> Lag:
-    """The lag now. ``line``: None when the incident store cannot be asked: what was known of it last counts then, and no
-    session's wait is known. Raises what the store raises."""
+    """The lag now. ``queue``: None when the incident store does not answer: then the last known progress is used, and the
+    wait of sessions is not known. Raises what the store raises."""
     now_ms = time.time_ns() // 1_000_000
     if queue is None:
         return replace(
@@ -119,7 +123,7 @@ def measure_lag(settings: Settings, queue: SessionQueue | None) -> Lag:
 
 
 def read_progress(queue: SessionQueue, now_ms: int) -> Progress:
-    """How far ``detect`` has come, asked of the incident store. Raises what the store raises."""
+    """The progress of ``detect``, from the incident store. Raises what the store raises."""
     oldest = queue.find_due_sessions(now_ms, 1)
     return Progress(
         queue.read_cursor().watermark_us, queue.read_cursor(DETECTED).watermark_us, oldest[0].due_ms if oldest else 0
@@ -127,7 +131,7 @@ def read_progress(queue: SessionQueue, now_ms: int) -> Progress:
 
 
 def compute_lag(spool_dir: Path, lander_status: Path | None, progress: Progress | None) -> Lag:
-    """The lag now by the spool, the lander's status file (None: there is none) and ``progress`` (None: not known)."""
+    """The lag now, from the spool, the lander's status file (None: there is none) and ``progress`` (None: not known)."""
     now_ms = time.time_ns() // 1_000_000
     waiting = list_segments(spool_dir)
     landed = _read_landing_status(lander_status)
@@ -149,7 +153,7 @@ def compute_lag(spool_dir: Path, lander_status: Path | None, progress: Progress 
 
 
 def load_progress(data_dir: Path) -> Progress | None:
-    """What was known last of `Progress`; None if nothing was."""
+    """The last known `Progress`; None: there is none."""
     try:
         held = json.loads(_progress_file(data_dir).read_text())
         return Progress(int(held["watermarkUs"]), int(held["detectedUs"]), int(held["oldestDueMs"]))
@@ -158,7 +162,7 @@ def load_progress(data_dir: Path) -> Progress | None:
 
 
 def save_progress(data_dir: Path, progress: Progress) -> None:
-    """Remember ``progress`` for when the incident store is away. Never raises: what cannot be written is counted."""
+    """Save ``progress`` for times when the incident store does not answer. Never raises: a failed write is counted."""
     fresh = _progress_file(data_dir).with_suffix(f".{os.getpid()}.new")
     held = {
         "watermarkUs": progress.watermark_us,
@@ -172,8 +176,8 @@ def save_progress(data_dir: Path, progress: Progress) -> None:
         count_degraded("lag", "progress_unwritable")
 
 
-def parse_landings(status: dict[str, Any]) -> Landings:
-    """The landings that the lander's status file holds; none if it is an older one's."""
+def parse_landings(status: Mapping[str, Any]) -> Landings:
+    """The landings in the lander's status file; empty for the file of an older version."""
     try:
         return Landings(int(moment) for moment in status["landings"])
     except (ValueError, KeyError, TypeError):
@@ -203,7 +207,7 @@ def _elapsed_seconds(now_ms: int, then_ms: int) -> float:
 def _describe_wait(seconds: float | None) -> str:
     if seconds is None:
         return "not known, the incident store does not answer"
-    return f"waits for {format_duration(seconds)}" if seconds else "none waits"
+    return f"waiting for {format_duration(seconds)}" if seconds else "none"
 
 
 def _format_count(count: int | None) -> str:

@@ -1,10 +1,10 @@
-"""The incident store as the collector sees it. Blocking calls go to threads of their own, so that a slow database
-cannot take those that intake needs."""
+"""The incident store as the collector uses it. Blocking calls run in their own threads: a slow database does not block the
+threads that intake needs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -14,7 +14,12 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
-from incidents.model import NotFound
+from incidents.model import IncidentQuery, NotFound
+
+if TYPE_CHECKING:
+    # The engine's package comes with its types; a collector runs without the engine.
+    from incidents.incident import Incident, IncidentDetail
+    from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
 _THREADS: Final = 8
@@ -23,19 +28,19 @@ _T = TypeVar("_T")
 
 
 class Page(Protocol):
-    """One page of incidents as the store gives it."""
+    """One page of incidents."""
 
     @property
-    def incidents(self) -> tuple[dict[str, Any], ...]: ...
+    def incidents(self) -> "tuple[Incident, ...]": ...
     @property
     def total(self) -> int: ...
 
 
 class Incidents(KeySource, Protocol):
-    """What the collector asks of the incident store."""
+    """The calls that the collector makes to the incident store."""
 
-    def list_incidents(self, query: Any) -> Page: ...
-    def read_incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
+    def list_incidents(self, query: IncidentQuery) -> Page: ...
+    def read_incident(self, incident_id: str, project: str | None = None) -> "IncidentDetail | None": ...
     def apply_action(
         self,
         incident_id: str,
@@ -45,9 +50,9 @@ class Incidents(KeySource, Protocol):
         project: str | None = None,
         until: datetime | None = None,
         sessions: int | None = None,
-    ) -> dict[str, Any]: ...
-    def record_external_detection(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
-    def read_store_counts(self, project: str | None = None) -> dict[str, Any]: ...
+    ) -> "IncidentDetail": ...
+    def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
+    def read_store_counts(self, project: str | None = None) -> Mapping[str, Any]: ...
     def close(self) -> None: ...
 
 
@@ -55,11 +60,11 @@ def open_store(url: str) -> Incidents:
     """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
     from stores.incidents.incident_store import IncidentStore
 
-    return IncidentStore.connect(url)
+    return cast(Incidents, IncidentStore.connect(url))
 
 
 class StoreCalls:
-    """Calls of the incident store: so many at once, so many waiting, the rest is told to come back."""
+    """Calls of the incident store: 8 at once, 64 queued; further ones get 503."""
 
     def __init__(self, store: Incidents | None) -> None:
         self._store = store
@@ -68,11 +73,11 @@ class StoreCalls:
 
     @property
     def is_configured(self) -> bool:
-        """Whether one is configured; it may be away."""
+        """Whether a store is configured; it may be unreachable."""
         return self._store is not None
 
     async def ask_store(self, call: Callable[[Incidents], _T]) -> _T:
-        """What ``call`` returns. Raises ApiError: 404, 409, or 503 when the store does not answer."""
+        """The result of ``call``. Raises ApiError: 404, 409, or 503 when there is no store or it does not answer."""
         store = self._store
         if store is None:
             raise ApiError(503, "no_incident_store", "this collector has no incident store", retry_after=60)

@@ -4,8 +4,9 @@ The answers and the OpenAPI document of the collector, tickets, artifacts and th
 declarations. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import MaxLen
 from typing_extensions import TypedDict
 
 from incidents.lifecycle import Action, Severity, Status
@@ -79,7 +80,7 @@ class Incident(TypedDict):
 
 # `from` is a word of Python, so that this one is not a class.
 HistoryEntry = TypedDict("HistoryEntry", {"at": str, "actor": str, "from": Status | None, "to": Status, "reason": str})
-"""A line of the history; ``actor`` is ``rule``, or the label of the key that acted."""
+HistoryEntry.__doc__ = "A line of the history; ``actor`` is ``rule``, or the label of the key that acted."
 
 
 class ExampleSession(TypedDict):
@@ -104,6 +105,5 @@ class IncidentDetail(Incident):
     """An incident with its history, example sessions and their timelines."""
 
     explanation: str
-    examples: list[ExampleSession]
-    """At most five."""
+    examples: Annotated[list[ExampleSession], MaxLen(5)]
     history: list[HistoryEntry]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector import lag
-from collector.spool.spool import Segment, SpoolCorrupt, list_segments
+from collector.spool.segments import Segment, SpoolCorrupt, list_segments
 from core import last_errors
 from core.errors import FurrowError, NotConfigured, PermanentError, TransientError
 from core.health import BEAT_S

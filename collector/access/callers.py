@@ -1,4 +1,4 @@
-"""Who asks, for which project, and how often: keys, projects named in a body, rates (events.md, Answers)."""
+"""Authorization of requests: keys, projects named in a body, rates (docs/contracts/events.md, Answers)."""
 
 import time
 from typing import Final
@@ -12,16 +12,16 @@ from collector.senders.source import SourceReader
 from collector.transport.limits import FairLimit, RateLimit
 
 _LONG_KEY: Final = 20
-"""Characters from which on nobody guesses a key by asking; `furrow keys create` makes longer ones."""
+"""Characters from which on a key cannot be guessed by trying; `furrow keys create` makes longer keys."""
 _BYTES_BURST_SECONDS: Final = 8.0
 _GUESS_BURST_SECONDS: Final = 60.0
 
 
 class Rates:
-    """What a key, a project whose settings say so, and one source may send."""
+    """The rates at which a key, a project (if its settings limit it) and a source may send."""
 
     def __init__(self, keys: KeyRing, key_rate: float, source_part: float, source_bytes: float) -> None:
-        """``key_rate`` in requests/s; ``source_part``: of it and of a project's rate, for one source alone;
+        """``key_rate`` in requests/s; ``source_part``: the share of it, and of a project's rate, that one source may use;
         ``source_bytes``: inflated bytes/s of one source."""
         self._keys = keys
         self._of_key = FairLimit(key_rate, source_part)
@@ -39,26 +39,26 @@ class Rates:
         if rate is not None:
             refusal = self._of_project.find_refusal(project, source, now, rate)
             if refusal:
-                raise _rate_limit_error(refusal.by, "this project is sent too many requests", refusal.wait)
+                raise _rate_limit_error(refusal.by, "this project gets too many requests", refusal.wait)
             self._of_project.count_request(project, source, now, rate)
         self._of_key.count_request(grant.key_hash, source, now)
 
     def check_byte_rate(self, source: str) -> None:
-        """Raises ApiError (429) while the source has sent more bytes than it may."""
+        """Check the bytes of a source. Raises ApiError (429) while it has sent more than its limit."""
         wait = self._of_source.find_wait_seconds(source, time.monotonic())
         if wait:
             raise _rate_limit_error("bytes", "too many bytes from this address", wait)
 
     def count_body_bytes(self, source: str, size: int) -> None:
-        """Count an inflated body of ``size`` bytes; what it is above the source's limit has to be waited for."""
+        """Count an inflated body of ``size`` bytes; bytes above the limit delay the source's next requests."""
         self._of_source.take_tokens(source, time.monotonic(), units=size)
 
 
 class Gate:
     """Finds the grant of a request's key, and slows down sources whose keys are unknown.
 
-    A known key is never refused because of others' guesses, unless it is short enough to be guessed and comes from a source
-    that guesses: then it is not looked up until that source may try again.
+    The guesses of others never cause the refusal of a known key. The exception is a key that is short enough to be guessed,
+    from a source that guesses: it is not looked up until that source may try again.
     """
 
     def __init__(self, keys: KeyRing, sources: SourceReader, guesses_per_second: float) -> None:
@@ -67,7 +67,7 @@ class Gate:
         self._guesses = RateLimit(guesses_per_second, _GUESS_BURST_SECONDS)
 
     def find_request_source(self, request: Request) -> str:
-        """Where the request comes from (`collector.senders.source`)."""
+        """The source of the request (`collector.senders.source`)."""
         return self._sources.find_request_source(request)
 
     def require_operator(self, request: Request) -> Grant:
@@ -75,7 +75,8 @@ class Gate:
         return self.require_grant(request, read_header_key(request), "operator")
 
     def require_grant(self, request: Request, key: str | None, role: Role) -> Grant:
-        """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 when it may not do this, 429 after many."""
+        """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 for a key of another role, 429 after many unknown
+        keys, 503 while the keys have never been read."""
         if not key:
             raise ApiError(401, "unauthorized", "no API key: send X-API-Key or Authorization: Bearer")
         source, now = self.find_request_source(request), time.monotonic()
@@ -83,14 +84,14 @@ class Gate:
         grant = self._keys.find_grant(key) if not wait or role == "ingest" or len(key) >= _LONG_KEY else None
         if grant is None:
             if self._keys.has_never_read_store:
-                # 401 would make senders give up over a key that is good.
+                # A 401 would make senders drop their events although the key is valid.
                 raise ApiError(503, "keys_unknown", "the keys have not been read yet", retry_after=5)
             if wait:
                 raise _rate_limit_error("keys", "too many unknown keys from this address", wait)
             self._guesses.take_tokens(source, now)
             raise ApiError(401, "unauthorized", "unknown API key")
         if grant.role != role:
-            raise ApiError(403, "forbidden", f"this key is no {role} key")
+            raise ApiError(403, "forbidden", f"this is not an {role} key")
         return grant
 
 
@@ -104,16 +105,16 @@ def read_header_key(request: Request) -> str | None:
 
 
 def require_named_project(grant: Grant, named: str) -> str:
-    """The project that a body names. Raises ApiError (403) for one that the key does not see, existing or not."""
+    """The project that a body names. Raises ApiError (403) for a project that the key does not see, existing or not."""
     if not grant.sees_project(named):
         raise ApiError(403, "forbidden", "this key is for another project")
     if named == ALL_PROJECTS:
-        raise ApiError(403, "forbidden", "this is no project: name one")
+        raise ApiError(403, "forbidden", "`*` is not a project: name a project")
     return named
 
 
 def visible_project(grant: Grant) -> str | None:
-    """The one project that the key may see; None: all."""
+    """The only project that the key sees; None: all projects."""
     return None if grant.project == ALL_PROJECTS else grant.project
 
 

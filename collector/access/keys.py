@@ -1,8 +1,8 @@
-"""API keys and origins, cached so that intake survives Postgres being down, even over a restart (events.md,
-Answers).
+"""API keys and origins, cached: the collector accepts events while Postgres is down, also after a restart
+(docs/contracts/events.md, Answers).
 
-A key is known by its SHA-256 alone; looking a hash up reveals nothing about other keys by its timing. The
-cache is refreshed in the background and kept on disk next to the spool (hashes only, mode 0600).
+Only the SHA-256 of a key is stored; the timing of a lookup reveals nothing about other keys. The cache is refreshed in the
+background and kept on disk beside the spool (hashes only, mode 0600).
 """
 
 import contextlib
@@ -29,15 +29,15 @@ Role = Literal["ingest", "operator"]
 ALL_PROJECTS: Final = "*"
 DEFAULT_PROJECT: Final = "default"
 TEST_KEY: Final = "test-key"
-"""The ingest key that everyone knows: valid only while this machine alone can reach the collector."""
+"""The ingest key of the documentation: valid only while no other machine can reach the collector."""
 _FIRST_SECONDS = 1.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key may do: ``ingest`` (send events) or ``operator`` (see incidents and act on them), in one project or
-    (``*``) in all; ``name`` stands for it in the history of incidents."""
+    """What a key allows: ``ingest`` (send events) or ``operator`` (see incidents and act on them), in one project or
+    (``*``) in all. The history of incidents shows ``name``."""
 
     project: str
     role: str
@@ -45,7 +45,7 @@ class Grant:
     name: str = ""
 
     def sees_project(self, project: str) -> bool:
-        """Whether the key may see that project."""
+        """Whether the key sees ``project``."""
         return self.project in (ALL_PROJECTS, project)
 
 
@@ -78,7 +78,7 @@ class ProjectRecord(Protocol):
 
 
 class KeySource(Protocol):
-    """Where keys are kept for good: the incident store."""
+    """The permanent store of keys: the incident store."""
 
     def read_api_keys(self) -> Sequence[KeyRecord]: ...
     def read_projects(self) -> Sequence[ProjectRecord]: ...
@@ -95,15 +95,16 @@ class _CachedKeys(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class FixedKeys:
-    """Keys of the configuration; they are valid whatever the store says. Raises nothing, holds hashes
-    only."""
+    """Keys of the configuration, as hashes. They are valid whatever the store holds."""
 
     grants: Mapping[str, Grant] = field(default_factory=dict)
 
     @classmethod
     def from_configured_keys(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
-        """Ingest keys write to the project ``default``; operator keys see all projects. Empty keys are
-        ignored, and ``test-key`` as an operator's."""
+        """The grants of configured keys. Ingest keys write to the project ``default``; operator keys see all projects.
+
+        Empty keys are ignored, and so is ``test-key`` as an operator key.
+        """
         grants = [
             Grant(ALL_PROJECTS, "operator", hash_key(key), _configured_key_name(key))
             for key in operator
@@ -114,8 +115,8 @@ class FixedKeys:
 
 
 def hash_key(key: str) -> str:
-    """What is stored of a key: its SHA-256 in hex. Keys are long and random, so that no salt or slow hash is
-    needed."""
+    """The SHA-256 of a key in hex, which is stored instead of it. Keys are long and random: they need no salt or slow
+    hash."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -135,8 +136,8 @@ class KeyRing:
         refresh_seconds: float = 15.0,
         allow_loopback: bool = False,
     ) -> None:
-        """``source`` gives the store (it may raise FurrowError) or is None; ``allow_loopback``: pages of this
-        machine may send."""
+        """``source`` returns the store (it may raise FurrowError); None: there is no store. ``allow_loopback``: pages of
+        this machine may send events."""
         self._file = cache_file
         self._fixed = fixed.grants
         self._source = source
@@ -162,11 +163,11 @@ class KeyRing:
             self._thread.join()
 
     def find_grant(self, key: str) -> Grant | None:
-        """What the key may do; None when it is unknown or revoked."""
+        """What the key allows; None when it is unknown or revoked."""
         return self.find_grant_by_hash(hash_key(key))
 
     def find_grant_by_hash(self, key_hash: str) -> Grant | None:
-        """As ``grant``, for a key of which the hash alone was kept."""
+        """As `find_grant`, by the hash of the key."""
         fixed = self._fixed.get(key_hash)
         if fixed is not None:
             return fixed
@@ -180,25 +181,21 @@ class KeyRing:
         return self._is_origin_allowed(origin, self._cached.origins.get(project, ()))
 
     def allows_origin_somewhere(self, origin: str) -> bool:
-        """Whether pages of ``origin`` may send to any project: a preflight carries no key, and so names
-        none."""
+        """Whether pages of ``origin`` may send to at least one project: a preflight has no key, so that its project is not
+        known."""
         return self._is_origin_allowed(origin, self._any_origin)
 
     def find_project_settings(self, project: str) -> ProjectSettings:
-        """The project's own numbers; those of a project that is not in the store are the defaults."""
+        """The project's own settings; the defaults for a project that is not in the store."""
         return self._settings.get(project, DEFAULTS)
 
     @property
     def has_never_read_store(self) -> bool:
-        """Whether the store has never been read, in this process or an earlier one: an unknown key may be a good one."""
+        """Whether the store has never been read, in this process or an earlier one: an unknown key may be valid."""
         return self._source is not None and not self._cached.saved_at
 
-    def snapshot_age_seconds(self) -> float | None:
-        """Seconds since the store was last read; None when it never was."""
-        return time.time() - self._cached.saved_at if self._cached.saved_at else None
-
     def refresh_keys(self) -> bool:
-        """Read the store once; False (counted, the old snapshot stays) when it does not answer."""
+        """Read the store once. False when it does not answer: this is counted, and the old snapshot stays."""
         if self._source is None:
             return True
         try:
@@ -226,7 +223,7 @@ class KeyRing:
 
     def _report_used_keys(self, store: KeySource) -> None:
         used, self._used = self._used, {}
-        # Sorted, so that two collectors lock the rows in one order; copied at once, because requests write meanwhile.
+        # Sorted, so that two collectors lock the rows in the same order; copied at once, because requests write meanwhile.
         times = {key_hash: datetime.fromtimestamp(at, UTC) for key_hash, at in sorted(used.items())}
         if not times:
             return
@@ -238,7 +235,7 @@ class KeyRing:
 
     def _refresh_periodically(self) -> None:
         read = self.refresh_keys()
-        # The collector starts before its store does: until that has answered once, it is asked often.
+        # The collector starts before its store: until the store has answered once, it is asked often.
         while not self._stop.wait(self._refresh_seconds if read else min(_FIRST_SECONDS, self._refresh_seconds)):
             read = self.refresh_keys() or read
 
@@ -283,7 +280,7 @@ class KeyRing:
 
 
 def _effective_project(project: str, role: str) -> str:
-    # Events need one project to go to; an operator's key without a project is one for all.
+    # Events belong to exactly one project; an operator key without a project is for all projects.
     if role == "operator":
         return project or ALL_PROJECTS
     return DEFAULT_PROJECT if project in ("", ALL_PROJECTS) else project
@@ -291,7 +288,7 @@ def _effective_project(project: str, role: str) -> str:
 
 def _key_display_name(key: KeyRecord) -> str:
     name = key.label.strip() or key.prefix or "key"
-    return f"key {name}" if name == RULE else name  # nobody acts in the rules' name
+    return f"key {name}" if name == RULE else name  # the history would show the person's action as the rule's
 
 
 def _origin_host(origin: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What ``projects.settings`` says to the collector; values that do not fit are counted and left out."""
+"""The settings of a project that the collector reads (``projects.settings``); invalid values are counted and ignored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,11 @@ from incidents.lifecycle import ConfirmRule
 
 @dataclass(frozen=True)
 class ProjectSettings:
-    """One project's own numbers (``core.project_settings``); None: the installation's default.
+    """The settings of one project (``core.project_settings``); None: the installation's default.
 
-    ``requests_per_second``: of all its keys together; ``confirm_*``: when a draft is trusted
-    (incidents-and-tickets.md); ``fitting``: all of them by name, for the engine's own (``core.engine_settings``).
+    ``requests_per_second``: limit of all its keys together; ``confirm_*``: when a draft becomes confirmed
+    (docs/contracts/incidents-and-tickets.md); ``fitting``: all valid settings by name, also those of the engine
+    (``core.engine_settings``).
     """
 
     requests_per_second: float | None = None
@@ -27,7 +28,7 @@ class ProjectSettings:
 
     @classmethod
     def from_stored_settings(cls, stored: Mapping[str, Any]) -> "ProjectSettings":
-        """The settings as stored."""
+        """The project's settings, from the JSON object in the store."""
         fitting = select_fitting_settings(stored)
         return cls(
             fitting.get("requestsPerSecond"),
@@ -40,7 +41,7 @@ class ProjectSettings:
         )
 
     def effective_confirm_rule(self, default: ConfirmRule) -> ConfirmRule:
-        """The rule of this project, filled up from ``default``."""
+        """The confirm rule of this project; ``default`` fills in what the project does not set."""
         return ConfirmRule(
             self.confirm_sessions or default.min_sessions,
             self.confirm_users or default.min_users,
@@ -54,7 +55,7 @@ DEFAULTS: Final = ProjectSettings()
 
 
 def select_fitting_settings(stored: object) -> dict[str, Any]:
-    """The settings that are known and fit; nothing else that a row may hold is kept in the collector's cache."""
+    """The known settings with valid values; the collector's cache keeps nothing else of the row."""
     fitting, bad = select_usable_settings(stored) if isinstance(stored, dict) else ({}, ["settings"])
     for _ in bad:
         count_degraded("projects", "bad_setting")

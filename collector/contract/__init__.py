@@ -1,16 +1,14 @@
-"""The event contract: a batch or a file as sent → normalised rows and rejects (events.md binds every rule
-here).
+"""The event contract: a batch or a file as sent → normalised rows and rejects (docs/contracts/events.md).
 
-One bad event never rejects its batch. Where the contract speaks, it is enforced (an event over a limit is
-rejected with the field's name); where it is silent, events pass: unknown top-level keys are ignored, ``null``
-means absent, a known metadata key of the wrong type stays in ``metadata`` and leaves its column unknown. A
-missing key means unknown, never false.
+An invalid event is rejected alone, with the name of the field; the rest of its batch is accepted. What the contract does not
+mention is accepted: unknown top-level keys are ignored, ``null`` means absent, a known metadata key of the wrong type stays in
+``metadata`` and its column is unknown. A missing key means unknown, never false.
 """
 
 from collector.contract.batches import normalise_batch
 from collector.contract.dead_letters import mask_event
 from collector.contract.decoding import decode_body, decode_json
-from collector.contract.files import iterate_lines, normalise_events, open_lines, read_events, to_arrow
+from collector.contract.files import iterate_lines, open_lines, read_events, to_arrow
 from collector.contract.limits import (
     MAX_BODY_BYTES,
     MAX_EVENTS,
@@ -23,7 +21,7 @@ from collector.contract.limits import (
     SKEW_TOLERANCE_MS,
     UNKNOWN_POSITION,
 )
-from collector.contract.rows import Batch, InvalidBatch, Reject, Row, Source
+from collector.contract.rows import Batch, InvalidBatch, Reject, RejectedEvent, Row, Source
 from collector.contract.times import parse_time
 
 __all__ = [
@@ -40,6 +38,7 @@ __all__ = [
     "Batch",
     "InvalidBatch",
     "Reject",
+    "RejectedEvent",
     "Row",
     "Source",
     "decode_body",
@@ -47,7 +46,6 @@ __all__ = [
     "iterate_lines",
     "mask_event",
     "normalise_batch",
-    "normalise_events",
     "open_lines",
     "parse_time",
     "read_events",

@@ -21,13 +21,11 @@ def normalise_batch(
     http_user_agent: str = "",
     session_id: str | None = None,
 ) -> Batch:
-    """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch
-    milliseconds.
+    """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch milliseconds.
 
-    ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: the name of a program that
-    only delivers events (curl, a server) says nothing about the visitor. With ``session_id`` all events are of that
-    session: it is written into those that name none, and those that name another are rejected. Raises
-    InvalidBatch when the batch itself breaks the contract.
+    ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: a program that only delivers events (curl,
+    a server) says nothing about the visitor. With ``session_id``, all events belong to that session: events without a session
+    get it, events of another session are rejected. Raises InvalidBatch when the batch itself breaks the contract.
     """
     events = batch.get("events")
     if not isinstance(events, list) or not events:

@@ -1,4 +1,4 @@
-"""What each event type writes into its columns."""
+"""Fills the columns of each event type."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -34,14 +34,14 @@ def _allowed_word(value: object, allowed: frozenset[str]) -> str:
 
 
 def normalise_name(value: object) -> str:
-    """A short text that is cut where it is too long (an id, a selector), masked; numbers are texts, too."""
+    """A short text (an id, a selector), masked and cut to its limit. An integer becomes text; other types become ''."""
     if type(value) is str:
         return mask_name(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
     return mask_name(str(value)) if type(value) is int and abs(value) < INT64 else ""
 
 
 def normalise_version(value: object) -> str:
-    """As ``name_of``, for versions: four numbers with dots are no address."""
+    """As `normalise_name`, for versions: four numbers with dots are not an address."""
     if type(value) is str:
         return mask_version(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
     return normalise_name(value)

@@ -1,4 +1,4 @@
-"""Events that broke a rule, masked, as lines of the dead-letter file."""
+"""Rejected events, masked, as lines of the dead-letter file."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _MAX_KEPT: Final = 1_024  # characters of a field of a large event
 
 
 def encode_dead_letter(event: object, source: Source, identity: Identity, rejected: Rejected) -> bytes:
-    """One line of the dead-letter file: the event masked, with a key that makes its replay harmless."""
+    """One line of the dead-letter file: the masked event, with a key so that a replay does not store it twice."""
     masked: object
     is_large = len(_encode_event(event)) > MAX_DEAD_LETTER_BYTES  # before masking: masking costs more than measuring
     if isinstance(event, dict):
@@ -39,9 +39,9 @@ def encode_dead_letter(event: object, source: Source, identity: Identity, reject
     return ENCODER.encode(letter) + b"\n"
 
 
-def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str, Any]:
-    """An event as sent, valid or not, without what may identify a person; the user id becomes
-    ``uh:<hash>``, a session id that holds an address or the like ``sh:<hash>``."""
+def mask_event(event: Mapping[str, Any], project: str, salt: bytes) -> dict[str, object]:
+    """Mask an event as sent, valid or not. The user id becomes ``uh:<hash>``; a session id that contains personal data
+    becomes ``sh:<hash>``."""
     kept = ("userId", "sessionId", "timestamp", "idempotencyKey")
     masked = mask_json({name: value for name, value in event.items() if name not in kept})
     assert isinstance(masked, dict)
@@ -63,8 +63,8 @@ def _mask_timestamp(value: object) -> object:
     return mask_text(cut(value, MAX_TIMESTAMP))
 
 
-def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """What is kept of an event that is too large: its identity, without its content."""
+def _truncate_event(event: Mapping[str, Any], source: Source) -> dict[str, object]:
+    """The identity of an event that is too large, without its content."""
     short = {name: event[name] for name in _KEPT_OF_LARGE if _is_short_value(event.get(name))}
     return {"truncated": True} | mask_event(short, source.project, source.salt)
 

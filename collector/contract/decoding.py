@@ -1,4 +1,4 @@
-"""JSON as browsers really write it."""
+"""Decodes JSON as browsers write it."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def decode_body(body: bytes) -> dict[str, Any]:
 
 
 def decode_json(text: bytes) -> Any:
-    """JSON as browsers really write it; half of a surrogate pair becomes ``?``. Raises ValueError."""
+    """Decode JSON as browsers write it; half of a surrogate pair becomes ``?``. Raises ValueError."""
     try:
         return DECODER.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -31,8 +31,8 @@ def decode_json(text: bytes) -> Any:
 
 
 def _decode_leniently(text: bytes) -> Any:
-    # A label cut by JavaScript between the halves of a surrogate pair, or a number beyond a double, is one
-    # event's fault; the fast decoder would refuse the whole batch for it.
+    # The fast decoder refuses a whole batch for a label that JavaScript cut inside a surrogate pair, or for a number beyond
+    # a double. These are errors of one event.
     try:
         value = json.loads(
             text.decode("utf-8-sig"),
@@ -46,7 +46,7 @@ def _decode_leniently(text: bytes) -> Any:
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _parse_finite_float(digits: str) -> float | None:

@@ -41,10 +41,11 @@ TYPES: Final[Mapping[str, str]] = {
     "visibility": "visibility",
     "session_end": "session_end",
 }
-"""Every accepted `eventType` and what it is stored as (events.md, Event types)."""
+"""Accepted `eventType` → stored event type (docs/contracts/events.md, Event types)."""
 
 
 def event_to_row(event: object, source: Source, identity: Identity) -> Row:
+    """The row of one event as sent, masked. Raises Rejected, which names the field, for an event that breaks a rule."""
     if not isinstance(event, dict):
         raise Rejected("", "an event must be an object")
     get = event.get
@@ -53,13 +54,7 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
         raise Rejected("eventType", "is required" if sent_type is None else "unknown event type")
     event_type = TYPES[sent_type]
     ts = validate_timestamp(get("timestamp"), "timestamp") + source.skew_ms
-    received_ms = source.received_ms
-    if received_ms < 0:
-        received_ms = ts
-    elif ts > received_ms + MAX_FUTURE_MS:
-        raise Rejected("timestamp", "more than 1 h in the future")
-    if ts < 0:
-        raise Rejected("timestamp", "is before 1970")
+    received_ms = _find_receipt_time(ts, source)
     session_id = validate_session_id(get("sessionId"))
     route = validate_route(get("route"))
     metadata = validate_metadata(get("metadata"))
@@ -90,3 +85,16 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     if metadata:
         row.metadata = ENCODER.encode(mask_metadata(metadata)).decode()
     return row
+
+
+def _find_receipt_time(ts: int, source: Source) -> int:
+    """Receipt time of an event that happened at ``ts``; both in epoch milliseconds. Raises Rejected for a time before
+    1970, or more than an hour after receipt."""
+    received_ms = source.received_ms
+    if received_ms < 0:  # history in a file
+        received_ms = ts
+    elif ts > received_ms + MAX_FUTURE_MS:
+        raise Rejected("timestamp", "more than 1 h in the future")
+    if ts < 0:
+        raise Rejected("timestamp", "is before 1970")
+    return received_ms

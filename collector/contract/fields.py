@@ -1,6 +1,4 @@
-"""The rules of single fields; each raises ``Rejected`` where an event breaks one."""
-
-from typing import Any
+"""The rules of single fields; each function raises ``Rejected`` when the value breaks a rule."""
 
 from collector.contract.limits import (
     INT64,
@@ -62,7 +60,7 @@ def validate_idempotency_key(value: object) -> str:
     return value
 
 
-def validate_target(value: object) -> dict[str, Any]:
+def validate_target(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Rejected("target", "must be an object")
     label = value.get("label")
@@ -71,7 +69,7 @@ def validate_target(value: object) -> dict[str, Any]:
     return value
 
 
-def validate_metadata(value: object) -> dict[str, Any]:
+def validate_metadata(value: object) -> dict[str, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -85,9 +83,9 @@ def validate_metadata(value: object) -> dict[str, Any]:
             if not _is_position(part):
                 raise Rejected(f"metadata.{_shorten_field_name(key)}", "must be a scalar or {x, y}")
             length += sum(len(inner) for inner in part.values() if isinstance(inner, str))
-        # A number, or the two of a position, has no more characters, quotes and colons included.
+        # 64 covers a number, or the two of a position, with quotes and colons.
         length += len(key) + 64
-    # A character is at most six bytes of JSON, so that only large objects need to be measured.
+    # A character is at most six bytes of JSON: only large objects must be encoded to be measured.
     if length * 6 > MAX_METADATA_BYTES and len(ENCODER.encode(value)) > MAX_METADATA_BYTES:
         raise Rejected("metadata", f"is larger than {MAX_METADATA_BYTES} bytes")
     return value

@@ -21,11 +21,10 @@ _FILE_ROWS_PER_CHUNK = 10_000
 def read_events(
     path: Path | str, *, project: str = "default", salt: bytes = b"furrow"
 ) -> "tuple[pa.Table, list[Reject]]":
-    """A file of events, one JSON object a line (plain or gzip), as a table of EVENT_SCHEMA and the rejected
-    lines.
+    """Read a file of events, one JSON object per line (plain or gzip): a table of EVENT_SCHEMA, and the rejected lines.
 
-    The receipt time of an event is its own time: history in a file did not arrive late. Raises OSError and
-    ValueError (a damaged gzip).
+    Each event's own time is its receipt time: events in a file did not arrive late. Raises OSError, and ValueError for a
+    damaged gzip.
     """
     import pyarrow as pa
 
@@ -44,8 +43,8 @@ def read_events(
 
 
 def open_lines(path: Path | str) -> Iterator[bytes]:
-    """The lines of a plain or gzip file, told apart by content. Raises OSError, ValueError when the gzip is
-    damaged."""
+    """The lines of a plain or gzip file; the content decides which it is. Raises OSError, and ValueError for a damaged
+    gzip."""
     with open(path, "rb") as plain:
         if plain.read(2) != b"\x1f\x8b":
             plain.seek(0)
@@ -61,8 +60,8 @@ def open_lines(path: Path | str) -> Iterator[bytes]:
 def iterate_lines(
     lines: Iterable[bytes], rejects: list[Reject], *, project: str = "default", salt: bytes = b"furrow"
 ) -> Iterator[Row]:
-    """Rows of JSON lines; what is no event goes to ``rejects`` with its line's index (from 0). Blank lines
-    are skipped."""
+    """The rows of JSON lines. Invalid lines are appended to ``rejects`` with their index (from 0); blank lines are
+    skipped."""
     identity = Identity(project, salt)
     source = Source(project=project, received_ms=-1, salt=salt)
     decode = DECODER.decode
@@ -83,31 +82,6 @@ def iterate_lines(
             rejects.append(Reject(number, rejected.field, rejected.reason))
 
 
-def normalise_events(
-    events: Iterable[object],
-    *,
-    project: str = "default",
-    salt: bytes = b"furrow",
-    received_ms: int | None = None,
-) -> "tuple[pa.Table, list[Reject]]":
-    """Events in memory as a table and its rejects (``index`` from 0); without ``received_ms``, receipt is
-    event time."""
-    import pyarrow as pa
-
-    from ufse.columns import EVENT_SCHEMA
-
-    identity = Identity(project, salt)
-    source = Source(project=project, received_ms=-1 if received_ms is None else received_ms, salt=salt)
-    rows: list[Row] = []
-    rejects: list[Reject] = []
-    for index, event in enumerate(events):
-        try:
-            rows.append(event_to_row(event, source, identity))
-        except Rejected as rejected:
-            rejects.append(Reject(index, rejected.field, rejected.reason))
-    return pa.Table.from_batches([to_arrow(rows)], EVENT_SCHEMA), rejects
-
-
 def to_arrow(rows: list[Row]) -> "pa.RecordBatch":
     """Rows as one record batch of EVENT_SCHEMA."""
     import pyarrow as pa
@@ -122,7 +96,7 @@ def to_arrow(rows: list[Row]) -> "pa.RecordBatch":
 def _build_arrow_column(values: tuple[Any, ...], kind: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
-    # Most columns hold one value for many rows (unknown), which Arrow repeats without looking at each.
+    # Most columns have one value in all rows (unknown), which Arrow repeats without reading each row.
     if values and values.count(values[0]) == len(values):
         return pa.repeat(pa.scalar(values[0], kind), len(values))
     return pa.array(values, kind)

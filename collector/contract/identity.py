@@ -1,4 +1,4 @@
-"""The identity of events: what makes a resend harmless."""
+"""The identity of events: an event that is sent again gets the same id."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ _CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 class Identity:
-    """Event ids of one batch or file: of the client's key, or of the event as sent and how often it came before.
+    """Computes the event ids of one batch or file: from the client's key, or from the event as sent and the number of equal
+    events before it.
 
-    ``user_hashes`` and ``sessions`` are the stored forms of a user id and a session id; what was sent is kept no longer
-    than the batch.
+    ``user_hashes`` and ``sessions`` map a sent id to its stored form; they live as long as the batch.
     """
 
     def __init__(self, project: str, salt: bytes) -> None:
@@ -38,7 +38,7 @@ class Identity:
 
 
 def _encode_canonically(event: object) -> bytes:
-    # Sorted keys: a proxy that writes the same JSON in another order resends the same event.
+    # Sorted keys: a proxy may write the same JSON in another order when it sends again.
     try:
         return _CANONICAL.encode(event)
     except (OverflowError, ValueError):

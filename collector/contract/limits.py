@@ -1,10 +1,10 @@
-"""The numbers of the event contract."""
+"""The limits of the event contract."""
 
 from typing import Final
 
 MAX_EVENTS: Final = 1_000
 REPLAY_HEADER: Final = "x-furrow-replay"
-"""Says that a batch holds dead letters of the project it names: those rejected again are not kept a second time."""
+"""Header of a batch of dead letters, with their project: events that are rejected again are not kept a second time."""
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_METADATA_BYTES: Final = 8 << 10
 MAX_SESSION_ID: Final = 128
@@ -19,7 +19,7 @@ SKEW_TOLERANCE_MS: Final = 5_000
 MAX_FUTURE_MS: Final = 3_600_000
 
 UNKNOWN_POSITION: Final = -(2**31)
-"""As ``ufse.columns``; here too, because intake needs neither Arrow nor the engine, and starts without loading them."""
+"""As in ``ufse.columns``; repeated here, because the collector starts without Arrow and the engine."""
 
 MAX_NAME = 512  # characters of an id, a selector, a version, a user agent; the rest is cut
 MAX_TEXT = 2_048  # characters of `message` and `source` columns; `metadata` keeps the whole text

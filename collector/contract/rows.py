@@ -1,8 +1,11 @@
-"""What the contract turns events into: rows, rejects, and what a batch has in common."""
+"""The results of the contract: rows, rejects, and the values that a batch's rows share."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from collector.contract.limits import UNKNOWN_POSITION
 
@@ -10,8 +13,7 @@ ENCODER = msgspec.json.Encoder()
 
 
 class InvalidBatch(Exception):
-    """The body as a whole is not the contract's JSON; ``status`` is the HTTP status, ``code`` a fixed
-    word."""
+    """The body as a whole breaks the contract; ``status`` is the HTTP status, ``code`` a fixed word."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -20,8 +22,7 @@ class InvalidBatch(Exception):
 
 
 class Row(msgspec.Struct, gc=False):
-    """One normalised event, field by field ``ufse.columns.EVENT_SCHEMA``; its JSON is a line of a spool
-    segment."""
+    """One normalised event with the fields of ``ufse.columns.EVENT_SCHEMA``; its JSON is a line of a spool segment."""
 
     project: str
     session_id: str
@@ -72,22 +73,34 @@ class Row(msgspec.Struct, gc=False):
     metadata: str = "{}"
 
 
+class RejectedEvent(TypedDict):
+    """An event that broke a rule. It is kept in the dead letters and can be corrected and replayed."""
+
+    index: Annotated[int, Field(ge=0)]
+    field: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An event that breaks a rule: its place in the batch or the file (from 0), the field and why."""
+    """An event that broke a rule: its place in the batch or the file (from 0), the field and the reason."""
 
     index: int
     field: str
     reason: str
 
-    def to_json(self) -> dict[str, object]:
-        """The shape of the HTTP answer."""
+    def to_json(self) -> RejectedEvent:
+        """Its JSON in HTTP answers."""
         return {"index": self.index, "field": self.field, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the rows of one batch have in common: where they came from and what they inherit."""
+    """The values that the rows of one batch share: project, receipt and defaults.
+
+    ``received_ms``: epoch milliseconds; negative: each event's own time is its receipt time. ``skew_ms`` is added to event
+    times.
+    """
 
     project: str
     received_ms: int
@@ -101,8 +114,7 @@ class Source:
 
 @dataclass(slots=True)
 class Batch:
-    """A decoded batch: ``rows`` to store, ``rejects`` to answer, ``dead_letters`` (JSON lines) to keep for a
-    replay."""
+    """The result of a batch: ``rows`` to store, ``rejects`` to answer, ``dead_letters`` (JSON lines) to keep for a replay."""
 
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -114,6 +126,8 @@ class Batch:
 
 
 class Rejected(Exception):
+    """An event that breaks a rule: the field and the reason."""
+
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
         self.field = field

@@ -16,10 +16,12 @@ _MS = timedelta(milliseconds=1)
 
 
 def validate_timestamp(value: object, name: str) -> int:
-    """Epoch milliseconds of an RFC 3339 text or of a number of milliseconds; parts of a millisecond are
-    cut."""
+    """Epoch milliseconds of an RFC 3339 text or of a number of milliseconds; fractions of a millisecond are dropped.
+
+    Raises Rejected for field ``name``.
+    """
     if type(value) is str:
-        # What JavaScript's toISOString writes; its second is looked up, because events come many to a second.
+        # The format of JavaScript's toISOString; seconds are cached, because many events share a second.
         if len(value) == 24 and value[19] == "." and value[23] == "Z" and value[20:23].isdecimal() and value.isascii():
             second = _parse_second_ms(value[:19])
             if second is not None:
@@ -35,14 +37,13 @@ def validate_timestamp(value: object, name: str) -> int:
     if not 0 <= value <= MAX_TIMESTAMP_MS:
         raise Rejected(name, "is before 1970" if value < 0 else "more than 1 h in the future")
     if int(value) in _EPOCH_SECONDS:
-        # Read as milliseconds, an hour of seconds is 3.6 s: every calm session would look like a struggle.
+        # Read as milliseconds, an hour would last 3.6 s: every calm session would look like a struggle.
         raise Rejected(name, "is in epoch seconds; milliseconds are expected")
     return int(value)
 
 
 def parse_time(value: object) -> int | None:
-    """Epoch milliseconds of an RFC 3339 text with a zone or of a number of milliseconds; None for anything
-    else."""
+    """Epoch milliseconds of an RFC 3339 text with a zone or of a number of milliseconds; None for other values."""
     try:
         return validate_timestamp(value, "")
     except Rejected:
@@ -59,7 +60,7 @@ def _parse_rfc3339(text: str) -> int | None:
     base = _parse_minute_ms(date, minute)
     if base is None or second > "60":
         return None
-    ms = base + int(second) * 1_000  # a leap second (60) is the first one of the next minute
+    ms = base + int(second) * 1_000  # a leap second (60) is the first second of the next minute
     if fraction:
         ms += int(fraction[:3].ljust(3, "0"))
     if sign:

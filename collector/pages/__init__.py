@@ -1,1 +1,1 @@
-"""Pages for people: the incident, and the sign-in before it. Server-rendered, without scripts, nothing from elsewhere."""
+"""Pages for people: the incident and its sign-in. Rendered on the server, without scripts and external resources."""

@@ -1,4 +1,4 @@
-"""How a page is rendered and answered: Jinja2 with everything escaped, and headers that let it load nothing and run nothing."""
+"""Renders pages: Jinja2 with all values escaped, and headers that forbid scripts and external resources."""
 
 from datetime import datetime
 from functools import cache
@@ -15,15 +15,15 @@ _HEADERS: Final = {
     "content-security-policy": _POLICY,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    # Addresses of pages hold ids of incidents: a tracker that is linked to needs none of them. Not "no-referrer": browsers
-    # would then send `Origin: null` with our own forms too.
+    # URLs of pages contain ids of incidents, which linked trackers must not get. Not "no-referrer": browsers would then send
+    # `Origin: null` with our own forms.
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
 
 
 def render_page(template: str, status: int = 200, **values: Any) -> Response:
-    """The page ``template`` filled with ``values``; each value is escaped."""
+    """The page ``template`` with ``values``; all values are escaped."""
     text = _template_environment().get_template(template).render(values)
     return Response(text, status, headers=_HEADERS, media_type="text/html; charset=utf-8")
 
@@ -42,7 +42,7 @@ def _template_environment() -> Environment:
 
 
 def _format_minute(at: str | None) -> str:
-    """``2024-01-15 10:00 UTC`` of an RFC 3339 time; an unreadable one as it is; 'unknown' for none."""
+    """``2024-01-15 10:00 UTC`` for an RFC 3339 time; other text unchanged; 'unknown' for no time."""
     if not at:
         return "unknown"
     try:
@@ -56,7 +56,7 @@ def _format_seconds(milliseconds: int) -> str:
 
 
 def _safe_web_address(url: str | None) -> str:
-    """``url`` if it is a web address, else '': no `javascript:` becomes a link."""
+    """``url`` if it is a web address, else '': a `javascript:` URL must not become a link."""
     try:
         parts = urlsplit(url or "")
     except ValueError:

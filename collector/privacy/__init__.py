@@ -1,12 +1,12 @@
-"""Masking at the door: what may identify a person is gone before anything is stored (events.md, Privacy).
+"""Masks personal data before anything is stored (docs/contracts/events.md, Privacy).
 
-Query strings and fragments are cut; addresses, numbers and secrets are replaced by marks; user ids, and session ids and
-keys that hold such a thing, by a keyed hash per project. In paths the marks are ``:email``, ``:id``, ``:card``,
-``:token``, … (the form of a folded path segment); in text they are ``[email]``, ``[number]``, ``[card]``, ``[token]``, ….
-docs/privacy.md lists what is masked and what is not.
+Query strings and fragments are removed. Addresses, numbers and secrets are replaced by marks. User ids, and session ids and
+keys that contain personal data, are replaced by a keyed hash per project. In paths the marks are ``:email``, ``:id``,
+``:card``, ``:token``, … (the form of a folded path segment); in text they are ``[email]``, ``[number]``, ``[card]``,
+``[token]``, …. docs/privacy.md lists what is masked and what is not.
 
-A text is judged as a person would read it (``plain``), by patterns that are linear in their input (``patterns``), after it
-has been cut to the length that is stored (``cut``).
+A text is first cut to its stored length (``cut``), then decoded to the form that a person reads (``plain``), then searched
+with patterns whose time is linear in their input (``patterns``).
 """
 
 import hmac
@@ -42,20 +42,20 @@ __all__ = [
 ]
 
 HASHED_USER: Final = re.compile(r"uh:[0-9a-f]{32}")
-"""A user id that was hashed already (a replayed dead letter); it is taken as it is."""
+"""A user id that is hashed already (a replayed dead letter); it stays as it is."""
 
 
 def hash_user(project: str, user_id: str, salt: bytes) -> str:
-    """Keyed hash of a user id, 32 hex digits; the same person has unrelated hashes in two projects."""
+    """The keyed hash of a user id, 32 hex digits; it differs between projects."""
     if HASHED_USER.fullmatch(user_id):
         return user_id[3:]
     return _compute_keyed_hash(salt, project, user_id)
 
 
 def stored_session(project: str, session_id: str, salt: bytes) -> str:
-    """A session id as it is stored: itself, or ``sh:`` and a keyed hash where it holds something to be masked.
+    """The stored form of a session id: unchanged, or ``sh:`` and a keyed hash when it contains personal data.
 
-    A hash keeps two sessions two.
+    Unlike a mark, a hash keeps different sessions different.
     """
     return (
         "sh:" + _compute_keyed_hash(salt, project, "session\0" + session_id) if holds_secret(session_id) else session_id
@@ -63,7 +63,7 @@ def stored_session(project: str, session_id: str, salt: bytes) -> str:
 
 
 def stored_key(project: str, key: str, salt: bytes) -> str:
-    """An idempotency key as a dead letter keeps it: itself, or ``kh:`` and a keyed hash of it."""
+    """The form of an idempotency key in a dead letter: unchanged, or ``kh:`` and a keyed hash, as for session ids."""
     return "kh:" + _compute_keyed_hash(salt, project, "key\0" + key) if holds_secret(key) else key
 
 

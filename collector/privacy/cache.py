@@ -1,4 +1,4 @@
-"""Answers of a function of one text, kept while they take few bytes: the texts are chosen by strangers."""
+"""A cache of a function of one text, limited in bytes, because strangers choose the texts."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -6,16 +6,16 @@ from typing import Final, TypeVar
 _T = TypeVar("_T")
 
 CACHED_LENGTH: Final = 256
-"""Longer texts are rare; they are computed each time. Callers ask for these past the cache."""
+"""Longest cached text. Longer texts are rare; callers compute them without the cache."""
 CACHE_BYTES: Final = 4 << 20
-_ENTRY_BYTES = 200  # a place in a dictionary, and two objects beside their characters
+_ENTRY_BYTES = 200  # a dictionary entry and two objects, without their characters
 
 
 class Cache(dict[str, _T]):
-    """``cache[text]`` is ``compute(text)``. It is emptied when its keys and values have taken ``CACHE_BYTES``.
+    """``cache[text]`` is ``compute(text)``. The cache is cleared when its keys and values take ``CACHE_BYTES``.
 
-    A dictionary that fills itself is the fastest lookup that Python has, and intake asks some ten times an event. Threads
-    may share it: two that miss at once compute the same.
+    A dictionary with ``__missing__`` is the fastest lookup in Python; intake makes about ten per event. Threads may share a
+    cache: two concurrent misses compute the same value.
     """
 
     __slots__ = ("_compute", "_left")

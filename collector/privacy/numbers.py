@@ -1,4 +1,4 @@
-"""Numbers that identify: cards by Luhn's check, IBANs by their remainder, and long digit runs."""
+"""Masks numbers that identify a person: cards (Luhn's check), IBANs (remainder), and long runs of digits."""
 
 import re
 from itertools import islice
@@ -7,14 +7,13 @@ from typing import Final
 from collector.privacy import patterns as p
 
 LONG_DIGIT_RUN: Final = 9
-"""Digits in a row from which a number is masked: the shortest national identity and telephone numbers have
-nine."""
+"""Digits from which a run is masked: the shortest national identity and telephone numbers have nine."""
 
-_NAMED_DIGITS = range(9, 15)  # an order's or an article's number that its text names as one
+_NAMED_DIGITS = range(9, 15)  # digits of a number that its text names as that of an order or an article
 _CARD_DIGITS = range(13, 20)  # ISO/IEC 7812: 13 to 19 digits
 _LONGEST = (19,)
 _CARD_GROUPS = 19
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, nine taken off where that has two
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # twice a digit, minus nine when that has two digits
 _DIGIT_GROUPS = re.compile(r"([0-9]+)")
 _CARD_RUN = re.compile(r"[0-9]{13,19}")
 _HEX_ID = re.compile(r"[0-9a-f]+")
@@ -113,10 +112,10 @@ _IBAN_LENGTHS: Final = {
 
 
 def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool) -> str:
-    """``found`` (digits and separators) with cards, written in groups or in one run, and long runs masked.
+    """Mask cards (in groups or in one run) and long runs in ``found`` (digits and separators).
 
-    ``number`` is the mark of a long run ('': they stay). In an id (``is_id``) epoch milliseconds are no card; after
-    words such as "order" (``named``) a run of up to 14 digits stays.
+    ``number``: the mark of a long run; '': long runs stay. ``is_id``: epoch milliseconds are not a card. ``named``: a word
+    such as "order" stands before it, so that a run of up to 14 digits stays.
     """
     parts = _DIGIT_GROUPS.split(found)  # separators at even places, digit groups at odd ones
     first = 1
@@ -143,7 +142,7 @@ def mask_digits(found: str, card: str, number: str, *, is_id: bool, named: bool)
 
 
 def _find_singles_end(parts: list[str], first: int) -> int:
-    """The place behind the digits that stand one by one, with one separator, from ``first`` on."""
+    """The index after the single digits, with equal separators, that begin at ``first``."""
     last, most = first, len(parts) - 2
     while last < most and len(parts[last + 2]) == 1 and parts[last + 1] == parts[first + 1]:
         last += 2
@@ -151,7 +150,7 @@ def _find_singles_end(parts: list[str], first: int) -> int:
 
 
 def _find_card_end(parts: list[str], first: int, is_id: bool) -> int:
-    """The place behind the last group of a card that begins at ``first``; 0: none does."""
+    """The index after the last group of a card that begins at ``first``; 0: no card begins there."""
     digits, sizes, end = "", [], 0
     for last in range(first, min(first + 2 * _CARD_GROUPS, len(parts)), 2):
         digits += parts[last]
@@ -161,12 +160,12 @@ def _find_card_end(parts: list[str], first: int, is_id: bool) -> int:
         if len(digits) in (_CARD_DIGITS if not end else _LONGEST) and _passes_luhn_check(digits):
             if is_id and len(sizes) == 1 and len(digits) == 13 and int(digits) in _EPOCH_MS:
                 break
-            end = last + 1  # one of 19 digits may begin with one of 16
+            end = last + 1  # a card of 19 digits may begin with one of 16
     return end
 
 
 def _are_card_groups(sizes: list[int]) -> bool:
-    """Whether a card may be written so far in groups of these sizes: in fours, 4-6-5, 8-8, or in one."""
+    """Whether groups of these sizes can begin a card number: groups of four, 4-6-5, 8-8, or one group."""
     if len(sizes) == 1:
         return True
     if sizes[0] == 4:
@@ -175,14 +174,13 @@ def _are_card_groups(sizes: list[int]) -> bool:
 
 
 def mask_card_runs(text: str, card: str) -> str:
-    """``text`` with runs of 13 to 19 digits that are cards masked."""
+    """Mask cards in runs of 13 to 19 digits."""
     return _CARD_RUN.sub(lambda run: card if _passes_luhn_check(run[0]) else run[0], text)
 
 
 def mask_integer(value: int, card: str) -> int | str:
-    """A number, or the mark if it is a card's."""
-    # Epoch milliseconds of this age of the web have 13 digits, and one in ten would pass Luhn's check by
-    # chance.
+    """``value``, or ``card`` when it is a card number."""
+    # Epoch milliseconds of today have 13 digits, and one in ten passes Luhn's check by chance.
     if value in _EPOCH_MS_NUMBER or not 10**12 < abs(value) < 10**19:
         return value
     return card if _passes_luhn_check(str(abs(value))) else value
@@ -194,7 +192,7 @@ def _passes_luhn_check(digits: str) -> bool:
 
 
 def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
-    """``text`` with account numbers masked, in one run or in groups."""
+    """Mask IBANs, in one run or in groups."""
     parts: list[str] = []
     done = 0
     for match in p.IBAN.finditer(text):
@@ -203,7 +201,7 @@ def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
         if length is None or start < done:
             continue
         end = _find_iban_end(match[1], length)
-        # One in a hundred hex ids that begin like a country would pass.
+        # One in a hundred hex ids that begin with a country code passes the check by chance.
         if end and not (is_id and _HEX_ID.fullmatch(match[1][:end])):
             parts += [text[done:start], mark]
             done = start + end
@@ -211,7 +209,7 @@ def mask_ibans(text: str, mark: str, *, is_id: bool) -> str:
 
 
 def _find_iban_end(text: str, length: int) -> int:
-    """Where the account number that ``text`` begins with ends; 0: it is none."""
+    """The end of the IBAN with which ``text`` begins; 0: it is not an IBAN."""
     places = list(islice((at for at, character in enumerate(text) if character.isalnum()), length))
     end = places[-1] + 1
     if len(places) < length or text[end : end + 1].isalnum():

@@ -1,7 +1,7 @@
-"""What secrets look like. Every pattern is linear in its input: strangers choose all of it.
+"""The patterns of personal data and secrets. The time of each is linear in its input, which strangers choose.
 
-Linear means: a look-behind lets a match begin only where a run begins, runs are possessive, and what may be tried anew at
-each place has a bound. ``tests/attacks/test_masking_work.py`` holds each pattern against growing hostile texts.
+To be linear, a look-behind lets a match begin only at the start of a run, runs are possessive, and alternatives that are tried
+at every place have a bounded length. ``tests/attacks/test_masking_work.py`` measures each pattern with growing hostile texts.
 """
 
 import re
@@ -96,7 +96,7 @@ OBSCURED_AT: Final = re.compile(r"(?i)[\[({<] ?(?:at|@|ät|arobase) ?[\])}>]")
 OPTION: Final = re.compile(
     r"(?i)(?<![\w\-])(?P<name>-u\s{1,3}(?=[^\s:]{1,64}:)|--?(?:user|password|passwd|pass|pwd|token|secret|api-?key)\s{1,3})(?!-)\S++"
 )
-"""Options of a command that take a secret."""
+"""Command options that take a secret."""
 IBAN: Final = re.compile(r"(?<![0-9A-Za-z])(?=([A-Za-z]{2}\d{2}(?:[ \-.]?[0-9A-Za-z]){11,40}))")
 NUMBERS: Final = re.compile(
     r"""
@@ -129,13 +129,13 @@ VERSION_BEFORE: Final = re.compile(
     r"(?i)(?<![a-z])(?:v|ver|version|release|build|app|sdk|rev(?:ision)?|firmware|driver|update|upgrade|upgraded? to|chrome|"
     r"edge|patch|hotfix)\.?\s?[:=]?\s?\Z"
 )
-"""Before four numbers with dots: these are a version, not an address."""
+"""Words before four numbers with dots that are a version, not an address."""
 
 CONTEXT: Final = re.compile(
     r"(?i)reset|verif|invit|confirm|unsubscri|magic|log-?_?in|sign-?_?(?:in|up)|activat|(?:^|[-_.])share[ds]?(?:$|[-_.])|recover|"
     r"token|opt-?_?in|passw|(?:^|[-_.])(?:otp|2fa|mfa|sso|code|join|accept)(?:$|[-_.])|validate-?_?e|email-?_?chang|onetime|one-time"
 )
-"""A path segment after which an opaque one is a token: whoever holds the link may do what it says."""
+"""A path segment after which an opaque segment is a token: the link alone authorizes its holder."""
 ONE_TIME: Final = re.compile(r"(?i)verif|reset|passw|magic|(?:^|[-_.])(?:otp|2fa|mfa|code)(?:$|[-_.])|onetime|one-time")
 VERSIONED: Final = re.compile(r"(?i)v|version|releases?|downloads?|builds?|packages?|tags?|dist|lib|libs|npm")
 FILE: Final = re.compile(

@@ -1,7 +1,7 @@
-"""Texts as a person would read them: what hides a secret from a pattern is undone, for judging.
+"""Decodes a text to the form that a person reads, so that encodings cannot hide a secret from the patterns.
 
-The work is linear in the text. Nothing here decides what is stored: a text in which no secret is found stays as it was
-sent, with its ligatures, joiners and escapes.
+The time is linear in the text. The decoded form serves for searching only: a text without a secret is stored as it was sent,
+with its ligatures, joiners and escapes.
 """
 
 import re
@@ -9,11 +9,11 @@ import unicodedata
 from typing import Final
 
 MAX_ROUNDS: Final = 5
-"""How often an encoding inside an encoding is undone; what is encoded more often was written to deceive."""
+"""How many nested encodings are decoded; deeper ones exist only to deceive."""
 TOO_DEEP: Final = "[encoded]"
 
-_CHUNK = 64  # NFKC sorts combining marks in quadratic time; a text is normalised in pieces of so many characters
-_TAIL = 128  # no card, address or phone number is longer
+_CHUNK = 64  # characters normalised at once: NFKC sorts combining marks in quadratic time
+_TAIL = 128  # characters; cards, addresses and phone numbers are shorter
 
 _ENCODED = re.compile(r"[%&\\]")
 _PERCENT_CHAIN = re.compile(r"%(?:25)++")
@@ -84,8 +84,8 @@ def split_vocabulary(text: str) -> frozenset[str]:
 
 
 def to_plain_text(text: str) -> str:
-    """``text`` with percent-encoding, HTML entities and JavaScript escapes undone, compatible characters folded (NFKC),
-    and what cannot be seen removed; ``TOO_DEEP`` for a text that is encoded more than ``MAX_ROUNDS`` times."""
+    """Decode percent-encoding, HTML entities and JavaScript escapes, fold compatible characters (NFKC), and remove invisible
+    characters. ``TOO_DEEP`` for a text with more than ``MAX_ROUNDS`` nested encodings."""
     for _ in range(MAX_ROUNDS):
         plain = _undo_encodings(text) if _ENCODED.search(text) else text
         if not plain.isascii():
@@ -130,16 +130,16 @@ def _to_ascii_digit(match: re.Match[str]) -> str:
 
 
 def decode_entities(text: str) -> str:
-    """``text`` with HTML entities undone."""
+    """``text`` with its HTML entities decoded."""
     return _ENTITY.sub(_decode_entity, text)
 
 
 def cut(text: str, most: int) -> str:
-    """``text`` shortened to at most ``most`` characters, so that no secret is cut in two.
+    """Shorten ``text`` to at most ``most`` characters without cutting a secret in two.
 
-    Half of a card number or of an address is no longer one for a pattern, and would be stored. Hence a cut falls between
-    words; groups of digits that may belong together are one word. Of a word that is longer than any secret of that
-    kind, the last ``_TAIL`` characters go too.
+    The patterns do not recognize half of a card number or of an address, so that it would be stored. So a cut falls between
+    words; groups of digits that may belong together count as one word. When no such place is found within ``_TAIL``
+    characters, the text is cut ``_TAIL`` characters earlier.
     """
     if len(text) <= most:
         return text
@@ -150,7 +150,7 @@ def cut(text: str, most: int) -> str:
 
 
 def _belong_together(text: str, at: int) -> bool:
-    """Whether the characters before and after place ``at`` may belong to one secret."""
+    """Whether the characters before and after index ``at`` may belong to one secret."""
     before, after = text[at - 1], text[at]
     if not (before.isspace() or after.isspace()):
         return before not in _ENDS and after not in _ENDS

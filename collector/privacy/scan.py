@@ -1,4 +1,4 @@
-"""Secrets in texts, replaced by marks."""
+"""Replaces secrets in texts by marks."""
 
 import base64
 import ipaddress
@@ -13,19 +13,19 @@ from collector.privacy.segments import holds_opaque_run, mask_segments
 
 
 class Kind(NamedTuple):
-    """What a text is: how its marks are written, and what in it is no secret."""
+    """The kind of a text: the form of its marks, and what is masked in it."""
 
     form: str
     is_path: bool = False
     numbers: bool = True
-    """Long digit runs are masked; not in names and ids, because two targets must not become one."""
+    """Mask long runs of digits; not in names and ids, so that different targets stay different."""
     versions: bool = False
-    """Four numbers with dots are a version, not an address."""
+    """Treat four numbers with dots as a version, not as an address."""
     tokens: bool = True
-    """Long opaque strings are tokens; not in ids, which are opaque themselves."""
+    """Mask long opaque strings as tokens; not in ids, which are opaque themselves."""
 
     def format_mark(self, name: str) -> str:
-        """The mark of one kind of secret."""
+        """The mark for a secret called ``name``."""
         return self.form.format(name)
 
 
@@ -56,7 +56,7 @@ _UNGUARDED = re.compile(r"\d|[^\x00-\x7f]|[a-z][A-Z]|.{16}|[!$^*~+=\\|]")
 
 
 def mask_secrets(text: str, kind: Kind) -> str:
-    """``text`` without secrets: judged as a person reads it, changed only where there is one."""
+    """Mask the secrets in ``text``, searched in its decoded form; a text without secrets is returned unchanged."""
     if text.isascii() and _CALM.fullmatch(text) and not _may_hold_secret_words(text, kind):
         return text
     plain = to_plain_text(text)
@@ -112,7 +112,7 @@ def _mask_auth_scheme(match: re.Match[str], kind: Kind) -> str:
 
 
 def _is_basic_credentials(value: str) -> bool:
-    """Whether it is the credentials of HTTP's Basic scheme: base64 of a name, a colon and a password."""
+    """Whether ``value`` is credentials of HTTP's Basic scheme: base64 of a name, a colon and a password."""
     core = value.rstrip("=")
     try:
         return b":" in base64.b64decode(
@@ -191,7 +191,7 @@ def _mask_number_match(match: re.Match[str], kind: Kind) -> str:
 
 
 def _mask_hex_number(_: re.Match[str], found: str, kind: Kind) -> str:
-    # A hash or an object id: its digit runs are no numbers, unless one is a card.
+    # A hash or an object id: runs of digits in it are not numbers, except cards.
     return mask_card_runs(found, kind.format_mark("card")) if kind.tokens else found
 
 

@@ -1,6 +1,6 @@
-"""Tokens in paths: what follows ``/reset/`` lets its holder in, what follows ``/orders/`` is an order.
+"""Masks tokens in paths: a segment after ``/reset/`` is a token, a segment after ``/orders/`` is the id of an order.
 
-Ids that sessions meet at stay as they are (the engine folds them): numbers, UUIDs, object ids, slugs, file names.
+Ids by which detection compares sessions stay (the engine folds them): numbers, UUIDs, object ids, slugs, file names.
 """
 
 import ipaddress
@@ -10,14 +10,16 @@ from typing import Final
 from collector.privacy import patterns as p
 from collector.privacy.cache import Cache
 
-_REACH: Final = 2  # segments behind a word such as "reset" in which a token may stand
+_REACH: Final = 2  # segments after a word such as "reset" that may be a token
 _LEAST: Final = 6
 _LONGEST_WORD: Final = 64
 
 
 def mask_segments(path: str, mark: Callable[[str], str], *, rooted: bool, opaque: bool = True) -> str:
-    """``path`` with its token-like segments, and (in a ``rooted`` one) addresses of machines, masked;
-    without ``opaque``, tokens only behind words such as "reset"."""
+    """Mask token-like segments of ``path``, and in a ``rooted`` path addresses of machines.
+
+    Without ``opaque``, only segments after words such as "reset" are tokens.
+    """
     parts = path.split("/")
     armed, before = 0, ""
     for place, part in enumerate(parts):
@@ -52,8 +54,8 @@ def _is_machine_address(part: str) -> bool:
 
 
 def _is_token_after(part: str, word: str) -> bool:
-    """Whether ``part`` is opaque: no word, slug, number or file. Codes of four to eight digits count only after words such
-    as "verify"."""
+    """Whether ``part`` is a token: not a word, slug, number or file name. Codes of four to eight digits are tokens only after
+    words such as "verify"."""
     if part.isdigit():
         return 4 <= len(part) <= 8 and p.ONE_TIME.search(word) is not None
     if len(part) < _LEAST or p.FILE.search(part):
@@ -69,7 +71,7 @@ def _is_token_after(part: str, word: str) -> bool:
 
 
 def holds_opaque_run(part: str, least: int) -> bool:
-    """Whether ``part`` holds a run of at least ``least`` characters that no person chose: mixed letters and digits."""
+    """Whether ``part`` contains a generated run of at least ``least`` characters: mixed letters and digits."""
     if len(part) < least or p.FILE.search(part):
         return False
     if least < 24 and len(p.MIXED.findall(part)) >= 3 and p.TURN.search(part):

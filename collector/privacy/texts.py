@@ -1,4 +1,4 @@
-"""The masks of texts, by what a text is; short ones are remembered."""
+"""Masks texts by their kind; the results for short texts are cached."""
 
 import re
 
@@ -12,35 +12,33 @@ _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,40}://[^/?#]*")
 
 
 def mask_text(text: str) -> str:
-    """``text`` (a label, a message) without secrets, queries of the URLs in it, or control characters."""
+    """Mask ``text`` (a label, a message); queries of URLs in it and control characters are removed."""
     return _TEXTS[text] if len(text) <= CACHED_LENGTH else _mask_text(text)
 
 
 def mask_path(text: str) -> str:
-    """The path of a URL or route: origin, query and fragment cut, secrets masked; ``/`` when nothing else
-    remains."""
+    """The masked path of a URL or route, without origin, query and fragment; ``/`` when nothing else remains."""
     return _PATHS[text] if len(text) <= CACHED_LENGTH else _mask_path(text)
 
 
 def mask_source(text: str) -> str:
-    """A script's URL: origin kept (it tells extensions and third parties apart), query, fragment and
-    credentials cut."""
+    """The masked URL of a script, without query, fragment and credentials. The origin stays: it identifies browser
+    extensions and third parties."""
     return _SOURCES[text] if len(text) <= CACHED_LENGTH else _mask_source(text)
 
 
 def mask_name(text: str) -> str:
-    """An id, selector or user agent: as ``mask_text``, but digit runs stay, because two targets must not become
-    one."""
+    """As `mask_text`, for an id, selector or user agent: runs of digits stay, so that different targets stay different."""
     return _NAMES[text] if len(text) <= CACHED_LENGTH else _mask_name(text)
 
 
 def mask_version(text: str) -> str:
-    """A version: as ``mask_name``, but four numbers with dots are no address."""
+    """As `mask_name`, for a version: four numbers with dots are not an address."""
     return _VERSIONS[text] if len(text) <= CACHED_LENGTH else _mask_version(text)
 
 
 def cut_query(text: str) -> str:
-    """``text`` up to its first ``?`` or ``#``; a path's length limit holds for this part."""
+    """``text`` up to its first ``?`` or ``#``. The length limit of a path applies to this part."""
     for mark in "?#":
         head, found, _ = text.partition(mark)
         if found:
@@ -49,7 +47,7 @@ def cut_query(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether an id holds something to be masked: an address, a card, a vendor's key; not that it is opaque."""
+    """Whether an id contains an address, a card number, a vendor's key or the like. Opaque ids do not count."""
     return _IDS[text] if len(text) <= CACHED_LENGTH else _holds_secret(text)
 
 
@@ -70,7 +68,7 @@ def _mask_version(text: str) -> str:
 
 
 def _cut_query_of_markup(text: str) -> str:
-    # The "#" of an HTML entity begins no fragment: half an address would be kept.
+    # The "#" of an HTML entity does not begin a fragment: half of an address would stay.
     return cut_query(decode_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text)
 
 

@@ -1,4 +1,4 @@
-"""JSON values masked by what their keys say they are and by what they hold."""
+"""Masks JSON values by their keys and their contents."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from collector.privacy.texts import mask_name, mask_path, mask_source, mask_text
 SECRET: Final = "[secret]"
 CARD: Final = "[card]"
 MAX_DEPTH: Final = 6
-"""Of a dead letter; deeper parts are replaced by a mark."""
+"""Levels of a dead letter; deeper values are replaced by a mark."""
 
 _PLAIN = frozenset({bool, type(None)})
 _PATH_KEYS = split_vocabulary("""
@@ -45,8 +45,7 @@ class _JudgedKey(NamedTuple):
 
 
 def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
-    """A valid metadata object (events.md: scalars, one level of ``{x, y}``) with its keys and texts
-    masked."""
+    """Mask the keys and texts of a valid metadata object (scalars, one level of ``{x, y}``)."""
     kept = {}
     for key, value in metadata.items():
         known = _KEYS[key] if len(key) <= CACHED_LENGTH else _judge_key(key)
@@ -55,8 +54,8 @@ def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
 
 
 def mask_json(value: object, mask: Callable[[str], str] = mask_text, depth: int = 0) -> object:
-    """Any JSON value masked, keys too, and whatever stands under a key that names a secret; for dead letters, whose shape
-    is unknown by definition."""
+    """Mask any JSON value, keys included, and every value under a key that names a secret. For dead letters, whose shape is
+    unknown."""
     if depth > MAX_DEPTH:
         return "[too deep]"
     if isinstance(value, dict):

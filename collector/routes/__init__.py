@@ -1,1 +1,1 @@
-"""The endpoints of the collector, one file a group."""
+"""The routes of the collector. Each module declares a group of routes; ``registry`` lists the groups."""

@@ -1,15 +1,24 @@
-"""``GET /docs``: the OpenAPI document as one page of HTML.
+"""``GET /openapi.json``, and ``GET /docs``: the same document as a page of HTML.
 
-Made here, because FastAPI's own page loads its scripts from a CDN: it stays empty on a machine without internet, and
-runs foreign code beside the operators' API. This one has no script at all.
+FastAPI's own page loads its scripts from a CDN: it stays empty on a machine without internet, and runs foreign code beside
+the operators' API. This page has no script.
 """
 
 import json
-from functools import cache
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Final
 
-from collector.routes.openapi import build_openapi_document
+import anyio
+import anyio.to_thread
+from fastapi import Request, Response
+
+from collector.http_errors import json_response
+from collector.routes.openapi import OpenApiDocument, OperationObject
+from collector.routes.route import JsonSchema, Parameter, Route, RouteGroup
+from collector.services import Services
+
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -21,10 +30,37 @@ padding:.25rem .6rem .25rem 0;border-bottom:1px solid #e5e5e5}b.method{display:i
 """
 
 
-@cache
-def render_documentation() -> str:
-    """The page; the same for everyone."""
-    openapi_document = build_openapi_document()
+class DocumentationEndpoints:
+    """The description of the API for programs and for people; the same for everyone, without a key."""
+
+    def __init__(self, _: Services) -> None:
+        self._document: OpenApiDocument | None = None
+        self._page = ""
+        self._building = anyio.Lock()
+
+    async def show_openapi_document(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        return json_response(await self._load_document(request))
+
+    async def show_documentation(self, request: Request) -> Response:
+        """The page; it may load and run nothing."""
+        document = await self._load_document(request)
+        self._page = self._page or render_documentation(document)
+        headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
+        return Response(self._page, media_type="text/html", headers=headers)
+
+    async def _load_document(self, request: Request) -> OpenApiDocument:
+        async with self._building:
+            document = self._document
+            if document is None:
+                # In a thread: the types of answers bring the engine's package, whose import takes a second.
+                loaded: OpenApiDocument = await anyio.to_thread.run_sync(request.app.openapi)
+                self._document = document = loaded
+            return document
+
+
+def render_documentation(openapi_document: OpenApiDocument) -> str:
+    """The document as a page of HTML."""
     info = openapi_document["info"]
     parts = [
         f"<h1>{escape(info['title'])} {escape(info['version'])}: HTTP API</h1>",
@@ -47,7 +83,7 @@ def render_documentation() -> str:
     )
 
 
-def _render_operation(method: str, path: str, operation: dict[str, Any]) -> str:
+def _render_operation(method: str, path: str, operation: OperationObject) -> str:
     parts = [
         f'<h3 id="{escape(operation["operationId"])}"><b class="method">{method.upper()}</b> '
         f"<code>{escape(path)}</code> {escape(operation['summary'])}</h3>",
@@ -79,16 +115,17 @@ def _render_operation(method: str, path: str, operation: dict[str, Any]) -> str:
     return "".join(parts)
 
 
-def _render_inline_schema(parameter: dict[str, Any]) -> str:
+def _render_inline_schema(parameter: Parameter) -> str:
     return f"<code>{escape(json.dumps(parameter['schema'], ensure_ascii=False))}</code>"
 
 
-def _render_shape(schema: dict[str, Any]) -> str:
-    if "$ref" in schema:
-        name = escape(schema["$ref"].rpartition("/")[2])
-        return f'<a href="#{name}">{name}</a>'
-    if "allOf" in schema:
-        return " and ".join(_render_shape(part) for part in schema["allOf"])
+def _render_shape(schema: JsonSchema) -> str:
+    match schema:
+        case {"$ref": str(reference)}:
+            name = escape(reference.rpartition("/")[2])
+            return f'<a href="#{name}">{name}</a>'
+        case {"allOf": list(parts)}:
+            return " and ".join(_render_shape(part) for part in parts)
     return _render_json(schema)
 
 
@@ -96,7 +133,7 @@ def _render_json(value: object) -> str:
     return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
 
 
-def _render_table(rows: Any) -> str:
+def _render_table(rows: Iterable[Sequence[str]]) -> str:
     lines = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
@@ -108,3 +145,12 @@ def _render_paragraph(text: str) -> str:
 def _render_code_marks(text: str) -> str:
     parts = escape(text, quote=False).split("`")  # Markdown's code marks; every second part lies between two of them
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
+
+
+GROUP: Final = RouteGroup(
+    DocumentationEndpoints,
+    (
+        Route("get", "/openapi.json", DocumentationEndpoints.show_openapi_document),
+        Route("get", "/docs", DocumentationEndpoints.show_documentation),
+    ),
+)

@@ -1,69 +1,87 @@
-"""Events in: from a request to durable events, or to the answer that says why not (events.md, Answers)."""
+"""The endpoints for events: a request becomes durable events, or an error answer (docs/contracts/events.md, Answers)."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from collector.access.callers import Gate, Rates, read_header_key, require_named_project
-from collector.access.keys import Grant, KeyRing
-from collector.config import CollectorConfig
-from collector.contract import REPLAY_HEADER, Batch, normalise_batch
+from collector.access.callers import Rates, read_header_key, require_named_project
+from collector.access.keys import Grant
+from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
-from collector.routes.shapes import SessionEventsRequest
+from collector.routes.fields import Name, SentModel
+from collector.routes.query import build_time_schemas
+from collector.routes.route import BODY_STATUSES, JsonSchema, Operation, Route, RouteGroup
 from collector.senders.session_senders import ReceiptMaker
-from collector.senders.source import SourceReader
-from collector.spool.dead_letters import LetterBudget
-from collector.spool.spool import Spool
+from collector.services import Services
 from collector.transport.body import Body, Doorway, validate_body
-from collector.transport.turns import Turns
 from core.errors import TransientError
 
 KEYLESS_BYTES: Final = 64 << 10
-"""Largest body without a key in its header: what browsers let `navigator.sendBeacon` send."""
+"""Largest body without a key in its header: the limit of browsers for `navigator.sendBeacon`."""
 _KEYLESS_SECONDS: Final = 3.0
-_KEYLESS_PART: Final = 4  # of the bodies at once, one in so many
+_KEYLESS_PART: Final = 4  # one of so many bodies at once may come without a key in its header
 OPERATOR_HEADER: Final = "x-operator-key"
-"""Carries an operator key beside the ingest key: each session of such a request counts as a source of its own."""
+"""Header with an operator key beside the ingest key: each session of the request counts as a source of its own."""
+
+
+class SessionEventsRequest(SentModel):
+    """Events of one session. An event without `sessionId` gets `session_id`; an event of another session is rejected.
+    `sentAt`, `sdkVersion`, `appVersion`, `environment` and `userAgent` as in `POST /v1/events`."""
+
+    project_id: Name
+    session_id: Name
+    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class Accepted(TypedDict):
+    """How many events are durable now, and which were rejected."""
+
+    accepted: Annotated[int, Field(ge=0)]
+    rejected: list[RejectedEvent]
+
+
+class Processed(TypedDict):
+    """`success` is false when no event was accepted."""
+
+    success: bool
+    processed: Annotated[int, Field(ge=0)]
+    rejected: list[RejectedEvent]
 
 
 class Intake:
-    """The endpoints for events. One request is in memory at most once, inflated, and never larger than the
+    """The endpoints for events. Each holds one request's body in memory once, inflated, and never more than the
     contract's limit."""
 
-    def __init__(
-        self,
-        config: CollectorConfig,
-        keys: KeyRing,
-        gate: Gate,
-        sources: SourceReader,
-        turns: Turns,
-        spool: Spool,
-        letters: LetterBudget,
-    ) -> None:
-        self._keys = keys
-        self._gate = gate
-        self._spool = spool
-        self._letters = letters
-        self._salt = config.user_salt.get_secret_value().encode()
+    def __init__(self, services: Services) -> None:
+        config = services.config
+        self._keys = services.keys
+        self._gate = services.gate
+        self._spool = services.spool
+        self._letters = services.letters
+        self._salt = services.salt
         self._receipts = ReceiptMaker(config)
-        self._rates = Rates(keys, config.requests_per_second, config.source_part, config.source_bytes_per_second)
-        self._doorway = Doorway(config.max_in_flight, config.body_seconds, sources, turns)
-        # Whoever has no key may knock, but not stand in the way of those who have one.
+        self._rates = Rates(
+            services.keys, config.requests_per_second, config.source_part, config.source_bytes_per_second
+        )
+        self._doorway = services.make_doorway(config.max_in_flight)
+        # Requests without a key in the header have a small doorway of their own: they cannot fill up the other one.
         self._small_door = Doorway(
             max(1, config.max_in_flight // _KEYLESS_PART),
             min(config.body_seconds, _KEYLESS_SECONDS),
-            sources,
-            turns,
+            services.sources,
+            services.turns,
             max_bytes=KEYLESS_BYTES,
         )
 
     async def post_events(self, request: Request) -> Response:
-        """Answer one batch of the contract's shape."""
+        """Accept a batch of events."""
         if read_header_key(request) is None:
             response = await self._answer_and_count(self._small_door, request, self._receive_keyless)
         else:
@@ -76,11 +94,11 @@ class Intake:
         return response
 
     async def post_session_events(self, request: Request) -> Response:
-        """Answer the events of one session, sent by a system with an operator key (incidents-and-tickets.md, HTTP)."""
+        """Accept the events of one session from a system with an operator key."""
         return await self._answer_and_count(self._doorway, request, self._receive_session)
 
     async def answer_preflight(self, request: Request) -> Response:
-        """Answer a CORS preflight: it carries no key, so that any project's origins are allowed here."""
+        """Answer a CORS preflight. It has no key, so that the origins of all projects are allowed."""
         origin = request.headers.get("origin")
         if origin is None or not self._may_origin_send(origin, request, None):
             return error_response(_origin_refused_error())
@@ -101,13 +119,13 @@ class Intake:
         return response
 
     async def _receive_batch(self, request: Request) -> Response:
-        # All that the header can decide is decided before a byte of the body is read.
+        # The key, the origin and the rates are checked before the body is read.
         grant = self._require_ingest_grant(read_header_key(request), request)
         body = await self._doorway.read_body(request)
         return await self._accept_batch(request, self._doorway, body, grant)
 
     async def _receive_keyless(self, request: Request) -> Response:
-        # navigator.sendBeacon cannot set headers (events.md, Answers).
+        # navigator.sendBeacon cannot set headers: the key is in the body.
         self._rates.check_byte_rate(self._gate.find_request_source(request))
         body = await self._small_door.read_body(request)
         key = body.content.get("apiKey")
@@ -119,10 +137,10 @@ class Intake:
         self._rates.count_body_bytes(source, body.size)
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
-            raise ApiError(403, "wrong_project", "these dead letters belong to another project than the key")
+            raise ApiError(403, "wrong_project", "these dead letters are of another project than the key")
         trusted = self._is_vouched_for(request, grant.project)
         result = await self._normalise_body(request, doorway, body, grant.project)
-        # Replayed ones lie in the file that is being replayed.
+        # Replayed dead letters are kept already, in the file that is replayed.
         letters = (
             b""
             if replayed is not None
@@ -131,7 +149,8 @@ class Intake:
         await self._make_durable(
             result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=trusted)
         )
-        return json_response({"accepted": len(result.rows), "rejected": _rejects_to_json(result)}, 202)
+        answer: Accepted = {"accepted": len(result.rows), "rejected": _rejects_to_json(result)}
+        return json_response(answer, 202)
 
     async def _receive_session(self, request: Request) -> Response:
         grant = self._gate.require_operator(request)
@@ -146,7 +165,8 @@ class Intake:
         letters = self._letters.select_kept_letters(result, project, grant.key_hash, source, body.sent)
         await self._make_durable(result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=True))
         kept = len(result.rows)
-        return json_response({"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)})
+        answer: Processed = {"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)}
+        return json_response(answer)
 
     async def _normalise_body(
         self, request: Request, doorway: Doorway, body: Body, project: str, session_id: str | None = None
@@ -166,7 +186,7 @@ class Intake:
         began = time.monotonic()
         done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts)
         try:
-            # Shielded: a sender that hangs up does not take its events back.
+            # Shielded: events stay accepted when the sender closes the connection.
             await asyncio.shield(asyncio.wrap_future(done))
         except TransientError as error:
             raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
@@ -184,7 +204,7 @@ class Intake:
         return grant
 
     def _is_vouched_for(self, request: Request, project: str) -> bool:
-        """Whether an operator key beside the ingest key says that the sender is no visitor. Raises ApiError (401, 403)."""
+        """Whether the request has an operator key beside the ingest key. Raises ApiError (401, 403) for an invalid one."""
         key = request.headers.get(OPERATOR_HEADER)
         if key is None:
             return False
@@ -194,15 +214,90 @@ class Intake:
     def _may_origin_send(self, origin: str, request: Request, project: str | None) -> bool:
         scheme, _, host = origin.partition("://")
         if host and host == request.headers.get("host") and scheme in ("http", "https"):
-            return True  # a page that the collector's own address served
+            return True  # a page from the collector's own address
         return (
             self._keys.allows_origin_somewhere(origin) if project is None else self._keys.allows_origin(origin, project)
         )
 
 
-def _rejects_to_json(result: Batch) -> list[dict[str, object]]:
+def _rejects_to_json(result: Batch) -> list[RejectedEvent]:
     return [reject.to_json() for reject in result.rejects]
 
 
 def _origin_refused_error() -> ApiError:
     return ApiError(403, "origin_not_allowed", "this origin is not in the project's list")
+
+
+_OPTIONAL_TEXT: Final[JsonSchema] = {"type": ["string", "null"]}
+_BATCH: Final[JsonSchema] = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {
+        "events": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MAX_EVENTS,
+            "items": {
+                "description": "An event of the contract: `eventType`, `timestamp`, `sessionId`, `route`; optional "
+                "`target`, `metadata`, `seq`, `userId`, `idempotencyKey`. An event that breaks a rule is rejected alone, "
+                "with field and reason.",
+            },
+        },
+        "sentAt": {
+            "description": "The client's clock when it sent the batch: RFC 3339 or epoch milliseconds (never seconds).",
+            "anyOf": [*build_time_schemas("number"), {"type": "null"}],
+        },
+        "sdkVersion": _OPTIONAL_TEXT,
+        "appVersion": _OPTIONAL_TEXT,
+        "environment": _OPTIONAL_TEXT,
+        "userAgent": _OPTIONAL_TEXT,
+        "apiKey": {"description": "Only where no header can be set (`navigator.sendBeacon`, `text/plain`)."},
+    },
+}
+EXAMPLE_EVENT: Final[JsonSchema] = {
+    "eventType": "click",
+    "timestamp": "2024-01-15T10:00:00Z",
+    "sessionId": "test-1",
+    "route": "/checkout",
+    "target": {"type": "button"},
+    "metadata": {},
+}
+
+GROUP: Final = RouteGroup(
+    Intake,
+    (
+        Route(
+            "post",
+            "/v1/events",
+            Intake.post_events,
+            Operation(
+                tag="Events",
+                summary="Send events",
+                text="1 to 1,000 events, at most 1 MiB; gzip is accepted. The events are durable when this answers. Needs "
+                "an ingest key; the events belong to its project. `text/plain` with `apiKey` in the body is accepted, too "
+                "(`navigator.sendBeacon`).",
+                answer=Accepted,
+                errors=BODY_STATUSES,
+                status=202,
+                body=_BATCH,
+                example={"events": [EXAMPLE_EVENT]},
+            ),
+            intake=True,
+        ),
+        Route("options", "/v1/events", Intake.answer_preflight, intake=True),
+        Route(
+            "post",
+            "/v1/sessions/events",
+            Intake.post_session_events,
+            Operation(
+                tag="Events",
+                summary="Send events of one session",
+                text="Like `POST /v1/events`, with an operator key, for systems that name the project and the session.",
+                answer=Processed,
+                errors=BODY_STATUSES,
+                body=SessionEventsRequest,
+                example={"project_id": "default", "session_id": "test-1", "events": [EXAMPLE_EVENT]},
+            ),
+        ),
+    ),
+)

@@ -1,26 +1,148 @@
-"""A detection made elsewhere (``POST /v1/incidents``) → Detection JSON as the engine emits it.
+"""Converts a detection that another system made (``POST /v1/incidents``) to Detection JSON as the engine emits it.
 
-Nothing that the sender names identifies a row by itself: ids are hashed with the project, so that no project can see,
-take or block another's incidents by guessing theirs. Texts are masked as those of events are (events.md, Privacy).
+Ids of the sender never identify a row by themselves: they are hashed with the project, so that no project can see, take over
+or block incidents of another by guessing ids. Texts are masked like those of events (docs/contracts/events.md, Privacy).
 """
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, cast
+
+from pydantic import ConfigDict, Field, model_validator
 
 from collector.contract import MAX_FUTURE_MS
 from collector.http_errors import ApiError
 from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
-from collector.routes.shapes import DetectionSent, SignalSent, StepSent, parse_moment
+from collector.routes.fields import (
+    NOT_BLANK,
+    WHOLE_NUMBER,
+    Count,
+    LongText,
+    Name,
+    SentModel,
+    ShortText,
+    Time,
+    parse_moment,
+)
+
+if TYPE_CHECKING:
+    from ufse.detection import Detection, DetectionContext, SignalEntry, TimelineEntry
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
 _HIGH, _MEDIUM = 80, 50  # detection.md, Score
 _MAX_LABEL = 80
+_FailureText = Annotated[str, Field(max_length=512, pattern=NOT_BLANK)]
+
+
+class FailurePointSent(SentModel):
+    """Where something failed. Ids in the route are folded (`/orders/8841` → `/orders/:id`)."""
+
+    route: _FailureText
+    target: ShortText = ""
+    feedback: ShortText = ""
+
+
+class SignalSent(SentModel):
+    """One signal of a detection."""
+
+    type: Name
+    start: Time | None = None
+    end: Time | None = None
+    route: ShortText = ""
+    target: ShortText = ""
+    count: Count = 1
+    text: ShortText = ""
+    eventIds: list[Name] = Field(default=[], max_length=1_000)
+
+
+class StepSent(SentModel):
+    """One entry of a timeline; `offsetMs` is counted from the first signal."""
+
+    eventId: ShortText = ""
+    at: Time | None = None
+    offsetMs: Annotated[int, Field(ge=-(10**12), le=10**12), WHOLE_NUMBER] = 0
+    eventType: ShortText = ""
+    route: ShortText = ""
+    target: ShortText = ""
+    text: ShortText = ""
+
+
+class PointsSent(SentModel):
+    """A row of the score."""
+
+    rule: ShortText
+    points: Annotated[int, Field(ge=-1_000, le=1_000), WHOLE_NUMBER]
+
+
+class ContextSent(SentModel):
+    """Who and what was affected. `userHash` is hashed again unless it has the form of a hash of this system."""
+
+    userHash: ShortText = ""
+    environment: ShortText = ""
+    appVersion: ShortText = ""
+    userAgent: ShortText = ""
+    label: ShortText = ""
+    truncated: bool = False
+
+
+class DetectionSent(SentModel):
+    """A detection of another system: one session at one failure point. Name the failure point by `failurePoint`, or as one
+    text by `primaryFailurePoint` (`route › target › feedback`)."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["failurePoint"], "properties": {"failurePoint": {"type": "object"}}},
+                {"required": ["primaryFailurePoint"], "properties": {"primaryFailurePoint": {"type": "string"}}},
+            ]
+        },
+    )
+
+    sessionId: Name
+    projectId: Name
+    frustrationScore: Annotated[float, Field(ge=0, le=100)]
+    timestamp: Time
+    failurePoint: FailurePointSent | None = None
+    primaryFailurePoint: _FailureText | None = None
+    detectionId: Annotated[
+        Name | None, Field(description="The detection's identity; default: session and failure point.")
+    ] = None
+    fingerprint: Annotated[
+        Name | None,
+        Field(description="Detections with the same fingerprint are one incident; default: the failure point."),
+    ] = None
+    visitId: Name | None = None
+    visitStart: Time | None = None
+    lastSeen: Time | None = None
+    severityType: Literal["Bug", "Performance", "UX"] = "Bug"
+    triggeringSignals: list[SignalSent | Name] = Field(default=[], max_length=100)
+    points: list[PointsSent] = Field(default=[], max_length=100)
+    explanation: LongText = ""
+    timeline: list[StepSent] = Field(default=[], max_length=100)
+    endedFlow: bool = False
+    resolved: bool = False
+    context: ContextSent = ContextSent()
+    engineVersion: Name = "external"
+
+    @model_validator(mode="after")
+    def _require_failure_point(self) -> Self:
+        if self.failurePoint is None and self.primaryFailurePoint is None:
+            raise ValueError("no failure point: send `failurePoint` or `primaryFailurePoint`")
+        return self
+
+
+class IncidentRequest(SentModel):
+    """`{"incident": {...}}`"""
+
+    incident: DetectionSent
 
 
 def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
-    """Raise ApiError (400) for a time beyond an hour after receipt (epoch ms): the same limit as of events."""
+    """Raise ApiError (400) for a time more than an hour after receipt (epoch ms): the limit of events, too."""
     latest = datetime.fromtimestamp((received_ms + MAX_FUTURE_MS) / 1000, UTC)
     times: list[tuple[str, str | None]] = [
         ("timestamp", sent.timestamp),
@@ -37,19 +159,21 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
             raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
 
 
-def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
-    """Detection JSON of ``project``; the same for the same input. Loads the engine, whose fingerprints it shares."""
+def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
+    """The Detection JSON, in ``project``; equal for equal input. Imports the engine for its fingerprints."""
     from ufse.patterns import clean_text, digest_texts, fold_path
 
     route, target, feedback = (clean_text(part) for part in _mask_failure_point(sent))
     route = fold_path(route) if route else ""
     own = digest_texts(("failure", project, route, target, feedback))
-    # The engine's own fingerprint means the same incident here; any other one is a grouping of the sender's.
+    # The engine's own fingerprint means the engine's incident; any other fingerprint is a grouping by the sender.
     fingerprint = own if sent.fingerprint in (None, own) else digest_texts(("external", project, str(sent.fingerprint)))
     identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
     score = round(sent.frustrationScore)
-    last_seen = max(sent.lastSeen or sent.timestamp, sent.timestamp)  # one format: text order is that of time
-    return {
+    last_seen = max(
+        sent.lastSeen or sent.timestamp, sent.timestamp
+    )  # all times have one format: their text order is the time order
+    detection = {
         "detectionId": digest_texts(("external detection", project, *identity)),
         "projectId": project,
         "sessionId": stored_session(project, sent.sessionId, salt),
@@ -73,6 +197,8 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
         "context": _convert_context(sent, project, salt),
         "engineVersion": mask_version(sent.engineVersion),
     }
+    # Without `incidentId`, which the store derives from the fingerprint, and `configHash`: no configuration made it.
+    return cast("Detection", detection)
 
 
 def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:
@@ -85,7 +211,7 @@ def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:
 
 
 def _split_failure_point(text: str) -> tuple[str, str, str]:
-    """``route › target › feedback``, or the one of them that a text without separators is."""
+    """Split ``route › target › feedback``. A text without separators is a route if it begins with ``/``, else a target."""
     parts = [part.strip() for part in text.split("›", 2)]
     if len(parts) == 3 and any(parts):
         return parts[0], parts[1], parts[2]
@@ -98,7 +224,7 @@ def _mask_route(text: str) -> str:
     return mask_path(text) if text.strip() else ""
 
 
-def _convert_signal(signal: SignalSent | str, start: str, end: str) -> dict[str, Any]:
+def _convert_signal(signal: SignalSent | str, start: str, end: str) -> "SignalEntry":
     sent = SignalSent(type=signal) if isinstance(signal, str) else signal
     return {
         "type": mask_text(sent.type),
@@ -112,7 +238,7 @@ def _convert_signal(signal: SignalSent | str, start: str, end: str) -> dict[str,
     }
 
 
-def _convert_step(step: StepSent, start: str) -> dict[str, Any]:
+def _convert_step(step: StepSent, start: str) -> "TimelineEntry":
     return {
         "eventId": mask_name(step.eventId),
         "at": step.at or start,
@@ -124,7 +250,7 @@ def _convert_step(step: StepSent, start: str) -> dict[str, Any]:
     }
 
 
-def _convert_context(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+def _convert_context(sent: DetectionSent, project: str, salt: bytes) -> "DetectionContext":
     context = sent.context
     user = context.userHash
     hashed = user if not user or _USER_HASH.fullmatch(user) else hash_user(project, user, salt)

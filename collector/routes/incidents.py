@@ -1,69 +1,111 @@
-"""The endpoints of incidents: list, show, act with a reason, take in what was detected elsewhere."""
+"""The endpoints of incidents: list, show, act with a reason, store a detection made elsewhere."""
 
 import re
 import time
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
-from collector.access.callers import Gate, require_named_project, visible_project
-from collector.access.keys import KeyRing
-from collector.config import CollectorConfig
+from collector.access.callers import require_named_project, visible_project
 from collector.http_errors import ApiError, json_response
-from collector.routes.external import refuse_future_times, to_detection
-from collector.routes.query import parse_incident_query
-from collector.routes.shapes import Action, ActionRequest, IncidentRequest, SuppressRequest, parse_moment
-from collector.store import Incidents, StoreCalls
-from collector.transport.body import Doorway, validate_body
+from collector.routes.external import IncidentRequest, refuse_future_times, to_detection
+from collector.routes.fields import NOT_BLANK, WHOLE_NUMBER, Time, parse_moment
+from collector.routes.query import PARAMETERS, parse_incident_query
+from collector.routes.route import BODY_STATUSES, Operation, Parameter, Route, RouteGroup
+from collector.services import Services
+from collector.store import Incidents
+from collector.transport.body import validate_body
+from incidents.lifecycle import Action
+
+if TYPE_CHECKING:
+    from collector.routes.answers import IncidentPage
 
 MAX_BODIES: Final = 32
-"""Bodies of operators in memory at once; apart from those of intake, so that neither can shut the other out."""
+"""Bodies of operators in memory at once; intake has its own limit, so that neither blocks the other."""
+MAX_REASON: Final = 2_000
+_MAX_MORE_SESSIONS: Final = 10**9
+_INCIDENT_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 
-_INCIDENT_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}")
+
+class ActionRequest(BaseModel):
+    """A person's action."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_REASON,
+            pattern=NOT_BLANK,
+            description="The reason, as text for the history; without control characters.",
+        ),
+    ]
+
+
+class SuppressRequest(ActionRequest):
+    """Not a problem: for good, or until the first session seen at or after `until`, or until `sessions` more sessions
+    are affected, whichever comes first."""
+
+    until: Time | None = None
+    sessions: Annotated[int, Field(ge=1, le=_MAX_MORE_SESSIONS), WHOLE_NUMBER] | None = None
+
+
+class Stored(TypedDict):
+    """`duplicate`: exactly this detection was stored before."""
+
+    success: bool
+    incidentId: str
+    duplicate: bool
 
 
 class IncidentEndpoints:
-    """What an operator key may ask and do; a key of one project sees nothing of the others."""
+    """The endpoints of incidents, for operator keys. A key of one project sees nothing of other projects."""
 
-    def __init__(self, config: CollectorConfig, keys: KeyRing, gate: Gate, doorway: Doorway, store: StoreCalls) -> None:
-        """``doorway``: for `MAX_BODIES`."""
-        self._keys = keys
-        self._gate = gate
-        self._store = store
-        self._confirm = config.confirm
-        self._salt = config.user_salt.get_secret_value().encode()
-        self._doorway = doorway
+    def __init__(self, services: Services) -> None:
+        self._keys = services.keys
+        self._gate = services.gate
+        self._store = services.store
+        self._confirm = services.config.confirm
+        self._salt = services.salt
+        self._doorway = services.make_doorway(MAX_BODIES)
 
     async def list_incidents(self, request: Request) -> Response:
         """A page of incidents."""
         grant = self._gate.require_operator(request)
         query = parse_incident_query(request.query_params.multi_items(), grant)
         page = await self._store.ask_store(lambda store: store.list_incidents(query))
-        return json_response(
-            {"incidents": page.incidents, "total": page.total, "limit": query.limit, "offset": query.offset}
-        )
+        answer: IncidentPage = {
+            "incidents": list(page.incidents),
+            "total": page.total,
+            "limit": query.limit,
+            "offset": query.offset,
+        }
+        return json_response(answer)
 
-    async def show_incident(self, request: Request, incident_id: str) -> Response:
-        """One incident; 404 also when it belongs to a project that the key does not see."""
+    async def show_incident(self, request: Request) -> Response:
+        """One incident. 404 also when the key does not see its project."""
         grant = self._gate.require_operator(request)
-        _check_incident_id(incident_id)
+        incident_id = _read_incident_id(request)
         found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
         if found is None:
             raise ApiError(404, "not_found", "no such incident")
         return json_response(found)
 
-    async def act_on_incident(self, request: Request, incident_id: str, action: Action) -> Response:
-        """Move an incident as a person decided; the key's name stands for the person in the history."""
-        return await self._doorway.answer_request(request, partial(self._act_on_incident, incident_id, action))
+    async def act_on_incident(self, action: Action, request: Request) -> Response:
+        """Apply a person's action. The history shows the key's name as the actor."""
+        return await self._doorway.answer_request(request, partial(self._act_on_incident, action))
 
     async def create_incident(self, request: Request) -> Response:
-        """Store one detection that was made elsewhere."""
+        """Store a detection that another system made."""
         return await self._doorway.answer_request(request, self._create_incident)
 
-    async def _act_on_incident(self, incident_id: str, action: Action, request: Request) -> Response:
+    async def _act_on_incident(self, action: Action, request: Request) -> Response:
         grant = self._gate.require_operator(request)
-        _check_incident_id(incident_id)
+        incident_id = _read_incident_id(request)
         body = await self._doorway.read_body(request)
         sent = validate_body(SuppressRequest if action == "suppress" else ActionRequest, body.content)
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
@@ -92,9 +134,124 @@ class IncidentEndpoints:
             return store.record_external_detection(to_detection(sent, project, self._salt), rule)
 
         incident_id, known = await self._store.ask_store(record_detection)
-        return json_response({"success": True, "incidentId": incident_id, "duplicate": known})
+        answer: Stored = {"success": True, "incidentId": incident_id, "duplicate": known}
+        return json_response(answer)
 
 
-def _check_incident_id(incident_id: str) -> None:
+def _read_incident_id(request: Request) -> str:
+    incident_id: str = request.path_params["incident_id"]
     if not _INCIDENT_ID.fullmatch(incident_id):
         raise ApiError(404, "not_found", "no such incident")
+    return incident_id
+
+
+def _load_page_type() -> type:
+    from collector.routes.answers import IncidentPage
+
+    return IncidentPage
+
+
+def _load_detail_type() -> type:
+    from incidents.incident import IncidentDetail
+
+    return IncidentDetail
+
+
+_ID: Final[Parameter] = {
+    "name": "incident_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9_-]+$"},
+    "example": "inc_0123456789abcdef0123456789abcdef",
+}
+_ACTION_TEXTS: Final[dict[Action, tuple[str, str]]] = {
+    "confirm": (
+        "Confirm",
+        "It is a problem: `draft` becomes `confirmed`. It is exported, also when a flood of new incidents holds it back.",
+    ),
+    "suppress": ("Suppress", "It is not a problem. Its detections are still counted."),
+    "resolve": ("Resolve", "It is fixed: `resolved` until a session that started later shows it again."),
+    "reopen": ("Reopen", "`resolved` or `suppressed` becomes `confirmed`."),
+}
+
+
+def _declare_action(action: Action) -> Route[IncidentEndpoints]:
+    title, text = _ACTION_TEXTS[action]
+    return Route(
+        "post",
+        f"/v1/incidents/{{incident_id}}/{action}",
+        lambda endpoints, request: endpoints.act_on_incident(action, request),
+        Operation(
+            tag="Incidents",
+            summary=f"{title} an incident",
+            text=f"{text} The history names the key's label and the reason.",
+            answer=_load_detail_type,
+            errors=(*BODY_STATUSES, 404, 409),
+            body=SuppressRequest if action == "suppress" else ActionRequest,
+            example={"reason": "seen in the checkout's dashboard too"},
+            parameters=(_ID,),
+        ),
+    )
+
+
+GROUP: Final = RouteGroup(
+    IncidentEndpoints,
+    (
+        Route(
+            "get",
+            "/v1/incidents",
+            IncidentEndpoints.list_incidents,
+            Operation(
+                tag="Incidents",
+                summary="List incidents",
+                text="A page of incidents, without history and examples.",
+                answer=_load_page_type,
+                errors=(400, 401, 403, 404, 503),
+                parameters=PARAMETERS,
+            ),
+        ),
+        Route(
+            "post",
+            "/v1/incidents",
+            IncidentEndpoints.create_incident,
+            Operation(
+                tag="Incidents",
+                summary="Store a detection made elsewhere",
+                text="The engine never retracts it. The failure point decides its incident: detections of the engine at "
+                "the same failure point belong to the same incident.",
+                answer=Stored,
+                errors=BODY_STATUSES,
+                body=IncidentRequest,
+                example={
+                    "incident": {
+                        "projectId": "default",
+                        "sessionId": "test-1",
+                        "frustrationScore": 92,
+                        "timestamp": "2024-01-15T10:00:05Z",
+                        "failurePoint": {
+                            "route": "/checkout",
+                            "target": "button#pay",
+                            "feedback": "POST /api/orders → 500",
+                        },
+                        "triggeringSignals": ["rage", "feedback"],
+                        "explanation": "4 clicks on button#pay in 1.9 s",
+                    }
+                },
+            ),
+        ),
+        Route(
+            "get",
+            "/v1/incidents/{incident_id}",
+            IncidentEndpoints.show_incident,
+            Operation(
+                tag="Incidents",
+                summary="Show an incident",
+                text="With its history, up to 5 example sessions and their timelines.",
+                answer=_load_detail_type,
+                errors=(401, 403, 404, 503),
+                parameters=(_ID,),
+            ),
+        ),
+        *(_declare_action(action) for action in get_args(Action)),
+    ),
+)

@@ -1,13 +1,15 @@
-"""The parameters of ``GET /v1/incidents`` (incidents-and-tickets.md, HTTP)."""
+"""The parameters of ``GET /v1/incidents``."""
 
 import re
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 from collector.access.callers import visible_project
 from collector.access.keys import Grant
 from collector.http_errors import ApiError
-from collector.routes.shapes import Severity, Status, parse_moment
+from collector.routes.fields import parse_moment
+from collector.routes.route import JsonSchema, Parameter
+from incidents.lifecycle import Severity, Status
 from incidents.model import IncidentQuery
 
 MAX_LIMIT: Final = 1_000
@@ -24,13 +26,69 @@ SORTS: Final = (
     "createdAt",
     "updatedAt",
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_FLAGS = {"true": True, "false": False, "1": True, "0": False}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
+
+
+def build_time_schemas(number: Literal["integer", "number"]) -> list[JsonSchema]:
+    """The JSON Schemas of a time: RFC 3339, or epoch milliseconds.
+
+    Numbers that would be seconds of our age (2001 to 2286) are refused: read as milliseconds they would mean 1970.
+    """
+    return [
+        {"type": "string", "format": "date-time"},
+        {"type": number, "minimum": 0, "maximum": 999_999_999},
+        {"type": number, "minimum": 10_000_000_000, "maximum": 253_402_300_799_999},
+    ]
+
+
+def _declare_parameter(name: str, text: str, schema: JsonSchema) -> Parameter:
+    return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
+def _declare_word_list(name: str, text: str, words: tuple[str, ...]) -> Parameter:
+    schema: JsonSchema = {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(words)}}
+    declared = _declare_parameter(name, f"{text} Repeated, or separated by commas.", schema)
+    return {**declared, "style": "form", "explode": False}
+
+
+_BOOLEAN: Final[JsonSchema] = {"type": "boolean"}
+_PLAIN_TEXT: Final[JsonSchema] = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+PARAMETERS: Final = (
+    _declare_word_list("status", "Any of these statuses.", get_args(Status)),
+    _declare_parameter("exported", "Only incidents with a ticket (true) or without (false).", _BOOLEAN),
+    _declare_parameter(
+        "held", "Only incidents that a flood of new incidents holds back from export (true), or the others.", _BOOLEAN
+    ),
+    _declare_parameter(
+        "project", "One project; a key of one project sees only that project (404 for any other).", _PLAIN_TEXT
+    ),
+    _declare_word_list("severity", "Any of these severities.", get_args(Severity)),
+    _declare_parameter("route", "The route of the failure point, with ids folded away.", _PLAIN_TEXT),
+    _declare_parameter(
+        "since",
+        "Last seen at or after this time; RFC 3339 or epoch milliseconds (never seconds).",
+        {"anyOf": build_time_schemas("integer")},
+    ),
+    _declare_parameter("minScore", "Least value of `highestScore`.", {"type": "integer", "minimum": 0, "maximum": 100}),
+    _declare_parameter(
+        "sort",
+        "A leading `-` sorts in descending order.",
+        {"type": "string", "enum": [f"{sign}{name}" for name in SORTS for sign in ("", "-")], "default": "-lastSeen"},
+    ),
+    _declare_parameter(
+        "limit", "Size of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100}
+    ),
+    _declare_parameter(
+        "offset", "Incidents to skip.", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
+    ),
+)
+"""As the OpenAPI document describes them."""
 
 
 def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> IncidentQuery:
-    """The store's query. Raises ApiError: 400 for a parameter that does not exist or fit, 404 for a project out of
-    sight."""
+    """The query for the store. Raises ApiError: 400 for an unknown or invalid parameter, 404 for a project that the key
+    does not see."""
     values: dict[str, Any] = {}
     for name, text in parameters:
         match name:

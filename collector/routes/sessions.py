@@ -1,39 +1,51 @@
-"""``POST /v1/sessions/process``: the engine over one session, at once; nothing is stored."""
+"""``POST /v1/sessions/process``: runs the engine over one session; nothing is stored."""
 
 import time
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import anyio
 import anyio.to_thread
 from fastapi import Request, Response
+from pydantic import Field
 
-from collector.access.callers import Gate, require_named_project
-from collector.access.keys import KeyRing
+from collector.access.callers import require_named_project
 from collector.access.projects import ProjectSettings
-from collector.config import CollectorConfig
-from collector.contract import Batch, Row, normalise_batch, to_arrow
+from collector.contract import MAX_EVENTS, Batch, normalise_batch, to_arrow
 from collector.http_errors import json_response
-from collector.routes.shapes import SessionRequest
-from collector.transport.body import Doorway, validate_body
+from collector.routes.events import EXAMPLE_EVENT
+from collector.routes.fields import Name, SentModel
+from collector.routes.route import BODY_STATUSES, Operation, Route, RouteGroup
+from collector.services import Services
+from collector.transport.body import validate_body
+
+if TYPE_CHECKING:
+    from collector.routes.answers import Analysis
 
 MAX_WAITING: Final = 8
-"""Sessions that wait for the engine; it analyses one at a time, so that intake keeps the other cores."""
+"""Bodies in memory at once. The engine analyses one session at a time, so that intake keeps the other cores."""
+
+
+class SessionRequest(SentModel):
+    """One whole session."""
+
+    sessionId: Name
+    projectId: Name
+    events: Annotated[list[Any], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
 class AnalysisEndpoint:
-    """The engine behind an operator key; loaded by the first session, not at the collector's start."""
+    """Runs the engine over one session. The engine is loaded by the first session, not at the collector's start."""
 
-    def __init__(self, config: CollectorConfig, keys: KeyRing, gate: Gate, doorway: Doorway) -> None:
-        """``doorway``: for `MAX_WAITING`."""
-        self._keys = keys
-        self._gate = gate
-        self._salt = config.user_salt.get_secret_value().encode()
-        self._doorway = doorway
+    def __init__(self, services: Services) -> None:
+        self._keys = services.keys
+        self._gate = services.gate
+        self._salt = services.salt
+        self._doorway = services.make_doorway(MAX_WAITING)
         self._engine = anyio.CapacityLimiter(1)
 
     async def process_session(self, request: Request) -> Response:
-        """Incidents of one session, or why there is none."""
+        """The incidents of one session, or the reasons why there are none."""
         return await self._doorway.answer_request(request, self._process_session)
 
     async def _process_session(self, request: Request) -> Response:
@@ -52,21 +64,50 @@ class AnalysisEndpoint:
         )
         batch: Batch = await self._doorway.compute_in_turn(request, normalise, body.size)
         settings = self._keys.find_project_settings(project)
-        found = await anyio.to_thread.run_sync(partial(_analyse_rows, batch.rows, settings), limiter=self._engine)
-        return json_response({**found, "rejected": [reject.to_json() for reject in batch.rejects]})
+        answer = await anyio.to_thread.run_sync(partial(_analyse_batch, batch, settings), limiter=self._engine)
+        return json_response(answer)
 
 
-def _analyse_rows(rows: list[Row], settings: ProjectSettings) -> dict[str, Any]:
+def _analyse_batch(batch: Batch, settings: ProjectSettings) -> "Analysis":
     import pyarrow as pa
 
     import ufse
     from core.engine_settings import build_engine_config
 
-    result = ufse.detect(pa.Table.from_batches([to_arrow(rows)]), build_engine_config(settings.fitting), why_not=True)
+    table = pa.Table.from_batches([to_arrow(batch.rows)])
+    result = ufse.detect(table, build_engine_config(settings.fitting), why_not=True)
     bodies = [found.to_json() for found in result.detections]
-    incidents = [{**body, "incidentId": f"inc_{body['fingerprint']}"} for body in bodies]
-    return {
-        "count": len(incidents),
-        "incidents": incidents,
-        "whyNot": [silent.to_json() for silent in result.why_not],
+    answer = {
+        "count": len(bodies),
+        "incidents": [{**body, "incidentId": f"inc_{body['fingerprint']}"} for body in bodies],
+        "whyNot": [visit.to_json() for visit in result.why_not],
+        "rejected": [reject.to_json() for reject in batch.rejects],
     }
+    return cast("Analysis", answer)
+
+
+def _load_answer_type() -> type:
+    from collector.routes.answers import Analysis
+
+    return Analysis
+
+
+GROUP: Final = RouteGroup(
+    AnalysisEndpoint,
+    (
+        Route(
+            "post",
+            "/v1/sessions/process",
+            AnalysisEndpoint.process_session,
+            Operation(
+                tag="Events",
+                summary="Analyse one session",
+                text="Runs the engine at once over one session; nothing is stored.",
+                answer=_load_answer_type,
+                errors=BODY_STATUSES,
+                body=SessionRequest,
+                example={"sessionId": "test-1", "projectId": "default", "events": [EXAMPLE_EVENT]},
+            ),
+        ),
+    ),
+)

@@ -1,1 +1,1 @@
-"""Who sent a session: its address behind trusted proxies, hashed into a receipt of its own."""
+"""The sender of a session: its address behind trusted proxies, hashed into a receipt."""

@@ -1,9 +1,9 @@
-"""Who sent a session, so that it can be counted how many sources saw a problem, and by nobody else for nothing else.
+"""Receipts: who sent a session. They serve only to count how many independent sources saw a problem.
 
-Each request leaves one receipt for each client session in it: a line of the spool's segment that lands in a table of its own
-(``receipts``), never with the events. It holds the sender's address only as a keyed hash. The key (salt) is another one each
-day (UTC); the one of the day before is kept for one more day, so that a session over midnight is still of one source, and is
-then destroyed: nobody can find out any more which address a hash was made of.
+Each request leaves one receipt for each client session in it: a line of the spool's segment that lands in its own table
+(``receipts``), apart from the events. It holds the sender's address only as a keyed hash. The key (salt) changes each day
+(UTC). The salt of the day before is kept for one more day, so that a session over midnight has one source. Then it is
+destroyed: after that, nobody can find out which address a hash was made of.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ _log = logging.getLogger("collector.senders.receipts")
 
 
 class Receipt(msgspec.Struct, gc=False):
-    """One client session in one request; its JSON is a line of a segment that begins with ``PREFIX``.
+    """The receipt of one client session in one request; its JSON is a line of a segment that begins with ``PREFIX``.
 
-    ``source_today`` and ``source_before``: hashes of the sender under the salts of the day of receipt and the day before; 0:
-    the connection had no address.
+    ``source_today`` and ``source_before``: hashes of the sender with the salts of the day of receipt and of the day before;
+    0: the connection had no address. ``received_ms``: receipt, epoch milliseconds.
     """
 
     source_today: int
@@ -45,7 +45,7 @@ class Receipt(msgspec.Struct, gc=False):
 
 
 PREFIX: Final = b'{"source_today":'
-"""No event's line begins like this: it begins with its project."""
+"""Start of a receipt's line. The line of an event starts with its project instead."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -55,14 +55,14 @@ def encode_receipts(receipts: list[Receipt]) -> bytes:
 
 
 class SegmentLines(NamedTuple):
-    """The lines of a segment: events, and receipts."""
+    """The JSON lines of a segment: events and receipts."""
 
     rows: bytes
     receipts: bytes
 
 
 def split_segment(content: bytes) -> SegmentLines:
-    """Part the lines of events from the receipts; the order within each stays."""
+    """Separate the lines of events from the receipts; both keep their order."""
     rows: list[bytes] = []
     receipts: list[bytes] = []
     at = 0
@@ -75,7 +75,7 @@ def split_segment(content: bytes) -> SegmentLines:
 
 
 def _find_receipt_lines(content: bytes) -> Iterator[tuple[int, int]]:
-    # JSON text holds no raw line feed, so that what follows one is the beginning of a line.
+    # JSON text contains no raw line feed: a line begins after each.
     start = 0 if content.startswith(PREFIX) else content.find(b"\n" + PREFIX) + 1
     while start > 0 or (start == 0 and content.startswith(PREFIX)):
         end = content.find(b"\n", start) + 1 or len(content)
@@ -112,16 +112,16 @@ class DailySalts:
         try:
             kept = renew_daily_salts(self._path, now)
         except (OSError, ValueError) as error:
-            # Intake goes on: until the disk is well, this process knows its own salts alone.
+            # Events are accepted all the same, with salts that only this process knows, until the file can be written.
             count_degraded("source_salts", "not_kept")
-            _log.warning("the salts of the day cannot be kept: %s", error)
+            _log.warning("the salts of the day cannot be written: %s", error)
             kept = {days[0]: secrets.token_hex(32), days[1]: (self._pair[0] or secrets.token_bytes(32)).hex()}
         today, before = (bytes.fromhex(kept[day]) for day in days)
         return today, before
 
 
 def renew_daily_salts(path: Path, now: datetime) -> dict[str, str]:
-    """The salts (hex) of today and yesterday by day, made where missing; all older ones are destroyed. Raises OSError."""
+    """The salts (hex) of today and yesterday, by day. Creates missing salts and destroys older ones. Raises OSError."""
     wanted = _today_and_yesterday(now)
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -129,11 +129,11 @@ def renew_daily_salts(path: Path, now: datetime) -> dict[str, str]:
         os.fchmod(fd, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
         known: dict[str, str] = {}
-        with contextlib.suppress(msgspec.MsgspecError):  # cut short by a crash: new ones are made
+        with contextlib.suppress(msgspec.MsgspecError):  # truncated by a crash: new salts are made
             known = msgspec.json.decode(file.read(), type=dict[str, str])
         salts = {day: known.get(day) or secrets.token_hex(32) for day in wanted}
         if salts != known:
-            # Overwritten in place, so that the old salt's bytes are gone and not only its name.
+            # Overwritten in place: the bytes of the old salt are gone, not only its name.
             file.seek(0)
             file.write(_ENCODER.encode(salts))
             file.truncate()
@@ -148,6 +148,6 @@ def _today_and_yesterday(now: datetime) -> tuple[str, str]:
 
 
 def hash_source(salt: bytes, name: tuple[str, ...]) -> int:
-    """The source ``name`` under ``salt``: 62 bits below a set one."""
+    """The hash of the source ``name`` with ``salt``: 62 bits, and bit 62 set."""
     text = "\x1f".join(name).encode("utf-8", "surrogatepass")
     return int.from_bytes(hmac.digest(salt, text, hashlib.sha256)[:8], "big") >> 2 | _HASH_BIT

@@ -1,7 +1,7 @@
-"""From a request to the receipts of its sessions (``collector.senders.receipts``).
+"""Makes the receipts of a request's sessions (``collector.senders.receipts``).
 
-A sender that is trusted counts each session as a source of its own: an operator key that vouches for the request, or a client
-on this machine that speaks directly to a collector on loopback.
+For a trusted sender, each session counts as a source of its own. Trusted are requests with an operator key beside the ingest
+key, and clients on this machine that connect directly to a collector on loopback.
 """
 
 import ipaddress
@@ -28,13 +28,13 @@ class ReceiptMaker:
         proxies = parse_networks(config.trusted_proxies)
         self._reader = SourceReader(proxies)
         self._salts = DailySalts(config.spool_dir.parent / SALTS)
-        # Where proxies are trusted, what comes directly from this machine may come from anybody behind another one.
+        # Where proxies are trusted, a request from this machine may come from anybody behind another proxy on it.
         self._local = _is_loopback_host(config.host) and not proxies
 
     def make_receipt_lines(self, request: Request, rows: Iterable[Row], *, trusted: bool) -> bytes:
-        """The receipts of the sessions in ``rows`` (of one project and one receipt) as JSON lines; none without rows.
+        """The receipts of the sessions in ``rows`` (of one project and one receipt time) as JSON lines; empty without rows.
 
-        ``trusted``: an operator key vouches for the sender.
+        ``trusted``: the request has an operator key beside the ingest key.
         """
         sessions = {(row.project, row.session_id): row.received_ms for row in rows}
         if not sessions:
@@ -51,9 +51,9 @@ class ReceiptMaker:
         return encode_receipts(made)
 
     def _is_local_client(self, request: Request) -> bool:
-        """Whether a client on this machine speaks to the collector without anybody between them.
+        """Whether the request comes from a client on this machine, without a proxy between.
 
-        A proxy on this machine shows itself by a header, by HTTP/1.0, or by the public name of the site that it serves.
+        A proxy on this machine is recognized by a header, by HTTP/1.0, or by the public name of the site that it serves.
         """
         peer = request.client.host if request.client else ""
         if (

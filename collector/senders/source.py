@@ -1,8 +1,8 @@
-"""Where a request comes from: the address of its sender, also behind reverse proxies that the operator trusts.
+"""The source of a request: the address of its sender, also behind reverse proxies that the operator trusts.
 
-``X-Forwarded-For`` is a claim of whoever wrote it. It is read from its end, and only as long as the address that wrote an
-entry is a trusted proxy (``FURROW_TRUSTED_PROXIES``); the first address that is none is the sender. An address is used to
-share limits and to count sources, and is never stored or logged.
+Anybody can write an ``X-Forwarded-For`` header. It is read from its end, and only while the address that wrote an entry is a
+trusted proxy (``FURROW_TRUSTED_PROXIES``); the first other address is the sender. Addresses serve to share limits and to
+count sources; they are never stored or logged.
 """
 
 import ipaddress
@@ -17,24 +17,24 @@ UNKNOWN: Final = "unknown"
 """Source of a request whose connection has no address (a Unix socket)."""
 _FOUND: Final = "furrow.source"
 _IPV6_SITE_BITS: Final = 64
-"""One subscriber holds a whole /64 (RFC 6177), so that its addresses are one source."""
+"""A subscriber has a whole /64 network (RFC 6177): all its addresses are one source."""
 
 
 class SourceReader:
-    """Reads the source of requests, given the proxies whose ``X-Forwarded-For`` is believed."""
+    """Finds the source of requests; believes the ``X-Forwarded-For`` of ``trusted`` proxies only."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
 
     def find_request_source(self, request: HTTPConnection) -> str:
-        """The sender's address in its plain form; an IPv6 address as its /64 network; UNKNOWN without a peer."""
+        """The sender's IPv4 address, or the /64 network of its IPv6 address; UNKNOWN when the connection has no address."""
         found: str | None = request.scope.get(_FOUND)
         if found is None:
-            found = request.scope[_FOUND] = self._find_sender_site(request)  # several limits ask
+            found = request.scope[_FOUND] = self._find_sender_site(request)  # kept: several limits need it
         return found
 
     def is_direct_request(self, request: HTTPConnection) -> bool:
-        """Whether nothing claims to have forwarded the request: its peer is then its sender."""
+        """Whether no header says that a proxy forwarded the request."""
         return not any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip"))
 
     def _find_sender_site(self, request: HTTPConnection) -> str:

@@ -1,8 +1,8 @@
-"""Rejected events: kept for a replay as far as their budget goes, counted beyond it.
+"""Dead letters: rejected events, kept for a replay up to a limit and only counted beyond it.
 
-The key that rejected events come with stands in web pages, so that a stranger may send as many as the rate allows. What is
-kept of a key on one day (UTC) is bounded, by number for each reason and by bytes, and of that one source has at most half. What
-goes beyond is counted, by project and field, in a small file beside the folder of the letters.
+Keys stand in web pages, so that a stranger can send as many invalid events as the rate allows. So the dead letters of a key on
+one day (UTC) are limited: in number for each field, and in bytes, of which one source may use at most half. Further events are
+counted by project and field, in a small file beside the folder of the dead letters.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from collector.spool.durable_files import ensure_directory, sync_directory, writ
 from core.metrics import count_degraded
 
 KEPT_OF_REASON: Final = 1_000
-"""Letters of one key and field that are kept in full on one day."""
-_DAYS_FOR_ALL: Final = 32  # days on which one key's letters would fill the room of all
-_FREE_BYTES: Final = 64 << 10  # of one request; beyond, letters take at most so many bytes for each byte sent
+"""Dead letters of one key and field that are kept on one day."""
+_DAYS_FOR_ALL: Final = 32  # in so many days, one key alone would fill the space of all keys
+_FREE_BYTES: Final = 64 << 10  # dead letters of one request, plus _BYTES_PER_BYTE for each byte sent
 _BYTES_PER_BYTE: Final = 8
 _MAX_SOURCES: Final = 10_000
-_COUNTS_SECONDS = 5.0  # so long counts stay in memory
+_COUNTS_SECONDS = 5.0  # interval at which counts are written
 _COUNTED_DAYS: Final = 30
 _LINES = ".jsonl"
 
 
 class DeadLetters:
-    """Rejected events, one JSON line each, in a file a day (UTC); several processes may append."""
+    """The files of dead letters: one JSON line each, one file a day (UTC). Several processes may append."""
 
     def __init__(self, directory: Path, max_bytes: int = 256 << 20) -> None:
         self.directory = directory / "dead-letters"
@@ -42,10 +42,9 @@ class DeadLetters:
         self._counted: dict[str, tuple[int, int]] = {}  # file name → bytes read, lines in them
 
     def append(self, lines: bytes) -> bool:
-        """Make whole lines durable, all or nothing. False when the limit is reached: then they are not kept,
-        only counted.
+        """Make whole lines durable, all or nothing. False when the limit of bytes is reached: then they are not kept.
 
-        Raises OSError, with nothing of them left in the file.
+        Raises OSError; then nothing of them stays in the file.
         """
         ensure_directory(self.directory)
         if sum(entry.stat().st_size for entry in os.scandir(self.directory)) + len(lines) > self._max_bytes:
@@ -70,12 +69,12 @@ class DeadLetters:
         return True
 
     def count_lines(self) -> int:
-        """Lines in all files; only what was added since the last call is read."""
+        """The number of lines in all files; reads only what was added since the last call."""
         total = 0
         for path in sorted(self.directory.glob(f"*{_LINES}")):
             read, lines = self._counted.get(path.name, (0, 0))
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-                if file.seek(0, os.SEEK_END) < read:  # emptied by hand
+                if file.seek(0, os.SEEK_END) < read:  # emptied by a person
                     read, lines = 0, 0
                 file.seek(read)
                 while chunk := file.read(1 << 20):
@@ -87,8 +86,7 @@ class DeadLetters:
 
 
 def _cut_torn_line(fd: int) -> int:
-    """Drop what a killed writer left behind the last line (nobody was told that it was kept); returns the
-    size in bytes."""
+    """Cut an incomplete last line that a killed writer left. Returns the size in bytes."""
     size = os.fstat(fd).st_size
     end = size
     while end:
@@ -104,7 +102,7 @@ def _cut_torn_line(fd: int) -> int:
 
 
 class _CountRow(NamedTuple):
-    """One row of the counts: what was rejected on one day (``2026-01-31``) and not kept."""
+    """The number of events that were rejected on one day (``2026-01-31``) and not kept."""
 
     day: str
     project: str
@@ -113,13 +111,13 @@ class _CountRow(NamedTuple):
 
 
 class NotKeptCounts:
-    """How many rejected events were counted and not kept, over the last 30 days; several processes may add."""
+    """Counts of rejected events that were not kept, over the last 30 days. Several processes may add."""
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "dead-letters-counted.json"
 
     def read_rows(self) -> list[_CountRow]:
-        """What was counted. Never raises."""
+        """The counts. Never raises: an unreadable file counts as empty."""
         try:
             return self._decode_rows(self._file.read_bytes())
         except FileNotFoundError:
@@ -129,11 +127,11 @@ class NotKeptCounts:
             return []
 
     def count_total(self) -> int:
-        """All of them together."""
+        """The sum of all counts."""
         return sum(row.number for row in self.read_rows())
 
     def add(self, day: str, counts: Counter[tuple[str, str]]) -> None:
-        """Add the counts by (project, field). Raises OSError."""
+        """Add counts by (project, field) to a day. Raises OSError."""
         ensure_directory(self._file.parent)
         fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -161,10 +159,10 @@ class NotKeptCounts:
 
 
 class LetterBudget:
-    """Decides which letters are kept, on the event loop; what is kept is written by the spool."""
+    """Decides which dead letters are kept; the spool writes them. Use it on the event loop."""
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
-        """``max_bytes``: of all dead letters together."""
+        """``max_bytes``: limit of all dead letters together."""
         self._of_key = max(1, max_bytes // _DAYS_FOR_ALL)
         self._not_kept = NotKeptCounts(directory)
         self._day = ""
@@ -176,7 +174,7 @@ class LetterBudget:
         self._lock = threading.Lock()
 
     def select_kept_letters(self, batch: Batch, project: str, key_hash: str, source: str, sent: int) -> bytes:
-        """The letters of ``batch`` that are kept, as lines; ``sent``: the bytes in which it came."""
+        """The dead letters of ``batch`` that are kept, as JSON lines. ``sent``: bytes of its body as sent."""
         if not batch.dead_letters:
             return b""
         self._begin_new_day()
@@ -194,12 +192,12 @@ class LetterBudget:
         return b"".join(lines)
 
     def count_not_kept(self) -> int:
-        """Rejected events of the last 30 days that were counted only."""
+        """Rejected events of the last 30 days that were not kept."""
         self.write_counts()
         return self._not_kept.count_total()
 
     def write_counts(self) -> None:
-        """Write what was counted meanwhile; what cannot be written is tried again."""
+        """Write new counts to the file; on failure they are written next time."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             self._written_at = time.monotonic()

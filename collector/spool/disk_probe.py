@@ -1,7 +1,7 @@
-"""Whether the disk of the spool takes writes now: tried by a small write and fsync, so that health recovers by itself;
-and whether it has room for what full batches take.
+"""Tests the spool's disk with a small write and fsync, and whether it has room for a full batch.
 
-The spool itself only finds out with the next events, and a load balancer that has read 503 sends none.
+The spool itself notices a recovered disk only with the next events, which a load balancer does not send after a 503. So health
+needs its own test.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from collector.spool.spool import Spool
 from core.metrics import count_degraded
 
 EVERY_S: Final = 3.0
-"""At most once in so many seconds, however often health is asked for."""
+"""Least seconds between two tests, however often health is requested."""
 PROBE_BYTES: Final = 64 << 10
-"""As much as some requests of events: less would fit on a disk that takes none of them."""
+"""The size of some requests: a smaller write could fit on a disk that has no room for a request."""
 LEAST_FREE_BYTES: Final = 4 << 20
-"""A full batch as it is stored. A disk with less room takes a small write, and refuses what browsers send."""
+"""The stored size of a full batch. A disk with less free space accepts the small write but not the batches of browsers."""
 
-_SUFFIX = ".probe"  # neither a segment nor the file of a writer: nobody else in the directory looks at it
+_SUFFIX = ".probe"  # not the name of a segment: all other readers ignore it
 
 
 class DiskProbe:
-    """Tries the spool's disk. One probe at a time; who asks meanwhile gets its result too."""
+    """Tests the spool's disk. One test at a time; concurrent callers get its result."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -41,7 +41,7 @@ class DiskProbe:
                 left.unlink()
 
     async def find_failure(self) -> str:
-        """Why nothing can be made durable now; '' if it can."""
+        """Why events cannot be made durable now; '' when they can."""
         async with self._guard:
             if time.monotonic() >= self._next:
                 self._failing = await anyio.to_thread.run_sync(self._try_disk, limiter=self._thread)

@@ -1,8 +1,8 @@
-"""Removing people from the files of a spool: dead letters, the quarantine, and segments that wait for an event store.
+"""Erases a person from the files of a spool: dead letters, the quarantine, and segments that no event store takes.
 
-What is about to land is not touched here: a segment may be on its way already, so that an erasure waits until it has landed
-and removes it there (``waiting``). Dead letters are overwritten in place with blanks of the same length: collectors append
-to these files meanwhile, readers skip blank lines, and an erasure that is killed in the middle can be repeated.
+Segments that are about to land are not changed: the lander may be reading them. The erasure waits until they have landed
+(`list_waiting_segments`) and erases the events in the event store. Dead letters are overwritten in place with blanks of the
+same length: collectors append to these files meanwhile, readers skip blank lines, and an interrupted erasure can be repeated.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from collector.senders.receipts import PREFIX, split_segment
-from collector.spool.spool import SEALED, list_segments
+from collector.spool.segments import SEALED, list_segments
 
 _OPEN: Final = ".open"
 _DIGEST: Final = 32
@@ -26,25 +26,25 @@ _DIGEST: Final = 32
 
 @dataclass(frozen=True)
 class Person:
-    """Whom to remove from a project: client sessions by id, and the user by their hash ('': no user)."""
+    """The person to erase from a project: client sessions by id, and the user by hash ('': no user)."""
 
     project: str
     sessions: frozenset[str]
     user_hash: str = ""
 
-    def matches_row(self, row: dict[str, Any]) -> bool:
-        """Whether a line of a segment is of this person."""
+    def matches_row(self, row: dict[str, object]) -> bool:
+        """Whether a row of a segment belongs to this person."""
         return row.get("project") == self.project and self._is_named_by(row.get("session_id"), row.get("user_hash"))
 
-    def matches_letter(self, letter: dict[str, Any]) -> bool:
-        """Whether a dead letter is of this person."""
+    def matches_letter(self, letter: dict[str, object]) -> bool:
+        """Whether a dead letter belongs to this person."""
         event = letter.get("event")
         if letter.get("project") != self.project or not isinstance(event, dict):
             return False
         return self._is_named_by(event.get("sessionId"), str(event.get("userId") or "").removeprefix("uh:"))
 
     def matches_text(self, line: bytes) -> bool:
-        """Whether what cannot be read as JSON names this person: as a whole value, the end of which may be torn off."""
+        """Whether a line that is not JSON contains an id of this person as a whole value, possibly with a torn end."""
         names = [*self.sessions, self.user_hash, f"uh:{self.user_hash}"] if self.user_hash else list(self.sessions)
         line = line.rstrip(b"\r\n")
         return any(value in line or line.endswith(value[:-1]) for value in map(msgspec.json.encode, names))
@@ -55,20 +55,21 @@ class Person:
 
 
 def find_user_sessions(spool: Path, project: str, user_hash: str) -> set[str]:
-    """Ids of the client sessions in which this user appears, in the dead letters, the quarantine and what waits to land."""
+    """Ids of the client sessions of a user in the dead letters, the quarantine and the segments that wait to land."""
     user = Person(project, frozenset(), user_hash)
     found: set[str] = set()
     for path in _list_dead_letter_files(spool):
         for letter in _read_json_objects(path):
-            if user.matches_letter(letter) and letter["event"].get("sessionId") is not None:
-                found.add(str(letter["event"]["sessionId"]))
+            event = letter.get("event")
+            if user.matches_letter(letter) and isinstance(event, dict) and event.get("sessionId") is not None:
+                found.add(str(event["sessionId"]))
     for path in [*_list_quarantined_files(spool), *(segment.path for segment in list_segments(spool))]:
         found |= {str(row.get("session_id")) for row in _read_json_objects(path) if user.matches_row(row)}
     return found
 
 
 def list_waiting_segments(spool: Path) -> set[str]:
-    """Names of the segments that hold events and have not landed: sealed ones, and those that a collector writes to."""
+    """Names of the segments with events that have not landed: sealed segments, and those that collectors write."""
     names = {segment.path.name for segment in list_segments(spool)}
     for path in spool.glob(f"*{_OPEN}"):
         with contextlib.suppress(FileNotFoundError):
@@ -78,7 +79,7 @@ def list_waiting_segments(spool: Path) -> set[str]:
 
 
 def erase_dead_letters(spool: Path, person: Person) -> int:
-    """Blank this person's dead letters; how many there were."""
+    """Overwrite this person's dead letters with blanks; returns their number."""
     return sum(
         _blank_matching_lines(path, lambda line: _is_line_of_person(line, person.matches_letter, person))
         for path in _list_dead_letter_files(spool)
@@ -86,14 +87,14 @@ def erase_dead_letters(spool: Path, person: Person) -> int:
 
 
 def erase_quarantine(spool: Path, person: Person) -> int:
-    """Rewrite what was set aside without this person's events; how many there were."""
+    """Rewrite the quarantine without this person's events; returns their number."""
     return sum(_rewrite_without_person(path, person) for path in _list_quarantined_files(spool))
 
 
 def erase_segments(spool: Path, person: Person) -> int:
-    """Rewrite the sealed segments without this person's events; how many there were.
+    """Rewrite the sealed segments without this person's events; returns their number.
 
-    Only where nothing lands (the event store is ``log``): a lander might have read the old one already.
+    Only for an installation without a lander (the event store is ``log``): a lander may have read the old segment already.
     """
     return sum(_rewrite_without_person(segment.path, person) for segment in list_segments(spool))
 
@@ -106,8 +107,8 @@ def _list_quarantined_files(spool: Path) -> list[Path]:
     return sorted(path for path in (spool / "quarantine").glob("*") if path.suffix in (SEALED, ".tail"))
 
 
-def _read_json_objects(path: Path) -> Iterator[dict[str, Any]]:
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # landed since
+def _read_json_objects(path: Path) -> Iterator[dict[str, object]]:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # landed meanwhile
         for line in file:
             value = _decode_json_line(line)
             if isinstance(value, dict):
@@ -121,7 +122,7 @@ def _decode_json_line(line: bytes) -> object:
         return None
 
 
-def _is_line_of_person(line: bytes, of_person: Callable[[dict[str, Any]], bool], person: Person) -> bool:
+def _is_line_of_person(line: bytes, of_person: Callable[[dict[str, object]], bool], person: Person) -> bool:
     if not line.strip():
         return False
     value = _decode_json_line(line)
@@ -129,7 +130,7 @@ def _is_line_of_person(line: bytes, of_person: Callable[[dict[str, Any]], bool],
 
 
 def _blank_matching_lines(path: Path, matches: Callable[[bytes], bool]) -> int:
-    """Overwrite the lines of ``path`` that match with blanks, durably; how many."""
+    """Overwrite the matching lines of ``path`` with blanks, durably; returns their number."""
     count = 0
     with path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -149,7 +150,10 @@ def _blank_matching_lines(path: Path, matches: Callable[[bytes], bool]) -> int:
 
 
 def _rewrite_without_person(path: Path, person: Person) -> int:
-    """Replace a file that nobody appends to by one without this person's lines, named for what it holds now."""
+    """Replace a file to which nothing is appended by one without this person's lines; returns the number of events erased.
+
+    A segment gets a new name, because its name contains its checksum and count.
+    """
     lines = path.read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if not _is_line_of_person(line, person.matches_row, person)]
     if len(kept) < len(lines):
@@ -174,7 +178,7 @@ def _replace_content(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     name = path.name
     if path.suffix == SEALED:
-        # A segment's name tells what it holds; its place in the order stays.
+        # The name has the new checksum and count; the time, and so the order, stays.
         digest = hashlib.sha256(content).hexdigest()[:_DIGEST]
         name = f"{path.name.split('-')[0]}-{split_segment(content).rows.count(bytes([10]))}-{digest}{SEALED}"
     reason = path.with_suffix(".reason")

@@ -1,4 +1,4 @@
-"""Request bodies: read once, never larger than the contract's limit, not for longer than its time (events.md, Batch)."""
+"""Reads request bodies once, within the contract's limits of size and time (docs/contracts/events.md, Batch)."""
 
 import asyncio
 import zlib
@@ -19,19 +19,19 @@ from collector.senders.source import SourceReader
 from collector.transport.turns import LostTurn, Turns
 
 LEAST_BYTES_PER_SECOND: Final = 1_000
-"""Below this a body is given up; a slow mobile connection sends five times as much."""
-_PATIENCE_SECONDS: Final = 5.0  # before the rate counts: a connection may stall once
-_YOUNG_SECONDS: Final = 1.0  # so long a body is not given up to make room for one of an equal source
+"""Slower bodies are refused (408); a slow mobile connection sends five times as fast."""
+_PATIENCE_SECONDS: Final = 5.0  # before the rate is checked: a connection may stall once
+_YOUNG_SECONDS: Final = 1.0  # a younger body is not dropped for a body of a source with as many bodies
 _RATIO: Final = 100
 _RATIO_FROM_BYTES: Final = 64 << 10
-_MAX_MEMBERS: Final = 64  # of one gzip body; each costs a window
+_MAX_MEMBERS: Final = 64  # of one gzip body; each costs memory
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Body(NamedTuple):
-    """A body as a JSON object, its inflated ``size`` and the bytes that were ``sent``."""
+    """A body as a JSON object, its inflated ``size`` and its ``sent`` size, both in bytes."""
 
     content: dict[str, Any]
     size: int
@@ -45,17 +45,17 @@ class _BodyRead:
     timeout: asyncio.Timeout | None = None  # while the body arrives
 
     def stop_reading(self) -> None:
-        """End its reading: 408."""
+        """Stop reading the body; it is answered 408."""
         if self.timeout is not None:
             self.timeout.reschedule(asyncio.get_running_loop().time())
             self.timeout = None
 
 
 class Doorway:
-    """Lets so many bodies in at once; each endpoint family has its own.
+    """Limits the bodies in memory at once; each endpoint family has its own doorway.
 
-    One source has at most half of the room. When there is none left, a body that still arrives or waits for its turn makes
-    room: of the source that has the most of them, the one that began first. Else the answer is 503.
+    One source gets at most half of the places. When all places are taken, a body that is still arriving or waiting for its
+    turn is dropped: the oldest body of the source that has most. If there is none, the new body gets 503.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class Doorway:
         self._of_source: Counter[str] = Counter()
 
     async def answer_request(self, request: Request, receive: Callable[[Request], Awaitable[Response]]) -> Response:
-        """What ``receive`` answers, errors included. The rest of a body that was refused is left to the connection."""
+        """The answer of ``receive``; an ApiError becomes an error answer. The connection discards the rest of the body."""
         try:
             return await receive(request)
         except ApiError as error:
             response = error_response(error)
             if error.status == 408 or request.headers.get("expect"):
-                # Its body will not come, or not now: the next request could not be told from it.
+                # The rest of the body may still arrive: it could not be distinguished from the next request.
                 response.headers["connection"] = "close"
             return response
         except ClientDisconnect:
@@ -92,7 +92,7 @@ class Doorway:
             self._release_place(request)
 
     async def read_body(self, request: Request) -> Body:
-        """The body as a JSON object; it holds its room until the answer. Raises ApiError."""
+        """The body as a JSON object; it keeps its place until the answer. Raises ApiError."""
         _check_media_type(request)
         visit = self._admit_request(request)
         try:
@@ -105,9 +105,9 @@ class Doorway:
         return Body(await self.compute_in_turn(request, partial(decode_body, body), len(body)), len(body), sent)
 
     async def compute_in_turn(self, request: Request, work: Callable[[], _T], size: int) -> _T:
-        """Run ``work`` on a body of ``size`` inflated bytes, when it is the turn of its source.
+        """Run ``work`` on a body of ``size`` inflated bytes when it is the turn of its source; returns what it returns.
 
-        Raises ApiError for an InvalidBatch.
+        Raises ApiError for an InvalidBatch, and 503 when the body lost its place.
         """
         try:
             return await self._turns.run_in_turn(request, self._sources.find_request_source(request), size, work)
@@ -148,7 +148,7 @@ class Doorway:
                 del self._of_source[visit.source]
 
     async def _receive_body(self, request: Request, visit: _BodyRead) -> tuple[bytes, int]:
-        """The inflated body, and the bytes that were sent. Stops at the limits, so that a bomb stays small."""
+        """The inflated body, and how many bytes were sent. Stops at the limits: a gzip bomb is not inflated."""
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._max_bytes:
             raise self._too_large_error()
@@ -175,11 +175,11 @@ class Doorway:
 
     def _too_large_error(self) -> ApiError:
         limit = "" if self._max_bytes == MAX_BODY_BYTES else " without a key in its header"
-        return ApiError(413, "too_large", f"a body{limit} holds at most {self._max_bytes} bytes, also after inflating")
+        return ApiError(413, "too_large", f"a body{limit} has at most {self._max_bytes} bytes, also after inflating")
 
 
 class _Inflating:
-    """One gzip body; several members may follow each other, and none may inflate far beyond what was sent."""
+    """Inflates one gzip body, of one or several members, up to a limit relative to the bytes sent."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -189,7 +189,7 @@ class _Inflating:
         self._received = self._inflated = 0
 
     def inflate_chunk(self, chunk: bytes) -> list[bytes]:
-        """What ``chunk`` inflates to. Raises ApiError (400, 413)."""
+        """The inflated bytes of ``chunk``. Raises ApiError (400, 413)."""
         self._received += len(chunk)
         found = []
         while chunk:
@@ -200,7 +200,7 @@ class _Inflating:
             try:
                 plain = self._inflater.decompress(chunk, most + 1 - self._inflated)
             except zlib.error:
-                raise ApiError(400, "invalid_gzip", "the body is not gzip") from None
+                raise ApiError(400, "invalid_gzip", "the body is not valid gzip") from None
             self._inflated += len(plain)
             if self._inflated > most:
                 limit = f"{self._max_bytes} bytes" if most == self._max_bytes else f"{_RATIO} times what was sent"
@@ -210,7 +210,7 @@ class _Inflating:
         return found
 
     def check_complete(self) -> None:
-        """Raises ApiError (400) when something is missing."""
+        """Check the end of the body. Raises ApiError (400) when bytes are missing."""
         if self._started and not self._inflater.eof:
             raise ApiError(400, "invalid_gzip", "the gzip body ends early")
 
@@ -222,7 +222,7 @@ class _Inflating:
 
 
 def validate_body(model: type[_Model], body: dict[str, Any]) -> _Model:
-    """``body`` as ``model``. Raises ApiError (400) that names the first field that does not fit."""
+    """``body`` as ``model``. Raises ApiError (400), which names the first invalid field."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -248,6 +248,6 @@ def _check_media_type(request: Request) -> None:
         raise ApiError(415, "unsupported_media_type", "send application/json (or text/plain from sendBeacon)")
     charset = parameters.partition("charset=")[2].strip(' "')
     if charset not in ("", "utf-8", "utf8", "us-ascii"):
-        raise ApiError(415, "unsupported_media_type", "JSON is UTF-8")
+        raise ApiError(415, "unsupported_media_type", "JSON must be encoded in UTF-8")
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "gzip", ""):
-        raise ApiError(415, "unsupported_media_type", "a body may be plain or gzip")
+        raise ApiError(415, "unsupported_media_type", "the only content encoding is gzip")

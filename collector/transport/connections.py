@@ -1,8 +1,8 @@
-"""The open connections of one collector: how many there may be, how long each may wait, and which one makes room.
+"""The open connections of a collector: their number, how long each may wait, and which is closed to make room.
 
-A connection is cheap to open and, for its other end, free to hold. So each of its waiting times has an end (`Waits`), and
-when there is no room for a new one, one of those that wait is closed: of the peer that holds the most, the one that has
-waited longest. A request that has arrived whole is never cut off to make room.
+Opening and holding a connection costs a client almost nothing. So every wait has a time limit (`Waits`). When there is no
+room for a new connection, a waiting connection is closed: the longest waiting one of the peer that has most. A request that
+has arrived completely is never cut off.
 """
 
 import asyncio
@@ -23,28 +23,28 @@ from core.metrics import count_degraded
 from core.networks import Network, is_within
 
 RESERVED_DESCRIPTORS: Final = 64
-"""Descriptors that are kept for everything but connections: listener, spool, dead letters, keys, Postgres, logs."""
+"""Descriptors that are reserved for all else: listener, spool, dead letters, keys, Postgres, logs."""
 _SWEEP_SECONDS = 0.5
-_READ_IN_ONE_TURN = 8  # pieces of data of one peer in one turn of the event loop
+_READ_IN_ONE_TURN = 8  # reads of one peer in one turn of the event loop
 _REFUSED_AT_ONCE = 64
-_BACKLOG = 2_048  # connections that the kernel keeps for us
-_EVICTED_AT_ONCE = 64  # one look over all connections frees up to a 64th of the room
+_BACKLOG = 2_048  # connections that the kernel queues
+_EVICTED_AT_ONCE = 64  # one pass over all connections frees up to a 64th of them
 
 
 class Waiting(Enum):
-    """What a connection waits for; each has a time of its own."""
+    """What a connection waits for; each state has its own time limit."""
 
     REQUEST = "request"  # the request line and the headers
     IDLE = "idle"  # the next request
     BODY = "body"  # the rest of a body that is being read
-    REST = "rest"  # the rest of a body that was answered already
-    ANSWER = "answer"  # us
-    TAKE = "take"  # the other end, to take the bytes of the answer
+    REST = "rest"  # the rest of a body after its answer
+    ANSWER = "answer"  # our answer
+    TAKE = "take"  # the client, to receive the answer
 
 
 @dataclass(frozen=True)
 class Waits:
-    """Seconds after which a connection is closed, by what it waits for. ``body`` is bounded by who reads it, too."""
+    """Seconds after which a connection is closed, by what it waits for. The reader of a body has its own limit, too."""
 
     request: float = 10.0
     idle: float = 15.0
@@ -53,27 +53,27 @@ class Waits:
     take: float = 10.0
 
     def find_time_limit(self, waiting: Waiting) -> float | None:
-        """The time for this; None: without end."""
+        """The limit for ``waiting`` in seconds; None: no limit."""
         return None if waiting is Waiting.ANSWER else float(getattr(self, waiting.value))
 
 
 class Connection(Protocol):
-    """What the table has to know of a connection."""
+    """A connection, as the table uses it."""
 
     peer: str
     waiting: Waiting
     since: float
 
     def update_waiting(self) -> None:
-        """Set ``waiting`` and ``since`` to what is so now."""
+        """Update ``waiting`` and ``since``."""
 
     def abort_connection(self) -> None:
-        """Close it at once, whatever it was doing."""
+        """Close it at once, in any state."""
 
 
 @dataclass
 class Limits:
-    """``most``: connections at once; ``per_peer``: of them, from one address that is no trusted proxy."""
+    """``most``: connections at once; ``per_peer``: connections at once from one address that is not a trusted proxy."""
 
     most: int
     per_peer: int
@@ -82,7 +82,7 @@ class Limits:
 
 
 class Connections:
-    """All connections of one listener. It is used on the event loop alone."""
+    """All connections of one listener. Use it on the event loop only."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -95,19 +95,19 @@ class Connections:
 
     @property
     def descriptors(self) -> int:
-        """Sockets that were accepted and are not closed yet."""
+        """Number of accepted sockets that are not closed."""
         return self._accepted
 
     def count_accepted(self) -> None:
-        """Count a socket."""
+        """Count an accepted socket."""
         self._accepted += 1
 
     def count_closed(self) -> None:
-        """Count a socket that was closed."""
+        """Count a closed socket."""
         self._accepted -= 1
 
     def add_connection(self, connection: Connection) -> None:
-        """Take it in; when its peer has too many, one of them is ended, which may be this one."""
+        """Add a connection. When its peer has too many, one of them is closed, possibly this one."""
         self._open.add(connection)
         of_peer = self._of_peer.setdefault(connection.peer, {})
         of_peer[connection] = None
@@ -120,7 +120,7 @@ class Connections:
             )
 
     def refuses_peer(self, peer: str) -> bool:
-        """Whether a new connection of ``peer`` is closed at once: it has all that it may have, and changes them too fast."""
+        """Whether a new connection of ``peer`` is closed at once: the peer is at its limit and opens connections too fast."""
         if len(self._of_peer.get(peer, ())) < self.limits.per_peer or self._is_trusted_proxy(peer):
             return False
         now = time.monotonic()
@@ -131,7 +131,7 @@ class Connections:
         return False
 
     def remove_connection(self, connection: Connection) -> None:
-        """It was lost."""
+        """Remove a closed connection."""
         if connection in self._open:
             self._open.remove(connection)
             of_peer = self._of_peer[connection.peer]
@@ -140,7 +140,7 @@ class Connections:
                 del self._of_peer[connection.peer]
 
     def make_room(self) -> bool:
-        """End some that wait; False when all of them are being answered."""
+        """Close some waiting connections. False when there are none: all are being answered."""
         waiting = [connection for connection in self._open if connection.waiting is not Waiting.ANSWER]
         if not waiting:
             return False
@@ -184,10 +184,10 @@ def _find_longest_waiting(connections: Sequence[Connection], number: int) -> lis
 
 
 class PeerTurns:
-    """Lets each peer do some work in one turn of the event loop, and the rest in the next ones.
+    """Limits the work of each peer in one turn of the event loop; the rest follows in later turns.
 
-    A turn that reads hundreds of requests of one peer lasts as long as all of them, and everybody else waits for it, several
-    times for one answer.
+    Without the limit, one turn could read hundreds of requests of one peer while all other connections wait, several times
+    for one answer.
     """
 
     def __init__(self, at_once: int = _READ_IN_ONE_TURN) -> None:
@@ -196,7 +196,7 @@ class PeerTurns:
         self._lines: dict[str, deque[Callable[[], None]]] = {}
 
     def run_in_turn(self, peer: str, work: Callable[[], None]) -> bool:
-        """Do ``work``, now (True) or in a later turn."""
+        """Run ``work`` now (True) or in a later turn (False)."""
         if not self._done and not self._lines:
             asyncio.get_running_loop().call_soon(self._begin_turn)
         line = self._lines.get(peer)
@@ -220,20 +220,20 @@ class PeerTurns:
 
 
 class Listener(socket.socket):
-    """A listening socket whose ``accept`` never runs out of descriptors: it makes room first.
+    """A listening socket whose ``accept`` does not run out of descriptors: it closes waiting connections first.
 
-    asyncio's own answer to EMFILE is to log a traceback for each connection that waits, again every second.
+    On EMFILE, asyncio itself would log a traceback for each waiting connection, every second again.
     """
 
     table: Connections | None = None
-    """Whose room counts; None: accept all."""
+    """The table that limits the connections; None: accept all."""
 
     def listen(self, _: int = 0) -> None:
-        """Listen with a long queue. asyncio's number, which it asks for again, is how many it accepts in one turn."""
+        """Listen with a long backlog. asyncio passes the number of connections that it accepts in one turn; it is ignored."""
         super().listen(_BACKLOG)
 
     def accept(self) -> tuple[socket.socket, object]:
-        """The next connection. Raises BlockingIOError when there is none, or no room for it at this moment."""
+        """The next connection. Raises BlockingIOError when there is none, or no room for it now."""
         table = self.table
         if table is not None and table.descriptors >= table.limits.most:
             if table.make_room():
@@ -252,7 +252,7 @@ class Listener(socket.socket):
                 raise
             count_degraded("collector", "no_descriptors")
             if not table.make_room():
-                time.sleep(0.01)  # somebody else's descriptors: wait without turning in circles
+                time.sleep(0.01)  # other code holds the descriptors: do not spin
             raise BlockingIOError from None
         if table is not None:
             table.count_accepted()

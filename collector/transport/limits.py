@@ -1,9 +1,8 @@
-"""How much one name, and one source among several, may send: token buckets in memory of this process.
+"""Rate limits of names (keys, projects) and of sources: token buckets in the memory of this process.
 
-A source is an address (`collector.senders.source`); a key stands in web pages, so that anybody has it. One visitor must not
-use up what the key of all visitors may send. So a source alone gets a part of a key's rate, and when the key comes near its
-limit, the sources above an equal share are refused first. All tables forget the name that was silent longest when they are
-full.
+A source is an address (`collector.senders.source`). All visitors share the key in the web pages, so that one visitor must not
+use up its rate. One source gets only a part of a key's rate. When the key comes near its limit, sources above an equal share
+are refused first. A full table forgets the name that was silent longest.
 """
 
 import math
@@ -13,13 +12,13 @@ from typing import Final
 
 _MAX_NAMES: Final = 10_000
 _MAX_SOURCES: Final = 4_096  # of one key
-_RATE_SECONDS = 5.0  # over which a source's own rate is measured
-_ACTIVE_SECONDS = 10.0  # after its last request a source counts no more
-_LEAST_SHARE = 0.5  # requests/s that a source may always send while its key has any left
+_RATE_SECONDS = 5.0  # window in which a source's own rate is measured
+_ACTIVE_SECONDS = 10.0  # a source without requests for so long no longer gets a share
+_LEAST_SHARE = 0.5  # requests/s that every source may send until the key's limit is used up
 
 
 class RateLimit:
-    """A token bucket for each name: ``rate`` units a second, a burst of ``burst_seconds`` times as many."""
+    """A token bucket for each name: ``rate`` units per second, and bursts of ``burst_seconds`` × ``rate`` units."""
 
     def __init__(self, rate: float, burst_seconds: float = 2.0) -> None:
         self._rate = rate
@@ -27,13 +26,13 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def find_wait_seconds(self, name: str, now: float, rate: float | None = None) -> float:
-        """0 when the request may pass, else the seconds until the next one may; ``rate`` is this name's own."""
+        """0 when a request may pass, else the seconds until the next request may. ``rate``: the name's own rate, if any."""
         limit = rate or self._rate
         tokens = self._available_tokens(name, now, limit)
         return (1 - tokens) / limit if tokens < 1 else 0.0
 
     def take_tokens(self, name: str, now: float, rate: float | None = None, units: float = 1.0) -> None:
-        """Count one request that passed; a refused one costs nothing. More units than there are make a debt."""
+        """Count a request that passed; refused requests are not counted. The balance may become negative."""
         self._buckets[name] = (self._available_tokens(name, now, rate or self._rate) - units, now)
         self._buckets.move_to_end(name)
         if len(self._buckets) > _MAX_NAMES:
@@ -61,14 +60,15 @@ class _NameBucket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """``by``: `limit` (all of it is used up), `source` (its part is), `share` (it is above an equal share). ``wait`` in s."""
+    """``by``: `limit` (the name's limit is used up), `source` (the source's part is used up), `share` (the source is above
+    an equal share). ``wait`` in seconds."""
 
     by: str
     wait: float
 
 
 class FairLimit:
-    """A token bucket for each name, of which one source alone may use ``part``, and in need an equal share."""
+    """A token bucket for each name. One source may use ``part`` of it, and an equal share when the name is near its limit."""
 
     def __init__(self, rate: float, part: float) -> None:
         self._rate = rate
@@ -76,7 +76,7 @@ class FairLimit:
         self._names: OrderedDict[str, _NameBucket] = OrderedDict()
 
     def find_refusal(self, name: str, source: str, now: float, rate: float | None = None) -> Refusal | None:
-        """Why a request may not pass; None: it may. Changes no count."""
+        """The reason to refuse a request; None: it may pass. Does not count the request."""
         limit = rate or self._rate
         known = self._refresh_bucket(name, now, limit)
         if known.tokens < 1:
@@ -90,7 +90,7 @@ class FairLimit:
             return Refusal("source", (1 - tokens) / part)
         left = known.tokens / (_burst_size(limit) / 2)
         if left < 1 and len(known.sources) > 1:
-            # The less there is left, the smaller a source must be to have some of it.
+            # The less is left, the lower the rate at which a source is still accepted.
             share = max(_LEAST_SHARE, left * limit / len(known.sources))
             own = _decayed_rate(of_source, now)
             if own > share:
@@ -98,7 +98,7 @@ class FairLimit:
         return None
 
     def count_request(self, name: str, source: str, now: float, rate: float | None = None) -> None:
-        """Count one request that passed."""
+        """Count a request that passed."""
         limit = rate or self._rate
         known = self._refresh_bucket(name, now, limit)
         known.tokens -= 1
@@ -122,7 +122,7 @@ class FairLimit:
         self._names.move_to_end(name)
         known.tokens, known.at = _refill_tokens(known.tokens, now - known.at, limit), now
         while known.sources and now - next(iter(known.sources.values())).at > max(_ACTIVE_SECONDS, 2 / limit):
-            # Silent for so long, its own bucket is full again.
+            # After this silence, the source's own bucket is full again.
             known.sources.popitem(last=False)
         return known
 

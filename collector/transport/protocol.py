@@ -1,8 +1,7 @@
-"""HTTP/1.1 on one connection, stricter than uvicorn's: framing that two readers may read differently is refused, and so are
-heads that cost more than their bytes.
+"""HTTP/1.1 on one connection, stricter than uvicorn's: ambiguous framing and expensive heads are refused.
 
 A request with both ``Content-Length`` and ``Transfer-Encoding``, with several lengths, folded headers or bare line feeds may
-be one request to a proxy and two to us (request smuggling, RFC 9112, 11.2). It is answered 400, and the connection ends.
+be one request for a proxy and two for us (request smuggling, RFC 9112, 11.2). It is answered 400, and the connection ends.
 """
 
 import asyncio
@@ -20,24 +19,24 @@ from collector.transport.connections import Connections, Waiting
 
 MAX_HEADER_BYTES: Final = 32 << 10
 MAX_HEADER_FIELDS: Final = 128
-"""A field costs as much as a kilobyte in one field does, so that bytes alone bound no work."""
+"""A field costs as much work as a kilobyte of one field: a limit of bytes alone does not limit the work."""
 MAX_TARGET_BYTES: Final = 8 << 10
-"""Of the request line: method, path and query. Each parameter of a query costs like a header field."""
-_MAX_CHUNKS = 4_096  # pieces of a chunked body; each costs as much as a kilobyte does in one piece
+"""Limit of the request line: method, path and query. Each query parameter costs as much as a header field."""
+_MAX_CHUNKS = 4_096  # of a body; each costs as much work as a kilobyte of one chunk
 _MAX_HELD_BYTES = 4 << 10
-_MAX_REST_BYTES = 8 << 20  # of a body that was answered already
+_MAX_REST_BYTES = 8 << 20  # of a body after its answer
 _END = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(rb"\n(content-length)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _ENCODING = re.compile(rb"\n(transfer-encoding)[ \t]*:", re.IGNORECASE)
 _ONE_LENGTH = re.compile(rb"[ \t]*[0-9]{1,15}[ \t]*")
 _BAD_REQUEST = (
-    b'{"error":{"code":"bad_request","message":"this is not a request of HTTP/1.1 that can be read in one way alone, '
-    b'or its head is too large"}}'
+    b'{"error":{"code":"bad_request",'
+    b'"message":"this is not an unambiguous HTTP/1.1 request, or its head is too large"}}'
 )
 
 
 def find_ambiguity(received: bytes) -> str:
-    """Why the head at the beginning of ``received`` can be read in two ways; empty: it cannot, or is not whole yet."""
+    """Why the head at the beginning of ``received`` is ambiguous; '' when it is not, or is not complete yet."""
     ends = _END.search(received)
     head = received[: ends.end()] if ends else received
     if head.count(b"\n") != head.count(b"\r\n") or b"\r" in head.replace(b"\r\n", b"").removesuffix(b"\r"):
@@ -58,7 +57,7 @@ def find_ambiguity(received: bytes) -> str:
 
 
 def is_head_too_large(received: bytes) -> bool:
-    """Whether the head at the beginning of ``received``, whole or not, has more fields or a longer request line than it may."""
+    """Whether the head at the beginning of ``received``, complete or not, has too many fields or too long a request line."""
     ends = _END.search(received)
     fields = received.count(b"\n", 0, ends.start() if ends else len(received))
     line = received.find(b"\n", 0, MAX_TARGET_BYTES + 1)
@@ -66,14 +65,14 @@ def is_head_too_large(received: bytes) -> bool:
 
 
 class StrictReader(h11.Connection):
-    """h11's reading, behind `ambiguity` and `is_too_large`; and a body comes in no more pieces than it may."""
+    """h11's reader with the checks of `find_ambiguity` and `is_head_too_large`, and a limit of chunks."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MAX_HEADER_BYTES)
         self._chunks = 0
 
     def next_event(self) -> "h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]":
-        """The next event. Raises h11.RemoteProtocolError."""
+        """The next event. Raises h11.RemoteProtocolError for a request that is refused."""
         if self.their_state is h11.IDLE:
             received, _ = self.trailing_data
             if received and (why := find_ambiguity(received)):
@@ -90,7 +89,7 @@ class StrictReader(h11.Connection):
 
 
 class _Joined:
-    """A transport that writes the head of an answer and its body in one piece: half of the system calls."""
+    """A transport that writes the head of an answer together with its body: half of the system calls."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -100,7 +99,7 @@ class _Joined:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Hold the first piece until the next one, `flush`, or the next turn of the loop."""
+        """Hold the first piece until the second, until `flush`, or until the next turn of the event loop."""
         if self._held or len(data) > _MAX_HELD_BYTES:
             self._transport.write(self._held + data)
             self._held = b""
@@ -109,19 +108,19 @@ class _Joined:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the held piece."""
         if self._held:
             held, self._held = self._held, b""
             self._transport.write(held)
 
     def close(self) -> None:
-        """Write what is held, then close."""
+        """Write the held piece, then close."""
         self.flush()
         self._transport.close()
 
 
 class IntakeProtocol(H11Protocol):
-    """One connection, which tells the table what it waits for."""
+    """One connection; it reports to the table of connections what it waits for."""
 
     def __init__(
         self,
@@ -139,26 +138,26 @@ class IntakeProtocol(H11Protocol):
         self.since = time.monotonic()
         self._table = table
         self._rest_bytes = 0
-        self._later = b""  # received, and not read before it is this peer's turn
+        self._later = b""  # received, and read when it is this peer's turn
         self._completes = False  # an answer is being completed
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it into the table."""
+        """Add the connection to the table."""
         super().connection_made(cast("asyncio.Transport", _Joined(transport)))
         self.peer = self.client[0] if self.client else ""
         self._table.add_connection(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take it out of the table."""
+        """Remove the connection from the table."""
         self._table.remove_connection(self)
         super().connection_lost(exc)
 
     def abort_connection(self) -> None:
-        """Close it at once; what is still to be sent is dropped."""
+        """Close the connection at once; unsent data is dropped."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Read it when it is this peer's turn."""
+        """Read ``data`` when it is this peer's turn."""
         if self._later:
             self._later += data
             return
@@ -184,7 +183,7 @@ class IntakeProtocol(H11Protocol):
         self.update_waiting()
 
     def on_response_complete(self) -> None:
-        """Note that the answer is out."""
+        """Update the waiting state after an answer."""
         self._completes = True
         try:
             super().on_response_complete()
@@ -193,12 +192,12 @@ class IntakeProtocol(H11Protocol):
         self.update_waiting()
 
     def handle_events(self) -> None:
-        """Read on in what was received; requests that were sent behind an answered one wait for their peer's turn, too."""
+        """Process received data. Pipelined requests wait for their peer's turn, too."""
         if not self._completes or not self.conn.trailing_data[0]:
             super().handle_events()
             return
         self._completes = False
-        self.flow.pause_reading()  # nothing more is received before what is here is read
+        self.flow.pause_reading()  # receive no more until the received data is processed
         self._table.turns.run_in_turn(self.peer, self._read_next_request)
 
     def _read_next_request(self) -> None:
@@ -209,7 +208,7 @@ class IntakeProtocol(H11Protocol):
         self.update_waiting()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what could not be read, if there is no answer yet, and close."""
+        """Answer 400 unless an answer has begun, and close."""
         BAD_REQUESTS.inc()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             head = [
@@ -227,10 +226,10 @@ class IntakeProtocol(H11Protocol):
         self.update_waiting()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """No upgrade is supported; who asks for one is answered as if it had not."""
+        """No upgrade is supported: the request is answered as if it had not asked for one."""
 
     def update_waiting(self) -> None:
-        """Note what it waits for now, and since when."""
+        """Record what the connection waits for, and since when."""
         waiting = self._find_waiting_state()
         if waiting is not self.waiting:
             self.waiting, self.since = waiting, time.monotonic()

@@ -1,7 +1,7 @@
-"""Takes turns at the work that bodies make (decoding, masking), fairly between the sources they come from.
+"""Schedules the work on bodies (decoding, masking) fairly between their sources.
 
-Python does one thing at a time: whoever sends the most work would have the most of it done, and the others would wait behind.
-Here the sources are served one after the other, one body each, and the event loop turns in between.
+Python works on one body at a time: without this, the source that sends most would be served most, and the others would wait.
+Here the sources are served in rotation, one body each, and the event loop runs between two bodies.
 """
 
 import asyncio
@@ -12,29 +12,29 @@ from typing import Final, TypeVar
 import anyio.to_thread
 
 SMALL_BYTES: Final = 4 << 10
-"""Bodies up to this size wait for nobody: half a millisecond of work."""
+"""Bodies up to this size are processed at once: half a millisecond of work."""
 LONG_BYTES: Final = 64 << 10
-"""Bodies above are worked on in a thread; below that changing the thread costs more than it gives."""
+"""Larger bodies are processed in a thread; for smaller ones the switch costs more than it gains."""
 
 _T = TypeVar("_T")
 
 
 class LostTurn(Exception):
-    """It lost its place in the line."""
+    """The request lost its place in the queue."""
 
 
 class Turns:
-    """One body at a time. It is used on the event loop alone."""
+    """Processes one body at a time. Use it on the event loop only."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        self._turns: dict[object, asyncio.Future[None]] = {}  # whose turn → the same, to find it
+        self._turns: dict[object, asyncio.Future[None]] = {}  # request → its future
         self._taken = False
 
     async def run_in_turn(self, whose: object, source: str, size: int, work: Callable[[], _T]) -> _T:
-        """What ``work`` returns or raises, done in the turn of ``source``, for a body of ``size`` inflated bytes.
+        """Run ``work`` in the turn of ``source``, for a body of ``size`` inflated bytes; returns what it returns.
 
-        Raises GivenUp when ``whose`` is given up before its turn.
+        Raises LostTurn when ``whose`` is removed before its turn, and what ``work`` raises.
         """
         if size <= SMALL_BYTES:
             return work()
@@ -42,15 +42,15 @@ class Turns:
         try:
             return await anyio.to_thread.run_sync(work) if size > LONG_BYTES else work()
         finally:
-            # Not at once: the loop looks at its sockets before the next one.
+            # Not at once: the event loop handles its sockets before the next body.
             asyncio.get_running_loop().call_soon(self._pass_turn)
 
     def is_waiting(self, whose: object) -> bool:
-        """Whether its turn has not come yet."""
+        """Whether ``whose`` still waits for its turn."""
         return whose in self._turns
 
     def give_up_turn(self, whose: object) -> None:
-        """Take it out of the line."""
+        """Remove ``whose`` from the queue."""
         turn = self._turns.pop(whose, None)
         if turn is not None and not turn.done():
             turn.set_exception(LostTurn())
@@ -76,7 +76,7 @@ class Turns:
             source, line = self._waiting.popitem(last=False)
             turn = line.popleft()
             if line:
-                self._waiting[source] = line  # behind the others
+                self._waiting[source] = line  # at the end
             if not turn.done():
                 turn.set_result(None)
                 return

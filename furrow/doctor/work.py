@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from collector.lag import Lag, measure_lag
 from collector.spool.dead_letters import DeadLetters, NotKeptCounts
-from collector.spool.spool import count_pending
+from collector.spool.segments import count_pending
 from core.errors import FurrowError
 from core.last_errors import LastError, format_duration, read_last_errors, to_single_line
 from core.settings import EMBEDDED, LOG, Settings

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool.spool import list_segments
+from collector.spool.segments import list_segments
 from flows.detect import detect
 from lander.loop import Lander
 from stores.incidents.incident_store import IncidentQuery, IncidentStore

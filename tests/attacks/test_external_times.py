@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from collector.http_errors import ApiError
-from collector.routes.external import refuse_future_times
-from collector.routes.shapes import DetectionSent
+from collector.routes.external import DetectionSent, refuse_future_times
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECEIVED_MS = round(NOW.timestamp() * 1000)

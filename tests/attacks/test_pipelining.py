@@ -21,7 +21,7 @@ class _Counted(PeerTurns):
         super().__init__()
         self.asked = 0
 
-    def run(self, peer: str, work: Callable[[], None]) -> bool:
+    def run_in_turn(self, peer: str, work: Callable[[], None]) -> bool:
         self.asked += 1
         return super().run_in_turn(peer, work)
 

@@ -201,7 +201,9 @@ def test_no_secret_is_in_a_file_or_an_answer_of_a_real_collector(tmp_path: Path)
             answer = client.post("/v1/events", content=body, headers=KEY)
             assert answer.status_code == 202
             assert escaped(row.secret) not in answer.text
-    written = "".join(path.read_text() for path in config.spool_dir.rglob("*") if path.is_file())
+    files = "".join(path.read_text() for path in config.spool_dir.rglob("*") if path.is_file())
+    # Without the hashes of sources: their digits are random, and hold any six digits by chance.
+    written = re.sub(r'"source_(?:today|before)":\d+', "", files)
     for row in SECRETS:
         others = " ".join(other.expected for other in SECRETS if other is not row)
         is_excepted = (

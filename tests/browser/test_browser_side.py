@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import ufse
 from collector.app import create_app
 from collector.contract import Row, to_arrow
-from collector.spool.spool import SpoolReader
+from collector.spool.segments import list_segments
 from tests.e2e.installation import until
 from tests.integration.test_collector import config_for
 from ufse.columns import EVENT_SCHEMA
@@ -149,7 +149,7 @@ class Shop:
         self.browser.find_element(By.CSS_SELECTOR, selector).send_keys(text)
 
     def rows(self) -> list[Row]:
-        segments = SpoolReader(self._spool).list_segments()
+        segments = list_segments(self._spool)
         found = [msgspec.json.decode(line, type=Row) for s in segments for line in s.read().splitlines()]
         return sorted(found, key=lambda row: (row.ts, row.seq))
 

@@ -27,7 +27,8 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from sqlalchemy.engine.default import DefaultDialect
 
 import collector.spool.durable_files
-import collector.spool.spool
+import collector.spool.open_segment
+import collector.spool.segments
 
 How = Literal["kill", "raise", "error", "cut", "delay", "meet", "torn", "postgres"]
 """What happens: the process is killed (-9); a `Crash` unwinds its thread; the call fails as if the connection were lost;
@@ -285,13 +286,13 @@ class _Files:
 
 
 def _wrap_spool() -> None:
-    for module in (collector.spool.spool, collector.spool.durable_files):
+    for module in (collector.spool.open_segment, collector.spool.segments, collector.spool.durable_files):
         put(module, "os", _Files())
     for name, label in (("parts", "segment read"), ("delete", "segment delete")):
-        original = getattr(collector.spool.spool.Segment, name)
+        original = getattr(collector.spool.segments.Segment, name)
 
         def call(self: Any, _original: Any = original, _label: str = label) -> Any:
             with BOUNDARY.crossing(_label, lambda: OSError(5, "Input/output error (chaos)")):
                 return _original(self)
 
-        put(collector.spool.spool.Segment, name, call)
+        put(collector.spool.segments.Segment, name, call)

@@ -23,7 +23,7 @@ import msgspec
 import psutil
 import psycopg
 
-from collector.spool.spool import list_segments
+from collector.spool.segments import list_segments
 from core.errors import FurrowError
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore

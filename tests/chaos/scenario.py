@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import psycopg
 
-from collector.spool.spool import list_segments
+from collector.spool.segments import list_segments
 from stores.incidents.incident_store import IncidentStore
 from tests.chaos import parts
 from tests.chaos.boundary import Fault

@@ -7,7 +7,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from collector.senders.receipts import SegmentLines
-from collector.spool.spool import Segment, Spool, SpoolReader
+from collector.spool.segments import Segment, list_segments
+from collector.spool.spool import Spool
 from core.errors import PermanentError, TransientError
 from lander.loop import Lander
 from stores.events.event_store import EventStore
@@ -49,7 +50,7 @@ def test_a_store_that_refuses_everybody_moves_no_segment(
         patch.setattr(event_store, "land_segment", refusing(code))
         with pytest.raises(PermanentError, match="refused"):
             lander(spool_dir, event_store).land_all_segments()
-    assert len(SpoolReader(spool_dir).list_segments()) == 3
+    assert len(list_segments(spool_dir)) == 3
     assert lander(spool_dir, event_store).land_all_segments() == 3
     assert event_store.count_events().rows == 3
 
@@ -66,7 +67,7 @@ def test_rows_that_are_refused_are_set_aside(
 def test_a_segment_that_the_disk_does_not_give_stops_no_other(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    first = SpoolReader(spool_dir).list_segments()[0]
+    first = list_segments(spool_dir)[0]
     original = getattr(Segment, what)
 
     def fail(self: Segment) -> Any:
@@ -78,7 +79,7 @@ def test_a_segment_that_the_disk_does_not_give_stops_no_other(
         patch.setattr(Segment, what, fail)
         with pytest.raises(TransientError, match="Input/output error"):
             lander(spool_dir, event_store).land_all_segments()
-    assert [one.path for one in SpoolReader(spool_dir).list_segments()] == [first.path]
+    assert [one.path for one in list_segments(spool_dir)] == [first.path]
     assert lander(spool_dir, event_store).land_all_segments() == 1
     assert event_store.count_events().rows == 3
 

@@ -13,9 +13,11 @@ import msgspec
 import psutil
 import pytest
 
-import collector.spool.spool
+import collector.spool.open_segment
 from collector.contract import Row
-from collector.spool.spool import Spool, SpoolReader, recover_open_files
+from collector.spool.open_segment import recover_open_files
+from collector.spool.segments import list_segments
+from collector.spool.spool import Spool
 from core.metrics import DEGRADED
 from tests.chaos import parts
 from tests.chaos.stack import Child
@@ -28,7 +30,7 @@ def line(number: int) -> bytes:
 
 
 def stored(directory: Path) -> list[bytes]:
-    return [part + b"\n" for one in SpoolReader(directory).list_segments() for part in one.read().splitlines()]
+    return [part + b"\n" for one in list_segments(directory) for part in one.read().splitlines()]
 
 
 def _renamed_and_then_failed(source: Any, target: Any, real: Any = os.rename) -> None:
@@ -51,14 +53,14 @@ def test_nothing_is_added_to_a_segment_that_has_its_final_name(
                 sealed.set()
                 raise OSError(errno.EIO, "Input/output error")
 
-            patch.setattr(collector.spool.spool, "sync_directory", fail)
-            if not SpoolReader(tmp_path).list_segments():
+            patch.setattr(collector.spool.open_segment, "sync_directory", fail)
+            if not list_segments(tmp_path):
                 assert sealed.wait(10)
         else:
             patch.setattr(os, "rename", _renamed_and_then_failed)
             spool.append(line(1), 1).result(10)
-            until(lambda: SpoolReader(tmp_path).list_segments() != [], 10)
-    for segment in SpoolReader(tmp_path).list_segments():
+            until(lambda: list_segments(tmp_path) != [], 10)
+    for segment in list_segments(tmp_path):
         assert segment.read() == line(1)
         segment.delete()  # as the lander does
     spool.append(line(2), 1).result(10)
@@ -119,7 +121,7 @@ def test_a_full_spool_refuses_with_retry_after_and_its_memory_stays_flat(tmp_pat
         assert {answer.status_code for answer in answers} == {503}
         assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
         assert grown < 24 << 20  # 400 bodies of 90 kB that stayed would be 36 MB, and their rows four times as much
-        until(lambda: sum(one.events for one in SpoolReader(tmp_path / "spool").list_segments()) == accepted, 60)
+        until(lambda: sum(one.events for one in list_segments(tmp_path / "spool")) == accepted, 60)
         assert sum(path.stat().st_size for path in (tmp_path / "spool").glob("*.jsonl")) <= 1 << 20
     finally:
         child.kill()

@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from collector.spool.spool import Spool, list_segments
+from collector.spool.segments import list_segments
+from collector.spool.spool import Spool
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tests.e2e.test_commands_operators import furrow, refused, succeeded

@@ -19,8 +19,10 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.routes.openapi import ENDPOINTS, build_openapi_document
-from collector.spool.spool import SpoolReader
+from collector.routes import registry
+from collector.routes.openapi import OpenApiDocument, build_openapi_document
+from collector.routes.route import Operation, Route, list_routes
+from collector.spool.segments import list_segments
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
 from tests.integration.api_cases import (
@@ -45,6 +47,14 @@ DETECTION: dict[str, Any] = {
     "triggeringSignals": ["rage", {"type": "feedback", "count": 2, "text": "PUT answered 503 twice"}],
     "explanation": "5 clicks on button#save in 3 s",
 }
+
+
+def documented_routes() -> list[tuple[Route[Any], Operation]]:
+    return [(route, route.operation) for route in list_routes(registry.GROUPS) if route.operation is not None]
+
+
+def openapi_document() -> OpenApiDocument:
+    return build_openapi_document(registry.GROUPS)
 
 
 @pytest.fixture
@@ -89,7 +99,7 @@ def act(client: httpx.Client, action: str, body: Any, headers: dict[str, str] = 
 def assert_documented(name: str, value: object, *, whole: bool = True) -> None:
     """``value`` fits the schema of the document; ``whole``: and holds nothing that the document does not name."""
     schemas = json.loads(
-        json.dumps(build_openapi_document()["components"]["schemas"]).replace("#/components/schemas/", "#/$defs/")
+        json.dumps(openapi_document()["components"]["schemas"]).replace("#/components/schemas/", "#/$defs/")
     )
     if whole:
         for schema in schemas.values():
@@ -326,7 +336,7 @@ def rows(spool: Path, count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def sealed() -> bool:
-        found[:] = [json.loads(line) for s in SpoolReader(spool).list_segments() for line in s.read().splitlines()]
+        found[:] = [json.loads(line) for s in list_segments(spool) for line in s.read().splitlines()]
         return len(found) >= count
 
     until(sealed)
@@ -463,10 +473,10 @@ def test_a_collector_that_faces_the_internet_serves_none_of_this(
     with serving(tmp_path, postgres_url, api=False) as client:
         until(lambda: client.post("/v1/events", json={"events": [EVENT]}, headers=SHOP_SENDER).status_code == 202)
         assert client.get("/v1/health").status_code == 200
-        for endpoint in ENDPOINTS:
-            if endpoint.path not in ("/v1/events", "/v1/health"):
-                path = endpoint.path.replace("{incident_id}", "inc_1")
-                answer = client.request(endpoint.method, path, headers=ALL)
+        for route, _ in documented_routes():
+            if route.path not in ("/v1/events", "/v1/health"):
+                path = route.path.replace("{incident_id}", "inc_1")
+                answer = client.request(route.method, path, headers=ALL)
                 assert (answer.status_code, code(answer)) == (404, "not_found")
         for path in ("/docs", "/openapi.json", "/metrics", "/redoc"):
             assert client.get(path, headers=ALL).status_code == 404
@@ -476,7 +486,7 @@ def test_every_route_is_documented_and_the_other_way_round() -> None:
     app = create_app(CollectorConfig(spool_dir=Path("unused"), user_salt=SecretStr("s")))
     hidden = {"/metrics", "/docs", "/openapi.json", "/incidents/{incident_id}", "/sign-in", "/sign-out"}
     served = {(method.lower(), path) for method, path in routes(app) if path not in hidden and method != "OPTIONS"}
-    assert served == {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
+    assert served == {(route.method, route.path) for route, _ in documented_routes()}
     assert {(m, p) for p, methods in app.openapi()["paths"].items() for m in methods} == served
 
 
@@ -485,24 +495,24 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def test_the_documentation_needs_no_internet_and_no_script(calm: httpx.Client) -> None:
-    assert calm.get("/openapi.json").json() == json.loads(json.dumps(build_openapi_document()))
+    assert calm.get("/openapi.json").json() == json.loads(json.dumps(openapi_document()))
     page = calm.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     for foreign in ("http://", "https://", "<script", "src="):
         assert foreign not in page.text
-    for endpoint in ENDPOINTS:
-        assert f"<code>{endpoint.path}</code>" in page.text
+    for route, _ in documented_routes():
+        assert f"<code>{route.path}</code>" in page.text
 
 
 def test_the_examples_of_the_documentation_work(client: httpx.Client) -> None:
     incident = incident_id(client)
-    for endpoint in ENDPOINTS:
-        if endpoint.body is not None:
-            path = endpoint.path.replace("{incident_id}", incident)
+    for route, operation in documented_routes():
+        if operation.body is not None:
+            path = route.path.replace("{incident_id}", incident)
             headers = SHOP_SENDER if path == "/v1/events" else ALL
-            answer = client.request(endpoint.method, path, json=endpoint.example, headers=headers)
-            assert answer.status_code in (endpoint.status, 409), answer.text
+            answer = client.request(route.method, path, json=operation.example, headers=headers)
+            assert answer.status_code in (operation.status, 409), answer.text
 
 
 @pytest.mark.parametrize(
@@ -586,6 +596,8 @@ def test_metrics_of_all_projects_are_for_this_machine_and_for_keys_of_all(
 
 def test_the_collector_starts_without_the_engine() -> None:
     wanted = "sorted({m.split('.')[0] for m in sys.modules} & {'ufse', 'numpy', 'pyarrow', 'pandas', 'prefect'})"
-    program = f"import collector.__main__, sys; print({wanted})"
+    # The incident store is opened too: its modules are loaded with it.
+    store = "collector.store.open_store('postgresql://nobody@127.0.0.1/none')"
+    program = f"import collector.__main__, collector.store, sys; {store}; print({wanted})"
     told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

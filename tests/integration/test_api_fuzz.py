@@ -11,11 +11,12 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
 
+from collector.routes import registry
 from collector.routes.openapi import build_openapi_document
 from stores.embedded_postgres import EmbeddedPostgres
 from tests.integration.api_cases import ALL, SHOP, fill, serving
 
-schema = schemathesis.openapi.from_dict(build_openapi_document())
+schema = schemathesis.openapi.from_dict(dict(build_openapi_document(registry.GROUPS)))
 
 
 of_incidents = schema.include(path_regex=r"\{incident_id\}")

@@ -25,7 +25,8 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool.spool import SpoolReader, recover_open_files
+from collector.spool.open_segment import recover_open_files
+from collector.spool.segments import list_segments
 
 ROOT = Path(__file__).parents[2]
 KEY = {"X-API-Key": "test-key"}
@@ -76,7 +77,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for s in SpoolReader(directory).list_segments() for line in s.read().splitlines()]
+    return [json.loads(line) for s in list_segments(directory) for line in s.read().splitlines()]
 
 
 def code(response: httpx.Response) -> str:
@@ -478,7 +479,7 @@ def test_fifty_senders_at_once_lose_nothing_and_share_commits(tmp_path: Path) ->
     stored = lines(config.spool_dir)
     assert sorted(row["session_id"] for row in stored) == sorted(f"s{n}" for n in range(200) for _ in range(4))
     assert len({row["event_id"] for row in stored}) == 800
-    assert len(SpoolReader(config.spool_dir).list_segments()) == 1
+    assert len(list_segments(config.spool_dir)) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- hostile

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from collector.app import create_app
 from collector.config import CollectorConfig
-from collector.spool.spool import SpoolReader
+from collector.spool.segments import list_segments
 from core.errors import PermanentError
 from furrow.clients.send import send_file
 
@@ -51,7 +51,7 @@ def rows(spool: Path, count: int) -> list[dict[str, Any]]:
     """The rows once so many are sealed."""
     patience = threading.Event()
     for _ in range(1_200):
-        found = [json.loads(line) for s in SpoolReader(spool).list_segments() for line in s.read().splitlines()]
+        found = [json.loads(line) for s in list_segments(spool) for line in s.read().splitlines()]
         if len(found) >= count:
             return found
         patience.wait(0.05)

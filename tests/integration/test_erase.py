@@ -13,7 +13,8 @@ from prefect.states import Completed, Running
 import flows.erase
 import tasks.erase
 from blocks import documents
-from collector.spool.spool import Spool, list_segments
+from collector.spool.segments import list_segments
+from collector.spool.spool import Spool
 from core.errors import PermanentError
 from core.settings import Settings
 from lander.loop import Lander

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.spool.spool import Segment, Spool, list_segments
+from collector.spool.segments import Segment, list_segments
+from collector.spool.spool import Spool
 from core.errors import NotConfigured, TransientError
 from core.metrics import DEGRADED
-from lander import loop
 from lander.loop import Lander
 from stores.events import event_coverage
 from stores.events.event_store import EventStore
@@ -49,9 +49,9 @@ def test_what_was_spooled_lands_and_is_told(spool_dir: Path, event_store: EventS
 def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_COVERAGE_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "_STATS_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "_STATS_SHARE", 1e9)
+    monkeypatch.setattr("lander.loop._COVERAGE_SECONDS", 0.0)
+    monkeypatch.setattr("lander.loop._STATS_SECONDS", 0.0)
+    monkeypatch.setattr("lander.loop._STATS_SHARE", 1e9)
     asked: list[int] = []
     count = event_coverage.count_landed_events
 

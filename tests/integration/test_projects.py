@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from collector.access.keys import hash_key
-from collector.spool.spool import SpoolReader
+from collector.spool.segments import list_segments
 from stores.incidents.incident_store import AnalysedSession, Cursor, IncidentStore, TouchedSession
 from tests.integration.api_cases import (
     ALL,
@@ -115,8 +115,8 @@ def test_colliding_events_and_users_are_apart(client: httpx.Client, tmp_path: Pa
     found: list[dict[str, Any]] = []
 
     def landed() -> bool:
-        spool = SpoolReader(tmp_path / "spool")
-        found[:] = [json.loads(line) for segment in spool.list_segments() for line in segment.read().splitlines()]
+        segments = list_segments(tmp_path / "spool")
+        found[:] = [json.loads(line) for segment in segments for line in segment.read().splitlines()]
         return len(found) == 4
 
     until(landed)

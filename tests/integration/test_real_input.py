@@ -15,7 +15,6 @@ import pytest
 
 import ufse
 from blocks import documents
-from collector.contract import normalise_events
 from furrow.clients.access_log import read_access_log
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
@@ -24,6 +23,7 @@ from tasks.enqueue import sessionize
 from tasks.score import read_due_sessions, score_sessions
 from tasks.upsert import upsert_detections
 from tests.rows import lines, row
+from tests.tables import build_table
 from ufse.columns import EVENT_SCHEMA
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -71,7 +71,7 @@ def analyse_everything() -> int:
 
 def test_the_access_log_gives_its_sessions_and_no_incident(stores: tuple[EventStore, IncidentStore]) -> None:
     events, incidents = stores
-    table, rejects = normalise_events(line.event for line in read_access_log(ACCESS_LOG, salt=b"salt"))
+    table, rejects = build_table(line.event for line in read_access_log(ACCESS_LOG, salt=b"salt"))
     assert (table.num_rows, rejects) == (10_000, [])
     received_long_ago = [one | {"received_ms": 1} for one in table.to_pylist()]
     events.land_segment(lines(received_long_ago), "first")

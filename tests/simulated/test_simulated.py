@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from functools import cache
 
-from collector.contract import normalise_events
 from tests.simulated.applications import APPLICATIONS
 from tests.simulated.failures import KINDS
 from tests.simulated.write import Simulated, simulate, simulate_all
+from tests.tables import build_table
 
 
 @cache
@@ -16,7 +16,7 @@ def some() -> tuple[Simulated, ...]:
 
 
 def test_every_event_is_of_the_contract() -> None:
-    _, rejects = normalise_events(event for each in some() for _, event in each.events)
+    _, rejects = build_table(event for each in some() for _, event in each.events)
     assert rejects == []
 
 

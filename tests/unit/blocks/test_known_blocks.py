@@ -12,7 +12,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks import documents
-from collector.spool.spool import Spool, list_segments
+from collector.spool.segments import list_segments
+from collector.spool.spool import Spool
 from core import known_stores
 from core.errors import TransientError
 from core.known_stores import KnownStores

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,10 +20,11 @@ from collector.contract import (
     Row,
     decode_body,
     normalise_batch,
-    normalise_events,
     parse_time,
     read_events,
+    to_arrow,
 )
+from tests.tables import build_table
 from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
 
 NOW = 1_705_312_800_000  # 2024-01-15T10:00:00Z
@@ -484,14 +486,14 @@ def test_a_damaged_gzip_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_far_future_in_a_file_is_history_too(tmp_path: Path) -> None:
-    table, rejects = normalise_events([event(timestamp="2124-01-15T10:00:00Z")])
+    table, rejects = build_table([event(timestamp="2124-01-15T10:00:00Z")])
     assert (table.num_rows, rejects) == (1, [])
 
 
 def test_a_table_says_what_the_rows_say() -> None:
     events = [event(seq=i, metadata={"x": i}, userId=f"u{i}") for i in range(5)] + [event(eventType="network_error")]
     batch = send(*events)
-    table, _ = normalise_events(events, project="p", salt=b"salt", received_ms=NOW)
+    table = pa.Table.from_batches([to_arrow(batch.rows)])
     assert table.to_pylist() == [msgspec.to_builtins(stored) for stored in batch.rows]
 
 
@@ -552,7 +554,7 @@ def test_any_event_is_a_row_that_fits_or_a_reject_with_a_dead_letter(
         assert line.count(b"\n") == (1 if line else 0)
     if batch.rows:
         msgspec.json.decode(batch.encode_rows(), type=Row)
-        table, _ = normalise_events([sent])
+        table, _ = build_table([sent])
         assert table.num_rows == 1, "every value fits the column's type"
 
 
@@ -603,7 +605,7 @@ def test_any_event_is_a_row_that_fits_or_a_reject_with_a_dead_letter(
     ),
 )
 def test_any_metadata_is_kept_and_fits(metadata: dict[str, Any], kind: str) -> None:
-    table, rejects = normalise_events([event(eventType=kind, metadata=metadata)])
+    table, rejects = build_table([event(eventType=kind, metadata=metadata)])
     assert rejects == []
     assert set(json.loads(table["metadata"][0].as_py())) == set(metadata)
 

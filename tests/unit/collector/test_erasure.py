@@ -17,7 +17,8 @@ from collector.spool.erasure import (
     find_user_sessions,
     list_waiting_segments,
 )
-from collector.spool.spool import Spool, list_segments
+from collector.spool.segments import list_segments
+from collector.spool.spool import Spool
 
 HASH = "f" * 32
 PERSON = Person("shop", frozenset({"hers", 'odd "id"'}), HASH)

@@ -14,7 +14,9 @@ from collector.senders.receipts import (
     renew_daily_salts,
     split_segment,
 )
-from collector.spool.spool import Spool, SpoolReader, recover_open_files
+from collector.spool.open_segment import recover_open_files
+from collector.spool.segments import list_segments
+from collector.spool.spool import Spool
 from tests.rows import lines, row
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,12 +45,12 @@ def test_receipts_are_sealed_and_recovered_with_their_events_and_not_counted(tmp
     spool.append(EVENT, 1, receipts=RECEIPT).result(10)
     spool.append(b"", 0, receipts=RECEIPT).result(10)  # of no event: not kept
     spool.close()
-    (segment,) = SpoolReader(tmp_path).list_segments()
+    (segment,) = list_segments(tmp_path)
     assert (segment.events, segment.parts()) == (1, (EVENT, RECEIPT))
     segment.delete()
     (tmp_path / "1-dead.open").write_bytes(RECEIPT + EVENT + RECEIPT[:20])
     assert recover_open_files(tmp_path) == 1
-    (segment,) = SpoolReader(tmp_path).list_segments()
+    (segment,) = list_segments(tmp_path)
     assert segment.parts() == (EVENT, RECEIPT)
 
 

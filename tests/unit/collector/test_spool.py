@@ -17,15 +17,9 @@ from prometheus_client import REGISTRY
 
 from collector.contract import Row
 from collector.spool.dead_letters import DeadLetters
-from collector.spool.spool import (
-    Pending,
-    Spool,
-    SpoolClosed,
-    SpoolCorrupt,
-    SpoolFull,
-    SpoolReader,
-    recover_open_files,
-)
+from collector.spool.open_segment import recover_open_files
+from collector.spool.segments import Pending, SpoolCorrupt, count_pending, list_segments
+from collector.spool.spool import Spool, SpoolClosed, SpoolFull
 
 NEVER = 3_600.0
 
@@ -36,7 +30,7 @@ def line(number: int = 0) -> bytes:
 
 
 def stored(directory: Path) -> list[bytes]:
-    return [part + b"\n" for s in SpoolReader(directory).list_segments() for part in s.read().splitlines()]
+    return [part + b"\n" for s in list_segments(directory) for part in s.read().splitlines()]
 
 
 @pytest.fixture
@@ -50,7 +44,7 @@ def test_what_was_acknowledged_is_on_disk_before_it_is_sealed(spool: Spool) -> N
     spool.append(line(1), 1).result(10)
     (held,) = spool.directory.glob("*.open")
     assert held.read_bytes() == line(1)
-    assert SpoolReader(spool.directory).list_segments() == []
+    assert list_segments(spool.directory) == []
     assert spool.count_pending() == Pending(1, 1, len(line(1)))
 
 
@@ -58,14 +52,14 @@ def test_closing_seals_and_names_the_segment_by_its_content(spool: Spool) -> Non
     spool.append(line(1) + line(2), 2).result(10)
     spool.append(line(3), 1).result(10)
     spool.close()
-    (segment,) = SpoolReader(spool.directory).list_segments()
+    (segment,) = list_segments(spool.directory)
     assert segment.read() == line(1) + line(2) + line(3)
     assert (segment.events, segment.size, len(segment.digest)) == (3, 3 * len(line(1)), 32)
     assert segment.path.name == f"{segment.sealed_ns:020d}-3-{segment.digest}.jsonl"
-    assert SpoolReader(spool.directory).count_pending() == (1, 3, segment.size)
+    assert count_pending(spool.directory) == (1, 3, segment.size)
     segment.delete()
     segment.delete()
-    assert SpoolReader(spool.directory).count_pending() == (0, 0, 0)
+    assert count_pending(spool.directory) == (0, 0, 0)
 
 
 def test_a_segment_is_sealed_by_size(tmp_path: Path) -> None:
@@ -73,7 +67,7 @@ def test_a_segment_is_sealed_by_size(tmp_path: Path) -> None:
     for number in range(1, 4):
         spool.append(line(number), 1).result(10)
     spool.close()
-    assert [s.events for s in SpoolReader(tmp_path).list_segments()] == [1, 1, 1]
+    assert [s.events for s in list_segments(tmp_path)] == [1, 1, 1]
     assert stored(tmp_path) == [line(1), line(2), line(3)], "oldest first"
 
 
@@ -82,7 +76,7 @@ def test_a_segment_is_sealed_by_age_without_another_event(tmp_path: Path) -> Non
     spool.append(line(1), 1).result(10)
     waiting = threading.Event()
     for _ in range(400):
-        if SpoolReader(tmp_path).list_segments():
+        if list_segments(tmp_path):
             break
         waiting.wait(0.05)
     assert stored(tmp_path) == [line(1)]
@@ -136,7 +130,7 @@ def test_at_its_limit_the_spool_refuses_and_takes_again_once_segments_are_gone(t
         spool.append(line(3), 1).result(10)
     assert refused.value.retry_after
     assert spool.failing
-    SpoolReader(tmp_path).list_segments()[0].delete()
+    list_segments(tmp_path)[0].delete()
     spool.append(line(4), 1).result(10)
     assert not spool.failing
     spool.close()
@@ -207,7 +201,7 @@ def test_any_unexpected_error_reaches_the_sender(spool: Spool, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr("collector.spool.spool._OpenSegment", fail)
+    monkeypatch.setattr("collector.spool.spool.OpenSegment", fail)
     with pytest.raises(SpoolFull, match="unexpected"):
         spool.append(line(1), 1).result(10)
     monkeypatch.undo()
@@ -321,12 +315,12 @@ def test_many_threads_lose_nothing(tmp_path: Path) -> None:
 def test_a_changed_segment_is_not_read_and_can_be_set_aside(spool: Spool) -> None:
     spool.append(line(1), 1).result(10)
     spool.close()
-    (segment,) = SpoolReader(spool.directory).list_segments()
+    (segment,) = list_segments(spool.directory)
     segment.path.write_bytes(line(2))
     with pytest.raises(SpoolCorrupt, match="checksum"):
         segment.read()
     moved = segment.quarantine("checksum differs")
-    assert SpoolReader(spool.directory).list_segments() == []
+    assert list_segments(spool.directory) == []
     assert moved.read_bytes() == line(2)
     assert moved.with_suffix(".reason").read_text() == "checksum differs\n"
 
@@ -334,17 +328,17 @@ def test_a_changed_segment_is_not_read_and_can_be_set_aside(spool: Spool) -> Non
 def test_a_wrong_count_is_no_segment_to_trust(spool: Spool) -> None:
     spool.append(line(1), 1).result(10)
     spool.close()
-    (segment,) = SpoolReader(spool.directory).list_segments()
+    (segment,) = list_segments(spool.directory)
     os.rename(segment.path, segment.path.with_name(segment.path.name.replace("-1-", "-2-")))
-    with pytest.raises(SpoolCorrupt, match="2 lines"):
-        SpoolReader(spool.directory).list_segments()[0].read()
+    with pytest.raises(SpoolCorrupt, match="2 rows"):
+        list_segments(spool.directory)[0].read()
 
 
 def test_other_files_are_no_segments(tmp_path: Path) -> None:
     for name in ("keys.json", "x.jsonl", "a-b-c.jsonl", "1-2.jsonl"):
         (tmp_path / name).write_bytes(b"x")
-    assert SpoolReader(tmp_path).list_segments() == []
-    assert SpoolReader(tmp_path / "missing").list_segments() == []
+    assert list_segments(tmp_path) == []
+    assert list_segments(tmp_path / "missing") == []
 
 
 # ----------------------------------------------------------------------------------------------- dead letters

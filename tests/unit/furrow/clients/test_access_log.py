@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.contract import normalise_events
 from furrow.clients.access_log import (
     LogSurvey,
     ParsedLine,
@@ -20,6 +19,7 @@ from furrow.clients.access_log import (
     read_access_log,
     survey_log,
 )
+from tests.tables import build_table
 
 REAL_LOG = Path(__file__).resolve().parents[3] / "data" / "elastic_apache_access.log.gz"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
@@ -181,7 +181,7 @@ def test_absolute_targets_and_spaces() -> None:
 
 def test_a_long_path_is_cut_to_what_the_contract_takes() -> None:
     found = event(log_line(f"GET /{'a' * 4_000} HTTP/1.1", status=404))
-    _, rejects = normalise_events([found])
+    _, rejects = build_table([found])
     assert rejects == []
 
 
@@ -227,7 +227,7 @@ def test_any_bytes_are_an_event_or_a_problem(raw: bytes) -> None:
 def test_whatever_is_an_event_is_one_that_the_contract_takes(request: str, referer: str, status: int) -> None:
     found = one(log_line(f"GET /{request} HTTP/1.1", status, referer))
     if found.event is not None:
-        _, rejects = normalise_events([found.event])
+        _, rejects = build_table([found.event])
         assert rejects == []
 
 
@@ -290,7 +290,7 @@ def test_plain_and_gzip_give_the_same_events(tmp_path: Path) -> None:
 
 def test_every_line_of_a_real_log_is_accepted() -> None:
     found = list(read_access_log(REAL_LOG, salt=derive_default_salt("key")))
-    table, rejects = normalise_events(line.event for line in found)
+    table, rejects = build_table(line.event for line in found)
     assert (len(found), table.num_rows, rejects) == (10_000, 10_000, [])
     assert len(set(table["event_id"].to_pylist())) == 10_000
     assert sum("Googlebot" in agent for agent in table["user_agent"].to_pylist()) > 200

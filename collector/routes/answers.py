@@ -1,0 +1,34 @@
+"""Answers made of what the engine and the incident rules declare.
+
+The engine's package comes with its types. So this module is imported only when the OpenAPI document is built: a collector
+starts, and takes events, without the engine.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from collector.contract import RejectedEvent
+from incidents.incident import Incident
+from ufse.detection import Detection, WhyNot
+
+
+class IncidentPage(TypedDict):
+    """One page of incidents."""
+
+    incidents: list[Incident]
+    total: int
+    """How many match, on all pages."""
+    limit: int
+    offset: int
+
+
+class Analysis(TypedDict):
+    """The result of the engine for one session; nothing of it is stored."""
+
+    count: Annotated[int, Field(ge=0)]
+    """How many incidents."""
+    incidents: list[Detection]
+    whyNot: list[WhyNot]
+    rejected: list[RejectedEvent]

@@ -1,0 +1,17 @@
+"""All routes of the collector. A new route module is added here, and described in docs/http-api.md."""
+
+from typing import Any, Final
+
+from collector.pages import incident as incident_page
+from collector.routes import docs, events, incidents, sessions, status
+from collector.routes.route import RouteGroup
+
+GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
+    events.GROUP,
+    sessions.GROUP,
+    incidents.GROUP,
+    status.GROUP,
+    incident_page.GROUP,
+    docs.GROUP,
+)
+"""In the order of the documentation."""

@@ -1,0 +1,72 @@
+"""What the endpoints share: keys, limits, the spool and the incident store. Opened when the application starts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from collector.access.callers import Gate
+from collector.access.keys import KeyRing
+from collector.config import CollectorConfig
+from collector.senders.source import SourceReader
+from collector.spool.dead_letters import LetterBudget
+from collector.spool.spool import Spool
+from collector.store import Incidents, StoreCalls
+from collector.transport.body import Doorway
+from collector.transport.turns import Turns
+from core.networks import parse_networks
+
+
+@dataclass(frozen=True)
+class Services:
+    """The shared parts of a running collector; every endpoint class is made from them."""
+
+    config: CollectorConfig
+    keys: KeyRing
+    gate: Gate
+    sources: SourceReader
+    turns: Turns
+    spool: Spool
+    letters: LetterBudget
+    store: StoreCalls
+
+    @property
+    def salt(self) -> bytes:
+        """The secret with which user ids are hashed."""
+        return self.config.user_salt.get_secret_value().encode()
+
+    def make_doorway(self, max_in_flight: int) -> Doorway:
+        """A doorway for ``max_in_flight`` request bodies at once."""
+        return Doorway(max_in_flight, self.config.body_seconds, self.sources, self.turns)
+
+
+@contextmanager
+def open_services(config: CollectorConfig, keys: KeyRing, store: Incidents | None) -> Iterator[Services]:
+    """Open the spool and refresh the keys; close both and the store at the end. Raises OSError when the spool's
+    directory cannot be used."""
+    spool = Spool(
+        config.spool_dir,
+        max_bytes=config.spool_max_bytes,
+        dead_letter_max_bytes=config.dead_letter_max_bytes,
+        seal_bytes=config.seal_bytes,
+        seal_seconds=config.seal_seconds,
+    )
+    keys.start_refreshing()
+    sources = SourceReader(parse_networks(config.trusted_proxies))
+    letters = LetterBudget(config.spool_dir, config.dead_letter_max_bytes)
+    try:
+        yield Services(
+            config=config,
+            keys=keys,
+            gate=Gate(keys, sources, config.guesses_per_second),
+            sources=sources,
+            turns=Turns(),
+            spool=spool,
+            letters=letters,
+            store=StoreCalls(store),
+        )
+    finally:
+        spool.close()
+        letters.write_counts()
+        keys.stop_refreshing()
+        if store is not None:
+            store.close()
