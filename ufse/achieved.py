@@ -185,8 +185,8 @@ def _successes_by_attempt(index: Index, found: Candidates, failed: _CandidateFai
     )
     # Something slow that is known by its measurement only is no other thing that came beside it for all pages.
     answered &= ~(failed.only_measured[owner] & index.is_identified(good) & ~attribution.lonely[np.maximum(good, 0)])
-    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags.read_at("valid", row) == 1)
-    responded = ~exact & ((frame.flags.read_at("responded", row) == 1) | valid)
+    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.source.read_at("valid", row) == 1)
+    responded = ~exact & ((frame.source.read_at("responded", row) == 1) | valid)
     # A page that crashed and was opened again came whole, where it was measured and nothing failed with it.
     answered |= index.is_page_action(found.action)[owner] & failed.only_crashed[owner] & index.is_loaded_page[row]
     at = np.where(

@@ -176,10 +176,6 @@ class Ragged:
         owner, place = expand_ranges(self.bounds[lists], self.bounds[lists + 1])
         return Ragged.from_owners(owner, self.values[place], len(lists))
 
-    def read_list(self, number: int) -> list[int]:
-        values: list[int] = self.values[self.bounds[number] : self.bounds[number + 1]].tolist()
-        return values
-
     @staticmethod
     def join_parts(parts: "list[Ragged]") -> "Ragged":
         """The lists of all parts, one part after the other."""

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
+from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter, Words, format_timestamp, nonzero_points, verdict_text
-from ufse.frame import EventColumns, Frame, build_frame, may_be_negative, select_relevant_rows
+from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.memo import memoize_texts
+from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
 from ufse.signals.confusion import find_confusion_signals
 from ufse.signals.rage import find_rage_signals

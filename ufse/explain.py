@@ -11,7 +11,6 @@ import numpy as np
 from ufse.arrays import Ints, Lookup, Ragged, compact_codes, count_distinct_by_owner, sort_unique
 from ufse.config import ENGINE_VERSION, Config
 from ufse.feedback import CRASH, FAILURE, INVALID, SLOW
-from ufse.frame import PAGE
 from ufse.judge import RULE_NAMES, Judgement
 from ufse.memo import memoize_texts
 from ufse.patterns import clean_text, digest_texts
@@ -32,6 +31,7 @@ from ufse.signals.model import (
     THRASH,
     Signals,
 )
+from ufse.target_codes import PAGE
 from ufse.weights import TEXTS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

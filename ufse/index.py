@@ -10,7 +10,6 @@ from ufse.arrays import (
     Ints,
     Lookup,
     any_by_owner,
-    count_distinct_by_owner,
     expand_ranges,
     is_among,
     mark_group_starts,
@@ -19,9 +18,10 @@ from ufse.arrays import (
 from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
-from ufse.frame import PAGE, Frame
+from ufse.frame import Frame
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
+from ufse.target_codes import PAGE
 
 THANKS = re.compile(
     r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
@@ -63,7 +63,6 @@ class Index:
 
     def __init__(self, frame: Frame, attribution: Attribution, config: Config) -> None:
         self.frame, self.attribution, self.config = frame, attribution, config
-        self.begin_of, self.end_of = frame.low, frame.high
         self._properties: dict[str, Bools] = {}
         self.actions = max(int(attribution.action.max(initial=0)) + 1, 1)
 
@@ -405,10 +404,6 @@ class Index:
         """Keys of the deeds that are steps of a wizard."""
         rows = np.flatnonzero(self.attribution.step & self.attribution.meaningful)
         return self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows])
-
-    def count_distinct_causes(self, owner: Ints, rows: Ints, size: int) -> Ints:
-        """How many interactions caused each owner's feedback rows."""
-        return count_distinct_by_owner(owner, self.attribution.cause[rows], size)
 
     def is_request(self, rows: Ints) -> Bools:
         return np.asarray(self.frame.kind[rows] == NETWORK)

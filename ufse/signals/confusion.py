@@ -125,7 +125,7 @@ def _read_scroll_directions(frame: Frame, rows: Ints) -> Ints:
     sign = np.where(
         frame.column_equals("direction", "down")[rows], 1, np.where(frame.column_equals("direction", "up")[rows], -1, 0)
     )
-    depth = frame.flags.read_at("depth", rows)
+    depth = frame.source.read_at("depth", rows)
     known: Bools = np.append(
         False, (depth[1:] >= 0) & (depth[:-1] >= 0) & (frame.visit[rows][1:] == frame.visit[rows][:-1])
     )

@@ -48,7 +48,7 @@ def is_never_rage(frame: Frame, attribution: Attribution, rows: Ints) -> Bools:
     )
     keyboard = frame.column_equals("input_method", "keyboard", rows=rows)
     # Browsers give 0, 0 to clicks that a key made.
-    origin = (frame.flags.read_at("x", rows) == 0) & (frame.flags.read_at("y", rows) == 0)
+    origin = (frame.source.read_at("x", rows) == 0) & (frame.source.read_at("y", rows) == 0)
     return np.asarray(
         fixed[frame.target[rows]] | repeated | keyboard | origin | frame.target_ignored[rows], dtype=np.bool_
     )
@@ -71,7 +71,7 @@ def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
     """Where a run of clicks begins: another visit, target or page, a pause, or another spot of a nameless target."""
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
-    x, y = (frame.flags.read_at(n, rows).astype(np.int64) for n in ("x", "y"))
+    x, y = (frame.source.read_at(n, rows).astype(np.int64) for n in ("x", "y"))
     known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
     changed = (
@@ -130,9 +130,9 @@ def _is_answered_run(frame: Frame, attribution: Attribution, runs: Ragged) -> Bo
     failed = answers.choose_answers(attribution.attributed[answers.row] & (attribution.negative[answers.row] != SLOW))
     good = answers.choose_answers(attribution.success[answers.row] & ~attribution.attributed[answers.row])
     any_failed, any_good = count_by_owner(failed.run, size) > 0, count_by_owner(good.run, size) > 0
-    response = frame.flags.read_at("responded", runs.values) == 1
+    response = frame.source.read_at("responded", runs.values) == 1
     done = any_by_owner(
-        owner, (frame.flags.read_at("selection", runs.values) == 1) | attribution.progress[runs.values], size
+        owner, (frame.source.read_at("selection", runs.values) == 1) | attribution.progress[runs.values], size
     )
     calm = any_good | any_by_owner(owner, response, size)
     unhappy = count_distinct_by_owner(failed.run, attribution.cause[failed.row], size)

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, go, run, submit, table, typed
 from ufse import DEFAULT, Config, detect, detect_each
 from ufse.arrays import Ints
-from ufse.frame import EventColumns
+from ufse.event_columns import EventColumns
 
 KEYS = [
     *("detectionId", "projectId", "sessionId", "visitId", "visitStart", "fingerprint", "failurePoint"),
