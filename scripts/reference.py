@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from core.engine_settings import LEAST
 from core.project_settings import SETTINGS
 from core.settings import Settings
 from ufse.config import THRESHOLDS
-from ufse.weights import TEXTS, Weights
+from ufse.weights import RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
@@ -59,7 +58,7 @@ def render_thresholds_table() -> str:
 
 def render_weights_table() -> str:
     """The points of the engine's score."""
-    rows = [f"| `{weight.name}` | {weight.default} | {TEXTS[weight.name]} |" for weight in fields(Weights)]
+    rows = [f"| `{name}` | {rule.points} | {rule.text} |" for name, rule in RULES.items()]
     return "| weight | default | rule |\n|---|---:|---|\n" + "\n".join(rows)
 
 

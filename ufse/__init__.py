@@ -6,7 +6,8 @@ bytes.
 
 from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
 from ufse.config import DEFAULT, ENGINE_VERSION, Config
-from ufse.detect import Detection, Result, WhyNot, detect, detect_each
+from ufse.detect import EmittedDetection, Result, SilentVisit, detect, detect_each
+from ufse.detection import Detection, WhyNot
 from ufse.evaluate import Evaluation, evaluate
 from ufse.patterns import fold_path
 from ufse.sessions import Visits, sessionize
@@ -18,8 +19,10 @@ __all__ = [
     "UNKNOWN_POSITION",
     "Config",
     "Detection",
+    "EmittedDetection",
     "Evaluation",
     "Result",
+    "SilentVisit",
     "Visits",
     "WhyNot",
     "detect",

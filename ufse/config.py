@@ -2,12 +2,17 @@
 
 import json
 import reprlib
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from ufse.weights import Weights
+from ufse.declared import Collected, Threshold, declared_rules, declared_thresholds
+from ufse.weights import Weights, find_points_problem
+
+Numbers = tuple[tuple[str, int], ...]
+"""Names and numbers, ordered by name."""
 
 ENGINE_VERSION: Final = "5"
 """Changes whenever the same events may give another detection."""
@@ -107,9 +112,14 @@ class Config:
     ignored_targets: tuple[str, ...] = ()
     """Shell-style patterns matched against a target's name (``button#pay``), id, selector and label."""
     weights: Weights = field(default_factory=Weights)
+    declared_thresholds: Numbers = ()
+    """Thresholds that signals declare, where they differ from their defaults."""
+    declared_weights: Numbers = ()
+    """Points of rules that signals declare, where they differ from their defaults."""
 
     def __post_init__(self) -> None:
-        wrong = [reason for name in THRESHOLDS if (reason := threshold_problem(name, getattr(self, name)))]
+        wrong = [reason for name in THRESHOLDS if (reason := threshold_problem(name, self[name]))]
+        wrong += [reason for name, points in self.declared_weights if (reason := find_points_problem(name, points))]
         for name in ("ignored_routes", "ignored_targets"):
             patterns = getattr(self, name)
             if type(patterns) is not tuple or not all(type(pattern) is str and pattern for pattern in patterns):
@@ -122,28 +132,54 @@ class Config:
         if wrong:
             raise ValueError("; ".join(wrong))
 
+    def __getitem__(self, name: str) -> int:
+        """The threshold of this name. Raises KeyError for a name that is not in THRESHOLDS."""
+        if name in THRESHOLDS.own:
+            return int(getattr(self, name))
+        return dict(self.declared_thresholds).get(name, THRESHOLDS[name].default)
+
+    def read_points(self, rule: str) -> int:
+        """The points of the rule of this name. Raises KeyError for a name that is not in ``ufse.weights.TEXTS``."""
+        own = vars(self.weights)
+        return int(own[rule]) if rule in own else dict(self.declared_weights).get(rule, declared_rules()[rule].points)
+
+    def override_numbers(self, thresholds: Mapping[str, int], weights: Mapping[str, int]) -> "Config":
+        """This with other thresholds and points, by name. Raises ValueError for numbers that cannot be or contradict."""
+        names = vars(self.weights)
+        values: dict[str, int] = {name: value for name, value in thresholds.items() if name in THRESHOLDS.own}
+        return replace(
+            self,
+            **values,  # type: ignore[arg-type]
+            weights=replace(self.weights, **{rule: points for rule, points in weights.items() if rule in names}),
+            declared_thresholds=_join_numbers(self.declared_thresholds, thresholds, declared_thresholds()),
+            declared_weights=_join_numbers(self.declared_weights, weights, declared_rules()),
+        )
+
     @cached_property
     def digest(self) -> str:
         """12 hex characters over every value: two configurations that decide alike by their numbers have the same."""
-        serialized = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        values = asdict(self)
+        del values["declared_thresholds"], values["declared_weights"]
+        values |= {name: self[name] for name in declared_thresholds()}
+        values["weights"] |= {rule: self.read_points(rule) for rule in declared_rules()}
+        serialized = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return blake2b(serialized.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-class Threshold(NamedTuple):
-    """What a threshold of ``Config`` means, its default, and the least and greatest value that it may have."""
-
-    meaning: str
-    default: int
-    low: int
-    high: int
+def _join_numbers(present: Numbers, changes: Mapping[str, int], declared: Iterable[str]) -> Numbers:
+    """``present`` with the changes of those names that signals declare."""
+    return tuple(sorted({**dict(present), **{name: changes[name] for name in declared if name in changes}}.items()))
 
 
-THRESHOLDS: Final[dict[str, Threshold]] = {
-    threshold.name: Threshold(default=threshold.default, **threshold.metadata)  # type: ignore[arg-type]
-    for threshold in fields(Config)
-    if "low" in threshold.metadata
-}
-"""Every threshold by its name, in the order in which they stand above."""
+THRESHOLDS: Final = Collected(
+    {
+        threshold.name: Threshold(default=threshold.default, **threshold.metadata)  # type: ignore[arg-type]
+        for threshold in fields(Config)
+        if "low" in threshold.metadata
+    },
+    declared_thresholds,
+)
+"""Every threshold by its name, in the order in which they stand above; thresholds that signals declare follow."""
 
 RELATIONS: Final = (
     ("medium_score", "high_score"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +14,18 @@ import pyarrow.compute as pc
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
+from ufse.detection import Candidate, Detection, WhyNot
 from ufse.event_columns import EventColumns
-from ufse.explain import DetectionWriter, Words, format_timestamp, nonzero_points, verdict_text
+from ufse.explain import DetectionWriter
+from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.memo import memoize_texts
 from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
-from ufse.signals.confusion import find_confusion_signals
-from ufse.signals.rage import find_rage_signals
+from ufse.verdicts import verdict_text
+from ufse.words import Words
 
 _BOT = re.compile(
     r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
@@ -42,8 +44,8 @@ _DECLARED = re.compile(
 )
 
 
-class Detection:
-    """One detection. Its JSON is written when it is asked for: most of the cost of a detection is its telling."""
+class EmittedDetection:
+    """One detection. Its JSON is written on request, for writing is most of the cost of a detection."""
 
     def __init__(self, writer: DetectionWriter, number: int, project: str, start_ms: int) -> None:
         self._writer, self._number = writer, number
@@ -55,8 +57,8 @@ class Detection:
     def detection_id(self) -> str:
         return self._writer.detection_identity(self._number)[0]
 
-    def to_json(self) -> dict[str, Any]:
-        """Its JSON (detection.md, "A detection carries") in a fixed order of keys; written anew at each call."""
+    def to_json(self) -> Detection:
+        """Its JSON in a fixed order of keys; written anew at each call."""
         return self._writer.write_detection(self._number)
 
 
@@ -65,12 +67,14 @@ SLICE_EVENTS: Final = 250_000
 
 
 @dataclass(frozen=True)
-class WhyNot:
-    """Why a visit gave no detection."""
+class SilentVisit:
+    """A visit without a detection."""
 
-    body: dict[str, Any]
+    body: WhyNot
+    """Why it has none."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> WhyNot:
+        """Its JSON in a fixed order of keys."""
         return self.body
 
 
@@ -78,9 +82,9 @@ class WhyNot:
 class Result:
     """What a batch gave."""
 
-    detections: list[Detection]
+    detections: list[EmittedDetection]
     """Ordered by project, timestamp, detection id."""
-    why_not: list[WhyNot]
+    why_not: list[SilentVisit]
     """One per silent visit when asked for, ordered by project, session and visit start."""
     visits: Visits
     errors: list[dict[str, str]] = field(default_factory=list)
@@ -191,7 +195,7 @@ def _group_by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator
         yield own, events.filter(pc.is_in(column, pa.array(names)))
 
 
-def _sort_detections(detections: list[Detection]) -> list[Detection]:
+def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:
     """Ordered by project, timestamp and detection id; ids are made only where they decide."""
 
     place = {p: i for i, p in enumerate(sorted({d.project for d in detections}))}
@@ -206,9 +210,9 @@ def _sort_detections(detections: list[Detection]) -> list[Detection]:
     return found
 
 
-def _why_not_sort_key(why: WhyNot) -> tuple[str, str, str]:
+def _why_not_sort_key(why: SilentVisit) -> tuple[str, str, str]:
     body = why.body
-    return str(body["projectId"]), str(body["sessionId"]), str(body["visitStart"])
+    return body["projectId"], body["sessionId"], body["visitStart"]
 
 
 def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
@@ -250,17 +254,15 @@ class _DetectionRun:
 
     def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
         self.visits, self.config, self.why_not = visits, config, why_not
-        self.detections: list[Detection] = []
-        self.why: list[WhyNot] = []
+        self.detections: list[EmittedDetection] = []
+        self.why: list[SilentVisit] = []
 
     def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> None:
         """The visits that hold anything negative."""
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
-        judged = judge_clusters(
-            index, find_rage_signals(frame, attribution, config), find_confusion_signals(frame, attribution, config)
-        )
+        judged = judge_clusters(index)
         machines = _find_machine_visits(suspects, len(hot))
         best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
         passed = best[judged.rule[best] == EMITTED]
@@ -283,7 +285,7 @@ class _DetectionRun:
         projects = visits.project_code[judged.clusters.visit[emitted]].tolist()
         starts = judged.start[emitted].tolist()
         for number, (project, start) in enumerate(zip(projects, starts, strict=True)):
-            self.detections.append(Detection(writer, number, visits.projects[project], start))
+            self.detections.append(EmittedDetection(writer, number, visits.projects[project], start))
 
     def explain_calm_visits(self, hot: Bools) -> None:
         """The visits that hold nothing negative."""
@@ -310,23 +312,23 @@ class _DetectionRun:
             nearest = found[np.lexsort((clusters.failure[found], -judged.score[found]))[0]]
             listed = [self._describe_candidate(judged, words, c) for c in found[:20].tolist()]
             self._add_why_not(
-                visit, RULE_NAMES[judged.rule[nearest]], self._write_verdict(judged, int(nearest)), listed
+                visit, RULE_NAMES[judged.rule[nearest]], self._write_verdict(judged, words, int(nearest)), listed
             )
 
-    def _describe_candidate(self, judged: Judgement, words: Words, cluster: int) -> dict[str, Any]:
+    def _describe_candidate(self, judged: Judgement, words: Words, cluster: int) -> Candidate:
         failure = words.read_answers(judged.clusters.failure[cluster : cluster + 1])[0]
         score = int(judged.score[cluster])
         return {
             "failurePoint": words.write_failure_point(int(judged.clusters.action[cluster]), failure),
             "rule": RULE_NAMES[judged.rule[cluster]],
-            "text": self._write_verdict(judged, cluster),
+            "text": self._write_verdict(judged, words, cluster),
             "score": score if score >= 0 else None,
         }
 
-    def _write_verdict(self, judged: Judgement, cluster: int) -> str:
+    def _write_verdict(self, judged: Judgement, words: Words, cluster: int) -> str:
         score = int(judged.score[cluster])
         return verdict_text(
-            int(judged.rule[cluster]), score, nonzero_points(tuple(judged.points[cluster].tolist())), self.config
+            int(judged.rule[cluster]), score, words.nonzero_points(tuple(judged.points[cluster].tolist())), self.config
         )
 
     def _explain_unattributed(self, index: Index, visit: int) -> None:
@@ -341,10 +343,10 @@ class _DetectionRun:
             rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
         self._add_why_not(visit, rule, text, [])
 
-    def _add_why_not(self, visit: int, rule: str, text: str, listed: list[dict[str, Any]]) -> None:
+    def _add_why_not(self, visit: int, rule: str, text: str, listed: list[Candidate]) -> None:
         visits = self.visits
         self.why.append(
-            WhyNot(
+            SilentVisit(
                 {
                     "projectId": visits.projects[int(visits.project_code[visit])],
                     "sessionId": visits.sessions[int(visits.session_code[visit])],

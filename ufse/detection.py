@@ -1,13 +1,18 @@
 """What the engine emits, declared once (docs/contracts/detection.md, A detection carries).
 
-Everything else derives from these declarations: the stored row, the answers and the OpenAPI document of the collector, tickets,
-artifacts, and the JSON of the command line. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
+Stored rows, the collector's answers and its OpenAPI document, tickets, artifacts and the JSON of the command line derive from
+these declarations. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 # Pydantic, which makes the OpenAPI document of these, reads typing's own TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
+
+OUTPUT_VERSION: Final = 1
+"""Version of the declarations below; it is not part of the output. Raise it, and say so in CHANGELOG.md, when a key is added,
+removed or changes its type or meaning: ``tests/unit/ufse/test_output.py`` compares the declarations with what is emitted.
+"""
 
 ConfidenceLevel = Literal["High", "Medium", "Low"]
 SeverityType = Literal["Bug", "Performance", "UX"]
@@ -70,10 +75,9 @@ class DetectionContext(TypedDict):
 
 
 class Detection(TypedDict):
-    """One session at one failure point."""
+    """One session at one failure point, as the engine emits it."""
 
     detectionId: str
-    incidentId: str
     projectId: str
     sessionId: str
     visitId: str
@@ -102,6 +106,12 @@ class Detection(TypedDict):
     context: DetectionContext
     engineVersion: str
     configHash: str
+
+
+class IdentifiedDetection(Detection):
+    """A detection with the id of the incident to which it belongs; callers of the engine add the id."""
+
+    incidentId: str
 
 
 class Candidate(TypedDict):

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ufse.detection import Detection, FailurePoint
 from ufse.patterns import fold_path, fold_target_name
+
+Label = Mapping[str, object]
+"""A labelled session: ``sessionId``, ``frustrated``, and if known ``route``, ``target`` and ``kind``; other keys are kept."""
 
 
 @dataclass
@@ -28,11 +31,11 @@ class Evaluation:
     true_negatives: int = 0
     points_right: int = 0
     by_kind: dict[str, KindFigures] = field(default_factory=dict)
-    missed: list[dict[str, Any]] = field(default_factory=list)
+    missed: list[Label] = field(default_factory=list)
     """Labels of frustrated sessions without a detection."""
-    false_alarms: list[dict[str, Any]] = field(default_factory=list)
+    false_alarms: list[Label] = field(default_factory=list)
     """Labels of calm sessions with one, and what was detected."""
-    wrong_points: list[dict[str, Any]] = field(default_factory=list)
+    wrong_points: list[Label] = field(default_factory=list)
     """Labels of hits whose failure point is another one, and what was detected."""
     unlabelled: list[str] = field(default_factory=list)
     """Client sessions with a detection but no label."""
@@ -57,7 +60,7 @@ class Evaluation:
         """Of the hits, the share with a detection at the labelled route and target; 1 without any."""
         return self.points_right / self.true_positives if self.true_positives else 1.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All figures, JSON-serialisable, in a fixed order."""
         return {
             "precision": round(self.precision, 4),
@@ -75,11 +78,11 @@ class Evaluation:
         }
 
 
-def evaluate(detections: Iterable[Mapping[str, Any]], labels: Iterable[Mapping[str, Any]]) -> Evaluation:
+def evaluate(detections: Iterable[Detection], labels: Iterable[Label]) -> Evaluation:
     """Compares detections (their JSON) with label lines (sessionId, frustrated, route, target, kind)."""
-    by_session: dict[str, list[Mapping[str, Any]]] = {}
+    by_session: dict[str, list[Detection]] = {}
     for detection in detections:
-        by_session.setdefault(str(detection["sessionId"]), []).append(detection)
+        by_session.setdefault(detection["sessionId"], []).append(detection)
     result = Evaluation()
     for label in labels:
         _count_session(result, label, by_session.pop(str(label["sessionId"]), []))
@@ -87,7 +90,7 @@ def evaluate(detections: Iterable[Mapping[str, Any]], labels: Iterable[Mapping[s
     return result
 
 
-def _count_session(result: Evaluation, label: Mapping[str, Any], found: list[Mapping[str, Any]]) -> None:
+def _count_session(result: Evaluation, label: Label, found: list[Detection]) -> None:
     kind = str(label.get("kind") or "")
     frustrated = bool(label["frustrated"])
     figures = result.by_kind.setdefault(kind, KindFigures(kind, frustrated))
@@ -111,13 +114,13 @@ def _count_session(result: Evaluation, label: Mapping[str, Any], found: list[Map
         result.true_negatives += 1
 
 
-def point_matches(label: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
+def point_matches(label: Label, point: FailurePoint) -> bool:
     """Whether a failure point is the labelled one: the same route pattern, and the target's name holds the
     labelled one.
 
     An empty route or target in the label accepts any.
     """
     route, target = str(label.get("route") or ""), str(label.get("target") or "")
-    if route and fold_path(route) != fold_path(str(point["route"])):
+    if route and fold_path(route) != fold_path(point["route"]):
         return False
-    return not target or fold_target_name(target).lower() in str(point["target"]).lower()
+    return not target or fold_target_name(target).lower() in point["target"].lower()

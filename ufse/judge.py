@@ -16,7 +16,6 @@ from ufse.arrays import (
     Bools,
     Ints,
     Lookup,
-    Ragged,
     any_by_owner,
     count_by_owner,
     count_distinct_by_owner,
@@ -32,9 +31,8 @@ from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
-from ufse.signals.abandonment import find_abandonment_signals
-from ufse.signals.blocked import find_blocked_signals
-from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, RAGE, RELOADS, Signals
+from ufse.signals.model import RELOADS, ClusterSignals, Signals
+from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
 
 (
     EMITTED,
@@ -95,76 +93,55 @@ class Judgement:
         return Lookup(self.owner, np.arange(len(self.owner)))
 
 
-def judge_clusters(index: Index, raging: Signals, wandering: Signals) -> Judgement:
+def judge_clusters(index: Index) -> Judgement:
     """Judges every cluster of every candidate of the batch."""
     found = find_candidates(index)
     clusters = find_clusters(index, found, find_last_successes(index, found))
-    owner, behaviour = _gather_behaviour_signals(index, clusters, raging, wandering)
-    near = _is_connected_signal(index, clusters, owner, behaviour)
-    chosen = np.flatnonzero(near)
-    signal_owner, signals = owner[chosen], behaviour.take_signals(chosen)
-    start, end = _measure_extent(index, clusters, signal_owner, signals)
-    table = compute_points(_gather_evidence(index, found, clusters, signal_owner, signals, end), index.config)
+    behaviour = find_signals(index, clusters)
+    near = behaviour.take_signals(np.flatnonzero(_is_connected_signal(index, clusters, behaviour)))
+    start, end = _measure_extent(index, clusters, near)
+    table = compute_points(_gather_evidence(index, found, clusters, near, end), index.config)
     size = len(clusters)
     total = sum_points(table)
-    some, connected = count_by_owner(owner, size) > 0, count_by_owner(signal_owner, size) > 0
+    some, connected = count_by_owner(behaviour.cluster, size) > 0, count_by_owner(near.cluster, size) > 0
     rule = np.select(
         [
             ~some,
             ~connected,
-            ~_is_independent(clusters, signal_owner, signals),
-            _is_ignored_cluster(index, found, clusters, signal_owner, signals),
+            ~_is_independent(clusters, near),
+            _is_ignored_cluster(index, found, clusters, near),
             total >= index.config.high_score,
             clusters.resolved,
         ],
         [NO_BEHAVIOUR, OUTSIDE_WINDOW, NOT_INDEPENDENT, IGNORED, EMITTED, RESOLVED],
         BELOW_HIGH,
     )
-    return Judgement(index, clusters, signals, signal_owner, table, np.where(connected, total, -1), rule, start, end)
-
-
-def _gather_behaviour_signals(
-    index: Index, clusters: Clusters, raging: Signals, wandering: Signals
-) -> tuple[Ints, Signals]:
-    """(Cluster, signal): behavioural signals on the cluster's route or flow, after the action's last success."""
-    stuck, retried = find_blocked_signals(index, clusters)
-    gone, left = find_abandonment_signals(index, clusters)
-    flow = index.visit_flow_key(clusters.visit, index.flow_of_action(clusters.action))
-    rage_owner, rage = _select_flow_signals(
-        index, clusters, flow, raging, Ragged.from_owners(np.arange(len(raging)), raging.row, len(raging))
+    return Judgement(
+        index, clusters, near.signals, near.cluster, table, np.where(connected, total, -1), rule, start, end
     )
-    lost_owner, lost = _select_flow_signals(index, clusters, flow, wandering, wandering.rows)
-    owner = np.concatenate((rage_owner, stuck, gone, lost_owner))
-    return owner, Signals.join_parts([rage, retried, left, lost])
 
 
-def _select_flow_signals(
-    index: Index, clusters: Clusters, flow: Ints, signals: Signals, rows: Ragged
-) -> tuple[Ints, Signals]:
-    """(Cluster, signal) where any of the signal's rows lies in the cluster's flow."""
-    if not len(signals) or not len(clusters):
-        return np.zeros(0, dtype=np.int64), Signals.make_empty()
-    key = index.visit_flow_key(index.frame.visit[rows.values], index.flow_of_row(rows.values))
-    order = np.lexsort((key, rows.owner))
-    once = order[mark_group_starts(rows.owner[order], key[order])]
-    lookup = Lookup(key[once], rows.owner[once])
-    owner, number = lookup.find_entries(flow, np.zeros_like(flow), np.full_like(flow, len(signals)))
-    later = signals.start[number] > clusters.since[owner]
-    return owner[later], signals.take_signals(number[later])
-
-
-def _is_connected_signal(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
-    """The signals that chain to their cluster's feedback with no gap over 30 s, waiting for pending requests not counted."""
+def _is_connected_signal(index: Index, clusters: Clusters, behaviour: ClusterSignals) -> Bools:
+    """Per signal: whether it chains to its cluster's feedback without a gap over 30 s; pending requests are no gap."""
+    owner, signals = behaviour.cluster, behaviour.signals
     low, high = _measure_feedback_span(index, clusters)
-    near = np.zeros(len(signals), dtype=np.bool_)
+    connected = np.zeros(len(signals), dtype=np.bool_)
     while True:
-        gap = _measure_signal_gaps(index, clusters, owner, signals, low[owner], high[owner])
-        joining = ~near & (gap <= index.config.correlation_gap_ms)
+        gap = _measure_signal_gaps(index, clusters, behaviour, _Spans(low[owner], high[owner]))
+        joining = ~connected & (gap <= index.config.correlation_gap_ms)
         if not joining.any():
-            return near
-        near |= joining
+            return connected
+        connected |= joining
         np.minimum.at(low, owner[joining], signals.start[joining])
         np.maximum.at(high, owner[joining], signals.end[joining])
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """A span of time per signal; epoch ms."""
+
+    low: Ints
+    high: Ints
 
 
 def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints]:
@@ -176,11 +153,10 @@ def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints
     return low, frame.ts[negatives.last] if size else asked
 
 
-def _measure_signal_gaps(
-    index: Index, clusters: Clusters, owner: Ints, signals: Signals, low: Ints, high: Ints
-) -> Ints:
+def _measure_signal_gaps(index: Index, clusters: Clusters, near: ClusterSignals, spans: _Spans) -> Ints:
     """Time between each signal and its span, without the time that the failing requests were pending, in ms."""
-    begin, end = np.minimum(signals.end, high), np.maximum(signals.start, low)
+    owner, signals = near.cluster, near.signals
+    begin, end = np.minimum(signals.end, spans.high), np.maximum(signals.start, spans.low)
     gap = np.maximum(0, end - begin)
     wide = np.flatnonzero(gap > index.config.correlation_gap_ms)
     if len(wide):
@@ -195,8 +171,9 @@ def _measure_signal_gaps(
     return np.asarray(gap, dtype=np.int64)
 
 
-def _measure_extent(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> tuple[Ints, Ints]:
+def _measure_extent(index: Index, clusters: Clusters, near: ClusterSignals) -> tuple[Ints, Ints]:
     """Start and end of each cluster's signals, its feedback included."""
+    owner, signals = near.cluster, near.signals
     size = len(clusters)
     if not size:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -205,9 +182,8 @@ def _measure_extent(index: Index, clusters: Clusters, owner: Ints, signals: Sign
     return start, np.maximum(max_by_owner(owner, signals.end, size, -(2**62)), ts[clusters.negatives.last])
 
 
-def _gather_evidence(
-    index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals, end: Ints
-) -> Evidence:
+def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals, end: Ints) -> Evidence:
+    owner, signals = near.cluster, near.signals
     frame, attribution, size = index.frame, index.attribution, len(clusters)
     rows, of_row = clusters.negatives.values, clusters.negatives.owner
     failure = clusters.failure
@@ -220,18 +196,28 @@ def _gather_evidence(
         feedback=attribution.negative[failure],
         vague=_is_vague_error(index, failure),
         by_field=by_field,
-        rage=_find_rage_place(index, clusters, owner, signals),
+        rage=_find_rage_place(index, clusters, near),
         retries=max_by_owner(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
         left=left,
-        form_sent=_is_form_sent(index, found, clusters, owner, signals),
+        form_sent=_is_form_sent(index, found, clusters, near),
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.try_counts,
         longest_wait_ms=max_by_owner(of_row, index.waiting_times(rows), size, 0),
         struggle_ms=struggled,
         resolved=clusters.resolved,
+        declared=_count_declared_rules(near, size),
         answered_late=(attribution.negative[failure] == SLOW) & _is_answered_late(index, failure),
     )
+
+
+def _count_declared_rules(near: ClusterSignals, size: int) -> dict[str, Ints | Bools]:
+    """By rule that a signal declares: how often it applies to each of ``size`` clusters."""
+    found: dict[str, Ints | Bools] = {}
+    for number, kind in enumerate(SIGNALS):
+        if kind.rules:
+            found |= kind.apply_rules(near.take_signals(np.flatnonzero(near.signals.kind == number)), size)
+    return found
 
 
 def _is_answered_late(index: Index, row: Ints) -> Bools:
@@ -247,10 +233,11 @@ def _is_vague_error(index: Index, row: Ints) -> Bools:
     return np.asarray(crash & (index.frame.kind[index.attribution.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
-def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
     """Fields (one only where it was tried again) were filled in and this action sent the form; without a submit event, a
     button after two fields or with a validation error.
     """
+    owner, signals = near.cluster, near.signals
     frame, size = index.frame, len(clusters)
     left = np.flatnonzero(signals.kind == ABANDONMENT)
     touched = signals.rows.take_lists(left)
@@ -276,8 +263,9 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, owner: In
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
-def _find_rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:
+def _find_rage_place(index: Index, clusters: Clusters, near: ClusterSignals) -> Ints:
     """Where the strongest rage of each cluster was: index into RAGE_PLACES."""
+    owner, signals = near.cluster, near.signals
     action = clusters.action[owner]
     same = signals.action == action
     page = index.pattern_of_action(signals.action) == index.pattern_of_action(action)
@@ -290,16 +278,18 @@ def _find_rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Sig
     return np.where(strongest == _FAR, 0, strongest)
 
 
-def _is_independent(clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_independent(clusters: Clusters, near: ClusterSignals) -> Bools:
     """Whether any signal of the cluster rests on another event than its feedback does."""
+    owner, signals = near.cluster, near.signals
     negatives = clusters.negatives
     of_row = owner[signals.rows.owner]
     other = ~is_pair_among(of_row, signals.rows.values, negatives.owner, negatives.values)
     return any_by_owner(of_row, other, len(clusters))
 
 
-def _is_ignored_cluster(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
+def _is_ignored_cluster(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
     """Whether an event that the signals rest on, or what caused the feedback, is on an ignore list."""
+    owner, signals = near.cluster, near.signals
     touched = any_by_owner(owner[signals.rows.owner], index.frame.target_ignored[signals.rows.values], len(clusters))
     return touched | found.ignored[clusters.candidate]
 

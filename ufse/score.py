@@ -4,13 +4,15 @@ More evidence never lowers a score: every rule only adds. A later success never 
 the capped sum and the points for "unresolved" with it, which by default leaves at most 60, below High.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from ufse.arrays import Bools, Ints
 from ufse.config import Config
+from ufse.detection import ConfidenceLevel
 from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.signals.model import ENDED, LEFT, SILENCE
 from ufse.weights import BLOCKED_MORE_LIMIT, PERSISTED_TRIES, REPEATED_LIMIT, TEXTS
@@ -18,9 +20,6 @@ from ufse.weights import BLOCKED_MORE_LIMIT, PERSISTED_TRIES, REPEATED_LIMIT, TE
 HIGH: Final = "High"
 MEDIUM: Final = "Medium"
 LOW: Final = "Low"
-
-RULES: Final = tuple(TEXTS)
-"""Names of the rules in the order of the story: the columns of ``points``."""
 
 _FEEDBACK: Final = {"failure": FAILURE, "crash": CRASH, "rejection": REJECTION, "validation": INVALID, "slow": SLOW}
 _LEAVING: Final = {"abandoned": LEFT, "abandoned_ended": ENDED, "abandoned_silent": SILENCE}
@@ -54,10 +53,12 @@ class Evidence:
     resolved: Bools
     answered_late: Bools
     """Slow, but the answer came: neither unresolved nor a later success."""
+    declared: Mapping[str, Ints | Bools] = field(default_factory=dict)
+    """By rule that a signal declares: how often it applies."""
 
 
 def compute_points(evidence: Evidence, config: Config) -> Ints:
-    """Points of every rule: shape (clusters, RULES)."""
+    """Points of every rule of ``TEXTS``: shape (clusters, rules)."""
     e = evidence
     applies: dict[str, Ints | Bools] = {
         rule: (e.feedback == kind) & ~(e.vague & (rule != "vague_error")) for rule, kind in _FEEDBACK.items()
@@ -87,8 +88,9 @@ def compute_points(evidence: Evidence, config: Config) -> Ints:
     applies["kinds_3"] = struck & (kinds >= 2)
     applies["resolved"] = e.resolved
     applies["unresolved"] = ~e.resolved & ~e.answered_late
-    weights = np.array([getattr(config.weights, rule) for rule in RULES], dtype=np.int64)
-    return np.stack([applies[rule].astype(np.int64) for rule in RULES], axis=1) * weights
+    applies.update(e.declared)
+    weights = np.array([config.read_points(rule) for rule in TEXTS], dtype=np.int64)
+    return np.stack([applies[rule].astype(np.int64) for rule in TEXTS], axis=1) * weights
 
 
 def sum_points(table: Ints) -> Ints:
@@ -97,7 +99,7 @@ def sum_points(table: Ints) -> Ints:
     return np.asarray(np.maximum(0, gained + np.minimum(table, 0).sum(axis=1)), dtype=np.int64)
 
 
-def confidence_level(score: int, config: Config) -> str:
+def confidence_level(score: int, config: Config) -> ConfidenceLevel:
     """High, Medium or Low (detection.md: ≥ 80, 50–79, < 50)."""
     if score >= config.high_score:
         return HIGH

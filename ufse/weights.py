@@ -4,8 +4,11 @@ A project may set points of its own; the words stay. What counts for an incident
 way round, so that the score stays monotone whatever is set.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
+
+from ufse.declared import Collected, Rule, declared_rules
 
 
 def _rule_field(points: int, text: str) -> Any:
@@ -53,13 +56,31 @@ class Weights:
 
     def __post_init__(self) -> None:
         for name, points in vars(self).items():
-            low, high = (-100, 0) if name == "resolved" else (0, 100)
-            if type(points) is not int or not low <= points <= high:
-                raise ValueError(f"weights.{name} must be a whole number from {low} to {high}, not {points!r}")
+            if problem := find_points_problem(name, points):
+                raise ValueError(problem)
 
 
-TEXTS: Final[dict[str, str]] = {rule.name: rule.metadata["text"] for rule in fields(Weights)}
-"""The words of each rule, in the order of the table."""
+def find_points_problem(name: str, points: object) -> str:
+    """Why ``points`` cannot be the points of the rule ``name``, '' when they can."""
+    low, high = (-100, 0) if name == "resolved" else (0, 100)
+    if type(points) is int and low <= points <= high:
+        return ""
+    return f"weights.{name} must be a whole number from {low} to {high}, not {points!r}"
+
+
+def _declared_texts() -> dict[str, str]:
+    return {name: rule.text for name, rule in declared_rules().items()}
+
+
+RULES: Final[Mapping[str, Rule]] = Collected(
+    {rule.name: Rule(rule.default, rule.metadata["text"]) for rule in fields(Weights)},  # type: ignore[arg-type]
+    declared_rules,
+)
+"""Every rule by its name, in the order of the table; rules that signals declare follow."""
+TEXTS: Final[Mapping[str, str]] = Collected(
+    {rule.name: rule.metadata["text"] for rule in fields(Weights)}, _declared_texts
+)
+"""The words of each rule, in the same order."""
 BLOCKED_MORE_LIMIT: Final = 3
 """Retries beyond the first that count (own choice)."""
 REPEATED_LIMIT: Final = 3

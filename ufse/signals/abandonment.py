@@ -12,13 +12,16 @@ To add an exclusion, add a condition to ``_went_on`` (nothing was left) or ``_le
 a case to tests/unit/ufse/test_signals.py.
 """
 
+from typing import Final
+
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by_owner, expand_ranges, mark_group_starts
 from ufse.candidates import Clusters
 from ufse.feedback import MEASURED_WITH_MS, SLOW
+from ufse.formats import format_duration
 from ufse.index import Index
-from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
+from ufse.signals.model import ENDED, LEFT, SILENCE, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _TRIED_AGAIN = 2
 """Tries that failed, after which an action without any field is a begun flow (own choice)."""
@@ -26,12 +29,12 @@ _SHOWN_FIELDS = 6
 """The last fields touched are enough to tell the story."""
 
 
-def find_abandonment_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
-    """(Cluster, signal) of every cluster whose flow was left; ``form`` says how: LEFT, ENDED, or SILENCE, which is weaker,
+def find_abandonment_signals(index: Index, clusters: Clusters) -> ClusterSignals:
+    """The signal of every cluster whose flow was left; ``form`` says how: LEFT, ENDED, or SILENCE, which is weaker,
     for a collector may lack ``session_end``.
     """
     if not len(clusters):
-        return np.zeros(0, dtype=np.int64), Signals.make_empty()
+        return ClusterSignals.make_empty()
     last = clusters.negatives.last
     low, high = _find_begun_span(index, clusters, last)
     again = clusters.try_counts >= _TRIED_AGAIN
@@ -41,7 +44,8 @@ def find_abandonment_signals(index: Index, clusters: Clusters) -> tuple[Ints, Si
     form = np.where((form == SILENCE) & again, ENDED, form)
     patience = index.config.abandon_window_ms
     found = np.flatnonzero(lost & (row >= 0) & (index.frame.ts[row] - index.frame.ts[last] <= patience))
-    return found, _build_abandonment_signals(index, clusters, found, (low[found], high[found]), row[found], form[found])
+    begun = (low[found], high[found])
+    return ClusterSignals(found, _build_abandonment_signals(index, clusters, found, begun, row[found], form[found]))
 
 
 def _has_late_answer(index: Index, last: Ints) -> Bools:
@@ -71,8 +75,7 @@ def _build_abandonment_signals(
     owners, values = owners[order], values[order]
     once = mark_group_starts(owners, values)
     first = clusters.negatives.first[found]
-    return Signals.of_kind(
-        ABANDONMENT,
+    return Signals.of_form(
         form,
         start=frame.ts[attribution.cause[first]],
         end=np.maximum(frame.ts[left], frame.ts[clusters.negatives.last[found]]),
@@ -206,3 +209,15 @@ def _has_returned_to_flow(index: Index, clusters: Clusters, owner: Ints, row: In
     again = index.interactions_by_flow.find_first_from(flow, row + 1)
     soon = index.frame.ts[again] - index.frame.ts[row] <= index.config.abandon_window_ms
     return np.asarray((again >= 0) & soon, dtype=np.bool_)
+
+
+_LEAVING_TEXTS: Final = {LEFT: "was left for {}", ENDED: "ended with the session", SILENCE: "went silent"}
+
+
+def _describe_abandonment(facts: SignalFacts) -> str:
+    after = facts.after_failure_ms
+    wait = f"{format_duration(after)} after the last failure" if after > 0 else "at the same time"
+    return f"the flow begun on {facts.route} {_LEAVING_TEXTS[facts.form].format(facts.last_page)} {wait}"
+
+
+SIGNAL: Final = SignalKind("abandonment", describe=_describe_abandonment, find=find_abandonment_signals)

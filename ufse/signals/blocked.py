@@ -10,6 +10,7 @@ To add an exclusion, add a condition to ``_counted`` and a case to tests/unit/uf
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -27,9 +28,10 @@ from ufse.arrays import (
 )
 from ufse.candidates import Clusters
 from ufse.feedback import SLOW
+from ufse.formats import format_duration, format_repetitions
 from ufse.index import Index
 from ufse.sessions import SUBMIT
-from ufse.signals.model import BLOCKED, PLAIN, Signals
+from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _NO_ANSWER = 2**62
 
@@ -47,8 +49,8 @@ class Attempts:
     """Negative answers (slow ones are none here), each with its attempt."""
 
 
-def find_blocked_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
-    """(Cluster, signal) of every cluster whose action is blocked; ``count`` is the number of failed retries."""
+def find_blocked_signals(index: Index, clusters: Clusters) -> ClusterSignals:
+    """The signal of every cluster whose action is blocked; ``count`` is the number of failed retries."""
     tried = _gather_attempts(index, clusters)
     counted = _is_failed_retry(index, clusters, tried)
     size = len(clusters)
@@ -60,7 +62,7 @@ def find_blocked_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signal
     owner = tried.cluster[used][rows.owner]
     chosen = np.flatnonzero(found)
     listed = Ragged(rows.values, np.append(0, np.cumsum(np.bincount(owner, minlength=size)[chosen])))
-    return chosen, _build_blocked_signals(index, clusters, chosen, listed, retries[chosen])
+    return ClusterSignals(chosen, _build_blocked_signals(index, clusters, chosen, listed, retries[chosen]))
 
 
 def _has_chosen_before(chosen: Bools, owner: Ints) -> Bools:
@@ -77,8 +79,7 @@ def _build_blocked_signals(index: Index, clusters: Clusters, chosen: Ints, rows:
     answers = clusters.negatives.take_lists(chosen)
     ours = is_pair_among(answers.owner, attribution.cause[answers.values], rows.owner, rows.values)
     answered = max_by_owner(answers.owner[ours], frame.ts[answers.values[ours]], len(chosen), NEVER)
-    return Signals.of_kind(
-        BLOCKED,
+    return Signals.of_form(
         PLAIN,
         start=frame.ts[rows.first],
         end=np.maximum(frame.ts[rows.last], answered),
@@ -211,3 +212,13 @@ def _count_doubtful_retries(index: Index, clusters: Clusters) -> Ints:
     form = any_by_owner(owner, index.frame.kind[index.attribution.cause[rows]] == SUBMIT, len(clusters))
     unknown = any_by_owner(owner, ~index.is_identified(rows), len(clusters))
     return (_has_nameless_target(index, clusters) & ~form & unknown).astype(np.int64)
+
+
+def _describe_blocked(facts: SignalFacts) -> str:
+    name = "the page" if facts.is_page else facts.target
+    soon = format_duration(facts.config.retry_window_ms)
+    times = format_repetitions(facts.times)
+    return f"{name} was tried again {times} within {soon} of a failed answer, without success"
+
+
+SIGNAL: Final = SignalKind("blocked", describe=_describe_blocked, find=find_blocked_signals)

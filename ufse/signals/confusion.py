@@ -7,14 +7,20 @@ tab that answers and whatever else was achieved on the way (``_achieved``); read
 To add an exclusion, add a condition to ``_oscillations`` or ``_achieved``, and a case to tests/unit/ufse/test_signals.py.
 """
 
+from typing import Final
+
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, equals_any
 from ufse.attribution import Attribution
+from ufse.candidates import Clusters
 from ufse.config import Config
+from ufse.formats import format_duration
 from ufse.frame import Frame
+from ufse.index import Index
 from ufse.sessions import CLICK, INPUT, NAVIGATION, SCROLL, SUBMIT
-from ufse.signals.model import CONFUSION, OSCILLATION, THRASH, Signals
+from ufse.signals.flows import select_flow_signals
+from ufse.signals.model import OSCILLATION, THRASH, ClusterSignals, SignalFacts, SignalKind, Signals
 
 
 def find_confusion_signals(frame: Frame, attribution: Attribution, config: Config) -> Signals:
@@ -140,8 +146,7 @@ def _build_confusion_signals(frame: Frame, attribution: Attribution, found: list
         np.repeat(np.arange(len(found)), [len(w) for w in found]), np.concatenate(found), len(found)
     )
     page = frame.pattern[rows.first] * max(len(frame.targets), 1)
-    return Signals.of_kind(
-        CONFUSION,
+    return Signals.of_form(
         form,
         start=frame.ts[rows.first],
         end=frame.ts[rows.last],
@@ -150,3 +155,18 @@ def _build_confusion_signals(frame: Frame, attribution: Attribution, found: list
         row=rows.first,
         rows=rows,
     )
+
+
+def _relate_to_clusters(index: Index, clusters: Clusters) -> ClusterSignals:
+    found = find_confusion_signals(index.frame, index.attribution, index.config)
+    return select_flow_signals(index, clusters, found, found.rows)
+
+
+def _describe_confusion(facts: SignalFacts) -> str:
+    span = format_duration(facts.lasted_ms)
+    if facts.form == THRASH:
+        return f"{facts.times} reversals of scrolling in {span} on {facts.page}"
+    return f"{facts.times} changes between the same pages in {span}"
+
+
+SIGNAL: Final = SignalKind("confusion", describe=_describe_confusion, find=_relate_to_clusters, is_shown_by_page=True)

@@ -11,6 +11,7 @@ a case to tests/unit/ufse/test_rage.py.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -25,12 +26,16 @@ from ufse.arrays import (
     mark_group_starts,
 )
 from ufse.attribution import Attribution
+from ufse.candidates import Clusters
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
 from ufse.feedback import SLOW
+from ufse.formats import format_duration
 from ufse.frame import Frame
+from ufse.index import Index
 from ufse.sessions import CLICK, ERROR, NAVIGATION
-from ufse.signals.model import PLAIN, RAGE, RELOADS, Signals
+from ufse.signals.flows import select_flow_signals
+from ufse.signals.model import PLAIN, RELOADS, ClusterSignals, SignalFacts, SignalKind, Signals
 
 
 def find_rage_signals(frame: Frame, attribution: Attribution, config: Config) -> Signals:
@@ -179,8 +184,7 @@ def _find_reload_runs(frame: Frame, attribution: Attribution, config: Config) ->
 def _build_rage_signals(frame: Frame, attribution: Attribution, runs: Ragged, form: int) -> Signals:
     if not len(runs):
         return Signals.make_empty()
-    return Signals.of_kind(
-        RAGE,
+    return Signals.of_form(
         form,
         start=frame.ts[runs.first],
         end=frame.ts[runs.last],
@@ -189,3 +193,19 @@ def _build_rage_signals(frame: Frame, attribution: Attribution, runs: Ragged, fo
         row=runs.first,
         rows=runs,
     )
+
+
+def _relate_to_clusters(index: Index, clusters: Clusters) -> ClusterSignals:
+    found = find_rage_signals(index.frame, index.attribution, index.config)
+    shown = Ragged.from_owners(np.arange(len(found)), found.row, len(found))
+    return select_flow_signals(index, clusters, found, shown)
+
+
+def _describe_rage(facts: SignalFacts) -> str:
+    span = format_duration(facts.lasted_ms)
+    if facts.form == RELOADS:
+        return f"{facts.times} reloads of {facts.page} in {span}"
+    return f"{facts.times} clicks on {facts.target} in {span}"
+
+
+SIGNAL: Final = SignalKind("rage", describe=_describe_rage, find=_relate_to_clusters)
