@@ -295,7 +295,7 @@ class _DetectionRun:
 
     def _explain_machines(self, machines: Bools, declared: Ints) -> None:
         for visit in np.flatnonzero(machines).tolist():
-            self._add_why_not(visit, "bot", "A declared bot or assistive technology produces no incident.", [])
+            self._add_why_not(visit, "bot", "The user agent declares a bot or assistive technology.", [])
         for visit in declared.tolist():
             self._add_why_not(visit, "bot", "The events declare a bot or assistive technology.", [])
 
@@ -336,11 +336,17 @@ class _DetectionRun:
         frame, attribution = index.frame, index.attribution
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
         if (attribution.negative[span] > 0).any():
-            rule, text = "unattributed", "No negative feedback belongs to an action of the user."
+            rule, text = "unattributed", "No failure, rejection or slow answer was caused by an action of the user."
         elif (attribution.background[span] & ~frame.noise[span]).any():
-            rule, text = "background", "What failed also fails without any action, or after unrelated ones: background."
+            rule, text = (
+                "background",
+                "The failures also occur without any action, or after unrelated actions: background.",
+            )
         else:
-            rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
+            rule, text = (
+                "background",
+                "All failures are noise: aborted requests, media, browser extensions or automatic retries.",
+            )
         self._add_why_not(visit, rule, text, [])
 
     def _add_why_not(self, visit: int, rule: str, text: str, listed: list[Candidate]) -> None:

@@ -294,14 +294,16 @@ class DetectionWriter:
             if signal["type"] != "feedback"
         ]
         leaving = any(signal["type"] == "abandonment" for signal in signals)
-        patience = f", the leaving within {format_duration(config.abandon_window_ms)}" if leaving else ""
         sentences.append(
-            f"These are {len(signals)} signals resting on different events of one session and flow within "
-            f"{format_duration(facts.end - facts.start)}: each within {format_duration(config.correlation_gap_ms)} "
-            f"of the one before it{patience}; time spent waiting for an answer is not counted."
+            f"These {len(signals)} signals come from different events of one session and flow, within "
+            f"{format_duration(facts.end - facts.start)}. Each is at most {format_duration(config.correlation_gap_ms)} "
+            "from the one before it, not counting the time spent waiting for an answer."
         )
+        if leaving:
+            patience = format_duration(config.abandon_window_ms)
+            sentences.append(f"Leaving the flow counts up to {patience} after the failure.")
         late = answer.negative == SLOW and facts.is_answered and not facts.resolved
-        unresolved = "The answer came in the end." if late else "No later success of this action was recorded."
+        unresolved = "The answer arrived in the end." if late else "No later success of this action was recorded."
         sentences.append("The action succeeded later." if facts.resolved else unresolved)
         level = confidence_level(facts.score, config)
         sentences.append(f"Score {facts.score} ({level}, from {config.high_score}): {format_points(points)}.")
@@ -309,7 +311,7 @@ class DetectionWriter:
 
 
 def _capitalize_sentence(text: str) -> str:
-    return "T" + text[1:] if text.startswith("the ") else text
+    return text[0].upper() + text[1:] if text.startswith(("the ", "activity ")) else text
 
 
 @memoize_texts

@@ -134,7 +134,7 @@ class TimelineWriter:
             text = self.words.feedback_text(answer) if answer.negative else _TYPES[kind]
             return f"{text} ({format_duration(took)})" if took >= 0 else text
         if kind == SCROLL:
-            return "turned the scrolling direction"
+            return "reversed the scroll direction"
         return "the session ended" if kind == END else _TYPES[kind]
 
 

@@ -10,22 +10,20 @@ from ufse.words import RulePoints, format_points
 
 _VERDICTS: Final = {
     "emitted": "All rules passed.",
-    "no_behavioural_signal": "Nobody reacted to it: no rage, retry, leaving or confusion belongs to it.",
-    "not_independent": "The signals rest on the same events.",
+    "no_behavioural_signal": "The user showed no reaction to the failure: no rage, retry, abandonment or confusion.",
+    "not_independent": "The signals come from the same events.",
     "ignored": "The route or target is on the project's ignore list.",
 }
 
 
 def verdict_text(rule: int, score: int, points: RulePoints, config: Config) -> str:
-    """Why a candidate fell, in a sentence."""
+    """Why a candidate gave no detection, in a sentence. ``rule`` indexes RULE_NAMES."""
     name = RULE_NAMES[rule]
     if name == "outside_window":
-        return (
-            f"The behavioural signals lie more than {format_duration(config.correlation_gap_ms)} away from the failure."
-        )
+        return f"The user's reaction came more than {format_duration(config.correlation_gap_ms)} before or after the failure."
     if name == "resolved":
         return (
-            f"The action was achieved later in the session: score {score}, below {config.high_score} "
+            f"The action succeeded later in the session: score {score}, below {config.high_score} "
             f"({format_points(points)})."
         )
     if name == "below_high":

@@ -96,12 +96,12 @@ class Words:
             request, _, result = what.rpartition(" → ")
             if answer.negative == SLOW:
                 unanswered = f"{request} had not answered after {format_duration(waited)}, when the user left,"
-                return f"{request} kept the user waiting {format_duration(waited)}" if came else unanswered
+                return f"{request} took {format_duration(waited)} to answer" if came else unanswered
             if not request:
-                return f"a {what} came"
-            return f"{request} was not answered" if result == "no answer" else f"{request} answered {result}"
+                return f"a {what} occurred"
+            return f"{request} got no answer" if result == "no answer" else f"{request} returned {result}"
         if answer.negative == CRASH:
-            return f"the page raised “{what}”"
+            return f"the page raised the error “{what}”"
         if answer.negative == INVALID:
             return f"the input was rejected ({what})"
         measured = what.removesuffix(" → slow")
@@ -122,7 +122,7 @@ class Words:
 
 @lru_cache(maxsize=4_096)
 def format_points(points: RulePoints) -> str:
-    """Points in a row; what lies over 100 is said, for it does not count."""
+    """Points in a row, with the sum where it is capped at 100."""
     gained = sum(p for _, p in points if p > 0)
-    capped = f" (sum {gained}, of which 100 count)" if gained > 100 else ""
+    capped = f" (sum {gained}, capped at 100)" if gained > 100 else ""
     return ", ".join(f"{rule} {p:+d}" for rule, p in points) + capped

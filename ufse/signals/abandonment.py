@@ -211,13 +211,17 @@ def _has_returned_to_flow(index: Index, clusters: Clusters, owner: Ints, row: In
     return np.asarray((again >= 0) & soon, dtype=np.bool_)
 
 
-_LEAVING_TEXTS: Final = {LEFT: "was left for {}", ENDED: "ended with the session", SILENCE: "went silent"}
+_LEAVING_TEXTS: Final = {
+    LEFT: "the user left the flow on {} for {}",
+    ENDED: "the session ended in the flow on {}",
+    SILENCE: "activity in the flow on {} stopped",
+}
 
 
 def _describe_abandonment(facts: SignalFacts) -> str:
     after = facts.after_failure_ms
-    wait = f"{format_duration(after)} after the last failure" if after > 0 else "at the same time"
-    return f"the flow begun on {facts.route} {_LEAVING_TEXTS[facts.form].format(facts.last_page)} {wait}"
+    wait = f"{format_duration(after)} after the last failure" if after > 0 else "at the time of the last failure"
+    return f"{_LEAVING_TEXTS[facts.form].format(facts.route, facts.last_page)} {wait}"
 
 
 SIGNAL: Final = SignalKind("abandonment", describe=_describe_abandonment, find=find_abandonment_signals)

@@ -218,7 +218,7 @@ def _describe_blocked(facts: SignalFacts) -> str:
     name = "the page" if facts.is_page else facts.target
     soon = format_duration(facts.config.retry_window_ms)
     times = format_repetitions(facts.times)
-    return f"{name} was tried again {times} within {soon} of a failed answer, without success"
+    return f"{name} was retried {times} within {soon} of a failed answer, without success"
 
 
 SIGNAL: Final = SignalKind("blocked", describe=_describe_blocked, find=find_blocked_signals)

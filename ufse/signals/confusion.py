@@ -165,8 +165,8 @@ def _relate_to_clusters(index: Index, clusters: Clusters) -> ClusterSignals:
 def _describe_confusion(facts: SignalFacts) -> str:
     span = format_duration(facts.lasted_ms)
     if facts.form == THRASH:
-        return f"{facts.times} reversals of scrolling in {span} on {facts.page}"
-    return f"{facts.times} changes between the same pages in {span}"
+        return f"{facts.times} reversals of the scroll direction in {span} on {facts.page}"
+    return f"{facts.times} page changes between the same pages in {span}"
 
 
 SIGNAL: Final = SignalKind("confusion", describe=_describe_confusion, find=_relate_to_clusters, is_shown_by_page=True)

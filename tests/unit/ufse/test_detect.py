@@ -73,7 +73,7 @@ def test_the_explanation_says_what_and_how_often_and_when() -> None:
     (body,) = bodies(STORY)
     said = body["explanation"]
     for part in (
-        "POST /api/orders answered 500",
+        "POST /api/orders returned 500",
         "5 clicks on button#pay in 1.6 s",
         "10:00:10.300",
         "Score 100",
