@@ -1,7 +1,6 @@
 """UFSE, the User Frustration Signal Engine: whole client sessions in, high-confidence detections out.
 
-Pure functions over columns: no I/O, no clock, no randomness. The same events in any order give the same
-bytes.
+It is made of pure functions over columns: no I/O, no clock, no randomness. The same events in any order give the same bytes.
 """
 
 from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION

@@ -167,7 +167,8 @@ class Config:
     def __getitem__(self, name: str) -> int:
         """The threshold of this name. Raises KeyError for a name that is not in THRESHOLDS."""
         if name in THRESHOLDS.own:
-            return int(getattr(self, name))
+            value: int = getattr(self, name)
+            return value
         return dict(self.declared_thresholds).get(name, THRESHOLDS[name].default)
 
     def read_points(self, rule: str) -> int:

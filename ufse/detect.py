@@ -1,4 +1,4 @@
-"""The whole pipeline: events in, detections out (detection.md, Pipeline)."""
+"""The whole pipeline: events in, detections out (docs/contracts/detection.md, Pipeline)."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,9 @@ class EmittedDetection:
 
 
 SLICE_EVENTS: Final = 250_000
-"""Measured: parts of 0.2 to 1 million events are fastest, one of 10 million takes twice the time an event."""
+"""Events of one part of a batch. Measured: parts of 0.2 to 1 million events are fastest; with 10 million, an event takes twice
+the time.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,21 @@ class SilentVisit:
 
 @dataclass(frozen=True)
 class Result:
-    """What a batch gave."""
+    """The result of a batch."""
 
     detections: list[EmittedDetection]
     """Ordered by project, timestamp, detection id."""
     why_not: list[SilentVisit]
-    """One per silent visit when asked for, ordered by project, session and visit start."""
+    """One per visit without a detection, if requested; ordered by project, session and visit start."""
     visits: Visits
     errors: list[dict[str, str]] = field(default_factory=list)
     """Client sessions whose analysis failed (projectId, sessionId, error); only ``detect_each`` fills it."""
 
 
 def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
-    """Detects in whole client sessions; ``events`` has the columns of EVENT_SCHEMA, in any row order.
+    """The detections of whole client sessions. ``events`` has the columns of EVENT_SCHEMA, in any row order.
 
-    A mapping gives each project its own configuration ('' is the default). Raises nothing for any values of
-    those columns.
+    ``config`` may map projects to configurations ('' is the default). Raises nothing for any values of those columns.
     """
     groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
     parts = [_detect_slice(part, own, why_not) for own, whole in groups for part in _slice_batch(whole)]
@@ -112,8 +113,8 @@ def _join_results(parts: list[Result]) -> Result:
 
 
 def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
-    """The batch in parts that fit a processor's caches, where whole client sessions stand together, as they come from a
-    store; else as it is.
+    """The batch in parts that fit a processor's caches, if the rows of each client session stand together, as from a store;
+    else the batch as it is.
     """
     if events.num_rows <= SLICE_EVENTS:
         yield events
@@ -132,11 +133,9 @@ def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
 
 
 def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
-    """Like ``detect``, but a client session that makes the engine fail is reported in ``errors`` and the
-    others go on.
+    """Like ``detect``, but a client session on which the engine fails is reported in ``errors``, and the others are analysed.
 
-    The batch is halved until the failing sessions stand alone, so that a batch without one costs nothing
-    more.
+    On a failure the batch is halved until the failing sessions are alone; a batch without a failure costs nothing more.
     """
     try:
         return detect(events, config, why_not=why_not)
@@ -196,7 +195,7 @@ def _group_by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator
 
 
 def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:
-    """Ordered by project, timestamp and detection id; ids are made only where they decide."""
+    """Ordered by project, timestamp and detection id; ids are computed only for detections of equal time."""
 
     place = {p: i for i, p in enumerate(sorted({d.project for d in detections}))}
     project = np.array([place[d.project] for d in detections], dtype=np.int64)
@@ -227,7 +226,7 @@ def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
 
 @dataclass(frozen=True)
 class _SuspectVisits:
-    """The events of the visits that hold anything negative, and the frame of those that rules read."""
+    """The events of the visits with anything negative, and the frame of those events that rules read."""
 
     source: EventColumns
     visit: Ints
@@ -235,7 +234,7 @@ class _SuspectVisits:
 
 
 def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
-    """The visits, which of them hold anything negative, and what is read of these. The order of all events is not kept."""
+    """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
@@ -250,7 +249,7 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
 
 
 class _DetectionRun:
-    """One pass over a batch; gathers detections and why-not traces."""
+    """One pass over a part of a batch; collects detections and the reasons for their absence."""
 
     def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
         self.visits, self.config, self.why_not = visits, config, why_not
@@ -258,7 +257,7 @@ class _DetectionRun:
         self.why: list[SilentVisit] = []
 
     def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> None:
-        """The visits that hold anything negative."""
+        """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them."""
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
@@ -288,7 +287,7 @@ class _DetectionRun:
             self.detections.append(EmittedDetection(writer, number, visits.projects[project], start))
 
     def explain_calm_visits(self, hot: Bools) -> None:
-        """The visits that hold nothing negative."""
+        """Gives the reason for the visits without anything negative."""
         for visit in np.flatnonzero(~hot).tolist():
             text = "No request failed, was rejected or was slow, and no error was raised."
             self._add_why_not(visit, "no_negative_feedback", text, [])
@@ -300,7 +299,9 @@ class _DetectionRun:
             self._add_why_not(visit, "bot", "The events declare a bot or assistive technology.", [])
 
     def _explain_silent_visits(self, judged: Judgement, silent: Ints) -> None:
-        """Visits with something negative and no detection: the candidate that came nearest, and the rule it fell at."""
+        """Gives the reason for visits with negative events but no detection: the nearest candidate and the rule that
+        stopped it.
+        """
         clusters, best = judged.clusters, judged.best_clusters
         words = Words(judged)
         low, high = (np.searchsorted(clusters.visit[best], silent, side) for side in ("left", "right"))
@@ -332,7 +333,7 @@ class _DetectionRun:
         )
 
     def _explain_unattributed(self, index: Index, visit: int) -> None:
-        """A visit whose negative feedback belongs to no action of the user."""
+        """Gives the reason for a visit in which no action of the user caused negative feedback."""
         frame, attribution = index.frame, index.attribution
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
         if (attribution.negative[span] > 0).any():
@@ -372,17 +373,17 @@ def _is_machine_agent(agent: str) -> bool:
 
 
 def _find_machine_visits(suspects: _SuspectVisits, visits: int) -> Bools:
-    """Per visit number: whether it declares a bot or assistive technology in its user agent."""
+    """Per visit: whether its user agent declares a bot or assistive technology."""
     code, texts = suspects.source.read_codes("user_agent", np.arange(len(suspects.visit)))
     declared = np.array([_is_machine_agent(t) for t in texts] or [False])
     return any_by_owner(suspects.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
 
 
 def _find_declared_machines(suspects: _SuspectVisits, asked: Ints, visits: int) -> Ints:
-    """Of visits about to be emitted, those whose metadata declare a bot or assistive technology."""
+    """Of the visits ``asked``: those whose metadata declare a bot or assistive technology."""
     rows = np.flatnonzero(any_by_owner(asked, np.ones(len(asked), dtype=np.bool_), visits)[suspects.visit])
     column = suspects.source.table["metadata"]
-    if not pa.types.is_dictionary(column.type):  # most have none, and their lengths are read at once
+    if not pa.types.is_dictionary(column.type):  # most are empty, and their lengths are cheap to read
         rich = pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy()
         rows = rows[rich[suspects.source.row[rows]]]
     if not len(rows):

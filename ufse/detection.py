@@ -19,7 +19,7 @@ SeverityType = Literal["Bug", "Performance", "UX"]
 
 
 class FailurePoint(TypedDict):
-    """Where something failed: ids in the route are folded away."""
+    """Where something failed. Ids in the route are replaced by ``:id``."""
 
     route: str
     target: str
@@ -38,11 +38,11 @@ class SignalEntry(TypedDict):
     count: int
     text: str
     eventIds: list[str]
-    """The events on which it rests."""
+    """Ids of the events on which it rests."""
 
 
 class PointsEntry(TypedDict):
-    """One row of the score."""
+    """A rule that gave or subtracted points."""
 
     rule: str
     points: int
@@ -71,7 +71,7 @@ class DetectionContext(TypedDict):
     label: str
     """The accessible name of the control."""
     truncated: bool
-    """The session was longer than what is analysed."""
+    """Only the beginning of the visit was analysed."""
 
 
 class Detection(TypedDict):
@@ -100,9 +100,9 @@ class Detection(TypedDict):
     explanation: str
     timeline: list[TimelineEntry]
     endedFlow: bool
-    """The person left the flow over it."""
+    """The user left the flow."""
     resolved: bool
-    """The person got through in the end."""
+    """The action succeeded later."""
     context: DetectionContext
     engineVersion: str
     configHash: str
@@ -115,7 +115,7 @@ class IdentifiedDetection(Detection):
 
 
 class Candidate(TypedDict):
-    """A failure point that was examined and gave no detection."""
+    """A failure point that was judged and gave no detection."""
 
     failurePoint: str
     rule: str

@@ -42,8 +42,9 @@ _Label = tuple[str, bool, bool]
 
 
 def encode_endpoints(source: EventColumns, kind: Small) -> tuple[Ints, list[str], Bools, Bools]:
-    """Endpoint code per network and error event, their texts, whether identified, and what is noise by
-    itself.
+    """(Code per network and error event, texts by code, whether a URL or message identifies each, noise per event).
+
+    ``identified`` has one entry more than the texts, for code -1.
     """
     code = np.full(len(kind), -1, dtype=np.int64)
     noise = np.zeros(len(kind), dtype=np.bool_)
@@ -64,7 +65,7 @@ def encode_endpoints(source: EventColumns, kind: Small) -> tuple[Ints, list[str]
 
 
 def _encode_requests(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Label]]:
-    """The label of every request, by code. URLs are many and fold into few addresses: labels are made of those."""
+    """(Code per request, labels by code). Labels are made of folded addresses, which are far fewer than URLs."""
     method, methods = source.read_codes("method", rows)
     url, urls = source.read_codes("url", rows)
     kept = _ADDRESS_CACHE.encode_urls(urls)
@@ -76,17 +77,17 @@ def _encode_requests(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Labe
 
 
 def _encode_errors(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Label]]:
-    """The label of every error, by code."""
+    """(Code per error, labels by code)."""
     code, tuples = encode_text_tuples(source, rows, ("error_type", "message", "source"))
     return code, [_error_label(*t) for t in tuples]
 
 
 _INLINE = "!"
-"""Before the address of what is no request over the net; addresses themselves begin with a slash or are empty."""
+"""Prefix of addresses that are no network request; other addresses begin with a slash or are empty."""
 
 
 def _fold_address(url: str) -> str:
-    # The URL is kept by its code: it need not be kept as a path too.
+    # The URL is cached by its code; it need not be cached as a path too.
     return (_INLINE if url.startswith(("data:", "blob:", "ws:", "wss:")) else "") + fold_path_uncached(url)
 
 
@@ -98,9 +99,9 @@ class _CodedAddresses(NamedTuple):
 
 
 class _AddressCache:
-    """The addresses of URLs by number, kept from batch to batch: looking a number up is several times cheaper than folding.
+    """A cache of the addresses of URLs across batches: a lookup is several times cheaper than folding.
 
-    Bounded, for URLs come from browsers: of ``limit`` URLs of up to ``longest`` characters; then it begins anew.
+    It holds up to ``limit`` URLs of up to ``longest`` characters, and is emptied when it is full.
     """
 
     def __init__(self, limit: int = 65_536, longest: int = 512) -> None:
@@ -110,7 +111,7 @@ class _AddressCache:
         self._addresses: dict[str, int] = {}
 
     def encode_urls(self, urls: list[str]) -> _CodedAddresses:
-        """The codes of these URLs; safe to be called by several threads at once."""
+        """The codes of these URLs, and the addresses by code. Thread-safe."""
         with self._lock:
             if max(len(self._number), len(self._addresses)) > self._limit:
                 self._number, self._addresses = {}, {}
@@ -157,9 +158,9 @@ def _error_label(kind: str, message: str, source: str) -> _Label:
 
 
 def _is_media_resource(text: str) -> bool:
-    """A resource that failed to load is evidence only when it is known to be a script.
+    """Whether a resource that failed to load is not known to be a script; only a script is evidence.
 
-    Where a picture is named beside a script, the script only asked for it.
+    If the text names an image beside a script, the script only requested the image.
     """
     names = [w.split("?", 1)[0].strip("'\")(,;") for w in text.split()]
     return any(n.endswith(_MEDIA) for n in names) or not any(n.endswith((".js", ".mjs")) or "chunk" in n for n in names)

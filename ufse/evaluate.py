@@ -1,4 +1,4 @@
-"""Precision, recall and the misses of detections against labelled sessions (detection.md, Quality bar)."""
+"""Precision, recall and misses of detections against labelled sessions (docs/contracts/detection.md, Quality bar)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,15 +34,15 @@ class Evaluation:
     missed: list[Label] = field(default_factory=list)
     """Labels of frustrated sessions without a detection."""
     false_alarms: list[Label] = field(default_factory=list)
-    """Labels of calm sessions with one, and what was detected."""
+    """Labels of calm sessions with a detection, and what was detected."""
     wrong_points: list[Label] = field(default_factory=list)
-    """Labels of hits whose failure point is another one, and what was detected."""
+    """Labels of hits with another failure point, and what was detected."""
     unlabelled: list[str] = field(default_factory=list)
     """Client sessions with a detection but no label."""
 
     @property
     def precision(self) -> float:
-        """Of the sessions with a detection, the share that is labelled frustrated; 1 without any."""
+        """Share of the sessions with a detection that are labelled frustrated; 1 without any."""
         return (
             self.true_positives / max(self.true_positives + self.false_positives, 1)
             if self.true_positives or self.false_positives
@@ -51,13 +51,13 @@ class Evaluation:
 
     @property
     def recall(self) -> float:
-        """Of the sessions labelled frustrated, the share with a detection; 1 without any."""
+        """Share of the sessions labelled frustrated that have a detection; 1 without any."""
         found = self.true_positives + self.false_negatives
         return self.true_positives / found if found else 1.0
 
     @property
     def point_accuracy(self) -> float:
-        """Of the hits, the share with a detection at the labelled route and target; 1 without any."""
+        """Share of the hits that have a detection at the labelled route and target; 1 without any."""
         return self.points_right / self.true_positives if self.true_positives else 1.0
 
     def to_json(self) -> dict[str, object]:
@@ -79,7 +79,7 @@ class Evaluation:
 
 
 def evaluate(detections: Iterable[Detection], labels: Iterable[Label]) -> Evaluation:
-    """Compares detections (their JSON) with label lines (sessionId, frustrated, route, target, kind)."""
+    """Compares the JSON of detections with labels. Raises KeyError for a label without ``sessionId`` or ``frustrated``."""
     by_session: dict[str, list[Detection]] = {}
     for detection in detections:
         by_session.setdefault(detection["sessionId"], []).append(detection)
@@ -115,10 +115,9 @@ def _count_session(result: Evaluation, label: Label, found: list[Detection]) -> 
 
 
 def point_matches(label: Label, point: FailurePoint) -> bool:
-    """Whether a failure point is the labelled one: the same route pattern, and the target's name holds the
-    labelled one.
+    """Whether a failure point matches the label: the same route pattern, and a target whose name contains the labelled one.
 
-    An empty route or target in the label accepts any.
+    An empty route or target in the label matches any.
     """
     route, target = str(label.get("route") or ""), str(label.get("target") or "")
     if route and fold_path(route) != fold_path(point["route"]):

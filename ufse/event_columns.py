@@ -12,11 +12,11 @@ from ufse.sessions import encode_texts
 
 @dataclass(frozen=True)
 class EventColumns:
-    """The columns of a frame's events in its order, converted when they are first asked for."""
+    """The columns of a frame's events in the order of the frame; a column is converted when it is first read."""
 
     table: pa.Table
     row: Ints
-    """Row of the table, per event."""
+    """Per event: its row of the table."""
     _numbers: dict[str, Small] = field(default_factory=dict)
     _stored: dict[str, Small] = field(default_factory=dict)
 
@@ -27,28 +27,28 @@ class EventColumns:
         return self._numbers[name]
 
     def read_at(self, name: str, rows: Ints) -> Small:
-        """A numeric column at some events, for those that only events of one kind have."""
+        """A numeric column at the events ``rows``; for columns that only events of one kind have."""
         return self._numbers[name][rows] if name in self._numbers else self._read_column(name)[self.row[rows]]
 
     def _read_column(self, name: str) -> Small:
-        """A numeric column as the table has it; seldom a copy."""
+        """A numeric column in the order of the table, usually without a copy."""
         if name not in self._stored:
             column = self.table[name]
             self._stored[name] = (column.fill_null(-1) if column.null_count else column).to_numpy()
         return self._stored[name]
 
     def read_codes(self, name: str, at: Ints) -> tuple[Ints, list[str]]:
-        """A text column at some events: (code of each, distinct texts)."""
+        """A text column at the events ``at``: (code of each, distinct texts)."""
         return encode_texts(self.table, name, self.row[at])
 
     def read_texts(self, name: str, at: Ints) -> list[str]:
-        """The texts of a column at some events; null is the empty text."""
+        """The texts of a column at the events ``at``; null is the empty text."""
         taken = self.table[name].take(pa.array(self.row[at]))
         return [t or "" for t in taken.to_pylist()]
 
 
 def encode_text_tuples(source: EventColumns, at: Ints, names: Sequence[str]) -> tuple[Ints, list[tuple[str, ...]]]:
-    """Distinct tuples of several text columns at some events: code per event and the tuples."""
+    """Several text columns at the events ``at``: (code of each, distinct tuples of texts)."""
     parts = [source.read_codes(n, at) for n in names]
     total, base = np.zeros(len(at), dtype=np.int64), 1
     for code, texts in parts:

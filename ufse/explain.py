@@ -277,7 +277,7 @@ class DetectionWriter:
         return found
 
     def _write_explanation(self, facts: _Emitted, signals: list[SignalEntry], points: RulePoints) -> str:
-        """Which signals, why they belong together, what failed first, and why the score is what it is."""
+        """The sentences: what failed first, the signals, why they belong together, and the score."""
         words, config, answer = self.words, self.index.config, facts.answer
         cause_text = CAUSE_TEXTS[facts.cause_kind].format(words.target_name(facts.action) or "the form")
         origin = f", {format_duration(facts.delay)} after {cause_text}" if facts.delay > 0 else ""
@@ -316,5 +316,5 @@ def _capitalize_sentence(text: str) -> str:
 
 @memoize_texts
 def _compute_fingerprint(project: str, route: str, target: str, feedback: str) -> str:
-    """The identity of a failure point; many sessions meet at one."""
+    """The hash of a failure point, which many sessions share."""
     return digest_texts(("failure", project, route, target, feedback))

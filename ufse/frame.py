@@ -26,56 +26,53 @@ _WORDS = {
     "state": LOADING,
     "direction": SCROLL,
 }
-"""The small vocabularies, each read at one kind of event only."""
+"""Columns with a small vocabulary, each read at one kind of event only."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One entry per event, ordered by visit and time. Strings are codes into the tables named beside them."""
+    """Columns with one entry per event, ordered by visit and time. Texts are codes into the lists named beside them."""
 
     source: EventColumns
     visit: Ints
     """Number of the visit; ascending."""
     ts: Ints
+    """Epoch ms."""
     rel: Ints
     """Milliseconds since the visit's first event."""
     kind: Small
     low: Ints
-    """Per visit number: its first row, ``high`` the row after its last; equal for visits that are not in the frame."""
+    """Per visit number: its first row; ``high``: the row after its last. Equal for visits that are not in the frame."""
     high: Ints
     truncated: Bools
-    """Per visit number: whether it was too long to be analysed as a whole."""
+    """Per visit number: whether only its beginning is analysed."""
     route: Ints
     routes: Sequence[str]
     pattern: Ints
     patterns: Sequence[str]
     flows: Sequence[str]
-    """Per pattern: what names its flow."""
+    """Per pattern: the name of its flow."""
     raw_target: Ints
-    """Exact target: two rows of a list are two controls."""
+    """Exact target: the same button in two rows of a list is two controls."""
     target: Ints
-    """Target with generated ids folded; PAGE is 0. An action is a (pattern, target)."""
+    """Target with generated ids replaced; PAGE is 0. An action is a (pattern, target)."""
     targets: Sequence[Target]
     target_ignored: Bools
     """Per event: its route or target is on an ignore list."""
     status: Small
     duration: Ints
-    """Milliseconds; of the start of a loading phase, how long it lasted."""
+    """Milliseconds; at the start of a loading phase, how long the phase lasted."""
     endless: Bools
     """Starts of loading phases without an end."""
     endpoint: Ints
-    """Per network event: code of (method, folded URL); per error: code of its type and folded message; else
-    -1.
-    """
+    """Per network event: code of (method, folded URL); per error: code of (type, folded message); else -1."""
     endpoints: Sequence[str]
     endpoint_known: Bools
-    """Per endpoint code: whether a URL or message identifies it; one entry more, for no endpoint."""
+    """Per endpoint code: whether a URL or message identifies it; one more entry for -1."""
     noise: Bools
-    """Per event: preflight, image, font, media, extension, third-party or aborted noise recognisable by
-    itself.
-    """
+    """Per event: noise that is recognised by itself: preflights, images, fonts, media, extensions, harmless errors."""
     words: dict[str, tuple[Small, list[str]]]
-    """Small vocabularies by column name, with codes at the events of the kind that has them (see ``is_word``)."""
+    """By column name: (code per event, -1 at events of other kinds; texts by code). See ``column_equals``."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -89,17 +86,17 @@ class Frame:
         return self.source["third_party"]
 
     def is_external_or_download(self, rows: Ints) -> Bools:
-        """Per navigation: to an external page, or a download; neither leaves anything."""
+        """Per navigation in ``rows``: whether it is to an external page, or a download; neither leaves a flow."""
         return np.asarray((self.source.read_at("external", rows) == 1) | (self.source.read_at("download", rows) == 1))
 
     @cached_property
     def only_reads(self) -> Bools:
-        """Per endpoint: a request whose method is told, and only reads."""
+        """Per endpoint: whether its method is known and only reads."""
         return np.array([e.startswith(_SAFE_METHODS) for e in self.endpoints] or [False])
 
     @cached_property
     def may_read(self) -> Bools:
-        """Per endpoint: a request that only reads, or whose method is not told."""
+        """Per endpoint: whether its method only reads or is unknown."""
         return np.array([not e or e.startswith((*_SAFE_METHODS, "/")) for e in self.endpoints] or [True])
 
     @cached_property
@@ -114,19 +111,19 @@ class Frame:
 
     @cached_property
     def _visit_clock(self) -> tuple[Ints, int]:
-        """Visit and time of every event in one ascending integer, and the width of a visit in it."""
+        """Per event: visit and time packed into one ascending integer; and the factor of the visit."""
         width = int(self.rel.max(initial=0)) + 3
         return self.visit * width + self.rel + 1, width
 
     @cached_property
     def _visit_starts(self) -> Ints:
-        """Per visit number: the time of its first event."""
+        """Per visit number: the time of its first event, epoch ms."""
         return self.ts[np.minimum(self.low, len(self.ts) - 1)]
 
     def find_first_since(self, visit: Ints, at: Ints, near: Ints | None = None) -> Ints:
-        """The first row of the visit at or after the time (epoch ms); the row after its last where there is none.
+        """Per (visit, epoch ms): the first row of the visit at or after the time; the row after its last without one.
 
-        ``near``: rows that most answers stand close to, which makes finding them several times faster.
+        ``near``: per query, a row close to most results; it makes the search several times faster.
         """
         clock, width = self._visit_clock
         since = np.clip(at - self._visit_starts[visit] + 1, 0, width - 1)
@@ -134,7 +131,7 @@ class Frame:
         return np.searchsorted(clock, asked) if near is None else search_sorted_near(clock, asked, near)
 
     def find_last_until(self, rows: Ints, visit: Ints, at: Ints, near: Ints | None = None) -> Ints:
-        """For each (visit, epoch ms): the last of the given ascending rows at or before it, -1 without one."""
+        """Per (visit, epoch ms): the last of the ascending ``rows`` at or before it in the visit, -1 without one."""
         if not len(rows) or not len(visit):
             return np.full(len(visit), -1, dtype=np.int64)
         place = count_rows_before(rows, self.find_first_since(visit, at + 1, near), len(self)) - 1
@@ -142,7 +139,7 @@ class Frame:
         return np.where((place >= 0) & (self.visit[found] == visit), found, -1)
 
     def trim_for_explanation(self) -> "Frame":
-        """The same without what only the rules read: what detections that are told later keep in memory."""
+        """The same without the columns that only the rules read: the part that detections keep in memory."""
         ints, bools = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
         return replace(
             self,
@@ -157,7 +154,9 @@ class Frame:
         )
 
     def column_equals(self, column: str, *accepted: str, rows: Ints | None = None) -> Bools:
-        """Whether the column's text is one of the accepted ones: per event, or per given row, of the column's kind."""
+        """Per event, or per row of ``rows``: whether the column's text is one of ``accepted``; False at other kinds of
+        events.
+        """
         code, texts = self.words[column]
         asked = code if rows is None else code[rows]
         found = np.zeros(len(asked), dtype=np.bool_)
@@ -231,7 +230,7 @@ def _read_durations(
 
 
 def _encode_vocabulary(source: EventColumns, name: str, own: Bools) -> tuple[Small, list[str]]:
-    """Codes of a small vocabulary at the events of its own kind; the empty text, coded -1, elsewhere."""
+    """(Code per event, texts by code); -1 at events that are not ``own``."""
     at = np.flatnonzero(own)
     own_codes, texts = source.read_codes(name, at)
     code: Small = np.full(len(own), -1, dtype=np.int16 if len(texts) < 2**15 else np.int64)
@@ -240,4 +239,4 @@ def _encode_vocabulary(source: EventColumns, name: str, own: Bools) -> tuple[Sma
 
 
 _SAFE_METHODS = ("GET ", "HEAD ", "OPTIONS ")
-"""How the labels of requests that only read begin (RFC 9110, 9.2.1)."""
+"""Prefixes of the labels of requests that only read (RFC 9110, 9.2.1)."""

@@ -1,8 +1,7 @@
-"""The judgement of every cluster: the signals around its failures, its score, and the rule at which it falls or passes.
+"""The judgement of every cluster: its signals, its score, and the rule that stops it or lets it pass.
 
-detection.md, Correlation: (1) two independent signals, one of them behavioural; (2) a feedback signal; (3) one session: a
-candidate never leaves its visit; (4) one window: each signal within 30 s of the evidence before it, waiting not counted; (5)
-one route or flow.
+docs/contracts/detection.md, Correlation, requires (1) two independent signals, one of them behavioural; (2) a feedback signal;
+(3) one session; (4) each signal within 30 s of the evidence before it, waiting not counted; (5) one route or flow.
 """
 
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ RULE_NAMES: Final = (
     "resolved",
     "below_high",
 )
-"""The rule that decided, in the order in which they are asked."""
+"""Names of the rules in the order in which they are checked."""
 
 _SAME, _RELOAD, _RELOAD_OTHER, _PAGE, _NEAR = (
     RAGE_PLACES.index(p) for p in ("same", "reload", "reload_other", "page", "near")
@@ -62,24 +61,27 @@ _FAR = len(RAGE_PLACES)
 
 @dataclass(frozen=True)
 class Judgement:
-    """Everything that was judged: clusters, the signals near them, points, score and rule."""
+    """The result for all clusters; ``points``, ``score``, ``rule``, ``start`` and ``end`` have one entry per cluster."""
 
     index: Index
     clusters: Clusters
     signals: Signals
-    """Behavioural signals that belong to a cluster, ``owner`` says to which."""
+    """The behavioural signals that belong to a cluster."""
     owner: Ints
+    """Per signal: its cluster."""
     points: Ints
+    """Shape (clusters, rules)."""
     score: Ints
-    """-1 where no behavioural signal is near."""
+    """0 to 100; -1 without a behavioural signal."""
     rule: Ints
+    """Index into RULE_NAMES."""
     start: Ints
     end: Ints
-    """Of all signals, feedback included; epoch ms."""
+    """``start`` and ``end`` span all signals, feedback included; epoch ms."""
 
     @cached_property
     def best_clusters(self) -> Ints:
-        """One cluster per candidate: the emitted one, else the one with the highest score, else the earliest; in order of
+        """One cluster per candidate: the emitted one, else the one with the highest score, else the earliest. Ordered by
         visit and failure.
         """
         c = self.clusters
@@ -145,7 +147,7 @@ class _Spans:
 
 
 def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints]:
-    """From the first interaction that failed to the last answer; epoch ms."""
+    """Per cluster: the first interaction that failed and the last answer; epoch ms."""
     frame, negatives = index.frame, clusters.negatives
     asked = frame.ts[index.attribution.cause[negatives.values]]
     size = len(clusters)
@@ -154,7 +156,7 @@ def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints
 
 
 def _measure_signal_gaps(index: Index, clusters: Clusters, near: ClusterSignals, spans: _Spans) -> Ints:
-    """Time between each signal and its span, without the time that the failing requests were pending, in ms."""
+    """Per signal: the time between it and its span, ms, without the time during which the failing requests were pending."""
     owner, signals = near.cluster, near.signals
     begin, end = np.minimum(signals.end, spans.high), np.maximum(signals.start, spans.low)
     gap = np.maximum(0, end - begin)
@@ -172,7 +174,7 @@ def _measure_signal_gaps(index: Index, clusters: Clusters, near: ClusterSignals,
 
 
 def _measure_extent(index: Index, clusters: Clusters, near: ClusterSignals) -> tuple[Ints, Ints]:
-    """Start and end of each cluster's signals, its feedback included."""
+    """Per cluster: start and end of its signals, feedback included; epoch ms."""
     owner, signals = near.cluster, near.signals
     size = len(clusters)
     if not size:
@@ -221,21 +223,22 @@ def _count_declared_rules(near: ClusterSignals, size: int) -> dict[str, Ints | B
 
 
 def _is_answered_late(index: Index, row: Ints) -> Bools:
-    """Whether what was slow came in the end: an answer, a measured load, a loading phase with its end."""
+    """Per row of slow feedback: whether it ended: a good answer, a measured load, a loading phase with an end."""
     kind = index.frame.kind[row]
     came = (kind != LOADING) | ~index.frame.endless[row]
     return np.where(kind == NETWORK, index.attribution.success[row], came)
 
 
 def _is_vague_error(index: Index, row: Ints) -> Bools:
-    """An error without a message that no form submit caused (there it is most likely the form's own)."""
+    """Per row: whether it is an error without a message that no form submit caused."""
     crash = (index.attribution.negative[row] == CRASH) & ~index.is_identified(row)
     return np.asarray(crash & (index.frame.kind[index.attribution.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
 def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
-    """Fields (one only where it was tried again) were filled in and this action sent the form; without a submit event, a
-    button after two fields or with a validation error.
+    """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried.
+
+    Without a submit event, a button sends the form if two fields were filled in or validation failed.
     """
     owner, signals = near.cluster, near.signals
     frame, size = index.frame, len(clusters)
@@ -244,7 +247,7 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: Clu
     field = frame.kind[touched.values] == INPUT
     of_field, fields_at = owner[left][touched.owner[field]], touched.values[field]
     fields = count_distinct_by_owner(of_field, frame.raw_target[fields_at], size)
-    # Fields of which only the type is known look like one: each is entered or left once.
+    # Fields of which only the type is known look like one field; each is entered or left once.
     fields += any_by_owner(of_field, index.target_property("long_text")[frame.target[fields_at]], size)
     nameless = index.target_property("nameless")[frame.target[fields_at]]
     for step in ("focus", "blur"):
@@ -258,13 +261,13 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: Clu
     for other in ("link", "leaves", "aside", "toggle"):
         sends = sends & ~index.target_property(other)
     button = formal & ~forms & sends[index.target_of_action(clusters.action)] & ~index.is_page_action(clusters.action)
-    # One field is a search or a voucher, left as easily as it was filled in: it takes a second try to be in earnest.
+    # One field may be a search or a voucher, which is abandoned easily; it counts only after a second try.
     earnest = (fields > 1) | ((fields > 0) & (clusters.try_counts > 1))
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
 def _find_rage_place(index: Index, clusters: Clusters, near: ClusterSignals) -> Ints:
-    """Where the strongest rage of each cluster was: index into RAGE_PLACES."""
+    """Per cluster: where its strongest rage was, as index into RAGE_PLACES."""
     owner, signals = near.cluster, near.signals
     action = clusters.action[owner]
     same = signals.action == action
@@ -279,7 +282,7 @@ def _find_rage_place(index: Index, clusters: Clusters, near: ClusterSignals) -> 
 
 
 def _is_independent(clusters: Clusters, near: ClusterSignals) -> Bools:
-    """Whether any signal of the cluster rests on another event than its feedback does."""
+    """Per cluster: whether any signal includes an event that is not part of its feedback."""
     owner, signals = near.cluster, near.signals
     negatives = clusters.negatives
     of_row = owner[signals.rows.owner]
@@ -288,17 +291,17 @@ def _is_independent(clusters: Clusters, near: ClusterSignals) -> Bools:
 
 
 def _is_ignored_cluster(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
-    """Whether an event that the signals rest on, or what caused the feedback, is on an ignore list."""
+    """Per cluster: whether an event of its signals, or the cause of its feedback, is on an ignore list."""
     owner, signals = near.cluster, near.signals
     touched = any_by_owner(owner[signals.rows.owner], index.frame.target_ignored[signals.rows.values], len(clusters))
     return touched | found.ignored[clusters.candidate]
 
 
 def drop_same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
-    """Of the emitted clusters, ordered by visit and failure, those that are no part of an earlier one's struggle.
+    """The emitted clusters (ordered by visit and failure) without those that belong to an earlier one's struggle.
 
-    Two failing actions of one flow at one time are one struggle; the earlier one is its failure point. Two are told where
-    each was tried again at a request of its own: then the second stands without the first.
+    Two failing actions of one flow at the same time are one struggle, and the earlier one is its failure point. Both are
+    reported if each was retried at a request of its own.
     """
     clusters = judged.clusters
     visit = clusters.visit[emitted]

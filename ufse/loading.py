@@ -7,7 +7,10 @@ from ufse.sessions import LOADING
 
 
 def measure_loading_phases(visit: Ints, ts: Ints, end: Ints) -> tuple[Ints, Bools]:
-    """Of loading events in order: ms until the next one or the end of the visit, and whether none follows."""
+    """Per loading event (in order): ms until the next one or the end of its visit, and whether none follows.
+
+    ``end``: end of the visit per loading event, epoch ms.
+    """
     last = np.append(visit[1:] != visit[:-1], True)
     return np.where(last, end, np.append(ts[1:], 0)) - ts, last
 
@@ -15,6 +18,10 @@ def measure_loading_phases(visit: Ints, ts: Ints, end: Ints) -> tuple[Ints, Bool
 def add_loading_durations(
     duration: Ints, kind: Small, visit: Ints, ts: Ints, ends: Ints, starts: Bools
 ) -> tuple[Ints, Bools]:
+    """``duration`` with the durations of loading phases (ms, at their starts, else -1), and whether a start has no end.
+
+    ``ends``: end of each visit, epoch ms. ``starts``: per event, whether it starts a loading phase. The rest is per event.
+    """
     rows = np.flatnonzero(kind == LOADING)
     endless = np.zeros(len(kind), dtype=np.bool_)
     if len(rows):

@@ -1,4 +1,4 @@
-"""What need not be read: visits without anything negative, and events that no rule reads."""
+"""Which visits and events detection needs to read."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,9 @@ from ufse.sessions import (
 
 
 def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
-    """Per ordered event: could it be negative feedback at all? Decides which visits are looked at further.
+    """Per ordered event: whether it may be negative feedback.
 
-    A visit without any such event can hold no *feedback* signal (detection.md, Correlation 2).
+    A visit without such an event has no *feedback* signal, and is not read further.
     """
     table, row, kind = ordered.table, ordered.row, ordered.kind
     status, duration = read_integers(table, "status")[row], read_integers(table, "duration_ms")[row]
@@ -35,7 +35,7 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
 
 
 def _is_slow_loading(ordered: OrderedEvents, config: Config) -> Bools:
-    """Starts of a loading phase that lasted 3 s or did not end while the visit went on for 3 s."""
+    """Per event: whether it starts a loading phase that lasted at least ``slow_ms``, or did not end for that long."""
     found = np.zeros(len(ordered.row), dtype=np.bool_)
     rows = np.flatnonzero(ordered.kind == LOADING)
     if len(rows):
@@ -49,9 +49,10 @@ def _is_slow_loading(ordered: OrderedEvents, config: Config) -> Bools:
 
 
 def select_relevant_rows(ordered: OrderedEvents, rows: Ints, config: Config) -> Ints:
-    """Of ascending rows, whole visits, those that a rule may read: no hovering, and scrolling only of visits that hold so
-    many scrolls in so short a time that they may be thrashing. A visit's first and last event stay: they say where and when
-    it began and ended.
+    """The ``rows`` (ascending, whole visits) that a rule may read.
+
+    Hover events are left out. Scroll events are left out unless the visit has enough of them in ``thrash_window_ms``. The first
+    and last event of a visit always stay: they show where and when it began and ended.
     """
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
     edge = mark_group_starts(visit)

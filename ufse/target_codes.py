@@ -15,14 +15,15 @@ PAGE = 0
 
 
 _TARGET_KINDS = (CLICK, INPUT, SUBMIT, NAVIGATION, ERROR)
-"""Kinds whose target is read."""
+"""Kinds of events whose target is read."""
 
 
 def encode_targets(
     source: EventColumns, kind: Small, visit: Small, config: Config
 ) -> tuple[Ints, Ints, list[Target], Bools]:
-    """(Code as sent, code of the target, targets, whether ignored) per event. One name is one target in a visit, whatever
-    its label says meanwhile ("Pay", "Paying…"): the first of its labels counts, and those of other visits do not.
+    """(Code of the target as sent per event, code of the target per event, targets by code, whether ignored per event).
+
+    One name is one target in a visit, even if its label changes ("Pay", "Paying…"): the first label of the visit counts.
     """
     at = np.flatnonzero(equals_any(kind, *_TARGET_KINDS))
     part, tuples = encode_text_tuples(
@@ -44,7 +45,9 @@ def _target_sort_key(target: Target) -> tuple[str, ...]:
 
 
 def _unify_same_names(target: Ints, visit: Small, targets: list[Target]) -> Ints:
-    """The target of each event, or the first of that name in its visit; targets are ordered by name."""
+    """``target`` (code per event), where targets of one name in a visit become the first of them. Targets are ordered by
+    name.
+    """
     number = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in targets))}
     name = np.array([number[t.name] for t in targets], dtype=np.int64)
     rows = np.flatnonzero((np.bincount(name)[name] > 1)[target])

@@ -56,7 +56,7 @@ class TimelineWriter:
 
     @cached_property
     def _timeline_rows(self) -> Ragged:
-        """The rows of each timeline: the way in, the attempts, the answers, the end."""
+        """Per emitted cluster: the rows of its timeline: the navigation to the page, the attempts, the answers, the end."""
         clusters, emitted = self.judged.clusters, self.emitted
         failure = clusters.failure[emitted]
         cause = self.index.attribution.cause[failure]
@@ -76,7 +76,7 @@ class TimelineWriter:
         return Ragged(np.array([r for f in found for r in f], dtype=np.int64), bounds_of)
 
     def _find_page_arrivals(self, before: Ints) -> Ints:
-        """The last navigation to the page of each failure before a row, -1 without one."""
+        """Per emitted cluster: the last navigation to its page before the row, -1 without one."""
         frame, clusters = self.frame, self.judged.clusters
         page = self.index.pattern_of_action(clusters.action[self.emitted])
         moves = self.index.navigation_rows
@@ -99,7 +99,7 @@ class TimelineWriter:
         return [_Event(*row) for row in zip(*columns, strict=True)]
 
     def _write_event_texts(self, rows: Ints) -> list[str]:
-        """What happened at each row, in a few words; the words are found once for all events that are alike."""
+        """What happened at each row, in a few words; equal events share one text."""
         frame, negative = self.frame, self.index.attribution.negative[rows]
         long = frame.duration[rows] >= self.index.config.slow_ms
         took = np.where(long, frame.duration[rows], -1)
@@ -139,7 +139,7 @@ class TimelineWriter:
 
 
 def _choose_timeline_rows(rows: list[int], failure: int, cause: int, limit: int) -> list[int]:
-    """At most ``limit`` of the rows, spread evenly; the first, the last, the failure and its cause among them."""
+    """At most ``limit`` of the rows, evenly spread, with the first, the last, the failure and its cause."""
     if len(rows) <= limit:
         return rows
     must = sorted({rows[0], failure, cause, rows[-1]})

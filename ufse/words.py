@@ -1,4 +1,4 @@
-"""The words for routes, targets, failures and points of one batch."""
+"""The texts for routes, targets, failures and points of one batch."""
 
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -20,7 +20,7 @@ CAUSE_TEXTS: Final = {
     SUBMIT: "the submit of {}",
     NAVIGATION: "the page was opened",
 }
-"""What an answer answers, by the kind of the interaction that caused it."""
+"""What an answer follows, by the kind of the interaction that caused it."""
 
 
 def severity_type(negative: int) -> SeverityType:
@@ -31,7 +31,7 @@ def severity_type(negative: int) -> SeverityType:
 
 
 class Answer(NamedTuple):
-    """A feedback event as far as its words need it."""
+    """The values of a feedback event that determine its text."""
 
     kind: int
     negative: int
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class Words:
-    """The words for rows and actions of one frame."""
+    """The texts for rows and actions of one frame."""
 
     def __init__(self, judged: Judgement) -> None:
         self.index, self.frame = judged.index, judged.index.frame
@@ -54,7 +54,7 @@ class Words:
         return self.frame.patterns[action // self.target_count]
 
     def target_name(self, action: int) -> str:
-        """The name of an action's target; a page opened has none."""
+        """The name of an action's target; '' for a page that was opened."""
         return self.frame.targets[action % self.target_count].name
 
     def shown_target(self, action: int) -> str:
@@ -66,7 +66,7 @@ class Words:
         return [Answer(*a) for a in zip(*(c[rows].tolist() for c in columns), strict=True)]
 
     def feedback_text(self, answer: Answer) -> str:
-        """What failed, in the words of a failure point; without times, so that sessions meet."""
+        """What failed, as in a failure point; without times, so that sessions share failure points."""
         text = self._answers.get(answer)
         if text is None:
             text = self._answers[answer] = self._write_feedback(answer)
