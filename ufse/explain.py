@@ -130,7 +130,7 @@ class DetectionWriter:
             format_timestamps(s.end),
             [ids[low:high] for low, high in pairwise(s.rows.bounds.tolist())],
         )
-        return [_ShownSignal(*row) for row in zip(*columns, strict=True)]
+        return list(map(_ShownSignal._make, zip(*columns, strict=True)))
 
     @cached_property
     def _timelines(self) -> TimelineWriter:
@@ -167,7 +167,7 @@ class DetectionWriter:
             source.read_texts("app_version", failure),
             source.read_texts("user_agent", failure),
         )
-        return [_Emitted(*row) for row in zip(*columns, strict=True)]
+        return list(map(_Emitted._make, zip(*columns, strict=True)))
 
     @cached_property
     def _visit_identities(self) -> dict[int, _VisitIdentity]:

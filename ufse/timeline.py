@@ -43,15 +43,15 @@ class TimelineWriter:
         low, high = self._timeline_rows.bounds[number : number + 2].tolist()
         return [
             {
-                "eventId": event.event_id,
-                "at": event.timestamp,
-                "offsetMs": event.ts - start,
-                "eventType": event.event_type,
-                "route": event.route,
-                "target": event.target,
-                "text": event.text,
+                "eventId": event_id,
+                "at": timestamp,
+                "offsetMs": ts - start,
+                "eventType": event_type,
+                "route": route,
+                "target": target,
+                "text": text,
             }
-            for event in self._events[low:high]
+            for event_id, ts, timestamp, event_type, route, target, text in self._events[low:high]
         ]
 
     @cached_property
@@ -96,7 +96,7 @@ class TimelineWriter:
             [frame.targets[t].name for t in frame.target[rows].tolist()],
             self._write_event_texts(rows),
         )
-        return [_Event(*row) for row in zip(*columns, strict=True)]
+        return list(map(_Event._make, zip(*columns, strict=True)))
 
     def _write_event_texts(self, rows: Ints) -> list[str]:
         """What happened at each row, in a few words; equal events share one text."""
