@@ -25,7 +25,7 @@ from typing import Any, Final
 from core.errors import PermanentError
 from core.project_settings import SETTINGS, is_project_id
 from ufse.config import DEFAULT, THRESHOLDS, Config, threshold_problem
-from ufse.weights import TEXTS, Weights
+from ufse.weights import TEXTS, find_points_problem
 
 Sections = Mapping[str, Any]
 """Checked sections by name (a subset of SECTIONS)."""
@@ -149,11 +149,7 @@ def _find_number_problem(section: str, name: str, number: object) -> str:
     if name not in known:
         return _describe_unknown_name(name, known, section.removesuffix("s"))
     if section == "weights":
-        try:
-            Weights(**{name: number})  # type: ignore[arg-type]
-        except ValueError as error:
-            return str(error)
-        return ""
+        return find_points_problem(name, number)
     if type(number) is int and 0 < number < LEAST.get(name, 0):
         return f"thresholds.{name} must be {LEAST[name]} or more: the event store keeps no closer watch"
     reason = threshold_problem(name, number)
@@ -188,5 +184,4 @@ def _apply_to_config(project: str, config: Config, sections: Sections) -> Config
 
 def _override_config(config: Config, sections: Sections) -> Config:
     patterns: dict[str, Any] = {name: tuple(sections[name]) for name in STORED if name in sections}
-    weights = replace(config.weights, **sections.get("weights", {}))
-    return replace(config, **sections.get("thresholds", {}), **patterns, weights=weights)
+    return replace(config, **patterns).override_numbers(sections.get("thresholds", {}), sections.get("weights", {}))

@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 from prefect import task
@@ -16,6 +16,7 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.stopping import raise_if_stopped
 from tasks.thresholds import engine_configs, read_project_thresholds
+from ufse.detection import Detection
 
 
 @dataclass
@@ -84,9 +85,8 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
         if answer.error:
             scored.poisoned.append((session, answer.error))
         else:
-            scored.analysed.append(
-                AnalysedSession(session, tuple(answer.detections), answer.visits, since, answer.first_ms)
-            )
+            detections = cast("list[dict[str, Any]]", answer.detections)
+            scored.analysed.append(AnalysedSession(session, tuple(detections), answer.visits, since, answer.first_ms))
     return scored
 
 
@@ -94,7 +94,7 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
 class _Answer:
     """What the engine said about one client session."""
 
-    detections: list[dict[str, Any]] = field(default_factory=list)
+    detections: list[Detection] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
     visits: int = 0
     late_events: int = 0
@@ -108,9 +108,9 @@ def _answers_by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
         body = detection.to_json()
         answers[body["projectId"], body["sessionId"]].detections.append(body)
     for silent in result.why_not:
-        body = silent.to_json()
-        if body["rule"] != _CALM:
-            answers[body["projectId"], body["sessionId"]].rules.append(body["rule"])
+        why_not = silent.to_json()
+        if why_not["rule"] != _CALM:
+            answers[why_not["projectId"], why_not["sessionId"]].rules.append(why_not["rule"])
     visits = result.visits
     for project, session_id, late in zip(visits.project, visits.session_id, visits.late_events.tolist(), strict=True):
         answers[project, session_id].visits += 1

@@ -1,8 +1,8 @@
-"""What an action achieved: the times at which it succeeded after all (detection.md, Attribution).
+"""When a failed action succeeded after all (docs/contracts/detection.md, Attribution).
 
-By the request that failed, answered well; by an attempt that went on without failure; on a thank-you page; by another
-control of the same route that led on with success; at a login by another page that lets in; or by the form's own request,
-accepted beside something that was only read.
+An action succeeds by a good answer to the request that failed, by an attempt without a failure, on a thank-you page, by another
+control of the same route, at a login by another form, on another page of the same item, or by the form's own request, if only a
+read failed.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ Times = tuple[Ints, Ints]
 
 
 def find_last_successes(index: Index, found: Candidates) -> Ints:
-    """Per candidate: when its action was last achieved, NEVER where it was not."""
+    """Per candidate: when its action last succeeded, epoch ms; NEVER if it did not."""
     failed = _CandidateFailures(index, found)
     if not len(failed.row):
         return np.full(len(found), NEVER, dtype=np.int64)
@@ -49,7 +49,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
 
 
 class _CandidateFailures:
-    """The negatives of all candidates, and what is known of the requests among them."""
+    """The negative feedback of all candidates: ``owner`` (candidate) and ``row`` per entry, the rest per candidate."""
 
     def __init__(self, index: Index, found: Candidates) -> None:
         frame = index.frame
@@ -61,16 +61,16 @@ class _CandidateFailures:
         named = endpoint >= 0
         request = index.is_request(self.row)
         self.identified: Bools = any_by_owner(self.owner, request & index.is_identified(self.row), size)
-        """Per candidate: a request that failed is known by its URL."""
+        """Whether a failed request is identified by its URL."""
         safe = np.zeros(len(self.row), dtype=np.bool_)
         safe[named] = frame.only_reads[endpoint[named]]
         self.reading: Bools = any_by_owner(self.owner, named, size) & ~any_by_owner(self.owner, named & ~safe, size)
-        """Per candidate: whatever failed only read."""
+        """Whether all failed requests only read."""
         measured = (frame.kind[self.row] == PERFORMANCE) & (index.attribution.negative[self.row] == SLOW)
         self.only_measured: Bools = any_by_owner(self.owner, measured, size) & ~any_by_owner(
             self.owner, ~measured, size
         )
-        """Per candidate: all that is known is that something measured was slow."""
+        """Whether all negative feedback is a slow measurement."""
         self.only_crashed: Bools = ~any_by_owner(self.owner, index.attribution.negative[self.row] != CRASH, size)
         self.only_invalid: Bools = ~any_by_owner(self.owner, index.attribution.negative[self.row] != INVALID, size)
 
@@ -80,7 +80,7 @@ class _CandidateFailures:
 
 
 def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
-    """Good answers of the requests that failed; one address for everything must have answered this very action."""
+    """Good answers to the requests that failed. At an address that serves everything, only the same action counts."""
     frame, attribution = index.frame, index.attribution
     asked = index.is_request(failed.row)
     pairs = sort_unique(pack_pairs(failed.owner[asked], frame.endpoint[failed.row[asked]], len(frame.endpoints) + 1))
@@ -94,16 +94,16 @@ def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFai
     caused = np.where(cause >= 0, attribution.action[cause], -1)
     exact = index.is_identified(row) & ~attribution.shared[row] & index.has_known_method[frame.endpoint[row]]
     slow = attribution.negative[failed.row] == SLOW
-    # A slow answer is a success for what failed otherwise, but does not make up for itself.
+    # A slow answer is a success for other failures, but not for its own slowness.
     only_slow = ~any_by_owner(failed.owner, ~slow, len(found))
     own = only_slow[candidate] & is_pair_among(candidate, row, failed.owner[slow], failed.row[slow])
     own |= attribution.shared[row] & ~only_slow[candidate] & _is_beside_failure(index, row)
     own |= attribution.shared[row] & _is_asked_while_pending(index, found, candidate, row)
-    # Another page of the same kind that comes is no success of the one that did not.
+    # Another page of the same kind is no success of the page that failed.
     page = index.is_page_action(found.action)[candidate]
     own |= page & ~is_pair_among(candidate, frame.route[row], failed.owner, frame.route[failed.row])
-    # Without its method a good answer may be the page's own reading; what nothing caused may be the form's.
-    # Where an address answers well again and again without anybody asking, that is polling, and no form's answer.
+    # Without a known method, a good answer may be the page's own read; an answer without a cause may be the form's.
+    # Repeated good answers without a cause are polling, not the answer of a form.
     plain = (cause < 0) & index.is_identified(row) & ~attribution.shared[row] & ~_is_soon_after_navigation(index, row)
     polled = count_by_owner(owner, len(visit), plain)[owner] >= index.config.polled_answers
     polled &= ~frame.only_reads[frame.endpoint[row]]
@@ -115,9 +115,9 @@ def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFai
 
 
 def _is_asked_while_pending(index: Index, found: Candidates, candidate: Ints, row: Ints) -> Bools:
-    """Per good answer: whether it was asked for and came while the candidate's last request that failed was still pending.
+    """Per good answer: whether it began and ended while the candidate's last failed request to the same endpoint was pending.
 
-    What a click asks meanwhile of one address for everything is something else, such as the page's own polling.
+    At an address that serves everything, such an answer is of something else, for example of polling.
     """
     frame, attribution = index.frame, index.attribution
     last = found.negatives.values[found.negatives.bounds[candidate + 1] - 1]
@@ -130,10 +130,10 @@ def _is_asked_while_pending(index: Index, found: Candidates, candidate: Ints, ro
 
 
 def _is_beside_failure(index: Index, row: Ints) -> Bools:
-    """Per good answer: whether its interaction also asked the same address in vain for another thing.
+    """Per good answer: whether its interaction also had a failure at the same address for another request.
 
-    One click may ask one address for several things. What was asked after the last failure had come is the repetition that
-    went well; where durations are not told, that is only believed after a 401, which applications repeat with a new token.
+    One click may send several requests to one address. A request that began after the failure is a successful retry. Without
+    known durations, it counts as a retry only after a 401, which applications retry with a new token.
     """
     frame, attribution = index.frame, index.attribution
     bad = (
@@ -159,7 +159,7 @@ def _is_beside_failure(index: Index, row: Ints) -> Bools:
 
 
 def _is_soon_after_navigation(index: Index, row: Ints) -> Bools:
-    """Rows within 2 s of a navigation of their visit."""
+    """Per row: whether it comes within 2 s after a navigation of its visit."""
     frame = index.frame
     found = frame.find_last_until(index.navigation_rows, frame.visit[row], frame.ts[row])
     return np.asarray((found >= 0) & (frame.ts[row] - frame.ts[np.maximum(found, 0)] <= index.config.page_load_ms))
@@ -173,7 +173,7 @@ def _find_presses(index: Index, found: Candidates, failed: _CandidateFailures) -
 
 
 def _successes_by_attempt(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
-    """Attempts with positive and no negative feedback, where nothing more exact can be known."""
+    """Attempts with positive and without negative feedback, where no exact request identifies the failure."""
     frame, attribution = index.frame, index.attribution
     owner, row = _find_presses(index, found, failed)
     kept = (attribution.progress[row] | ~index.is_failing[row]) & ~_has_failed_sibling(index, row)
@@ -183,18 +183,18 @@ def _successes_by_attempt(index: Index, found: Candidates, failed: _CandidateFai
     answered = (
         (good >= 0) & (~exact | ~index.is_identified(good)) & ~_is_crashed_after_answer(index, failed, owner, good)
     )
-    # Something slow that is known by its measurement only is no other thing that came beside it for all pages.
+    # A slow measurement is not cancelled by an identified answer that many actions get.
     answered &= ~(failed.only_measured[owner] & index.is_identified(good) & ~attribution.lonely[np.maximum(good, 0)])
-    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.flags.read_at("valid", row) == 1)
-    responded = ~exact & ((frame.flags.read_at("responded", row) == 1) | valid)
-    # A page that crashed and was opened again came whole, where it was measured and nothing failed with it.
+    valid = (frame.kind[row] == SUBMIT) & failed.only_invalid[owner] & (frame.source.read_at("valid", row) == 1)
+    responded = ~exact & ((frame.source.read_at("responded", row) == 1) | valid)
+    # A page that crashed succeeds when it is opened again, its load is measured and nothing fails with it.
     answered |= index.is_page_action(found.action)[owner] & failed.only_crashed[owner] & index.is_loaded_page[row]
     at = np.where(
         attribution.progress[row],
         attribution.progress_at[row],
         np.where(answered, frame.ts[np.maximum(good, row)], frame.ts[row]),
     )
-    # What is made to be repeated (a player, a "next") answers without end; it succeeded where it led on.
+    # Controls for repeated clicks (a player, a "next") always respond; they succeed only if they lead to another page.
     kept = attribution.progress[row] | ((answered | responded) & attribution.meaningful[row])
     return owner[kept], at[kept]
 
@@ -202,7 +202,7 @@ def _successes_by_attempt(index: Index, found: Candidates, failed: _CandidateFai
 def _is_crashed_after_answer(index: Index, failed: _CandidateFailures, owner: Ints, good: Ints) -> Bools:
     """Per good answer of an attempt (-1 for none): whether an uncaught error of the same action came right after it.
 
-    Where answers of quick clicks overlap, an error in drawing one may be put down to another of them.
+    If answers of quick clicks overlap, a rendering error may be attributed to another of these clicks.
     """
     frame = index.frame
     crash = index.attribution.negative[failed.row] == CRASH
@@ -219,7 +219,7 @@ def _is_crashed_after_answer(index: Index, failed: _CandidateFailures, owner: In
 
 
 def _has_failed_sibling(index: Index, row: Ints) -> Bools:
-    """Whether the click or submit that is one action with this one failed."""
+    """Per row: whether a click or submit of the same action close to it failed."""
     frame, action = index.frame, index.attribution.action
     found = np.zeros(len(row), dtype=np.bool_)
     for step in (-2, -1, 1, 2):
@@ -239,7 +239,7 @@ def _successes_by_thanks_page(index: Index, found: Candidates, failed: _Candidat
     owner, row = index.thanks_pages_by_visit.find_entries(found.visit, frame.low[found.visit], frame.high[found.visit])
     since = frame.ts[index.attribution.cause[failed.first]]
     kept = failed.some[owner] & (frame.ts[row] >= since[owner])
-    # What another form was thanked for is no end of this one.
+    # The thank-you page of another form is no success of this one.
     visit = found.visit[owner]
     end = index.visit_flow_key(visit, index.flow_of_row(row))
     kept &= (
@@ -249,8 +249,8 @@ def _successes_by_thanks_page(index: Index, found: Candidates, failed: _Candidat
 
 
 def _successes_by_other_control(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
-    """Another control of the same page that sent something with success, or the same thing as the one that failed, or
-    read what had failed to be read; after the last failure.
+    """After the last failure, another control of the same page sent something with success, sent the same request, or read what
+    could not be read.
     """
     frame, attribution = index.frame, index.attribution
     rows = index.control_successes
@@ -262,13 +262,12 @@ def _successes_by_other_control(index: Index, found: Candidates, failed: _Candid
     owner, place = expand_ranges(low, np.where(failed.some, high, low))
     row, by = rows[order][place], by[order][place]
     kept = (by >= failed.first[owner]) & (attribution.action[by] != found.action[owner])
-    # Another item of the same kind of page is not the one that failed.
+    # A page of another item is not the page that failed.
     kept &= is_pair_among(owner, frame.route[by], failed.owner, frame.route[attribution.cause[failed.row]])
     owner, row = owner[kept], row[kept]
     endpoint = frame.endpoint[row]
     again = is_pair_among(owner, endpoint, failed.owner, frame.endpoint[failed.row])
-    # Whether a request reads or writes is told by its method; without one, by where it led on to. A crash asked for nothing
-    # that could be compared.
+    # The method shows whether a request writes; without a method, the navigation shows it. A crash has no request to compare.
     sent = index.has_known_method[endpoint] | attribution.progress[attribution.cause[row]] | ~failed.identified[owner]
     kept = (
         (~frame.only_reads[endpoint] & ((attribution.lonely[row] & sent) | again))
@@ -281,14 +280,14 @@ def _successes_by_other_control(index: Index, found: Candidates, failed: _Candid
     above = (failing >= 0) & deep[failing]
     sibling = is_pair_among(owner, parents[endpoint], failed.owner[above], parents[failing[above]])
     kept = kept | (failed.reading[owner] & sibling)
-    # Who then tries the first way again, in vain, had not got there by the other.
+    # A later failed retry of the original control cancels this success.
     latest = max_by_owner(failed.owner, attribution.cause[failed.row], len(found), -1)
     kept &= attribution.cause[row] >= latest[owner]
     return owner[kept], frame.ts[row[kept]]
 
 
 def _successes_by_other_login(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
-    """Who was refused at a login is in when a form on another page was accepted and led on: a reset, another provider."""
+    """A failed login succeeds by an accepted form on another page that leads on: a password reset, another provider."""
     frame, _attribution = index.frame, index.attribution
     login = index.login_patterns[index.pattern_of_action(found.action)]
     chosen = np.flatnonzero(failed.some & login)
@@ -303,9 +302,7 @@ def _successes_by_other_login(index: Index, found: Candidates, failed: _Candidat
 
 
 def _successes_by_same_item(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
-    """What failed for one item is got over when a form of any page of that very item was accepted and led on, after the
-    last failure: the quick form instead of the long one, the payment without the voucher.
-    """
+    """After the last failure, a form on any page of the same item was accepted and led to another page."""
     frame, attribution = index.frame, index.attribution
     latest = max_by_owner(failed.owner, attribution.cause[failed.row], len(found), -1)
     item = np.where(latest >= 0, index.route_items[frame.route[np.maximum(latest, 0)]], -1)
@@ -319,7 +316,7 @@ def _successes_by_same_item(index: Index, found: Candidates, failed: _CandidateF
 
 
 def _successes_by_own_request(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
-    """A form whose own request was accepted is achieved, though something that was only read failed beside it."""
+    """A form succeeds by its own accepted request, even if a read failed beside it."""
     frame, attribution = index.frame, index.attribution
     forms = is_among(index.visit_action_key(found.visit, found.action), index.submitted_form_keys[0])
     chosen = np.flatnonzero(failed.some & failed.reading & forms)

@@ -1,4 +1,7 @@
-"""Small tools for columns: runs, ragged columns, and lookups of rows by key."""
+"""Helpers for columns: runs, columns of lists, and lookups of rows by key.
+
+Throughout, *owner* is a column of group numbers (0 ≤ owner < size), one per entry; results "by owner" have ``size`` entries.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +12,14 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Small = npt.NDArray[np.signedinteger[Any]]
-"""Whole numbers as narrow as they are stored: to be compared and counted, not to be multiplied."""
+"""Integers in their stored width: compare and count them, but do not multiply them."""
 
 NEVER = -(2**62)
-"""A time before all times, epoch ms."""
+"""A time before all others, epoch ms."""
 
 
 def mark_group_starts(*keys: Small | Bools) -> Bools:
-    """Per entry: whether any key differs from the entry before; the first entry is a head."""
+    """Per entry: whether any key differs from the entry before; True for the first entry."""
     first = np.ones(len(keys[0]), dtype=np.bool_)
     if len(first):
         first[1:] = keys[0][1:] != keys[0][:-1]
@@ -26,15 +29,13 @@ def mark_group_starts(*keys: Small | Bools) -> Bools:
 
 
 def sort_unique(values: Ints) -> Ints:
-    """The distinct values, ascending. Sorting is several times faster here than the hashing that ``np.unique`` does, and a
-    stable sort (of runs) faster still: keys mostly stand in order already, for visits do.
-    """
+    """The distinct values, ascending. A stable sort of mostly ordered keys is several times faster than ``np.unique``."""
     ordered = np.sort(values, kind="stable")
     return np.asarray(ordered[mark_group_starts(ordered)], dtype=np.int64)
 
 
 def equals_any(values: Small, *options: int) -> Bools:
-    """Per value: whether it is one of a few numbers; several times faster than ``np.isin``."""
+    """Per value: whether it equals one of a few numbers; several times faster than ``np.isin``."""
     found = np.zeros(len(values), dtype=np.bool_)
     for option in options:
         found |= values == option
@@ -42,7 +43,7 @@ def equals_any(values: Small, *options: int) -> Bools:
 
 
 def is_among(values: Ints, others: Ints) -> Bools:
-    """Per value: whether it stands among the others."""
+    """Per value: whether it is one of ``others``."""
     if not len(others):
         return np.zeros(len(values), dtype=np.bool_)
     ordered = np.sort(others, kind="stable")
@@ -50,7 +51,7 @@ def is_among(values: Ints, others: Ints) -> Bools:
 
 
 def search_sorted_near(ordered: Ints, asked: Ints, near: Ints) -> Ints:
-    """``np.searchsorted(ordered, asked)`` where most answers stand close to the places ``near``: they are tried first."""
+    """``np.searchsorted(ordered, asked)``, faster if most results lie close to the places ``near`` (one per asked value)."""
     found = np.empty(len(asked), dtype=np.int64)
     left = np.arange(len(asked))
     for step in (1, 0, -1, -2):
@@ -63,7 +64,7 @@ def search_sorted_near(ordered: Ints, asked: Ints, near: Ints) -> Ints:
 
 
 def count_rows_before(rows: Ints, asked: Ints, size: int) -> Ints:
-    """How many of the ascending rows stand before each asked one; all are 0 ≤ row < size, what is asked may be ``size``."""
+    """Per asked row (0 ≤ row ≤ size): how many of the ascending ``rows`` (0 ≤ row < size) stand before it."""
     if len(asked) * 16 < size:
         return np.searchsorted(rows, asked)
     table = np.repeat(np.arange(len(rows) + 1), np.diff(rows, prepend=-1, append=size))
@@ -71,7 +72,7 @@ def count_rows_before(rows: Ints, asked: Ints, size: int) -> Ints:
 
 
 def compact_codes(code: Ints, base: int) -> tuple[Ints, Ints]:
-    """(Code of each entry counted from 0, the distinct old codes, ascending); old codes are 0 ≤ code < base."""
+    """(New code of each entry without gaps, the old code of each new one, ascending); old codes are 0 ≤ code < base."""
     if base > 4 * len(code) + 1_000:
         values, inverse = np.unique(code, return_inverse=True)
         return inverse.astype(np.int64), values
@@ -81,7 +82,7 @@ def compact_codes(code: Ints, base: int) -> tuple[Ints, Ints]:
 
 
 def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """All whole numbers of the ranges low ≤ n < high: (number of the range, n). Empty ranges give nothing."""
+    """All integers n of the ranges low ≤ n < high, as (number of the range, n)."""
     sizes = np.maximum(high - low, 0)
     owner = np.repeat(np.arange(len(low)), sizes)
     begin = np.cumsum(sizes) - sizes
@@ -89,7 +90,7 @@ def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
 
 
 def count_by_owner(owner: Ints, size: int, chosen: Bools | None = None) -> Ints:
-    """How many entries (only the chosen ones) each of ``size`` owners has."""
+    """Per owner: how many entries it has, or how many chosen ones."""
     picked = owner if chosen is None else owner[chosen]
     return np.bincount(picked, minlength=size).astype(np.int64)
 
@@ -102,21 +103,21 @@ def any_by_owner(owner: Ints, chosen: Bools, size: int) -> Bools:
 
 
 def max_by_owner(owner: Ints, value: Ints, size: int, default: int) -> Ints:
-    """The greatest value of each owner, ``default`` for those without entries."""
+    """Per owner: its greatest value, ``default`` without entries."""
     found = np.full(size, default, dtype=np.int64)
     np.maximum.at(found, owner, value)
     return found
 
 
 def min_by_owner(owner: Ints, value: Ints, size: int, default: int) -> Ints:
-    """The least value of each owner, ``default`` for those without entries."""
+    """Per owner: its least value, ``default`` without entries."""
     found = np.full(size, default, dtype=np.int64)
     np.minimum.at(found, owner, value)
     return found
 
 
 def count_distinct_by_owner(owner: Ints, value: Ints, size: int) -> Ints:
-    """How many distinct values (not negative) each owner has."""
+    """Per owner: how many distinct values (not negative) it has."""
     if not len(owner):
         return np.zeros(size, dtype=np.int64)
     base = int(value.max()) + 1
@@ -124,13 +125,13 @@ def count_distinct_by_owner(owner: Ints, value: Ints, size: int) -> Ints:
 
 
 def pack_pairs(owner: Ints, value: Ints, base: int | None = None) -> Ints:
-    """One integer per (owner, value); values lie in 0 ≤ value < base."""
+    """One integer per (owner, value), with 0 ≤ value < base."""
     width = (int(value.max(initial=0)) + 1) if base is None else base
     return np.asarray(owner * width + value, dtype=np.int64)
 
 
 def is_pair_among(owner: Ints, value: Ints, other_owner: Ints, other_value: Ints) -> Bools:
-    """Per (owner, value): whether the same pair stands among the others. Values are not negative."""
+    """Per (owner, value): whether the same pair is among the others. Values are not negative."""
     if not len(owner) or not len(other_owner):
         return np.zeros(len(owner), dtype=np.bool_)
     base = max(int(value.max()), int(other_value.max())) + 1
@@ -146,7 +147,7 @@ class Ragged:
 
     @classmethod
     def from_owners(cls, owner: Ints, values: Ints, size: int) -> "Ragged":
-        """Lists of the values by owner; owners ascend."""
+        """One list of values per owner; ``owner`` ascends."""
         return cls(values, np.append(0, np.cumsum(count_by_owner(owner, size))))
 
     def __len__(self) -> int:
@@ -163,22 +164,18 @@ class Ragged:
 
     @property
     def first(self) -> Ints:
-        """The first value of each list; there is no empty one."""
+        """The first value of each list. No list may be empty."""
         return self.values[self.bounds[:-1]]
 
     @property
     def last(self) -> Ints:
-        """The last value of each list; there is no empty one."""
+        """The last value of each list. No list may be empty."""
         return self.values[self.bounds[1:] - 1]
 
     def take_lists(self, lists: Ints) -> "Ragged":
         """The lists with these numbers, in this order."""
         owner, place = expand_ranges(self.bounds[lists], self.bounds[lists + 1])
         return Ragged.from_owners(owner, self.values[place], len(lists))
-
-    def read_list(self, number: int) -> list[int]:
-        values: list[int] = self.values[self.bounds[number] : self.bounds[number + 1]].tolist()
-        return values
 
     @staticmethod
     def join_parts(parts: "list[Ragged]") -> "Ragged":
@@ -189,10 +186,10 @@ class Ragged:
 
 
 class Lookup:
-    """Rows by key: finds the rows of a key within a span of rows, for whole columns of questions at once."""
+    """Rows by key: finds the rows of a key within a span of rows, for whole columns of queries at once."""
 
     def __init__(self, keys: Ints, rows: Ints, values: Ints | None = None) -> None:
-        """``keys`` per row, not negative; ``rows`` is what spans are about, ``tell`` what is told of them (the rows)."""
+        """One key (not negative), row and value per entry. Spans select by row; results are values (default: the rows)."""
         # Rows mostly come in order: then sorting by the key alone keeps it.
         order = np.argsort(keys, kind="stable") if (rows[1:] >= rows[:-1]).all() else np.lexsort((rows, keys))
         first = mark_group_starts(keys[order])
@@ -200,10 +197,10 @@ class Lookup:
         self._base = int(rows.max(initial=0)) + 2
         self._packed = (np.cumsum(first) - 1) * self._base + rows[order]
         self.rows: Ints = (rows if values is None else values)[order]
-        """What is told, ordered by key and row; ``span`` gives places in it."""
+        """The values, ordered by key and row; ``find_span`` gives places in it."""
 
     def find_span(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-        """Per question: the places of the key's entries with low ≤ row < high."""
+        """Per query: the places low ≤ place < high in ``rows`` of the key's entries with low ≤ row < high."""
         if not len(self._known):
             nothing = np.zeros(len(keys), dtype=np.int64)
             return nothing, nothing
@@ -215,22 +212,22 @@ class Lookup:
         return begin, np.where(there, np.maximum(end, begin), begin)
 
     def has_keys(self, keys: Ints) -> Bools:
-        """Per question: whether the key has any entry."""
+        """Per query: whether the key has any entry."""
         return is_among(keys, self._known)
 
     def find_entries(self, keys: Ints, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-        """All entries in the spans: (number of the question, what is told)."""
+        """All entries in the spans, as (number of the query, value)."""
         owner, place = expand_ranges(*self.find_span(keys, low, high))
         return owner, self.rows[place]
 
     def find_last_before(self, keys: Ints, row: Ints) -> Ints:
-        """Per question: the last entry before the row, -1 without one."""
+        """Per query: the value of the key's last entry before the row, -1 without one."""
         begin, end = self.find_span(keys, np.zeros_like(row), row)
         found = self.rows[np.maximum(end - 1, 0)] if len(self.rows) else np.full(len(row), -1)
         return np.where(end > begin, found, -1)
 
     def find_first_from(self, keys: Ints, row: Ints) -> Ints:
-        """Per question: the first entry at or after the row, -1 without one."""
+        """Per query: the value of the key's first entry at or after the row, -1 without one."""
         begin, end = self.find_span(keys, row, np.full(len(row), self._base))
         found = self.rows[np.minimum(begin, len(self.rows) - 1)] if len(self.rows) else np.full(len(row), -1)
         return np.where(end > begin, found, -1)

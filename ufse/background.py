@@ -1,7 +1,11 @@
-"""What is background: recognised by how its endpoint or message behaves in the visit (detection.md, Attribution)."""
+"""What is background: recognised by how an endpoint or message behaves in the visit (docs/contracts/detection.md)."""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
+from ufse.actions import UserActions
 from ufse.arrays import (
     Bools,
     Ints,
@@ -16,289 +20,379 @@ from ufse.arrays import (
     pack_pairs,
     sort_unique,
 )
+from ufse.causes import Causes
 from ufse.config import Config
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
-from ufse.frame import PAGE, Frame
-from ufse.sessions import (
-    CLICK,
-    INPUT,
-    NAVIGATION,
-    NETWORK,
-    SUBMIT,
-)
+from ufse.frame import Frame
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
+from ufse.target_codes import PAGE
 
 _REFUSED_AT_ONCE_MS = 1_000
-"""Own choice: a request that was not answered and ended sooner was refused on the user's own machine."""
+"""An unanswered request that ended sooner was refused on the user's own machine (own choice)."""
 
 
-def find_background(
-    frame: Frame, action: Ints, cause: Ints, causes: Bools, begin: Ints, negative: Small, config: Config
-) -> tuple[Bools, Bools, Bools]:
-    """Feedback that is background, recognised by how its endpoint or message behaves in the visit, not by its
-    name.
+@dataclass(frozen=True)
+class Background:
+    """Per event of the frame: is it background, and how its endpoint behaves."""
 
-    The second array marks requests to one address for everything, which are spared; the third those of endpoints that
-    answer one single action.
+    background: Bools
+    """Feedback that is background, noise included."""
+    shared: Bools
+    """Requests to an address that serves everything (GraphQL)."""
+    lonely: Bools
+    """Feedback of an endpoint that answers one single action in its visit."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests and errors with an endpoint, noise excluded: one entry each, ordered by group, then time.
+
+    A group is one endpoint in one visit.
+    """
+
+    row: Ints
+    """Row of the frame."""
+    group: Ints
+    """Number of the group; ascending."""
+    cause: Ints
+    """Row of the interaction that caused it, -1 if none."""
+    action: Ints
+    """Packed action of that interaction; meaningless without a cause."""
+    begin: Ints
+    """When it began, epoch ms."""
+    failed: Bools
+    """Whether it is negative feedback."""
+    known: Bools
+    """Whether a URL or message identifies it."""
+    size: int
+    """Number of groups."""
+
+    @cached_property
+    def fired(self) -> Bools:
+        """Whether an interaction caused it."""
+        return np.asarray(self.cause >= 0, dtype=np.bool_)
+
+    @cached_property
+    def by(self) -> Ints:
+        """Row of its interaction; 0 without one, so that it can index."""
+        return np.maximum(self.cause, 0)
+
+    @cached_property
+    def first(self) -> Bools:
+        """Whether it is the first of its group."""
+        return mark_group_starts(self.group)
+
+    def take_requests(self, chosen: Bools | Ints) -> "Requests":
+        """Some of them; the groups keep their numbers."""
+        columns: dict[str, Ints] = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "size"}
+        return Requests(**columns, size=self.size)  # type: ignore[arg-type]
+
+    def count_by_group(self, chosen: Bools) -> Ints:
+        """Per group: how many of the chosen ones it has."""
+        return np.bincount(self.group[chosen], minlength=self.size)
+
+    def any_by_group(self, chosen: Bools) -> Bools:
+        """Per group: whether any of the chosen ones is in it."""
+        return any_by_owner(self.group, chosen, self.size)
+
+    def count_values_by_group(self, value: Ints, chosen: Bools) -> Ints:
+        """Per group: how many distinct values (not below -1) its chosen entries have."""
+        at = np.flatnonzero(chosen)
+        if not len(at):
+            return np.zeros(self.size, dtype=np.int64)
+        base = int(value.max()) + 2
+        pairs = sort_unique(self.group[at] * base + value[at])
+        return np.asarray(np.bincount(pairs // base, minlength=self.size), dtype=np.int64)
+
+
+class Clicks:
+    """The clicks of the frame by their action."""
+
+    def __init__(self, frame: Frame, action: Ints) -> None:
+        """``action``: packed action of each event of the frame."""
+        rows = np.flatnonzero(frame.kind == CLICK)
+        self._visit, self._action = frame.visit, action
+        self.base = int(action.max(initial=0)) + 2
+        """Above every packed action."""
+        self._by_action = Lookup(frame.visit[rows] * self.base + action[rows], rows)
+
+    def count_between(self, like: Ints, since: Ints, until: Ints) -> Ints:
+        """Per row ``like``: the clicks of its visit and action that stand in the rows since ≤ row < until."""
+        begin, end = self._by_action.find_span(self._visit[like] * self.base + self._action[like], since, until)
+        return end - begin
+
+
+@dataclass(frozen=True)
+class _Behaviour:
+    """How requests and groups behave. What is alone or repeats has one entry per request, the rest one per group."""
+
+    repeats: Bools
+    """Per request: the application sent it again by itself."""
+    alone: Bools
+    """Per request: nothing caused it: no interaction, no repetition, no page that opened."""
+    spontaneous: Bools
+    """Groups that fire without an action."""
+    answers: Ints
+    """Distinct actions that the group answers."""
+    tried: Ints
+    """Interactions that the group failed."""
+    spared: Bools
+    """Groups of an address that serves everything, where single actions failed: not background as a whole."""
+
+
+def find_background(frame: Frame, actions: UserActions, causes: Causes, negative: Small, config: Config) -> Background:
+    """Feedback that is background, recognised by how its endpoint or message behaves in the visit, not by its name.
+
+    ``negative``: kind of negative feedback of each event of the frame.
     """
     background = frame.noise.copy()
     shared, lonely = np.zeros(len(frame), dtype=np.bool_), np.zeros(len(frame), dtype=np.bool_)
     rows = np.flatnonzero((frame.endpoint >= 0) & ~frame.noise)
     if not len(rows):
-        return background, shared, lonely
+        return Background(background, shared, lonely)
+    requests, clicks = _group_requests(frame, rows, actions, causes, negative), Clicks(frame, actions.action)
+    found = _describe_behaviour(frame, requests, clicks, config)
+    rows, group = requests.row, requests.group
+    validation = (negative == INVALID)[rows]
+    quiet = _find_quiet_groups(frame, requests, found, config)
+    background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet[group])
+    background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
+    other = _find_requests_elsewhere(frame, requests, found, config)
+    background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
+    repeats = found.repeats & ~requests.fired
+    background[rows[repeats]] |= requests.failed[repeats]
+    lonely[rows] = (found.answers == 1)[group]
+    shared[rows] = _find_shared_groups(frame, requests, found, config)[group]
+    shared[rows] &= ~frame.only_reads[frame.endpoint[rows]]
+    return Background(background, shared, lonely)
+
+
+def _group_requests(frame: Frame, rows: Ints, actions: UserActions, causes: Causes, negative: Small) -> Requests:
     count = int(frame.endpoint.max()) + 1
     order = np.argsort(frame.visit[rows] * count + frame.endpoint[rows], kind="stable")
     rows = rows[order]
-    first = mark_group_starts(frame.visit[rows], frame.endpoint[rows])
-    group = np.cumsum(first) - 1
-    groups = int(group[-1]) + 1
-    fired = cause[rows] >= 0
-    failed = negative[rows] != NONE
-    known = frame.endpoint_known[frame.endpoint[rows]]
-    repeats = _is_automatic_repeat(frame, rows, first, fired, failed, begin, config)
+    group = np.cumsum(mark_group_starts(frame.visit[rows], frame.endpoint[rows])) - 1
+    cause = causes.cause[rows]
+    return Requests(
+        row=rows,
+        group=group,
+        cause=cause,
+        action=actions.action[np.maximum(cause, 0)],
+        begin=causes.begin[rows],
+        failed=negative[rows] != NONE,
+        known=frame.endpoint_known[frame.endpoint[rows]],
+        size=int(group[-1]) + 1,
+    )
+
+
+def _describe_behaviour(frame: Frame, requests: Requests, clicks: Clicks, config: Config) -> _Behaviour:
+    rows, fired, failed, known = requests.row, requests.fired, requests.failed, requests.known
+    repeats = _is_automatic_repeat(frame, requests, config)
     alone = ~fired & ~repeats & (known | failed)
-    alone[alone] = ~_is_page_load(frame, rows[alone], begin, config)
-    lone = np.bincount(group[alone], minlength=groups)
-    # Failures that no address tells apart are of many things: they are background as one only where most are.
-    identified = known[np.flatnonzero(first)]
-    spontaneous = (lone > 0) & (identified | (2 * lone >= np.bincount(group[fired & failed], minlength=groups)))
-    # What nearly always starts right after one single action is that action's, though a repetition went unrecognised.
-    timed = np.bincount(group[frame.duration[rows] <= 0], minlength=groups) == 0
-    answering = np.bincount(group[fired], minlength=groups)
-    answers = _count_distinct_actions(group, groups, action[np.maximum(cause[rows], 0)], fired)
-    spontaneous &= ~(timed & (answers == 1) & (4 * lone <= answering))
-    validation = (negative == INVALID)[rows]
-    ambient = _find_unrelated_groups(frame, rows, group, groups, action, cause, failed, known, config)
-    # How many interactions each group failed.
-    tried = _count_distinct_actions(group, groups, cause[rows], fired & failed)
-    long = failed & fired & (frame.ts[rows] - begin[rows] >= config.slow_ms)
-    # Pressing again what hangs is trying it again.
-    tried_again = tried + any_by_owner(group[long], _is_pressed_again(frame, rows[long], action, cause), groups)
-    spared = _find_shared_addresses(frame, rows, group, groups, action, cause, failed, alone, answers, tried_again)
-    third = np.bincount(group[frame.third_party[rows] == 1], minlength=groups) > 0
-    several = answers > 1
-    lonely[rows] = (answers == 1)[group]
-    vague = _find_vague_groups(frame, rows, group, groups, cause, third)
-    often = np.bincount(group, minlength=groups) > 10
-    causing = _count_distinct_actions(group, groups, cause[rows], fired & often[group])
-    clocked = _find_clocked_groups(frame, rows, first, group, groups, cause, begin, answers, config)
-    flood = often & (np.bincount(group[~repeats], minlength=groups) > 3 * np.maximum(causing, 1))
-    # A provider that an action needs fails it each time it is tried; a single failure may be any tag's.
-    single = tried < 2
-    # A blocker refuses at once; a provider that is down answers badly or keeps one waiting.
-    badly_answered = failed & ((frame.status[rows] > 0) | (frame.duration[rows] >= _REFUSED_AT_ONCE_MS))
-    refused = np.bincount(group[badly_answered], minlength=groups) == 0
-    tag = third & (several | vague | single | refused)
-    quiet = ((spontaneous | ambient) & ~spared) | tag | flood | (clocked & ~spared)
-    background[rows] |= np.where(validation, spontaneous[group] & ~fired, quiet[group])
-    background[rows] |= _is_autosave_request(frame, rows, group, action, cause, config) & known & ~validation
-    failing = any_by_owner(group, failed & known & frame.may_read[frame.endpoint[rows]], groups)
-    other = np.flatnonzero(failing[group])
-    elsewhere = any_by_owner(group[other], alone[other] | _is_page_load(frame, rows[other], begin, config), groups)
-    other = other[elsewhere[group[other]]]
-    background[rows[other]] |= _is_caused_by_chance(frame, rows[other], group[other], action, cause, config)
-    background[rows[repeats & ~fired]] |= failed[repeats & ~fired]
-    good = ~failed & spared[group]
-    opening = np.bincount(group[good][_is_page_load(frame, rows[good], begin, config)], minlength=groups) > 0
-    shared[rows] = (spared & ((answers > 2) | spontaneous | opening))[group] & ~frame.only_reads[frame.endpoint[rows]]
-    return background, shared, lonely
+    alone[alone] = ~_is_page_load(frame, requests.take_requests(alone), config)
+    lone = requests.count_by_group(alone)
+    # Failures without a URL or message are of many kinds: they are background as a whole only if most are.
+    identified = known[np.flatnonzero(requests.first)]
+    spontaneous = (lone > 0) & (identified | (2 * lone >= requests.count_by_group(fired & failed)))
+    # A group that nearly always starts right after one single action is that action's, despite unrecognised repeats.
+    timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
+    answers = requests.count_values_by_group(requests.action, fired)
+    spontaneous &= ~(timed & (answers == 1) & (4 * lone <= requests.count_by_group(fired)))
+    tried = requests.count_values_by_group(requests.cause, fired & failed)
+    spared = _find_shared_addresses(frame, requests, clicks, alone, config)
+    return _Behaviour(repeats, alone, spontaneous, answers, tried, spared)
 
 
-def _find_vague_groups(frame: Frame, rows: Ints, group: Ints, groups: int, cause: Ints, asked: Bools) -> Bools:
-    """Of the groups that are asked about: those that answer a click or submit on a target of which only the type is known."""
-    at = np.flatnonzero((cause[rows] >= 0) & asked[group])
-    by = cause[rows[at]]
+def _find_quiet_groups(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Bools:
+    """Groups that are background as a whole: spontaneous, unrelated to actions, a third party's tag, a flood, clocked."""
+    rows, group = requests.row, requests.group
+    ambient = _find_unrelated_groups(frame, requests, config)
+    third = requests.count_by_group(frame.third_party[rows] == 1) > 0
+    vague = _find_vague_groups(frame, requests, third)
+    often = np.bincount(group, minlength=requests.size) > 10
+    causing = requests.count_values_by_group(requests.cause, requests.fired & often[group])
+    clocked = _find_clocked_groups(frame, requests, found.answers, config)
+    flood = often & (requests.count_by_group(~found.repeats) > 3 * np.maximum(causing, 1))
+    # A provider that an action needs fails it at each attempt; a single failure may be any tag's.
+    single = found.tried < 2
+    # A blocker refuses at once; a provider that is down answers badly or delays.
+    badly_answered = requests.failed & ((frame.status[rows] > 0) | (frame.duration[rows] >= _REFUSED_AT_ONCE_MS))
+    refused = requests.count_by_group(badly_answered) == 0
+    tag = third & ((found.answers > 1) | vague | single | refused)
+    own = (found.spontaneous | ambient | clocked) & ~found.spared
+    return np.asarray(own | tag | flood, dtype=np.bool_)
+
+
+def _find_requests_elsewhere(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Ints:
+    """Numbers of the requests in groups of failed reads that the page also sends by itself."""
+    may_read = frame.may_read[frame.endpoint[requests.row]]
+    failing = requests.any_by_group(requests.failed & requests.known & may_read)
+    other = np.flatnonzero(failing[requests.group])
+    some = requests.take_requests(other)
+    elsewhere = some.any_by_group(found.alone[other] | _is_page_load(frame, some, config))
+    return other[elsewhere[some.group]]
+
+
+def _find_shared_groups(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Bools:
+    """Of the spared groups those that serve several actions, or that the page also requests by itself."""
+    good = requests.take_requests(~requests.failed & found.spared[requests.group])
+    opening = good.count_by_group(_is_page_load(frame, good, config)) > 0
+    return found.spared & ((found.answers > 2) | found.spontaneous | opening)
+
+
+def _find_vague_groups(frame: Frame, requests: Requests, asked: Bools) -> Bools:
+    """Of the groups ``asked``: those that answer a click or submit on a target of which only the type is known."""
+    at = np.flatnonzero(requests.fired & asked[requests.group])
+    by = requests.cause[at]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[by]]
-    return any_by_owner(group[at], nameless & equals_any(frame.kind[by], CLICK, SUBMIT), groups)
+    return any_by_owner(requests.group[at], nameless & equals_any(frame.kind[by], CLICK, SUBMIT), requests.size)
 
 
-def _is_autosave_request(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, config: Config) -> Bools:
-    """Requests that go out again and again while one field is typed in (autosave, presence): nobody waits for them."""
-    by = np.maximum(cause[rows], 0)
-    width, base = int(action.max(initial=0)) + 2, len(frame) + 1
-    typing = np.flatnonzero((cause[rows] >= 0) & (frame.kind[by] == INPUT) & (frame.kind[rows] == NETWORK))
-    once = sort_unique((group[typing] * width + action[by[typing]]) * base + by[typing]) // base
+def _is_autosave_request(frame: Frame, requests: Requests, clicks: Clicks, config: Config) -> Bools:
+    """Per request: whether it is sent again and again while one field is typed in (autosave, presence)."""
+    by, group, action = requests.by, requests.group, requests.action
+    width, base = clicks.base, len(frame) + 1
+    typing = np.flatnonzero(requests.fired & (frame.kind[by] == INPUT) & (frame.kind[requests.row] == NETWORK))
+    once = sort_unique((group[typing] * width + action[typing]) * base + by[typing]) // base
     first = mark_group_starts(once)
     begin = np.flatnonzero(first)
     often = once[begin][np.diff(np.append(begin, len(once))) >= config.unrelated_actions]
     if not len(often):
-        return np.zeros(len(rows), dtype=np.bool_)
-    return (cause[rows] >= 0) & is_among(group * width + action[by], often)
+        return np.zeros(len(group), dtype=np.bool_)
+    return requests.fired & is_among(group * width + action, often)
 
 
-def _is_caused_by_chance(frame: Frame, rows: Ints, group: Ints, action: Ints, cause: Ints, config: Config) -> Bools:
-    """Requests that only few of an action's clicks seemed to cause: they fell beside it by chance.
+def _is_caused_by_chance(frame: Frame, requests: Requests, clicks: Clicks, config: Config) -> Bools:
+    """Per request: whether only few of an action's clicks seemed to cause it, so that it is a coincidence.
 
     Clicks made while such a request was pending may wait for it, and are not counted.
     """
-    clicked = (cause[rows] >= 0) & (frame.kind[np.maximum(cause[rows], 0)] == CLICK)
-    at, by = rows[clicked], cause[rows][clicked]
-    clicks = np.flatnonzero(frame.kind == CLICK)
-    base = int(action.max(initial=0)) + 2
-    clicks_by_action = Lookup(frame.visit[clicks] * base + action[clicks], clicks)
-    action_key = frame.visit[by] * base + action[by]
-    low, high = clicks_by_action.find_span(action_key, frame.low[frame.visit[by]], frame.high[frame.visit[by]])
-    begun, ended = clicks_by_action.find_span(action_key, by + 1, at)
-    pair, number = np.unique(pack_pairs(group[clicked], action[by], base), return_inverse=True)
+    clicked = requests.fired & (frame.kind[requests.by] == CLICK)
+    some = requests.take_requests(clicked)
+    by, visit = some.cause, frame.visit[some.cause]
+    pair, number = np.unique(pack_pairs(some.group, some.action, clicks.base), return_inverse=True)
     size = len(pair)
     asked = count_distinct_by_owner(number, by, size)
-    waiting = np.bincount(number, weights=ended - begun, minlength=size)
-    presses = max_by_owner(number, high - low, size, 0) - waiting
-    found = np.zeros(len(rows), dtype=np.bool_)
+    waiting = np.bincount(number, weights=clicks.count_between(by, by + 1, some.row), minlength=size)
+    presses = max_by_owner(number, clicks.count_between(by, frame.low[visit], frame.high[visit]), size, 0) - waiting
+    found = np.zeros(len(requests.row), dtype=np.bool_)
     found[clicked] = (presses >= config.clicks_per_request * asked)[number]
     return found
 
 
-def _find_clocked_groups(
-    frame: Frame,
-    rows: Ints,
-    first: Bools,
-    group: Ints,
-    groups: int,
-    cause: Ints,
-    begin: Ints,
-    answers: Ints,
-    config: Config,
-) -> Bools:
-    """Groups that fire by the clock: at least four times at one pace, at ever other distances from the
-    interactions.
-    """
-    pace = np.where(first, 0, np.append(0, np.diff(begin[rows])))
+def _find_clocked_groups(frame: Frame, requests: Requests, answers: Ints, config: Config) -> Bools:
+    """Groups that fire by the clock: at least four times at one pace, at varying distances from the interactions."""
+    first, begin = requests.first, requests.begin
+    pace = np.where(first, 0, np.append(0, np.diff(begin)))
     before = np.append(0, pace[:-1])
     even = ~first & (before > 1_000) & (pace > 1_000) & (np.abs(pace - before) * 100 <= 5 * pace)
     even &= np.append(False, even[:-1])  # three gaps in a row; two alike are chance
-    paced = any_by_owner(group, even, groups)
+    paced = requests.any_by_group(even)
     if not paced.any():
         return paced
-    lag = np.where(cause[rows] >= 0, begin[rows] - frame.ts[np.maximum(cause[rows], 0)], 0)
+    lag = np.where(requests.fired, begin - frame.ts[requests.by], 0)
     heads_at = np.flatnonzero(first)
     low = np.minimum.reduceat(lag, heads_at)
     high = np.maximum(np.maximum.reduceat(lag, heads_at), 0)
-    # A patient person tries again at an even pace too: what always follows one single action at once is that action's.
-    single_action = (answers == 1) & ~any_by_owner(group, cause[rows] < 0, groups) & (high <= config.reaction_window_ms)
+    # A patient person tries again at an even pace too: a group that always follows one action at once is that action's.
+    single_action = (answers == 1) & ~requests.any_by_group(~requests.fired) & (high <= config.reaction_window_ms)
     return np.asarray(paced & (high - low > 250) & ~single_action, dtype=np.bool_)
 
 
-def _is_automatic_repeat(
-    frame: Frame, rows: Ints, first: Bools, fired: Bools, failed: Bools, begin: Ints, config: Config
-) -> Bools:
-    """Requests that the application sent again by itself after a failure that an interaction had caused."""
-    previous_failed = np.append(False, failed[:-1]) & ~first
-    gap = begin[rows] - np.append(0, frame.ts[rows][:-1])
+def _is_automatic_repeat(frame: Frame, requests: Requests, config: Config) -> Bools:
+    """Per request: whether the application sent it again by itself after a failure that an interaction had caused."""
+    rows, first, fired, begin = requests.row, requests.first, requests.fired, requests.begin
+    previous_failed = np.append(False, requests.failed[:-1]) & ~first
+    gap = begin - np.append(0, frame.ts[rows][:-1])
     follows = ~fired & previous_failed & (gap <= config.automatic_repeat_window_ms) & (frame.kind[rows] == NETWORK)
     if not follows.any():
         return np.zeros(len(rows), dtype=np.bool_)
     head = np.maximum.accumulate(np.where(~follows, np.arange(len(rows)), 0))
     # A poll that happened to fall on a click keeps its pace before and after it; a repeat has no pace before.
-    pace = np.append(0, np.diff(begin[rows]))
+    pace = np.append(0, np.diff(begin))
     after = np.append(pace[1:], 0)
-    # What timed out is repeated after its answer: the time-out itself is no pause.
+    # A request that timed out is repeated after its answer: the time-out itself is no pause.
     pause = np.where(pace - gap >= config.slow_ms, gap, pace)
     inner = ~first & ~np.append(first[1:], True)
     polled = inner & (np.abs(pace - after) * 100 <= 15 * after)
     slow_start = follows & ~np.append(False, follows[:-1]) & (pause > config.first_repeat_ms)
     steady = inner & follows & np.append(follows[1:], False) & polled & (pause > config.slow_ms)
     bad = np.zeros(len(rows), dtype=np.bool_)
-    # Two even gaps are also an application that waits as long each time; three are a clock.
+    # Two even gaps may be an application that waits as long each time; three are a clock.
     bad[head[(steady & np.append(steady[1:], False)) | slow_start]] = True
     follows &= ~polled[head] & ~bad[head]
     return np.asarray(follows & fired[head] & (np.arange(len(rows)) - head <= config.automatic_repeats), dtype=np.bool_)
 
 
-def _is_page_load(frame: Frame, rows: Ints, begin: Ints, config: Config) -> Bools:
-    """What begins within 2 s of the visit's first event or of any navigation belongs to a page being
-    opened.
-    """
+def _is_page_load(frame: Frame, requests: Requests, config: Config) -> Bools:
+    """Per request: whether it begins within 2 s of the visit's first event or of any navigation: a page is opening."""
+    rows, begin = requests.row, requests.begin
     opening = frame.kind == NAVIGATION
     opening[frame.is_first_row] = True
-    found = frame.find_last_until(np.flatnonzero(opening), frame.visit[rows], np.maximum(begin[rows], 0), near=rows)
+    found = frame.find_last_until(np.flatnonzero(opening), frame.visit[rows], np.maximum(begin, 0), near=rows)
     early = found < 0
-    return np.asarray(early | (begin[rows] - frame.ts[np.maximum(found, 0)] <= config.page_load_ms), dtype=np.bool_)
+    return np.asarray(early | (begin - frame.ts[np.maximum(found, 0)] <= config.page_load_ms), dtype=np.bool_)
 
 
-def _count_distinct_actions(group: Ints, groups: int, action: Ints, chosen: Bools) -> Ints:
-    """How many distinct actions each group's chosen rows answer."""
-    at = np.flatnonzero(chosen)
-    if not len(at):
-        return np.zeros(groups, dtype=np.int64)
-    base = int(action.max()) + 2
-    pairs = sort_unique(group[at] * base + action[at])
-    return np.asarray(np.bincount(pairs // base, minlength=groups), dtype=np.int64)
-
-
-def _find_unrelated_groups(
-    frame: Frame,
-    rows: Ints,
-    group: Ints,
-    groups: int,
-    action: Ints,
-    cause: Ints,
-    failed: Bools,
-    known: Bools,
-    config: Config,
-) -> Bools:
-    """Endpoints that fire after many unrelated interactions (beacons, autosave, presence)."""
-    blank = ~any_by_owner(group, ~failed | (frame.status[rows] != 0), groups)
-    # Blocked by an extension or the network, whatever was done; what no address tells apart is of many things.
-    blank &= any_by_owner(group, known, groups)
-    counted = (cause[rows] >= 0) & (known | failed)
-    # Groups of few answers cannot be of many actions: most are, and need not be looked at.
-    many = np.bincount(group[counted], minlength=groups) >= config.unrelated_actions
-    at = np.flatnonzero((counted & many[group]) | blank[group])
-    rows, group, counted = rows[at], group[at], counted[at]
-    by = np.maximum(cause[rows], 0)
-    typed = frame.kind[by] == INPUT
-    related = _merge_related_actions(frame, action[by])
-    opening, page = _find_page_openings(frame, rows, by)
-    opening &= cause[rows] >= 0
-    acted = _count_distinct_actions(group, groups, related, counted & ~typed)
+def _find_unrelated_groups(frame: Frame, requests: Requests, config: Config) -> Bools:
+    """Groups that fire after many unrelated interactions (beacons, autosave, presence)."""
+    blank = ~requests.any_by_group(~requests.failed | (frame.status[requests.row] != 0))
+    # Blocked by an extension or the network after any action; unidentified failures are of many kinds.
+    blank &= requests.any_by_group(requests.known)
+    counted = requests.fired & (requests.known | requests.failed)
+    # Groups of few answers cannot answer many actions; most groups are such, and are skipped.
+    many = requests.count_by_group(counted) >= config.unrelated_actions
+    at = np.flatnonzero((counted & many[requests.group]) | blank[requests.group])
+    some, counted = requests.take_requests(at), counted[at]
+    typed = frame.kind[some.by] == INPUT
+    related = _merge_related_actions(frame, some.action)
+    opening, page = _find_page_openings(frame, some)
+    opening &= some.fired
+    acted = some.count_values_by_group(related, counted & ~typed)
     related = np.where(opening, int(related.max(initial=0)) + 1 + page, related)
-    acted = np.minimum(acted, _count_distinct_actions(group, groups, related, counted & ~typed))
-    touched = _count_distinct_actions(group, groups, action[by], counted & typed)
-    purposes = _count_purposes(frame, group, groups, related, opening, page, blank[group] & counted & ~typed)
-    unreachable = blank & (purposes >= 2)
-    unreachable |= blank & _find_refused_groups(frame, rows, group, groups, blank, config)
+    acted = np.minimum(acted, some.count_values_by_group(related, counted & ~typed))
+    touched = some.count_values_by_group(some.action, counted & typed)
+    purpose = _find_purposes(frame, some, related, opening, page)
+    unreachable = blank & (some.count_values_by_group(purpose, blank[some.group] & counted & ~typed) >= 2)
+    unreachable |= blank & _find_refused_groups(frame, some, blank, config)
     return np.asarray((acted >= config.unrelated_actions) | (touched >= config.unrelated_actions) | unreachable)
 
 
-def _find_refused_groups(frame: Frame, rows: Ints, group: Ints, groups: int, blank: Bools, config: Config) -> Bools:
-    """Groups without any answer that each go out when a page has just been shown: where there are several addresses of that
-    sort and several such pages in a visit, what is refused there is refused everywhere (a blocker and its beacons).
+def _find_refused_groups(frame: Frame, requests: Requests, blank: Bools, config: Config) -> Bools:
+    """Of the groups without any answer (``blank``): those that a blocker refuses on every page.
+
+    Each of their requests goes out when a page has just been shown, and the visit has several such addresses and pages.
     """
-    at = np.flatnonzero(blank[group])
-    rows, group = rows[at], group[at]
-    shown = frame.find_last_until(
-        np.flatnonzero(frame.kind == NAVIGATION), frame.visit[rows], frame.ts[rows], near=rows
-    )
+    some = requests.take_requests(np.flatnonzero(blank[requests.group]))
+    rows, group, visit = some.row, some.group, frame.visit[some.row]
+    shown = frame.find_last_until(np.flatnonzero(frame.kind == NAVIGATION), visit, frame.ts[rows], near=rows)
     apart = (shown < 0) | (frame.ts[rows] - frame.ts[np.maximum(shown, 0)] > SHOWN_WITHIN_MS)
-    only = ~any_by_owner(group, apart, groups)
+    only = ~some.any_by_group(apart)
     own = only[group]
     visits = len(frame.low)
-    pages = count_distinct_by_owner(frame.visit[rows[own]], shown[own], visits)
-    addresses = count_distinct_by_owner(frame.visit[rows[own]], group[own], visits)
+    pages = count_distinct_by_owner(visit[own], shown[own], visits)
+    addresses = count_distinct_by_owner(visit[own], group[own], visits)
     many = (pages >= config.unrelated_actions) & (addresses > 1)
-    return np.asarray(only & any_by_owner(group, many[frame.visit[rows]], groups), dtype=np.bool_)
+    return np.asarray(only & some.any_by_group(many[visit]), dtype=np.bool_)
 
 
-def _count_purposes(
-    frame: Frame, group: Ints, groups: int, related: Ints, opening: Bools, page: Ints, chosen: Bools
-) -> Ints:
-    """How many wishes each group's chosen rows answer. A control that asks again for what its page asked when it was opened
-    is the same wish.
+def _find_purposes(frame: Frame, requests: Requests, related: Ints, opening: Bools, page: Ints) -> Ints:
+    """Per request: code of its purpose. A control that requests again what its page requested when it opened has the page's.
+
+    ``related``: merged action, ``opening``: whether a page opened, ``page``: its pattern; all per request.
     """
-    if not chosen.any():
-        return np.zeros(groups, dtype=np.int64)
-    shown = group * len(frame.patterns) + page
-    purpose = np.where(is_among(shown, shown[opening]), page, len(frame.patterns) + related)
-    return _count_distinct_actions(group, groups, purpose, chosen)
+    shown = requests.group * len(frame.patterns) + page
+    return np.where(is_among(shown, shown[opening]), page, len(frame.patterns) + related)
 
 
-def _find_page_openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints]:
-    """Per feedback and its interaction: whether that opened a page, by a control elsewhere, a reload or a typed address;
-    and the page's pattern. However a page was opened, its opening is one thing.
+def _find_page_openings(frame: Frame, requests: Requests) -> tuple[Bools, Ints]:
+    """Per request: whether its interaction opened a page, by a control elsewhere, a reload or a typed address; and the page's
+    pattern.
     """
+    rows, by = requests.row, requests.by
     moved = frame.kind[by] == NAVIGATION
     page = np.where(moved, frame.pattern[by], frame.pattern[rows])
-    # What came late, when the person had gone back or reloaded, opened nothing.
+    # An answer that came after the person had gone back or reloaded opened nothing.
     shown = frame.find_last_until(
         np.flatnonzero(frame.kind == NAVIGATION), frame.visit[rows], frame.ts[rows], near=rows
     )
@@ -308,8 +402,9 @@ def _find_page_openings(frame: Frame, rows: Ints, by: Ints) -> tuple[Bools, Ints
 
 
 def _merge_related_actions(frame: Frame, action: Ints) -> Ints:
-    """What stands for each interaction's action among "unrelated" ones. The same named control on several pages is one,
-    as a menu's link is; pages, and controls of which only the type is known, are others on every page.
+    """Per action: a code that related actions share. One named control on several pages (a menu's link) is one action.
+
+    Pages, and controls of which only the type is known, differ from page to page.
     """
     count = max(len(frame.targets), 1)
     target = action % count
@@ -318,37 +413,21 @@ def _merge_related_actions(frame: Frame, action: Ints) -> Ints:
     return np.where(named & (action >= 0), target, action + count)
 
 
-def _is_pressed_again(frame: Frame, rows: Ints, action: Ints, cause: Ints) -> Bools:
-    """Per request: whether its control was clicked again while it was pending: the clicks waited for it."""
-    clicks, by, base = np.flatnonzero(frame.kind == CLICK), cause[rows], int(action.max(initial=0)) + 2
-    clicks_by_action = Lookup(frame.visit[clicks] * base + action[clicks], clicks)
-    begun, ended = clicks_by_action.find_span(frame.visit[by] * base + action[by], by + 1, rows)
-    return np.asarray(ended > begun, dtype=np.bool_)
+def _find_shared_addresses(frame: Frame, requests: Requests, clicks: Clicks, alone: Bools, config: Config) -> Bools:
+    """Groups of an address that serves everything (GraphQL), where one or two actions failed and all else was answered well.
 
-
-def _find_shared_addresses(
-    frame: Frame,
-    rows: Ints,
-    group: Ints,
-    groups: int,
-    action: Ints,
-    cause: Ints,
-    failed: Bools,
-    alone: Bools,
-    answers: Ints,
-    tried: Ints,
-) -> Bools:
-    """One address for everything (GraphQL): one or two actions failed there, at least one of them twice or pressed again while
-    it was pending, and all else that was asked of it, with or without an action, was answered well.
-
-    An action is judged by its own requests: it may have gone well before, and another request of the same click may.
+    At least one of these actions failed twice, or its control was clicked again while the request was pending. An action is
+    judged by its own requests: other requests of the same click, or earlier ones, may have succeeded.
     """
-    fired = cause[rows] >= 0
-    by = np.maximum(cause[rows], 0)
-    failing = _count_distinct_actions(group, groups, action[by], fired & failed)
-    request = frame.kind[rows] == NETWORK
-    down = np.bincount(group[failed & alone], minlength=groups)
-    good = np.bincount(group[~failed], minlength=groups)
-    errors = np.bincount(group[~request], minlength=groups)
+    fired, failed = requests.fired, requests.failed
+    long = requests.take_requests(failed & fired & (frame.ts[requests.row] - requests.begin >= config.slow_ms))
+    pressed = clicks.count_between(long.cause, long.cause + 1, long.row) > 0
+    # A click while the request hangs is a retry.
+    tried = requests.count_values_by_group(requests.cause, fired & failed) + long.any_by_group(pressed)
+    failing = requests.count_values_by_group(requests.action, fired & failed)
+    answers = requests.count_values_by_group(requests.action, fired)
+    down = requests.count_by_group(failed & alone)
+    good = requests.count_by_group(~failed)
+    errors = requests.count_by_group(frame.kind[requests.row] != NETWORK)
     spared = (failing >= 1) & (failing <= 2) & (tried > failing) & (down + errors == 0) & (answers >= 1) & (good > 0)
     return np.asarray(spared, dtype=np.bool_)

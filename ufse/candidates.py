@@ -1,4 +1,4 @@
-"""Candidates: the actions of a visit that met negative feedback, and the clusters of it that hang together in time."""
+"""Candidates: the actions with negative feedback; and clusters: their feedback, grouped by time."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,12 +29,12 @@ _SUBMIT_WORDLESS_MS = 1_000
 
 @dataclass(frozen=True)
 class Candidates:
-    """One entry per action of a visit that met negative feedback, ordered by visit and first such feedback."""
+    """One entry per action of a visit with negative feedback, ordered by visit and first such feedback."""
 
     visit: Ints
     action: Ints
     negatives: Ragged
-    """The feedback rows that count; a list may be empty, then there is nothing to judge."""
+    """Per candidate: the feedback rows that count; the list may be empty."""
     invalid: Bools
     """Whether any feedback of the action was a validation error."""
     ignored: Bools
@@ -46,27 +46,25 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Clusters:
-    """One entry per cluster of negatives: what is judged. Times are epoch ms."""
+    """One entry per cluster of negative feedback: the unit that is judged. Times are epoch ms."""
 
     index: Index
     candidate: Ints
     visit: Ints
     action: Ints
     since: Ints
-    """The last success of the action; signals before it belong to a story that ended well."""
+    """The last success of the action; signals before it do not count."""
     resolved: Bools
     negatives: Ragged
     failure: Ints
-    """Row of the primary failure."""
+    """Row of the failure that names the failure point."""
 
     def __len__(self) -> int:
         return len(self.visit)
 
     @cached_property
     def negatives_since_success(self) -> Ragged:
-        """Per cluster: the negatives of its action from the last success up to the cluster's own last one: what was gone
-        through, however long the pauses between.
-        """
+        """Per cluster: the negative feedback of its action from the last success to the end of the cluster."""
         bounds = self.negatives.bounds
         begin = (
             np.maximum.accumulate(np.where(mark_group_starts(self.candidate), np.arange(len(self)), 0))
@@ -78,13 +76,14 @@ class Clusters:
 
     @cached_property
     def try_counts(self) -> Ints:
-        """Per cluster: the tries of its story."""
+        """Per cluster: the tries since the last success."""
         return count_tries(self.index, self.negatives_since_success)
 
 
 def count_tries(index: Index, rows: Ragged) -> Ints:
-    """Per list of negatives: how many tries were answered by them. Clicks and submits that follow each other within 1 s are
-    one try. None are: what a field did by itself, games and players, and pages that came, whatever failed beside.
+    """Per list of negative feedback: the number of tries that caused it. Clicks and submits within 1 s are one try.
+
+    Not counted: a field's own requests, clicks in games and players, pages that loaded.
     """
     frame, size = index.frame, len(rows)
     cause = index.attribution.cause[rows.values]
@@ -99,7 +98,7 @@ def count_tries(index: Index, rows: Ragged) -> Ints:
 
 
 def find_candidates(index: Index) -> Candidates:
-    """All candidates of all visits; of a visit with too many, the earliest."""
+    """All candidates of all visits; at most ``max_candidates`` of a visit, the earliest."""
     frame, attribution = index.frame, index.attribution
     rows = np.flatnonzero(attribution.attributed)
     cause = attribution.cause[rows]
@@ -124,7 +123,7 @@ def find_candidates(index: Index) -> Candidates:
 
 
 def _is_duplicate_conflict(index: Index, rows: Ints) -> Bools:
-    """After a success the 409 of a doubled click or a held Enter is no failure."""
+    """Per row: whether it is the 409 of a double click or a held key after a success, and thus no failure."""
     frame, attribution, config = index.frame, index.attribution, index.config
     found = np.zeros(len(rows), dtype=np.bool_)
     at = np.flatnonzero(equals_any(frame.status[rows], *_CONFLICTS))
@@ -133,8 +132,8 @@ def _is_duplicate_conflict(index: Index, rows: Ints) -> Bools:
         visit, began = frame.visit[conflict], attribution.begin[conflict]
         low = frame.find_first_since(visit, began - config.retry_window_ms)
         high = frame.find_first_since(visit, np.maximum(frame.ts[conflict], began + 2_000) + 1)
-        # Where an address is asked for everything, or its methods are not told, only the same action can have been done;
-        # and closing one ticket is not closing another, though their addresses fold into one.
+        # At an address that serves everything, or without known methods, only the same action counts. The exact URL must be the
+        # same: closing one ticket is not closing another, although their endpoints are the same.
         endpoint = frame.endpoint[conflict]
         mixed = attribution.shared[conflict] | ~index.has_known_method[endpoint]
         owner, good = index.good_answers_by_endpoint.find_entries(index.visit_endpoint_key(visit, endpoint), low, high)
@@ -147,7 +146,7 @@ def _is_duplicate_conflict(index: Index, rows: Ints) -> Bools:
 
 
 def _keep_single_control(index: Index, owner: Ints, rows: Ints, action: Ints) -> Bools:
-    """Of a nameless target's failures those of one endpoint: another endpoint is another control of the same type."""
+    """Per row: False for failures of a nameless target at other endpoints: these are other controls of the same type."""
     vague = index.target_property("nameless")[index.target_of_action(action)] & ~index.is_page_action(action)
     kept = ~vague[owner]
     at = np.flatnonzero(~kept)
@@ -162,10 +161,10 @@ def _keep_single_control(index: Index, owner: Ints, rows: Ints, action: Ints) ->
 
 
 def find_clusters(index: Index, found: Candidates, last_success: Ints) -> Clusters:
-    """The clusters of all candidates: failures after the last success where there are any, else those it resolved.
+    """The clusters of all candidates: of the failures after the last success; if there are none, of those before it.
 
-    A negative goes on with a cluster when its cause lies within 30 s of the latest answer before, so that the time spent
-    waiting is not counted.
+    Feedback continues a cluster if its cause lies within 30 s of the latest answer before; waiting time is not counted.
+    ``last_success``: per candidate, epoch ms.
     """
     frame, attribution = index.frame, index.attribution
     rows, owner = found.negatives.values, found.negatives.owner
@@ -196,9 +195,7 @@ def find_clusters(index: Index, found: Candidates, last_success: Ints) -> Cluste
 
 
 def _find_latest_before(at: Ints, owner: Ints) -> Ints:
-    """Per entry: the greatest time (ms from the visit's start) among the entries of its owner before it; very early for
-    the first.
-    """
+    """Per entry: the greatest ``at`` (ms since the start of the visit) of its owner's earlier entries; NEVER for the first."""
     if not len(at):
         return at
     span = int(at.max()) + 1
@@ -207,8 +204,9 @@ def _find_latest_before(at: Ints, owner: Ints) -> Ints:
 
 
 def _find_failure_points(index: Index, owner: Ints, rows: Ints) -> Ints:
-    """The failure point of each owner: failures first, then the earliest; a form's own "invalid" gives way to the
-    message that says why.
+    """Per owner: the row of its failure point: failures first, then the earliest.
+
+    A form's own "invalid" comes after a validation message of the same second, which says why.
     """
     explained_at = index.frame.ts[rows] + np.where(index.frame.kind[rows] == SUBMIT, _SUBMIT_WORDLESS_MS, 0)
     order = np.lexsort((rows, explained_at, index.failure_tier(rows), owner))

@@ -1,8 +1,7 @@
-"""The normalised event row: the one flat shape that the spool, ClickHouse and the engine share.
+"""The normalised event row, which the spool, ClickHouse and the engine share.
 
-"Unknown" is ``''`` for strings and ``-1`` for integers and tri-states (``-1`` unknown, ``0`` false, ``1`` true); a
-missing key means unknown, never false (events.md, Event types). Positions use ``UNKNOWN_POSITION``, for they may be
-negative.
+"Unknown" is ``''`` for strings and ``-1`` for integers and tri-states (``-1`` unknown, ``0`` false, ``1`` true). A missing key
+means unknown, never false (docs/contracts/events.md, Event types). Positions may be negative and use ``UNKNOWN_POSITION``.
 """
 
 from typing import Final
@@ -13,7 +12,7 @@ UNKNOWN_POSITION: Final = -(2**31)
 """Value of ``x`` and ``y`` (CSS pixels) where the client sent none."""
 
 DISTINCT: Final = b"furrow.distinct"
-"""Key of a table's metadata; ``b"1"`` says that no event occurs twice in it, so that nobody need look again."""
+"""Key of a table's metadata; ``b"1"`` means that no event occurs twice, so that deduplication is skipped."""
 
 _STRING = pa.string()
 _TRI = pa.int8()

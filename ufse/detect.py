@@ -1,11 +1,11 @@
-"""The whole pipeline: events in, detections out (detection.md, Pipeline)."""
+"""The whole pipeline: events in, detections out (docs/contracts/detection.md, Pipeline)."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +14,18 @@ import pyarrow.compute as pc
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
-from ufse.explain import DetectionWriter, Words, format_timestamp, nonzero_points, verdict_text
-from ufse.frame import EventColumns, Frame, build_frame, may_be_negative, select_relevant_rows
+from ufse.detection import Candidate, Detection, WhyNot
+from ufse.event_columns import EventColumns
+from ufse.explain import DetectionWriter
+from ufse.formats import format_timestamp
+from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.memo import memoize_texts
+from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
-from ufse.signals.confusion import find_confusion_signals
-from ufse.signals.rage import find_rage_signals
+from ufse.verdicts import verdict_text
+from ufse.words import Words
 
 _BOT = re.compile(
     r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
@@ -40,8 +44,8 @@ _DECLARED = re.compile(
 )
 
 
-class Detection:
-    """One detection. Its JSON is written when it is asked for: most of the cost of a detection is its telling."""
+class EmittedDetection:
+    """One detection. Its JSON is written on request, for writing is most of the cost of a detection."""
 
     def __init__(self, writer: DetectionWriter, number: int, project: str, start_ms: int) -> None:
         self._writer, self._number = writer, number
@@ -53,43 +57,46 @@ class Detection:
     def detection_id(self) -> str:
         return self._writer.detection_identity(self._number)[0]
 
-    def to_json(self) -> dict[str, Any]:
-        """Its JSON (detection.md, "A detection carries") in a fixed order of keys; written anew at each call."""
+    def to_json(self) -> Detection:
+        """Its JSON in a fixed order of keys; written anew at each call."""
         return self._writer.write_detection(self._number)
 
 
 SLICE_EVENTS: Final = 250_000
-"""Measured: parts of 0.2 to 1 million events are fastest, one of 10 million takes twice the time an event."""
+"""Events of one part of a batch. Measured: parts of 0.2 to 1 million events are fastest; with 10 million, an event takes twice
+the time.
+"""
 
 
 @dataclass(frozen=True)
-class WhyNot:
-    """Why a visit gave no detection."""
+class SilentVisit:
+    """A visit without a detection."""
 
-    body: dict[str, Any]
+    body: WhyNot
+    """Why it has none."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> WhyNot:
+        """Its JSON in a fixed order of keys."""
         return self.body
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a batch gave."""
+    """The result of a batch."""
 
-    detections: list[Detection]
+    detections: list[EmittedDetection]
     """Ordered by project, timestamp, detection id."""
-    why_not: list[WhyNot]
-    """One per silent visit when asked for, ordered by project, session and visit start."""
+    why_not: list[SilentVisit]
+    """One per visit without a detection, if requested; ordered by project, session and visit start."""
     visits: Visits
     errors: list[dict[str, str]] = field(default_factory=list)
     """Client sessions whose analysis failed (projectId, sessionId, error); only ``detect_each`` fills it."""
 
 
 def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
-    """Detects in whole client sessions; ``events`` has the columns of EVENT_SCHEMA, in any row order.
+    """The detections of whole client sessions. ``events`` has the columns of EVENT_SCHEMA, in any row order.
 
-    A mapping gives each project its own configuration ('' is the default). Raises nothing for any values of
-    those columns.
+    ``config`` may map projects to configurations ('' is the default). Raises nothing for any values of those columns.
     """
     groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
     parts = [_detect_slice(part, own, why_not) for own, whole in groups for part in _slice_batch(whole)]
@@ -106,8 +113,8 @@ def _join_results(parts: list[Result]) -> Result:
 
 
 def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
-    """The batch in parts that fit a processor's caches, where whole client sessions stand together, as they come from a
-    store; else as it is.
+    """The batch in parts that fit a processor's caches, if the rows of each client session stand together, as from a store;
+    else the batch as it is.
     """
     if events.num_rows <= SLICE_EVENTS:
         yield events
@@ -126,11 +133,9 @@ def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
 
 
 def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
-    """Like ``detect``, but a client session that makes the engine fail is reported in ``errors`` and the
-    others go on.
+    """Like ``detect``, but a client session on which the engine fails is reported in ``errors``, and the others are analysed.
 
-    The batch is halved until the failing sessions stand alone, so that a batch without one costs nothing
-    more.
+    On a failure the batch is halved until the failing sessions are alone; a batch without a failure costs nothing more.
     """
     try:
         return detect(events, config, why_not=why_not)
@@ -189,8 +194,8 @@ def _group_by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator
         yield own, events.filter(pc.is_in(column, pa.array(names)))
 
 
-def _sort_detections(detections: list[Detection]) -> list[Detection]:
-    """Ordered by project, timestamp and detection id; ids are made only where they decide."""
+def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:
+    """Ordered by project, timestamp and detection id; ids are computed only for detections of equal time."""
 
     place = {p: i for i, p in enumerate(sorted({d.project for d in detections}))}
     project = np.array([place[d.project] for d in detections], dtype=np.int64)
@@ -204,9 +209,9 @@ def _sort_detections(detections: list[Detection]) -> list[Detection]:
     return found
 
 
-def _why_not_sort_key(why: WhyNot) -> tuple[str, str, str]:
+def _why_not_sort_key(why: SilentVisit) -> tuple[str, str, str]:
     body = why.body
-    return str(body["projectId"]), str(body["sessionId"]), str(body["visitStart"])
+    return body["projectId"], body["sessionId"], body["visitStart"]
 
 
 def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
@@ -221,7 +226,7 @@ def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
 
 @dataclass(frozen=True)
 class _SuspectVisits:
-    """The events of the visits that hold anything negative, and the frame of those that rules read."""
+    """The events of the visits with anything negative, and the frame of those events that rules read."""
 
     source: EventColumns
     visit: Ints
@@ -229,7 +234,7 @@ class _SuspectVisits:
 
 
 def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
-    """The visits, which of them hold anything negative, and what is read of these. The order of all events is not kept."""
+    """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
@@ -244,21 +249,19 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
 
 
 class _DetectionRun:
-    """One pass over a batch; gathers detections and why-not traces."""
+    """One pass over a part of a batch; collects detections and the reasons for their absence."""
 
     def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
         self.visits, self.config, self.why_not = visits, config, why_not
-        self.detections: list[Detection] = []
-        self.why: list[WhyNot] = []
+        self.detections: list[EmittedDetection] = []
+        self.why: list[SilentVisit] = []
 
     def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> None:
-        """The visits that hold anything negative."""
+        """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them."""
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
-        judged = judge_clusters(
-            index, find_rage_signals(frame, attribution, config), find_confusion_signals(frame, attribution, config)
-        )
+        judged = judge_clusters(index)
         machines = _find_machine_visits(suspects, len(hot))
         best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
         passed = best[judged.rule[best] == EMITTED]
@@ -281,22 +284,24 @@ class _DetectionRun:
         projects = visits.project_code[judged.clusters.visit[emitted]].tolist()
         starts = judged.start[emitted].tolist()
         for number, (project, start) in enumerate(zip(projects, starts, strict=True)):
-            self.detections.append(Detection(writer, number, visits.projects[project], start))
+            self.detections.append(EmittedDetection(writer, number, visits.projects[project], start))
 
     def explain_calm_visits(self, hot: Bools) -> None:
-        """The visits that hold nothing negative."""
+        """Gives the reason for the visits without anything negative."""
         for visit in np.flatnonzero(~hot).tolist():
             text = "No request failed, was rejected or was slow, and no error was raised."
             self._add_why_not(visit, "no_negative_feedback", text, [])
 
     def _explain_machines(self, machines: Bools, declared: Ints) -> None:
         for visit in np.flatnonzero(machines).tolist():
-            self._add_why_not(visit, "bot", "A declared bot or assistive technology produces no incident.", [])
+            self._add_why_not(visit, "bot", "The user agent declares a bot or assistive technology.", [])
         for visit in declared.tolist():
             self._add_why_not(visit, "bot", "The events declare a bot or assistive technology.", [])
 
     def _explain_silent_visits(self, judged: Judgement, silent: Ints) -> None:
-        """Visits with something negative and no detection: the candidate that came nearest, and the rule it fell at."""
+        """Gives the reason for visits with negative events but no detection: the nearest candidate and the rule that
+        stopped it.
+        """
         clusters, best = judged.clusters, judged.best_clusters
         words = Words(judged)
         low, high = (np.searchsorted(clusters.visit[best], silent, side) for side in ("left", "right"))
@@ -308,41 +313,47 @@ class _DetectionRun:
             nearest = found[np.lexsort((clusters.failure[found], -judged.score[found]))[0]]
             listed = [self._describe_candidate(judged, words, c) for c in found[:20].tolist()]
             self._add_why_not(
-                visit, RULE_NAMES[judged.rule[nearest]], self._write_verdict(judged, int(nearest)), listed
+                visit, RULE_NAMES[judged.rule[nearest]], self._write_verdict(judged, words, int(nearest)), listed
             )
 
-    def _describe_candidate(self, judged: Judgement, words: Words, cluster: int) -> dict[str, Any]:
+    def _describe_candidate(self, judged: Judgement, words: Words, cluster: int) -> Candidate:
         failure = words.read_answers(judged.clusters.failure[cluster : cluster + 1])[0]
         score = int(judged.score[cluster])
         return {
             "failurePoint": words.write_failure_point(int(judged.clusters.action[cluster]), failure),
             "rule": RULE_NAMES[judged.rule[cluster]],
-            "text": self._write_verdict(judged, cluster),
+            "text": self._write_verdict(judged, words, cluster),
             "score": score if score >= 0 else None,
         }
 
-    def _write_verdict(self, judged: Judgement, cluster: int) -> str:
+    def _write_verdict(self, judged: Judgement, words: Words, cluster: int) -> str:
         score = int(judged.score[cluster])
         return verdict_text(
-            int(judged.rule[cluster]), score, nonzero_points(tuple(judged.points[cluster].tolist())), self.config
+            int(judged.rule[cluster]), score, words.nonzero_points(tuple(judged.points[cluster].tolist())), self.config
         )
 
     def _explain_unattributed(self, index: Index, visit: int) -> None:
-        """A visit whose negative feedback belongs to no action of the user."""
+        """Gives the reason for a visit in which no action of the user caused negative feedback."""
         frame, attribution = index.frame, index.attribution
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
         if (attribution.negative[span] > 0).any():
-            rule, text = "unattributed", "No negative feedback belongs to an action of the user."
+            rule, text = "unattributed", "No failure, rejection or slow answer was caused by an action of the user."
         elif (attribution.background[span] & ~frame.noise[span]).any():
-            rule, text = "background", "What failed also fails without any action, or after unrelated ones: background."
+            rule, text = (
+                "background",
+                "The failures also occur without any action, or after unrelated actions: background.",
+            )
         else:
-            rule, text = "background", "The only negative feedback is noise: aborted, media, extensions or repeats."
+            rule, text = (
+                "background",
+                "All failures are noise: aborted requests, media, browser extensions or automatic retries.",
+            )
         self._add_why_not(visit, rule, text, [])
 
-    def _add_why_not(self, visit: int, rule: str, text: str, listed: list[dict[str, Any]]) -> None:
+    def _add_why_not(self, visit: int, rule: str, text: str, listed: list[Candidate]) -> None:
         visits = self.visits
         self.why.append(
-            WhyNot(
+            SilentVisit(
                 {
                     "projectId": visits.projects[int(visits.project_code[visit])],
                     "sessionId": visits.sessions[int(visits.session_code[visit])],
@@ -362,17 +373,17 @@ def _is_machine_agent(agent: str) -> bool:
 
 
 def _find_machine_visits(suspects: _SuspectVisits, visits: int) -> Bools:
-    """Per visit number: whether it declares a bot or assistive technology in its user agent."""
+    """Per visit: whether its user agent declares a bot or assistive technology."""
     code, texts = suspects.source.read_codes("user_agent", np.arange(len(suspects.visit)))
     declared = np.array([_is_machine_agent(t) for t in texts] or [False])
     return any_by_owner(suspects.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
 
 
 def _find_declared_machines(suspects: _SuspectVisits, asked: Ints, visits: int) -> Ints:
-    """Of visits about to be emitted, those whose metadata declare a bot or assistive technology."""
+    """Of the visits ``asked``: those whose metadata declare a bot or assistive technology."""
     rows = np.flatnonzero(any_by_owner(asked, np.ones(len(asked), dtype=np.bool_), visits)[suspects.visit])
     column = suspects.source.table["metadata"]
-    if not pa.types.is_dictionary(column.type):  # most have none, and their lengths are read at once
+    if not pa.types.is_dictionary(column.type):  # most are empty, and their lengths are cheap to read
         rich = pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy()
         rows = rows[rich[suspects.source.row[rows]]]
     if not len(rows):

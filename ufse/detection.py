@@ -1,20 +1,25 @@
 """What the engine emits, declared once (docs/contracts/detection.md, A detection carries).
 
-Everything else derives from these declarations: the stored row, the answers and the OpenAPI document of the collector, tickets,
-artifacts, and the JSON of the command line. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
+Stored rows, the collector's answers and its OpenAPI document, tickets, artifacts and the JSON of the command line derive from
+these declarations. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 # Pydantic, which makes the OpenAPI document of these, reads typing's own TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
+
+OUTPUT_VERSION: Final = 1
+"""Version of the declarations below; it is not part of the output. Raise it, and say so in CHANGELOG.md, when a key is added,
+removed or changes its type or meaning: ``tests/unit/ufse/test_output.py`` compares the declarations with what is emitted.
+"""
 
 ConfidenceLevel = Literal["High", "Medium", "Low"]
 SeverityType = Literal["Bug", "Performance", "UX"]
 
 
 class FailurePoint(TypedDict):
-    """Where something failed: ids in the route are folded away."""
+    """Where something failed. Ids in the route are replaced by ``:id``."""
 
     route: str
     target: str
@@ -33,11 +38,11 @@ class SignalEntry(TypedDict):
     count: int
     text: str
     eventIds: list[str]
-    """The events on which it rests."""
+    """Ids of the events on which it rests."""
 
 
 class PointsEntry(TypedDict):
-    """One row of the score."""
+    """A rule that gave or subtracted points."""
 
     rule: str
     points: int
@@ -66,14 +71,13 @@ class DetectionContext(TypedDict):
     label: str
     """The accessible name of the control."""
     truncated: bool
-    """The session was longer than what is analysed."""
+    """Only the beginning of the visit was analysed."""
 
 
 class Detection(TypedDict):
-    """One session at one failure point."""
+    """One session at one failure point, as the engine emits it."""
 
     detectionId: str
-    incidentId: str
     projectId: str
     sessionId: str
     visitId: str
@@ -96,16 +100,22 @@ class Detection(TypedDict):
     explanation: str
     timeline: list[TimelineEntry]
     endedFlow: bool
-    """The person left the flow over it."""
+    """The user left the flow."""
     resolved: bool
-    """The person got through in the end."""
+    """The action succeeded later."""
     context: DetectionContext
     engineVersion: str
     configHash: str
 
 
+class IdentifiedDetection(Detection):
+    """A detection with the id of the incident to which it belongs; callers of the engine add the id."""
+
+    incidentId: str
+
+
 class Candidate(TypedDict):
-    """A failure point that was examined and gave no detection."""
+    """A failure point that was judged and gave no detection."""
 
     failurePoint: str
     rule: str

@@ -1,10 +1,13 @@
-"""Precision, recall and the misses of detections against labelled sessions (detection.md, Quality bar)."""
+"""Precision, recall and misses of detections against labelled sessions (docs/contracts/detection.md, Quality bar)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ufse.detection import Detection, FailurePoint
 from ufse.patterns import fold_path, fold_target_name
+
+Label = Mapping[str, object]
+"""A labelled session: ``sessionId``, ``frustrated``, and if known ``route``, ``target`` and ``kind``; other keys are kept."""
 
 
 @dataclass
@@ -28,18 +31,18 @@ class Evaluation:
     true_negatives: int = 0
     points_right: int = 0
     by_kind: dict[str, KindFigures] = field(default_factory=dict)
-    missed: list[dict[str, Any]] = field(default_factory=list)
+    missed: list[Label] = field(default_factory=list)
     """Labels of frustrated sessions without a detection."""
-    false_alarms: list[dict[str, Any]] = field(default_factory=list)
-    """Labels of calm sessions with one, and what was detected."""
-    wrong_points: list[dict[str, Any]] = field(default_factory=list)
-    """Labels of hits whose failure point is another one, and what was detected."""
+    false_alarms: list[Label] = field(default_factory=list)
+    """Labels of calm sessions with a detection, and what was detected."""
+    wrong_points: list[Label] = field(default_factory=list)
+    """Labels of hits with another failure point, and what was detected."""
     unlabelled: list[str] = field(default_factory=list)
     """Client sessions with a detection but no label."""
 
     @property
     def precision(self) -> float:
-        """Of the sessions with a detection, the share that is labelled frustrated; 1 without any."""
+        """Share of the sessions with a detection that are labelled frustrated; 1 without any."""
         return (
             self.true_positives / max(self.true_positives + self.false_positives, 1)
             if self.true_positives or self.false_positives
@@ -48,16 +51,16 @@ class Evaluation:
 
     @property
     def recall(self) -> float:
-        """Of the sessions labelled frustrated, the share with a detection; 1 without any."""
+        """Share of the sessions labelled frustrated that have a detection; 1 without any."""
         found = self.true_positives + self.false_negatives
         return self.true_positives / found if found else 1.0
 
     @property
     def point_accuracy(self) -> float:
-        """Of the hits, the share with a detection at the labelled route and target; 1 without any."""
+        """Share of the hits that have a detection at the labelled route and target; 1 without any."""
         return self.points_right / self.true_positives if self.true_positives else 1.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All figures, JSON-serialisable, in a fixed order."""
         return {
             "precision": round(self.precision, 4),
@@ -75,11 +78,11 @@ class Evaluation:
         }
 
 
-def evaluate(detections: Iterable[Mapping[str, Any]], labels: Iterable[Mapping[str, Any]]) -> Evaluation:
-    """Compares detections (their JSON) with label lines (sessionId, frustrated, route, target, kind)."""
-    by_session: dict[str, list[Mapping[str, Any]]] = {}
+def evaluate(detections: Iterable[Detection], labels: Iterable[Label]) -> Evaluation:
+    """Compares the JSON of detections with labels. Raises KeyError for a label without ``sessionId`` or ``frustrated``."""
+    by_session: dict[str, list[Detection]] = {}
     for detection in detections:
-        by_session.setdefault(str(detection["sessionId"]), []).append(detection)
+        by_session.setdefault(detection["sessionId"], []).append(detection)
     result = Evaluation()
     for label in labels:
         _count_session(result, label, by_session.pop(str(label["sessionId"]), []))
@@ -87,7 +90,7 @@ def evaluate(detections: Iterable[Mapping[str, Any]], labels: Iterable[Mapping[s
     return result
 
 
-def _count_session(result: Evaluation, label: Mapping[str, Any], found: list[Mapping[str, Any]]) -> None:
+def _count_session(result: Evaluation, label: Label, found: list[Detection]) -> None:
     kind = str(label.get("kind") or "")
     frustrated = bool(label["frustrated"])
     figures = result.by_kind.setdefault(kind, KindFigures(kind, frustrated))
@@ -111,13 +114,12 @@ def _count_session(result: Evaluation, label: Mapping[str, Any], found: list[Map
         result.true_negatives += 1
 
 
-def point_matches(label: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
-    """Whether a failure point is the labelled one: the same route pattern, and the target's name holds the
-    labelled one.
+def point_matches(label: Label, point: FailurePoint) -> bool:
+    """Whether a failure point matches the label: the same route pattern, and a target whose name contains the labelled one.
 
-    An empty route or target in the label accepts any.
+    An empty route or target in the label matches any.
     """
     route, target = str(label.get("route") or ""), str(label.get("target") or "")
-    if route and fold_path(route) != fold_path(str(point["route"])):
+    if route and fold_path(route) != fold_path(point["route"]):
         return False
-    return not target or fold_target_name(target).lower() in str(point["target"]).lower()
+    return not target or fold_target_name(target).lower() in point["target"].lower()

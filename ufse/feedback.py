@@ -1,4 +1,4 @@
-"""What each answer is by itself: failed, rejected, slow; how long it took; and the kinds of negative feedback."""
+"""The kinds of negative feedback, and the kind and duration of each feedback event by itself."""
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from ufse.sessions import (
 )
 
 SHOWN_WITHIN_MS = 1_000
-"""A page is shown this soon after its document came (own choice)."""
+"""A page is shown within this time after its document was received (own choice)."""
 
 MEASURED_WITH_MS = 10
-"""A measurement written down with its request comes this soon after it (own choice)."""
+"""A measurement of a request is reported within this time after the request (own choice)."""
 
 NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
 """Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow."""
@@ -51,11 +51,11 @@ def classify_feedback(frame: Frame, config: Config) -> Small:
 
 
 def measure_durations(frame: Frame, config: Config) -> Ints:
-    """How long each request or measurement took, -1 where unknown.
+    """How long each request or measurement took, ms; -1 where unknown.
 
-    A request without a duration has that of a slow answer that was measured at the same moment, or of the loading phase
-    that ended with it: some collectors tell the one without the other. What is only told to be slow took as long as its
-    user waited.
+    A request without a duration gets that of the slow answer that was measured at the same time, or of the loading phase that
+    ended with it: some collectors report only one of them. A request reported as slow without a duration took as long as
+    the user waited.
     """
     kind = frame.kind
     lasted = np.where((kind == NETWORK) | (kind == PERFORMANCE), frame.duration, -1)
@@ -78,8 +78,8 @@ def measure_durations(frame: Frame, config: Config) -> Ints:
 
 
 def _add_waiting_times(frame: Frame, lasted: Ints, config: Config) -> Ints:
-    """Durations, where a request is told to be slow without saying how slow: since the last click or submit that is old
-    enough to have waited for it, if nothing else was answered since.
+    """``lasted``, where a request reported as slow without a duration gets the time since the click or submit that waited for
+    it: the last one at least ``slow_ms`` before, if nothing else was answered since.
     """
     slow = (frame.kind == PERFORMANCE) & (frame.duration <= 0) & frame.column_equals("perf_kind", "slow_response")
     measured, starters = np.flatnonzero(slow), np.flatnonzero((frame.kind == CLICK) | (frame.kind == SUBMIT))
@@ -101,8 +101,7 @@ def _add_waiting_times(frame: Frame, lasted: Ints, config: Config) -> Ints:
 def _find_loading_starts(frame: Frame) -> Ints:
     """Per end of a loading phase: the row at which that phase began; else -1.
 
-    Of phases that overlap, the one that began first ends first. What a document left behind ends never, so that phases
-    of another document are none of its.
+    Of overlapping phases, the first to begin is the first to end. A phase does not end in another document.
     """
     since = np.full(len(frame), -1, dtype=np.int64)
     rows = np.flatnonzero(frame.kind == LOADING)

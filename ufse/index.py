@@ -1,4 +1,4 @@
-"""What the rules look up in a batch: its rows by action, endpoint and flow, and what each control and page is."""
+"""Lookups for the rules: the rows of a batch by action, endpoint and flow, and properties of targets and pages."""
 
 import re
 from functools import cached_property
@@ -10,7 +10,6 @@ from ufse.arrays import (
     Ints,
     Lookup,
     any_by_owner,
-    count_distinct_by_owner,
     expand_ranges,
     is_among,
     mark_group_starts,
@@ -19,9 +18,10 @@ from ufse.arrays import (
 from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
-from ufse.frame import PAGE, Frame
+from ufse.frame import Frame
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
+from ufse.target_codes import PAGE
 
 THANKS = re.compile(
     r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
@@ -37,44 +37,46 @@ _LOGIN = re.compile(
     r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
     r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
 )
-"""Login pages by the usual words of a few languages; whatever is named otherwise is no login for the rules."""
+"""Login pages, by the usual words of a few languages. The rules do not recognise other names."""
 _TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
 
 
 def _find_item_route(route: str) -> str:
-    """A route as far as the last generated id in it: ``/orders/8841/edit`` is a page of ``/orders/8841``; '' without one."""
+    """The route up to its last generated id: ``/orders/8841/edit`` → ``/orders/8841``; '' without an id."""
     segments = route.split("/")
     last = max((i for i, s in enumerate(segments) if s and fold_path(f"/{s}") == f"/{ID}"), default=-1)
     return "/".join(segments[: last + 1])
 
 
 def is_thanks_page(pattern: str) -> bool:
-    """Whether a route says that something was achieved (a thank-you page)."""
+    """Whether a route is a page that confirms a success (a thank-you page)."""
     return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
 
 
 def is_detour_page(pattern: str) -> bool:
-    """Whether a route is where an application sends people who failed: an error page or the login."""
+    """Whether a route is an error page or a login, to which applications redirect after a failure."""
     return bool(_DETOUR.search(pattern.lower()))
 
 
 class Index:
-    """Lookups over one frame. Rows are numbers of frame rows; times are epoch ms; a *deed* is an action of one visit."""
+    """Lookups over one frame, each made when it is first used.
+
+    Rows are numbers of frame rows. A key packs two codes (a visit and an action, an endpoint, …) into one integer.
+    """
 
     def __init__(self, frame: Frame, attribution: Attribution, config: Config) -> None:
         self.frame, self.attribution, self.config = frame, attribution, config
-        self.begin_of, self.end_of = frame.low, frame.high
         self._properties: dict[str, Bools] = {}
         self.actions = max(int(attribution.action.max(initial=0)) + 1, 1)
 
     def trim_for_explanation(self) -> "Index":
-        """One over as much of the frame as telling reads; of deeds it knows nothing."""
+        """An index over the part of the frame that explanations read; it cannot look up actions."""
         return Index(self.frame.trim_for_explanation(), self.attribution.trim_for_explanation(), self.config)
 
     # -- texts and kinds -------------------------------------------------------------------------
 
     def target_property(self, name: str) -> Bools:
-        """Per target: the property of that name."""
+        """Per target: the property ``name`` of ``Target``."""
         if name not in self._properties:
             self._properties[name] = np.array([getattr(t, name) for t in self.frame.targets], dtype=np.bool_)
         return self._properties[name]
@@ -102,7 +104,7 @@ class Index:
 
     @cached_property
     def parent_endpoints(self) -> tuple[Ints, Bools]:
-        """Per endpoint: the code of what lies above its last segment, and whether that is more than a root."""
+        """Per endpoint: the code of its path without the last segment, and whether that path is deeper than a root."""
         texts = [e.rsplit("/", 1)[0] for e in self.frame.endpoints]
         place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
         deep = [e.count("/") > 2 for e in self.frame.endpoints]
@@ -113,7 +115,7 @@ class Index:
         return np.array([is_detour_page(p) for p in self.frame.patterns] or [False])
 
     def failure_tier(self, rows: Ints) -> Ints:
-        """Of rows: failures before rejections before slowness: which of several answers is the failure point."""
+        """Per row: rank of its feedback for the choice of the failure point: failures, rejections, slowness."""
         return np.array([_TIER[k] for k in range(len(_TIER))], dtype=np.int64)[self.attribution.negative[rows]]
 
     # -- keys ------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ class Index:
     # -- times -----------------------------------------------------------------------------------
 
     def waiting_times(self, rows: Ints) -> Ints:
-        """How long the answers of feedback rows let the user wait, in ms."""
+        """How long the user waited for the answers of these feedback rows, ms."""
         lasted = self.frame.ts[rows] - self.attribution.begin[rows]
         return np.where(self.frame.kind[rows] == LOADING, self.frame.duration[rows], lasted)
 
@@ -147,12 +149,12 @@ class Index:
 
     @cached_property
     def navigation_rows(self) -> Ints:
-        """Navigations."""
+        """Rows of navigations."""
         return self._rows_of_kinds(NAVIGATION)
 
     @cached_property
     def opened_routes(self) -> Ints:
-        """Per row: code of the route that a navigation shows, or that a click or submit led to within 2 s; else -1."""
+        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s; else -1."""
         frame = self.frame
         found = np.full(len(frame), -1, dtype=np.int64)
         moves = self.navigation_rows
@@ -169,7 +171,7 @@ class Index:
 
     @cached_property
     def led_to_page(self) -> Bools:
-        """Per row: whether it opened a page that is no error page and no login, where one is sent who failed elsewhere."""
+        """Per row: whether it opened a page that is neither an error page nor a login reached from another page."""
         detour = np.zeros(len(self.frame.routes), dtype=np.bool_)
         detour[self.frame.route] = self.detour_patterns[self.frame.pattern]
         own = self.opened_routes == self.frame.route
@@ -179,9 +181,9 @@ class Index:
 
     @cached_property
     def is_served(self) -> Bools:
-        """Per row: an interaction, or the navigation that it led to, that got a good answer from the application itself."""
+        """Per row: whether an interaction, or the navigation to which it led, got a good answer that is not a third party's."""
         frame, cause = self.frame, self.attribution.cause
-        # Reading that every page does is background, but it is an answer here.
+        # A request that every page sends is background, but counts as an answer here.
         good = np.flatnonzero((frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (cause >= 0))
         good = good[~frame.noise[good] & (frame.third_party[good] != 1)]
         found = np.zeros(len(frame), dtype=np.bool_)
@@ -204,7 +206,7 @@ class Index:
 
     @cached_property
     def visit_end_rows(self) -> Ints:
-        """Session ends, and pages hidden after which their visit holds no interaction and no navigation."""
+        """Session ends, and hidden pages without a later interaction or navigation in the visit."""
         rows = self._rows_of_kinds(VISIBILITY)
         if not len(rows):
             return self.session_end_rows
@@ -217,7 +219,7 @@ class Index:
 
     @cached_property
     def interaction_rows(self) -> Ints:
-        """Clicks, inputs and submits."""
+        """Rows of clicks, inputs and submits."""
         return self._rows_of_kinds(CLICK, INPUT, SUBMIT)
 
     @cached_property
@@ -229,37 +231,37 @@ class Index:
 
     @cached_property
     def form_events_by_flow(self) -> Lookup:
-        """Rows at which fields were touched or a form submitted."""
+        """Rows of inputs and submits, by flow."""
         rows = self._rows_of_kinds(INPUT, SUBMIT)
         return Lookup(self.visit_flow_key(self.frame.visit[rows], self.flow_of_row(rows)), rows)
 
     @cached_property
     def attempts_by_action(self) -> Lookup:
-        """Meaningful actions by deed: clicks on controls, submits, pages opened by a click."""
+        """Meaningful interactions by (visit, action): clicks on controls, submits, pages opened by a click."""
         rows = np.flatnonzero(self.attribution.meaningful)
         return Lookup(self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows]), rows)
 
     @cached_property
     def presses_by_action(self) -> Lookup:
-        """The attempts and every other click, by deed: what is made to be repeated is no attempt, but may lead on."""
+        """``attempts_by_action`` and all other clicks: a control for repeated clicks may lead to another page."""
         rows = np.flatnonzero(self.attribution.meaningful | (self.frame.kind == CLICK))
         return Lookup(self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows]), rows)
 
     @cached_property
     def is_failing(self) -> Bools:
-        """Per row: an interaction that met negative feedback."""
+        """Per row: whether it is an interaction that caused negative feedback."""
         found = np.zeros(len(self.frame), dtype=np.bool_)
         found[self.attribution.cause[self.attribution.attributed]] = True
         return found
 
     @cached_property
     def good_answer_rows(self) -> Ints:
-        """Requests answered with success."""
+        """Rows of requests answered with success."""
         return np.flatnonzero(self.attribution.success)
 
     @cached_property
     def is_loaded_page(self) -> Bools:
-        """Per row: a page that was opened, and whose load was measured and not slow."""
+        """Per row: whether it opened a page whose load was measured and not slow."""
         frame, attribution = self.frame, self.attribution
         rows = self._rows_of_kinds(PERFORMANCE)
         rows = rows[(attribution.cause[rows] >= 0) & (attribution.negative[rows] == NONE) & (frame.duration[rows] > 0)]
@@ -279,7 +281,7 @@ class Index:
 
     @cached_property
     def good_answers_by_action(self) -> Lookup:
-        """Good answers by the deed that caused them; spans are over the answers."""
+        """Good answers by the (visit, action) that caused them; spans are over the rows of the answers."""
         rows = self.good_answer_rows[self.attribution.cause[self.good_answer_rows] >= 0]
         return Lookup(
             self.visit_action_key(self.frame.visit[rows], self.attribution.action[self.attribution.cause[rows]]), rows
@@ -295,7 +297,7 @@ class Index:
 
     @cached_property
     def is_crashed(self) -> Bools:
-        """Per row: an interaction whose answer crashed in the page, unless it had led on to another page before."""
+        """Per row: whether an uncaught error followed the interaction before it led to another page."""
         rows = np.flatnonzero(self.attribution.attributed & (self.attribution.negative == CRASH))
         cause = self.attribution.cause[rows]
         found = np.zeros(len(self.frame), dtype=np.bool_)
@@ -308,14 +310,14 @@ class Index:
 
     @cached_property
     def thanks_pages_by_visit(self) -> Lookup:
-        """Arrivals on thank-you pages by visit."""
+        """Navigations to thank-you pages, by visit."""
         welcome = np.array([is_thanks_page(p) for p in self.frame.patterns] or [False])
         rows = self.navigation_rows[welcome[self.frame.pattern[self.navigation_rows]]]
         return Lookup(self.frame.visit[rows], rows)
 
     @cached_property
     def control_successes(self) -> Ints:
-        """Successful requests that a click or submit on a control caused and that may have achieved something."""
+        """Successful requests caused by a click or submit on a control that may complete something."""
         frame, attribution = self.frame, self.attribution
         rows = self.good_answer_rows[attribution.cause[self.good_answer_rows] >= 0]
         by = attribution.cause[rows]
@@ -324,34 +326,35 @@ class Index:
         rows, by = rows[kept], by[kept]
         stayed = np.searchsorted(self.navigation_rows, by, "right") == np.searchsorted(self.navigation_rows, rows)
         target = self.target_of_action(attribution.action[by])
-        # In whole seconds the page that a link opened may be told after its answer, which no address tells from another's.
+        # With times in whole seconds, the page that a link opened may be reported after its answer; without an address that
+        # answer cannot be recognised.
         followed = self.target_property("link")[target] & (self.opened_routes[by] >= 0) & ~self.is_identified(rows)
         return np.asarray(rows[stayed & ~followed & ~self.target_property("leaves")[target]], dtype=np.int64)
 
     @cached_property
     def has_known_method(self) -> Bools:
-        """Per endpoint: its method is told, so that reading and writing at one address are not taken for each other."""
+        """Per endpoint: whether its method is known, so that reads and writes of one address can be distinguished."""
         return np.array([not e.startswith("/") for e in self.frame.endpoints] or [False])
 
     @cached_property
     def login_patterns(self) -> Bools:
-        """Per pattern: a page at which one logs in."""
+        """Per pattern: whether it is a login page."""
         return np.array([bool(_LOGIN.search(p)) for p in self.frame.patterns] or [False])
 
     @cached_property
     def accepted_action_rows(self) -> Ints:
-        """Clicks and submits that were accepted by a request that writes and led on to another page."""
+        """Clicks and submits whose writing request was accepted and that led to another page."""
         frame, attribution = self.frame, self.attribution
         rows = self.good_answer_rows[attribution.cause[self.good_answer_rows] >= 0]
         rows = rows[~frame.only_reads[frame.endpoint[rows]] & (frame.third_party[rows] != 1)]
         by = sort_unique(attribution.cause[rows])
         leaves = self.target_property("leaves")[self.target_of_action(attribution.action[by])]
         link = self.target_property("link")[self.target_of_action(attribution.action[by])]
-        # A click and the submit that it causes are one action; either may be told to have led on.
+        # A click and the submit that it causes are one action; the navigation may belong to either.
         on = np.flatnonzero(attribution.progress)
         progress_keys = self.visit_action_key(frame.visit[on], attribution.action[on])
         led = is_among(self.visit_action_key(frame.visit[by], attribution.action[by]), progress_keys)
-        # In whole seconds another click may stand between: then what the visit goes on to tells.
+        # With times in whole seconds, another click may stand between: then the next navigation of the visit decides.
         after = np.append(self.navigation_rows, len(frame))[np.searchsorted(self.navigation_rows, by, "right")]
         onward = np.minimum(after, len(frame) - 1)
         went = (after < self.frame.high[frame.visit[by]]) & (frame.route[onward] != frame.route[by])
@@ -361,21 +364,21 @@ class Index:
 
     @cached_property
     def completed_action_rows(self) -> Ints:
-        """Forms, and controls whose request was accepted, that led on to another page by themselves."""
+        """Form submits, and controls whose request was accepted, that led to another page."""
         on = np.flatnonzero(self.attribution.progress & (self.frame.kind != NAVIGATION))
         accepted = is_among(on, self.accepted_action_rows) | (self.frame.kind[on] == SUBMIT)
         return np.asarray(on[accepted], dtype=np.int64)
 
     @cached_property
     def route_items(self) -> Ints:
-        """Per exact route: the code of the item that it is a page of, -1 where it names none."""
+        """Per exact route: the code of the item (generated id) to which the page belongs, -1 without one."""
         named = [_find_item_route(route) for route in self.frame.routes]
         place = {item: i for i, item in enumerate(dict.fromkeys(n for n in named if n))}
         return np.array([place.get(item, -1) for item in named] or [-1], dtype=np.int64)
 
     @cached_property
     def successes_by_flow(self) -> Lookup:
-        """Requests that a form or control of the flow sent and that were accepted."""
+        """Accepted requests that a form or control of the flow sent, by flow."""
         rows = self.control_successes
         own = ~self.is_identified(rows) | self.attribution.lonely[rows]
         rows = rows[own & ~self.frame.only_reads[self.frame.endpoint[rows]]]
@@ -393,7 +396,7 @@ class Index:
 
     @cached_property
     def submitted_form_keys(self) -> tuple[Ints, Ints]:
-        """Keys of the deeds that sent a form, and of the pages on which one was sent."""
+        """Keys of the (visit, action) pairs that sent a form, and of the (visit, page) pairs on which a form was sent."""
         rows = self._rows_of_kinds(SUBMIT)
         visit = self.frame.visit[rows]
         return self.visit_action_key(visit, self.attribution.action[rows]), self.visit_page_key(
@@ -402,13 +405,9 @@ class Index:
 
     @cached_property
     def wizard_step_keys(self) -> Ints:
-        """Keys of the deeds that are steps of a wizard."""
+        """Keys of the (visit, action) pairs that are steps of a wizard."""
         rows = np.flatnonzero(self.attribution.step & self.attribution.meaningful)
         return self.visit_action_key(self.frame.visit[rows], self.attribution.action[rows])
-
-    def count_distinct_causes(self, owner: Ints, rows: Ints, size: int) -> Ints:
-        """How many interactions caused each owner's feedback rows."""
-        return count_distinct_by_owner(owner, self.attribution.cause[rows], size)
 
     def is_request(self, rows: Ints) -> Bools:
         return np.asarray(self.frame.kind[rows] == NETWORK)

@@ -1,8 +1,7 @@
-"""The judgement of every cluster: the signals around its failures, its score, and the rule at which it falls or passes.
+"""The judgement of every cluster: its signals, its score, and the rule that stops it or lets it pass.
 
-detection.md, Correlation: (1) two independent signals, one of them behavioural; (2) a feedback signal; (3) one session: a
-candidate never leaves its visit; (4) one window: each signal within 30 s of the evidence before it, waiting not counted; (5)
-one route or flow.
+docs/contracts/detection.md, Correlation, requires (1) two independent signals, one of them behavioural; (2) a feedback signal;
+(3) one session; (4) each signal within 30 s of the evidence before it, waiting not counted; (5) one route or flow.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from ufse.arrays import (
     Bools,
     Ints,
     Lookup,
-    Ragged,
     any_by_owner,
     count_by_owner,
     count_distinct_by_owner,
@@ -32,9 +30,8 @@ from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
-from ufse.signals.abandonment import find_abandonment_signals
-from ufse.signals.blocked import find_blocked_signals
-from ufse.signals.model import ABANDONMENT, BLOCKED, CONFUSION, RAGE, RELOADS, Signals
+from ufse.signals.model import RELOADS, ClusterSignals, Signals
+from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
 
 (
     EMITTED,
@@ -54,7 +51,7 @@ RULE_NAMES: Final = (
     "resolved",
     "below_high",
 )
-"""The rule that decided, in the order in which they are asked."""
+"""Names of the rules in the order in which they are checked."""
 
 _SAME, _RELOAD, _RELOAD_OTHER, _PAGE, _NEAR = (
     RAGE_PLACES.index(p) for p in ("same", "reload", "reload_other", "page", "near")
@@ -64,24 +61,27 @@ _FAR = len(RAGE_PLACES)
 
 @dataclass(frozen=True)
 class Judgement:
-    """Everything that was judged: clusters, the signals near them, points, score and rule."""
+    """The result for all clusters; ``points``, ``score``, ``rule``, ``start`` and ``end`` have one entry per cluster."""
 
     index: Index
     clusters: Clusters
     signals: Signals
-    """Behavioural signals that belong to a cluster, ``owner`` says to which."""
+    """The behavioural signals that belong to a cluster."""
     owner: Ints
+    """Per signal: its cluster."""
     points: Ints
+    """Shape (clusters, rules)."""
     score: Ints
-    """-1 where no behavioural signal is near."""
+    """0 to 100; -1 without a behavioural signal."""
     rule: Ints
+    """Index into RULE_NAMES."""
     start: Ints
     end: Ints
-    """Of all signals, feedback included; epoch ms."""
+    """``start`` and ``end`` span all signals, feedback included; epoch ms."""
 
     @cached_property
     def best_clusters(self) -> Ints:
-        """One cluster per candidate: the emitted one, else the one with the highest score, else the earliest; in order of
+        """One cluster per candidate: the emitted one, else the one with the highest score, else the earliest. Ordered by
         visit and failure.
         """
         c = self.clusters
@@ -95,80 +95,59 @@ class Judgement:
         return Lookup(self.owner, np.arange(len(self.owner)))
 
 
-def judge_clusters(index: Index, raging: Signals, wandering: Signals) -> Judgement:
+def judge_clusters(index: Index) -> Judgement:
     """Judges every cluster of every candidate of the batch."""
     found = find_candidates(index)
     clusters = find_clusters(index, found, find_last_successes(index, found))
-    owner, behaviour = _gather_behaviour_signals(index, clusters, raging, wandering)
-    near = _is_connected_signal(index, clusters, owner, behaviour)
-    chosen = np.flatnonzero(near)
-    signal_owner, signals = owner[chosen], behaviour.take_signals(chosen)
-    start, end = _measure_extent(index, clusters, signal_owner, signals)
-    table = compute_points(_gather_evidence(index, found, clusters, signal_owner, signals, end), index.config)
+    behaviour = find_signals(index, clusters)
+    near = behaviour.take_signals(np.flatnonzero(_is_connected_signal(index, clusters, behaviour)))
+    start, end = _measure_extent(index, clusters, near)
+    table = compute_points(_gather_evidence(index, found, clusters, near, end), index.config)
     size = len(clusters)
     total = sum_points(table)
-    some, connected = count_by_owner(owner, size) > 0, count_by_owner(signal_owner, size) > 0
+    some, connected = count_by_owner(behaviour.cluster, size) > 0, count_by_owner(near.cluster, size) > 0
     rule = np.select(
         [
             ~some,
             ~connected,
-            ~_is_independent(clusters, signal_owner, signals),
-            _is_ignored_cluster(index, found, clusters, signal_owner, signals),
+            ~_is_independent(clusters, near),
+            _is_ignored_cluster(index, found, clusters, near),
             total >= index.config.high_score,
             clusters.resolved,
         ],
         [NO_BEHAVIOUR, OUTSIDE_WINDOW, NOT_INDEPENDENT, IGNORED, EMITTED, RESOLVED],
         BELOW_HIGH,
     )
-    return Judgement(index, clusters, signals, signal_owner, table, np.where(connected, total, -1), rule, start, end)
-
-
-def _gather_behaviour_signals(
-    index: Index, clusters: Clusters, raging: Signals, wandering: Signals
-) -> tuple[Ints, Signals]:
-    """(Cluster, signal): behavioural signals on the cluster's route or flow, after the action's last success."""
-    stuck, retried = find_blocked_signals(index, clusters)
-    gone, left = find_abandonment_signals(index, clusters)
-    flow = index.visit_flow_key(clusters.visit, index.flow_of_action(clusters.action))
-    rage_owner, rage = _select_flow_signals(
-        index, clusters, flow, raging, Ragged.from_owners(np.arange(len(raging)), raging.row, len(raging))
+    return Judgement(
+        index, clusters, near.signals, near.cluster, table, np.where(connected, total, -1), rule, start, end
     )
-    lost_owner, lost = _select_flow_signals(index, clusters, flow, wandering, wandering.rows)
-    owner = np.concatenate((rage_owner, stuck, gone, lost_owner))
-    return owner, Signals.join_parts([rage, retried, left, lost])
 
 
-def _select_flow_signals(
-    index: Index, clusters: Clusters, flow: Ints, signals: Signals, rows: Ragged
-) -> tuple[Ints, Signals]:
-    """(Cluster, signal) where any of the signal's rows lies in the cluster's flow."""
-    if not len(signals) or not len(clusters):
-        return np.zeros(0, dtype=np.int64), Signals.make_empty()
-    key = index.visit_flow_key(index.frame.visit[rows.values], index.flow_of_row(rows.values))
-    order = np.lexsort((key, rows.owner))
-    once = order[mark_group_starts(rows.owner[order], key[order])]
-    lookup = Lookup(key[once], rows.owner[once])
-    owner, number = lookup.find_entries(flow, np.zeros_like(flow), np.full_like(flow, len(signals)))
-    later = signals.start[number] > clusters.since[owner]
-    return owner[later], signals.take_signals(number[later])
-
-
-def _is_connected_signal(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
-    """The signals that chain to their cluster's feedback with no gap over 30 s, waiting for pending requests not counted."""
+def _is_connected_signal(index: Index, clusters: Clusters, behaviour: ClusterSignals) -> Bools:
+    """Per signal: whether it chains to its cluster's feedback without a gap over 30 s; pending requests are no gap."""
+    owner, signals = behaviour.cluster, behaviour.signals
     low, high = _measure_feedback_span(index, clusters)
-    near = np.zeros(len(signals), dtype=np.bool_)
+    connected = np.zeros(len(signals), dtype=np.bool_)
     while True:
-        gap = _measure_signal_gaps(index, clusters, owner, signals, low[owner], high[owner])
-        joining = ~near & (gap <= index.config.correlation_gap_ms)
+        gap = _measure_signal_gaps(index, clusters, behaviour, _Spans(low[owner], high[owner]))
+        joining = ~connected & (gap <= index.config.correlation_gap_ms)
         if not joining.any():
-            return near
-        near |= joining
+            return connected
+        connected |= joining
         np.minimum.at(low, owner[joining], signals.start[joining])
         np.maximum.at(high, owner[joining], signals.end[joining])
 
 
+@dataclass(frozen=True)
+class _Spans:
+    """A span of time per signal; epoch ms."""
+
+    low: Ints
+    high: Ints
+
+
 def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints]:
-    """From the first interaction that failed to the last answer; epoch ms."""
+    """Per cluster: the first interaction that failed and the last answer; epoch ms."""
     frame, negatives = index.frame, clusters.negatives
     asked = frame.ts[index.attribution.cause[negatives.values]]
     size = len(clusters)
@@ -176,11 +155,10 @@ def _measure_feedback_span(index: Index, clusters: Clusters) -> tuple[Ints, Ints
     return low, frame.ts[negatives.last] if size else asked
 
 
-def _measure_signal_gaps(
-    index: Index, clusters: Clusters, owner: Ints, signals: Signals, low: Ints, high: Ints
-) -> Ints:
-    """Time between each signal and its span, without the time that the failing requests were pending, in ms."""
-    begin, end = np.minimum(signals.end, high), np.maximum(signals.start, low)
+def _measure_signal_gaps(index: Index, clusters: Clusters, near: ClusterSignals, spans: _Spans) -> Ints:
+    """Per signal: the time between it and its span, ms, without the time during which the failing requests were pending."""
+    owner, signals = near.cluster, near.signals
+    begin, end = np.minimum(signals.end, spans.high), np.maximum(signals.start, spans.low)
     gap = np.maximum(0, end - begin)
     wide = np.flatnonzero(gap > index.config.correlation_gap_ms)
     if len(wide):
@@ -195,8 +173,9 @@ def _measure_signal_gaps(
     return np.asarray(gap, dtype=np.int64)
 
 
-def _measure_extent(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> tuple[Ints, Ints]:
-    """Start and end of each cluster's signals, its feedback included."""
+def _measure_extent(index: Index, clusters: Clusters, near: ClusterSignals) -> tuple[Ints, Ints]:
+    """Per cluster: start and end of its signals, feedback included; epoch ms."""
+    owner, signals = near.cluster, near.signals
     size = len(clusters)
     if not size:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -205,9 +184,8 @@ def _measure_extent(index: Index, clusters: Clusters, owner: Ints, signals: Sign
     return start, np.maximum(max_by_owner(owner, signals.end, size, -(2**62)), ts[clusters.negatives.last])
 
 
-def _gather_evidence(
-    index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals, end: Ints
-) -> Evidence:
+def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals, end: Ints) -> Evidence:
+    owner, signals = near.cluster, near.signals
     frame, attribution, size = index.frame, index.attribution, len(clusters)
     rows, of_row = clusters.negatives.values, clusters.negatives.owner
     failure = clusters.failure
@@ -220,44 +198,56 @@ def _gather_evidence(
         feedback=attribution.negative[failure],
         vague=_is_vague_error(index, failure),
         by_field=by_field,
-        rage=_find_rage_place(index, clusters, owner, signals),
+        rage=_find_rage_place(index, clusters, near),
         retries=max_by_owner(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
         left=left,
-        form_sent=_is_form_sent(index, found, clusters, owner, signals),
+        form_sent=_is_form_sent(index, found, clusters, near),
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.try_counts,
         longest_wait_ms=max_by_owner(of_row, index.waiting_times(rows), size, 0),
         struggle_ms=struggled,
         resolved=clusters.resolved,
+        declared=_count_declared_rules(near, size),
         answered_late=(attribution.negative[failure] == SLOW) & _is_answered_late(index, failure),
     )
 
 
+def _count_declared_rules(near: ClusterSignals, size: int) -> dict[str, Ints | Bools]:
+    """By rule that a signal declares: how often it applies to each of ``size`` clusters."""
+    found: dict[str, Ints | Bools] = {}
+    for number, kind in enumerate(SIGNALS):
+        if kind.rules:
+            found |= kind.apply_rules(near.take_signals(np.flatnonzero(near.signals.kind == number)), size)
+    return found
+
+
 def _is_answered_late(index: Index, row: Ints) -> Bools:
-    """Whether what was slow came in the end: an answer, a measured load, a loading phase with its end."""
+    """Per row of slow feedback: whether it ended: a good answer, a measured load, a loading phase with an end."""
     kind = index.frame.kind[row]
     came = (kind != LOADING) | ~index.frame.endless[row]
     return np.where(kind == NETWORK, index.attribution.success[row], came)
 
 
 def _is_vague_error(index: Index, row: Ints) -> Bools:
-    """An error without a message that no form submit caused (there it is most likely the form's own)."""
+    """Per row: whether it is an error without a message that no form submit caused."""
     crash = (index.attribution.negative[row] == CRASH) & ~index.is_identified(row)
     return np.asarray(crash & (index.frame.kind[index.attribution.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
-def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
-    """Fields (one only where it was tried again) were filled in and this action sent the form; without a submit event, a
-    button after two fields or with a validation error.
+def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
+    """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried.
+
+    Without a submit event, a button sends the form if two fields were filled in or validation failed.
     """
+    owner, signals = near.cluster, near.signals
     frame, size = index.frame, len(clusters)
     left = np.flatnonzero(signals.kind == ABANDONMENT)
     touched = signals.rows.take_lists(left)
     field = frame.kind[touched.values] == INPUT
     of_field, fields_at = owner[left][touched.owner[field]], touched.values[field]
     fields = count_distinct_by_owner(of_field, frame.raw_target[fields_at], size)
-    # Fields of which only the type is known look like one: each is entered or left once.
+    # Fields of which only the type is known look like one field; each is entered or left once.
     fields += any_by_owner(of_field, index.target_property("long_text")[frame.target[fields_at]], size)
     nameless = index.target_property("nameless")[frame.target[fields_at]]
     for step in ("focus", "blur"):
@@ -271,13 +261,14 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, owner: In
     for other in ("link", "leaves", "aside", "toggle"):
         sends = sends & ~index.target_property(other)
     button = formal & ~forms & sends[index.target_of_action(clusters.action)] & ~index.is_page_action(clusters.action)
-    # One field is a search or a voucher, left as easily as it was filled in: it takes a second try to be in earnest.
+    # One field may be a search or a voucher, which is abandoned easily; it counts only after a second try.
     earnest = (fields > 1) | ((fields > 0) & (clusters.try_counts > 1))
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
-def _find_rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Signals) -> Ints:
-    """Where the strongest rage of each cluster was: index into RAGE_PLACES."""
+def _find_rage_place(index: Index, clusters: Clusters, near: ClusterSignals) -> Ints:
+    """Per cluster: where its strongest rage was, as index into RAGE_PLACES."""
+    owner, signals = near.cluster, near.signals
     action = clusters.action[owner]
     same = signals.action == action
     page = index.pattern_of_action(signals.action) == index.pattern_of_action(action)
@@ -290,25 +281,27 @@ def _find_rage_place(index: Index, clusters: Clusters, owner: Ints, signals: Sig
     return np.where(strongest == _FAR, 0, strongest)
 
 
-def _is_independent(clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
-    """Whether any signal of the cluster rests on another event than its feedback does."""
+def _is_independent(clusters: Clusters, near: ClusterSignals) -> Bools:
+    """Per cluster: whether any signal includes an event that is not part of its feedback."""
+    owner, signals = near.cluster, near.signals
     negatives = clusters.negatives
     of_row = owner[signals.rows.owner]
     other = ~is_pair_among(of_row, signals.rows.values, negatives.owner, negatives.values)
     return any_by_owner(of_row, other, len(clusters))
 
 
-def _is_ignored_cluster(index: Index, found: Candidates, clusters: Clusters, owner: Ints, signals: Signals) -> Bools:
-    """Whether an event that the signals rest on, or what caused the feedback, is on an ignore list."""
+def _is_ignored_cluster(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
+    """Per cluster: whether an event of its signals, or the cause of its feedback, is on an ignore list."""
+    owner, signals = near.cluster, near.signals
     touched = any_by_owner(owner[signals.rows.owner], index.frame.target_ignored[signals.rows.values], len(clusters))
     return touched | found.ignored[clusters.candidate]
 
 
 def drop_same_struggles(index: Index, judged: Judgement, emitted: Ints) -> Ints:
-    """Of the emitted clusters, ordered by visit and failure, those that are no part of an earlier one's struggle.
+    """The emitted clusters (ordered by visit and failure) without those that belong to an earlier one's struggle.
 
-    Two failing actions of one flow at one time are one struggle; the earlier one is its failure point. Two are told where
-    each was tried again at a request of its own: then the second stands without the first.
+    Two failing actions of one flow at the same time are one struggle, and the earlier one is its failure point. Both are
+    reported if each was retried at a request of its own.
     """
     clusters = judged.clusters
     visit = clusters.visit[emitted]

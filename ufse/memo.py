@@ -1,4 +1,4 @@
-"""Answers of pure functions, kept while they take few bytes: the texts are chosen by strangers, and so is their length."""
+"""A cache for pure functions of texts, bounded in bytes, because the texts and their lengths come from clients."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _ENTRY_BYTES = 400  # a place in a dictionary, a tuple, and objects beside their
 
 
 def memoize_texts(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """``function`` of texts, which remembers its answers; they are forgotten when they have taken ``MEMO_BYTES``."""
+    """Decorator: caches the results of a pure function of texts; the cache is emptied when it exceeds ``MEMO_BYTES``."""
     known: dict[tuple[object, ...], _T] = {}
     left = MEMO_BYTES
 

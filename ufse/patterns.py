@@ -1,6 +1,4 @@
-"""Folding of generated ids out of routes, URLs, target ids and messages, so that sessions meet at one
-failure point.
-"""
+"""Replaces generated ids in routes, URLs, target ids and messages, so that sessions share failure points ("folding")."""
 
 import re
 from collections.abc import Iterable
@@ -29,9 +27,7 @@ _MESSAGE_ID = re.compile(
 
 
 def clean_text(text: str) -> str:
-    """The text on one line: control characters and lone surrogates become spaces, so that any text can be
-    emitted.
-    """
+    """The text on one line: control characters and lone surrogates become spaces."""
     return _CONTROL.sub(" ", text).strip() if not text.isascii() or not text.isprintable() else text.strip()
 
 
@@ -58,7 +54,7 @@ def _fold_segment(segment: str) -> str:
 
 
 def fold_path_uncached(path: str) -> str:
-    """As ``fold_path``, for callers that remember it themselves."""
+    """As ``fold_path``, for callers with a cache of their own."""
     return _fold_path(path)
 
 
@@ -66,9 +62,8 @@ def fold_path_uncached(path: str) -> str:
 def fold_path(path: str) -> str:
     """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
 
-    Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits fold; words, versions (``v2``) and
-    names such as ``oauth2`` stay. Query and fragment are cut, a trailing slash is dropped, an origin is cut
-    off.
+    Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits are replaced; words, versions (``v2``) and names such
+    as ``oauth2`` stay. Query, fragment, trailing slash and origin are removed.
     """
     return _fold_path(path)
 
@@ -85,9 +80,9 @@ def _fold_path(path: str) -> str:
 
 @memoize_texts
 def fold_target_name(name: str) -> str:
-    """A target's id or selector with generated parts folded: ``row-8841-delete`` gives ``row-:id-delete``.
+    """A target's id or selector with generated parts replaced: ``row-8841-delete`` gives ``row-:id-delete``.
 
-    One-digit numbers stay: ``address-line-2`` is a field of its own.
+    One-digit numbers stay: ``address-line-2`` is a separate field.
     """
     text = _UUID.sub(ID, clean_text(name))
     if not any(c.isdigit() for c in text):
@@ -109,12 +104,12 @@ def _fold_token(token: str) -> str:
 
 @memoize_texts
 def fold_message(message: str) -> str:
-    """An error message with numbers and ids folded, on one line, at most 120 characters."""
+    """An error message with numbers and ids replaced, on one line, at most 120 characters."""
     return " ".join(_MESSAGE_ID.sub(ID, clean_text(message[:1_000])).split())[:MAX_MESSAGE]
 
 
 def digest_texts(parts: Iterable[str]) -> str:
-    """32 hex characters over texts; no two lists of texts run into each other."""
+    """A hash of 32 hex characters over texts; neighbouring texts cannot run into each other."""
     texts = list(parts)
     whole = "\x1f".join(texts)
     if whole.count("\x1f") >= len(texts):
@@ -123,9 +118,7 @@ def digest_texts(parts: Iterable[str]) -> str:
 
 
 def find_flow_name(pattern: str) -> str:
-    """What names the flow of a route: its first segment behind shells such as ``/app``, a language or an
-    id.
-    """
+    """The name of a route's flow: its first segment that is not a shell such as ``/app``, a language or an id."""
     segments = [s for s in pattern.split("/") if s]
     while len(segments) > 1 and (
         segments[0] in _SHELLS or segments[0].startswith(":") or _LOCALE.fullmatch(segments[0])

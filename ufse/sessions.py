@@ -1,19 +1,16 @@
-"""Client sessions to visits: deduplication, an order that arrival cannot change, gaps, late events, monsters.
+"""From client sessions to visits: deduplication, order, gaps, late events, truncation.
 
-**Order.** Event time, then ``seq``, then the rank of kinds (interaction, feedback, navigation), then the
-event's identity; an unknown ``seq`` sorts before a known one (detection.md, Sessions). Within interactions a
-field's change ranks before the click, and the click before the submit that it causes.
+**Order.** Event time, then ``seq``, then the rank of the kind (interaction, feedback, navigation), then the event id. An
+unknown ``seq`` sorts before a known one (docs/contracts/detection.md, Sessions). Among interactions, a change of a field ranks
+before a click, and a click before the submit that it causes. Arrival has no influence.
 
-**Visits.** A gap of more than 15 min of event time ends one visit and begins the next. The 10,001st event and
-everything later than 4 h after the start belong to the visit and are counted, but not analysed
-(``truncated``).
+**Visits.** A gap of more than 15 min of event time ends a visit. Events beyond the 10,000th, and later than 4 h after the
+start, are counted but not analysed (``truncated``).
 
-**Lateness** is judged from stored receipt times alone. In receipt order, more than 75 min of silence in a
-client session begins a new *receipt epoch*. Epochs are taken one after the other, over all sessions at once:
-an event of a later epoch is *late* when an accepted event of an earlier epoch lies within 15 min of it, which
-is the same as lying in, or within 15 min of, a visit made of them. Late events are counted at that visit and
-not analysed; all others are accepted, so that a tab left open overnight begins a new visit and a log of 2015
-sent today in one go is one epoch.
+**Lateness** depends on stored receipt times only. In receipt order, a pause of more than 75 min in a client session begins a
+new *receipt epoch*. An event of a later epoch is *late* if an accepted event of an earlier epoch lies within 15 min of it in
+event time. Late events are counted at that visit and not analysed. All others are accepted: a tab left open overnight begins a
+new visit, and a log of 2015 that is sent today at once is one epoch.
 """
 
 from bisect import bisect_right
@@ -69,9 +66,9 @@ session last.
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _FEW: Final = 1_000
-"""Words of a column that may as well be converted whether they are used or not."""
+"""A dictionary of up to this many texts is converted whole, used or not."""
 _MANY: Final = 50
-"""When more than one row in so many seems to be a copy, event ids are compared whole before copies are looked at."""
+"""If more than 1 row in this many seems to be a copy, whole event ids are compared before the rows are read."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class Visits:
     start_ms: Ints
     end_ms: Ints
     events: Ints
-    """Accepted events, those beyond the truncation included, late ones not."""
+    """Accepted events, including those beyond the truncation, without late ones."""
     late_events: Ints
     truncated: Bools
 
@@ -131,11 +128,11 @@ class OrderedEvents:
 
 
 def encode_texts(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, list[str]]:
-    """A string column as (code per row, or of each of the given rows, distinct texts); null is the empty text."""
+    """A string column as (code per row of the table or of ``row``, distinct texts); null is the empty text."""
     column = table[name]
     if not pa.types.is_dictionary(column.type):
         count = len(column) if row is None else len(row)
-        if count and _is_empty_column(column):  # what nobody fills need not be hashed
+        if count and _is_empty_column(column):  # a column without texts need not be hashed
             return np.zeros(count, dtype=np.int64), [""]
         taken = (column if row is None else column.take(pa.array(row))).cast(pa.string())
         column, row = pc.dictionary_encode(taken), None
@@ -155,7 +152,7 @@ def encode_texts(table: pa.Table, name: str, row: Ints | None = None) -> tuple[I
 
 
 def _is_empty_column(column: pa.ChunkedArray) -> bool:
-    """Whether a text column holds nothing but empty texts and nulls: told by where its texts begin and end."""
+    """Whether a text column holds only empty texts and nulls, read from the offsets of its texts."""
     if not pa.types.is_string(column.type):
         return not pc.max(pc.binary_length(column)).as_py()
     for chunk in column.chunks:
@@ -167,7 +164,7 @@ def _is_empty_column(column: pa.ChunkedArray) -> bool:
 
 
 def encode_text_runs(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
-    """The same of a column whose equal texts mostly stand together: each run of them is hashed once."""
+    """As ``encode_texts``, faster for a column in which equal texts mostly stand together."""
     column, count = table[name], table.num_rows
     if count > 1 and not pa.types.is_dictionary(column.type):
         changes = pc.not_equal(column.slice(1), column.slice(0, count - 1)).fill_null(True).to_numpy()
@@ -279,7 +276,7 @@ def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints,
 
 
 def _drop_later_copies(table: pa.Table, session: Ints) -> Ints:
-    """Rows left when copies of one (session, event id) are dropped; the copy received first stays."""
+    """The rows without copies of one (session, event id); the copy that was received first stays."""
     if (table.schema.metadata or {}).get(DISTINCT) == b"1":
         return np.arange(len(session), dtype=np.int64)
     suspects = _find_repeated_keys(_hash_event_identity(table, session, exact=False))
@@ -307,10 +304,9 @@ def _find_repeated_keys(key: npt.NDArray[np.uint64]) -> Ints:
 
 
 def _hash_event_identity(table: pa.Table, session: Ints, *, exact: bool) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of (session, event id); equal hashes are only suspects, compared as texts afterwards.
+    """Per row: a 64-bit hash of (session, event id). Rows with equal hashes must be compared as texts.
 
-    Not exact, it looks at the ends of the id alone, which is enough for most: hashes and UUIDs differ at their beginning,
-    counted ids at their end.
+    If not ``exact``, only the first and last 8 bytes of the id are hashed: UUIDs differ at the beginning, counters at the end.
     """
     column = table["event_id"]
     if pa.types.is_dictionary(column.type):
@@ -366,7 +362,7 @@ def _is_late_event(session: Ints, ts: Ints, received: Ints, config: Config) -> B
 
 
 def _number_receipt_epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
-    # Most clients send in order of time: then nothing need be sorted.
+    # Most clients send in order of time; then no sorting is needed.
     backward = (session[1:] == session[:-1]) & (received[1:] < received[:-1])
     order = np.lexsort((received, session)) if backward.any() else np.arange(len(session))
     same = session[order][1:] == session[order][:-1]
@@ -380,10 +376,9 @@ def _number_receipt_epochs(session: Ints, received: Ints, silence_ms: int) -> In
 
 
 def _distance_to_nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Ints) -> Ints:
-    """Distance in ms of each event to the nearest old event of its session; very far where it has none.
+    """Per event: distance in ms to the nearest old event of its session; 2**62 without one.
 
-    Both sides are ordered by (session, time), so that merging them and carrying the last old event along
-    suffices.
+    Both sides are ordered by (session, time).
     """
     far = np.int64(2**62)
     merged_session = np.concatenate((old_session, session))
@@ -401,7 +396,7 @@ def _distance_to_nearest(old_session: Ints, old_ts: Ints, session: Ints, ts: Int
 
 
 def _find_late_owners(session: Ints, start: Ints, end: Ints, late_session: Ints, late_ts: Ints) -> Ints:
-    """The visit (of its session, nearest in time) that a late event is counted at."""
+    """Per late event: the visit at which it is counted: the one of its session that is nearest in time."""
     if not len(late_ts):
         return np.zeros(0, dtype=np.int64)
     starts, ends = start.tolist(), end.tolist()

@@ -1,6 +1,4 @@
-"""What kind of control a target is, judged from its type, tag, id, selector and label; once per distinct
-target.
-"""
+"""What kind of control a target is, by its type, tag, id, selector and label."""
 
 import re
 from dataclasses import dataclass
@@ -61,7 +59,7 @@ _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target as the rules see it. ``name`` is its readable name with generated ids folded out."""
+    """A target as the rules see it. ``name`` is its readable name with generated ids replaced."""
 
     name: str
     label: str
@@ -69,25 +67,23 @@ class Target:
     static_text: bool
     repeated: bool
     long_text: bool
-    """A field for a text of some length: filling it in is as much work as a form."""
+    """A field for long text: filling it in takes as much effort as a form."""
     played: bool
-    """Clicked without end by its nature: a game, a map, a player, a keypad, a slider."""
+    """Made for many clicks: a game, a map, a player, a keypad, a slider."""
     paging: bool
-    """Repeated for no other reason than the word "next" or "previous": a form's own such button is a step."""
+    """``repeated`` only because of a word such as "next" or "previous"; such a button of a form is a step."""
     toggle: bool
     aside: bool
-    """Prints, shares or downloads: what happens next is not leaving."""
+    """Prints, shares or downloads: a navigation after it is not leaving."""
     leaves: bool
-    """Cancels, closes or asks for help: its success achieves nothing."""
+    """Cancels, closes or asks for help: its success completes nothing."""
     link: bool
     nameless: bool
-    """Only a type or tag is known, so that different controls look the same."""
+    """Only a type or tag is known: different controls look the same."""
 
     @property
     def meaningful(self) -> bool:
-        """A control on which an action can be blocked (detection.md, blocked): no field, text or repeated
-        control.
-        """
+        """Whether an action on it can be blocked: not a field, a text or a control for repeated clicks."""
         return not (self.text_field or self.static_text or self.repeated)
 
 
@@ -109,7 +105,7 @@ def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> b
 
 @memoize_texts
 def describe_target(kind: str, identity: str, selector: str, tag: str, label: str) -> Target:
-    """The target of five texts as sent: type, id, selector, tag name and label."""
+    """The target that these five texts, as sent, describe."""
     if not (kind or identity or selector or tag or label):
         return NO_TARGET
     kind_word, tag_word, shown = kind.lower(), tag.lower(), clean_text(label)

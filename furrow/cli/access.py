@@ -365,15 +365,18 @@ def _find_project(store: "IncidentStore", project: str) -> ProjectRecord:
 
 def _describe_configuration(project: ProjectRecord) -> tuple[dict[str, Any], list[str]]:
     """What the engine goes by, and the names of the settings that do not fit."""
-    from dataclasses import asdict
-
     from core.engine_settings import build_engine_config
     from ufse.config import THRESHOLDS
+    from ufse.weights import TEXTS
 
     fitting, unusable = select_usable_settings(project.settings)
     config = build_engine_config(fitting)
-    thresholds = {name: getattr(config, name) for name in THRESHOLDS}
-    return {"configHash": config.digest, "thresholds": thresholds, "weights": asdict(config.weights)}, unusable
+    thresholds = {name: config[name] for name in THRESHOLDS}
+    return {
+        "configHash": config.digest,
+        "thresholds": thresholds,
+        "weights": {rule: config.read_points(rule) for rule in TEXTS},
+    }, unusable
 
 
 def _key_to_json(key: KeyRecord) -> dict[str, Any]:

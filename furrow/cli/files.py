@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -332,13 +332,18 @@ def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
     out.print(f"failure point accuracy  {found.point_accuracy:.4f}  ({found.points_right:,} of {hits:,} hits)")
 
 
-def _print_labels(title: str, labels: list[dict[str, Any]], silent: Mapping[str, str]) -> None:
+def _read_detected(label: Mapping[str, object]) -> list[str]:
+    detected = label.get("detected")
+    return [str(point) for point in detected] if isinstance(detected, list) else []
+
+
+def _print_labels(title: str, labels: Sequence[Mapping[str, object]], silent: Mapping[str, str]) -> None:
     if not labels:
         return
     out.print(f"{title} ({len(labels):,})", style="bold")
     for label in labels[:_SHOWN]:
         where = " › ".join(str(label[name]) for name in ("route", "target") if label.get(name))
-        why = "; ".join(label.get("detected", ())) or silent.get(str(label["sessionId"]), "")
+        why = "; ".join(_read_detected(label)) or silent.get(str(label["sessionId"]), "")
         out.print(styled_text(f"  {label['sessionId']}  {label.get('kind', '')}  {where}"))
         if why:
             out.print(styled_text(f"      {why}", "dim"))

@@ -147,7 +147,7 @@ def test_what_would_appear_is_told_with_its_explanation(configured: str) -> None
     (one,) = told["appears"]
     assert (one["sessionId"], one["scoreNow"]) == ("s", None)
     assert one["scoreThen"] >= 80
-    assert "POST /api/orders answered 500" in one["explanation"]
+    assert "POST /api/orders returned 500" in one["explanation"]
     assert told["vanishes"] == told["changes"] == []
     assert contents(configured) == before
 

@@ -1,3 +1,1 @@
-"""The signals of detection.md: rage and confusion over whole columns, blocked and abandonment per
-candidate.
-"""
+"""The signals, a file each; ``registry`` lists them. CONTRIBUTING.md says how to add one."""

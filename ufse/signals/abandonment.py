@@ -1,51 +1,56 @@
-"""Abandonment: a flow was begun, it met attributed negative feedback, and within 60 s it was left without success.
+"""Abandonment: the user started a flow, got negative feedback, and left the flow within 60 s without a success.
 
-Source: detection.md, Signals. Begun means that fields were touched or a form was submitted since the flow was entered or
-something in it was achieved; own choice: or that the action was tried twice, for many collectors tell neither fields nor
-forms, and two tries are a beginning. A page hidden as the last thing of a visit is its end: browsers often tell no other;
-so is silence after two tries.
-Never: leaving without friction (there is no cluster then); the application itself led on to another page; a return to the
-flow within 60 s; downloads, prints, shares and external links; a step inside the same flow; a success in between (then the
-candidate is resolved).
+Source: docs/contracts/detection.md, Signals. A flow is started when fields were touched or a form was submitted since the
+user entered the flow or succeeded in it, or when the action was tried twice (own choice: many collectors report neither
+fields nor forms). A page that is hidden at the end of a visit is the end of the visit, because browsers often report no
+other. Silence after two tries is an end, too.
 
-To add an exclusion, add a condition to ``_went_on`` (nothing was left) or ``_leavings`` (this navigation is no leaving), and
-a case to tests/unit/ufse/test_signals.py.
+Not abandonment: leaving without negative feedback (there is no cluster then); a navigation to another page by the
+application; a return to the flow within 60 s; downloads, prints, shares and external links; a step inside the same flow; a
+success in between (the candidate is then resolved).
+
+To add an exclusion, add a condition to ``find_abandonment_signals`` (nothing was left) or ``_find_navigations_away`` (this
+navigation is not leaving), and a case to tests/unit/ufse/test_signals.py.
 """
+
+from typing import Final
 
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, any_by_owner, expand_ranges, mark_group_starts
 from ufse.candidates import Clusters
 from ufse.feedback import MEASURED_WITH_MS, SLOW
+from ufse.formats import format_duration
 from ufse.index import Index
-from ufse.signals.model import ABANDONMENT, ENDED, LEFT, SILENCE, Signals
+from ufse.signals.model import ENDED, LEFT, SILENCE, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _TRIED_AGAIN = 2
-"""Tries that failed, after which an action without any field is a begun flow (own choice)."""
+"""Failed tries that start a flow without fields (own choice)."""
 _SHOWN_FIELDS = 6
-"""The last fields touched are enough to tell the story."""
+"""Fields that a signal lists, at most: the last ones."""
 
 
-def find_abandonment_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
-    """(Cluster, signal) of every cluster whose flow was left; ``form`` says how: LEFT, ENDED, or SILENCE, which is weaker,
-    for a collector may lack ``session_end``.
+def find_abandonment_signals(index: Index, clusters: Clusters) -> ClusterSignals:
+    """The signal of every cluster whose flow was left. ``form``: LEFT, ENDED, or SILENCE, which is weaker, because some
+    collectors send no ``session_end``.
     """
     if not len(clusters):
-        return np.zeros(0, dtype=np.int64), Signals.make_empty()
+        return ClusterSignals.make_empty()
     last = clusters.negatives.last
     low, high = _find_begun_span(index, clusters, last)
     again = clusters.try_counts >= _TRIED_AGAIN
     lost = ((high > low) | again) & ~_has_late_answer(index, last) & ~_is_moved_by_application(index, last)
     row, form = _find_leaving(index, clusters, last)
-    # Who tried again and then did nothing any more has ended the visit there, though the collector tells no end.
+    # No activity after a second try is the end of the visit, even if the collector reports no end.
     form = np.where((form == SILENCE) & again, ENDED, form)
     patience = index.config.abandon_window_ms
     found = np.flatnonzero(lost & (row >= 0) & (index.frame.ts[row] - index.frame.ts[last] <= patience))
-    return found, _build_abandonment_signals(index, clusters, found, (low[found], high[found]), row[found], form[found])
+    begun = (low[found], high[found])
+    return ClusterSignals(found, _build_abandonment_signals(index, clusters, found, begun, row[found], form[found]))
 
 
 def _has_late_answer(index: Index, last: Ints) -> Bools:
-    """Whether the last negative is an answer that came in the end: slow, or the measurement or loading phase of a slow one."""
+    """Per row of ``last``: whether it is a slow answer that arrived, or the measurement or loading phase of one."""
     frame, attribution = index.frame, index.attribution
     good = index.last_good_answer[attribution.cause[last]]
     came_last = frame.ts[good] >= frame.ts[last] - MEASURED_WITH_MS
@@ -71,8 +76,7 @@ def _build_abandonment_signals(
     owners, values = owners[order], values[order]
     once = mark_group_starts(owners, values)
     first = clusters.negatives.first[found]
-    return Signals.of_kind(
-        ABANDONMENT,
+    return Signals.of_form(
         form,
         start=frame.ts[attribution.cause[first]],
         end=np.maximum(frame.ts[left], frame.ts[clusters.negatives.last[found]]),
@@ -84,16 +88,16 @@ def _build_abandonment_signals(
 
 
 def _find_shown_rows(index: Index, clusters: Clusters, found: Ints, low: Ints, high: Ints) -> Ints:
-    """The row that each signal is shown with: the field or form touched last, else the last try."""
+    """The row with which each signal is shown: the field or form touched last, else the last try."""
     fields, tried = index.form_events_by_flow.rows, index.attribution.cause[clusters.negatives.last[found]]
     touched = fields[np.clip(high - 1, 0, None)] if len(fields) else tried
     return np.where(high > low, touched, tried)
 
 
 def _find_begun_span(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
-    """Places in ``begun_by_flow`` of what was begun of the flow, up to the last failure.
+    """Per cluster: the places in ``form_events_by_flow`` of the fields and forms touched up to the last failure.
 
-    Begun anew: since the flow was entered from elsewhere, or something in it was achieved before.
+    Only those count that were touched after the flow was entered and after the last success in it.
     """
     cause = index.attribution.cause[last]
     flow = index.visit_flow_key(clusters.visit, index.flow_of_action(clusters.action))
@@ -104,7 +108,9 @@ def _find_begun_span(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints
 
 
 def _is_moved_by_application(index: Index, last: Ints) -> Bools:
-    """Whether the application itself led on to another page, so that nothing was left: not to an error page or login."""
+    """Per row of ``last``: whether the application itself navigated to another page that is neither an error page nor a
+    login.
+    """
     frame, attribution, config = index.frame, index.attribution, index.config
     cause = attribution.cause[last]
     visit = frame.visit[last]
@@ -120,9 +126,9 @@ def _is_moved_by_application(index: Index, last: Ints) -> Bools:
 
 
 def _find_leaving(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
-    """How each cluster's flow was left for good: (row, form); row -1 where it was not.
+    """How each cluster's flow was left: (row, form); row -1 if it was not left.
 
-    The first leaving after the last failure that was not followed by a return within 60 s.
+    The first leaving after the last failure without a return within 60 s.
     """
     frame, size = index.frame, len(clusters)
     gave_up = (frame.aborted[last] == 1) | (frame.status[last] == 0)
@@ -144,9 +150,7 @@ def _find_leaving(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, I
 
 
 def _is_ended_externally(index: Index, clusters: Clusters, last: Ints) -> Bools:
-    """Whether the last that is known after the failure is an external page or a download: that is no leaving, and what came
-    of it nobody told.
-    """
+    """Per cluster: whether the visit ends with an external page or a download after the failure, which is not leaving."""
     frame = index.frame
     if not len(index.navigation_rows):
         return np.zeros(len(clusters), dtype=np.bool_)
@@ -158,8 +162,8 @@ def _is_ended_externally(index: Index, clusters: Clusters, last: Ints) -> Bools:
 
 
 def _find_navigations_away(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:
-    """(Cluster, navigation) of people going to another route: not the application's own redirect, no download, print, share
-    or external page, no return within 60 s.
+    """(Cluster, navigation) of the user's navigations to another flow. Excluded: redirects by the application, downloads,
+    prints, shares, external pages, and navigations with a return within 60 s.
     """
     frame, attribution = index.frame, index.attribution
     until = frame.find_first_since(clusters.visit, frame.ts[last] + index.config.abandon_window_ms + 1)
@@ -177,7 +181,9 @@ def _find_navigations_away(index: Index, clusters: Clusters, last: Ints, since: 
 
 
 def _find_acts_just_before(index: Index, row: Ints, last: Ints) -> tuple[Bools, Bools]:
-    """Whether something was done in the 2 s before each row but after the last failure, and whether it prints or shares."""
+    """Per row: whether an interaction came in the 2 s before it and after the last failure, and whether one prints or
+    shares.
+    """
     frame = index.frame
     recent = frame.find_first_since(frame.visit[row], frame.ts[row] - index.config.reaction_window_ms)
     owner, place = expand_ranges(
@@ -190,7 +196,7 @@ def _find_acts_just_before(index: Index, row: Ints, last: Ints) -> tuple[Bools, 
 
 
 def _find_visit_endings(index: Index, clusters: Clusters, last: Ints, since: Ints) -> tuple[Ints, Ints]:
-    """(Cluster, session end) after the last failure: told as such, or a page that was hidden and never used again."""
+    """(Cluster, session end) after the last failure: a reported end, or a page that was hidden and not used again."""
     frame = index.frame
     ends = index.visit_end_rows
     low = np.searchsorted(ends, index.attribution.cause[last], "right")
@@ -201,8 +207,24 @@ def _find_visit_endings(index: Index, clusters: Clusters, last: Ints, since: Int
 
 
 def _has_returned_to_flow(index: Index, clusters: Clusters, owner: Ints, row: Ints) -> Bools:
-    """Whether something was done in the flow again within 60 s."""
+    """Per row: whether the user did something in the flow again within 60 s."""
     flow = index.visit_flow_key(clusters.visit, index.flow_of_action(clusters.action))[owner]
     again = index.interactions_by_flow.find_first_from(flow, row + 1)
     soon = index.frame.ts[again] - index.frame.ts[row] <= index.config.abandon_window_ms
     return np.asarray((again >= 0) & soon, dtype=np.bool_)
+
+
+_LEAVING_TEXTS: Final = {
+    LEFT: "the user left the flow on {} for {}",
+    ENDED: "the session ended in the flow on {}",
+    SILENCE: "activity in the flow on {} stopped",
+}
+
+
+def _describe_abandonment(facts: SignalFacts) -> str:
+    after = facts.after_failure_ms
+    wait = f"{format_duration(after)} after the last failure" if after > 0 else "at the time of the last failure"
+    return f"{_LEAVING_TEXTS[facts.form].format(facts.route, facts.last_page)} {wait}"
+
+
+SIGNAL: Final = SignalKind("abandonment", describe=_describe_abandonment, find=find_abandonment_signals)

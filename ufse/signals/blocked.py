@@ -1,15 +1,18 @@
-"""Blocked: an action was answered by failure or rejection, and tried again within 30 s of the answer without success.
+"""Blocked: an action failed or was rejected, and was tried again within 30 s of the answer without success.
 
-Source: detection.md, Signals. The 30 s count from the ANSWER, so that a time-out of 25 s does not eat them. The first failure
-alone never counts. Never: the retry succeeds (then the candidate is resolved); controls made to be repeated, unless they
-are steps that send a form; several clicks on one unanswered attempt; two failures of a nameless target that may be
-two controls; a second attempt that failed at other requests only; another page of the same kind, or a page that came, opened
-again; automatic repeats (taken out by attribution).
+Source: docs/contracts/detection.md, Signals. The 30 s count from the ANSWER, so that a time-out of 25 s does not use them
+up. The first failure alone does not count.
 
-To add an exclusion, add a condition to ``_counted`` and a case to tests/unit/ufse/test_signals.py.
+Not blocked: a retry that succeeds (the candidate is then resolved); controls made for repeated clicks, unless they are
+steps that send a form; several clicks on one unanswered attempt; two failures of a nameless target that may be two
+controls; a second attempt that failed at other requests only; another page of the same kind, or a page that loaded and was
+opened again; automatic retries (removed by attribution).
+
+To add an exclusion, add a condition to ``_is_failed_retry`` and a case to tests/unit/ufse/test_signals.py.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -27,28 +30,29 @@ from ufse.arrays import (
 )
 from ufse.candidates import Clusters
 from ufse.feedback import SLOW
+from ufse.formats import format_duration, format_repetitions
 from ufse.index import Index
 from ufse.sessions import SUBMIT
-from ufse.signals.model import BLOCKED, PLAIN, Signals
+from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _NO_ANSWER = 2**62
 
 
 @dataclass(frozen=True)
 class Attempts:
-    """The attempts at each cluster's action: clicks and submits up to an answer; quick repeats are the same attempt."""
+    """One entry per attempt at a cluster's action: its clicks and submits up to an answer. Quick repeats are one attempt."""
 
     cluster: Ints
     rows: Ragged
     row_attempt: Ints
-    """Per row of ``rows``: its attempt."""
+    """Per value of ``rows``: its attempt."""
     answer_attempt: Ints
     answer: Ints
-    """Negative answers (slow ones are none here), each with its attempt."""
+    """Rows of the failures and rejections; ``answer_attempt`` has the attempt of each."""
 
 
-def find_blocked_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signals]:
-    """(Cluster, signal) of every cluster whose action is blocked; ``count`` is the number of failed retries."""
+def find_blocked_signals(index: Index, clusters: Clusters) -> ClusterSignals:
+    """The signal of every cluster whose action is blocked; ``count`` is the number of failed retries."""
     tried = _gather_attempts(index, clusters)
     counted = _is_failed_retry(index, clusters, tried)
     size = len(clusters)
@@ -60,7 +64,7 @@ def find_blocked_signals(index: Index, clusters: Clusters) -> tuple[Ints, Signal
     owner = tried.cluster[used][rows.owner]
     chosen = np.flatnonzero(found)
     listed = Ragged(rows.values, np.append(0, np.cumsum(np.bincount(owner, minlength=size)[chosen])))
-    return chosen, _build_blocked_signals(index, clusters, chosen, listed, retries[chosen])
+    return ClusterSignals(chosen, _build_blocked_signals(index, clusters, chosen, listed, retries[chosen]))
 
 
 def _has_chosen_before(chosen: Bools, owner: Ints) -> Bools:
@@ -77,8 +81,7 @@ def _build_blocked_signals(index: Index, clusters: Clusters, chosen: Ints, rows:
     answers = clusters.negatives.take_lists(chosen)
     ours = is_pair_among(answers.owner, attribution.cause[answers.values], rows.owner, rows.values)
     answered = max_by_owner(answers.owner[ours], frame.ts[answers.values[ours]], len(chosen), NEVER)
-    return Signals.of_kind(
-        BLOCKED,
+    return Signals.of_form(
         PLAIN,
         start=frame.ts[rows.first],
         end=np.maximum(frame.ts[rows.last], answered),
@@ -93,7 +96,7 @@ def _gather_attempts(index: Index, clusters: Clusters) -> Attempts:
     frame, attribution, config = index.frame, index.attribution, index.config
     negatives = clusters.negatives
     cause = attribution.cause[negatives.values]
-    # The click that caused a submit, and clicks that an unanswered one followed at once, are its attempt.
+    # Clicks shortly before the first failed interaction belong to its attempt, for example the click that caused a submit.
     asked = min_by_owner(negatives.owner, frame.ts[cause], len(clusters), 2**62) - config.rage_gap_ms
     low = frame.find_first_since(clusters.visit, np.maximum(asked, clusters.since + 1))
     latest = max_by_owner(negatives.owner, frame.ts[negatives.values], len(clusters), NEVER)
@@ -113,7 +116,7 @@ def _gather_attempts(index: Index, clusters: Clusters) -> Attempts:
 
 
 def _find_places(owner: Ints, row: Ints, other_owner: Ints, other_row: Ints, base: int) -> Ints:
-    """Where each (other owner, other row) stands among the ascending (owner, row), -1 for nowhere."""
+    """Per (other owner, other row): its place among the ascending (owner, row), -1 without one."""
     keys, asked = owner * base + row, other_owner * base + other_row
     if not len(keys):
         return np.full(len(asked), -1)
@@ -122,10 +125,10 @@ def _find_places(owner: Ints, row: Ints, other_owner: Ints, other_row: Ints, bas
 
 
 def _mark_attempt_starts(owner: Ints, at: Ints, answered: Ints, gap_ms: int) -> Bools:
-    """Which clicks and submits begin an attempt: those after a pause that follow an answer to the attempt before.
+    """Per click or submit: whether it begins an attempt: it follows a pause and an answer to the attempt before.
 
-    For each row the first later row of its owner that a pause and its own answer make a beginning is found; the least of
-    these from an attempt's first row on is the next attempt's first row.
+    For each row, the first later row of its owner after a pause and after its own answer is found. The least of these, from an
+    attempt's first row on, is the first row of the next attempt.
     """
     size = len(owner)
     first = mark_group_starts(owner)
@@ -152,7 +155,7 @@ def _mark_attempt_starts(owner: Ints, at: Ints, answered: Ints, gap_ms: int) -> 
 
 
 def _is_failed_retry(index: Index, clusters: Clusters, tried: Attempts) -> Bools:
-    """Attempts that are a retry without success: the attempt before was answered, and not more than 30 s earlier."""
+    """Per attempt: whether it is a failed retry: the attempt before was answered at most 30 s earlier."""
     frame, config = index.frame, index.config
     size = len(tried.cluster)
     if not size:
@@ -174,8 +177,8 @@ def _is_failed_retry(index: Index, clusters: Clusters, tried: Attempts) -> Bools
 
 
 def _is_other_page(index: Index, tried: Attempts) -> Bools:
-    """Attempts that opened another page than the one before, or that opened the same one again and had no failure; a page
-    that answered is there, whatever every page asks for beside it.
+    """Per attempt: whether it opened another page than the attempt before, or opened the same page without a failure of its
+    own.
     """
     size, first = len(tried.cluster), tried.rows.first
     shown = index.opened_routes[first]
@@ -188,7 +191,7 @@ def _is_other_page(index: Index, tried: Attempts) -> Bools:
 
 
 def _is_other_request(index: Index, tried: Attempts) -> Bools:
-    """Attempts that failed only at requests at which the one before did not: answers are judged per request."""
+    """Per attempt: whether it failed only at requests at which the attempt before did not fail."""
     size = len(tried.cluster)
     asked = index.is_request(tried.answer)
     attempt, endpoint = tried.answer_attempt[asked], index.frame.endpoint[tried.answer[asked]]
@@ -198,16 +201,26 @@ def _is_other_request(index: Index, tried: Attempts) -> Bools:
 
 
 def _has_nameless_target(index: Index, clusters: Clusters) -> Bools:
-    """Clusters of a target of which only the type is known."""
+    """Per cluster: whether only the type of its target is known."""
     nameless = index.target_property("nameless")[index.target_of_action(clusters.action)]
     return np.asarray(nameless & ~index.is_page_action(clusters.action), dtype=np.bool_)
 
 
 def _count_doubtful_retries(index: Index, clusters: Clusters) -> Ints:
-    """One retry does not count where two failures of a nameless target may be two controls: neither a form nor one known
-    endpoint says that they are one.
+    """Per cluster: 1 if two failures of its nameless target may be of two controls, else 0. A form or a known endpoint
+    shows that they are one control.
     """
     rows, owner = clusters.negatives.values, clusters.negatives.owner
     form = any_by_owner(owner, index.frame.kind[index.attribution.cause[rows]] == SUBMIT, len(clusters))
     unknown = any_by_owner(owner, ~index.is_identified(rows), len(clusters))
     return (_has_nameless_target(index, clusters) & ~form & unknown).astype(np.int64)
+
+
+def _describe_blocked(facts: SignalFacts) -> str:
+    name = "the page" if facts.is_page else facts.target
+    soon = format_duration(facts.config.retry_window_ms)
+    times = format_repetitions(facts.times)
+    return f"{name} was retried {times} within {soon} of a failed answer, without success"
+
+
+SIGNAL: Final = SignalKind("blocked", describe=_describe_blocked, find=find_blocked_signals)

@@ -1,20 +1,27 @@
-"""Confusion (low): at least 4 transitions within 60 s confined to 2 or 3 exact paths with nothing achieved; or at least 6
-reversals of the scrolling direction within 15 s on a page with no interaction.
+"""Confusion (weak): at least 4 page changes within 60 s between the same 2 or 3 exact paths without a success, or at least
+6 reversals of the scroll direction within 15 s on a page without an interaction.
 
-Source: detection.md, Signals. Never: pages of one pattern, which are items of a list (comparing, list and detail); a search or
-tab that answers and whatever else was achieved on the way (``_achieved``); reading, which scrolls without turning so often.
+Source: docs/contracts/detection.md, Signals. Not confusion: pages of one pattern, which are items of a list (comparing); a
+search or tab that answers, and any other success on the way (``_has_success_between``); reading, which reverses less often.
 
-To add an exclusion, add a condition to ``_oscillations`` or ``_achieved``, and a case to tests/unit/ufse/test_signals.py.
+To add an exclusion, add a condition to ``_find_oscillations`` or ``_has_success_between``, and a case to
+tests/unit/ufse/test_signals.py.
 """
+
+from typing import Final
 
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, equals_any
 from ufse.attribution import Attribution
+from ufse.candidates import Clusters
 from ufse.config import Config
+from ufse.formats import format_duration
 from ufse.frame import Frame
+from ufse.index import Index
 from ufse.sessions import CLICK, INPUT, NAVIGATION, SCROLL, SUBMIT
-from ufse.signals.model import CONFUSION, OSCILLATION, THRASH, Signals
+from ufse.signals.flows import select_flow_signals
+from ufse.signals.model import OSCILLATION, THRASH, ClusterSignals, SignalFacts, SignalKind, Signals
 
 
 def find_confusion_signals(frame: Frame, attribution: Attribution, config: Config) -> Signals:
@@ -25,12 +32,12 @@ def find_confusion_signals(frame: Frame, attribution: Attribution, config: Confi
 
 
 def _find_route_changes(frame: Frame) -> tuple[Ints, Ints]:
-    """Rows at which the route changed by a navigation, and the route that was left."""
+    """Rows of navigations that changed the route, and the route before each."""
     rows = np.flatnonzero(frame.kind == NAVIGATION)
     if not len(rows):
         return rows, rows
     first = np.append(True, frame.visit[rows][1:] != frame.visit[rows][:-1])
-    # A late answer still carries the page it was asked on: the last navigation says where one is.
+    # A late answer still names the page on which it was requested; the last navigation shows the current page.
     before = np.maximum(rows - 1, 0)
     entered = np.where(frame.visit[before] == frame.visit[rows], frame.route[before], frame.route[rows])
     left = np.where(first, entered, np.append(0, frame.route[rows][:-1]))
@@ -50,7 +57,7 @@ def _find_oscillations(frame: Frame, attribution: Attribution, config: Config) -
     )
     paths = _stack_paths(frame.route[rows], left, begins, need)
     distinct, revisited = _count_distinct_values(paths)
-    # Pages of one pattern are items of a list: looking at several of them is comparing, not wandering.
+    # Pages of one pattern are items of a list: viewing several of them is comparing.
     of_route = np.zeros(len(frame.routes), dtype=np.int64)
     of_route[frame.route] = frame.pattern
     patterns, _ = _count_distinct_values(of_route[paths])
@@ -67,12 +74,12 @@ def _find_oscillations(frame: Frame, attribution: Attribution, config: Config) -
 
 
 def _stack_paths(route: Ints, left: Ints, begins: Ints, need: int) -> Ints:
-    """Per window of transitions: the paths it ran over, the one it began on included."""
+    """Per window of ``need`` transitions: its paths, the first one included; shape (windows, need + 1)."""
     return np.stack([left[begins], *(route[begins + i] for i in range(need))], axis=1)
 
 
 def _count_distinct_values(paths: Ints) -> tuple[Ints, Ints]:
-    """Per row: how many distinct values, and how many values that occur more than once."""
+    """Per row of ``paths``: the number of distinct values, and of values that occur more than once."""
     ordered = np.sort(paths, axis=1)
     changes = ordered[:, 1:] != ordered[:, :-1]
     again = ~changes & np.concatenate((np.ones((len(paths), 1), dtype=np.bool_), changes[:, :-1]), axis=1)
@@ -80,7 +87,7 @@ def _count_distinct_values(paths: Ints) -> tuple[Ints, Ints]:
 
 
 def _has_success_between(frame: Frame, attribution: Attribution, low: int, high: int) -> bool:
-    """Whether a person's action in the span succeeded: something was sent and accepted, or a form went on."""
+    """Whether an action in the rows low..high succeeded: something was sent and accepted, or a form led to another page."""
     span = slice(low, high + 1)
     sent = np.flatnonzero(attribution.success[span] & (attribution.cause[span] >= 0)) + low
     by = attribution.cause[sent]
@@ -121,11 +128,11 @@ def _find_scroll_thrashes(frame: Frame, attribution: Attribution, config: Config
 
 
 def _read_scroll_directions(frame: Frame, rows: Ints) -> Ints:
-    """+1 down, -1 up, 0 unknown: as sent, else by the change of depth."""
+    """Per row: +1 down, -1 up, 0 unknown; as sent, else by the change of depth."""
     sign = np.where(
         frame.column_equals("direction", "down")[rows], 1, np.where(frame.column_equals("direction", "up")[rows], -1, 0)
     )
-    depth = frame.flags.read_at("depth", rows)
+    depth = frame.source.read_at("depth", rows)
     known: Bools = np.append(
         False, (depth[1:] >= 0) & (depth[:-1] >= 0) & (frame.visit[rows][1:] == frame.visit[rows][:-1])
     )
@@ -140,8 +147,7 @@ def _build_confusion_signals(frame: Frame, attribution: Attribution, found: list
         np.repeat(np.arange(len(found)), [len(w) for w in found]), np.concatenate(found), len(found)
     )
     page = frame.pattern[rows.first] * max(len(frame.targets), 1)
-    return Signals.of_kind(
-        CONFUSION,
+    return Signals.of_form(
         form,
         start=frame.ts[rows.first],
         end=frame.ts[rows.last],
@@ -150,3 +156,18 @@ def _build_confusion_signals(frame: Frame, attribution: Attribution, found: list
         row=rows.first,
         rows=rows,
     )
+
+
+def _relate_to_clusters(index: Index, clusters: Clusters) -> ClusterSignals:
+    found = find_confusion_signals(index.frame, index.attribution, index.config)
+    return select_flow_signals(index, clusters, found, found.rows)
+
+
+def _describe_confusion(facts: SignalFacts) -> str:
+    span = format_duration(facts.lasted_ms)
+    if facts.form == THRASH:
+        return f"{facts.times} reversals of the scroll direction in {span} on {facts.page}"
+    return f"{facts.times} page changes between the same pages in {span}"
+
+
+SIGNAL: Final = SignalKind("confusion", describe=_describe_confusion, find=_relate_to_clusters, is_shown_by_page=True)

@@ -1,16 +1,17 @@
-"""Rage: at least 4 clicks on one target, each at most 1 s after the one before, with no positive feedback among them; or at
+"""Rage: at least 4 clicks on one target, each at most 1 s after the one before, without positive feedback among them; or at
 least 3 reloads of a route within 30 s.
 
-Source: detection.md, Signals; that clicks belong to one chain when they are near in time and place is DataDog's
-``clickChain``. Never: controls made to be repeated, text fields, static text (selection), toggles, clicks that a key made,
-whatever is on an ignore list (all in ``never_rage``); a control whose clicks are answered, selected text, a wizard whose page
-changes (``_answered``); a held key or a script (``_human``).
+Source: docs/contracts/detection.md, Signals; DataDog's ``clickChain`` for clicks that are near in time and place. Not rage:
+controls made for repeated clicks, text fields, static text, toggles, clicks made by a key, ignored targets
+(``is_never_rage``); a control whose clicks are answered, selected text, a wizard whose page changes (``_is_answered_run``);
+a held key or a script (``_is_human_run``).
 
-To add an exclusion by control, add words to ``ufse.targets`` or a condition to ``never_rage``; by answer, to ``_answered``; and
-a case to tests/unit/ufse/test_rage.py.
+To add an exclusion by control, add words to ``ufse.targets`` or a condition to ``is_never_rage``; by answer, to
+``_is_answered_run``; and a case to tests/unit/ufse/test_rage.py.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -25,12 +26,16 @@ from ufse.arrays import (
     mark_group_starts,
 )
 from ufse.attribution import Attribution
+from ufse.candidates import Clusters
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
 from ufse.feedback import SLOW
+from ufse.formats import format_duration
 from ufse.frame import Frame
+from ufse.index import Index
 from ufse.sessions import CLICK, ERROR, NAVIGATION
-from ufse.signals.model import PLAIN, RAGE, RELOADS, Signals
+from ufse.signals.flows import select_flow_signals
+from ufse.signals.model import PLAIN, RELOADS, ClusterSignals, SignalFacts, SignalKind, Signals
 
 
 def find_rage_signals(frame: Frame, attribution: Attribution, config: Config) -> Signals:
@@ -41,14 +46,14 @@ def find_rage_signals(frame: Frame, attribution: Attribution, config: Config) ->
 
 
 def is_never_rage(frame: Frame, attribution: Attribution, rows: Ints) -> Bools:
-    """Per click: a target on which repeated clicks mean nothing, or a click that a key made."""
+    """Per click: whether repeated clicks on its target are normal, or a key made it."""
     fixed = np.array([t.text_field or t.static_text or t.toggle for t in frame.targets], dtype=np.bool_)
     repeated = (
         np.array([t.repeated for t in frame.targets], dtype=np.bool_)[frame.target[rows]] & ~attribution.step[rows]
     )
     keyboard = frame.column_equals("input_method", "keyboard", rows=rows)
-    # Browsers give 0, 0 to clicks that a key made.
-    origin = (frame.flags.read_at("x", rows) == 0) & (frame.flags.read_at("y", rows) == 0)
+    # Browsers report 0, 0 for clicks made by a key.
+    origin = (frame.source.read_at("x", rows) == 0) & (frame.source.read_at("y", rows) == 0)
     return np.asarray(
         fixed[frame.target[rows]] | repeated | keyboard | origin | frame.target_ignored[rows], dtype=np.bool_
     )
@@ -68,10 +73,10 @@ def _find_click_runs(frame: Frame, attribution: Attribution, config: Config) -> 
 
 
 def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
-    """Where a run of clicks begins: another visit, target or page, a pause, or another spot of a nameless target."""
+    """Per click: whether a run begins: another visit, target or page, a pause, or another spot of a nameless target."""
     before, after = rows[:-1], rows[1:]
     nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
-    x, y = (frame.flags.read_at(n, rows).astype(np.int64) for n in ("x", "y"))
+    x, y = (frame.source.read_at(n, rows).astype(np.int64) for n in ("x", "y"))
     known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
     changed = (
@@ -85,7 +90,7 @@ def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
 
 
 def _is_human_run(frame: Frame, runs: Ragged, config: Config) -> Bools:
-    """Per run: False for a held key or a script, faster than a hand; a clock of whole seconds cannot tell."""
+    """Per run: False for a held key or a script, which are faster than a hand. Always True with times in whole seconds."""
     at, owner = frame.ts[runs.values], runs.owner
     coarse = ~any_by_owner(owner, at % 1_000 != 0, len(runs))
     inner = ~mark_group_starts(owner)
@@ -99,7 +104,7 @@ def _is_human_run(frame: Frame, runs: Ragged, config: Config) -> Bools:
 
 @dataclass(frozen=True)
 class _RunAnswers:
-    """Feedback of the interactions in the span of each run: rows and their runs."""
+    """Feedback of the interactions in each run, one entry each: its row and its run."""
 
     run: Ints
     row: Ints
@@ -120,19 +125,19 @@ def _find_run_answers(attribution: Attribution, runs: Ragged) -> _RunAnswers:
 
 
 def _is_answered_run(frame: Frame, attribution: Attribution, runs: Ragged) -> Bools:
-    """Per run: whether positive feedback lies among the clicks, text was selected, or every click was answered.
+    """Per run: whether positive feedback came among the clicks, text was selected, or every click was answered.
 
-    Answers are judged per request: where a request of the run failed, only that request's success is an answer, unless
-    most clicks were answered by requests of the control's own and had no failure.
+    Answers are judged per request: if a request of the run failed, only a success of that request counts, unless most clicks
+    were answered by the control's own requests without a failure.
     """
     size, owner = len(runs), runs.owner
     answers = _find_run_answers(attribution, runs)
     failed = answers.choose_answers(attribution.attributed[answers.row] & (attribution.negative[answers.row] != SLOW))
     good = answers.choose_answers(attribution.success[answers.row] & ~attribution.attributed[answers.row])
     any_failed, any_good = count_by_owner(failed.run, size) > 0, count_by_owner(good.run, size) > 0
-    response = frame.flags.read_at("responded", runs.values) == 1
+    response = frame.source.read_at("responded", runs.values) == 1
     done = any_by_owner(
-        owner, (frame.flags.read_at("selection", runs.values) == 1) | attribution.progress[runs.values], size
+        owner, (frame.source.read_at("selection", runs.values) == 1) | attribution.progress[runs.values], size
     )
     calm = any_good | any_by_owner(owner, response, size)
     unhappy = count_distinct_by_owner(failed.run, attribution.cause[failed.row], size)
@@ -147,7 +152,7 @@ def _is_answered_run(frame: Frame, attribution: Attribution, runs: Ragged) -> Bo
 def _is_repairing_answer(
     frame: Frame, attribution: Attribution, good: _RunAnswers, failed: _RunAnswers, size: int
 ) -> Bools:
-    """Per good answer: whether it is one of the request that failed, or of any where only the page's drawing failed."""
+    """Per good answer: whether it answers the request that failed, or any request if only uncaught errors occurred."""
     crash = frame.kind[failed.row] == ERROR
     crashed = failed.choose_answers(crash)
     drew = is_pair_among(good.run, attribution.cause[good.row], crashed.run, attribution.cause[crashed.row])
@@ -179,8 +184,7 @@ def _find_reload_runs(frame: Frame, attribution: Attribution, config: Config) ->
 def _build_rage_signals(frame: Frame, attribution: Attribution, runs: Ragged, form: int) -> Signals:
     if not len(runs):
         return Signals.make_empty()
-    return Signals.of_kind(
-        RAGE,
+    return Signals.of_form(
         form,
         start=frame.ts[runs.first],
         end=frame.ts[runs.last],
@@ -189,3 +193,19 @@ def _build_rage_signals(frame: Frame, attribution: Attribution, runs: Ragged, fo
         row=runs.first,
         rows=runs,
     )
+
+
+def _relate_to_clusters(index: Index, clusters: Clusters) -> ClusterSignals:
+    found = find_rage_signals(index.frame, index.attribution, index.config)
+    shown = Ragged.from_owners(np.arange(len(found)), found.row, len(found))
+    return select_flow_signals(index, clusters, found, shown)
+
+
+def _describe_rage(facts: SignalFacts) -> str:
+    span = format_duration(facts.lasted_ms)
+    if facts.form == RELOADS:
+        return f"{facts.times} reloads of {facts.page} in {span}"
+    return f"{facts.times} clicks on {facts.target} in {span}"
+
+
+SIGNAL: Final = SignalKind("rage", describe=_describe_rage, find=_relate_to_clusters)

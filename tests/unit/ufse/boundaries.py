@@ -23,7 +23,7 @@ from tests.unit.ufse.scene import (
     table,
     typed,
 )
-from ufse import DEFAULT, Config, sessionize
+from ufse import DEFAULT, Config, Detection, sessionize
 from ufse.weights import BLOCKED_MORE_LIMIT, REPEATED_LIMIT, TEXTS, Weights
 
 Look = Callable[[list[Row], Config], object]
@@ -96,7 +96,7 @@ def point(part: str) -> Look:
     """A part of the first detection's failure point."""
 
     def look(rows: list[Row], config: Config) -> str:
-        return str(_bodies(rows, config)[0]["failurePoint"][part])
+        return str(dict(_bodies(rows, config)[0]["failurePoint"])[part])
 
     return look
 
@@ -122,7 +122,7 @@ def truncated(rows: list[Row], config: Config) -> bool:
     return bool(sessionize(table(rows), config).truncated.any())
 
 
-def _bodies(rows: list[Row], config: Config) -> list[dict[str, Any]]:
+def _bodies(rows: list[Row], config: Config) -> list[Detection]:
     return [d.to_json() for d in run(rows, config, why_not=False).detections]
 
 

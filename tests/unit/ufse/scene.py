@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from ufse import EVENT_SCHEMA, UNKNOWN_POSITION, Config, Result, detect
+from ufse import EVENT_SCHEMA, UNKNOWN_POSITION, Config, Detection, Result, detect
 
 Row = dict[str, Any]
 T0 = 1_705_312_800_000  # 2024-01-15T10:00:00Z
@@ -78,7 +78,7 @@ def run(rows: list[Row], config: Config | None = None, *, why_not: bool = True) 
     return detect(table(rows), config or Config(), why_not=why_not)
 
 
-def bodies(rows: list[Row], config: Config | None = None) -> list[dict[str, Any]]:
+def bodies(rows: list[Row], config: Config | None = None) -> list[Detection]:
     return [d.to_json() for d in run(rows, config).detections]
 
 

@@ -97,7 +97,7 @@ def test_who_is_sent_to_the_login_did_try() -> None:
 
     rows = [go(0, "/checkout", "push"), *sent_away(5), go(12, "/checkout", "push"), *sent_away(20)]
     (body,) = bodies([*rows, end(60, "/login")])
-    assert "tried again after a failure, at whatever pace" in body["explanation"]
+    assert "tried again after a failure, at any pace" in body["explanation"]
 
 
 def test_a_page_that_crashed_once_and_came_whole_came() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, error, go, submit, typed, why
-from ufse import Config
+from ufse import Config, Detection
 
 RAGE = [click(10 + 0.4 * i) for i in range(5)]
 FAILED = answer(10.5, 500, took=0.45)
@@ -107,7 +107,7 @@ def test_failures_come_before_rejections_as_the_point() -> None:
 
 
 def test_generated_ids_fold_so_that_sessions_meet() -> None:
-    def at(number: int) -> Row:
+    def at(number: int) -> Detection:
         target = {"target_type": "button", "target_id": f"row-{number}-retry"}
         rows = [click(10 + 0.4 * i, target, f"/orders/{number}") for i in range(5)]
         failed = answer(10.5, 500, took=0.45, url=f"/api/orders/{number}", route=f"/orders/{number}")

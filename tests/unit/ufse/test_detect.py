@@ -10,7 +10,7 @@ import pytest
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, go, run, submit, table, typed
 from ufse import DEFAULT, Config, detect, detect_each
 from ufse.arrays import Ints
-from ufse.frame import EventColumns
+from ufse.event_columns import EventColumns
 
 KEYS = [
     *("detectionId", "projectId", "sessionId", "visitId", "visitStart", "fingerprint", "failurePoint"),
@@ -73,7 +73,7 @@ def test_the_explanation_says_what_and_how_often_and_when() -> None:
     (body,) = bodies(STORY)
     said = body["explanation"]
     for part in (
-        "POST /api/orders answered 500",
+        "POST /api/orders returned 500",
         "5 clicks on button#pay in 1.6 s",
         "10:00:10.300",
         "Score 100",

@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 
 from collector.contract import read_events
 from ufse import Config, Result, detect
-from ufse.weights import TEXTS, Weights
+from ufse.weights import RULES, Weights
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "detection.md"
 _EXAMPLE = re.compile(
@@ -97,7 +97,7 @@ def outcome(result: Result, wanted: list[str]) -> str:
 
 def points() -> str:
     """The table of points, from the code."""
-    rows = [f"| {TEXTS[f.name]} | {getattr(Weights(), f.name):+d} | `{f.name}` |" for f in fields(Weights)]
+    rows = [f"| {rule.text} | {rule.points:+d} | `{name}` |" for name, rule in RULES.items()]
     return "\n".join(["| rule | points | name |", "|---|---:|---|", *rows])
 
 

@@ -8,7 +8,6 @@ after a change that was meant, and then read the difference:
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,7 +24,7 @@ from tests.unit.ufse.boundaries import (
     wandering,
 )
 from tests.unit.ufse.scene import Row, answer, click, end, error, event, go, run, submit, table, typed
-from ufse import Config, detect
+from ufse import Config, Detection, detect
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "explanations"
 SAVE, PROMO = button("save-address"), button("promo")
@@ -128,7 +127,7 @@ def detection_text(name: str) -> str:
     return "\n\n".join(told) + "\n"
 
 
-def _detection(body: dict[str, Any]) -> str:
+def _detection(body: Detection) -> str:
     lines = [body["primaryFailurePoint"], "", *body["explanation"].replace(". ", ".\n").splitlines(), ""]
     lines += [f"{p['points']:+4d}  {p['rule']}" for p in body["points"]]
     lines += [f"{body['frustrationScore']:4d}  {body['confidenceLevel']}, {body['severityType']}", ""]

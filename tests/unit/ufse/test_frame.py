@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from tests.unit.ufse.scene import Row, click, event, table
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT
-from ufse.frame import _AddressCache, _fold_address, build_frame, select_relevant_rows
+from ufse.endpoints import _AddressCache, _fold_address
+from ufse.frame import build_frame
+from ufse.relevance import select_relevant_rows
 from ufse.sessions import OrderedEvents, order_events
 from ufse.signals.confusion import find_confusion_signals
 
@@ -37,7 +39,12 @@ def _scrolled(runs: list[tuple[int, float, bool, float]]) -> list[Row]:
 def _thrashing(ordered: OrderedEvents, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[list[str]]:
     frame = build_frame(ordered, rows, DEFAULT)
     found = find_confusion_signals(frame, attribute_feedback(frame, DEFAULT), DEFAULT)
-    return [frame.source.read_texts("event_id", np.array(found.rows.read_list(i))) for i in range(len(found.rows))]
+    return [
+        frame.source.read_texts(
+            "event_id", np.array(found.rows.values[found.rows.bounds[i] : found.rows.bounds[i + 1]])
+        )
+        for i in range(len(found.rows))
+    ]
 
 
 @settings(deadline=None)

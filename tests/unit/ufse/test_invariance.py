@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.unit.ufse import scene
 from tests.unit.ufse.scene import T0, Row, answer, click, end, error, go, submit, table, typed
-from ufse import DEFAULT, Result, detect
+from ufse import DEFAULT, Detection, Result, WhyNot, detect
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PLACES = (
@@ -163,7 +163,7 @@ def judged(rows: Sequence[Row]) -> Result:
     return detect(table(list(rows)), why_not=True)
 
 
-def bodies(result: Result) -> list[dict[str, Any]]:
+def bodies(result: Result) -> list[Detection | WhyNot]:
     return [*(d.to_json() for d in result.detections), *(w.to_json() for w in result.why_not)]
 
 

@@ -11,7 +11,9 @@ from tests.unit.ufse.boundaries import TABLE, mutants
 from ufse import DEFAULT, Config
 from ufse.weights import Weights
 
-CONFIG = [f.name for f in fields(Config) if f.name != "weights"]
+OF_REGISTERED = {"declared_thresholds", "declared_weights"}
+"""Numbers of signals that are registered later: test_registry is about them."""
+CONFIG = [f.name for f in fields(Config) if f.name not in {"weights", *OF_REGISTERED}]
 WEIGHTS = [f"weights.{f.name}" for f in fields(Weights)]
 BESIDE = {"status", "blocked"}
 """What the table names that is no field: statuses and the second try are written into the rules."""

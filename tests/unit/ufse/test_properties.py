@@ -187,7 +187,7 @@ MORE: dict[str, list[Any]] = {
 
 def score(known: dict[str, Any]) -> int:
     """The score of one cluster of which this is known."""
-    columns = Evidence(**{name: np.array([value]) for name, value in known.items()})
+    columns = Evidence(**{name: np.array([value]) for name, value in known.items()})  # type: ignore[arg-type]
     return int(sum_points(compute_points(columns, Config()))[0])
 
 

@@ -113,7 +113,7 @@ def test_left_within_60_s_of_the_answer(after: float, left: bool) -> None:
 def test_left_by_the_end_of_the_session() -> None:
     (body,) = bodies([*FORM_500, end(20)])
     assert body["endedFlow"] is True
-    assert "ended with the session" in body["explanation"]
+    assert "The session ended in the flow on /checkout" in body["explanation"]
 
 
 def test_an_end_without_an_event_is_weaker() -> None:

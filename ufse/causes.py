@@ -1,0 +1,224 @@
+"""Which interaction caused each feedback event: by the time windows of docs/contracts/detection.md, Attribution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufse.arrays import Bools, Ints, Lookup, any_by_owner, equals_any, is_among, mark_group_starts
+from ufse.config import Config
+from ufse.feedback import SHOWN_WITHIN_MS, measure_durations
+from ufse.frame import Frame
+from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT
+
+_OWN_CODE_MS = 20
+"""An error in a click's own code follows the click within this time (own choice)."""
+
+
+@dataclass(frozen=True)
+class Causes:
+    """When feedback began and what caused it; every array has one entry per event of the frame."""
+
+    begin: Ints
+    """When the feedback's request began; its own time where no duration is known. Epoch ms."""
+    timed: Bools
+    """Whether its duration is known."""
+    cause: Ints
+    """Row of the interaction that caused it; -1 if none."""
+
+
+def find_causes(frame: Frame, causing: Bools, config: Config) -> Causes:
+    """The cause of every feedback event. ``causing`` per event: interactions that can cause feedback."""
+    lasted = measure_durations(frame, config)
+    begin, timed = np.where(lasted > 0, frame.ts - lasted, frame.ts), lasted > 0
+    cause = _find_window_causes(frame, causing, begin, timed, config)
+    cause = _find_error_causes(frame, causing, cause, config)
+    found = Causes(begin, timed, _remove_later_answers(frame, cause, timed, config))
+    cause = _chain_to_answers(frame, causing, found, config)
+    return Causes(begin, timed, _assign_page_requests(frame, Causes(begin, timed, cause)))
+
+
+def _has_whole_second_clock(frame: Frame) -> Bools:
+    """Per event: whether all times of its visit are whole seconds. Then times are compared with a tolerance of a second."""
+    whole = frame.ts // 1_000 * 1_000 == frame.ts  # several times faster than the remainder
+    return ~any_by_owner(frame.visit, ~whole, len(frame.low))[frame.visit]
+
+
+def _find_window_causes(frame: Frame, causing: Bools, begin: Ints, timed: Bools, config: Config) -> Ints:
+    """Per event: row of the interaction that caused a request, a measurement or a loading phase; else -1."""
+    cause = np.full(len(frame), -1, dtype=np.int64)
+    kind = frame.kind
+    starters = np.flatnonzero(causing)
+    network, performance = kind == NETWORK, kind == PERFORMANCE
+    coarse = _has_whole_second_clock(frame)
+    plans = (
+        (network & timed & coarse, begin, config.network_start_window_ms, 999),
+        (network & timed, begin, config.network_start_window_ms, config.clock_slack_ms),
+        (network & ~timed, frame.ts, config.network_end_window_ms, 0),
+        (performance & timed, begin, config.reaction_window_ms, config.clock_slack_ms),
+        (performance, frame.ts, config.reaction_window_ms, 0),
+        (kind == LOADING, frame.ts, config.reaction_window_ms, 0),
+    )
+    for chosen, anchor, window, slack in plans:
+        rows = np.flatnonzero(chosen & (cause < 0))
+        found = frame.find_last_until(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
+        some = coarse[rows]
+        if some.any():
+            found[some] = _prefer_same_page(frame, starters, rows[some], found[some], anchor[rows[some]] - window)
+        same = some & (frame.ts[np.maximum(found, 0)] == frame.ts[rows])
+        later = found > rows
+        found = np.where(later & ~(same & (kind[np.maximum(found, 0)] == NAVIGATION)), -1, found)
+        # Within one second only an earlier row can be the cause; collectors report a page after its own requests.
+        done = np.flatnonzero(later & same & (found < 0))
+        found[done] = _find_row_before(frame, starters, rows[done])
+        near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
+        cause[rows[near]] = found[near]
+    return cause
+
+
+def _find_error_causes(frame: Frame, causing: Bools, cause: Ints, config: Config) -> Ints:
+    """``cause`` with the causes of errors. Leaving a field triggers its validation: there any input event counts."""
+    cause = cause.copy()
+    for chosen, allowed in (
+        ((frame.kind == ERROR) & frame.column_equals("error_type", "validation"), causing | (frame.kind == INPUT)),
+        (frame.kind == ERROR, causing),
+    ):
+        rows = np.flatnonzero(chosen & (cause < 0))
+        candidates = np.flatnonzero(allowed)
+        if len(rows) and len(candidates):
+            found = _find_row_before(frame, candidates, rows)
+            near = (found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= config.reaction_window_ms)
+            cause[rows[near]] = found[near]
+    return cause
+
+
+def _prefer_same_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, since: Ints) -> Ints:
+    """``found`` (per row: its starter), where a starter on another page gives way to an earlier one on the feedback's own page.
+
+    The earlier one must not be older than ``since`` (epoch ms per row). With times in whole seconds the order within a second
+    is unknown; the page that an event names tells on which page the request was made.
+    """
+    foreign = (found >= 0) & (frame.route[found] != frame.route[rows])
+    at = np.flatnonzero(foreign)
+    if not len(at):
+        return found
+    count = len(frame.routes)
+    pages = Lookup(frame.visit[starters] * count + frame.route[starters], starters)
+    before = pages.find_last_before(frame.visit[rows[at]] * count + frame.route[rows[at]], found[at])
+    found = found.copy()
+    found[at] = np.where((before >= 0) & (frame.ts[before] >= since[at]), before, found[at])
+    return found
+
+
+def _find_row_before(frame: Frame, chosen: Ints, rows: Ints) -> Ints:
+    """Per row: the last of the ascending rows ``chosen`` of its visit that stands before it, -1 without one."""
+    place = np.searchsorted(chosen, rows) - 1
+    found = chosen[np.maximum(place, 0)]
+    return np.where((place >= 0) & (frame.visit[found] == frame.visit[rows]), found, -1)
+
+
+def _remove_later_answers(frame: Frame, cause: Ints, timed: Bools, config: Config) -> Ints:
+    """``cause``, without requests of unknown duration that end over 2 s after another answer of their action.
+
+    The window of 10 s is wide because an answer may be slow. Once an answer is there, later requests are the page's own
+    (polling, a lost connection). A third party's answers and measurements do not count as answers here.
+    """
+    rows = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
+    beside = _is_ambient_answer(frame, rows, cause)
+    late = _find_late_answers(frame, rows, cause, config)
+    late = late[is_among(late, rows[beside]) | is_among(late, _find_late_answers(frame, rows[~beside], cause, config))]
+    cause = cause.copy()
+    cause[late[~timed[late]]] = -1
+    return cause
+
+
+def _is_ambient_answer(frame: Frame, rows: Ints, cause: Ints) -> Bools:
+    """Per row: whether its address answers well without a cause or when a page opens, and after clicks too.
+
+    The page requests such an address beside everything; nobody waits for it.
+    """
+    good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (frame.endpoint >= 0) & ~frame.noise
+    came, base = np.flatnonzero(good), len(frame.endpoints) + 1
+    group, by = frame.visit[came] * base + frame.endpoint[came], cause[came]
+    kind = np.where(by >= 0, frame.kind[by], NAVIGATION)
+    asked = equals_any(kind, CLICK, SUBMIT)
+    beside = group[asked][is_among(group[asked], group[kind == NAVIGATION])]
+    return np.asarray(good[rows] & is_among(frame.visit[rows] * base + frame.endpoint[rows], beside), dtype=np.bool_)
+
+
+def _find_late_answers(frame: Frame, rows: Ints, cause: Ints, config: Config) -> Ints:
+    """The rows that come over 2 s after another answer of their interaction, and the rows that follow these."""
+    rows = rows[np.argsort(cause[rows], kind="stable")]
+    first = mark_group_starts(cause[rows])
+    before = np.append(0, frame.ts[rows][:-1])
+    late = ~first & (frame.ts[rows] - before > config.reaction_window_ms)
+    total = np.cumsum(late)
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
+    return rows[total - total[begin] > 0] if len(rows) else rows
+
+
+def _assign_page_requests(frame: Frame, found: Causes) -> Ints:
+    """Causes, where a request for the page that is shown when it ends belongs to the navigation to that page.
+
+    Collectors report the request of a document when it ends, and the navigation after it.
+    """
+    cause = found.cause
+    rows = np.flatnonzero((frame.kind == NETWORK) & (frame.endpoint >= 0) & ~frame.noise)
+    moves = np.flatnonzero(frame.kind == NAVIGATION)
+    if not len(rows) or not len(moves):
+        return cause
+    place = {p: i for i, p in enumerate(frame.patterns)}
+    reads = [e.removeprefix("GET ") for e in frame.endpoints]
+    page = np.array([place.get(e, -1) for e in reads])[frame.endpoint[rows]]
+    rows, page = rows[page >= 0], page[page >= 0]
+    after = moves[np.minimum(np.searchsorted(moves, rows), len(moves) - 1)]
+    came = np.maximum(cause[rows], 0)
+    opens = (
+        (after > rows)
+        & ((cause[rows] < 0) | (frame.route[came] != frame.route[after]))
+        & (frame.visit[after] == frame.visit[rows])
+        & (frame.pattern[after] == page)
+        & (frame.ts[after] - frame.ts[rows] <= SHOWN_WITHIN_MS)
+    )
+    before = moves[np.maximum(np.searchsorted(moves, rows) - 1, 0)]
+    opened = (
+        (cause[rows] < 0)
+        & (before < rows)
+        & (frame.visit[before] == frame.visit[rows])
+        & (frame.pattern[before] == page)
+        & (np.abs(found.begin[rows] - frame.ts[before]) <= SHOWN_WITHIN_MS)
+    )
+    cause = cause.copy()
+    cause[rows[opens]] = after[opens]
+    cause[rows[opened]] = before[opened]
+    return cause
+
+
+def _chain_to_answers(frame: Frame, causing: Bools, found: Causes, config: Config) -> Ints:
+    """Causes, where feedback that begins right after an attributed answer, with no interaction between, gets its cause.
+
+    An error in rendering a slow answer and a follow-up request are caused by the same click.
+    """
+    cause, begin = found.cause.copy(), found.begin
+    answers = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0))
+    rows = np.flatnonzero((cause < 0) & ((frame.kind == ERROR) | ((frame.kind == NETWORK) & (frame.duration > 0))))
+    before = frame.find_last_until(answers, frame.visit[rows], begin[rows], near=rows)
+    near = (before >= 0) & (before != rows) & (begin[rows] - frame.ts[before] <= config.chain_window_ms)
+    rows, before = rows[near], before[near]
+    latest = frame.find_last_until(np.flatnonzero(causing), frame.visit[rows], begin[rows], near=rows)
+    chained = latest == cause[before]
+    cause[rows[chained]] = cause[before[chained]]
+    return _assign_drawing_errors(frame, cause, answers, config)
+
+
+def _assign_drawing_errors(frame: Frame, cause: Ints, answers: Ints, config: Config) -> Ints:
+    """``cause``, where an uncaught error right after one of the ``answers`` (rows) gets that answer's cause.
+
+    It is an error in drawing the answer, even if another click came between: a click's own code fails at once.
+    """
+    rows = np.flatnonzero((frame.kind == ERROR) & (cause >= 0) & ~frame.column_equals("error_type", "validation"))
+    found = frame.find_last_until(answers, frame.visit[rows], frame.ts[rows])
+    after = np.maximum(found, 0)
+    drawn = (found >= 0) & (found < rows) & (frame.ts[rows] - frame.ts[after] <= config.chain_window_ms)
+    drawn &= (cause[after] < cause[rows]) & (frame.ts[rows] - frame.ts[cause[rows]] > _OWN_CODE_MS)
+    cause[rows[drawn]] = cause[found[drawn]]
+    return cause

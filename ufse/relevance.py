@@ -1,0 +1,65 @@
+"""Which visits and events detection needs to read."""
+
+import numpy as np
+import pyarrow as pa
+
+from ufse.arrays import Bools, Ints, any_by_owner, mark_group_starts
+from ufse.config import Config
+from ufse.loading import measure_loading_phases
+from ufse.sessions import (
+    ERROR,
+    HOVER,
+    LOADING,
+    NETWORK,
+    PERFORMANCE,
+    SCROLL,
+    SUBMIT,
+    OrderedEvents,
+    encode_texts,
+    read_integers,
+)
+
+
+def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
+    """Per ordered event: whether it may be negative feedback.
+
+    A visit without such an event has no *feedback* signal, and is not read further.
+    """
+    table, row, kind = ordered.table, ordered.row, ordered.kind
+    status, duration = read_integers(table, "status")[row], read_integers(table, "duration_ms")[row]
+    network = (kind == NETWORK) & ((status >= 400) | (status == 0) | (duration >= config.slow_ms))
+    performance = (kind == PERFORMANCE) & ((duration >= config.slow_ms) | (duration < 0))
+    invalid = (kind == SUBMIT) & (read_integers(table, "valid")[row] == 0)
+    found = network | performance | invalid | (kind == ERROR) | _is_slow_loading(ordered, config)
+    return np.asarray(found & ordered.analysed, dtype=np.bool_)
+
+
+def _is_slow_loading(ordered: OrderedEvents, config: Config) -> Bools:
+    """Per event: whether it starts a loading phase that lasted at least ``slow_ms``, or did not end for that long."""
+    found = np.zeros(len(ordered.row), dtype=np.bool_)
+    rows = np.flatnonzero(ordered.kind == LOADING)
+    if len(rows):
+        code, texts = encode_texts(ordered.table.select(["state"]).take(pa.array(ordered.row[rows])), "state")
+        starts = np.array([t == "start" for t in texts])[code]
+        lasted, _ = measure_loading_phases(
+            ordered.visit[rows], ordered.ts[rows], ordered.visits.end_ms[ordered.visit[rows]]
+        )
+        found[rows[starts & (lasted >= config.slow_ms)]] = True
+    return found
+
+
+def select_relevant_rows(ordered: OrderedEvents, rows: Ints, config: Config) -> Ints:
+    """The ``rows`` (ascending, whole visits) that a rule may read.
+
+    Hover events are left out. Scroll events are left out unless the visit has enough of them in ``thrash_window_ms``. The first
+    and last event of a visit always stay: they show where and when it began and ended.
+    """
+    kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
+    edge = mark_group_starts(visit)
+    kept = (kind != SCROLL) & (kind != HOVER) | edge | np.append(edge[1:], True)
+    scrolls, apart = np.flatnonzero(kind == SCROLL), config.thrash_reversals - 1
+    begin, end = scrolls[:-apart], scrolls[apart:]
+    close = (visit[begin] == visit[end]) & (ts[end] - ts[begin] <= config.thrash_window_ms)
+    restless = any_by_owner(visit[begin], close, len(ordered.visits))
+    kept[scrolls[restless[visit[scrolls]]]] = True
+    return np.asarray(rows[kept], dtype=np.int64)

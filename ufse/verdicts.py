@@ -1,0 +1,32 @@
+"""Why a candidate gave no detection, in a sentence."""
+
+from typing import Final
+
+from ufse.config import Config
+from ufse.formats import format_duration
+from ufse.judge import RULE_NAMES
+from ufse.score import confidence_level
+from ufse.words import RulePoints, format_points
+
+_VERDICTS: Final = {
+    "emitted": "All rules passed.",
+    "no_behavioural_signal": "The user showed no reaction to the failure: no rage, retry, abandonment or confusion.",
+    "not_independent": "The signals come from the same events.",
+    "ignored": "The route or target is on the project's ignore list.",
+}
+
+
+def verdict_text(rule: int, score: int, points: RulePoints, config: Config) -> str:
+    """Why a candidate gave no detection, in a sentence. ``rule`` indexes RULE_NAMES."""
+    name = RULE_NAMES[rule]
+    if name == "outside_window":
+        return f"The user's reaction came more than {format_duration(config.correlation_gap_ms)} before or after the failure."
+    if name == "resolved":
+        return (
+            f"The action succeeded later in the session: score {score}, below {config.high_score} "
+            f"({format_points(points)})."
+        )
+    if name == "below_high":
+        shown = confidence_level(score, config)
+        return f"The score is {score}, below {config.high_score}: {shown} is not emitted ({format_points(points)})."
+    return _VERDICTS[name]

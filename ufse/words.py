@@ -1,0 +1,128 @@
+"""The texts for routes, targets, failures and points of one batch."""
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from ufse.arrays import Ints
+from ufse.detection import SeverityType
+from ufse.feedback import CRASH, FAILURE, INVALID, SLOW
+from ufse.formats import format_duration
+from ufse.judge import Judgement
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
+from ufse.target_codes import PAGE
+from ufse.weights import TEXTS
+
+RulePoints = tuple[tuple[str, int], ...]
+"""The words and points of the rules that gave or took any."""
+CAUSE_TEXTS: Final = {
+    CLICK: "the click on {}",
+    INPUT: "the change of {}",
+    SUBMIT: "the submit of {}",
+    NAVIGATION: "the page was opened",
+}
+"""What an answer follows, by the kind of the interaction that caused it."""
+
+
+def severity_type(negative: int) -> SeverityType:
+    """Bug for failures and errors, Performance for slowness, UX for rejections and validation."""
+    if negative == SLOW:
+        return "Performance"
+    return "Bug" if negative in (FAILURE, CRASH) else "UX"
+
+
+class Answer(NamedTuple):
+    """The values of a feedback event that determine its text."""
+
+    kind: int
+    negative: int
+    endpoint: int
+    status: int
+    perf_kind: int
+
+
+class Words:
+    """The texts for rows and actions of one frame."""
+
+    def __init__(self, judged: Judgement) -> None:
+        self.index, self.frame = judged.index, judged.index.frame
+        self.target_count = max(len(self.frame.targets), 1)
+        self._answers: dict[Answer, str] = {}
+        self._rule_texts = tuple(TEXTS.values())
+        self._points: dict[tuple[int, ...], RulePoints] = {}
+
+    def route_pattern(self, action: int) -> str:
+        return self.frame.patterns[action // self.target_count]
+
+    def target_name(self, action: int) -> str:
+        """The name of an action's target; '' for a page that was opened."""
+        return self.frame.targets[action % self.target_count].name
+
+    def shown_target(self, action: int) -> str:
+        return "page load" if action % self.target_count == PAGE else self.target_name(action)
+
+    def read_answers(self, rows: Ints) -> list[Answer]:
+        frame, attribution = self.frame, self.index.attribution
+        columns = (frame.kind, attribution.negative, frame.endpoint, frame.status, frame.words["perf_kind"][0])
+        return [Answer(*a) for a in zip(*(c[rows].tolist() for c in columns), strict=True)]
+
+    def feedback_text(self, answer: Answer) -> str:
+        """What failed, as in a failure point; without times, so that sessions share failure points."""
+        text = self._answers.get(answer)
+        if text is None:
+            text = self._answers[answer] = self._write_feedback(answer)
+        return text
+
+    def _write_feedback(self, a: Answer) -> str:
+        endpoint = self.frame.endpoints[a.endpoint] if a.endpoint >= 0 else ""
+        if a.kind == NETWORK:
+            answer = "slow" if a.negative == SLOW else str(a.status) if a.status > 0 else "no answer"
+            if not endpoint:
+                return "network error" if a.status <= 0 and a.negative != SLOW else f"request → {answer}"
+            return f"{endpoint} → {answer}"
+        if a.negative == SLOW:
+            measured = self.frame.words["perf_kind"][1][a.perf_kind] if a.perf_kind >= 0 else ""
+            return f"{measured.replace('_', ' ') or 'loading'} → slow"
+        return endpoint or ("validation error" if a.negative == INVALID else "uncaught error")
+
+    def write_failure_point(self, action: int, answer: Answer) -> str:
+        """``/checkout › button#pay › POST /api/orders → 500``."""
+        shown, feedback = self.shown_target(action), self.feedback_text(answer)
+        control = "" if shown and feedback.startswith(shown) else shown
+        return " › ".join(p for p in (self.route_pattern(action), control, feedback) if p)
+
+    def describe_answer(self, answer: Answer, waited: int, came: bool) -> str:
+        what = self.feedback_text(answer)
+        if answer.kind == NETWORK:
+            request, _, result = what.rpartition(" → ")
+            if answer.negative == SLOW:
+                unanswered = f"{request} had not answered after {format_duration(waited)}, when the user left,"
+                return f"{request} took {format_duration(waited)} to answer" if came else unanswered
+            if not request:
+                return f"a {what} occurred"
+            return f"{request} got no answer" if result == "no answer" else f"{request} returned {result}"
+        if answer.negative == CRASH:
+            return f"the page raised the error “{what}”"
+        if answer.negative == INVALID:
+            return f"the input was rejected ({what})"
+        measured = what.removesuffix(" → slow")
+        return (
+            f"the page took {format_duration(waited)} to load"
+            if measured == "page load"
+            else f"{measured} took {format_duration(waited)}"
+        )
+
+    def nonzero_points(self, points: tuple[int, ...]) -> RulePoints:
+        """The rules that gave or took points, in the order of the table; few combinations are common."""
+        found = self._points.get(points)
+        if found is None:
+            named = zip(self._rule_texts, points, strict=True)
+            found = self._points[points] = tuple((rule, p) for rule, p in named if p)
+        return found
+
+
+@lru_cache(maxsize=4_096)
+def format_points(points: RulePoints) -> str:
+    """Points in a row, with the sum where it is capped at 100."""
+    gained = sum(p for _, p in points if p > 0)
+    capped = f" (sum {gained}, capped at 100)" if gained > 100 else ""
+    return ", ".join(f"{rule} {p:+d}" for rule, p in points) + capped
