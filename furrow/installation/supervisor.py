@@ -3,16 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core import last_errors
 from core.errors import FurrowError, PermanentError, TransientError
 from core.health import POSTGRES, HealthWatch
 from core.metrics import count_degraded
+from furrow.installation.part import Part
 from stores.embedded_postgres import EmbeddedPostgres
-
-if TYPE_CHECKING:
-    from furrow.installation.up import Part
 
 _RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
 _STEADY_SECONDS = 600.0  # a part that ran for so long is started again at once, however often it ended before
@@ -25,7 +22,7 @@ _POSTGRES_POLL_SECONDS = 5.0
 class Supervisor:
     """The parts of the installation in ``data_dir``. ``say``: told what happens."""
 
-    def __init__(self, data_dir: Path, parts: Sequence["Part"], say: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, parts: Sequence[Part], say: Callable[[str], None]) -> None:
         self._data_dir = data_dir
         self._parts = parts
         self._say = say
@@ -45,7 +42,7 @@ class Supervisor:
         if self._postgres_watch is not None:
             self._postgres_watch.stop_probing()
 
-    def start_part(self, part: "Part") -> None:
+    def start_part(self, part: Part) -> None:
         """Start a part, or say why it cannot start now; `look` tries again."""
         refused = part.refused
         if part.start_process():
@@ -97,7 +94,7 @@ class Supervisor:
         server.kill()
         watch.mark_started()
 
-    def _stop_silent_part(self, part: "Part", silent_s: float) -> None:
+    def _stop_silent_part(self, part: Part, silent_s: float) -> None:
         """Stop a part that runs but does not answer; `_revive` starts it again."""
         part.kill_at = time.monotonic() + _KILL_SECONDS
         part.replaced += 1
@@ -109,7 +106,7 @@ class Supervisor:
         last_errors.record_last_error(self._data_dir, part.name, TransientError(message))
         part.ask_to_stop()
 
-    def _restart_ended_part(self, part: "Part") -> None:
+    def _restart_ended_part(self, part: Part) -> None:
         now = time.monotonic()
         if not part.restart_at:
             for watch in part.watches:
