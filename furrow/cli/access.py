@@ -3,19 +3,17 @@
 import contextlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
 from typing_extensions import TypedDict
 
 from core.errors import NotConfigured, PermanentError
-from core.project_settings import PARTED, SETTINGS, find_setting_problem, is_project_id, select_usable_settings
+from core.project_settings import SETTINGS, select_usable_settings
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.cli.common import (
     AsJson,
@@ -27,6 +25,13 @@ from furrow.cli.common import (
     print_facts,
     print_json,
     styled_text,
+)
+from furrow.cli.project_changes import (
+    check_project_id,
+    choose_origins,
+    merge_settings,
+    parse_setting_options,
+    read_project_file,
 )
 from incidents.model import KeyRecord, ProjectRecord
 
@@ -252,12 +257,12 @@ def set_project(
     evaluate --replay` to this project. New thresholds apply to sessions that are analysed from now on; `furrow run backfill`
     analyses the sessions of a time window again.
     """
-    _check_project_id(project)
-    origins = _choose_origins(origin or (), no_origins)
-    changes = {**_read_project_file(project, config), **_parse_setting_options(setting or ())}
+    check_project_id(project)
+    origins = choose_origins(origin or (), no_origins)
+    changes = {**read_project_file(project, config), **parse_setting_options(setting or ())}
     with open_incident_store(load_command_settings(data_dir)) as store:
         store.save_project(
-            project, origins, _merge_settings(_find_project(store, project).settings, changes, unset or ())
+            project, origins, merge_settings(_find_project(store, project).settings, changes, unset or ())
         )
         after = _find_project(store, project)
     if as_json:
@@ -276,7 +281,7 @@ def show_project(
 
     The hash identifies the configuration: detections contain it as `configHash`.
     """
-    _check_project_id(project)
+    check_project_id(project)
     with open_incident_store(load_command_settings(data_dir)) as store:
         every = store.read_api_keys()
         known = {"default", *(record.id for record in store.read_projects()), *(record.project for record in every)} - {
@@ -308,96 +313,7 @@ def _check_key_scope(project: str, role: Role) -> None:
         if role is Role.ingest:
             raise PermanentError("an ingest key belongs to one project; `*` is only for operator keys")
     else:
-        _check_project_id(project)
-
-
-def _check_project_id(project: str) -> None:
-    if not is_project_id(project):
-        raise PermanentError(
-            "a project id has at most 64 characters: letters and digits, and after the first character also _ . -"
-        )
-
-
-def _choose_origins(origin_options: "list[str] | tuple[()]", no_origins: bool) -> list[str] | None:
-    if origin_options and no_origins:
-        raise PermanentError("pass --origin or --no-origins, not both")
-    if not origin_options:
-        return [] if no_origins else None
-    return list(dict.fromkeys(normalize_origin(origin) for origin in origin_options))
-
-
-def normalize_origin(origin: str) -> str:
-    """An origin as browsers send it: scheme, host, and port if it is not the default. Raises PermanentError."""
-    if origin == "*":
-        return origin
-    wrong = PermanentError(f"an origin has the form https://shop.example or http://localhost:3000: {origin!r}")
-    try:
-        parts = urlsplit(origin)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise wrong from None
-    rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
-    if (
-        parts.scheme not in ("http", "https")
-        or not host
-        or any(rest)
-        or not origin.isascii()
-        or not origin.isprintable()
-    ):
-        raise wrong
-    name = f"[{host}]" if ":" in host else host
-    usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
-
-
-def _parse_setting_options(setting_options: "list[str] | tuple[()]") -> dict[str, object]:
-    found: dict[str, object] = {}
-    for assignment in setting_options:
-        name, _, value = assignment.partition("=")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
-def _read_project_file(project: str, file: Path | None) -> dict[str, object]:
-    """The settings of a project in a configuration file; each threshold and weight is an entry of its own."""
-    if file is None:
-        return {}
-    from core.engine_settings import read_engine_settings, to_stored_names
-
-    found: dict[str, object] = {}
-    for name, value in to_stored_names(read_engine_settings(file)[0].project_sections(project)).items():
-        found |= (
-            {f"{name}.{part}": part_value for part, part_value in value.items()} if name in PARTED else {name: value}
-        )
-    return found
-
-
-def _merge_settings(
-    stored: Mapping[str, object], changes: Mapping[str, object], unset: Sequence[str]
-) -> dict[str, object]:
-    """The stored settings with ``changes`` applied and ``unset`` removed. Raises PermanentError for an invalid value."""
-    merged = {name: dict(value) if isinstance(value, dict) else value for name, value in stored.items()}
-    for name in unset:
-        whole, _, part = name.partition(".")
-        if not part:
-            merged.pop(name, None)
-        elif isinstance(parts := merged.get(whole), dict):
-            parts.pop(part, None)
-    for name, value in changes.items():
-        whole, _, part = name.partition(".")
-        if part and whole in PARTED:
-            parts = merged.get(whole)
-            merged[whole] = {**(parts if isinstance(parts, dict) else {}), part: value}
-        else:
-            merged[name] = value
-    changed = {name if name in merged else name.partition(".")[0] for name in (*unset, *changes)}
-    for name in changed & set(merged):
-        if wrong := find_setting_problem(name, merged[name]):
-            raise PermanentError(wrong)
-    return {name: value for name, value in merged.items() if value != {} or name not in PARTED}
+        check_project_id(project)
 
 
 def _find_project(store: "IncidentStore", project: str) -> ProjectRecord:

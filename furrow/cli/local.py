@@ -1,5 +1,6 @@
 """Commands for the installation on this machine: `up`, `demo`, `doctor`, `prefect-login`."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -60,7 +61,7 @@ def doctor(
         option_names = [name for name, value in (("port", port), ("prefect_port", prefect_port)) if value is not None]
         findings = examine_installation(load_command_settings(data_dir, port, prefect_port), option_names)
     if as_json:
-        print_json([finding.to_json() for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         _print_findings(findings)
     raise typer.Exit(1 if any(finding.is_broken for finding in findings) else 0)

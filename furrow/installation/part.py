@@ -15,7 +15,12 @@ from core.package import ROOT
 
 @dataclass
 class Part:
-    """One process of the installation, with its log file."""
+    """A process of the installation, with its log file.
+
+    ``refusal``: returns the reason why the process must not start now, '' if it may. ``restart_at``, ``kill_at``,
+    ``started_at``: monotonic seconds. ``restarts``: restarts since it last ran steadily. ``replaced``: restarts because it did
+    not answer.
+    """
 
     name: str
     command: list[str]
@@ -32,8 +37,10 @@ class Part:
     refused: str = ""
 
     def start_process(self) -> bool:
-        """Start it with a pipe as standard input, whose end tells it that we are gone; False if it must not run now, for the
-        reason in ``refused`` (of ``refusal``)."""
+        """Start the process with a pipe as standard input, which closes when this process ends.
+
+        Returns False if the process must not start now; the reason is in ``refused``.
+        """
         self.refused = self.refusal()
         if self.refused:
             return False
@@ -45,7 +52,7 @@ class Part:
                 stderr=subprocess.STDOUT,
                 env=self.environment,
                 cwd=ROOT,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which stops the parts in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which stops the parts in order
             )
         self.started_at = time.monotonic()
         for watch in self.watches:
@@ -53,7 +60,7 @@ class Part:
         return True
 
     def is_running(self) -> bool:
-        """Whether it is alive."""
+        """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     def ask_to_stop(self) -> None:
@@ -62,17 +69,17 @@ class Part:
             self.process.terminate()
 
     def overdue_seconds(self) -> float:
-        """For how long (s) it has not answered, if that is too long; else 0."""
+        """Seconds since its last answer if that exceeds the limit, otherwise 0."""
         return max((watch.silent_s for watch in self.watches if watch.is_overdue), default=0.0)
 
     def kill_process(self) -> None:
-        """End it and what it started, whatever they do: a stopped process reacts to nothing less."""
+        """Send SIGKILL to the process and its children."""
         if self.process is not None and self.is_running():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def wait_for_end(self, until: float) -> None:
-        """Wait for its end until ``until`` (monotonic seconds), then kill it."""
+        """Wait until ``until`` (monotonic seconds) for the process to end, then kill it."""
         if self.process is None:
             return
         try:

@@ -14,7 +14,8 @@ from rich.console import Console
 from core.errors import PermanentError, TransientError
 from core.project_settings import MAX_PATTERNS, SETTINGS, find_setting_problem, select_usable_settings
 from furrow.cli import common
-from furrow.cli.access import Role, generate_api_key, normalize_origin
+from furrow.cli.access import Role, generate_api_key
+from furrow.cli.project_changes import normalize_origin
 from furrow.cli.runs import PrefectAddress, RunsApi, parse_parameters
 from furrow.clients.operator_api import OperatorApi
 from ufse import Config
