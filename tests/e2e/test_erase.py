@@ -89,8 +89,8 @@ def test_a_person_leaves_traces_everywhere(up: Up, user_hash: str) -> None:
 
 
 def test_what_makes_no_sense_is_refused(up: Up) -> None:
-    assert "name one user" in refused(on(up, "erase", "--yes"))
-    assert "name one user" in refused(on(up, "erase", "--yes", "--user", "a", "--session", "b"))
+    assert "pass either --user" in refused(on(up, "erase", "--yes"))
+    assert "pass either --user" in refused(on(up, "erase", "--yes", "--user", "a", "--session", "b"))
     unanswered = on(up, "erase", "--session", "b")
     assert unanswered.returncode == 1
     assert "Traceback" not in unanswered.stderr

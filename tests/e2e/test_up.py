@@ -117,7 +117,7 @@ def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
     second = [*FURROW, "up", *up.options]
     told = subprocess.run(second, capture_output=True, text=True, env=environment(), timeout=60, check=False)
     assert told.returncode == 1
-    assert "another Furrow runs on" in told.stderr.replace("\n", " ")
+    assert "another process of Furrow uses" in told.stderr.replace("\n", " ")
     assert "Traceback" not in told.stderr
 
 
