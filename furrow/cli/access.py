@@ -43,7 +43,7 @@ PREFIX_LENGTH = 11
 _LABEL_LENGTH = 100
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
-projects = typer.Typer(no_args_is_help=True, help="List projects, and set their origins and settings.")
+projects = typer.Typer(no_args_is_help=True, help="List and set up projects.")
 
 
 class ApiKey(TypedDict):
@@ -125,7 +125,10 @@ def create_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and print it. Only its hash is stored, so it cannot be shown again."""
+    """Create a key and print it.
+
+    Only its hash is stored, so the key cannot be shown again.
+    """
     from collector.access.keys import hash_key
 
     _check_key_scope(project, role)
@@ -149,7 +152,7 @@ def list_keys(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the keys, identified by their first characters."""
+    """List the keys by their first characters."""
     with open_incident_store(load_command_settings(data_dir)) as store:
         every = store.read_api_keys()
     found = [key for key in every if project in ("", key.project)]
@@ -193,7 +196,10 @@ def revoke_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key. The collector refuses it within 15 seconds."""
+    """Revoke a key.
+
+    The collector refuses it within 15 seconds.
+    """
     with open_incident_store(load_command_settings(data_dir)) as store:
         count = store.revoke_api_keys(prefix)
         every = store.read_api_keys()
@@ -207,7 +213,7 @@ def revoke_key(
 
 @projects.command("list")
 def list_projects(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the projects that have origins, settings or keys."""
+    """List projects with origins, settings or keys."""
     with open_incident_store(load_command_settings(data_dir)) as store:
         stored, every = store.read_projects(), store.read_api_keys()
     known = {key.project: ProjectRecord(key.project) for key in every if key.project != ALL_PROJECTS}
@@ -250,7 +256,9 @@ def set_project(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a project's browser origins and settings. Origins and settings that are not named do not change.
+    """Set a project's origins and settings.
+
+    Origins are those of browsers that may send events. Settings that are not named do not change.
 
     Example: `furrow projects set shop --origin https://shop.example --setting confirmSessions=5 --setting
     'ignoredRoutes=["/admin/*"]' --setting thresholds.rage_clicks=5`. `--config` applies the values of a file for `furrow
@@ -277,9 +285,10 @@ def show_project(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a project's origins and settings, and the resulting configuration of the engine with its hash.
+    """Show a project's origins and settings.
 
-    The hash identifies the configuration: detections contain it as `configHash`.
+    Also shows the resulting configuration of the engine with its hash. The hash
+    identifies the configuration: detections contain it as `configHash`.
     """
     check_project_id(project)
     with open_incident_store(load_command_settings(data_dir)) as store:

@@ -35,8 +35,9 @@ def backup(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up incidents, tickets, keys, events, the spool and dead letters to a directory of files. Runs in Prefect are not
-    included.
+    """Write a backup to a directory.
+
+    It contains incidents, tickets, keys, events, the spool and dead letters. Runs in Prefect are not included.
 
     With embedded stores, stop `furrow up` first: only one process can open them. With database servers, `furrow up` may keep
     running. The backup contains personal data and the secret that user ids are hashed with: protect it like the data
@@ -54,7 +55,9 @@ def restore(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Restore a backup into a new data directory and, with database servers, into empty databases. Then start `furrow up`.
+    """Restore a backup.
+
+    It is restored into a new data directory and, with database servers, into empty databases. Then start `furrow up`.
 
     Data that was erased after the backup was made is restored too: run those `furrow erase` commands again.
     """
@@ -78,7 +81,9 @@ def erase(
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Erase all data of a user or a session: events, detections, timelines, queue, dead letters, spool, logs.
+    """Erase all data of a user or a session.
+
+    This includes events, detections, timelines, the queue, dead letters, the spool and logs.
 
     For a user, whole client sessions are erased, including events from before the user logged in. The counts of incidents are
     then those of the remaining sessions. Tickets are listed but not changed; backups are not changed. The command starts a

@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 
 from core.errors import PermanentError, WrongUse
 from furrow.cli import explained
-from furrow.cli.common import Commands, DataDir, PrefectPort, err, print_json, styled_text
+from furrow.cli.common import AsJson, Commands, DataDir, PrefectPort, err, print_json, styled_text
 from furrow.cli.data import to_stored_session_id
-from furrow.cli.runs import AsJson, PrefectUrl, RunResult, RunsApi, Timeout, find_prefect_address, run_and_wait
+from furrow.cli.runs import PrefectUrl, RunResult, RunsApi, Timeout, find_prefect_address, run_and_wait
 from furrow.clients.prefect_api import FlowRun
 
 DEPLOYMENT = "explain/explain"
@@ -47,7 +47,9 @@ def explain(
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Explain stored sessions: what was detected and why, or which rule prevented a detection.
+    """Explain stored sessions.
+
+    Shows what was detected and why, or which rule prevented a detection.
 
     `furrow explain SESSION` explains one session, `--last 5` the last five, and `--rule bot` the last ten without a detection
     because of that rule (for an unknown rule, the error lists the known ones). The command starts a run of the deployment

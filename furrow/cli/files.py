@@ -91,7 +91,9 @@ def send(
     ] = "",
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="Maximum number of attempts per batch.")] = 8,
 ) -> None:
-    """Send a file of events to a running collector, in batches over HTTP. Sending a file twice creates no duplicates.
+    """Send a file of events to a collector.
+
+    The events are sent in batches over HTTP. Sending a file twice creates no duplicates.
 
     `--format combined` reads access logs of web servers; a visitor is identified by a salted hash of address and user agent.
     `--format dead-letters` sends rejected events again (files in the directory `dead-letters` of the spool).
@@ -158,8 +160,9 @@ def detect(
         bool, typer.Option("--json", help="Print JSON lines also on a terminal; this is the default elsewhere.")
     ] = False,
 ) -> None:
-    """Run the detection engine on a file, without stores and servers. Prints text on a terminal, otherwise JSON, one detection
-    per line.
+    """Detect frustration in a file of events.
+
+    Runs the engine without stores and servers. Prints text on a terminal, otherwise JSON, one detection per line.
 
     With `--explain`, the sessions without a detection follow, each with the first rule that prevented one (in JSON as
     `{"whyNot": …}`). The events of the file belong to the project `default`. docs/configuration.md shows a file for
@@ -217,7 +220,9 @@ def evaluate(
     prefect_url: runs.PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run the detection engine on labelled sessions and print precision, recall, a table by kind, misses and false alarms.
+    """Measure detection on labelled sessions.
+
+    Prints precision, recall, a table by kind, the misses and the false alarms.
 
     A label: `{"sessionId": "…", "frustrated": true, "route": "/checkout", "target": "pay", "kind": "rage_5xx"}`. A failure
     point is correct if its route (with ids folded) equals the labelled route and its target's name contains the labelled
@@ -365,7 +370,10 @@ def mask(
     sample: Annotated[str, typer.Argument(metavar="TEXT", help="Text as an event might contain it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show how a text is masked before it is stored: as a text (label, message), as a name (id, selector), and as a path."""
+    """Show how a text is masked.
+
+    Shows what would be stored of it as a text (label, message), as a name (id, selector) and as a path.
+    """
     from collector.privacy import mask_name, mask_path, mask_text
 
     shown = {"text": mask_text(sample), "name": mask_name(sample), "path": mask_path(sample)}

@@ -28,7 +28,7 @@ from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketR
 
 _STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
-app = typer.Typer(no_args_is_help=True, help="Read incidents and act on them, over the collector's HTTP API.")
+app = typer.Typer(no_args_is_help=True, help="Read incidents and act on them.")
 
 Url = Annotated[str, typer.Option("--url", help="Address of the collector; default: this machine, port FURROW_PORT.")]
 Key = Annotated[
@@ -95,7 +95,7 @@ def list_incidents(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List incidents, by default the most recently seen first."""
+    """List incidents, by default the most recent first."""
     filters = {
         "status": ",".join(status or ()),
         "project": project,
@@ -123,7 +123,10 @@ def list_incidents(
 
 @app.command()
 def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Show one incident: what fails, who is affected, the evidence, an example session, tickets and history."""
+    """Show one incident.
+
+    Shows what fails, who is affected, the evidence, an example session, the tickets and the history.
+    """
     with connect_to_collector(url, key) as api:
         incident = api.get_incident(incident_id)
     if as_json:
@@ -134,7 +137,10 @@ def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False)
 
 @app.command()
 def confirm(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Confirm a draft incident, or release an incident that is held back in a flood. It is exported next."""
+    """Confirm a draft or held-back incident.
+
+    The next export creates its ticket.
+    """
     _perform_action(_Action(incident_id, "confirm", reason), url, key, as_json)
 
 
@@ -145,7 +151,10 @@ def release(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Release all confirmed and regressed incidents that are held back from export in a flood of new incidents."""
+    """Release incidents that are held back.
+
+    Releases all confirmed and regressed incidents that are held back from export in a flood of new incidents.
+    """
     if not reason.strip():
         raise PermanentError("--reason must not be empty; it is stored in the history of the incidents")
     filters = {
@@ -181,7 +190,10 @@ def suppress(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Suppress an incident: permanently, until a time, or until N more sessions. Its sessions are still counted."""
+    """Suppress an incident.
+
+    Permanently, until a time, or until N more sessions. Affected sessions are still counted.
+    """
     if until is not None and sessions is not None:
         raise PermanentError("pass --until or --sessions, not both")
     more: dict[str, object] = {} if sessions is None else {"sessions": sessions}
@@ -192,13 +204,16 @@ def suppress(
 
 @app.command()
 def resolve(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Mark an incident as fixed. If a session that starts later is affected again, it becomes `regressed`."""
+    """Mark an incident as fixed.
+
+    If a session that starts later is affected again, the incident becomes `regressed`.
+    """
     _perform_action(_Action(incident_id, "resolve", reason), url, key, as_json)
 
 
 @app.command()
 def reopen(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Reopen an incident that is resolved or suppressed."""
+    """Reopen a resolved or suppressed incident."""
     _perform_action(_Action(incident_id, "reopen", reason), url, key, as_json)
 
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None) -> None:
-    """Start Furrow on this machine and keep it running: stores, collector, engine, Prefect server and UI, schedules.
+    """Start Furrow on this machine.
+
+    It runs the stores, the collector, the engine, the Prefect server with its UI, and the schedules, until you stop it.
 
     All data is in one directory. Stop it with Ctrl-C. After a crash, start it again: accepted events are not lost. Several
     installations can run side by side, each with its own `--data-dir`, `--port` and `--prefect-port`.
@@ -39,7 +41,10 @@ def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = 
 
 
 def demo() -> None:
-    """Process example sessions in a temporary installation, show the incidents and tickets, and remove everything."""
+    """Run a demo with example sessions.
+
+    It starts a temporary installation, processes the sessions, shows the incidents and tickets, and removes everything.
+    """
     from furrow.installation.demo import run_demo
 
     run_demo(out, print_progress)
@@ -48,7 +53,9 @@ def demo() -> None:
 def doctor(
     as_json: AsJson = False, data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None
 ) -> None:
-    """Check the installation: the mode of each part, whether it can be reached, and how to fix what is wrong.
+    """Check the installation and give advice.
+
+    For each part it shows the mode, whether it can be reached, and how to fix problems.
 
     Jira and Linear are checked for access and permissions; nothing is changed there. While `furrow up` runs, its settings are
     used; settings of this shell that differ are listed, and so are variables that look like settings but are not.
@@ -86,7 +93,9 @@ def _print_findings(findings: "list[Finding]") -> None:
 
 
 def prefect_login(data_dir: DataDir = None) -> None:
-    """Print the login of the Prefect UI as one line, `name:password`.
+    """Print the login of the Prefect UI.
+
+    The output is one line, `name:password`.
 
     It is created at the first start and stored in the data directory (`prefect-auth`, readable only by your user), or set with
     FURROW_PREFECT_AUTH. Do not pass it on a command line: other users of the machine can see command lines.

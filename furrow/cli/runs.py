@@ -135,7 +135,9 @@ def run(
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start a run of a deployment. The run appears in the Prefect UI.
+    """Start a run of a deployment.
+
+    The run appears in the Prefect UI.
 
     Example: `furrow run backfill --param start=2026-01-05T00:00Z --param end=2026-01-06T00:00Z --param dry_run=true`.
 
@@ -171,7 +173,7 @@ def export(
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Export pending tickets now instead of at the next scheduled run.
+    """Export pending tickets now.
 
     The output lists the tickets that stay pending (waiting for a retry, refused, or held back), until when, and how to export
     them earlier.
