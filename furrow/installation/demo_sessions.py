@@ -10,7 +10,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-Json = str | int | bool
+MetadataValue = str | int | bool
 """A value in an event's metadata."""
 
 
@@ -30,7 +30,7 @@ class DemoEvent(TypedDict):
     timestamp: str
     sessionId: str
     route: str
-    metadata: dict[str, Json]
+    metadata: dict[str, MetadataValue]
     idempotencyKey: str
     userAgent: str
     seq: int
@@ -55,7 +55,7 @@ class DemoSession:
     events: list[DemoEvent] = field(default_factory=list)
 
     def append_event(
-        self, at: float, kind: str, route: str, target: EventTarget | None = None, **metadata: Json
+        self, at: float, kind: str, route: str, target: EventTarget | None = None, **metadata: MetadataValue
     ) -> None:
         """Append one event."""
         event: DemoEvent = {
@@ -80,7 +80,7 @@ class DemoSession:
         """The user goes to a page."""
         self.append_event(at, "navigation", route, navigationType=came)
 
-    def click_button(self, at: float, route: str, button: str, label: str, **metadata: Json) -> None:
+    def click_button(self, at: float, route: str, button: str, label: str, **metadata: MetadataValue) -> None:
         """The user clicks a button."""
         target = EventTarget(type="button", id=button, tagName="button", label=label)
         self.append_event(at, "click", route, target, inputMethod="mouse", **metadata)
