@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NotRequired
+from typing import TYPE_CHECKING, Annotated, Final, NotRequired, cast
 
 import msgspec
 import typer
@@ -183,9 +183,9 @@ def detect(
 
 def _print_detect_result(result: "Result", explain: bool) -> None:
     for detection in result.detections:
-        explained.print_detection(msgspec.convert(detection.to_json(), Detection))
+        explained.print_detection(cast("Detection", detection.to_json()))
     for silent in result.why_not:
-        explained.print_silence(msgspec.convert(silent.to_json(), WhyNot))
+        explained.print_silence(cast("WhyNot", silent.to_json()))
     visits = format_count(len(result.visits), "visit")
     counts = f"{format_count(len(result.detections), 'detection')} in {visits}"
     out.print(

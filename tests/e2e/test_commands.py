@@ -159,7 +159,7 @@ def used_wrongly(told: subprocess.CompletedProcess[str]) -> str:
 
 def test_an_access_log_given_as_events_is_recognised_and_the_other_way_round(examples: Path) -> None:
     log = ROOT / "examples" / "access.log"
-    assert "access.log looks like an access log: --format combined" in used_wrongly(furrow("send", str(log)))
+    assert "access.log looks like an access log: pass --format combined" in used_wrongly(furrow("send", str(log)))
     assert "access.log looks like an access log" in used_wrongly(furrow("detect", str(log)))
     packed = examples.with_suffix(".gz")
     packed.write_bytes(gzip.compress(log.read_bytes()))
