@@ -118,8 +118,8 @@ def test_up_starts_without_its_stores_says_so_and_takes_events(tmp_path: Path) -
     up.start(**stores, FURROW_INGEST_KEY="of-this-test", FURROW_OPERATOR_KEY="another")
     try:
         told = " ".join(up.log.read_text().split())
-        assert "the event store cannot be used yet, its work waits: ClickHouse is not reachable" in told
-        assert "the incident store cannot be used yet, its work waits: Postgres: connection failed" in told
+        assert "the event store cannot be used yet, its work stays pending: ClickHouse is not reachable" in told
+        assert "the incident store cannot be used yet, its work stays pending: Postgres: connection failed" in told
         assert "Traceback" not in told
         assert "hunter2" not in told
         with up.client("of-this-test") as client:
