@@ -45,6 +45,7 @@ lint: $(READY)  ## What CI checks beside the tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.house
 
 format: $(READY)  ## Format, and mend what the linter can
 	$(BIN)/ruff format .

@@ -1,9 +1,9 @@
-"""Prefect's SQLite waits for its turn instead of refusing.
+"""Makes Prefect's transactions on SQLite wait for the lock instead of failing.
 
-Prefect opens SQLite with a write-ahead log and a busy time-out of a minute, but begins most of its writing transactions as
-readers (``BEGIN DEFERRED``). One of those that turns writer after another has written fails at once with "database is locked",
-whatever the time-out: SQLite cannot give it the newest state any more. Begun as writers (``BEGIN IMMEDIATE``) they wait for
-their turn. Measured by ``python -m bench prefect-database``.
+Prefect opens SQLite with a write-ahead log and a busy timeout of one minute, but begins most writing transactions as readers
+(``BEGIN DEFERRED``). If such a transaction starts to write after another one has written, SQLite fails at once with "database
+is locked", whatever the timeout, because its snapshot is outdated. Transactions that begin as writers (``BEGIN IMMEDIATE``)
+wait for the lock. ``python -m bench prefect-database`` measures it.
 """
 
 from collections.abc import AsyncGenerator
@@ -24,5 +24,5 @@ async def _begin_as_writer(
 
 
 def begin_as_writers() -> None:
-    """Make every transaction that Prefect's server begins on SQLite in this process a writer from its beginning."""
+    """Begin every transaction of Prefect's server on SQLite in this process as a writer."""
     AioSqliteConfiguration.begin_transaction = _begin_as_writer  # type: ignore[method-assign]

@@ -1,10 +1,9 @@
-"""The Prefect server of an installation: Prefect's own application behind a gate. ``python -m furrow.prefect_server``.
+"""The Prefect server of an installation: Prefect's application behind a gate. ``python -m furrow.prefect_server``.
 
-Prefect authenticates requests if it is configured to, and checks neither the ``Host`` header nor who made a browser send a
-request. The gate does, and there is no start without authentication, whatever the address that is bound
-(``PREFECT_SERVER_API_AUTH_STRING``; ``PREFECT_SERVER_API_HOST`` and ``…_PORT`` say where). Everything else is as with
-``prefect server start``: the API, the UI, the services of the background; but its SQLite waits instead of refusing
-(``furrow.prefect_database``).
+Prefect authenticates requests only if configured, and checks neither the ``Host`` header nor the origin of requests of
+browsers. The gate checks both, and the server does not start without authentication (``PREFECT_SERVER_API_AUTH_STRING``).
+``PREFECT_SERVER_API_HOST`` and ``…_PORT`` set the address. The rest is the same as with ``prefect server start``: API, UI and
+background services; transactions on SQLite wait for the lock (``furrow.prefect_database``).
 """
 
 import base64
@@ -28,9 +27,9 @@ REFUSED: Final = 3
 _LEAST_LENGTH: Final = 12
 _API: Final = "/api"
 _OPEN: Final = frozenset({"/api/health", "/api/ready"})
-# Pages of FastAPI that load scripts from elsewhere, into the origin in which the UI keeps the string.
+# Pages of FastAPI that load scripts from other hosts into the UI's origin, which stores the authentication string.
 _NOT_FOR_ALL: Final = frozenset({"/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"})
-# The UI has a telemetry of its own, and a browser that shows a stranger's page must not show ours within it.
+# Blocks the UI's telemetry, and frames in pages of other sites.
 _POLICY: Final = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data: https:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
@@ -39,35 +38,35 @@ _POLICY: Final = (
 
 
 class RequestGate:
-    """ASGI middleware: own origins alone, and below ``/api`` only with the authentication string.
+    """ASGI middleware that accepts only its own origins and, below ``/api``, only requests with the authentication string.
 
-    The UI's files are served to everyone; they hold no data. WebSockets are authenticated by their first message, which
-    Prefect itself asks for; here only their origin is checked. Prefect checks the string of requests once more.
+    The files of the UI are public; they contain no data. WebSockets are authenticated by Prefect with their first message;
+    here only their origin is checked. Prefect checks the authentication of requests again.
     """
 
     def __init__(self, app: ASGIApp, auth: str, own_names: Iterable[str] = ()) -> None:
-        """``own_names``: hosts whose pages are ours although the request names another host, as behind some proxies."""
+        """``own_names``: hosts that count as own origins although requests have another host, as behind some proxies."""
         self._app = app
         self._auth = auth.encode()
-        # Other servers listen at addresses and names of this network too, and a `*` allows hosts, not pages.
+        # Other servers of the network use such addresses and names too; and `*` allows hosts, not origins.
         self._own = AllowedHosts(name for name in own_names if name != ANY and not is_unregistrable(name))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it: 401 without authentication, 403 for another origin."""
+        """Forward the request, or refuse it: 401 without authentication, 403 for another origin."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
         elif scope["type"] == "http" and self._needs_auth(scope) and not self._is_authentic(scope):
             await refuse_request(scope, send, 401, {"exception_message": "Unauthorized"})
         elif not self._is_own_origin(scope):
             await refuse_request(
-                scope, send, 403, {"exception_message": "Requests of pages of other origins are refused"}
+                scope, send, 403, {"exception_message": "Requests from pages of other origins are refused"}
             )
         else:
             await self._app(scope, receive, _add_content_policy(send))
 
     def _is_own_origin(self, scope: Scope) -> bool:
-        # Browsers name the origin in every request that changes something, in every WebSocket and whenever the page is of
-        # another origin. Other clients name none.
+        # Browsers send the origin with every request that changes something, with every WebSocket, and always from pages of
+        # other origins. Other clients send none.
         origins = header_values(scope, b"origin")
         return all(self._is_own_address(origin, header_values(scope, b"host")) for origin in origins)
 
@@ -101,7 +100,7 @@ class RequestGate:
 
 
 def make_application(auth: str, settings: Settings) -> ASGIApp:
-    """Prefect's application behind the gate."""
+    """Prefect's application behind `RequestGate` and the check of the host."""
     from prefect.server.api.server import create_app
 
     from furrow.prefect_database import begin_as_writers
@@ -110,7 +109,9 @@ def make_application(auth: str, settings: Settings) -> ASGIApp:
     names = host_names(settings.prefect_host, settings.public_url, settings.allowed_hosts)
     app = create_app(final=True)
     if pages := os.environ.get("PREFECT_SERVER_UI_STATIC_DIRECTORY"):
-        private_files.restrict_folder(Path(pages))  # it has copied its pages there, with the modes of the package
+        private_files.restrict_folder(
+            Path(pages)
+        )  # Prefect has copied the UI there, with the file modes of the package
     gate = RequestGate(app, auth, host_names(settings.allowed_hosts))
     return HostCheck(gate, AllowedHosts(names))
 
@@ -120,7 +121,7 @@ def main() -> int:
     auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING", "")
     if len(auth) < _LEAST_LENGTH or not auth.isascii():
         print(
-            "furrow: the Prefect server does not start without authentication: set PREFECT_SERVER_API_AUTH_STRING to "
+            "furrow: the Prefect server needs authentication: set PREFECT_SERVER_API_AUTH_STRING to "
             f"name:password, at least {_LEAST_LENGTH} ASCII characters",
             file=sys.stderr,
         )
@@ -142,7 +143,7 @@ def main() -> int:
 
 
 def _add_content_policy(send: Send) -> Send:
-    """Tell browsers that the UI talks to its own server alone, and is shown in no frame of another page."""
+    """Add a Content-Security-Policy: the UI may only contact its own server, and may not be framed."""
 
     async def send_with_policy(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,8 +1,7 @@
-"""Server mode on several machines: what ``furrow up`` does on one, as commands of their own (docs/server-mode.md).
+"""The commands of server mode, which replace ``furrow up`` on several machines (docs/server-mode.md).
 
-``python -m furrow.server deploy --shards 4`` prepares the Prefect server of ``PREFECT_API_URL`` and both stores, once and
-after each upgrade. ``python -m furrow.server land`` runs beside each collector. ``python -m furrow.server work`` runs
-the flows.
+``python -m furrow.server deploy --shards 4`` prepares both stores and the Prefect server at ``PREFECT_API_URL``, once and after
+each upgrade. ``python -m furrow.server land`` runs next to each collector. ``python -m furrow.server work`` runs the flows.
 """
 
 import argparse
@@ -45,19 +44,19 @@ from furrow.engine.stranded import POOL
 from lander.loop import Lander
 from tasks import connections
 
-_IN_PROCESS = "in-process"  # the worker of `furrow up`
-_OF_PREFECT = "process"  # as earlier versions made the pool
+_IN_PROCESS = "in-process"  # work pool of `furrow up`
+_OF_PREFECT = "process"  # work pool of earlier versions
 _PAGE = 200
-_NO_API = "set PREFECT_API_URL to the API of the Prefect server, like http://prefect:4200/api"
+_NO_API = "set PREFECT_API_URL to the address of Prefect's API, like http://prefect:4200/api"
 _log = logging.getLogger("furrow.server")
 _JOIN_SECONDS = 0.5
 
 
 def deploy_server_mode(shards: int = 1) -> None:
-    """Make pool, blocks, schemas, deployments and automations; harmless to repeat, also with another number of shards.
+    """Create the work pool, blocks, schemas, deployments and automations. Can be repeated, also with another ``shards``.
 
-    The part 0 is the deployment ``detect``, the others are ``detect-1`` and so on; each runs once at a time, all of them
-    at the same time. Raises FurrowError with what to do about it.
+    Shard 0 is the deployment ``detect``, the others are ``detect-1`` and so on. Each has one active run at a time; different
+    shards run in parallel. Raises FurrowError with advice.
     """
     if not PREFECT_API_URL.value():
         raise PermanentError(_NO_API)
@@ -65,10 +64,10 @@ def deploy_server_mode(shards: int = 1) -> None:
     with get_client(sync_client=True) as client:
         _make_work_pool(client)
         if undone := admission.undo_deployment_changes(client, admission.declared_deployments(MOST_SHARDS)):
-            _log.warning("somebody had changed what these deployments run: %s; they are undone", ", ".join(undone))
+            _log.warning("these deployments had been changed in Prefect and are restored: %s", ", ".join(undone))
     documents.register_blocks()
     documents.forget_blocks()
-    _check_store_servers()  # as the blocks say
+    _check_store_servers()  # with the values of the blocks
     connections.event_store()
     connections.incident_store()
     with tempfile.TemporaryDirectory() as folder:
@@ -76,14 +75,14 @@ def deploy_server_mode(shards: int = 1) -> None:
         file.write_text(yaml.safe_dump(split_into_shards(yaml.safe_load((ROOT / "prefect.yaml").read_text()), shards)))
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
-            raise PermanentError("Prefect refused the deployments; it says above why")
+            raise PermanentError("Prefect refused the deployments; its message is above")
     with get_client(sync_client=True) as client:
         _drop_old_shards(client, shards)
         automations.ensure_automations(client, Settings().warn_block)
 
 
 def run_spool_lander() -> None:
-    """Land what the collector of this machine spools, until SIGTERM or SIGINT."""
+    """Move events from the spool of this machine's collector to the event store, until SIGTERM or SIGINT."""
     settings = Settings()
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status)
@@ -96,16 +95,16 @@ def run_spool_lander() -> None:
     thread = threading.Thread(target=lander.land_until_stopped, name="furrow-lander")
     thread.start()
     while thread.is_alive():
-        thread.join(_JOIN_SECONDS)  # in pieces, so that signals are seen
+        thread.join(_JOIN_SECONDS)  # with a timeout, so that signals are handled
     connections.close_connections()
 
 
 def run_flow_worker(name: str | None, limit: int, with_healthcheck: bool) -> None:
-    """Run Furrow's flows, ``limit`` at once, until SIGTERM or SIGINT. Raises PermanentError."""
+    """Run Furrow's flows, up to ``limit`` at a time, until SIGTERM or SIGINT. Raises PermanentError."""
     if not PREFECT_API_URL.value():
         raise PermanentError(_NO_API)
     if limit < 1:
-        raise PermanentError("a worker takes one run at once at the least (--limit)")
+        raise PermanentError("--limit must be at least 1")
     asyncio.run(process_worker.serve_process_worker(name, limit, with_healthcheck))
 
 
@@ -115,7 +114,7 @@ def _check_store_servers() -> None:
         if url.get_secret_value() in (EMBEDDED, LOG):
             variable = f"FURROW_{name.upper()}_STORE_URL"
             raise PermanentError(
-                f"the {name} store is `{url.get_secret_value()}`: runs in processes of their own need a server ({variable})"
+                f"the {name} store is `{url.get_secret_value()}`; server mode needs a database server: set {variable}"
             )
 
 
@@ -127,12 +126,12 @@ def _make_work_pool(client: SyncPrefectClient) -> None:
         kind = None
     if kind == _IN_PROCESS:
         raise PermanentError(
-            f"the work pool {POOL} of this Prefect server belongs to a `furrow up`; use another server"
+            f"the work pool {POOL} of this Prefect server belongs to `furrow up`; use another Prefect server"
         )
     if kind == _OF_PREFECT:
         _log.warning(
-            "the work pool %s is of the type %r, whose workers run what Prefect's API says: it is made again as %r. Stop the "
-            "workers of `prefect worker start`, and start `python -m furrow.server work`",
+            "the work pool %s has the type %r, whose workers execute what Prefect's API says. It is replaced by a pool of "
+            "the type %r. Stop the workers of `prefect worker start`, and start `python -m furrow.server work`",
             POOL,
             kind,
             wanted,
@@ -141,20 +140,20 @@ def _make_work_pool(client: SyncPrefectClient) -> None:
         client.delete_work_pool(POOL)
     elif kind is not None:
         if kind != wanted:
-            _log.warning("the work pool %s is of the type %r: its workers run what Prefect's API says", POOL, kind)
+            _log.warning("the work pool %s has the type %r: its workers execute what Prefect's API says", POOL, kind)
         return
     template = process_worker.ProcessWorker.get_default_base_job_template()
     client.create_work_pool(WorkPoolCreate(name=POOL, type=wanted, base_job_template=template))
 
 
 def _cancel_waiting_runs(client: SyncPrefectClient) -> None:
-    """End the runs that wait in the pool: after its deletion they are in none, and would wait for ever."""
+    """Cancel the scheduled runs of the pool: after its deletion they would never run."""
     waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
     while found := client.read_flow_runs(flow_run_filter=waiting, work_pool_filter=pool, limit=_PAGE):
         for run in found:
-            with contextlib.suppress(ObjectNotFound):  # somebody deleted it
-                message = "It waited in a work pool that was made again; start it once more."
+            with contextlib.suppress(ObjectNotFound):  # it was deleted in the meantime
+                message = "Its work pool was replaced. Start the run again."
                 client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
 
 
@@ -167,18 +166,21 @@ def _drop_old_shards(client: SyncPrefectClient, shards: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The commands; 1 with one line of what to do when something is missing."""
+    """Run a command. Returns 1, with an error in one line, when it fails."""
     parser = argparse.ArgumentParser(prog="python -m furrow.server")
     commands = parser.add_subparsers(dest="command", required=True)
     deploying = commands.add_parser("deploy", help="prepare the Prefect server and both stores")
-    deploying.add_argument("--shards", type=int, default=1, help="parts of the detection that may run at the same time")
-    commands.add_parser("land", help="move the spool of this machine's collector into ClickHouse")
-    working = commands.add_parser(
-        "work", help="run Furrow's flows, each in a process, and nothing else that Prefect asks for"
+    deploying.add_argument(
+        "--shards", type=int, default=1, help="number of shards of the detection, which run in parallel"
     )
-    working.add_argument("--name", help="of this worker in Prefect's UI (default: a random one)")
+    commands.add_parser("land", help="move events from the spool of this machine's collector to ClickHouse")
+    working = commands.add_parser("work", help="run Furrow's flows, each run in its own process")
+    working.add_argument("--name", help="name of this worker in the Prefect UI (default: random)")
     working.add_argument(
-        "--limit", type=int, default=process_worker.RUNS_AT_ONCE, help="runs at once (default: %(default)s)"
+        "--limit",
+        type=int,
+        default=process_worker.RUNS_AT_ONCE,
+        help="maximum number of runs at a time (default: %(default)s)",
     )
     working.add_argument("--with-healthcheck", action="store_true", help="answer GET /health on port 8080")
     parsed = parser.parse_args(arguments)

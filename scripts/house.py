@@ -7,6 +7,7 @@ against a figure. The limits come from the review of the code beside httpx, dlt,
 
 import argparse
 import ast
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ DIALECT: Final = frozenset(
 THING: Final = frozenset({"one", "ones"})
 """Words that no name ends with: they do not say what the thing is. ``one_at_a_time`` is a number and passes."""
 
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
 
 @dataclass
 class Figures:
@@ -68,15 +71,15 @@ class Figures:
 
     @property
     def one_word_share(self) -> float:
-        return sum("_" not in name.strip("_") for _, name in self.functions) / len(self.functions)
+        return sum("_" not in name.strip("_") for _, name in self.functions) / max(len(self.functions), 1)
 
     @property
     def mean_letters(self) -> float:
-        return sum(len(name.replace("_", "")) for _, name in self.functions) / len(self.functions)
+        return sum(len(name.replace("_", "")) for _, name in self.functions) / max(len(self.functions), 1)
 
     @property
     def untyped_share(self) -> float:
-        return len(self.untyped) / len(self.functions)
+        return len(self.untyped) / max(len(self.functions), 1)
 
     @property
     def crowded_helpers(self) -> dict[str, set[str]]:
@@ -97,7 +100,7 @@ def measure_code(root: Path = ROOT) -> Figures:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 _measure_function(figures, module, node, source, aliases)
         for name in _find_defined_names(tree):
-            words = name.lower().strip("_").split("_")
+            words = _CAMEL.sub("_", name).lower().strip("_").split("_")
             if DIALECT & set(words) or words[-1] in THING:
                 figures.dialect[module, name] += 1
     return figures
@@ -129,15 +132,17 @@ def _count_code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, source: list
 
 
 def _is_untyped(node: ast.FunctionDef | ast.AsyncFunctionDef, aliases: set[str]) -> bool:
-    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    spread = [argument for argument in (node.args.vararg, node.args.kwarg) if argument is not None]
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *spread]
     annotations = [ast.unparse(a) for a in [*(a.annotation for a in arguments), node.returns] if a is not None]
     return any("dict[str, Any]" in text or aliases & _split_words(text) for text in annotations)
 
 
 def _find_untyped_aliases(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.value) == "dict[str, Any]":
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and ast.unparse(node.value) == "dict[str, Any]":
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def _split_words(annotation: str) -> set[str]:
@@ -162,7 +167,7 @@ def find_violations(figures: Figures) -> list[str]:
     found += [f"{where}: {lines} code lines, limit {FUNCTION_LINES}" for where, lines in figures.long_functions]
     if figures.one_word_share > ONE_WORD_SHARE:
         found.append(f"one-word function names: {figures.one_word_share:.1%}, limit {ONE_WORD_SHARE:.0%}")
-    if figures.mean_letters < MEAN_LETTERS:
+    if figures.functions and figures.mean_letters < MEAN_LETTERS:
         found.append(f"mean letters of a function name: {figures.mean_letters:.1f}, at least {MEAN_LETTERS}")
     if figures.untyped_share > UNTYPED_SHARE:
         found.append(f"signatures with dict[str, Any]: {figures.untyped_share:.1%}, limit {UNTYPED_SHARE:.0%}")

@@ -1,20 +1,19 @@
-"""`furrow keys` and `furrow projects`: who may send and see what, kept in the incident store and asked there directly."""
+"""`furrow keys` and `furrow projects`: manage API keys and projects, directly in the incident store."""
 
 import contextlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from typing_extensions import TypedDict
 
 from core.errors import NotConfigured, PermanentError
-from core.project_settings import PARTED, SETTINGS, find_setting_problem, is_project_id, select_usable_settings
+from core.project_settings import SETTINGS, select_usable_settings
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.cli.common import (
     AsJson,
@@ -27,6 +26,13 @@ from furrow.cli.common import (
     print_json,
     styled_text,
 )
+from furrow.cli.project_changes import (
+    check_project_id,
+    choose_origins,
+    merge_settings,
+    parse_setting_options,
+    read_project_file,
+)
 from incidents.model import KeyRecord, ProjectRecord
 
 if TYPE_CHECKING:
@@ -37,11 +43,39 @@ PREFIX_LENGTH = 11
 _LABEL_LENGTH = 100
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
-projects = typer.Typer(no_args_is_help=True, help="List projects, and set their origins and thresholds.")
+projects = typer.Typer(no_args_is_help=True, help="List and set up projects.")
+
+
+class ApiKey(TypedDict):
+    """A key in JSON. The key itself is not stored."""
+
+    prefix: str
+    project: str
+    role: str
+    label: str
+    revoked: bool
+    createdAt: str | None
+    lastUsedAt: str | None
+
+
+class Project(TypedDict):
+    """A project in JSON."""
+
+    id: str
+    origins: list[str]
+    settings: Mapping[str, object]
+
+
+class EngineConfiguration(TypedDict):
+    """The engine's configuration that results from the settings of a project."""
+
+    configHash: str
+    thresholds: dict[str, int]
+    weights: dict[str, int]
 
 
 class Role(StrEnum):
-    """What a key may do: send events, or see incidents and act on them."""
+    """What a key is for: sending events, or reading incidents and acting on them."""
 
     ingest = "ingest"
     operator = "operator"
@@ -49,15 +83,15 @@ class Role(StrEnum):
 
 @contextlib.contextmanager
 def open_incident_store(settings: Settings) -> "Iterator[IncidentStore]":
-    """The incident store that the collector reads keys from, migrated.
+    """The incident store in which keys and projects are stored, with its schema up to date.
 
-    Raises NotConfigured in the mode ``log``, PermanentError when the embedded one does not run.
+    Raises NotConfigured for the store ``log``, PermanentError when the embedded Postgres does not run.
     """
     from stores.incidents.incident_store import IncidentStore
 
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
-        raise NotConfigured("the incident store is `log`: there is no place for keys and projects")
+        raise NotConfigured("the incident store is `log`, which cannot store keys and projects")
     if url == EMBEDDED:
         url = _find_embedded_url(settings)
     store = IncidentStore.connect(url)
@@ -73,26 +107,33 @@ def _find_embedded_url(settings: Settings) -> str:
 
     server = EmbeddedPostgres(settings.postgres_dir)
     if not (settings.postgres_dir.exists() and server.is_running()):
-        raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; `furrow up` starts it")
+        raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; start it with `furrow up`")
     return server.url
 
 
 @keys.command("create")
 def create_key(
     project: Annotated[
-        str, typer.Option("--project", help="Project that it belongs to; `*`, for an operator, is all of them.")
+        str, typer.Option("--project", help="Project of the key; for an operator key, `*` is all projects.")
     ] = "default",
-    role: Annotated[Role, typer.Option("--role", help="ingest: send events. operator: see and act.")] = Role.ingest,
-    label: Annotated[str, typer.Option("--label", help="What it is for; stands in the history for who uses it.")] = "",
+    role: Annotated[
+        Role, typer.Option("--role", help="ingest: send events. operator: read incidents and act on them.")
+    ] = Role.ingest,
+    label: Annotated[
+        str, typer.Option("--label", help="Name of the key's user, shown in the history of incidents.")
+    ] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and show it, this once: what is stored is its hash."""
+    """Create a key and print it.
+
+    Only its hash is stored, so the key cannot be shown again.
+    """
     from collector.access.keys import hash_key
 
     _check_key_scope(project, role)
     if len(label) > _LABEL_LENGTH or not label.isprintable():
-        raise PermanentError(f"a label is up to {_LABEL_LENGTH} characters on one line")
+        raise PermanentError(f"a label has at most {_LABEL_LENGTH} characters, on one line")
     key = generate_api_key(role)
     with open_incident_store(load_command_settings(data_dir)) as store:
         store.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
@@ -102,23 +143,23 @@ def create_key(
         return
     out.print(styled_text(key, "bold"), soft_wrap=True)
     print_facts([("project", project), ("role", role.value), ("label", label), ("prefix", key[:PREFIX_LENGTH])])
-    out.print("It is not shown again. The collector knows it within 15 seconds.", style="dim")
+    out.print("The key is not shown again. The collector accepts it within 15 seconds.", style="dim")
 
 
 @keys.command("list")
 def list_keys(
-    project: Annotated[str, typer.Option("--project", help="Of this project only.")] = "",
+    project: Annotated[str, typer.Option("--project", help="Only this project.")] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List keys by their first characters; the keys themselves are known to nobody."""
+    """List the keys by their first characters."""
     with open_incident_store(load_command_settings(data_dir)) as store:
         every = store.read_api_keys()
     found = [key for key in every if project in ("", key.project)]
     if as_json:
         print_json([_key_to_json(key) for key in found])
     elif not found:
-        out.print("no keys; `furrow keys create` makes one")
+        out.print("no keys; `furrow keys create` creates one")
     elif is_wide():
         table = Table(
             "prefix", "project", "role", "label", "state", "created", "last used", box=None, header_style="dim"
@@ -151,25 +192,28 @@ def list_keys(
 
 @keys.command("revoke")
 def revoke_key(
-    prefix: Annotated[str, typer.Argument(help="Its first characters, as `furrow keys list` shows them.")],
+    prefix: Annotated[str, typer.Argument(help="First characters of the key, as `furrow keys list` shows them.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key: the collector refuses it within 15 seconds."""
+    """Revoke a key.
+
+    The collector refuses it within 15 seconds.
+    """
     with open_incident_store(load_command_settings(data_dir)) as store:
         count = store.revoke_api_keys(prefix)
         every = store.read_api_keys()
     if all(key.prefix != prefix for key in every):
-        raise PermanentError(f"there is no key {prefix!r}; `furrow keys list` shows the first characters of each")
+        raise PermanentError(f"there is no key {prefix!r}; `furrow keys list` shows the first characters of each key")
     if as_json:
         print_json({"prefix": prefix, "revoked": count})
     else:
-        out.print(styled_text(f"{prefix} is revoked" if count else f"{prefix} was revoked already"))
+        out.print(styled_text(f"{prefix} is revoked" if count else f"{prefix} was already revoked"))
 
 
 @projects.command("list")
 def list_projects(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the projects that were given origins or settings, or that a key belongs to."""
+    """List projects with origins, settings or keys."""
     with open_incident_store(load_command_settings(data_dir)) as store:
         stored, every = store.read_projects(), store.read_api_keys()
     known = {key.project: ProjectRecord(key.project) for key in every if key.project != ALL_PROJECTS}
@@ -180,47 +224,53 @@ def list_projects(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for record in () if as_json else found:
         _print_project(record)
     if not found and not as_json:
-        out.print("no projects but `default`; `furrow projects set` makes one")
+        out.print("no projects except `default`; `furrow projects set` creates one")
 
 
 @projects.command("set")
 def set_project(
-    project: Annotated[str, typer.Argument(help="Id of the project; it is made if there is none.")],
+    project: Annotated[str, typer.Argument(help="Id of the project. It is created if it does not exist.")],
     origin: Annotated[
         list[str] | None,
         typer.Option(
-            "--origin", help="Browser origin that may send, like https://shop.example; repeatable, replaces all."
+            "--origin",
+            help="Browser origin that may send events, like https://shop.example; repeatable. Replaces all origins.",
         ),
     ] = None,
-    no_origins: Annotated[bool, typer.Option("--no-origins", help="No browser may send.")] = False,
+    no_origins: Annotated[
+        bool, typer.Option("--no-origins", help="Remove all origins: no browser may send events.")
+    ] = False,
     setting: Annotated[
         list[str] | None,
         typer.Option(
             "--setting",
-            help=f"name=value, value as JSON; repeatable. Names: {', '.join(SETTINGS)}; one threshold or weight is "
-            "thresholds.rage_clicks or weights.failure.",
+            help=f"Setting as name=value, with the value as JSON; repeatable. Names: {', '.join(SETTINGS)}. A single threshold "
+            "or weight is named like thresholds.rage_clicks or weights.failure.",
         ),
     ] = None,
     unset: Annotated[
-        list[str] | None, typer.Option("--unset", help="Setting that follows the installation again; repeatable.")
+        list[str] | None,
+        typer.Option("--unset", help="Setting to remove, so that the default of the installation applies; repeatable."),
     ] = None,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a project's browser origins and its thresholds; what is not named stays as it is.
+    """Set a project's origins and settings.
+
+    Origins are those of browsers that may send events. Settings that are not named do not change.
 
     Example: `furrow projects set shop --origin https://shop.example --setting confirmSessions=5 --setting
-    'ignoredRoutes=["/admin/*"]' --setting thresholds.rage_clicks=5`. `--config` sets what a file for `furrow evaluate
-    --replay` says for this project. New thresholds hold for sessions analysed from now on; `furrow run backfill` analyses
-    those of a window again.
+    'ignoredRoutes=["/admin/*"]' --setting thresholds.rage_clicks=5`. `--config` applies the values of a file for `furrow
+    evaluate --replay` to this project. New thresholds apply to sessions that are analysed from now on; `furrow run backfill`
+    analyses the sessions of a time window again.
     """
-    _check_project_id(project)
-    origins = _choose_origins(origin or (), no_origins)
-    changes = {**_read_project_file(project, config), **_parse_setting_options(setting or ())}
+    check_project_id(project)
+    origins = choose_origins(origin or (), no_origins)
+    changes = {**read_project_file(project, config), **parse_setting_options(setting or ())}
     with open_incident_store(load_command_settings(data_dir)) as store:
         store.save_project(
-            project, origins, _merge_settings(_find_project(store, project).settings, changes, unset or ())
+            project, origins, merge_settings(_find_project(store, project).settings, changes, unset or ())
         )
         after = _find_project(store, project)
     if as_json:
@@ -231,15 +281,16 @@ def set_project(
 
 @projects.command("show")
 def show_project(
-    project: Annotated[str, typer.Argument(help="Id of the project; `default` is the one of `test-key`.")],
+    project: Annotated[str, typer.Argument(help="Id of the project.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a project's origins and settings, and the engine's configuration that results, with its hash.
+    """Show a project's origins and settings.
 
-    The hash is the version of the configuration: detections carry it as `configHash`.
+    Also shows the resulting configuration of the engine with its hash. The hash
+    identifies the configuration: detections contain it as `configHash`.
     """
-    _check_project_id(project)
+    check_project_id(project)
     with open_incident_store(load_command_settings(data_dir)) as store:
         every = store.read_api_keys()
         known = {"default", *(record.id for record in store.read_projects()), *(record.project for record in every)} - {
@@ -247,7 +298,7 @@ def show_project(
         }
         found = _find_project(store, project)
     if project not in known:
-        raise PermanentError(f"there is no project {project!r}; there is {', '.join(sorted(known))}")
+        raise PermanentError(f"there is no project {project!r}; the projects are {', '.join(sorted(known))}")
     configuration, unusable = _describe_configuration(found)
     if as_json:
         print_json({**_project_to_json(found), **configuration, "unusable": unusable})
@@ -257,114 +308,29 @@ def show_project(
         **configuration["thresholds"],
         **{f"weights.{rule}": points for rule, points in configuration["weights"].items()},
     }
-    print_facts([("  configuration", configuration["configHash"]), ("  unusable, not used", ", ".join(unusable))])
+    print_facts([("  configuration", configuration["configHash"]), ("  invalid, ignored", ", ".join(unusable))])
     print_facts([(f"    {name}", f"{value:,}") for name, value in values.items()])
 
 
 def generate_api_key(role: Role) -> str:
-    """A key: what it is for (fi: ingest, fo: operator), then 256 random bits; its first 11 characters name it."""
+    """A new key: fi (ingest) or fo (operator), then 256 random bits. Its first 11 characters identify it in lists."""
     return f"{'fi' if role is Role.ingest else 'fo'}_{secrets.token_urlsafe(32)}"
 
 
 def _check_key_scope(project: str, role: Role) -> None:
     if project == ALL_PROJECTS:
         if role is Role.ingest:
-            raise PermanentError("a key that sends events belongs to one project; `*` is for operators")
+            raise PermanentError("an ingest key belongs to one project; `*` is only for operator keys")
     else:
-        _check_project_id(project)
-
-
-def _check_project_id(project: str) -> None:
-    if not is_project_id(project):
-        raise PermanentError("a project's id is up to 64 letters, digits, and _ . - after the first character")
-
-
-def _choose_origins(origin_options: "list[str] | tuple[()]", no_origins: bool) -> list[str] | None:
-    if origin_options and no_origins:
-        raise PermanentError("give --origin or --no-origins, not both")
-    if not origin_options:
-        return [] if no_origins else None
-    return list(dict.fromkeys(normalize_origin(origin) for origin in origin_options))
-
-
-def normalize_origin(origin: str) -> str:
-    """An origin as browsers send it (scheme, host, port if it is not the usual one). Raises PermanentError."""
-    if origin == "*":
-        return origin
-    wrong = PermanentError(f"an origin looks like https://shop.example or http://localhost:3000, not like {origin!r}")
-    try:
-        parts = urlsplit(origin)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise wrong from None
-    rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
-    if (
-        parts.scheme not in ("http", "https")
-        or not host
-        or any(rest)
-        or not origin.isascii()
-        or not origin.isprintable()
-    ):
-        raise wrong
-    name = f"[{host}]" if ":" in host else host
-    usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
-
-
-def _parse_setting_options(setting_options: "list[str] | tuple[()]") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for assignment in setting_options:
-        name, _, value = assignment.partition("=")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
-def _read_project_file(project: str, file: Path | None) -> dict[str, Any]:
-    """What a file for the engine says for this project, as settings: each threshold and weight by itself."""
-    if file is None:
-        return {}
-    from core.engine_settings import read_engine_settings, to_stored_names
-
-    found: dict[str, Any] = {}
-    for name, value in to_stored_names(read_engine_settings(file)[0].project_sections(project)).items():
-        found |= (
-            {f"{name}.{part}": part_value for part, part_value in value.items()} if name in PARTED else {name: value}
-        )
-    return found
-
-
-def _merge_settings(stored: Mapping[str, Any], changes: Mapping[str, Any], unset: Sequence[str]) -> dict[str, Any]:
-    """The settings with what is given and without what is unset. Raises PermanentError when one of them cannot be."""
-    merged = {name: dict(value) if isinstance(value, dict) else value for name, value in stored.items()}
-    for name in unset:
-        whole, _, part = name.partition(".")
-        if not part:
-            merged.pop(name, None)
-        elif isinstance(merged.get(whole), dict):
-            merged[whole].pop(part, None)
-    for name, value in changes.items():
-        whole, _, part = name.partition(".")
-        if part and whole in PARTED:
-            parts = merged.get(whole)
-            merged[whole] = {**(parts if isinstance(parts, dict) else {}), part: value}
-        else:
-            merged[name] = value
-    changed = {name if name in merged else name.partition(".")[0] for name in (*unset, *changes)}
-    for name in changed & set(merged):
-        if wrong := find_setting_problem(name, merged[name]):
-            raise PermanentError(wrong)
-    return {name: value for name, value in merged.items() if value != {} or name not in PARTED}
+        check_project_id(project)
 
 
 def _find_project(store: "IncidentStore", project: str) -> ProjectRecord:
     return next((record for record in store.read_projects() if record.id == project), ProjectRecord(project))
 
 
-def _describe_configuration(project: ProjectRecord) -> tuple[dict[str, Any], list[str]]:
-    """What the engine goes by, and the names of the settings that do not fit."""
+def _describe_configuration(project: ProjectRecord) -> tuple[EngineConfiguration, list[str]]:
+    """The engine's configuration for a project, and the names of invalid settings, which are ignored."""
     from core.engine_settings import build_engine_config
     from ufse.config import THRESHOLDS
     from ufse.weights import TEXTS
@@ -379,7 +345,7 @@ def _describe_configuration(project: ProjectRecord) -> tuple[dict[str, Any], lis
     }, unusable
 
 
-def _key_to_json(key: KeyRecord) -> dict[str, Any]:
+def _key_to_json(key: KeyRecord) -> ApiKey:
     return {
         "prefix": key.prefix,
         "project": key.project,
@@ -391,13 +357,13 @@ def _key_to_json(key: KeyRecord) -> dict[str, Any]:
     }
 
 
-def _project_to_json(project: ProjectRecord) -> dict[str, Any]:
+def _project_to_json(project: ProjectRecord) -> Project:
     return {"id": project.id, "origins": list(project.origins), "settings": project.settings}
 
 
 def _print_project(project: ProjectRecord) -> None:
     out.print(styled_text(project.id, "bold"))
-    origins = ", ".join(project.origins) or "none: no browser may send"
+    origins = ", ".join(project.origins) or "none: no browser may send events"
     setting_facts = [(f"  {name}", json.dumps(value)) for name, value in sorted(project.settings.items())]
     print_facts([("  origins", origins), *setting_facts])
 

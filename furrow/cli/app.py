@@ -1,4 +1,4 @@
-"""The command ``furrow``. Thin: the commands live in ``furrow.cli``, one file a group, and are put together here."""
+"""The command ``furrow``: registers the commands of the modules in ``furrow.cli`` and turns errors into one line."""
 
 import logging
 import os
@@ -23,10 +23,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,  # locals may hold secrets
     help="""
-Finds the moments at which people's brows furrow in front of a web application, and turns them into tickets.
+Detects frustrated users of a web application from its events, and files incidents as tickets.
 
-Start with `furrow demo` (two minutes, leaves nothing behind) or `furrow up` (the real thing, on this machine).
-Every setting is an environment variable `FURROW_…` or a line in `.env`; `furrow doctor` shows what is configured.
+Start with `furrow demo` (takes two minutes and removes everything at the end) or `furrow up` (starts Furrow on this machine).
+Settings are environment variables `FURROW_…` or lines in `.env`; `furrow doctor` checks the installation.
 """,
 )
 
@@ -46,18 +46,19 @@ def _accept_global_options(
     pass
 
 
-local.add_commands_to(app)
-files.add_commands_to(app)
-explain.add_commands_to(app)
-app.add_typer(incidents.app, name="incidents")
-runs.add_commands_to(app)
-data.add_commands_to(app)
-app.add_typer(access.keys, name="keys")
-app.add_typer(access.projects, name="projects")
+# In the order of `furrow --help`. A command is added to the table of its module, a group of commands here.
+_COMMANDS = (local.COMMANDS, files.COMMANDS, explain.COMMANDS, runs.COMMANDS, data.COMMANDS)
+_GROUPS = {"incidents": incidents.app, "keys": access.keys, "projects": access.projects}
+
+for commands in _COMMANDS:
+    for name, command in commands.items():
+        app.command(name)(command)
+for name, group in _GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
-    """Entry point: every error is one line; a traceback goes to a file."""
+    """Entry point. Every error is printed as one line; the traceback of an unexpected error is written to a file."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     restrict_new_files()
     logging.basicConfig(level=logging.WARNING)
@@ -68,25 +69,25 @@ def main() -> None:
     except FurrowError as error:
         _exit_with_error(str(error))
     except ValidationError as error:
-        # The settings: named as people set them, and without the values, which may be secrets.
+        # Of the settings: with the names of the variables, without values, which may be secrets.
         _exit_with_error(
             "; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         )
     except OSError as error:
         _exit_with_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except Exception as error:
-        # What nobody foresaw: its traceback is for whoever mends it, and goes to a file.
-        _exit_with_error(f"this command stopped over an error of Furrow's own{_write_error_log(error)}")
+        # An unexpected error: the traceback goes to a file.
+        _exit_with_error(f"unexpected error; this is a bug in Furrow{_write_error_log(error)}")
 
 
 def _write_error_log(error: Exception) -> str:
-    """Write the error and the way to it into a log; which one, in words."""
+    """Write the traceback to a log file. The result is the end of the error message, with the file's path."""
     try:
         settings = used_settings()
         log = log_unforeseen_error(error, settings.data_dir if settings else None)
     except OSError:
-        return "; no file could be written that says more"
-    return f"; what happened is in {log}"
+        return "; the traceback could not be written to a file"
+    return f"; the traceback is in {log}"
 
 
 def _exit_with_error(message: str, code: int = 1) -> NoReturn:

@@ -1,8 +1,8 @@
-"""`furrow backup`, `furrow restore` and `furrow erase`: keeping what is to be kept, and removing what must go."""
+"""`furrow backup`, `furrow restore` and `furrow erase`."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,6 +11,7 @@ from core.errors import PermanentError
 from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
+    Commands,
     DataDir,
     PrefectPort,
     err,
@@ -20,30 +21,27 @@ from furrow.cli.common import (
     print_json,
     styled_text,
 )
-from furrow.cli.runs import PrefectUrl, RunsApi, Timeout, find_prefect_address, run_deployment
+from furrow.cli.runs import PrefectUrl, RunResult, Timeout, find_prefect_address, run_deployment, summarize_ended_run
 
 if TYPE_CHECKING:
     from furrow.installation.backup import BackupSummary
 
 
-_MENTIONS = ("mentions in log files", "logs and artifacts of runs")  # the run that looks for them makes some itself
-
-
-def add_commands_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (backup, restore, erase):
-        app.command()(command)
+_MENTIONS = ("mentions in log files", "logs and artifacts of runs")  # the run itself writes some of these
 
 
 def backup(
-    directory: Annotated[Path, typer.Argument(help="Directory to write; it must not exist.")],
+    directory: Annotated[Path, typer.Argument(help="Directory to create.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up everything but Prefect's own runs: incidents, tickets, keys, events, spool and dead letters, as files.
+    """Write a backup to a directory.
 
-    With embedded stores, stop `furrow up` first: they admit one process. With servers it may go on. The backup holds
-    personal data and the secret that user ids are hashed with: keep it as safe as the data directory.
+    It contains incidents, tickets, keys, events, the spool and dead letters. Runs in Prefect are not included.
+
+    With embedded stores, stop `furrow up` first: only one process can open them. With database servers, `furrow up` may keep
+    running. The backup contains personal data and the secret that user ids are hashed with: protect it like the data
+    directory.
     """
     from furrow.installation.backup import write_backup
 
@@ -53,13 +51,15 @@ def backup(
 
 
 def restore(
-    directory: Annotated[Path, typer.Argument(help="Directory that `furrow backup` wrote.", exists=True)],
+    directory: Annotated[Path, typer.Argument(help="Directory written by `furrow backup`.", exists=True)],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a backup back, into a new data directory (and empty databases, with servers). Then start `furrow up`.
+    """Restore a backup.
 
-    What was erased after the backup was made comes back with it: repeat those `furrow erase`.
+    It is restored into a new data directory and, with database servers, into empty databases. Then start `furrow up`.
+
+    Data that was erased after the backup was made is restored too: run those `furrow erase` commands again.
     """
     from furrow.installation.backup import restore_backup as bring_back
 
@@ -70,36 +70,40 @@ def restore(
 
 def erase(
     user: Annotated[
-        str, typer.Option("--user", help="User's id as the application knows it; or uh: and the hash that is stored.")
+        str, typer.Option("--user", help="Id of the user in your application; or uh: followed by the stored hash.")
     ] = "",
-    session: Annotated[str, typer.Option("--session", help="Id of one client session.")] = "",
-    project: Annotated[str, typer.Option("--project", help="Project that it belongs to.")] = "default",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    session: Annotated[str, typer.Option("--session", help="Id of a client session.")] = "",
+    project: Annotated[str, typer.Option("--project", help="Project of the user or session.")] = "default",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     timeout: Timeout = 1_800,
     data_dir: DataDir = None,
     prefect_port: PrefectPort = None,
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Remove a user or a session everywhere: events, detections, timelines, queue, dead letters, spool, logs.
+    """Erase all data of a user or a session.
 
-    A user's whole client sessions go, also what was done in them before they logged in. Counts of incidents are those of
-    the sessions that remain; tickets are listed, not changed. It runs in the engine, as the deployment `erase`, and is safe
-    to repeat. Backups are not changed. Ends with 1 when nothing of them was stored.
+    This includes events, detections, timelines, the queue, dead letters, the spool and logs.
+
+    For a user, whole client sessions are erased, including events from before the user logged in. The counts of incidents are
+    then those of the remaining sessions. Tickets are listed but not changed; backups are not changed. The command starts a
+    run of the deployment `erase` and can be repeated safely. Exits with 1 if nothing was stored.
     """
     if bool(user) == bool(session):
-        raise PermanentError("name one user (--user) or one session (--session)")
+        raise PermanentError("pass either --user or --session")
     hashed = _hash_user_id(user, project, _load_absolute_settings(data_dir)) if user else None
-    if not yes and not typer.confirm(f"Remove this {'user' if user else 'session'} of {project} for good?", err=True):
-        raise PermanentError("nothing was removed")
+    if not yes and not typer.confirm(
+        f"Erase this {'user' if user else 'session'} of project {project} permanently?", err=True
+    ):
+        raise PermanentError("nothing was erased")
     stored = to_stored_session_id(session, project, data_dir) if session else None
     who = "session" if session else "user"
 
-    def describe_empty_result(result: dict[str, Any]) -> str:
-        removed = sum(count for place, count in result.get("removed", {}).items() if place not in _MENTIONS)
-        return (
-            "" if removed or "removed" not in result else f"nothing of this {who} is stored in the project {project!r}"
-        )
+    def describe_empty_result(result: RunResult) -> str:
+        removed = result.get("removed")
+        if not isinstance(removed, dict) or any(n for place, n in removed.items() if place not in _MENTIONS):
+            return ""
+        return f"no data of this {who} is stored in the project {project!r}"
 
     run_parameters = {"project": project, "session_id": stored, "user": hashed}
     run_deployment(
@@ -108,13 +112,13 @@ def erase(
         run_parameters,
         timeout,
         as_json,
-        _summarize_erasure,
+        summarize_ended_run,
         describe_empty_result,
     )
 
 
 def to_stored_session_id(session: str, project: str, data_dir: Path | None) -> str:
-    """The session's id as it is stored: hashed where it holds an address or the like (docs/privacy.md)."""
+    """The session's id as it is stored: hashed if it contains personal data such as an address (docs/privacy.md)."""
     from collector import privacy
 
     if privacy.stored_session(project, session, b"") == session:
@@ -123,7 +127,7 @@ def to_stored_session_id(session: str, project: str, data_dir: Path | None) -> s
 
 
 def _hash_user_id(user: str, project: str, settings: Settings) -> str:
-    """``uh:`` and the hash under which the user is stored, so that no run of Prefect holds the id."""
+    """``uh:`` followed by the stored hash of the user, so that the id does not appear in a run's parameters."""
     from collector.privacy import HASHED_USER, hash_user
 
     if HASHED_USER.fullmatch(user):
@@ -134,16 +138,10 @@ def _hash_user_id(user: str, project: str, settings: Settings) -> str:
 def _require_user_salt(settings: Settings) -> bytes:
     if (salt := kept_secrets.known_user_salt(settings)) is None:
         raise PermanentError(
-            f"{settings.data_dir} holds no user-salt, so the stored hash is unknown: name the collector's --data-dir, set "
-            "FURROW_USER_SALT, or give uh: (of a session sh:) and the hash"
+            f"{settings.data_dir} contains no user-salt, so the stored hash is unknown: set --data-dir to the collector's data "
+            "directory, set FURROW_USER_SALT, or pass the stored hash (uh:… of a user, sh:… of a session)"
         )
     return salt.get_secret_value().encode()
-
-
-def _summarize_erasure(api: RunsApi, run: dict[str, Any]) -> dict[str, Any]:
-    state = run["state"]
-    ended = {"name": run["name"], "state": state["name"], "message": state.get("message")}
-    return {"run": ended, **next(iter(api.read_results(run["id"])), {})}
 
 
 def _load_absolute_settings(data_dir: Path | None) -> Settings:
@@ -158,3 +156,7 @@ def _print_backup_summary(summary: "BackupSummary", done: str, as_json: bool) ->
     out.print(styled_text(done, "bold"), soft_wrap=True)
     facts: list[tuple[str, object]] = [(table, f"{count:,} rows") for table, count in summary.rows.items()]
     print_facts([*facts, ("other files", f"{summary.files:,}"), ("in all", f"{summary.size:,} bytes")])
+
+
+COMMANDS: Final[Commands] = {"backup": backup, "restore": restore, "erase": erase}
+"""The commands of this module, by name."""

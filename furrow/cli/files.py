@@ -1,30 +1,32 @@
-"""Commands that read files: `send`, `detect`, `evaluate`; and `mask`."""
+"""Commands that read files, `send`, `detect` and `evaluate`, and the command `mask`."""
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final, NotRequired
 
 import msgspec
 import typer
 from rich.table import Table
+from typing_extensions import TypedDict
 
 from collector.access.keys import TEST_KEY
 from core.errors import PermanentError, WrongUse
 from core.hosts import LOOPBACK_NAMES, host_of_url
 from core.kept_secrets import INGEST_KEY, known_development_key
+from core.plurals import format_count
 from core.settings import Settings
 from furrow import example_files
 from furrow.cli import explained, replay, runs
 from furrow.cli.common import (
     AsJson,
+    Commands,
     ConfigFile,
     DataDir,
     PrefectPort,
     err,
-    format_count,
     load_command_settings,
     out,
     print_json,
@@ -39,51 +41,61 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _KEY_HELP = (
-    "API key that may send events; default: FURROW_INGEST_KEY or, if all is embedded, the one in the data directory."
+    "API key for sending events; default: FURROW_INGEST_KEY or, with embedded stores, the key in the data directory."
 )
 
 Events = Annotated[
-    Path, typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.find_readable_file)
+    Path,
+    typer.Argument(help="Events, one JSON object per line; plain or .gz.", parser=example_files.find_readable_file),
 ]
 
 
+class Label(TypedDict):
+    """A line of a file of labels."""
+
+    sessionId: str
+    frustrated: bool
+    route: NotRequired[str]
+    target: NotRequired[str]
+    kind: NotRequired[str]
+
+
 class Format(StrEnum):
-    """What `furrow send` reads."""
+    """Formats that `furrow send` reads."""
 
     events = "events"
     combined = "combined"
     dead_letters = "dead-letters"
 
 
-def add_commands_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (send, detect, evaluate, mask):
-        app.command()(command)
-
-
 def send(
     file: Annotated[
         Path,
         typer.Argument(
-            help="JSON lines, or a web server's access log; plain or .gz.", parser=example_files.find_readable_file
+            help="JSON lines, or an access log of a web server; plain or .gz.", parser=example_files.find_readable_file
         ),
     ],
-    format: Annotated[Format, typer.Option("--format", help="What the file holds.")] = Format.events,
-    url: Annotated[str, typer.Option("--url", help="Address of the collector.")] = "",
+    format: Annotated[Format, typer.Option("--format", help="Format of the file.")] = Format.events,
+    url: Annotated[
+        str, typer.Option("--url", help="Address of the collector; default: this machine, port FURROW_PORT.")
+    ] = "",
     key: Annotated[str, typer.Option("--key", envvar="FURROW_KEY", help=_KEY_HELP)] = "",
     data_dir: DataDir = None,
     operator_key: Annotated[
         str,
         typer.Option(
-            "--operator-key", help="Vouches for the file: each of its sessions counts as a source of its own."
+            "--operator-key",
+            help="Operator key. With it, each session counts as an independent source of its incident.",
         ),
     ] = "",
-    attempts: Annotated[int, typer.Option("--attempts", min=1, help="How often a batch is tried.")] = 8,
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Maximum number of attempts per batch.")] = 8,
 ) -> None:
-    """Send a file of events to a running collector, over HTTP, in batches. Sending it twice changes nothing.
+    """Send a file of events to a collector.
 
-    `--format combined` reads access logs of web servers: a visitor is a salted hash of address and user agent.
-    `--format dead-letters` sends again what was rejected (files in the spool's directory `dead-letters`).
+    The events are sent in batches over HTTP. Sending a file twice creates no duplicates.
+
+    `--format combined` reads access logs of web servers; a visitor is identified by a salted hash of address and user agent.
+    `--format dead-letters` sends rejected events again (files in the directory `dead-letters` of the spool).
     """
     from furrow.clients.send import SendSummary, send_file
 
@@ -114,43 +126,46 @@ def send(
 
 
 def _check_file_kind(file: Path, expected: Format) -> None:
-    """Raise WrongUse when the file looks like the other kind: every line of it would be rejected."""
+    """Raise WrongUse when the file looks like the other format: all its lines would be rejected."""
     from furrow.clients.file_kinds import ACCESS_LOG, EVENTS, guess_file_kind
 
     try:
         found = guess_file_kind(file)
     except (OSError, ValueError):
-        return  # reading it says so
+        return  # reading the file raises the error
     if found == ACCESS_LOG and expected is not Format.combined:
-        raise WrongUse(f"{file.name} looks like an access log: --format combined")
+        raise WrongUse(f"{file.name} looks like an access log: pass --format combined")
     if found == EVENTS and expected is Format.combined:
-        raise WrongUse(f"{file.name} looks like events, one JSON object a line: leave --format combined out")
+        raise WrongUse(f"{file.name} looks like events, one JSON object per line: omit --format combined")
 
 
 def _find_ingest_key(settings: Settings, address: str) -> str:
-    """The key for events without ``--key``. Raises PermanentError when none is known for this address."""
+    """The key to send events with if there is no ``--key``. Raises PermanentError when none is known for ``address``."""
     known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
     if known is not None:
         return known.get_secret_value()
     if host_of_url(address) in ("", *LOOPBACK_NAMES):
-        return (
-            TEST_KEY  # of a collector whose directory is another one than ours; or of no address, which sending refuses
-        )
-    raise PermanentError("a key is needed: --key or FURROW_KEY (`furrow keys create` makes one)")
+        return TEST_KEY  # a local collector with another data directory; sending rejects an address without a host
+    raise PermanentError("a key is required: pass --key or set FURROW_KEY (`furrow keys create` creates one)")
 
 
 def detect(
     file: Events,
-    explain: Annotated[bool, typer.Option("--explain", help="Also say why the silent sessions are silent.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also explain why the other sessions have no detection.")
+    ] = False,
     config: ConfigFile = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="JSON lines on a terminal too; elsewhere they are what is printed.")
+        bool, typer.Option("--json", help="Print JSON lines also on a terminal; this is the default elsewhere.")
     ] = False,
 ) -> None:
-    """Run the engine alone on a file: no stores, no server. On a terminal as text, else one detection a line, as JSON.
+    """Detect frustration in a file of events.
 
-    With `--explain`, each silent session follows with the first rule that stopped it (in JSON as `{"whyNot": …}`). The events
-    of a file belong to the project `default`; docs/configuration.md shows a file for `--config`.
+    Runs the engine without stores and servers. Prints text on a terminal, otherwise JSON, one detection per line.
+
+    With `--explain`, the sessions without a detection follow, each with the first rule that prevented one (in JSON as
+    `{"whyNot": …}`). The events of the file belong to the project `default`. docs/configuration.md shows a file for
+    `--config`.
     """
     import ufse
 
@@ -174,7 +189,7 @@ def _print_detect_result(result: "Result", explain: bool) -> None:
     counts = f"{format_count(len(result.detections), 'detection')} in {visits}"
     out.print(
         styled_text(counts, "bold"),
-        styled_text("" if explain else "; --explain says why the others are silent"),
+        styled_text("" if explain else "; --explain shows why the other sessions have none"),
         sep="",
     )
 
@@ -182,11 +197,11 @@ def _print_detect_result(result: "Result", explain: bool) -> None:
 def evaluate(
     events: Annotated[
         Path | None,
-        typer.Argument(help="Events, one JSON object a line; plain or .gz.", parser=example_files.find_readable_file),
+        typer.Argument(help="Events, one JSON object per line; plain or .gz.", parser=example_files.find_readable_file),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Argument(help="Labels, one JSON object a line; plain or .gz.", exists=True, dir_okay=False),
+        typer.Argument(help="Labels, one JSON object per line; plain or .gz.", exists=True, dir_okay=False),
     ] = None,
     config: ConfigFile = None,
     window: Annotated[
@@ -194,36 +209,39 @@ def evaluate(
         typer.Option(
             "--replay",
             metavar="WINDOW",
-            help="Instead of files: stored events of the last 7d, 24h, …, or of 2026-01-01..2026-01-08 (UTC).",
+            help="Use stored events instead of files: of the last 7d, 24h, …, or of 2026-01-01..2026-01-08 (UTC).",
         ),
     ] = "",
-    project: Annotated[str, typer.Option("--project", help="With --replay: sessions of this project only.")] = "",
+    project: Annotated[str, typer.Option("--project", help="With --replay: only sessions of this project.")] = "",
     timeout: runs.Timeout = 600,
     data_dir: DataDir = None,
     prefect_port: PrefectPort = None,
     prefect_url: runs.PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run the engine on labelled sessions: precision, recall, a table per kind, and the misses and false alarms.
+    """Measure detection on labelled sessions.
 
-    A label line: `{"sessionId": "…", "frustrated": true, "route": "/checkout", "target": "pay", "kind": "rage_5xx"}`. The
-    failure point is right when the route (ids folded away) is the labelled one and the target's name holds the labelled one.
+    Prints precision, recall, a table by kind, the misses and the false alarms.
 
-    With `--replay WINDOW --config NEW.toml`, instead: which detections over the stored events of that time would appear,
-    vanish, or change their points, if the projects were set so. It starts a run of the deployment `replay` and shows its
-    result; nothing is stored. `furrow projects set PROJECT --config NEW.toml` then sets it.
+    A label: `{"sessionId": "…", "frustrated": true, "route": "/checkout", "target": "pay", "kind": "rage_5xx"}`. A failure
+    point is correct if its route (with ids folded) equals the labelled route and its target's name contains the labelled
+    target.
+
+    With `--replay WINDOW --config NEW.toml`, it compares two configurations on stored events instead: which detections would
+    appear, disappear or get other points with the new configuration. It starts a run of the deployment `replay` and shows its
+    result; nothing is stored. Apply the configuration with `furrow projects set PROJECT --config NEW.toml`.
     """
     if window:
         if events or labels:
-            raise PermanentError("--replay is over stored events: it takes no files of events and labels")
+            raise PermanentError("--replay uses stored events: pass no files of events and labels")
         replay.run_replay(
             window, config, project, runs.find_prefect_address(prefect_url, prefect_port, data_dir), timeout, as_json
         )
         return
     if project:
-        raise PermanentError("--project goes with --replay")
+        raise PermanentError("--project requires --replay")
     if events is None or labels is None:
-        raise PermanentError("give a file of events and one of labels, or --replay WINDOW --config NEW.toml")
+        raise PermanentError("pass a file of events and a file of labels, or --replay WINDOW --config NEW.toml")
     _evaluate_files(events, labels, _load_engine_configs(config), as_json)
 
 
@@ -236,7 +254,7 @@ def _evaluate_files(events: Path, labels: Path, config: "dict[str, Config]", as_
     found = ufse.evaluate((detection.to_json() for detection in result.detections), label_rows)
     silent: dict[str, str] = {}
     for silence in (why.to_json() for why in result.why_not):
-        # Of several visits, the one in which something went wrong.
+        # Of several visits, prefer one with negative feedback.
         if silence["rule"] != "no_negative_feedback" or silence["sessionId"] not in silent:
             silent[silence["sessionId"]] = silence["text"]
     if as_json:
@@ -247,24 +265,24 @@ def _evaluate_files(events: Path, labels: Path, config: "dict[str, Config]", as_
 
 
 def _load_engine_configs(file: Path | None) -> "dict[str, Config]":
-    """The engine's configuration by project, with what ``file`` sets over the defaults."""
+    """The engine's configuration by project: the defaults, overridden by ``file``."""
     from core.engine_settings import EngineSettings, read_engine_settings
 
     return (read_engine_settings(file)[0] if file else EngineSettings()).apply_to_configs({})
 
 
-def read_labels(path: Path) -> list[dict[str, Any]]:
-    """The label lines of a file. Raises PermanentError that names the first line that is none."""
+def read_labels(path: Path) -> list[Label]:
+    """The labels of a file. Raises PermanentError that names the first invalid line."""
     from collector.contract import open_lines
 
-    labels = []
+    labels: list[Label] = []
     for at, raw in enumerate(open_lines(path), 1):
         if not raw.strip():
             continue
         try:
             label = json.loads(raw)
         except ValueError as error:
-            raise PermanentError(f"line {at} of the labels is no JSON: {sanitize_line(error)}") from error
+            raise PermanentError(f"line {at} of the labels is not JSON: {sanitize_line(error)}") from error
         if problem := _label_problem(label):
             raise PermanentError(f"line {at} of the labels: {problem}")
         labels.append(label)
@@ -291,7 +309,7 @@ def _read_event_table(file: Path) -> "pa.Table":
     try:
         if guess_file_kind(file) == ACCESS_LOG:
             raise WrongUse(
-                f"{file.name} looks like an access log; `furrow send --format combined {file.name}` takes it"
+                f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
             )
         table, rejects = read_events(file)
     except ValueError as error:
@@ -320,10 +338,10 @@ def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
     out.print(kinds)
     _print_labels("Missed", found.missed, silent)
     _print_labels("False alarms", found.false_alarms, {})
-    _print_labels("Right session, another failure point", found.wrong_points, {})
+    _print_labels("Right session, wrong failure point", found.wrong_points, {})
     if found.unlabelled:
         out.print(
-            f"{len(found.unlabelled):,} sessions with a detection have no label; they count nowhere", style="yellow"
+            f"{len(found.unlabelled):,} sessions with a detection have no label and are not counted", style="yellow"
         )
     hits, alarms = found.true_positives, found.false_positives
     out.print(f"precision               {found.precision:.4f}  ({hits:,} of {hits + alarms:,} detected sessions)")
@@ -348,14 +366,17 @@ def _print_labels(title: str, labels: Sequence[Mapping[str, object]], silent: Ma
         if why:
             out.print(styled_text(f"      {why}", "dim"))
     if len(labels) > _SHOWN:
-        out.print(f"  … and {len(labels) - _SHOWN:,} more; --json gives all")
+        out.print(f"  … and {len(labels) - _SHOWN:,} more; --json shows all")
 
 
 def mask(
-    sample: Annotated[str, typer.Argument(metavar="TEXT", help="What an event might hold.")],
+    sample: Annotated[str, typer.Argument(metavar="TEXT", help="Text as an event might contain it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show how a text would be stored: as a text (a label, a message), as a name (an id, a selector), and as a path."""
+    """Show how a text is masked.
+
+    Shows what would be stored of it as a text (label, message), as a name (id, selector) and as a path.
+    """
     from collector.privacy import mask_name, mask_path, mask_text
 
     shown = {"text": mask_text(sample), "name": mask_name(sample), "path": mask_path(sample)}
@@ -364,3 +385,7 @@ def mask(
         return
     for kind, masked in shown.items():
         out.print(styled_text(f"{kind}  {masked}"), soft_wrap=True)
+
+
+COMMANDS: Final[Commands] = {"send": send, "detect": detect, "evaluate": evaluate, "mask": mask}
+"""The commands of this module, by name."""

@@ -1,9 +1,9 @@
-"""`furrow incidents`: read incidents and act on them, over the collector's operators' API."""
+"""`furrow incidents`: read incidents and act on them, over the collector's API for operators."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from core.errors import PermanentError
 from core.kept_secrets import OPERATOR_KEY, known_development_key
+from core.plurals import format_count
 from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
@@ -23,34 +24,35 @@ from furrow.cli.common import (
     styled_text,
 )
 from furrow.clients.operator_api import OperatorApi
+from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketRecord
 
 _STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
-app = typer.Typer(no_args_is_help=True, help="Read incidents, and act on them. Asks the collector over HTTP.")
+app = typer.Typer(no_args_is_help=True, help="Read incidents and act on them.")
 
-Url = Annotated[str, typer.Option("--url", help="Address of the collector; default: this machine, FURROW_PORT.")]
+Url = Annotated[str, typer.Option("--url", help="Address of the collector; default: this machine, port FURROW_PORT.")]
 Key = Annotated[
     str,
     typer.Option(
         "--key",
         envvar="FURROW_OPERATOR_KEY",
-        help="Operator key; default, if all is embedded: the one in the data directory.",
+        help="Operator key; default, with embedded stores: the key in the data directory.",
     ),
 ]
-Id = Annotated[str, typer.Argument(help="Id of the incident, like inc_0123….")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the incident's history.")]
+Id = Annotated[str, typer.Argument(help="Id of the incident, like inc_0123…")]
+Reason = Annotated[str, typer.Option("--reason", help="Reason, stored in the incident's history.")]
 
 
 def connect_to_collector(url: str, key: str) -> OperatorApi:
-    """The API at ``url``, by default this installation's. Raises PermanentError when there is no key to show."""
+    """A client of the collector at ``url``, by default on this machine. Raises PermanentError when no key is known."""
     settings = Settings()
     address = url or f"http://127.0.0.1:{settings.port}"
     configured = settings.operator_key or known_development_key(settings, OPERATOR_KEY, address)
     known = key or (configured.get_secret_value() if configured else "")
     if not known:
         raise PermanentError(
-            "an operator key is needed: --key or FURROW_OPERATOR_KEY (`furrow keys create` makes one), or FURROW_DATA_DIR of "
-            "the installation on this machine"
+            "an operator key is required: pass --key or set FURROW_OPERATOR_KEY (`furrow keys create --role operator` creates "
+            "one), or set FURROW_DATA_DIR to the data directory of the installation on this machine"
         )
     return OperatorApi(address, known)
 
@@ -59,33 +61,41 @@ def connect_to_collector(url: str, key: str) -> OperatorApi:
 def list_incidents(
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", help="draft, confirmed, resolved, regressed, suppressed; repeatable."),
+        typer.Option("--status", help="draft, confirmed, resolved, regressed or suppressed; repeatable."),
     ] = None,
-    project: Annotated[str, typer.Option("--project", help="Of this project only.")] = "",
+    project: Annotated[str, typer.Option("--project", help="Only this project.")] = "",
     severity: Annotated[
-        list[str] | None, typer.Option("--severity", help="Critical, High, Medium, Low; repeatable.")
+        list[str] | None, typer.Option("--severity", help="Critical, High, Medium or Low; repeatable.")
     ] = None,
-    route: Annotated[str, typer.Option("--route", help="At this route pattern only, like /orders/:id.")] = "",
-    since: Annotated[str, typer.Option("--since", help="Last seen at or after: RFC 3339 with a zone.")] = "",
+    route: Annotated[str, typer.Option("--route", help="Only this route pattern, like /orders/:id.")] = "",
+    since: Annotated[
+        str, typer.Option("--since", help="Only incidents last seen at or after this time: RFC 3339 with a time zone.")
+    ] = "",
     min_score: Annotated[
-        int | None, typer.Option("--min-score", min=0, max=100, help="Highest score at least.")
+        int | None, typer.Option("--min-score", min=0, max=100, help="Only incidents with at least this highest score.")
     ] = None,
     exported: Annotated[
         bool | None,
-        typer.Option("--exported/--not-exported", help="With a ticket, or without one.", show_default=False),
+        typer.Option(
+            "--exported/--not-exported", help="Only incidents with a ticket, or without one.", show_default=False
+        ),
     ] = None,
     held: Annotated[
         bool | None,
-        typer.Option("--held/--not-held", help="Held back from export in a flood, or not.", show_default=False),
+        typer.Option(
+            "--held/--not-held", help="Only incidents held back from export in a flood, or not.", show_default=False
+        ),
     ] = None,
-    sort: Annotated[str, typer.Option("--sort", help="Field of the API; with - in front, descending.")] = "-lastSeen",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most incidents listed.")] = 50,
-    offset: Annotated[int, typer.Option("--offset", min=0, help="How many to pass over.")] = 0,
+    sort: Annotated[
+        str, typer.Option("--sort", help="Field to sort by, as in the API; descending with a leading -.")
+    ] = "-lastSeen",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of incidents.")] = 50,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Number of incidents to skip.")] = 0,
     url: Url = "",
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List incidents, those seen last first."""
+    """List incidents, by default the most recent first."""
     filters = {
         "status": ",".join(status or ()),
         "project": project,
@@ -106,12 +116,17 @@ def list_incidents(
         return
     _print_incident_list(page["incidents"])
     first, last, total = page["offset"] + 1, page["offset"] + len(page["incidents"]), page["total"]
-    out.print(f"{first:,} to {last:,} of {total:,}" if page["incidents"] else f"no incidents (of {total:,} that match)")
+    out.print(
+        f"{first:,} to {last:,} of {total:,}" if page["incidents"] else f"no incidents on this page ({total:,} match)"
+    )
 
 
 @app.command()
 def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Show one incident: what fails, for whom, why Furrow is sure, an example session, its tickets and history."""
+    """Show one incident.
+
+    Shows what fails, who is affected, the evidence, an example session, the tickets and the history.
+    """
     with connect_to_collector(url, key) as api:
         incident = api.get_incident(incident_id)
     if as_json:
@@ -122,20 +137,26 @@ def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False)
 
 @app.command()
 def confirm(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Trust a draft, or let through what a flood of new incidents holds back: it will be exported."""
+    """Confirm a draft or held-back incident.
+
+    The next export creates its ticket.
+    """
     _perform_action(_Action(incident_id, "confirm", reason), url, key, as_json)
 
 
 @app.command()
 def release(
     reason: Reason,
-    project: Annotated[str, typer.Option("--project", help="Of this project only.")] = "",
+    project: Annotated[str, typer.Option("--project", help="Only this project.")] = "",
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Let through all incidents that a flood of new ones holds back from export: those that are confirmed or regressed."""
+    """Release incidents that are held back.
+
+    Releases all confirmed and regressed incidents that are held back from export in a flood of new incidents.
+    """
     if not reason.strip():
-        raise PermanentError("--reason must say why; it is kept in the incidents' history")
+        raise PermanentError("--reason must not be empty; it is stored in the history of the incidents")
     filters = {
         "held": "true",
         "status": "confirmed,regressed",
@@ -144,7 +165,7 @@ def release(
     }
     released = 0
     with connect_to_collector(url, key) as api:
-        # A released one is held no more, so that the first page is always another one.
+        # A released incident no longer matches the filter, so the first page always holds other incidents.
         while page := api.list_incidents(filters)["incidents"]:
             for incident in page:
                 api.act_on_incident(incident["incidentId"], "confirm", {"reason": reason})
@@ -158,17 +179,24 @@ def suppress(
     reason: Reason,
     until: Annotated[
         datetime | None,
-        typer.Option("--until", help="Until this time (UTC): it comes back with the first session after it."),
+        typer.Option(
+            "--until", help="Suppress until this time (UTC); the first affected session after it reopens the incident."
+        ),
     ] = None,
-    sessions: Annotated[int | None, typer.Option("--sessions", min=1, help="Until so many more sessions.")] = None,
+    sessions: Annotated[
+        int | None, typer.Option("--sessions", min=1, help="Suppress until this number of further affected sessions.")
+    ] = None,
     url: Url = "",
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say that it is no problem: forever, until a time, or until N more sessions. Detections keep counting."""
+    """Suppress an incident.
+
+    Permanently, until a time, or until N more sessions. Affected sessions are still counted.
+    """
     if until is not None and sessions is not None:
-        raise PermanentError("give --until or --sessions, not both")
-    more: dict[str, Any] = {} if sessions is None else {"sessions": sessions}
+        raise PermanentError("pass --until or --sessions, not both")
+    more: dict[str, object] = {} if sessions is None else {"sessions": sessions}
     if until is not None:
         more["until"] = (until if until.tzinfo else until.replace(tzinfo=UTC)).isoformat()
     _perform_action(_Action(incident_id, "suppress", reason, more), url, key, as_json)
@@ -176,13 +204,16 @@ def suppress(
 
 @app.command()
 def resolve(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Say that it is fixed. A session that starts after this and shows it again makes it `regressed`."""
+    """Mark an incident as fixed.
+
+    If a session that starts later is affected again, the incident becomes `regressed`.
+    """
     _perform_action(_Action(incident_id, "resolve", reason), url, key, as_json)
 
 
 @app.command()
 def reopen(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
-    """Take a fix or a suppression back."""
+    """Reopen a resolved or suppressed incident."""
     _perform_action(_Action(incident_id, "reopen", reason), url, key, as_json)
 
 
@@ -191,12 +222,12 @@ class _Action:
     incident_id: str
     name: str
     reason: str
-    more: dict[str, Any] | None = None
+    more: dict[str, object] | None = None
 
 
 def _perform_action(action: _Action, url: str, key: str, as_json: bool) -> None:
     if not action.reason.strip():
-        raise PermanentError("--reason must say why; it is kept in the incident's history")
+        raise PermanentError("--reason must not be empty; it is stored in the history of the incident")
     with connect_to_collector(url, key) as api:
         incident = api.act_on_incident(
             action.incident_id, action.name, {"reason": action.reason, **(action.more or {})}
@@ -209,18 +240,18 @@ def _perform_action(action: _Action, url: str, key: str, as_json: bool) -> None:
     )
 
 
-def _style_status(incident: dict[str, Any]) -> Text:
+def _style_status(incident: Incident) -> Text:
     return styled_text(incident["status"], _STYLES.get(incident["status"], ""))
 
 
-def _print_incident_list(incidents: list[dict[str, Any]]) -> None:
+def _print_incident_list(incidents: list[Incident]) -> None:
     if is_wide():
         out.print(_make_incident_table(incidents))
         return
     for incident in incidents:
         head = Text.assemble(styled_text(incident["priority"]), " ", _style_status(incident), " ")
-        sessions = _format_noun_count(incident["affectedSessions"], "session")
-        affected = f"{sessions}, {_format_noun_count(incident['affectedUsers'], 'user')}"
+        sessions = format_count(incident["affectedSessions"], "session")
+        affected = f"{sessions}, {format_count(incident['affectedUsers'], 'user')}"
         out.print(
             head,
             styled_text(
@@ -228,12 +259,12 @@ def _print_incident_list(incidents: list[dict[str, Any]]) -> None:
             ),
         )
         out.print(styled_text(f"  {incident['title']}", "bold"))
-        # Never cut or wrapped: it is there to be copied.
+        # Not wrapped, so that it can be copied.
         out.print(styled_text(f"  {incident['incidentId']}"), soft_wrap=True)
 
 
-def _make_incident_table(incidents: list[dict[str, Any]]) -> Table:
-    columns: dict[str, Callable[[dict[str, Any]], Text]] = {
+def _make_incident_table(incidents: list[Incident]) -> Table:
+    columns: dict[str, Callable[[Incident], Text]] = {
         "": lambda incident: styled_text(incident["priority"]),
         "status": _style_status,
         "incident": lambda incident: styled_text(incident["incidentId"]),
@@ -251,12 +282,12 @@ def _make_incident_table(incidents: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _format_ticket_keys(incident: dict[str, Any]) -> str:
+def _format_ticket_keys(incident: Incident) -> str:
     keys = [ticket["key"] for ticket in incident["tickets"] if ticket["key"]]
     return f" [{', '.join(keys)}]" if keys else ""
 
 
-def _print_incident(incident: dict[str, Any]) -> None:
+def _print_incident(incident: IncidentDetail) -> None:
     out.print(styled_text(incident["title"], "bold"))
     out.print(
         styled_text(incident["incidentId"]),
@@ -280,9 +311,9 @@ def _print_incident(incident: dict[str, Any]) -> None:
             ("until sessions", incident["suppressedSessions"]),
             (
                 "held back",
-                "it was new in a flood of new incidents; confirm it to export it" if incident["held"] else "",
+                "it was created in a flood of new incidents; confirm it to export it" if incident["held"] else "",
             ),
-            ("you may", ", ".join(incident["allowedActions"])),
+            ("allowed actions", ", ".join(incident["allowedActions"])),
         ]
     )
     if incident["explanation"]:
@@ -299,7 +330,7 @@ def _print_incident(incident: dict[str, Any]) -> None:
         )
 
 
-def _print_example(examples: list[dict[str, Any]]) -> None:
+def _print_example(examples: list[ExampleSession]) -> None:
     if not examples:
         return
     best = examples[0]
@@ -308,27 +339,25 @@ def _print_example(examples: list[dict[str, Any]]) -> None:
     table.add_column(justify="right", style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for step in best["timeline"]:
-        seconds = step.get("offsetMs", 0) / 1000
-        table.add_row(styled_text(f"{seconds:+.1f} s"), styled_text(f"{step.get('text', '')}  {step.get('route', '')}"))
+        seconds = step["offsetMs"] / 1000
+        table.add_row(styled_text(f"{seconds:+.1f} s"), styled_text(f"{step['text']}  {step['route']}"))
     out.print(table)
     if len(examples) > 1:
-        out.print(styled_text(f"more: {', '.join(example['sessionId'] for example in examples[1:])}", "dim"))
+        out.print(
+            styled_text(f"more example sessions: {', '.join(example['sessionId'] for example in examples[1:])}", "dim")
+        )
 
 
-def _print_tickets(tickets: list[dict[str, Any]]) -> None:
+def _print_tickets(tickets: list[TicketRecord]) -> None:
     if tickets:
         _print_heading("Tickets")
     for ticket in tickets:
         parts = [ticket["tracker"], ticket["state"], ticket["key"], ticket["url"]]
         if ticket["lastError"]:
-            parts.append(f"{_format_noun_count(ticket['attempts'], 'attempt')}, last: {ticket['lastError']}")
+            parts.append(f"{format_count(ticket['attempts'], 'attempt')}, last: {ticket['lastError']}")
         out.print(styled_text("  ".join(str(part) for part in parts if part)), soft_wrap=True)
 
 
 def _print_heading(title: str) -> None:
     out.print()
     out.print(styled_text(title, "bold"))
-
-
-def _format_noun_count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

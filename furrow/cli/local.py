@@ -1,6 +1,7 @@
-"""Commands about the installation on this machine: `up`, `demo`, `doctor`."""
+"""Commands for the installation on this machine: `up`, `demo`, `doctor`, `prefect-login`."""
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
 
 import typer
 from rich.text import Text
@@ -8,6 +9,7 @@ from rich.text import Text
 from core.errors import PermanentError
 from furrow.cli.common import (
     AsJson,
+    Commands,
     DataDir,
     Port,
     PrefectPort,
@@ -25,18 +27,13 @@ if TYPE_CHECKING:
     from furrow.installation.up import Installation
 
 
-def add_commands_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (up, demo, doctor):
-        app.command()(command)
-    app.command("prefect-login")(prefect_login)
-
-
 def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None) -> None:
-    """Start everything and keep it running: stores, collector, Prefect server and UI, schedules.
+    """Start Furrow on this machine.
 
-    Data stays in one directory. Ctrl-C stops it cleanly; after a crash, start it again: what was accepted is still there.
-    Several can run side by side: give each its own `--data-dir`, `--port` and `--prefect-port`.
+    It runs the stores, the collector, the engine, the Prefect server with its UI, and the schedules, until you stop it.
+
+    All data is in one directory. Stop it with Ctrl-C. After a crash, start it again: accepted events are not lost. Several
+    installations can run side by side, each with its own `--data-dir`, `--port` and `--prefect-port`.
     """
     from furrow.installation.up import run_installation
 
@@ -44,7 +41,10 @@ def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = 
 
 
 def demo() -> None:
-    """Show the whole road once, in a temporary directory: sessions in, incidents and tickets out. Leaves nothing behind."""
+    """Run a demo with example sessions.
+
+    It starts a temporary installation, processes the sessions, shows the incidents and tickets, and removes everything.
+    """
     from furrow.installation.demo import run_demo
 
     run_demo(out, print_progress)
@@ -53,20 +53,22 @@ def demo() -> None:
 def doctor(
     as_json: AsJson = False, data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = None
 ) -> None:
-    """Say what is configured, in which mode each part is, what can be reached, and what to do about it.
+    """Check the installation and give advice.
 
-    Jira and Linear are asked whether they would take tickets; nothing is changed there. While `furrow up` runs, its settings
-    count, and those of this shell that differ are named, as are variables that look like settings and are none.
+    For each part it shows the mode, whether it can be reached, and how to fix problems.
 
-    Ends with 1 when something that is configured cannot be reached.
+    Jira and Linear are checked for access and permissions; nothing is changed there. While `furrow up` runs, its settings are
+    used; settings of this shell that differ are listed, and so are variables that look like settings but are not.
+
+    Exits with 1 if a configured part cannot be reached.
     """
     from furrow.doctor.report import examine_installation
 
-    with err.status("looking"):
+    with err.status("checking"):
         option_names = [name for name, value in (("port", port), ("prefect_port", prefect_port)) if value is not None]
         findings = examine_installation(load_command_settings(data_dir, port, prefect_port), option_names)
     if as_json:
-        print_json([finding.to_json() for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         _print_findings(findings)
     raise typer.Exit(1 if any(finding.is_broken for finding in findings) else 0)
@@ -91,10 +93,12 @@ def _print_findings(findings: "list[Finding]") -> None:
 
 
 def prefect_login(data_dir: DataDir = None) -> None:
-    """Print the password that the Prefect UI asks for, `name:password` in one line.
+    """Print the login of the Prefect UI.
 
-    It is made at the first start and lies in the data directory (`prefect-auth`, readable by you alone), or is what
-    FURROW_PREFECT_AUTH sets. Do not put it on a command line: other users of the machine can see those.
+    The output is one line, `name:password`.
+
+    It is created at the first start and stored in the data directory (`prefect-auth`, readable only by your user), or set with
+    FURROW_PREFECT_AUTH. Do not pass it on a command line: other users of the machine can see command lines.
     """
     from core.kept_secrets import known_prefect_auth
 
@@ -102,7 +106,7 @@ def prefect_login(data_dir: DataDir = None) -> None:
     auth = known_prefect_auth(settings, settings.prefect_api_url)
     if auth is None:
         raise PermanentError(
-            f"{settings.data_dir} holds no password of Prefect; `furrow up` makes it at its first start"
+            f"{settings.data_dir} contains no login for Prefect; `furrow up` creates it at its first start"
         )
     print(auth.get_secret_value())
 
@@ -115,10 +119,10 @@ def _print_ready_message(installation: "Installation") -> None:
     out.print(f"  events    {installation.collector_url}/v1/events", markup=False)
     out.print(f"  incidents {installation.collector_url}/v1/incidents", markup=False)
     out.print(f"  runs      {installation.prefect_url}", markup=False)
-    out.print("            (Prefect asks for a password: `furrow prefect-login` prints it)", markup=False)
+    out.print("            (log in to Prefect with the output of `furrow prefect-login`)", markup=False)
     if installation.has_development_keys:
         _print_development_keys(installation)
-    out.print("Ctrl-C stops it.\n")
+    out.print("Stop it with Ctrl-C.\n")
 
 
 def _print_development_keys(installation: "Installation") -> None:
@@ -130,8 +134,12 @@ def _print_development_keys(installation: "Installation") -> None:
         line = Text.assemble(f"  {name:<13}", (key.get_secret_value(), "yellow"), f"  ({use})")
         out.print(line, soft_wrap=True)
     out.print(
-        "  These keys were made for this installation and lie in its data directory, where the commands find them.",
+        "  These keys were created for this installation and are stored in its data directory. The commands find them there.",
         markup=False,
     )
     if is_loopback_only(installation.settings):
-        out.print("  `test-key` may send events too, as only this machine can reach the collector.", markup=False)
+        out.print("  `test-key` can send events too, because only this machine can reach the collector.", markup=False)
+
+
+COMMANDS: Final[Commands] = {"up": up, "demo": demo, "doctor": doctor, "prefect-login": prefect_login}
+"""The commands of this module, by name."""

@@ -1,18 +1,20 @@
-"""`furrow run` and `furrow export`: start runs of deployments, as a person does in the Prefect UI."""
+"""`furrow run` and `furrow export`: start runs of deployments, as the Prefect UI does."""
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import httpx
 import typer
 from pydantic import SecretStr
+from typing_extensions import TypedDict
 
 from core.errors import FurrowError, PermanentError, WrongUse
 from core.kept_secrets import known_prefect_auth
 from furrow.cli.common import (
+    Commands,
     DataDir,
     PrefectPort,
     err,
@@ -23,71 +25,91 @@ from furrow.cli.common import (
     sanitize_line,
     styled_text,
 )
-from furrow.clients.prefect_api import PrefectApi
+from furrow.clients.prefect_api import FlowRun, Parameters, PrefectApi
 
 RERUN = "rerun-failed-exports"
-_PATIENCE_SECONDS = 60.0  # with a busy Prefect: for starting a run without waiting, and for reading what it left
+_PATIENCE_SECONDS = 60.0  # retries of requests to a busy Prefect, where no --timeout applies
 _LEAST_PATIENCE_SECONDS = 5.0
-_LONGEST_WORDS = 1_000
+_LONGEST_REASON = 1_000
 _STYLES = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
 
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the run's end and show what it left behind.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0, help="Seconds after which waiting ends; the run goes on.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the run to end and show its artifacts.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0, help="Seconds to wait for the run to end; it continues after that.")
+]
 PrefectUrl = Annotated[
     str,
-    typer.Option("--prefect-url", envvar="PREFECT_API_URL", help="Prefect's API; default: this machine's, …/api."),
+    typer.Option(
+        "--prefect-url",
+        envvar="PREFECT_API_URL",
+        help="Address of Prefect's API, ending in /api; default: on this machine.",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts: the run as Prefect tells it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the run as JSON, as Prefect's API returns it.")]
+
+
+RunResult = Mapping[str, object]
+"""A JSON object that a run leaves in an artifact for programs, or what `--json` prints of the run."""
 
 
 class PrefectAddress(NamedTuple):
-    """A Prefect server's API and its authentication string, if one is known."""
+    """Address of a Prefect server's API and its authentication string, None if it is unknown."""
 
     url: str
     auth: SecretStr | None
 
 
+class _Artifact(TypedDict):
+    data: object
+
+
+class _ParameterSchema(TypedDict, total=False):
+    properties: dict[str, object]
+
+
+class _DeploymentSchema(TypedDict):
+    parameter_openapi_schema: _ParameterSchema
+
+
 class RunsApi(PrefectApi):
-    """Runs of one Prefect server, with errors in its own words."""
+    """Starts runs on one Prefect server and reads their artifacts. Errors contain Prefect's own reason."""
 
     def __init__(self, prefect: PrefectAddress, patience_s: float = _PATIENCE_SECONDS) -> None:
         super().__init__(prefect.url, prefect.auth, patience_s)
 
-    def start_checked_run(self, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Start a run; it is still scheduled. Raises PermanentError for an unknown deployment or bad parameters."""
+    def start_checked_run(self, deployment: str, parameters: Parameters) -> FlowRun:
+        """Start a run and return it, in the state `Scheduled`.
+
+        Raises PermanentError for an unknown deployment and for parameters that its flow does not have.
+        """
         if parameters:
             self._check_parameters(deployment, parameters)
         return self.start_run(deployment, parameters)
 
     def read_artifacts(self, run_id: str) -> list[str]:
-        """The Markdown that a run left behind."""
+        """The Markdown artifacts of a run."""
         return [str(markdown) for markdown in self._read_artifact_data(run_id, "markdown")]
 
-    def read_results(self, run_id: str) -> list[dict[str, Any]]:
-        """What a run left behind for programs."""
-        return [dict(json.loads(document)) for document in self._read_artifact_data(run_id, "json")]
+    def read_result(self, run_id: str) -> RunResult | None:
+        """The artifact for programs that a run left; None if it left none."""
+        for document in self._read_artifact_data(run_id, "json"):
+            return dict(json.loads(str(document)))
+        return None
 
-    def list_deployments(self) -> list[str]:
-        """The names that `start` takes: flow/deployment."""
-        found = self._decode_answer(self._send_request("POST", "/deployments/filter", {"limit": 100}))
-        flows = self._decode_answer(self._send_request("POST", "/flows/filter", {"limit": 100}))
-        names = {flow["id"]: flow["name"] for flow in flows}
-        return sorted(f"{names.get(deployment['flow_id'], '?')}/{deployment['name']}" for deployment in found)
-
-    def _read_artifact_data(self, run_id: str, kind: str) -> list[Any]:
+    def _read_artifact_data(self, run_id: str, kind: str) -> list[object]:
         wanted = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": [kind]}}}
-        found = self._decode_answer(self._send_request("POST", "/artifacts/filter", wanted))
+        found = self._read_as(list[_Artifact], self._send_request("POST", "/artifacts/filter", wanted))
         return [artifact["data"] for artifact in found]
 
-    def _check_parameters(self, deployment: str, parameters: dict[str, Any]) -> None:
-        # Prefect takes parameters that the flow does not have, and the run then never begins.
+    def _check_parameters(self, deployment: str, parameters: Parameters) -> None:
+        # Prefect accepts parameters that the flow does not have, and the run then never starts.
         found = self._send_request("GET", f"/deployments/name/{deployment}")
         if found.status_code == httpx.codes.NOT_FOUND:
-            return  # `run` says so
-        known = list(self._decode_answer(found)["parameter_openapi_schema"].get("properties", {}))
+            return  # start_run raises for it
+        known = list(self._read_as(_DeploymentSchema, found)["parameter_openapi_schema"].get("properties", {}))
         if unknown := [name for name in parameters if name not in known]:
-            there = f"it has {', '.join(known)}" if known else "it has none"
-            raise PermanentError(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {there}")
+            known_names = f"its parameters: {', '.join(known)}" if known else "it has none"
+            raise PermanentError(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {known_names}")
 
     def _decode_answer(self, answer: httpx.Response) -> Any:
         if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
@@ -95,17 +117,16 @@ class RunsApi(PrefectApi):
         return super()._decode_answer(answer)
 
 
-def add_commands_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    app.command()(run)
-    app.command()(export)
-
-
 def run(
-    flow: Annotated[str, typer.Argument(help="`detect`, `export`, `backfill`, … or flow/deployment.")],
+    flow: Annotated[
+        str, typer.Argument(help="Name of a flow (`detect`, `export`, `backfill`, …), or flow/deployment.")
+    ],
     param: Annotated[
         list[str] | None,
-        typer.Option("--param", help="Parameter as name=value; the value is JSON if it can be, else text. Repeatable."),
+        typer.Option(
+            "--param",
+            help="Parameter as name=value. The value is read as JSON if possible, otherwise as text. Repeatable.",
+        ),
     ] = None,
     wait: Wait = True,
     timeout: Timeout = 600,
@@ -114,11 +135,13 @@ def run(
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start a run of a deployment; it shows in the Prefect UI like any other.
+    """Start a run of a deployment.
+
+    The run appears in the Prefect UI.
 
     Example: `furrow run backfill --param start=2026-01-05T00:00Z --param end=2026-01-06T00:00Z --param dry_run=true`.
 
-    Ends with 1 when the run does not end as completed.
+    Exits with 1 if the run does not end in the state `Completed`.
     """
     deployment = flow if "/" in flow else f"{flow}/{flow}"
     run_deployment(
@@ -132,13 +155,16 @@ def run(
 
 def export(
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="File what failed for good, in every tracker, once more.")
+        bool,
+        typer.Option(
+            "--retry-failed", help="Export the tickets again that a tracker refused permanently, for all trackers."
+        ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be filed; no tracker is called.")
+        bool, typer.Option("--dry-run", help="Only show which tickets would be created; no tracker is called.")
     ] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Also try again what was put off after an error, before its time.")
+        bool, typer.Option("--now", help="Also export tickets that wait for their next retry, without waiting.")
     ] = False,
     wait: Wait = True,
     timeout: Timeout = 600,
@@ -147,16 +173,20 @@ def export(
     prefect_url: PrefectUrl = "",
     as_json: AsJson = False,
 ) -> None:
-    """File the tickets that wait, now instead of with the next scheduled run.
+    """Export pending tickets now.
 
-    It says what waits longer (put off, refused, held back), until when, and how to hasten it.
+    The output lists the tickets that stay pending (waiting for a retry, refused, or held back), until when, and how to export
+    them earlier.
 
-    `--retry-failed` starts the deployment `rerun-failed-exports` instead: the tickets that a tracker refused for good.
+    With `--retry-failed` it starts the deployment `rerun-failed-exports` instead, for tickets that a tracker refused
+    permanently.
     """
     if now and (retry_failed or dry_run):
-        raise WrongUse("--now goes alone: it is for what was put off, --retry-failed for what was refused")
+        raise WrongUse(
+            "--now cannot be combined with --retry-failed or --dry-run: it exports tickets that wait for a retry"
+        )
     deployment = "export/export"
-    run_parameters: dict[str, Any] = {"dry_run": dry_run, **({"hasten": True} if now else {})}
+    run_parameters: Parameters = {"dry_run": dry_run, **({"hasten": True} if now else {})}
     if retry_failed:
         deployment, run_parameters = f"{RERUN}/{RERUN}", {"incident_ids": None, "tracker": None, "dry_run": dry_run}
     run_deployment(
@@ -168,13 +198,13 @@ def export(
     )
 
 
-def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
-    """``name=value`` texts as parameters. Raises PermanentError for a text without a name."""
-    found: dict[str, Any] = {}
+def parse_parameters(texts: Sequence[str]) -> dict[str, object]:
+    """Parse ``name=value`` texts; a value that is not JSON is text. Raises PermanentError for a text without a name."""
+    found: dict[str, object] = {}
     for assignment in texts:
         name, separator, value = assignment.partition("=")
         if not separator or not name.strip():
-            raise PermanentError(f"a parameter is given as name=value, not as {assignment!r}")
+            raise PermanentError(f"a parameter must have the form name=value: {assignment!r}")
         try:
             found[name.strip()] = json.loads(value)
         except ValueError:
@@ -183,7 +213,7 @@ def parse_parameters(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def find_prefect_address(url: str, port: int | None, data_dir: Path | None) -> PrefectAddress:
-    """Prefect's API by the options of a command, with the authentication string that belongs to it."""
+    """The Prefect API that a command's options select, with its authentication string."""
     settings = load_command_settings(data_dir, prefect_port=port)
     api = url.rstrip("/") if url and port is None else settings.prefect_api_url
     return PrefectAddress(api, known_prefect_auth(settings, api))
@@ -192,17 +222,16 @@ def find_prefect_address(url: str, port: int | None, data_dir: Path | None) -> P
 def run_deployment(
     prefect: PrefectAddress,
     deployment: str,
-    run_parameters: dict[str, Any],
+    run_parameters: Parameters,
     timeout: float | None,
     as_json: bool,
-    make_result: Callable[[RunsApi, dict[str, Any]], Any] = lambda _api, run: run,
-    find_problem: Callable[[Any], str] = lambda _result: "",
+    make_result: Callable[[RunsApi, FlowRun], RunResult] = lambda _api, run: run,
+    find_problem: Callable[[RunResult], str] = lambda _result: "",
 ) -> None:
-    """Start a run, wait for its end until ``timeout`` seconds are over (None: do not wait), show what it left, and exit: 0 if
-    completed. A Prefect that is too busy to answer is asked again as long.
+    """Start a run, wait for its end, show its artifacts, and exit with 0 if it completed.
 
-    ``told``: what ``--json`` prints of the ended run; ``problem``: what is wrong with that although the run completed, '' if
-    nothing is.
+    ``timeout``: seconds to wait and to retry while Prefect is busy; None: do not wait. ``make_result``: makes what ``--json``
+    prints from the ended run. ``find_problem``: the error in the result of a run that completed, '' if there is none.
     """
     began = time.monotonic()
     with RunsApi(prefect) as api:
@@ -237,11 +266,18 @@ def run_deployment(
     raise typer.Exit(0 if state["type"] == "COMPLETED" else 1)
 
 
-def run_and_wait(api: RunsApi, deployment: str, run_parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """Start a run whose answer is read, and wait for its end until ``timeout`` seconds are over; the ended run."""
+def summarize_ended_run(api: RunsApi, run: FlowRun) -> RunResult:
+    """What `--json` prints of a run that leaves an artifact for programs: how the run ended, and the artifact's content."""
+    state = run["state"]
+    ended = {"id": run["id"], "name": run["name"], "state": state["name"], "message": state.get("message")}
+    return {"run": ended, **(api.read_result(run["id"]) or {})}
+
+
+def run_and_wait(api: RunsApi, deployment: str, run_parameters: Parameters, timeout: float) -> FlowRun:
+    """Start a run, wait up to ``timeout`` seconds for its end, and return it."""
     began = time.monotonic()
     api.give_up_at = began + max(timeout, _LEAST_PATIENCE_SECONDS)
-    with err.status("asking the engine"):
+    with err.status("waiting for the engine"):
         try:
             return api.wait_for_end(api.start_checked_run(deployment, run_parameters), timeout, began)
         except PermanentError as error:
@@ -252,7 +288,7 @@ def _add_deployment_names(error: PermanentError, api: RunsApi) -> PermanentError
     if "there is no deployment" not in str(error):
         return error
     try:
-        return PermanentError(f"{error}; there is {', '.join(api.list_deployments())}")
+        return PermanentError(f"{error}; the deployments are {', '.join(api.list_deployments())}")
     except FurrowError:
         return error
 
@@ -262,4 +298,8 @@ def _extract_refusal_reason(answer: httpx.Response) -> str:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = answer.reason_phrase
-    return sanitize_line(detail if isinstance(detail, str) else json.dumps(detail))[:_LONGEST_WORDS]
+    return sanitize_line(detail if isinstance(detail, str) else json.dumps(detail))[:_LONGEST_REASON]
+
+
+COMMANDS: Final[Commands] = {"run": run, "export": export}
+"""The commands of this module, by name."""

@@ -1,1 +1,1 @@
-"""Clients of the HTTP interfaces: the collector's and Prefect's; and the files that can be sent."""
+"""Clients of the HTTP APIs of the collector and of Prefect, and readers of the files that can be sent."""

@@ -1,36 +1,36 @@
-"""Access logs in the combined format (Apache, nginx; plain or gzip) as events of the contract: one line, one
-event.
+"""Converts access logs in the combined format (Apache, nginx; plain or gzip) to events, one for each line.
 
-What a server writes down is less than what a browser sees, and nothing is made up for the rest:
+A log holds less than a browser sees. What it does not hold is not invented:
 
-* A page that was asked for (GET, no asset's extension, no API path) and answered below 400 is a
-  ``navigation``. It was followed by ``link`` when the referer is a page of the same site; else its kind and
-  origin are unknown and left out.
-* Everything else, and every status of 400 or more, is a ``network`` event with status, method and path. Its
-  route is the page it came from (the path of a same-site referer), else its own path.
-* Durations, clicks, scripts' errors and the end of a visit are not in the log, and in no event.
-* Same site: the host of a referer, without ``www.``, is the one that most referers name, if at least half of
-  the paths they name were asked for in this log.
-* A visitor is a keyed hash of address and user agent; neither the address nor the account is sent. People
-  behind one address with the same browser cannot be told apart.
+* A page request (GET, no extension of an asset, no API path) with a status below 400 becomes a ``navigation``. Its
+  ``navigationType`` is ``link`` if the referer is a page of the same site; otherwise type and origin are left out.
+* All other requests, and all with a status of 400 or more, become ``network`` events with status, method and path. The
+  route is the path of a same-site referer, otherwise the request's own path.
+* Durations, clicks, script errors and the end of a visit are not in the log, so there are no such events.
+* Same site: the most frequent referer host, without ``www.``, is the site if at least half of the paths in its referers
+  were requested in this log.
+* A visitor is identified by a keyed hash of address and user agent; neither the address nor the account name is sent.
+  People with the same address and browser count as one visitor.
 
-The log's times have a resolution of one second; the line number is sent as ``seq``, the order within it.
+Times in the log have a resolution of one second. The line number is sent as ``seq``, for the order within a second.
 """
 
 import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, NotRequired
 from urllib.parse import urlsplit
+
+from typing_extensions import TypedDict
 
 from collector.contract import MAX_ROUTE, open_lines
 
 MAX_LINE_BYTES: Final = 64 << 10
-"""Longer lines are reported and skipped: web servers limit a request line and each header to 8 KiB."""
+"""Longer lines are reported and skipped. Web servers limit the request line and each header to 8 KiB."""
 
 _LINE = re.compile(
     r"(?P<client>[^\[]*?(?:\[[0-9A-Fa-f:.%]+\][^\[]*?)?) "  # an IPv6 address may stand in brackets
@@ -92,18 +92,33 @@ _MAX_SURVEYED = 200_000  # bounds memory; a site is recognised long before
 _MAX_HOST = 255
 
 
+class LogEvent(TypedDict):
+    """An event made from a line of a log, in the form of ``POST /v1/events``."""
+
+    eventType: str
+    timestamp: str
+    """RFC 3339, with the time zone of the log."""
+    route: str
+    metadata: dict[str, str | int]
+    sessionId: str
+    seq: int
+    idempotencyKey: str
+    userAgent: NotRequired[str]
+
+
 class ParsedLine(NamedTuple):
-    """One line of a log: its number (from 1) and the event it is, or why it is none."""
+    """A line of a file: its number (from 1), and its event or the reason why it has none."""
 
     number: int
-    event: dict[str, Any] | None
+    event: Mapping[str, object] | None
     problem: str = ""
-    project: str = ""  # of a dead letter: the project that rejected it
+    project: str = ""
+    """Of a dead letter: the project that rejected it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSurvey:
-    """What the whole log says: the SHA-256 of its inflated content and the site's host without ``www.`` (''
+    """Facts about a whole log: the SHA-256 of its decompressed content, and the site's host without ``www.`` ('' if
     unknown)."""
 
     digest: str
@@ -121,22 +136,21 @@ class _LogEntry(NamedTuple):
 
 
 class _NoEvent(Exception):
-    """The line holds no request that an event could be made of; says why."""
+    """The line has no request that can become an event. The message is the reason."""
 
 
 def derive_default_salt(api_key: str) -> bytes:
-    """A salt that is the same each time the same key sends, so that sending a log twice names the same
-    visitors."""
+    """A salt derived from the API key, so that sending a log twice with the same key yields the same visitors."""
     return hashlib.sha256(b"furrow visitor\0" + api_key.encode()).digest()
 
 
 def hash_visitor(address: str, agent: str, salt: bytes) -> str:
-    """The pseudonym of who asked: 32 hex digits of a keyed hash of address and user agent."""
+    """The pseudonym of a visitor: 32 hex digits of a keyed hash of address and user agent."""
     return hmac.digest(salt, f"{address}\0{agent}".encode("utf-8", "replace"), "sha256").hex()[:32]
 
 
 def read_access_log(path: Path | str, *, salt: bytes) -> Iterator[ParsedLine]:
-    """Every line of a log as an event or a problem; streams, after one pass that surveys the file.
+    """Yield each line of a log as an event or a problem. Reads the file twice: `survey_log`, then line by line.
 
     Raises OSError, and ValueError when a gzip is damaged.
     """
@@ -145,9 +159,9 @@ def read_access_log(path: Path | str, *, salt: bytes) -> Iterator[ParsedLine]:
 
 
 def survey_log(path: Path | str) -> LogSurvey:
-    """Read the log once for what single lines cannot tell. Raises OSError, ValueError (a damaged gzip)."""
+    """Read the log once for its hash and its site. Raises OSError, and ValueError when a gzip is damaged."""
     digest = hashlib.sha256()
-    # Strangers choose paths and hosts: a hash of a path is kept, not the path, and of a host no more than DNS allows.
+    # Clients choose paths and hosts. To bound memory, hashes of paths are kept, and hosts are cut to the length DNS allows.
     paths: set[int] = set()
     named: Counter[tuple[str, int]] = Counter()
     for raw in open_lines(path):
@@ -177,8 +191,8 @@ def _find_site_host(paths: set[int], named: Counter[tuple[str, int]]) -> str:
 
 
 def convert_log_lines(lines: Iterable[bytes], known: LogSurvey, *, salt: bytes) -> Iterator[ParsedLine]:
-    """Each line as an event, with an idempotency key made of the file's hash and the line number; blank lines
-    are left out."""
+    """Yield each line as an event or a problem; blank lines are skipped. The idempotency key is made of the file's hash
+    and the line number."""
     for number, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
@@ -187,25 +201,28 @@ def convert_log_lines(lines: Iterable[bytes], known: LogSurvey, *, salt: bytes) 
         except _NoEvent as reason:
             yield ParsedLine(number, None, str(reason))
             continue
-        event = _make_event(entry, known.site)
-        event["sessionId"] = hash_visitor(entry.address, entry.agent, salt)
-        event["seq"] = number
-        event["idempotencyKey"] = f"{known.digest}:{number}"
-        yield ParsedLine(number, event)
+        yield ParsedLine(number, _make_event(entry, known, number, hash_visitor(entry.address, entry.agent, salt)))
 
 
-def _make_event(entry: _LogEntry, site: str) -> dict[str, Any]:
+def _make_event(entry: _LogEntry, known: LogSurvey, number: int, visitor: str) -> LogEvent:
     host, page = _split_host_and_path(entry.referer)
-    came_from = page if host and host == site else ""
-    event: dict[str, Any] = {"timestamp": entry.timestamp}
+    came_from = page if host and host == known.site else ""
+    metadata: dict[str, str | int]
     if entry.method == "GET" and entry.status < 400 and _is_page_path(entry.path):
-        event["eventType"] = "navigation"
-        event["route"] = entry.path
-        event["metadata"] = {"from": came_from, "navigationType": "link"} if came_from else {}
+        kind, route = "navigation", entry.path
+        metadata = {"from": came_from, "navigationType": "link"} if came_from else {}
     else:
-        event["eventType"] = "network"
-        event["route"] = came_from or entry.path
-        event["metadata"] = {"status": entry.status, "method": entry.method, "url": entry.path}
+        kind, route = "network", came_from or entry.path
+        metadata = {"status": entry.status, "method": entry.method, "url": entry.path}
+    event = LogEvent(
+        timestamp=entry.timestamp,
+        eventType=kind,
+        route=route,
+        metadata=metadata,
+        sessionId=visitor,
+        seq=number,
+        idempotencyKey=f"{known.digest}:{number}",
+    )
     if entry.agent:
         event["userAgent"] = entry.agent
     return event
@@ -231,7 +248,7 @@ def _parse_log_line(raw: bytes) -> _LogEntry:
     if month is None or not client:
         raise _NoEvent("not the combined log format")
     if request is None:
-        raise _NoEvent("no HTTP request: the connection sent nothing or something else")
+        raise _NoEvent("not an HTTP request")
     zone = match["zone"]
     return _LogEntry(
         client[0].strip("[]"),
@@ -249,7 +266,7 @@ def _decode_log_field(text: str | None) -> str:
 
 
 def _unescape_log_text(text: str) -> str:
-    """Undo the server's escapes (``\\"``, ``\\\\``, ``\\xhh``); bytes that are no UTF-8 become U+FFFD."""
+    """Undo the server's escapes (``\\"``, ``\\\\``, ``\\xhh``); bytes that are not UTF-8 become U+FFFD."""
     if "\\" not in text:
         return text
     return _ESCAPE.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else m[2], text.encode()).decode("utf-8", "replace")
@@ -264,8 +281,8 @@ def _extract_path(target: str) -> str:
 
 
 def _split_host_and_path(url: str) -> tuple[str, str]:
-    """Host (lower case, without ``www.`` and port) and path of an absolute http URL; two empty texts for
-    anything else."""
+    """Host (lower case, without ``www.`` and port) and path of an absolute HTTP URL; two empty texts for anything
+    else."""
     if not url.startswith(("http://", "https://")):
         return "", ""
     try:
@@ -277,5 +294,5 @@ def _split_host_and_path(url: str) -> tuple[str, str]:
 
 
 def is_log_line(raw: bytes) -> bool:
-    """Whether a line is one of an access log in the common or combined format."""
+    """Whether a line is in the common or combined format of access logs."""
     return len(raw) <= MAX_LINE_BYTES and _LINE.fullmatch(raw.decode("utf-8", "replace").rstrip("\r\n")) is not None

@@ -1,4 +1,4 @@
-"""Which kind of file somebody names, by its first lines: a wrong one is told at once, not as a million rejected lines."""
+"""Guesses the format of a file from its first lines, so that a wrong `--format` fails at once."""
 
 from itertools import islice
 from pathlib import Path
@@ -13,9 +13,9 @@ _LOOKED_AT: Final = 20
 
 
 def guess_file_kind(path: Path) -> str:
-    """``ACCESS_LOG`` or ``EVENTS`` when the first lines are of one kind and none of the other, '' when it cannot be said.
+    """``ACCESS_LOG`` or ``EVENTS`` if the first lines have only this format, otherwise ''.
 
-    Raises OSError and ValueError when it cannot be read.
+    Raises OSError and ValueError when the file cannot be read.
     """
     lines = [line for line in islice(open_lines(path), _LOOKED_AT) if line.strip()]
     logged = sum(is_log_line(line) for line in lines)

@@ -1,33 +1,49 @@
-"""A small client of the collector's operators' API (incidents-and-tickets.md, HTTP)."""
+"""A client of the collector's API for operators (docs/http-api.md)."""
 
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError, TransientError
 from core.http_errors import describe_http_error
 from core.package import VERSION
+from incidents.incident import Incident, IncidentDetail
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _INCIDENT_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}")
-_LONGEST_WORDS = 500
+_LONGEST_REASON = 500
+T = TypeVar("T")
 
-Json = dict[str, Any]
+
+class IncidentPage(TypedDict):
+    """A page of incidents."""
+
+    incidents: list[Incident]
+    total: int
+    """All incidents that match the filters."""
+    limit: int
+    offset: int
 
 
 class OperatorApi:
-    """One collector and one operator key. Every method raises PermanentError or TransientError, in one line for people."""
+    """A client of one collector with one operator key.
+
+    Every method raises PermanentError or TransientError with one line for users, also for an answer that lacks keys, as of a
+    collector of another version. Keys that this version does not know are kept.
+    """
 
     def __init__(self, url: str, key: str, timeout: float = 30.0) -> None:
         base = url.rstrip("/")
         if not urlsplit(base).hostname or urlsplit(base).scheme not in ("http", "https"):
-            raise PermanentError("the collector's address must look like http://127.0.0.1:8080")
+            raise PermanentError("the collector's address must have the form http://127.0.0.1:8080")
         if not key.isascii() or not key.isprintable():
-            raise PermanentError("an operator key holds ASCII characters alone")
+            raise PermanentError("an operator key has only printable ASCII characters")
         self._url = base
         self._client = httpx.Client(
             base_url=base,
@@ -45,46 +61,64 @@ class OperatorApi:
     ) -> None:
         self._client.close()
 
-    def list_incidents(self, filters: Mapping[str, str]) -> Json:
-        """A page of incidents: ``{"incidents": [...], "total", "limit", "offset"}``."""
-        return self._call_collector("GET", "/v1/incidents", params=dict(filters))
+    def list_incidents(self, filters: Mapping[str, str]) -> IncidentPage:
+        """A page of the incidents that match ``filters`` (query parameters of ``GET /v1/incidents``)."""
+        return self._call_collector(IncidentPage, "GET", "/v1/incidents", filters=filters)
 
-    def get_incident(self, incident_id: str) -> Json:
+    def get_incident(self, incident_id: str) -> IncidentDetail:
         """One incident with its history, example sessions and timelines."""
-        return self._call_collector("GET", f"/v1/incidents/{_check_incident_id(incident_id)}")
+        return self._call_collector(IncidentDetail, "GET", f"/v1/incidents/{_check_incident_id(incident_id)}")
 
-    def act_on_incident(self, incident_id: str, action: str, body: Json) -> Json:
-        """Confirm, suppress, resolve or reopen; the incident as it is then."""
-        return self._call_collector("POST", f"/v1/incidents/{_check_incident_id(incident_id)}/{action}", json=body)
+    def act_on_incident(self, incident_id: str, action: str, body: Mapping[str, object]) -> Incident:
+        """Confirm, suppress, resolve or reopen an incident, and return it as it is afterwards."""
+        path = f"/v1/incidents/{_check_incident_id(incident_id)}/{action}"
+        return self._call_collector(Incident, "POST", path, body=body)
 
-    def _call_collector(self, method: str, path: str, **more: Any) -> Json:
+    def _call_collector(
+        self,
+        declared: type[T],
+        method: str,
+        path: str,
+        *,
+        filters: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> T:
         try:
-            answer = self._client.request(method, path, **more)
+            answer = self._client.request(method, path, params=dict(filters or {}), json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransientError(
                 f"no collector answers at {self._url} ({describe_http_error(error)}); "
-                "`furrow up` starts one, --url names another"
+                "start one with `furrow up`, or pass --url"
             ) from error
         if answer.is_success:
-            return _decode_json_object(answer)
+            return _read_as(declared, answer)
         raise _make_refusal_error(answer)
 
 
 def _check_incident_id(incident_id: str) -> str:
-    # It becomes part of a path: "../status" must not ask for something else.
+    # It becomes part of a path: "../status" must not reach another endpoint.
     if not _INCIDENT_ID.fullmatch(incident_id):
-        raise PermanentError("an incident's id looks like inc_ and 32 hex digits; `furrow incidents list` shows them")
+        raise PermanentError(
+            "an incident id has the form inc_ and 32 hex digits; `furrow incidents list` shows the ids"
+        )
     return incident_id
 
 
-def _decode_json_object(answer: httpx.Response) -> Json:
+def _read_as(declared: type[T], answer: httpx.Response) -> T:
     try:
         body = answer.json()
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise PermanentError("the answer is not a collector's; is --url right?")
-    return body
+        raise PermanentError("the server that answered is not a collector; check --url")
+    try:
+        msgspec.convert(body, declared)
+    except msgspec.ValidationError as error:
+        raise PermanentError(
+            f"the collector is of another version than this command ({VERSION}): {str(error)[:_LONGEST_REASON]}"
+        ) from None
+    checked: T = body  # type: ignore[assignment]  # just checked; its unknown keys are kept
+    return checked
 
 
 def _make_refusal_error(answer: httpx.Response) -> PermanentError | TransientError:
@@ -92,15 +126,15 @@ def _make_refusal_error(answer: httpx.Response) -> PermanentError | TransientErr
     match answer.status_code:
         case 401 | 403:
             return PermanentError(
-                f"the collector refused the key {reason}; give an operator key: --key, FURROW_OPERATOR_KEY"
+                f"the collector refused the key {reason}; pass an operator key with --key or FURROW_OPERATOR_KEY"
             )
         case 429 | 502 | 503 | 504:
             return TransientError(f"the collector cannot answer now {reason}")
-    return PermanentError(f"the collector refused {reason}")
+    return PermanentError(f"the collector refused the request {reason}")
 
 
 def _extract_error_message(answer: httpx.Response) -> str:
     try:
-        return str(answer.json()["error"]["message"])[:_LONGEST_WORDS]
+        return str(answer.json()["error"]["message"])[:_LONGEST_REASON]
     except (ValueError, KeyError, TypeError):
-        return answer.reason_phrase[:_LONGEST_WORDS]
+        return answer.reason_phrase[:_LONGEST_REASON]

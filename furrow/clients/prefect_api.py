@@ -1,16 +1,23 @@
-"""The little of Prefect's API that the command line needs: start a deployment's run, wait for it, list runs."""
+"""A client of the few endpoints of Prefect's API that the commands need: start a run, wait for it, list runs and events."""
 
 import time
 import uuid
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NotRequired, Self, TypeVar
 
 import httpx
+import msgspec
 from pydantic import SecretStr
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError, TransientError
 from core.hosts import LOOPBACK_NAMES
 from core.http_errors import describe_http_error
+
+T = TypeVar("T")
+Parameters = Mapping[str, object]
+"""Parameters of a run, by name; values as in JSON."""
 
 UNAUTHORIZED = (
     "Prefect refused (401): its authentication string is not the one in the data directory; FURROW_DATA_DIR or --data-dir "
@@ -18,19 +25,73 @@ UNAUTHORIZED = (
 )
 FINAL: Final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 PATIENCE_S: Final = 15.0
-"""Seconds for which a request is repeated that a busy server does not answer, unless the caller says another time."""
+"""Default time in seconds for which a request to a busy server is repeated."""
 _POLL_SECONDS = 0.5
-_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)  # the last one again and again
+_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)  # then the last value for each further retry
 _REQUEST_SECONDS = 30.0
-_LEAST_SECONDS = 1.0  # that a request may take, however little time is left
+_LEAST_SECONDS = 1.0  # minimum timeout of a request, however close the deadline is
 _BUSY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
 
 
-class _PatientTransport(httpx.HTTPTransport):
-    """Asks again until a time while the server is too busy to answer. Every request of this module may be repeated.
+class RunState(TypedDict):
+    """State of a run."""
 
-    Prefect's server on SQLite says 503 while its database is locked, and on a busy machine it answers late or breaks off.
-    A server that was never there is not waited for: its port refuses the first connection.
+    type: str
+    """``SCHEDULED``, ``RUNNING``, …, or one of `FINAL`."""
+    name: str
+    message: NotRequired[str | None]
+
+
+class FlowRun(TypedDict):
+    """What the commands read of a run. The API's answer has many more keys, which `--json` prints too."""
+
+    id: str
+    name: str
+    state: RunState
+
+
+class RecentRun(TypedDict):
+    """A run in a list: names of its flow, its state and itself."""
+
+    flow: str
+    state: str
+    name: str
+
+
+class PrefectEvent(TypedDict):
+    """An event of Prefect's event log."""
+
+    occurred: str
+    """RFC 3339."""
+    resource: dict[str, str]
+
+
+class _Deployment(TypedDict):
+    id: str
+    name: str
+    flow_id: str
+
+
+class _Flow(TypedDict):
+    id: str
+    name: str
+
+
+class _ListedRun(TypedDict):
+    name: str
+    flow_id: str
+    state: RunState
+
+
+class _EventPage(TypedDict):
+    events: list[PrefectEvent]
+
+
+class _PatientTransport(httpx.HTTPTransport):
+    """Repeats a request until a deadline while the server is too busy to answer. All requests of this module are idempotent.
+
+    Prefect's server on SQLite answers 503 while its database is locked; on a busy machine it answers late or drops the
+    connection. If nothing has ever answered and the port refuses the connection, the request fails at once.
     """
 
     def __init__(self) -> None:
@@ -39,7 +100,7 @@ class _PatientTransport(httpx.HTTPTransport):
         self.has_answered = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; the last one, or the last error, when the time is over."""
+        """The response. After the deadline: the last response, or the last error raised."""
         tries = 0
         while True:
             wait = _WAITS_SECONDS[min(tries, len(_WAITS_SECONDS) - 1)]
@@ -67,22 +128,23 @@ class _PatientTransport(httpx.HTTPTransport):
 
 
 class PrefectApi:
-    """A client of one Prefect server (``http://host:port/api``). Without it, importing Prefect costs a command 2 s.
+    """A client of one Prefect server (``http://host:port/api``). Importing Prefect's own client would cost a command 2 s.
 
-    Every method raises TransientError when the server does not answer, and PermanentError when it refuses the sign-in.
+    Every method raises TransientError when the server does not answer, and PermanentError when it refuses the credentials
+    or answers in an unknown form.
     """
 
     def __init__(self, url: str, auth: SecretStr | None = None, patience_s: float = PATIENCE_S) -> None:
-        """``auth``: the server's authentication string, ``name:password``. ``patience_s``: how long each call repeats what
-        a busy server does not answer."""
+        """``auth``: the server's authentication string, ``name:password``. ``patience_s``: how long each call is repeated
+        while the server is busy."""
         name, _, password = auth.get_secret_value().partition(":") if auth else ("", "", "")
         login = httpx.BasicAuth(name, password) if auth else None
         self._url = url
         self._patience_s = patience_s
         self.give_up_at: float | None = None
-        """Time (monotonic seconds) at which patience ends, whatever ``patience_s`` says; None: that counts."""
+        """Deadline of all calls (monotonic seconds), instead of ``patience_s`` for each call; None: no such deadline."""
         self._transport = _PatientTransport()
-        # A proxy of the environment cannot reach this machine's own addresses, and is not to see what is sent to them.
+        # A proxy from the environment cannot reach this machine's own addresses and must not see what is sent to them.
         try:
             away = httpx.URL(url).host not in LOOPBACK_NAMES
         except httpx.InvalidURL:
@@ -99,59 +161,67 @@ class PrefectApi:
     ) -> None:
         self._client.close()
 
-    def start_run(
-        self, deployment: str, parameters: dict[str, Any] | None = None, wait_seconds: float = 0
-    ) -> dict[str, Any]:
-        """Start a run of ``flow/deployment`` and wait for its end; the run as Prefect tells it.
+    def start_run(self, deployment: str, parameters: Parameters | None = None, wait_seconds: float = 0) -> FlowRun:
+        """Start a run of ``flow/deployment``, wait up to ``wait_seconds`` for its end (0: do not wait), and return it.
 
-        Raises PermanentError when there is no such deployment, TransientError when it does not end in time.
+        Raises PermanentError when there is no such deployment, TransientError when the run does not end in time.
         """
         found = self._send_request("GET", f"/deployments/name/{deployment}")
         if found.status_code == httpx.codes.NOT_FOUND:
             raise PermanentError(f"there is no deployment {deployment!r}")
-        deployment_id = self._decode_answer(found)["id"]
-        # The key makes asking again harmless: Prefect answers with the run that it has made already.
+        deployment_id = self._read_as(_Deployment, found)["id"]
+        # The key makes the request idempotent: when it is repeated, Prefect returns the run that it has already created.
         body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
-        run = dict(
-            self._decode_answer(self._send_request("POST", f"/deployments/{deployment_id}/create_flow_run", body))
-        )
+        created = self._send_request("POST", f"/deployments/{deployment_id}/create_flow_run", body)
+        run = self._read_as(FlowRun, created)
         return self.wait_for_end(run, wait_seconds) if wait_seconds else run
 
-    def wait_for_end(self, run: dict[str, Any], seconds: float, began: float | None = None) -> dict[str, Any]:
-        """The run when it has ended. Raises TransientError when it has not after ``seconds``, or is not known to have.
+    def wait_for_end(self, run: FlowRun, seconds: float, began: float | None = None) -> FlowRun:
+        """Wait until the run has ended, and return it. Raises TransientError when it has not ended after ``seconds``.
 
-        ``began``: since when the seconds count (monotonic); None: now.
+        ``began``: time from which ``seconds`` count (monotonic seconds); None: now.
         """
         end = self.give_up_at = (time.monotonic() if began is None else began) + seconds
         while run["state"]["type"] not in FINAL:
             if time.monotonic() > end:
-                raise TransientError(f"the run {run['name']} has not ended after {seconds:.0f} s; it goes on")
+                raise TransientError(f"the run {run['name']} has not ended after {seconds:.0f} s; it continues")
             time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
             try:
-                run = dict(self._decode_answer(self._send_request("GET", f"/flow_runs/{run['id']}")))
+                run = self._read_as(FlowRun, self._send_request("GET", f"/flow_runs/{run['id']}"))
             except TransientError as error:
-                raise TransientError(f"{error}; {seconds:.0f} s are over, and the run {run['name']} goes on") from error
+                raise TransientError(
+                    f"{error}; the run {run['name']} has not ended after {seconds:.0f} s and continues"
+                ) from error
         self.give_up_at = None
         return run
 
-    def list_recent_runs(self, limit: int) -> list[dict[str, str]]:
-        """The last runs that have begun, latest first: flow, state and name."""
+    def list_recent_runs(self, limit: int) -> list[RecentRun]:
+        """The last ``limit`` runs that have started, latest first."""
         wanted = {
             "sort": "START_TIME_DESC",
             "limit": limit,
             "flow_runs": {"start_time": {"is_null_": False}},
         }
-        runs = self._decode_answer(self._send_request("POST", "/flow_runs/filter", wanted))
-        found = self._decode_answer(self._send_request("POST", "/flows/filter", {"limit": 100}))
-        flows = {flow["id"]: flow["name"] for flow in found}
-        return [{"flow": flows.get(r["flow_id"], ""), "state": r["state"]["name"], "name": r["name"]} for r in runs]
+        runs = self._read_as(list[_ListedRun], self._send_request("POST", "/flow_runs/filter", wanted))
+        flows = self._read_flow_names()
+        return [RecentRun(flow=flows.get(r["flow_id"], ""), state=r["state"]["name"], name=r["name"]) for r in runs]
 
-    def list_events(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-        """Prefect's events that pass a filter, latest first, one page."""
-        return list(self._decode_answer(self._send_request("POST", "/events/filter", wanted))["events"])
+    def list_deployments(self) -> list[str]:
+        """The deployments that can be started, as ``flow/deployment``, sorted."""
+        found = self._read_as(list[_Deployment], self._send_request("POST", "/deployments/filter", {"limit": 100}))
+        flows = self._read_flow_names()
+        return sorted(f"{flows.get(deployment['flow_id'], '?')}/{deployment['name']}" for deployment in found)
 
-    def _send_request(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
-        """The answer, whatever its status."""
+    def list_events(self, wanted: Mapping[str, object]) -> list[PrefectEvent]:
+        """The first page of Prefect's events that match a filter, latest first."""
+        return self._read_as(_EventPage, self._send_request("POST", "/events/filter", wanted))["events"]
+
+    def _read_flow_names(self) -> dict[str, str]:
+        found = self._read_as(list[_Flow], self._send_request("POST", "/flows/filter", {"limit": 100}))
+        return {flow["id"]: flow["name"] for flow in found}
+
+    def _send_request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
+        """The response, whatever its status."""
         at = self.give_up_at
         self._transport.until = time.monotonic() + self._patience_s if at is None else at
         try:
@@ -163,6 +233,16 @@ class PrefectApi:
 
     def _suggest_start(self) -> str:
         return "" if self._transport.has_answered else "; `furrow up` starts it"
+
+    def _read_as(self, declared: type[T], answer: httpx.Response) -> T:
+        """The JSON of a successful response, checked against ``declared``; keys that it does not declare are kept."""
+        body = self._decode_answer(answer)
+        try:
+            msgspec.convert(body, declared)
+        except msgspec.ValidationError as error:
+            raise PermanentError(f"the answer of Prefect at {self._url} has an unknown form: {error}") from None
+        checked: T = body
+        return checked
 
     def _decode_answer(self, answer: httpx.Response) -> Any:
         if answer.status_code == httpx.codes.UNAUTHORIZED:

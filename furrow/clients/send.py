@@ -1,7 +1,7 @@
-"""Sending a file of events to a collector over HTTP: in batches, compressed, retried, and harmless to repeat.
+"""Sends a file of events to a collector over HTTP, in compressed batches, with retries.
 
-Every event carries an idempotency key (``<SHA-256 of the inflated file>:<line>`` where it has none of its
-own), so that a run that was cut off is resumed by running it again.
+Every event has an idempotency key, by default ``<SHA-256 of the decompressed file>:<line>``. So an interrupted run can be
+repeated without duplicates.
 """
 
 import gzip
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +21,7 @@ from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode
 from core.errors import PermanentError
 from core.http_errors import describe_http_error
 from core.package import VERSION
+from core.plurals import format_count
 from furrow.clients.access_log import ParsedLine, derive_default_salt, read_access_log
 
 Format = Literal["events", "combined", "dead-letters"]
@@ -35,7 +36,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class RejectedLine:
-    """A line that was not taken: its number (from 1), the event's field if one is to blame, and why."""
+    """A rejected line: its number (from 1), the invalid field of the event ('' for the whole event), and the reason."""
 
     line: int
     field: str
@@ -44,10 +45,10 @@ class RejectedLine:
 
 @dataclass(slots=True)
 class SendSummary:
-    """How far a file has been sent, in events; ``retried`` counts requests.
+    """Progress of sending a file, in events; ``retried`` counts requests.
 
-    ``rejected`` holds the lines that are no events and those that the collector refused; ``failed`` those
-    that it never answered for: ``problem`` says why, and running again sends them.
+    ``rejected``: lines that are not events, and events that the collector rejected. ``failed``: events that were not
+    delivered, for the reason in ``problem``; sending the file again sends them.
     """
 
     sent: int = 0
@@ -59,7 +60,7 @@ class SendSummary:
 
 
 class _Undeliverable(Exception):
-    """The collector did not take a batch, however often it was sent."""
+    """The collector did not accept a batch after all attempts."""
 
 
 def send_file(
@@ -78,12 +79,12 @@ def send_file(
 ) -> SendSummary:
     """Send a plain or gzip file to the collector at ``url``; ``progress`` is called after each batch.
 
-    ``fmt``: ``events`` (one JSON event a line), ``combined`` (an access log; ``salt`` hides the visitors and
-    is derived from the key by default) or ``dead-letters`` (rejected events, to be tried again). A batch is
-    tried ``attempts`` times with exponential backoff, ``Retry-After`` obeyed; when that is not enough, the
-    rest is counted as failed. ``operator_key`` vouches for the file: each session in it counts as a source of its own
-    when incidents are confirmed, although all come from this machine. Raises PermanentError when the collector refuses
-    a key, OSError and ValueError when the file cannot be read.
+    ``fmt``: ``events`` (one JSON event per line), ``combined`` (an access log; ``salt`` hashes the visitors and is derived
+    from the key by default) or ``dead-letters`` (rejected events, to be sent again). A batch is sent up to ``attempts``
+    times with exponential backoff, at least after ``Retry-After``; then it and all further batches count as failed.
+    ``operator_key``: with it, each session of the file counts as an independent source when incidents are confirmed,
+    although all come from this machine. Raises PermanentError when the collector refuses a key, OSError and ValueError
+    when the file cannot be read.
     """
     summary = SendSummary()
     keys = {"x-api-key": api_key, **({"x-operator-key": operator_key} if operator_key else {})}
@@ -106,6 +107,7 @@ def send_file(
 
 
 _GZIP_RATIO = 50  # half of what the collector accepts (collector.transport.body)
+_NOT_A_COLLECTOR = "the server that answered is not a collector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,22 @@ class _EncodedEvent:
     project: str = ""
 
 
+class _Reject(msgspec.Struct):
+    index: int
+    """Of the event in the batch."""
+    field: str
+    reason: str
+
+
+class _Receipt(msgspec.Struct):
+    """The collector's answer to a batch."""
+
+    accepted: int
+    rejected: list[_Reject]
+
+
 class _BatchSender:
-    """One connection to a collector."""
+    """A connection to a collector."""
 
     def __init__(
         self,
@@ -152,28 +168,29 @@ class _BatchSender:
         self._client.close()
 
     def send_batch(self, events: list[_EncodedEvent]) -> None:
-        """Deliver a batch and note the answer. Raises _Undeliverable, PermanentError."""
+        """Send a batch and add the answer to the summary. Raises _Undeliverable, PermanentError."""
         plain = b'{"events":[' + b",".join(event.json for event in events) + b"]}"
         packed = gzip.compress(plain, compresslevel=3, mtime=0)
         headers = {REPLAY_HEADER: events[0].project} if events[0].project else {}
-        if len(plain) > _GZIP_RATIO * len(packed):  # it looks like a bomb, and the collector would refuse it
+        if len(plain) > _GZIP_RATIO * len(packed):  # the collector would refuse it as a decompression bomb
             answer = self._deliver_body(plain, {**headers, "content-encoding": "identity"})
         else:
             answer = self._deliver_body(packed, headers)
+        if any(not 0 <= reject.index < len(events) for reject in answer.rejected):
+            raise _Undeliverable(_NOT_A_COLLECTOR)
         self._summary.sent += len(events)
-        self._summary.accepted += answer["accepted"]
-        for reject in answer["rejected"]:
-            line = events[reject["index"]].line
-            self._summary.rejected.append(RejectedLine(line, reject["field"], reject["reason"]))
+        self._summary.accepted += answer.accepted
+        for reject in answer.rejected:
+            self._summary.rejected.append(RejectedLine(events[reject.index].line, reject.field, reject.reason))
 
-    def _deliver_body(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+    def _deliver_body(self, body: bytes, headers: dict[str, str]) -> _Receipt:
         for attempt in range(1, self._attempts + 1):
             wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (attempt - 1)) * random.uniform(0.5, 1)
             try:
                 response = self._client.post(self._url, content=body, headers=headers)
             except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise PermanentError(
-                    f"{self._url!r} is no address of a collector, like http://127.0.0.1:8080"
+                    f"{self._url!r} is not the address of a collector, like http://127.0.0.1:8080"
                 ) from error
             except httpx.TransportError as error:
                 problem = f"the collector at {self._url} does not answer ({describe_http_error(error)})"
@@ -191,19 +208,14 @@ class _BatchSender:
             if attempt < self._attempts:
                 self._summary.retried += 1
                 self._sleep(wait)
-        raise _Undeliverable(
-            f"{problem}, " + ("tried once" if self._attempts == 1 else f"tried {self._attempts} times")
-        )
+        raise _Undeliverable(f"{problem} ({format_count(self._attempts, 'attempt')})")
 
 
-def _decode_receipt(response: httpx.Response) -> dict[str, Any]:
+def _decode_receipt(response: httpx.Response) -> _Receipt:
     try:
-        answer = response.json()
-        if isinstance(answer["accepted"], int) and isinstance(answer["rejected"], list):
-            return {"accepted": answer["accepted"], "rejected": answer["rejected"]}
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise _Undeliverable("the answer is not a collector's")
+        return msgspec.json.decode(response.content, type=_Receipt)
+    except msgspec.MsgspecError:
+        raise _Undeliverable(_NOT_A_COLLECTOR) from None
 
 
 def _read_error_message(response: httpx.Response) -> str:
@@ -219,8 +231,8 @@ def _parse_retry_after(response: httpx.Response) -> float:
 
 
 def _make_batches(lines: Iterator[ParsedLine], summary: SendSummary, max_events: int) -> Iterator[list[_EncodedEvent]]:
-    """Lines as batches within the contract's number of events and bytes; what is no event goes to the
-    summary."""
+    """Group lines into batches within the collector's limits of events and bytes. Lines without an event go to
+    ``summary.rejected``."""
     batch: list[_EncodedEvent] = []
     size = len(_ENVELOPE)
     for line in lines:
@@ -264,9 +276,9 @@ def _read_json_lines(path: Path, *, is_dead_letters: bool) -> Iterator[ParsedLin
         if is_dead_letters and isinstance(event, dict):
             project, event = str(event.get("project") or ""), event.get("event")
         if not isinstance(event, dict):
-            yield ParsedLine(number, None, "no event" if is_dead_letters else "an event must be an object")
+            yield ParsedLine(number, None, "not an event" if is_dead_letters else "an event must be an object")
         elif is_dead_letters and event.get("truncated") is True:
-            yield ParsedLine(number, None, "was too large to be kept whole")
+            yield ParsedLine(number, None, "was truncated because it was too large to keep")
         else:
             if not event.get("idempotencyKey"):
                 event["idempotencyKey"] = f"{file}:{number}"

@@ -1,1 +1,1 @@
-"""``furrow doctor``: what is configured, what can be reached, and what to do about it."""
+"""``furrow doctor``: checks an installation and gives advice."""

@@ -1,5 +1,5 @@
-"""What ``furrow doctor`` finds about settings and trackers: misspelt variables, differences to what runs, and whether the
-trackers would take tickets."""
+"""Checks of ``furrow doctor`` on settings and trackers: misspelt variables, differences to the running installation, and
+whether the trackers accept tickets."""
 
 from contextlib import closing
 from typing import Final, NamedTuple
@@ -16,9 +16,10 @@ from trackers.registry import make_tracker, values_by_project
 _SHOWN: Final = 8
 
 SETUP_ADVICE: Final = {
-    "jira": "to file tickets, set FURROW_JIRA_URL, FURROW_JIRA_TOKEN and FURROW_JIRA_PROJECT, or the block furrow-jira in the "
+    "jira": "to create tickets, set FURROW_JIRA_URL, FURROW_JIRA_TOKEN and FURROW_JIRA_PROJECT, or the block furrow-jira in "
+    "the Prefect UI",
+    "linear": "to create tickets, set FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM, or the block furrow-linear in the "
     "Prefect UI",
-    "linear": "to file tickets, set FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM, or the block furrow-linear in the Prefect UI",
 }
 REPAIR_ADVICE: Final = {
     "jira": "check FURROW_JIRA_URL, _USER, _TOKEN, _PROJECT and _ISSUE_TYPE, or the block furrow-jira",
@@ -27,22 +28,22 @@ REPAIR_ADVICE: Final = {
 
 
 class TrackerAnswer(NamedTuple):
-    """What a tracker said: whether it would take tickets (None: it is not configured), and in which words."""
+    """Result of the check of a tracker: whether it accepts tickets (None: it is not configured), and the reason."""
 
     accepts_tickets: bool | None
     message: str
 
 
 def ask_tracker(name: str, settings: Settings, incidents_url: str | None) -> TrackerAnswer:
-    """Ask the tracker ``name`` whether it would take tickets; nothing is changed there.
+    """Check whether the tracker ``name`` accepts tickets. Nothing is changed there.
 
-    ``incidents_url``: the incident store, which knows where each project's tickets go; None when it cannot be asked.
+    ``incidents_url``: the incident store, which has the projects' tracker settings; None if it does not run.
     """
     try:
         projects = _read_project_settings(incidents_url)
         tracker = make_tracker(name, settings, lambda setting: values_by_project(setting, projects))
         if tracker is None:
-            return TrackerAnswer(None, "tickets are logged and wait")
+            return TrackerAnswer(None, "not configured; tickets are logged and stay pending")
         with closing(tracker):
             return TrackerAnswer(True, check_tracker(tracker))
     except FurrowError as error:
@@ -50,14 +51,14 @@ def ask_tracker(name: str, settings: Settings, incidents_url: str | None) -> Tra
 
 
 def describe_differences(running: RunningSettings | None, settings: Settings) -> str:
-    """Which settings of this shell are not those that ``furrow up`` runs with; '' if all are."""
+    """The settings of this shell that differ from those of the running ``furrow up``; '' if none does."""
     found = running.find_differences(settings) if running else []
     more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
     return "; ".join(difference.to_message() for difference in found[:_SHOWN]) + more
 
 
 def list_unknown_variables() -> list[str]:
-    """Variables that look like settings and are none, one line each."""
+    """Variables that look like settings but are not, one line each."""
     return [variable.to_message() for variable in misspelt_variables.find_misspelt_variables()]
 
 
@@ -71,5 +72,5 @@ def _read_project_settings(incidents_url: str | None) -> list[tuple[str, dict[st
         finally:
             store.close()
     except FurrowError:
-        count_degraded("doctor", "projects")  # the finding about the incident store says so
+        count_degraded("doctor", "projects")  # reported by the finding about the incident store
         return []

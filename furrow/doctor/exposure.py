@@ -1,6 +1,6 @@
-"""What ``furrow doctor`` can see that is open to others: addresses, keys, files, and connections without encryption.
+"""Security checks of ``furrow doctor``: open addresses, weak keys, readable files, and connections without encryption.
 
-Each is one line with what to do about it. Nothing is changed; what is asked over the network is asked of this machine.
+Nothing is changed. Requests are only sent to this machine.
 """
 
 import os
@@ -21,7 +21,7 @@ from stores.incidents.incident_store import IncidentStore
 from trackers.transport import Reach, is_this_machine
 
 SHORTEST_KEY: Final = 16
-"""Characters below which a key of the settings can be found by trying."""
+"""Minimum length of a key in the settings, in characters; shorter keys can be guessed."""
 
 _TIMEOUT_SECONDS: Final = 5
 _KNOWN_KEYS: Final = (("test-key", "send events"), ("test-operator-key", "read incidents"))
@@ -33,7 +33,7 @@ _SSL_MODES: Final = {"require", "verify-ca", "verify-full"}
 
 
 class Exposure(NamedTuple):
-    """What is open, and what to do about it."""
+    """A security problem, and how to fix it."""
 
     what: str
     advice: str
@@ -42,10 +42,10 @@ class Exposure(NamedTuple):
 def find_exposures(
     settings: Settings, incidents_url: str | None, prefect_url: str = "", login: SecretStr | None = None
 ) -> list[Exposure]:
-    """Every exposure that can be seen from this machine.
+    """All exposures that can be detected from this machine.
 
-    ``incidents_url``: the incident store, if it can be asked. ``prefect_url``: Prefect's API, if it answers; ``login``: its
-    ``name:password``, if known.
+    ``incidents_url``: the incident store; None if it does not run. ``prefect_url``: Prefect's API; '' if it does not answer.
+    ``login``: its ``name:password``, if known.
     """
     return [
         *_find_collector_exposures(settings),
@@ -64,23 +64,24 @@ def _find_collector_exposures(settings: Settings) -> Iterator[Exposure]:
         return
     yield Exposure(
         f"the collector listens on {settings.host}:{settings.port} without encryption",
-        "bind it to 127.0.0.1 (FURROW_HOST) behind a proxy with TLS",
+        "bind it to 127.0.0.1 (FURROW_HOST), behind a proxy with TLS",
     )
     if not settings.events_api_only:
         yield Exposure(
-            f"the operators' API is open to all who reach {settings.host}, behind its keys alone",
-            "set FURROW_EVENTS_API_ONLY=1 where the collector faces the internet, and let the proxy pass on /v1/events alone",
+            f"the API for operators can be reached at {settings.host}; only its keys protect it",
+            "set FURROW_EVENTS_API_ONLY=1 if the collector can be reached from the internet, and let the proxy forward only "
+            "/v1/events",
         )
     for key, use in _KNOWN_KEYS:
         if _accepts_known_key(settings, key):
             yield Exposure(
-                f"the collector on {settings.host} lets {key}, which everybody knows, {use}",
-                "make keys of your own with `furrow keys create`, and set FURROW_HOST=127.0.0.1 until then",
+                f"the collector on {settings.host} accepts the publicly known key {key} to {use}",
+                "create keys with `furrow keys create`, and set FURROW_HOST=127.0.0.1 until then",
             )
 
 
 def _accepts_known_key(settings: Settings, key: str) -> bool:
-    """Whether the collector of this machine knows ``key``; a request without events stores nothing."""
+    """Whether the collector on this machine accepts ``key``. A request without events stores nothing."""
     url = f"http://127.0.0.1:{settings.port}/v1"
     headers = {"X-API-Key": key}
     try:
@@ -89,7 +90,7 @@ def _accepts_known_key(settings: Settings, key: str) -> bool:
         else:
             answer = httpx.post(f"{url}/events", json={"events": []}, headers=headers, timeout=_TIMEOUT_SECONDS)
     except httpx.HTTPError:
-        return False  # the finding about the collector says so
+        return False  # reported by the finding about the collector
     return answer.is_success or answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
@@ -97,8 +98,8 @@ def _find_short_keys(settings: Settings) -> Iterator[Exposure]:
     for name, key in (("FURROW_OPERATOR_KEY", settings.operator_key), ("FURROW_INGEST_KEY", settings.ingest_key)):
         if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
             yield Exposure(
-                f"{name} has fewer than {SHORTEST_KEY} characters and can be found by trying",
-                "take a random one (`openssl rand -hex 32`), or a key of `furrow keys create`",
+                f"{name} has fewer than {SHORTEST_KEY} characters and can be guessed",
+                "use a random key (`openssl rand -hex 32`), or one from `furrow keys create`",
             )
 
 
@@ -107,8 +108,8 @@ def _find_untrusted_proxy(settings: Settings) -> Iterator[Exposure]:
     public = bool(url.hostname) and not is_this_machine(url.hostname or "")
     if public and (url.scheme == "https" or is_this_machine(settings.host)) and not settings.trusted_proxies:
         yield Exposure(
-            f"{settings.public_url} is served by a proxy that is not trusted: all visitors count as one sender",
-            "name the proxy's address in FURROW_TRUSTED_PROXIES",
+            f"{settings.public_url} is served by a proxy that is not trusted: all visitors count as one source",
+            "add the proxy's address to FURROW_TRUSTED_PROXIES",
         )
 
 
@@ -116,20 +117,21 @@ def _find_prefect_exposures(settings: Settings, api: str, login: SecretStr | Non
     host = settings.prefect_host
     if not is_this_machine(host):
         yield Exposure(
-            f"Prefect's pages and API listen on {host}:{settings.prefect_port} without encryption",
-            "bind them to 127.0.0.1, and reach them through an SSH tunnel or a proxy with TLS",
+            f"Prefect's UI and API listen on {host}:{settings.prefect_port} without encryption",
+            "bind them to 127.0.0.1, and use an SSH tunnel or a proxy with TLS",
         )
     if not api:
         return
     try:
         if httpx.get(f"{api}/admin/version", timeout=_TIMEOUT_SECONDS).is_success:
             yield Exposure(
-                "Prefect's API answers without a password: who reaches it runs programs as this user",
-                "set PREFECT_SERVER_API_AUTH_STRING (name:password) for the server, PREFECT_API_AUTH_STRING for its clients",
+                "Prefect's API needs no password: anybody who can reach it can run programs as this user",
+                "set PREFECT_SERVER_API_AUTH_STRING (name:password) for the server and PREFECT_API_AUTH_STRING for its clients",
             )
         if _sends_analytics(api, login):
             yield Exposure(
-                "the Prefect server sends analytics to its makers", "set PREFECT_SERVER_ANALYTICS_ENABLED=false for it"
+                "the Prefect server sends analytics to Prefect",
+                "set PREFECT_SERVER_ANALYTICS_ENABLED=false for the server",
             )
     except (httpx.HTTPError, ValueError):
         count_degraded("doctor", "prefect")
@@ -154,11 +156,11 @@ def _find_readable_files(settings: Settings) -> Iterator[Exposure]:
         if found:
             yield Exposure(
                 f"other users can read {found[0]}" + (f" and {len(found) - 1:,} more" if len(found) > 1 else ""),
-                f"`furrow up` closes it at its start; or now: chmod -R go-rwx {settings.data_dir}",
+                f"run chmod -R go-rwx {settings.data_dir}; `furrow up` does the same at its start",
             )
     file = settings.model_config.get("env_file")
     if isinstance(file, str | os.PathLike) and _is_readable_by_others(Path(file)):
-        yield Exposure(f"other users can read the settings in {file}, which may hold keys", f"chmod 600 {file}")
+        yield Exposure(f"other users can read the settings in {file}, which may contain keys", f"run chmod 600 {file}")
 
 
 def _is_readable_by_others(file: Path) -> bool:
@@ -181,11 +183,11 @@ def _find_store_exposures(settings: Settings) -> Iterator[Exposure]:
         encrypted = parts.scheme in _ENCRYPTED or bool(_SSL_MODES & set(query.get("sslmode", ())))
         if not encrypted and not is_this_machine(host):
             how = "sslmode=verify-full" if parts.scheme.startswith("postgres") else "clickhouses://"
-            yield Exposure(f"the {name} store at {host} is spoken to without encryption", f"use {how} in {variable}")
+            yield Exposure(f"the connection to the {name} store at {host} is not encrypted", f"use {how} in {variable}")
         if unquote(parts.password or "").lower() in {*_COMMON_PASSWORDS, (parts.username or "").lower()}:
             yield Exposure(
-                f"the {name} store at {host} has no password, or one that is tried first",
-                f"set a random one there and in {variable}",
+                f"the {name} store at {host} has no password or a common one",
+                f"set a random password there and in {variable}",
             )
 
 
@@ -197,7 +199,7 @@ def _find_refused_trackers(settings: Settings) -> Iterator[Exposure]:
             try:
                 reach.check_url(url.strip(), name)
             except FurrowError as error:
-                yield Exposure(f"{name} gets no tickets: {error}", f"check {variable}")
+                yield Exposure(f"{name} cannot get tickets: {error}", f"check {variable}")
 
 
 def _find_open_origins(incidents_url: str | None) -> Iterator[Exposure]:
@@ -210,10 +212,10 @@ def _find_open_origins(incidents_url: str | None) -> Iterator[Exposure]:
         finally:
             store.close()
     except FurrowError:
-        return  # the finding about the incident store says so
+        return  # reported by the finding about the incident store
     for project in projects:
         if "*" in project.origins:
             yield Exposure(
-                f"pages of any site may send events to the project {project.id[:100]!r}",
-                f"name its origins: furrow projects set {project.id[:100]!r} --origin https://…",
+                f"pages of any website may send events to the project {project.id[:100]!r}",
+                f"set its origins: furrow projects set {project.id[:100]!r} --origin https://…",
             )

@@ -1,11 +1,10 @@
-"""``furrow doctor``: what is configured, what can be reached, and what to do about it. Changes nothing."""
+"""``furrow doctor``: checks each part of an installation and gives advice. Changes nothing."""
 
 import json
 import shutil
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import httpx
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 from blocks import documents
 from core.errors import FurrowError, PermanentError, TransientError
 from core.kept_secrets import known_prefect_auth
+from core.plurals import format_count
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.clients.prefect_api import PrefectApi
 from furrow.doctor import configuration, exposure
@@ -30,9 +30,10 @@ _FRESH_SECONDS = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of the installation: its mode, whether it answers (None: not asked), what to do, and its last error.
+    """The result of one check. Its fields are the keys of ``furrow doctor --json``.
 
-    ``figures``: of the work that waits, for scripts; on the part `work` alone.
+    ``mode``: how the part runs. ``reachable``: whether it works; None if that is not checked. ``figures``: counts of pending
+    work, for scripts; only of the part `work`.
     """
 
     part: str
@@ -41,32 +42,28 @@ class Finding:
     detail: str
     advice: str = ""
     last_error: str = ""
-    figures: dict[str, Any] | None = None
+    figures: doctor_work.PublishedFigures | None = None
 
     @property
     def is_broken(self) -> bool:
-        """Should be there, but is not."""
+        """Whether it is configured but does not work."""
         return self.reachable is False
-
-    def to_json(self) -> dict[str, Any]:
-        """For scripts."""
-        return asdict(self)
 
     @property
     def status_word(self) -> str:
-        """``ok``, ``DOWN`` or ``-``, for people."""
+        """``ok``, ``DOWN`` or ``-``."""
         return {True: "ok", False: "DOWN", None: "-"}[self.reachable]
 
     def extra_lines(self) -> list[str]:
-        """What stands below its line: the advice, and the last error."""
+        """The lines printed below the finding: advice and last error."""
         return ([f"→ {self.advice}"] if self.advice else []) + ([self.last_error] if self.last_error else [])
 
 
 def examine_installation(settings: Settings, command_line_fields: Collection[str] = ()) -> list[Finding]:
-    """Look at every part once; none of them is started or changed. Blocks count if the Prefect server answers.
+    """Check every part once; nothing is started or changed.
 
-    What ``furrow up`` runs with counts before ``settings``, which are this shell's, but for the fields in ``given``, which the
-    command line said.
+    ``settings`` are those of this shell. If ``furrow up`` runs, its settings are used instead, except for the
+    ``command_line_fields``, which were set by options. Values in Prefect's blocks are used if the Prefect server answers.
     """
     running = read_running(settings.data_dir)
     differing = configuration.describe_differences(running, settings)
@@ -98,7 +95,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
     errors = doctor_work.collect_last_errors(settings)
     parts = {finding.part for finding in findings}
     findings_with_errors = [replace(finding, last_error=errors.get(finding.part, "")) for finding in findings]
-    # Steps that talk to no single part (the engine over a session, say) have their last error in lines of their own.
+    # Errors of steps that belong to no part get findings of their own.
     return findings_with_errors + [
         Finding(part, "step", None, error) for part, error in sorted(errors.items()) if part not in parts
     ]
@@ -106,17 +103,15 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
 
 def _report_work(settings: Settings) -> list[Finding]:
     work = doctor_work.collect_work_figures(settings)
-    late = "the work is behind: look for a part that is DOWN, and at the last errors" if work.is_late else ""
+    late = "processing is behind: look for parts that are DOWN, and at the last errors" if work.is_late else ""
     if work.is_late and work.lag.is_detect_overdue:
-        late = (
-            f"{late}; `detect` does not complete: is its deployment paused, or has it no schedule, in the Prefect UI?"
-        )
+        late = f"{late}; `detect` does not complete: check in the Prefect UI whether its deployment is paused or unscheduled"
     found = [
         Finding("lander", "engine", None, work.format_landing()),
         Finding("work", "figures", None, work.format_summary(), late, figures=work.to_json()),
     ]
     if aside := work.format_set_aside():
-        advice = "docs/operating.md, Things that were set aside, says how to look at them and replay them"
+        advice = "docs/operating.md explains how to inspect and replay them"
         found.append(Finding("set aside", "figures", None, aside, advice))
     return found
 
@@ -148,18 +143,18 @@ def _check_process(part: str, url: str) -> Finding:
         answered = httpx.get(url, timeout=3).is_success
     except httpx.HTTPError:
         answered = False
-    advice = "" if answered else "`furrow up` starts it; its log is in the data directory, logs/"
+    advice = "" if answered else "start it with `furrow up`; its log is in logs/ in the data directory"
     return Finding(part, "process", answered, url, advice)
 
 
 def _check_engine(settings: Settings) -> Finding:
     last_report_ms = _read_last_report_ms(settings)
     if not last_report_ms:
-        return Finding("engine", "process", False, "has not landed anything here yet", "`furrow up` starts it")
+        return Finding("engine", "process", False, "has not stored any events yet", "start it with `furrow up`")
     age = time.time() - last_report_ms / 1000
     alive = age < _FRESH_SECONDS
     return Finding(
-        "engine", "process", alive, f"last heard of {age:.0f} s ago", "" if alive else "`furrow up` starts it"
+        "engine", "process", alive, f"last status {age:.0f} s ago", "" if alive else "start it with `furrow up`"
     )
 
 
@@ -173,14 +168,18 @@ def _read_last_report_ms(settings: Settings) -> int:
 def _check_event_store(settings: Settings) -> Finding:
     url = settings.event_store_url.get_secret_value()
     if url == EMBEDDED:
-        detail = f"chDB in {settings.events_dir}, held by the engine"
-        # Nobody else may open it: what the engine says counts.
+        detail = f"chDB in {settings.events_dir}, opened by the engine"
+        # No other process can open it, so the engine's last error is what is known.
         if doctor_work.find_newer_error(settings, "event store", _read_last_report_ms(settings)):
-            return Finding("event store", "embedded", False, detail, "see its last error, and logs/engine.log")
+            return Finding("event store", "embedded", False, detail, "see the last error and logs/engine.log")
         return Finding("event store", "embedded", None, detail)
     if url == LOG:
         return Finding(
-            "event store", "log", None, "events stay in the spool", "set FURROW_EVENT_STORE_URL or the block"
+            "event store",
+            "log",
+            None,
+            "events stay in the spool",
+            "set FURROW_EVENT_STORE_URL or the block furrow-event-store",
         )
     return _check_server(
         "event store", lambda: EventStore(url).check_schema(), "FURROW_EVENT_STORE_URL or the block furrow-event-store"
@@ -191,7 +190,11 @@ def _check_incident_store(settings: Settings) -> Finding:
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
         return Finding(
-            "incident store", "log", None, "detections are logged", "set FURROW_INCIDENT_STORE_URL or the block"
+            "incident store",
+            "log",
+            None,
+            "detections are only logged",
+            "set FURROW_INCIDENT_STORE_URL or the block furrow-incident-store",
         )
     if url != EMBEDDED:
         setting = "FURROW_INCIDENT_STORE_URL or the block furrow-incident-store"
@@ -204,24 +207,30 @@ def _check_incident_store(settings: Settings) -> Finding:
             IncidentStore.connect(server.url).check_schema()
         except FurrowError as error:
             return Finding("incident store", "embedded", False, str(error), f"see {server.data_dir / 'server.log'}")
-    return Finding("incident store", "embedded", running, detail, "" if running else "`furrow up` starts it")
+    return Finding("incident store", "embedded", running, detail, "" if running else "start it with `furrow up`")
 
 
 def _check_server(part: str, ask: Callable[[], object], setting: str) -> Finding:
     try:
         ask()
     except FurrowError as error:
-        return Finding(part, "server", False, str(error), f"check {setting}, and that the server runs")
+        return Finding(part, "server", False, str(error), f"check {setting} and whether the server runs")
     return Finding(part, "server", True, "answers")
 
 
 def _check_tracker(part: str, settings: Settings, running: RunningSettings | None) -> Finding:
     secret = {"jira": "jira_token", "linear": "linear_key"}[part]
-    # A token without an address configures nothing; Linear's address is known.
+    # A Jira token without an address has no effect; Linear's address is a constant.
     is_configured = part != "jira" or bool(settings.jira_url)
     if is_configured and running and secret in running.hashes and getattr(settings, secret) is None:
-        detail = "configured where `furrow up` was started; its token is not known to this shell, so it was not asked"
-        return Finding(part, "server", None, detail, f"set FURROW_{secret.upper()} here too, and ask again")
+        detail = "configured for `furrow up`; not checked, because its token is not set in this shell"
+        return Finding(
+            part,
+            "server",
+            None,
+            detail,
+            f"set FURROW_{secret.upper()} in this shell too, and run `furrow doctor` again",
+        )
     asked = configuration.ask_tracker(part, settings, doctor_work.find_incident_store_url(settings))
     if asked.accepts_tickets is None:
         return Finding(part, "log", None, asked.message, configuration.SETUP_ADVICE[part])
@@ -232,21 +241,23 @@ def _check_tracker(part: str, settings: Settings, running: RunningSettings | Non
 def _report_settings(differing: str) -> list[Finding]:
     found = []
     if differing:
-        advice = "this command looks at what runs; `furrow up` hears other settings when it is started again with them"
-        found.append(Finding("settings", "differ", None, f"not those that `furrow up` runs with: {differing}", advice))
-    return found + [Finding("settings", "unheard", None, line) for line in configuration.list_unknown_variables()]
+        advice = "this command checks the running installation; restart `furrow up` to apply other settings"
+        found.append(
+            Finding("settings", "differ", None, f"different from those of the running `furrow up`: {differing}", advice)
+        )
+    return found + [Finding("settings", "ignored", None, line) for line in configuration.list_unknown_variables()]
 
 
 def _report_stream(settings: Settings) -> list[Finding]:
     summary = doctor_work.read_stream_summary(settings)
     found = [
-        Finding("stream", "lacks", None, line, "docs/browser-side.md says how to send it")
+        Finding("stream", "lacks", None, line, "docs/browser-side.md explains how to send it")
         for line in summary.coverage.describe_gaps()
     ]
     if summary.bots:
-        visits = f"{summary.bots:,} visit{'' if summary.bots == 1 else 's'} with something that failed"
-        advice = "tests of your own in a headless browser count as bots, too: docs/browser-side.md"
-        found.append(Finding("stream", "bots", None, f"{visits} are silent because a bot made them", advice))
+        visits = format_count(summary.bots, "visit")
+        advice = "your own tests in a headless browser count as bots too, see docs/browser-side.md"
+        found.append(Finding("stream", "bots", None, f"no detections in {visits} of bots with errors", advice))
     return found
 
 
@@ -254,7 +265,7 @@ def _check_disk_space(settings: Settings) -> Finding:
     folder = next(path for path in (settings.data_dir, *settings.data_dir.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
     enough = free >= LEAST_FREE_BYTES
-    advice = "" if enough else f"make room for at least {LEAST_FREE_BYTES >> 20} MiB; below that nothing is started"
+    advice = "" if enough else f"free at least {LEAST_FREE_BYTES >> 20} MiB; below that `furrow up` does not start"
     return Finding("disk", "local", enough, f"{free >> 20:,} MiB free for {settings.data_dir}", advice)
 
 

@@ -1,4 +1,4 @@
-"""What ``furrow doctor`` says about the work itself: lag, what is pending, what was set aside, and each part's last error."""
+"""Checks of ``furrow doctor`` on processing: lag, pending work, failed items, and the last error of each part."""
 
 import contextlib
 import json
@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from pydantic import SecretStr
+from typing_extensions import TypedDict
 
 from collector.lag import Lag, measure_lag
 from collector.spool.dead_letters import DeadLetters, NotKeptCounts
 from collector.spool.segments import count_pending
 from core.errors import FurrowError
 from core.last_errors import LastError, format_duration, read_last_errors, to_single_line
+from core.plurals import format_count
 from core.settings import EMBEDDED, LOG, Settings
 from furrow.clients.prefect_api import PrefectApi
 from lander.coverage import Coverage
@@ -27,10 +29,10 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
 
 _TAIL_BYTES = 256 << 10
-_LETTER_BYTES = 8 << 20  # of dead letters that are read, the newest ones: a second of work
+_LETTER_BYTES = 8 << 20  # of the newest dead letters that are read; takes about a second
 _FIELDS = 6
 _LONGEST_FIELD = 40
-# Two forms of time at the beginning of a line: Python's logging ("2026-01-05 09:00:00,123") and Prefect's ("09:00:00.123 |").
+# Two formats of the time at the start of a line: Python's logging ("2026-01-05 09:00:00,123") and Prefect's ("09:00:00.123 |").
 _TIME = re.compile(r"^(\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d")
 _WARNED_SINCE = timedelta(days=1)
 
@@ -39,7 +41,7 @@ _LOGS = {
     "prefect": ("logs/prefect.log", re.compile(r"\b(ERROR|CRITICAL)\b")),
     "incident store": ("postgres/server.log", re.compile(r"\b(ERROR|FATAL|PANIC)\b")),
 }
-"""Where parts that write no file of their own say what went wrong, below the data directory, and by which words."""
+"""Log files, relative to the data directory, of parts that store no last error, and the levels that mark an error."""
 
 
 class _DeadLetterLine(msgspec.Struct):
@@ -47,16 +49,37 @@ class _DeadLetterLine(msgspec.Struct):
 
 
 class StreamSummary(NamedTuple):
-    """Visits that are silent because they say that a bot made them, and what the events carry."""
+    """Visits without detections because they were made by bots, and the coverage of the events."""
 
     bots: int
     coverage: Coverage
 
 
+class PublishedFigures(TypedDict):
+    """The figures of pending work in ``furrow doctor --json``; times in seconds."""
+
+    lag_seconds: float
+    unread_seconds: float | None
+    detect_seconds_ago: float | None
+    sessions_due: int | None
+    sessions_open: int | None
+    spool_segments: int
+    spool_events: int
+    dead_letters: int
+    dead_letters_not_kept: int
+    dead_letters_by_field: dict[str, int]
+    quarantined: int
+    dead_sessions: int | None
+    tickets: dict[str, int] | None
+    held: int | None
+
+
 @dataclass(frozen=True)
 class WorkFigures:
-    """The figures; None where they cannot be known now. ``tickets``: by state (incidents-and-tickets.md, Export);
-    ``held``: incidents that a flood of new ones holds back from export."""
+    """Counts of pending and failed work; None where a count is unknown.
+
+    ``tickets``: by state (docs/contracts/incidents-and-tickets.md). ``held``: incidents held back from export in a flood.
+    """
 
     lag: Lag
     spool_segments: int
@@ -70,48 +93,42 @@ class WorkFigures:
     held: int | None = None
 
     def format_summary(self) -> str:
-        """For people."""
+        """One line with lag, sessions, spool and tickets."""
         behind = f"lag {format_duration(self.lag.longest_wait_seconds)}" + (
             "" if self.lag.analysis_s is not None else " at least"
         )
         behind += f", `detect` completed last: {self.lag.describe_last_detect()}"
-        due = f"{_format_known_number(self.lag.due)} session{'' if self.lag.due == 1 else 's'} due"
+        due = "? sessions due" if self.lag.due is None else f"{format_count(self.lag.due, 'session')} due"
         line = f"{due}, {_format_known_number(self.lag.open)} open"
-        segments = _format_counted_noun(self.spool_segments, "segment")
-        spool = f"spool: {segments} with {_format_counted_noun(self.spool_events, 'event')}"
+        segments = format_count(self.spool_segments, "segment")
+        spool = f"spool: {segments} with {format_count(self.spool_events, 'event')}"
         ticket_counts = (
             self.tickets if self.tickets is None else ", ".join(f"{n:,} {state}" for state, n in self.tickets.items())
         )
         return f"{behind}; {line}; {spool}; tickets: {'?' if ticket_counts is None else ticket_counts or 'none'}"
 
     def format_landing(self) -> str:
-        """How far the lander is, for people."""
+        """One line with the state of the lander."""
         landed = (
-            "nothing landed yet"
+            "no events stored yet"
             if self.lag.landed_s is None
-            else f"newest events landed {format_duration(self.lag.landed_s)} ago"
+            else f"newest events stored {format_duration(self.lag.landed_s)} ago"
         )
-        return (
-            f"{landed}, {_format_counted_noun(self.spool_segments, 'segment')} "
-            f"{'waits' if self.spool_segments == 1 else 'wait'}"
-            + (f", the oldest for {format_duration(self.lag.landing_s)}" if self.spool_segments else "")
+        return f"{landed}, {format_count(self.spool_segments, 'pending segment')}" + (
+            f", the oldest waiting for {format_duration(self.lag.landing_s)}" if self.spool_segments else ""
         )
 
     def format_set_aside(self) -> str:
-        """What needs a person, for people; '' if nothing does."""
-        counts = {
-            ("dead letter", "dead letters"): self.dead_letters,
-            ("rejected event", "rejected events", " beyond the budget (counted only)"): self.dead_letters_not_kept,
-            ("quarantined segment", "quarantined segments"): self.quarantined,
-            ("session", "sessions", " that the engine failed over"): self.dead_sessions or 0,
-            ("ticket", "tickets", " refused for good"): (self.tickets or {}).get("export_failed", 0),
-            ("incident", "incidents", " held back in a flood"): self.held or 0,
-        }
-        phrases = [
-            f"{count:,} {singular if count == 1 else plural}{''.join(more)}"
-            for (singular, plural, *more), count in counts.items()
-            if count
-        ]
+        """One line with the items that need a decision by an operator; '' if there are none."""
+        counts = (
+            (self.dead_letters, "dead letter", ""),
+            (self.dead_letters_not_kept, "rejected event", " beyond the storage budget (only counted)"),
+            (self.quarantined, "quarantined segment", ""),
+            (self.dead_sessions or 0, "session", " on which the engine failed"),
+            ((self.tickets or {}).get("export_failed", 0), "ticket", " permanently refused"),
+            (self.held or 0, "incident", " held back in a flood"),
+        )
+        phrases = [f"{format_count(count, noun)}{more}" for count, noun, more in counts if count]
         if self.dead_letters and self.dead_fields:
             fields = sorted(self.dead_fields.items(), key=lambda pair: (-pair[1], pair[0]))[:_FIELDS]
             by_field = ", ".join(f"{name or 'the whole event'} {count:,}" for name, count in fields)
@@ -120,11 +137,11 @@ class WorkFigures:
 
     @property
     def is_late(self) -> bool:
-        """Whether people are warned of the lag."""
+        """Whether the lag exceeds its warning limit."""
         return self.lag.is_late
 
-    def to_json(self) -> dict[str, Any]:
-        """For scripts; times in seconds."""
+    def to_json(self) -> PublishedFigures:
+        """The figures for scripts."""
         return {
             "lag_seconds": round(self.lag.longest_wait_seconds, 3),
             "unread_seconds": _round_to_milliseconds(self.lag.unread_s),
@@ -144,7 +161,7 @@ class WorkFigures:
 
 
 def collect_work_figures(settings: Settings) -> WorkFigures:
-    """Count everything once; changes nothing, and leaves out what cannot be asked."""
+    """Count pending and failed work. Changes nothing. Counts of a store that does not answer are None."""
     spool = count_pending(settings.spool_dir)
     quarantined = len(list((settings.spool_dir / "quarantine").glob("*.jsonl")))
     aside = (
@@ -165,12 +182,12 @@ def collect_work_figures(settings: Settings) -> WorkFigures:
             figures = (counts["deadSessions"], counts["tickets"], counts["held"])
             return WorkFigures(lag, spool.segments, spool.events, *aside, *figures)
         except FurrowError:
-            pass  # the finding about the incident store says so
+            pass  # reported by the finding about the incident store
     return WorkFigures(measure_lag(settings, None), spool.segments, spool.events, *aside)
 
 
 def count_letters_by_field(folder: Path) -> Counter[str]:
-    """The newest dead letters by the field that was wrong ('': the whole event); some MiB of them are read."""
+    """Count the newest dead letters, up to 8 MiB of them, by invalid field ('': the whole event)."""
     found: Counter[str] = Counter()
     left = _LETTER_BYTES
     for file in sorted(folder.glob("*.jsonl"), reverse=True):
@@ -181,7 +198,7 @@ def count_letters_by_field(folder: Path) -> Counter[str]:
                 lines.seek(start)
                 whole = lines.read().split(b"\n")[bool(start) :]
         except OSError:
-            continue  # deleted meanwhile
+            continue  # the file was deleted in the meantime
         for line in whole:
             with contextlib.suppress(msgspec.MsgspecError):
                 found[to_single_line(msgspec.json.decode(line, type=_DeadLetterLine).field)[:_LONGEST_FIELD]] += 1
@@ -191,7 +208,7 @@ def count_letters_by_field(folder: Path) -> Counter[str]:
 
 
 def read_stream_summary(settings: Settings) -> StreamSummary:
-    """What the lander tells of the events themselves; empty where it told nothing."""
+    """What the lander has reported about the events; empty if it has reported nothing."""
     try:
         lander_status = json.loads(settings.lander_status.read_text())
         silent = lander_status.get("silentByRule") or {}
@@ -201,7 +218,7 @@ def read_stream_summary(settings: Settings) -> StreamSummary:
 
 
 def collect_last_errors(settings: Settings) -> dict[str, str]:
-    """What each part said last when it could not do its work, in one line with its time; parts without one are left out."""
+    """The last error of each part as one line with its time; parts without an error are left out."""
     now = time.time()
     last_errors_by_part = {
         part: error.format_message(now) for part, error in read_last_errors(settings.data_dir).items()
@@ -219,7 +236,7 @@ def find_newer_error(settings: Settings, part: str, than_ms: int) -> LastError |
 
 
 def list_recent_warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
-    """The automations that have warned during the last day: name and how long ago, latest first; one line for each.
+    """The automations that have warned during the last day, latest first: one line each, with the time since the warning.
 
     Raises FurrowError when Prefect does not answer.
     """
@@ -242,7 +259,7 @@ def list_recent_warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
 
 
 def find_incident_store_url(settings: Settings) -> str | None:
-    """The incident store's URL; None where it cannot be asked: it is log-only, or embedded and does not run."""
+    """The incident store's URL; None if there is no server to connect to: it is `log`, or embedded and does not run."""
     url = settings.incident_store_url.get_secret_value()
     if url == LOG:
         return None
@@ -261,10 +278,6 @@ def _find_last_error_line(log: Path, words: re.Pattern[str]) -> str:
         return ""
     found = (line for line in reversed(text.splitlines()) if _TIME.match(line) and words.search(line))
     return to_single_line(next(found, ""))
-
-
-def _format_counted_noun(count: int, singular: str) -> str:
-    return f"{count:,} {singular}{'' if count == 1 else 's'}"
 
 
 def _format_known_number(count: int | None) -> str:

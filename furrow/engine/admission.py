@@ -1,9 +1,9 @@
-"""Which runs are executed: those of the deployments that ``prefect.yaml`` declares, exactly as it declares them.
+"""Decides which runs are executed: only runs of the deployments that ``prefect.yaml`` declares, as it declares them.
 
-The engine of ``furrow up`` asks here, and in server mode the process of each run. Whoever may write to Prefect's API may
-make deployments, and Prefect runs what they name: pull steps (shell commands), files, any function that can be imported.
-Here nothing that the API says is imported, fetched or executed. A run names a deployment, the deployment's name is looked
-up in our own list, and the flow comes out of our own package.
+Used by the engine of ``furrow up`` and, in server mode, by the process of each run. Anybody who can write to Prefect's API
+can create deployments, and Prefect would run what they name: pull steps (shell commands), files, any function that can be
+imported. Here, nothing from the API is imported, fetched or executed: the name of a run's deployment is looked up in our own
+list, and the flow is imported from our own package.
 """
 
 import functools
@@ -39,12 +39,12 @@ _log = logging.getLogger("furrow.engine.admission")
 
 
 class RunRefused(PermanentError):
-    """A run that is not executed; the message says why."""
+    """A run that is not executed. The message is the reason."""
 
 
 @dataclass(frozen=True)
 class DeclaredDeployment:
-    """One deployment that may run: its name, the module path that it must name, and the flow that is run."""
+    """A deployment that may run: its name, its entrypoint, and the flow of that entrypoint."""
 
     name: str
     entrypoint: str
@@ -60,7 +60,7 @@ class DeclaredDeployment:
 def declared_deployments(shards: int = 1) -> Mapping[str, DeclaredDeployment]:
     """The deployments of ``prefect.yaml`` by ``flow/deployment``; their flows are imported from this package.
 
-    ``shards``: how many parts of the detection there are at the most; each is a deployment.
+    ``shards``: the maximum number of shards of the detection; each is a deployment.
     """
     project = split_into_shards(yaml.safe_load(_DECLARATIONS.read_text(encoding="utf-8")), shards)
     found = [
@@ -71,7 +71,7 @@ def declared_deployments(shards: int = 1) -> Mapping[str, DeclaredDeployment]:
 
 
 def admit_flow_run(client: SyncPrefectClient, run: FlowRun, known: Mapping[str, DeclaredDeployment]) -> AnyFlow:
-    """The flow to execute for ``run``. Raises Refused, and what Prefect's client raises."""
+    """The flow to execute for ``run``. Raises RunRefused, and the errors of Prefect's client."""
     if run.deployment_id is None:
         raise RunRefused("it belongs to no deployment")
     try:
@@ -82,29 +82,27 @@ def admit_flow_run(client: SyncPrefectClient, run: FlowRun, known: Mapping[str, 
     if (ours := known.get(key)) is None:
         raise RunRefused(f"Furrow has no deployment {_to_printable_text(key)}")
     if run.flow_id != deployment.flow_id:
-        raise RunRefused("it is of another flow than its deployment")
+        raise RunRefused("its flow is not the flow of its deployment")
     for what in _find_additions(deployment, ours, run):
-        raise RunRefused(
-            f"{what}; `furrow up` (or `python -m furrow.server deploy`) registers the deployments as they should be"
-        )
+        raise RunRefused(f"{what}; `furrow up` (or `python -m furrow.server deploy`) restores the declared deployments")
     _check_flow_parameters(ours.flow, run.parameters)
     return ours.flow
 
 
 def end_refused_run(client: SyncPrefectClient, run: FlowRun, refusal: RunRefused) -> None:
-    """End a run in the state ``Refused``, which says why. Raises what Prefect's client raises."""
+    """End a run in the state ``Refused``, with the reason as its message. Raises the errors of Prefect's client."""
     RUNS_REFUSED.inc()
-    # A changed deployment is refused at every run: whoever asks the doctor why nothing is found reads it there.
+    # Every run of a changed deployment is refused: `furrow doctor` shows the reason.
     last_errors.record_last_error(Settings().data_dir, "refused runs", refusal)
     _log.warning("the run %s is refused: %s", run.id, refusal)
-    state: State[None] = Crashed(name="Refused", message=f"It is refused: {refusal}.")
+    state: State[None] = Crashed(name="Refused", message=f"Refused: {refusal}.")
     client.set_flow_run_state(run.id, state, force=True)
 
 
 def undo_deployment_changes(client: SyncPrefectClient, known: Mapping[str, DeclaredDeployment]) -> list[str]:
-    """Make our deployments name what they declare again; the names of those that somebody had changed.
+    """Undo changes of our deployments in Prefect; the names of the deployments that had been changed.
 
-    `prefect deploy` leaves a field alone that ``prefect.yaml`` does not set. Raises what Prefect's client raises.
+    `prefect deploy` does not reset fields that ``prefect.yaml`` does not set. Raises the errors of Prefect's client.
     """
     undone: list[str] = []
     for ours in known.values():
@@ -127,7 +125,7 @@ def undo_deployment_changes(client: SyncPrefectClient, known: Mapping[str, Decla
 
 
 def _find_additions(deployment: DeploymentResponse, ours: DeclaredDeployment, run: FlowRun | None = None) -> list[str]:
-    """What the deployment or the run says beyond its declaration. None of it would be used; somebody meant it to be."""
+    """Values of the deployment or the run that its declaration does not have. Each is a reason to refuse the run."""
     variables = [deployment.job_variables, run.job_variables if run else None]
     infrastructure = [deployment.infrastructure_document_id, run.infrastructure_document_id if run else None]
     checks = {
@@ -155,13 +153,13 @@ def _check_flow_parameters(flow: AnyFlow, parameters: Mapping[str, Any]) -> None
 def _import_own_flow(entrypoint: str) -> AnyFlow:
     module, _, name = entrypoint.rpartition(".")
     if not entrypoint.startswith(_PACKAGE):
-        raise PermanentError(f"prefect.yaml names {entrypoint}, which is no flow of Furrow")
+        raise PermanentError(f"the entrypoint {entrypoint} in prefect.yaml is not in the package `flows`")
     found = getattr(importlib.import_module(module), name)
     if not isinstance(found, Flow):
-        raise PermanentError(f"prefect.yaml names {entrypoint}, which is no flow")
+        raise PermanentError(f"the entrypoint {entrypoint} in prefect.yaml is not a flow")
     return found
 
 
 def _to_printable_text(value: object) -> str:
-    """Text from the API in one printable line of bounded length."""
+    """Text from the API as one printable line of at most `_LONGEST` characters."""
     return "".join(c if c.isprintable() else " " for c in str(value))[:_LONGEST]

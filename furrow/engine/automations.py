@@ -1,7 +1,8 @@
-"""The automations that warn people, as objects of the Prefect server: made when they are missing, never made twice.
+"""The automations in Prefect that send warnings. Missing ones are created; existing ones are kept.
 
-Out of the box a warning is an event in the Prefect UI (and a line of ``furrow doctor``); with ``FURROW_WARN_BLOCK`` it also
-goes to a notification block of Prefect. What people change in the UI (switched off, other actions, another trigger) stays.
+By default a warning is an event in the Prefect UI and a finding of ``furrow doctor``. With ``FURROW_WARN_BLOCK`` it is also
+sent to a notification block of Prefect. Changes that users make in the UI (disabled, other actions, another trigger) are
+kept.
 """
 
 import logging
@@ -22,7 +23,7 @@ EXPORTS: Final = "Furrow: exports fail"
 FLOOD: Final = "Furrow: a flood of new incidents is held back"
 TAG: Final = "furrow"
 QUIET: Final = timedelta(minutes=30)
-"""While something stays wrong, people are told once in such a time."""
+"""Minimum time between two warnings about the same problem."""
 
 _MESSAGE_BODY = "{{ event.payload.message }}"
 _EXPORTS_BODY = "{{ flow.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
@@ -30,10 +31,10 @@ _log = logging.getLogger("furrow.engine.automations")
 
 
 def ensure_automations(client: SyncPrefectClient, block: str = "") -> None:
-    """Make the automations that are missing; give those whose actions are still ours the notification block ``block``.
+    """Create missing automations, and set the notification block of those whose actions users have not changed.
 
-    ``block``: ``type/name`` of a notification block, for instance ``slack-webhook/operations``; one that does not exist is
-    told in the log, and the warning stays in the UI alone. Raises what Prefect's client raises.
+    ``block``: ``type/name`` of a notification block, for example ``slack-webhook/operations``. If it does not exist, a warning
+    is logged, and warnings appear only in the UI. Raises the errors of Prefect's client.
     """
     document = _find_block_document_id(client, block) if block else None
     for wanted in (_lag_automation(document), _exports_automation(document), _flood_automation(document)):
@@ -44,7 +45,7 @@ def ensure_automations(client: SyncPrefectClient, block: str = "") -> None:
             if _are_own_actions(existing.actions, wanted.name) and _dump_actions(existing.actions) != _dump_actions(
                 wanted.actions
             ):
-                # The server refuses to be told the owner again.
+                # The server rejects an update that contains the owner.
                 changed = existing.model_dump(mode="json", exclude={"id", "owner_resource"})
                 changed["actions"] = [action.model_dump(mode="json") for action in wanted.actions]
                 client.update_automation(existing.id, AutomationCore.model_validate(changed))
@@ -53,7 +54,7 @@ def ensure_automations(client: SyncPrefectClient, block: str = "") -> None:
 def _lag_automation(document: str | None) -> AutomationCore:
     return AutomationCore(
         name=LAG,
-        description="Events wait to be landed, or complete sessions to be analysed, for more than ten minutes.",
+        description="Events wait for more than ten minutes to be stored, or complete sessions to be analysed.",
         tags=[TAG],
         trigger=EventTrigger(
             posture=Posture.Reactive,
@@ -69,7 +70,7 @@ def _lag_automation(document: str | None) -> AutomationCore:
 def _exports_automation(document: str | None) -> AutomationCore:
     return AutomationCore(
         name=EXPORTS,
-        description="A tracker that is configured does not take tickets, or the incidents cannot be read.",
+        description="A configured tracker does not accept tickets, or incidents cannot be read.",
         tags=[TAG],
         trigger=EventTrigger(
             posture=Posture.Reactive,
@@ -89,7 +90,7 @@ def _exports_automation(document: str | None) -> AutomationCore:
 def _flood_automation(document: str | None) -> AutomationCore:
     return AutomationCore(
         name=FLOOD,
-        description="A project has more new incidents within an hour than its budget; the new ones are not exported.",
+        description="A project has more new incidents in an hour than its limit. The new incidents are not exported.",
         tags=[TAG],
         trigger=EventTrigger(
             posture=Posture.Reactive,
@@ -114,7 +115,7 @@ def _dump_actions(actions: list[ActionTypes]) -> list[object]:
 
 
 def _are_own_actions(actions: list[ActionTypes], name: str) -> bool:
-    """Whether these are as this module makes them; the block may be another one."""
+    """Whether users have not changed these actions, except for the notification block."""
     if len(actions) != 1:
         return False
     (action,) = actions
@@ -128,5 +129,5 @@ def _find_block_document_id(client: SyncPrefectClient, block: str) -> str | None
     try:
         return str(client.read_block_document_by_name(name, slug).id)
     except (ObjectNotFound, PrefectHTTPStatusError, httpx.HTTPError) as error:
-        _log.warning("warnings stay in the Prefect UI: there is no block %r (%s)", block, type(error).__name__)
+        _log.warning("warnings appear only in the Prefect UI: there is no block %r (%s)", block, type(error).__name__)
         return None

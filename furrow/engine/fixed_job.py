@@ -1,4 +1,4 @@
-"""What Furrow's workers know of a run's job: nothing but the run."""
+"""The job configuration of Furrow's workers: the same for every run."""
 
 from typing import Self
 from uuid import UUID
@@ -10,7 +10,7 @@ from prefect.workers.base import BaseJobConfiguration
 
 
 class FixedConfiguration(BaseJobConfiguration):
-    """The same for every run: neither the pool's template nor job variables (commands, environments) are read."""
+    """A constant configuration. The pool's template and job variables (commands, environments) are not read."""
 
     @classmethod
     async def resolve_for_flow_run(
@@ -23,7 +23,7 @@ class FixedConfiguration(BaseJobConfiguration):
         worker_id: UUID | None = None,
         deployment: DeploymentResponse | None = None,
     ) -> Self:
-        """A configuration without command and environment; nothing is asked of the server."""
+        """A configuration without command and environment. Sends no request to the server."""
         configuration = cls()
         configuration._related_objects = {"deployment": deployment, "flow": None, "flow-run": flow_run}
         return configuration

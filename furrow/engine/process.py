@@ -1,7 +1,7 @@
-"""The engine process: the lander, the embedded ClickHouse and the flows' worker, which must share one process.
+"""The engine process: the lander, the embedded ClickHouse and the worker of the flows, which must share one process.
 
-Run by ``furrow up`` as ``python -m furrow.engine.process`` with the settings in its environment. It stops on SIGTERM within
-seconds: queries are killed, runs stop between their steps, and what is left stays pending.
+``furrow up`` runs it as ``python -m furrow.engine.process`` with the settings in its environment. On SIGTERM it stops within
+seconds: queries are killed, runs stop between their steps, and the rest of the work stays pending.
 """
 
 import logging
@@ -29,7 +29,7 @@ _log = logging.getLogger("furrow.engine.process")
 
 
 async def main(settings: Settings) -> None:
-    """Land and run flows until SIGTERM or SIGINT."""
+    """Run the lander and the worker until SIGTERM or SIGINT."""
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     beat = Heartbeat(heartbeat_file(settings.data_dir, "lander")).touch_file
     lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status, beat)
@@ -53,14 +53,14 @@ async def main(settings: Settings) -> None:
 
 
 async def _beat_while_alive(beat: Heartbeat) -> None:
-    # Of the event loop: a worker that waits for Prefect is alive, one whose loop stands still is not.
+    # The heartbeat is that of the event loop: a worker that waits for Prefect is alive, a blocked loop is not.
     while True:
         beat.touch_file()
         await anyio.sleep(BEAT_S / 2)
 
 
 async def _serve_worker() -> None:
-    # Prefect may start later than this process or go away for a while: the worker comes back, the lander goes on.
+    # Prefect may start later than this process, or stop for a while: the worker is restarted, the lander continues.
     while True:
         if not prefect_gate.is_gate_open():
             await anyio.sleep(BEAT_S)
@@ -70,13 +70,13 @@ async def _serve_worker() -> None:
         except (httpx.HTTPError, PrefectHTTPStatusError, ExceptionGroup) as error:
             count_degraded("worker", type(error).__name__)
             last_errors.record_last_error(Settings().data_dir, "prefect", error)
-            _log.warning("the worker lost Prefect and starts again: %s", error)
+            _log.warning("the worker lost its connection to Prefect and is restarted: %s", error)
         await anyio.sleep(_WORKER_RETRY_SECONDS)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s engine %(levelname)s %(name)s: %(message)s")
     anyio.run(main, Settings())
-    # Threads of runs that did not reach their next step in time must not keep the process: their work is pending anyway.
+    # Threads of runs that have not stopped in time must not keep the process alive. Their work stays pending.
     sys.stdout.flush()
     os._exit(0)

@@ -1,9 +1,9 @@
-"""The worker of type ``furrow-process``, for server mode: each run is a process of its own, and always the same command.
+"""The worker of type ``furrow-process``, for server mode: it starts a process for each run, always with the same command.
 
-Prefect's own process worker executes what a deployment says: commands, pull steps, files, in an environment that job variables
-and the pool's template describe. This one starts ``python -m furrow.engine.run_flow`` with the run's id and its own
-environment, and that process runs Furrow's own flows alone (``furrow.engine.admission``). Starting, cancelling, and ending a
-run whose process died are Prefect's own parts, as its process worker uses them.
+Prefect's process worker executes what a deployment names: commands, pull steps, files, in the environment of the job
+variables and the pool's template. This worker starts ``python -m furrow.engine.run_flow`` with the run's id and the worker's
+environment, and that process executes only Furrow's own flows (``furrow.engine.admission``). For starting, cancelling and
+ending runs it uses the same parts of Prefect as Prefect's process worker.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from furrow.engine.fixed_job import FixedConfiguration
 from furrow.engine.stranded import POOL
 
 RUNS_AT_ONCE: Final = 4
-"""So many runs a worker takes at the same time, if nobody says otherwise."""
+"""Default number of runs that a worker executes at the same time."""
 
-_END_SECONDS: Final = 10.0  # in which Prefect must answer when the worker stops
+_END_SECONDS: Final = 10.0  # timeout of requests to Prefect when the worker stops
 _log = logging.getLogger("furrow.engine.process_worker")
 
 
 class ProcessResult(BaseWorkerResult):
-    """Outcome of a run's process; the state of the run itself is in Prefect."""
+    """Result of a run's process. The state of the run is in Prefect."""
 
 
 class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]):
-    """Runs each flow run in a process, if it is of a deployment that is ours."""
+    """Executes each run of a declared deployment in a process."""
 
     type: str = "furrow-process"
     job_configuration = FixedConfiguration
@@ -55,8 +55,8 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
     ) -> ProcessResult:
         """Start the process of one run and wait for its end. Raises RuntimeError if it could not be started.
 
-        A run that is cancelled meanwhile gets SIGTERM, and SIGKILL after 30 s. If the worker itself is stopped, the process
-        ends and its run becomes ``Crashed``: in any other state it would hold its deployment's slot.
+        When the run is cancelled, the process gets SIGTERM, and SIGKILL after 30 s. When the worker is stopped, the process
+        ends and the run becomes ``Crashed``: in any other state it would keep its deployment's concurrency slot.
         """
         try:
             return await self._run_flow_process(flow_run, task_status)
@@ -89,7 +89,7 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
             with anyio.fail_after(_END_SECONDS):
                 now = (await self.client.read_flow_run(flow_run.id)).state
                 if now is None or not now.is_final():
-                    message = "Its worker was stopped; the next run does its work."
+                    message = "The worker was stopped. The next run continues the work."
                     await self.client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
         except Exception as error:
             count_degraded("worker", "end_run")
@@ -97,7 +97,7 @@ class ProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, ProcessResult]
 
 
 class _NoHooks:
-    """Hooks of a flow are found by loading what the deployment names; no flow of ours has any."""
+    """Runs no hooks: to find a flow's hooks, Prefect would load what the deployment names. Our flows have none."""
 
     async def run_cancellation_hooks(self, flow_run: FlowRun, state: State[Any]) -> None:
         pass
@@ -116,11 +116,11 @@ def _make_run_executor(context: FlowRunExecutorContext, flow_run: FlowRun) -> Fl
 
 
 async def serve_process_worker(name: str | None, limit: int, with_healthcheck: bool) -> None:
-    """Take runs until SIGTERM or SIGINT; the runs that work then are ended with SIGTERM.
+    """Execute runs until SIGTERM or SIGINT; the processes of active runs then get SIGTERM.
 
-    ``with_healthcheck`` answers ``GET /health`` where ``PREFECT_WORKER_WEBSERVER_HOST`` and ``…_PORT`` say (0.0.0.0:8080).
+    ``with_healthcheck``: answer ``GET /health`` at ``PREFECT_WORKER_WEBSERVER_HOST`` and ``…_PORT`` (0.0.0.0:8080).
     """
-    # The pool is made by `deploy`, of this type; a worker that made it would make it after a deletion too.
+    # `deploy` creates the pool with this type. The worker must not create it again after somebody deletes it.
     worker = ProcessWorker(work_pool_name=POOL, name=name, limit=limit, create_pool_if_not_found=False)
     say = functools.partial(print, flush=True)
     setup_signal_handlers_worker(os.getpid(), "the worker", say)

@@ -1,6 +1,6 @@
 """``python -m furrow.engine.run_flow RUN_ID``: the process of one run in server mode.
 
-It does what ``python -m prefect.engine`` does, but the flow is the one that ``furrow.engine.admission`` admits: nothing that
+It works like ``python -m prefect.engine``, but executes only the flow that ``furrow.engine.admission`` returns: nothing that
 the deployment names is fetched, imported or executed.
 """
 
@@ -19,14 +19,14 @@ from furrow.engine.shards import MOST_SHARDS
 
 
 def main(arguments: list[str]) -> int:
-    """Run it to its end. 0 if its state is known to Prefect, whatever it is; the worker ends a run of any other code."""
+    """Execute the run. Returns 0 if Prefect knows the run's final state; for other codes the worker ends the run."""
     try:
         (run_id,) = map(UUID, arguments)
     except ValueError:
         print("usage: python -m furrow.engine.run_flow RUN_ID", file=sys.stderr)
         return 2
     restrict_new_files()
-    configure_from_env()  # how the worker announces that a signal is a cancellation
+    configure_from_env()  # through it the worker announces that a signal is a cancellation
     with handle_engine_signals(run_id):
         _run_admitted_flow(run_id)
     return 0
@@ -41,7 +41,7 @@ def _run_admitted_flow(run_id: UUID) -> None:
             admission.end_refused_run(client, run, refusal)
             return
     logger = flow_run_logger(run)
-    run_flow(flow, flow_run=run, error_logger=logger)  # type: ignore[arg-type]  # an adapter, as Prefect's engine gives
+    run_flow(flow, flow_run=run, error_logger=logger)  # type: ignore[arg-type]  # an adapter, as in Prefect's engine
 
 
 if __name__ == "__main__":

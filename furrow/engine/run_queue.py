@@ -1,7 +1,7 @@
-"""Which of the due runs begin now: one at a time of each deployment, and no queue of scheduled runs behind it.
+"""Chooses which due runs start now: one at a time per deployment, without a queue of scheduled runs.
 
-A scheduled run does all the work that waits. So of those that came due while one was at work only the latest is kept, which
-begins as soon as that one has ended; the others are superseded. Runs that people started are all kept, and go first.
+A scheduled run does all pending work. So of the scheduled runs that became due while another run was active, only the latest
+is kept and starts next; the others are superseded. Runs that users started are all kept and start first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from uuid import UUID
 
 
 class DueRun(Protocol):
-    """What is to be known of a due run."""
+    """The properties of a due run that are used here."""
 
     @property
     def id(self) -> UUID: ...
@@ -32,14 +32,14 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class RunChoice(Generic[R]):
-    """``begin``: runs that may be submitted now; ``superseded``: scheduled runs that a later one makes superfluous."""
+    """``begin``: runs to submit now. ``superseded``: scheduled runs whose work a later run does."""
 
     begin: list[R] = field(default_factory=list)
     superseded: list[R] = field(default_factory=list)
 
 
 def choose_due_runs(due: Iterable[R], at_work: Iterable[UUID]) -> RunChoice[R]:
-    """Choose among the ``due`` runs, while runs of the deployments ``at_work`` are being worked on."""
+    """Choose among the ``due`` runs. ``at_work``: deployments that have an active run."""
     choice: RunChoice[R] = RunChoice()
     waiting: dict[UUID, list[R]] = {}
     for run in due:
@@ -58,7 +58,7 @@ def choose_due_runs(due: Iterable[R], at_work: Iterable[UUID]) -> RunChoice[R]:
 
 
 def is_scheduled(run: DueRun) -> bool:
-    """Whether only a schedule asked for this run: one that ran already was tried again by somebody."""
+    """Whether a schedule created this run and it has not run yet. A run that has run before was retried by a user."""
     return bool(run.auto_scheduled) and not run.run_count
 
 

@@ -1,25 +1,41 @@
-"""The parts of the detection in server mode: deployments of their own, of which each analyses its part of the sessions."""
+"""Shards of the detection in server mode: each is a deployment that analyses its share of the sessions."""
 
-from typing import Any, Final
+from typing import Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 
 DETECT: Final = "detect"
-"""The deployment of part 0, and the flow of all parts."""
+"""The deployment of shard 0, and the flow of all shards."""
 MOST_SHARDS: Final = 64
-"""More parts than anybody has workers; each is a deployment that runs every 30 s."""
+"""Maximum number of shards; each is a deployment that runs every 30 s."""
+
+
+class DeploymentEntry(TypedDict):
+    """A deployment in prefect.yaml. Its other keys are carried along."""
+
+    name: str
+    entrypoint: str
+    parameters: NotRequired[dict[str, object]]
+
+
+class PrefectProject(TypedDict):
+    """The content of prefect.yaml. Its other keys are carried along."""
+
+    deployments: list[DeploymentEntry]
 
 
 def shard_deployment_name(shard: int) -> str:
-    """The deployment of one part: ``detect``, ``detect-1``, ``detect-2`` …"""
+    """The deployment of a shard: ``detect``, ``detect-1``, ``detect-2`` …"""
     return f"{DETECT}-{shard}" if shard else DETECT
 
 
-def split_into_shards(project: dict[str, Any], shards: int) -> dict[str, Any]:
-    """The content of prefect.yaml with the detection as ``shards`` deployments, one a part of the sessions."""
+def split_into_shards(project: PrefectProject, shards: int) -> PrefectProject:
+    """The content of prefect.yaml with ``shards`` deployments for the detection. Raises PermanentError for a bad number."""
     if not 1 <= shards <= MOST_SHARDS:
         raise PermanentError(f"the number of shards must be from 1 to {MOST_SHARDS}")
-    deployments: list[dict[str, Any]] = []
+    deployments: list[DeploymentEntry] = []
     for deployment in project["deployments"]:
         if deployment["name"] != DETECT:
             deployments.append(deployment)

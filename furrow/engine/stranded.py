@@ -1,7 +1,7 @@
-"""Runs and slots that nobody holds any more: what a killed process or server left behind, or an answer that got lost.
+"""Ends stranded runs and frees stranded concurrency slots, which a killed process or server or a lost response leaves behind.
 
-The pool has one worker, in this process: a run that Prefect calls pending or running, and that no thread here works on, will
-never end by itself, and its deployment runs no other meanwhile.
+The pool has one worker, in this process. A run that is pending or running in Prefect, but that no thread here executes, would
+never end, and no other run of its deployment could start.
 """
 
 import logging
@@ -31,12 +31,12 @@ from furrow.engine.run_queue import is_scheduled
 POOL: Final = "furrow"
 """Name of the work pool; prefect.yaml names it too."""
 INTERVAL_S: Final = 10.0
-"""How often it is looked for them."""
+"""Interval of the checks, in seconds."""
 OLD: Final = timedelta(seconds=30)
-"""How old the state of a run must be before a running worker calls it stranded: submitting takes a moment."""
+"""Minimum age of a run's state before the run counts as stranded; submitting a run takes a moment."""
 
 WorksOn = Callable[[UUID], bool]
-_LOOKS = 3  # a slot that is held by no run so many times in a row is free
+_LOOKS = 3  # consecutive checks after which a slot without a run is freed
 _PAGE = 200
 _WORKING = FlowRunFilter(
     state=FlowRunFilterState(
@@ -47,7 +47,7 @@ _log = logging.getLogger("furrow.engine.stranded")
 
 
 async def watch_stranded_runs(works_on: WorksOn) -> None:
-    """End stranded runs and free stranded slots, again and again, until cancelled. ``works_on``: whether a run is ours."""
+    """End stranded runs and free stranded slots periodically, until cancelled. ``works_on``: whether it has a thread here."""
     seen: Counter[str] = Counter()
     async with get_client() as client:
         while True:
@@ -60,27 +60,27 @@ async def watch_stranded_runs(works_on: WorksOn) -> None:
                     await _release_slots(client, lasting)
             except Exception:
                 count_degraded("worker", "stranded_watch")
-                _log.warning("could not look for runs that nobody works on; trying again", exc_info=True)
+                _log.warning("could not check for stranded runs; trying again", exc_info=True)
 
 
 async def end_stranded_runs(client: PrefectClient, works_on: WorksOn, old: timedelta = timedelta()) -> int:
-    """End runs that no thread works on any more and whose state is as ``old``; how many."""
+    """End runs that no thread executes and whose state is at least ``old``. Returns their number."""
     count = 0
     before = datetime.now(UTC) - old
     for run in await read_pool_runs(client, _WORKING):
         if works_on(run.id) or (run.state is not None and run.state.timestamp > before):
             continue
-        message = "The process that ran this was stopped." if old == timedelta() else "Nobody works on this any more."
+        message = "The process of this run was stopped." if old == timedelta() else "No process executes this run."
         await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
         count += 1
         if old:
             count_degraded("worker", "stranded_run")
-            _log.warning("the run %s was left behind and is ended", run.name)
+            _log.warning("the run %s was stranded and is ended", run.name)
     return count
 
 
 async def cancel_missed_runs(client: PrefectClient) -> int:
-    """Cancel scheduled runs that were missed while nothing ran; how many. The next one does the work of all of them."""
+    """Cancel scheduled runs that were missed while Furrow did not run. Returns their number. The next run does their work."""
     missed = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
         expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
@@ -88,22 +88,22 @@ async def cancel_missed_runs(client: PrefectClient) -> int:
     count = 0
     for run in await read_pool_runs(client, missed):
         if is_scheduled(run):
-            message = "Missed while Furrow was not running; the next run does its work."
+            message = "Missed while Furrow was not running. The next run does the work."
             await client.set_flow_run_state(run.id, Cancelled(message=message), force=True)
             count += 1
     return count
 
 
 async def free_stranded_slots(client: PrefectClient) -> int:
-    """Give back what deployments count as taken (their ``concurrency_limit``) and no run holds; how many slots.
+    """Free the concurrency slots of deployments that no run holds. Returns their number.
 
-    A server that was killed between two writes may leave such a slot, and its deployment would never run again.
+    A server that was killed between two writes can leave such a slot, and the deployment would never run again.
     """
     return await _release_slots(client, await _find_stranded_slots(client))
 
 
 async def _find_stranded_slots(client: PrefectClient) -> dict[str, tuple[int, int]]:
-    """Limits with more slots taken than runs hold, by name: slots taken, runs that hold one."""
+    """Concurrency limits with more slots in use than runs, by name: slots in use, runs that hold one."""
     held = Counter(run.deployment_id for run in await read_pool_runs(client, _WORKING))
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
     found = {}
@@ -118,12 +118,12 @@ async def _find_stranded_slots(client: PrefectClient) -> dict[str, tuple[int, in
 async def _release_slots(client: PrefectClient, slots: dict[str, tuple[int, int]]) -> int:
     for name, (taken, held) in slots.items():
         await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=held))
-        _log.warning("%s: %d slots were held by no run and are free again", name, taken - held)
+        _log.warning("%s: freed %d slots that no run held", name, taken - held)
     return sum(taken - held for taken, held in slots.values())
 
 
 async def read_pool_runs(client: PrefectClient, which: FlowRunFilter) -> list[FlowRun]:
-    """Runs of our pool, all of them."""
+    """All runs of our pool that match ``which``."""
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
     found: list[FlowRun] = []
     while True:

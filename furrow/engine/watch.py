@@ -1,6 +1,6 @@
-"""A thread of the engine that looks at the lag once a minute, so that people are warned when no run does so any more.
+"""A thread of the engine that checks the lag every minute, so that warnings are sent also when no flow runs.
 
-It asks neither Prefect nor the event store. While Prefect is away its warning is a line in the log, and `furrow doctor`,
+It uses neither Prefect nor the event store. While Prefect is unavailable, the warning is a line in the log; `furrow doctor`,
 ``GET /v1/status`` and ``GET /metrics`` show the lag.
 """
 
@@ -19,10 +19,9 @@ _log = logging.getLogger("furrow.engine.watch")
 
 
 def watch_lag(stop: threading.Event, interval_s: float = INTERVAL_S) -> None:
-    """Look every ``interval_s`` seconds until ``stop`` is set; the first time after one interval: a start may catch up.
+    """Check every ``interval_s`` seconds until ``stop`` is set, for the first time after one interval.
 
-    People are warned when two looks, one after the other, find the work behind: after a laptop slept, the first one finds
-    nothing done for hours, and the second one that it is being done.
+    A warning is sent when two consecutive checks exceed the limit. A single one is normal after a machine was suspended.
     """
     late = False
     while not stop.wait(interval_s):
@@ -33,15 +32,15 @@ def watch_lag(stop: threading.Event, interval_s: float = INTERVAL_S) -> None:
                 _warn_of_lag(found)
         except FurrowError as error:
             count_degraded("watch", type(error).__name__)
-            _log.warning("the lag could not be told: %s", error)
+            _log.warning("the lag could not be measured: %s", error)
 
 
 def _warn_of_lag(found: Lag) -> None:
     summary = "; ".join(found.describe_lag())
-    _log.warning("the work is behind: %s", summary)
+    _log.warning("processing is behind: %s", summary)
     if found.is_detect_overdue:
         late = PermanentError(
-            f"`detect` completed last: {found.describe_last_detect()}; is its deployment paused or without schedule?"
+            f"`detect` completed last: {found.describe_last_detect()}; check whether its deployment is paused or unscheduled"
         )
         last_errors.record_last_error(Settings().data_dir, "detect", late)
     lag.warn_of_lag(found)

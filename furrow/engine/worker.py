@@ -1,12 +1,11 @@
-"""The worker of type ``in-process``: runs flows in threads of this process, because chDB cannot be shared with another.
+"""The worker of type ``in-process``: executes flows in threads of this process, because only one process can open chDB.
 
-It executes Furrow's own flows alone (``furrow.engine.admission``); what a work pool or a job variable says is not read.
+It executes only Furrow's own flows (``furrow.engine.admission``); the work pool's template and job variables are not read.
 
-Scheduled runs and runs started in the Prefect UI come through the same work pool; one run of a deployment works at a time, and
-no queue of scheduled runs forms behind it (``furrow.engine.run_queue``). What Prefect's process worker gets from the
-operating system is done here by hand: a run that is cancelled is asked to stop between its steps, and runs that no thread
-works on, left behind by a killed process or a lost answer, are ended, at the start and ever after
-(``furrow.engine.stranded``).
+Scheduled runs and runs started in the Prefect UI use the same work pool. Each deployment has at most one active run, without
+a queue of scheduled runs behind it (``furrow.engine.run_queue``). Threads need what the operating system does for Prefect's
+process worker: a cancelled run is requested to stop between its steps, and stranded runs are ended, at the start and
+periodically (``furrow.engine.stranded``).
 """
 
 import contextlib
@@ -39,22 +38,22 @@ from furrow.engine.run_queue import choose_due_runs
 from furrow.engine.stranded import POOL
 from tasks import stopping
 
-SUPERSEDED = "Superseded by a later one, which does the work of both."
-"""Message of a scheduled run that is not needed."""
+SUPERSEDED = "Superseded by a later run, which does the work of both."
+"""Message of a scheduled run that is cancelled because a later run does its work."""
 
 THREADS = 4
-"""Runs at once: detect and export never wait for a run that was started by hand."""
+"""Runs at the same time, so that detect and export need not wait for runs started by users."""
 
 _CANCEL_POLL_SECONDS = 2
 _log = logging.getLogger("furrow.engine.worker")
 
 
 class InProcessResult(BaseWorkerResult):
-    """Outcome of a run's thread; the state of the run itself is in Prefect."""
+    """Result of a run's thread. The state of the run is in Prefect."""
 
 
 class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessResult]):
-    """Runs each flow run in a thread, if it is of a deployment that is ours."""
+    """Executes each run of a declared deployment in a thread."""
 
     type: str = "in-process"
     job_configuration = FixedConfiguration
@@ -62,7 +61,7 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
-        self._submitted: dict[UUID, UUID] = {}  # run → deployment, from the submission until a thread has it
+        self._submitted: dict[UUID, UUID] = {}  # run → deployment, from submission until its thread starts
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
         due = [entry.flow_run for entry in flow_run_response if not self.works_on(entry.flow_run.id)]
@@ -84,7 +83,7 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
             self._submitted.pop(flow_run.id, None)
 
     def works_on(self, flow_run_id: UUID) -> bool:
-        """Whether this process is submitting or running a run."""
+        """Whether this process is submitting or executing a run."""
         return flow_run_id in self._submitting_flow_run_ids or stopping.is_run_active(flow_run_id)
 
     async def run(
@@ -93,7 +92,7 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
         configuration: FixedConfiguration,
         task_status: anyio.abc.TaskStatus[Any] | None = None,
     ) -> InProcessResult:
-        """Run one flow run to its end. Its errors are in its state; only a broken thread is an error here."""
+        """Execute one run. Errors of the run are in its state; only a failure of the thread is raised."""
         if task_status:
             task_status.started(str(flow_run.id))
         stopping.register_run(flow_run.id, flow_run.deployment_id)
@@ -101,7 +100,7 @@ class InProcessWorker(BaseWorker[FixedConfiguration, BaseVariables, InProcessRes
         try:
             await anyio.to_thread.run_sync(_execute_flow_run, flow_run, began, abandon_on_cancel=True)
         finally:
-            # A thread goes on when this worker loses Prefect and another one takes its place: it forgets its run itself.
+            # When this worker loses Prefect and is replaced, the thread continues and unregisters its run itself.
             if not began.is_set():
                 stopping.forget_run(flow_run.id)
         return InProcessResult(status_code=0, identifier=str(flow_run.id))
@@ -117,21 +116,21 @@ def _execute_flow_run(flow_run: FlowRun, began: threading.Event) -> None:
         with get_client(sync_client=True) as client:
             admission.end_refused_run(client, flow_run, refusal)
     except Exception as error:
-        # Raised before the flow began (unknown parameters, an entrypoint that is gone): without a state it would wait for ever.
+        # Raised before the flow started. Without a final state the run would stay pending.
         count_degraded("worker", type(error).__name__)
         _log.exception("the run %s could not be started", flow_run.id)
         with get_client(sync_client=True) as client:
-            message = f"It could not be started: {type(error).__name__}: {error}"
+            message = f"The run could not be started: {type(error).__name__}: {error}"
             client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
     finally:
         stopping.forget_run(flow_run.id)
-        # A run leaves few objects in cycles, but among them are HTTP clients, each with a TLS context of a megabyte. Python
-        # counts objects alone, and would come to collect these after hours.
+        # A run leaves few objects in reference cycles, but some are HTTP clients with a TLS context of 1 MB each. Python's
+        # collector counts objects, not bytes, and would free these only after hours.
         gc.collect()
 
 
 async def serve_in_process_worker(started: anyio.Event) -> None:
-    """Run the worker until cancelled: first end what a killed process left behind, then take runs."""
+    """Run the worker until cancelled. First it ends the runs that a killed process left behind."""
     async with get_client() as client:
         await stranded.end_stranded_runs(client, stopping.is_run_active)
         await stranded.cancel_missed_runs(client)
@@ -145,7 +144,7 @@ async def serve_in_process_worker(started: anyio.Event) -> None:
 
 
 async def _watch_for_cancelled_runs() -> None:
-    # The stock worker only cancels runs that never started; those in "Cancelling" would stay so for ever.
+    # Prefect's base worker only cancels runs that have not started. Active runs would stay in "Cancelling".
     cancelling = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])))
     async with get_client() as client:
         while True:
@@ -155,10 +154,10 @@ async def _watch_for_cancelled_runs() -> None:
                     await _stop_cancelled_run(client, run.id)
             except Exception:
                 count_degraded("worker", "cancel_watch")
-                _log.warning("could not look for runs that are to be cancelled; trying again", exc_info=True)
+                _log.warning("could not check for cancelled runs; trying again", exc_info=True)
 
 
 async def _stop_cancelled_run(client: PrefectClient, flow_run_id: UUID) -> None:
     if not stopping.request_stop(flow_run_id):
-        message = "Cancelled; it was not running any more."
+        message = "Cancelled. The run was no longer active."
         await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)

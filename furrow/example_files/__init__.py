@@ -1,7 +1,7 @@
-"""Files to send for a first try: ``checkout.jsonl`` (events of browsers) and ``access.log`` (combined format).
+"""Example files to send: ``checkout.jsonl`` (events of browsers) and ``access.log`` (combined format).
 
-They are part of the package: ``furrow send examples/checkout.jsonl`` works wherever Furrow is installed, in whichever
-directory it is called. Their times are old on purpose: a session's age changes nothing.
+They are part of the package, so ``furrow send examples/checkout.jsonl`` works in every directory. Their events are old; the
+age of a session does not matter.
 """
 
 import os
@@ -11,15 +11,15 @@ from typing import Final
 import typer
 
 DIRECTORY: Final = Path(__file__).parent
-"""Directory that holds the examples."""
+"""Directory of the example files."""
 _PREFIX: Final = "examples"
 _SUFFIXES: Final = frozenset({".jsonl", ".log"})
 
 
 def find_readable_file(name: str) -> Path:
-    """The readable file ``name``; ``examples/NAME`` is one of this package where the working directory has none.
+    """The path of the file ``name``. ``examples/NAME`` is an example file if the working directory has no such file.
 
-    For arguments of commands. Raises typer.BadParameter that says what is wrong with ``name``.
+    Parses arguments of commands. Raises typer.BadParameter if the file does not exist or cannot be read.
     """
     path = Path(name)
     if not path.exists() and path.parent == Path(_PREFIX) and path.name in list_example_names():
@@ -34,5 +34,5 @@ def find_readable_file(name: str) -> Path:
 
 
 def list_example_names() -> list[str]:
-    """Names of the examples, in order."""
+    """Names of the example files, sorted."""
     return sorted(path.name for path in DIRECTORY.iterdir() if path.suffix in _SUFFIXES)

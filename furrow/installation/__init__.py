@@ -1,1 +1,1 @@
-"""One installation: started, watched over, registered with Prefect, backed up, demonstrated."""
+"""One installation on this machine: start, supervision, registration with Prefect, backup, demo."""

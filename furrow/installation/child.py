@@ -1,7 +1,7 @@
-"""What the processes that ``furrow up`` starts have in common: they end with it, however it ends.
+"""Wrapper of the processes that ``furrow up`` starts: they stop when ``furrow up`` ends, also after a crash.
 
-``python -m furrow.installation.child MODULE [ARGUMENT…]`` runs a module like ``python -m MODULE`` does, and stops when its
-standard input ends. The supervisor holds the other end of that pipe; the kernel closes it even after a ``kill -9``.
+``python -m furrow.installation.child MODULE [ARGUMENT…]`` runs a module like ``python -m MODULE`` and stops at the end of its
+standard input, a pipe from ``furrow up``. The kernel closes that pipe even after ``kill -9``.
 """
 
 import os
@@ -17,7 +17,7 @@ _GRACE_SECONDS = 10.0
 
 
 def stop_with_parent() -> None:
-    """Watch standard input; at its end ask this process to stop (SIGTERM), and kill it if it does not."""
+    """Wait in a thread for the end of standard input, then send SIGTERM to this process, and SIGKILL 10 s later."""
 
     def wait_for_parent_end() -> None:
         while os.read(pipe, 4096):
@@ -26,7 +26,7 @@ def stop_with_parent() -> None:
         time.sleep(_GRACE_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    # A copy: what runs here may close or replace standard input.
+    # A copy, because the module may close or replace standard input.
     pipe = os.dup(sys.stdin.fileno())
     threading.Thread(target=wait_for_parent_end, name="furrow-parent-watch", daemon=True).start()
 

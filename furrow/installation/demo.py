@@ -1,4 +1,4 @@
-"""``furrow demo``: the main job once, on real engines in a temporary directory, told step by step. Leaves nothing behind."""
+"""``furrow demo``: runs the whole pipeline once, in a temporary installation, and removes it afterwards."""
 
 import contextlib
 import json
@@ -25,15 +25,16 @@ from furrow.clients.prefect_api import PrefectApi
 from furrow.clients.send import send_file
 from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
 from furrow.installation.up import Installation, Say
+from incidents.incident import IncidentDetail
 from trackers.ticket import build_ticket, ticket_to_markdown
 
 _WAIT_SECONDS = 600.0
-"""How long each step may take: on a busy machine it takes minutes."""
+"""Time limit of each step in seconds; a step can take minutes on a busy machine."""
 _TRIES = 10
 
 
 def run_demo(out: Console, say: Say) -> None:
-    """Start everything, send the example sessions, run the flows, print what came of it, stop everything."""
+    """Start an installation, send the example sessions, run the flows, print the results, and stop it."""
     with tempfile.TemporaryDirectory(prefix="furrow-demo-") as directory:
         installation = Installation(_make_demo_settings(Path(directory)), say)
         try:
@@ -41,13 +42,13 @@ def run_demo(out: Console, say: Say) -> None:
             with _supervise_in_background(installation):
                 _demonstrate_main_job(installation, out, say)
         finally:
-            say("stopping, and removing the temporary directory")
+            say("stopping and removing the temporary directory")
             installation.stop()
 
 
 @contextlib.contextmanager
 def _supervise_in_background(installation: Installation) -> Iterator[None]:
-    """As under ``furrow up``: what does not answer is started again, and Prefect is waited for if it starts late."""
+    """Supervise the installation in a thread, as ``furrow up`` does."""
     stop = threading.Event()
     thread = threading.Thread(target=installation.supervise, args=(stop,), name="furrow-demo", daemon=True)
     thread.start()
@@ -71,11 +72,11 @@ def _demonstrate_main_job(installation: Installation, out: Console, say: Say) ->
     operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": operator_key}, timeout=30)
     prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings), _WAIT_SECONDS)
     with operator, prefect:
-        say("the sessions end; 15 s later they count as complete")
+        say("waiting until the sessions count as complete, 15 s after their end")
         _wait_until_done(
             "the sessions were not analysed", lambda: _are_all_sessions_analysed(operator, prefect, frustrated + silent)
         )
-        say("exporting: no tracker is configured, so tickets are logged as they would be filed")
+        say("exporting: no tracker is configured, so tickets are only logged")
         prefect.start_run("export/export", wait_seconds=_WAIT_SECONDS)
         _print_outcome(operator, prefect, out)
 
@@ -92,7 +93,7 @@ def _are_all_sessions_analysed(operator: httpx.Client, prefect: PrefectApi, sess
 
 def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) -> None:
     status = _get_from_collector(operator, "/v1/status")
-    table = Table(title="What happened", show_header=False)
+    table = Table(title="Results", show_header=False)
     for name, value in (
         ("events landed", status["eventsStored"]),
         ("sessions", status["sessions"]["complete"]),
@@ -102,11 +103,11 @@ def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) ->
     ):
         table.add_row(name, str(value))
     out.print(table)
-    rules = Table("silent because", "sessions", title="Why not: sessions with negative feedback and no detection")
+    rules = Table("rule", "sessions", title="Sessions with negative feedback but no detection, by rule")
     for rule, count in status["lander"]["silentByRule"].items():
         rules.add_row(rule, str(count))
     out.print(rules)
-    runs = Table("flow", "state", "run", title="Runs, as the Prefect UI shows them")
+    runs = Table("flow", "state", "run", title="Runs in Prefect")
     for run in prefect.list_recent_runs(6):
         runs.add_row(run["flow"], run["state"], run["name"])
     out.print(runs)
@@ -114,23 +115,23 @@ def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) ->
         _print_incident(_get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}"), out)
 
 
-def _print_incident(incident: dict[str, Any], out: Console) -> None:
+def _print_incident(incident: IncidentDetail, out: Console) -> None:
     out.rule(f"incident {incident['status']}: {incident['primaryFailurePoint']}")
-    out.print("Why (the best example session):", style="bold")
+    out.print("Explanation (of the example session with the highest score):", style="bold")
     out.print(incident["explanation"], markup=False)
     ticket = build_ticket(incident, None)
-    out.print(Panel(Markdown(ticket_to_markdown(ticket)), title=f"The ticket as it would be filed: {ticket.title}"))
+    out.print(Panel(Markdown(ticket_to_markdown(ticket)), title=f"Ticket: {ticket.title}"))
 
 
 def _wait_until_done(otherwise: str, done: Callable[[], bool]) -> None:
-    """Wait until ``done``; what is busy or not ready yet is asked again. Raises TransientError when the time is over."""
+    """Wait until ``done`` returns true; errors are retried. Raises TransientError when the time limit is over."""
     end = time.monotonic() + _WAIT_SECONDS
     while True:
         reason = ""
         try:
             if done():
                 return
-        except FurrowError as error:  # deployments that are not registered yet, for one
+        except FurrowError as error:  # for example, deployments are not registered yet
             reason = f": {error}"
         if time.monotonic() > end:
             raise TransientError(f"{otherwise} within {_WAIT_SECONDS:.0f} s{reason}")
@@ -138,7 +139,7 @@ def _wait_until_done(otherwise: str, done: Callable[[], bool]) -> None:
 
 
 def _get_from_collector(client: httpx.Client, path: str) -> Any:
-    """What the collector answers; it is asked again while it is too busy. Raises FurrowError."""
+    """The JSON of the collector's answer; retried while the collector is busy. Raises TransientError."""
     for is_last in (*[False] * _TRIES, True):
         try:
             answer = client.get(path)
@@ -153,7 +154,7 @@ def _get_from_collector(client: httpx.Client, path: str) -> Any:
 
 
 def _make_demo_settings(directory: Path) -> Settings:
-    """All embedded, on free ports, whatever the environment of this shell says: a demo must not touch real stores."""
+    """Default settings with embedded stores and free ports. The environment is ignored: a demo must not use real stores."""
     plain = {name: field.get_default() for name, field in Settings.model_fields.items()}
     ports = {"port": _find_free_port(), "prefect_port": _find_free_port()}
     stores = {"event_store_url": SecretStr(EMBEDDED), "incident_store_url": SecretStr(EMBEDDED)}

@@ -1,14 +1,44 @@
-"""Example sessions for ``furrow demo``: calm ones, look-alikes that must stay silent, and a few that are truly frustrated.
+"""Example sessions for ``furrow demo``: calm sessions, sessions that only look frustrated, and frustrated ones.
 
-Events are in the wire form of ``POST /v1/events``; a session tells its story in seconds after its start.
+Events have the form of ``POST /v1/events``. Times are in seconds after the start of a session.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NotRequired
 
-Event = dict[str, Any]
+from typing_extensions import TypedDict
+
+MetadataValue = str | int | bool
+"""A value in an event's metadata."""
+
+
+class EventTarget(TypedDict):
+    """The element of the page that an event is about."""
+
+    type: str
+    tagName: str
+    id: NotRequired[str]
+    label: NotRequired[str]
+
+
+class DemoEvent(TypedDict):
+    """An event in the form of ``POST /v1/events``."""
+
+    eventType: str
+    timestamp: str
+    sessionId: str
+    route: str
+    metadata: dict[str, MetadataValue]
+    idempotencyKey: str
+    userAgent: str
+    seq: int
+    environment: str
+    appVersion: str
+    target: NotRequired[EventTarget]
+    userId: NotRequired[str]
+
 
 _FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _CRAWLER = "Mozilla/5.0 (compatible; ExampleBot/2.1; +https://bot.example/about)"
@@ -16,17 +46,19 @@ _CRAWLER = "Mozilla/5.0 (compatible; ExampleBot/2.1; +https://bot.example/about)
 
 @dataclass
 class DemoSession:
-    """One session in the making: call its methods in the order of what happened, ``at`` in seconds after ``start``."""
+    """Builds a session: call the methods in the order of the events. ``at`` is in seconds after ``start``."""
 
     session_id: str
     start: datetime
     user: str = ""
     agent: str = _FIREFOX
-    events: list[Event] = field(default_factory=list)
+    events: list[DemoEvent] = field(default_factory=list)
 
-    def append_event(self, at: float, kind: str, route: str, target: Event | None = None, **metadata: Any) -> None:
+    def append_event(
+        self, at: float, kind: str, route: str, target: EventTarget | None = None, **metadata: MetadataValue
+    ) -> None:
         """Append one event."""
-        event: Event = {
+        event: DemoEvent = {
             "eventType": kind,
             "timestamp": (self.start + timedelta(seconds=at)).isoformat(timespec="milliseconds"),
             "sessionId": self.session_id,
@@ -48,18 +80,18 @@ class DemoSession:
         """The user goes to a page."""
         self.append_event(at, "navigation", route, navigationType=came)
 
-    def click_button(self, at: float, route: str, button: str, label: str, **metadata: Any) -> None:
+    def click_button(self, at: float, route: str, button: str, label: str, **metadata: MetadataValue) -> None:
         """The user clicks a button."""
-        target = {"type": "button", "id": button, "tagName": "button", "label": label}
+        target = EventTarget(type="button", id=button, tagName="button", label=label)
         self.append_event(at, "click", route, target, inputMethod="mouse", **metadata)
 
     def end_request(self, at: float, route: str, call: str, status: int, ms: int = 180) -> None:
-        """A request ends ``at`` with ``status`` after ``ms``."""
+        """A request, as in ``POST /api/cart``, ends ``at`` with ``status`` after ``ms`` milliseconds."""
         method, url = call.split()
         self.append_event(at, "network", route, method=method, url=url, status=status, durationMs=ms)
 
     def change_field(self, at: float, route: str, name: str) -> None:
-        """The user changes a field (what is typed is never sent)."""
+        """The user changes a field. Its content is not part of the event."""
         self.append_event(
             at, "input", route, {"type": "input", "id": name, "tagName": "input"}, action="change", fieldType="text"
         )
@@ -83,7 +115,7 @@ def _coupon_is_refused(s: DemoSession) -> None:
     s.visit_page(0, "/cart")
     s.change_field(6, "/cart", "coupon")
     for press in (9.0, 15.0, 22.0):
-        coupon = {"type": "form", "id": "coupon-form", "tagName": "form"}
+        coupon = EventTarget(type="form", id="coupon-form", tagName="form")
         s.append_event(press, "form_submit", "/cart", coupon, valid=True)
         s.end_request(press + 0.3, "/cart", "POST /api/coupons", 503, 220)
     s.visit_page(30, "/")
@@ -190,8 +222,8 @@ SILENT: tuple[tuple[Callable[[DemoSession], None], int], ...] = (
 )
 
 
-def example_sessions(now: datetime | None = None) -> Iterator[list[Event]]:
-    """The events of each example session; all of them ended a few minutes before ``now``."""
+def example_sessions(now: datetime | None = None) -> Iterator[list[DemoEvent]]:
+    """The events of each example session. All sessions end a few minutes before ``now`` (default: the current time)."""
     start = (now or datetime.now(UTC)) - timedelta(minutes=10)
     for story, how_many in (*FRUSTRATED, *SILENT):
         for n in range(how_many):

@@ -1,6 +1,6 @@
-"""Make a Prefect server ready for Furrow: its work pool, its blocks, and the deployments of ``prefect.yaml``.
+"""Registers the work pool, the blocks, the deployments of ``prefect.yaml`` and the automations with a Prefect server.
 
-Run by ``furrow up`` (``python -m furrow.installation.deploy``) against the server of ``PREFECT_API_URL``; harmless to repeat.
+``furrow up`` runs it (``python -m furrow.installation.deploy``) against the server at ``PREFECT_API_URL``. Idempotent.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from furrow.installation.up import MESSAGE_PREFIX
 
 
 def main() -> None:
-    """Register everything; raises if Prefect refuses something."""
+    """Register everything. Raises the errors of Prefect's client, and CalledProcessError when `prefect deploy` fails."""
     template = InProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=POOL, type=InProcessWorker.type, base_job_template=template))
@@ -37,7 +37,7 @@ def _restore_deployments() -> None:
     with get_client(sync_client=True) as client:
         undone = admission.undo_deployment_changes(client, admission.declared_deployments())
     if undone:
-        message = f"somebody had changed what these deployments run, they are as declared again: {', '.join(undone)}"
+        message = f"these deployments had been changed in Prefect and are restored: {', '.join(undone)}"
         print(f"{MESSAGE_PREFIX}{message}", file=sys.stderr)
 
 
@@ -46,9 +46,9 @@ def _declare_automations() -> None:
         with get_client(sync_client=True) as client:
             automations.ensure_automations(client, Settings().warn_block)
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        # Without warnings everything else works.
+        # Only warnings depend on automations.
         count_degraded("deploy", "automations")
-        print(f"{MESSAGE_PREFIX}the automations that warn could not be made: {error}", file=sys.stderr)
+        print(f"{MESSAGE_PREFIX}the automations for warnings could not be created: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

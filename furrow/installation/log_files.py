@@ -1,9 +1,8 @@
-"""Keeps the log files of an installation small: the processes append to them, this process turns them over.
+"""Rotates the log files of an installation, to which other processes append.
 
-A process writes through a descriptor that it got at its start, so that a file cannot be replaced under it. It is copied and
-then cut to nothing instead; the descriptor appends, and goes on at the beginning. What is written between the last look at
-the copy and the cut, some microseconds, is lost. A pipe would lose nothing, but a supervisor that hangs would then
-stop every process that logs.
+A process keeps the file descriptor that it got at its start, so its file cannot be renamed. Instead the file is copied and
+truncated; the descriptor is in append mode and continues at the start. Lines written in the microseconds between copy and
+truncation are lost. A pipe would lose none, but a hanging supervisor would then block every process that logs.
 """
 
 import contextlib
@@ -16,14 +15,14 @@ from typing import Final
 from core.metrics import count_degraded
 
 FILES: Final = 5
-"""Files of one log, the one that is written included."""
+"""Files of one log, including the current one."""
 _LOOK_SECONDS = 1.0
 _PIECE = 1 << 20
 
 
 @contextlib.contextmanager
 def keep_logs_small(logs: Callable[[], Sequence[Path]], most_bytes: int) -> Iterator[None]:
-    """Look at the files that ``logs`` names each second, until the end; one log takes up to ``most_bytes`` in `FILES` files."""
+    """Check the files that ``logs`` returns every second. Each log may use ``most_bytes`` in `FILES` files."""
     over = threading.Event()
 
     def watch_log_sizes() -> None:
@@ -41,7 +40,7 @@ def keep_logs_small(logs: Callable[[], Sequence[Path]], most_bytes: int) -> Iter
 
 
 def rotate_log(log: Path, most_bytes: int, files: int = FILES) -> bool:
-    """When ``log`` holds over ``most_bytes``, move it to ``log.1`` (that to ``.2``, …) and empty it. Never raises."""
+    """If ``log`` is larger than ``most_bytes``, move its content to ``log.1`` (that to ``.2``, …). Never raises OSError."""
     try:
         if log.stat().st_size <= most_bytes:
             return False
@@ -54,7 +53,7 @@ def rotate_log(log: Path, most_bytes: int, files: int = FILES) -> bool:
         return False
     except OSError:
         count_degraded("log_files", "not_turned_over")
-        with contextlib.suppress(OSError):  # a full disk: an empty log is worth more than no room
+        with contextlib.suppress(OSError):  # the disk may be full: free space is more important than the log
             os.truncate(log, 0)
         return False
     return True
@@ -65,12 +64,12 @@ def _numbered_log_path(log: Path, number: int) -> Path:
 
 
 def _move_log_content(log: Path, to: Path, most_bytes: int) -> None:
-    # Of a log that grew far beyond its size since the last look, the end is kept.
+    # If the log has grown far beyond its limit since the last check, only its end is kept.
     source = os.open(log, os.O_RDWR)
     target = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.lseek(source, max(0, os.fstat(source).st_size - 2 * most_bytes), os.SEEK_SET)
-        left = 3 * most_bytes  # whoever writes faster than this copies is not waited for
+        left = 3 * most_bytes  # stop copying if the log grows faster than it is copied
         while left > 0 and (piece := os.read(source, _PIECE)):
             left -= len(piece)
             rest = memoryview(piece)

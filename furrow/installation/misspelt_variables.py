@@ -1,4 +1,4 @@
-"""Variables that look like settings of Furrow and are none: most likely one that is misspelt, and so not heard."""
+"""Finds variables that look like settings of Furrow but are not, probably because they are misspelt."""
 
 import difflib
 import os
@@ -15,29 +15,29 @@ PREFIX: Final = "FURROW_"
 _BESIDE: Final = frozenset(
     {"FURROW_KEY", "FURROW_DEVELOPMENT_KEYS", ENV_FILE_VARIABLE, SECRETS_VARIABLE, prefect_gate.VARIABLE}
 )
-"""Variables that are no field of the settings."""
+"""Variables that are read but are not fields of the settings."""
 _LEAST_LIKENESS: Final = 0.6
 _LONGEST: Final = 80
 
 
 class MisspeltVariable(NamedTuple):
-    """A variable that nothing reads, and the nearest one that is read ('' if none is near)."""
+    """A variable that is not read, and the most similar one that is read ('' if none is similar)."""
 
     name: str
     nearest: str
 
     def to_message(self) -> str:
-        """For people."""
-        return f"{self.name} is no setting" + (f"; did you mean {self.nearest}?" if self.nearest else "")
+        """One line with a suggestion."""
+        return f"{self.name} is not a setting" + (f"; did you mean {self.nearest}?" if self.nearest else "")
 
 
 def known_variables() -> frozenset[str]:
-    """Every variable of Furrow."""
+    """All variables that Furrow reads."""
     return frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields) | _BESIDE
 
 
 def find_misspelt_names(names: Iterable[str]) -> list[MisspeltVariable]:
-    """Those of ``names`` that begin as settings do and are none; the settings are read without regard to case."""
+    """The ``names`` that start like settings but are not. Case is ignored, as when settings are read."""
     readable = known_variables()
     found = sorted({name for name in names if name.upper().startswith(PREFIX) and name.upper() not in readable})
     return [
@@ -46,7 +46,7 @@ def find_misspelt_names(names: Iterable[str]) -> list[MisspeltVariable]:
 
 
 def find_misspelt_variables(environment: Mapping[str, str] = os.environ) -> list[MisspeltVariable]:
-    """Those of this process's environment and of the settings' file."""
+    """The misspelt variables of this process's environment and of the settings file."""
     file = Settings.model_config.get("env_file")
     names = set(environment)
     if isinstance(file, str | os.PathLike) and Path(file).is_file():
@@ -55,7 +55,7 @@ def find_misspelt_variables(environment: Mapping[str, str] = os.environ) -> list
 
 
 def _find_nearest_variable(name: str, readable: frozenset[str]) -> str:
-    # The prefix is alike in all of them and would make everything look near.
+    # The common prefix would make all names similar.
     bare = {variable.removeprefix(PREFIX): variable for variable in readable}
     near = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(bare), 1, _LEAST_LIKENESS)
     return bare[near[0]] if near else ""

@@ -1,8 +1,8 @@
-"""What each process of ``furrow up`` gets of the environment: what it needs, and no secret of another part.
+"""Selects the environment of each process of ``furrow up``: what it needs, without the secrets of other parts.
 
-The collector faces the internet and gets neither a tracker's token nor anything of Prefect; the Prefect server gets no
-secret of stores or trackers; what else lies in the environment of whoever starts Furrow (cloud credentials, say) goes to none.
-Secrets go by name: one that is added to the settings reaches a part when it is entered here.
+The collector can be reached from the internet; it gets no tracker tokens and nothing of Prefect. The Prefect server gets no
+secrets of stores and trackers. Other variables of the shell (cloud credentials, for example) are passed to no process. Each
+secret is listed here by name; a new secret in the settings reaches a part only when it is added here.
 """
 
 from collections.abc import Mapping
@@ -26,20 +26,20 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     PREPARE: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
     DEPLOY: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
 }
-"""Settings that are secret, by the parts that get them."""
+"""The secret settings that each part gets."""
 
 SECRET: Final = frozenset(
     name
     for name, field in Settings.model_fields.items()
     if SecretStr in (field.annotation, *get_args(field.annotation))
 )
-"""Every setting that is secret."""
+"""All secret settings."""
 _TRACKERS = ("jira_", "linear_", "tracker_")
 _BESIDE = frozenset(
     {"FURROW_DEVELOPMENT_KEYS", prefect_gate.VARIABLE, ENV_FILE_VARIABLE}
-)  # not FURROW_SECRETS_DIR: that is all of them
+)  # not FURROW_SECRETS_DIR, which contains all secrets
 
-# Of the environment of whoever starts Furrow: how programs find files, languages and certificates.
+# Variables with which programs find files, languages and certificates.
 _SYSTEM = frozenset(
     {
         *(
@@ -62,12 +62,12 @@ _SYSTEM = frozenset(
     }
 )
 _SYSTEM_PREFIXES = ("LC_", "PYTHON", "XDG_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_", "DYLD_")
-# A proxy's address may hold a password; those who call out need it: trackers, and Prefect's notifications.
+# A proxy address may contain a password. Only parts that send requests to other machines need it.
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
 
 def select_part_environment(part: str, whole: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``whole`` that the process ``part`` gets, and the word not to read the file ``.env``."""
+    """The variables of ``whole`` that the process ``part`` gets; reading the file ``.env`` is disabled for it."""
     kept = {name: value for name, value in whole.items() if _is_variable_for(part, name)}
     return {**kept, ENV_FILE_VARIABLE: ""}
 
@@ -76,7 +76,7 @@ def _is_variable_for(part: str, name: str) -> bool:
     if name.startswith("FURROW_"):
         return name in _BESIDE or _is_setting_for(part, name.removeprefix("FURROW_").lower())
     if name.startswith("PREFECT_"):
-        # What only its server reads may hold the password of its database, or that of its pages.
+        # Variables of the Prefect server may contain the password of its database or of its UI.
         servers = name.startswith(("PREFECT_SERVER_", "PREFECT_UI_")) or "DATABASE" in name
         return part == PREFECT or (part != COLLECTOR and not servers)
     if name.upper() in _PROXIES:

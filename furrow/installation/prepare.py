@@ -1,8 +1,8 @@
-"""Bring the schemas of both stores up to date, before anything else works with them.
+"""Migrates the schemas of both stores, before other processes use them.
 
-Run by ``furrow up`` (``python -m furrow.installation.prepare``) before the engine starts and without Prefect; harmless to
-repeat. A store that a newer Furrow has upgraded, or that refuses the address in our settings, ends it with ``REFUSED`` and
-one line that says so; one that is away does not: events wait in the spool.
+``furrow up`` runs it (``python -m furrow.installation.prepare``) before the engine starts, without Prefect. Idempotent. If a
+newer version of Furrow has upgraded a store, or a store rejects the address in the settings, it exits with ``REFUSED`` and one
+line with the reason. A store that does not answer is not an error: events stay in the spool.
 """
 
 import sys
@@ -17,13 +17,14 @@ from tasks import connections
 
 
 def main() -> None:
-    """Open and migrate both stores, as the blocks said last."""
+    """Open and migrate both stores, with the last known values of Prefect's blocks."""
     try:
         settings = documents.known_settings()
     except TransientError:
-        # An installation of an older version, whose blocks may name other stores: the engine migrates when it knows them.
+        # An older version has not saved the values of its blocks; the engine will migrate their stores.
         print(
-            f"{MESSAGE_PREFIX}the stores are opened when Prefect has said which ones its blocks name", file=sys.stderr
+            f"{MESSAGE_PREFIX}the stores are opened when Prefect answers, because its blocks may name other stores",
+            file=sys.stderr,
         )
         return
     for name, setting, open_store in (
@@ -35,7 +36,7 @@ def main() -> None:
         except NotConfigured:
             pass
         except PermanentError as error:
-            # An address out of a block is mended in the Prefect UI, which must run for that.
+            # An address in a block is corrected in the Prefect UI, which must run for that.
             if isinstance(error, SchemaTooNew) or getattr(settings, setting) == getattr(Settings(), setting):
                 print(f"{MESSAGE_PREFIX}{_add_advice_to_error(name, setting, error)}", file=sys.stderr)
                 sys.exit(REFUSED)
@@ -49,13 +50,13 @@ def _add_advice_to_error(name: str, setting: str, error: FurrowError) -> str:
     if isinstance(error, SchemaTooNew) or getattr(Settings(), setting).get_secret_value() == EMBEDDED:
         return str(error)
     variable = f"FURROW_{setting.upper()}"
-    return f"the {name}: {error}" + ("" if variable in str(error) else f"; mend {variable}")
+    return f"the {name}: {error}" + ("" if variable in str(error) else f"; check {variable}")
 
 
 def _warn_of_unusable_store(name: str, error: FurrowError) -> None:
-    # Not fatal: events wait in the spool, the flows say so, and whoever finds it back migrates it.
+    # Not fatal: events stay in the spool, and the store is migrated when it is opened again.
     count_degraded("deploy", name.replace(" ", "_"))
-    print(f"{MESSAGE_PREFIX}the {name} cannot be used yet, its work waits: {error}", file=sys.stderr)
+    print(f"{MESSAGE_PREFIX}the {name} cannot be used yet, its work stays pending: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Registers blocks and deployments with the Prefect server as soon as that answers, and tries again until it is done.
+"""Registers blocks and deployments as soon as the Prefect server answers, with retries.
 
-Nothing else waits for it: events are accepted and land meanwhile.
+Nothing else waits for it: events are accepted and stored in the meantime.
 """
 
 import threading
@@ -11,14 +11,14 @@ from core.errors import FurrowError
 from core.metrics import count_degraded
 
 RETRY_S: Final = 30.0
-"""How long after a failure it is tried again."""
+"""Seconds between two attempts."""
 _POLL_S = 0.2
 
 
 class Registration:
-    """A thread that waits until ``answers()`` and then calls ``register``, which raises FurrowError with the reason.
+    """A thread that waits until ``answers()`` is true and then calls ``register``, until that raises no FurrowError.
 
-    ``say``: told each new reason why it is not done yet.
+    ``say``: called with a message for each new reason of a failure.
     """
 
     def __init__(self, answers: Callable[[], bool], register: Callable[[], None], say: Callable[[str], None]) -> None:
@@ -29,15 +29,15 @@ class Registration:
         self._thread: threading.Thread | None = None
         self.done = threading.Event()
         self.trouble = ""
-        """Why it failed last; '' while it has not."""
+        """Reason of the last failure; '' if there was none."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._register_when_ready, name="furrow-registration", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Give up; what ``register`` is doing must be ended by whoever made it."""
+        """Stop the thread. The caller must interrupt a ``register`` that is being executed."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(RETRY_S)
@@ -56,11 +56,11 @@ class Registration:
                 self._stop.wait(RETRY_S)
             else:
                 if self.trouble:
-                    self._say("the runs are registered")
+                    self._say("deployments are registered")
                 self.done.set()
                 return
 
     def _report_trouble(self, trouble: str) -> None:
         if trouble != self.trouble:
-            self._say(f"runs are not registered, trying again every {RETRY_S:.0f} s: {trouble}")
+            self._say(f"deployments are not registered yet, trying again every {RETRY_S:.0f} s: {trouble}")
         self.trouble = trouble

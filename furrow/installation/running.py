@@ -1,7 +1,7 @@
-"""What ``furrow up`` runs with, for the commands beside it: its settings in a file of the data directory, 0600.
+"""The settings of a running ``furrow up``, in a file of the data directory (mode 0600), for other commands.
 
-The shell in which a person types ``furrow doctor`` may have other variables than the one in which ``furrow up`` was started.
-Secrets are not in the file: of each there is a keyed hash, which says whether it is the same.
+The shell of ``furrow doctor`` may have other variables than the shell of ``furrow up``. The file has no secrets; of each
+secret it has a keyed hash, to see whether it differs.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
@@ -22,7 +22,7 @@ _HASH_BYTES: Final = 16
 
 
 class SettingDifference(NamedTuple):
-    """A setting that a shell has otherwise than ``furrow up``; values of secrets are not said."""
+    """A setting that differs between this shell (``here``) and ``furrow up`` (``there``). Values of secrets are not shown."""
 
     variable: str
     here: str
@@ -30,27 +30,27 @@ class SettingDifference(NamedTuple):
 
     def to_message(self) -> str:
         """For people."""
-        return f"{self.variable} ({self.here} here, {self.there} there)"
+        return f"{self.variable} ({self.here} here, {self.there} in `furrow up`)"
 
 
 class RunningSettings(NamedTuple):
-    """The settings of a running installation: those that are no secret, and of each secret that is set a keyed hash."""
+    """The settings of a running installation: plain settings, and a keyed hash of each secret that is set."""
 
-    plain: dict[str, Any]
+    plain: dict[str, object]
     hashes: dict[str, str]
     salt: bytes
 
     def apply_to_settings(self, settings: Settings) -> Settings:
-        """``settings`` with what is no secret as the running installation has it. What an older one does not know stays."""
+        """``settings`` with the plain settings of the running installation; settings that it does not know do not change."""
         known = {name: value for name, value in self.plain.items() if name in Settings.model_fields}
         try:
             there = Settings.model_validate({**settings.model_dump(), **known})
         except ValidationError:
-            return settings  # of another version; `differences` says what differs
+            return settings  # of another version; find_differences reports the differences
         return settings.model_copy(update={name: getattr(there, name) for name in known})
 
     def find_differences(self, settings: Settings) -> list[SettingDifference]:
-        """What differs in ``settings``, by variable."""
+        """The settings in ``settings`` that differ, sorted by variable."""
         here, found = _dump_plain_settings(settings), []
         for name in sorted(Settings.model_fields):
             variable = f"FURROW_{name.upper()}"
@@ -64,13 +64,13 @@ class RunningSettings(NamedTuple):
                     )
             elif _hash_secret(value, self.salt) != self.hashes.get(name, ""):
                 both = bool(_secret_text(value)) and name in self.hashes
-                there = "another one" if both else "set" if name in self.hashes else "not set"
+                there = "another value" if both else "set" if name in self.hashes else "not set"
                 found.append(SettingDifference(variable, "set" if _secret_text(value) else "not set", there))
         return found
 
 
 def keep_running_settings(settings: Settings) -> None:
-    """Write what ``furrow up`` runs with; never raises: what cannot be written is counted."""
+    """Write the settings of ``furrow up`` to the file. Never raises: a failure to write is only counted."""
     salt = secrets.token_bytes(_HASH_BYTES)
     hashes = {
         name: _hash_secret(getattr(settings, name), salt)
@@ -96,14 +96,14 @@ def keep_running_settings(settings: Settings) -> None:
 
 
 def forget_running_settings(data_dir: Path) -> None:
-    """This process runs nothing there any more; what another one keeps stays."""
+    """Remove the file, if this process wrote it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if int(json.loads((data_dir / _FILE).read_text())["pid"]) == os.getpid():
             (data_dir / _FILE).unlink()
 
 
 def read_running_settings(data_dir: Path) -> RunningSettings | None:
-    """What the ``furrow up`` of this directory runs with; None when none does, or it is an older version's."""
+    """The settings of the ``furrow up`` of this directory; None if none runs, or one of a version without this file."""
     try:
         content = json.loads((data_dir / _FILE).read_text())
         os.kill(int(content["pid"]), 0)
@@ -112,8 +112,8 @@ def read_running_settings(data_dir: Path) -> RunningSettings | None:
         return None
 
 
-def _dump_plain_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that are no secret, as JSON values."""
+def _dump_plain_settings(settings: Settings) -> dict[str, object]:
+    """The settings that are not secret, as JSON values."""
     secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     return settings.model_dump(mode="json", exclude=secret)
 

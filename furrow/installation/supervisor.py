@@ -1,31 +1,28 @@
-"""Watches over the parts of a running installation: starts again what ended, and replaces what does not answer any more."""
+"""Supervises the parts of an installation: restarts parts that ended, and replaces parts that do not answer."""
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core import last_errors
 from core.errors import FurrowError, PermanentError, TransientError
 from core.health import POSTGRES, HealthWatch
 from core.metrics import count_degraded
+from furrow.installation.part import Part
 from stores.embedded_postgres import EmbeddedPostgres
 
-if TYPE_CHECKING:
-    from furrow.installation.up import Part
-
 _RESTART_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
-_STEADY_SECONDS = 600.0  # a part that ran for so long is started again at once, however often it ended before
+_STEADY_SECONDS = 600.0  # after this time a part counts as stable, and its next restart has no extra delay
 _KILL_SECONDS = 10.0  # after SIGTERM
-# Postgres gets more time before it is started again: somebody may have stopped it to look at it or to copy it.
+# Postgres is restarted later: somebody may have stopped it on purpose, to inspect or copy it.
 _POSTGRES_SECONDS = 30.0
 _POSTGRES_POLL_SECONDS = 5.0
 
 
 class Supervisor:
-    """The parts of the installation in ``data_dir``. ``say``: told what happens."""
+    """Supervises the ``parts`` of the installation in ``data_dir``. ``say``: called with a message for each action."""
 
-    def __init__(self, data_dir: Path, parts: Sequence["Part"], say: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, parts: Sequence[Part], say: Callable[[str], None]) -> None:
         self._data_dir = data_dir
         self._parts = parts
         self._say = say
@@ -35,18 +32,18 @@ class Supervisor:
         self._postgres_down_at: float | None = None
 
     def watch_postgres(self, postgres: EmbeddedPostgres) -> None:
-        """Watch over the embedded Postgres too, which is no process of ours."""
+        """Supervise the embedded Postgres too, which is not a child process."""
         self._postgres = postgres
         self._postgres_watch = HealthWatch(postgres.is_answering, POSTGRES)
         self._postgres_watch.mark_started()
 
     def stop_watching(self) -> None:
-        """Watch no more over Postgres."""
+        """Stop supervising Postgres."""
         if self._postgres_watch is not None:
             self._postgres_watch.stop_probing()
 
-    def start_part(self, part: "Part") -> None:
-        """Start a part, or say why it cannot start now; `look` tries again."""
+    def start_part(self, part: Part) -> None:
+        """Start a part. If it cannot start now, report the reason; `check_parts` tries again."""
         refused = part.refused
         if part.start_process():
             return
@@ -56,7 +53,7 @@ class Supervisor:
             last_errors.record_last_error(self._data_dir, part.name, PermanentError(part.refused))
 
     def check_parts(self) -> None:
-        """Look at every part once, and do what is to be done. Waits for none of them, but for a Postgres that it starts."""
+        """Check every part once, and restart or stop it if needed. Waits only for a Postgres that it starts."""
         for part in self._parts:
             if not part.is_running():
                 self._restart_ended_part(part)
@@ -77,7 +74,7 @@ class Supervisor:
         elif self._postgres_down_at is None:
             self._postgres_down_at = now
             log = server.data_dir / "server.log"
-            self._say(f"Postgres does not run; starting it again in {_POSTGRES_SECONDS:.0f} s, see {log}")
+            self._say(f"Postgres does not run; restarting it in {_POSTGRES_SECONDS:.0f} s, see {log}")
         elif now - self._postgres_down_at >= _POSTGRES_SECONDS:
             self._postgres_down_at = now
             try:
@@ -91,25 +88,23 @@ class Supervisor:
         if watch is None or not watch.is_overdue:
             return
         count_degraded("postgres", "does_not_answer")
-        message = f"did not answer for {watch.silent_s:.0f} s and is ended, to be started again"
+        message = f"did not answer for {watch.silent_s:.0f} s and is restarted"
         self._say(f"Postgres {message}, see {server.data_dir / 'server.log'}")
         last_errors.record_last_error(self._data_dir, "incident store", TransientError(f"Postgres {message}"))
         server.kill()
         watch.mark_started()
 
-    def _stop_silent_part(self, part: "Part", silent_s: float) -> None:
-        """Stop a part that runs but does not answer; `_revive` starts it again."""
+    def _stop_silent_part(self, part: Part, silent_s: float) -> None:
+        """Stop a part that runs but does not answer; `_restart_ended_part` starts it again."""
         part.kill_at = time.monotonic() + _KILL_SECONDS
         part.replaced += 1
         count_degraded(part.name, "does_not_answer")
-        message = (
-            f"did not answer for {silent_s:.0f} s and is started again (number {part.replaced} of this installation)"
-        )
+        message = f"did not answer for {silent_s:.0f} s and is restarted (restart {part.replaced} for this reason)"
         self._say(f"the {part.name} {message}, see {part.log}")
         last_errors.record_last_error(self._data_dir, part.name, TransientError(message))
         part.ask_to_stop()
 
-    def _restart_ended_part(self, part: "Part") -> None:
+    def _restart_ended_part(self, part: Part) -> None:
         now = time.monotonic()
         if not part.restart_at:
             for watch in part.watches:
@@ -120,7 +115,7 @@ class Supervisor:
             delay = _RESTART_SECONDS[min(part.restarts, len(_RESTART_SECONDS) - 1)]
             part.restart_at, part.restarts = now + delay, part.restarts + 1
             code = part.process.returncode if part.process else "?"
-            self._say(f"the {part.name} ended ({code}); starting it again in {delay:.0f} s, see {part.log}")
+            self._say(f"the {part.name} ended ({code}); restarting it in {delay:.0f} s, see {part.log}")
         elif now >= part.restart_at:
             part.restart_at = 0.0
             self.start_part(part)

@@ -1,8 +1,8 @@
-"""``furrow up``: starts the parts of one installation, watches over them, and stops them.
+"""``furrow up``: starts, supervises and stops the parts of an installation.
 
-Four things run under it: the collector, the embedded Postgres (if used), the engine and the Prefect server, started in this
-order: events are accepted and land whether Prefect starts or not. A part that dies, or does not answer for long
-(``core.health``), is started again; when this process dies, however it does, the parts follow (``furrow.installation.child``).
+The parts are the collector, the embedded Postgres (if used), the engine and the Prefect server, started in this order: events
+are accepted and stored even if Prefect does not start. A part that ends, or does not answer for too long (``core.health``), is
+restarted. When this process ends, also by a crash, the parts stop (``furrow.installation.child``).
 """
 
 import contextlib
@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -32,6 +31,7 @@ from core.settings import EMBEDDED, Settings
 from furrow.installation import misspelt_variables, running
 from furrow.installation.data_lock import UNFINISHED, lock_data_directory
 from furrow.installation.log_files import keep_logs_small
+from furrow.installation.part import Part
 from furrow.installation.part_environment import select_part_environment
 from furrow.installation.registration import Registration
 from furrow.installation.supervisor import Supervisor
@@ -40,92 +40,21 @@ from stores.embedded_postgres import EmbeddedPostgres
 _START_SECONDS = 180.0
 _STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.2
-_TRIES = 3  # of the Prefect server, before a start goes on without it
+_TRIES = 3  # starts of the Prefect server, before `furrow up` continues without it
 _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LEAST_FREE_BYTES = 256 << 20
-"""Room on the disk without which nothing is started: new stores take 100 MB, and ClickHouse merges into new files."""
+"""Minimum free disk space: new stores take 100 MB, and ClickHouse needs space to merge files."""
 
 REFUSED = 3
-"""Exit code of a part that must not run here, for a reason that it told."""
+"""Exit code of a part that must not run here. Its reason is in its log."""
 MESSAGE_PREFIX = "furrow: "
-"""How a line in the log of such a part begins that is for whoever started Furrow."""
+"""Prefix of lines in the log of a helper module that are shown to the user of ``furrow up``."""
 
 Say = Callable[[str], None]
 
 
-@dataclass
-class Part:
-    """One process of the installation, with its log file."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    log: Path
-    watches: tuple[HealthWatch, ...] = ()
-    refusal: Callable[[], str] = lambda: ""
-    process: subprocess.Popen[bytes] | None = None
-    restarts: int = 0
-    restart_at: float = field(default=0.0)
-    kill_at: float = field(default=0.0)
-    started_at: float = field(default=0.0)
-    replaced: int = 0
-    refused: str = ""
-
-    def start_process(self) -> bool:
-        """Start it with a pipe as standard input, whose end tells it that we are gone; False if it must not run now, for the
-        reason in ``refused`` (of ``refusal``)."""
-        self.refused = self.refusal()
-        if self.refused:
-            return False
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.environment,
-                cwd=ROOT,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which stops the parts in order
-            )
-        self.started_at = time.monotonic()
-        for watch in self.watches:
-            watch.mark_started()
-        return True
-
-    def is_running(self) -> bool:
-        """Whether it is alive."""
-        return self.process is not None and self.process.poll() is None
-
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM."""
-        if self.process is not None and self.is_running():
-            self.process.terminate()
-
-    def overdue_seconds(self) -> float:
-        """For how long (s) it has not answered, if that is too long; else 0."""
-        return max((watch.silent_s for watch in self.watches if watch.is_overdue), default=0.0)
-
-    def kill_process(self) -> None:
-        """End it and what it started, whatever they do: a stopped process reacts to nothing less."""
-        if self.process is not None and self.is_running():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    def wait_for_end(self, until: float) -> None:
-        """Wait for its end until ``until`` (monotonic seconds), then kill it."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(max(0.1, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.kill_process()
-            self.process.wait()
-        if self.process.stdin:
-            self.process.stdin.close()
-
-
 class Installation:
-    """One data directory and the processes that work on it. Use as a context manager; `start` first."""
+    """A data directory and the processes that use it. Call `start`, then `supervise`, and always `stop`."""
 
     def __init__(self, settings: Settings, say: Say) -> None:
         self.settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
@@ -152,22 +81,22 @@ class Installation:
 
     @property
     def has_development_keys(self) -> bool:
-        """Whether the keys that were made for this installation are valid: all is embedded."""
+        """Whether the keys created for this installation are valid: only with embedded stores."""
         stores = (self.settings.event_store_url, self.settings.incident_store_url)
         return all(url.get_secret_value() == EMBEDDED for url in stores)
 
     def start(self) -> None:
-        """Start everything and wait until events are accepted, and for a while until runs are registered.
+        """Start all parts. Wait until events are accepted, and up to `_START_SECONDS` until deployments are registered.
 
-        A Prefect server that does not come up is told, and tried again while `supervise` runs. Raises FurrowError with what
-        to do about it when intake or the stores cannot work here.
+        If the Prefect server does not start, a message is shown and `supervise` tries again. Raises FurrowError with advice
+        when the collector or the stores cannot work here.
         """
         data = self.settings.data_dir
         private_files.restrict_new_files()
         try:
             (data / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise PermanentError(f"{data} cannot be the data directory: {error.strerror}") from error
+            raise PermanentError(f"{data} cannot be used as data directory: {error.strerror}") from error
         private_files.restrict_data_directory(data)
         self._stack.enter_context(lock_data_directory(data, "stop it, or choose another directory with --data-dir"))
         self._stack.enter_context(keep_logs_small(self._list_log_paths, self.settings.log_mb << 20))
@@ -195,12 +124,12 @@ class Installation:
             "prefect", ["furrow.prefect_server"], self._make_prefect_watch(), refusal=self._find_port_conflict
         )
         self._wait_for_answer(collector, f"{self.collector_url}/v1/health")
-        self._say("events are accepted; registering blocks and deployments when the Prefect server answers")
+        self._say("events are accepted; waiting for the Prefect server to register blocks and deployments")
         self._registration.start()
         self._wait_for_registration(prefect)
 
     def supervise(self, stop: threading.Event) -> None:
-        """Start again what dies or does not answer, until ``stop`` is set."""
+        """Restart parts that end or do not answer, until ``stop`` is set."""
         while not stop.wait(_POLL_SECONDS):
             self._check_parts_and_gate()
 
@@ -214,20 +143,21 @@ class Installation:
             self._check_parts_and_gate()
             trouble = self._registration.trouble or prefect.refused
             if not trouble and prefect.restarts >= _TRIES:
-                trouble = f"the prefect did not start, see {prefect.log}: {_read_last_line(prefect.log)}"
+                trouble = f"the Prefect server did not start, see {prefect.log}: {_read_last_line(prefect.log)}"
             if not trouble and time.monotonic() > until:
-                trouble = f"the prefect does not answer at {self.prefect_url}; see {prefect.log}"
+                trouble = f"the Prefect server does not answer at {self.prefect_url}; see {prefect.log}"
             if trouble:
-                self._say(f"not ready yet: runs and their UI ({trouble}); events are accepted and land meanwhile")
+                self._say(f"not ready yet: runs and the Prefect UI ({trouble}); events are accepted and stored")
                 return
 
     def stop(self) -> None:
-        """Stop the parts, then Postgres; what was accepted is on disk, what is pending stays so."""
+        """Stop the parts, then Postgres. Accepted events are on disk; pending work stays pending."""
         if self._helper is not None:
             self._helper.ask_to_stop()
         self._registration.stop()
         self._supervisor.stop_watching()
-        parts = sorted(self._parts, key=lambda part: part.name == "prefect")  # runs tell it how they ended
+        # Prefect last, because runs report their final state to it.
+        parts = sorted(self._parts, key=lambda part: part.name == "prefect")
         for part in parts:
             part.ask_to_stop()
             for watch in part.watches:
@@ -243,11 +173,11 @@ class Installation:
         self._stack.close()
 
     def make_environment(self) -> dict[str, str]:
-        """What each part gets its share of (`for_part`): every setting, and Prefect pointed at this installation's server."""
+        """The environment from which `select_part_environment` selects the variables of each part."""
         settings = self.settings
         return {
-            # Runs come in ever new threads. With glibc's default, eight arenas for each core, what each of them has freed is
-            # kept apart, and the process grows with the runs although its objects do not.
+            # Each run has a new thread. With glibc's default of eight arenas per core, memory freed in one arena is not reused
+            # in others, and the process grows with the number of runs.
             "MALLOC_ARENA_MAX": "2",
             **os.environ,
             **_settings_as_environment(settings),
@@ -257,25 +187,25 @@ class Installation:
             "PREFECT_API_URL": settings.prefect_api_url,
             "PREFECT_SERVER_API_HOST": settings.prefect_host,
             "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
-            # Its pages call the address that they came from, whatever its name; no other origin is allowed to read.
+            # The UI calls the address that it was loaded from. Other origins may not read.
             "PREFECT_SERVER_UI_API_URL": "/api",
-            # The newer pages (V2) ask an analytics host at each load, whatever the switch below says.
+            # The new UI (V2) contacts an analytics host at each load, even with analytics disabled.
             "PREFECT_SERVER_UI_V2_ENABLED": "false",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-            # Not in the package's own directory, which may be read-only.
+            # The package's own directory may be read-only.
             "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(settings.prefect_dir / "ui"),
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.prefect_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
-            # The schedules make 3,200 runs a day; without this the database of runs grows for ever.
+            # The schedules create 3,200 runs a day; without this the database would grow without limit.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs,orphans",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 24 * 3600),
             "PREFECT_WORKER_QUERY_SECONDS": "3",
-            # How long a run waits that finds its deployment running already; Prefect's 30 s are a whole interval of ours.
+            # Wait of a run while its deployment has an active run. Prefect's default, 30 s, is the interval of `detect`.
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
-            # Leases of slots survive the server: a run that works on while it is replaced would be ended for want of its lease.
+            # Leases of concurrency slots must survive a restart of the server; otherwise it would end active runs.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            # Our own log lines appear with the run that wrote them; those of the lander belong to none.
+            # Log lines of Furrow appear at the run that wrote them. Lines of the lander belong to no run.
             "PREFECT_LOGGING_EXTRA_LOGGERS": "furrow",
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             "PREFECT_CLI_PROMPT": "false",
@@ -291,7 +221,7 @@ class Installation:
         return self.settings.incident_store_url.get_secret_value() == EMBEDDED
 
     def _make_part_environment(self, part: str) -> dict[str, str]:
-        """The environment of one part, with the secrets that it needs and no others."""
+        """The environment of a part, with only the secrets that it needs."""
         auth = kept_secrets.prefect_auth(self.settings).get_secret_value()
         whole = {**self.make_environment(), "PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
         return select_part_environment(part, whole)
@@ -312,7 +242,7 @@ class Installation:
         )
 
     def _has_prefect_answered(self) -> bool:
-        """Whether our own Prefect server runs and has answered; another one on its port does not count."""
+        """Whether our Prefect server runs and has answered. Another server on its port does not count."""
         parts = [part for part in self._parts if part.name == "prefect" and part.is_running()]
         return bool(parts) and all(watch.has_answered for watch in parts[0].watches)
 
@@ -326,7 +256,7 @@ class Installation:
         return ""
 
     def _note_missing_blocks(self) -> None:
-        # A Prefect server that has never run here has no blocks: landing need not wait for its first answer.
+        # A Prefect server that has never run here has no blocks, so storing events need not wait for its first answer.
         never_ran = not (self.settings.prefect_dir / "prefect.db").exists() and _DATABASE not in os.environ
         if never_ran and known_stores.read_known_stores(self.settings.data_dir) is None:
             known_stores.write_known_stores(self.settings.data_dir, known_stores.KnownStores())
@@ -339,7 +269,7 @@ class Installation:
             self._postgres.start()
         except TransientError as error:
             count_degraded("postgres", "start")
-            self._say(f"not ready yet: Postgres ({error}); events are accepted meanwhile")
+            self._say(f"not ready yet: Postgres ({error}); events are accepted")
         self._supervisor.watch_postgres(self._postgres)
 
     def _start_part(
@@ -353,7 +283,7 @@ class Installation:
         return part
 
     def _run_helper_module(self, module: str) -> None:
-        """Run ``module`` to its end. Raises FurrowError when it fails or takes too long."""
+        """Run ``module`` and wait for its end. Raises FurrowError when it fails or exceeds `_START_SECONDS`."""
         log = self.settings.data_dir / "logs" / "deploy.log"
         began = log.stat().st_size if log.exists() else 0
         part = self._helper = Part(
@@ -394,7 +324,7 @@ class Installation:
 
 
 def run_installation(settings: Settings, say: Say, ready: Callable[[Installation], None]) -> None:
-    """Start an installation, call ``ready``, and keep it until SIGINT or SIGTERM."""
+    """Start an installation, call ``ready``, and keep it running until SIGINT or SIGTERM."""
     stop = threading.Event()
 
     def request_stop(_number: int, _frame: FrameType | None) -> None:
@@ -437,30 +367,28 @@ def _check_port_is_free(host: str, port: int, option: str, what: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise PermanentError(
-                f"port {port} of the {what} is taken or forbidden; choose another with {option}"
+                f"port {port} of the {what} is in use or not permitted; choose another port with {option}"
             ) from error
 
 
 def _check_data_directory(data: Path) -> None:
     if (data / UNFINISHED).exists():
-        raise PermanentError(f"a restore into {data} did not finish; delete the directory and restore again")
+        raise PermanentError(f"a restore into {data} did not finish; delete the directory and run the restore again")
     free = shutil.disk_usage(data).free
     if free < LEAST_FREE_BYTES:
-        message = (
-            f"the disk of {data} is full ({free >> 20} MiB free); make room for at least {LEAST_FREE_BYTES >> 20} MiB"
-        )
+        message = f"the disk of {data} is full ({free >> 20} MiB free); free at least {LEAST_FREE_BYTES >> 20} MiB"
         raise PermanentError(message)
 
 
 def _check_settings_for_up(settings: Settings) -> None:
     if settings.events_api_only:
         raise PermanentError(
-            "FURROW_EVENTS_API_ONLY is for a collector that runs alone (`python -m collector`): `furrow up` has operators, who "
-            "need the rest of the API; unset it"
+            "FURROW_EVENTS_API_ONLY is only for a collector that runs alone (`python -m collector`); unset it, because the "
+            "commands of `furrow up` need the whole API"
         )
 
 
 def _read_last_line(log: Path) -> str:
-    """The end of a log as one line: what a process said last, which of a traceback is the error itself."""
+    """The last line of a log that is not empty, at most 500 characters; of a traceback it is the error."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")[:500]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "the log is empty")[:500]

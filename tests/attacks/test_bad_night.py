@@ -38,13 +38,13 @@ def test_without_a_prefect_server_events_are_accepted_and_land_and_runs_come_lat
             assert up.post_events(frustrated_session("before-prefect"))["accepted"] == 11
             until(lambda: stored(up) == 11, 60)
             told = " ".join(up.log.read_text().split())
-            assert "not ready yet: runs and their UI" in told
-            assert f"port {up.prefect_port} of the Prefect server is taken" in told
+            assert "not ready yet: runs and the Prefect UI" in told
+            assert f"port {up.prefect_port} of the Prefect server is in use" in told
             other.setblocking(False)
             with pytest.raises(BlockingIOError):  # nothing of ours asked the stranger
                 other.accept()
             other.close()
-            until(lambda: "the runs are registered" in up.log.read_text() or registered(up), 180)
+            until(lambda: "deployments are registered" in up.log.read_text() or registered(up), 180)
         finally:
             up.kill_everything()
 

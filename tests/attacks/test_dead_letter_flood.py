@@ -76,7 +76,7 @@ def test_what_was_not_kept_is_told_by_doctor(tmp_path: Path) -> None:
     again.select_kept_letters(batch, "shop", "key", "source", 10)
     assert again.count_not_kept() == 6, "several processes add up"
     work = collect_work_figures(Settings(data_dir=tmp_path, incident_store_url="log"))  # type: ignore[arg-type]
-    assert "6 rejected events beyond the budget" in work.format_set_aside()
+    assert "6 rejected events beyond the storage budget" in work.format_set_aside()
     assert work.to_json()["dead_letters_not_kept"] == 6
 
 

@@ -107,12 +107,12 @@ def test_a_pool_of_an_earlier_version_is_made_again(processes: Processes, api: A
     api.post("/work_pools/", {"name": POOL, "type": "process"})
     waits = api.run(api.deployment("earlier"))
     told = deploy(processes, api)
-    assert "made again as 'furrow-process'" in told
+    assert "It is replaced by a pool of the type 'furrow-process'" in told
     assert api.get(f"/work_pools/{POOL}")["type"] == ProcessWorker.type
     assert ended(api, waits)["type"] == "CANCELLED"
     for name in ("detect", "detect-1"):
         assert api.get(f"/deployments/name/detect/{name}")["work_pool_name"] == POOL
-    assert "made again" not in deploy(processes, api)
+    assert "is replaced" not in deploy(processes, api)
 
 
 def test_the_worker_starts_and_says_that_it_lives(processes: Processes, health_port: int) -> None:
@@ -235,7 +235,7 @@ def test_runs_end_with_their_worker(processes: Processes, api: Api) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 60)
     assert children(processes, run) == []
-    assert "Its worker was stopped" in ended(api, run)["message"]
+    assert "The worker was stopped" in ended(api, run)["message"]
     assert "Traceback" not in processes.log("worker").rpartition("SIGTERM")[2]
     processes.start("second", "furrow.server", "work", "--name", "second")
     assert ended(api, api.run(named(api, "detect")))["type"] == "COMPLETED"

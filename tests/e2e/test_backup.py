@@ -75,7 +75,7 @@ def figures(up: Up) -> dict[str, Any]:
 def test_it_is_refused_while_furrow_runs(up: Up, before: dict[str, Any]) -> None:
     assert before["status"]["eventsStored"] == 55
     told = refused(furrow("backup", str(up.data.parent / "running"), "--data-dir", str(up.data)))
-    assert "another Furrow runs on" in told
+    assert "another process of Furrow uses" in told
     assert "stop it first" in told
     assert sorted(path.name for path in up.data.parent.iterdir() if "running" in path.name) == []
 
@@ -116,7 +116,7 @@ def test_a_restore_goes_nowhere_but_into_what_is_empty(up: Up, backup: Path) -> 
 
 @pytest.mark.long
 def test_a_backup_is_never_written_over(up: Up, backup: Path) -> None:
-    assert "exists already" in refused(furrow("backup", str(backup), "--data-dir", str(up.data)))
+    assert "already exists" in refused(furrow("backup", str(backup), "--data-dir", str(up.data)))
 
 
 @pytest.mark.long
@@ -143,7 +143,7 @@ def test_a_damaged_backup_restores_nothing(backup: Path, tmp_path: Path) -> None
     told = refused(furrow("restore", str(damaged), "--data-dir", str(tmp_path / "data")))
     assert f"{file.name} is missing or damaged; nothing was restored" in told
     assert not (tmp_path / "data").exists()
-    assert "is no backup" in refused(furrow("restore", str(tmp_path), "--data-dir", str(tmp_path / "data")))
+    assert "is not a backup" in refused(furrow("restore", str(tmp_path), "--data-dir", str(tmp_path / "data")))
 
 
 def test_a_restore_that_did_not_finish_is_not_started_on(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_restore_that_did_not_finish_is_not_started_on(tmp_path: Path) -> None
     data.mkdir()
     (data / "restore-unfinished").touch()
     told = last_line(furrow("up", "--data-dir", str(data)))
-    assert "did not finish; delete the directory and restore again" in told
+    assert "did not finish; delete the directory and run the restore again" in told
 
 
 @pytest.mark.long

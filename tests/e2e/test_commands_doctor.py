@@ -131,9 +131,9 @@ def test_a_variable_that_nothing_reads_is_named_with_the_nearest_one(tmp_path: P
         FURROW_ZZZZZZZZ="1",
         FURROW_ENV_FILE=str(file),
     )
-    assert "FURROW_JIRA_TOKN is no setting; did you mean FURROW_JIRA_TOKEN?" in told.stdout
-    assert "FURROW_LINEAR_TEEM is no setting; did you mean FURROW_LINEAR_TEAM?" in told.stdout
-    assert "FURROW_ZZZZZZZZ is no setting\n" in told.stdout
+    assert "FURROW_JIRA_TOKN is not a setting; did you mean FURROW_JIRA_TOKEN?" in told.stdout
+    assert "FURROW_LINEAR_TEEM is not a setting; did you mean FURROW_LINEAR_TEAM?" in told.stdout
+    assert "FURROW_ZZZZZZZZ is not a setting\n" in told.stdout
     assert "hunter2" not in told.stdout
     assert "FURROW_CONFIRM_USERS" not in told.stdout
 
@@ -147,10 +147,10 @@ def test_the_settings_of_what_runs_count_and_those_that_differ_are_named(tmp_pat
     )
     told = furrow("doctor", FURROW_DATA_DIR=str(data), FURROW_PORT="19", FURROW_LINEAR_KEY=linear.KEY)
     assert "http://127.0.0.1:9/v1/health" in told.stdout
-    assert "FURROW_PORT (19 here, 9 there)" in told.stdout
-    assert "FURROW_CONFIRM_USERS (2 here, 4 there)" in told.stdout
-    assert "FURROW_LINEAR_KEY (set here, not set there)" in told.stdout
-    assert "FURROW_JIRA_TOKEN (not set here, set there)" in told.stdout
+    assert "FURROW_PORT (19 here, 9 in `furrow up`)" in told.stdout
+    assert "FURROW_CONFIRM_USERS (2 here, 4 in `furrow up`)" in told.stdout
+    assert "FURROW_LINEAR_KEY (set here, not set in `furrow up`)" in told.stdout
+    assert "FURROW_JIRA_TOKEN (not set here, set in `furrow up`)" in told.stdout
     assert "the-token-0123" not in (data / "running.json").read_text()
     assert (data / "running.json").stat().st_mode & 0o777 == 0o600
     same = furrow("doctor", FURROW_DATA_DIR=str(data), FURROW_PORT="9", FURROW_PREFECT_PORT="9", FURROW_CONFIRM_USERS="4",

@@ -135,9 +135,9 @@ def test_what_is_wrong_is_one_line_and_starts_nothing(new: Path, tmp_path: Path)
     assert "needs --config" in refused(furrow("evaluate", "--replay", "7d"))
     assert "a window looks like 7d" in refused(furrow("evaluate", "--replay", "yesterday", *config))
     assert "there is rage_clicks" in refused(furrow("evaluate", "--replay", "7d", "--config", str(bad)))
-    assert "takes no files" in refused(furrow("evaluate", str(new), "--replay", "7d", *config))
-    assert "--project goes with --replay" in refused(furrow("evaluate", str(new), str(new), "--project", "shop"))
-    assert "give a file of events" in refused(furrow("evaluate", str(new)))
+    assert "pass no files" in refused(furrow("evaluate", str(new), "--replay", "7d", *config))
+    assert "--project requires --replay" in refused(furrow("evaluate", str(new), str(new), "--project", "shop"))
+    assert "pass a file of events" in refused(furrow("evaluate", str(new)))
     assert "Prefect does not answer" in refused(furrow("evaluate", "--replay", "7d", *config, "--prefect-port", "9"))
 
 

@@ -42,7 +42,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_file(tmp_path: Path, has
     if has_logs:
         (data / "logs").mkdir(parents=True)
     line = broken("--data-dir", str(data), TMPDIR=str(temporary))
-    found = re.search(r"what happened is in (\S+)", line)
+    found = re.search(r"the traceback is in (\S+)", line)
     assert found
     log = Path(found[1])
     assert log.parent == (data / "logs" if has_logs else temporary)

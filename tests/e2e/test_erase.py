@@ -91,8 +91,8 @@ def test_a_person_leaves_traces_everywhere(up: Up, user_hash: str) -> None:
 
 @pytest.mark.long
 def test_what_makes_no_sense_is_refused(up: Up) -> None:
-    assert "name one user" in refused(on(up, "erase", "--yes"))
-    assert "name one user" in refused(on(up, "erase", "--yes", "--user", "a", "--session", "b"))
+    assert "pass either --user" in refused(on(up, "erase", "--yes"))
+    assert "pass either --user" in refused(on(up, "erase", "--yes", "--user", "a", "--session", "b"))
     unanswered = on(up, "erase", "--session", "b")
     assert unanswered.returncode == 1
     assert "Traceback" not in unanswered.stderr
@@ -145,7 +145,7 @@ def test_nothing_comes_back_and_once_more_removes_nothing(up: Up, user_hash: str
     succeeded(on(up, "run", "backfill", *WINDOW, "--param", "dry_run=false"))
     told = on(up, "erase", "--user", f"uh:{user_hash}", "--yes", "--json")
     assert told.returncode == 1
-    assert "nothing of this user is stored in the project 'default'" in told.stderr
+    assert "no data of this user is stored in the project 'default'" in told.stderr
     result = json.loads(told.stdout)
     assert result["sessions"] == 0
     assert sum(count for place, count in result["removed"].items() if place != "logs and artifacts of runs") == 0

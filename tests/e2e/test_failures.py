@@ -112,8 +112,8 @@ def test_up_starts_without_its_stores_says_so_and_takes_events(tmp_path: Path) -
     up.start(**stores, FURROW_INGEST_KEY="of-this-test", FURROW_OPERATOR_KEY="another")
     try:
         told = " ".join(up.log.read_text().split())
-        assert "the event store cannot be used yet, its work waits: ClickHouse is not reachable" in told
-        assert "the incident store cannot be used yet, its work waits: Postgres: connection failed" in told
+        assert "the event store cannot be used yet, its work stays pending: ClickHouse is not reachable" in told
+        assert "the incident store cannot be used yet, its work stays pending: Postgres: connection failed" in told
         assert "Traceback" not in told
         assert "hunter2" not in told
         with up.client("of-this-test") as client:
@@ -125,14 +125,14 @@ def test_up_starts_without_its_stores_says_so_and_takes_events(tmp_path: Path) -
 def test_up_on_a_full_disk_is_one_line(small_disk: Path) -> None:
     told = last_line(furrow("up", "--data-dir", str(small_disk / "data"), "--port", str(free_port())))
     assert "is full (" in told
-    assert "make room for at least 256 MiB" in told
+    assert "free at least for at least 256 MiB" in told
 
 
 def test_doctor_says_how_much_room_there_is(small_disk: Path, tmp_path: Path) -> None:
     assert doctor(tmp_path)["disk"]["reachable"] is True
     finding = doctor(small_disk / "data")["disk"]
     assert finding["reachable"] is False
-    assert "make room" in finding["advice"]
+    assert "free at least" in finding["advice"]
 
 
 def test_doctor_says_that_a_schema_is_too_new(postgres: PostgresServer, tmp_path: Path) -> None:

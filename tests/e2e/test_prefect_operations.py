@@ -404,7 +404,7 @@ def test_a_killed_engine_leaves_no_run_and_no_slot_behind(up: Up) -> None:
         child(up, "furrow.engine.process").kill()
         crashed = ended(up, run)
     assert end(crashed) == ("CRASHED", "Crashed")
-    assert crashed["state"]["message"] == "The process that ran this was stopped."
+    assert crashed["state"]["message"] == "The process of this run was stopped."
     assert end(ended(up, start(up, "backfill", **parameters("backfill")))) == ("COMPLETED", "Completed")
     assert end(retry(up, crashed, force=False)) == ("COMPLETED", "Completed")
     assert limits(up)["backfill"]["active_slots"] == 0
@@ -447,7 +447,7 @@ def test_kill_9_of_everything_with_a_slot_held_strands_nothing(up: Up, settings:
     for run in held:
         stranded = ended(up, run, 60)
         assert end(stranded) == ("CRASHED", "Crashed")
-        assert stranded["state"]["message"] == "The process that ran this was stopped."
+        assert stranded["state"]["message"] == "The process of this run was stopped."
     since = datetime.now(UTC).isoformat()
     wanted = {
         "flows": {"name": {"any_": ["detect"]}},

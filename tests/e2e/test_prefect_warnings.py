@@ -144,7 +144,7 @@ def test_in_order_doctor_shows_figures_and_no_error_of_a_part(up: Up, settings: 
     figures = found["work"]["figures"]
     assert figures["lag_seconds"] < 600
     assert (figures["sessions_due"], figures["dead_letters"], figures["dead_sessions"]) == (0, 0, 0)
-    assert "newest events landed" in found["lander"]["detail"]
+    assert "newest events stored" in found["lander"]["detail"]
     assert "set aside" not in found
     assert [part for part in ("lander", "event store", "jira", "linear") if found[part]["last_error"]] == []
     assert [name for name in (automations.LAG, automations.EXPORTS) if triggered(up, name)] == []
@@ -163,7 +163,7 @@ def test_a_lag_of_more_than_ten_minutes_warns_once(up: Up, settings: dict[str, s
         until(lambda: len(triggered(up, automations.LAG)) == 1, 240)
         _, found = doctor(up, settings)
         assert found["work"]["figures"]["lag_seconds"] > 2_900
-        assert "the work is behind" in found["work"]["advice"]
+        assert "processing is behind" in found["work"]["advice"]
         assert automations.LAG in found["warnings"]["detail"]
         time.sleep(70)  # the engine has looked again
     assert len(triggered(up, automations.LAG)) == 1
@@ -183,7 +183,7 @@ def test_exports_that_fail_warn_and_show_in_doctor(up: Up, settings: dict[str, s
     outage.answer = Answer(400, {"errors": {"priority": "no such field"}})
     until(lambda: "no such field" in ended(up, start(up, "export"))["state"].get("message", ""), 240)
     _, found = doctor(up, settings)
-    assert "tickets refused for good" in found["set aside"]["detail"]
+    assert "permanently refused" in found["set aside"]["detail"]
     assert "no such field" in found["jira"]["last_error"]
     outage.times = 0
 
@@ -269,7 +269,7 @@ def test_doctor_tells_of_an_event_store_that_is_away_and_what_waits_for_it(up: U
     code, found = doctor(up, settings)
     assert (code, found["event store"]["reachable"]) == (1, False)
     assert found["work"]["figures"]["spool_events"] == 33
-    assert re.search(r"segments? waits?, the oldest for", found["lander"]["detail"])
+    assert re.search(r"pending segments?, the oldest waiting for", found["lander"]["detail"])
     point(mode="settings")
     until(lambda: doctor(up, settings)[1]["work"]["figures"]["spool_events"] == 0, 120)
     assert "1 dead letter" in doctor(up, settings)[1]["set aside"]["detail"]

@@ -120,7 +120,7 @@ def test_a_second_one_on_the_same_directory_is_refused(up: Up) -> None:
         second, capture_output=True, text=True, env=environment(), timeout=PATIENT_SECONDS, check=False
     )
     assert told.returncode == 1
-    assert "another Furrow runs on" in told.stderr.replace("\n", " ")
+    assert "another process of Furrow uses" in told.stderr.replace("\n", " ")
     assert "Traceback" not in told.stderr
 
 

@@ -140,7 +140,7 @@ def test_a_stopped_worker_ends_its_run_or_counts_that_it_could_not(client: SyncP
     anyio.run(end)
     assert (state(client, run).type, state(client, run).message) == (
         StateType.CRASHED,
-        "Its worker was stopped; the next run does its work.",
+        "The worker was stopped. The next run continues the work.",
     )
     assert counter.get() == before + 1
 

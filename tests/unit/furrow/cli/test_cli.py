@@ -14,9 +14,11 @@ from rich.console import Console
 from core.errors import PermanentError, TransientError
 from core.project_settings import MAX_PATTERNS, SETTINGS, find_setting_problem, select_usable_settings
 from furrow.cli import common
-from furrow.cli.access import Role, generate_api_key, normalize_origin
+from furrow.cli.access import Role, generate_api_key
+from furrow.cli.project_changes import normalize_origin
 from furrow.cli.runs import PrefectAddress, RunsApi, parse_parameters
 from furrow.clients.operator_api import OperatorApi
+from furrow.clients.prefect_api import FlowRun
 from ufse import Config
 
 
@@ -87,7 +89,7 @@ def test_an_origin_is_kept_as_browsers_send_it(origin: str, expected: str) -> No
      "https://shop.example?x", "https://shop.example:port", "https://shop.example\x1b", "https://sh\u00f6p.example", ""],
 )  # fmt: skip
 def test_what_is_no_origin_is_refused(origin: str) -> None:
-    with pytest.raises(PermanentError, match="an origin looks like"):
+    with pytest.raises(PermanentError, match="an origin has the form"):
         normalize_origin(origin)
 
 
@@ -144,7 +146,7 @@ def test_every_pattern_that_fits_is_one_for_the_engine(patterns: list[str]) -> N
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (400, PermanentError, "the collector refused (400) no\x1b such"),
+        (400, PermanentError, "the collector refused the request (400) no\x1b such"),
         (401, PermanentError, "refused the key (401)"),
         (403, PermanentError, "refused the key (403)"),
         (404, PermanentError, "(404)"),
@@ -165,32 +167,32 @@ def test_refusals_of_the_api(httpserver: HTTPServer, status: int, kind: type[Exc
 @pytest.mark.parametrize("body", ["[]", "<html>", ""])
 def test_an_answer_that_is_no_collectors(httpserver: HTTPServer, body: str) -> None:
     httpserver.expect_request("/v1/incidents").respond_with_data(body)
-    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="not a collector's"):
+    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="is not a collector"):
         api.list_incidents({})
 
 
 @pytest.mark.parametrize("url", ["", "collector", "ftp://collector", "http://"])
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(PermanentError, match="must look like"):
+    with pytest.raises(PermanentError, match="must have the form"):
         OperatorApi(url, "key")
 
 
 @pytest.mark.parametrize("incident_id", ["../status", "inc_1/confirm", "inc_1?x", "", "inc_\x1b"])
 def test_an_id_asks_for_nothing_else(httpserver: HTTPServer, incident_id: str) -> None:
-    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="looks like inc_"):
+    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="has the form inc_"):
         api.act_on_incident(incident_id, "confirm", {})
     assert httpserver.log == []
 
 
 def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/api/deployments/name/a/a").respond_with_json(
-        {"id": "d", "parameter_openapi_schema": {"properties": {"known": {}}}}
+        {"id": "d", "name": "a", "flow_id": "f", "parameter_openapi_schema": {"properties": {"known": {}}}}
     )
     httpserver.expect_request("/api/deployments/d/create_flow_run").respond_with_json({"detail": "no \x1b"}, status=409)
     with RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs:
         with pytest.raises(PermanentError, match=r"Prefect refused \(409\): no  $"):
             runs.start_checked_run("a/a", {"known": 1})
-        with pytest.raises(PermanentError, match="no parameter 'other'; it has known"):
+        with pytest.raises(PermanentError, match="no parameter 'other'; its parameters: known"):
             runs.start_checked_run("a/a", {"other": 1})
     with RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs:
         httpserver.stop()
@@ -200,7 +202,7 @@ def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
 
 
 def test_waiting_ends_and_the_run_goes_on(httpserver: HTTPServer) -> None:
-    run = {"id": "r", "name": "slow", "state": {"type": "RUNNING"}}
+    run: FlowRun = {"id": "r", "name": "slow", "state": {"type": "RUNNING", "name": "Running"}}
     httpserver.expect_request("/api/flow_runs/r").respond_with_json(run)
     with (
         RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs,
@@ -208,3 +210,29 @@ def test_waiting_ends_and_the_run_goes_on(httpserver: HTTPServer) -> None:
     ):
         runs.wait_for_end(run, 0.01)
     assert httpx.get(httpserver.url_for("/api/flow_runs/r")).json() == run
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        ({"incidents": [], "limit": 50, "offset": 0}, "`total`"),
+        ({"incidents": [{"incidentId": "inc_1"}], "total": 1, "limit": 50, "offset": 0}, r"\$\.incidents\[0\]"),
+    ],
+)
+def test_an_answer_of_another_version_is_an_error_in_one_line(
+    httpserver: HTTPServer, body: dict[str, object], missing: str
+) -> None:
+    httpserver.expect_request("/v1/incidents").respond_with_json(body)
+    with (
+        OperatorApi(httpserver.url_for(""), "key") as api,
+        pytest.raises(PermanentError, match=rf"the collector is of another version .*{missing}") as error,
+    ):
+        api.list_incidents({})
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_key_of_a_newer_collector_is_kept(httpserver: HTTPServer) -> None:
+    body = {"incidents": [], "total": 0, "limit": 50, "offset": 0, "newer": 1}
+    httpserver.expect_request("/v1/incidents").respond_with_json(body)
+    with OperatorApi(httpserver.url_for(""), "key") as api:
+        assert api.list_incidents({}) == body

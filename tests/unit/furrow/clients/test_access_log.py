@@ -191,8 +191,8 @@ def test_a_long_path_is_cut_to_what_the_contract_takes() -> None:
         ("not a log line", "combined"),
         (log_line().replace("May", "Mai"), "combined"),
         (log_line().replace("200 512", "20x 512"), "combined"),
-        (log_line("-", 408), "no HTTP request"),
-        (log_line(r"\x16\x03\x01", 400), "no HTTP request"),
+        (log_line("-", 408), "not an HTTP request"),
+        (log_line(r"\x16\x03\x01", 400), "not an HTTP request"),
         (log_line(agent="x" * 70_000), "longer"),
     ],
 )

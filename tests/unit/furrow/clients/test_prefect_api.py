@@ -12,9 +12,9 @@ from werkzeug import Request, Response
 
 from core.errors import PermanentError, TransientError
 from furrow.clients import prefect_api
-from furrow.clients.prefect_api import PrefectApi
+from furrow.clients.prefect_api import FlowRun, PrefectApi
 
-RUN = {"id": "r", "name": "n", "state": {"type": "RUNNING"}}
+RUN: FlowRun = {"id": "r", "name": "n", "state": {"type": "RUNNING", "name": "Running"}}
 
 
 @pytest.fixture(autouse=True)
@@ -51,10 +51,14 @@ def test_a_server_that_stays_away_is_told_with_its_address(httpserver: HTTPServe
 
 
 def test_asking_again_starts_no_second_run(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/deployments/name/detect/detect").respond_with_json({"id": "d"})
+    httpserver.expect_request("/deployments/name/detect/detect").respond_with_json(
+        {"id": "d", "name": "detect", "flow_id": "f"}
+    )
     path = "/deployments/d/create_flow_run"
     httpserver.expect_oneshot_request(path).respond_with_data("locked", 503)
-    httpserver.expect_request(path).respond_with_json({"id": "r", "name": "n", "state": {"type": "SCHEDULED"}})
+    httpserver.expect_request(path).respond_with_json(
+        {"id": "r", "name": "n", "state": {"type": "SCHEDULED", "name": "Scheduled"}}
+    )
     with PrefectApi(httpserver.url_for("")) as api:
         api.start_run("detect/detect")
     first, second = [request.get_json()["idempotency_key"] for request, _ in httpserver.log if request.path == path]
@@ -75,7 +79,7 @@ def test_a_run_is_followed_through_errors_late_answers_and_broken_connections(
             time.sleep(0.6)  # later than the request may take
         if len(answered) == 3:
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        return Response('{"id": "r", "name": "n", "state": {"type": "COMPLETED"}}', 200)
+        return Response('{"id": "r", "name": "n", "state": {"type": "COMPLETED", "name": "Completed"}}', 200)
 
     httpserver.expect_request("/flow_runs/r").respond_with_handler(answer)
     with PrefectApi(httpserver.url_for("")) as api:
@@ -98,7 +102,7 @@ def test_a_prefect_that_is_started_again_is_waited_for(httpserver: HTTPServer) -
 
 
 def _start(again: HTTPServer) -> None:
-    again.expect_request("/flow_runs/r").respond_with_json({**RUN, "state": {"type": "COMPLETED"}})
+    again.expect_request("/flow_runs/r").respond_with_json({**RUN, "state": {"type": "COMPLETED", "name": "Completed"}})
     again.start()
 
 
@@ -106,7 +110,9 @@ def test_a_prefect_that_hangs_is_waited_for_until_the_time_and_no_longer(silent:
     began = time.monotonic()
     with (
         PrefectApi(silent) as api,
-        pytest.raises(TransientError, match=rf"{silent} \(no answer in time\).* 1 s are over, and the run n goes on"),
+        pytest.raises(
+            TransientError, match=rf"{silent} \(no answer in time\).* the run n has not ended after 1 s and continues"
+        ),
     ):
         api.wait_for_end(RUN, 1)
     assert time.monotonic() - began < 20  # not the 30 s of one request

@@ -93,22 +93,22 @@ def test_a_collector_for_all_networks(closed: Settings, serve: Any) -> None:
     known = serve(lambda path, key, _: (400 if "events" in path else 200, {}))
     found = whats(find_exposures(closed.model_copy(update={"host": "0.0.0.0", "port": known.port}), None))
     assert "the collector listens on 0.0.0.0" in found
-    assert "the operators' API is open" in found
-    assert "lets test-key, which everybody knows, send events" in found
-    assert "lets test-operator-key, which everybody knows, read incidents" in found
+    assert "the API for operators can be reached" in found
+    assert "accepts the publicly known key test-key to send events" in found
+    assert "accepts the publicly known key test-operator-key to read incidents" in found
     refuses = serve(lambda path, key, _: (401, {}))
     found = whats(
         find_exposures(
             closed.model_copy(update={"host": "0.0.0.0", "port": refuses.port, "events_api_only": True}), None
         )
     )
-    assert "everybody knows" not in found
-    assert "operators' API" not in found
+    assert "publicly known" not in found
+    assert "API for operators" not in found
 
 
 def test_prefect_for_all_networks(closed: Settings) -> None:
     opened = closed.model_copy(update={"host": "0.0.0.0", "prefect_host": "0.0.0.0"})
-    assert "Prefect's pages and API listen on 0.0.0.0:4200" in whats(find_exposures(opened, None))
+    assert "Prefect's UI and API listen on 0.0.0.0:4200" in whats(find_exposures(opened, None))
 
 
 def test_prefect_without_a_password(closed: Settings, serve: Any) -> None:
@@ -116,7 +116,7 @@ def test_prefect_without_a_password(closed: Settings, serve: Any) -> None:
         return 200, {"server": {"analytics_enabled": True}} if "settings" in path else "3.8.8"
 
     found = whats(find_exposures(closed, None, serve(without).api))
-    assert "Prefect's API answers without a password" in found
+    assert "Prefect's API needs no password" in found
     assert "analytics" in found
 
 
@@ -147,15 +147,15 @@ def test_files_that_others_can_read(closed: Settings, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("setting", "url", "said"),
     [
-        ("event_store_url", "clickhouse://furrow:f3c9a1@db.example:8123/furrow", ["event store at db.example is spoken"]),
+        ("event_store_url", "clickhouse://furrow:f3c9a1@db.example:8123/furrow", ["the event store at db.example is not"]),
         ("event_store_url", "clickhouses://furrow:f3c9a1@db.example/furrow", []),
         ("event_store_url", "clickhouses://default@db.example/furrow", ["no password"]),
         ("event_store_url", "clickhouse://furrow:f3c9a1@localhost/furrow", []),
-        ("incident_store_url", "postgresql://furrow:f3c9a1@db.example/furrow", ["incident store at db.example is spoken"]),
-        ("incident_store_url", "postgresql://furrow:f3c9a1@db.example/furrow?sslmode=prefer", ["without encryption"]),
+        ("incident_store_url", "postgresql://furrow:f3c9a1@db.example/furrow", ["the incident store at db.example is not"]),
+        ("incident_store_url", "postgresql://furrow:f3c9a1@db.example/furrow?sslmode=prefer", ["is not encrypted"]),
         ("incident_store_url", "postgresql://furrow:f3c9a1@db.example/furrow?sslmode=verify-full", []),
-        ("incident_store_url", "postgresql://postgres:postgres@db.example/x?sslmode=require", ["one that is tried first"]),
-        ("incident_store_url", "postgresql://furrow:Furrow@127.0.0.1/furrow", ["one that is tried first"]),
+        ("incident_store_url", "postgresql://postgres:postgres@db.example/x?sslmode=require", ["a common one"]),
+        ("incident_store_url", "postgresql://furrow:Furrow@127.0.0.1/furrow", ["a common one"]),
         ("incident_store_url", "postgresql://postgres@/postgres?host=%2Ftmp%2Fsocket", []),
     ],
 )  # fmt: skip
@@ -170,7 +170,7 @@ def test_stores_without_encryption_or_with_a_common_password(
 
 def test_trackers_that_cannot_be_spoken_to(closed: Settings) -> None:
     plain = closed.model_copy(update={"jira_url": "http://jira.example.com"})
-    assert "Jira gets no tickets: the address of Jira must begin with https://" in whats(find_exposures(plain, None))
+    assert "Jira cannot get tickets: the address of Jira must begin with https://" in whats(find_exposures(plain, None))
     inside = closed.model_copy(update={"linear_key": SecretStr("x"), "linear_url": "https://10.1.2.3/graphql"})
     assert "FURROW_TRACKER_PRIVATE_NETWORKS" in whats(find_exposures(inside, None))
     assert find_exposures(inside.model_copy(update={"tracker_private_networks": "10.0.0.0/8"}), None) == []
@@ -199,4 +199,4 @@ def test_a_project_that_takes_events_of_any_page(closed: Settings, postgres_url:
     assert find_exposures(closed, postgres_url) == []
     store.save_project("blog", ["*"])
     store.close()
-    assert "pages of any site may send events to the project 'blog'" in whats(find_exposures(closed, postgres_url))
+    assert "pages of any website may send events to the project 'blog'" in whats(find_exposures(closed, postgres_url))

@@ -12,9 +12,9 @@ import pytest
 
 from core.health import MOST_PATIENCE, HealthWatch, Heartbeat, HeartbeatProbe, Limits, answers_http
 from core.last_errors import read_last_errors
+from furrow.installation.part import Part
 from furrow.installation.registration import Registration
 from furrow.installation.supervisor import Supervisor
-from furrow.installation.up import Part
 from tests.ports import free_port
 
 SERVER = "import http.server, sys; http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
