@@ -10,7 +10,7 @@ from core.engine_settings import build_engine_config, find_section_problems
 from scripts.reference import render_thresholds_table, render_weights_table
 from tests.unit.ufse.scene import answer, bodies, click, event, table
 from tests.unit.ufse.test_detection_doc import points as points_of_the_guide
-from ufse import DEFAULT, Config, detect
+from ufse import Config, detect
 from ufse.arrays import Ragged
 from ufse.candidates import Clusters
 from ufse.config import THRESHOLDS
@@ -73,7 +73,7 @@ def toy() -> Iterator[SignalKind]:
 
 def _everything() -> tuple[object, ...]:
     """All that a registered signal changes."""
-    result = detect(table(SCENE), why_not=True)
+    result = detect(table(SCENE), Config(), why_not=True)  # DEFAULT keeps its digest once it is computed
     outputs = [d.to_json() for d in result.detections], [w.to_json() for w in result.why_not]
     tables = render_thresholds_table(), render_weights_table(), points_of_the_guide()
     return (
@@ -87,6 +87,7 @@ def _everything() -> tuple[object, ...]:
 
 
 BEFORE: Final = _everything()
+BEFORE_DIGEST: Final = Config().digest
 
 
 def test_a_registered_signal_is_in_the_output(toy: SignalKind) -> None:
@@ -121,7 +122,7 @@ def test_a_project_sets_the_numbers_of_a_registered_signal(toy: SignalKind) -> N
     assert (generous.read_points("dwelt"), generous.weights.failure) == (40, 35)
     (body,) = bodies(SCENE, generous)
     assert {"rule": "the pointer rested on the page", "points": 40} in body["points"]
-    assert len({DEFAULT.digest, Config().digest, patient.digest, generous.digest}) == 4
+    assert len({BEFORE_DIGEST, Config().digest, patient.digest, generous.digest}) == 4
     with pytest.raises(ValueError, match="dwell_ms must be a whole number"):
         Config().override_numbers({"dwell_ms": 0}, {})
 
