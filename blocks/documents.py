@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 import blocks
 from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
-from blocks.trackers import JiraBlock, LinearBlock
+from blocks.trackers import TRACKER_BLOCKS
 from core import known_stores, prefect_gate
 from core.errors import FurrowError, PermanentError, TransientError
 from core.http_errors import describe_http_error
@@ -175,10 +175,9 @@ def apply_blocks(settings: Settings, timeout_s: float | None = None) -> Settings
             settings = settings.model_copy(
                 update={store.setting: _resolve_store_url(found, getattr(settings, store.setting))}
             )
-    if (jira := load_block(JiraBlock, timeout_s)) is not None:
-        settings = jira.apply_to_settings(settings)
-    if (linear := load_block(LinearBlock, timeout_s)) is not None:
-        settings = linear.apply_to_settings(settings)
+    for tracker in TRACKER_BLOCKS:
+        if (block := load_block(tracker, timeout_s)) is not None:
+            settings = block.apply_to_settings(settings)
     return settings
 
 

@@ -16,6 +16,7 @@ from traceback import walk_tb
 
 from core.errors import describe_error
 from core.metrics import count_degraded
+from core.tracker_kinds import TRACKER_KINDS
 
 LONGEST = 500
 """Characters of an error that are kept."""
@@ -24,8 +25,7 @@ _PARTS = (
     ("stores.events.", "event store"),
     ("stores.incidents.", "incident store"),
     ("stores.embedded_postgres", "incident store"),
-    ("trackers.jira", "jira"),
-    ("trackers.linear", "linear"),
+    *((kind.module, kind.name) for kind in TRACKER_KINDS),
     ("blocks.", "prefect"),
     ("lander.loop", "lander"),
 )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from core.tracker_kinds import TRACKER_KINDS
+
 MAX_PATTERNS: Final = 1_000
 MAX_PATTERN_LENGTH: Final = 500
 
@@ -50,8 +52,8 @@ def _is_pattern_list(value: Any) -> bool:
     )
 
 
-def _is_tracker_key(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,49}", value) is not None
+def _matches_whole(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 # The engine is loaded by those alone who set its numbers: it would cost each command and the collector's start its time.
@@ -89,8 +91,10 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
         "routes that are never a failure point, like /admin/*", _PATTERNS, _is_pattern_list
     ),
     "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _is_pattern_list),
-    "jiraProject": ProjectSetting("Jira project that its tickets go to", "a project's key, like OPS", _is_tracker_key),
-    "linearTeam": ProjectSetting("Linear team that its tickets go to", "a team's key, like ENG", _is_tracker_key),
+    **{
+        kind.target.name: ProjectSetting(kind.target.meaning, kind.target.expected, _matches_whole(kind.target.pattern))
+        for kind in TRACKER_KINDS
+    },
     "requestsPerSecond": ProjectSetting(
         "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)
     ),

@@ -6,12 +6,14 @@ against this class by the tests.
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.networks import parse_networks, reachable_host
+from core.setting_parts import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, OnlyFor
+from core.tracker_kinds import TrackerSettings
 
 ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
 """Names the file that settings are read from beside the environment; empty: none, which parts of ``furrow up`` get."""
@@ -21,7 +23,7 @@ EMBEDDED = "embedded"
 LOG = "log"
 
 
-class Settings(BaseSettings):
+class Settings(TrackerSettings, BaseSettings):
     """One installation. Secrets are ``SecretStr``: they do not show in logs, reprs or errors."""
 
     model_config = SettingsConfigDict(
@@ -46,7 +48,7 @@ class Settings(BaseSettings):
     )
     prefect_host: str = Field("127.0.0.1", description="Address that the Prefect server and its UI bind to.")
     prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and UI.")
-    prefect_auth: SecretStr | None = Field(
+    prefect_auth: Annotated[SecretStr | None, OnlyFor(PREFECT, ENGINE, PREPARE, DEPLOY)] = Field(
         None,
         description="`name:password` of Prefect's API and UI, 12 ASCII characters at least; made once and kept in the data "
         "directory if not set.",
@@ -57,19 +59,21 @@ class Settings(BaseSettings):
         "`*.example.com`, or `*` for any. Addresses and names of this machine or of a private network are always answered.",
     )
 
-    event_store_url: SecretStr = Field(
+    event_store_url: Annotated[SecretStr, OnlyFor(ENGINE, PREPARE, DEPLOY)] = Field(
         SecretStr(EMBEDDED), description="`embedded` (chDB), `log`, or `clickhouse://user:password@host:8123/database`."
     )
-    incident_store_url: SecretStr = Field(
+    incident_store_url: Annotated[SecretStr, OnlyFor(COLLECTOR, ENGINE, PREPARE, DEPLOY)] = Field(
         SecretStr(EMBEDDED),
         description="`embedded` (PostgreSQL 18), `log`, or `postgresql://user:password@host/database`.",
     )
 
-    ingest_key: SecretStr | None = Field(
+    ingest_key: Annotated[SecretStr | None, OnlyFor(COLLECTOR)] = Field(
         None, description="Key with which events may be sent to the project `default`."
     )
-    operator_key: SecretStr | None = Field(None, description="Key of the operators' API, for all projects.")
-    user_salt: SecretStr | None = Field(
+    operator_key: Annotated[SecretStr | None, OnlyFor(COLLECTOR)] = Field(
+        None, description="Key of the operators' API, for all projects."
+    )
+    user_salt: Annotated[SecretStr | None, OnlyFor(COLLECTOR)] = Field(
         None, description="Secret that user ids are hashed with; made once and kept in the data directory if not set."
     )
 
@@ -142,17 +146,7 @@ class Settings(BaseSettings):
         "empty: they stay in the Prefect UI and in `furrow doctor`.",
     )
 
-    jira_url: str = Field("", description="Address of the Jira site; empty: Jira is log-only.")
-    jira_user: str = Field("", description="Account (e-mail) of the Jira token; empty for a Data Center token.")
-    jira_token: SecretStr | None = Field(None, description="Jira API token.")
-    jira_project: str = Field("", description="Key of the Jira project that tickets go to.")
-    jira_kind: Literal["cloud", "datacenter"] = Field("cloud", description="Jira Cloud (v3) or Data Center (v2).")
-    jira_issue_type: str = Field("Bug", description="Type of the Jira issues.")
-    linear_key: SecretStr | None = Field(None, description="Linear API key; empty: Linear is log-only.")
-    linear_team: str = Field("", description="Key of the Linear team that tickets go to.")
-    linear_url: str = Field("https://api.linear.app/graphql", description="Address of Linear's API.")
-
-    tracker_private_networks: str = Field(
+    tracker_private_networks: Annotated[str, OnlyFor(ENGINE)] = Field(
         "",
         description="Addresses or CIDR blocks, comma-separated, of private networks in which Jira or Linear may be "
         "(`10.20.0.0/16`); empty: trackers are in the internet, or on this machine.",

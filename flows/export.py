@@ -8,11 +8,11 @@ from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured
+from core.tracker_kinds import TRACKER_NAMES
 from tasks.export import Outcome, claim_incident, connect_tracker, export_incident, log_tickets, preview_tickets
 from tasks.report import Report
 from tasks.waiting import describe_waiting_tickets, hasten_tickets
 from trackers.protocol import Tracker
-from trackers.registry import TRACKERS
 
 
 @flow(name="export")
@@ -26,7 +26,7 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
     report = Report("export")
     if hasten and not dry_run:
         report.counts["tickets put off that are tried now"] = report.run_step(hasten_tickets) or 0
-    trackers = [tracker for name in TRACKERS if (tracker := report.run_step(connect_tracker, name)) is not None]
+    trackers = [tracker for name in TRACKER_NAMES if (tracker := report.run_step(connect_tracker, name)) is not None]
     for tracker in trackers:
         with closing(tracker):
             if not dry_run:

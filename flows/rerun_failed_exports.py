@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from core.errors import NotConfigured
+from core.tracker_kinds import TrackerName
 from flows.export import report_outcomes
 from tasks.export import (
     Candidate,
@@ -24,7 +25,7 @@ from tasks.report import Report
 @flow(name="rerun-failed-exports")
 def rerun_failed_exports(
     incident_ids: list[str] | None = None,
-    tracker: Literal["jira", "linear"] | None = None,
+    tracker: TrackerName | None = None,
     dry_run: bool = False,
 ) -> State[Any]:
     """File the tickets again that a tracker refused. Safe to run again: one incident has one ticket.

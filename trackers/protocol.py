@@ -59,4 +59,15 @@ class Tracker(Protocol):
         """Where the ticket stands now."""
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
+
+
+class RemoteTracker(Tracker, Protocol):
+    """A tracker on a server, as the ``open_tracker`` of its package returns it."""
+
+    def check_access(self) -> str:
+        """Where tickets go, in words for people, after a check with reading requests only.
+
+        The check covers the address, the token, each project or team, and the fields of tickets. Raises FurrowError, with
+        the tracker's own words, when it does not take tickets.
+        """

@@ -55,7 +55,7 @@ def doctor(
 ) -> None:
     """Say what is configured, in which mode each part is, what can be reached, and what to do about it.
 
-    Jira and Linear are asked whether they would take tickets; nothing is changed there. While `furrow up` runs, its settings
+    Trackers are asked whether they would take tickets; nothing is changed there. While `furrow up` runs, its settings
     count, and those of this shell that differ are named, as are variables that look like settings and are none.
 
     Ends with 1 when something that is configured cannot be reached.

@@ -2,39 +2,22 @@
 
 The collector faces the internet and gets neither a tracker's token nor anything of Prefect; the Prefect server gets no
 secret of stores or trackers; what else lies in the environment of whoever starts Furrow (cloud credentials, say) goes to none.
-Secrets go by name: one that is added to the settings reaches a part when it is entered here.
+The declaration of a setting says which parts get it (`core.setting_parts`); a secret without such a mark goes to none.
 """
 
 from collections.abc import Mapping
-from typing import Final, get_args
-
-from pydantic import SecretStr
+from typing import Final
 
 from core import prefect_gate
+from core.setting_parts import COLLECTOR, PARTS, PREFECT, find_secret_settings, goes_to_part
 from core.settings import ENV_FILE_VARIABLE, Settings
 
-COLLECTOR: Final = "collector"
-PREFECT: Final = "prefect"
-ENGINE: Final = "engine"
-PREPARE: Final = "furrow.installation.prepare"
-DEPLOY: Final = "furrow.installation.deploy"
-
+SECRET: Final = find_secret_settings(Settings)
+"""Every setting that is secret."""
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
-    COLLECTOR: frozenset({"incident_store_url", "ingest_key", "operator_key", "user_salt"}),
-    PREFECT: frozenset({"prefect_auth"}),
-    ENGINE: frozenset({"event_store_url", "incident_store_url", "jira_token", "linear_key", "prefect_auth"}),
-    PREPARE: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
-    DEPLOY: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
+    part: frozenset(name for name in SECRET if goes_to_part(Settings.model_fields[name], part)) for part in PARTS
 }
 """Settings that are secret, by the parts that get them."""
-
-SECRET: Final = frozenset(
-    name
-    for name, field in Settings.model_fields.items()
-    if SecretStr in (field.annotation, *get_args(field.annotation))
-)
-"""Every setting that is secret."""
-_TRACKERS = ("jira_", "linear_", "tracker_")
 _BESIDE = frozenset(
     {"FURROW_DEVELOPMENT_KEYS", prefect_gate.VARIABLE, ENV_FILE_VARIABLE}
 )  # not FURROW_SECRETS_DIR: that is all of them
@@ -85,6 +68,5 @@ def _is_variable_for(part: str, name: str) -> bool:
 
 
 def _is_setting_for(part: str, setting: str) -> bool:
-    if setting in SECRET:
-        return setting in SECRETS.get(part, ())
-    return setting in Settings.model_fields and (part == ENGINE or not setting.startswith(_TRACKERS))
+    field = Settings.model_fields.get(setting)
+    return field is not None and goes_to_part(field, part)

@@ -33,8 +33,8 @@ from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear, rate_limited
 from tests.fakes.server import Answer, Fake, Fault, Request
 from tests.integration.incident_store_cases import MONDAY, detection, history, incident, incident_id, record
-from trackers import jira as jira_module
 from trackers.jira import JiraTracker
+from trackers.jira import tracker as jira_module
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = ConfirmRule(min_sessions=1)

@@ -157,12 +157,12 @@ class LinearTracker:
         issue = self._fetch_issue(key)
         return TicketState("missing") if issue is None else _ticket_state(issue)
 
-    def check_teams(self) -> list[str]:
-        """Ask for each team that gets tickets, and change nothing; the keys of them. Raises as every call does."""
+    def check_access(self) -> str:
+        """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
         projects = {key: project for project, key in [("", self._team), *self._teams.items()] if key}
         for project in projects.values():
             self._team_id(project)
-        return sorted(projects)
+        return f"{'team' if len(projects) == 1 else 'teams'} {', '.join(sorted(projects))}"
 
     # Steps
     # --------------------------------------------------------------------------------------------------------------
