@@ -8,6 +8,8 @@ The declaration of a setting says which parts get it (`core.setting_parts`); a s
 from collections.abc import Mapping
 from typing import Final
 
+from pydantic_settings import BaseSettings
+
 from core import prefect_gate
 from core.setting_parts import COLLECTOR, PARTS, PREFECT, find_secret_settings, goes_to_part
 from core.settings import ENV_FILE_VARIABLE, Settings
@@ -49,15 +51,18 @@ _SYSTEM_PREFIXES = ("LC_", "PYTHON", "XDG_", "MALLOC_", "OMP_", "OPENBLAS_", "CO
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
 
-def select_part_environment(part: str, whole: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``whole`` that the process ``part`` gets, and the word not to read the file ``.env``."""
-    kept = {name: value for name, value in whole.items() if _is_variable_for(part, name)}
+def select_part_environment(
+    part: str, whole: Mapping[str, str], settings: type[BaseSettings] = Settings
+) -> dict[str, str]:
+    """The variables of ``whole`` that the process ``part`` gets, and the one that keeps it from reading the file ``.env``."""
+    kept = {name: value for name, value in whole.items() if _is_variable_for(part, name, settings)}
     return {**kept, ENV_FILE_VARIABLE: ""}
 
 
-def _is_variable_for(part: str, name: str) -> bool:
+def _is_variable_for(part: str, name: str, settings: type[BaseSettings]) -> bool:
     if name.startswith("FURROW_"):
-        return name in _BESIDE or _is_setting_for(part, name.removeprefix("FURROW_").lower())
+        field = settings.model_fields.get(name.removeprefix("FURROW_").lower())
+        return name in _BESIDE or (field is not None and goes_to_part(field, part))
     if name.startswith("PREFECT_"):
         # What only its server reads may hold the password of its database, or that of its pages.
         servers = name.startswith(("PREFECT_SERVER_", "PREFECT_UI_")) or "DATABASE" in name
@@ -65,8 +70,3 @@ def _is_variable_for(part: str, name: str) -> bool:
     if name.upper() in _PROXIES:
         return part != COLLECTOR
     return name in _SYSTEM or name.startswith(_SYSTEM_PREFIXES)
-
-
-def _is_setting_for(part: str, setting: str) -> bool:
-    field = Settings.model_fields.get(setting)
-    return field is not None and goes_to_part(field, part)
