@@ -59,7 +59,7 @@ class EngineSettings:
         return {name: _apply_to_config(name, present.get(name, default), self.project_sections(name)) for name in names}
 
 
-def read_engine_settings(path: Path) -> tuple[EngineSettings, dict[str, Any]]:
+def read_engine_settings(path: Path) -> tuple[EngineSettings, Mapping[str, Any]]:
     """The settings of a file, and the file as plain data (``checked`` takes that too). Raises PermanentError."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from collector.privacy import HASHED_USER
 from core.errors import PermanentError
 from stores.incidents.incident_erasure import ErasedIncidentData
 from tasks.erase import (
+    ErasureSummary,
     erase_detections,
     erase_events,
     erase_files,
@@ -62,7 +63,7 @@ def erase(project: str = "default", session_id: str | None = None, user: str | N
     return report.finish_run()
 
 
-def _report_erasure(report: Report, outcome: dict[str, Any]) -> None:
+def _report_erasure(report: Report, outcome: ErasureSummary) -> None:
     for place, count in outcome["removed"].items():
         report.counts[f"{place} removed"] = count
     report.counts["incidents counted again"] = outcome["incidentsCountedAgain"]

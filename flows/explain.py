@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.explain import explain_sessions, find_asked_sessions, publish_explanation
+from tasks.explain import ExplainedSession, explain_sessions, find_asked_sessions, publish_explanation
 from tasks.report import Report, code_span, escape_markdown
 
 
@@ -36,7 +36,7 @@ def explain(
     return report.finish_run()
 
 
-def _format_explanation(session: dict[str, Any]) -> list[str]:
+def _format_explanation(session: ExplainedSession) -> list[str]:
     lines = [f"**{body['frustrationScore']}** {escape_markdown(body['explanation'])}" for body in session["detections"]]
     lines += [f"{code_span(body['rule'])}: {escape_markdown(body['text'])}" for body in session["whyNot"]]
     lines += [f"The engine failed: {escape_markdown(session['error'])}"] if session["error"] else []

@@ -17,7 +17,6 @@ import pyarrow as pa
 from prefect import task
 
 from core.errors import NotConfigured, PermanentError
-from incidents.model import Json
 from stores.incidents.incident_detection import build_detection_row, decode_json_text
 from stores.incidents.incident_store import (
     AnalysedSession,
@@ -187,7 +186,7 @@ def _find_differences(
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
 
 
-def _without_versions(body: Json) -> Json:
+def _without_versions(body: Mapping[str, object]) -> dict[str, object]:
     """A detection without its versions: another configuration that decides alike is no difference."""
     return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from prefect import task
 from prefect.artifacts import Artifact
@@ -140,9 +140,34 @@ def erase_names(person: Person) -> Counter[str]:
     return Counter({"mentions in log files": logs, "logs and artifacts of runs": rows})
 
 
+class ErasedTicket(TypedDict):
+    """A ticket that may name an erased session."""
+
+    incidentId: str
+    tracker: str
+    key: str
+    url: str | None
+
+
+class ErasureSummary(TypedDict):
+    """What an erasure removed: numbers by place, incidents, and tickets to look at."""
+
+    removed: dict[str, int]
+    incidentsCountedAgain: int
+    incidentsWithNobodyLeft: int
+    tickets: list[ErasedTicket]
+
+
+class ErasureResult(ErasureSummary):
+    """The result for programs; ``complete``: every step was done."""
+
+    sessions: int
+    complete: bool
+
+
 def summarize_erasure(
     erased: Sequence[Counter[str]], found: Sequence[incident_erasure.ErasedIncidentData]
-) -> dict[str, Any]:
+) -> ErasureSummary:
     """What was removed in all, by place, and the tickets that were filed for these incidents."""
     counts: Counter[str] = Counter()
     for counter in erased:
@@ -163,10 +188,10 @@ def summarize_erasure(
     }
 
 
-def publish_erasure(summary: dict[str, Any]) -> None:
+def publish_erasure(result: ErasureResult) -> None:
     """Leave the result at the run, for ``furrow erase --json``."""
     try:
-        Artifact(type="json", data=summary, description="The result, for programs").create()
+        Artifact(type="json", data=dict(result), description="The result, for programs").create()
     except Exception:
         # The artifact for people tells the same.
         count_degraded("erase", "artifact")

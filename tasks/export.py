@@ -7,7 +7,7 @@ leaves a claimed row, which the next run takes up with the same identity (incide
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -19,10 +19,12 @@ from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured, TransientError, describe_error
-from incidents.model import IncidentQuery, Json, TicketClaim
+from incidents.incident import Incident
+from incidents.model import IncidentQuery, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.bodies import as_incident, as_incident_detail
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
 from trackers import document
@@ -163,37 +165,38 @@ def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None)
         return [candidate for candidate in found if not candidate.why_not]
     candidates = []
     for incident_id in dict.fromkeys(incident_ids):
-        incident = store.read_incident(incident_id)
-        if incident is None:
+        stored = store.read_incident(incident_id)
+        if stored is None:
             candidates.append(Candidate(incident_id, tracker or "any tracker", why_not="there is no such incident"))
             continue
+        incident = as_incident_detail(stored)
         failed = _failed_candidates(incident, tracker)
         nothing = Candidate(incident_id, tracker or "any tracker", incident["title"], why_not=_why_not_failed(incident))
         candidates += failed or [nothing]
     return candidates
 
 
-def _read_all_incidents(store: IncidentStore) -> list[Json]:
-    found: list[Json] = []
+def _read_all_incidents(store: IncidentStore) -> list[Incident]:
+    found: list[Incident] = []
     while True:
         # In the order of their first appearance, which does not change while pages are turned.
         query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
         page = store.list_incidents(query)
-        found += page.incidents
+        found += map(as_incident, page.incidents)
         if len(page.incidents) < _PAGE:
             return found
 
 
-def _failed_candidates(incident: Json, tracker: str | None) -> list[Candidate]:
+def _failed_candidates(incident: Incident, tracker: str | None) -> list[Candidate]:
     why_not = "" if incident["status"] in ("confirmed", "regressed") else f"the incident is {incident['status']}"
     return [
-        Candidate(incident["incidentId"], ticket["tracker"], incident["title"], ticket.get("lastError") or "", why_not)
+        Candidate(incident["incidentId"], ticket["tracker"], incident["title"], ticket["lastError"] or "", why_not)
         for ticket in incident["tickets"]
         if ticket["state"] == "export_failed" and tracker in (None, ticket["tracker"])
     ]
 
 
-def _why_not_failed(incident: Json) -> str:
+def _why_not_failed(incident: Incident) -> str:
     states = ", ".join(f"{ticket['state']} at {ticket['tracker']}" for ticket in incident["tickets"])
     return f"no export failed for good ({states or 'none was tried'})"
 
@@ -299,11 +302,11 @@ def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
 
 
-def _log_unfiled_ticket(tracker: str, incident: Json) -> None:
+def _log_unfiled_ticket(tracker: str, incident: Mapping[str, object]) -> None:
     """What could not be filed is logged in full, as without a tracker, once for each text."""
     log = connections.log_tracker(tracker)
     ticket = _incident_ticket(incident)
-    if _require_incident_store().mark_ticket_logged(incident["incidentId"], tracker, log.ticket_digest(ticket)):
+    if _require_incident_store().mark_ticket_logged(ticket.incident_id, tracker, log.ticket_digest(ticket)):
         log.file_ticket(ticket, _NO_IDENTITY)
 
 
@@ -360,8 +363,8 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _incident_ticket(incident: Json) -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url)
+def _incident_ticket(incident: Mapping[str, object]) -> Ticket:
+    return build_ticket(as_incident_detail(incident), effective_settings().pages_url)
 
 
 def _require_incident_store() -> IncidentStore:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from pydantic import SecretStr
@@ -25,6 +25,7 @@ from furrow.clients.prefect_api import PrefectApi
 from furrow.clients.send import send_file
 from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
 from furrow.installation.up import Installation, Say
+from incidents.incident import IncidentDetail
 from trackers.ticket import build_ticket, ticket_to_markdown
 
 _WAIT_SECONDS = 600.0
@@ -111,10 +112,12 @@ def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) ->
         runs.add_row(run["flow"], run["state"], run["name"])
     out.print(runs)
     for incident in _get_from_collector(operator, "/v1/incidents")["incidents"]:
-        _print_incident(_get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}"), out)
+        _print_incident(
+            cast(IncidentDetail, _get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}")), out
+        )
 
 
-def _print_incident(incident: dict[str, Any], out: Console) -> None:
+def _print_incident(incident: IncidentDetail, out: Console) -> None:
     out.rule(f"incident {incident['status']}: {incident['primaryFailurePoint']}")
     out.print("Why (the best example session):", style="bold")
     out.print(incident["explanation"], markup=False)

@@ -350,7 +350,7 @@ def test_the_rule_that_is_told_is_that_of_the_failure_point() -> None:
     assert _vanishing_reason(gone, [silent("v0"), silent("v1")], [])[0] == "nearest of v1"
     assert _vanishing_reason(gone, [], [{"primaryFailurePoint": "/a"}]) == (
         "another_point",
-        "The struggle is told at another failure point: /a.",
+        "The engine reports another failure point: /a.",
     )
     assert _vanishing_reason(gone, [], [])[0] == "no_candidate"
 

@@ -1,4 +1,4 @@
-"""A setting is added with its declaration alone: its limits, its documentation, and the processes that get it derive from that."""
+"""A setting is added with its declaration alone: limits, documentation, and the processes that get it derive from that."""
 
 from typing import Annotated
 

@@ -29,7 +29,7 @@ from graphql import (
     visit,
 )
 
-from trackers.linear import tracker as linear
+from trackers.linear import queries as linear
 
 HERE = Path(__file__).parent
 LINEAR, JIRA = "linear.schema.graphql", "jira-cloud-v3.openapi.json"
