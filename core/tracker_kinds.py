@@ -88,17 +88,19 @@ class JiraSettings(BaseModel):
     """Settings of Jira."""
 
     jira_url: Annotated[str, OnlyFor(ENGINE)] = Field(
-        "", description="Address of the Jira site; empty: Jira is log-only."
+        "", description="URL of the Jira site; empty: tickets are only logged."
     )
     jira_user: Annotated[str, OnlyFor(ENGINE)] = Field(
         "", description="Account (e-mail) of the Jira token; empty for a Data Center token."
     )
     jira_token: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(None, description="Jira API token.")
-    jira_project: Annotated[str, OnlyFor(ENGINE)] = Field("", description="Key of the Jira project that tickets go to.")
+    jira_project: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="Key of the Jira project that gets the tickets."
+    )
     jira_kind: Annotated[Literal["cloud", "datacenter"], OnlyFor(ENGINE)] = Field(
         "cloud", description="Jira Cloud (v3) or Data Center (v2)."
     )
-    jira_issue_type: Annotated[str, OnlyFor(ENGINE)] = Field("Bug", description="Type of the Jira issues.")
+    jira_issue_type: Annotated[str, OnlyFor(ENGINE)] = Field("Bug", description="Issue type of the tickets.")
 
 
 JIRA: Final = TrackerKind(
@@ -109,7 +111,7 @@ JIRA: Final = TrackerKind(
     switch="jira_url",
     secret="jira_token",
     address="jira_url",
-    target=TargetSetting("jiraProject", "Jira project that its tickets go to", "a project's key, like OPS"),
+    target=TargetSetting("jiraProject", "Jira project that gets its tickets", "a project's key, like OPS"),
     block_description="The Jira project that Furrow files tickets in (Cloud or Data Center).",
     block_fields=(
         BlockField("url", "jira_url", "Address of the site, like https://example.atlassian.net.", "URL"),
@@ -132,11 +134,13 @@ class LinearSettings(BaseModel):
     """Settings of Linear."""
 
     linear_key: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
-        None, description="Linear API key; empty: Linear is log-only."
+        None, description="Linear API key; empty: tickets are only logged."
     )
-    linear_team: Annotated[str, OnlyFor(ENGINE)] = Field("", description="Key of the Linear team that tickets go to.")
+    linear_team: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="Key of the Linear team that gets the tickets."
+    )
     linear_url: Annotated[str, OnlyFor(ENGINE)] = Field(
-        "https://api.linear.app/graphql", description="Address of Linear's API."
+        "https://api.linear.app/graphql", description="URL of Linear's API."
     )
 
 
@@ -148,7 +152,7 @@ LINEAR: Final = TrackerKind(
     switch="linear_key",
     secret="linear_key",
     address="linear_url",
-    target=TargetSetting("linearTeam", "Linear team that its tickets go to", "a team's key, like ENG"),
+    target=TargetSetting("linearTeam", "Linear team that gets its tickets", "a team's key, like ENG"),
     block_description="The Linear team that Furrow files tickets in.",
     block_fields=(
         BlockField("api_key", "linear_key", "Personal or OAuth API key.", "API key"),
