@@ -1,7 +1,7 @@
-"""What another configuration of the engine would say of stored sessions; nothing of it is stored.
+"""Compare another configuration of the engine with the current one on stored sessions. Stores no detections.
 
-The sessions of a window are analysed twice, with the configuration of now and with the new one, and the answers compared.
-Sessions that wait for ``detect`` are compared too: both answers rest on the same events.
+The sessions of a window are analysed with both configurations, and the results are compared. Sessions that are queued for
+``detect`` are compared too, because both results use the same events.
 """
 
 import logging
@@ -33,11 +33,11 @@ from ufse.detection import Detection, PointsEntry, WhyNot
 WOULD: Final = {"appears": "appear", "vanishes": "vanish", "changes": "change their points"}
 """The kinds of differences, each with its verb."""
 EXAMPLES: Final = 100
-"""Detections of each kind that are named; the counts tell of all."""
+"""Most detections of each kind in the result; the counts cover all."""
 EXAMPLES_OF_POINT: Final = 5
-"""... of one failure point, so that a frequent one leaves room for the others."""
+"""Most of them for one failure point, so that a frequent one leaves room for others."""
 MOST_POINTS: Final = 1_000
-"""Failure points that are named."""
+"""Most failure points in the result."""
 
 _log = logging.getLogger("furrow.replay")
 
@@ -83,13 +83,13 @@ class ReplayResult(TypedDict):
 
 @dataclass(frozen=True)
 class Configurations:
-    """The engine's configurations by project ('' for those without one): those of now, and those to be tried."""
+    """The current and the new configurations of the engine by project ('' for projects without their own)."""
 
     present: Mapping[str, Config]
     new: Mapping[str, Config]
 
     def has_new_config(self, project: str) -> bool:
-        """Whether the new configuration of ``project`` is another one."""
+        """Whether the new configuration of ``project`` differs from the current one."""
         return _config_of_project(self.present, project).digest != _config_of_project(self.new, project).digest
 
     def config_digests(self) -> list[dict[str, str]]:
@@ -106,7 +106,7 @@ class Configurations:
 
 @dataclass(frozen=True)
 class Sessions:
-    """The client sessions of a window: how many of each project are complete, and which may still go on."""
+    """The client sessions of a window: numbers of complete ones by project, and those that may get more events."""
 
     complete: Mapping[str, int]
     open: frozenset[tuple[str, str]]
@@ -114,13 +114,13 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Difference:
-    """One detection that appears, vanishes or changes, with the failure point under which it is counted."""
+    """One detection that appears, vanishes or changes, and the failure point for which it counts."""
 
     kind: str
     project: str
     point: str
     details: DifferenceDetails
-    """For programs and for the artifact: JSON values alone."""
+    """JSON values for the result and the artifact."""
 
     def markdown_line(self) -> str:
         """For the artifact."""
@@ -132,7 +132,7 @@ class Difference:
 
 @dataclass
 class Differences:
-    """What differs over the sessions that were compared so far."""
+    """The differences in the sessions compared so far."""
 
     sessions: int = 0
     failed: int = 0
@@ -180,14 +180,14 @@ class Differences:
 
 @task(name="configurations", **POLICY)
 def build_configurations(config: Mapping[str, Any]) -> Configurations:
-    """What the projects have now, and that with ``config`` over it. Raises PermanentError for a bad ``config``."""
+    """The projects' configurations now, and with ``config`` applied. Raises PermanentError for an invalid ``config``."""
     present = engine_configs(read_project_thresholds(connections.incident_store()))
     return Configurations(present, parse_engine_settings(config, "the configuration").apply_to_configs(present))
 
 
 @task(name="sessions of the window", **POLICY)
 def find_replay_sessions(window: Window) -> Sessions:
-    """Which client sessions have an event in the window, and which of them may still go on."""
+    """The client sessions with an event in the window, and which of them may get more events."""
     start, end = _window_span_ms(window)
     table = connections.event_store().find_sessions_in_window(start, end, window.project)
     times = (np.asarray(table[name], dtype=np.int64) for name in ("last_ts", "ended_ts", "last_received_ms"))
@@ -200,8 +200,8 @@ def find_replay_sessions(window: Window) -> Sessions:
 def read_replay_events(window: Window, sessions: Sessions, tried: Configurations) -> Iterator[pa.Table]:
     """The events of the window's complete sessions that could hold a detection and whose configuration differs.
 
-    In batches of whole sessions, about as many events as suit the engine; the next one is read while the caller works.
-    Raises the errors of the event store; what was given before them is whole.
+    In batches of whole sessions, sized for the engine; the next batch is read while the caller works on one. Raises the errors
+    of the event store; batches before an error are complete.
     """
     projects = [name for name in sessions.complete if tried.has_new_config(name)]
     if not projects:
@@ -216,7 +216,7 @@ def read_replay_events(window: Window, sessions: Sessions, tried: Configurations
 def compare_configurations(events: pa.Table, tried: Configurations) -> Differences:
     """Analyse whole sessions with both configurations; writes nothing.
 
-    Sessions over which the engine fails with one of the two are counted, and not compared.
+    Sessions that make the engine fail with either configuration are counted, not compared.
     """
     now, then = (ufse.detect_each(events, config) for config in (tried.present, tried.new))
     failed = {_session_key(error) for answer in (now, then) for error in answer.errors}
@@ -264,11 +264,11 @@ def build_replay_result(
 
 
 def publish_replay_result(result: ReplayResult) -> None:
-    """Leave the result at the run, for ``furrow evaluate --replay … --json`` and others that read Prefect's API."""
+    """Attach the result to the run, for ``furrow evaluate --replay … --json`` and other clients of Prefect's API."""
     try:
         Artifact(type="json", data=dict(result), description="The result, for programs").create()
     except Exception:
-        # The artifact for people tells the same.
+        # The artifact for people holds the same.
         count_degraded("replay", "artifact")
         _log.exception("the result of this run could not be written")
 
@@ -308,8 +308,8 @@ def _detection_bodies(found: ufse.Result, failed: set[tuple[str, str]]) -> list[
 def _pair_detections(
     before: Sequence[Detection], after: Sequence[Detection]
 ) -> list[tuple[Detection | None, Detection | None]]:
-    """What belongs together: the same detection, else the same failure point in the same session (of another visit,
-    when the configuration cuts visits differently)."""
+    """Pairs of detections before and after: the same id, else the same failure point in the same session (in another
+    visit, if the configuration splits visits differently)."""
     exact = {(*_session_key(body), body["detectionId"]): body for body in after}
     matched = [(body, exact.pop((*_session_key(body), body["detectionId"]), None)) for body in before]
     left: dict[tuple[str, ...], list[Detection]] = defaultdict(list)
@@ -325,7 +325,7 @@ def _pair_detections(
 def _explain_silence(
     events: pa.Table, gone: Iterable[Detection], config: Mapping[str, Config]
 ) -> dict[tuple[str, str], list[WhyNot]]:
-    """Why the sessions of these detections are silent with ``config``; by session, in order of the visits."""
+    """Why the sessions of these detections have none with ``config``, by session, in order of visits."""
     names = pa.array(sorted({str(detection["sessionId"]) for detection in gone}), pa.string())
     part = events.filter(pc.is_in(events["session_id"].cast(pa.string()), names))
     found: dict[tuple[str, str], list[WhyNot]] = defaultdict(list)
@@ -360,7 +360,7 @@ def _vanished_difference(now: Detection, silent: Sequence[WhyNot], emitted: Sequ
 
 
 def _vanishing_reason(now: Detection, silent: Sequence[WhyNot], emitted: Sequence[Detection]) -> tuple[str, str]:
-    """The rule that stops a detection, and its words: the engine's own for its failure point, else for its visit."""
+    """The rule that stops a detection, and its text: for the failure point if the engine names it, else for the visit."""
     visits = [body for body in silent if body["visitId"] == now["visitId"]]
     point = now["primaryFailurePoint"]
     for candidate in (entry for visit in (*visits, *silent) for entry in visit["candidates"]):
