@@ -1,6 +1,6 @@
-"""The block documents named ``furrow``: one of each type, made empty so that people find them in the Prefect UI.
+"""The block documents named ``furrow``: one of each type, created empty so that people find them in the Prefect UI.
 
-Nobody waits long for Prefect: the blocks are read in a thread, and while they are read what they said last holds.
+A thread reads the blocks, so that a slow Prefect does not stop a run: until an answer arrives, the last answer is used.
 """
 
 import contextvars
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 import blocks
 from blocks.stores import EventStoreBlock, IncidentStoreBlock, StoreBlock
-from blocks.trackers import JiraBlock, LinearBlock
+from blocks.trackers import TRACKER_BLOCKS
 from core import known_stores, prefect_gate
 from core.errors import FurrowError, PermanentError, TransientError
 from core.http_errors import describe_http_error
@@ -27,18 +27,16 @@ from core.settings import Settings
 
 DOCUMENT = "furrow"
 FRESH_SECONDS: Final = 10.0
-"""How old (s) what the blocks say may be: a change counts after this time, and the time that it takes to read it."""
+"""Age (s) after which blocks are read again: a change takes effect after this time and the time of reading."""
 LIMIT_SECONDS: Final = 2.0
-"""How long (s) a run waits for blocks that are being read again; after that it works with what they said last."""
-_FIRST_SECONDS = 30.0  # how long a run waits when nothing is known yet: working with the settings alone might go wrong
-_REQUEST_SECONDS = (
-    10.0  # of one request of a reading, for which nobody waits: a busy server may take longer than the limit
-)
+"""How long (s) a run waits while blocks are read again; after that it uses the last answer."""
+_FIRST_SECONDS = 30.0  # wait of a run before the first answer, because the settings alone may name other stores
+_REQUEST_SECONDS = 10.0  # of one request in the reading thread: a busy server may take longer than the limit
 B = TypeVar("B", bound=Block)
 
 
 def register_blocks() -> None:
-    """Register the block types and make the documents that are missing; those that exist are left as people set them."""
+    """Register the block types and create missing documents; existing documents are not changed."""
     for block_type in blocks.ALL:
         block_type.register_type_and_schema()
         if load_block(block_type) is None:
@@ -46,10 +44,9 @@ def register_blocks() -> None:
 
 
 def load_block(block_type: type[B], timeout_s: float | None = None) -> B | None:
-    """The document of this type, None if there is none. Raises TransientError when Prefect does not answer.
+    """The document of this type; None if there is none. Raises TransientError when Prefect does not answer.
 
-    Not the settings then: a block may say another server than they do, and work would go to the wrong place.
-    ``timeout_s``: of one request; None: as Prefect's settings say.
+    The settings are no replacement then: a block may name another server. ``timeout_s``: of one request; None: Prefect's own.
     """
     limits = None if timeout_s is None else {"timeout": timeout_s}
     try:
@@ -65,10 +62,10 @@ def load_block(block_type: type[B], timeout_s: float | None = None) -> B | None:
 
 
 def effective_settings() -> Settings:
-    """The settings with what the blocks say put over them, for runs; waits for Prefect for `LIMIT_SECONDS` at the most.
+    """The settings with the fields of the blocks, for runs; waits for Prefect for at most `LIMIT_SECONDS`.
 
-    Outside of a flow run and without a Prefect server (``PREFECT_API_URL``) there are no blocks to ask. While Prefect
-    does not answer, what it said last still holds; if it has said nothing yet, TransientError.
+    Outside of a flow run and without a Prefect server (``PREFECT_API_URL``), these are the plain settings. While Prefect does
+    not answer, its last answer is used. Raises TransientError before the first answer.
     """
     if FlowRunContext.get() is None and not PREFECT_API_URL.value():
         return Settings()
@@ -79,10 +76,10 @@ def effective_settings() -> Settings:
 
 
 def known_settings() -> Settings:
-    """As `effective_settings`, but never waits: for what must go on without Prefect, like landing.
+    """As `effective_settings`, without waiting: for work that continues without Prefect, like landing.
 
-    Of a Prefect that has not answered this process yet, the two stores are as it said in an earlier one
-    (`core.known_stores`). Raises TransientError when nothing is known.
+    Before Prefect's first answer in this process, the stores are those of its last answer to an earlier process
+    (`core.known_stores`). Raises TransientError when there is none.
     """
     if not PREFECT_API_URL.value():
         return Settings()
@@ -95,7 +92,7 @@ def known_settings() -> Settings:
 
 
 def forget_blocks() -> None:
-    """Ask Prefect again at the next call, whatever it said a moment ago."""
+    """Read the blocks again at the next call."""
     _reader.forget_settings()
 
 
@@ -166,19 +163,18 @@ _reader = _BlockReader()
 
 
 def apply_blocks(settings: Settings, timeout_s: float | None = None) -> Settings:
-    """``settings`` with what the blocks of the Prefect server say put over them; ``timeout_s`` as in `load`.
+    """``settings`` with the fields of the Prefect server's blocks; ``timeout_s`` as in `load_block`.
 
-    Raises TransientError without an answer, PermanentError when a block lacks something.
+    Raises TransientError without an answer, PermanentError when a block is incomplete.
     """
     for store in (EventStoreBlock, IncidentStoreBlock):
         if (found := load_block(store, timeout_s)) is not None:
             settings = settings.model_copy(
                 update={store.setting: _resolve_store_url(found, getattr(settings, store.setting))}
             )
-    if (jira := load_block(JiraBlock, timeout_s)) is not None:
-        settings = jira.apply_to_settings(settings)
-    if (linear := load_block(LinearBlock, timeout_s)) is not None:
-        settings = linear.apply_to_settings(settings)
+    for tracker in TRACKER_BLOCKS:
+        if (block := load_block(tracker, timeout_s)) is not None:
+            settings = block.apply_to_settings(settings)
     return settings
 
 

@@ -1,11 +1,13 @@
-"""Where tickets go. There is no embedded tracker: a tracker is a server's, or log-only until it is configured."""
+"""The block types of trackers, made from the declarations in `core.tracker_kinds`."""
 
-from typing import ClassVar, Literal
+import types
+from typing import Any, ClassVar, Final, Literal
 
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from core.settings import Settings
+from core.tracker_kinds import TRACKER_KINDS, BlockField, TrackerKind
 
 TrackerMode = Literal["settings", "server", "log"]
 _MODE_HELP = (
@@ -14,52 +16,56 @@ _MODE_HELP = (
 )
 
 
-class JiraBlock(Block):
-    """A Jira site and the project that tickets go to."""
+class TrackerBlock(Block):
+    """What the blocks of all trackers have in common; not a block type of its own."""
 
-    _block_type_name: ClassVar[str] = "Furrow Jira"
-    _block_type_slug: ClassVar[str] = "furrow-jira"
-    _description: ClassVar[str] = "The Jira project that Furrow files tickets in (Cloud or Data Center)."
+    kind_of_tracker: ClassVar[TrackerKind]
 
     mode: TrackerMode = Field("settings", description=_MODE_HELP)
-    url: str = Field("", title="URL", description="Address of the site, like https://example.atlassian.net.")
-    user: str = Field("", description="Account (e-mail) of the token; empty for a Data Center token.")
-    token: SecretStr | None = Field(None, description="API token.")
-    project: str = Field("", description="Key of the project.")
-    kind: Literal["cloud", "datacenter"] = Field("cloud", description="Jira Cloud (v3) or Data Center (v2).")
-    issue_type: str = Field("Bug", description="Type of the issues.")
 
     def apply_to_settings(self, settings: Settings) -> Settings:
-        """``settings`` with what this block says about Jira put over it."""
+        """``settings``, with the tracker's settings replaced by the fields of this block unless its mode is ``settings``."""
         if self.mode == "settings":
             return settings
-        off = self.mode == "log"
-        return settings.model_copy(
-            update={
-                "jira_url": "" if off else self.url,
-                "jira_user": self.user,
-                "jira_token": self.token,
-                "jira_project": self.project,
-                "jira_kind": self.kind,
-                "jira_issue_type": self.issue_type,
-            }
-        )
+        kind = self.kind_of_tracker
+        update = {field.setting: getattr(self, field.name) for field in kind.block_fields}
+        if self.mode == "log":
+            update |= kind.without_switch()
+        return settings.model_copy(update=update)
 
 
-class LinearBlock(Block):
-    """A Linear workspace and the team that tickets go to."""
+def make_tracker_block(kind: TrackerKind) -> type[TrackerBlock]:
+    """The block type of a tracker: the mode, and a field for each entry of ``kind.block_fields``."""
+    annotations: dict[str, object] = {}
+    namespace: dict[str, object] = {
+        "__module__": __name__,
+        "__doc__": kind.block_description,
+        "__annotations__": annotations,
+        "_block_type_name": f"Furrow {kind.title}",
+        "_block_type_slug": kind.block_slug,
+        "_description": kind.block_description,
+        "kind_of_tracker": kind,
+    }
+    for name in ("_block_type_name", "_block_type_slug", "_description"):
+        annotations[name] = ClassVar[str]
+    annotations["kind_of_tracker"] = ClassVar[TrackerKind]
+    for field in kind.block_fields:
+        annotations[field.name], namespace[field.name] = _make_block_field(kind, field)
+    block = types.new_class(f"{kind.title}Block", (TrackerBlock,), exec_body=lambda body: body.update(namespace))
+    assert issubclass(block, TrackerBlock)
+    return block
 
-    _block_type_name: ClassVar[str] = "Furrow Linear"
-    _block_type_slug: ClassVar[str] = "furrow-linear"
-    _description: ClassVar[str] = "The Linear team that Furrow files tickets in."
 
-    mode: TrackerMode = Field("settings", description=_MODE_HELP)
-    api_key: SecretStr | None = Field(None, title="API key", description="Personal or OAuth API key.")
-    team: str = Field("", description="Key of the team, like ENG.")
+def _make_block_field(kind: TrackerKind, field: BlockField) -> tuple[Any, object]:
+    """Type and declaration of a block's field."""
+    setting = kind.settings.model_fields[field.setting]
+    return setting.annotation, Field(setting.get_default(), title=field.title, description=field.description)
 
-    def apply_to_settings(self, settings: Settings) -> Settings:
-        """``settings`` with what this block says about Linear put over it."""
-        if self.mode == "settings":
-            return settings
-        off = self.mode == "log"
-        return settings.model_copy(update={"linear_key": None if off else self.api_key, "linear_team": self.team})
+
+TRACKER_BLOCKS: Final = tuple(make_tracker_block(kind) for kind in TRACKER_KINDS)
+"""The block type of each tracker."""
+
+
+def tracker_block(name: str) -> type[TrackerBlock]:
+    """The block type of the tracker ``name``. Raises KeyError when there is no such tracker."""
+    return {block.kind_of_tracker.name: block for block in TRACKER_BLOCKS}[name]

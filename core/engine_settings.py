@@ -1,6 +1,6 @@
-"""What people set of the engine's configuration, in a TOML file or in a project's settings, checked and put over a ``Config``.
+"""Changes to the engine's configuration, from a TOML file or a project's settings: checked, then applied to a ``Config``.
 
-A file holds sections for all projects, and the same for one project under ``projects``, which win over the former:
+A file holds sections for all projects, and under ``projects`` the same for single projects, which have precedence:
 
     ignored_routes = ["/admin/*"]
 
@@ -10,9 +10,9 @@ A file holds sections for all projects, and the same for one project under ``pro
     [projects."shop".weights]
     failure = 35
 
-A project's settings hold the same four as ``thresholds``, ``weights``, ``ignoredRoutes`` and ``ignoredTargets``. Sections
-say what differs: what they do not name stays as it is. Whoever sets something wrong is told every reason at once; whoever
-reads what is stored uses what fits (``fitting``).
+A project's settings hold the same four as ``thresholds``, ``weights``, ``ignoredRoutes`` and ``ignoredTargets``. Values that
+a section does not name keep their defaults. An invalid file is refused with all reasons; of invalid stored settings, the
+valid values are used (`select_fitting_values`).
 """
 
 import tomllib
@@ -32,7 +32,7 @@ Sections = Mapping[str, Any]
 
 SECTIONS: Final = ("thresholds", "weights", "ignored_routes", "ignored_targets")
 STORED: Final = {"ignored_routes": "ignoredRoutes", "ignored_targets": "ignoredTargets"}
-"""Sections that have another name in a project's settings."""
+"""Sections with another name in a project's settings."""
 _PROJECTS: Final = "projects"
 
 LEAST: Final = {"slow_ms": 3_000}
@@ -42,7 +42,7 @@ answers of 3 s or more (schema/clickhouse, ``neg``), so that a lower one would f
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What a file says: for all projects, and for some of them."""
+    """The content of a file: sections for all projects, and for single projects."""
 
     everywhere: Sections = field(default_factory=dict)
     projects: Mapping[str, Sections] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class EngineSettings:
         return {name: _apply_to_config(name, present.get(name, default), self.project_sections(name)) for name in names}
 
 
-def read_engine_settings(path: Path) -> tuple[EngineSettings, dict[str, Any]]:
+def read_engine_settings(path: Path) -> tuple[EngineSettings, Mapping[str, Any]]:
     """The settings of a file, and the file as plain data (``checked`` takes that too). Raises PermanentError."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))

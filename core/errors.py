@@ -28,7 +28,7 @@ class PermanentError(FurrowError):
 
 
 class WrongUse(PermanentError):
-    """A command was called with what it cannot mean: said in one line, with the exit code 2."""
+    """A command was called with wrong arguments: one line of message, exit code 2."""
 
 
 class NotConfigured(PermanentError):

@@ -7,8 +7,8 @@ private networks and clusters. Other names are allowed when somebody configured 
 
 import ipaddress
 import json
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -100,7 +100,7 @@ def header_values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
-async def refuse_request(scope: Scope, send: Send, status: int, body: dict[str, Any]) -> None:
+async def refuse_request(scope: Scope, send: Send, status: int, body: Mapping[str, object]) -> None:
     """Answer a request with an error in JSON; a WebSocket's handshake with 403."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})

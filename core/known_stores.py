@@ -1,8 +1,7 @@
-"""Where the blocks put the stores when Prefect was last asked: a file in the data directory, for the time before it answers.
+"""The stores that the blocks named when Prefect last answered, in a file of the data directory.
 
-Landing starts before the Prefect server does and goes on without it. A block may name another store than the settings do, and
-events must not land in the wrong one: so what the blocks said last is kept. The file holds addresses with passwords, and is
-readable by its owner alone.
+Landing starts before the Prefect server and works without it. A block may name another store than the settings, and events must
+not land in the wrong one, so the last answer is kept. The file holds URLs with passwords; only its owner can read it.
 """
 
 import json
@@ -19,19 +18,19 @@ FILE: Final = "known-stores.json"
 
 
 class KnownStores(NamedTuple):
-    """The stores' addresses that blocks set; None: the block leaves it to the settings."""
+    """URLs that blocks set; None: the setting applies."""
 
     events: str | None = None
     incidents: str | None = None
 
     def apply_to_settings(self, settings: Settings) -> Settings:
-        """``settings`` with these addresses put over them."""
+        """``settings`` with these URLs."""
         found = {"event_store_url": self.events, "incident_store_url": self.incidents}
         return settings.model_copy(update={name: SecretStr(url) for name, url in found.items() if url is not None})
 
 
 def find_changed_stores(plain: Settings, effective: Settings) -> KnownStores:
-    """What the blocks change in ``plain``, by the settings that came of it."""
+    """The URLs that differ between ``plain`` and the settings with blocks."""
 
     def changed_url(before: SecretStr, after: SecretStr) -> str | None:
         return None if before == after else after.get_secret_value()
@@ -43,7 +42,7 @@ def find_changed_stores(plain: Settings, effective: Settings) -> KnownStores:
 
 
 def read_known_stores(data_dir: Path) -> KnownStores | None:
-    """What was kept; None if Prefect was never asked here, or the file cannot be read (counted)."""
+    """The kept URLs; None if Prefect has never answered here, or the file cannot be read (counted)."""
     try:
         held = json.loads((data_dir / FILE).read_text())
         events, incidents = held["events"], held["incidents"]
@@ -56,7 +55,7 @@ def read_known_stores(data_dir: Path) -> KnownStores | None:
 
 
 def write_known_stores(data_dir: Path, stores: KnownStores) -> None:
-    """Keep ``stores`` for the next start. Never raises: what cannot be written is counted."""
+    """Keep ``stores`` for the next start. Never raises: a failed write is counted."""
     if not data_dir.is_dir() or read_known_stores(data_dir) == stores:
         return
     file = data_dir / FILE

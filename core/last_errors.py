@@ -1,7 +1,6 @@
-"""The last error of each part of an installation, for ``furrow doctor``: a small file a part in the data directory.
+"""The last error of each part of an installation, for ``furrow doctor``: one small file for each part in the data directory.
 
-Several processes write it, each a file as a whole, so that no lock is needed. It is a hint for people and never in the
-way: what cannot be written is only counted.
+Several processes write them, each file as a whole, so that no lock is needed. A file that cannot be written is only counted.
 """
 
 import contextlib
@@ -16,6 +15,7 @@ from traceback import walk_tb
 
 from core.errors import describe_error
 from core.metrics import count_degraded
+from core.tracker_kinds import TRACKER_KINDS
 
 LONGEST = 500
 """Characters of an error that are kept."""
@@ -24,8 +24,7 @@ _PARTS = (
     ("stores.events.", "event store"),
     ("stores.incidents.", "incident store"),
     ("stores.embedded_postgres", "incident store"),
-    ("trackers.jira", "jira"),
-    ("trackers.linear", "linear"),
+    *((kind.module, kind.name) for kind in TRACKER_KINDS),
     ("blocks.", "prefect"),
     ("lander.loop", "lander"),
 )
@@ -33,19 +32,19 @@ _PARTS = (
 
 @dataclass(frozen=True)
 class LastError:
-    """What a part said last when it could not do its work, and when (epoch s)."""
+    """The last error of a part, and its time (epoch s)."""
 
     part: str
     at: float
     message: str
 
     def format_message(self, now: float) -> str:
-        """For people: how long ago (``now``: epoch s) and in which words."""
+        """The error and its age for people; ``now``: epoch s."""
         return f"last error {format_duration(now - self.at)} ago: {self.message}"
 
 
 def record_last_error(directory: Path, part: str, error: BaseException) -> None:
-    """Remember this as the last error of ``part`` in the data directory ``directory``, if that is here. Never raises."""
+    """Store the last error of ``part`` in the data directory, if that exists on this machine. Never raises."""
     message = to_single_line(describe_error(error))
     folder = directory / "last-errors"
     file = folder / f"{part.replace(' ', '-')}.json"
@@ -61,7 +60,7 @@ def record_last_error(directory: Path, part: str, error: BaseException) -> None:
 
 
 def read_last_errors(directory: Path) -> dict[str, LastError]:
-    """The last errors in the data directory ``directory``, by part; what cannot be read is left out."""
+    """The last errors in the data directory, by part; unreadable files are left out."""
     found = {}
     for file in (directory / "last-errors").glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -72,7 +71,7 @@ def read_last_errors(directory: Path) -> dict[str, LastError]:
 
 
 def find_failed_part(error: BaseException, otherwise: str) -> str:
-    """The part that an error comes from, by the innermost of our modules that it passed through."""
+    """The part that raised an error, by the innermost module of Furrow in its traceback; ``otherwise`` if none is known."""
     for module in reversed(list(_modules_of_traceback(error))):
         for prefix, part in _PARTS:
             if module.startswith(prefix):
@@ -81,7 +80,7 @@ def find_failed_part(error: BaseException, otherwise: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A span of time for people: ``40 s``, ``12 min``, ``3 h``, ``5 d``."""
+    """A duration for people: ``40 s``, ``12 min``, ``3 h``, ``5 d``."""
     for unit, size, least in (("d", 86_400, 172_800), ("h", 3_600, 7_200), ("min", 60, 120)):
         if seconds >= least:
             return f"{seconds / size:.0f} {unit}"
@@ -89,7 +88,7 @@ def format_duration(seconds: float) -> str:
 
 
 def to_single_line(text: str) -> str:
-    """``text`` without line ends and control characters, not too long."""
+    """``text`` on one line without control characters, cut to LONGEST characters."""
     return "".join(c if c.isprintable() else " " for c in text)[:LONGEST]
 
 

@@ -1,7 +1,7 @@
-"""What a project may set over the installation's defaults (``projects.settings``): names, limits, reading them back.
+"""The settings of a project (``projects.settings``), which override the installation's: names, limits, and reading them.
 
-`furrow projects set` refuses what is wrong; whoever reads uses the default in its place, because a row may have been
-written by hand or by another version, and analysing sessions must not stop over it.
+`furrow projects set` refuses invalid values. Readers use the default instead of an invalid value, because a row may have been
+written by hand or by another version, and the analysis of sessions must not stop.
 """
 
 import math
@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from core.tracker_kinds import TRACKER_KINDS
 
 MAX_PATTERNS: Final = 1_000
 MAX_PATTERN_LENGTH: Final = 500
@@ -24,7 +26,7 @@ def is_project_id(id_: str) -> bool:
 
 @dataclass(frozen=True)
 class ProjectSetting:
-    """One setting: what it means (for people), what it must be, and whether a JSON value is that."""
+    """One setting: its meaning and its allowed values, both in words, and the check of a JSON value."""
 
     meaning: str
     expected: str
@@ -50,11 +52,11 @@ def _is_pattern_list(value: Any) -> bool:
     )
 
 
-def _is_tracker_key(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,49}", value) is not None
+def _matches_whole(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-# The engine is loaded by those alone who set its numbers: it would cost each command and the collector's start its time.
+# Imported where it is needed: loading the engine would slow down every command and the start of the collector.
 def _fits_thresholds(value: Any) -> bool:
     from core.engine_settings import find_section_problems
 
@@ -77,22 +79,28 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
         "distinct users that confirm an incident", _COUNT, _whole_number_between(1, 1_000_000)
     ),
     "confirmDays": ProjectSetting(
-        "days of receipt within which they count", "a number of days from 0.001 to 3650", _number_between(0.001, 3650)
+        "days (by time of receipt) within which these sessions must lie",
+        "a number of days from 0.001 to 3650",
+        _number_between(0.001, 3650),
     ),
     "confirmPerSource": ProjectSetting(
-        "sessions of one source that count, at the most", _COUNT, _whole_number_between(1, 1_000_000)
+        "most sessions of one source that count", _COUNT, _whole_number_between(1, 1_000_000)
     ),
     "newIncidentsPerHour": ProjectSetting(
-        "new incidents in an hour above which the new ones are held back", _COUNT, _whole_number_between(1, 1_000_000)
+        "new incidents in an hour; further ones are held back from export", _COUNT, _whole_number_between(1, 1_000_000)
     ),
     "ignoredRoutes": ProjectSetting(
         "routes that are never a failure point, like /admin/*", _PATTERNS, _is_pattern_list
     ),
-    "ignoredTargets": ProjectSetting("targets that are never one, like button#chaos*", _PATTERNS, _is_pattern_list),
-    "jiraProject": ProjectSetting("Jira project that its tickets go to", "a project's key, like OPS", _is_tracker_key),
-    "linearTeam": ProjectSetting("Linear team that its tickets go to", "a team's key, like ENG", _is_tracker_key),
+    "ignoredTargets": ProjectSetting(
+        "targets that are never a failure point, like button#chaos*", _PATTERNS, _is_pattern_list
+    ),
+    **{
+        kind.target.name: ProjectSetting(kind.target.meaning, kind.target.expected, _matches_whole(kind.target.pattern))
+        for kind in TRACKER_KINDS
+    },
     "requestsPerSecond": ProjectSetting(
-        "sustained rate of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)
+        "requests/s of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)
     ),
     "thresholds": ProjectSetting(
         "thresholds of the engine, like rage_clicks (below)", "an object of names and whole numbers", _fits_thresholds
@@ -105,14 +113,14 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
 
 
 PARTED: Final = ("thresholds", "weights")
-"""Settings that hold names with values: each of them can be set by itself, as ``thresholds.rage_clicks``."""
+"""Settings that hold named values, each of which can be set alone, as ``thresholds.rage_clicks``."""
 
 
 def find_setting_problem(name: str, value: Any) -> str:
     """Why ``value`` cannot be the setting ``name``, '' when it can."""
     setting = SETTINGS.get(name)
     if setting is None:
-        return f"there is no project setting {name!r}; there is {', '.join(SETTINGS)}"
+        return f"there is no project setting {name!r}; the settings are {', '.join(SETTINGS)}"
     if setting.fits(value):
         return ""
     if name in PARTED:
@@ -123,9 +131,9 @@ def find_setting_problem(name: str, value: Any) -> str:
 
 
 def select_usable_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The stored settings that fit, and the names of those that do not. Names that nobody knows are neither.
+    """The valid stored settings, and the names of the invalid ones. Unknown names are in neither.
 
-    Of PARTED settings, what fits is used; the rest is named as ``thresholds.rage_clicks``.
+    Of PARTED settings, the valid values are used; the names of the others are like ``thresholds.rage_clicks``.
     """
     fits: dict[str, Any] = {}
     bad: list[str] = []

@@ -1,4 +1,4 @@
-"""A person out of everywhere: events, detections, queue, dead letters, spool, logs."""
+"""Erase a person everywhere: events, detections, queue, dead letters, spool, logs."""
 
 from collections import Counter
 from typing import Any
@@ -10,6 +10,7 @@ from collector.privacy import HASHED_USER
 from core.errors import PermanentError
 from stores.incidents.incident_erasure import ErasedIncidentData
 from tasks.erase import (
+    ErasureSummary,
     erase_detections,
     erase_events,
     erase_files,
@@ -25,20 +26,20 @@ from tasks.report import Report, code_span, escape_markdown, markdown_link
 
 @flow(name="erase")
 def erase(project: str = "default", session_id: str | None = None, user: str | None = None) -> State[Any]:
-    """Remove a session or a user: whole client sessions, everywhere. Safe to run again; tickets are listed, not changed.
+    """Erase a session or a user: whole client sessions, everywhere. Safe to repeat. Tickets are listed, not changed.
 
-    Better through `furrow erase`, which takes the user's id as the application knows it.
+    `furrow erase` starts this and takes the user's id as the application knows it.
 
     Args:
         project: Project that the session or user belongs to.
         session_id: Id of the client session; empty to name a user.
-        user: The user as uh: and their 32-digit hash, as dead letters show it; empty to name a session.
+        user: The user as uh: and a 32-digit hash, as in dead letters; empty to name a session.
     """
     if bool(session_id) == bool(user):
         raise PermanentError("name one session or one user")
     if user and not HASHED_USER.fullmatch(user):
         raise PermanentError(
-            "a user is given as uh: and 32 hexadecimal digits; `furrow erase --user` makes that of an id"
+            "name a user as uh: and 32 hexadecimal digits; `furrow erase --user` computes that from an id"
         )
     report = Report("erase")
     report.run_step(wait_until_landed)
@@ -62,7 +63,7 @@ def erase(project: str = "default", session_id: str | None = None, user: str | N
     return report.finish_run()
 
 
-def _report_erasure(report: Report, outcome: dict[str, Any]) -> None:
+def _report_erasure(report: Report, outcome: ErasureSummary) -> None:
     for place, count in outcome["removed"].items():
         report.counts[f"{place} removed"] = count
     report.counts["incidents counted again"] = outcome["incidentsCountedAgain"]
@@ -72,4 +73,4 @@ def _report_erasure(report: Report, outcome: dict[str, Any]) -> None:
         f"of {code_span(ticket['incidentId'])}"
         for ticket in outcome["tickets"]
     ]
-    report.add_lines("Tickets to be looked at: they may name the session", lines)
+    report.add_lines("Tickets that may name the session; check them by hand", lines)

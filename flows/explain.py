@@ -1,11 +1,11 @@
-"""Stored sessions → what the engine says of them and why, also why nothing."""
+"""Explain stored sessions: detections with their reasons, and why other visits have none."""
 
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.explain import explain_sessions, find_asked_sessions, publish_explanation
+from tasks.explain import ExplainedSession, explain_sessions, find_asked_sessions, publish_explanation
 from tasks.report import Report, code_span, escape_markdown
 
 
@@ -13,15 +13,15 @@ from tasks.report import Report, code_span, escape_markdown
 def explain(
     session_id: str | None = None, last: int = 1, rule: str | None = None, project: str | None = None
 ) -> State[Any]:
-    """Say of stored sessions what was detected and why, or which rule kept them silent. Stores nothing.
+    """Show what is detected in stored sessions and why, or which rule stopped a detection. Stores nothing.
 
-    Better through `furrow explain`, which shows the whole answer.
+    `furrow explain` starts this and shows the whole answer.
 
     Args:
-        session_id: Id of one client session as it is stored; empty for the last ones.
-        last: How many of the last sessions that were analysed, 50 at the most.
-        rule: Only sessions that this rule kept silent, like no_behavioural_signal; empty for any.
-        project: Only sessions of this project; of a session that is named, default if empty.
+        session_id: Id of one client session as it is stored; empty for the last sessions.
+        last: How many of the last analysed sessions, at most 50.
+        rule: Only sessions in which this rule stopped a detection, like no_behavioural_signal; empty for any.
+        project: Only sessions of this project; empty for all. With a session id, empty means the project default.
     """
     report = Report("explain")
     selection = report.run_step(find_asked_sessions, session_id or None, last, rule or None, project or None)
@@ -36,7 +36,7 @@ def explain(
     return report.finish_run()
 
 
-def _format_explanation(session: dict[str, Any]) -> list[str]:
+def _format_explanation(session: ExplainedSession) -> list[str]:
     lines = [f"**{body['frustrationScore']}** {escape_markdown(body['explanation'])}" for body in session["detections"]]
     lines += [f"{code_span(body['rule'])}: {escape_markdown(body['text'])}" for body in session["whyNot"]]
     lines += [f"The engine failed: {escape_markdown(session['error'])}"] if session["error"] else []

@@ -1,4 +1,4 @@
-"""incidents → tickets."""
+"""File incidents as tickets."""
 
 from contextlib import closing
 from typing import Any
@@ -8,25 +8,25 @@ from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured
+from core.tracker_kinds import TRACKER_NAMES
 from tasks.export import Outcome, claim_incident, connect_tracker, export_incident, log_tickets, preview_tickets
 from tasks.report import Report
 from tasks.waiting import describe_waiting_tickets, hasten_tickets
 from trackers.protocol import Tracker
-from trackers.registry import TRACKERS
 
 
 @flow(name="export")
 def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
-    """File confirmed incidents as tickets; what is not configured is logged and waits. Safe to run again at any time.
+    """File confirmed incidents as tickets. Without a tracker, tickets are logged and wait. Safe to repeat at any time.
 
     Args:
-        dry_run: Only show which tickets would be filed, or logged where no tracker is configured.
-        hasten: Try again now what was put off after an error, before its time.
+        dry_run: Only show which tickets would be filed, or logged when no tracker is configured.
+        hasten: Retry postponed tickets now, before their time.
     """
     report = Report("export")
     if hasten and not dry_run:
-        report.counts["tickets put off that are tried now"] = report.run_step(hasten_tickets) or 0
-    trackers = [tracker for name in TRACKERS if (tracker := report.run_step(connect_tracker, name)) is not None]
+        report.counts["postponed tickets that are retried now"] = report.run_step(hasten_tickets) or 0
+    trackers = [tracker for name in TRACKER_NAMES if (tracker := report.run_step(connect_tracker, name)) is not None]
     for tracker in trackers:
         with closing(tracker):
             if not dry_run:
@@ -36,12 +36,12 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
     elif not (trackers or report.failed or report.stopped):
         _log_waiting_tickets(report)
     waits = report.run_step(describe_waiting_tickets)
-    report.add_lines("What waits, until when, and how to hasten it", waits or [])
+    report.add_lines("Waiting tickets, until when, and how to file them earlier", waits or [])
     return report.finish_run()
 
 
 def _export_to_tracker(report: Report, tracker: Tracker) -> None:
-    """File what waits for this tracker, until nothing does, the run's limit is reached, or the tracker is away."""
+    """File the tickets that wait for this tracker, up to the run's limit; stop when the tracker is unavailable."""
     outcomes = []
     for _ in range(effective_settings().export_limit):
         leased = report.run_step(claim_incident, tracker.name)
@@ -49,13 +49,13 @@ def _export_to_tracker(report: Report, tracker: Tracker) -> None:
             break
         outcomes.append(export_incident(tracker, leased))
         if outcomes[-1].is_tracker_away:
-            report.pending.append(f"{tracker.name}: what else waits is left to the next run")
+            report.pending.append(f"{tracker.name}: the other waiting tickets are left to the next run")
             break
     report_outcomes(report, outcomes)
 
 
 def report_outcomes(report: Report, outcomes: list[Outcome]) -> None:
-    """Put what became of these tickets into the report: each ticket in a line, and each different failure once."""
+    """Add these outcomes to the report: one line for each ticket, each different failure once."""
     for outcome in outcomes:
         report.counts[f"tickets {outcome.result}"] += 1
     for start in range(0, len(outcomes), _PAGE):

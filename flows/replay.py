@@ -1,4 +1,4 @@
-"""A window of past events and another configuration of the engine → which detections would appear, vanish or change."""
+"""Replay a window of past events with another configuration: which detections would appear, vanish or change."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -32,11 +32,11 @@ _SHOWN = 20
 def replay(config: dict[str, Any], window: str = "7d", project: str | None = None) -> State[Any]:
     """Try another configuration of the engine on stored sessions: which detections would appear, vanish or change.
 
-    Nothing is stored but this run's artifacts; a backfill with changed settings of the projects is what changes detections.
+    Only this run's artifacts are stored. To change detections, change the settings and run a backfill.
 
     Args:
-        config: What would be set: thresholds, weights, ignored_routes, ignored_targets; under projects, the same by project.
-        window: Time of the events: the last 7d, 24h, 90m; or 2026-01-01..2026-01-08, the end not included (UTC).
+        config: The sections thresholds, weights, ignored_routes, ignored_targets; under projects, the same by project.
+        window: Time of the events: the last 7d, 24h, 90m; or 2026-01-01..2026-01-08 without the end (UTC).
         project: Only sessions of this project; empty for all.
     """
     parse_engine_settings(config, "config")
@@ -52,7 +52,7 @@ def replay(config: dict[str, Any], window: str = "7d", project: str | None = Non
     report.counts["sessions that may still go on, left out"] = len(sessions.open)
     report.counts["sessions whose configuration stays the same"] = same
     if not _compare_batches(report, read_replay_events(span, sessions, tried), tried, found):
-        report.pending.append("the rest of the window was not looked at")
+        report.pending.append("the rest of the window was not compared")
     _report_differences(report, tried, found)
     publish_replay_result(build_replay_result(span, tried, report.counts, found))
     return report.finish_run()
@@ -67,7 +67,7 @@ def _compare_batches(report: Report, batches: Iterator[pa.Table], tried: Configu
                 return False
             found.merge_batch(more)
     except FurrowError as error:
-        # Not tried again: it began in the middle of a window. What was compared before holds.
+        # Not retried: it would start in the middle of a window. Earlier comparisons are valid.
         report.record_failure("read the sessions", error)
         return False
     return True

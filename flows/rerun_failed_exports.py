@@ -1,13 +1,14 @@
-"""Tickets that a tracker refused for good, once more: started by hand when the cause is mended."""
+"""File refused tickets again; started by hand after the cause is fixed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from core.errors import NotConfigured
+from core.tracker_kinds import TrackerName
 from flows.export import report_outcomes
 from tasks.export import (
     Candidate,
@@ -24,10 +25,10 @@ from tasks.report import Report
 @flow(name="rerun-failed-exports")
 def rerun_failed_exports(
     incident_ids: list[str] | None = None,
-    tracker: Literal["jira", "linear"] | None = None,
+    tracker: TrackerName | None = None,
     dry_run: bool = False,
 ) -> State[Any]:
-    """File the tickets again that a tracker refused. Safe to run again: one incident has one ticket.
+    """File tickets again that a tracker refused. Safe to repeat: one incident has one ticket.
 
     Args:
         incident_ids: Incidents (`inc_…`) whose refused tickets are filed again; empty: all of them.
@@ -48,7 +49,7 @@ def rerun_failed_exports(
 
 
 def _rerun_at_tracker(report: Report, name: str, candidates: Sequence[Candidate]) -> Iterator[Outcome]:
-    """File these again at one tracker; what is not reached stays as it was."""
+    """File these again in one tracker; tickets that are not reached stay as they were."""
     problems = len(report.pending)
     tracker = report.run_step(connect_tracker, name)
     if tracker is None:

@@ -8,11 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
 import blocks
 from core.engine_settings import LEAST
 from core.project_settings import SETTINGS
 from core.settings import Settings
+from core.tracker_kinds import TRACKER_KINDS
 from ufse.config import THRESHOLDS
 from ufse.weights import RULES
 
@@ -20,11 +22,11 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
 
 
-def render_settings_table() -> str:
+def render_settings_table(settings: type[BaseSettings] = Settings) -> str:
     """The table of settings: variable, default, meaning."""
     rows = [
         f"| `FURROW_{name.upper()}` | {_format_default(f)} | {f.description} |"
-        for name, f in Settings.model_fields.items()
+        for name, f in _ordered_settings(settings).items()
     ]
     return "| variable | default | meaning |\n|---|---|---|\n" + "\n".join(rows)
 
@@ -85,6 +87,12 @@ def _render_parts() -> dict[str, str]:
         "thresholds": render_thresholds_table(),
         "weights": render_weights_table(),
     }
+
+
+def _ordered_settings(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """The fields of ``settings``, those of trackers last."""
+    trackers = {name: field for kind in TRACKER_KINDS for name, field in kind.settings.model_fields.items()}
+    return {name: field for name, field in settings.model_fields.items() if name not in trackers} | trackers
 
 
 def _described_fields(block: type[BaseModel]) -> dict[str, FieldInfo]:

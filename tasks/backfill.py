@@ -1,8 +1,8 @@
-"""Analyse again the client sessions of a window of event time, and say what that changes.
+"""Analyse the client sessions of a window of event time again, and report the changes.
 
-A backfill works beside ``detect``, which owns every session that waits. So it takes those alone that do not wait: it puts
-them in line itself, due a little later, and analyses them at once. New events give a session another version meanwhile, and
-then nothing is written and ``detect`` takes it; the same happens with what a stopped backfill leaves behind.
+A backfill runs in parallel with ``detect``, which owns every queued session. It takes only sessions that are not queued: it
+queues them itself, due a little later, and analyses them at once. If new events arrive meanwhile, the session has another
+version, nothing is written, and ``detect`` takes it. The same applies to sessions that a stopped backfill leaves behind.
 """
 
 import time
@@ -17,7 +17,6 @@ import pyarrow as pa
 from prefect import task
 
 from core.errors import NotConfigured, PermanentError
-from incidents.model import Json
 from stores.incidents.incident_detection import build_detection_row, decode_json_text
 from stores.incidents.incident_store import (
     AnalysedSession,
@@ -34,28 +33,28 @@ from tasks.report import code_span, escape_markdown
 from tasks.retrying import POLICY
 
 BATCH = 2_000
-"""Client sessions analysed at once: small enough that "Cancel" is heard within seconds."""
+"""Client sessions analysed at once; small enough that "Cancel" takes effect within seconds."""
 
 LEASE_MS = 120_000
-"""How long ``detect`` leaves alone what a backfill put in line: longer than a batch takes."""
+"""Time for which ``detect`` does not take sessions that a backfill queued; longer than a batch takes."""
 
 MOST_LISTED = 1_000
-"""Incidents named in the artifact; more would make it too large to be opened, and the counts tell of all."""
-_SECTION = 20  # so many lines does a list of the report show
+"""Most incidents in the artifact, which would be too large otherwise; the counts cover all."""
+_SECTION = 20  # lines of a list that the report shows
 
 KINDS = ("new", "changed", "retracted")
 
 
 @dataclass(frozen=True)
 class Window:
-    """A span of event time [``start``, ``end``), and a project, or all of them."""
+    """A window of event time [``start``, ``end``) of one project, or of all (None)."""
 
     start: datetime
     end: datetime
     project: str | None = None
 
     def __post_init__(self) -> None:
-        """Times without a zone are UTC. Raises PermanentError for a window that holds nothing."""
+        """Times without a zone are UTC. Raises PermanentError for an empty window."""
         object.__setattr__(self, "start", _with_utc_zone(self.start))
         object.__setattr__(self, "end", _with_utc_zone(self.end))
         object.__setattr__(self, "project", self.project or None)  # the form of the Prefect UI may leave it ''
@@ -65,20 +64,20 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowSessions:
-    """The sessions of a window: those that are complete (one row each), and how many may still go on."""
+    """The sessions of a window: the complete ones (one row each), and the number of those that may get more events."""
 
     complete: pa.Table
     open: int
 
     def split_batches(self) -> Iterator[pa.Table]:
-        """The complete sessions, ``BATCH`` at a time, neighbours in time of receipt together."""
+        """The complete sessions in batches of ``BATCH``, in order of receipt."""
         for start in range(0, self.complete.num_rows, BATCH):
             yield self.complete.slice(start, BATCH)
 
 
 @dataclass(frozen=True)
 class QueuedBatch:
-    """The sessions of a batch that the backfill analyses now, and how many wait for ``detect`` anyway."""
+    """The sessions of a batch that the backfill analyses now, and the number of those already queued for ``detect``."""
 
     taken: list[PendingSession]
     waiting: int
@@ -86,7 +85,7 @@ class QueuedBatch:
 
 @dataclass
 class Change:
-    """What the backfill changes about one incident: detections by kind, its status before ('' when it is new), its name."""
+    """The changes of one incident: detections by kind, its status before ('' when it is new), its failure point."""
 
     status: str
     failure_point: str
@@ -104,7 +103,7 @@ Changes = dict[str, Change]
 
 @task(name="sessions of the window", **POLICY)
 def find_backfill_sessions(window: Window) -> WindowSessions:
-    """Every client session with an event in the window; those that may still go on are left to ``detect``."""
+    """Every client session with an event in the window; those that may get more events are left to ``detect``."""
     start, end = (round(at.timestamp() * 1000) for at in (window.start, window.end))
     table = connections.event_store().find_sessions_in_window(start, end, window.project)
     complete = _session_due_times(table) <= time.time_ns() // 1_000_000
@@ -113,7 +112,7 @@ def find_backfill_sessions(window: Window) -> WindowSessions:
 
 @task(name="put in line", **POLICY)
 def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
-    """Queue those sessions of the batch that do not wait already, each as a whole."""
+    """Queue the sessions of the batch that are not queued yet."""
     taken = _require_incident_store().enqueue_missing_sessions(
         _touched_sessions(batch, time.time_ns() // 1_000_000 + LEASE_MS)
     )
@@ -122,7 +121,7 @@ def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
 
 @task(name="look", **POLICY)
 def preview_enqueue(batch: pa.Table) -> QueuedBatch:
-    """What ``put_in_line`` would take, without writing anything."""
+    """What `enqueue_sessions` would take, without writing anything."""
     rows = _touched_sessions(batch, 0)
     waiting = _require_incident_store().find_pending_sessions([(row.project, row.session_id) for row in rows])
     taken = [
@@ -135,7 +134,7 @@ def preview_enqueue(batch: pa.Table) -> QueuedBatch:
 
 @task(name="compare", **POLICY)
 def compare_detections(analysed: Sequence[AnalysedSession]) -> Changes:
-    """What differs between the engine's answer now and what is stored, by incident."""
+    """Differences between the engine's result now and the stored detections, by incident."""
     store = _require_incident_store()
     stored = store.read_stored_detections(
         [(session.pending.project, session.pending.session_id) for session in analysed]
@@ -146,14 +145,14 @@ def compare_detections(analysed: Sequence[AnalysedSession]) -> Changes:
 
 
 def merge_changes(into: Changes, more: Mapping[str, Change]) -> None:
-    """Add the changes of one batch to those of the batches before."""
+    """Add the changes of one batch to those of earlier batches."""
     for incident_id, change in more.items():
         known = into.setdefault(incident_id, Change(change.status, change.failure_point))
         known.detections.update(change.detections)
 
 
 def change_sections(changes: Changes, title: str) -> Iterator[tuple[str, list[str]]]:
-    """Every changed incident as a line of Markdown, most changed first, in lists short enough to be shown whole."""
+    """Every changed incident as a line of Markdown, most changes first, in lists that are short enough to be shown whole."""
     if not changes:
         yield title, ["None."]
     ids = sorted(changes, key=lambda id_: (-changes[id_].detections.total(), id_))
@@ -171,7 +170,7 @@ def _find_differences(
     points: dict[str, str] = {}
     for session in analysed:
         for body in session.detections:
-            # The form in which it would be stored, so that equal means: nothing would be written.
+            # Compared in the stored form: if it is equal, nothing would be written.
             row = build_detection_row(body, session.pending.project, session.pending.session_id)
             known = before.pop((row["project"], row["detection_id"]), None)
             points.setdefault(row["incident_id"], str(body.get("primaryFailurePoint") or ""))
@@ -187,8 +186,8 @@ def _find_differences(
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
 
 
-def _without_versions(body: Json) -> Json:
-    """A detection without its versions: another configuration that decides alike is no difference."""
+def _without_versions(body: Mapping[str, object]) -> dict[str, object]:
+    """A detection without its versions, so that another configuration with the same result is no difference."""
     return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
 
 

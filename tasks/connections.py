@@ -56,8 +56,8 @@ def incident_store(settings: Settings | None = None) -> IncidentStore | LogIncid
 def open_tracker(name: str) -> Tracker | None:
     """The tracker ``name`` for the caller alone, who closes it; None when it is not configured.
 
-    A Furrow project goes to the Jira project or Linear team that its own settings name (``jiraProject``,
-    ``linearTeam``), else to the installation's. Raises PermanentError when the configuration lacks something.
+    Tickets of a Furrow project go where its own settings say (``jiraProject``, ``linearTeam``), else where the installation's
+    say. Raises PermanentError when the configuration lacks something.
     """
     return make_tracker(name, effective_settings(), _targets_by_project)
 

@@ -1,9 +1,9 @@
-"""Removing a person from everywhere, so that nothing of them comes back.
+"""Erase a person everywhere, so that no data of theirs comes back.
 
-The order matters. First what was accepted must have landed, or a segment would bring it back. Then the sessions are found,
-before anything is deleted that tells which they are. Then they are deleted: events first, so that no run that begins from
-then on sees them; and once more when the runs have ended that had begun before, since these may have written what they had
-read. Files and texts come last, when nothing writes the names into them any more.
+The order matters. First, accepted events must have landed; otherwise a segment would bring them back. Then the sessions are
+found, before the data that identifies them is deleted. Then they are deleted, events first, so that later runs do not see
+them; and again after earlier runs have ended, because these may have written what they had read. Files and texts are last,
+when nothing writes the names any more.
 """
 
 import logging
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from prefect import task
 from prefect.artifacts import Artifact
@@ -46,12 +46,12 @@ _log = logging.getLogger("furrow.erase")
 def wait_until_landed() -> None:
     """Wait until every event that was accepted before now is in the event store (or set aside).
 
-    Raises TransientError when it is not after ``LANDING_SECONDS``. Does nothing where nothing lands (event store ``log``).
+    Raises TransientError if that takes longer than ``LANDING_SECONDS``. Does nothing with the event store ``log``.
     """
     spool = Settings().spool_dir
     before = erasure.list_waiting_segments(spool)
     end = time.monotonic() + LANDING_SECONDS
-    # An open segment gets another name when it is sealed: those that are sealed a little later count as of before, too.
+    # An open segment is renamed when it is sealed: segments that are sealed a little later belong to the earlier ones, too.
     before |= _wait_until_sealed(spool, before)
     while (left := before & erasure.list_waiting_segments(spool)) and _is_landing():
         raise_if_stopped()
@@ -62,7 +62,7 @@ def wait_until_landed() -> None:
 
 @task(name="find the sessions", **POLICY)
 def find_person(project: str, session_id: str | None, user_hash: str) -> Person:
-    """The person: the session that is named, or every client session in which the user appears anywhere."""
+    """The person: the named session, or every client session in which the user appears."""
     sessions = {session_id} if session_id else set()
     if user_hash:
         sessions |= erasure.find_user_sessions(Settings().spool_dir, project, user_hash)
@@ -72,14 +72,14 @@ def find_person(project: str, session_id: str | None, user_hash: str) -> Person:
         try:
             sessions |= event_erasure.find_user_sessions(connections.event_store(), project, user_hash)
         except NotConfigured:
-            _log.info("the event store is log-only: what waits in the spool was searched instead")
+            _log.info("the event store is log-only: the spool was searched instead")
     _log.info("%d sessions are to be erased", len(sessions))
     return Person(project, frozenset(sessions), user_hash)
 
 
 @task(name="erase events", **POLICY)
 def erase_events(person: Person) -> Counter[str]:
-    """Delete the events and the session rows; where events only wait in the spool, delete them there."""
+    """Delete the events and the session rows; with a log-only event store, delete the events in the spool."""
     try:
         store = connections.event_store()
     except NotConfigured:
@@ -90,7 +90,7 @@ def erase_events(person: Person) -> Counter[str]:
 
 @task(name="erase detections", **POLICY)
 def erase_detections(person: Person) -> incident_erasure.ErasedIncidentData:
-    """Delete detections with their timelines, and sessions in line or given up; count the incidents again."""
+    """Delete detections with their timelines, queued and failed sessions; recount the incidents."""
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore) or not (person.sessions or person.user_hash):
         return incident_erasure.ErasedIncidentData()
@@ -101,22 +101,22 @@ def erase_detections(person: Person) -> incident_erasure.ErasedIncidentData:
 
 @task(name="wait for the runs that began before", **POLICY)
 def wait_for_runs() -> None:
-    """Wait until the runs that are going on now have ended: they may hold what was just erased.
+    """Wait until the active runs have ended, because they may hold erased data.
 
-    Raises PermanentError when some have not after ``RUNS_SECONDS``.
+    Raises PermanentError if that takes longer than ``RUNS_SECONDS``.
     """
     before = _active_run_ids()
     end = time.monotonic() + RUNS_SECONDS
     while left := before & _active_run_ids():
         raise_if_stopped()
         if time.monotonic() > end:
-            raise PermanentError(f"{len(left)} runs that began before are still going on; run it again when they ended")
+            raise PermanentError(f"{len(left)} earlier runs are still active; run it again when they have ended")
         time.sleep(_POLL_SECONDS)
 
 
 @task(name="erase from files", **POLICY)
 def erase_files(person: Person) -> Counter[str]:
-    """Delete from the dead letters and the quarantine of the spool."""
+    """Delete the person from dead letters and the spool's quarantine."""
     spool = Settings().spool_dir
     return Counter(
         {
@@ -128,7 +128,7 @@ def erase_files(person: Person) -> Counter[str]:
 
 @task(name="erase from logs", **POLICY)
 def erase_names(person: Person) -> Counter[str]:
-    """Replace the ids in log files and in Prefect's logs, artifacts and parameters, this run's own among them."""
+    """Replace the ids in log files and in Prefect's logs, artifacts and parameters, including those of this run."""
     time.sleep(_LOGS_ARRIVE_SECONDS)
     settings = Settings()
     names = Names(person.sessions, [person.user_hash])
@@ -140,10 +140,35 @@ def erase_names(person: Person) -> Counter[str]:
     return Counter({"mentions in log files": logs, "logs and artifacts of runs": rows})
 
 
+class ErasedTicket(TypedDict):
+    """A ticket that may name an erased session."""
+
+    incidentId: str
+    tracker: str
+    key: str
+    url: str | None
+
+
+class ErasureSummary(TypedDict):
+    """What an erasure removed: numbers by place, incidents, and tickets to look at."""
+
+    removed: dict[str, int]
+    incidentsCountedAgain: int
+    incidentsWithNobodyLeft: int
+    tickets: list[ErasedTicket]
+
+
+class ErasureResult(ErasureSummary):
+    """The result for programs; ``complete``: every step was done."""
+
+    sessions: int
+    complete: bool
+
+
 def summarize_erasure(
     erased: Sequence[Counter[str]], found: Sequence[incident_erasure.ErasedIncidentData]
-) -> dict[str, Any]:
-    """What was removed in all, by place, and the tickets that were filed for these incidents."""
+) -> ErasureSummary:
+    """The totals by place, and the tickets of these incidents."""
     counts: Counter[str] = Counter()
     for counter in erased:
         counts.update(counter)
@@ -163,12 +188,12 @@ def summarize_erasure(
     }
 
 
-def publish_erasure(summary: dict[str, Any]) -> None:
-    """Leave the result at the run, for ``furrow erase --json``."""
+def publish_erasure(result: ErasureResult) -> None:
+    """Attach the result to the run, for ``furrow erase --json``."""
     try:
-        Artifact(type="json", data=summary, description="The result, for programs").create()
+        Artifact(type="json", data=dict(result), description="The result, for programs").create()
     except Exception:
-        # The artifact for people tells the same.
+        # The artifact for people holds the same.
         count_degraded("erase", "artifact")
         _log.exception("the result of this run could not be written")
 
@@ -182,7 +207,7 @@ def _is_landing() -> bool:
 
 
 def _wait_until_sealed(spool: Path, before: set[str]) -> set[str]:
-    """What is there when the segments that were open have been sealed, or 10 s later; a collector seals after 1 s."""
+    """The segments after the open ones have been sealed, or after 10 s; a collector seals after 1 s."""
     opened = {name for name in before if name.endswith(".open")}
     end = time.monotonic() + 10
     while opened & (now := erasure.list_waiting_segments(spool)) and time.monotonic() < end:

@@ -1,8 +1,8 @@
-"""What the engine says of stored sessions, with its reasons, also for silence; nothing of it is stored."""
+"""Run the engine on stored sessions and return its reasons, also for sessions without a detection. Stores nothing."""
 
 import logging
 import time
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 from prefect import task
@@ -14,30 +14,44 @@ from core.metrics import count_degraded
 from stores.events import event_explain
 from stores.events.event_explain import StoredSession
 from tasks import connections
+from tasks.bodies import as_detection, as_why_not
 from tasks.enqueue import compute_due_ms
 from tasks.retrying import POLICY
 from tasks.thresholds import engine_configs, read_project_thresholds
+from ufse.detection import Detection, WhyNot
 
 MOST: Final = 50
-"""Sessions of one question: its answer is an artifact, which people read."""
+"""Most sessions of one question. Its answer is an artifact that people read."""
 
 _log = logging.getLogger("furrow.explain")
 
-Json = dict[str, Any]
+
+class ExplainedSession(TypedDict):
+    """What the engine finds in one client session.
+
+    ``complete``: `detect` does not wait for more events of it. ``error``: why the engine failed, None if it did not.
+    """
+
+    projectId: str
+    sessionId: str
+    complete: bool
+    detections: list[Detection]
+    whyNot: list[WhyNot]
+    error: str | None
 
 
 @task(name="find sessions", **POLICY)
 def find_asked_sessions(
     session_id: str | None, last: int, rule: str | None, project: str | None
 ) -> list[StoredSession]:
-    """The client sessions that are asked about. Raises PermanentError when there are none, and says which there are."""
+    """The requested client sessions. Raises PermanentError when there are none, with the rules that can be asked for."""
     store = connections.event_store()
     if session_id:
         found = event_explain.find_stored_session(store, session_id, project or "default")
         if not found:
             raise PermanentError(
-                f"no events of this session are stored in the project {project or 'default'!r}: they have not landed, are "
-                "of another project, or were kept long enough"
+                f"no events of this session are stored in the project {project or 'default'!r}: they have not landed, "
+                "belong to another project, or were deleted by retention"
             )
         return found
     found = event_explain.find_last_sessions(store, min(max(last, 1), MOST), rule or "", project)
@@ -53,16 +67,13 @@ def find_asked_sessions(
 
 
 @task(name="explain sessions", **POLICY)
-def explain_sessions(asked: list[StoredSession]) -> list[Json]:
-    """What the engine says of these sessions now, in their order: detections, and why each silent visit is silent.
-
-    One over which the engine fails has the reason in ``error``. ``complete``: `detect` need not wait for more events of it.
-    """
+def explain_sessions(asked: list[StoredSession]) -> list[ExplainedSession]:
+    """Run the engine on these sessions, in their order: detections, and the rule that stopped each visit without one."""
     store = connections.event_store()
     config = engine_configs(read_project_thresholds(connections.incident_store()))
     result = ufse.detect_each(event_explain.read_session_events(store, asked), config, why_not=True)
     now_ms = time.time_ns() // 1_000_000
-    answers: dict[tuple[str, str], Json] = {
+    answers: dict[tuple[str, str], ExplainedSession] = {
         (session.project, session.session_id): {
             "projectId": session.project,
             "sessionId": session.session_id,
@@ -73,23 +84,21 @@ def explain_sessions(asked: list[StoredSession]) -> list[Json]:
         }
         for session in asked
     }
-    for kind, bodies in (
-        ("detections", [detection.to_json() for detection in result.detections]),
-        ("whyNot", [reason.to_json() for reason in result.why_not]),
-    ):
-        for body in bodies:
-            answers[str(body["projectId"]), str(body["sessionId"])][kind].append(body)
+    for detection in map(as_detection, (found.to_json() for found in result.detections)):
+        answers[detection["projectId"], detection["sessionId"]]["detections"].append(detection)
+    for reason in map(as_why_not, (found.to_json() for found in result.why_not)):
+        answers[reason["projectId"], reason["sessionId"]]["whyNot"].append(reason)
     for error in result.errors:
         answers[error["projectId"], error["sessionId"]]["error"] = error["error"]
     return list(answers.values())
 
 
-def publish_explanation(answers: list[Json]) -> None:
-    """Leave the answer at the run, for ``furrow explain``."""
+def publish_explanation(answers: list[ExplainedSession]) -> None:
+    """Attach the answer to the run, for ``furrow explain``."""
     try:
         Artifact(type="json", data={"sessions": answers}, description="The answer, for programs").create()
     except Exception:
-        count_degraded("explain", "artifact")  # the artifact for people tells the same, shorter
+        count_degraded("explain", "artifact")  # the artifact for people holds the same in short
         _log.exception("the answer of this run could not be written")
 
 

@@ -1,13 +1,13 @@
-"""Turn confirmed incidents into tickets; with no tracker configured, into log entries that say what would be filed.
+"""File confirmed incidents as tickets; log the tickets when no tracker is configured.
 
-One incident at a time: it is claimed in the outbox (nobody else gets it while the lease lasts), the tracker is asked for
-a ticket that an attempt before may have made, the ticket is filed, and its key is recorded. Whatever is interrupted
-leaves a claimed row, which the next run takes up with the same identity (incidents-and-tickets.md, Export).
+Incidents are processed one at a time: claim it in the outbox (exclusive until the lease ends), look for a ticket of an earlier
+attempt, file the ticket, record its key. An interruption leaves a claimed row, which a later run continues with the same
+identity (docs/contracts/incidents-and-tickets.md, Export).
 """
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -19,10 +19,12 @@ from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured, TransientError, describe_error
-from incidents.model import IncidentQuery, Json, TicketClaim
+from incidents.incident import Incident
+from incidents.model import IncidentQuery, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.bodies import as_incident, as_incident_detail
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
 from trackers import document
@@ -30,24 +32,24 @@ from trackers.protocol import Filed, Logged, Tracker
 from trackers.ticket import Ticket, build_ticket
 
 LEASE_S: Final = 300.0
-"""How long a claimed incident is ours: all attempts of one run, each request at its time-out, fit in."""
+"""Duration of a claim: longer than all attempts of one run with every request at its time-out."""
 LAST_START_S: Final = 180.0
-"""Nothing is asked to be created later than so long after the claim, so that it is done before the lease is over."""
+"""No ticket is created later than this after the claim, so that the request ends before the lease does."""
 PATIENCE_S: Final = 10.0
-"""A wait that a tracker asks for and that is not longer is waited for within the run."""
+"""Longest wait requested by a tracker that is waited for within the run."""
 
 _PAGE = 1_000
 _MOST_WAITING = 1_000
-_NO_IDENTITY = UUID(int=0)  # a log keeps none
+_NO_IDENTITY = UUID(int=0)  # the log tracker has no identities
 _SECOND_ATTEMPT = 2
 _LONGEST_BACKOFF_S = 3_600.0
 
-Result = Literal["filed", "told", "postponed", "refused", "unrecorded", "skipped", "would file"]
+Result = Literal["filed", "updated", "postponed", "refused", "unrecorded", "skipped", "would file"]
 
 
 @dataclass
 class LoggedTickets:
-    """What was logged now (one line for people each), and how many tickets wait for a tracker altogether."""
+    """Tickets that were logged now (one line each), and the number of tickets that wait for a tracker."""
 
     lines: list[str] = field(default_factory=list)
     waiting: int = 0
@@ -55,7 +57,7 @@ class LoggedTickets:
 
 @dataclass(frozen=True)
 class LeasedClaim:
-    """A claim, and until when (by ``time.monotonic``) something may be created for it."""
+    """A claim, and until when (``time.monotonic``) a ticket may be created for it."""
 
     claim: TicketClaim
     until: float
@@ -63,7 +65,7 @@ class LeasedClaim:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A ticket that failed for good. ``why_not``: why it cannot be filed again now ('' if it can)."""
+    """A refused ticket. ``words``: the tracker's message. ``why_not``: why it cannot be filed again now ('' if it can)."""
 
     incident_id: str
     tracker: str
@@ -74,7 +76,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one ticket. ``words``: the tracker's (or the store's) own; ``error`` when something failed."""
+    """The result of one export. ``words``: the message of the tracker or the store; ``error``: set when it failed."""
 
     incident_id: str
     title: str
@@ -87,11 +89,11 @@ class Outcome:
 
     @property
     def is_tracker_away(self) -> bool:
-        """Whether another ticket would fare no better just now."""
+        """Whether the tracker is unavailable, so that further tickets would fail now, too."""
         return isinstance(self.error, TransientError)
 
     def markdown_line(self) -> str:
-        """One Markdown line for people; everything in it is inert but the link to the ticket."""
+        """One Markdown line for people; only the links to the ticket and the incident are active."""
         ticket = f" {_ticket_link(self.ticket)}" if self.ticket else ""
         tried = f", attempt {self.attempts}" if self.attempts else ""
         words = f": {escape_markdown(self.words)}" if self.words else ""
@@ -103,7 +105,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Preview:
-    """A ticket that the next export would file at ``tracker``, or log where none is configured."""
+    """A ticket that the next export would file in ``tracker``, or log when none is configured."""
 
     tracker: str
     line: str
@@ -111,7 +113,7 @@ class Preview:
 
 @task(name="preview tickets", **POLICY)
 def preview_tickets(trackers: list[str]) -> list[Preview]:
-    """What an export would file now at these trackers (none: log); nothing is claimed, filed or logged."""
+    """The tickets that an export would file now in these trackers (none: the log). Nothing is claimed, filed or logged."""
     store = connections.incident_store()
     settings = effective_settings()
     return [
@@ -127,15 +129,15 @@ def preview_tickets(trackers: list[str]) -> list[Preview]:
 
 @task(name="connect tracker", **POLICY)
 def connect_tracker(name: str) -> Tracker | None:
-    """The tracker ``name`` if it is configured; the caller closes it."""
+    """Open the tracker ``name``; None if it is not configured. The caller closes it."""
     return connections.open_tracker(name)
 
 
 @task(name="claim incident", **POLICY)
 def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | None:
-    """Lease the next incident that waits for a ticket at ``tracker``; None when none does.
+    """Claim the next incident that waits for a ticket in ``tracker``; None when none does.
 
-    ``failed_id`` leases that incident instead, if its ticket was refused for good.
+    ``failed_id``: claim this incident instead, if its ticket was refused.
     """
     settings = effective_settings()
     until = time.monotonic() + LAST_START_S
@@ -146,7 +148,7 @@ def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | 
         lease_s=LEASE_S,
         only=None if failed_id is None else [failed_id],
         failed=failed_id is not None,
-        # A person who asks for a failed ticket again means it.
+        # The rate limit does not apply to tickets that a person retries.
         rate=settings.export_rate if failed_id is None else None,
     )
     return LeasedClaim(claims[0], until) if claims else None
@@ -154,7 +156,7 @@ def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | 
 
 @task(name="find failed exports", **POLICY)
 def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None) -> list[Candidate]:
-    """The tickets that failed for good, at ``tracker`` or anywhere: of these incidents, or (None) of all."""
+    """The refused tickets in ``tracker`` (None: in any), of these incidents (None: of all)."""
     store = _require_incident_store()
     if incident_ids is None:
         found = [
@@ -163,37 +165,38 @@ def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None)
         return [candidate for candidate in found if not candidate.why_not]
     candidates = []
     for incident_id in dict.fromkeys(incident_ids):
-        incident = store.read_incident(incident_id)
-        if incident is None:
+        stored = store.read_incident(incident_id)
+        if stored is None:
             candidates.append(Candidate(incident_id, tracker or "any tracker", why_not="there is no such incident"))
             continue
+        incident = as_incident_detail(stored)
         failed = _failed_candidates(incident, tracker)
         nothing = Candidate(incident_id, tracker or "any tracker", incident["title"], why_not=_why_not_failed(incident))
         candidates += failed or [nothing]
     return candidates
 
 
-def _read_all_incidents(store: IncidentStore) -> list[Json]:
-    found: list[Json] = []
+def _read_all_incidents(store: IncidentStore) -> list[Incident]:
+    found: list[Incident] = []
     while True:
-        # In the order of their first appearance, which does not change while pages are turned.
+        # Sorted by first appearance, which does not change between pages.
         query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
         page = store.list_incidents(query)
-        found += page.incidents
+        found += map(as_incident, page.incidents)
         if len(page.incidents) < _PAGE:
             return found
 
 
-def _failed_candidates(incident: Json, tracker: str | None) -> list[Candidate]:
+def _failed_candidates(incident: Incident, tracker: str | None) -> list[Candidate]:
     why_not = "" if incident["status"] in ("confirmed", "regressed") else f"the incident is {incident['status']}"
     return [
-        Candidate(incident["incidentId"], ticket["tracker"], incident["title"], ticket.get("lastError") or "", why_not)
+        Candidate(incident["incidentId"], ticket["tracker"], incident["title"], ticket["lastError"] or "", why_not)
         for ticket in incident["tickets"]
         if ticket["state"] == "export_failed" and tracker in (None, ticket["tracker"])
     ]
 
 
-def _why_not_failed(incident: Json) -> str:
+def _why_not_failed(incident: Incident) -> str:
     states = ", ".join(f"{ticket['state']} at {ticket['tracker']}" for ticket in incident["tickets"])
     return f"no export failed for good ({states or 'none was tried'})"
 
@@ -203,9 +206,9 @@ def _why_not_failed(incident: Json) -> str:
 
 
 def export_incident(tracker: Tracker, leased: LeasedClaim) -> Outcome:
-    """File one claimed incident and record what came of it. Never raises: the outcome tells, and the row stays."""
+    """File one claimed incident and record the result. Never raises: the outcome holds the error, and the row stays."""
     claim = leased.claim
-    result: Result = "told" if claim.key else "filed"
+    result: Result = "updated" if claim.key else "filed"
     try:
         ticket = file_ticket(tracker, leased)
     except Exception as error:
@@ -213,7 +216,7 @@ def export_incident(tracker: Tracker, leased: LeasedClaim) -> Outcome:
     try:
         record_filed(claim.incident["incidentId"], tracker.name, ticket)
     except Exception as error:
-        # The row stays claimed: when the lease is over, the ticket is found by its identity.
+        # The row stays claimed. After the lease, the ticket is found by its identity.
         words = f"the ticket exists but could not be recorded: {_error_words(error)}"
         return _make_outcome(claim, tracker.name, "unrecorded", words, ticket, error)
     return _make_outcome(claim, tracker.name, result, "", ticket)
@@ -226,9 +229,9 @@ def _is_worth_retry(task_: Task[..., Any], run: TaskRun, state: State[Any]) -> b
 
 @task(name="file ticket", **{**POLICY, "retry_condition_fn": _is_worth_retry})
 def file_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
-    """Ask the tracker for the ticket of an attempt before, if there was one; else create it; or tell that it came back.
+    """Find the ticket of an earlier attempt, or create it; report a recurrence in an existing ticket.
 
-    A short wait that the tracker asks for is kept here; the pauses between the attempts come on top.
+    Waits here when the tracker requests a short wait, in addition to the pause between attempts.
     """
     try:
         return _file_or_find_ticket(tracker, leased)
@@ -241,11 +244,11 @@ def file_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
 def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     claim = leased.claim
     again = claim.attempts > 1 or _attempt_number() > 1
-    # After a lease that ran out, and after a refusal, nothing can be under way any more.
+    # After an expired lease and after a refusal, no request can still be in progress.
     patient = claim.state == "retry" or _attempt_number() > 1
     ticket = _incident_ticket(claim.incident)
     _check_lease(leased)
-    # Our own ledger first: a ticket that it knows is told, never searched for and never made.
+    # A ticket with a recorded key gets the report; it is neither searched for nor created.
     filed = tracker.report_recurrence(claim.key, ticket) if claim.key else None
     if filed is None and again:
         filed = tracker.find_ticket(ticket, claim.client_id, patient)
@@ -259,7 +262,7 @@ def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
 
 def _check_lease(leased: LeasedClaim) -> None:
     if time.monotonic() > leased.until:
-        raise TransientError("the lease of this ticket is nearly over; the next run goes on")
+        raise TransientError("the lease of this ticket is nearly over; the next run continues")
 
 
 def _attempt_number() -> int:
@@ -275,7 +278,7 @@ def record_filed(incident_id: str, tracker: str, ticket: Filed) -> None:
 
 @task(name="record failure", **POLICY)
 def record_failed(incident_id: str, tracker: str, words: str, retry_at: datetime | None) -> None:
-    """Store why there is no ticket, and when it is tried again (None: when a person asks for it)."""
+    """Store why there is no ticket, and when it is retried (None: only on request of a person)."""
     _require_incident_store().record_failed_export(incident_id, tracker, words, retry_at)
 
 
@@ -286,24 +289,24 @@ def _record_failure(tracker: str, claim: TicketClaim, error: Exception) -> Outco
         record_failed(claim.incident["incidentId"], tracker, words, _retry_at(claim, error) if transient else None)
         _log_unfiled_ticket(tracker, claim.incident)
     except Exception as second:
-        both = f"{words}; and this could not be recorded: {_error_words(second)}"
+        both = f"{words}; this could not be recorded: {_error_words(second)}"
         return _make_outcome(claim, tracker, "unrecorded", both, None, second)
     return _make_outcome(claim, tracker, "postponed" if transient else "refused", words, None, error)
 
 
 def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
-    """When the next run may try again: as the tracker says; else at once at first, since runs are minutes apart."""
+    """When to retry: at the tracker's time; else at once after the first two failures, then with a growing pause."""
     asked = getattr(error, "retry_after", None) or 0.0
     more = claim.attempts - _SECOND_ATTEMPT
     backoff = min(_LONGEST_BACKOFF_S, 60.0 * 2 ** min(more, 10)) * random.uniform(0.75, 1.25) if more > 0 else 0.0
     return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
 
 
-def _log_unfiled_ticket(tracker: str, incident: Json) -> None:
-    """What could not be filed is logged in full, as without a tracker, once for each text."""
+def _log_unfiled_ticket(tracker: str, incident: Mapping[str, object]) -> None:
+    """Log a ticket that could not be filed, in full, once for each text."""
     log = connections.log_tracker(tracker)
     ticket = _incident_ticket(incident)
-    if _require_incident_store().mark_ticket_logged(incident["incidentId"], tracker, log.ticket_digest(ticket)):
+    if _require_incident_store().mark_ticket_logged(ticket.incident_id, tracker, log.ticket_digest(ticket)):
         log.file_ticket(ticket, _NO_IDENTITY)
 
 
@@ -322,7 +325,7 @@ def _error_words(error: Exception) -> str:
 
 def _ticket_link(ticket: Filed) -> str:
     try:
-        document.Link(ticket.key, ticket.url)  # refuses what is no plain web address
+        document.Link(ticket.key, ticket.url)  # raises for anything but a plain web address
     except ValueError:
         return escape_markdown(ticket.key)
     return f"[{escape_markdown(ticket.key)}](<{ticket.url}>)"
@@ -334,7 +337,7 @@ def _ticket_link(ticket: Filed) -> str:
 
 @task(name="log tickets", **POLICY)
 def log_tickets() -> LoggedTickets:
-    """Log the ticket of each exportable incident in full, once; it stays exportable, so that it is filed later."""
+    """Log the ticket of each exportable incident in full, once. The incident stays exportable and is filed later."""
     store = _require_incident_store()
     settings = effective_settings()
     tracker = connections.log_tracker()
@@ -343,7 +346,7 @@ def log_tickets() -> LoggedTickets:
         tracker.name, settings.export_limit, settings.export_min_score, unlogged=True
     ):
         ticket = _incident_ticket(incident)
-        # Logged first, remembered second: a crash between the two logs it twice, never not at all.
+        # Log first, then record it: a crash in between logs the ticket twice, never zero times.
         store.mark_ticket_logged(incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest)
         logged.lines.append(_ticket_summary(ticket))
     logged.waiting = len(store.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
@@ -352,7 +355,7 @@ def log_tickets() -> LoggedTickets:
 
 @task(name="show failed export", **POLICY)
 def show_failed_export(candidate: Candidate) -> Outcome:
-    """What filing this again would send, logged in full. Calls no tracker and changes nothing."""
+    """Log in full what filing this ticket again would send. Calls no tracker and changes nothing."""
     incident = _require_incident_store().read_incident(candidate.incident_id)
     if incident is not None:
         connections.log_tracker(candidate.tracker).file_ticket(_incident_ticket(incident), _NO_IDENTITY)
@@ -360,8 +363,8 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _incident_ticket(incident: Json) -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url)
+def _incident_ticket(incident: Mapping[str, object]) -> Ticket:
+    return build_ticket(as_incident_detail(incident), effective_settings().pages_url)
 
 
 def _require_incident_store() -> IncidentStore:

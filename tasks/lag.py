@@ -34,7 +34,7 @@ def measure_current_lag() -> Lag | None:
     try:
         try:
             settings = known_settings()
-        except TransientError:  # nobody has said yet which incident store it is
+        except TransientError:  # the incident store is not known yet
             return measure_lag(Settings(), None)
         try:
             store = connections.incident_store(settings)

@@ -1,7 +1,7 @@
-"""What another configuration of the engine would say of stored sessions; nothing of it is stored.
+"""Compare another configuration of the engine with the current one on stored sessions. Stores no detections.
 
-The sessions of a window are analysed twice, with the configuration of now and with the new one, and the answers compared.
-Sessions that wait for ``detect`` are compared too: both answers rest on the same events.
+The sessions of a window are analysed with both configurations, and the results are compared. Sessions that are queued for
+``detect`` are compared too, because both results use the same events.
 """
 
 import logging
@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -22,36 +22,74 @@ from core.engine_settings import parse_engine_settings
 from core.metrics import count_degraded
 from tasks import connections
 from tasks.backfill import Window
+from tasks.bodies import as_detection, as_why_not
 from tasks.enqueue import compute_due_ms
 from tasks.report import code_span, escape_markdown
 from tasks.retrying import POLICY
 from tasks.thresholds import engine_configs, read_project_thresholds
 from ufse.config import DEFAULT, Config
+from ufse.detection import Detection, PointsEntry, WhyNot
 
 WOULD: Final = {"appears": "appear", "vanishes": "vanish", "changes": "change their points"}
 """The kinds of differences, each with its verb."""
 EXAMPLES: Final = 100
-"""Detections of each kind that are named; the counts tell of all."""
+"""Most detections of each kind in the result; the counts cover all."""
 EXAMPLES_OF_POINT: Final = 5
-"""... of one failure point, so that a frequent one leaves room for the others."""
+"""Most of them for one failure point, so that a frequent one leaves room for others."""
 MOST_POINTS: Final = 1_000
-"""Failure points that are named."""
+"""Most failure points in the result."""
 
 _log = logging.getLogger("furrow.replay")
 
-Body = Mapping[str, Any]
-"""A detection or a why-not as the engine gives it."""
+
+class PointChange(TypedDict):
+    """Points of one rule with both configurations; None: the rule gives none."""
+
+    rule: str
+    now: int | None
+    then: int | None
+
+
+class DifferenceDetails(TypedDict):
+    """One difference as JSON. ``rule`` and ``whyNot``: what stops a detection that vanishes. ``points``: what changes."""
+
+    projectId: str
+    sessionId: str
+    detectionId: str
+    fingerprint: str
+    primaryFailurePoint: str
+    timestamp: str
+    scoreNow: int | None
+    scoreThen: int | None
+    explanation: str
+    rule: NotRequired[str]
+    whyNot: NotRequired[str]
+    points: NotRequired[list[PointChange]]
+
+
+class ReplayResult(TypedDict):
+    """The result of a replay as JSON; bounded by EXAMPLES and MOST_POINTS."""
+
+    window: dict[str, str]
+    project: str | None
+    configurations: list[dict[str, str]]
+    counts: dict[str, int]
+    rules: dict[str, int]
+    failurePoints: list[dict[str, str | int]]
+    appears: list[DifferenceDetails]
+    vanishes: list[DifferenceDetails]
+    changes: list[DifferenceDetails]
 
 
 @dataclass(frozen=True)
 class Configurations:
-    """The engine's configurations by project ('' for those without one): those of now, and those to be tried."""
+    """The current and the new configurations of the engine by project ('' for projects without their own)."""
 
     present: Mapping[str, Config]
     new: Mapping[str, Config]
 
     def has_new_config(self, project: str) -> bool:
-        """Whether the new configuration of ``project`` is another one."""
+        """Whether the new configuration of ``project`` differs from the current one."""
         return _config_of_project(self.present, project).digest != _config_of_project(self.new, project).digest
 
     def config_digests(self) -> list[dict[str, str]]:
@@ -68,7 +106,7 @@ class Configurations:
 
 @dataclass(frozen=True)
 class Sessions:
-    """The client sessions of a window: how many of each project are complete, and which may still go on."""
+    """The client sessions of a window: numbers of complete ones by project, and those that may get more events."""
 
     complete: Mapping[str, int]
     open: frozenset[tuple[str, str]]
@@ -76,13 +114,13 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Difference:
-    """One detection that appears, vanishes or changes, with the failure point under which it is counted."""
+    """One detection that appears, vanishes or changes, and the failure point for which it counts."""
 
     kind: str
     project: str
     point: str
-    details: dict[str, Any]
-    """For programs and for the artifact: JSON values alone."""
+    details: DifferenceDetails
+    """JSON values for the result and the artifact."""
 
     def markdown_line(self) -> str:
         """For the artifact."""
@@ -94,7 +132,7 @@ class Difference:
 
 @dataclass
 class Differences:
-    """What differs over the sessions that were compared so far."""
+    """The differences in the sessions compared so far."""
 
     sessions: int = 0
     failed: int = 0
@@ -142,14 +180,14 @@ class Differences:
 
 @task(name="configurations", **POLICY)
 def build_configurations(config: Mapping[str, Any]) -> Configurations:
-    """What the projects have now, and that with ``config`` over it. Raises PermanentError for a bad ``config``."""
+    """The projects' configurations now, and with ``config`` applied. Raises PermanentError for an invalid ``config``."""
     present = engine_configs(read_project_thresholds(connections.incident_store()))
     return Configurations(present, parse_engine_settings(config, "the configuration").apply_to_configs(present))
 
 
 @task(name="sessions of the window", **POLICY)
 def find_replay_sessions(window: Window) -> Sessions:
-    """Which client sessions have an event in the window, and which of them may still go on."""
+    """The client sessions with an event in the window, and which of them may get more events."""
     start, end = _window_span_ms(window)
     table = connections.event_store().find_sessions_in_window(start, end, window.project)
     times = (np.asarray(table[name], dtype=np.int64) for name in ("last_ts", "ended_ts", "last_received_ms"))
@@ -162,8 +200,8 @@ def find_replay_sessions(window: Window) -> Sessions:
 def read_replay_events(window: Window, sessions: Sessions, tried: Configurations) -> Iterator[pa.Table]:
     """The events of the window's complete sessions that could hold a detection and whose configuration differs.
 
-    In batches of whole sessions, about as many events as suit the engine; the next one is read while the caller works.
-    Raises the errors of the event store; what was given before them is whole.
+    In batches of whole sessions, sized for the engine; the next batch is read while the caller works on one. Raises the errors
+    of the event store; batches before an error are complete.
     """
     projects = [name for name in sessions.complete if tried.has_new_config(name)]
     if not projects:
@@ -178,7 +216,7 @@ def read_replay_events(window: Window, sessions: Sessions, tried: Configurations
 def compare_configurations(events: pa.Table, tried: Configurations) -> Differences:
     """Analyse whole sessions with both configurations; writes nothing.
 
-    Sessions over which the engine fails with one of the two are counted, and not compared.
+    Sessions that make the engine fail with either configuration are counted, not compared.
     """
     now, then = (ufse.detect_each(events, config) for config in (tried.present, tried.new))
     failed = {_session_key(error) for answer in (now, then) for error in answer.errors}
@@ -188,7 +226,7 @@ def compare_configurations(events: pa.Table, tried: Configurations) -> Differenc
     pairs = _pair_detections(before, after)
     gone = [old for old, new in pairs if old is not None and new is None]
     silent = _explain_silence(events, gone, tried.new)
-    emitted = defaultdict(list)
+    emitted: dict[tuple[str, str], list[Detection]] = defaultdict(list)
     for body in after:
         emitted[_session_key(body)].append(body)
     for old, new in pairs:
@@ -205,8 +243,9 @@ def compare_configurations(events: pa.Table, tried: Configurations) -> Differenc
 
 def build_replay_result(
     window: Window, tried: Configurations, counts: Mapping[str, int], found: Differences
-) -> dict[str, Any]:
-    """The whole result for programs, as JSON values; bounded by EXAMPLES and MOST_POINTS."""
+) -> ReplayResult:
+    """The whole result for programs."""
+    details = {kind: [difference.details for difference in found.examples_of_kind(kind)] for kind in WOULD}
     points = found.points_by_frequency()
     return {
         "window": {"start": window.start.isoformat(), "end": window.end.isoformat()},
@@ -215,19 +254,21 @@ def build_replay_result(
         "counts": dict(counts),
         "rules": dict(found.rules.most_common()),
         "failurePoints": [
-            {"projectId": project, "primaryFailurePoint": point} | {kind: by_kind[kind] for kind in WOULD}
+            {"projectId": project, "primaryFailurePoint": point, **{kind: by_kind[kind] for kind in WOULD}}
             for project, point, by_kind in points[:MOST_POINTS]
         ],
-        **{kind: [difference.details for difference in found.examples_of_kind(kind)] for kind in WOULD},
+        "appears": details["appears"],
+        "vanishes": details["vanishes"],
+        "changes": details["changes"],
     }
 
 
-def publish_replay_result(payload: dict[str, Any]) -> None:
-    """Leave the result at the run, for ``furrow evaluate --replay … --json`` and others that read Prefect's API."""
+def publish_replay_result(result: ReplayResult) -> None:
+    """Attach the result to the run, for ``furrow evaluate --replay … --json`` and other clients of Prefect's API."""
     try:
-        Artifact(type="json", data=payload, description="The result, for programs").create()
+        Artifact(type="json", data=dict(result), description="The result, for programs").create()
     except Exception:
-        # The artifact for people tells the same.
+        # The artifact for people holds the same.
         count_degraded("replay", "artifact")
         _log.exception("the result of this run could not be written")
 
@@ -255,23 +296,26 @@ def _config_of_project(configs: Mapping[str, Config], project: str) -> Config:
     return configs.get(project, configs.get("", DEFAULT))
 
 
-def _session_key(body: Mapping[str, Any]) -> tuple[str, str]:
+def _session_key(body: Mapping[str, object]) -> tuple[str, str]:
     return str(body["projectId"]), str(body["sessionId"])
 
 
-def _detection_bodies(found: ufse.Result, failed: set[tuple[str, str]]) -> list[Body]:
-    return [body for detection in found.detections if _session_key(body := detection.to_json()) not in failed]
+def _detection_bodies(found: ufse.Result, failed: set[tuple[str, str]]) -> list[Detection]:
+    bodies = (as_detection(detection.to_json()) for detection in found.detections)
+    return [body for body in bodies if _session_key(body) not in failed]
 
 
-def _pair_detections(before: Sequence[Body], after: Sequence[Body]) -> list[tuple[Body | None, Body | None]]:
-    """What belongs together: the same detection, else the same failure point in the same session (of another visit,
-    when the configuration cuts visits differently)."""
+def _pair_detections(
+    before: Sequence[Detection], after: Sequence[Detection]
+) -> list[tuple[Detection | None, Detection | None]]:
+    """Pairs of detections before and after: the same id, else the same failure point in the same session (in another
+    visit, if the configuration splits visits differently)."""
     exact = {(*_session_key(body), body["detectionId"]): body for body in after}
     matched = [(body, exact.pop((*_session_key(body), body["detectionId"]), None)) for body in before]
-    left: dict[tuple[str, ...], list[Body]] = defaultdict(list)
+    left: dict[tuple[str, ...], list[Detection]] = defaultdict(list)
     for body in exact.values():
         left[(*_session_key(body), body["fingerprint"])].append(body)
-    pairs: list[tuple[Body | None, Body | None]] = []
+    pairs: list[tuple[Detection | None, Detection | None]] = []
     for body, other in matched:
         same = left[(*_session_key(body), body["fingerprint"])] if other is None else []
         pairs.append((body, same.pop(0) if same else other))
@@ -279,56 +323,61 @@ def _pair_detections(before: Sequence[Body], after: Sequence[Body]) -> list[tupl
 
 
 def _explain_silence(
-    events: pa.Table, gone: Iterable[Body], config: Mapping[str, Config]
-) -> dict[tuple[str, str], list[Body]]:
-    """Why the sessions of these detections are silent with ``config``; by session, in order of the visits."""
+    events: pa.Table, gone: Iterable[Detection], config: Mapping[str, Config]
+) -> dict[tuple[str, str], list[WhyNot]]:
+    """Why the sessions of these detections have none with ``config``, by session, in order of visits."""
     names = pa.array(sorted({str(detection["sessionId"]) for detection in gone}), pa.string())
     part = events.filter(pc.is_in(events["session_id"].cast(pa.string()), names))
-    found: dict[tuple[str, str], list[Body]] = defaultdict(list)
+    found: dict[tuple[str, str], list[WhyNot]] = defaultdict(list)
     if part.num_rows:
         for silence in ufse.detect_each(part, config, why_not=True).why_not:
-            body = silence.to_json()
+            body = as_why_not(silence.to_json())
             found[_session_key(body)].append(body)
     return found
 
 
-def _score_and_points(body: Body) -> tuple[Any, Any]:
+def _score_and_points(body: Detection) -> tuple[int, list[PointsEntry]]:
     return body["frustrationScore"], body["points"]
 
 
-def _appearing_difference(then: Body) -> Difference:
+def _appearing_difference(then: Detection) -> Difference:
     return _make_difference("appears", then, None, then)
 
 
-def _changed_difference(now: Body, then: Body) -> Difference:
+def _changed_difference(now: Detection, then: Detection) -> Difference:
     before, after = ({point["rule"]: point["points"] for point in body["points"]} for body in (now, then))
     rules = [rule for rule in {**before, **after} if before.get(rule) != after.get(rule)]
-    points = [{"rule": rule, "now": before.get(rule), "then": after.get(rule)} for rule in rules]
-    return _make_difference("changes", now, now, then, {"points": points})
+    difference = _make_difference("changes", now, now, then)
+    difference.details["points"] = [{"rule": rule, "now": before.get(rule), "then": after.get(rule)} for rule in rules]
+    return difference
 
 
-def _vanished_difference(now: Body, silent: Sequence[Body], emitted: Sequence[Body]) -> Difference:
+def _vanished_difference(now: Detection, silent: Sequence[WhyNot], emitted: Sequence[Detection]) -> Difference:
     rule, text = _vanishing_reason(now, silent, emitted)
-    return _make_difference("vanishes", now, now, None, {"rule": rule, "whyNot": text})
+    difference = _make_difference("vanishes", now, now, None)
+    difference.details["rule"], difference.details["whyNot"] = rule, text
+    return difference
 
 
-def _vanishing_reason(now: Body, silent: Sequence[Body], emitted: Sequence[Body]) -> tuple[str, str]:
-    """The rule that stops a detection, and its words: the engine's own for its failure point, else for its visit."""
+def _vanishing_reason(now: Detection, silent: Sequence[WhyNot], emitted: Sequence[Detection]) -> tuple[str, str]:
+    """The rule that stops a detection, and its text: for the failure point if the engine names it, else for the visit."""
     visits = [body for body in silent if body["visitId"] == now["visitId"]]
     point = now["primaryFailurePoint"]
     for candidate in (entry for visit in (*visits, *silent) for entry in visit["candidates"]):
         if candidate["failurePoint"] == point:
             return candidate["rule"], candidate["text"]
     if not visits and emitted:
-        return "another_point", f"The struggle is told at another failure point: {emitted[0]['primaryFailurePoint']}."
+        return "another_point", f"The engine reports another failure point: {emitted[0]['primaryFailurePoint']}."
     nearest = next(iter(visits or silent), None)
-    return (nearest["rule"], nearest["text"]) if nearest else ("no_candidate", "Nothing of it is a candidate any more.")
+    return (
+        (nearest["rule"], nearest["text"])
+        if nearest
+        else ("no_candidate", "The new configuration has no candidate in this session.")
+    )
 
 
-def _make_difference(
-    kind: str, body: Body, now: Body | None, then: Body | None, more: Mapping[str, Any] | None = None
-) -> Difference:
-    details = {
+def _make_difference(kind: str, body: Detection, now: Detection | None, then: Detection | None) -> Difference:
+    details: DifferenceDetails = {
         "projectId": body["projectId"],
         "sessionId": body["sessionId"],
         "detectionId": body["detectionId"],
@@ -338,16 +387,15 @@ def _make_difference(
         "scoreNow": now["frustrationScore"] if now is not None else None,
         "scoreThen": then["frustrationScore"] if then is not None else None,
         "explanation": (body if then is None else then)["explanation"],
-        **(more or {}),
     }
-    return Difference(kind, str(body["projectId"]), str(body["primaryFailurePoint"]), details)
+    return Difference(kind, body["projectId"], body["primaryFailurePoint"], details)
 
 
-def _explain_difference(details: Mapping[str, Any]) -> str:
+def _explain_difference(details: DifferenceDetails) -> str:
     if "whyNot" in details:
         return f"{details['rule']}: {details['whyNot']} Now: {details['explanation']}"
     if details.get("points"):
         return ", ".join(
             f"{point['rule']} {point['now'] or 0:+d} → {point['then'] or 0:+d}" for point in details["points"]
         )
-    return str(details["explanation"])
+    return details["explanation"]

@@ -1,4 +1,4 @@
-"""What a run leaves behind for people: an artifact in the Prefect UI and a final state that tells the truth by its name."""
+"""The result of a run for people: an artifact in the Prefect UI, and a final state whose name says how it ended."""
 
 import logging
 import re
@@ -28,10 +28,10 @@ _log = logging.getLogger("furrow.flow")
 
 @dataclass
 class Report:
-    """The story of one run, and whether all of it could be done.
+    """What one run did, and what it left pending.
 
-    A run ends Completed, LoggedOnly (COMPLETED: something is not configured, its work was logged and waits), Degraded
-    (FAILED: something that is configured fails, its work was logged and waits) or Cancelled (asked to stop).
+    A run ends as Completed, LoggedOnly (COMPLETED: a service is not configured; its work was logged and is pending), Degraded
+    (FAILED: a configured service fails; its work was logged and is pending) or Cancelled (the run was asked to stop).
     """
 
     flow: str
@@ -45,7 +45,7 @@ class Report:
     lag: Lag | None = None
 
     def run_step(self, step: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        """Run one task; None when it could not do its work (its retries are over), which is then told, never raised."""
+        """Run one task. None if it still fails after its retries; the failure is recorded and not raised."""
         try:
             raise_if_stopped()
             return step(*args, **kwargs)
@@ -60,13 +60,13 @@ class Report:
         return None
 
     def record_not_configured(self, step: str, reason: NotConfigured) -> None:
-        """Note that ``step`` had nothing to talk to."""
+        """Record that a service that ``step`` needs is not configured."""
         count_degraded(step, "not_configured")
         self.logged_only = True
         self.pending.append(f"{step}: {reason}")
 
     def record_failure(self, step: str, error: Exception) -> None:
-        """Note that ``step`` failed after its retries; what it would have done stays pending."""
+        """Record that ``step`` failed after its retries; its work stays pending."""
         count_degraded(step, type(error).__name__)
         last_errors.record_last_error(Settings().data_dir, last_errors.find_failed_part(error, step), error)
         self.failed = True
@@ -83,7 +83,7 @@ class Report:
             self.lists.setdefault(title, []).extend(lines)
 
     def finish_run(self) -> State[Any]:
-        """Leave the artifact, warn if the work is far behind, and say how the run ends."""
+        """Write the artifact, warn if the lag is over its limit, and return the final state."""
         state = self._final_state()
         self.lag = lag.measure_current_lag()
         try:
@@ -93,13 +93,13 @@ class Report:
                 key=self.flow, markdown=self.render_markdown(state.name or ""), description=state.message
             )
         except Exception:
-            # The work is done and must not be undone for want of its description.
+            # The work is done; a missing artifact must not make the run fail.
             count_degraded(self.flow, "artifact")
             _log.exception("the artifact of this run could not be written")
         return state
 
     def render_markdown(self, ending: str) -> str:
-        """The artifact: counts, sections, and what is pending and why."""
+        """The artifact: counts, lists, pending work with its reasons, and the lag."""
         happened = {name: count for name, count in self.counts.items() if count}
         parts = [
             f"# {self.flow}: {ending}",
@@ -129,17 +129,17 @@ class Report:
 
 
 def escape_markdown(text: str) -> str:
-    """``text`` as inert Markdown on one line: what a browser sent must not become a link, an image or HTML.
+    """``text`` as inert Markdown on one line, so that text from a browser cannot become a link, an image or HTML.
 
-    Addresses that stand in it (``http://…``, ``www.…``, of mail) stay text, too: the pages of Prefect make links of them, and
-    other viewers do that after they have resolved every escape. So an invisible character breaks them.
+    Viewers turn addresses (``http://…``, ``www.…``, e-mail) into links even where they are escaped. An invisible character in
+    each address prevents that.
     """
     shown = "".join(_MARKDOWN.get(c, c) if c.isprintable() else " " for c in text)
     return _ADDRESS.sub(lambda found: found[0] + _WORD_JOINER, shown)
 
 
 def markdown_link(text: str, url: str) -> str:
-    """``text`` as a link to ``url``; only the text, where ``url`` is no address of the web."""
+    """``text`` as a link to ``url``; only the text if ``url`` is not an http(s) URL."""
     return f"[{escape_markdown(text)}](<{url}>)" if _is_web_address(url) else escape_markdown(text)
 
 
@@ -149,8 +149,8 @@ def code_span(text: str) -> str:
 
 
 def incident_link(incident_id: str, pages_url: str) -> str:
-    """The id of an incident as a link to its page; ``pages_url`` is where people reach Furrow's pages."""
-    # No code span: Prefect's pages show the marks of one inside a link.
+    """The id of an incident as a link to its page; ``pages_url`` is the URL of Furrow's pages."""
+    # Not a code span: Prefect's pages show its backticks inside a link.
     return markdown_link(incident_id, f"{pages_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}")
 
 
@@ -174,6 +174,6 @@ def _markdown_list(lines: Sequence[str]) -> str:
 
 _SHOWN = 20
 _WORD_JOINER = "\u2060"
-# What begins an address in GitHub's Markdown ("extended autolinks"), and in other viewers.
+# The start of an address in GitHub's Markdown ("extended autolinks") and in other viewers.
 _ADDRESS = re.compile(r"(?:https?|ftps?|mailto|xmpp)(?=:)|www(?=\.)|@", re.IGNORECASE)
 _MARKDOWN = {c: "\\" + c for c in "\\`*_{}[]()#!|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}

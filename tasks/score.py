@@ -21,7 +21,7 @@ from ufse.detection import Detection
 
 @dataclass
 class Scored:
-    """What the engine said about a batch of client sessions."""
+    """The engine's result for a batch of client sessions."""
 
     analysed: list[AnalysedSession] = field(default_factory=list)
     poisoned: list[tuple[PendingSession, str]] = field(default_factory=list)
@@ -92,7 +92,7 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
 
 @dataclass
 class _Answer:
-    """What the engine said about one client session."""
+    """The engine's result for one client session."""
 
     detections: list[Detection] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)

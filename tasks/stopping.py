@@ -1,4 +1,4 @@
-"""Cooperative stop: what "Cancel" in the Prefect UI and a shutdown mean to a run that shares its process with others."""
+"""Cooperative stop of runs that share a process: "Cancel" in the Prefect UI, and shutdown."""
 
 import threading
 from uuid import UUID
@@ -13,29 +13,29 @@ _all = threading.Event()
 
 
 class Stopped(FurrowError):
-    """Somebody asked this run to stop; what it finished is kept, the rest stays pending for the next run."""
+    """The run was asked to stop; finished work is kept, the rest stays pending for the next run."""
 
 
 def register_run(flow_run_id: UUID, deployment_id: UUID | None = None) -> None:
-    """Make a run of a deployment (None: of none) stoppable; `forget` it when it ended."""
+    """Make a run stoppable until `forget_run`; ``deployment_id`` is None for a run without a deployment."""
     _events[flow_run_id] = threading.Event()
     if deployment_id is not None:
         _deployments[flow_run_id] = deployment_id
 
 
 def forget_run(flow_run_id: UUID) -> None:
-    """Drop a run that ended."""
+    """Remove a run that has ended."""
     _events.pop(flow_run_id, None)
     _deployments.pop(flow_run_id, None)
 
 
 def is_run_active(flow_run_id: UUID) -> bool:
-    """Whether a thread of this process works on a run."""
+    """Whether a thread of this process executes the run."""
     return flow_run_id in _events
 
 
 def active_deployments() -> list[UUID]:
-    """The deployments of which a thread of this process works on a run."""
+    """The deployments with a run in this process."""
     return list(_deployments.copy().values())
 
 
@@ -53,8 +53,8 @@ def request_stop_of_all() -> None:
 
 
 def raise_if_stopped() -> None:
-    """Raise Stopped if this run was asked to stop; called between steps and batches, where nothing is half done."""
+    """Raise Stopped if this run was asked to stop. Called between steps and batches, where no work is half done."""
     context = FlowRunContext.get()
     event = _events.get(context.flow_run.id) if context and context.flow_run else None
     if _all.is_set() or (event is not None and event.is_set()):
-        raise Stopped("the run was asked to stop; what is left stays pending")
+        raise Stopped("the run was asked to stop; the remaining work stays pending")

@@ -1,4 +1,4 @@
-"""Write what the engine found to the incident store."""
+"""Write the engine's detections to the incident store."""
 
 import json
 import logging
@@ -18,11 +18,10 @@ _log = logging.getLogger("furrow.upsert")
 
 @task(name="upsert", **POLICY)
 def upsert_detections(analysed: Sequence[AnalysedSession], backfill: bool = False) -> RecordResult:
-    """In one transaction: replace these sessions' detections, recompute their incidents, clear their pending rows.
+    """In one transaction: replace these sessions' detections, recompute their incidents, remove their pending rows.
 
-    Who sent a session says for which source its detections count, and whether late events may change them. A session that
-    got new events meanwhile is left alone and stays pending. ``backfill``: drafts may be confirmed by rule, every other status
-    stays as it was decided.
+    The sender of a session decides for which source its detections count, and whether late events may change them. A session
+    that got new events meanwhile is not written and stays pending. ``backfill``: only drafts may change their status, by rule.
     """
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
@@ -33,14 +32,14 @@ def upsert_detections(analysed: Sequence[AnalysedSession], backfill: bool = Fals
 
 @task(name="set poisoned sessions aside", **POLICY)
 def set_aside_poisoned(poisoned: Sequence[tuple[PendingSession, str]]) -> int:
-    """Count a failure of each session over which the engine fails; how many went to the dead letters (third failure)."""
+    """Record a failure of each session that makes the engine fail. Returns how many became dead letters (third failure)."""
     store = connections.incident_store()
     return sum(store.record_session_failure(pending, reason) for pending, reason in poisoned)
 
 
 def log_detections(analysed: Sequence[AnalysedSession]) -> None:
-    """The log-only fallback: what would have been stored, in full; the sessions stay pending."""
+    """Log detections that cannot be stored, in full; their sessions stay pending."""
     for session in analysed:
         for detection in session.detections:
-            # json.dumps escapes control characters, so that text from a browser cannot forge a line of the log.
+            # json.dumps escapes control characters, so that text from a browser cannot forge a log line.
             _log.warning("not stored, stays pending: %s", json.dumps(detection, ensure_ascii=True))

@@ -1,4 +1,4 @@
-"""What no export files now: put off, refused, held back; until when, and what hastens it."""
+"""Tickets that no export files now: postponed, refused or held back; until when, and how to file them earlier."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -12,28 +12,27 @@ from tasks import connections
 from tasks.report import escape_markdown
 from tasks.retrying import POLICY
 
-_LONGEST: Final = 300  # characters of a tracker's words
+_LONGEST: Final = 300  # characters of a tracker's message
 
 
 @task(name="what waits", **POLICY)
 def describe_waiting_tickets() -> list[str]:
-    """One line for each tracker and reason; none when nothing waits longer than the next run."""
+    """One line for each tracker and reason; empty when every ticket is filed by the next run."""
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return []
     lines = [waiting_line(waiting, datetime.now(UTC)) for waiting in store.list_waiting_tickets()]
     if held := int(store.read_store_counts()["held"]):
         lines.append(
-            f"{_count_with_unit(held, 'incident')} held back in a flood, until a person looks or independent "
-            "sources show them; "
-            "`furrow incidents release --reason …` lets them through"
+            f"{_count_with_unit(held, 'incident')} held back in a flood until a person releases them "
+            "(`furrow incidents release --reason …`) or independent sources confirm them"
         )
     return lines
 
 
 @task(name="hasten tickets", **POLICY)
 def hasten_tickets() -> int:
-    """Let this run try again what was put off; how many tickets."""
+    """Make postponed tickets due now. Returns their number."""
     store = connections.incident_store()
     return 0 if isinstance(store, LogIncidentStore) else store.retry_tickets_now()
 
@@ -43,17 +42,15 @@ def waiting_line(waiting: WaitingTickets, now: datetime) -> str:
     tickets = f"{escape_markdown(waiting.tracker)}: {_count_with_unit(waiting.number, 'ticket')}"
     reason = f" ({escape_markdown(waiting.reason[:_LONGEST])})" if waiting.reason else ""
     if waiting.state == "export_failed":
-        return (
-            f"{tickets} refused for good{reason}; when the cause is mended, `furrow export --retry-failed` files them"
-        )
+        return f"{tickets} refused{reason}; fix the cause, then file them with `furrow export --retry-failed`"
     until = ""
     if waiting.until is not None:
         at = waiting.until.astimezone(UTC)
         first = "" if waiting.number == 1 else " the first of them"
         until = f"{first} until {at:%Y-%m-%d %H:%M:%S} UTC (in {format_duration((at - now).total_seconds())})"
     if waiting.state == "retry":
-        return f"{tickets} put off{until}{reason}; `furrow export --now` tries at once"
-    return f"{tickets} being filed by another run, or left by one that was stopped{until}"
+        return f"{tickets} postponed{until}{reason}; `furrow export --now` retries at once"
+    return f"{tickets} claimed by a run that is active or was stopped{until}"
 
 
 def _count_with_unit(count: int, what: str) -> str:

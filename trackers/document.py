@@ -1,8 +1,7 @@
 """A small document model and its renderings: Markdown (Linear, log), wiki markup (Jira Data Center), ADF (Jira Cloud).
 
-Escaping is structural: a document holds plain text, and markup comes from the renderers alone. Whatever text stands in
-a document, also one that a browser sent to do harm, stays text: no mention, link, image, macro or heading comes out of
-it.
+A document holds plain text only; the renderers add all markup and escape the text. Text that a browser sent therefore cannot
+produce a mention, link, image, macro or heading.
 """
 
 import re
@@ -10,12 +9,29 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlsplit
 
-Adf = dict[str, Any]
 
-# Jira refuses a text field that is longer.
+class AdfMark(TypedDict, total=False):
+    """A mark of a text node, like ``code``."""
+
+    type: str
+    attrs: dict[str, str]
+
+
+class AdfNode(TypedDict, total=False):
+    """A node of the Atlassian Document Format, as JSON."""
+
+    type: str
+    version: int
+    attrs: dict[str, int]
+    content: "list[AdfNode]"
+    text: str
+    marks: list[AdfMark]
+
+
+# Jira refuses longer text fields (characters).
 MAX_TEXT = 32_767
 
 
@@ -79,17 +95,17 @@ Document = tuple[Block, ...]
 # ---------------------------------------------------------------------------------------------------------------------
 # Text that may stand in a document
 
-# Invisible characters with a use in real text: they join or part letters in Persian, Indic scripts and emoji.
+# Invisible characters with a use in real text: they join or separate letters in Persian, Indic scripts and emoji.
 _KEPT = "\u200c\u200d"
 _WORD_JOINER = "\u2060"
 
 
 def to_plain_line(value: object, limit: int = 300) -> str:
-    """One line of at most ``limit`` visible characters that reads as it is stored.
+    """``value`` as one line of at most ``limit`` visible characters.
 
-    Control characters and line breaks become spaces; what turns the direction of text or is invisible goes; an ``@``
-    before a name gets an invisible character behind it, because some trackers (and the chats they post to) look for
-    mentions in plain text, where no markup could be escaped.
+    Control characters and line breaks become spaces. Invisible characters and those that change the direction of text are
+    removed. An ``@`` before a name gets an invisible character after it, because some trackers, and the chats that they post
+    to, look for mentions in plain text.
     """
     shown = "".join(_visible_characters("" if value is None else str(value)))
     line = " ".join(shown.split())
@@ -110,11 +126,10 @@ def _visible_characters(text: str) -> Iterator[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Markdown (CommonMark with the extensions of GitHub, which Linear's dialect is close to)
+# Markdown: CommonMark with GitHub's extensions, which Linear's Markdown is close to
 
-# Escaped everywhere; then what only means something in one place: "_" beside a space, "." and "//" in what looks like
-# an address, ":" of a scheme or an emoji, "!" before what may be a link; and the beginnings of lists, headings and
-# underlines.
+# Escaped everywhere. Then what has a meaning in some places only: "_" beside a space, "." and "//" in addresses, ":" of a
+# scheme or an emoji, "!" before a link; and the starts of lists, headings and underlines.
 _MARKDOWN_ALWAYS = re.compile(r"[\\`*\[\]<>&|~]")
 _MARKDOWN_PLACES = re.compile(
     r"(?<![^\W_])_|_(?![^\W_])|(?<=[^\W\d])\.(?=\w)|\.(?=[^\W\d])|(?<=[^\W\d]):(?=\w)|:(?=/|\w+:)|/(?=/)|!(?=\\\[|$)|#$"
@@ -146,7 +161,7 @@ def _markdown_line(line: Line) -> str:
     joined = ""
     for inline in _merge_texts(line):
         piece = _markdown_inline(inline)
-        # Two runs of backticks that touch would be one, and neither would close what it should.
+        # Adjacent runs of backticks would merge into one, and neither code span would end.
         joined += " " + piece if joined.endswith("`") and piece.startswith("`") else piece
     return joined.strip() or "–"
 
@@ -167,7 +182,7 @@ def _markdown_text(text: str) -> str:
     start = _MARKDOWN_START.match(escaped)
     if not start:
         return escaped
-    # A number keeps its digits; the mark behind it is what makes the list.
+    # A number keeps its digits; only the mark after it is escaped.
     return f"{start[0]}\\{escaped[start.end() :]}" if start[0].isdigit() else f"\\{escaped}"
 
 
@@ -185,8 +200,8 @@ def _backtick_fence(text: str, least: int) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Wiki markup (Jira Data Center). Its renderer keeps character references as they are (HtmlEscaper, preserveEntities),
-# also inside {{...}}, and escapes by backslash a few characters only.
+# Wiki markup (Jira Data Center). Its renderer keeps character references (HtmlEscaper, preserveEntities), also inside {{...}};
+# a backslash escapes only a few characters.
 
 _WIKI_ALWAYS = re.compile(r"[\\{}\[\]()!|*+^~<>&#;]")
 _WIKI_PLACES = re.compile(
@@ -197,7 +212,7 @@ _WIKI_PLACES = re.compile(
     r"|/(?=/)|@"
     r"|(?:(?<=^h[1-6])|(?<=^bq))\."  # headings, quotations
 )
-# The dash of what looks like the key of an issue, which would become a link to it.
+# The dash in text like the key of an issue, which would become a link.
 _WIKI_KEY = re.compile(r"(?:^|(?<=\W))[A-Za-z]\w*-(?=\d)")
 
 
@@ -241,22 +256,22 @@ def _wiki_text(text: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Atlassian Document Format (Jira Cloud): text is text by construction
+# Atlassian Document Format (Jira Cloud): text nodes need no escaping
 
 
-def render_adf(document: Document) -> Adf:
+def render_adf(document: Document) -> AdfNode:
     """The document as ADF, version 1."""
     return {"type": "doc", "version": 1, "content": [_adf_block(block) for block in document]}
 
 
-def _adf_block(block: Block) -> Adf:
+def _adf_block(block: Block) -> AdfNode:
     match block:
         case Heading(text):
             return {"type": "heading", "attrs": {"level": 3}, "content": _adf_line((text,))}
         case Paragraph(line):
             return {"type": "paragraph", "content": _adf_line(line)}
         case Items(lines, numbered):
-            items = [
+            items: list[AdfNode] = [
                 {"type": "listItem", "content": [{"type": "paragraph", "content": _adf_line(line)}]} for line in lines
             ]
             return {"type": "orderedList" if numbered else "bulletList", "content": items}
@@ -264,18 +279,18 @@ def _adf_block(block: Block) -> Adf:
             return {"type": "codeBlock", "content": [{"type": "text", "text": to_plain_line(text, MAX_TEXT) or "–"}]}
 
 
-def _adf_line(line: Line) -> list[Adf]:
-    # ADF refuses empty texts and, in most places, empty paragraphs.
+def _adf_line(line: Line) -> list[AdfNode]:
+    # ADF does not allow empty texts and, in most places, empty paragraphs.
     nodes = [node for inline in _merge_texts(line) if (node := _adf_inline(inline))["text"]]
     return nodes if any(node["text"].strip() for node in nodes) else [{"type": "text", "text": "–"}]
 
 
-def _adf_inline(inline: Inline) -> Adf:
+def _adf_inline(inline: Inline) -> AdfNode:
     match inline:
         case Code(text):
             return {"type": "text", "text": to_plain_line(text), "marks": [{"type": "code"}]}
         case Link(text, url):
-            mark = {"type": "link", "attrs": {"href": url}}
+            mark: AdfMark = {"type": "link", "attrs": {"href": url}}
             return {"type": "text", "text": to_plain_line(text) or url, "marks": [mark]}
         case str():
             return {"type": "text", "text": _escape_with_spaces(inline, str)}
@@ -285,7 +300,7 @@ def _adf_inline(inline: Inline) -> Adf:
 
 
 def _merge_texts(line: Line) -> Iterator[Inline]:
-    """The line with neighbouring texts as one: markup must not arise where two of them meet."""
+    """The line with adjacent texts joined, so that no markup arises where two of them meet."""
     for is_text, parts in groupby(line, key=lambda inline: isinstance(inline, str)):
         if is_text:
             yield "".join(part for part in parts if isinstance(part, str))
@@ -294,7 +309,7 @@ def _merge_texts(line: Line) -> Iterator[Inline]:
 
 
 def _escape_with_spaces(text: str, escape: Callable[[str], str]) -> str:
-    """The text, escaped, with the spaces around it that part it from its neighbours."""
+    """The text, escaped, with a space at each end where it had one."""
     inner = escape(to_plain_line(text, MAX_TEXT))
     if not inner:
         return " " if text.isspace() else ""
@@ -302,7 +317,7 @@ def _escape_with_spaces(text: str, escape: Callable[[str], str]) -> str:
 
 
 def _render_within_limit(document: Document, render: Callable[[Sequence[Block]], str]) -> str:
-    """Render; when escaping made it too long for Jira, leave out the ends of the longest lists until it fits."""
+    """Render the document. If escaping makes it too long for Jira, cut the longest lists until it fits."""
     blocks = list(document)
     while len(text := render(blocks)) > MAX_TEXT:
         lists = [place for place, block in enumerate(blocks) if isinstance(block, Items) and len(block.lines) > 1]
@@ -316,6 +331,6 @@ def _render_within_limit(document: Document, render: Callable[[Sequence[Block]],
 
 
 def make_list(lines: Iterable[Line], numbered: bool = False) -> list[Block]:
-    """A list of the lines, or nothing when there are none."""
+    """A list of the lines; no block when there are none."""
     found = tuple(lines)
     return [Items(found, numbered)] if found else []

@@ -1,4 +1,4 @@
-"""What the trackers' answers have in common: their words, made fit for logs and artifacts, and when to come back."""
+"""Shared handling of trackers' answers: messages made safe for logs and artifacts, and the time of a retry."""
 
 import re
 import unicodedata
@@ -13,38 +13,38 @@ from core.errors import PermanentError
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
 LONGEST_WORDS = 500
-# Whatever a tracker says, a ticket is tried again on the next day.
+# Longest wait (s): a ticket is retried after a day at the latest.
 LONGEST_WAIT = 86_400.0
 
 # Beside 5xx: request timeout, too early, too many requests.
 _TRANSIENT = {408, 425, 429}
 _NOT_IMPLEMENTED = 501
-# Shorter strings are no secrets, and taking them out of a sentence would only maim it.
+# Shorter strings are not secrets; removing them would damage messages.
 _SHORTEST_SECRET = 6
 
 
 def is_transient_status(status: int) -> bool:
-    """Whether an HTTP status says that the same request may succeed later."""
+    """Whether the same request may succeed later after this HTTP status."""
     return status in _TRANSIENT or (status >= 500 and status != _NOT_IMPLEMENTED)
 
 
 def to_safe_line(message: object, secrets: Iterable[str] = (), limit: int = LONGEST_WORDS) -> str:
-    """What a tracker said, as one line of at most ``limit`` characters without control characters and ``secrets``."""
+    """A tracker's message on one line of at most ``limit`` characters, without control characters and ``secrets``."""
     text = str(message)
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")
-    # Controls, and what turns the direction of text or is invisible, would change what stands around the words.
+    # Control, invisible and direction-changing characters would affect the text around the message.
     seen = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
     line = " ".join(seen.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def seconds_until_retry(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds until the tracker wants to be asked again, by ``Retry-After`` or ``X-RateLimit-*-Reset``; None if unsaid.
+    """Seconds until a retry, from ``Retry-After`` or ``X-RateLimit-*-Reset``; None if the answer has neither.
 
-    Resets come as ISO 8601 (Jira), epoch milliseconds (Linear), epoch seconds or seconds from now. Of several limits
-    the exhausted ones count, if the answer tells which these are.
+    Resets are ISO 8601 (Jira), epoch milliseconds (Linear), epoch seconds or seconds from now. Of several limits, the
+    exhausted ones count if the answer shows which these are.
     """
     now = now or datetime.now(UTC)
     lower = {name.lower(): value.strip() for name, value in headers.items()}
@@ -92,7 +92,7 @@ def _with_time_zone(at: datetime) -> datetime:
 
 
 def read_credential(secret: SecretStr | None, what: str) -> str:
-    """The text of a token. Raises PermanentError, without repeating it, when it cannot stand in an HTTP header."""
+    """The text of a token. Raises PermanentError, without the token, when it cannot be sent in an HTTP header."""
     text = secret.get_secret_value().strip() if secret else ""
     if not text:
         raise PermanentError(f"{what} is not set")

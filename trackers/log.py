@@ -1,4 +1,4 @@
-"""The tracker for when none is configured: it writes the whole ticket to the log, exactly as it would be filed."""
+"""The tracker that is used when none is configured: it writes whole tickets to the log."""
 
 import hashlib
 import logging
@@ -13,54 +13,54 @@ _LOG = logging.getLogger("furrow.tickets")
 
 
 class LogTracker:
-    """Stands in for the tracker ``name`` until that is configured; nothing counts as exported."""
+    """Logs the tickets of the tracker ``name``; none of them counts as exported."""
 
     def __init__(
         self, name: str, render: Callable[[Ticket], str] = ticket_to_markdown, logger: logging.Logger = _LOG
     ) -> None:
-        """``render`` is how the tracker that it stands for would get the body."""
+        """``render`` renders the body as for that tracker."""
         self._name = name
         self._render = render
         self._logger = logger
 
     @property
     def name(self) -> str:
-        """The name of the tracker that it stands for."""
+        """The name of that tracker."""
         return self._name
 
     def file_ticket(self, ticket: Ticket, client_id: UUID) -> Logged:
-        """Log the ticket. The digest covers the text alone, so that the same text is recognised whoever logs it."""
+        """Log the ticket. The digest covers only the text."""
         text = self.ticket_text(ticket)
         self._logger.info("ticket for %s (not configured, logged only):\n%s", self._name, text)
         return Logged(_hash_text(text))
 
     def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
-        """Nothing was ever filed in a log."""
+        """None: a log holds no tickets."""
         return None
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Logged:
-        """Log the ticket again, saying why."""
+        """Log the ticket again; its text holds the reason."""
         return self.file_ticket(ticket, UUID(int=0))
 
     def fetch_ticket_state(self, key: str) -> TicketState:
-        """A log knows no tickets."""
+        """Always ``missing``."""
         return TicketState("missing")
 
     def close(self) -> None:
         """Nothing to close."""
 
     def ticket_digest(self, ticket: Ticket) -> str:
-        """What ``file`` would return for this ticket, without logging it."""
+        """The digest that `file_ticket` returns for this ticket, without logging it."""
         return _hash_text(self.ticket_text(ticket))
 
     def ticket_text(self, ticket: Ticket) -> str:
-        """The ticket as it is logged; every line begins with a bar and so passes for no other log entry."""
+        """The ticket as it is logged. Every line begins with a bar, so that it cannot pass for another log entry."""
         head = (
             f"title: {ticket.title}",
             f"project: {ticket.project}   incident: {ticket.incident_id}",
             f"priority: {ticket.priority}   severity: {ticket.severity}   labels: {', '.join(ticket.labels)}",
         )
-        # Each line of the head is one line, whatever stands in it; only the body has line breaks of its own.
+        # A value in the head cannot start a new line; only the body has line breaks.
         lines = [*(line.replace("\n", " ") for line in head), "", *self._render(ticket).rstrip("\n").split("\n")]
         return "\n".join(f"| {escape_invisible(line)}".rstrip() for line in lines)
 
@@ -70,7 +70,7 @@ def _hash_text(text: str) -> str:
 
 
 def escape_invisible(line: str) -> str:
-    """``line`` with everything that a terminal or a log viewer would act upon shown as an escape."""
+    """``line`` with control and invisible characters as escapes."""
     return "".join(
         character if unicodedata.category(character) not in _ACTED_UPON else _escape_character(character)
         for character in line

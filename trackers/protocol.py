@@ -1,4 +1,4 @@
-"""The one edge behind which every tracker lives: Jira, Linear, and the log."""
+"""The protocol of trackers: a server's, or the log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from trackers.ticket import Ticket
 
 @dataclass(frozen=True)
 class Filed:
-    """A ticket exists; ``key`` is its name there, ``url`` where people read it."""
+    """A ticket in a tracker: its ``key`` there, and its URL for people."""
 
     key: str
     url: str
@@ -18,25 +18,24 @@ class Filed:
 
 @dataclass(frozen=True)
 class Logged:
-    """No tracker is configured: the ticket was logged in full. ``digest`` (SHA-256, hex) identifies the text."""
+    """A ticket that was logged in full. ``digest`` (SHA-256, hex) identifies its text."""
 
     digest: str
 
 
 @dataclass(frozen=True)
 class TicketState:
-    """Where a ticket stands; ``since`` is when it got there, if the tracker says."""
+    """The state of a ticket; ``since``: when it got there, None if unknown."""
 
     kind: Literal["open", "done", "archived", "missing"]
     since: datetime | None = None
 
 
 class Tracker(Protocol):
-    """What an exporter needs of a tracker.
+    """What the export needs of a tracker.
 
-    Every call raises TransientError (with ``retry_after`` when the tracker names a time) or PermanentError with the
-    tracker's own words. ``client_id`` is the ticket's identity, made and stored before the first call and the same at
-    every attempt.
+    Every call raises TransientError (with ``retry_after`` when the tracker names a time) or PermanentError with the tracker's
+    message. ``client_id`` is the ticket's identity. It is stored before the first call and is the same in every attempt.
     """
 
     @property
@@ -44,19 +43,30 @@ class Tracker(Protocol):
         """The tracker's name in the outbox."""
 
     def file_ticket(self, ticket: Ticket, client_id: UUID) -> Filed | Logged:
-        """Create the ticket, or return the one that an attempt before this one created."""
+        """Create the ticket, or return the one that an earlier attempt created."""
 
     def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
-        """The ticket that this identity has already, if any; asked before creating whenever an attempt came before.
+        """The ticket of this identity, if there is one. Called before `file_ticket` after an earlier attempt.
 
-        ``patient``: that attempt was a moment ago, so that its ticket may come into being or into sight only now.
+        ``patient``: that attempt was a moment ago, so its ticket may appear with a delay.
         """
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed | Logged:
-        """Say in the existing ticket that the failure came back, and open it again unless it is archived."""
+        """Comment in the existing ticket that the failure came back, and reopen it unless it is archived."""
 
     def fetch_ticket_state(self, key: str) -> TicketState:
-        """Where the ticket stands now."""
+        """The ticket's state now."""
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
+
+
+class RemoteTracker(Tracker, Protocol):
+    """A tracker on a server, as the ``open_tracker`` of its package returns it."""
+
+    def check_access(self) -> str:
+        """Where tickets go, in words for people, after a check with reading requests only.
+
+        The check covers the address, the token, each project or team, and the fields of tickets. Raises FurrowError, with
+        the tracker's own words, when it does not take tickets.
+        """

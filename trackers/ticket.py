@@ -1,19 +1,19 @@
-"""The text of a ticket that an engineer is glad to get (incidents-and-tickets.md), made from an incident's JSON.
+"""The ticket of an incident: title, labels and text, the same for every tracker (docs/contracts/incidents-and-tickets.md).
 
-What fails, where, for how many; figures and recorded facts alone. Nothing here talks to a tracker, and nothing here is
-markup: ``document`` renders and escapes.
+The text says what fails, where and for how many people, with figures and recorded facts only. It is a document without markup;
+`trackers.document` renders and escapes it.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 from urllib.parse import quote
 
+from incidents.incident import IncidentDetail
 from trackers import document
 from trackers.document import (
-    Adf,
+    AdfNode,
     Block,
     Code,
     CodeBlock,
@@ -25,8 +25,7 @@ from trackers.document import (
     make_list,
     to_plain_line,
 )
-
-Json = Mapping[str, Any]
+from ufse.detection import TimelineEntry
 
 # Jira's limit for a summary is 255.
 TITLE_LENGTH = 250
@@ -42,8 +41,8 @@ _SENTENCE = 600
 class Ticket:
     """One ticket, the same for every tracker.
 
-    ``labels`` hold no spaces; ``priority`` is P0–P4; ``url`` leads to the incident's page, where there is one;
-    ``came_back`` says why a ticket that exists already is told again ('' for a new one).
+    ``labels`` hold no spaces. ``priority`` is P0–P4. ``url`` is the address of the incident's page, None if it has none.
+    ``came_back`` is the reason why a resolved incident was reopened; '' for other incidents.
     """
 
     incident_id: str
@@ -67,15 +66,19 @@ def ticket_to_wiki(ticket: Ticket) -> str:
     return document.render_wiki(ticket.body)
 
 
-def ticket_to_adf(ticket: Ticket) -> Adf:
+def ticket_to_adf(ticket: Ticket) -> AdfNode:
     """The body for Jira Cloud (REST v3)."""
     return document.render_adf(ticket.body)
 
 
 def recurrence_comment(ticket: Ticket) -> Document:
-    """What a ticket that exists already is told when its incident came back: why, the evidence now, and where to look."""
-    why = ("This came back: ", ticket.came_back, ".") if ticket.came_back else ("This is open again in Furrow.",)
-    content: list[Block] = [Paragraph(why)]
+    """The comment on an existing ticket when its incident is reopened: the reason, the evidence now, and the link."""
+    reason = (
+        f"The incident is open again. Reason: {ticket.came_back}."
+        if ticket.came_back
+        else "The incident is open again."
+    )
+    content: list[Block] = [Paragraph((reason,))]
     kept = False
     for block in ticket.body:
         if isinstance(block, Heading):
@@ -85,62 +88,57 @@ def recurrence_comment(ticket: Ticket) -> Document:
     return (*content, *_link_section(ticket.url))
 
 
-def build_ticket(incident: Json, public_url: str | None) -> Ticket:
-    """The ticket of an incident (its whole JSON); ``public_url`` is where people reach Furrow's pages, None if nowhere.
-
-    An optional ``routeSessions`` (sessions of the route in the same time) adds the share that is affected.
-    """
+def build_ticket(incident: IncidentDetail, public_url: str | None) -> Ticket:
+    """The ticket of an incident; ``public_url`` is the address of Furrow's pages, None for a ticket without a link."""
     url = _incident_page_url(incident, public_url)
     came_back = _recurrence_reason(incident)
     return Ticket(
-        incident_id=str(incident["incidentId"]),
-        project=str(incident["projectId"]),
+        incident_id=incident["incidentId"],
+        project=incident["projectId"],
         title=_ticket_title(incident),
         labels=_ticket_labels(incident),
-        priority=str(incident["priority"]),
-        severity=str(incident["severity"]),
+        priority=incident["priority"],
+        severity=incident["severity"],
         body=tuple(_ticket_body(incident, came_back, url)),
         url=url,
         came_back=came_back,
     )
 
 
-def _incident_page_url(incident: Json, public_url: str | None) -> str | None:
+def _incident_page_url(incident: IncidentDetail, public_url: str | None) -> str | None:
     if not public_url:
         return None
-    return f"{public_url.rstrip('/')}/incidents/{quote(str(incident['incidentId']), safe='')}"
+    return f"{public_url.rstrip('/')}/incidents/{quote(incident['incidentId'], safe='')}"
 
 
-def _ticket_title(incident: Json) -> str:
-    title = incident.get("title") or incident.get("primaryFailurePoint") or "Failure"
-    return to_plain_line(title, TITLE_LENGTH)
+def _ticket_title(incident: IncidentDetail) -> str:
+    return to_plain_line(incident["title"] or incident["primaryFailurePoint"] or "Failure", TITLE_LENGTH)
 
 
-def _ticket_labels(incident: Json) -> tuple[str, ...]:
-    route = incident.get("failurePoint", {}).get("route")
+def _ticket_labels(incident: IncidentDetail) -> tuple[str, ...]:
     wanted = (
         "furrow",
         _label_slug(incident["severity"]),
         _label_slug(incident["severityType"]),
-        _label_slug(route) or "root",
+        _label_slug(incident["failurePoint"]["route"]) or "root",
     )
     return tuple(dict.fromkeys(label for label in wanted if label))
 
 
-def _label_slug(text: object) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", str(text or "").lower())[:50].strip("-")
+def _label_slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:50].strip("-")
 
 
-def _recurrence_reason(incident: Json) -> str:
-    if incident.get("status") != "regressed":
+def _recurrence_reason(incident: IncidentDetail) -> str:
+    if incident["status"] != "regressed":
         return ""
-    reasons = [entry["reason"] for entry in incident.get("history", ()) if entry["to"] == "regressed"]
-    return to_plain_line(reasons[-1] if reasons else "came back after it was resolved", _SENTENCE)
+    reasons = [entry["reason"] for entry in incident["history"] if entry["to"] == "regressed"]
+    return to_plain_line(reasons[-1] if reasons else "the failure came back after it was resolved", _SENTENCE)
 
 
-def _ticket_body(incident: Json, came_back: str, url: str | None) -> Iterable[Block]:
+def _ticket_body(incident: IncidentDetail, came_back: str, url: str | None) -> Iterable[Block]:
     if came_back:
-        yield Paragraph(("Resolved before: ", came_back, "."))
+        yield Paragraph((f"This incident was resolved before. Reason for reopening: {came_back}.",))
     yield from _attempt_section(incident)
     yield from _evidence_section(incident)
     yield from _reproduction_section(incident)
@@ -155,16 +153,16 @@ def _link_section(url: str | None) -> Iterable[Block]:
         yield Paragraph((Link("Incident in Furrow", url), ": all sessions, timelines and history."))
 
 
-def _attempt_section(incident: Json) -> Iterable[Block]:
-    point = incident.get("failurePoint", {})
-    label, target, route = (to_plain_line(value, _VALUE) for value in (
-        incident.get("label"), point.get("target"), point.get("route")
-    ))  # fmt: skip
+def _attempt_section(incident: IncidentDetail) -> Iterable[Block]:
+    point = incident["failurePoint"]
+    label, target, route = (
+        to_plain_line(text, _VALUE) for text in (incident["label"], point["target"], point["route"])
+    )
     yield Heading("What users tried")
     yield Paragraph((*_control_text(label, target), " on ", Code(route or "/"), "."))
     yield Heading("What happened instead")
     outcome = _outcome_sentence(incident)
-    failure = Code(to_plain_line(point.get("feedback"), _VALUE) or "a failure")
+    failure = Code(to_plain_line(point["feedback"], _VALUE) or "a failure")
     yield Paragraph((failure, f". {outcome}" if outcome else "."))
 
 
@@ -176,9 +174,9 @@ def _control_text(label: str, target: str) -> Line:
     return ("Use ", Code(target)) if target else ("Use the page",)
 
 
-def _outcome_sentence(incident: Json) -> str:
+def _outcome_sentence(incident: IncidentDetail) -> str:
     sessions = incident["affectedSessions"]
-    ended, overcome = incident.get("endedSessions", 0), incident.get("overcomeSessions", 0)
+    ended, overcome = incident["endedSessions"], incident["overcomeSessions"]
     parts = [f"The flow ended there in {ended} of {_count_with_noun(sessions, 'session')}"] if ended else []
     if overcome:
         parts.append(
@@ -187,18 +185,15 @@ def _outcome_sentence(incident: Json) -> str:
     return "; ".join(parts) + "." if parts else ""
 
 
-def _evidence_section(incident: Json) -> Iterable[Block]:
+def _evidence_section(incident: IncidentDetail) -> Iterable[Block]:
     sessions, users = incident["affectedSessions"], incident["affectedUsers"]
     known = _count_with_noun(users, "known user") if users else "users not identified"
     lines: list[Line] = [
-        (f"{_count_with_noun(sessions, 'session')}, {known}", *_route_share(incident)),
-        (
-            f"First seen {_format_minute(incident.get('firstSeen'))}, last seen {_format_minute(incident.get('lastSeen'))}",
-        ),
+        (f"{_count_with_noun(sessions, 'session')}, {known}",),
+        (f"First seen {_format_minute(incident['firstSeen'])}, last seen {_format_minute(incident['lastSeen'])}",),
         (f"Score: highest {incident['highestScore']}, median {incident['medianScore']:g} of 100",),
     ]
-    signals = incident.get("signals") or {}
-    if signals:
+    if signals := incident["signals"]:
         counted = ", ".join(
             f"{to_plain_line(kind, 40)} in {_count_with_noun(number, 'session')}" for kind, number in signals.items()
         )
@@ -207,18 +202,10 @@ def _evidence_section(incident: Json) -> Iterable[Block]:
     yield from make_list(lines)
 
 
-def _route_share(incident: Json) -> Line:
-    total = incident.get("routeSessions")
-    if not total or total < incident["affectedSessions"]:
-        return ()
-    share = 100 * incident["affectedSessions"] / total
-    return (f" ({share:.3g} % of the {total} sessions on this route in that time)",)
-
-
-def _reproduction_section(incident: Json) -> Iterable[Block]:
-    # The first example, on which most sources agree. The shortest of all may be one that a single sender made up.
-    examples = incident.get("examples") or ()
-    story = _fold_repeats(examples[0].get("timeline") or ()) if examples else []
+def _reproduction_section(incident: IncidentDetail) -> Iterable[Block]:
+    # The first example is the one on which most sources agree. A single sender could forge the shortest.
+    examples = incident["examples"]
+    story = _fold_repeats(examples[0]["timeline"]) if examples else []
     if not story:
         return
     yield Heading("How to reproduce")
@@ -227,12 +214,12 @@ def _reproduction_section(incident: Json) -> Iterable[Block]:
         yield Paragraph((f"{_count_with_noun(len(story) - _STEPS, 'more step')} in the incident's timeline.",))
 
 
-def _fold_repeats(timeline: Sequence[Json]) -> list[list[Json]]:
-    """The timeline with what was done again and again as one step."""
+def _fold_repeats(timeline: Sequence[TimelineEntry]) -> list[list[TimelineEntry]]:
+    """The timeline with repetitions of the same entry as one step. Stored entries may be older than a key of theirs."""
     return [list(same) for _, same in groupby(timeline, key=lambda entry: (entry.get("text"), entry.get("route")))]
 
 
-def _step_line(entries: Sequence[Json]) -> Line:
+def _step_line(entries: Sequence[TimelineEntry]) -> Line:
     entry = entries[0]
     where = to_plain_line(entry.get("route"), _VALUE)
     place: Line = (" on ", Code(where)) if where else ()
@@ -242,15 +229,19 @@ def _step_line(entries: Sequence[Json]) -> Line:
     return (to_plain_line(entry.get("text") or entry.get("eventType"), 200), *place, f"{times} (at {when})")
 
 
-def _offset_seconds(entry: Json) -> float:
-    return max(0, int(entry.get("offsetMs") or 0)) / 1000
+def _offset_seconds(entry: TimelineEntry) -> float:
+    return max(0, entry.get("offsetMs") or 0) / 1000
 
 
-def _failure_section(incident: Json) -> Iterable[Block]:
-    feedback = to_plain_line(incident.get("failurePoint", {}).get("feedback"), _SENTENCE)
-    by = incident.get("sessionsBy") or {}
-    wanted = (("App versions", "appVersions"), ("Browsers", "browsers"), ("Environments", "environments"))
-    lines = [_facet_line(title, by.get(name) or dict.fromkeys(incident.get(name) or ())) for title, name in wanted]
+def _failure_section(incident: IncidentDetail) -> Iterable[Block]:
+    feedback = to_plain_line(incident["failurePoint"]["feedback"], _SENTENCE)
+    by = incident["sessionsBy"]
+    facets = (
+        ("App versions", "appVersions", incident["appVersions"]),
+        ("Browsers", "browsers", incident["browsers"]),
+        ("Environments", "environments", incident["environments"]),
+    )
+    lines = [_facet_line(title, by.get(name) or dict.fromkeys(values)) for title, name, values in facets]
     yield Heading("Failing request or error")
     if feedback:
         yield CodeBlock(feedback)
@@ -268,28 +259,28 @@ def _facet_line(title: str, values: Mapping[str, int | None]) -> Line:
     return (*line, f" and {len(values) - _FACETS} more") if len(values) > _FACETS else tuple(line)
 
 
-def _example_section(incident: Json) -> Iterable[Block]:
+def _example_section(incident: IncidentDetail) -> Iterable[Block]:
     lines: list[Line] = [
         (
             Code(to_plain_line(example["sessionId"], 128)),
-            f", {_format_minute(example.get('timestamp'))}, score {example['score']}",
+            f", {_format_minute(example['timestamp'])}, score {example['score']}",
         )
-        for example in incident.get("examples", ())[:_EXAMPLES]
+        for example in incident["examples"][:_EXAMPLES]
     ]
     if lines:
         yield Heading("Example sessions")
         yield from make_list(lines)
 
 
-def _confidence_section(incident: Json) -> Iterable[Block]:
-    examples = incident.get("examples") or ()
-    if not examples:
+def _confidence_section(incident: IncidentDetail) -> Iterable[Block]:
+    if not incident["examples"]:
         return
-    yield Heading("Why we are confident")
-    if explanation := to_plain_line(examples[0].get("explanation"), _SENTENCE):
+    example = incident["examples"][0]
+    yield Heading("Why it was detected")
+    if explanation := to_plain_line(example["explanation"], _SENTENCE):
         yield Paragraph((explanation,))
     points: list[Line] = [
-        (f"{int(point['points']):+d} ", to_plain_line(point["rule"], _VALUE)) for point in examples[0].get("points", ())
+        (f"{point['points']:+d} ", to_plain_line(point["rule"], _VALUE)) for point in example["points"]
     ]
     yield from make_list(points[:_POINTS])
 
@@ -298,7 +289,7 @@ def _count_with_noun(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _format_minute(at: object) -> str:
+def _format_minute(at: str | None) -> str:
     """``2024-01-15 10:00 UTC`` of an RFC 3339 time in UTC."""
     text = to_plain_line(at, 40)
     return f"{text[:10]} {text[11:16]} UTC" if re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", text) else text or "unknown"

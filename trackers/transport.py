@@ -1,11 +1,11 @@
-"""How trackers are reached: with https but on this machine, without redirects, and only at addresses that are allowed.
+"""Connections to trackers: https except on this machine, no redirects, and only to allowed addresses.
 
-The address of a tracker is a setting or a field of a block, and its name is resolved anew for each connection. A name that
-leads to a private network could make Furrow send a token, or what stands in a ticket, to a service inside. So the addresses of
-the name are checked before a connection is made, and the address that answers is checked again before the first byte is sent:
-between the two a name may change.
+The URL of a tracker is a setting or a field of a block, and its host name is resolved for each connection. A name that resolves
+to a private network could make Furrow send a token or a ticket to an internal service. The addresses are therefore checked
+before the connection is made, and the connected address is checked again before the first byte is sent, because the name may
+resolve differently in between.
 
-With a proxy of the environment (``HTTPS_PROXY``), the proxy resolves the names; addresses that stand in the URL are checked.
+With a proxy from the environment (``HTTPS_PROXY``), the proxy resolves names; only literal addresses in URLs are checked.
 """
 
 import ipaddress
@@ -35,18 +35,21 @@ _FIRST_ERROR: Final = 400
 
 @dataclass(frozen=True)
 class Reach:
-    """Which addresses a tracker may have: those of the internet, and the ``private`` networks that a setting allows."""
+    """The addresses that a tracker may have: the internet, this machine, and the ``private`` networks of a setting."""
 
     private: tuple[Network, ...] = ()
 
     @classmethod
     def from_setting(cls, setting: str) -> "Reach":
-        """What the setting allows: networks, separated by commas. Raises ValueError for what is none."""
+        """Parse the setting: networks, separated by commas. Raises ValueError for an invalid network."""
         return cls(parse_networks(setting))
 
     def check_url(self, url: str, what: str) -> str:
-        """The host of ``url``. Raises PermanentError when it is no address of the web, holds a password, is http to
-        another machine, or leads to an address that is not allowed now; ``what`` names it in the message."""
+        """The host of ``url``. ``what`` names the URL in messages.
+
+        Raises PermanentError when it is not a web address, holds a password, is http to another machine, or resolves to an
+        address that is not allowed.
+        """
         try:
             parts = urlsplit(url)
             host = parts.hostname or ""
@@ -63,7 +66,7 @@ class Reach:
         return host
 
     def check_host(self, host: str) -> None:
-        """Check every address of ``host``. Raises PermanentError; what cannot be resolved is left to who connects."""
+        """Check every address of ``host``. Raises PermanentError. A name that cannot be resolved fails when connecting."""
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
@@ -72,7 +75,7 @@ class Reach:
             self.check_address(host, ipaddress.ip_address(str(address[0]).partition("%")[0]))
 
     def check_address(self, host: str, address: Address) -> None:
-        """Raise PermanentError unless the name or address ``host`` may lead to ``address``."""
+        """Raise PermanentError unless ``address``, to which ``host`` resolves, is allowed."""
         address = _unwrap_address(address)
         if address.is_loopback and is_this_machine(host):
             return
@@ -85,7 +88,7 @@ class Reach:
             )
 
     def check_connection(self, host: str, connection: socket.socket) -> socket.socket:
-        """``connection``, which is closed if it leads to an address that is not allowed. Raises PermanentError then."""
+        """``connection``, if its address is allowed; otherwise it is closed and PermanentError is raised."""
         try:
             self.check_address(host, ipaddress.ip_address(str(connection.getpeername()[0]).partition("%")[0]))
         except BaseException:
@@ -95,13 +98,13 @@ class Reach:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether ``host`` says that it is this machine: a name that only leads there does not."""
+    """Whether ``host`` is ``localhost`` or a loopback address; a name that only resolves to one is not."""
     literal = _parse_literal_address(host)
     return host.lower() == "localhost" or (literal is not None and literal.is_loopback)
 
 
 def refuse_redirect(status: int, location: str | None, what: str) -> None:
-    """Raise PermanentError for an answer that sends elsewhere: the next request would take the token along."""
+    """Raise PermanentError for a redirect: following it would send the token elsewhere."""
     if _FIRST_REDIRECT <= status < _FIRST_ERROR:
         try:
             host = urlsplit(location or "").hostname
@@ -125,7 +128,7 @@ def httpx_client(reach: Reach, host: str, **options: Any) -> httpx.Client:
 class _Transport(httpx.HTTPTransport):
     def __init__(self, reach: Reach) -> None:
         super().__init__()
-        # httpx has no parameter for how connections are made; its pool has.
+        # httpx has no parameter for the network backend; its pool has.
         self._pool = httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), network_backend=_Backend(reach))
 
 
@@ -152,7 +155,7 @@ class _Backend(httpcore.SyncBackend):
 
 
 def guard_session(session: requests.Session, reach: Reach, what: str) -> None:
-    """Let ``session`` connect within ``reach`` alone, and raise PermanentError for redirects of ``what``."""
+    """Make ``session`` connect within ``reach`` only and raise PermanentError for redirects; ``what`` names the tracker."""
 
     def refuse_redirects(answer: requests.Response, *_: object, **__: object) -> None:
         refuse_redirect(answer.status_code, answer.headers.get("location"), what)
@@ -172,7 +175,7 @@ class _Adapter(HTTPAdapter):
         manager: PoolManager = self.poolmanager
         reach = self._reach
 
-        # As urllib3's own SOCKS support does it: a connection is made here, before TLS.
+        # As in urllib3's SOCKS support: the connection is made here, before TLS.
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
                 reach.check_host(self.host)
@@ -193,14 +196,14 @@ class _Adapter(HTTPAdapter):
 
 
 def _https_proxy_for(host: str) -> str | None:
-    """The proxy of the environment through which ``host`` is reached with https."""
+    """The environment's https proxy for ``host``; None if there is none."""
     if is_this_machine(host) or urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get("https")
 
 
 def _parse_literal_address(host: str) -> Address | None:
-    """The address that ``host`` is written as, also in the forms that only the system's resolver takes (127.1)."""
+    """The address if ``host`` is a literal address, also in short forms like 127.1; otherwise None."""
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -212,7 +215,7 @@ def _parse_literal_address(host: str) -> Address | None:
 
 
 def _unwrap_address(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, if it does: mapped, 6to4 or NAT64."""
+    """The IPv4 address inside an IPv6 address (mapped, 6to4 or NAT64); other addresses unchanged."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:

@@ -10,21 +10,9 @@ from core.settings import Settings
 from furrow.installation import misspelt_variables
 from furrow.installation.running import RunningSettings
 from stores.incidents.incident_store import IncidentStore
-from trackers.checks import check_tracker
 from trackers.registry import make_tracker, values_by_project
 
 _SHOWN: Final = 8
-
-SETUP_ADVICE: Final = {
-    "jira": "to create tickets, set FURROW_JIRA_URL, FURROW_JIRA_TOKEN and FURROW_JIRA_PROJECT, or the block furrow-jira in "
-    "the Prefect UI",
-    "linear": "to create tickets, set FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM, or the block furrow-linear in the "
-    "Prefect UI",
-}
-REPAIR_ADVICE: Final = {
-    "jira": "check FURROW_JIRA_URL, _USER, _TOKEN, _PROJECT and _ISSUE_TYPE, or the block furrow-jira",
-    "linear": "check FURROW_LINEAR_KEY and FURROW_LINEAR_TEAM, or the block furrow-linear",
-}
 
 
 class TrackerAnswer(NamedTuple):
@@ -45,7 +33,7 @@ def ask_tracker(name: str, settings: Settings, incidents_url: str | None) -> Tra
         if tracker is None:
             return TrackerAnswer(None, "not configured; tickets are logged and stay pending")
         with closing(tracker):
-            return TrackerAnswer(True, check_tracker(tracker))
+            return TrackerAnswer(True, tracker.check_access())
     except FurrowError as error:
         return TrackerAnswer(False, str(error))
 

@@ -17,6 +17,7 @@ from core import private_files
 from core.errors import FurrowError
 from core.metrics import count_degraded
 from core.settings import EMBEDDED, LOG, Settings
+from core.tracker_kinds import TRACKER_KINDS
 from stores.incidents.incident_store import IncidentStore
 from trackers.transport import Reach, is_this_machine
 
@@ -193,13 +194,13 @@ def _find_store_exposures(settings: Settings) -> Iterator[Exposure]:
 
 def _find_refused_trackers(settings: Settings) -> Iterator[Exposure]:
     reach = Reach.from_setting(settings.tracker_private_networks)
-    used = (("Jira", settings.jira_url, "FURROW_JIRA_URL"), ("Linear", settings.linear_url, "FURROW_LINEAR_URL"))
-    for name, url, variable in used:
-        if url and (name == "Jira" or settings.linear_key):
+    for kind in TRACKER_KINDS:
+        url = str(getattr(settings, kind.address))
+        if url and kind.is_configured(settings):
             try:
-                reach.check_url(url.strip(), name)
+                reach.check_url(url.strip(), kind.title)
             except FurrowError as error:
-                yield Exposure(f"{name} cannot get tickets: {error}", f"check {variable}")
+                yield Exposure(f"{kind.title} cannot get tickets: {error}", f"check FURROW_{kind.address.upper()}")
 
 
 def _find_open_origins(incidents_url: str | None) -> Iterator[Exposure]:

@@ -15,6 +15,7 @@ from core.errors import FurrowError, PermanentError, TransientError
 from core.kept_secrets import known_prefect_auth
 from core.plurals import format_count
 from core.settings import EMBEDDED, LOG, Settings
+from core.tracker_kinds import TRACKER_KINDS, TrackerKind
 from furrow.clients.prefect_api import PrefectApi
 from furrow.doctor import configuration, exposure
 from furrow.doctor import work as doctor_work
@@ -83,8 +84,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
         _check_engine(settings),
         _check_event_store(settings),
         _check_incident_store(settings),
-        _check_tracker("jira", settings, running),
-        _check_tracker("linear", settings, running),
+        *(_check_tracker(kind, settings, running) for kind in TRACKER_KINDS),
         _check_disk_space(settings),
         *_report_settings(differing),
         *_report_work(settings),
@@ -218,10 +218,10 @@ def _check_server(part: str, ask: Callable[[], object], setting: str) -> Finding
     return Finding(part, "server", True, "answers")
 
 
-def _check_tracker(part: str, settings: Settings, running: RunningSettings | None) -> Finding:
-    secret = {"jira": "jira_token", "linear": "linear_key"}[part]
-    # A Jira token without an address has no effect; Linear's address is a constant.
-    is_configured = part != "jira" or bool(settings.jira_url)
+def _check_tracker(kind: TrackerKind, settings: Settings, running: RunningSettings | None) -> Finding:
+    part, secret = kind.name, kind.secret
+    # A token alone does not configure a tracker that needs an address, too.
+    is_configured = kind.switch == secret or kind.is_configured(settings)
     if is_configured and running and secret in running.hashes and getattr(settings, secret) is None:
         detail = "configured for `furrow up`; not checked, because its token is not set in this shell"
         return Finding(
@@ -233,8 +233,8 @@ def _check_tracker(part: str, settings: Settings, running: RunningSettings | Non
         )
     asked = configuration.ask_tracker(part, settings, doctor_work.find_incident_store_url(settings))
     if asked.accepts_tickets is None:
-        return Finding(part, "log", None, asked.message, configuration.SETUP_ADVICE[part])
-    advice = "" if asked.accepts_tickets else configuration.REPAIR_ADVICE[part]
+        return Finding(part, "log", None, asked.message, kind.setup_advice)
+    advice = "" if asked.accepts_tickets else kind.repair_advice
     return Finding(part, "server", asked.accepts_tickets, asked.message, advice)
 
 

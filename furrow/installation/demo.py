@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from pydantic import SecretStr
@@ -112,7 +112,9 @@ def _print_outcome(operator: httpx.Client, prefect: PrefectApi, out: Console) ->
         runs.add_row(run["flow"], run["state"], run["name"])
     out.print(runs)
     for incident in _get_from_collector(operator, "/v1/incidents")["incidents"]:
-        _print_incident(_get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}"), out)
+        _print_incident(
+            cast(IncidentDetail, _get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}")), out
+        )
 
 
 def _print_incident(incident: IncidentDetail, out: Console) -> None:

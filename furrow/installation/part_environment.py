@@ -1,40 +1,25 @@
 """Selects the environment of each process of ``furrow up``: what it needs, without the secrets of other parts.
 
 The collector can be reached from the internet; it gets no tracker tokens and nothing of Prefect. The Prefect server gets no
-secrets of stores and trackers. Other variables of the shell (cloud credentials, for example) are passed to no process. Each
-secret is listed here by name; a new secret in the settings reaches a part only when it is added here.
+secrets of stores and trackers. Other variables of the shell (cloud credentials, for example) are passed to no process. The
+declaration of a setting names the parts that get it (`core.setting_parts`); a secret without such a mark goes to none.
 """
 
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import Final
 
-from pydantic import SecretStr
+from pydantic_settings import BaseSettings
 
 from core import prefect_gate
+from core.setting_parts import COLLECTOR, PARTS, PREFECT, find_secret_settings, goes_to_part
 from core.settings import ENV_FILE_VARIABLE, Settings
 
-COLLECTOR: Final = "collector"
-PREFECT: Final = "prefect"
-ENGINE: Final = "engine"
-PREPARE: Final = "furrow.installation.prepare"
-DEPLOY: Final = "furrow.installation.deploy"
-
+SECRET: Final = find_secret_settings(Settings)
+"""Every setting that is secret."""
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
-    COLLECTOR: frozenset({"incident_store_url", "ingest_key", "operator_key", "user_salt"}),
-    PREFECT: frozenset({"prefect_auth"}),
-    ENGINE: frozenset({"event_store_url", "incident_store_url", "jira_token", "linear_key", "prefect_auth"}),
-    PREPARE: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
-    DEPLOY: frozenset({"event_store_url", "incident_store_url", "prefect_auth"}),
+    part: frozenset(name for name in SECRET if goes_to_part(Settings.model_fields[name], part)) for part in PARTS
 }
 """The secret settings that each part gets."""
-
-SECRET: Final = frozenset(
-    name
-    for name, field in Settings.model_fields.items()
-    if SecretStr in (field.annotation, *get_args(field.annotation))
-)
-"""All secret settings."""
-_TRACKERS = ("jira_", "linear_", "tracker_")
 _BESIDE = frozenset(
     {"FURROW_DEVELOPMENT_KEYS", prefect_gate.VARIABLE, ENV_FILE_VARIABLE}
 )  # not FURROW_SECRETS_DIR, which contains all secrets
@@ -66,15 +51,18 @@ _SYSTEM_PREFIXES = ("LC_", "PYTHON", "XDG_", "MALLOC_", "OMP_", "OPENBLAS_", "CO
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
 
-def select_part_environment(part: str, whole: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``whole`` that the process ``part`` gets; reading the file ``.env`` is disabled for it."""
-    kept = {name: value for name, value in whole.items() if _is_variable_for(part, name)}
+def select_part_environment(
+    part: str, whole: Mapping[str, str], settings: type[BaseSettings] = Settings
+) -> dict[str, str]:
+    """The variables of ``whole`` that the process ``part`` gets, and the one that keeps it from reading the file ``.env``."""
+    kept = {name: value for name, value in whole.items() if _is_variable_for(part, name, settings)}
     return {**kept, ENV_FILE_VARIABLE: ""}
 
 
-def _is_variable_for(part: str, name: str) -> bool:
+def _is_variable_for(part: str, name: str, settings: type[BaseSettings]) -> bool:
     if name.startswith("FURROW_"):
-        return name in _BESIDE or _is_setting_for(part, name.removeprefix("FURROW_").lower())
+        field = settings.model_fields.get(name.removeprefix("FURROW_").lower())
+        return name in _BESIDE or (field is not None and goes_to_part(field, part))
     if name.startswith("PREFECT_"):
         # Variables of the Prefect server may contain the password of its database or of its UI.
         servers = name.startswith(("PREFECT_SERVER_", "PREFECT_UI_")) or "DATABASE" in name
@@ -82,9 +70,3 @@ def _is_variable_for(part: str, name: str) -> bool:
     if name.upper() in _PROXIES:
         return part != COLLECTOR
     return name in _SYSTEM or name.startswith(_SYSTEM_PREFIXES)
-
-
-def _is_setting_for(part: str, setting: str) -> bool:
-    if setting in SECRET:
-        return setting in SECRETS.get(part, ())
-    return setting in Settings.model_fields and (part == ENGINE or not setting.startswith(_TRACKERS))

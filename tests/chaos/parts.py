@@ -36,7 +36,7 @@ from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from tasks import connections
 from tests.chaos.boundary import BOUNDARY, Crash, Fault, install, put
-from trackers import jira
+from trackers.jira import tracker as jira
 
 _CLOCK = struct.Struct("<qq")
 

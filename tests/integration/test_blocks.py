@@ -8,7 +8,7 @@ from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import SecretStr
 
 import blocks
-from blocks import EventStoreBlock, IncidentStoreBlock, JiraBlock, LinearBlock, documents
+from blocks import EventStoreBlock, IncidentStoreBlock, documents, tracker_block
 from core.errors import PermanentError
 from core.settings import Settings
 
@@ -44,10 +44,10 @@ def test_blocks_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_LINEAR_KEY", "from-the-environment")
     url = SecretStr("postgresql://furrow:hunter2@db/furrow")
     IncidentStoreBlock(mode="server", url=url).save(documents.DOCUMENT, overwrite=True)
-    JiraBlock(mode="server", url="https://jira.test", token=SecretStr("hunter2"), project="OPS").save(
+    tracker_block("jira")(mode="server", url="https://jira.test", token=SecretStr("hunter2"), project="OPS").save(
         documents.DOCUMENT, overwrite=True
     )
-    LinearBlock(mode="log").save(documents.DOCUMENT, overwrite=True)
+    tracker_block("linear")(mode="log").save(documents.DOCUMENT, overwrite=True)
     settings = documents.effective_settings()
     assert settings.incident_store_url == url
     assert (settings.jira_url, settings.jira_project) == ("https://jira.test", "OPS")
@@ -63,7 +63,7 @@ def test_a_server_without_a_url_is_said() -> None:
         documents.effective_settings()
 
 
-@pytest.mark.parametrize("block", [EventStoreBlock, IncidentStoreBlock, JiraBlock, LinearBlock])
+@pytest.mark.parametrize("block", blocks.ALL)
 class TestStandards(BlockStandardTestSuite):
     """What Prefect expects of every block, but for web addresses of documentation and logo: Furrow has no web site."""
 

@@ -111,7 +111,7 @@ def test_it_waits_for_the_runs_that_go_on(prefect: None, monkeypatch: pytest.Mon
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(slow, state=Running())
         assert str(run.id) in tasks.erase._active_run_ids()
-        with pytest.raises(PermanentError, match="still going on; run it again"):
+        with pytest.raises(PermanentError, match="still active; run it again"):
             tasks.erase.wait_for_runs.fn()
         client.set_flow_run_state(run.id, Completed(), force=True)
         assert str(run.id) not in tasks.erase._active_run_ids()

@@ -33,8 +33,8 @@ from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear, rate_limited
 from tests.fakes.server import Answer, Fake, Fault, Request
 from tests.integration.incident_store_cases import MONDAY, detection, history, incident, incident_id, record
-from trackers import jira as jira_module
 from trackers.jira import JiraTracker
+from trackers.jira import tracker as jira_module
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = ConfirmRule(min_sessions=1)
@@ -191,7 +191,7 @@ def test_what_came_back_is_told_to_its_ticket(tracker: Any) -> None:
     assert state.name == "Completed", state.message
     assert len(tracker.issues) == 1
     assert history(store(), incident_id())[-1][2].endswith("told")
-    assert "tickets told | 1" in artifact()
+    assert "tickets updated | 1" in artifact()
 
 
 def test_the_rate_of_a_project_holds(jira: FakeJira, setting: Any) -> None:
@@ -600,7 +600,7 @@ def test_secrets_are_nowhere(tracker: Any, caplog: pytest.LogCaptureFixture) -> 
     assert own not in everything
 
 
-# What waits, and how to hasten it
+# Tickets that wait, and how to file them earlier
 # -------------------------------------------------------------------------------------------------------------------
 
 
@@ -611,10 +611,10 @@ def test_what_is_put_off_is_told_with_its_time_and_can_be_hastened(tracker: Any)
         run()
     (line,) = describe_waiting_tickets.fn()
     assert re.match(
-        rf"{tracker.name}: 1 ticket put off until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ (s|min)\)", line
+        rf"{tracker.name}: 1 ticket postponed until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(in \d+ (s|min)\)", line
     )
     assert "did not answer" in line
-    assert line.endswith("`furrow export --now` tries at once")
+    assert line.endswith("`furrow export --now` retries at once")
     tracker.start()
     assert run().name == "Completed"
     assert tracker.issues == {}
@@ -628,6 +628,6 @@ def test_what_is_refused_is_told_with_the_trackers_words(jira: FakeJira) -> None
     jira.projects = set()
     run()
     (line,) = describe_waiting_tickets.fn()
-    assert line.startswith("jira: 2 tickets refused for good")
+    assert line.startswith("jira: 2 tickets refused")
     assert "valid project is required" in line
-    assert line.endswith("when the cause is mended, `furrow export --retry-failed` files them")
+    assert line.endswith("fix the cause, then file them with `furrow export --retry-failed`")

@@ -16,8 +16,8 @@ from core.errors import PermanentError, TransientError
 from tests.fakes.linear import KEY, FakeLinear, is_create, operation, rate_limited, schema, shown
 from tests.fakes.server import Answer, Fault
 from tests.unit.trackers.incidents import incident
-from trackers import linear
 from trackers.linear import LinearTracker
+from trackers.linear import queries as linear
 from trackers.ticket import Ticket, build_ticket
 
 WHOLE = Path(__file__).parents[3] / "shared" / "contracts" / "linear.schema.graphql"

@@ -272,7 +272,7 @@ def test_in_batches_and_stopped_between_them(configured: str, monkeypatch: pytes
             stopping._all.clear()
     assert state.is_cancelled()
     assert told["counts"]["detections that would vanish"] == 2
-    assert "the rest of the window was not looked at" in artifact()
+    assert "the rest of the window was not compared" in artifact()
 
 
 def test_clickhouse_that_fails_on_the_way_ends_degraded_with_what_is_known(
@@ -350,7 +350,7 @@ def test_the_rule_that_is_told_is_that_of_the_failure_point() -> None:
     assert _vanishing_reason(gone, [silent("v0"), silent("v1")], [])[0] == "nearest of v1"
     assert _vanishing_reason(gone, [], [{"primaryFailurePoint": "/a"}]) == (
         "another_point",
-        "The struggle is told at another failure point: /a.",
+        "The engine reports another failure point: /a.",
     )
     assert _vanishing_reason(gone, [], [])[0] == "no_candidate"
 

@@ -29,12 +29,12 @@ from graphql import (
     visit,
 )
 
-from trackers import linear
+from trackers.linear import queries as linear
 
 HERE = Path(__file__).parent
 LINEAR, JIRA = "linear.schema.graphql", "jira-cloud-v3.openapi.json"
 REDUCED_LINEAR, REDUCED_JIRA = HERE / "linear.graphql", HERE / "jira-cloud-v3.json"
-# The operations of Jira Cloud that trackers/jira.py uses.
+# The operations of Jira Cloud that trackers/jira uses.
 OPERATIONS = (
     ("post", "/rest/api/3/issue"),
     ("get", "/rest/api/3/issue/{issueIdOrKey}"),

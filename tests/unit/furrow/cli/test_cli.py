@@ -128,7 +128,7 @@ def test_settings_that_do_not_fit_are_refused_and_not_used(name: str, value: obj
 
 
 def test_a_setting_that_nobody_knows_is_refused_but_left_alone_where_it_is_stored() -> None:
-    assert "there is no project setting 'x'; there is confirmSessions" in find_setting_problem("x", 1)
+    assert "there is no project setting 'x'; the settings are confirmSessions" in find_setting_problem("x", 1)
     assert select_usable_settings({"x": 1}) == ({}, [])
 
 

@@ -7,17 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from core.setting_parts import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE
 from core.settings import EMBEDDED, ENV_FILE_VARIABLE, Settings
-from furrow.installation.part_environment import (
-    COLLECTOR,
-    DEPLOY,
-    ENGINE,
-    PREFECT,
-    PREPARE,
-    SECRET,
-    SECRETS,
-    select_part_environment,
-)
+from furrow.installation.part_environment import SECRET, SECRETS, select_part_environment
 from furrow.installation.up import Installation
 
 PARTS = [COLLECTOR, PREFECT, ENGINE, PREPARE, DEPLOY]
@@ -40,7 +32,19 @@ def test_each_secret_goes_to_the_parts_that_need_it(tmp_path: Path, monkeypatch:
         assert {name for name in SECRET if f"secret-{name}" in text.splitlines()} == SECRETS[part] & SECRET
 
 
-def test_every_secret_is_entered_for_a_part() -> None:
+def test_the_parts_of_each_secret() -> None:
+    """The whole list once more: a declaration that changes by mistake must not give a secret to another part."""
+    stores = {"event_store_url", "incident_store_url"}
+    assert {
+        COLLECTOR: {"incident_store_url", "ingest_key", "operator_key", "user_salt"},
+        PREFECT: {"prefect_auth"},
+        ENGINE: {*stores, "jira_token", "linear_key", "prefect_auth"},
+        PREPARE: {*stores, "prefect_auth"},
+        DEPLOY: {*stores, "prefect_auth"},
+    } == SECRETS
+
+
+def test_every_secret_goes_to_a_part() -> None:
     assert frozenset.union(*SECRETS.values()) >= SECRET
     assert {"jira_token", "linear_key", "user_salt", "ingest_key", "operator_key", "event_store_url"} <= SECRET
     assert set(SECRETS) == set(PARTS)

@@ -1,0 +1,26 @@
+"""Jira Cloud and Data Center. Declared in `core.tracker_kinds`."""
+
+from collections.abc import Mapping
+
+from core.tracker_kinds import JiraSettings
+from trackers.jira.tracker import JiraTracker
+from trackers.transport import Reach
+
+__all__ = ["JiraTracker", "open_tracker"]
+
+
+def open_tracker(settings: JiraSettings, targets: Mapping[str, str], reach: Reach) -> JiraTracker:
+    """The Jira site of ``settings``; ``targets`` are keys of Jira projects by Furrow project.
+
+    Raises PermanentError when the configuration lacks something.
+    """
+    return JiraTracker(
+        settings.jira_url,
+        settings.jira_user,
+        settings.jira_token,
+        settings.jira_project,
+        settings.jira_kind,
+        settings.jira_issue_type,
+        targets,
+        reach=reach,
+    )

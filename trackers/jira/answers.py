@@ -1,0 +1,163 @@
+"""The parts of Jira's answers that Furrow reads. Cloud and Data Center answer alike unless it is said here."""
+
+from datetime import datetime
+
+import msgspec
+
+
+class Category(msgspec.Struct):
+    """Category of a status: ``new``, ``indeterminate`` or ``done``."""
+
+    key: str = ""
+
+
+class Status(msgspec.Struct, rename="camel"):
+    """Status of an issue."""
+
+    status_category: Category | None = None
+
+
+class IssueFields(msgspec.Struct):
+    """Fields of an issue, as far as they were requested. Times are text in ISO 8601."""
+
+    labels: list[str] | None = None
+    status: Status | None = None
+    resolutiondate: str | None = None
+    archiveddate: str | None = None
+
+
+class Issue(msgspec.Struct):
+    """An issue; ``properties`` are its entity properties by key, which any app may write."""
+
+    key: str = ""
+    fields: IssueFields | None = None
+    properties: dict[str, object] | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """Its labels; none where they were not requested."""
+        return (self.fields.labels if self.fields else None) or []
+
+
+class IssuePage(msgspec.Struct):
+    """A page of search results."""
+
+    issues: list[Issue] | None = None
+
+
+class CreatedIssue(msgspec.Struct):
+    """Answer to the request that creates an issue."""
+
+    id: str | int = ""
+    key: str = ""
+
+
+class CommentProperty(msgspec.Struct):
+    """An entity property of a comment."""
+
+    key: str = ""
+    value: object = None
+
+
+class Comment(msgspec.Struct):
+    """A comment, with its properties if they were requested."""
+
+    properties: list[CommentProperty] | None = None
+
+
+class CommentPage(msgspec.Struct):
+    """A page of comments."""
+
+    comments: list[Comment] | None = None
+
+
+class Transition(msgspec.Struct):
+    """A transition that the issue's workflow allows now, and the status that it leads to."""
+
+    id: str | int
+    name: str = ""
+    to: Status | None = None
+
+
+class TransitionList(msgspec.Struct):
+    """The transitions of an issue."""
+
+    transitions: list[Transition] | None = None
+
+
+class Account(msgspec.Struct, rename="camel"):
+    """The account of the token. Data Center sends ``name``, Cloud does not."""
+
+    display_name: str | None = None
+    email_address: str | None = None
+    name: str | None = None
+
+
+class Permission(msgspec.Struct, rename="camel"):
+    """A permission of the account in a project."""
+
+    have_permission: bool | None = None
+
+
+class PermissionAnswer(msgspec.Struct):
+    """Permissions by name."""
+
+    permissions: dict[str, Permission] | None = None
+
+
+class IssueType(msgspec.Struct):
+    """A type of issues."""
+
+    id: str | int = ""
+    name: str = ""
+
+
+class IssueTypePage(msgspec.Struct, rename="camel"):
+    """The types of issues of a project. Data Center sends them as ``values``."""
+
+    issue_types: list[IssueType] | None = None
+    values: list[IssueType] | None = None
+
+
+class NewIssueField(msgspec.Struct, rename="camel"):
+    """A field of the screen for new issues. Data Center sends its id as ``key``."""
+
+    field_id: str | None = None
+    key: str | None = None
+    name: str | None = None
+    required: bool | None = None
+    has_default_value: bool | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id, like ``labels``; '' when the answer holds none."""
+        return self.field_id or self.key or ""
+
+
+class NewIssueFieldPage(msgspec.Struct):
+    """The fields of new issues. Data Center sends them as ``values``."""
+
+    fields: list[NewIssueField] | None = None
+    values: list[NewIssueField] | None = None
+
+
+class Refusal(msgspec.Struct, rename="camel"):
+    """The body of an error, in all the forms that Jira and its proxies use."""
+
+    errors: object = None
+    error_messages: object = None
+    error_message: object = None
+    message: object = None
+
+
+def status_category(status: Status | None) -> str:
+    """Key of the status's category; '' when unknown."""
+    return status.status_category.key if status and status.status_category else ""
+
+
+def parse_jira_time(text: str | None) -> datetime | None:
+    """A time of Jira; None when there is none or it cannot be read."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,17 @@
+"""Linear. Declared in `core.tracker_kinds`."""
+
+from collections.abc import Mapping
+
+from core.tracker_kinds import LinearSettings
+from trackers.linear.tracker import LinearTracker
+from trackers.transport import Reach
+
+__all__ = ["LinearTracker", "open_tracker"]
+
+
+def open_tracker(settings: LinearSettings, targets: Mapping[str, str], reach: Reach) -> LinearTracker:
+    """The Linear workspace of ``settings``; ``targets`` are keys of teams by Furrow project.
+
+    Raises PermanentError when the configuration lacks something.
+    """
+    return LinearTracker(settings.linear_key, settings.linear_team, settings.linear_url, targets, reach)

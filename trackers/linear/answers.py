@@ -1,0 +1,173 @@
+"""The parts of Linear's GraphQL answers that Furrow reads: one type for the ``data`` of each document in `queries`."""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Nodes(msgspec.Struct, Generic[T]):
+    """A connection: a page of objects."""
+
+    nodes: list[T] = msgspec.field(default_factory=list)
+
+
+class Team(msgspec.Struct):
+    """A team with the key that people know it by."""
+
+    id: str
+    key: str
+
+
+class TeamAnswer(msgspec.Struct):
+    """Teams with a key."""
+
+    teams: Nodes[Team]
+
+
+class Reference(msgspec.Struct):
+    """An object of which only the id was requested."""
+
+    id: str
+
+
+class Label(msgspec.Struct, rename="camel"):
+    """A label; ``team`` is None for a label of the workspace. A group of labels cannot be put on an issue."""
+
+    id: str
+    name: str
+    is_group: bool = False
+    team: Reference | None = None
+
+
+class LabelAnswer(msgspec.Struct, rename="camel"):
+    """Labels with some names."""
+
+    issue_labels: Nodes[Label]
+
+
+class CreatedLabel(msgspec.Struct, rename="camel"):
+    """Payload of the mutation."""
+
+    issue_label: Reference
+
+
+class CreateLabelAnswer(msgspec.Struct, rename="camel"):
+    """A created label."""
+
+    issue_label_create: CreatedLabel
+
+
+class State(msgspec.Struct):
+    """A state of a team's workflow; ``position`` orders the states."""
+
+    type: str
+    id: str = ""
+    position: float = 0.0
+
+
+class Issue(msgspec.Struct, rename="camel"):
+    """An issue, as far as its fields were requested. Times are text in ISO 8601."""
+
+    id: str
+    identifier: str
+    url: str | None = None
+    created_at: str | None = None
+    archived_at: str | None = None
+    completed_at: str | None = None
+    canceled_at: str | None = None
+    trashed: bool | None = None
+    state: State | None = None
+
+
+class IssueAnswer(msgspec.Struct):
+    """One issue; None when there is none."""
+
+    issue: Issue | None = None
+
+
+class CreatedIssue(msgspec.Struct):
+    """Payload of the mutation."""
+
+    success: bool
+    issue: Issue | None = None
+
+
+class CreateIssueAnswer(msgspec.Struct, rename="camel"):
+    """A created issue."""
+
+    issue_create: CreatedIssue
+
+
+class AttachmentAnswer(msgspec.Struct, rename="camel"):
+    """Attachments with a URL, each with its issue."""
+
+    attachments_for_url: Nodes[IssueAnswer] = msgspec.field(name="attachmentsForURL")
+
+
+class CommentAnswer(msgspec.Struct):
+    """One comment; None when there is none."""
+
+    comment: Reference | None = None
+
+
+class Workflow(msgspec.Struct, rename="camel"):
+    """The states of a team, and the one of new issues."""
+
+    states: Nodes[State]
+    default_issue_state: State | None = None
+
+
+class IssueOfTeam(msgspec.Struct):
+    """An issue of which only the team was requested."""
+
+    team: Workflow
+
+
+class StatesAnswer(msgspec.Struct):
+    """The states in which an issue can be."""
+
+    issue: IssueOfTeam
+
+
+class Extensions(msgspec.Struct, rename="camel"):
+    """What Linear adds to an error."""
+
+    code: str | int | None = None
+    user_presentable_message: str | None = None
+
+
+class Error(msgspec.Struct):
+    """An error of a GraphQL answer."""
+
+    message: str | None = None
+    extensions: Extensions | None = None
+
+    @property
+    def code(self) -> str:
+        """The error's code in upper case; '' when it has none."""
+        return str(self.extensions.code or "").upper() if self.extensions else ""
+
+    @property
+    def text(self) -> str:
+        """Its message, and the text for people in parentheses where that differs."""
+        message = self.message or ""
+        shown = self.extensions.user_presentable_message if self.extensions else ""
+        return f"{message} ({shown})" if shown and shown != message else message
+
+
+class Envelope(msgspec.Struct):
+    """The body of an answer; ``data`` is decoded once it is known that there are no errors."""
+
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    errors: list[Error] | None = None
+
+
+def parse_linear_time(text: str | None) -> datetime | None:
+    """A time of Linear; None when there is none or it cannot be read."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,45 @@
+"""The GraphQL documents that Furrow sends to Linear."""
+
+from typing import Final
+
+_ISSUE = "id identifier url"
+TEAM = """
+query FurrowTeam($key: String!) {
+  teams(filter: {key: {eqIgnoreCase: $key}}, first: 50) { nodes { id key } }
+}"""
+LABELS = """
+query FurrowLabels($names: [IssueLabelFilter!]!) {
+  issueLabels(filter: {or: $names}, first: 100) { nodes { id name isGroup team { id } } }
+}"""
+CREATE_LABEL = """
+mutation FurrowCreateLabel($input: IssueLabelCreateInput!) {
+  issueLabelCreate(input: $input) { success issueLabel { id } }
+}"""
+CREATE = f"""
+mutation FurrowCreate($input: IssueCreateInput!) {{
+  issueCreate(input: $input) {{ success issue {{ {_ISSUE} }} }}
+}}"""
+ISSUE = f"""
+query FurrowIssue($id: String!) {{
+  issue(id: $id) {{ {_ISSUE} archivedAt trashed completedAt canceledAt state {{ type }} }}
+}}"""
+BY_URL = f"""
+query FurrowAttachments($url: String!) {{
+  attachmentsForURL(url: $url, first: 10, includeArchived: true) {{ nodes {{ issue {{ {_ISSUE} createdAt }} }} }}
+}}"""
+ATTACH = """
+mutation FurrowAttach($input: AttachmentCreateInput!) { attachmentCreate(input: $input) { success } }"""
+COMMENT = """
+mutation FurrowComment($input: CommentCreateInput!) { commentCreate(input: $input) { success } }"""
+FIND_COMMENT = """
+query FurrowFindComment($id: String!) { comment(id: $id) { id } }"""
+STATES = """
+query FurrowStates($id: String!) {
+  issue(id: $id) { team { defaultIssueState { id type } states(first: 100) { nodes { id type position } } } }
+}"""
+REOPEN = """
+mutation FurrowReopen($id: String!, $input: IssueUpdateInput!) { issueUpdate(id: $id, input: $input) { success } }"""
+
+DOCUMENTS: Final = (
+    TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES, REOPEN,
+)  # fmt: skip

@@ -1,0 +1,269 @@
+"""Linear: tickets as issues of a team, over GraphQL.
+
+The issue's ``id`` is a ticket's identity. Furrow makes and stores it before the first call, and Linear refuses a second issue
+with the same id. A lost answer or two exporters at once therefore cannot create two tickets. The address of the incident's
+page, kept as an attachment of the issue, finds the ticket even when Furrow's own records are lost.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from core.errors import PermanentError, TransientError
+from trackers import http_errors
+from trackers.document import render_markdown
+from trackers.linear import queries
+from trackers.linear.answers import (
+    AttachmentAnswer,
+    CommentAnswer,
+    CreateIssueAnswer,
+    CreateLabelAnswer,
+    Issue,
+    IssueAnswer,
+    LabelAnswer,
+    StatesAnswer,
+    TeamAnswer,
+    parse_linear_time,
+)
+from trackers.linear.client import LinearClient, MissingObject
+from trackers.protocol import Filed, TicketState
+from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
+from trackers.transport import Reach
+
+# 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
+PRIORITIES: Final[Mapping[str, int]] = {"P0": 1, "P1": 2, "P2": 3, "P3": 4, "P4": 4}
+_DONE = {"completed", "canceled", "duplicate"}
+# States for a reopened ticket, first choice first, when its team has no default.
+_OPEN = ("unstarted", "backlog", "triage", "started")
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}-\d{1,12}")
+_SITE = "linear.app"
+_log = logging.getLogger("furrow.tickets")
+
+
+class LinearTracker:
+    """One workspace of Linear. Thread-safe until it is closed. Raises as ``Tracker`` says."""
+
+    def __init__(
+        self,
+        api_key: SecretStr | None,
+        team: str,
+        url: str,
+        teams: Mapping[str, str] | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        """``team`` is the key of the team that gets the tickets; ``teams`` names others by Furrow project.
+
+        ``reach``: networks in which ``url`` may be; None: the internet and this machine.
+        """
+        self._team = team.strip()
+        self._teams = dict(teams or {})
+        self._client = LinearClient(api_key, url, reach or Reach())
+        if not self._team and not self._teams:
+            raise PermanentError("the Linear team is not set")
+        self._team_ids: dict[str, str] = {}
+        self._label_ids: dict[tuple[str, str], str] = {}
+
+    @property
+    def name(self) -> str:
+        """``linear``"""
+        return "linear"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def file_ticket(self, ticket: Ticket, client_id: UUID) -> Filed:
+        """Create the issue and attach the incident's page to it, or return the issue that exists already."""
+        found = self._find_by_page_url(ticket)
+        if found is None:
+            found = self._create_issue(ticket, client_id)
+        self._attach_page(found, ticket)
+        return self._filed_ticket(found)
+
+    def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
+        """The issue with this id or with the incident's page attached. A missing attachment is added."""
+        found = self._fetch_issue(str(client_id)) or self._find_by_page_url(ticket)
+        if found is None:
+            return None
+        self._attach_page(found, ticket)
+        return self._filed_ticket(found)
+
+    def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
+        """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived."""
+        issue = self._fetch_issue(key)
+        if issue is None:
+            raise PermanentError(f"{key} does not exist in Linear any more")
+        self._add_comment(issue.id, key, ticket)
+        if _ticket_state(issue).kind == "done":
+            self._reopen_issue(issue.id)
+        return self._filed_ticket(issue)
+
+    def fetch_ticket_state(self, key: str) -> TicketState:
+        """The issue's state; an issue in the trash counts as archived."""
+        issue = self._fetch_issue(key)
+        return TicketState("missing") if issue is None else _ticket_state(issue)
+
+    def check_access(self) -> str:
+        """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
+        projects = {key: project for project, key in [("", self._team), *self._teams.items()] if key}
+        for project in projects.values():
+            self._team_id(project)
+        return f"{'team' if len(projects) == 1 else 'teams'} {', '.join(sorted(projects))}"
+
+    # Steps
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _create_issue(self, ticket: Ticket, client_id: UUID) -> Issue:
+        team_id = self._team_id(ticket.project)
+        issue = {
+            "id": str(client_id),
+            "teamId": team_id,
+            "title": ticket.title,
+            "description": ticket_to_markdown(ticket),
+            "priority": PRIORITIES.get(ticket.priority, 0),
+            "labelIds": self._ensure_labels(team_id, ticket.labels),
+        }
+        try:
+            created = self._client.query(CreateIssueAnswer, queries.CREATE, input=issue).issue_create
+            if not created.success or not created.issue:
+                raise PermanentError("Linear did not create the issue and did not say why")
+            return created.issue
+        except PermanentError:
+            # Linear refuses a second issue with the same id: the first one is then the ticket.
+            found = self._fetch_issue(str(client_id))
+            if found is None:
+                raise
+            return found
+
+    def _fetch_issue(self, id_: str) -> Issue | None:
+        try:
+            return self._client.query(IssueAnswer, queries.ISSUE, id=id_).issue
+        except MissingObject:
+            return None
+
+    def _find_by_page_url(self, ticket: Ticket) -> Issue | None:
+        if not ticket.url:
+            return None
+        try:
+            attachments = self._client.query(AttachmentAnswer, queries.BY_URL, url=ticket.url).attachments_for_url.nodes
+        except PermanentError as refusal:
+            # Needed only when Furrow's own records are lost; the id alone prevents duplicates.
+            _log.warning("Linear does not say which issues link to %s: %s", ticket.incident_id, refusal)
+            return None
+        issues = [attachment.issue for attachment in attachments if attachment.issue]
+        return min(issues, key=lambda issue: str(issue.created_at), default=None)
+
+    def _attach_page(self, issue: Issue, ticket: Ticket) -> None:
+        # The URL is the attachment's identity within the issue: the same request again changes nothing.
+        if not ticket.url:
+            return
+        subtitle = f"{ticket.severity}, {ticket.priority}"
+        attachment = {"issueId": issue.id, "url": ticket.url, "title": "Incident in Furrow", "subtitle": subtitle}
+        try:
+            self._client.send(queries.ATTACH, input=attachment)
+        except PermanentError as refusal:
+            # The ticket exists, and the outbox knows its id.
+            _log.warning("Linear refused the link to %s: %s", ticket.incident_id, refusal)
+
+    def _add_comment(self, issue_id: str, key: str, ticket: Ticket) -> None:
+        # The id is a hash of what the comment reports, so that the same report is the same comment.
+        digest = hashlib.sha256(f"furrow\0{key}\0{ticket.incident_id}\0{ticket.came_back}".encode()).digest()
+        id_ = str(UUID(bytes=digest[:16], version=4))
+        comment = {"id": id_, "issueId": issue_id, "body": render_markdown(recurrence_comment(ticket))}
+        try:
+            self._client.send(queries.COMMENT, input=comment)
+        except PermanentError:
+            if not self._has_comment(id_):
+                raise
+
+    def _has_comment(self, id_: str) -> bool:
+        try:
+            return self._client.query(CommentAnswer, queries.FIND_COMMENT, id=id_).comment is not None
+        except MissingObject:
+            return False
+
+    def _reopen_issue(self, issue_id: str) -> None:
+        team = self._client.query(StatesAnswer, queries.STATES, id=issue_id).issue.team
+        default = team.default_issue_state
+        states = sorted(team.states.nodes, key=lambda state: state.position)
+        choices = [default] if default and default.type not in _DONE else []
+        choices += [state for wanted in _OPEN for state in states if state.type == wanted]
+        if not choices:
+            raise PermanentError("the Linear team has no state for open work")
+        self._client.send(queries.REOPEN, id=issue_id, input={"stateId": choices[0].id})
+
+    def _team_id(self, project: str) -> str:
+        key = self._teams.get(project, self._team)
+        if not key:
+            raise PermanentError(
+                f"no Linear team is set for the project {http_errors.to_safe_line(project, limit=100)}"
+            )
+        if key not in self._team_ids:
+            teams = self._client.query(TeamAnswer, queries.TEAM, key=key).teams.nodes
+            found = next((team.id for team in teams if team.key.lower() == key.lower()), None)
+            if found is None:
+                raise PermanentError(f"Linear has no team with the key {key!r} that this API key may see")
+            self._team_ids[key] = found
+        return self._team_ids[key]
+
+    # Labels: Linear requires ids. A ticket is filed without the labels that cannot be read or created.
+
+    def _ensure_labels(self, team_id: str, names: Iterable[str]) -> list[str]:
+        wanted = list(names)
+        missing = [name for name in wanted if (team_id, name) not in self._label_ids]
+        if missing:
+            try:
+                self._look_up_labels(team_id, missing)
+            except PermanentError as refusal:
+                _log.warning("Linear's labels cannot be read: %s", refusal)
+                return []
+        for name in missing:
+            if (team_id, name) not in self._label_ids:
+                self._create_label(team_id, name)
+        ids = [self._label_ids.get((team_id, name), "") for name in wanted]
+        return [id_ for id_ in dict.fromkeys(ids) if id_]
+
+    def _look_up_labels(self, team_id: str, names: Iterable[str]) -> None:
+        filters = [{"name": {"eqIgnoreCase": name}} for name in names]
+        for label in self._client.query(LabelAnswer, queries.LABELS, names=filters).issue_labels.nodes:
+            if label.team is None or label.team.id == team_id:
+                # A group of labels occupies the name but cannot be put on an issue.
+                self._label_ids[team_id, label.name.lower()] = "" if label.is_group else label.id
+
+    def _create_label(self, team_id: str, name: str) -> None:
+        label = {"name": name, "teamId": team_id}
+        try:
+            created = self._client.query(CreateLabelAnswer, queries.CREATE_LABEL, input=label).issue_label_create
+            self._label_ids[team_id, name] = created.issue_label.id
+        except PermanentError as refusal:
+            # Another exporter may have created it at this moment. Otherwise it is not requested again.
+            self._look_up_labels(team_id, [name])
+            if self._label_ids.setdefault((team_id, name), "") == "":
+                _log.warning("Linear refused the label %s: %s", name, refusal)
+
+    def _filed_ticket(self, issue: Issue) -> Filed:
+        if not _KEY.fullmatch(issue.identifier):
+            raise TransientError("Linear answered without the identifier of the issue")
+        return Filed(issue.identifier, self._ticket_url(issue.url or "", issue.identifier))
+
+    def _ticket_url(self, url: str, key: str) -> str:
+        """The URL in Linear's answer if it is Linear's own, else one made from the key."""
+        parts = urlsplit(url)
+        ours = parts.scheme == "https" and parts.hostname == _SITE
+        theirs = parts.scheme in ("http", "https") and parts.hostname == self._client.host
+        plain = not parts.username and not re.search(r"[\s<>()\[\]|\\\"'`]", url)
+        return url if (ours or theirs) and plain else f"https://{_SITE}/issue/{key}"
+
+
+def _ticket_state(issue: Issue) -> TicketState:
+    if issue.archived_at or issue.trashed:
+        return TicketState("archived", parse_linear_time(issue.archived_at))
+    if issue.state and issue.state.type in _DONE:
+        return TicketState("done", parse_linear_time(issue.completed_at or issue.canceled_at))
+    return TicketState("open")
