@@ -3,7 +3,7 @@
 Only one process can open the embedded ClickHouse, the engine of `furrow up`. So the work is a run there.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import msgspec
 import typer
@@ -20,8 +20,17 @@ DEPLOYMENT = "explain/explain"
 _MOST = 50
 
 
+class _CheckedSession(TypedDict):
+    projectId: str
+    sessionId: str
+    complete: bool
+    detections: list[object]
+    whyNot: list[object]
+    error: str | None
+
+
 class _Answer(TypedDict):
-    sessions: list[explained.ExplainedSession]
+    sessions: list[_CheckedSession]
 
 
 def explain(
@@ -82,7 +91,7 @@ def explain(
 
 def _read_sessions(result: RunResult) -> list[explained.ExplainedSession]:
     try:
-        return msgspec.convert(result, _Answer)["sessions"]
+        return cast("list[explained.ExplainedSession]", msgspec.convert(result, _Answer)["sessions"])
     except msgspec.ValidationError as error:
         raise PermanentError(f"the engine is of another version than this command: {error}") from None
 

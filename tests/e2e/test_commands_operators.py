@@ -448,7 +448,7 @@ def test_evaluate_names_the_label_that_is_none(tmp_path: Path) -> None:
     labels.write_text('{"sessionId": "s", "frustrated": false}\n{"sessionId": "s", "frustrated": "yes"}\n')
     assert "line 2 of the labels: `frustrated`" in refused(furrow("evaluate", str(events), str(labels)))
     labels.write_text("{")
-    assert "line 1 of the labels is no JSON" in refused(furrow("evaluate", str(events), str(labels)))
+    assert "line 1 of the labels is not JSON" in refused(furrow("evaluate", str(events), str(labels)))
 
 
 def test_the_version_is_printed() -> None:
