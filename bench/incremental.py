@@ -100,7 +100,7 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
     assert isinstance(incidents, IncidentStore)
     client = get_client(interface="chdb", path=str(directory), database=_DATABASE)
     before = _one(client, "SELECT count() FROM events")
-    incidents.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
+    incidents.queue.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
     first = start = max(stored.sessions, before // PER_SESSION)  # a directory that is used again holds batches already
     found = 0
     timed: dict[str, list[Took]] = {}

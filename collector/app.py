@@ -39,7 +39,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     keys = KeyRing(
         config.spool_dir / "keys.json",
         _read_configured_keys(config),
-        (lambda: store) if store is not None else None,
+        (lambda: store.keys) if store is not None else None,
         refresh_seconds=config.keys_refresh_seconds,
         allow_loopback=config.embedded,
     )

@@ -14,7 +14,7 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
-from incidents.model import NotFound
+from incidents.model import IncidentPage, IncidentQuery, NotFound
 
 _log = logging.getLogger("collector.store")
 _THREADS: Final = 8
@@ -22,20 +22,17 @@ _MAX_WAITING: Final = 64
 _T = TypeVar("_T")
 
 
-class Page(Protocol):
-    """One page of incidents as the store gives it."""
+class IncidentReader(Protocol):
+    """Reads incidents."""
 
-    @property
-    def incidents(self) -> tuple[dict[str, Any], ...]: ...
-    @property
-    def total(self) -> int: ...
-
-
-class Incidents(KeySource, Protocol):
-    """What the collector asks of the incident store."""
-
-    def list_incidents(self, query: Any) -> Page: ...
+    def list_incidents(self, query: IncidentQuery) -> IncidentPage: ...
     def read_incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
+    def read_store_counts(self, project: str | None = None) -> dict[str, Any]: ...
+
+
+class IncidentLedger(Protocol):
+    """Writes what operators decide and detect."""
+
     def apply_action(
         self,
         incident_id: str,
@@ -47,7 +44,17 @@ class Incidents(KeySource, Protocol):
         sessions: int | None = None,
     ) -> dict[str, Any]: ...
     def record_external_detection(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
-    def read_store_counts(self, project: str | None = None) -> dict[str, Any]: ...
+
+
+class Incidents(Protocol):
+    """The parts of the incident store that the collector uses."""
+
+    @property
+    def keys(self) -> KeySource: ...
+    @property
+    def incidents(self) -> IncidentReader: ...
+    @property
+    def ledger(self) -> IncidentLedger: ...
     def close(self) -> None: ...
 
 

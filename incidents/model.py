@@ -10,8 +10,11 @@ from core.errors import PermanentError
 from incidents.lifecycle import ConfirmRule, Severity, Status
 
 Json = dict[str, Any]
+SessionKey = tuple[str, str]
+"""A client session: its project and its id."""
 # Rules by project id ('' is the default for the others), or one rule for all.
 Rules = Mapping[str, ConfirmRule] | ConfirmRule
+DEFAULT_RULE = ConfirmRule()
 
 
 class NotFound(PermanentError):

@@ -114,7 +114,7 @@ def find_backfill_sessions(window: Window) -> WindowSessions:
 @task(name="put in line", **POLICY)
 def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
     """Queue those sessions of the batch that do not wait already, each as a whole."""
-    taken = _require_incident_store().enqueue_missing_sessions(
+    taken = _require_incident_store().queue.enqueue_missing_sessions(
         _touched_sessions(batch, time.time_ns() // 1_000_000 + LEASE_MS)
     )
     return QueuedBatch(taken, batch.num_rows - len(taken))
@@ -124,7 +124,7 @@ def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
 def preview_enqueue(batch: pa.Table) -> QueuedBatch:
     """What ``put_in_line`` would take, without writing anything."""
     rows = _touched_sessions(batch, 0)
-    waiting = _require_incident_store().find_pending_sessions([(row.project, row.session_id) for row in rows])
+    waiting = _require_incident_store().queue.find_pending_sessions([(row.project, row.session_id) for row in rows])
     taken = [
         PendingSession(row.project, row.session_id, row.session_hash, 0, 0, row.due_ms, row.received_ms)
         for row in rows
@@ -137,11 +137,11 @@ def preview_enqueue(batch: pa.Table) -> QueuedBatch:
 def compare_detections(analysed: Sequence[AnalysedSession]) -> Changes:
     """What differs between the engine's answer now and what is stored, by incident."""
     store = _require_incident_store()
-    stored = store.read_stored_detections(
+    stored = store.detections.read_stored_detections(
         [(session.pending.project, session.pending.session_id) for session in analysed]
     )
     differences = _find_differences(analysed, stored)
-    named = store.read_incident_summaries(list(differences))
+    named = store.incidents.read_incident_summaries(list(differences))
     return {id_: _make_change(kinds, points, named.get(id_)) for id_, (kinds, points) in differences.items()}
 
 

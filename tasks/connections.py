@@ -64,7 +64,7 @@ def open_tracker(name: str) -> Tracker | None:
 
 def _targets_by_project(setting: str) -> dict[str, str]:
     store = incident_store()
-    projects = [] if isinstance(store, LogIncidentStore) else store.read_projects()
+    projects = [] if isinstance(store, LogIncidentStore) else store.keys.read_projects()
     return values_by_project(setting, ((project.id, project.settings) for project in projects))
 
 

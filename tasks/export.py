@@ -113,11 +113,13 @@ class Preview:
 def preview_tickets(trackers: list[str]) -> list[Preview]:
     """What an export would file now at these trackers (none: log); nothing is claimed, filed or logged."""
     store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return []
     settings = effective_settings()
     return [
         Preview(name, _ticket_summary(_incident_ticket(incident)))
         for name in trackers or [connections.log_tracker().name]
-        for incident in store.find_exportable_incidents(name, _MOST_WAITING, settings.export_min_score)
+        for incident in store.outbox.find_exportable_incidents(name, _MOST_WAITING, settings.export_min_score)
     ]
 
 
@@ -139,7 +141,7 @@ def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | 
     """
     settings = effective_settings()
     until = time.monotonic() + LAST_START_S
-    claims = _require_incident_store().claim_incidents(
+    claims = _require_incident_store().outbox.claim_incidents(
         tracker,
         limit=1,
         min_score=settings.export_min_score,
@@ -163,7 +165,7 @@ def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None)
         return [candidate for candidate in found if not candidate.why_not]
     candidates = []
     for incident_id in dict.fromkeys(incident_ids):
-        incident = store.read_incident(incident_id)
+        incident = store.incidents.read_incident(incident_id)
         if incident is None:
             candidates.append(Candidate(incident_id, tracker or "any tracker", why_not="there is no such incident"))
             continue
@@ -178,7 +180,7 @@ def _read_all_incidents(store: IncidentStore) -> list[Json]:
     while True:
         # In the order of their first appearance, which does not change while pages are turned.
         query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
-        page = store.list_incidents(query)
+        page = store.incidents.list_incidents(query)
         found += page.incidents
         if len(page.incidents) < _PAGE:
             return found
@@ -270,13 +272,13 @@ def _attempt_number() -> int:
 @task(name="record ticket", **POLICY)
 def record_filed(incident_id: str, tracker: str, ticket: Filed) -> None:
     """Store the ticket's key in the outbox."""
-    _require_incident_store().record_filed_ticket(incident_id, tracker, ticket.key, ticket.url)
+    _require_incident_store().outbox.record_filed_ticket(incident_id, tracker, ticket.key, ticket.url)
 
 
 @task(name="record failure", **POLICY)
 def record_failed(incident_id: str, tracker: str, words: str, retry_at: datetime | None) -> None:
     """Store why there is no ticket, and when it is tried again (None: when a person asks for it)."""
-    _require_incident_store().record_failed_export(incident_id, tracker, words, retry_at)
+    _require_incident_store().outbox.record_failed_export(incident_id, tracker, words, retry_at)
 
 
 def _record_failure(tracker: str, claim: TicketClaim, error: Exception) -> Outcome:
@@ -303,7 +305,7 @@ def _log_unfiled_ticket(tracker: str, incident: Json) -> None:
     """What could not be filed is logged in full, as without a tracker, once for each text."""
     log = connections.log_tracker(tracker)
     ticket = _incident_ticket(incident)
-    if _require_incident_store().mark_ticket_logged(incident["incidentId"], tracker, log.ticket_digest(ticket)):
+    if _require_incident_store().outbox.mark_ticket_logged(incident["incidentId"], tracker, log.ticket_digest(ticket)):
         log.file_ticket(ticket, _NO_IDENTITY)
 
 
@@ -339,21 +341,23 @@ def log_tickets() -> LoggedTickets:
     settings = effective_settings()
     tracker = connections.log_tracker()
     logged = LoggedTickets()
-    for incident in store.find_exportable_incidents(
+    for incident in store.outbox.find_exportable_incidents(
         tracker.name, settings.export_limit, settings.export_min_score, unlogged=True
     ):
         ticket = _incident_ticket(incident)
         # Logged first, remembered second: a crash between the two logs it twice, never not at all.
-        store.mark_ticket_logged(incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest)
+        store.outbox.mark_ticket_logged(
+            incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest
+        )
         logged.lines.append(_ticket_summary(ticket))
-    logged.waiting = len(store.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
+    logged.waiting = len(store.outbox.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
     return logged
 
 
 @task(name="show failed export", **POLICY)
 def show_failed_export(candidate: Candidate) -> Outcome:
     """What filing this again would send, logged in full. Calls no tracker and changes nothing."""
-    incident = _require_incident_store().read_incident(candidate.incident_id)
+    incident = _require_incident_store().incidents.read_incident(candidate.incident_id)
     if incident is not None:
         connections.log_tracker(candidate.tracker).file_ticket(_incident_ticket(incident), _NO_IDENTITY)
     words = f"failed before: {candidate.words}"

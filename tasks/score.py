@@ -38,13 +38,13 @@ class Scored:
 @task(name="due sessions", **POLICY)
 def read_due_sessions(limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
     """The client sessions of this shard that are complete now, those that have waited longest first."""
-    return connections.incident_store().find_due_sessions(int(time.time() * 1000), limit, shard, shards)
+    return connections.incident_store().queue.find_due_sessions(int(time.time() * 1000), limit, shard, shards)
 
 
 @task(name="count due sessions", **POLICY)
 def count_due_sessions() -> int:
     """How many client sessions are complete now and wait, of all shards."""
-    return connections.incident_store().count_pending_sessions(int(time.time() * 1000))["due"]
+    return connections.incident_store().queue.count_pending_sessions(int(time.time() * 1000))["due"]
 
 
 @task(name="score", **POLICY)

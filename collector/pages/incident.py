@@ -34,7 +34,9 @@ class IncidentPages:
         if grant is None:
             return render_page("sign_in.html", 401, target=path, problem="")
         try:
-            found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
+            found = await self._store.ask_store(
+                lambda store: store.incidents.read_incident(incident_id, visible_project(grant))
+            )
         except ApiError as error:
             return _render_problem_page(error)
         if found is None:

@@ -113,7 +113,7 @@ class OperatorEndpoints:
         if not self._store.is_configured:
             return {}
         try:
-            return await self._store.ask_store(lambda store: store.read_store_counts(project))
+            return await self._store.ask_store(lambda store: store.incidents.read_store_counts(project))
         except ApiError:  # counted and logged there
             return {}
 

@@ -95,7 +95,7 @@ def create_key(
         raise PermanentError(f"a label is up to {_LABEL_LENGTH} characters on one line")
     key = generate_api_key(role)
     with open_incident_store(load_command_settings(data_dir)) as store:
-        store.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
+        store.keys.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
     if as_json:
         created = {"key": key, "prefix": key[:PREFIX_LENGTH], "project": project, "role": role.value, "label": label}
         print_json(created)
@@ -113,7 +113,7 @@ def list_keys(
 ) -> None:
     """List keys by their first characters; the keys themselves are known to nobody."""
     with open_incident_store(load_command_settings(data_dir)) as store:
-        every = store.read_api_keys()
+        every = store.keys.read_api_keys()
     found = [key for key in every if project in ("", key.project)]
     if as_json:
         print_json([_key_to_json(key) for key in found])
@@ -157,8 +157,8 @@ def revoke_key(
 ) -> None:
     """Revoke a key: the collector refuses it within 15 seconds."""
     with open_incident_store(load_command_settings(data_dir)) as store:
-        count = store.revoke_api_keys(prefix)
-        every = store.read_api_keys()
+        count = store.keys.revoke_api_keys(prefix)
+        every = store.keys.read_api_keys()
     if all(key.prefix != prefix for key in every):
         raise PermanentError(f"there is no key {prefix!r}; `furrow keys list` shows the first characters of each")
     if as_json:
@@ -171,7 +171,7 @@ def revoke_key(
 def list_projects(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the projects that were given origins or settings, or that a key belongs to."""
     with open_incident_store(load_command_settings(data_dir)) as store:
-        stored, every = store.read_projects(), store.read_api_keys()
+        stored, every = store.keys.read_projects(), store.keys.read_api_keys()
     known = {key.project: ProjectRecord(key.project) for key in every if key.project != ALL_PROJECTS}
     known |= {record.id: record for record in stored}
     found = [known[id_] for id_ in sorted(known)]
@@ -219,7 +219,7 @@ def set_project(
     origins = _choose_origins(origin or (), no_origins)
     changes = {**_read_project_file(project, config), **_parse_setting_options(setting or ())}
     with open_incident_store(load_command_settings(data_dir)) as store:
-        store.save_project(
+        store.keys.save_project(
             project, origins, _merge_settings(_find_project(store, project).settings, changes, unset or ())
         )
         after = _find_project(store, project)
@@ -241,10 +241,12 @@ def show_project(
     """
     _check_project_id(project)
     with open_incident_store(load_command_settings(data_dir)) as store:
-        every = store.read_api_keys()
-        known = {"default", *(record.id for record in store.read_projects()), *(record.project for record in every)} - {
-            ALL_PROJECTS
-        }
+        every = store.keys.read_api_keys()
+        known = {
+            "default",
+            *(record.id for record in store.keys.read_projects()),
+            *(record.project for record in every),
+        } - {ALL_PROJECTS}
         found = _find_project(store, project)
     if project not in known:
         raise PermanentError(f"there is no project {project!r}; there is {', '.join(sorted(known))}")
@@ -360,7 +362,7 @@ def _merge_settings(stored: Mapping[str, Any], changes: Mapping[str, Any], unset
 
 
 def _find_project(store: "IncidentStore", project: str) -> ProjectRecord:
-    return next((record for record in store.read_projects() if record.id == project), ProjectRecord(project))
+    return next((record for record in store.keys.read_projects() if record.id == project), ProjectRecord(project))
 
 
 def _describe_configuration(project: ProjectRecord) -> tuple[dict[str, Any], list[str]]:

@@ -67,7 +67,7 @@ def _read_project_settings(incidents_url: str | None) -> list[tuple[str, dict[st
     try:
         store = IncidentStore.connect(incidents_url)
         try:
-            return [(project.id, dict(project.settings)) for project in store.read_projects()]
+            return [(project.id, dict(project.settings)) for project in store.keys.read_projects()]
         finally:
             store.close()
     except FurrowError:

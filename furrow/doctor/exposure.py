@@ -206,7 +206,7 @@ def _find_open_origins(incidents_url: str | None) -> Iterator[Exposure]:
     try:
         store = IncidentStore.connect(incidents_url)
         try:
-            projects = store.read_projects()
+            projects = store.keys.read_projects()
         finally:
             store.close()
     except FurrowError:

@@ -158,8 +158,8 @@ def collect_work_figures(settings: Settings) -> WorkFigures:
         try:
             store = IncidentStore.connect(url)
             try:
-                counts = store.read_store_counts()
-                lag = measure_lag(settings, store)
+                counts = store.incidents.read_store_counts()
+                lag = measure_lag(settings, store.queue)
             finally:
                 store.close()
             figures = (counts["deadSessions"], counts["tickets"], counts["held"])

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents.lifecycle import RULE, HistoryChange
-from incidents.model import Rules
+from incidents.model import DEFAULT_RULE, Rules
+from stores.incidents.incident_database import Database
 from stores.incidents.incident_settle import find_confirm_rule, write_incident_history
 
 INDEPENDENT_AT_MOST: Final = 3
@@ -117,25 +118,45 @@ def update_floods(connection: sa.Connection, projects: Iterable[str], rules: Rul
             connection.execute(_BEGIN, values)
 
 
-def release_flood_incidents(connection: sa.Connection, rules: Rules) -> list[str]:
-    """Let through what independent sources have shown, the most of them first; the ids. At most the budget in an hour."""
-    released: list[str] = []
-    for project in sorted({flood.project for flood in list_floods(connection) if flood.held}):
-        rule = find_confirm_rule(rules, project)
-        connection.execute(_LOCK, {"project": project})
-        left = rule.new_per_hour - connection.execute(_RELEASED, {"project": project}).scalar_one()
-        values = {
-            "project": project,
-            "most": INDEPENDENT_AT_MOST,
-            "least": rule.min_sessions,
-            "limit": max(0, left),
-        }
-        sources = {row.incident_id: row.sources for row in connection.execute(_INDEPENDENT, values)}
-        for row in connection.execute(_RELEASE, {"ids": list(sources)}).all():
-            reason = f"released from the flood: {sources[row.incident_id]} independent sources show it"
-            write_incident_history(connection, [(row.incident_id, HistoryChange(RULE, row.status, row.status, reason))])
-            released.append(row.incident_id)
-    return released
+class FloodGate:
+    """The floods of new incidents, and what is held back in them.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_floods(self, project: str | None = None) -> list[Flood]:
+        """The times in which a project, or (None) any of them, had more new incidents than its budget; oldest first."""
+        with self._database.open_transaction() as connection:
+            return list_floods(connection, project)
+
+    def release_flood_incidents(self, rules: Rules = DEFAULT_RULE) -> list[str]:
+        """Release held incidents that independent sources have shown, the most of them first. Returns their ids.
+
+        At most a project's budget in an hour.
+        """
+        with self._database.open_transaction() as connection:
+            released: list[str] = []
+            for project in sorted({flood.project for flood in list_floods(connection) if flood.held}):
+                rule = find_confirm_rule(rules, project)
+                connection.execute(_LOCK, {"project": project})
+                left = rule.new_per_hour - connection.execute(_RELEASED, {"project": project}).scalar_one()
+                values = {
+                    "project": project,
+                    "most": INDEPENDENT_AT_MOST,
+                    "least": rule.min_sessions,
+                    "limit": max(0, left),
+                }
+                sources = {row.incident_id: row.sources for row in connection.execute(_INDEPENDENT, values)}
+                for row in connection.execute(_RELEASE, {"ids": list(sources)}).all():
+                    reason = f"released from the flood: {sources[row.incident_id]} independent sources show it"
+                    write_incident_history(
+                        connection, [(row.incident_id, HistoryChange(RULE, row.status, row.status, reason))]
+                    )
+                    released.append(row.incident_id)
+            return released
 
 
 def release_held_incident(connection: sa.Connection, incident_id: str) -> bool:

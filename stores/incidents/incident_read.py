@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import text
@@ -13,6 +13,7 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.model import IncidentPage, IncidentQuery, Json
 from stores.incidents import incident_flood
+from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
 
 MAX_LIMIT = 1_000
@@ -86,24 +87,77 @@ _FIGURES = text("""
     FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
     UNION ALL SELECT 'cursor', name, watermark_us FROM cursors
 """)
+_NAMED = text("""
+    SELECT incident_id, status, primary_failure_point FROM incidents
+    WHERE incident_id = ANY(CAST(:ids AS text[]))
+""")
 
 
-def list_incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
-    """One page of the incidents that match. Raises PermanentError for a limit, offset or sort that does not exist."""
-    order = _build_sort_order(query.sort)
-    if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
-        raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
-    where, values = _build_filters(query)
-    total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
-    rows = connection.execute(
-        text(
-            f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
-        ),
-        {**values, "limit": query.limit, "offset": query.offset},
-    ).all()
-    tickets = _read_tickets(connection, [row.incident_id for row in rows])
-    page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
-    return IncidentPage(page, total, query.limit, query.offset)
+class IncidentSummary(NamedTuple):
+    """An incident in few words: its status and what fails where."""
+
+    status: str
+    failure_point: str
+
+
+class IncidentReader:
+    """Incidents as others see them: lists, one incident as a whole, counts.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_incidents(self, query: IncidentQuery) -> IncidentPage:
+        """One page of incidents. Raises PermanentError for an unknown sort, a negative offset or a limit outside 1–1000."""
+        order = _build_sort_order(query.sort)
+        if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
+            raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
+        where, values = _build_filters(query)
+        with self._database.open_transaction() as connection:
+            total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
+            rows = connection.execute(
+                text(
+                    f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+                ),
+                {**values, "limit": query.limit, "offset": query.offset},
+            ).all()
+            tickets = _read_tickets(connection, [row.incident_id for row in rows])
+            page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
+            return IncidentPage(page, total, query.limit, query.offset)
+
+    def read_incident(self, incident_id: str, project: str | None = None) -> Json | None:
+        """One incident with history, examples, timelines and tickets; None when unknown or of another project."""
+        with self._database.open_transaction() as connection:
+            found = read_incident_details(connection, [incident_id])
+        return found[0] if found and project in (None, found[0]["projectId"]) else None
+
+    def read_incident_summaries(self, ids: Sequence[str]) -> dict[str, IncidentSummary]:
+        """Status and failure point of the incidents that exist of these ids."""
+        with self._database.open_transaction() as connection:
+            return {row[0]: IncidentSummary(row[1], row[2]) for row in connection.execute(_NAMED, {"ids": list(ids)})}
+
+    def read_store_counts(self, project: str | None = None) -> Json:
+        """Counts of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
+        "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n,
+        "oldestDueMs": epoch ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
+        with self._database.open_transaction() as connection:
+            found: dict[str, dict[str, int]] = {}
+            for row in connection.execute(_FIGURES, {"project": project}):
+                found.setdefault(row.what, {})[row.kind] = row.number
+            detections = found.get("detections", {})
+            return {
+                "detections": detections.get("live", 0),
+                "retracted": detections.get("retracted", 0),
+                "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
+                "tickets": found.get("tickets", {}),
+                "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
+                "deadSessions": found["dead"]["sessions"],
+                "pendingSessions": found["pending"]["sessions"],
+                "oldestDueMs": found["pending"]["oldest"],
+                "cursors": found.get("cursor", {}),
+            }
 
 
 def _build_sort_order(sort: str) -> str:
@@ -131,12 +185,6 @@ def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
     return where, {name: value for _, name, value in used}
 
 
-def read_incident(connection: sa.Connection, incident_id: str, project: str | None) -> Json | None:
-    """One incident as a whole; None when there is none, or not in ``project``."""
-    found = read_incident_details(connection, [incident_id])
-    return found[0] if found and project in (None, found[0]["projectId"]) else None
-
-
 def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
     """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
     keys = {"ids": list(ids)}
@@ -159,27 +207,6 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
         for id_ in ids
         if id_ in row_of
     ]
-
-
-def read_store_counts(connection: sa.Connection, project: str | None = None) -> Json:
-    """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
-    "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch
-    ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
-    found: dict[str, dict[str, int]] = {}
-    for row in connection.execute(_FIGURES, {"project": project}):
-        found.setdefault(row.what, {})[row.kind] = row.number
-    detections = found.get("detections", {})
-    return {
-        "detections": detections.get("live", 0),
-        "retracted": detections.get("retracted", 0),
-        "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
-        "tickets": found.get("tickets", {}),
-        "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
-        "deadSessions": found["dead"]["sessions"],
-        "pendingSessions": found["pending"]["sessions"],
-        "oldestDueMs": found["pending"]["oldest"],
-        "cursors": found.get("cursor", {}),
-    }
 
 
 def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Json]]:

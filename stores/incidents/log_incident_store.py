@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from incidents.model import (
     AnalysedSession,
     Cursor,
-    IncidentPage,
-    IncidentQuery,
     Json,
     PendingSession,
     RecordResult,
@@ -25,15 +23,14 @@ from stores.incidents.session_queue import compute_shard
 _log = logging.getLogger("furrow.incidents")
 
 
-class LogIncidentStore:
-    """The queue, the cursor and the ids of logged detections of one process. Thread-safe."""
+class LogSessionQueue:
+    """The queue and its cursors in the memory of one process. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._cursors: dict[str, Cursor] = {}
         self._pending: dict[tuple[str, str], PendingSession] = {}
         self._versions = 0
-        self._logged: set[str] = set()
 
     def read_cursor(self, name: str = "detect") -> Cursor:
         """How far the reader ``name`` has come since this process started."""
@@ -77,35 +74,36 @@ class LogIncidentStore:
             due = sum(pending.due_ms <= now_ms for pending in self._pending.values())
             return {"open": len(self._pending) - due, "due": due}
 
+    def record_session_failure(self, pending: PendingSession, reason: str, max_attempts: int = 3) -> bool:
+        """Log the failure and drop the session: there is no place to keep it."""
+        _log.error("the engine failed over a session: %s", json.dumps([pending.project, pending.session_id, reason]))
+        self.remove_session(pending)
+        return True
+
+    def remove_session(self, pending: PendingSession) -> None:
+        """Take a session out of the queue, unless it got new events meanwhile."""
+        with self._guard:
+            key = (pending.project, pending.session_id)
+            if key in self._pending and self._pending[key].version == pending.version:
+                del self._pending[key]
+
+
+class LogIncidentLedger:
+    """Logs each detection once in the life of the process. Thread-safe."""
+
+    def __init__(self, queue: LogSessionQueue) -> None:
+        self._queue = queue
+        self._guard = threading.Lock()
+        self._logged: set[str] = set()
+
     def record_detections(self, analysed: Sequence[AnalysedSession], rules: Rules | None = None) -> RecordResult:
         """Log the detections that were not logged yet and take their sessions off the line."""
         logged = 0
         for item in analysed:
             for detection in item.detections:
                 logged += self._log_detection_once(detection)
-            self._remove_pending(item.pending)
+            self._queue.remove_session(item.pending)
         return RecordResult(sessions=len(analysed), stored=logged)
-
-    def record_session_failure(self, pending: PendingSession, reason: str, max_attempts: int = 3) -> bool:
-        """Log the failure and drop the session: there is no place to keep it."""
-        _log.error("the engine failed over a session: %s", json.dumps([pending.project, pending.session_id, reason]))
-        self._remove_pending(pending)
-        return True
-
-    def list_incidents(self, query: IncidentQuery) -> IncidentPage:
-        """No incidents: they need a store."""
-        return IncidentPage((), 0, query.limit, query.offset)
-
-    def read_incident(self, incident_id: str, project: str | None = None) -> Json | None:
-        """No incidents: they need a store."""
-        return None
-
-    def find_exportable_incidents(self, *_: object, **__: object) -> list[Json]:
-        """No incidents: they need a store."""
-        return []
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def _log_detection_once(self, detection: Json) -> bool:
         with self._guard:
@@ -116,8 +114,13 @@ class LogIncidentStore:
             _log.warning("detection (log-only): %s", json.dumps(detection, ensure_ascii=True))
         return fresh
 
-    def _remove_pending(self, pending: PendingSession) -> None:
-        with self._guard:
-            key = (pending.project, pending.session_id)
-            if key in self._pending and self._pending[key].version == pending.version:
-                del self._pending[key]
+
+class LogIncidentStore:
+    """The queue and the ledger of the mode ``log``. It has no incidents, tickets, keys and projects."""
+
+    def __init__(self) -> None:
+        self.queue = LogSessionQueue()
+        self.ledger = LogIncidentLedger(self.queue)
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -270,5 +270,5 @@ def prepare(url: str, keys: list[tuple[str, str, str, str]]) -> None:
     store = IncidentStore.connect(url)
     store.migrate()
     for key in keys:
-        store.save_api_key(*key)
+        store.keys.save_api_key(*key)
     store.close()

@@ -172,7 +172,7 @@ class _Pipeline:
         if trouble == "not analysed":
             return
         if trouble == "killed before enqueue":
-            cursor = self._incidents.read_cursor()
+            cursor = self._incidents.queue.read_cursor()
             self._events.read_touched_sessions(cursor.watermark_us, cursor.seen)
             return
         sessionize.fn()
@@ -201,7 +201,7 @@ class _Pipeline:
         self._record(self._scored())
 
     def _due(self) -> list[PendingSession]:
-        return self._incidents.find_due_sessions(_FAR, 10_000)
+        return self._incidents.queue.find_due_sessions(_FAR, 10_000)
 
     def _scored(self) -> Any:
         due = self._due()

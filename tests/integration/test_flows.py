@@ -48,7 +48,8 @@ def land(*sessions: list[dict[str, Any]]) -> None:
 
 def incidents() -> list[dict[str, Any]]:
     store = connections.incident_store()
-    return list(store.list_incidents(IncidentQuery()).incidents)
+    assert isinstance(store, IncidentStore)
+    return list(store.incidents.list_incidents(IncidentQuery()).incidents)
 
 
 def run() -> State[Any]:
@@ -144,10 +145,10 @@ def test_a_poisoned_session_goes_to_the_dead_letters_and_takes_no_other_with_it(
     assert all(state.is_completed() for state in states)
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
-    (dead,) = store.list_dead_sessions()
+    (dead,) = store.queue.list_dead_sessions()
     assert (dead.session_id, dead.reason) == ("poison", "ValueError: cannot be analysed")
     assert incidents()[0]["affectedSessions"] == 1
-    store.requeue_dead_session("default", "poison")
+    store.queue.requeue_dead_session("default", "poison")
     run()
     assert incidents()[0]["affectedSessions"] == 2
 
