@@ -32,6 +32,7 @@ from bench.stored import PER_SESSION, Stored
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import Cursor, IncidentStore
+from stores.opening import open_event_store_at
 
 SHARE: Final = 0.1
 _DATABASE = "furrow"
@@ -64,7 +65,7 @@ def _part(directory: Path, sessions: int, days: float, new: int, rounds: int, *,
 
 def fill(directory: Path, stored: Stored) -> None:
     """Store the sessions, unless they are there."""
-    store = EventStore(_url(directory))
+    store = open_event_store_at(_url(directory))
     store.migrate()
     client = get_client(interface="chdb", path=str(directory), database=_DATABASE)
     if _one(client, "SELECT count() FROM events") < stored.events:

@@ -26,6 +26,7 @@ from bench.engine import emit
 from bench.measure import HighMark, clock
 from bench.stored import Stored
 from stores.events.event_store import EventStore
+from stores.opening import open_event_store_at
 from ufse import EVENT_SCHEMA, detect
 
 DAYS: Final = 4
@@ -38,7 +39,7 @@ def run(sessions: int, due: int, rounds: int) -> dict[str, Any]:
     """Seconds on the clock (``_s``) and of CPU (``_cpu_s``, all threads), and stored events per second on the clock."""
     stored = Stored(sessions, SHARE, DAYS)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        store = EventStore(f"chdb://{directory}?database={_DATABASE}")
+        store = open_event_store_at(f"chdb://{directory}?database={_DATABASE}")
         store.migrate()
         client = get_client(interface="chdb", path=directory, database=_DATABASE)
         took = _fill(client, stored)

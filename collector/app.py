@@ -20,18 +20,19 @@ from collector.routes.status import OperatorEndpoints
 from collector.senders.source import SourceReader
 from collector.spool.dead_letters import LetterBudget
 from collector.spool.spool import Spool
-from collector.store import Incidents, StoreCalls, open_store
+from collector.store import Incidents, StoreCalls
 from collector.transport.body import Doorway
 from collector.transport.turns import Turns
 from core.hosts import AllowedHosts, HostCheck
 from core.networks import parse_networks
 from core.package import VERSION
+from stores.opening import open_incident_store_at
 
 _INTAKE_PATHS = frozenset({"/v1/events", "/v1/health"})
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] = open_store) -> FastAPI:
+def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] = open_incident_store_at) -> FastAPI:
     """The application. It opens its spool and starts refreshing its keys when it is started (ASGI
     lifespan)."""
     url = config.incident_store_url.get_secret_value()

@@ -58,13 +58,6 @@ class Incidents(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(url: str) -> Incidents:
-    """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
-    from stores.incidents.incident_store import IncidentStore
-
-    return IncidentStore.connect(url)
-
-
 class StoreCalls:
     """Calls of the incident store: so many at once, so many waiting, the rest is told to come back."""
 

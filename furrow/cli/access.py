@@ -15,7 +15,7 @@ from rich.table import Table
 
 from core.errors import NotConfigured, PermanentError
 from core.project_settings import PARTED, SETTINGS, find_setting_problem, is_project_id, select_usable_settings
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
     ConfigFile,
@@ -28,6 +28,7 @@ from furrow.cli.common import (
     styled_text,
 )
 from incidents.model import KeyRecord, ProjectRecord
+from stores import opening
 
 if TYPE_CHECKING:
     from stores.incidents.incident_store import IncidentStore
@@ -53,28 +54,17 @@ def open_incident_store(settings: Settings) -> "Iterator[IncidentStore]":
 
     Raises NotConfigured in the mode ``log``, PermanentError when the embedded one does not run.
     """
-    from stores.incidents.incident_store import IncidentStore
-
-    url = settings.incident_store_url.get_secret_value()
-    if url == LOG:
+    if opening.read_store_mode(settings.incident_store_url) == "log":
         raise NotConfigured("the incident store is `log`: there is no place for keys and projects")
-    if url == EMBEDDED:
-        url = _find_embedded_url(settings)
-    store = IncidentStore.connect(url)
+    url = opening.find_running_incident_url(settings)
+    if url is None:
+        raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; `furrow up` starts it")
+    store = opening.open_incident_store_at(url)
     try:
         store.migrate()
         yield store
     finally:
         store.close()
-
-
-def _find_embedded_url(settings: Settings) -> str:
-    from stores.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(settings.postgres_dir)
-    if not (settings.postgres_dir.exists() and server.is_running()):
-        raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; `furrow up` starts it")
-    return server.url
 
 
 @keys.command("create")

@@ -31,6 +31,7 @@ from furrow.cli.common import (
     sanitize_line,
     styled_text,
 )
+from stores.opening import are_all_embedded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,7 +130,9 @@ def _check_file_kind(file: Path, expected: Format) -> None:
 
 def _find_ingest_key(settings: Settings, address: str) -> str:
     """The key for events without ``--key``. Raises PermanentError when none is known for this address."""
-    known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
+    known = settings.ingest_key or known_development_key(
+        settings, INGEST_KEY, address, embedded=are_all_embedded(settings)
+    )
     if known is not None:
         return known.get_secret_value()
     if host_of_url(address) in ("", *LOOPBACK_NAMES):

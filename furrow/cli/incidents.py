@@ -23,6 +23,7 @@ from furrow.cli.common import (
     styled_text,
 )
 from furrow.clients.operator_api import OperatorApi
+from stores.opening import are_all_embedded
 
 _STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
@@ -45,7 +46,9 @@ def connect_to_collector(url: str, key: str) -> OperatorApi:
     """The API at ``url``, by default this installation's. Raises PermanentError when there is no key to show."""
     settings = Settings()
     address = url or f"http://127.0.0.1:{settings.port}"
-    configured = settings.operator_key or known_development_key(settings, OPERATOR_KEY, address)
+    configured = settings.operator_key or known_development_key(
+        settings, OPERATOR_KEY, address, embedded=are_all_embedded(settings)
+    )
     known = key or (configured.get_secret_value() if configured else "")
     if not known:
         raise PermanentError(

@@ -9,7 +9,7 @@ from core.metrics import count_degraded
 from core.settings import Settings
 from furrow.installation import misspelt_variables
 from furrow.installation.running import RunningSettings
-from stores.incidents.incident_store import IncidentStore
+from stores import opening
 from trackers.checks import check_tracker
 from trackers.registry import make_tracker, values_by_project
 
@@ -65,7 +65,7 @@ def _read_project_settings(incidents_url: str | None) -> list[tuple[str, dict[st
     if incidents_url is None:
         return []
     try:
-        store = IncidentStore.connect(incidents_url)
+        store = opening.open_incident_store_at(incidents_url)
         try:
             return [(project.id, dict(project.settings)) for project in store.keys.read_projects()]
         finally:
