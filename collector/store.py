@@ -4,7 +4,7 @@ cannot take those that intake needs."""
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,7 +14,12 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
-from incidents.model import IncidentPage, IncidentQuery, NotFound
+from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
+
+if TYPE_CHECKING:
+    # The engine's package comes with its types; a collector runs without the engine.
+    from incidents.incident import IncidentDetail
+    from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
 _THREADS: Final = 8
@@ -26,8 +31,8 @@ class IncidentReader(Protocol):
     """Reads incidents."""
 
     def list_incidents(self, query: IncidentQuery) -> IncidentPage: ...
-    def read_incident(self, incident_id: str, project: str | None = None) -> dict[str, Any] | None: ...
-    def read_store_counts(self, project: str | None = None) -> dict[str, Any]: ...
+    def read_incident(self, incident_id: str, project: str | None = None) -> "IncidentDetail | None": ...
+    def read_store_counts(self, project: str | None = None) -> StoreCounts: ...
 
 
 class IncidentLedger(Protocol):
@@ -42,8 +47,8 @@ class IncidentLedger(Protocol):
         project: str | None = None,
         until: datetime | None = None,
         sessions: int | None = None,
-    ) -> dict[str, Any]: ...
-    def record_external_detection(self, detection: dict[str, Any], rules: ConfirmRule) -> tuple[str, bool]: ...
+    ) -> "IncidentDetail": ...
+    def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
 
 class Incidents(Protocol):

@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents.lifecycle import ConfirmRule, Severity, Status
+
+if TYPE_CHECKING:
+    # These come with the engine's package, and a collector runs without the engine.
+    from incidents.incident import Incident, IncidentDetail
+    from ufse.detection import Detection
 
 Json = dict[str, Any]
 SessionKey = tuple[str, str]
@@ -102,7 +109,7 @@ class AnalysedSession:
     """
 
     pending: PendingSession
-    detections: tuple[Json, ...]
+    detections: "tuple[Detection, ...]"
     visits: int = 0
     since_ms: int = 0
     first_ms: int = 0
@@ -154,10 +161,29 @@ class IncidentQuery:
 class IncidentPage:
     """One page of incidents (list JSON, without history and examples) and how many match in all."""
 
-    incidents: tuple[Json, ...]
+    incidents: "tuple[Incident, ...]"
     total: int
     limit: int
     offset: int
+
+
+class StoreCounts(TypedDict):
+    """Counts of one project, or of the whole installation."""
+
+    detections: int
+    """Without those that were retracted."""
+    retracted: int
+    incidents: dict[Status, int]
+    tickets: dict[str, int]
+    """By state."""
+    held: int
+    """Incidents that a flood holds back from export."""
+    deadSessions: int
+    pendingSessions: int
+    oldestDueMs: int
+    """Since when the session waits that is due longest, epoch ms; 0: none waits."""
+    cursors: dict[str, int]
+    """By reader: landing (epoch µs) up to which it has read. Always of the whole installation."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +196,7 @@ class TicketClaim:
     to be told so.
     """
 
-    incident: Json
+    incident: "IncidentDetail"
     client_id: UUID
     attempts: int
     state: str

@@ -17,7 +17,6 @@ import pyarrow as pa
 from prefect import task
 
 from core.errors import NotConfigured, PermanentError
-from incidents.model import Json
 from stores.incidents.incident_detection import build_detection_row, decode_json_text
 from stores.incidents.incident_store import (
     AnalysedSession,
@@ -32,6 +31,7 @@ from tasks import connections
 from tasks.enqueue import compute_due_ms
 from tasks.report import code_span, escape_markdown
 from tasks.retrying import POLICY
+from ufse.detection import Detection
 
 BATCH = 2_000
 """Client sessions analysed at once: small enough that "Cancel" is heard within seconds."""
@@ -187,7 +187,7 @@ def _find_differences(
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
 
 
-def _without_versions(body: Json) -> Json:
+def _without_versions(body: Detection) -> dict[str, object]:
     """A detection without its versions: another configuration that decides alike is no difference."""
     return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
 

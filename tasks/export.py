@@ -19,7 +19,8 @@ from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured, TransientError, describe_error
-from incidents.model import IncidentQuery, Json, TicketClaim
+from incidents.incident import Incident, IncidentDetail
+from incidents.model import IncidentQuery, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
@@ -175,8 +176,8 @@ def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None)
     return candidates
 
 
-def _read_all_incidents(store: IncidentStore) -> list[Json]:
-    found: list[Json] = []
+def _read_all_incidents(store: IncidentStore) -> list[Incident]:
+    found: list[Incident] = []
     while True:
         # In the order of their first appearance, which does not change while pages are turned.
         query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
@@ -186,7 +187,7 @@ def _read_all_incidents(store: IncidentStore) -> list[Json]:
             return found
 
 
-def _failed_candidates(incident: Json, tracker: str | None) -> list[Candidate]:
+def _failed_candidates(incident: Incident, tracker: str | None) -> list[Candidate]:
     why_not = "" if incident["status"] in ("confirmed", "regressed") else f"the incident is {incident['status']}"
     return [
         Candidate(incident["incidentId"], ticket["tracker"], incident["title"], ticket.get("lastError") or "", why_not)
@@ -195,7 +196,7 @@ def _failed_candidates(incident: Json, tracker: str | None) -> list[Candidate]:
     ]
 
 
-def _why_not_failed(incident: Json) -> str:
+def _why_not_failed(incident: Incident) -> str:
     states = ", ".join(f"{ticket['state']} at {ticket['tracker']}" for ticket in incident["tickets"])
     return f"no export failed for good ({states or 'none was tried'})"
 
@@ -301,7 +302,7 @@ def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
 
 
-def _log_unfiled_ticket(tracker: str, incident: Json) -> None:
+def _log_unfiled_ticket(tracker: str, incident: IncidentDetail) -> None:
     """What could not be filed is logged in full, as without a tracker, once for each text."""
     log = connections.log_tracker(tracker)
     ticket = _incident_ticket(incident)
@@ -364,7 +365,7 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _incident_ticket(incident: Json) -> Ticket:
+def _incident_ticket(incident: IncidentDetail) -> Ticket:
     return build_ticket(incident, effective_settings().pages_url)
 
 

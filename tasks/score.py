@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import pyarrow as pa
 from prefect import task
@@ -16,6 +16,7 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.stopping import raise_if_stopped
 from tasks.thresholds import engine_configs, read_project_thresholds
+from ufse.detection import Detection
 
 
 @dataclass
@@ -94,7 +95,7 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
 class _Answer:
     """What the engine said about one client session."""
 
-    detections: list[dict[str, Any]] = field(default_factory=list)
+    detections: list[Detection] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
     visits: int = 0
     late_events: int = 0
@@ -105,12 +106,12 @@ class _Answer:
 def _answers_by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
     answers: dict[tuple[str, str], _Answer] = defaultdict(_Answer)
     for detection in result.detections:
-        body = detection.to_json()
+        body = cast("Detection", detection.to_json())
         answers[body["projectId"], body["sessionId"]].detections.append(body)
     for silent in result.why_not:
-        body = silent.to_json()
-        if body["rule"] != _CALM:
-            answers[body["projectId"], body["sessionId"]].rules.append(body["rule"])
+        why = silent.to_json()
+        if why["rule"] != _CALM:
+            answers[why["projectId"], why["sessionId"]].rules.append(why["rule"])
     visits = result.visits
     for project, session_id, late in zip(visits.project, visits.session_id, visits.late_events.tolist(), strict=True):
         answers[project, session_id].visits += 1

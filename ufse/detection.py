@@ -73,7 +73,6 @@ class Detection(TypedDict):
     """One session at one failure point."""
 
     detectionId: str
-    incidentId: str
     projectId: str
     sessionId: str
     visitId: str
@@ -102,6 +101,12 @@ class Detection(TypedDict):
     context: DetectionContext
     engineVersion: str
     configHash: str
+
+
+class IdentifiedDetection(Detection):
+    """A detection with the id of the incident to which it belongs; callers of the engine add the id."""
+
+    incidentId: str
 
 
 class Candidate(TypedDict):

@@ -1,7 +1,7 @@
 """``/incidents/{id}``: where links in tickets, artifacts and warnings lead."""
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -12,6 +12,9 @@ from collector.http_errors import ApiError
 from collector.pages.html import render_page
 from collector.pages.sign_in import COOKIE, PageSessions, read_form, set_session_cookie
 from collector.store import StoreCalls
+
+if TYPE_CHECKING:
+    from incidents.incident import ExampleSession, IncidentDetail
 
 _PATH: Final = re.compile(r"/incidents/[A-Za-z0-9_\-]{1,100}")
 _STEPS: Final = 200
@@ -72,7 +75,7 @@ class IncidentPages:
         return response
 
 
-def _first_example(incident: dict[str, Any]) -> dict[str, Any] | None:
+def _first_example(incident: "IncidentDetail") -> "ExampleSession | None":
     """The example session whose timeline is drawn: the first one, as in the ticket."""
     examples = incident["examples"]
     return examples[0] if examples else None

@@ -6,12 +6,15 @@ take or block another's incidents by guessing theirs. Texts are masked as those 
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from collector.contract import MAX_FUTURE_MS
 from collector.http_errors import ApiError
 from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
 from collector.routes.shapes import DetectionSent, SignalSent, StepSent, parse_moment
+
+if TYPE_CHECKING:
+    from ufse.detection import Detection
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
@@ -37,7 +40,7 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
             raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
 
 
-def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, Any]:
+def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
     """Detection JSON of ``project``; the same for the same input. Loads the engine, whose fingerprints it shares."""
     from ufse.patterns import clean_text, digest_texts, fold_path
 
@@ -49,7 +52,7 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
     identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
     score = round(sent.frustrationScore)
     last_seen = max(sent.lastSeen or sent.timestamp, sent.timestamp)  # one format: text order is that of time
-    return {
+    detection = {
         "detectionId": digest_texts(("external detection", project, *identity)),
         "projectId": project,
         "sessionId": stored_session(project, sent.sessionId, salt),
@@ -73,6 +76,8 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> dict[str, An
         "context": _convert_context(sent, project, salt),
         "engineVersion": mask_version(sent.engineVersion),
     }
+    # Without `incidentId`, which the store derives from the fingerprint, and `configHash`: no configuration made it.
+    return cast("Detection", detection)
 
 
 def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:

@@ -2,11 +2,11 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from core.errors import PermanentError
-from incidents.model import Json
 from stores.incidents.incident_database import clean_for_postgres
+from ufse.detection import Detection
 
 _FACET_LENGTH = 200
 # What Postgres cannot hold, as it looks in JSON text: an escaped U+0000 and surrogates. Rare, so that looking at one
@@ -14,7 +14,35 @@ _FACET_LENGTH = 200
 _UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
 
 
-def build_detection_row(detection: Json, project: str, session: str) -> Json:
+class DetectionRow(TypedDict):
+    """The columns of one detection; times are RFC 3339."""
+
+    project: str
+    detection_id: str
+    session_id: str
+    visit_id: str
+    visit_start: str
+    incident_id: str
+    origin: Literal["engine", "external"]
+    score: int
+    happened_at: str
+    last_seen: str
+    user_hash: str
+    environment: str
+    app_version: str
+    browser: str
+    severity_type: str
+    ended_flow: bool
+    resolved: bool
+    signals: list[str]
+    routes: list[str]
+    story_length: int
+    label: str
+    body: str
+    """The whole detection as JSON text."""
+
+
+def build_detection_row(detection: Detection, project: str, session: str) -> DetectionRow:
     """The columns of one Detection JSON; ``body`` is its text. Raises PermanentError, naming the session."""
     try:
         body = encode_json_text(detection)
@@ -53,7 +81,7 @@ def build_detection_row(detection: Json, project: str, session: str) -> Json:
         raise PermanentError(f"a detection of session {session!r} cannot be stored: {problem}") from error
 
 
-def _collect_routes(detection: Json) -> list[str]:
+def _collect_routes(detection: Detection) -> list[str]:
     named = {signal.get("route") for signal in detection["triggeringSignals"]}
     return sorted(_shorten_facet(route) for route in {*named, detection["failurePoint"].get("route")} if route)
 
@@ -96,9 +124,10 @@ def encode_json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_format_datetime)
 
 
-def decode_json_text(body: str) -> Json:
+def decode_json_text(body: str) -> Detection:
     """A detection's text as it is read back from the store."""
-    return dict(json.loads(body))
+    detection: Detection = json.loads(body)
+    return detection
 
 
 def _format_datetime(value: Any) -> str:

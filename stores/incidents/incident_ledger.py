@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 from core.errors import PermanentError
 from incidents import lifecycle
+from incidents.incident import IncidentDetail
 from incidents.lifecycle import Action
-from incidents.model import DEFAULT_RULE, AnalysedSession, Json, RecordResult, Rules
+from incidents.model import DEFAULT_RULE, AnalysedSession, RecordResult, Rules
 from stores.incidents import incident_flood, incident_read, incident_record, incident_settle
 from stores.incidents.incident_database import Database
+from ufse.detection import Detection
 
 
 class IncidentLedger:
@@ -31,7 +33,7 @@ class IncidentLedger:
         with self._database.open_transaction() as connection:
             return incident_record.record_detections(connection, analysed, rules, backfill)
 
-    def record_external_detection(self, detection: Json, rules: Rules = DEFAULT_RULE) -> tuple[str, bool]:
+    def record_external_detection(self, detection: Detection, rules: Rules = DEFAULT_RULE) -> tuple[str, bool]:
         """Store one detection that was made elsewhere; returns its incident's id and whether it was known already."""
         with self._database.open_transaction() as connection:
             return incident_record.record_external_detection(connection, detection, rules)
@@ -46,7 +48,7 @@ class IncidentLedger:
         until: datetime | None = None,
         sessions: int | None = None,
         at: datetime | None = None,
-    ) -> Json:
+    ) -> IncidentDetail:
         """Let ``actor`` move an incident; returns it as ``read_incident`` does.
 
         ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Whatever is

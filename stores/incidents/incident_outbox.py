@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from core.errors import PermanentError
+from incidents.incident import IncidentDetail
 from incidents.lifecycle import RULE, HistoryChange
-from incidents.model import Json, NotFound, TicketClaim
+from incidents.model import NotFound, TicketClaim
 from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_read import read_incident_details
@@ -146,7 +147,7 @@ class Outbox:
         min_score: int,
         project: str | None = None,
         unlogged: bool = False,
-    ) -> list[Json]:
+    ) -> list[IncidentDetail]:
         """Whole incidents that wait for a ticket at ``tracker``, in the order of export, without claiming them.
 
         ``unlogged`` leaves out those that ``mark_ticket_logged`` remembers, so that log-only gets past its first ``limit``.
@@ -246,7 +247,7 @@ class Outbox:
                 write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
 
-def _build_ticket_claim(row: "sa.Row[Any]", incident: Json) -> TicketClaim:
+def _build_ticket_claim(row: "sa.Row[Any]", incident: IncidentDetail) -> TicketClaim:
     return TicketClaim(
         incident=incident,
         client_id=row.client_id,

@@ -4,17 +4,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
 from core.errors import PermanentError
 from incidents import lifecycle
-from incidents.model import IncidentPage, IncidentQuery, Json
+from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, TicketRecord
+from incidents.model import IncidentPage, IncidentQuery, StoreCounts
 from stores.incidents import incident_flood
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
+from ufse.detection import Detection
+
+_T = TypeVar("_T")
 
 MAX_LIMIT = 1_000
 EXAMPLES = 5
@@ -127,7 +131,7 @@ class IncidentReader:
             page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
             return IncidentPage(page, total, query.limit, query.offset)
 
-    def read_incident(self, incident_id: str, project: str | None = None) -> Json | None:
+    def read_incident(self, incident_id: str, project: str | None = None) -> IncidentDetail | None:
         """One incident with history, examples, timelines and tickets; None when unknown or of another project."""
         with self._database.open_transaction() as connection:
             found = read_incident_details(connection, [incident_id])
@@ -138,10 +142,8 @@ class IncidentReader:
         with self._database.open_transaction() as connection:
             return {row[0]: IncidentSummary(row[1], row[2]) for row in connection.execute(_NAMED, {"ids": list(ids)})}
 
-    def read_store_counts(self, project: str | None = None) -> Json:
-        """Counts of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
-        "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n,
-        "oldestDueMs": epoch ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
+    def read_store_counts(self, project: str | None = None) -> StoreCounts:
+        """Counts of one project, or (None) of all."""
         with self._database.open_transaction() as connection:
             found: dict[str, dict[str, int]] = {}
             for row in connection.execute(_FIGURES, {"project": project}):
@@ -168,9 +170,9 @@ def _build_sort_order(sort: str) -> str:
     return f"{SORTS[name]} {direction}, i.incident_id"
 
 
-def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
+def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
     """The condition, made of fixed texts, and the values that it refers to."""
-    wanted: list[tuple[str, str, Any]] = [
+    wanted: list[tuple[str, str, object]] = [
         ("i.project = :project", "project", query.project),
         ("i.status = ANY(CAST(:status AS text[]))", "status", list(query.status) or None),
         ("i.severity = ANY(CAST(:severity AS text[]))", "severity", list(query.severity) or None),
@@ -185,7 +187,7 @@ def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
     return where, {name: value for _, name, value in used}
 
 
-def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
+def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[IncidentDetail]:
     """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
     keys = {"ids": list(ids)}
     rows = connection.execute(_WHOLE, keys)
@@ -209,21 +211,21 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
     ]
 
 
-def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Json]]:
+def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[TicketRecord]]:
     if not ids:
         return {}
     rows = connection.execute(_TICKETS, {"ids": list(ids)})
     return _group_by_incident((row.incident_id, _build_ticket_json(row)) for row in rows)
 
 
-def _group_by_incident(pairs: Iterable[tuple[str, Json]]) -> dict[str, list[Json]]:
-    groups: dict[str, list[Json]] = {}
+def _group_by_incident(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
+    groups: dict[str, list[_T]] = {}
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
 
 
-def _build_incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
+def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Incident:
     facets = {name: _sort_by_sessions(values) for name, values in row.facets.items()}
     return {
         "incidentId": row.incident_id,
@@ -270,7 +272,7 @@ def _sort_by_sessions(values: dict[str, int]) -> dict[str, int]:
     return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _build_ticket_json(row: "sa.Row[Any]") -> Json:
+def _build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:
     return {
         "tracker": row.tracker,
         "state": row.state,
@@ -284,7 +286,7 @@ def _build_ticket_json(row: "sa.Row[Any]") -> Json:
     }
 
 
-def _build_history_json(row: "sa.Row[Any]") -> Json:
+def _build_history_json(row: "sa.Row[Any]") -> HistoryEntry:
     return {
         "at": format_utc_time(row.at),
         "actor": row.actor,
@@ -294,7 +296,7 @@ def _build_history_json(row: "sa.Row[Any]") -> Json:
     }
 
 
-def _build_example_json(body: Json) -> Json:
+def _build_example_json(body: Detection) -> ExampleSession:
     return {
         "detectionId": body["detectionId"],
         "sessionId": body["sessionId"],
@@ -310,6 +312,14 @@ def _build_example_json(body: Json) -> Json:
         "resolved": bool(body.get("resolved")),
         "context": body.get("context") or {},
     }
+
+
+@overload
+def format_utc_time(at: datetime) -> str: ...
+
+
+@overload
+def format_utc_time(at: None) -> None: ...
 
 
 def format_utc_time(at: datetime | None) -> str | None:

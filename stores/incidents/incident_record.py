@@ -15,10 +15,11 @@ from sqlalchemy import text
 from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
-from incidents.model import AnalysedSession, Json, NotFound, RecordResult, Rules
+from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
 from stores.incidents import incident_flood, incident_source
-from stores.incidents.incident_detection import build_detection_row, encode_json_text
+from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
+from ufse.detection import Detection
 
 _ROWS_PER_STATEMENT = 500
 
@@ -113,6 +114,15 @@ _CLEAR_DEAD = text("""
 """)
 
 
+class _SentRow(DetectionRow):
+    """A detection, and how it came: receipt (epoch ms; 0: now), the sender's source (None: not known), and whether others may
+    have sent events to the session (``SessionOrigin``)."""
+
+    received_ms: int
+    source: int | None
+    mixed: bool
+
+
 class _SessionTerms(NamedTuple):
     """How the stored detections of one session may be replaced."""
 
@@ -164,27 +174,34 @@ def record_detections(
     )
 
 
-def record_external_detection(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
+def record_external_detection(connection: sa.Connection, detection: Detection, rules: Rules) -> tuple[str, bool]:
     """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
 
     An operator sent it, so its session is a source of its own, received now. Returns its incident's id and whether exactly
     this detection was known already.
     """
     project, session = str(detection["projectId"]), str(detection["sessionId"])
-    sent = {
+    row: _SentRow = {
+        **build_detection_row(detection, project, session),
         "origin": "external",
         "received_ms": 0,
         "source": incident_source.derive_own_source(project, session),
         "mixed": False,
     }
-    row = build_detection_row(detection, project, session) | sent
     done = _replace_detections(connection, {}, [row], rules)
     return row["incident_id"], done.stored == 0
 
 
-def _build_detection_rows(item: AnalysedSession, source: int | None) -> list[Json]:
-    sent = {"received_ms": item.pending.received_ms, "source": source, "mixed": _has_mixed_senders(item)}
-    return [build_detection_row(found, *_session_key_of(item)) | sent for found in item.detections]
+def _build_detection_rows(item: AnalysedSession, source: int | None) -> list[_SentRow]:
+    return [
+        {
+            **build_detection_row(found, *_session_key_of(item)),
+            "received_ms": item.pending.received_ms,
+            "source": source,
+            "mixed": _has_mixed_senders(item),
+        }
+        for found in item.detections
+    ]
 
 
 def _has_mixed_senders(item: AnalysedSession) -> bool:
@@ -193,8 +210,8 @@ def _has_mixed_senders(item: AnalysedSession) -> bool:
 
 def _replace_detections(
     connection: sa.Connection,
-    keys: Mapping[tuple[str, str], _SessionTerms],
-    rows: Sequence[Json],
+    keys: Mapping[SessionKey, _SessionTerms],
+    rows: Sequence[_SentRow],
     rules: Rules,
     backfill: bool = False,
 ) -> _ReplaceResult:
@@ -219,7 +236,7 @@ def _replace_detections(
     return _ReplaceResult(stored, len(retracted), len(contested), settled)
 
 
-def _build_first_change(rows: Sequence[Json], incident_id: str) -> HistoryChange:
+def _build_first_change(rows: Sequence[_SentRow], incident_id: str) -> HistoryChange:
     score = max(row["score"] for row in rows if row["incident_id"] == incident_id)
     return HistoryChange(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
 
@@ -235,18 +252,16 @@ def _build_contest_change(status: lifecycle.Status, number: int) -> HistoryChang
     return HistoryChange(lifecycle.RULE, status, status, reason)
 
 
-def _session_key_of(item: AnalysedSession) -> tuple[str, str]:
+def _session_key_of(item: AnalysedSession) -> SessionKey:
     return item.pending.project, item.pending.session_id
 
 
-def _build_key_columns(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def _build_key_columns(keys: Iterable[SessionKey]) -> dict[str, list[str]]:
     pairs = list(keys)
     return {"project": [pair[0] for pair in pairs], "session_id": [pair[1] for pair in pairs]}
 
 
-def _lock_pending_sessions(
-    connection: sa.Connection, analysed: Sequence[AnalysedSession]
-) -> dict[tuple[str, str], int]:
+def _lock_pending_sessions(connection: sa.Connection, analysed: Sequence[AnalysedSession]) -> dict[SessionKey, int]:
     locked = connection.execute(_LOCK_PENDING, _build_key_columns(_session_key_of(item) for item in analysed))
     return {(row.project, row.session_id): row.version for row in locked}
 
@@ -273,7 +288,7 @@ def _lock_incident_rows(
     return rows
 
 
-def _upsert_detections(connection: sa.Connection, rows: Sequence[Json]) -> int:
+def _upsert_detections(connection: sa.Connection, rows: Sequence[_SentRow]) -> int:
     # Two detections of one id in one batch would be two changes of one row in one statement, which Postgres refuses.
     unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
     stored = 0
@@ -283,13 +298,13 @@ def _upsert_detections(connection: sa.Connection, rows: Sequence[Json]) -> int:
     return stored
 
 
-def _encode_row_with_body(row: Json) -> str:
+def _encode_row_with_body(row: _SentRow) -> str:
     # The body is JSON text already; as a string inside JSON it would be escaped and parsed once more.
     columns = encode_json_text({name: value for name, value in row.items() if name != "body"})
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
-def _contest_detections(connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json]) -> list[str]:
+def _contest_detections(connection: sa.Connection, keys: Sequence[SessionKey], rows: Sequence[_SentRow]) -> list[str]:
     """Mark what the answer would change or retract of these sessions; an incident's id for each detection."""
     if not keys:
         return []
@@ -298,7 +313,7 @@ def _contest_detections(connection: sa.Connection, keys: Sequence[tuple[str, str
 
 
 def _retract_detections(
-    connection: sa.Connection, keys: Mapping[tuple[str, str], _SessionTerms], rows: Sequence[Json]
+    connection: sa.Connection, keys: Mapping[SessionKey, _SessionTerms], rows: Sequence[_SentRow]
 ) -> list[str]:
     kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
     sessions = {

@@ -8,16 +8,18 @@ rerun, a replay, a late event and two workers at once all end in the same row (i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents import lifecycle
 from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
-from incidents.model import Json, Rules
+from incidents.model import Rules
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
+from ufse.detection import Detection, FailurePoint
 
 # So many different values of a facet are kept; a hostile client could invent app versions for ever.
 _FACET_VALUES = 50
@@ -176,6 +178,40 @@ _DECIDE = text(
 )
 
 
+_Facets = dict[str, dict[str, int]]
+"""Sessions by facet and value."""
+
+
+class _FailureColumns(TypedDict):
+    """What an incident takes from the detection that stands for it."""
+
+    title: str
+    failure_point: FailurePoint
+    primary_failure_point: str
+    label: str
+    route: str
+
+
+class _ComputedColumns(_FailureColumns):
+    """The columns that follow from the live detections."""
+
+    severity: lifecycle.Severity
+    severity_type: str
+    priority: str
+    first_seen: datetime
+    last_seen: datetime
+    affected_sessions: int
+    counted_sessions: int
+    affected_users: int
+    ended_sessions: int
+    overcome_sessions: int
+    highest_score: int
+    shared_score: int
+    median_score: float
+    confidence: float
+    facets: _Facets
+
+
 @dataclass(frozen=True)
 class SettleResult:
     """The incidents that were recomputed, and what the rules did to them."""
@@ -207,7 +243,7 @@ def settle_incidents(
     facets = _read_facets(connection, totals)
     best = _read_best_detections(connection, totals)
     sightings = _read_sightings(connection, caps)
-    updates: list[Json] = []
+    updates: list[dict[str, object]] = []
     changes: list[tuple[str, HistoryChange]] = []
     for id_ in ids:
         row, total = before[id_], totals.get(id_)
@@ -255,7 +291,7 @@ def build_incident_state(row: "sa.Row[Any]") -> IncidentState:
     return IncidentState(**{name: row._mapping[name] for name in _DECIDED})
 
 
-def build_state_columns(state: IncidentState) -> Json:
+def build_state_columns(state: IncidentState) -> dict[str, object]:
     """The columns of ``state``."""
     return {name: getattr(state, name) for name in _DECIDED}
 
@@ -281,10 +317,10 @@ def find_confirm_rule(rules: Rules, project: str) -> ConfirmRule:
     return rules.get(project) or rules.get("") or ConfirmRule()
 
 
-def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, _Facets]:
     shared = [id_ for id_, total in totals.items() if total.detections != total.affected_sessions]
     alone = [id_ for id_, total in totals.items() if total.detections == total.affected_sessions]
-    facets: dict[str, Json] = {}
+    facets: dict[str, _Facets] = {}
     for ids, statement in ((alone, _FACETS), (shared, _FACETS_SHARED)):
         for row in connection.execute(statement, {"ids": ids}) if ids else ():
             facets.setdefault(row.incident_id, {})[row.facet] = row.counts
@@ -299,7 +335,7 @@ class _TimedSighting(NamedTuple):
     after_until: bool
 
 
-def _read_sightings(connection: sa.Connection, caps: Json) -> dict[str, list[_TimedSighting]]:
+def _read_sightings(connection: sa.Connection, caps: Mapping[str, object]) -> dict[str, list[_TimedSighting]]:
     found: dict[str, list[_TimedSighting]] = {}
     for row in connection.execute(_SIGHTINGS, caps):
         sighting = Sighting(row.received_at, row.visit_id, row.user_hash, row.source)
@@ -318,7 +354,7 @@ def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting])
     )
 
 
-def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Detection]:
     """Of each incident the body of the detection that stands for it: of the elected label, not above what two sources saw."""
     if not totals:
         return {}
@@ -331,7 +367,7 @@ def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Ro
     return {row.incident_id: row.body for row in connection.execute(_BEST, values)}
 
 
-def _compute_columns(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
+def _compute_columns(total: "sa.Row[Any]", facets: _Facets, best: Detection) -> _ComputedColumns:
     sessions = total.affected_sessions
     impact = lifecycle.classify_impact(total.sources, total.ended_sources, total.overcome_sources)
     severity = lifecycle.look_up_severity(impact, sessions)
@@ -357,7 +393,7 @@ def _compute_columns(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
     }
 
 
-def _describe_failure(best: Json, label: str, sessions: int, impact: lifecycle.Impact) -> Json:
+def _describe_failure(best: Detection, label: str, sessions: int, impact: lifecycle.Impact) -> _FailureColumns:
     point = best["failurePoint"]
     return {
         "title": _build_title(point, label, sessions, impact),
@@ -368,12 +404,12 @@ def _describe_failure(best: Json, label: str, sessions: int, impact: lifecycle.I
     }
 
 
-def _build_title(point: Json, label: str, sessions: int, impact: lifecycle.Impact) -> str:
+def _build_title(point: FailurePoint, label: str, sessions: int, impact: lifecycle.Impact) -> str:
     feedback, target, route = (str(point.get(part) or "") for part in ("feedback", "target", "route"))
     return lifecycle.format_incident_title(feedback, target, label, route, sessions, impact)
 
 
-def _build_empty_columns(row: "sa.Row[Any]") -> Json:
+def _build_empty_columns(row: "sa.Row[Any]") -> dict[str, object]:
     """No live detection is left: nobody is affected, and the rest stays as it was last known."""
     impact = lifecycle.classify_impact(row.affected_sessions, row.ended_sessions, row.overcome_sessions)
     kept = {name: row._mapping[name] for name in _COMPUTED}

@@ -85,7 +85,7 @@ def forget_sources(connection: sa.Connection, days: Mapping[str, float]) -> int:
 def _find_stored_sources(connection: sa.Connection, names: Sequence[tuple[str, int]]) -> set[tuple[str, int | None]]:
     if not names:
         return set()
-    values = {"project": [name[0] for name in names], "source": [one[1] for one in names]}
+    values = {"project": [name[0] for name in names], "source": [name[1] for name in names]}
     return {(row.project, row.source) for row in connection.execute(_KNOWN, values)}
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from incidents.model import Json, KeyRecord, ProjectRecord
+from incidents.model import KeyRecord, ProjectRecord
 from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
 
@@ -65,7 +65,9 @@ class KeyRegistry:
         with self._database.open_transaction() as connection:
             return [ProjectRecord(**row._mapping) for row in connection.execute(query)]
 
-    def save_project(self, id: str, origins: Sequence[str] | None = None, settings: Json | None = None) -> None:
+    def save_project(
+        self, id: str, origins: Sequence[str] | None = None, settings: Mapping[str, object] | None = None
+    ) -> None:
         """Create a project, or replace what is given of it; None leaves that part as it is."""
         statement = text("""
             INSERT INTO projects AS p (id, origins, settings)

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from incidents.model import (
     AnalysedSession,
     Cursor,
-    Json,
     PendingSession,
     RecordResult,
     Rules,
     TouchedSession,
 )
 from stores.incidents.session_queue import compute_shard
+from ufse.detection import Detection
 
 _log = logging.getLogger("furrow.incidents")
 
@@ -105,7 +105,7 @@ class LogIncidentLedger:
             self._queue.remove_session(item.pending)
         return RecordResult(sessions=len(analysed), stored=logged)
 
-    def _log_detection_once(self, detection: Json) -> bool:
+    def _log_detection_once(self, detection: Detection) -> bool:
         with self._guard:
             fresh = detection["detectionId"] not in self._logged
             self._logged.add(detection["detectionId"])

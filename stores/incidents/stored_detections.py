@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from sqlalchemy import text
 
-from incidents.model import Json, SessionKey
+from incidents.model import SessionKey
 from stores.incidents.incident_database import Database
 from stores.incidents.session_queue import build_key_columns
+from ufse.detection import Detection
 
 _STORED = text("""
     SELECT d.project, d.detection_id, d.incident_id, d.body
@@ -32,7 +33,7 @@ class StoredDetection(NamedTuple):
     project: str
     detection_id: str
     incident_id: str
-    body: Json
+    body: Detection
 
 
 class StoredDetections:

@@ -110,7 +110,7 @@ def stores(event_store: EventStore, postgres_url: str, monkeypatch: pytest.Monke
     incidents = IncidentStore.connect(postgres_url)
     incidents.migrate()
     monkeypatch.setattr(connections, "event_store", lambda: event_store)
-    monkeypatch.setattr(connections, "open_incident_store", lambda: incidents)
+    monkeypatch.setattr(connections, "incident_store", lambda: incidents)
     yield incidents
     incidents.close()
 
