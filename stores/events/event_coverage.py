@@ -36,6 +36,6 @@ _SELECT: Final = f"""
 def count_landed_events(store: EventStore, after_us: int) -> tuple[Counter[str], int]:
     """The counts over events (rows, resent ones included) that landed after ``after_us``, and the last landing (epoch µs; as
     given when nothing did)."""
-    row = store._query_arrow(_SELECT, {"after": after_us}).to_pylist()[0]
+    row = store.query_arrow(_SELECT, {"after": after_us}).to_pylist()[0]
     counts = Counter({name: int(row[f"c{n}"]) for n, name in enumerate(COUNTED)})
     return counts, max(int(row["last_us"]), after_us) if counts["events"] else after_us

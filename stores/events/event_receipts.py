@@ -48,12 +48,12 @@ def read_session_senders(store: EventStore, hashes: Sequence[int]) -> pa.Table:
 
     Ordered by session and receipt; a sender has one row for each day on which it sent.
     """
-    return store._query_arrow(_SENDERS, {"hashes": [int(session_hash) for session_hash in hashes]})
+    return store.query_arrow(_SENDERS, {"hashes": [int(session_hash) for session_hash in hashes]})
 
 
 def read_receipts_start_ms(store: EventStore) -> int:
     """Since when (epoch ms) receipts are kept at all: events that were received before have none."""
-    return int(store._query_arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
+    return int(store.query_arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
 
 
 def drop_expired_receipts(store: EventStore, now: datetime) -> None:

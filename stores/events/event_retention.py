@@ -43,7 +43,7 @@ def drop_old_partitions(store: EventStore, first: date) -> list[DroppedPartition
     Raises NotConfigured on a cluster, whose local tables are dropped from there (the message says how).
     """
     dropped: list[DroppedPartition] = []
-    with store._use_client() as client:
+    with store.borrow_client() as client:
         if client.command(_ENGINE) == "Distributed":
             statement = "ALTER TABLE events_local ON CLUSTER '{cluster}' DROP PARTITION 'YYYY-MM-DD'"
             raise NotConfigured(
@@ -63,7 +63,7 @@ def drop_old_partitions(store: EventStore, first: date) -> list[DroppedPartition
 def find_oldest_unread_ms(store: EventStore, watermark_us: int, seen: Sequence[int]) -> int:
     """Earliest receipt (epoch ms) among the events that landed and are not in line yet (see `EventStore.touched`); 0: none."""
     parameters = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
-    with store._use_client() as client:
+    with store.borrow_client() as client:
         return int(client.query(_UNREAD, parameters).result_rows[0][0] or 0)
 
 

@@ -214,7 +214,7 @@ class _Pipeline:
 
 
 def _sessions(store: EventStore, project: str) -> dict[str, tuple[int, int, int]]:
-    table = store._query_arrow(
+    table = store.query_arrow(
         "SELECT session_id, visits, events, late_events FROM sessions FINAL WHERE project = {project:String}",
         {"project": project},
     )
