@@ -73,20 +73,6 @@ class PendingSession:
 
 
 @dataclass(frozen=True)
-class DeadSession:
-    """A client session whose analysis failed for good, with the words of the last failure."""
-
-    project: str
-    session_id: str
-    session_hash: int
-    attempts: int
-    due_ms: int
-    received_ms: int
-    reason: str
-    died_at: datetime
-
-
-@dataclass(frozen=True)
 class SessionOrigin:
     """Who sent a client session, for what is new in it.
 

@@ -12,7 +12,6 @@ from incidents.lifecycle import ConfirmRule, IllegalTransition
 from incidents.model import (
     AnalysedSession,
     Cursor,
-    DeadSession,
     IncidentPage,
     IncidentQuery,
     KeyRecord,
@@ -39,7 +38,6 @@ __all__ = [
     "AnalysedSession",
     "ConfirmRule",
     "Cursor",
-    "DeadSession",
     "Flood",
     "IllegalTransition",
     "IncidentPage",

@@ -6,14 +6,13 @@ circle.
 
 # Statements are put together from constants of this module alone; values are always bound.
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from incidents.model import Cursor, DeadSession, NotFound, PendingSession, SessionKey, TouchedSession
+from incidents.model import Cursor, PendingSession, SessionKey, TouchedSession
 from stores.incidents.incident_database import Database, clean_for_postgres
 
 _ROWS_PER_STATEMENT = 5_000
@@ -73,21 +72,6 @@ _BURY = text("""
     ON CONFLICT (project, session_id) DO UPDATE
     SET attempts = excluded.attempts, due_ms = excluded.due_ms, received_ms = excluded.received_ms,
         reason = excluded.reason, died_at = now()
-""")
-_DEAD = text("""
-    SELECT project, session_id, session_hash, attempts, due_ms, received_ms, reason, died_at FROM dead_sessions
-    WHERE CAST(:project AS text) IS NULL OR project = :project
-    ORDER BY died_at, project, session_id LIMIT :limit OFFSET :offset
-""")
-_LOCK_DEAD = text("SELECT 1 FROM dead_sessions WHERE project = :project AND session_id = :session_id FOR UPDATE")
-_REVIVE = text("""
-    WITH gone AS (
-        DELETE FROM dead_sessions WHERE project = :project AND session_id = :session_id RETURNING *
-    )
-    INSERT INTO pending_sessions (project, session_id, session_hash, due_ms, received_ms)
-    SELECT project, session_id, session_hash, CAST(:now_ms AS bigint), received_ms FROM gone
-    ON CONFLICT (project, session_id) DO NOTHING
-    RETURNING session_id
 """)
 
 
@@ -173,25 +157,6 @@ class SessionQueue:
                 return False
             connection.execute(_BURY, {**key, "reason": words})
             return True
-
-    def list_dead_sessions(self, project: str | None = None, limit: int = 100, offset: int = 0) -> list[DeadSession]:
-        """The sessions that were given up, oldest first."""
-        values = {"project": project, "limit": limit, "offset": offset}
-        with self._database.open_transaction() as connection:
-            # Each column of the statement is a field.
-            return [
-                DeadSession(**{**row._mapping, "session_hash": _to_unsigned_hash(row.session_hash)})
-                for row in connection.execute(_DEAD, values)
-            ]
-
-    def requeue_dead_session(self, project: str, session_id: str) -> bool:
-        """Enqueue a dead session, due now; False when new events had done that already. Raises NotFound."""
-        key = {"project": project, "session_id": session_id}
-        now_ms = time.time_ns() // 1_000_000
-        with self._database.open_transaction() as connection:
-            if connection.execute(_LOCK_DEAD, key).one_or_none() is None:
-                raise NotFound(f"no dead session {session_id!r} in project {project!r}")
-            return connection.execute(_REVIVE, {**key, "now_ms": now_ms}).one_or_none() is not None
 
 
 def _read_cursor(connection: sa.Connection, name: str) -> Cursor:

@@ -14,7 +14,6 @@ from stores.incidents.incident_store import (
     Cursor,
     IncidentStore,
     KeyRecord,
-    NotFound,
     ProjectRecord,
     TouchedSession,
 )
@@ -94,7 +93,7 @@ def test_two_readers_enqueue_the_same_sessions_at_once(store: IncidentStore) -> 
     assert store.queue.count_pending_sessions(1_000)["due"] == 3_000
 
 
-def test_a_poison_session_is_buried_at_its_third_failure(store: IncidentStore) -> None:
+def test_a_poison_session_is_buried_at_its_third_failure(store: IncidentStore, postgres_url: str) -> None:
     pending = queue(store, ["poison", "fine"])[0]
     assert [store.queue.record_session_failure(pending, f"failure {number}") for number in (1, 2, 3)] == [
         False,
@@ -102,12 +101,13 @@ def test_a_poison_session_is_buried_at_its_third_failure(store: IncidentStore) -
         True,
     ]
     assert [item.session_id for item in store.queue.find_due_sessions(10_000, 10)] == ["fine"]
-    dead = store.queue.list_dead_sessions()
-    assert [(item.session_id, item.session_hash, item.attempts, item.reason) for item in dead] == [
+    with psycopg.connect(postgres_url) as connection:
+        dead = connection.execute("SELECT session_id, session_hash, attempts, reason FROM dead_sessions").fetchall()
+    assert [(name, hashed & (1 << 64) - 1, *rest) for name, hashed, *rest in dead] == [
         ("poison", pending.session_hash, 3, "failure 3")
     ]
-    assert store.incidents.read_store_counts()["deadSessions"] == 1
-    assert store.queue.list_dead_sessions(project="another") == []
+    assert store.incidents.read_store_counts("shop")["deadSessions"] == 1
+    assert store.incidents.read_store_counts("another")["deadSessions"] == 0
 
 
 def test_a_burial_that_fails_leaves_the_session_in_line(store: IncidentStore, postgres_url: str) -> None:
@@ -126,21 +126,18 @@ def test_a_failure_of_an_older_version_is_not_counted(store: IncidentStore) -> N
     assert store.queue.find_due_sessions(10_000, 10)[0].attempts == 0
 
 
-def test_a_dead_session_gets_another_chance(store: IncidentStore) -> None:
+def test_a_dead_session_gets_another_chance_with_new_events(store: IncidentStore) -> None:
     pending = queue(store, ["a"])[0]
     store.queue.record_session_failure(pending, "boom", max_attempts=1)
-    assert store.queue.requeue_dead_session("shop", "a") is True
-    assert store.queue.list_dead_sessions() == []
-    back = store.queue.find_due_sessions(2**62, 10)[0]
+    assert store.queue.find_due_sessions(2**62, 10) == []
+    back = queue(store, ["a"])[0]
     assert (back.session_hash, back.attempts) == (pending.session_hash, 0)
-    with pytest.raises(NotFound):
-        store.queue.requeue_dead_session("shop", "a")
 
 
 def test_a_dead_session_that_succeeds_after_all_is_dead_no_longer(store: IncidentStore) -> None:
     store.queue.record_session_failure(queue(store, ["a"])[0], "boom", max_attempts=1)
     record(store, detection("a"))
-    assert store.queue.list_dead_sessions() == []
+    assert store.incidents.read_store_counts()["deadSessions"] == 0
 
 
 def test_keys_and_projects(store: IncidentStore) -> None:
