@@ -29,13 +29,13 @@ _STATEMENT_BYTES = 16_777_216  # the default limit of 256 KiB would be too small
 Parameters = Mapping[str, object]
 """Values bound to a statement, by name."""
 
-# Codes that the same statement cannot get over: unknown table or column, syntax, types, not implemented, refused access.
+# Codes of errors that a retry cannot fix: unknown table or column, syntax, types, not implemented, refused access.
 _PERMANENT_CODES = frozenset(
     {6, 16, 26, 27, 36, 38, 41, 43, 46, 47, 48, 53, 60, 62, 69, 70, 72, 81, 117, 130, 192, 193, 497, 516}
 )
 
-# Dictionaries halve the bytes of a batch. Blocks of the default 65,000 rows, of which a filter leaves a few thousand, would
-# each carry dictionaries of their own: larger ones take a quarter less time.
+# Dictionaries halve the bytes of a batch. With the default blocks of 65,000 rows, of which a filter leaves a few thousand, each
+# block has its own dictionaries; larger blocks take a quarter less time.
 _EVENT_SETTINGS = {
     "output_format_arrow_low_cardinality_as_dictionary": 1,
     "max_block_size": 524_288,
@@ -57,7 +57,7 @@ class EventDatabase:
         self._guard = threading.Lock()
 
     def borrow_client(self) -> contextlib.AbstractContextManager[Client]:
-        """A client for the caller alone, for what the modules beside this one do; errors as in every method here."""
+        """A client that only the caller uses, for the other modules of this package. Errors as in every method."""
         return self._use_client()
 
     def ping(self) -> str:
@@ -66,9 +66,9 @@ class EventDatabase:
             return str(client.command("SELECT version()"))
 
     def stop_queries(self) -> None:
-        """Ask every query of an embedded engine to stop, so that a shutdown does not wait for them.
+        """Stop the running queries of an embedded engine, so that a shutdown does not wait for them.
 
-        A server has the queries of others too; it stops those of a client that is gone by itself.
+        A server also runs the queries of others; it stops the queries of a disconnected client itself.
         """
         if not self._is_embedded:
             return
@@ -113,7 +113,7 @@ class EventDatabase:
         return create_server_pool(self._connect)
 
     def _prepare_statement(self, sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
-        # In this process there is no such limit, and parsing 20,000 numbers twice would cost 75 ms of a batch.
+        # The embedded engine has no such limit, and parsing 20,000 numbers twice costs 75 ms a batch.
         return (sql, dict(parameters)) if self._is_embedded else _inline_integer_lists(sql, parameters)
 
     @contextlib.contextmanager
@@ -132,8 +132,8 @@ class EventDatabase:
 
     @contextlib.contextmanager
     def _lend_client(self) -> Iterator[Client]:
-        # A client serves one caller at a time and costs megabytes. Runs come in ever new threads: one kept for each of them
-        # would be one more for every run.
+        # A client serves one caller at a time and takes megabytes. Each run has new threads: a client for each thread would
+        # leak one for each run.
         with self._guard:
             client = self._free.pop() if self._free else None
         client = client or self._connect_client()
@@ -141,7 +141,7 @@ class EventDatabase:
             yield client
         finally:
             with self._guard:
-                if client in self._clients:  # nobody closed the store meanwhile
+                if client in self._clients:  # the store was not closed meanwhile
                     self._free.append(client)
 
     def _connect_client(self) -> Client:
@@ -149,7 +149,7 @@ class EventDatabase:
             self._connect if self._is_embedded else {**self._connect, "pool_mgr": self._server_pool}
         )
         client = clickhouse_connect.get_client(**options)
-        # Not just CREATE IF NOT EXISTS: on a server the user need not have the right to it.
+        # EXISTS first: on a server the user may lack the right to CREATE DATABASE.
         if not client.command(f"EXISTS DATABASE `{self._database}`"):
             client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
         client.database = self._database
@@ -178,7 +178,7 @@ def _parse_store_url(url: str) -> tuple[dict[str, Any], str]:
         "password": unquote(parts.password or ""),
         "connect_timeout": 5,
         "send_receive_timeout": _QUERY_SECONDS + 30,
-        # A session serves one query at a time: one that we gave up but the server did not would refuse those that follow.
+        # A session serves one query at a time: a query that timed out here and still runs there would block the next ones.
         "autogenerate_session_id": False,
         "settings": _SERVER_SETTINGS,
     }, _check_database_name(parts.path.strip("/"))
@@ -191,10 +191,10 @@ def _check_database_name(name: str) -> str:
 
 
 _SERVER_SETTINGS = {
-    # Gathered with others (the default since 26.x), an insert would lose its own `landed_at` and its deduplication token.
+    # An asynchronous insert (the default since 26.x) loses its own `landed_at` and its deduplication token.
     "async_insert": 0,
-    # On a cluster (docs/server-mode.md); without one these change nothing. An insert has landed when the shards have it,
-    # a subquery may be answered by each shard for itself, and one replica answers everything as long as it is there.
+    # For a cluster (docs/server-mode.md); no effect without one. An insert returns when the shards have it, each shard
+    # answers a subquery on its own, and one replica answers everything while it is available.
     "distributed_foreground_insert": 1,
     "distributed_product_mode": "local",
     "load_balancing": "in_order",
@@ -206,22 +206,22 @@ _SCHEMES = {"clickhouse": "http", "clickhouses": "https", "http": "http", "https
 def _translate_error(error: ClickHouseError, address: str) -> TransientError | PermanentError:
     code = getattr(error, "code", None)
     if code is None and isinstance(error.__cause__, urllib3.exceptions.HTTPError | OSError):
-        # The driver's own message quotes the address, with all parameters of the query in it.
+        # The driver's message quotes the address with all parameters of the query.
         return TransientError(f"ClickHouse is not reachable at {address}")
     kind = PermanentError if code in _PERMANENT_CODES else TransientError
-    # A server says 36 too, of arguments that it does not like.
+    # A server also uses 36, for bad arguments.
     if (code == 36 and "Received ClickHouse exception" not in str(error)) or "Cannot lock" in str(error):
         return PermanentError(
             "the embedded ClickHouse's directory is in use by another process (one process may hold it)"
         )
-    # The first sentence says what is wrong; what follows quotes the query, and with it text from browsers.
+    # The first line names the error; the next ones quote the query, with text from browsers.
     return kind(f"ClickHouse refused ({code}): {str(error).splitlines()[0][:300]}")
 
 
 def _inline_integer_lists(sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
-    """The statement with lists of integers in its text, and the parameters that are left.
+    """The statement with lists of integers in its text, and the other parameters.
 
-    A server takes 128 KiB of one parameter (``http_max_field_value_size``), which is 6,000 hashes.
+    A server accepts 128 KiB for one parameter (``http_max_field_value_size``), which is 6,000 hashes.
     """
     for name, values in parameters.items():
         if isinstance(values, list):

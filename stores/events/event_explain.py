@@ -1,4 +1,4 @@
-"""Stored client sessions that a person asks about: found by id, by rule, or the last ones, with all of their events."""
+"""Finds stored client sessions for an explanation: by id, by rule, or the latest ones, with all of their events."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -50,16 +50,16 @@ class StoredSession(NamedTuple):
 
 
 def find_stored_session(store: EventStore, session_id: str, project: str) -> list[StoredSession]:
-    """The client session with this id, if events of it are stored."""
+    """The client session with this id; empty if none of its events is stored."""
     return _build_stored_sessions(store.query_arrow(_SESSION_BY_ID, {"project": project, "session": session_id}))
 
 
 def find_last_sessions(
     store: EventStore, number: int, rule: str = "", project: str | None = None
 ) -> list[StoredSession]:
-    """The last client sessions that were analysed, the latest first; with ``rule``, those that it kept silent in one visit.
+    """The last analysed client sessions, latest first. With ``rule``: those with a visit that this rule kept silent.
 
-    Those whose events are gone already are left out.
+    Sessions whose events were dropped are left out.
     """
     parameters = {"all": int(project is None), "project": project or "", "rule": rule, "last": number}
     rows = store.query_arrow(_LAST, parameters)

@@ -12,20 +12,20 @@ from stores.events.event_database import EventDatabase
 from stores.events.event_rows import EVENT_COLUMNS, to_int64_array, to_uint64_array
 
 REPLAY_EVENTS = 200_000
-"""Events of one batch of a replay: as few as suit the engine, so that fetching and detecting overlap from early on."""
+"""Events of one batch of a replay: small, so that fetching and detection overlap early."""
 
 BATCH_EVENTS = 300_000
-"""Events that are analysed at once, unless one session has more: 0.2 to 1 M suit the engine, and some 100 MB hold them."""
+"""Events of one analysis, unless one session has more. The engine is fastest with 0.2 to 1 million, about 100 MB."""
 
 LATE_RECEIPT_MS: Final = 75 * 60_000  # docs/contracts/detection.md, Sessions
 _LONG_SESSION_MS = 6 * 3_600_000  # nearly all sessions are received within this time; see _group_into_batches
-_MOST_SESSIONS = 20_000  # of one query: their hashes stand in its text, whose length is limited
+_MOST_SESSIONS = 20_000  # of one query: its text, whose length is limited, holds their hashes
 _NO_END = 2**62
 
 
 @dataclass(frozen=True)
 class SessionBatch:
-    """Client sessions that are read together: their hashes, and the span of receipt (epoch ms) that all of them lie in."""
+    """Client sessions to read together: their hashes, and the span of receipt (epoch ms) of all of them."""
 
     hashes: list[int]
     first_received_ms: int
@@ -38,8 +38,8 @@ class EventReader(EventDatabase):
     def find_sessions_in_window(self, start_ms: int, end_ms: int, project: str | None = None) -> pa.Table:
         """The client sessions with an event in the window [``start_ms``, ``end_ms``) of event time, one row each.
 
-        Columns as in ``Touched``: project, session_id, session_hash, last_ts, ended_ts (0: none), first_received_ms,
-        last_received_ms, all of the whole session; ordered by first receipt, so that neighbours are read together.
+        Columns as in ``TouchedSessions``: project, session_id, session_hash, last_ts, ended_ts (0: none), first_received_ms,
+        last_received_ms, all of the whole session. Ordered by first receipt, so that one batch covers a short span.
         """
         return self.query_arrow(
             """
@@ -58,13 +58,13 @@ class EventReader(EventDatabase):
         )
 
     def find_oldest_receipt(self) -> int:
-        """Receipt (epoch ms) of the oldest event that is stored, 0 without any; read from the index of the parts."""
+        """Receipt (epoch ms) of the oldest stored event; 0: none. Read from the index of the parts."""
         return int(self.query_arrow("SELECT min(received_ms) AS oldest FROM events")["oldest"][0].as_py())
 
     def find_first_receipt(self, hashes: Sequence[int], first_received_ms: int) -> int:
-        """The earliest receipt (epoch ms) that can matter for these client sessions; ``first_received_ms`` or earlier.
+        """The earliest receipt (epoch ms) of an event of these client sessions; ``first_received_ms`` or earlier.
 
-        What was analysed before is known in ``sessions``, so that nothing is read from the beginning of time, but from here.
+        The table ``sessions`` knows it from earlier analyses, so that a query need not scan all days.
         """
         known = self.query_arrow(
             "SELECT minOrNull(first_received_ms) AS first FROM sessions WHERE session_hash IN {hashes:Array(UInt64)}",
@@ -79,9 +79,9 @@ class EventReader(EventDatabase):
         last_received_ms: int | None = None,
         most_events: int = BATCH_EVENTS,
     ) -> list[SessionBatch]:
-        """Those of the client sessions that could hold a detection (see `candidates`), in batches of ``most_events`` events.
+        """The client sessions that could hold a detection (see `read_candidate_events`), in batches of ``most_events`` events.
 
-        Whole sessions: one that is larger is a batch of its own.
+        Sessions are never split: a larger session is a batch of its own.
         """
         suspects = self.query_arrow(
             f"""
@@ -99,12 +99,11 @@ class EventReader(EventDatabase):
     def read_candidate_events(
         self, hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None = None
     ) -> pa.Table:
-        """All events, once each, of those client sessions that could hold a detection (`EVENT_SCHEMA`, but see `_events`).
+        """All events, once each, of the client sessions that could hold a detection (`EVENT_SCHEMA`; see `build_event_table`).
 
-        That is: sessions with an event that may be negative feedback. Those whose receipt fell silent for more than
-        75 min come too, because which of their events are late is the engine's to say. ``first_received_ms``: nothing
-        received earlier is read (see `first_receipt`). ``last_received_ms``: nothing received later is read; for old
-        sessions, so that not all that came since is scanned.
+        These are sessions with an event that may be negative feedback, and sessions received over more than 75 min: the engine
+        decides which of their events are late. ``first_received_ms`` and ``last_received_ms`` (None: no end) limit the receipt
+        of the events that are read (see `find_first_receipt`).
         """
         return self.query_events(
             f"""
@@ -127,8 +126,8 @@ class EventReader(EventDatabase):
     ) -> Iterator[pa.Table]:
         """The whole client sessions that could hold a detection and have an event in [``start_ms``, ``end_ms``).
 
-        The window is of event time. Batches of about ``batch_events`` events (columns as `candidates` gives them), in the
-        order of receipt; the next batch is fetched in a thread of its own while the caller works on this one.
+        The window is of event time. Batches of about ``batch_events`` events (columns as in `read_candidate_events`), in the
+        order of receipt. A thread fetches the next batch while the caller works on this one.
 
         One query finds the sessions; then each batch reads its span of receipt alone. Buckets by session hash would be
         simpler, but the events of a bucket lie in every granule: 16 buckets decompress the table 16 times.

@@ -1,4 +1,4 @@
-"""The event store: raw events in, the client sessions that are worth a look out.
+"""The event store: takes raw events, and finds the client sessions to analyse.
 
 Text from a browser enters SQL as a bound parameter or as data, never as SQL.
 """
@@ -18,13 +18,13 @@ from stores.events.session_table import SESSION_COLUMNS, SessionTable
 __all__ = ["OVERLAP_US", "SESSION_COLUMNS", "SLICE_EVENTS", "EventCounts", "EventStore", "TouchedSessions"]
 
 OVERLAP_US = 120_000_000
-"""How far behind its watermark each batch reads again (µs); longer than an insert can take (`INSERT_SECONDS`)."""
+"""How far behind the watermark each batch reads again, µs; longer than an insert can take (`INSERT_SECONDS`)."""
 
 SLICE_EVENTS = 500_000
-"""Newly landed events that are put in line at once: a backlog of an hour at 500 events/s is worked off in four slices."""
+"""Newly landed events of one slice: a backlog of one hour at 500 events/s takes four slices."""
 
 EXACT_ROWS = 1_000_000
-"""Up to so many rows the distinct events are counted exactly; above, within half a percent (`count_events`)."""
+"""Maximum rows for an exact count of distinct events; above it the error is below 0.5 % (`count_events`)."""
 
 _COUNT_ON = """
     INSERT INTO counted (day, ids, last_us)
@@ -40,7 +40,7 @@ _COUNT_ON = """
 class TouchedSessions:
     """Client sessions with newly landed events: parallel columns, one entry a session; times in epoch milliseconds.
 
-    ``later``: newly landed events (rows) that the next slice begins with.
+    ``later``: newly landed events (rows) that are left for the next slices.
     """
 
     project: list[str]
@@ -61,9 +61,9 @@ class TouchedSessions:
 
 @dataclass(frozen=True)
 class EventCounts:
-    """What the event store holds: distinct events, physical rows (resent events stay until they expire), last landing.
+    """Counts of the event store: distinct events, rows (resent events stay until they expire), last landing.
 
-    ``distinct`` is exact up to `EXACT_ROWS` rows, and right within half a percent above.
+    ``distinct`` is exact up to `EXACT_ROWS` rows; above, its error is below 0.5 %.
     """
 
     distinct: int
@@ -78,7 +78,7 @@ class EventStore(EventReader, SessionTable):
     """
 
     def migrate(self) -> None:
-        """Create or upgrade the database: runs the files of ``schema/clickhouse`` that it has not seen, in order.
+        """Create or upgrade the database: run the new files of ``schema/clickhouse``, in order.
 
         Raises SchemaTooNew, and changes nothing, when a newer Furrow has upgraded it.
         """
@@ -91,16 +91,16 @@ class EventStore(EventReader, SessionTable):
             event_schema.check_schema_version(client)
 
     def land_segment(self, rows: bytes, token: str) -> None:
-        """Insert one segment (JSON lines) at once; the same ``token`` again changes nothing.
+        """Insert one segment (JSON lines). A second insert with the same ``token`` changes nothing.
 
-        The token must be the hash of ``rows``: ClickHouse drops other data that comes with a token it knows.
+        The token must be the hash of ``rows``: ClickHouse drops other data with a known token.
         """
         settings = {
             "insert_deduplicate": 1,
             "insert_deduplication_token": token,
             "input_format_skip_unknown_fields": 0,
             "max_execution_time": INSERT_SECONDS,
-            # One block: what is inserted has one landed_at, and the token covers it whole.
+            # One block: all rows get one landed_at, and one token covers them.
             "max_insert_block_size": 10_000_000,
             "min_insert_block_size_rows": 10_000_000,
             "input_format_parallel_parsing": 0,
@@ -111,12 +111,11 @@ class EventStore(EventReader, SessionTable):
     def read_touched_sessions(
         self, watermark_us: int, seen: Sequence[int], most_events: int = SLICE_EVENTS
     ) -> TouchedSessions:
-        """Client sessions with events landed after ``watermark_us`` less the overlap, but for the landings in ``seen``.
+        """Client sessions with events that landed after ``watermark_us`` minus the overlap, without the landings in ``seen``.
 
-        The oldest landings alone, until they hold ``most_events`` events (whole landings, one at the least). One query
-        answers both which sessions and which landings they came from, so that a segment that lands while it runs is either
-        in both or in neither. A watermark ahead of the server's clock (which was set back) counts as now: what lands from
-        then on would stay behind it.
+        One slice: the oldest landings with together ``most_events`` events (whole landings, at least one). One query
+        returns the sessions and their landings, so a segment that lands meanwhile is in both or in neither. A watermark ahead
+        of the server's clock (which was set back) counts as now; else later landings would stay behind it.
         """
         now = int(self.query_arrow("SELECT toUnixTimestamp64Micro(now64(6)) AS now")["now"][0].as_py())
         watermark_us = min(watermark_us, now)
@@ -153,7 +152,7 @@ class EventStore(EventReader, SessionTable):
         )
 
     def _find_slice_end(self, since_us: int, seen: Sequence[int], most_events: int) -> tuple[int, int]:
-        """The last landing (µs) of a slice of ``most_events`` newly landed events, and how many events come after it."""
+        """The last landing (µs) of a slice of ``most_events`` newly landed events, and how many events follow it."""
         landings = self.query_arrow(
             """
             SELECT toUnixTimestamp64Micro(landed_at) AS us, count() AS events
@@ -171,10 +170,10 @@ class EventStore(EventReader, SessionTable):
         return int(landings["us"][last].as_py()), int(reached[-1] - reached[last])
 
     def count_events(self) -> EventCounts:
-        """How many events there are. Few are counted each time; of many, only those that landed since the last time.
+        """Count the events. Above `EXACT_ROWS` only those that landed since the last count.
 
-        Above `EXACT_ROWS` the table ``counted`` holds, of each day of receipt, a sketch of the ids in 100 kB at the most. A
-        sketch that meets an event again stays as it is: so the overlap does no harm, nor does a count that was cut off.
+        The table ``counted`` then holds a sketch of the ids for each day of receipt, at most 100 kB. Adding an event twice
+        does not change a sketch, so overlaps and interrupted counts are harmless.
         """
         rows = int(self.query_arrow("SELECT count() AS n FROM events")["n"][0].as_py())
         if rows <= EXACT_ROWS:

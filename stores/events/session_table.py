@@ -1,4 +1,4 @@
-"""The table ``sessions``: what the analysis found in each client session, in numbers."""
+"""The table ``sessions``: the result of the analysis of each client session, in numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ SESSION_COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class SessionCounts:
-    """Visits that were analysed, and how many of them with feedback stayed silent at which rule."""
+    """Analysed visits, and how many with feedback each rule kept silent."""
 
     visits: int
     silent: dict[str, int]
@@ -44,10 +44,10 @@ class SessionTable(EventDatabase):
     def record_calm_sessions(
         self, hashes: Sequence[int], first_received_ms: int, analysed_us: int, last_received_ms: int | None = None
     ) -> int:
-        """Write the session rows of those client sessions that `candidates` leaves in ClickHouse; how many visits.
+        """Write the rows of the client sessions that `read_candidate_events` does not return. Returns how many visits.
 
-        ``first_received_ms``: nothing received earlier is read (see `first_receipt`).
-        They hold no feedback and no late event, so their visits are the gaps of more than 15 min between their events.
+        They have no feedback and no late event, so gaps of more than 15 min between events separate their visits.
+        ``first_received_ms``: nothing received earlier is read (see `find_first_receipt`).
         """
         calm = self.query_arrow(
             f"""
@@ -64,23 +64,23 @@ class SessionTable(EventDatabase):
             """,
             {**build_span_parameters(hashes, first_received_ms, last_received_ms), "now": analysed_us},
         )
-        # Their few numbers come out and go back in: to count what an INSERT … SELECT wrote, all rows would be looked through.
+        # Read and inserted again: counting what an INSERT … SELECT wrote would scan all rows.
         rows = pa.Table.from_arrays(calm.columns, SESSION_COLUMNS.names).cast(SESSION_COLUMNS)
         self.record_analysed_sessions(rows)
         return int(to_int64_array(rows["visits"]).sum())
 
     def record_analysed_sessions(self, rows: pa.Table) -> None:
-        """Write the session rows of client sessions that the engine has seen (``SESSION_COLUMNS``)."""
+        """Write the rows of client sessions that the engine has analysed (``SESSION_COLUMNS``)."""
         if rows.num_rows:
             with self.borrow_client() as client:
-                # By default a hundred days at most: a backfill of sparse years has more.
+                # The default limit is 100 days; a backfill may have more.
                 client.insert_arrow("sessions", rows, settings={"max_partitions_per_insert_block": 0})
 
     def count_sessions(self) -> SessionCounts:
-        """How many sessions were analysed, and what kept silent those that had negative feedback.
+        """Count the analysed visits, and the visits with negative feedback by the rule that kept them silent.
 
-        Reads two columns of all sessions, and puts together the versions of those that were received first on the same
-        day; days that are over are merged and need no more than the reading.
+        Reads two columns of all sessions and merges the versions of each session within its day of receipt. Past days are
+        merged already.
         """
         settings = {"do_not_merge_across_partitions_select_final": 1}
         visits = self.query_arrow("SELECT sum(visits) AS n FROM sessions FINAL", extra=settings)["n"][0].as_py()

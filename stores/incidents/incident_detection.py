@@ -1,4 +1,4 @@
-"""From Detection JSON to a row of the table ``detections``: what counting and choosing need, and the whole as text."""
+"""From a detection to a row of the table ``detections``: the columns for queries, and the whole detection as JSON text."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from stores.incidents.incident_database import clean_for_postgres
 from ufse.detection import Detection
 
 _FACET_LENGTH = 200
-# What Postgres cannot hold, as it looks in JSON text: an escaped U+0000 and surrogates. Rare, so that looking at one
-# text beats walking through every detection.
+# What Postgres cannot store, as JSON text: an escaped U+0000 and surrogates. They are rare, and one search of the text is
+# faster than a walk through every detection.
 _UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
 
 
@@ -43,7 +43,7 @@ class DetectionRow(TypedDict):
 
 
 def build_detection_row(detection: Detection, project: str, session: str) -> DetectionRow:
-    """The columns of one Detection JSON; ``body`` is its text. Raises PermanentError, naming the session."""
+    """The columns of one detection. Raises PermanentError, with the session's id, for an unusable one."""
     try:
         body = encode_json_text(detection)
         if _UNSTORABLE.search(body):
@@ -90,7 +90,7 @@ def _shorten_facet(value: object) -> str:
     return str(value or "")[:_FACET_LENGTH]
 
 
-# The order matters: each browser claims to be those below it.
+# In this order: the user agent of a browser also names the ones below it.
 _BROWSERS = (
     ("Edge", re.compile(r"Edg(?:e|A|iOS)?/(\d+)")),
     ("Opera", re.compile(r"(?:OPR|Opera)/(\d+)")),
@@ -125,7 +125,7 @@ def encode_json_text(value: object) -> str:
 
 
 def decode_json_text(body: str) -> Detection:
-    """A detection's text as it is read back from the store."""
+    """The detection of a ``body``."""
     detection: Detection = json.loads(body)
     return detection
 

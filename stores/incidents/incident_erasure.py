@@ -1,8 +1,7 @@
-"""Removing people from the incident store: their detections with timelines, their sessions in line and given up.
+"""Erases people from the incident store: their detections with timelines, their queued and dead sessions.
 
-Counts are those of the detections that remain, recomputed as always. The incident itself stays, with its history and its
-ticket: it tells of a failure, not of a person. Where nobody else was affected it says 0 sessions, and forgets the browsers,
-routes and versions that were known from the erased one.
+The incidents are recomputed from the remaining detections. An incident stays, with its history and its ticket: it describes a
+failure, not a person. If nobody else was affected, it has 0 sessions, and its browsers, routes and versions are deleted.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
@@ -54,7 +53,7 @@ _TICKETS = text("""
 
 @dataclass(frozen=True)
 class ErasureTicket:
-    """A ticket that was filed for an incident of the person; it may name their session and is changed by hand."""
+    """A ticket of an incident of the person. It may name their session; a person must edit it."""
 
     incident_id: str
     tracker: str
@@ -64,7 +63,7 @@ class ErasureTicket:
 
 @dataclass(frozen=True)
 class ErasedIncidentData:
-    """Rows that were removed, how many incidents were counted again (``emptied``: to 0), and their tickets."""
+    """The deleted rows, the number of recomputed incidents (``emptied``: those with 0 sessions left), and their tickets."""
 
     detections: int = 0
     pending: int = 0
@@ -75,7 +74,7 @@ class ErasedIncidentData:
 
 
 class IncidentErasure:
-    """Forgetting people: their detections and sessions, and the senders of old detections.
+    """Erases people, and the senders of old detections.
 
     Thread-safe; each call is one transaction. Raises what `Database` raises.
     """
@@ -91,9 +90,9 @@ class IncidentErasure:
     def erase_sessions(
         self, project: str, sessions: Sequence[str], user_hash: str = "", rules: Rules = DEFAULT_RULE
     ) -> ErasedIncidentData:
-        """Delete what is stored of these client sessions and of this user ('': none), and recompute their incidents.
+        """Delete all rows of these client sessions and of this user ('': none), and recompute their incidents.
 
-        A worker that analyses one of the sessions finds its pending row gone and writes nothing. Raises PermanentError
+        A worker that analyses one of the sessions finds no pending row and writes nothing. Raises PermanentError
         when neither a session nor a user is named.
         """
         if not (sessions or user_hash):
@@ -122,7 +121,7 @@ class IncidentErasure:
             return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets)
 
     def forget_sources(self, days: Mapping[str, float]) -> int:
-        """Forget who sent the detections that count no more. Returns how many detections.
+        """Delete the senders of detections that no longer count. Returns how many detections.
 
         ``days``: the window by project, '' for others.
         """

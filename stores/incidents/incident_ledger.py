@@ -1,4 +1,4 @@
-"""Writing incidents: detections of the engine, detections of operators, and what people decide."""
+"""Writes incidents: detections of the engine and of operators, and people's decisions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from ufse.detection import Detection
 
 
 class IncidentLedger:
-    """Incidents, written from detections and moved by people.
+    """Writes incidents from detections and from people's actions.
 
     Thread-safe; each call is one transaction. Raises what `Database` raises.
     """
@@ -49,10 +49,10 @@ class IncidentLedger:
         sessions: int | None = None,
         at: datetime | None = None,
     ) -> IncidentDetail:
-        """Let ``actor`` move an incident; returns it as ``read_incident`` does.
+        """Apply the ``action`` of ``actor`` to an incident; returns it as ``read_incident`` does.
 
-        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Whatever is
-        done releases an incident that was held back in a flood; "confirm" does so also when it was trusted already.
+        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Every action
+        releases an incident that a flood held back; "confirm" also does so when it is confirmed already.
         Raises IllegalTransition, NotFound, or PermanentError for a number of sessions below 1.
         """
         if sessions is not None and sessions < 1:
@@ -61,7 +61,7 @@ class IncidentLedger:
         with self._database.open_transaction() as connection:
             row = incident_record.lock_incident_row(connection, incident_id, project)
             before, why = incident_settle.build_incident_state(row), reason.strip() or "no reason given"
-            # A person looks at it, which is what it was held back for.
+            # It was held until a person decides about it.
             held = incident_flood.release_held_incident(connection, incident_id)
             if action == "confirm" and held and before.status in lifecycle.EXPORTABLE:
                 state, change = before, lifecycle.confirm_held_incident(before, why, actor)

@@ -1,9 +1,9 @@
-"""The ledger of tickets: one row for each incident and tracker, made before the tracker is asked for the first time.
+"""The outbox: one row for each incident and tracker, created before the first call of the tracker.
 
-A row's ``state``: ``logged`` (log-only wrote it to the log; still to be filed) · ``claimed`` (an exporter works on it
-until ``lease_until``; after that it vanished) · ``retry`` (again after ``retry_at``) · ``filed`` · ``export_failed``
-(refused for good). A ticket exists as soon as ``ticket_key`` is set, whatever the state: one incident, one ticket,
-ever.
+A row's ``state``: ``logged`` (log-only wrote it to the log; still to be filed) · ``claimed`` (an exporter holds it until
+``lease_until``; after that the exporter is considered dead) · ``retry`` (again after ``retry_at``) · ``filed`` ·
+``export_failed`` (rejected permanently). A ticket exists when ``ticket_key`` is set, in any state. An incident has at most one
+ticket for each tracker.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
@@ -24,11 +24,11 @@ from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_read import read_incident_details
 from stores.incidents.incident_settle import write_incident_history
 
-# Nothing below is exported, whatever a project asks for (incidents-and-tickets.md, Export).
+# Minimum score of an export; projects cannot lower it (docs/contracts/incidents-and-tickets.md, Export).
 LEAST_SCORE = 70
 _REASON_LENGTH = 2_000
 
-# Worst first, then what was stored here first. Never by a time that a client names, so that nobody puts theirs in front.
+# Most severe first, then the order of storage. Never by a time of a client, which could move its incidents to the front.
 _SEVERITY = "array_position(ARRAY['Critical', 'High', 'Medium', 'Low'], i.severity)"
 _ORDER = f"{_SEVERITY}, i.created_at, i.highest_score DESC, i.incident_id"
 
@@ -39,7 +39,7 @@ _ELIGIBLE = f"""
     AND NOT {IS_HELD}
     AND (CAST(:project AS text) IS NULL OR i.project = :project)
 """
-# No row yet, or one that waits; a filed one only when the incident came back since.
+# No row yet, or one that waits; a filed one only after a recurrence.
 _WAITS = """
     (o.incident_id IS NULL
      OR o.state = 'logged'
@@ -54,7 +54,7 @@ _EXPORTABLE = text(f"""
     WHERE {_ELIGIBLE} AND {_WAITS} AND NOT (:unlogged AND o.state IS NOT DISTINCT FROM 'logged')
     ORDER BY {_ORDER} LIMIT :limit
 """)
-# New tickets of a project in the window, and those that are being made.
+# New tickets of a project in the window, and those that are being filed.
 _RECENT = """
     SELECT i.project, count(*) AS number FROM outbox o JOIN incidents i USING (incident_id)
     WHERE o.tracker = :tracker AND (
@@ -122,7 +122,7 @@ _HASTEN = text("UPDATE outbox SET retry_at = NULL, updated_at = now() WHERE stat
 
 class WaitingTickets(NamedTuple):
     """Tickets of one tracker in one state (``retry``, ``claimed``, ``export_failed``): how many, until when the first of them
-    waits (None: until a person asks), and the tracker's words of the latest."""
+    waits (None: until a person retries it), and the latest error of the tracker."""
 
     tracker: str
     state: str
@@ -132,7 +132,7 @@ class WaitingTickets(NamedTuple):
 
 
 class Outbox:
-    """The tickets: which incidents wait for one, who files it, and what came of it.
+    """The tickets: which incidents need one, who files it, and the result.
 
     Thread-safe; each call is one transaction. Raises what `Database` raises.
     """
@@ -148,9 +148,9 @@ class Outbox:
         project: str | None = None,
         unlogged: bool = False,
     ) -> list[IncidentDetail]:
-        """Whole incidents that wait for a ticket at ``tracker``, in the order of export, without claiming them.
+        """Incidents that wait for a ticket at ``tracker``, in the order of export. It claims nothing.
 
-        ``unlogged`` leaves out those that ``mark_ticket_logged`` remembers, so that log-only gets past its first ``limit``.
+        ``unlogged`` leaves out those that ``mark_ticket_logged`` remembers, so that log-only gets beyond its first ``limit``.
         """
         values = {
             "tracker": tracker,
@@ -177,7 +177,7 @@ class Outbox:
             return connection.execute(_HASTEN).rowcount
 
     def mark_ticket_logged(self, incident_id: str, tracker: str, digest: str) -> bool:
-        """Remember that a ticket text with this digest was logged; True unless the last one logged was the same."""
+        """Record that a ticket text with this digest was logged; True unless the last logged one was the same."""
         values = {"incident_id": incident_id, "tracker": tracker, "digest": digest}
         with self._database.open_transaction() as connection:
             return connection.execute(_LOGGED, values).one_or_none() is not None
@@ -220,7 +220,7 @@ class Outbox:
             return [_build_ticket_claim(row, incident) for row, incident in zip(rows, whole, strict=True)]
 
     def record_filed_ticket(self, incident_id: str, tracker: str, key: str, url: str) -> None:
-        """Remember the ticket. The same key again is harmless; another one raises PermanentError."""
+        """Record the ticket. The same key again changes nothing; another key raises PermanentError."""
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
             if row.ticket_key not in (None, key):
@@ -231,11 +231,13 @@ class Outbox:
                 return
             values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url}
             connection.execute(_FILED, values)
-            note = f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} told"
+            note = (
+                f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} updated"
+            )
             write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
     def record_failed_export(self, incident_id: str, tracker: str, reason: str, retry_at: datetime | None) -> None:
-        """Remember a failure: retried after ``retry_at``; None: never without a person (``export_failed``)."""
+        """Record a failure: retried after ``retry_at``; None: only by a person (``export_failed``)."""
         reason = clean_for_postgres(reason)
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
@@ -243,7 +245,7 @@ class Outbox:
             values = {"incident_id": incident_id, "tracker": tracker, "state": state, "retry_at": retry_at}
             connection.execute(_FAILED, values | {"reason": reason[:_REASON_LENGTH]})
             if retry_at is None:
-                note = f"export to {tracker} failed for good: {reason}"
+                note = f"export to {tracker} failed permanently: {reason}"
                 write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
 

@@ -1,4 +1,4 @@
-"""Reading incidents: lists, one incident as a whole, figures; here is made the JSON that everybody else sees."""
+"""Reads incidents: lists, details, counts. It builds the values of `incidents.incident` from rows."""
 
 # Statements are put together from constants of this module alone; values are always bound.
 
@@ -22,10 +22,10 @@ _T = TypeVar("_T")
 
 MAX_LIMIT = 1_000
 EXAMPLES = 5
-# So many of an incident's detections are looked at for its examples, so that a large one is shown as fast as a small one.
+# Maximum detections of an incident that are searched for examples, so that a large incident is read as fast as a small one.
 _LOOKED_AT = 2_000
 
-# What a list may be sorted by: JSON name → SQL. Ranks instead of words where the alphabet is not the order.
+# Sort keys of a list: JSON name → SQL. Ranks replace words whose alphabetical order differs.
 SORTS = {
     "lastSeen": "i.last_seen",
     "firstSeen": "i.first_seen",
@@ -39,7 +39,7 @@ SORTS = {
     "updatedAt": "i.updated_at",
 }
 
-# "Exported" is no status but a fact: a ticket exists (incidents-and-tickets.md).
+# "Exported" means that a ticket exists; it is not a status (docs/contracts/incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
 _WHOLE = text(f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
@@ -48,8 +48,8 @@ _HISTORY = text("""
     SELECT incident_id, at, actor, from_status, to_status, reason
     FROM incident_history WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY id
 """)
-# One of each source before a second one of any; first those that agree with the others: with the label that most sources saw,
-# and with a score that at least two of them reach. Then the worst, then the shortest story.
+# One of each source before a second one of any source. First those that agree with the others: with the label of most sources,
+# and with a score that at least two sources reach. Then the highest score, then the shortest timeline.
 _EXAMPLES = text(f"""
     SELECT n.incident_id, best.body
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
@@ -98,7 +98,7 @@ _NAMED = text("""
 
 
 class IncidentSummary(NamedTuple):
-    """An incident in few words: its status and what fails where."""
+    """The status and failure point of an incident."""
 
     status: str
     failure_point: str
@@ -138,7 +138,7 @@ class IncidentReader:
         return found[0] if found and project in (None, found[0]["projectId"]) else None
 
     def read_incident_summaries(self, ids: Sequence[str]) -> dict[str, IncidentSummary]:
-        """Status and failure point of the incidents that exist of these ids."""
+        """Status and failure point of these incidents; unknown ids are left out."""
         with self._database.open_transaction() as connection:
             return {row[0]: IncidentSummary(row[1], row[2]) for row in connection.execute(_NAMED, {"ids": list(ids)})}
 
@@ -165,13 +165,13 @@ class IncidentReader:
 def _build_sort_order(sort: str) -> str:
     name = sort.removeprefix("-")
     if name not in SORTS:
-        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; there is {', '.join(SORTS)}")
+        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; use one of {', '.join(SORTS)}")
     direction = "DESC NULLS LAST" if sort.startswith("-") else "ASC NULLS LAST"
     return f"{SORTS[name]} {direction}, i.incident_id"
 
 
 def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
-    """The condition, made of fixed texts, and the values that it refers to."""
+    """The condition, made of constants, and its bound values."""
     wanted: list[tuple[str, str, object]] = [
         ("i.project = :project", "project", query.project),
         ("i.status = ANY(CAST(:status AS text[]))", "status", list(query.status) or None),
@@ -188,7 +188,7 @@ def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
 
 
 def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[IncidentDetail]:
-    """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
+    """Incidents with history, examples and tickets, in the order of ``ids``; unknown ids are left out."""
     keys = {"ids": list(ids)}
     rows = connection.execute(_WHOLE, keys)
     row_of = {row.incident_id: row for row in rows}

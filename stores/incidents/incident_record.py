@@ -1,4 +1,4 @@
-"""Writing what the engine found: the detections of whole client sessions, and the incidents that follow from them.
+"""Writes detections of whole client sessions, and updates their incidents.
 
 One transaction a batch, locks always in this order: pending sessions by key, then incidents by id, so that no two
 writers wait for each other in a circle.
@@ -88,7 +88,7 @@ _RETRACT = text("""
           SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
     RETURNING d.incident_id
 """)
-# Later events from another source speak against a detection: marked once, and left as it is from then on.
+# Later events from another source contradict a detection: it is marked once and does not change any more.
 _CONTEST = text("""
     UPDATE detections d SET contested_at = now(), updated_at = now()
     FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
@@ -106,7 +106,7 @@ _CLEAR = text("""
     USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
     WHERE (t.project, t.session_id) = (k.project, k.session_id)
 """)
-# A session that was given up and then succeeded, thanks to new events or a new version, is dead no longer.
+# A dead session that succeeds later, after new events or with a new version, is no longer dead.
 _CLEAR_DEAD = text("""
     DELETE FROM dead_sessions t
     USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
@@ -115,7 +115,7 @@ _CLEAR_DEAD = text("""
 
 
 class _SentRow(DetectionRow):
-    """A detection, and how it came: receipt (epoch ms; 0: now), the sender's source (None: not known), and whether others may
+    """A detection and its origin: receipt (epoch ms; 0: now), the sender's source (None: not known), and whether others may
     have sent events to the session (``SessionOrigin``)."""
 
     received_ms: int
@@ -131,7 +131,7 @@ class _SessionTerms(NamedTuple):
 
 
 class _ReplaceResult(NamedTuple):
-    """How many detections were written, retracted and contested, and what came of their incidents."""
+    """How many detections were written, retracted and contested, and the result for their incidents."""
 
     stored: int
     retracted: int
@@ -142,11 +142,11 @@ class _ReplaceResult(NamedTuple):
 def record_detections(
     connection: sa.Connection, analysed: Sequence[AnalysedSession], rules: Rules, backfill: bool = False
 ) -> RecordResult:
-    """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
+    """Replace the detections of each analysed session by the new ones, and update the incidents.
 
-    A session whose version moved on is left alone, and pending. One that is ``mixed`` (``Origin``) gets what is new; what is
-    stored already stays, and is marked where the answer differs. ``backfill``: see ``incident_settle.settle``. Raises
-    PermanentError for an unusable detection.
+    A session whose version has changed is skipped and stays in the queue. A ``mixed`` session (``SessionOrigin``) gets new
+    detections; stored ones stay, and are marked where the new result differs. ``backfill``: see
+    `incident_settle.settle_incidents`. Raises PermanentError for an unusable detection.
     """
     sources = incident_source.find_session_sources(connection, [item for item in analysed if item.detections])
     rows_of = {
@@ -215,7 +215,7 @@ def _replace_detections(
     rules: Rules,
     backfill: bool = False,
 ) -> _ReplaceResult:
-    """``keys``: the sessions whose detections are replaced."""
+    """Replace the detections of the sessions ``keys`` by ``rows``."""
     columns = _build_key_columns(keys)
     known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
     incidents = {row["incident_id"]: row["project"] for row in rows}
@@ -247,8 +247,8 @@ def _build_retraction_change(status: lifecycle.Status, number: int, why: str) ->
 
 
 def _build_contest_change(status: lifecycle.Status, number: int) -> HistoryChange:
-    what = "1 detection stays as it was" if number == 1 else f"{number} detections stay as they were"
-    reason = f"{what}: later events of the session, not all from its first source, speak against it"
+    what = "1 detection stays unchanged" if number == 1 else f"{number} detections stay unchanged"
+    reason = f"{what}: later events of the session, not all from its first source, contradict it"
     return HistoryChange(lifecycle.RULE, status, status, reason)
 
 
@@ -289,7 +289,7 @@ def _lock_incident_rows(
 
 
 def _upsert_detections(connection: sa.Connection, rows: Sequence[_SentRow]) -> int:
-    # Two detections of one id in one batch would be two changes of one row in one statement, which Postgres refuses.
+    # Postgres refuses two changes of one row in one statement, so detections with the same id are merged.
     unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
     stored = 0
     for start in range(0, len(unique), _ROWS_PER_STATEMENT):
@@ -299,13 +299,13 @@ def _upsert_detections(connection: sa.Connection, rows: Sequence[_SentRow]) -> i
 
 
 def _encode_row_with_body(row: _SentRow) -> str:
-    # The body is JSON text already; as a string inside JSON it would be escaped and parsed once more.
+    # The body is JSON text already; as a JSON string it would be escaped and parsed once more.
     columns = encode_json_text({name: value for name, value in row.items() if name != "body"})
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
 def _contest_detections(connection: sa.Connection, keys: Sequence[SessionKey], rows: Sequence[_SentRow]) -> list[str]:
-    """Mark what the answer would change or retract of these sessions; an incident's id for each detection."""
+    """Mark the detections that the new result would change or retract. Returns the incident's id of each."""
     if not keys:
         return []
     answers = [_encode_row_with_body(row) for row in rows if row["mixed"]]

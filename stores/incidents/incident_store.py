@@ -1,7 +1,6 @@
 """The incident store: everything that Furrow keeps in Postgres.
 
-Each object has its own tables or its own view of them, and its own statements. What an incident may become is decided in
-``incidents.lifecycle``, without a database.
+Each object runs its own statements. `incidents.lifecycle` decides about statuses, without a database.
 """
 
 from typing import Self

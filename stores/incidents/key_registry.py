@@ -20,7 +20,7 @@ class KeyRegistry:
         self._database = database
 
     def read_api_keys(self) -> list[KeyRecord]:
-        """All API keys, the revoked ones too."""
+        """All API keys, revoked ones included."""
         query = text("""
             SELECT key_hash, prefix, project, role, revoked_at IS NOT NULL AS revoked, label, created_at, last_used_at
             FROM api_keys ORDER BY project, role, created_at, key_hash
@@ -41,7 +41,7 @@ class KeyRegistry:
             connection.execute(statement, record)
 
     def record_keys_used(self, used: Mapping[str, datetime]) -> None:
-        """Remember when keys (by hash) were last used; earlier times than the known ones change nothing."""
+        """Record when keys (by hash) were last used; an earlier time than the stored one changes nothing."""
         statement = text("""
             UPDATE api_keys k SET last_used_at = u.at
             FROM unnest(CAST(:hashes AS text[]), CAST(:times AS timestamptz[])) AS u(key_hash, at)
@@ -52,7 +52,7 @@ class KeyRegistry:
             connection.execute(statement, columns)
 
     def revoke_api_keys(self, prefix: str) -> int:
-        """Revoke the keys with this prefix; returns how many were valid until now."""
+        """Revoke the keys with this prefix; returns how many were valid."""
         statement = text("""
             UPDATE api_keys SET revoked_at = now() WHERE prefix = :prefix AND revoked_at IS NULL RETURNING 1
         """)
@@ -60,7 +60,7 @@ class KeyRegistry:
             return len(connection.execute(statement, {"prefix": prefix}).all())
 
     def read_projects(self) -> list[ProjectRecord]:
-        """All projects that were given origins or settings."""
+        """All projects with origins or settings."""
         query = text("SELECT id, origins, settings FROM projects ORDER BY id")
         with self._database.open_transaction() as connection:
             return [ProjectRecord(**row._mapping) for row in connection.execute(query)]
@@ -68,7 +68,7 @@ class KeyRegistry:
     def save_project(
         self, id: str, origins: Sequence[str] | None = None, settings: Mapping[str, object] | None = None
     ) -> None:
-        """Create a project, or replace what is given of it; None leaves that part as it is."""
+        """Create a project, or replace its origins or settings; None leaves that part unchanged."""
         statement = text("""
             INSERT INTO projects AS p (id, origins, settings)
             VALUES (:id, coalesce(CAST(:origins AS text[]), '{}'), coalesce(CAST(:settings AS jsonb), '{}'))

@@ -1,7 +1,6 @@
-"""The incident store of the mode ``log``: nothing is kept but in memory; each detection is logged once, in full.
+"""The incident store of the mode ``log``: it logs each detection once, in full, and stores nothing.
 
-It moves no state: the watermark lives as long as the process, so that a real store that is configured later starts at the
-beginning and finds every detection itself.
+Queue and cursors are in memory. A real store that is configured later starts at the beginning and finds every detection.
 """
 
 import json
@@ -33,14 +32,14 @@ class LogSessionQueue:
         self._versions = 0
 
     def read_cursor(self, name: str = "detect") -> Cursor:
-        """How far the reader ``name`` has come since this process started."""
+        """The cursor of the reader ``name`` since this process started."""
         with self._guard:
             return self._cursors.get(name, Cursor())
 
     def enqueue_sessions(
         self, touched: Sequence[TouchedSession], cursor: Cursor, name: str = "detect", since: Cursor | None = None
     ) -> int:
-        """Put sessions in line and move the cursor; not if it has moved from ``since``."""
+        """Enqueue sessions and move the cursor, unless it has moved from ``since``."""
         with self._guard:
             if since not in (None, self._cursors.get(name, Cursor())):
                 return 0
@@ -57,7 +56,7 @@ class LogSessionQueue:
         return len(touched)
 
     def find_due_sessions(self, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
-        """Sessions of this shard whose time has come (epoch ms), oldest first."""
+        """The due sessions of this shard at ``now_ms`` (epoch ms), the longest due first."""
         with self._guard:
             ours = (
                 pending for pending in self._pending.values() if compute_shard(pending.session_hash, shards) == shard
@@ -75,13 +74,13 @@ class LogSessionQueue:
             return {"open": len(self._pending) - due, "due": due}
 
     def record_session_failure(self, pending: PendingSession, reason: str, max_attempts: int = 3) -> bool:
-        """Log the failure and drop the session: there is no place to keep it."""
+        """Log the failure and drop the session."""
         _log.error("the engine failed over a session: %s", json.dumps([pending.project, pending.session_id, reason]))
         self.remove_session(pending)
         return True
 
     def remove_session(self, pending: PendingSession) -> None:
-        """Take a session out of the queue, unless it got new events meanwhile."""
+        """Remove a session from the queue, unless it got new events meanwhile."""
         with self._guard:
             key = (pending.project, pending.session_id)
             if key in self._pending and self._pending[key].version == pending.version:
@@ -97,7 +96,7 @@ class LogIncidentLedger:
         self._logged: set[str] = set()
 
     def record_detections(self, analysed: Sequence[AnalysedSession], rules: Rules | None = None) -> RecordResult:
-        """Log the detections that were not logged yet and take their sessions off the line."""
+        """Log the new detections and remove their sessions from the queue."""
         logged = 0
         for item in analysed:
             for detection in item.detections:

@@ -1,7 +1,6 @@
-"""The queue of client sessions that wait for analysis, the readers' cursors, and the sessions that were given up.
+"""The queue of client sessions that wait for analysis, the readers' cursors, and dead sessions.
 
-Every writer takes row locks in the order of (project, session_id), so that no two of them wait for each other in a
-circle.
+Every writer locks rows in the order of (project, session_id), which prevents deadlocks.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
@@ -34,7 +33,7 @@ _ENQUEUE = text("""
         received_ms = least(p.received_ms, excluded.received_ms)
 """)
 _PENDING_COLUMNS = "project, session_id, session_hash, version, attempts, due_ms, received_ms"
-# Hashes are kept as signed numbers; without its sign bit one falls into the same part here as in `shard_of`.
+# Hashes are stored as signed numbers; without the sign bit this is `compute_shard`.
 _DUE = text(f"""
     SELECT {_PENDING_COLUMNS} FROM pending_sessions
     WHERE due_ms <= :now_ms AND (session_hash & 9223372036854775807) % :shards = :shard
@@ -76,7 +75,7 @@ _BURY = text("""
 
 
 class SessionQueue:
-    """The sessions that wait for analysis, how far their readers have come, and the sessions that were given up.
+    """The sessions that wait for analysis, the cursors of readers, and dead sessions.
 
     Thread-safe; each call is one transaction. Raises what `Database` raises.
     """
@@ -85,7 +84,7 @@ class SessionQueue:
         self._database = database
 
     def read_cursor(self, name: str = "detect") -> Cursor:
-        """How far the reader ``name`` has come; ``Cursor(0, ())`` when it has never run."""
+        """The cursor of the reader ``name``; ``Cursor(0, ())`` when it has never run."""
         with self._database.open_transaction() as connection:
             return _read_cursor(connection, name)
 

@@ -190,7 +190,7 @@ def test_what_came_back_is_told_to_its_ticket(tracker: Any) -> None:
     state = run()
     assert state.name == "Completed", state.message
     assert len(tracker.issues) == 1
-    assert history(store(), incident_id())[-1][2].endswith("told")
+    assert history(store(), incident_id())[-1][2].endswith("updated")
     assert "tickets told | 1" in artifact()
 
 

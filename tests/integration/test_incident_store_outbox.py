@@ -131,7 +131,7 @@ def test_a_refusal_is_final_until_somebody_asks_for_it(store: IncidentStore) -> 
     claim(store)
     store.outbox.record_failed_export(incident_id("pay"), "jira", "project OPS does not exist", None)
     assert incident(store)["tickets"][0]["state"] == "export_failed"
-    assert history(store, incident_id())[-1][2] == "export to jira failed for good: project OPS does not exist"
+    assert history(store, incident_id())[-1][2] == "export to jira failed permanently: project OPS does not exist"
     assert store.outbox.find_exportable_incidents("jira", 10, 80) == []
     assert claim(store) == []
     (again,) = claim(store, failed=True)
@@ -170,7 +170,7 @@ def test_what_came_back_is_told_to_the_ticket_that_exists(store: IncidentStore) 
     assert incident(store)["exported"] is True
     store.outbox.record_filed_ticket(incident_id(), "jira", "OPS-1", "https://jira.example/OPS-1")
     assert claim(store, lease_s=0) == []
-    assert history(store, incident_id())[-1][2] == "ticket OPS-1 at jira told"
+    assert history(store, incident_id())[-1][2] == "ticket OPS-1 at jira updated"
 
 
 def test_log_only_logs_a_text_once_and_leaves_the_incident_to_be_filed(store: IncidentStore) -> None:
