@@ -1,7 +1,7 @@
 """The lifecycle of an incident, as pure functions: statuses, transitions, rules, severity and title.
 
-See docs/contracts/incidents-and-tickets.md, Incident. Nothing here reads a clock or a database. All times are times of receipt, or
-were entered by a person (a fix, the end of a suppression): no client can choose them.
+See docs/contracts/incidents-and-tickets.md, Incident. Nothing here reads a clock or a database. All times are times of
+receipt, or were entered by a person (a fix, the end of a suppression): no client can choose them.
 
 `apply_action` (people) and `apply_rules` return a new ``IncidentState`` and the ``HistoryChange`` to record; the other
 functions look values up.

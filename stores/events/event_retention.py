@@ -61,7 +61,7 @@ def drop_old_partitions(store: EventStore, first: date) -> list[DroppedPartition
 
 
 def find_oldest_unread_ms(store: EventStore, watermark_us: int, seen: Sequence[int]) -> int:
-    """Earliest receipt (epoch ms) of the landed events that no run has read yet (`EventStore.read_touched_sessions`); 0: none."""
+    """Earliest receipt (epoch ms) of the landed events that no run has read yet (`read_touched_sessions`); 0: none."""
     parameters = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
     with store.borrow_client() as client:
         return int(client.query(_UNREAD, parameters).result_rows[0][0] or 0)
