@@ -1,11 +1,11 @@
-"""Through the event store: ``python -m bench.store SESSIONS DUE ROUNDS`` prints one line of JSON.
+"""Benchmarks reading through the event store: ``python -m bench.store SESSIONS DUE ROUNDS`` prints one line of JSON.
 
-Stores SESSIONS client sessions of 40 events (bench/stored.py: four days of receipt, a tenth of them frustrated) in an embedded
-ClickHouse of its own, reopens it, and measures
+Stores SESSIONS client sessions of 40 events (bench/stored.py: four days of receipt, a tenth of them frustrated) in an
+embedded ClickHouse, reopens it, and measures
 
 * ``minute``: the batch of every half minute: the DUE sessions that were received last, fetched and analysed
-  (``EventStore.candidates`` and ``ufse.detect``); ``first`` is the first time after opening, with nothing cached;
-* ``replay``: everything stored, whole (``EventStore.replay``): fetched and thrown away, with detection, and with every
+  (``EventStore.read_candidate_events`` and ``ufse.detect``); ``first`` is the first time after opening, with nothing cached;
+* ``replay``: everything stored, whole (``EventStore.replay_sessions``): fetched and discarded, with detection, and with every
   detection as JSON text; rates count all stored events, also those that never leave ClickHouse; ``memory_mb``: the most
   that the whole process held meanwhile, ClickHouse included;
 * ``scan``: what ClickHouse needs to read the same columns and hash them, without a filter: of everything, and of
@@ -65,7 +65,7 @@ def _fill(client: Client, stored: Stored) -> float:
     until = time.monotonic() + 60
     while _one(client, "SELECT count() FROM system.merges") and time.monotonic() < until:
         time.sleep(0.2)
-    # The figures shall not live on what filling left in the caches.
+    # The caches must not hold data from filling.
     for cache in ("MARK CACHE", "UNCOMPRESSED CACHE", "QUERY CONDITION CACHE"):
         client.command(f"SYSTEM DROP {cache}")
     return took
@@ -140,7 +140,7 @@ def _one(client: Client, sql: str) -> int:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the benchmark of this module."""
     sessions, due, rounds = (int(word) for word in sys.argv[1:4])
     print(json.dumps(run(sessions, due, rounds)))
 
