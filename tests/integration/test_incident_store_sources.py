@@ -127,7 +127,7 @@ def test_a_contested_detection_stays_as_it_is_whoever_looks_again(store: Inciden
     (pending,) = queue(store, ["a"])
     again = store.ledger.record_detections([AnalysedSession(pending, (), 1)], backfill=True)
     assert (again.retracted, again.contested) == (0, 0)
-    assert "1 detection stays as it was" in history(store, incident_id())[-1][2]
+    assert "1 detection stays unchanged" in history(store, incident_id())[-1][2]
     # An equal answer contests nothing, and what is new in the session is stored.
     record(store, detection("b"))
     (pending,) = queue(store, ["b"])
