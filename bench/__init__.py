@@ -1,1 +1,1 @@
-"""How fast Furrow is, beside a bare scan of the same columns on the same machine: ``python -m bench [--quick]``."""
+"""Benchmarks of Furrow, with a plain scan of the same columns on the same machine for comparison: ``python -m bench``."""

@@ -1,8 +1,8 @@
-"""Run every benchmark: tables for people, then one line of JSON with all figures.
+"""Runs the benchmarks: prints tables, then one line of JSON with all figures.
 
-``python -m bench`` takes some minutes; ``--quick`` runs the same on little data, for tests: its rates mean nothing.
-``python -m bench incremental`` stores a hundred million events (4 GB, minutes) and compares a batch beside them with one in an
-empty store; ``python -m bench latency`` runs a whole Furrow for some minutes (both have their own ``--help``).
+``python -m bench`` takes some minutes. ``--quick`` uses little data, for tests; its rates are not meaningful.
+``python -m bench incremental`` stores a hundred million events (4 GB, minutes) and compares a batch in that store with one in
+an empty store; ``python -m bench latency`` runs a whole Furrow for some minutes (both have their own ``--help``).
 """
 
 import argparse
@@ -22,17 +22,17 @@ _M = 1e6
 
 
 def main() -> None:
-    """See the module."""
+    """Run the benchmark of this module."""
     alone = {"incremental": incremental.main, "latency": latency.main, "prefect-database": prefect_database.main}
     if sys.argv[1:] and sys.argv[1] in alone:
         alone[sys.argv[1]](sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="little data: only to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="use little data, to test that it runs")
     parser.add_argument("--events", type=int, default=400_000, help="events of one batch of the engine")
     parser.add_argument("--sessions", type=int, default=350_000, help="stored client sessions, of 40 events each")
     parser.add_argument("--due", type=int, default=3_000, help="sessions of the minute's batch")
-    parser.add_argument("--rounds", type=int, default=3, help="the fastest of so many rounds counts")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; the fastest counts")
     chosen = parser.parse_args()
     if chosen.quick:
         chosen.events, chosen.sessions, chosen.due, chosen.rounds = 2_000, 2_000, 100, 1
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _part(module: str, *numbers: int, env: dict[str, str] | None = None) -> Any:
-    # A process each: one is pinned to a core, the other holds ClickHouse, and memory is measured.
+    # A process for each: one is pinned to a core, the other holds ClickHouse, and memory is measured.
     command = [sys.executable, "-m", module, *map(str, numbers)]
     return json.loads(
         subprocess.run(command, check=True, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}).stdout

@@ -1,14 +1,14 @@
-"""The engine on one core: events per second and memory, beside a bare scan of the same columns.
+"""The engine on one core: events per second and memory, compared with a plain scan of the same columns.
 
-``python -m bench.engine EVENTS ROUNDS`` prints one line of JSON; it pins itself to one core, so it is a process of its own.
-Rates are events per second of CPU: with one thread that is the time on the clock of an idle machine, and what else runs
-beside it distorts it less. A batch holds about EVENTS events (whole sessions, at least ten). For each length of session
+``python -m bench.engine EVENTS ROUNDS`` prints one line of JSON; it pins itself to one core, so it needs its own process.
+Rates are events per second of CPU time: with one thread that equals the wall time of an idle machine, and other processes
+distort it less. A batch holds about EVENTS events (whole sessions, at least ten). For each length of session
 and share of frustrated ones:
 
 * ``scan``: every column read once (integers summed; of texts the lengths, of dictionaries the codes);
-* ``sort``: one packed (session, time) key per event sorted: the least that any engine must do to unordered events;
-* ``stored`` and ``shuffled``: ``ufse.detect`` alone, of events as the store hands them out (whole sessions, none twice) and as
-  a file may (in a random order, perhaps twice);
+* ``sort``: one packed (session, time) key per event sorted: the minimum work of any engine on unordered events;
+* ``stored`` and ``shuffled``: ``ufse.detect`` alone, of events as the store returns them (whole sessions, none twice) and as
+  a file may hold them (in a random order, perhaps twice);
 * ``emitted``: ``detect`` and every detection as JSON text, from the store's order;
 * ``memory_mb``: see ``peak``.
 """
@@ -42,17 +42,17 @@ SHAPES: Final = tuple(
 
 def run(events: int, rounds: int) -> list[dict[str, Any]]:
     """One dictionary of figures for each shape; rates are events per second of CPU."""
-    detect(Shape(40, 1.0).make(10))  # what is loaded and compiled once is no cost of an event
+    detect(Shape(40, 1.0).make(10))  # loading and compiling once is not counted
     return [_figures(shape, events, rounds) for shape in SHAPES if not (shape.struggle and shape.share == 0)]
 
 
 def emit(table: pa.Table) -> int:
-    """Detect, and make the JSON text of every detection, as a caller does; returns their number."""
+    """Detect, and encode every detection as JSON text. Returns their number."""
     return len([msgspec.json.encode(one.to_json()) for one in detect(table).detections])
 
 
 def scan(table: pa.Table) -> int:
-    """Read every column once; the sum of what was read."""
+    """Read every column once. Returns the sum of the values."""
     return sum(_read(column) for column in table.columns)
 
 
@@ -97,11 +97,10 @@ def _figures(shape: Shape, events: int, rounds: int) -> dict[str, Any]:
 
 
 def peak(table: pa.Table) -> float | None:
-    """Megabytes per million events that ``detect`` needs at its highest beside its input, its results included.
+    """Peak memory of ``detect`` in megabytes per million events, results included, input excluded.
 
-    A new process loads the table, and the highest resident memory during ``detect`` is compared with the resident
-    memory before it, so that nothing left over from making the table is reused and thereby hidden.
-    None where the system does not tell (not Linux).
+    A new process loads the table and compares the peak resident memory during ``detect`` with the resident memory before,
+    so that no memory left from creating the table is reused. None on other systems than Linux.
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "events.arrow"
@@ -125,7 +124,7 @@ def _peak(path: str) -> int | None:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the benchmark of this module."""
     if sys.argv[1] == "--peak":
         print(json.dumps(_peak(sys.argv[2])))
         return

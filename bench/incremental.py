@@ -1,14 +1,14 @@
-"""What a batch costs beside what is stored: ``python -m bench incremental``, part of it in ``python -m bench``.
+"""The cost of a batch in a full store: ``python -m bench incremental``, a smaller one in ``python -m bench``.
 
 Stores client sessions of 40 events (bench/stored.py) over some days of receipt with their rows in ``sessions``, and then takes
-batches of new events, received right after the stored ones, through what ``furrow up`` does with them: landed as a segment
-(``land``), put in line (``sessionize``), fetched and analysed (``score``), recorded in an embedded Postgres (``upsert``), and
-counted for the status (``tell``, which the lander does now and then, not with each batch). The same batches go into an
-empty store; the ratio of the two is what this is about. Each is the least of some rounds; memory is the most that the whole
-process held meanwhile, ClickHouse included.
+batches of new events, received right after the stored ones, through the steps of ``furrow up``: landed as a segment
+(``land``), enqueued (``sessionize``), fetched and analysed (``score``), recorded in an embedded Postgres (``upsert``), and
+counted for the status (``tell``, which the lander does at intervals, not for each batch). The same batches go into an
+empty store; the result is the ratio of the two. Each figure is the minimum of some rounds; memory is the peak of the whole
+process, ClickHouse included.
 
-``python -m bench.incremental run DIRECTORY SESSIONS DAYS NEW ROUNDS`` is one of the two, in a process of its own; a directory
-that was filled before is used again. Both get the batch that follows SESSIONS sessions.
+``python -m bench.incremental run DIRECTORY SESSIONS DAYS NEW ROUNDS`` runs one of the two in its own process; a
+filled directory is used again. Both get the batch that follows SESSIONS sessions.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from bench.stored import PER_SESSION, Stored
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import Cursor, IncidentStore
+from stores.opening import open_event_store_at
 
 SHARE: Final = 0.1
 _DATABASE = "furrow"
@@ -39,7 +40,7 @@ _STEPS = ("land", "sessionize", "due", "score", "upsert")
 
 
 def compare(sessions: int, days: float, new: int, rounds: int, directory: str | None = None) -> dict[str, Any]:
-    """Both parts, and how many times as much the batch costs beside what is stored (1: nothing more)."""
+    """Both parts, and the ratio of their costs (1: stored events add no cost)."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as fresh:
         stored = _part(Path(directory or f"{fresh}/stored"), sessions, days, new, rounds)
         empty = _part(Path(f"{fresh}/empty"), sessions, days, new, rounds, empty=True)
@@ -54,7 +55,7 @@ def compare(sessions: int, days: float, new: int, rounds: int, directory: str | 
 def _part(directory: Path, sessions: int, days: float, new: int, rounds: int, *, empty: bool = False) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.incremental"]
     if not empty:
-        # In a process of its own: its memory and caches are not the batch's.
+        # In its own process, so that its memory and caches do not affect the batch.
         subprocess.run([*command, "fill", str(directory), str(sessions), str(days)], check=True)
     words = [str(directory), str(sessions), str(days), str(new), str(rounds)]
     env = {**os.environ, "PREFECT_LOGGING_LEVEL": "WARNING"}  # a line for each batch says nothing here
@@ -64,7 +65,7 @@ def _part(directory: Path, sessions: int, days: float, new: int, rounds: int, *,
 
 def fill(directory: Path, stored: Stored) -> None:
     """Store the sessions, unless they are there."""
-    store = EventStore(_url(directory))
+    store = open_event_store_at(_url(directory))
     store.migrate()
     client = get_client(interface="chdb", path=str(directory), database=_DATABASE)
     if _one(client, "SELECT count() FROM events") < stored.events:
@@ -73,7 +74,7 @@ def fill(directory: Path, stored: Stored) -> None:
     if not _one(client, "SELECT count() FROM sessions"):
         for day in range(int(stored.days) + 2):
             client.command(stored.session_rows(day))
-    store.count_events()  # as the lander has done all the time
+    store.count_events()  # as the lander does continuously
     until = time.monotonic() + 60
     while _one(client, "SELECT count() FROM system.merges") and time.monotonic() < until:
         time.sleep(0.2)
@@ -100,8 +101,8 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
     assert isinstance(incidents, IncidentStore)
     client = get_client(interface="chdb", path=str(directory), database=_DATABASE)
     before = _one(client, "SELECT count() FROM events")
-    incidents.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
-    first = start = max(stored.sessions, before // PER_SESSION)  # a directory that is used again holds batches already
+    incidents.queue.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
+    first = start = max(stored.sessions, before // PER_SESSION)  # a directory that is used again already holds batches
     found = 0
     timed: dict[str, list[Took]] = {}
     mark = HighMark()
@@ -160,7 +161,7 @@ def _one(client: Client, sql: str) -> int:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """For people."""
+    """The result as a table."""
     stored, empty = figures["stored"], figures["empty"]
     made = Table(
         title=f"{stored['new']:,} new events beside {stored['events'] / 1e6:.1f} M stored ones: milliseconds"
@@ -176,13 +177,15 @@ def table(figures: dict[str, Any]) -> Table:
 
 
 def main(words: list[str]) -> None:
-    """Compare, with the numbers of the command line; see the module."""
+    """Run the comparison with the arguments of the command line."""
     parser = argparse.ArgumentParser(prog="bench incremental")
     parser.add_argument("--events", type=int, default=100_000_000, help="stored events")
-    parser.add_argument("--days", type=float, default=30.0, help="days of receipt that they are spread over")
+    parser.add_argument("--days", type=float, default=30.0, help="days of receipt over which they are spread")
     parser.add_argument("--new", type=int, default=10_000, help="events of a batch")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--directory", help="where the stored events are kept for the next time; else they are deleted")
+    parser.add_argument(
+        "--directory", help="directory to keep the stored events for the next run; without it they are deleted"
+    )
     told = parser.parse_args(words)
     figures = compare(told.events // PER_SESSION, told.days, told.new, told.rounds, told.directory)
     Console(width=120, highlight=False).print(table(figures))

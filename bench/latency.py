@@ -1,10 +1,9 @@
-"""How long it takes from a session's end to its incident: ``python -m bench latency [--minutes 3] [--rate 500] [--burst 20]``.
+"""The time from a session's end to its incident: ``python -m bench latency [--minutes 3] [--rate 500] [--burst 20]``.
 
-Starts a ``furrow up`` of its own in a temporary directory, with the default schedule and embedded stores, and sends it live
+Starts ``furrow up`` in a temporary directory, with the default schedule and embedded stores, and sends it live
 traffic over HTTP: client sessions of 40 events over 40 s, one in ten frustrated (five clicks on a button whose requests fail),
-``rate`` events/s; then, while that goes on, ``burst`` times as much for some seconds: whole sessions at once, as clients send
-them that were offline. It measures from the time of ``session_end`` until the detection is visible in Postgres, and says
-where that time goes:
+``rate`` events/s; then also ``burst`` times as much for some seconds: whole sessions at once, as clients send them after being
+offline. It measures the time from ``session_end`` until the detection is visible in Postgres, in parts:
 
 * ``sent``: until the collector received it (its ``received_ms``; a 202 follows when it is on disk);
 * ``landed``: from there until the segment is in ClickHouse, which happens while it waits to be
@@ -12,8 +11,10 @@ where that time goes:
 * ``waited``: from there until the run that stored it starts (every 30 s, one at a time);
 * ``run``: from that start until it is visible.
 
-Runs that overlap, and runs that start late, are counted. It takes the minutes asked for and about three more, and is no part of
-``make bench``. The last line is JSON; all times are seconds.
+Runs that overlap, and runs that start late, are counted.
+
+It takes ``--minutes`` and about three minutes more, and is not part of ``make bench``. The last line is JSON; all times are
+seconds.
 """
 
 import argparse
@@ -49,15 +50,15 @@ from stores.embedded_postgres import EmbeddedPostgres
 
 PER_SESSION: Final = 40
 SECONDS: Final = 40.0
-"""From a session's first event to its last."""
+"""Duration of a session, s."""
 FRUSTRATED: Final = 10
-"""One session of so many."""
+"""One session in this many is frustrated."""
 GRACE_MS: Final = 15_000
 BURST_SECONDS: Final = 5.0
 AFTER_SECONDS: Final = 30.0
-"""So long does the ordinary traffic go on after the burst."""
+"""Duration of the normal traffic after the burst, s."""
 _DRAIN_SECONDS: Final = 240.0
-_LATE_SECONDS: Final = 15.0  # from then on Prefect calls a run late
+_LATE_SECONDS: Final = 15.0  # after this delay Prefect reports a run as late
 _POLL_SECONDS: Final = 0.25
 _TICK_SECONDS: Final = 0.1
 
@@ -76,7 +77,7 @@ class Traffic:
 
 
 class Sender:
-    """Keeps up the traffic of one collector with some connections at once."""
+    """Sends traffic to one collector over several connections."""
 
     def __init__(self, url: str, rate: float) -> None:
         self.traffic = Traffic()
@@ -105,7 +106,7 @@ class Sender:
             now = time.time()
 
     def burst(self, times: float) -> None:
-        """Whole sessions that end now, ``times`` the rate, for some seconds, beside the ordinary ones."""
+        """Send whole sessions that end now, at ``times`` the rate, for some seconds, in addition to the normal traffic."""
         self.traffic.burst_at = begin = time.time()
         whole = int(times * self._rate * BURST_SECONDS / PER_SESSION)
         for n in range(whole):
@@ -119,7 +120,7 @@ class Sender:
         self.traffic.burst_took = time.time() - begin
 
     def finish(self) -> None:
-        """Send what is left of the sessions that began, as it happens, and wait for the answers."""
+        """Send the rest of the sessions that began, in real time, and wait for the answers."""
         while self._line:
             self._send_until(time.time())
             time.sleep(_TICK_SECONDS)
@@ -185,7 +186,7 @@ def _events(session: str, at: float, bad: bool) -> Iterator[tuple[float, Event]]
 
 
 class Watcher(threading.Thread):
-    """Notes when each session's detection becomes visible in Postgres (epoch s)."""
+    """Records when each session's detection becomes visible in Postgres (epoch s)."""
 
     def __init__(self, url: str) -> None:
         super().__init__(name="watch", daemon=True)
@@ -194,7 +195,7 @@ class Watcher(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look four times a second."""
+        """Start polling, four times a second."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             while not self._over.wait(_POLL_SECONDS):
                 rows = connection.execute("SELECT DISTINCT session_id FROM detections").fetchall()
@@ -203,13 +204,13 @@ class Watcher(threading.Thread):
                     self.seen.setdefault(session, now)
 
     def wait(self, sessions: set[str], seconds: float) -> None:
-        """Wait until all of them are there, so long at the most."""
+        """Wait until all of them are visible, or until the time is over."""
         end = time.monotonic() + seconds
         while not sessions <= self.seen.keys() and time.monotonic() < end and self.is_alive():
             time.sleep(1)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._over.set()
         self.join()
 
@@ -225,7 +226,7 @@ class Run:
 
 
 class Up:
-    """``furrow up`` in a directory of its own. Use as a context manager."""
+    """``furrow up`` in a temporary directory. Use as a context manager."""
 
     def __init__(self, directory: Path) -> None:
         self.data = directory / "data"
@@ -288,7 +289,7 @@ class Up:
 
 
 def measure(minutes: float, rate: float, times: float) -> dict[str, Any]:
-    """Start, send, wait, and put together what happened."""
+    """Start, send, wait, and collect the figures."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         with Up(Path(directory)) as up:
             sender = Sender(up.url, rate)
@@ -390,7 +391,7 @@ def _free_port() -> int:
 
 
 def main(words: list[str]) -> None:
-    """See the module."""
+    """Run the benchmark of this module."""
     parser = argparse.ArgumentParser(prog="bench latency")
     parser.add_argument("--minutes", type=float, default=3.0, help="steady traffic before the burst")
     parser.add_argument("--rate", type=float, default=500.0, help="events a second")

@@ -1,4 +1,4 @@
-"""Clock, core and machine: what all benchmarks share."""
+"""Helpers of all benchmarks: clock, CPU pinning, memory, machine."""
 
 import gc
 import os
@@ -28,7 +28,7 @@ class Took:
 
 
 def clock(work: Callable[[], _T], rounds: int) -> tuple[Took, _T]:
-    """The least that one of ``rounds`` calls took (time and CPU each for itself), and what the last one gave."""
+    """The minimum time and the minimum CPU time of ``rounds`` calls, and the result of the last one."""
     best = Took(float("inf"), float("inf"))
     for _ in range(max(rounds, 1)):
         gc.collect()
@@ -57,17 +57,17 @@ class HighMark:
 
     def __init__(self) -> None:
         try:
-            Path("/proc/self/clear_refs").write_text("5")  # the highest mark begins anew
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak
             self._before: int | None = _status("VmRSS")
         except OSError:
             self._before = None
 
     def above(self) -> int | None:
-        """Bytes above what was resident at the beginning; None where the system does not tell."""
+        """Bytes above the resident memory at the start; None on other systems than Linux."""
         return None if self._before is None else _status("VmHWM") - self._before
 
     def whole(self) -> int | None:
-        """Bytes of the whole process; None where the system does not tell."""
+        """Bytes of the whole process; None on other systems than Linux."""
         return None if self._before is None else _status("VmHWM")
 
 
@@ -77,11 +77,11 @@ def _status(name: str) -> int:
 
 
 ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Environment of a process whose numpy shall have one thread."""
+"""Environment of a process with one numpy thread."""
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions that the figures hold for."""
+    """The machine and the versions of the measurement."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -1,11 +1,11 @@
-"""What Prefect's server should keep its runs in, by one load on three servers in alternating rounds: ratios of one run.
+"""Compares databases for Prefect's server with the same load in alternating rounds.
 
-They are SQLite as Prefect opens it, SQLite whose transactions begin as writers (``furrow.prefect_database``),
+The three servers use SQLite as Prefect opens it, SQLite whose transactions begin as writers (``furrow.prefect_database``),
 and Postgres. ``python -m bench prefect-database [--seconds 15] [--rounds 3] [--clients 8]``
 
-Each client lives the lives of runs, as the worker and the UI do: create a run, submit it, start it, write logs, complete it,
-read it, list the last runs. The embedded Postgres cannot be Prefect's as it is: its wheel holds no ``pg_trgm``, which Prefect's
-migrations need. Here the tables are made without these indexes, for comparison alone.
+Each client does what the worker and the UI do for a run: create a run, submit it, start it, write logs, complete it,
+read it, list the last runs. The embedded Postgres cannot serve Prefect: its wheel lacks ``pg_trgm``, which Prefect's migrations
+need. Here the tables are created without these indexes, only for the comparison.
 """
 
 import argparse
@@ -60,7 +60,7 @@ _LOGIN = {name: ":".join(_AUTH) for name in ("PREFECT_SERVER_API_AUTH_STRING", "
 
 @dataclass
 class Server:
-    """A Prefect server with its database, and what its clients have seen: seconds of each call, errors by status."""
+    """A Prefect server with its database, and the measurements of its clients: seconds of each call, errors by status."""
 
     name: str
     port: int
@@ -219,7 +219,7 @@ def measure(folder: Path, seconds: float, rounds: int, clients: int, port: int) 
 
 
 def main(arguments: list[str]) -> None:
-    """See the module."""
+    """Run the benchmark of this module."""
     parser = argparse.ArgumentParser(prog="bench prefect-database", description=__doc__)
     parser.add_argument("--seconds", type=float, default=15, help="of one round of one server")
     parser.add_argument("--rounds", type=int, default=3, help="of each server")

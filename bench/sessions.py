@@ -4,7 +4,7 @@ A session of *n* events opens a page, uses the application (scrolls, requests, c
 2 s) and ends. Every 400 events, in shorter ones once, six controls are clicked and each click sends a request. In a
 frustrated session those six clicks hit one button 400 ms apart and every request is answered 500, each time on another
 page with another button: a long session holds several detections. In a calm one they hit different controls 2.5 s apart
-and succeed. The variant ``struggle`` is one frustration without end: such bursts at one button, 10 s apart.
+and succeed. The variant ``struggle`` repeats such bursts at one button, 10 s apart.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ufse.columns import DISTINCT
 
 Ints = npt.NDArray[np.int64]
 
-START_MS: Final = 1_767_225_600_000  # 2026-01-01; any moment would do
+START_MS: Final = 1_767_225_600_000  # 2026-01-01; any time works
 EPISODE: Final = 12
 """Events of one episode: six clicks, each with its request."""
 _SPACING = 400  # events from one episode to the next
@@ -31,14 +31,14 @@ _PAGES = ("checkout", "profile", "search", "basket", "invoices", "reports", "set
 
 @dataclass(frozen=True)
 class Shape:
-    """What to make: sessions of ``length`` events; ``share`` of them (0 to 1, evenly spread) frustrated."""
+    """The sessions to generate, of ``length`` events; ``share`` of them (0 to 1, evenly spread) frustrated."""
 
     length: int
     share: float
     struggle: bool = False
 
     def frustrated(self, sessions: int) -> int:
-        """How many of so many sessions are frustrated."""
+        """How many of these sessions are frustrated."""
         return int(sessions * self.share + 1e-9)
 
     def make(self, sessions: int) -> pa.Table:

@@ -1,11 +1,11 @@
-"""Through the event store: ``python -m bench.store SESSIONS DUE ROUNDS`` prints one line of JSON.
+"""Benchmarks reading through the event store: ``python -m bench.store SESSIONS DUE ROUNDS`` prints one line of JSON.
 
-Stores SESSIONS client sessions of 40 events (bench/stored.py: four days of receipt, a tenth of them frustrated) in an embedded
-ClickHouse of its own, reopens it, and measures
+Stores SESSIONS client sessions of 40 events (bench/stored.py: four days of receipt, a tenth of them frustrated) in an
+embedded ClickHouse, reopens it, and measures
 
 * ``minute``: the batch of every half minute: the DUE sessions that were received last, fetched and analysed
-  (``EventStore.candidates`` and ``ufse.detect``); ``first`` is the first time after opening, with nothing cached;
-* ``replay``: everything stored, whole (``EventStore.replay``): fetched and thrown away, with detection, and with every
+  (``EventStore.read_candidate_events`` and ``ufse.detect``); ``first`` is the first time after opening, with nothing cached;
+* ``replay``: everything stored, whole (``EventStore.replay_sessions``): fetched and discarded, with detection, and with every
   detection as JSON text; rates count all stored events, also those that never leave ClickHouse; ``memory_mb``: the most
   that the whole process held meanwhile, ClickHouse included;
 * ``scan``: what ClickHouse needs to read the same columns and hash them, without a filter: of everything, and of
@@ -26,6 +26,7 @@ from bench.engine import emit
 from bench.measure import HighMark, clock
 from bench.stored import Stored
 from stores.events.event_store import EventStore
+from stores.opening import open_event_store_at
 from ufse import EVENT_SCHEMA, detect
 
 DAYS: Final = 4
@@ -38,7 +39,7 @@ def run(sessions: int, due: int, rounds: int) -> dict[str, Any]:
     """Seconds on the clock (``_s``) and of CPU (``_cpu_s``, all threads), and stored events per second on the clock."""
     stored = Stored(sessions, SHARE, DAYS)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        store = EventStore(f"chdb://{directory}?database={_DATABASE}")
+        store = open_event_store_at(f"chdb://{directory}?database={_DATABASE}")
         store.migrate()
         client = get_client(interface="chdb", path=directory, database=_DATABASE)
         took = _fill(client, stored)
@@ -64,7 +65,7 @@ def _fill(client: Client, stored: Stored) -> float:
     until = time.monotonic() + 60
     while _one(client, "SELECT count() FROM system.merges") and time.monotonic() < until:
         time.sleep(0.2)
-    # The figures shall not live on what filling left in the caches.
+    # The caches must not hold data from filling.
     for cache in ("MARK CACHE", "UNCOMPRESSED CACHE", "QUERY CONDITION CACHE"):
         client.command(f"SYSTEM DROP {cache}")
     return took
@@ -139,7 +140,7 @@ def _one(client: Client, sql: str) -> int:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the benchmark of this module."""
     sessions, due, rounds = (int(word) for word in sys.argv[1:4])
     print(json.dumps(run(sessions, due, rounds)))
 

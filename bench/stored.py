@@ -1,4 +1,4 @@
-"""Stored events for the benchmark, made inside ClickHouse from ``numbers()``: millions in seconds, no Python rows.
+"""Events for the benchmarks, generated inside ClickHouse from ``numbers()``: millions in seconds.
 
 The shape: client sessions of 40 events; a page opened, 26 events of ordinary use (scrolls, requests, clicks, typing,
 four pages), six clicks each with its request, the end. In a frustrated session those six clicks hit the same button
@@ -21,7 +21,7 @@ INSERT_SESSIONS: Final = 25_000
 
 @dataclass(frozen=True)
 class Stored:
-    """What to make: client sessions in all, the share of them that is frustrated (0 to 1), days of receipt."""
+    """What to generate: number of client sessions, the share of them that is frustrated (0 to 1), days of receipt."""
 
     sessions: int
     share: float
@@ -34,18 +34,18 @@ class Stored:
 
     @property
     def frustrated(self) -> int:
-        """How many sessions are frustrated, exactly: they are spread evenly and not drawn."""
+        """Exact number of frustrated sessions: they are spread evenly, not drawn at random."""
         return int(self.sessions * self.share + 1e-9)
 
     def inserts(self) -> list[str]:
-        """The statements that make them, in order of receipt."""
+        """The statements that insert them, in order of receipt."""
         return [
             self._insert(first, min(first + INSERT_SESSIONS, self.sessions))
             for first in range(0, self.sessions, INSERT_SESSIONS)
         ]
 
     def session_rows(self, day: int) -> str:
-        """The statement that makes the rows of ``sessions`` of those that were received on the day of that number, from 0."""
+        """The statement that inserts the rows of ``sessions`` for the sessions received on this day, counted from 0."""
         return f"""
             INSERT INTO sessions
             SELECT project, session_id, session_hash, 1, count(), 0, min(received_ms), min(ts), max(ts), 0, [], 1
@@ -56,7 +56,7 @@ class Stored:
     def select(self, first: int, end: int) -> str:
         """A query for the events of the sessions with these numbers, as they come in a segment.
 
-        Numbers may go on beyond ``sessions``: those follow the stored ones in time.
+        Numbers above ``sessions`` are allowed: these follow the stored ones in time.
         """
         values = {**_unknown(), **_COLUMNS}
         spacing = self.days * DAY_MS / max(self.sessions, 1)

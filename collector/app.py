@@ -14,12 +14,13 @@ from collector.routes import registry
 from collector.routes.openapi import build_openapi_document
 from collector.routes.route import Handler, Route, list_routes
 from collector.services import open_services
-from collector.store import Incidents, open_store
+from collector.store import Incidents
 from core.hosts import AllowedHosts, HostCheck
 from core.package import VERSION
+from stores.opening import open_incident_store_at
 
 
-def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] = open_store) -> FastAPI:
+def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] = open_incident_store_at) -> FastAPI:
     """The application. It opens its spool and starts refreshing its keys when it is started (ASGI lifespan).
 
     Raises PermanentError for a malformed URL of the incident store.
@@ -30,7 +31,7 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     keys = KeyRing(
         config.spool_dir / "keys.json",
         _read_configured_keys(config),
-        (lambda: store) if store is not None else None,
+        (lambda: store.keys) if store is not None else None,
         refresh_seconds=config.keys_refresh_seconds,
         allow_loopback=config.embedded,
     )

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from collector.transport.connections import Waits
 from core import kept_secrets
 from core.hosts import LOOPBACK_NAMES, host_names, host_of_url
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from incidents.lifecycle import ConfirmRule
+from stores import opening
 
 DEVELOPMENT_KEYS_VARIABLE: Final = "FURROW_DEVELOPMENT_KEYS"
 
@@ -99,7 +100,7 @@ class CollectorConfig(BaseModel):
             user_salt=kept_secrets.user_salt(settings),
             host=settings.host,
             port=settings.port,
-            incident_store_url=SecretStr(_incident_store_url(settings)),
+            incident_store_url=SecretStr(opening.find_incident_store_url(settings) or ""),
             embedded=development_keys and is_loopback_only(settings),
             development_ingest_key=ingest,
             development_operator_key=operator,
@@ -137,12 +138,3 @@ def is_loopback_only(settings: Settings) -> bool:
     """Whether only this machine reaches the collector: it binds to loopback, and no setting names a proxy."""
     named = host_of_url(settings.public_url)
     return settings.host in LOOPBACK_NAMES and not settings.trusted_proxies and named in ("", *LOOPBACK_NAMES)
-
-
-def _incident_store_url(settings: Settings) -> str:
-    url = settings.incident_store_url.get_secret_value()
-    if url == EMBEDDED:
-        from stores.embedded_postgres import EmbeddedPostgres
-
-        return EmbeddedPostgres(settings.postgres_dir).url
-    return "" if url == LOG else url

@@ -2,9 +2,9 @@
 threads that intake needs."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,11 +14,11 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
-from incidents.model import IncidentQuery, NotFound
+from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
 
 if TYPE_CHECKING:
     # The engine's package comes with its types; a collector runs without the engine.
-    from incidents.incident import Incident, IncidentDetail
+    from incidents.incident import IncidentDetail
     from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
@@ -27,20 +27,17 @@ _MAX_WAITING: Final = 64
 _T = TypeVar("_T")
 
 
-class Page(Protocol):
-    """One page of incidents."""
+class IncidentReader(Protocol):
+    """Reads incidents."""
 
-    @property
-    def incidents(self) -> "tuple[Incident, ...]": ...
-    @property
-    def total(self) -> int: ...
-
-
-class Incidents(KeySource, Protocol):
-    """The calls that the collector makes to the incident store."""
-
-    def list_incidents(self, query: IncidentQuery) -> Page: ...
+    def list_incidents(self, query: IncidentQuery) -> IncidentPage: ...
     def read_incident(self, incident_id: str, project: str | None = None) -> "IncidentDetail | None": ...
+    def read_store_counts(self, project: str | None = None) -> StoreCounts: ...
+
+
+class IncidentLedger(Protocol):
+    """Writes what operators decide and detect."""
+
     def apply_action(
         self,
         incident_id: str,
@@ -52,15 +49,18 @@ class Incidents(KeySource, Protocol):
         sessions: int | None = None,
     ) -> "IncidentDetail": ...
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
-    def read_store_counts(self, project: str | None = None) -> Mapping[str, Any]: ...
+
+
+class Incidents(Protocol):
+    """The parts of the incident store that the collector uses."""
+
+    @property
+    def keys(self) -> KeySource: ...
+    @property
+    def incidents(self) -> IncidentReader: ...
+    @property
+    def ledger(self) -> IncidentLedger: ...
     def close(self) -> None: ...
-
-
-def open_store(url: str) -> Incidents:
-    """The incident store at ``url``; connects at the first call. Raises PermanentError for a malformed URL."""
-    from stores.incidents.incident_store import IncidentStore
-
-    return cast(Incidents, IncidentStore.connect(url))
 
 
 class StoreCalls:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError
 from core.hosts import LOOPBACK_NAMES, host_of_url
-from core.settings import EMBEDDED, Settings
+from core.settings import Settings
 
 PREFECT_AUTH: Final = "prefect-auth"
 """File of the string with which Prefect's API and UI are used: ``name:password``."""
@@ -78,11 +78,8 @@ def _keep_unchanged(text: str) -> str:
     return text
 
 
-def known_development_key(settings: Settings, name: str, collector_url: str) -> SecretStr | None:
-    """The key in the file ``name``, for a collector of this machine whose stores are embedded; None otherwise."""
-    embedded = all(
-        url.get_secret_value() == EMBEDDED for url in (settings.event_store_url, settings.incident_store_url)
-    )
+def known_development_key(settings: Settings, name: str, collector_url: str, *, embedded: bool) -> SecretStr | None:
+    """The key in the file ``name``, for a collector of this machine whose stores are ``embedded``; None otherwise."""
     host = host_of_url(collector_url)
     return (
         _read_secret_file(settings.data_dir / name) if embedded and host in (*LOOPBACK_NAMES, settings.host) else None

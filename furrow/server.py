@@ -37,11 +37,12 @@ from blocks import documents
 from core.errors import FurrowError, PermanentError
 from core.package import ROOT
 from core.private_files import restrict_new_files
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from furrow.engine import admission, automations, process_worker
 from furrow.engine.shards import DETECT, MOST_SHARDS, shard_deployment_name, split_into_shards
 from furrow.engine.stranded import POOL
 from lander.loop import Lander
+from stores import opening
 from tasks import connections
 
 _IN_PROCESS = "in-process"  # work pool of `furrow up`
@@ -111,7 +112,7 @@ def run_flow_worker(name: str | None, limit: int, with_healthcheck: bool) -> Non
 def _check_store_servers() -> None:
     settings = documents.effective_settings() if PREFECT_API_URL.value() else Settings()
     for name, url in (("event", settings.event_store_url), ("incident", settings.incident_store_url)):
-        if url.get_secret_value() in (EMBEDDED, LOG):
+        if opening.read_store_mode(url) != "server":
             variable = f"FURROW_{name.upper()}_STORE_URL"
             raise PermanentError(
                 f"the {name} store is `{url.get_secret_value()}`; server mode needs a database server: set {variable}"

@@ -1,1 +1,1 @@
-"""What an incident is: its values and its life, as pure functions without a database."""
+"""Incidents: their values and their lifecycle, as pure functions without a database."""

@@ -1,4 +1,4 @@
-"""An incident as everybody outside of the store sees it, declared once (docs/contracts/incidents-and-tickets.md).
+"""An incident as the other packages see it, declared once (docs/contracts/incidents-and-tickets.md).
 
 The answers and the OpenAPI document of the collector, tickets, artifacts and the JSON of the command line derive from these
 declarations. Times are RFC 3339 in UTC with milliseconds. Keys are camelCase, as on the wire.
@@ -31,7 +31,7 @@ class TicketRecord(TypedDict):
 
 
 class Incident(TypedDict):
-    """One problem, many sessions."""
+    """One problem that affects one or more sessions."""
 
     incidentId: str
     projectId: str
@@ -48,7 +48,7 @@ class Incident(TypedDict):
     lastSeen: str | None
     affectedSessions: int
     countedSessions: int
-    """Of the affected sessions those that count: of each source only the first few."""
+    """The affected sessions that count: only the first few of each source."""
     affectedUsers: int
     endedSessions: int
     overcomeSessions: int
@@ -78,7 +78,7 @@ class Incident(TypedDict):
     updatedAt: str
 
 
-# `from` is a word of Python, so that this one is not a class.
+# `from` is a keyword of Python, so this is not a class.
 HistoryEntry = TypedDict("HistoryEntry", {"at": str, "actor": str, "from": Status | None, "to": Status, "reason": str})
 HistoryEntry.__doc__ = "A line of the history; ``actor`` is ``rule``, or the label of the key that acted."
 

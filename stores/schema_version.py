@@ -1,4 +1,4 @@
-"""What both stores say when their schema was made by a newer version of Furrow than this one."""
+"""The error of both stores for a schema of a newer version of Furrow."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from core.errors import PermanentError
 
 
 class SchemaTooNew(PermanentError):
-    """A newer Furrow has upgraded this store; nothing is written to it by an older one."""
+    """A newer Furrow has upgraded this store; an older one does not write to it."""
 
 
 def refuse_newer_schema(store: str, found: Iterable[str], known: Iterable[str]) -> None:

@@ -31,6 +31,7 @@ from tasks import connections
 from tasks.enqueue import compute_due_ms
 from tasks.report import code_span, escape_markdown
 from tasks.retrying import POLICY
+from ufse.detection import Detection
 
 BATCH = 2_000
 """Client sessions analysed at once; small enough that "Cancel" takes effect within seconds."""
@@ -113,7 +114,7 @@ def find_backfill_sessions(window: Window) -> WindowSessions:
 @task(name="put in line", **POLICY)
 def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
     """Queue the sessions of the batch that are not queued yet."""
-    taken = _require_incident_store().enqueue_missing_sessions(
+    taken = _require_incident_store().queue.enqueue_missing_sessions(
         _touched_sessions(batch, time.time_ns() // 1_000_000 + LEASE_MS)
     )
     return QueuedBatch(taken, batch.num_rows - len(taken))
@@ -123,7 +124,7 @@ def enqueue_sessions(batch: pa.Table) -> QueuedBatch:
 def preview_enqueue(batch: pa.Table) -> QueuedBatch:
     """What `enqueue_sessions` would take, without writing anything."""
     rows = _touched_sessions(batch, 0)
-    waiting = _require_incident_store().find_pending_sessions([(row.project, row.session_id) for row in rows])
+    waiting = _require_incident_store().queue.find_pending_sessions([(row.project, row.session_id) for row in rows])
     taken = [
         PendingSession(row.project, row.session_id, row.session_hash, 0, 0, row.due_ms, row.received_ms)
         for row in rows
@@ -136,11 +137,11 @@ def preview_enqueue(batch: pa.Table) -> QueuedBatch:
 def compare_detections(analysed: Sequence[AnalysedSession]) -> Changes:
     """Differences between the engine's result now and the stored detections, by incident."""
     store = _require_incident_store()
-    stored = store.read_stored_detections(
+    stored = store.detections.read_stored_detections(
         [(session.pending.project, session.pending.session_id) for session in analysed]
     )
     differences = _find_differences(analysed, stored)
-    named = store.read_incident_summaries(list(differences))
+    named = store.incidents.read_incident_summaries(list(differences))
     return {id_: _make_change(kinds, points, named.get(id_)) for id_, (kinds, points) in differences.items()}
 
 
@@ -186,7 +187,7 @@ def _find_differences(
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
 
 
-def _without_versions(body: Mapping[str, object]) -> dict[str, object]:
+def _without_versions(body: Detection) -> dict[str, object]:
     """A detection without its versions, so that another configuration with the same result is no difference."""
     return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
 

@@ -6,13 +6,11 @@ Connections are opened once for each address and kept for the process; a changed
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from blocks.documents import effective_settings, known_settings
-from core.errors import NotConfigured
-from core.settings import EMBEDDED, LOG, Settings
-from stores.embedded_postgres import EmbeddedPostgres
+from core.settings import Settings
+from stores import opening
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
@@ -21,19 +19,15 @@ from trackers.protocol import Tracker
 from trackers.registry import make_tracker, values_by_project
 
 _T = TypeVar("_T")
-_open: dict[tuple[str, str], object] = {}
+_open: dict[tuple[str, str | None], object] = {}
 _guard = threading.Lock()
 
 
 def event_store(settings: Settings | None = None) -> EventStore:
     """The event store of ``settings`` (None: as the blocks say), migrated. Raises NotConfigured in the mode ``log``."""
     settings = settings or effective_settings()
-    url = settings.event_store_url.get_secret_value()
-    if url == LOG:
-        raise NotConfigured("the event store is log-only: events stay in the spool")
-    if url == EMBEDDED:
-        url = embedded_events_url(settings.events_dir)
-    return _open_once("events", url, lambda: _migrate_store(EventStore(url)))
+    url = opening.find_event_store_url(settings)
+    return _open_once("events", url, lambda: _migrate_store(opening.open_event_store(settings)))
 
 
 def landing_store() -> EventStore:
@@ -45,12 +39,10 @@ def incident_store(settings: Settings | None = None) -> IncidentStore | LogIncid
     """The incident store of ``settings`` (None: as the blocks say), migrated; in the mode ``log`` the one that logs
     detections and moves no state."""
     settings = settings or effective_settings()
-    url = settings.incident_store_url.get_secret_value()
-    if url == LOG:
-        return _open_once("incidents", LOG, LogIncidentStore)
-    if url == EMBEDDED:
-        url = EmbeddedPostgres(settings.postgres_dir).url
-    return _open_once("incidents", url, lambda: _migrate_store(IncidentStore.connect(url)))
+    url = opening.find_incident_store_url(settings)
+    if url is None:
+        return _open_once("incidents", None, opening.open_log_incident_store)
+    return _open_once("incidents", url, lambda: _migrate_store(opening.open_incident_store_at(url)))
 
 
 def open_tracker(name: str) -> Tracker | None:
@@ -64,18 +56,13 @@ def open_tracker(name: str) -> Tracker | None:
 
 def _targets_by_project(setting: str) -> dict[str, str]:
     store = incident_store()
-    projects = [] if isinstance(store, LogIncidentStore) else store.read_projects()
+    projects = [] if isinstance(store, LogIncidentStore) else store.keys.read_projects()
     return values_by_project(setting, ((project.id, project.settings) for project in projects))
 
 
-def log_tracker(name: str = LOG) -> LogTracker:
+def log_tracker(name: str = "log") -> LogTracker:
     """What stands in while no tracker is configured, or for the tracker ``name`` while that fails."""
     return LogTracker(name)
-
-
-def embedded_events_url(directory: Path) -> str:
-    """URL of the embedded ClickHouse in ``directory``."""
-    return f"chdb://{directory.resolve()}"
 
 
 def stop_queries() -> None:
@@ -94,7 +81,7 @@ def close_connections() -> None:
         _open.clear()
 
 
-def _open_once(kind: str, url: str, make: Callable[[], _T]) -> _T:
+def _open_once(kind: str, url: str | None, make: Callable[[], _T]) -> _T:
     with _guard:
         if (kind, url) not in _open:
             _open[kind, url] = make()

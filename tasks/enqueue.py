@@ -45,9 +45,11 @@ def sessionize() -> Sessionized:
     time the first one queues; a session that is queued again would be analysed again.
     """
     store = connections.incident_store()
-    cursor = store.read_cursor()
+    cursor = store.queue.read_cursor()
     found = connections.event_store().read_touched_sessions(cursor.watermark_us, cursor.seen, SLICE_EVENTS)
-    if found and not store.enqueue_sessions(_queue_rows(found), Cursor(found.watermark_us, found.seen), since=cursor):
+    if found and not store.queue.enqueue_sessions(
+        _queue_rows(found), Cursor(found.watermark_us, found.seen), since=cursor
+    ):
         _log.info("another run has put the new events in line meanwhile")
         return Sessionized(0, 0, isinstance(store, LogIncidentStore))
     _log.info("%d new events in %d sessions, %d events after them", found.events, len(found), found.later)

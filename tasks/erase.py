@@ -68,7 +68,7 @@ def find_person(project: str, session_id: str | None, user_hash: str) -> Person:
         sessions |= erasure.find_user_sessions(Settings().spool_dir, project, user_hash)
         incidents = connections.incident_store()
         if not isinstance(incidents, LogIncidentStore):
-            sessions |= incidents.find_user_sessions(project, user_hash)
+            sessions |= incidents.erasure.find_user_sessions(project, user_hash)
         try:
             sessions |= event_erasure.find_user_sessions(connections.event_store(), project, user_hash)
         except NotConfigured:
@@ -94,7 +94,7 @@ def erase_detections(person: Person) -> incident_erasure.ErasedIncidentData:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore) or not (person.sessions or person.user_hash):
         return incident_erasure.ErasedIncidentData()
-    return store.erase_sessions(
+    return store.erasure.erase_sessions(
         person.project, sorted(person.sessions), person.user_hash, confirm_rules(read_project_thresholds(store))
     )
 

@@ -14,7 +14,6 @@ from core.metrics import count_degraded
 from stores.events import event_explain
 from stores.events.event_explain import StoredSession
 from tasks import connections
-from tasks.bodies import as_detection, as_why_not
 from tasks.enqueue import compute_due_ms
 from tasks.retrying import POLICY
 from tasks.thresholds import engine_configs, read_project_thresholds
@@ -84,9 +83,9 @@ def explain_sessions(asked: list[StoredSession]) -> list[ExplainedSession]:
         }
         for session in asked
     }
-    for detection in map(as_detection, (found.to_json() for found in result.detections)):
+    for detection in (found.to_json() for found in result.detections):
         answers[detection["projectId"], detection["sessionId"]]["detections"].append(detection)
-    for reason in map(as_why_not, (found.to_json() for found in result.why_not)):
+    for reason in (found.to_json() for found in result.why_not):
         answers[reason["projectId"], reason["sessionId"]]["whyNot"].append(reason)
     for error in result.errors:
         answers[error["projectId"], error["sessionId"]]["error"] = error["error"]

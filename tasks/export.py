@@ -7,7 +7,7 @@ identity (docs/contracts/incidents-and-tickets.md, Export).
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -19,12 +19,11 @@ from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
 from core.errors import NotConfigured, TransientError, describe_error
-from incidents.incident import Incident
+from incidents.incident import Incident, IncidentDetail
 from incidents.model import IncidentQuery, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.bodies import as_incident, as_incident_detail
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
 from trackers import document
@@ -115,11 +114,13 @@ class Preview:
 def preview_tickets(trackers: list[str]) -> list[Preview]:
     """The tickets that an export would file now in these trackers (none: the log). Nothing is claimed, filed or logged."""
     store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return []
     settings = effective_settings()
     return [
         Preview(name, _ticket_summary(_incident_ticket(incident)))
         for name in trackers or [connections.log_tracker().name]
-        for incident in store.find_exportable_incidents(name, _MOST_WAITING, settings.export_min_score)
+        for incident in store.outbox.find_exportable_incidents(name, _MOST_WAITING, settings.export_min_score)
     ]
 
 
@@ -141,7 +142,7 @@ def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | 
     """
     settings = effective_settings()
     until = time.monotonic() + LAST_START_S
-    claims = _require_incident_store().claim_incidents(
+    claims = _require_incident_store().outbox.claim_incidents(
         tracker,
         limit=1,
         min_score=settings.export_min_score,
@@ -165,11 +166,10 @@ def find_failed_exports(incident_ids: Sequence[str] | None, tracker: str | None)
         return [candidate for candidate in found if not candidate.why_not]
     candidates = []
     for incident_id in dict.fromkeys(incident_ids):
-        stored = store.read_incident(incident_id)
-        if stored is None:
+        incident = store.incidents.read_incident(incident_id)
+        if incident is None:
             candidates.append(Candidate(incident_id, tracker or "any tracker", why_not="there is no such incident"))
             continue
-        incident = as_incident_detail(stored)
         failed = _failed_candidates(incident, tracker)
         nothing = Candidate(incident_id, tracker or "any tracker", incident["title"], why_not=_why_not_failed(incident))
         candidates += failed or [nothing]
@@ -181,8 +181,8 @@ def _read_all_incidents(store: IncidentStore) -> list[Incident]:
     while True:
         # Sorted by first appearance, which does not change between pages.
         query = IncidentQuery(status=("confirmed", "regressed"), sort="firstSeen", limit=_PAGE, offset=len(found))
-        page = store.list_incidents(query)
-        found += map(as_incident, page.incidents)
+        page = store.incidents.list_incidents(query)
+        found += page.incidents
         if len(page.incidents) < _PAGE:
             return found
 
@@ -273,13 +273,13 @@ def _attempt_number() -> int:
 @task(name="record ticket", **POLICY)
 def record_filed(incident_id: str, tracker: str, ticket: Filed) -> None:
     """Store the ticket's key in the outbox."""
-    _require_incident_store().record_filed_ticket(incident_id, tracker, ticket.key, ticket.url)
+    _require_incident_store().outbox.record_filed_ticket(incident_id, tracker, ticket.key, ticket.url)
 
 
 @task(name="record failure", **POLICY)
 def record_failed(incident_id: str, tracker: str, words: str, retry_at: datetime | None) -> None:
     """Store why there is no ticket, and when it is retried (None: only on request of a person)."""
-    _require_incident_store().record_failed_export(incident_id, tracker, words, retry_at)
+    _require_incident_store().outbox.record_failed_export(incident_id, tracker, words, retry_at)
 
 
 def _record_failure(tracker: str, claim: TicketClaim, error: Exception) -> Outcome:
@@ -302,11 +302,11 @@ def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
 
 
-def _log_unfiled_ticket(tracker: str, incident: Mapping[str, object]) -> None:
+def _log_unfiled_ticket(tracker: str, incident: IncidentDetail) -> None:
     """Log a ticket that could not be filed, in full, once for each text."""
     log = connections.log_tracker(tracker)
     ticket = _incident_ticket(incident)
-    if _require_incident_store().mark_ticket_logged(ticket.incident_id, tracker, log.ticket_digest(ticket)):
+    if _require_incident_store().outbox.mark_ticket_logged(ticket.incident_id, tracker, log.ticket_digest(ticket)):
         log.file_ticket(ticket, _NO_IDENTITY)
 
 
@@ -342,29 +342,31 @@ def log_tickets() -> LoggedTickets:
     settings = effective_settings()
     tracker = connections.log_tracker()
     logged = LoggedTickets()
-    for incident in store.find_exportable_incidents(
+    for incident in store.outbox.find_exportable_incidents(
         tracker.name, settings.export_limit, settings.export_min_score, unlogged=True
     ):
         ticket = _incident_ticket(incident)
         # Log first, then record it: a crash in between logs the ticket twice, never zero times.
-        store.mark_ticket_logged(incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest)
+        store.outbox.mark_ticket_logged(
+            incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest
+        )
         logged.lines.append(_ticket_summary(ticket))
-    logged.waiting = len(store.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
+    logged.waiting = len(store.outbox.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
     return logged
 
 
 @task(name="show failed export", **POLICY)
 def show_failed_export(candidate: Candidate) -> Outcome:
     """Log in full what filing this ticket again would send. Calls no tracker and changes nothing."""
-    incident = _require_incident_store().read_incident(candidate.incident_id)
+    incident = _require_incident_store().incidents.read_incident(candidate.incident_id)
     if incident is not None:
         connections.log_tracker(candidate.tracker).file_ticket(_incident_ticket(incident), _NO_IDENTITY)
     words = f"failed before: {candidate.words}"
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _incident_ticket(incident: Mapping[str, object]) -> Ticket:
-    return build_ticket(as_incident_detail(incident), effective_settings().pages_url)
+def _incident_ticket(incident: IncidentDetail) -> Ticket:
+    return build_ticket(incident, effective_settings().pages_url)
 
 
 def _require_incident_store() -> IncidentStore:

@@ -27,11 +27,11 @@ def review_floods() -> list[Flood]:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return []
-    found = [flood for flood in store.list_floods() if flood.held or flood.lasts]
-    if any(flood.held for flood in found) and store.release_flood_incidents(
+    found = [flood for flood in store.floods.list_floods() if flood.held or flood.lasts]
+    if any(flood.held for flood in found) and store.floods.release_flood_incidents(
         confirm_rules(read_project_thresholds(store))
     ):
-        found = [flood for flood in store.list_floods() if flood.held or flood.lasts]
+        found = [flood for flood in store.floods.list_floods() if flood.held or flood.lasts]
     return found
 
 

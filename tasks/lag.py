@@ -37,9 +37,9 @@ def measure_current_lag() -> Lag | None:
         except TransientError:  # the incident store is not known yet
             return measure_lag(Settings(), None)
         try:
-            store = connections.incident_store(settings)
-            save_progress(settings.data_dir, read_progress(store, time.time_ns() // 1_000_000))
-            return measure_lag(settings, store)
+            queue = connections.incident_store(settings).queue
+            save_progress(settings.data_dir, read_progress(queue, time.time_ns() // 1_000_000))
+            return measure_lag(settings, queue)
         except FurrowError:
             count_degraded("lag", "incident_store")
             return measure_lag(settings, None)
@@ -54,7 +54,7 @@ def record_detect_completion() -> None:
     """Remember that ``detect`` has completed now. Never raises: a store that is away shows by the run itself."""
     try:
         # A cursor of its own: no reader uses it, and it needs no table.
-        connections.incident_store().enqueue_sessions([], Cursor(time.time_ns() // 1_000), DETECTED)
+        connections.incident_store().queue.enqueue_sessions([], Cursor(time.time_ns() // 1_000), DETECTED)
     except FurrowError as error:
         count_degraded("lag", "not_noted")
         _log.warning("that this run has completed could not be noted: %s", error)

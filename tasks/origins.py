@@ -28,7 +28,7 @@ def add_origins(
 
     ``backfill``: nothing new arrived, so that what is not known speaks against nothing.
     """
-    known = incidents.find_detected_sessions(
+    known = incidents.detections.find_detected_sessions(
         [(session.pending.project, session.pending.session_id) for session in analysed]
     )
     wanted = [

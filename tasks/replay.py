@@ -22,7 +22,6 @@ from core.engine_settings import parse_engine_settings
 from core.metrics import count_degraded
 from tasks import connections
 from tasks.backfill import Window
-from tasks.bodies import as_detection, as_why_not
 from tasks.enqueue import compute_due_ms
 from tasks.report import code_span, escape_markdown
 from tasks.retrying import POLICY
@@ -301,7 +300,7 @@ def _session_key(body: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _detection_bodies(found: ufse.Result, failed: set[tuple[str, str]]) -> list[Detection]:
-    bodies = (as_detection(detection.to_json()) for detection in found.detections)
+    bodies = (detection.to_json() for detection in found.detections)
     return [body for body in bodies if _session_key(body) not in failed]
 
 
@@ -331,7 +330,7 @@ def _explain_silence(
     found: dict[tuple[str, str], list[WhyNot]] = defaultdict(list)
     if part.num_rows:
         for silence in ufse.detect_each(part, config, why_not=True).why_not:
-            body = as_why_not(silence.to_json())
+            body = silence.to_json()
             found[_session_key(body)].append(body)
     return found
 

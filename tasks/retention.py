@@ -12,7 +12,6 @@ from collector.senders.receipts import SALTS, renew_daily_salts
 from core.settings import Settings
 from stores.events import event_receipts, event_retention
 from stores.events.event_retention import DroppedPartition
-from stores.incidents import incident_retention
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
@@ -37,12 +36,10 @@ def find_retention_limit(days: int, today: date | None = None) -> RetentionLimit
     if isinstance(incidents, LogIncidentStore):
         # It remembers nothing: a real store that is configured later begins with the oldest event that there is.
         return RetentionLimit(asked, waiting=False)
-    cursor = incidents.read_cursor()
+    cursor = incidents.queue.read_cursor()
     unread = event_retention.find_oldest_unread_ms(connections.event_store(), cursor.watermark_us, cursor.seen)
     oldest = min(
-        moment_ms
-        for moment_ms in (unread, incident_retention.find_oldest_pending_ms(incidents), _END_OF_TIME_MS)
-        if moment_ms
+        moment_ms for moment_ms in (unread, incidents.queue.find_oldest_pending_ms(), _END_OF_TIME_MS) if moment_ms
     )
     waiting = datetime.fromtimestamp(oldest / 1000, UTC).date()
     return RetentionLimit(min(asked, waiting), waiting < asked)
@@ -84,7 +81,7 @@ def forget_senders() -> int:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return 0
-    return store.forget_sources(
+    return store.erasure.forget_sources(
         {p: rule.window_days for p, rule in confirm_rules(read_project_thresholds(store)).items()}
     )
 

@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import pyarrow as pa
 from prefect import task
@@ -39,13 +39,13 @@ class Scored:
 @task(name="due sessions", **POLICY)
 def read_due_sessions(limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
     """The client sessions of this shard that are complete now, those that have waited longest first."""
-    return connections.incident_store().find_due_sessions(int(time.time() * 1000), limit, shard, shards)
+    return connections.incident_store().queue.find_due_sessions(int(time.time() * 1000), limit, shard, shards)
 
 
 @task(name="count due sessions", **POLICY)
 def count_due_sessions() -> int:
     """How many client sessions are complete now and wait, of all shards."""
-    return connections.incident_store().count_pending_sessions(int(time.time() * 1000))["due"]
+    return connections.incident_store().queue.count_pending_sessions(int(time.time() * 1000))["due"]
 
 
 @task(name="score", **POLICY)
@@ -85,8 +85,9 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
         if answer.error:
             scored.poisoned.append((session, answer.error))
         else:
-            detections = cast("list[dict[str, Any]]", answer.detections)
-            scored.analysed.append(AnalysedSession(session, tuple(detections), answer.visits, since, answer.first_ms))
+            scored.analysed.append(
+                AnalysedSession(session, tuple(answer.detections), answer.visits, since, answer.first_ms)
+            )
     return scored
 
 

@@ -24,7 +24,7 @@ def read_project_thresholds(store: IncidentStore | LogIncidentStore) -> Override
     if isinstance(store, LogIncidentStore):
         return {}
     found: dict[str, Mapping[str, Any]] = {}
-    for project in store.read_projects():
+    for project in store.keys.read_projects():
         settings = project.settings if isinstance(project.settings, dict) else {"settings": project.settings}
         fitting, bad = select_usable_settings(settings)
         for name in bad:

@@ -25,16 +25,16 @@ def upsert_detections(analysed: Sequence[AnalysedSession], backfill: bool = Fals
     """
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
-        return store.record_detections(analysed)
+        return store.ledger.record_detections(analysed)
     known = add_origins(analysed, connections.event_store(), store, backfill)
-    return store.record_detections(known, confirm_rules(read_project_thresholds(store)), backfill)
+    return store.ledger.record_detections(known, confirm_rules(read_project_thresholds(store)), backfill)
 
 
 @task(name="set poisoned sessions aside", **POLICY)
 def set_aside_poisoned(poisoned: Sequence[tuple[PendingSession, str]]) -> int:
     """Record a failure of each session that makes the engine fail. Returns how many became dead letters (third failure)."""
     store = connections.incident_store()
-    return sum(store.record_session_failure(pending, reason) for pending, reason in poisoned)
+    return sum(store.queue.record_session_failure(pending, reason) for pending, reason in poisoned)
 
 
 def log_detections(analysed: Sequence[AnalysedSession]) -> None:

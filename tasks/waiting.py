@@ -21,8 +21,8 @@ def describe_waiting_tickets() -> list[str]:
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return []
-    lines = [waiting_line(waiting, datetime.now(UTC)) for waiting in store.list_waiting_tickets()]
-    if held := int(store.read_store_counts()["held"]):
+    lines = [waiting_line(waiting, datetime.now(UTC)) for waiting in store.outbox.list_waiting_tickets()]
+    if held := int(store.incidents.read_store_counts()["held"]):
         lines.append(
             f"{_count_with_unit(held, 'incident')} held back in a flood until a person releases them "
             "(`furrow incidents release --reason …`) or independent sources confirm them"
@@ -34,7 +34,7 @@ def describe_waiting_tickets() -> list[str]:
 def hasten_tickets() -> int:
     """Make postponed tickets due now. Returns their number."""
     store = connections.incident_store()
-    return 0 if isinstance(store, LogIncidentStore) else store.retry_tickets_now()
+    return 0 if isinstance(store, LogIncidentStore) else store.outbox.retry_tickets_now()
 
 
 def waiting_line(waiting: WaitingTickets, now: datetime) -> str:

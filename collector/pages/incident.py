@@ -16,6 +16,9 @@ from collector.services import Services
 if TYPE_CHECKING:
     from incidents.incident import ExampleSession, IncidentDetail
 
+if TYPE_CHECKING:
+    from incidents.incident import ExampleSession, IncidentDetail
+
 _PATH: Final = re.compile(r"/incidents/[A-Za-z0-9_\-]{1,100}")
 _STEPS: Final = 200
 
@@ -38,7 +41,9 @@ class IncidentPages:
         if grant is None:
             return render_page("sign_in.html", 401, target=path, problem="")
         try:
-            found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
+            found = await self._store.ask_store(
+                lambda store: store.incidents.read_incident(incident_id, visible_project(grant))
+            )
         except ApiError as error:
             return _render_problem_page(error)
         if found is None:

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from collector.contract import RejectedEvent
 from incidents.incident import Incident
-from ufse.detection import Detection, WhyNot
+from ufse.detection import IdentifiedDetection, WhyNot
 
 
 class IncidentPage(TypedDict):
@@ -29,6 +29,6 @@ class Analysis(TypedDict):
 
     count: Annotated[int, Field(ge=0)]
     """How many incidents."""
-    incidents: list[Detection]
+    incidents: list[IdentifiedDetection]
     whyNot: list[WhyNot]
     rejected: list[RejectedEvent]

@@ -28,6 +28,9 @@ from collector.routes.fields import (
 if TYPE_CHECKING:
     from ufse.detection import Detection, DetectionContext, SignalEntry, TimelineEntry
 
+if TYPE_CHECKING:
+    from ufse.detection import Detection
+
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
 _HIGH, _MEDIUM = 80, 50  # detection.md, Score

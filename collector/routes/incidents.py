@@ -77,7 +77,7 @@ class IncidentEndpoints:
         """A page of incidents."""
         grant = self._gate.require_operator(request)
         query = parse_incident_query(request.query_params.multi_items(), grant)
-        page = await self._store.ask_store(lambda store: store.list_incidents(query))
+        page = await self._store.ask_store(lambda store: store.incidents.list_incidents(query))
         answer: IncidentPage = {
             "incidents": list(page.incidents),
             "total": page.total,
@@ -90,7 +90,9 @@ class IncidentEndpoints:
         """One incident. 404 also when the key does not see its project."""
         grant = self._gate.require_operator(request)
         incident_id = _read_incident_id(request)
-        found = await self._store.ask_store(lambda store: store.read_incident(incident_id, visible_project(grant)))
+        found = await self._store.ask_store(
+            lambda store: store.incidents.read_incident(incident_id, visible_project(grant))
+        )
         if found is None:
             raise ApiError(404, "not_found", "no such incident")
         return json_response(found)
@@ -110,7 +112,7 @@ class IncidentEndpoints:
         sent = validate_body(SuppressRequest if action == "suppress" else ActionRequest, body.content)
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
         moved = await self._store.ask_store(
-            lambda store: store.apply_action(
+            lambda store: store.ledger.apply_action(
                 incident_id,
                 action,
                 sent.reason,
@@ -131,7 +133,7 @@ class IncidentEndpoints:
         rule = self._keys.find_project_settings(project).effective_confirm_rule(self._confirm)
 
         def record_detection(store: Incidents) -> tuple[str, bool]:
-            return store.record_external_detection(to_detection(sent, project, self._salt), rule)
+            return store.ledger.record_external_detection(to_detection(sent, project, self._salt), rule)
 
         incident_id, known = await self._store.ask_store(record_detection)
         answer: Stored = {"success": True, "incidentId": incident_id, "duplicate": known}

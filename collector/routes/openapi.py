@@ -45,6 +45,7 @@ _COMPONENT_NAMES: Final = {
     "DetectionContext": "Context",
     "ExampleSession": "Example",
     "HistoryEntry": "Change",
+    "IdentifiedDetection": "Detection",
     "PointsEntry": "Points",
     "RejectedEvent": "Rejected",
     "SignalEntry": "Signal",

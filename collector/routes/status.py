@@ -175,7 +175,7 @@ class StatusEndpoints:
         if not self._store.is_configured:
             return {}
         try:
-            return await self._store.ask_store(lambda store: store.read_store_counts(project))
+            return await self._store.ask_store(lambda store: store.incidents.read_store_counts(project))
         except ApiError:  # ask_store has counted and logged it
             return {}
 

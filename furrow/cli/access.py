@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from core.errors import NotConfigured, PermanentError
 from core.project_settings import SETTINGS, select_usable_settings
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
     ConfigFile,
@@ -34,6 +34,7 @@ from furrow.cli.project_changes import (
     read_project_file,
 )
 from incidents.model import KeyRecord, ProjectRecord
+from stores import opening
 
 if TYPE_CHECKING:
     from stores.incidents.incident_store import IncidentStore
@@ -87,28 +88,17 @@ def open_incident_store(settings: Settings) -> "Iterator[IncidentStore]":
 
     Raises NotConfigured for the store ``log``, PermanentError when the embedded Postgres does not run.
     """
-    from stores.incidents.incident_store import IncidentStore
-
-    url = settings.incident_store_url.get_secret_value()
-    if url == LOG:
+    if opening.read_store_mode(settings.incident_store_url) == "log":
         raise NotConfigured("the incident store is `log`, which cannot store keys and projects")
-    if url == EMBEDDED:
-        url = _find_embedded_url(settings)
-    store = IncidentStore.connect(url)
+    url = opening.find_running_incident_url(settings)
+    if url is None:
+        raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; start it with `furrow up`")
+    store = opening.open_incident_store_at(url)
     try:
         store.migrate()
         yield store
     finally:
         store.close()
-
-
-def _find_embedded_url(settings: Settings) -> str:
-    from stores.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(settings.postgres_dir)
-    if not (settings.postgres_dir.exists() and server.is_running()):
-        raise PermanentError(f"the embedded Postgres of {settings.data_dir} does not run; start it with `furrow up`")
-    return server.url
 
 
 @keys.command("create")
@@ -136,7 +126,7 @@ def create_key(
         raise PermanentError(f"a label has at most {_LABEL_LENGTH} characters, on one line")
     key = generate_api_key(role)
     with open_incident_store(load_command_settings(data_dir)) as store:
-        store.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
+        store.keys.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
     if as_json:
         created = {"key": key, "prefix": key[:PREFIX_LENGTH], "project": project, "role": role.value, "label": label}
         print_json(created)
@@ -154,7 +144,7 @@ def list_keys(
 ) -> None:
     """List the keys by their first characters."""
     with open_incident_store(load_command_settings(data_dir)) as store:
-        every = store.read_api_keys()
+        every = store.keys.read_api_keys()
     found = [key for key in every if project in ("", key.project)]
     if as_json:
         print_json([_key_to_json(key) for key in found])
@@ -201,8 +191,8 @@ def revoke_key(
     The collector refuses it within 15 seconds.
     """
     with open_incident_store(load_command_settings(data_dir)) as store:
-        count = store.revoke_api_keys(prefix)
-        every = store.read_api_keys()
+        count = store.keys.revoke_api_keys(prefix)
+        every = store.keys.read_api_keys()
     if all(key.prefix != prefix for key in every):
         raise PermanentError(f"there is no key {prefix!r}; `furrow keys list` shows the first characters of each key")
     if as_json:
@@ -215,7 +205,7 @@ def revoke_key(
 def list_projects(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List projects with origins, settings or keys."""
     with open_incident_store(load_command_settings(data_dir)) as store:
-        stored, every = store.read_projects(), store.read_api_keys()
+        stored, every = store.keys.read_projects(), store.keys.read_api_keys()
     known = {key.project: ProjectRecord(key.project) for key in every if key.project != ALL_PROJECTS}
     known |= {record.id: record for record in stored}
     found = [known[id_] for id_ in sorted(known)]
@@ -269,7 +259,7 @@ def set_project(
     origins = choose_origins(origin or (), no_origins)
     changes = {**read_project_file(project, config), **parse_setting_options(setting or ())}
     with open_incident_store(load_command_settings(data_dir)) as store:
-        store.save_project(
+        store.keys.save_project(
             project, origins, merge_settings(_find_project(store, project).settings, changes, unset or ())
         )
         after = _find_project(store, project)
@@ -292,10 +282,12 @@ def show_project(
     """
     check_project_id(project)
     with open_incident_store(load_command_settings(data_dir)) as store:
-        every = store.read_api_keys()
-        known = {"default", *(record.id for record in store.read_projects()), *(record.project for record in every)} - {
-            ALL_PROJECTS
-        }
+        every = store.keys.read_api_keys()
+        known = {
+            "default",
+            *(record.id for record in store.keys.read_projects()),
+            *(record.project for record in every),
+        } - {ALL_PROJECTS}
         found = _find_project(store, project)
     if project not in known:
         raise PermanentError(f"there is no project {project!r}; the projects are {', '.join(sorted(known))}")
@@ -326,7 +318,7 @@ def _check_key_scope(project: str, role: Role) -> None:
 
 
 def _find_project(store: "IncidentStore", project: str) -> ProjectRecord:
-    return next((record for record in store.read_projects() if record.id == project), ProjectRecord(project))
+    return next((record for record in store.keys.read_projects() if record.id == project), ProjectRecord(project))
 
 
 def _describe_configuration(project: ProjectRecord) -> tuple[EngineConfiguration, list[str]]:

@@ -33,6 +33,7 @@ from furrow.cli.common import (
     sanitize_line,
     styled_text,
 )
+from stores.opening import are_all_embedded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -141,7 +142,9 @@ def _check_file_kind(file: Path, expected: Format) -> None:
 
 def _find_ingest_key(settings: Settings, address: str) -> str:
     """The key to send events with if there is no ``--key``. Raises PermanentError when none is known for ``address``."""
-    known = settings.ingest_key or known_development_key(settings, INGEST_KEY, address)
+    known = settings.ingest_key or known_development_key(
+        settings, INGEST_KEY, address, embedded=are_all_embedded(settings)
+    )
     if known is not None:
         return known.get_secret_value()
     if host_of_url(address) in ("", *LOOPBACK_NAMES):

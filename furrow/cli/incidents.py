@@ -25,6 +25,7 @@ from furrow.cli.common import (
 )
 from furrow.clients.operator_api import OperatorApi
 from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketRecord
+from stores.opening import are_all_embedded
 
 _STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
 
@@ -47,7 +48,9 @@ def connect_to_collector(url: str, key: str) -> OperatorApi:
     """A client of the collector at ``url``, by default on this machine. Raises PermanentError when no key is known."""
     settings = Settings()
     address = url or f"http://127.0.0.1:{settings.port}"
-    configured = settings.operator_key or known_development_key(settings, OPERATOR_KEY, address)
+    configured = settings.operator_key or known_development_key(
+        settings, OPERATOR_KEY, address, embedded=are_all_embedded(settings)
+    )
     known = key or (configured.get_secret_value() if configured else "")
     if not known:
         raise PermanentError(

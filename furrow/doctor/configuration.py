@@ -9,7 +9,7 @@ from core.metrics import count_degraded
 from core.settings import Settings
 from furrow.installation import misspelt_variables
 from furrow.installation.running import RunningSettings
-from stores.incidents.incident_store import IncidentStore
+from stores import opening
 from trackers.registry import make_tracker, values_by_project
 
 _SHOWN: Final = 8
@@ -54,9 +54,9 @@ def _read_project_settings(incidents_url: str | None) -> list[tuple[str, dict[st
     if incidents_url is None:
         return []
     try:
-        store = IncidentStore.connect(incidents_url)
+        store = opening.open_incident_store_at(incidents_url)
         try:
-            return [(project.id, dict(project.settings)) for project in store.read_projects()]
+            return [(project.id, dict(project.settings)) for project in store.keys.read_projects()]
         finally:
             store.close()
     except FurrowError:

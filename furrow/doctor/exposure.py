@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from core import private_files
 from core.errors import FurrowError
 from core.metrics import count_degraded
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS
-from stores.incidents.incident_store import IncidentStore
+from stores import opening
 from trackers.transport import Reach, is_this_machine
 
 SHORTEST_KEY: Final = 16
@@ -175,7 +175,7 @@ def _find_store_exposures(settings: Settings) -> Iterator[Exposure]:
     )
     for name, variable, secret in stores:
         url = secret.get_secret_value()
-        if url in (EMBEDDED, LOG):
+        if opening.read_store_mode(secret) != "server":
             continue
         parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
         host = parts.hostname or query.get("host", [""])[0]
@@ -207,9 +207,9 @@ def _find_open_origins(incidents_url: str | None) -> Iterator[Exposure]:
     if incidents_url is None:
         return
     try:
-        store = IncidentStore.connect(incidents_url)
+        store = opening.open_incident_store_at(incidents_url)
         try:
-            projects = store.read_projects()
+            projects = store.keys.read_projects()
         finally:
             store.close()
     except FurrowError:

@@ -14,7 +14,7 @@ from blocks import documents
 from core.errors import FurrowError, PermanentError, TransientError
 from core.kept_secrets import known_prefect_auth
 from core.plurals import format_count
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS, TrackerKind
 from furrow.clients.prefect_api import PrefectApi
 from furrow.doctor import configuration, exposure
@@ -22,9 +22,7 @@ from furrow.doctor import work as doctor_work
 from furrow.installation.running import RunningSettings
 from furrow.installation.running import read_running_settings as read_running
 from furrow.installation.up import LEAST_FREE_BYTES
-from stores.embedded_postgres import EmbeddedPostgres
-from stores.events.event_store import EventStore
-from stores.incidents.incident_store import IncidentStore
+from stores import opening
 
 _FRESH_SECONDS = 60
 
@@ -166,14 +164,14 @@ def _read_last_report_ms(settings: Settings) -> int:
 
 
 def _check_event_store(settings: Settings) -> Finding:
-    url = settings.event_store_url.get_secret_value()
-    if url == EMBEDDED:
+    mode = opening.read_store_mode(settings.event_store_url)
+    if mode == "embedded":
         detail = f"chDB in {settings.events_dir}, opened by the engine"
         # No other process can open it, so the engine's last error is what is known.
         if doctor_work.find_newer_error(settings, "event store", _read_last_report_ms(settings)):
             return Finding("event store", "embedded", False, detail, "see the last error and logs/engine.log")
         return Finding("event store", "embedded", None, detail)
-    if url == LOG:
+    if mode == "log":
         return Finding(
             "event store",
             "log",
@@ -181,14 +179,13 @@ def _check_event_store(settings: Settings) -> Finding:
             "events stay in the spool",
             "set FURROW_EVENT_STORE_URL or the block furrow-event-store",
         )
-    return _check_server(
-        "event store", lambda: EventStore(url).check_schema(), "FURROW_EVENT_STORE_URL or the block furrow-event-store"
-    )
+    setting = "FURROW_EVENT_STORE_URL or the block furrow-event-store"
+    return _check_server("event store", lambda: opening.open_event_store(settings).check_schema(), setting)
 
 
 def _check_incident_store(settings: Settings) -> Finding:
-    url = settings.incident_store_url.get_secret_value()
-    if url == LOG:
+    mode = opening.read_store_mode(settings.incident_store_url)
+    if mode == "log":
         return Finding(
             "incident store",
             "log",
@@ -196,18 +193,22 @@ def _check_incident_store(settings: Settings) -> Finding:
             "detections are only logged",
             "set FURROW_INCIDENT_STORE_URL or the block furrow-incident-store",
         )
-    if url != EMBEDDED:
+    url = opening.find_running_incident_url(settings)
+    if mode == "server":
         setting = "FURROW_INCIDENT_STORE_URL or the block furrow-incident-store"
-        return _check_server("incident store", lambda: IncidentStore.connect(url).check_schema(), setting)
-    server = EmbeddedPostgres(settings.postgres_dir)
-    running = settings.postgres_dir.exists() and server.is_running()
+        return _check_server("incident store", lambda: _check_incident_schema(url), setting)
     detail = f"PostgreSQL 18 in {settings.postgres_dir}"
-    if running:
-        try:
-            IncidentStore.connect(server.url).check_schema()
-        except FurrowError as error:
-            return Finding("incident store", "embedded", False, str(error), f"see {server.data_dir / 'server.log'}")
-    return Finding("incident store", "embedded", running, detail, "" if running else "start it with `furrow up`")
+    try:
+        _check_incident_schema(url)
+    except FurrowError as error:
+        log = settings.postgres_dir / "server.log"
+        return Finding("incident store", "embedded", False, str(error), f"see {log}")
+    return Finding("incident store", "embedded", url is not None, detail, "" if url else "start it with `furrow up`")
+
+
+def _check_incident_schema(url: str | None) -> None:
+    if url is not None:
+        opening.open_incident_store_at(url).check_schema()
 
 
 def _check_server(part: str, ask: Callable[[], object], setting: str) -> Finding:
@@ -231,7 +232,7 @@ def _check_tracker(kind: TrackerKind, settings: Settings, running: RunningSettin
             detail,
             f"set FURROW_{secret.upper()} in this shell too, and run `furrow doctor` again",
         )
-    asked = configuration.ask_tracker(part, settings, doctor_work.find_incident_store_url(settings))
+    asked = configuration.ask_tracker(part, settings, opening.find_running_incident_url(settings))
     if asked.accepts_tickets is None:
         return Finding(part, "log", None, asked.message, kind.setup_advice)
     advice = "" if asked.accepts_tickets else kind.repair_advice
@@ -270,6 +271,6 @@ def _check_disk_space(settings: Settings) -> Finding:
 
 
 def _report_exposures(settings: Settings, prefect_url: str, auth: SecretStr | None) -> list[Finding]:
-    incidents_url = doctor_work.find_incident_store_url(settings)
+    incidents_url = opening.find_running_incident_url(settings)
     found = exposure.find_exposures(settings, incidents_url, prefect_url, login=auth)
     return [Finding("exposure", "warning", None, exposed.what, exposed.advice) for exposed in found]

@@ -22,11 +22,10 @@ from collector.spool.segments import count_pending
 from core.errors import FurrowError
 from core.last_errors import LastError, format_duration, read_last_errors, to_single_line
 from core.plurals import format_count
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from furrow.clients.prefect_api import PrefectApi
 from lander.coverage import Coverage
-from stores.embedded_postgres import EmbeddedPostgres
-from stores.incidents.incident_store import IncidentStore
+from stores import opening
 
 _TAIL_BYTES = 256 << 10
 _LETTER_BYTES = 8 << 20  # of the newest dead letters that are read; takes about a second
@@ -170,13 +169,13 @@ def collect_work_figures(settings: Settings) -> WorkFigures:
         NotKeptCounts(settings.spool_dir).count_total(),
         count_letters_by_field(settings.spool_dir / "dead-letters"),
     )
-    url = find_incident_store_url(settings)
+    url = opening.find_running_incident_url(settings)
     if url is not None:
         try:
-            store = IncidentStore.connect(url)
+            store = opening.open_incident_store_at(url)
             try:
-                counts = store.read_store_counts()
-                lag = measure_lag(settings, store)
+                counts = store.incidents.read_store_counts()
+                lag = measure_lag(settings, store.queue)
             finally:
                 store.close()
             figures = (counts["deadSessions"], counts["tickets"], counts["held"])
@@ -256,17 +255,6 @@ def list_recent_warnings(prefect_url: str, auth: SecretStr | None) -> list[str]:
             seconds = (datetime.now(UTC) - datetime.fromisoformat(event["occurred"])).total_seconds()
             latest.setdefault(name, f"{name} (warned {format_duration(seconds)} ago)")
     return list(latest.values())
-
-
-def find_incident_store_url(settings: Settings) -> str | None:
-    """The incident store's URL; None if there is no server to connect to: it is `log`, or embedded and does not run."""
-    url = settings.incident_store_url.get_secret_value()
-    if url == LOG:
-        return None
-    if url != EMBEDDED:
-        return url
-    server = EmbeddedPostgres(settings.postgres_dir)
-    return server.url if settings.postgres_dir.exists() and server.is_running() else None
 
 
 def _find_last_error_line(log: Path, words: re.Pattern[str]) -> str:

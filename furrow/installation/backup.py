@@ -24,9 +24,9 @@ from core import kept_secrets
 from core.errors import NotConfigured, PermanentError
 from core.package import VERSION
 from core.private_files import restrict_data_directory
-from core.settings import EMBEDDED, LOG, Settings
+from core.settings import Settings
 from furrow.installation.data_lock import UNFINISHED, lock_data_directory
-from stores.embedded_postgres import EmbeddedPostgres
+from stores import opening
 from stores.events import event_backup
 from stores.events.event_store import EventStore
 from stores.incidents import incident_backup
@@ -159,26 +159,22 @@ def _copy_spool_and_salt(settings: Settings, target: Path) -> None:
 @contextlib.contextmanager
 def _open_stores(settings: Settings) -> Iterator[tuple[EventStore | None, str | None]]:
     """The event store and the URL of the incident store; embedded stores are started. None for a store ``log``."""
-    events_url, incidents_url = (
-        url.get_secret_value() for url in (settings.event_store_url, settings.incident_store_url)
-    )
-    if (events_url, incidents_url) == (LOG, LOG):
+    modes = [opening.read_store_mode(url) for url in (settings.event_store_url, settings.incident_store_url)]
+    if modes == ["log", "log"]:
         raise NotConfigured("both stores are `log`: there is nothing to back up except the spool")
     with contextlib.ExitStack() as stack:
-        if EMBEDDED in (events_url, incidents_url):
+        if "embedded" in modes:
             stack.enter_context(lock_data_directory(settings.data_dir, _STOP))
-        if events_url == EMBEDDED:
+        if modes[0] == "embedded":
             settings.events_dir.mkdir(exist_ok=True)
-            events_url = f"chdb://{settings.events_dir.resolve()}"
-        if incidents_url == EMBEDDED:
-            server = EmbeddedPostgres(settings.postgres_dir)
+        if modes[1] == "embedded":
+            server = opening.open_embedded_postgres(settings)
             stack.callback(server.stop)
             server.start()
-            incidents_url = server.url
-        events = None if events_url == LOG else EventStore(events_url)
+        events = None if modes[0] == "log" else opening.open_event_store(settings)
         if events:
             stack.callback(events.close)
-        yield events, None if incidents_url == LOG else incidents_url
+        yield events, opening.find_incident_store_url(settings)
 
 
 def _read_checked_manifest(source: Path) -> _Manifest:

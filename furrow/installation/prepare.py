@@ -10,8 +10,9 @@ import sys
 from blocks import documents
 from core.errors import FurrowError, NotConfigured, PermanentError, TransientError
 from core.metrics import count_degraded
-from core.settings import EMBEDDED, Settings
+from core.settings import Settings
 from furrow.installation.up import MESSAGE_PREFIX, REFUSED
+from stores import opening
 from stores.schema_version import SchemaTooNew
 from tasks import connections
 
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def _add_advice_to_error(name: str, setting: str, error: FurrowError) -> str:
-    if isinstance(error, SchemaTooNew) or getattr(Settings(), setting).get_secret_value() == EMBEDDED:
+    if isinstance(error, SchemaTooNew) or opening.read_store_mode(getattr(Settings(), setting)) == "embedded":
         return str(error)
     variable = f"FURROW_{setting.upper()}"
     return f"the {name}: {error}" + ("" if variable in str(error) else f"; check {variable}")

@@ -27,7 +27,7 @@ from core.health import COLLECTOR, LANDER, PREFECT, WORKER, HealthWatch, Heartbe
 from core.metrics import count_degraded
 from core.networks import reachable_host
 from core.package import ROOT
-from core.settings import EMBEDDED, Settings
+from core.settings import Settings
 from furrow.installation import misspelt_variables, running
 from furrow.installation.data_lock import UNFINISHED, lock_data_directory
 from furrow.installation.log_files import keep_logs_small
@@ -35,6 +35,7 @@ from furrow.installation.part import Part
 from furrow.installation.part_environment import select_part_environment
 from furrow.installation.registration import Registration
 from furrow.installation.supervisor import Supervisor
+from stores import opening
 from stores.embedded_postgres import EmbeddedPostgres
 
 _START_SECONDS = 180.0
@@ -82,8 +83,7 @@ class Installation:
     @property
     def has_development_keys(self) -> bool:
         """Whether the keys created for this installation are valid: only with embedded stores."""
-        stores = (self.settings.event_store_url, self.settings.incident_store_url)
-        return all(url.get_secret_value() == EMBEDDED for url in stores)
+        return opening.are_all_embedded(self.settings)
 
     def start(self) -> None:
         """Start all parts. Wait until events are accepted, and up to `_START_SECONDS` until deployments are registered.
@@ -218,7 +218,7 @@ class Installation:
         return [*(self.settings.data_dir / "logs").glob("*.log"), self.settings.postgres_dir / "server.log"]
 
     def _uses_postgres(self) -> bool:
-        return self.settings.incident_store_url.get_secret_value() == EMBEDDED
+        return opening.read_store_mode(self.settings.incident_store_url) == "embedded"
 
     def _make_part_environment(self, part: str) -> dict[str, str]:
         """The environment of a part, with only the secrets that it needs."""
@@ -264,7 +264,7 @@ class Installation:
     def _start_postgres(self) -> None:
         if not self._uses_postgres():
             return
-        self._postgres = EmbeddedPostgres(self.settings.postgres_dir)
+        self._postgres = opening.open_embedded_postgres(self.settings)
         try:
             self._postgres.start()
         except TransientError as error:

@@ -1,6 +1,6 @@
-"""Connections to a ClickHouse server: the driver's own, but that no redirect is followed.
+"""Connections to a ClickHouse server: the driver's own, without redirects.
 
-Left alone, the driver sends a query again to wherever an answer points, and with an insert the events in it.
+By default the driver repeats a query, and the events of an insert, to the address of a redirect.
 """
 
 import functools
@@ -12,7 +12,7 @@ from urllib3 import PoolManager
 
 
 def create_server_pool(connection: Mapping[str, Any]) -> PoolManager:
-    """The pool for one server, by the arguments of ``get_client``; through the environment's proxy, as the driver does it."""
+    """The pool for one server, for the arguments of ``get_client``. It uses the environment's proxy, as the driver does."""
     proxy = check_env_proxy(connection["interface"], connection["host"], connection["port"])
     encrypted = connection["interface"] == "https"
     pool: PoolManager = get_pool_manager(https_proxy=proxy) if encrypted else get_pool_manager(http_proxy=proxy)

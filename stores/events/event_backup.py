@@ -1,7 +1,7 @@
-"""Everything that the event store holds, out into files and back, in ClickHouse's own format ``Native``.
+"""Writes the tables of the event store to files, and loads them, in ClickHouse's format ``Native``.
 
-Not ClickHouse's ``BACKUP``: an embedded engine has no place that it may write one to, and a server's lies on the server's
-disk. This goes through the connection that Furrow has, in pieces of bounded size, and is the same for both.
+It uses Furrow's connection and pieces of bounded size, for the embedded store and for a server alike
+(docs/decisions/0009-backups-are-rows.md).
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,10 @@ from stores.events import event_schema
 from stores.events.event_store import EventStore
 
 PIECE_ROWS = 500_000
-"""Most rows of one file: some 60 MB in memory."""
+"""Maximum rows of one file: about 60 MB in memory."""
 TABLES = ("events", "sessions")
 DERIVED = ("counted", "receipts")
-"""Tables that are left out: what is made anew from the others, and hashes of addresses, which must not outlive their days."""
+"""Tables that are not in a backup: those computed from the others, and hashes of addresses, which must expire."""
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _SECONDS = 600
@@ -33,7 +33,7 @@ _COLUMNS = """
 
 @dataclass(frozen=True)
 class EventDump:
-    """What was written: the schema's last version; of each table its columns, its rows, and the names of its files."""
+    """What a backup holds: the schema's last version; for each table its columns, row count and file names."""
 
     version: str
     columns: Mapping[str, list[str]]
@@ -43,14 +43,14 @@ class EventDump:
 
 @dataclass(frozen=True)
 class _TablePiece:
-    """Rows of a table, by a condition with parameters."""
+    """Rows of a table: a condition with parameters."""
 
     condition: str
     parameters: Mapping[str, int]
 
 
 def dump_event_tables(store: EventStore, folder: Path) -> EventDump:
-    """Write the tables to ``folder``, zstd; rows that land after it began are left out. Raises what the store raises."""
+    """Write the tables to ``folder``, compressed with zstd. Rows that land after the start are not included."""
     with store.borrow_client() as client:
         event_schema.check_schema_version(client)
         versions = event_schema.read_applied_versions(client)
@@ -70,9 +70,9 @@ def dump_event_tables(store: EventStore, folder: Path) -> EventDump:
 
 
 def load_event_tables(store: EventStore, folder: Path, manifest: EventDump) -> None:
-    """Fill an empty database with what ``dump`` wrote, and bring its schema up to date.
+    """Load what `dump_event_tables` wrote into an empty database, and upgrade its schema.
 
-    Raises PermanentError when it is not empty, or when there are fewer rows in it afterwards than were written.
+    Raises PermanentError when the database is not empty, or when rows are missing afterwards.
     """
     with store.borrow_client() as client:
         refuse_unless_empty(client, manifest.version)
@@ -95,12 +95,12 @@ def refuse_unless_empty(client: Client, version: str) -> None:
         raise PermanentError("the event store is not empty; restore into a new database or data directory")
     if max(found) > version:
         raise PermanentError(
-            f"the event store is empty, but its schema is {max(found)} and the backup's {version}: make the database anew"
+            f"the event store is empty, but its schema is {max(found)} and the backup's {version}: create a new database"
         )
 
 
 def _split_events(client: Client, now_us: int) -> Iterator[_TablePiece]:
-    """Whole hours of receipt, as many as fit into a piece; none spans two days, each of which is a partition."""
+    """Pieces of whole hours of receipt. No piece spans two days: a day is a partition."""
     rows = client.query(
         "SELECT intDiv(received_ms, {hour:Int64}) AS h, count() FROM events "
         "WHERE landed_at <= fromUnixTimestamp64Micro({now:Int64}) GROUP BY h ORDER BY h",
@@ -158,10 +158,10 @@ def _load_piece(client: Client, table: str, columns: list[str], file: Path) -> N
     with pa.CompressedInputStream(str(file), "zstd") as source:
         content = source.read()
     settings = {
-        # Two pieces may be equal, and a segment's token must not be taken for one of theirs.
+        # Two pieces may be equal, and no piece may have the token of a segment.
         "insert_deduplicate": 0,
         "max_insert_block_size": 10_000_000,
-        "max_partitions_per_insert_block": 0,  # sessions of a piece are of any day
+        "max_partitions_per_insert_block": 0,  # the sessions of a piece are of many days
         "max_execution_time": _SECONDS,
     }
     if content:

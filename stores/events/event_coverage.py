@@ -1,6 +1,6 @@
-"""What the events that landed carry, and what they lack: figures that say why a stream that arrives shows nothing.
+"""Counts which fields landed events have. The counts explain why a stream gives no incidents.
 
-Counted over what landed after a moment, so that the cost follows what is new (``landed_at`` has an index of its own).
+Only events that landed after a given moment are counted, so the cost depends on new events (``landed_at`` has an index).
 """
 
 from collections import Counter
@@ -34,8 +34,8 @@ _SELECT: Final = f"""
 
 
 def count_landed_events(store: EventStore, after_us: int) -> tuple[Counter[str], int]:
-    """The counts over events (rows, resent ones included) that landed after ``after_us``, and the last landing (epoch µs; as
-    given when nothing did)."""
-    row = store._query_arrow(_SELECT, {"after": after_us}).to_pylist()[0]
+    """The counts of events (rows, resent events included) that landed after ``after_us``, and the last landing (epoch µs;
+    ``after_us`` if there is none)."""
+    row = store.query_arrow(_SELECT, {"after": after_us}).to_pylist()[0]
     counts = Counter({name: int(row[f"c{n}"]) for n, name in enumerate(COUNTED)})
     return counts, max(int(row["last_us"]), after_us) if counts["events"] else after_us

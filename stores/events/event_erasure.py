@@ -1,7 +1,7 @@
-"""Removing people from the event store.
+"""Erases people from the event store.
 
-Rows are deleted by mutations, which rewrite the parts that hold them: a lightweight delete would only hide them. A mutation's
-text is kept for a while, so it names sessions by their 64-bit hashes and nobody by an id.
+Mutations delete the rows and rewrite the parts that hold them; a lightweight delete would only hide them. ClickHouse keeps the
+text of a mutation for a while, so it names sessions by their 64-bit hashes, not by ids.
 """
 
 import re
@@ -15,21 +15,21 @@ from core.errors import TransientError
 from stores.events.event_store import EventStore
 
 _HASHES = 1_000  # in one statement
-_IDS = 200  # in one question: of 128 characters (512 bytes) each, below the 128 KiB that a server takes in a parameter
+_IDS = 200  # in one query: 128 characters (512 bytes) each, below the 128 KiB limit of a parameter
 _SECONDS = 1_800.0
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class ErasedEvents:
-    """Rows that were removed: of events (resent ones count each time) and of the table ``sessions``."""
+    """Deleted rows of events (each resent copy counts) and of the table ``sessions``."""
 
     events: int = 0
     sessions: int = 0
 
 
 def find_user_sessions(store: EventStore, project: str, user_hash: str) -> set[str]:
-    """Ids of the client sessions of ``project`` in which this user appears. Reads all of the project's events."""
+    """Ids of the client sessions of ``project`` with this user. Reads all events of the project."""
     query = "SELECT DISTINCT session_id FROM events WHERE project = {project:String} AND user_hash = {user:String}"
     with store.borrow_client() as client:
         return {str(row[0]) for row in client.query(query, {"project": project, "user": user_hash}).result_rows}
@@ -38,9 +38,9 @@ def find_user_sessions(store: EventStore, project: str, user_hash: str) -> set[s
 def erase_session_events(
     store: EventStore, project: str, sessions: Sequence[str], seconds: float = _SECONDS
 ) -> ErasedEvents:
-    """Delete everything of these client sessions and wait until it is gone; what is not there is no error.
+    """Delete everything of these client sessions and wait until it is deleted. Unknown sessions are no error.
 
-    Raises TransientError when it has not ended after ``seconds``: it goes on, and asking again waits for it.
+    Raises TransientError after ``seconds``: the deletion continues, and a second call waits for it.
     """
     events = rows = 0
     end = time.monotonic() + seconds
@@ -57,7 +57,7 @@ def _hash_session_ids(client: Client, project: str, sessions: Sequence[str]) -> 
     found: list[int] = []
     for start in range(0, len(sessions), _IDS):
         ids = list(sessions[start : start + _IDS])
-        # Ids stand in the query's text; the default limit of 256 KiB would be too small for many of them.
+        # The query's text holds the ids; the default limit of 256 KiB is too small for many of them.
         settings = {"max_query_size": 16_777_216}
         found += [
             row[0] for row in client.query(query, {"project": project, "ids": ids}, settings=settings).result_rows
@@ -75,7 +75,7 @@ def _delete_session_rows(client: Client, table: str, project: str, hashes: list[
     where = _find_mutation_target(client, table)
     if found:
         client.command(f"ALTER TABLE {where.table} DELETE WHERE {condition}", parameters, settings=settings)
-    # Also when nothing is found: a mutation hides nothing before it is done, but an earlier one may still be running.
+    # Also when nothing is found: an earlier mutation may still be running.
     _wait_for_mutation(client, where, end)
     if found and int(client.query(count, parameters, settings=settings).result_rows[0][0]):
         raise TransientError(f"events of the erased sessions are still landing in {table}; run it again")
@@ -84,7 +84,7 @@ def _delete_session_rows(client: Client, table: str, project: str, hashes: list[
 
 @dataclass(frozen=True)
 class _MutationTarget:
-    """What a mutation names, the table that it changes, and where its progress stands."""
+    """The target of a mutation: the table that it changes, and where to read its progress."""
 
     table: str
     local: str
@@ -92,7 +92,7 @@ class _MutationTarget:
 
 
 def _find_mutation_target(client: Client, table: str) -> _MutationTarget:
-    """The table itself; of a Distributed table the one below it, on all nodes of its cluster."""
+    """The table itself; for a Distributed table the local one, on all nodes of its cluster."""
     query = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
     return _parse_mutation_target(table, str(client.query(query, {"table": table}).result_rows[0][0]))
 

@@ -1,11 +1,12 @@
-"""Stored client sessions that a person asks about: found by id, by rule, or the last ones, with all of their events."""
+"""Finds stored client sessions for an explanation: by id, by rule, or the latest ones, with all of their events."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from stores.events.event_store import _EVENT_COLUMNS, EventStore
+from stores.events.event_rows import EVENT_COLUMNS
+from stores.events.event_store import EventStore
 
 _SESSION_BY_ID: Final = """
     SELECT project, session_id, session_hash, min(received_ms) AS first, max(received_ms) AS last,
@@ -49,37 +50,37 @@ class StoredSession(NamedTuple):
 
 
 def find_stored_session(store: EventStore, session_id: str, project: str) -> list[StoredSession]:
-    """The client session with this id, if events of it are stored."""
-    return _build_stored_sessions(store._query_arrow(_SESSION_BY_ID, {"project": project, "session": session_id}))
+    """The client session with this id; empty if none of its events is stored."""
+    return _build_stored_sessions(store.query_arrow(_SESSION_BY_ID, {"project": project, "session": session_id}))
 
 
 def find_last_sessions(
     store: EventStore, number: int, rule: str = "", project: str | None = None
 ) -> list[StoredSession]:
-    """The last client sessions that were analysed, the latest first; with ``rule``, those that it kept silent in one visit.
+    """The last analysed client sessions, latest first. With ``rule``: those with a visit that this rule kept silent.
 
-    Those whose events are gone already are left out.
+    Sessions whose events were dropped are left out.
     """
     parameters = {"all": int(project is None), "project": project or "", "rule": rule, "last": number}
-    rows = store._query_arrow(_LAST, parameters)
+    rows = store.query_arrow(_LAST, parameters)
     if not rows.num_rows:
         return []
     order = {hash_: place for place, hash_ in enumerate(rows["session_hash"].to_pylist())}
     first = min(rows["first_received_ms"].to_pylist())
-    found = _build_stored_sessions(store._query_arrow(_SPANS, {"first": first, "hashes": list(order)}))
+    found = _build_stored_sessions(store.query_arrow(_SPANS, {"first": first, "hashes": list(order)}))
     return sorted(found, key=lambda session: order[session.session_hash])
 
 
 def count_silenced_visits(store: EventStore, project: str | None = None) -> dict[str, int]:
     """How many visits with negative feedback each rule kept silent."""
-    table = store._query_arrow(_RULES, {"all": int(project is None), "project": project or ""})
+    table = store.query_arrow(_RULES, {"all": int(project is None), "project": project or ""})
     return {str(row["rule"]): int(row["visits"]) for row in table.to_pylist()}
 
 
 def read_session_events(store: EventStore, sessions: Sequence[StoredSession]) -> pa.Table:
     """All events of these client sessions, once each (`ufse.columns.EVENT_SCHEMA`)."""
     sql = f"""
-        SELECT {_EVENT_COLUMNS} FROM events
+        SELECT {EVENT_COLUMNS} FROM events
         WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
     """
     span = {
@@ -87,7 +88,7 @@ def read_session_events(store: EventStore, sessions: Sequence[StoredSession]) ->
         "first": min(session.first_received_ms for session in sessions),
         "last": max(session.last_received_ms for session in sessions),
     }
-    return store._query_events(sql, span)
+    return store.query_events(sql, span)
 
 
 def _build_stored_sessions(table: pa.Table) -> list[StoredSession]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from stores.events.event_store import EventStore
 
 KEEP_DAYS: Final = 8
-"""Days after which a receipt is gone; the table's own TTL says the same (schema/clickhouse/005_receipts.sql)."""
+"""Days after which a receipt is deleted; the table's TTL is the same (schema/clickhouse/005_receipts.sql)."""
 VERSION: Final = "005_receipts"
 
 _INSERT_SECONDS = 60
@@ -48,21 +48,21 @@ def read_session_senders(store: EventStore, hashes: Sequence[int]) -> pa.Table:
 
     Ordered by session and receipt; a sender has one row for each day on which it sent.
     """
-    return store._query_arrow(_SENDERS, {"hashes": [int(session_hash) for session_hash in hashes]})
+    return store.query_arrow(_SENDERS, {"hashes": [int(session_hash) for session_hash in hashes]})
 
 
 def read_receipts_start_ms(store: EventStore) -> int:
-    """Since when (epoch ms) receipts are kept at all: events that were received before have none."""
-    return int(store._query_arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
+    """Since when (epoch ms) receipts are stored; events that were received before have none."""
+    return int(store.query_arrow(_SINCE, {"version": VERSION})["since"][0].as_py())
 
 
 def drop_expired_receipts(store: EventStore, now: datetime) -> None:
-    """Drop the days that are over (UTC, of receipt); on a cluster the TTL alone does it."""
+    """Drop the expired days (UTC, of receipt). On a cluster only the TTL does this."""
     first = now.astimezone(UTC).date() - timedelta(days=KEEP_DAYS)
     with store.borrow_client() as client:
         if client.command(_ENGINE) == "Distributed":
             return
         for (partition,) in client.query(_PARTITIONS).result_rows:
             if date.fromisoformat(partition) < first:
-                # A literal: DROP PARTITION takes no parameter. It is a date, and no text from outside.
+                # DROP PARTITION takes no parameter, so the text holds the date that was parsed.
                 client.command(f"ALTER TABLE receipts DROP PARTITION '{date.fromisoformat(partition).isoformat()}'")

@@ -1,6 +1,6 @@
-"""What the event store no longer has to keep: whole partitions, each the events of one day of receipt (UTC).
+"""Drops old partitions of the event store: each holds the events of one day of receipt (UTC).
 
-Dropping a partition unlinks its files. Deleting rows would rewrite the parts that they lie in, every day, for the same.
+Dropping a partition only unlinks its files; deleting rows would rewrite parts every day.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from core.errors import NotConfigured
 from stores.events.event_store import OVERLAP_US, EventStore
 
 TABLES: Final = ("events", "sessions", "counted")
-"""All of them have the day as their partition. Events come first: what they leave behind says nothing of nobody."""
+"""Tables that are partitioned by day. Events are dropped first; rows left in the other tables identify nobody."""
 
 _PARTITIONS = """
     SELECT partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
@@ -38,12 +38,12 @@ class DroppedPartition:
 
 
 def drop_old_partitions(store: EventStore, first: date) -> list[DroppedPartition]:
-    """Drop the days before ``first``; harmless to repeat. Raises what the store raises.
+    """Drop the days before ``first``. A second call changes nothing.
 
-    Raises NotConfigured on a cluster, whose local tables are dropped from there (the message says how).
+    Raises NotConfigured on a cluster; the message holds the statement to run there.
     """
     dropped: list[DroppedPartition] = []
-    with store._use_client() as client:
+    with store.borrow_client() as client:
         if client.command(_ENGINE) == "Distributed":
             statement = "ALTER TABLE events_local ON CLUSTER '{cluster}' DROP PARTITION 'YYYY-MM-DD'"
             raise NotConfigured(
@@ -54,16 +54,16 @@ def drop_old_partitions(store: EventStore, first: date) -> list[DroppedPartition
             for partition, rows, size in client.query(_PARTITIONS, {"table": table}).result_rows:
                 day = _parse_partition_day(partition)
                 if day is not None and day < first:
-                    # A literal: DROP PARTITION takes no parameter. It is a date, and no text from outside.
+                    # DROP PARTITION takes no parameter, so the text holds the date that was parsed.
                     client.command(f"ALTER TABLE {table} DROP PARTITION '{day.isoformat()}'")
                     dropped.append(DroppedPartition(table, day, rows, size))
     return dropped
 
 
 def find_oldest_unread_ms(store: EventStore, watermark_us: int, seen: Sequence[int]) -> int:
-    """Earliest receipt (epoch ms) among the events that landed and are not in line yet (see `EventStore.touched`); 0: none."""
+    """Earliest receipt (epoch ms) of the landed events that no run has read yet (`read_touched_sessions`); 0: none."""
     parameters = {"since": max(watermark_us - OVERLAP_US, 0), "seen": list(seen)}
-    with store._use_client() as client:
+    with store.borrow_client() as client:
         return int(client.query(_UNREAD, parameters).result_rows[0][0] or 0)
 
 
@@ -71,4 +71,4 @@ def _parse_partition_day(partition: str) -> date | None:
     try:
         return date.fromisoformat(partition)
     except ValueError:
-        return None  # `tuple()`: a table that was made before its days were parted
+        return None  # `tuple()`: a table without partitions by day

@@ -1,7 +1,6 @@
-"""Everything that the incident store holds, out into files and back: COPY of each table, all of one moment.
+"""Writes the tables of the incident store to files with COPY, all of one moment, and loads them.
 
-Not ``pg_dump``: the schema is made by our own migrations, up to the revision that the backup names, and only the rows are
-copied. So a backup can be restored by a later version, into any Postgres, and beside the tables of others.
+Migrations create the schema; a backup holds rows only (docs/decisions/0009-backups-are-rows.md).
 """
 
 # Statements are put together from constants of this module and names out of Postgres' own catalogue, which are quoted.
@@ -33,14 +32,14 @@ TABLES = (
     "outbox",
     "floods",
 )
-"""Every table, those that others refer to first."""
+"""Every table; a table comes after those to which it refers."""
 SEQUENCES = ("pending_versions", "incident_history_id_seq")
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class IncidentDump:
-    """What was written: the schema's revision; of each table its columns and rows; of each sequence its last value."""
+    """What a backup holds: the schema's revision; for each table its columns and row count; the last value of each sequence."""
 
     revision: str
     columns: Mapping[str, list[str]]
@@ -49,7 +48,7 @@ class IncidentDump:
 
 
 def dump_incident_tables(url: str, folder: Path) -> IncidentDump:
-    """Write each table to ``folder``/TABLE.copy.zst (zstd), as they are at one moment. Others may write meanwhile.
+    """Write each table to ``folder``/TABLE.copy.zst (zstd), in one snapshot. Others may write meanwhile.
 
     Raises PermanentError when there is no schema, and what ``Database`` raises.
     """
@@ -68,9 +67,9 @@ def dump_incident_tables(url: str, folder: Path) -> IncidentDump:
 
 
 def load_incident_tables(url: str, folder: Path, manifest: IncidentDump) -> None:
-    """Fill an empty database with what ``dump`` wrote: all or nothing. Then bring its schema up to date.
+    """Load what `dump_incident_tables` wrote into an empty database, in one transaction; then upgrade its schema.
 
-    Raises PermanentError when it is not empty or when rows are missing.
+    Raises PermanentError when the database is not empty or when rows are missing.
     """
     with _open_transaction(url) as (connection, driver):
         refuse_unless_empty(connection, manifest.revision)
@@ -94,7 +93,7 @@ def refuse_unless_empty(connection: sa.Connection, revision: str) -> None:
         raise PermanentError("the incident store is not empty; restore into a new database or data directory")
     if found != revision:
         raise PermanentError(
-            f"the incident store is empty, but its schema is {found} and the backup's {revision}: make the database anew"
+            f"the incident store is empty, but its schema is {found} and the backup's {revision}: create a new database"
         )
 
 
@@ -141,7 +140,7 @@ def _quote_column_names(columns: list[str]) -> sql.Composed:
 
 
 def _read_last_value(driver: "psycopg.Connection[Any]", name: str) -> int:
-    # A sequence belongs to no moment: what it gives here is at least what the rows have used.
+    # Sequences are not part of the snapshot: this value is at least the highest that the rows use.
     row = driver.execute(sql.SQL("SELECT last_value FROM {}").format(sql.Identifier(name))).fetchone()
     assert row is not None
     return int(row[0])

@@ -13,11 +13,11 @@ from core.errors import PermanentError, TransientError
 
 # Classes of SQLSTATE after which the same call may succeed: connection lost (08), transaction rolled back (40), out of
 # resources (53), object in use and lock not available (55), operator intervention such as a shutdown (57), system error
-# (58); and a server that is read-only just now (25006: a standby that is about to take over).
+# (58); and a server that is read-only at the moment (25006: a standby before a failover).
 _TRANSIENT_CLASSES = {"08", "40", "53", "55", "57", "58"}
 _TRANSIENT_STATES = {"25006"}
 
-# A refused connection has no SQLSTATE in libpq, only words. These will not change by waiting.
+# A refused connection has no SQLSTATE in libpq, only a text. A retry does not fix these.
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|"
     r"(role|user|database) \".*\" does not exist|invalid .*option|permission denied"
@@ -26,11 +26,11 @@ _REFUSED = re.compile(
 _CONNECT = {
     "connect_timeout": 5,
     "application_name": "furrow",
-    # A peer that vanished without a word is noticed within a minute instead of the two hours of the kernel.
+    # A peer that disappeared is noticed within a minute; the kernel's default is two hours.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-    # Poolers that hand each transaction to another server know no prepared statements.
+    # Poolers with a server for each transaction support no prepared statements.
     "prepare_threshold": None,
 }
 _LOCK_TIMEOUT = sa.text("SET LOCAL lock_timeout = '30s'")
@@ -56,7 +56,7 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         self._engine.dispose()
 
     @contextmanager
@@ -73,14 +73,12 @@ class Database:
             raise PermanentError(f"Postgres: {self._hide_password(str(error))}") from error
 
     def _classify_error(self, error: BaseException) -> TransientError | PermanentError:
-        # Without the lines that quote the statement, where the server gives them apart.
+        # Without the lines that quote the statement, if the server sends them separately.
         primary = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
         message = self._hide_password(" ".join(primary.split()))
         if _is_transient_error(error, message):
             return TransientError(f"Postgres: {message}")
-        advice = (
-            "; mend the user, password or database in FURROW_INCIDENT_STORE_URL" if _REFUSED.search(message) else ""
-        )
+        advice = "; fix the user, password or database in FURROW_INCIDENT_STORE_URL" if _REFUSED.search(message) else ""
         return PermanentError(f"Postgres: {message}{advice}")
 
     def _hide_password(self, text: str) -> str:
@@ -99,7 +97,7 @@ def _parse_database_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.strip())
     except (exc.ArgumentError, ValueError):
-        # The text is not repeated: it may hold a password.
+        # The message does not quote the URL: it may hold a password.
         raise PermanentError("the incident store's URL is not of the form postgresql://user@host/database") from None
     if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
         raise PermanentError(f"the incident store is Postgres; the URL names {parsed.drivername}")

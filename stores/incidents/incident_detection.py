@@ -1,21 +1,49 @@
-"""From Detection JSON to a row of the table ``detections``: what counting and choosing need, and the whole as text."""
+"""From a detection to a row of the table ``detections``: the columns for queries, and the whole detection as JSON text."""
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from core.errors import PermanentError
-from incidents.model import Json
 from stores.incidents.incident_database import clean_for_postgres
+from ufse.detection import Detection
 
 _FACET_LENGTH = 200
-# What Postgres cannot hold, as it looks in JSON text: an escaped U+0000 and surrogates. Rare, so that looking at one
-# text beats walking through every detection.
+# What Postgres cannot store, as JSON text: an escaped U+0000 and surrogates. They are rare, and one search of the text is
+# faster than a walk through every detection.
 _UNSTORABLE = re.compile(r"\\u0000|[\ud800-\udfff]")
 
 
-def build_detection_row(detection: Json, project: str, session: str) -> Json:
-    """The columns of one Detection JSON; ``body`` is its text. Raises PermanentError, naming the session."""
+class DetectionRow(TypedDict):
+    """The columns of one detection; times are RFC 3339."""
+
+    project: str
+    detection_id: str
+    session_id: str
+    visit_id: str
+    visit_start: str
+    incident_id: str
+    origin: Literal["engine", "external"]
+    score: int
+    happened_at: str
+    last_seen: str
+    user_hash: str
+    environment: str
+    app_version: str
+    browser: str
+    severity_type: str
+    ended_flow: bool
+    resolved: bool
+    signals: list[str]
+    routes: list[str]
+    story_length: int
+    label: str
+    body: str
+    """The whole detection as JSON text."""
+
+
+def build_detection_row(detection: Detection, project: str, session: str) -> DetectionRow:
+    """The columns of one detection. Raises PermanentError, with the session's id, for an unusable one."""
     try:
         body = encode_json_text(detection)
         if _UNSTORABLE.search(body):
@@ -53,7 +81,7 @@ def build_detection_row(detection: Json, project: str, session: str) -> Json:
         raise PermanentError(f"a detection of session {session!r} cannot be stored: {problem}") from error
 
 
-def _collect_routes(detection: Json) -> list[str]:
+def _collect_routes(detection: Detection) -> list[str]:
     named = {signal.get("route") for signal in detection["triggeringSignals"]}
     return sorted(_shorten_facet(route) for route in {*named, detection["failurePoint"].get("route")} if route)
 
@@ -62,7 +90,7 @@ def _shorten_facet(value: object) -> str:
     return str(value or "")[:_FACET_LENGTH]
 
 
-# The order matters: each browser claims to be those below it.
+# In this order: the user agent of a browser also names the ones below it.
 _BROWSERS = (
     ("Edge", re.compile(r"Edg(?:e|A|iOS)?/(\d+)")),
     ("Opera", re.compile(r"(?:OPR|Opera)/(\d+)")),
@@ -96,9 +124,10 @@ def encode_json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_format_datetime)
 
 
-def decode_json_text(body: str) -> Json:
-    """A detection's text as it is read back from the store."""
-    return dict(json.loads(body))
+def decode_json_text(body: str) -> Detection:
+    """The detection of a ``body``."""
+    detection: Detection = json.loads(body)
+    return detection
 
 
 def _format_datetime(value: Any) -> str:

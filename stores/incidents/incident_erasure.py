@@ -1,23 +1,25 @@
-"""Removing people from the incident store: their detections with timelines, their sessions in line and given up.
+"""Erases people from the incident store: their detections with timelines, their queued and dead sessions.
 
-Counts are those of the detections that remain, recomputed as always. The incident itself stays, with its history and its
-ticket: it tells of a failure, not of a person. Where nobody else was affected it says 0 sessions, and forgets the browsers,
-routes and versions that were known from the erased one.
+The incidents are recomputed from the remaining detections. An incident stays, with its history and its ticket: it describes a
+failure, not a person. If nobody else was affected, it has 0 sessions, and its browsers, routes and versions are deleted.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
+from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
-from incidents.model import Rules
+from incidents.model import DEFAULT_RULE, Rules
+from stores.incidents import incident_source
+from stores.incidents.incident_database import Database
 from stores.incidents.incident_settle import settle_incidents
 
 _SESSIONS_OF = text("""
@@ -51,7 +53,7 @@ _TICKETS = text("""
 
 @dataclass(frozen=True)
 class ErasureTicket:
-    """A ticket that was filed for an incident of the person; it may name their session and is changed by hand."""
+    """A ticket of an incident of the person. It may name their session; a person must edit it."""
 
     incident_id: str
     tracker: str
@@ -61,7 +63,7 @@ class ErasureTicket:
 
 @dataclass(frozen=True)
 class ErasedIncidentData:
-    """Rows that were removed, how many incidents were counted again (``emptied``: to 0), and their tickets."""
+    """The deleted rows, the number of recomputed incidents (``emptied``: those with 0 sessions left), and their tickets."""
 
     detections: int = 0
     pending: int = 0
@@ -71,36 +73,60 @@ class ErasedIncidentData:
     tickets: tuple[ErasureTicket, ...] = ()
 
 
-def find_user_sessions(connection: sa.Connection, project: str, user_hash: str) -> set[str]:
-    """Ids of the client sessions of ``project`` with a detection of this user."""
-    return set(connection.execute(_SESSIONS_OF, {"project": project, "user_hash": user_hash}).scalars())
+class IncidentErasure:
+    """Erases people, and the senders of old detections.
 
-
-def erase_sessions(
-    connection: sa.Connection, project: str, sessions: Sequence[str], user_hash: str, rules: Rules
-) -> ErasedIncidentData:
-    """Delete what is known of these sessions and of this user ('': none), and bring their incidents up to date.
-
-    A worker that holds one of the sessions finds its pending row gone and writes nothing.
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
     """
-    values = {"project": project, "sessions": sorted(sessions), "user_hash": user_hash}
-    connection.execute(_LOCK_PENDING, values)
-    pending = len(connection.execute(_DROP_PENDING, values).all())
-    dead = len(connection.execute(_DROP_DEAD, values).all())
-    ids = sorted(connection.execute(_INCIDENTS, values).scalars())
-    before = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": ids})}
-    gone = connection.execute(_DROP_DETECTIONS, {**values, "ids": ids}).all()
-    live = Counter(row.incident_id for row in gone if row.live)
-    affected = {id_: before[id_] for id_ in sorted(live)}
-    settle_incidents(
-        connection, affected, rules, [(id_, _build_erasure_change(affected[id_], live[id_])) for id_ in affected]
-    )
-    emptied = len(connection.execute(_EMPTY, {"ids": list(affected)}).all())
-    tickets = tuple(
-        ErasureTicket(row.incident_id, row.tracker, row.ticket_key, row.url or "")
-        for row in connection.execute(_TICKETS, {"ids": ids})
-    )
-    return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_user_sessions(self, project: str, user_hash: str) -> set[str]:
+        """Ids of the client sessions of ``project`` with a detection of this user."""
+        with self._database.open_transaction() as connection:
+            return set(connection.execute(_SESSIONS_OF, {"project": project, "user_hash": user_hash}).scalars())
+
+    def erase_sessions(
+        self, project: str, sessions: Sequence[str], user_hash: str = "", rules: Rules = DEFAULT_RULE
+    ) -> ErasedIncidentData:
+        """Delete all rows of these client sessions and of this user ('': none), and recompute their incidents.
+
+        A worker that analyses one of the sessions finds no pending row and writes nothing. Raises PermanentError
+        when neither a session nor a user is named.
+        """
+        if not (sessions or user_hash):
+            raise PermanentError("name the session or the user to erase")
+        values = {"project": project, "sessions": sorted(sessions), "user_hash": user_hash}
+        with self._database.open_transaction() as connection:
+            connection.execute(_LOCK_PENDING, values)
+            pending = len(connection.execute(_DROP_PENDING, values).all())
+            dead = len(connection.execute(_DROP_DEAD, values).all())
+            ids = sorted(connection.execute(_INCIDENTS, values).scalars())
+            before = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": ids})}
+            gone = connection.execute(_DROP_DETECTIONS, {**values, "ids": ids}).all()
+            live = Counter(row.incident_id for row in gone if row.live)
+            affected = {id_: before[id_] for id_ in sorted(live)}
+            settle_incidents(
+                connection,
+                affected,
+                rules,
+                [(id_, _build_erasure_change(affected[id_], live[id_])) for id_ in affected],
+            )
+            emptied = len(connection.execute(_EMPTY, {"ids": list(affected)}).all())
+            tickets = tuple(
+                ErasureTicket(row.incident_id, row.tracker, row.ticket_key, row.url or "")
+                for row in connection.execute(_TICKETS, {"ids": ids})
+            )
+            return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets)
+
+    def forget_sources(self, days: Mapping[str, float]) -> int:
+        """Delete the senders of detections that no longer count. Returns how many detections.
+
+        ``days``: the window by project, '' for others.
+        """
+        with self._database.open_transaction() as connection:
+            return incident_source.forget_sources(connection, days)
 
 
 def _build_erasure_change(row: "sa.Row[Any]", number: int) -> HistoryChange:

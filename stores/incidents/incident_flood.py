@@ -1,9 +1,9 @@
-"""Floods: more new incidents of a project within an hour than its budget. What is new in one is held back from export.
+"""Floods: more new incidents of a project within an hour than its budget. New incidents of a flood are held back from export.
 
-Nothing is dropped: the incidents are kept, counted and confirmed as always. Held is what began in a flood and has no ticket,
-until a person decides about it, or until independent sources have shown it: as many as the confirm rule asks for sessions,
-each of which takes part in few of the flood's incidents. So visitors who meet a real problem during a flood release it by
-themselves, while those who made the flood cannot. Not more than the budget is released like that in an hour.
+No incident is dropped: all are stored, counted and confirmed as usual. An incident of a flood without a ticket is held until a
+person decides about it, or until enough independent sources show it. Enough is the number of sessions of the confirm rule; a
+source is independent if it takes part in few incidents of the flood. So visitors with a real problem release it, and the
+sender of a flood cannot. At most the budget is released in this way in an hour.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
@@ -17,13 +17,14 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents.lifecycle import RULE, HistoryChange
-from incidents.model import Rules
+from incidents.model import DEFAULT_RULE, Rules
+from stores.incidents.incident_database import Database
 from stores.incidents.incident_settle import find_confirm_rule, write_incident_history
 
 INDEPENDENT_AT_MOST: Final = 3
-"""A source that takes part in more incidents of one flood than this is none of independent visitors."""
+"""Maximum incidents of one flood for an independent source."""
 
-# "Exported" is no status but a fact: what has a ticket is not held back any more.
+# An incident with a ticket is not held. "Exported" is not a status.
 IS_HELD: Final = """(
     i.released_at IS NULL
     AND EXISTS (SELECT FROM floods f WHERE f.project = i.project AND i.created_at BETWEEN f.from_at AND f.until_at)
@@ -57,7 +58,7 @@ _HELD = text(f"""
 _RELEASED = text("""
     SELECT count(*) FROM incidents WHERE project = :project AND released_at > now() - interval '1 hour'
 """)
-# A source with a small number is one whose hash was forgotten: it can be compared with no other incident's.
+# A small number stands for a forgotten hash; it cannot be compared across incidents.
 _INDEPENDENT = text(f"""
     WITH flooded AS (
         SELECT i.incident_id, {IS_HELD} AND i.status IN ('confirmed', 'regressed') AS waits
@@ -89,8 +90,8 @@ _RELEASE = text("""
 
 @dataclass(frozen=True)
 class Flood:
-    """A time in which ``incidents`` began in ``project``, more than its ``budget`` in an hour; ``held`` of them wait for a
-    person. ``lasts``: it was still going on within the last hour."""
+    """A period with ``incidents`` new incidents in ``project``, more than its ``budget`` an hour; ``held`` of them are held
+    back. ``lasts``: it has not ended, or ended within the last hour."""
 
     project: str
     since: datetime
@@ -102,9 +103,9 @@ class Flood:
 
 
 def update_floods(connection: sa.Connection, projects: Iterable[str], rules: Rules) -> None:
-    """Begin or extend a flood in each of these projects, in which incidents are new, if they are more than its budget.
+    """Begin or extend a flood in each of these projects whose new incidents exceed the budget.
 
-    In the transaction that made them, so that no export sees them before. It takes its locks last.
+    Runs in the transaction that creates the incidents, so no export sees them before. It takes its locks last.
     """
     for project in sorted(projects):
         budget = find_confirm_rule(rules, project).new_per_hour
@@ -117,29 +118,49 @@ def update_floods(connection: sa.Connection, projects: Iterable[str], rules: Rul
             connection.execute(_BEGIN, values)
 
 
-def release_flood_incidents(connection: sa.Connection, rules: Rules) -> list[str]:
-    """Let through what independent sources have shown, the most of them first; the ids. At most the budget in an hour."""
-    released: list[str] = []
-    for project in sorted({flood.project for flood in list_floods(connection) if flood.held}):
-        rule = find_confirm_rule(rules, project)
-        connection.execute(_LOCK, {"project": project})
-        left = rule.new_per_hour - connection.execute(_RELEASED, {"project": project}).scalar_one()
-        values = {
-            "project": project,
-            "most": INDEPENDENT_AT_MOST,
-            "least": rule.min_sessions,
-            "limit": max(0, left),
-        }
-        sources = {row.incident_id: row.sources for row in connection.execute(_INDEPENDENT, values)}
-        for row in connection.execute(_RELEASE, {"ids": list(sources)}).all():
-            reason = f"released from the flood: {sources[row.incident_id]} independent sources show it"
-            write_incident_history(connection, [(row.incident_id, HistoryChange(RULE, row.status, row.status, reason))])
-            released.append(row.incident_id)
-    return released
+class FloodGate:
+    """The floods of new incidents, and the incidents held back in them.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_floods(self, project: str | None = None) -> list[Flood]:
+        """The floods of one project, or (None) of all, oldest first."""
+        with self._database.open_transaction() as connection:
+            return list_floods(connection, project)
+
+    def release_flood_incidents(self, rules: Rules = DEFAULT_RULE) -> list[str]:
+        """Release held incidents that independent sources show, those with most sources first. Returns their ids.
+
+        At most a project's budget in an hour.
+        """
+        with self._database.open_transaction() as connection:
+            released: list[str] = []
+            for project in sorted({flood.project for flood in list_floods(connection) if flood.held}):
+                rule = find_confirm_rule(rules, project)
+                connection.execute(_LOCK, {"project": project})
+                left = rule.new_per_hour - connection.execute(_RELEASED, {"project": project}).scalar_one()
+                values = {
+                    "project": project,
+                    "most": INDEPENDENT_AT_MOST,
+                    "least": rule.min_sessions,
+                    "limit": max(0, left),
+                }
+                sources = {row.incident_id: row.sources for row in connection.execute(_INDEPENDENT, values)}
+                for row in connection.execute(_RELEASE, {"ids": list(sources)}).all():
+                    reason = f"released from the flood: {sources[row.incident_id]} independent sources show it"
+                    write_incident_history(
+                        connection, [(row.incident_id, HistoryChange(RULE, row.status, row.status, reason))]
+                    )
+                    released.append(row.incident_id)
+            return released
 
 
 def release_held_incident(connection: sa.Connection, incident_id: str) -> bool:
-    """Hold this incident (whose row is locked) back no more; whether it was held."""
+    """Release this incident, whose row is locked. Returns whether it was held."""
     return bool(connection.execute(_LET_THROUGH, {"incident_id": incident_id}).all())
 
 

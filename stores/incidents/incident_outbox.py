@@ -1,31 +1,34 @@
-"""The ledger of tickets: one row for each incident and tracker, made before the tracker is asked for the first time.
+"""The outbox: one row for each incident and tracker, created before the first call of the tracker.
 
-A row's ``state``: ``logged`` (log-only wrote it to the log; still to be filed) · ``claimed`` (an exporter works on it
-until ``lease_until``; after that it vanished) · ``retry`` (again after ``retry_at``) · ``filed`` · ``export_failed``
-(refused for good). A ticket exists as soon as ``ticket_key`` is set, whatever the state: one incident, one ticket,
-ever.
+A row's ``state``: ``logged`` (log-only wrote it to the log; still to be filed) · ``claimed`` (an exporter holds it until
+``lease_until``; after that the exporter is considered dead) · ``retry`` (again after ``retry_at``) · ``filed`` ·
+``export_failed`` (rejected permanently). A ticket exists when ``ticket_key`` is set, in any state. An incident has at most one
+ticket for each tracker.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
 from core.errors import PermanentError
+from incidents.incident import IncidentDetail
 from incidents.lifecycle import RULE, HistoryChange
-from incidents.model import Json, NotFound, TicketClaim
+from incidents.model import NotFound, TicketClaim
+from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_flood import IS_HELD
+from stores.incidents.incident_read import read_incident_details
 from stores.incidents.incident_settle import write_incident_history
 
-# Nothing below is exported, whatever a project asks for (incidents-and-tickets.md, Export).
+# Minimum score of an export; projects cannot lower it (docs/contracts/incidents-and-tickets.md, Export).
 LEAST_SCORE = 70
 _REASON_LENGTH = 2_000
 
-# Worst first, then what was stored here first. Never by a time that a client names, so that nobody puts theirs in front.
+# Most severe first, then the order of storage. Never by a time of a client, which could move its incidents to the front.
 _SEVERITY = "array_position(ARRAY['Critical', 'High', 'Medium', 'Low'], i.severity)"
 _ORDER = f"{_SEVERITY}, i.created_at, i.highest_score DESC, i.incident_id"
 
@@ -36,7 +39,7 @@ _ELIGIBLE = f"""
     AND NOT {IS_HELD}
     AND (CAST(:project AS text) IS NULL OR i.project = :project)
 """
-# No row yet, or one that waits; a filed one only when the incident came back since.
+# No row yet, or one that waits; a filed one only after a recurrence.
 _WAITS = """
     (o.incident_id IS NULL
      OR o.state = 'logged'
@@ -51,7 +54,7 @@ _EXPORTABLE = text(f"""
     WHERE {_ELIGIBLE} AND {_WAITS} AND NOT (:unlogged AND o.state IS NOT DISTINCT FROM 'logged')
     ORDER BY {_ORDER} LIMIT :limit
 """)
-# New tickets of a project in the window, and those that are being made.
+# New tickets of a project in the window, and those that are being filed.
 _RECENT = """
     SELECT i.project, count(*) AS number FROM outbox o JOIN incidents i USING (incident_id)
     WHERE o.tracker = :tracker AND (
@@ -105,97 +108,157 @@ _LOGGED = text("""
     WHERE o.digest IS DISTINCT FROM excluded.digest
     RETURNING 1
 """)
+_WAITING_TICKETS = text("""
+    SELECT o.tracker, o.state, count(*) AS number, min(coalesce(o.retry_at, o.lease_until)) AS until,
+           (array_agg(o.last_error ORDER BY o.updated_at DESC) FILTER (WHERE o.last_error IS NOT NULL))[1] AS reason
+    FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE i.status IN ('confirmed', 'regressed')
+      AND (o.state = 'export_failed' OR (o.state = 'retry' AND o.retry_at > clock_timestamp())
+           OR (o.state = 'claimed' AND o.lease_until > clock_timestamp()))
+    GROUP BY o.tracker, o.state ORDER BY o.tracker, o.state
+""")
+_HASTEN = text("UPDATE outbox SET retry_at = NULL, updated_at = now() WHERE state = 'retry' AND retry_at IS NOT NULL")
 
 
-def find_exportable_incidents(
-    connection: sa.Connection, tracker: str, limit: int, min_score: int, project: str | None, unlogged: bool
-) -> list[str]:
-    """Ids of the incidents that wait for a ticket, in the order of export."""
-    values = {
-        "tracker": tracker,
-        "limit": limit,
-        "min_score": max(min_score, LEAST_SCORE),
-        "project": project,
-        "unlogged": unlogged,
-    }
-    return list(connection.execute(_EXPORTABLE, values).scalars())
+class WaitingTickets(NamedTuple):
+    """Tickets of one tracker in one state (``retry``, ``claimed``, ``export_failed``): how many, until when the first of them
+    waits (None: until a person retries it), and the latest error of the tracker."""
+
+    tracker: str
+    state: str
+    number: int
+    until: datetime | None
+    reason: str
 
 
-def mark_ticket_logged(connection: sa.Connection, incident_id: str, tracker: str, digest: str) -> bool:
-    """Remember the digest of the text that was logged; True when it is not the one remembered."""
-    values = {"incident_id": incident_id, "tracker": tracker, "digest": digest}
-    return connection.execute(_LOGGED, values).one_or_none() is not None
+class Outbox:
+    """The tickets: which incidents need one, who files it, and the result.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_exportable_incidents(
+        self,
+        tracker: str,
+        limit: int,
+        min_score: int,
+        project: str | None = None,
+        unlogged: bool = False,
+    ) -> list[IncidentDetail]:
+        """Incidents that wait for a ticket at ``tracker``, in the order of export. It claims nothing.
+
+        ``unlogged`` leaves out those that ``mark_ticket_logged`` remembers, so that log-only gets beyond its first ``limit``.
+        """
+        values = {
+            "tracker": tracker,
+            "limit": limit,
+            "min_score": max(min_score, LEAST_SCORE),
+            "project": project,
+            "unlogged": unlogged,
+        }
+        with self._database.open_transaction() as connection:
+            ids = list(connection.execute(_EXPORTABLE, values).scalars())
+            return read_incident_details(connection, ids)
+
+    def list_waiting_tickets(self) -> list[WaitingTickets]:
+        """The tickets that the next export does not file, and why, by tracker and state."""
+        with self._database.open_transaction() as connection:
+            return [
+                WaitingTickets(row.tracker, row.state, row.number, row.until, row.reason or "")
+                for row in connection.execute(_WAITING_TICKETS)
+            ]
+
+    def retry_tickets_now(self) -> int:
+        """Let the next export retry the tickets that wait after an error. Returns how many."""
+        with self._database.open_transaction() as connection:
+            return connection.execute(_HASTEN).rowcount
+
+    def mark_ticket_logged(self, incident_id: str, tracker: str, digest: str) -> bool:
+        """Record that a ticket text with this digest was logged; True unless the last logged one was the same."""
+        values = {"incident_id": incident_id, "tracker": tracker, "digest": digest}
+        with self._database.open_transaction() as connection:
+            return connection.execute(_LOGGED, values).one_or_none() is not None
+
+    def claim_incidents(
+        self,
+        tracker: str,
+        *,
+        limit: int,
+        min_score: int,
+        lease_s: float = 120,
+        only: Sequence[str] | None = None,
+        failed: bool = False,
+        project: str | None = None,
+        rate: int | None = None,
+        rate_window_s: float = 3600,
+    ) -> list[TicketClaim]:
+        """Lease incidents to file now, in the order of export; no other run gets them until the lease ends.
+
+        ``failed`` claims those that failed for good, and only those; ``only`` restricts to ids; ``rate`` is the number
+        of new tickets per project in ``rate_window_s`` seconds.
+        """
+        values = {
+            "tracker": tracker,
+            "limit": limit,
+            "min_score": max(min_score, LEAST_SCORE),
+            "lease_s": lease_s,
+            "only": None if only is None else list(only),
+            "failed": failed,
+            "project": project,
+            "rate": rate,
+            "rate_window_s": rate_window_s,
+        }
+        with self._database.open_transaction() as connection:
+            # One claim at a time per tracker (they take milliseconds): the second sees the leases of the first, so that
+            # no ticket and no place within the rate is used twice.
+            connection.execute(_LOCK_TRACKER, {"tracker": tracker})
+            rows = connection.execute(_CLAIM, values).all()
+            whole = read_incident_details(connection, [row.incident_id for row in rows])
+            return [_build_ticket_claim(row, incident) for row, incident in zip(rows, whole, strict=True)]
+
+    def record_filed_ticket(self, incident_id: str, tracker: str, key: str, url: str) -> None:
+        """Record the ticket. The same key again changes nothing; another key raises PermanentError."""
+        with self._database.open_transaction() as connection:
+            row = _lock_outbox_row(connection, incident_id, tracker)
+            if row.ticket_key not in (None, key):
+                raise PermanentError(
+                    f"incident {incident_id} has the ticket {row.ticket_key} at {tracker} already; {key} is a second one"
+                )
+            if row.state == "filed":
+                return
+            values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url}
+            connection.execute(_FILED, values)
+            note = (
+                f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} updated"
+            )
+            write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
+
+    def record_failed_export(self, incident_id: str, tracker: str, reason: str, retry_at: datetime | None) -> None:
+        """Record a failure: retried after ``retry_at``; None: only by a person (``export_failed``)."""
+        reason = clean_for_postgres(reason)
+        with self._database.open_transaction() as connection:
+            row = _lock_outbox_row(connection, incident_id, tracker)
+            state = "export_failed" if retry_at is None else "retry"
+            values = {"incident_id": incident_id, "tracker": tracker, "state": state, "retry_at": retry_at}
+            connection.execute(_FAILED, values | {"reason": reason[:_REASON_LENGTH]})
+            if retry_at is None:
+                note = f"export to {tracker} failed permanently: {reason}"
+                write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
 
-def claim_incidents(
-    connection: sa.Connection,
-    tracker: str,
-    limit: int,
-    min_score: int,
-    lease_s: float,
-    only: Sequence[str] | None,
-    failed: bool,
-    project: str | None,
-    rate: int | None,
-    rate_window_s: float,
-) -> list[Json]:
-    """Lease rows of the outbox, made when missing; the rows in the order of export."""
-    # One claim at a time per tracker (they take milliseconds): whoever comes second sees the leases of the first, so
-    # that neither a ticket nor a place within the rate is given out twice.
-    connection.execute(_LOCK_TRACKER, {"tracker": tracker})
-    values = {
-        "tracker": tracker,
-        "limit": limit,
-        "min_score": max(min_score, LEAST_SCORE),
-        "lease_s": lease_s,
-        "only": None if only is None else list(only),
-        "failed": failed,
-        "project": project,
-        "rate": rate,
-        "rate_window_s": rate_window_s,
-    }
-    return [dict(row._mapping) for row in connection.execute(_CLAIM, values)]
-
-
-def build_ticket_claim(row: Json, incident: Json) -> TicketClaim:
-    """The claim that a row of ``claim`` stands for."""
+def _build_ticket_claim(row: "sa.Row[Any]", incident: IncidentDetail) -> TicketClaim:
     return TicketClaim(
         incident=incident,
-        client_id=row["client_id"],
-        attempts=row["attempts"],
-        state=row["state_before"],
-        generation=row["generation"],
-        key=row["ticket_key"],
-        url=row["url"],
+        client_id=row.client_id,
+        attempts=row.attempts,
+        state=row.state_before,
+        generation=row.generation,
+        key=row.ticket_key,
+        url=row.url,
     )
-
-
-def record_filed_ticket(connection: sa.Connection, incident_id: str, tracker: str, key: str, url: str) -> None:
-    """Store the ticket's key; see ``IncidentStore.filed``."""
-    row = _lock_outbox_row(connection, incident_id, tracker)
-    if row.ticket_key not in (None, key):
-        raise PermanentError(
-            f"incident {incident_id} has the ticket {row.ticket_key} at {tracker} already; {key} is a second one"
-        )
-    if row.state == "filed":
-        return
-    values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url}
-    connection.execute(_FILED, values)
-    note = f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} told"
-    write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
-
-
-def record_failed_export(
-    connection: sa.Connection, incident_id: str, tracker: str, reason: str, retry_at: datetime | None
-) -> None:
-    """Store a failure; see ``IncidentStore.failed``."""
-    row = _lock_outbox_row(connection, incident_id, tracker)
-    state = "export_failed" if retry_at is None else "retry"
-    values = {"incident_id": incident_id, "tracker": tracker, "state": state, "retry_at": retry_at}
-    connection.execute(_FAILED, values | {"reason": reason[:_REASON_LENGTH]})
-    if retry_at is None:
-        note = f"export to {tracker} failed for good: {reason}"
-        write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
 
 def _lock_outbox_row(connection: sa.Connection, incident_id: str, tracker: str) -> "sa.Row[Any]":

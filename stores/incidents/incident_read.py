@@ -1,26 +1,31 @@
-"""Reading incidents: lists, one incident as a whole, figures; here is made the JSON that everybody else sees."""
+"""Reads incidents: lists, details, counts. It builds the values of `incidents.incident` from rows."""
 
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, overload
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
 from core.errors import PermanentError
 from incidents import lifecycle
-from incidents.model import IncidentPage, IncidentQuery, Json
+from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, TicketRecord
+from incidents.model import IncidentPage, IncidentQuery, StoreCounts
 from stores.incidents import incident_flood
+from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
+from ufse.detection import Detection
+
+_T = TypeVar("_T")
 
 MAX_LIMIT = 1_000
 EXAMPLES = 5
-# So many of an incident's detections are looked at for its examples, so that a large one is shown as fast as a small one.
+# Maximum detections of an incident that are searched for examples, so that a large incident is read as fast as a small one.
 _LOOKED_AT = 2_000
 
-# What a list may be sorted by: JSON name → SQL. Ranks instead of words where the alphabet is not the order.
+# Sort keys of a list: JSON name → SQL. Ranks replace words whose alphabetical order differs.
 SORTS = {
     "lastSeen": "i.last_seen",
     "firstSeen": "i.first_seen",
@@ -34,7 +39,7 @@ SORTS = {
     "updatedAt": "i.updated_at",
 }
 
-# "Exported" is no status but a fact: a ticket exists (incidents-and-tickets.md).
+# "Exported" means that a ticket exists; it is not a status (docs/contracts/incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
 _WHOLE = text(f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
@@ -43,8 +48,8 @@ _HISTORY = text("""
     SELECT incident_id, at, actor, from_status, to_status, reason
     FROM incident_history WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY id
 """)
-# One of each source before a second one of any; first those that agree with the others: with the label that most sources saw,
-# and with a score that at least two of them reach. Then the worst, then the shortest story.
+# One of each source before a second one of any source. First those that agree with the others: with the label of most sources,
+# and with a score that at least two sources reach. Then the highest score, then the shortest timeline.
 _EXAMPLES = text(f"""
     SELECT n.incident_id, best.body
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
@@ -86,37 +91,88 @@ _FIGURES = text("""
     FROM pending_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
     UNION ALL SELECT 'cursor', name, watermark_us FROM cursors
 """)
+_NAMED = text("""
+    SELECT incident_id, status, primary_failure_point FROM incidents
+    WHERE incident_id = ANY(CAST(:ids AS text[]))
+""")
 
 
-def list_incidents(connection: sa.Connection, query: IncidentQuery) -> IncidentPage:
-    """One page of the incidents that match. Raises PermanentError for a limit, offset or sort that does not exist."""
-    order = _build_sort_order(query.sort)
-    if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
-        raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
-    where, values = _build_filters(query)
-    total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
-    rows = connection.execute(
-        text(
-            f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
-        ),
-        {**values, "limit": query.limit, "offset": query.offset},
-    ).all()
-    tickets = _read_tickets(connection, [row.incident_id for row in rows])
-    page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
-    return IncidentPage(page, total, query.limit, query.offset)
+class IncidentSummary(NamedTuple):
+    """The status and failure point of an incident."""
+
+    status: str
+    failure_point: str
+
+
+class IncidentReader:
+    """Incidents as others see them: lists, one incident as a whole, counts.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_incidents(self, query: IncidentQuery) -> IncidentPage:
+        """One page of incidents. Raises PermanentError for an unknown sort, a negative offset or a limit outside 1–1000."""
+        order = _build_sort_order(query.sort)
+        if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
+            raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
+        where, values = _build_filters(query)
+        with self._database.open_transaction() as connection:
+            total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
+            rows = connection.execute(
+                text(
+                    f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+                ),
+                {**values, "limit": query.limit, "offset": query.offset},
+            ).all()
+            tickets = _read_tickets(connection, [row.incident_id for row in rows])
+            page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
+            return IncidentPage(page, total, query.limit, query.offset)
+
+    def read_incident(self, incident_id: str, project: str | None = None) -> IncidentDetail | None:
+        """One incident with history, examples, timelines and tickets; None when unknown or of another project."""
+        with self._database.open_transaction() as connection:
+            found = read_incident_details(connection, [incident_id])
+        return found[0] if found and project in (None, found[0]["projectId"]) else None
+
+    def read_incident_summaries(self, ids: Sequence[str]) -> dict[str, IncidentSummary]:
+        """Status and failure point of these incidents; unknown ids are left out."""
+        with self._database.open_transaction() as connection:
+            return {row[0]: IncidentSummary(row[1], row[2]) for row in connection.execute(_NAMED, {"ids": list(ids)})}
+
+    def read_store_counts(self, project: str | None = None) -> StoreCounts:
+        """Counts of one project, or (None) of all."""
+        with self._database.open_transaction() as connection:
+            found: dict[str, dict[str, int]] = {}
+            for row in connection.execute(_FIGURES, {"project": project}):
+                found.setdefault(row.what, {})[row.kind] = row.number
+            detections = found.get("detections", {})
+            return {
+                "detections": detections.get("live", 0),
+                "retracted": detections.get("retracted", 0),
+                "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
+                "tickets": found.get("tickets", {}),
+                "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
+                "deadSessions": found["dead"]["sessions"],
+                "pendingSessions": found["pending"]["sessions"],
+                "oldestDueMs": found["pending"]["oldest"],
+                "cursors": found.get("cursor", {}),
+            }
 
 
 def _build_sort_order(sort: str) -> str:
     name = sort.removeprefix("-")
     if name not in SORTS:
-        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; there is {', '.join(SORTS)}")
+        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; use one of {', '.join(SORTS)}")
     direction = "DESC NULLS LAST" if sort.startswith("-") else "ASC NULLS LAST"
     return f"{SORTS[name]} {direction}, i.incident_id"
 
 
-def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
-    """The condition, made of fixed texts, and the values that it refers to."""
-    wanted: list[tuple[str, str, Any]] = [
+def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
+    """The condition, made of constants, and its bound values."""
+    wanted: list[tuple[str, str, object]] = [
         ("i.project = :project", "project", query.project),
         ("i.status = ANY(CAST(:status AS text[]))", "status", list(query.status) or None),
         ("i.severity = ANY(CAST(:severity AS text[]))", "severity", list(query.severity) or None),
@@ -131,14 +187,8 @@ def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, Any]]:
     return where, {name: value for _, name, value in used}
 
 
-def read_incident(connection: sa.Connection, incident_id: str, project: str | None) -> Json | None:
-    """One incident as a whole; None when there is none, or not in ``project``."""
-    found = read_incident_details(connection, [incident_id])
-    return found[0] if found and project in (None, found[0]["projectId"]) else None
-
-
-def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[Json]:
-    """Whole incidents with history, examples and tickets, in the order of ``ids``; unknown ones are left out."""
+def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[IncidentDetail]:
+    """Incidents with history, examples and tickets, in the order of ``ids``; unknown ids are left out."""
     keys = {"ids": list(ids)}
     rows = connection.execute(_WHOLE, keys)
     row_of = {row.incident_id: row for row in rows}
@@ -161,42 +211,21 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
     ]
 
 
-def read_store_counts(connection: sa.Connection, project: str | None = None) -> Json:
-    """Figures of one project, or (None) of all: ``{"detections": live, "retracted": n, "incidents": {status: n},
-    "tickets": {state: n}, "held": incidents held back in floods, "deadSessions": n, "pendingSessions": n, "oldestDueMs": epoch
-    ms or 0, "cursors": {reader: epoch µs}}``; the cursors are those of the whole installation."""
-    found: dict[str, dict[str, int]] = {}
-    for row in connection.execute(_FIGURES, {"project": project}):
-        found.setdefault(row.what, {})[row.kind] = row.number
-    detections = found.get("detections", {})
-    return {
-        "detections": detections.get("live", 0),
-        "retracted": detections.get("retracted", 0),
-        "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
-        "tickets": found.get("tickets", {}),
-        "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
-        "deadSessions": found["dead"]["sessions"],
-        "pendingSessions": found["pending"]["sessions"],
-        "oldestDueMs": found["pending"]["oldest"],
-        "cursors": found.get("cursor", {}),
-    }
-
-
-def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Json]]:
+def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[TicketRecord]]:
     if not ids:
         return {}
     rows = connection.execute(_TICKETS, {"ids": list(ids)})
     return _group_by_incident((row.incident_id, _build_ticket_json(row)) for row in rows)
 
 
-def _group_by_incident(pairs: Iterable[tuple[str, Json]]) -> dict[str, list[Json]]:
-    groups: dict[str, list[Json]] = {}
+def _group_by_incident(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
+    groups: dict[str, list[_T]] = {}
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
 
 
-def _build_incident_json(row: "sa.Row[Any]", tickets: list[Json]) -> Json:
+def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Incident:
     facets = {name: _sort_by_sessions(values) for name, values in row.facets.items()}
     return {
         "incidentId": row.incident_id,
@@ -243,7 +272,7 @@ def _sort_by_sessions(values: dict[str, int]) -> dict[str, int]:
     return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _build_ticket_json(row: "sa.Row[Any]") -> Json:
+def _build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:
     return {
         "tracker": row.tracker,
         "state": row.state,
@@ -257,7 +286,7 @@ def _build_ticket_json(row: "sa.Row[Any]") -> Json:
     }
 
 
-def _build_history_json(row: "sa.Row[Any]") -> Json:
+def _build_history_json(row: "sa.Row[Any]") -> HistoryEntry:
     return {
         "at": format_utc_time(row.at),
         "actor": row.actor,
@@ -267,7 +296,7 @@ def _build_history_json(row: "sa.Row[Any]") -> Json:
     }
 
 
-def _build_example_json(body: Json) -> Json:
+def _build_example_json(body: Detection) -> ExampleSession:
     return {
         "detectionId": body["detectionId"],
         "sessionId": body["sessionId"],
@@ -283,6 +312,14 @@ def _build_example_json(body: Json) -> Json:
         "resolved": bool(body.get("resolved")),
         "context": body.get("context") or {},
     }
+
+
+@overload
+def format_utc_time(at: datetime) -> str: ...
+
+
+@overload
+def format_utc_time(at: None) -> None: ...
 
 
 def format_utc_time(at: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Writing what the engine found: the detections of whole client sessions, and the incidents that follow from them.
+"""Writes detections of whole client sessions, and updates their incidents.
 
 One transaction a batch, locks always in this order: pending sessions by key, then incidents by id, so that no two
 writers wait for each other in a circle.
@@ -15,10 +15,11 @@ from sqlalchemy import text
 from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
-from incidents.model import AnalysedSession, Json, NotFound, RecordResult, Rules
+from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
 from stores.incidents import incident_flood, incident_source
-from stores.incidents.incident_detection import build_detection_row, encode_json_text
+from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
+from ufse.detection import Detection
 
 _ROWS_PER_STATEMENT = 500
 
@@ -87,7 +88,7 @@ _RETRACT = text("""
           SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
     RETURNING d.incident_id
 """)
-# Later events from another source speak against a detection: marked once, and left as it is from then on.
+# Later events from another source contradict a detection: it is marked once and does not change any more.
 _CONTEST = text("""
     UPDATE detections d SET contested_at = now(), updated_at = now()
     FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
@@ -105,12 +106,21 @@ _CLEAR = text("""
     USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
     WHERE (t.project, t.session_id) = (k.project, k.session_id)
 """)
-# A session that was given up and then succeeded, thanks to new events or a new version, is dead no longer.
+# A dead session that succeeds later, after new events or with a new version, is no longer dead.
 _CLEAR_DEAD = text("""
     DELETE FROM dead_sessions t
     USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
     WHERE (t.project, t.session_id) = (k.project, k.session_id)
 """)
+
+
+class _SentRow(DetectionRow):
+    """A detection and its origin: receipt (epoch ms; 0: now), the sender's source (None: not known), and whether others may
+    have sent events to the session (``SessionOrigin``)."""
+
+    received_ms: int
+    source: int | None
+    mixed: bool
 
 
 class _SessionTerms(NamedTuple):
@@ -121,7 +131,7 @@ class _SessionTerms(NamedTuple):
 
 
 class _ReplaceResult(NamedTuple):
-    """How many detections were written, retracted and contested, and what came of their incidents."""
+    """How many detections were written, retracted and contested, and the result for their incidents."""
 
     stored: int
     retracted: int
@@ -132,11 +142,11 @@ class _ReplaceResult(NamedTuple):
 def record_detections(
     connection: sa.Connection, analysed: Sequence[AnalysedSession], rules: Rules, backfill: bool = False
 ) -> RecordResult:
-    """Replace the detections of each analysed session by what holds now, and bring the incidents up to date.
+    """Replace the detections of each analysed session by the new ones, and update the incidents.
 
-    A session whose version moved on is left alone, and pending. One that is ``mixed`` (``Origin``) gets what is new; what is
-    stored already stays, and is marked where the answer differs. ``backfill``: see ``incident_settle.settle``. Raises
-    PermanentError for an unusable detection.
+    A session whose version has changed is skipped and stays in the queue. A ``mixed`` session (``SessionOrigin``) gets new
+    detections; stored ones stay, and are marked where the new result differs. ``backfill``: see
+    `incident_settle.settle_incidents`. Raises PermanentError for an unusable detection.
     """
     sources = incident_source.find_session_sources(connection, [item for item in analysed if item.detections])
     rows_of = {
@@ -164,27 +174,34 @@ def record_detections(
     )
 
 
-def record_external_detection(connection: sa.Connection, detection: Json, rules: Rules) -> tuple[str, bool]:
+def record_external_detection(connection: sa.Connection, detection: Detection, rules: Rules) -> tuple[str, bool]:
     """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
 
     An operator sent it, so its session is a source of its own, received now. Returns its incident's id and whether exactly
     this detection was known already.
     """
     project, session = str(detection["projectId"]), str(detection["sessionId"])
-    sent = {
+    row: _SentRow = {
+        **build_detection_row(detection, project, session),
         "origin": "external",
         "received_ms": 0,
         "source": incident_source.derive_own_source(project, session),
         "mixed": False,
     }
-    row = build_detection_row(detection, project, session) | sent
     done = _replace_detections(connection, {}, [row], rules)
     return row["incident_id"], done.stored == 0
 
 
-def _build_detection_rows(item: AnalysedSession, source: int | None) -> list[Json]:
-    sent = {"received_ms": item.pending.received_ms, "source": source, "mixed": _has_mixed_senders(item)}
-    return [build_detection_row(found, *_session_key_of(item)) | sent for found in item.detections]
+def _build_detection_rows(item: AnalysedSession, source: int | None) -> list[_SentRow]:
+    return [
+        {
+            **build_detection_row(found, *_session_key_of(item)),
+            "received_ms": item.pending.received_ms,
+            "source": source,
+            "mixed": _has_mixed_senders(item),
+        }
+        for found in item.detections
+    ]
 
 
 def _has_mixed_senders(item: AnalysedSession) -> bool:
@@ -193,12 +210,12 @@ def _has_mixed_senders(item: AnalysedSession) -> bool:
 
 def _replace_detections(
     connection: sa.Connection,
-    keys: Mapping[tuple[str, str], _SessionTerms],
-    rows: Sequence[Json],
+    keys: Mapping[SessionKey, _SessionTerms],
+    rows: Sequence[_SentRow],
     rules: Rules,
     backfill: bool = False,
 ) -> _ReplaceResult:
-    """``keys``: the sessions whose detections are replaced."""
+    """Replace the detections of the sessions ``keys`` by ``rows``."""
     columns = _build_key_columns(keys)
     known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
     incidents = {row["incident_id"]: row["project"] for row in rows}
@@ -219,7 +236,7 @@ def _replace_detections(
     return _ReplaceResult(stored, len(retracted), len(contested), settled)
 
 
-def _build_first_change(rows: Sequence[Json], incident_id: str) -> HistoryChange:
+def _build_first_change(rows: Sequence[_SentRow], incident_id: str) -> HistoryChange:
     score = max(row["score"] for row in rows if row["incident_id"] == incident_id)
     return HistoryChange(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
 
@@ -230,23 +247,21 @@ def _build_retraction_change(status: lifecycle.Status, number: int, why: str) ->
 
 
 def _build_contest_change(status: lifecycle.Status, number: int) -> HistoryChange:
-    what = "1 detection stays as it was" if number == 1 else f"{number} detections stay as they were"
-    reason = f"{what}: later events of the session, not all from its first source, speak against it"
+    what = "1 detection stays unchanged" if number == 1 else f"{number} detections stay unchanged"
+    reason = f"{what}: later events of the session, not all from its first source, contradict it"
     return HistoryChange(lifecycle.RULE, status, status, reason)
 
 
-def _session_key_of(item: AnalysedSession) -> tuple[str, str]:
+def _session_key_of(item: AnalysedSession) -> SessionKey:
     return item.pending.project, item.pending.session_id
 
 
-def _build_key_columns(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def _build_key_columns(keys: Iterable[SessionKey]) -> dict[str, list[str]]:
     pairs = list(keys)
     return {"project": [pair[0] for pair in pairs], "session_id": [pair[1] for pair in pairs]}
 
 
-def _lock_pending_sessions(
-    connection: sa.Connection, analysed: Sequence[AnalysedSession]
-) -> dict[tuple[str, str], int]:
+def _lock_pending_sessions(connection: sa.Connection, analysed: Sequence[AnalysedSession]) -> dict[SessionKey, int]:
     locked = connection.execute(_LOCK_PENDING, _build_key_columns(_session_key_of(item) for item in analysed))
     return {(row.project, row.session_id): row.version for row in locked}
 
@@ -273,8 +288,8 @@ def _lock_incident_rows(
     return rows
 
 
-def _upsert_detections(connection: sa.Connection, rows: Sequence[Json]) -> int:
-    # Two detections of one id in one batch would be two changes of one row in one statement, which Postgres refuses.
+def _upsert_detections(connection: sa.Connection, rows: Sequence[_SentRow]) -> int:
+    # Postgres refuses two changes of one row in one statement, so detections with the same id are merged.
     unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
     stored = 0
     for start in range(0, len(unique), _ROWS_PER_STATEMENT):
@@ -283,14 +298,14 @@ def _upsert_detections(connection: sa.Connection, rows: Sequence[Json]) -> int:
     return stored
 
 
-def _encode_row_with_body(row: Json) -> str:
-    # The body is JSON text already; as a string inside JSON it would be escaped and parsed once more.
+def _encode_row_with_body(row: _SentRow) -> str:
+    # The body is JSON text already; as a JSON string it would be escaped and parsed once more.
     columns = encode_json_text({name: value for name, value in row.items() if name != "body"})
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
-def _contest_detections(connection: sa.Connection, keys: Sequence[tuple[str, str]], rows: Sequence[Json]) -> list[str]:
-    """Mark what the answer would change or retract of these sessions; an incident's id for each detection."""
+def _contest_detections(connection: sa.Connection, keys: Sequence[SessionKey], rows: Sequence[_SentRow]) -> list[str]:
+    """Mark the detections that the new result would change or retract. Returns the incident's id of each."""
     if not keys:
         return []
     answers = [_encode_row_with_body(row) for row in rows if row["mixed"]]
@@ -298,7 +313,7 @@ def _contest_detections(connection: sa.Connection, keys: Sequence[tuple[str, str
 
 
 def _retract_detections(
-    connection: sa.Connection, keys: Mapping[tuple[str, str], _SessionTerms], rows: Sequence[Json]
+    connection: sa.Connection, keys: Mapping[SessionKey, _SessionTerms], rows: Sequence[_SentRow]
 ) -> list[str]:
     kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
     sessions = {

@@ -1,32 +1,34 @@
-"""From live detections to an incident's row: recompute, let the rules act, write what changed.
+"""Recomputes incidents from their live detections, applies the rules, and writes the changes.
 
-Counts are never counted up; they are recomputed from the live detections under the incident's row lock, so that a
-rerun, a replay, a late event and two workers at once all end in the same row (incidents-and-tickets.md).
+Counts are never incremented: they are recomputed under the lock of the incident's row, so a rerun, a replay, a late event and
+two workers at once lead to the same row (docs/contracts/incidents-and-tickets.md).
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents import lifecycle
 from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
-from incidents.model import Json, Rules
+from incidents.model import Rules
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
+from ufse.detection import Detection, FailurePoint
 
-# So many different values of a facet are kept; a hostile client could invent app versions for ever.
+# Maximum values of a facet: a hostile client could invent app versions without end.
 _FACET_VALUES = 50
 
 _LIVE = """
     SELECT d.* FROM detections d WHERE d.incident_id = ANY(CAST(:ids AS text[])) AND d.retracted_at IS NULL
 """
-# What counts by sources (title, label, impact) is a vote in which each source has one voice, however many sessions it sends;
-# those that are not known share one.
+# Title, label and impact are decided by a vote: each source has one vote, however many sessions it sends; unknown sources share
+# one vote.
 _TOTALS = text(f"""
     WITH live AS MATERIALIZED (
         SELECT d.incident_id, coalesce(d.source, 0) AS source, d.visit_id, d.user_hash, d.ended_flow, d.resolved,
@@ -85,10 +87,10 @@ _FACETS_SQL = f"""
     SELECT incident_id, facet, jsonb_object_agg(value, sessions) AS counts
     FROM ranked WHERE place <= {_FACET_VALUES} GROUP BY incident_id, facet
 """
-# Nearly always each detection of an incident is another session, and counting rows says the same three times as fast.
+# Usually each detection of an incident is of another session; then counting rows gives the same, three times as fast.
 _FACETS = text(_FACETS_SQL.replace("{sessions}", "count(*)"))
 _FACETS_SHARED = text(_FACETS_SQL.replace("{sessions}", "count(DISTINCT visit_id)"))
-# The label that most sources saw; of equals the one that was there first.
+# The label of most sources; the older one of equals.
 _ELECTED = text(f"""
     SELECT DISTINCT ON (incident_id) incident_id, label FROM (
         SELECT d.incident_id, d.label, count(DISTINCT coalesce(d.source, 0)) AS sources, min(d.created_at) AS since,
@@ -105,7 +107,7 @@ _BEST = text("""
         ORDER BY d.score <= i.score DESC, d.score DESC, d.story_length, d.detection_id LIMIT 1
     ) best
 """)
-# Of each source and hour the first and the last sessions suffice: more of them do not count in any window.
+# The first and last sessions of each source and hour are enough: more of them do not count in any window.
 _SIGHTINGS = text("""
     SELECT incident_id, received_at, visit_id, user_hash, source, after_fix, after_until FROM (
         SELECT d.incident_id, d.received_at, d.visit_id, d.user_hash, coalesce(d.source, 0) AS source,
@@ -176,15 +178,49 @@ _DECIDE = text(
 )
 
 
+_Facets = dict[str, dict[str, int]]
+"""Sessions by facet and value."""
+
+
+class _FailureColumns(TypedDict):
+    """The columns that come from the representative detection."""
+
+    title: str
+    failure_point: FailurePoint
+    primary_failure_point: str
+    label: str
+    route: str
+
+
+class _ComputedColumns(_FailureColumns):
+    """The columns that are computed from the live detections."""
+
+    severity: lifecycle.Severity
+    severity_type: str
+    priority: str
+    first_seen: datetime
+    last_seen: datetime
+    affected_sessions: int
+    counted_sessions: int
+    affected_users: int
+    ended_sessions: int
+    overcome_sessions: int
+    highest_score: int
+    shared_score: int
+    median_score: float
+    confidence: float
+    facets: _Facets
+
+
 @dataclass(frozen=True)
 class SettleResult:
-    """The incidents that were recomputed, and what the rules did to them."""
+    """The recomputed incidents, and the changes of the rules."""
 
     incidents: tuple[str, ...]
     changes: tuple[tuple[str, HistoryChange], ...]
 
     def find_incidents_moved_to(self, status: str) -> tuple[str, ...]:
-        """Ids of the incidents that ended up in ``status`` by a rule."""
+        """Ids of the incidents that a rule moved to ``status``."""
         return tuple(dict.fromkeys(id_ for id_, change in self.changes if change.after == status != change.before))
 
 
@@ -195,9 +231,9 @@ def settle_incidents(
     notes: Sequence[tuple[str, HistoryChange]] = (),
     backfill: bool = False,
 ) -> SettleResult:
-    """Recompute the incidents (locked rows ``before``), let the rules act, write what changed and its history.
+    """Recompute the incidents (locked rows ``before``), apply the rules, and write the changes and their history.
 
-    ``backfill``: the evidence is not new, it was looked at anew; it moves no status that somebody decided on.
+    ``backfill``: the evidence is not new, so only drafts change their status.
     """
     ids = sorted(before)
     if not ids:
@@ -207,7 +243,7 @@ def settle_incidents(
     facets = _read_facets(connection, totals)
     best = _read_best_detections(connection, totals)
     sightings = _read_sightings(connection, caps)
-    updates: list[Json] = []
+    updates: list[dict[str, object]] = []
     changes: list[tuple[str, HistoryChange]] = []
     for id_ in ids:
         row, total = before[id_], totals.get(id_)
@@ -227,12 +263,12 @@ def settle_incidents(
 
 
 def write_incident_state(connection: sa.Connection, incident_id: str, state: IncidentState) -> None:
-    """Store what was decided about a locked incident."""
+    """Store the decided columns of a locked incident."""
     connection.execute(_DECIDE, {"incident_id": incident_id, **build_state_columns(state)})
 
 
 def write_incident_history(connection: sa.Connection, entries: Sequence[tuple[str, HistoryChange]]) -> None:
-    """Append to the history of incidents, in the order given."""
+    """Append to the history of incidents, in this order."""
     if not entries:
         return
     connection.execute(
@@ -255,13 +291,13 @@ def build_incident_state(row: "sa.Row[Any]") -> IncidentState:
     return IncidentState(**{name: row._mapping[name] for name in _DECIDED})
 
 
-def build_state_columns(state: IncidentState) -> Json:
+def build_state_columns(state: IncidentState) -> dict[str, object]:
     """The columns of ``state``."""
     return {name: getattr(state, name) for name in _DECIDED}
 
 
 def _keep_decided_state(row: "sa.Row[Any]", evidence: Evidence) -> tuple[IncidentState, list[HistoryChange]]:
-    """The decision as it was. "Until N more sessions" goes on meaning N more than were known when it was made."""
+    """The unchanged decision. "Until N more sessions" still means N more than were known at that time."""
     state = build_incident_state(row)
     more = evidence.sessions - row.counted_sessions
     if state.suppressed_sessions is None or not more:
@@ -281,10 +317,10 @@ def find_confirm_rule(rules: Rules, project: str) -> ConfirmRule:
     return rules.get(project) or rules.get("") or ConfirmRule()
 
 
-def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
+def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, _Facets]:
     shared = [id_ for id_, total in totals.items() if total.detections != total.affected_sessions]
     alone = [id_ for id_, total in totals.items() if total.detections == total.affected_sessions]
-    facets: dict[str, Json] = {}
+    facets: dict[str, _Facets] = {}
     for ids, statement in ((alone, _FACETS), (shared, _FACETS_SHARED)):
         for row in connection.execute(statement, {"ids": ids}) if ids else ():
             facets.setdefault(row.incident_id, {})[row.facet] = row.counts
@@ -292,14 +328,14 @@ def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]")
 
 
 class _TimedSighting(NamedTuple):
-    """A sighting, and whether it speaks about the fix or about the end of a suppression."""
+    """A sighting, and whether it counts after the fix or after the end of a suppression."""
 
     sighting: Sighting
     after_fix: bool
     after_until: bool
 
 
-def _read_sightings(connection: sa.Connection, caps: Json) -> dict[str, list[_TimedSighting]]:
+def _read_sightings(connection: sa.Connection, caps: Mapping[str, object]) -> dict[str, list[_TimedSighting]]:
     found: dict[str, list[_TimedSighting]] = {}
     for row in connection.execute(_SIGHTINGS, caps):
         sighting = Sighting(row.received_at, row.visit_id, row.user_hash, row.source)
@@ -318,8 +354,8 @@ def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting])
     )
 
 
-def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Json]:
-    """Of each incident the body of the detection that stands for it: of the elected label, not above what two sources saw."""
+def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Detection]:
+    """The representative detection of each incident: of the elected label, if possible with a score that two sources reach."""
     if not totals:
         return {}
     elected = {row.incident_id: row.label for row in connection.execute(_ELECTED, {"ids": list(totals)})}
@@ -331,7 +367,7 @@ def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Ro
     return {row.incident_id: row.body for row in connection.execute(_BEST, values)}
 
 
-def _compute_columns(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
+def _compute_columns(total: "sa.Row[Any]", facets: _Facets, best: Detection) -> _ComputedColumns:
     sessions = total.affected_sessions
     impact = lifecycle.classify_impact(total.sources, total.ended_sources, total.overcome_sources)
     severity = lifecycle.look_up_severity(impact, sessions)
@@ -357,7 +393,7 @@ def _compute_columns(total: "sa.Row[Any]", facets: Json, best: Json) -> Json:
     }
 
 
-def _describe_failure(best: Json, label: str, sessions: int, impact: lifecycle.Impact) -> Json:
+def _describe_failure(best: Detection, label: str, sessions: int, impact: lifecycle.Impact) -> _FailureColumns:
     point = best["failurePoint"]
     return {
         "title": _build_title(point, label, sessions, impact),
@@ -368,13 +404,13 @@ def _describe_failure(best: Json, label: str, sessions: int, impact: lifecycle.I
     }
 
 
-def _build_title(point: Json, label: str, sessions: int, impact: lifecycle.Impact) -> str:
+def _build_title(point: FailurePoint, label: str, sessions: int, impact: lifecycle.Impact) -> str:
     feedback, target, route = (str(point.get(part) or "") for part in ("feedback", "target", "route"))
     return lifecycle.format_incident_title(feedback, target, label, route, sessions, impact)
 
 
-def _build_empty_columns(row: "sa.Row[Any]") -> Json:
-    """No live detection is left: nobody is affected, and the rest stays as it was last known."""
+def _build_empty_columns(row: "sa.Row[Any]") -> dict[str, object]:
+    """The columns without a live detection: nobody is affected, and the other columns stay."""
     impact = lifecycle.classify_impact(row.affected_sessions, row.ended_sessions, row.overcome_sessions)
     kept = {name: row._mapping[name] for name in _COMPUTED}
     counts = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")

@@ -1,7 +1,7 @@
-"""The source that a detection is counted for: who sent the session in which it was found (collector/senders/receipts.py).
+"""The source of a detection: the sender of its session (collector/senders/receipts.py).
 
-A source is known by its hash under the salt of the day. The hash under the salt of the day before says whether it was there
-yesterday: then it keeps that name, so that what it sends before and after midnight is of one source.
+A source is identified by its hash under the salt of the day. If its hash under the salt of the day before is known, it keeps
+that one, so that events before and after midnight have one source.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
@@ -16,14 +16,14 @@ from sqlalchemy import text
 from incidents.model import AnalysedSession
 
 FIRST_HASH: Final = 1 << 62
-"""Hashes are this large at least; smaller numbers stand for sources whose hash was forgotten."""
+"""Minimum of a hash; smaller numbers stand for sources whose hash was deleted."""
 
 _KNOWN = text("""
     SELECT DISTINCT d.project, d.source FROM detections d
     JOIN unnest(CAST(:project AS text[]), CAST(:source AS bigint[])) AS k(project, source)
       ON (d.project, d.source) = (k.project, k.source)
 """)
-# Numbers in place of hashes: sources of one incident stay apart, and nothing else can be found out.
+# Numbers replace hashes: the sources of one incident stay distinct, and nothing else is known of them.
 _FORGET = text("""
     WITH old AS (
         SELECT d.project, d.detection_id, d.incident_id, d.source FROM detections d
@@ -48,7 +48,7 @@ _FORGET = text("""
 
 
 def derive_own_source(project: str, session: str) -> int:
-    """The source that a session is by itself, where its sender is trusted or was not noted yet."""
+    """The own source of a session whose sender is trusted or was not recorded."""
     digest = hashlib.sha256(f"own\x1f{project}\x1f{session}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 2 | FIRST_HASH
 
@@ -56,7 +56,7 @@ def derive_own_source(project: str, session: str) -> int:
 def find_session_sources(
     connection: sa.Connection, analysed: Sequence[AnalysedSession]
 ) -> dict[tuple[str, str], int | None]:
-    """The source of what is new in each session, by (project, session id); None: not known."""
+    """The source of the new events of each session, by (project, session id); None: not known."""
     today = {(item.pending.project, item.origin.source) for item in analysed if item.origin is not None}
     yesterday = {
         (item.pending.project, item.origin.before)
@@ -68,7 +68,7 @@ def find_session_sources(
 
 
 def forget_sources(connection: sa.Connection, days: Mapping[str, float]) -> int:
-    """Forget receipt and source of the detections that are older than the window in which they count, and a day.
+    """Delete receipt and source of the detections that are older than the window in which they count, plus a day.
 
     ``days``: the window by project, '' for all others. Returns how many detections.
     """
@@ -85,7 +85,7 @@ def forget_sources(connection: sa.Connection, days: Mapping[str, float]) -> int:
 def _find_stored_sources(connection: sa.Connection, names: Sequence[tuple[str, int]]) -> set[tuple[str, int | None]]:
     if not names:
         return set()
-    values = {"project": [name[0] for name in names], "source": [one[1] for one in names]}
+    values = {"project": [name[0] for name in names], "source": [name[1] for name in names]}
     return {(row.project, row.source) for row in connection.execute(_KNOWN, values)}
 
 

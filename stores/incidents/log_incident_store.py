@@ -1,7 +1,6 @@
-"""The incident store of the mode ``log``: nothing is kept but in memory; each detection is logged once, in full.
+"""The incident store of the mode ``log``: it logs each detection once, in full, and stores nothing.
 
-It moves no state: the watermark lives as long as the process, so that a real store that is configured later starts at the
-beginning and finds every detection itself.
+Queue and cursors are in memory. A real store that is configured later starts at the beginning and finds every detection.
 """
 
 import json
@@ -12,38 +11,35 @@ from collections.abc import Sequence
 from incidents.model import (
     AnalysedSession,
     Cursor,
-    IncidentPage,
-    IncidentQuery,
-    Json,
     PendingSession,
     RecordResult,
     Rules,
     TouchedSession,
 )
 from stores.incidents.session_queue import compute_shard
+from ufse.detection import Detection
 
 _log = logging.getLogger("furrow.incidents")
 
 
-class LogIncidentStore:
-    """The queue, the cursor and the ids of logged detections of one process. Thread-safe."""
+class LogSessionQueue:
+    """The queue and its cursors in the memory of one process. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._cursors: dict[str, Cursor] = {}
         self._pending: dict[tuple[str, str], PendingSession] = {}
         self._versions = 0
-        self._logged: set[str] = set()
 
     def read_cursor(self, name: str = "detect") -> Cursor:
-        """How far the reader ``name`` has come since this process started."""
+        """The cursor of the reader ``name`` since this process started."""
         with self._guard:
             return self._cursors.get(name, Cursor())
 
     def enqueue_sessions(
         self, touched: Sequence[TouchedSession], cursor: Cursor, name: str = "detect", since: Cursor | None = None
     ) -> int:
-        """Put sessions in line and move the cursor; not if it has moved from ``since``."""
+        """Enqueue sessions and move the cursor, unless it has moved from ``since``."""
         with self._guard:
             if since not in (None, self._cursors.get(name, Cursor())):
                 return 0
@@ -60,7 +56,7 @@ class LogIncidentStore:
         return len(touched)
 
     def find_due_sessions(self, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
-        """Sessions of this shard whose time has come (epoch ms), oldest first."""
+        """The due sessions of this shard at ``now_ms`` (epoch ms), the longest due first."""
         with self._guard:
             ours = (
                 pending for pending in self._pending.values() if compute_shard(pending.session_hash, shards) == shard
@@ -77,37 +73,38 @@ class LogIncidentStore:
             due = sum(pending.due_ms <= now_ms for pending in self._pending.values())
             return {"open": len(self._pending) - due, "due": due}
 
+    def record_session_failure(self, pending: PendingSession, reason: str, max_attempts: int = 3) -> bool:
+        """Log the failure and drop the session."""
+        _log.error("the engine failed over a session: %s", json.dumps([pending.project, pending.session_id, reason]))
+        self.remove_session(pending)
+        return True
+
+    def remove_session(self, pending: PendingSession) -> None:
+        """Remove a session from the queue, unless it got new events meanwhile."""
+        with self._guard:
+            key = (pending.project, pending.session_id)
+            if key in self._pending and self._pending[key].version == pending.version:
+                del self._pending[key]
+
+
+class LogIncidentLedger:
+    """Logs each detection once in the life of the process. Thread-safe."""
+
+    def __init__(self, queue: LogSessionQueue) -> None:
+        self._queue = queue
+        self._guard = threading.Lock()
+        self._logged: set[str] = set()
+
     def record_detections(self, analysed: Sequence[AnalysedSession], rules: Rules | None = None) -> RecordResult:
-        """Log the detections that were not logged yet and take their sessions off the line."""
+        """Log the new detections and remove their sessions from the queue."""
         logged = 0
         for item in analysed:
             for detection in item.detections:
                 logged += self._log_detection_once(detection)
-            self._remove_pending(item.pending)
+            self._queue.remove_session(item.pending)
         return RecordResult(sessions=len(analysed), stored=logged)
 
-    def record_session_failure(self, pending: PendingSession, reason: str, max_attempts: int = 3) -> bool:
-        """Log the failure and drop the session: there is no place to keep it."""
-        _log.error("the engine failed over a session: %s", json.dumps([pending.project, pending.session_id, reason]))
-        self._remove_pending(pending)
-        return True
-
-    def list_incidents(self, query: IncidentQuery) -> IncidentPage:
-        """No incidents: they need a store."""
-        return IncidentPage((), 0, query.limit, query.offset)
-
-    def read_incident(self, incident_id: str, project: str | None = None) -> Json | None:
-        """No incidents: they need a store."""
-        return None
-
-    def find_exportable_incidents(self, *_: object, **__: object) -> list[Json]:
-        """No incidents: they need a store."""
-        return []
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def _log_detection_once(self, detection: Json) -> bool:
+    def _log_detection_once(self, detection: Detection) -> bool:
         with self._guard:
             fresh = detection["detectionId"] not in self._logged
             self._logged.add(detection["detectionId"])
@@ -116,8 +113,13 @@ class LogIncidentStore:
             _log.warning("detection (log-only): %s", json.dumps(detection, ensure_ascii=True))
         return fresh
 
-    def _remove_pending(self, pending: PendingSession) -> None:
-        with self._guard:
-            key = (pending.project, pending.session_id)
-            if key in self._pending and self._pending[key].version == pending.version:
-                del self._pending[key]
+
+class LogIncidentStore:
+    """The queue and the ledger of the mode ``log``. It has no incidents, tickets, keys and projects."""
+
+    def __init__(self) -> None:
+        self.queue = LogSessionQueue()
+        self.ledger = LogIncidentLedger(self.queue)
+
+    def close(self) -> None:
+        """Nothing to close."""

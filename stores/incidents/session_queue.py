@@ -1,19 +1,18 @@
-"""The queue of client sessions that wait for analysis, the readers' cursors, and the sessions that were given up.
+"""The queue of client sessions that wait for analysis, the readers' cursors, and dead sessions.
 
-Every writer takes row locks in the order of (project, session_id), so that no two of them wait for each other in a
-circle.
+Every writer locks rows in the order of (project, session_id), which prevents deadlocks.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from incidents.model import Cursor, DeadSession, NotFound, PendingSession, TouchedSession
+from incidents.model import Cursor, PendingSession, SessionKey, TouchedSession
+from stores.incidents.incident_database import Database, clean_for_postgres
 
 _ROWS_PER_STATEMENT = 5_000
 _REASON_LENGTH = 2_000
@@ -34,7 +33,7 @@ _ENQUEUE = text("""
         received_ms = least(p.received_ms, excluded.received_ms)
 """)
 _PENDING_COLUMNS = "project, session_id, session_hash, version, attempts, due_ms, received_ms"
-# Hashes are kept as signed numbers; without its sign bit one falls into the same part here as in `shard_of`.
+# Hashes are stored as signed numbers; without the sign bit this is `compute_shard`.
 _DUE = text(f"""
     SELECT {_PENDING_COLUMNS} FROM pending_sessions
     WHERE due_ms <= :now_ms AND (session_hash & 9223372036854775807) % :shards = :shard
@@ -44,6 +43,20 @@ _PENDING_COUNTS = text("""
     SELECT count(*) FILTER (WHERE due_ms > :now_ms) AS open, count(*) FILTER (WHERE due_ms <= :now_ms) AS due
     FROM pending_sessions
 """)
+_ENQUEUE_MISSING = text(f"""
+    INSERT INTO pending_sessions (project, session_id, session_hash, due_ms, received_ms)
+    SELECT * FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:session_hash AS bigint[]),
+                         CAST(:due_ms AS bigint[]), CAST(:received_ms AS bigint[]))
+    ON CONFLICT (project, session_id) DO NOTHING
+    RETURNING {_PENDING_COLUMNS}
+""")
+_WAITING = text("""
+    SELECT p.project, p.session_id
+    FROM pending_sessions p
+    JOIN unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
+      ON (p.project, p.session_id) = (k.project, k.session_id)
+""")
+_OLDEST = text("SELECT coalesce(min(received_ms) FILTER (WHERE received_ms > 0), 0) FROM pending_sessions")
 _FAIL = text("""
     UPDATE pending_sessions SET attempts = attempts + 1
     WHERE project = :project AND session_id = :session_id AND version = :version
@@ -59,51 +72,95 @@ _BURY = text("""
     SET attempts = excluded.attempts, due_ms = excluded.due_ms, received_ms = excluded.received_ms,
         reason = excluded.reason, died_at = now()
 """)
-_DEAD = text("""
-    SELECT project, session_id, session_hash, attempts, due_ms, received_ms, reason, died_at FROM dead_sessions
-    WHERE CAST(:project AS text) IS NULL OR project = :project
-    ORDER BY died_at, project, session_id LIMIT :limit OFFSET :offset
-""")
-_REVIVE = text("""
-    WITH gone AS (
-        DELETE FROM dead_sessions WHERE project = :project AND session_id = :session_id RETURNING *
-    )
-    INSERT INTO pending_sessions (project, session_id, session_hash, due_ms, received_ms)
-    SELECT project, session_id, session_hash, CAST(:now_ms AS bigint), received_ms FROM gone
-    ON CONFLICT (project, session_id) DO NOTHING
-    RETURNING session_id
-""")
 
 
-def read_cursor(connection: sa.Connection, name: str) -> Cursor:
-    """The cursor of reader ``name``; at the very beginning when there is none."""
+class SessionQueue:
+    """The sessions that wait for analysis, the cursors of readers, and dead sessions.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read_cursor(self, name: str = "detect") -> Cursor:
+        """The cursor of the reader ``name``; ``Cursor(0, ())`` when it has never run."""
+        with self._database.open_transaction() as connection:
+            return _read_cursor(connection, name)
+
+    def enqueue_sessions(
+        self, touched: Sequence[TouchedSession], cursor: Cursor, name: str = "detect", since: Cursor | None = None
+    ) -> int:
+        """Enqueue sessions and move the cursor, both or neither. Returns how many sessions (each counted once).
+
+        ``since``: the cursor at which they were read. If another run has moved it, nothing happens and 0 is returned: a
+        new version would discard the results of the analysis that is running.
+        """
+        latest = {(item.project, item.session_id): item for item in touched}
+        rows = [latest[key] for key in sorted(latest)]
+        with self._database.open_transaction() as connection:
+            if since is not None:
+                connection.execute(_ONE_AT_A_TIME, {"name": name})
+                if _read_cursor(connection, name) != since:
+                    return 0
+            for chunk in _split_into_chunks(rows):
+                connection.execute(_ENQUEUE, _build_touched_columns(chunk))
+            seen = [int(moment) for moment in cursor.seen]
+            connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(cursor.watermark_us), "seen": seen})
+        return len(rows)
+
+    def enqueue_missing_sessions(self, touched: Sequence[TouchedSession]) -> list[PendingSession]:
+        """Enqueue the sessions that are not in the queue yet, and return these; no cursor moves."""
+        rows = sorted(touched, key=lambda session: (session.project, session.session_id))
+        if not rows:
+            return []
+        with self._database.open_transaction() as connection:
+            added = connection.execute(_ENQUEUE_MISSING, _build_touched_columns(rows))
+            return sorted(map(_build_pending_session, added), key=lambda pending: (pending.project, pending.session_id))
+
+    def find_due_sessions(self, now_ms: int, limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
+        """Up to ``limit`` sessions that are due at ``now_ms`` (epoch ms), the longest due first.
+
+        ``shard`` of ``shards``: only the sessions of this part, by their hash.
+        """
+        values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
+        with self._database.open_transaction() as connection:
+            return [_build_pending_session(row) for row in connection.execute(_DUE, values)]
+
+    def find_pending_sessions(self, keys: Sequence[SessionKey]) -> set[SessionKey]:
+        """Which of these sessions are in the queue."""
+        with self._database.open_transaction() as connection:
+            return {(row.project, row.session_id) for row in connection.execute(_WAITING, build_key_columns(keys))}
+
+    def find_oldest_pending_ms(self) -> int:
+        """Earliest receipt (epoch ms) among the new events of the sessions in the queue; 0: the queue is empty."""
+        with self._database.open_transaction() as connection:
+            return int(connection.execute(_OLDEST).scalar_one())
+
+    def count_pending_sessions(self, now_ms: int) -> dict[str, int]:
+        """``{"open": not yet due, "due": due}`` at ``now_ms`` (epoch ms)."""
+        with self._database.open_transaction() as connection:
+            row = connection.execute(_PENDING_COUNTS, {"now_ms": now_ms}).one()
+            return {"open": row.open, "due": row.due}
+
+    def record_session_failure(self, pending: PendingSession, reason: str, max_attempts: int = 3) -> bool:
+        """Count a permanent failure of one session; True when this was the last and it became a dead session.
+
+        False, and nothing counted, when the session got new events meanwhile.
+        """
+        key = {"project": pending.project, "session_id": pending.session_id}
+        words = clean_for_postgres(reason)[:_REASON_LENGTH]
+        with self._database.open_transaction() as connection:
+            attempts = connection.execute(_FAIL, {**key, "version": pending.version}).scalar_one_or_none()
+            if attempts is None or attempts < max_attempts:
+                return False
+            connection.execute(_BURY, {**key, "reason": words})
+            return True
+
+
+def _read_cursor(connection: sa.Connection, name: str) -> Cursor:
     row = connection.execute(_CURSOR, {"name": name}).one_or_none()
     return Cursor(row.watermark_us, tuple(row.seen)) if row else Cursor()
-
-
-def enqueue_sessions(
-    connection: sa.Connection,
-    touched: Sequence[TouchedSession],
-    position: Cursor,
-    name: str,
-    since: Cursor | None = None,
-) -> int:
-    """Put the touched sessions in line and move the cursor. Returns the number of sessions.
-
-    ``since``: where the cursor stood when they were read. If it has moved meanwhile, another run has put them in line:
-    nothing happens and 0 is returned, because a new version would throw away what is being found in them.
-    """
-    if since is not None:
-        connection.execute(_ONE_AT_A_TIME, {"name": name})
-        if read_cursor(connection, name) != since:
-            return 0
-    latest = {(item.project, item.session_id): item for item in touched}
-    rows = [latest[key] for key in sorted(latest)]
-    for chunk in _split_into_chunks(rows):
-        connection.execute(_ENQUEUE, build_touched_columns(chunk))
-    seen = [int(moment) for moment in position.seen]
-    connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(position.watermark_us), "seen": seen})
-    return len(rows)
 
 
 def _split_into_chunks(rows: Sequence[TouchedSession]) -> Iterator[Sequence[TouchedSession]]:
@@ -111,7 +168,7 @@ def _split_into_chunks(rows: Sequence[TouchedSession]) -> Iterator[Sequence[Touc
         yield rows[start : start + _ROWS_PER_STATEMENT]
 
 
-def build_touched_columns(rows: Sequence[TouchedSession]) -> dict[str, list[Any]]:
+def _build_touched_columns(rows: Sequence[TouchedSession]) -> dict[str, list[Any]]:
     """Parallel arrays, as ``unnest`` takes them."""
     return {
         "project": [row.project for row in rows],
@@ -122,7 +179,7 @@ def build_touched_columns(rows: Sequence[TouchedSession]) -> dict[str, list[Any]
     }
 
 
-def build_key_columns(keys: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def build_key_columns(keys: Sequence[SessionKey]) -> dict[str, list[str]]:
     """Parallel arrays of projects and session ids, as ``unnest`` takes them."""
     return {"project": [project for project, _ in keys], "session_id": [session_id for _, session_id in keys]}
 
@@ -140,16 +197,7 @@ def compute_shard(session_hash: int, shards: int) -> int:
     return (session_hash & ((1 << 63) - 1)) % shards
 
 
-def find_due_sessions(
-    connection: sa.Connection, now_ms: int, limit: int, shard: int = 0, shards: int = 1
-) -> list[PendingSession]:
-    """The sessions of this shard that are due at ``now_ms``, those that wait longest first."""
-    values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
-    return [build_pending_session(row) for row in connection.execute(_DUE, values)]
-
-
-def build_pending_session(row: "sa.Row[Any]") -> PendingSession:
-    """A row of ``pending_sessions``."""
+def _build_pending_session(row: "sa.Row[Any]") -> PendingSession:
     return PendingSession(
         row.project,
         row.session_id,
@@ -159,41 +207,3 @@ def build_pending_session(row: "sa.Row[Any]") -> PendingSession:
         row.due_ms,
         row.received_ms,
     )
-
-
-def count_pending_sessions(connection: sa.Connection, now_ms: int) -> dict[str, int]:
-    """``open``: sessions that may still go on; ``due``: sessions that wait for analysis."""
-    row = connection.execute(_PENDING_COUNTS, {"now_ms": now_ms}).one()
-    return {"open": row.open, "due": row.due}
-
-
-def record_session_failure(connection: sa.Connection, pending: PendingSession, reason: str, max_attempts: int) -> bool:
-    """Count one failure; True when the session is dead now. Nothing happens when its version moved on."""
-    key = {"project": pending.project, "session_id": pending.session_id}
-    attempts = connection.execute(_FAIL, {**key, "version": pending.version}).scalar_one_or_none()
-    if attempts is None or attempts < max_attempts:
-        return False
-    connection.execute(_BURY, {**key, "reason": reason[:_REASON_LENGTH]})
-    return True
-
-
-def list_dead_sessions(connection: sa.Connection, project: str | None, limit: int, offset: int) -> list[DeadSession]:
-    """The sessions that were given up, in the order in which that happened."""
-    rows = connection.execute(_DEAD, {"project": project, "limit": limit, "offset": offset})
-    return [
-        DeadSession(**{**row._mapping, "session_hash": _to_unsigned_hash(row.session_hash)})  # one column, one field
-        for row in rows
-    ]
-
-
-def requeue_dead_session(connection: sa.Connection, project: str, session_id: str) -> bool:
-    """Give a dead session another chance; False when new events had put it in line already. Raises NotFound."""
-    key = {"project": project, "session_id": session_id}
-    known = connection.execute(
-        text("SELECT 1 FROM dead_sessions WHERE project = :project AND session_id = :session_id FOR UPDATE"),
-        key,
-    ).one_or_none()
-    if known is None:
-        raise NotFound(f"no dead session {session_id!r} in project {project!r}")
-    now_ms = time.time_ns() // 1_000_000
-    return connection.execute(_REVIVE, {**key, "now_ms": now_ms}).one_or_none() is not None

@@ -65,12 +65,12 @@ class Site:
 
     def incidents(self) -> dict[str, dict[str, Any]]:
         """Every incident, by the path of what fails: ``/api/NAME``."""
-        page = self.store.list_incidents(IncidentQuery(limit=1000)).incidents
+        page = self.store.incidents.list_incidents(IncidentQuery(limit=1000)).incidents
         return {one["failurePoint"]["feedback"].split()[1].removeprefix("/api/"): one for one in page}
 
     def exportable(self) -> list[str]:
         """Names of the problems that the next export would file, in its order."""
-        found = self.store.find_exportable_incidents("jira", 1_000, 70)
+        found = self.store.outbox.find_exportable_incidents("jira", 1_000, 70)
         return [one["failurePoint"]["feedback"].split()[1].removeprefix("/api/") for one in found]
 
 

@@ -22,7 +22,7 @@ def real_problem(public: Site) -> dict[str, Any]:
 
 
 def whole(public: Site) -> dict[str, Any]:
-    found = public.store.read_incident(public.incidents()["orders"]["incidentId"])
+    found = public.store.incidents.read_incident(public.incidents()["orders"]["incidentId"])
     assert found is not None
     return found
 
@@ -57,7 +57,7 @@ def test_a_score_that_nobody_else_reaches_is_no_first_example(public: Site) -> N
 
 def test_one_source_does_not_bring_a_fixed_incident_back(public: Site) -> None:
     incident = real_problem(public)
-    public.store.apply_action(incident["incidentId"], "resolve", "deployed", "eve")
+    public.store.ledger.apply_action(incident["incidentId"], "resolve", "deployed", "eve")
     soon = datetime.now(UTC) + timedelta(seconds=1)
     for number in range(5):
         public.send(frustrated(f"forged-{number}", "orders", soon, user=f"user-{number}"), STRANGER)
@@ -74,7 +74,7 @@ def test_times_in_the_future_do_not_bring_back_what_is_fixed_later(public: Site)
         public.send(frustrated(f"future-{number}", "orders", later), f"127.0.0.{20 + number}")
     public.work()
     incident = public.incidents()["orders"]
-    public.store.apply_action(incident["incidentId"], "resolve", "deployed", "eve")
+    public.store.ledger.apply_action(incident["incidentId"], "resolve", "deployed", "eve")
     public.send(frustrated("straggler", "orders"), "127.0.0.30")
     public.work()
     assert public.incidents()["orders"]["status"] == "resolved"

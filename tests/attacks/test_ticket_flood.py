@@ -80,7 +80,7 @@ def test_a_flood_from_many_addresses_is_held_back_and_a_real_problem_is_not(
     # Nothing is lost: a person lets one through, and the rest wait.
     chosen = found[name_of(7)]
     assert "confirm" in chosen["allowedActions"]
-    released = public.store.apply_action(chosen["incidentId"], "confirm", "that one is real", "eve")
+    released = public.store.ledger.apply_action(chosen["incidentId"], "confirm", "that one is real", "eve")
     assert (released["status"], released["held"]) == ("confirmed", False)
     assert sorted(public.exportable()) == ["orders", name_of(7)]
 
@@ -93,8 +93,8 @@ def test_what_was_there_before_a_flood_and_what_begins_in_it_are_exported(
     visitors(public, "before")
     public.work()
     assert public.exportable() == ["before"]
-    public.store.claim_incidents("jira", limit=1, min_score=70)
-    public.store.record_filed_ticket(
+    public.store.outbox.claim_incidents("jira", limit=1, min_score=70)
+    public.store.outbox.record_filed_ticket(
         public.incidents()["before"]["incidentId"], "jira", "OPS-1", "https://jira.test/OPS-1"
     )
     flood(public, 20, ["127.0.0.60", "127.0.0.61"])
@@ -103,7 +103,7 @@ def test_what_was_there_before_a_flood_and_what_begins_in_it_are_exported(
     visitors(public, "during", 30)
     public.work()
     assert public.exportable() == ["during"]
-    history = public.store.read_incident(public.incidents()["during"]["incidentId"])
+    history = public.store.incidents.read_incident(public.incidents()["during"]["incidentId"])
     assert history is not None
     assert history["history"][-1]["reason"] == "released from the flood: 3 independent sources show it"
 
@@ -161,5 +161,5 @@ def test_no_address_is_stored_and_old_salts_are_destroyed(public: Site) -> None:
     salts = public.folder / "source-salts"
     assert salts.stat().st_mode & 0o777 == 0o600
     assert len(json.loads(salts.read_text())) == 2
-    stored = public.store.read_incident(public.incidents()["orders"]["incidentId"])
+    stored = public.store.incidents.read_incident(public.incidents()["orders"]["incidentId"])
     assert "127.0.0.1" not in json.dumps(stored)

@@ -142,7 +142,7 @@ class FreshScenario:
     def _add_key(self) -> None:
         key = KEYS["shop"]
         store = IncidentStore.connect(self._url)
-        store.save_api_key(hashlib.sha256(key.encode()).hexdigest(), key[:8], "shop", "ingest")
+        store.keys.save_api_key(hashlib.sha256(key.encode()).hexdigest(), key[:8], "shop", "ingest")
         store.close()
 
     @property
@@ -271,7 +271,7 @@ class FreshScenario:
     def _all_filed(self) -> bool:
         store = IncidentStore.connect(self._url)
         try:
-            return not any(store.find_exportable_incidents(tracker, 10, 80) for tracker in ("jira", "linear"))
+            return not any(store.outbox.find_exportable_incidents(tracker, 10, 80) for tracker in ("jira", "linear"))
         finally:
             store.close()
 

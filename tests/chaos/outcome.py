@@ -74,7 +74,7 @@ def incident_outcome(url: str, store: IncidentStore, jira: FakeJira, linear: Fak
         (waiting,) = connection.execute("SELECT count(*) FROM pending_sessions").fetchone() or (0,)
         (dead,) = connection.execute("SELECT count(*) FROM dead_sessions").fetchone() or (0,)
     outcome.detections = {(row[0], row[1]): {"row": row[2:6], "body": row[6]} for row in rows}
-    for incident in store.list_incidents(IncidentQuery(limit=1000)).incidents:
+    for incident in store.incidents.list_incidents(IncidentQuery(limit=1000)).incidents:
         if incident["affectedSessions"]:
             outcome.incidents[incident["incidentId"]] = {name: incident.get(name) for name in _KEPT}
     outcome.tickets = _tickets(jira, linear)

@@ -197,8 +197,8 @@ class _Engine:
 
 def stored_events(store: EventStore) -> dict[str, Any]:
     """Distinct events (project, session id, event id, time), and what is known of each analysed client session."""
-    events = store._query_arrow("SELECT DISTINCT project, session_id, toString(event_id) AS id, ts FROM events")
-    sessions = store._query_arrow(
+    events = store.query_arrow("SELECT DISTINCT project, session_id, toString(event_id) AS id, ts FROM events")
+    sessions = store.query_arrow(
         "SELECT project, session_id, visits, events, late_events, first_ts, last_ts, detections, "
         "arraySort(rules) AS silent FROM sessions FINAL"
     )
@@ -270,5 +270,5 @@ def prepare(url: str, keys: list[tuple[str, str, str, str]]) -> None:
     store = IncidentStore.connect(url)
     store.migrate()
     for key in keys:
-        store.save_api_key(*key)
+        store.keys.save_api_key(*key)
     store.close()

@@ -110,7 +110,7 @@ def stores(event_store: EventStore, postgres_url: str, monkeypatch: pytest.Monke
     incidents = IncidentStore.connect(postgres_url)
     incidents.migrate()
     monkeypatch.setattr(connections, "event_store", lambda: event_store)
-    monkeypatch.setattr(connections, "open_incident_store", lambda: incidents)
+    monkeypatch.setattr(connections, "incident_store", lambda: incidents)
     yield incidents
     incidents.close()
 
@@ -172,7 +172,7 @@ class _Pipeline:
         if trouble == "not analysed":
             return
         if trouble == "killed before enqueue":
-            cursor = self._incidents.read_cursor()
+            cursor = self._incidents.queue.read_cursor()
             self._events.read_touched_sessions(cursor.watermark_us, cursor.seen)
             return
         sessionize.fn()
@@ -201,7 +201,7 @@ class _Pipeline:
         self._record(self._scored())
 
     def _due(self) -> list[PendingSession]:
-        return self._incidents.find_due_sessions(_FAR, 10_000)
+        return self._incidents.queue.find_due_sessions(_FAR, 10_000)
 
     def _scored(self) -> Any:
         due = self._due()
@@ -214,7 +214,7 @@ class _Pipeline:
 
 
 def _sessions(store: EventStore, project: str) -> dict[str, tuple[int, int, int]]:
-    table = store._query_arrow(
+    table = store.query_arrow(
         "SELECT session_id, visits, events, late_events FROM sessions FINAL WHERE project = {project:String}",
         {"project": project},
     )

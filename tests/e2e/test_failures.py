@@ -70,7 +70,7 @@ def test_postgres_with_a_wrong_password_is_one_line(postgres: PostgresServer, tm
     url = wrong_password(postgres.server_url())
     told = refused(furrow("keys", "list", FURROW_INCIDENT_STORE_URL=url))
     assert "password authentication failed" in told
-    assert "mend the user, password or database in FURROW_INCIDENT_STORE_URL" in told
+    assert "fix the user, password or database in FURROW_INCIDENT_STORE_URL" in told
     finding = doctor(tmp_path, FURROW_INCIDENT_STORE_URL=url)["incident store"]
     assert "password authentication failed" in finding["detail"]
 

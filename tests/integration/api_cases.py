@@ -72,14 +72,16 @@ def fill(url: str) -> IncidentStore:
     store.migrate()
     for project, sessions in (("shop", ("s1", "s2", "s3")), ("blog", ("s1", "s2"))):
         found = {session: whole_detection(session, project) for session in sessions}
-        store.enqueue_sessions([TouchedSession(project, s, n, 0, 0) for n, s in enumerate(sessions)], Cursor())
-        waiting = [one for one in store.find_due_sessions(1, 100) if one.project == project]
-        store.record_detections([AnalysedSession(one, (found[one.session_id],), 1) for one in waiting])
-        store.save_api_key(hash_key(f"{project}-operator"), f"{project}-o", project, "operator", f"{project} on call")
-        store.save_api_key(hash_key(f"{project}-sender"), f"{project}-s", project, "ingest")
-    store.save_api_key(hash_key("all-operator"), "all-op", "*", "operator")
-    store.save_project("shop", ["https://shop.example"])
-    store.save_project("blog", ["https://blog.example"])
+        store.queue.enqueue_sessions([TouchedSession(project, s, n, 0, 0) for n, s in enumerate(sessions)], Cursor())
+        waiting = [one for one in store.queue.find_due_sessions(1, 100) if one.project == project]
+        store.ledger.record_detections([AnalysedSession(one, (found[one.session_id],), 1) for one in waiting])
+        store.keys.save_api_key(
+            hash_key(f"{project}-operator"), f"{project}-o", project, "operator", f"{project} on call"
+        )
+        store.keys.save_api_key(hash_key(f"{project}-sender"), f"{project}-s", project, "ingest")
+    store.keys.save_api_key(hash_key("all-operator"), "all-op", "*", "operator")
+    store.keys.save_project("shop", ["https://shop.example"])
+    store.keys.save_project("blog", ["https://blog.example"])
     return store
 
 

@@ -85,8 +85,8 @@ def queue(
     """Put the sessions in line and read them back, in the order given. ``received``: when some of them were."""
     at = {session: round(moment.timestamp() * 1000) for session, moment in (received or {}).items()}
     touched = [TouchedSession(project, session, hash_of(session), due_ms, at.get(session, 900)) for session in sessions]
-    store.enqueue_sessions(touched, Cursor(1, ()))
-    waiting = {(item.project, item.session_id): item for item in store.find_due_sessions(due_ms, 100_000)}
+    store.queue.enqueue_sessions(touched, Cursor(1, ()))
+    waiting = {(item.project, item.session_id): item for item in store.queue.find_due_sessions(due_ms, 100_000)}
     return [waiting[project, session] for session in sessions]
 
 
@@ -116,21 +116,21 @@ def record(
         )
         for pending in queue(store, list(sessions), project, received=sessions)
     ]
-    return store.record_detections(analysed, rule or ConfirmRule())
+    return store.ledger.record_detections(analysed, rule or ConfirmRule())
 
 
 def record_nothing(store: IncidentStore, session: str) -> RecordResult:
     """The session is analysed again and nothing is found any more."""
-    return store.record_detections([AnalysedSession(queue(store, [session])[0], (), 1)], ConfirmRule())
+    return store.ledger.record_detections([AnalysedSession(queue(store, [session])[0], (), 1)], ConfirmRule())
 
 
 def history(store: IncidentStore, id_: str) -> list[tuple[str | None, str, str]]:
-    found = store.read_incident(id_)
+    found = store.incidents.read_incident(id_)
     assert found is not None
     return [(entry["from"], entry["to"], entry["reason"]) for entry in found["history"]]
 
 
 def incident(store: IncidentStore, failure: str = PAY, project: str = "shop") -> dict[str, Any]:
-    found = store.read_incident(incident_id(failure, project))
+    found = store.incidents.read_incident(incident_id(failure, project))
     assert found is not None
     return found

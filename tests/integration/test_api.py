@@ -65,7 +65,7 @@ def spool(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[IncidentStore]:
     made = fill(postgres_url)
-    made.save_project("strict", settings={"confirmSessions": 4})
+    made.keys.save_project("strict", settings={"confirmSessions": 4})
     yield made
     made.close()
 
@@ -421,7 +421,7 @@ def test_a_silent_session_says_why(calm: httpx.Client) -> None:
 
 
 def test_what_a_project_ignores_is_ignored_here_too(client: httpx.Client, store: IncidentStore) -> None:
-    store.save_project("shop", settings={"ignoredRoutes": ["/check*"]})
+    store.keys.save_project("shop", settings={"ignoredRoutes": ["/check*"]})
     until(lambda: process(client).json()["count"] == 0)
     assert process(client, ALL, projectId="blog").json()["count"] == 1
 
@@ -551,6 +551,14 @@ def test_an_unexpected_error_has_it_too(tmp_path: Path, postgres_url: str) -> No
 
         def close(self) -> None: ...
 
+        @property
+        def keys(self) -> Any:
+            return self
+
+        @property
+        def incidents(self) -> Any:
+            return self
+
     config = CollectorConfig(
         spool_dir=tmp_path / "spool",
         user_salt=SecretStr("s"),
@@ -597,7 +605,7 @@ def test_metrics_of_all_projects_are_for_this_machine_and_for_keys_of_all(
 def test_the_collector_starts_without_the_engine() -> None:
     wanted = "sorted({m.split('.')[0] for m in sys.modules} & {'ufse', 'numpy', 'pyarrow', 'pandas', 'prefect'})"
     # The incident store is opened too: its modules are loaded with it.
-    store = "collector.store.open_store('postgresql://nobody@127.0.0.1/none')"
+    store = "stores.opening.open_incident_store_at('postgresql://nobody@127.0.0.1/none')"
     program = f"import collector.__main__, collector.store, sys; {store}; print({wanted})"
     told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

@@ -14,6 +14,7 @@ from flows.backfill import backfill
 from flows.detect import detect
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
+from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections, stopping
 from tests.integration.test_flows import frustrated, land
@@ -54,19 +55,24 @@ def artifact() -> str:
 
 def everything() -> str:
     """All that people see of incidents, and every session in line."""
-    pages = [store().read_incident(one["incidentId"]) for one in store().list_incidents(IncidentQuery()).incidents]
-    return json.dumps([pages, store().count_pending_sessions(0), store().read_store_counts()], sort_keys=True)
+    pages = [
+        store().incidents.read_incident(one["incidentId"])
+        for one in store().incidents.list_incidents(IncidentQuery()).incidents
+    ]
+    return json.dumps(
+        [pages, store().queue.count_pending_sessions(0), store().incidents.read_store_counts()], sort_keys=True
+    )
 
 
 def only_incident() -> dict[str, Any]:
-    (listed,) = store().list_incidents(IncidentQuery()).incidents
-    found = store().read_incident(listed["incidentId"])
+    (listed,) = store().incidents.list_incidents(IncidentQuery()).incidents
+    found = store().incidents.read_incident(listed["incidentId"])
     assert found is not None
     return found
 
 
 def ignoring(project: str = "default") -> None:
-    store().save_project(project, settings=IGNORE)
+    store().keys.save_project(project, settings=IGNORE)
 
 
 def test_a_dry_run_lists_what_would_change_and_writes_nothing(configured: None) -> None:
@@ -104,11 +110,11 @@ def test_new_detections_make_and_confirm_incidents(configured: None) -> None:
     ignoring()
     land(*(frustrated(f"s{n}") for n in range(3)))
     detect(return_state=True)
-    assert store().list_incidents(IncidentQuery()).total == 0
-    store().save_project("default", settings={})
+    assert store().incidents.list_incidents(IncidentQuery()).total == 0
+    store().keys.save_project("default", settings={})
     run(dry_run=True)
     assert "**not there yet** /checkout" in artifact()
-    assert store().list_incidents(IncidentQuery()).total == 0
+    assert store().incidents.list_incidents(IncidentQuery()).total == 0
     run()
     assert (only_incident()["status"], only_incident()["affectedSessions"]) == ("confirmed", 3)
     assert "| incidents confirmed | 1 |" in artifact()
@@ -118,7 +124,7 @@ def test_a_session_is_analysed_as_a_whole_when_one_event_of_it_is_in_the_window(
     ignoring()
     land(frustrated("s"))
     detect(return_state=True)
-    store().save_project("default", settings={})
+    store().keys.save_project("default", settings={})
     last = START + timedelta(milliseconds=9_000)
     run(start=last, end=last + timedelta(milliseconds=1))
     assert only_incident()["affectedSessions"] == 1
@@ -126,14 +132,14 @@ def test_a_session_is_analysed_as_a_whole_when_one_event_of_it_is_in_the_window(
 
 def test_what_lies_outside_of_window_and_project_is_left_alone(configured: None) -> None:
     ignoring()
-    store().save_project("shop", settings=IGNORE)
+    store().keys.save_project("shop", settings=IGNORE)
     # The same session id in two projects: two sessions.
     land(frustrated("s"), frustrated("s", project="shop"))
     detect(return_state=True)
     for project in ("default", "shop"):
-        store().save_project(project, settings={})
+        store().keys.save_project(project, settings={})
     run(end=START)
-    assert store().list_incidents(IncidentQuery()).total == 0
+    assert store().incidents.list_incidents(IncidentQuery()).total == 0
     run(project="shop")
     assert only_incident()["projectId"] == "shop"
 
@@ -144,16 +150,16 @@ def test_what_a_person_decided_stays(configured: None, action: Any) -> None:
     detect(return_state=True)
     id_ = only_incident()["incidentId"]
     if action == "resolve":
-        store().apply_action(id_, "confirm", "seen", "kim")
+        store().ledger.apply_action(id_, "confirm", "seen", "kim")
         # A fix long ago: by the rules, the sessions that the backfill finds would be a regression.
-        store().apply_action(id_, "resolve", "fixed", "kim", at=START - timedelta(days=1))
+        store().ledger.apply_action(id_, "resolve", "fixed", "kim", at=START - timedelta(days=1))
     else:
         # By the rules, two more sessions would end this suppression.
-        store().apply_action(id_, "suppress", "a test page", "kim", sessions=2)
+        store().ledger.apply_action(id_, "suppress", "a test page", "kim", sessions=2)
     ignoring()
     land(*(frustrated(f"s{n}") for n in range(1, 5)))
     detect(return_state=True)
-    store().save_project("default", settings={})
+    store().keys.save_project("default", settings={})
     assert run().is_completed()
     incident = only_incident()
     assert incident["affectedSessions"] == 5
@@ -173,7 +179,7 @@ def test_a_session_with_new_events_is_left_to_detect(configured: None, monkeypat
     ignoring()
     land(frustrated("moved"), frustrated("still"))
     detect(return_state=True)
-    store().save_project("default", settings={})
+    store().keys.save_project("default", settings={})
     original = EventStore.read_candidate_events
 
     def events_meanwhile(self: EventStore, *arguments: Any) -> Any:
@@ -197,9 +203,9 @@ def test_a_session_with_new_events_is_left_to_detect(configured: None, monkeypat
         assert run().is_completed()
     assert "| sessions with new events meanwhile, left to detect | 1 |" in artifact()
     assert only_incident()["affectedSessions"] == 1
-    assert store().count_pending_sessions(0)["open"] == 1
+    assert store().queue.count_pending_sessions(0)["open"] == 1
     detect(return_state=True)
-    assert store().count_pending_sessions(0)["open"] == 0
+    assert store().queue.count_pending_sessions(0)["open"] == 0
     assert [one["sessionId"] for one in only_incident()["examples"]] == ["still"]
 
 
@@ -208,9 +214,9 @@ def test_a_session_in_line_keeps_its_place(configured: None) -> None:
     from tasks.enqueue import sessionize
 
     sessionize.fn()
-    before = store().find_due_sessions(2**60, 10)
+    before = store().queue.find_due_sessions(2**60, 10)
     run()
-    assert store().find_due_sessions(2**60, 10) == before
+    assert store().queue.find_due_sessions(2**60, 10) == before
     assert "| sessions in line already, left to detect | 1 |" in artifact()
 
 
@@ -219,7 +225,7 @@ def test_a_session_that_may_go_on_is_left_to_detect(configured: None) -> None:
     open_session = [one | {"ts": now, "received_ms": now} for one in frustrated("s") if one["event_type"] == "click"]
     land(open_session)
     run(start=datetime.now(UTC) - timedelta(hours=1), end=datetime.now(UTC) + timedelta(hours=1))
-    assert store().count_pending_sessions(0) == {"open": 0, "due": 0}
+    assert store().queue.count_pending_sessions(0) == {"open": 0, "due": 0}
     assert "| sessions that may still go on, left to detect | 1 |" in artifact()
 
 
@@ -228,11 +234,11 @@ def test_in_batches_and_stopped_between_them(configured: None, monkeypatch: pyte
     ignoring()
     land(*(frustrated(f"s{n}") for n in range(5)))
     detect(return_state=True)
-    store().save_project("default", settings={})
-    original = IncidentStore.record_detections
+    store().keys.save_project("default", settings={})
+    original = IncidentLedger.record_detections
     calls = []
 
-    def stop_after_the_first(self: IncidentStore, *arguments: Any) -> Any:
+    def stop_after_the_first(self: IncidentLedger, *arguments: Any) -> Any:
         calls.append(1)
         try:
             return original(self, *arguments)
@@ -240,7 +246,7 @@ def test_in_batches_and_stopped_between_them(configured: None, monkeypatch: pyte
             stopping.request_stop_of_all()
 
     with monkeypatch.context() as patch:
-        patch.setattr(IncidentStore, "record_detections", stop_after_the_first)
+        patch.setattr(IncidentLedger, "record_detections", stop_after_the_first)
         try:
             assert run().is_cancelled()
         finally:
@@ -260,7 +266,7 @@ def test_postgres_away_ends_degraded_and_a_second_run_finds_everything_once(
     ignoring()
     land(*(frustrated(f"s{n}") for n in range(3)))
     detect(return_state=True)
-    store().save_project("default", settings={})
+    store().keys.save_project("default", settings={})
     original = EventStore.read_candidate_events
 
     def stop_in_mid_run(self: EventStore, *arguments: Any) -> Any:
@@ -273,15 +279,15 @@ def test_postgres_away_ends_degraded_and_a_second_run_finds_everything_once(
     assert (state.name, state.is_failed()) == ("Degraded", True)
     assert "3 sessions are in line" in (state.message or "")
     stoppable_postgres.start()
-    store().enqueue_missing_sessions(
+    store().queue.enqueue_missing_sessions(
         []
     )  # the first call after the restart finds its connections gone, and gets new ones
     assert run().is_completed()
     assert "| sessions in line already, left to detect | 3 |" in artifact()
     # What the first run put in line is due for `detect` when its lease is over.
-    ours = store().find_due_sessions(2**60, 10)
+    ours = store().queue.find_due_sessions(2**60, 10)
     assert len(ours) == 3
-    assert store().count_pending_sessions(ours[0].due_ms)["due"] == 3
+    assert store().queue.count_pending_sessions(ours[0].due_ms)["due"] == 3
 
 
 def test_a_poisoned_session_takes_no_other_with_it(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +296,7 @@ def test_a_poisoned_session_takes_no_other_with_it(configured: None, monkeypatch
     ignoring()
     land(frustrated("good"), frustrated("poison"))
     detect(return_state=True)
-    store().save_project("default", settings={})
+    store().keys.save_project("default", settings={})
     engine = importlib.import_module("ufse.detect")
     original = engine.detect
 
@@ -304,7 +310,7 @@ def test_a_poisoned_session_takes_no_other_with_it(configured: None, monkeypatch
         assert run().is_completed()
     assert "| sessions that the engine failed over | 1 |" in artifact()
     assert only_incident()["affectedSessions"] == 1
-    (waiting,) = store().find_due_sessions(2**60, 10)  # for `detect`, which gives it up after two more failures
+    (waiting,) = store().queue.find_due_sessions(2**60, 10)  # for `detect`, which gives it up after two more failures
     assert (waiting.session_id, waiting.attempts) == ("poison", 1)
 
 
@@ -340,16 +346,16 @@ def test_every_incident_is_listed(configured: None) -> None:
 
 
 def test_each_project_has_its_own_thresholds(configured: None) -> None:
-    store().save_project("strict", settings={"confirmSessions": 5, "confirmUsers": 4, "confirmDays": 0.5})
-    store().save_project("quiet", settings={"ignoredTargets": ["button#pay"]})
+    store().keys.save_project("strict", settings={"confirmSessions": 5, "confirmUsers": 4, "confirmDays": 0.5})
+    store().keys.save_project("quiet", settings={"ignoredTargets": ["button#pay"]})
     for project in ("default", "strict", "quiet"):
         land(*(frustrated(f"s{n}", project=project) for n in range(4)))
     detect(return_state=True)
-    found = {one["projectId"]: one["status"] for one in store().list_incidents(IncidentQuery()).incidents}
+    found = {one["projectId"]: one["status"] for one in store().incidents.list_incidents(IncidentQuery()).incidents}
     assert found == {"default": "confirmed", "strict": "draft"}
     land(frustrated("s4", project="strict"))
     detect(return_state=True)
-    (strict,) = store().list_incidents(IncidentQuery(project="strict")).incidents
+    (strict,) = store().incidents.list_incidents(IncidentQuery(project="strict")).incidents
     assert strict["status"] == "confirmed"
 
 
@@ -362,7 +368,7 @@ def test_a_bad_stored_threshold_is_told_counted_and_replaced_by_the_default(
         return float(DEGRADED.labels("thresholds", "bad_setting")._value.get())
 
     bad = {"confirmSessions": "many\u001b[31m", "ignoredRoutes": "/checkout", "confirmDays": 3, "other": {"deep": [1]}}
-    store().save_project("default", settings=bad)
+    store().keys.save_project("default", settings=bad)
     before = counted()
     land(*(frustrated(f"s{n}") for n in range(3)))
     assert detect(return_state=True).is_completed()

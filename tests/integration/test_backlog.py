@@ -12,7 +12,9 @@ from prefect.client.schemas.objects import State
 from blocks import documents
 from flows import detect as flow
 from stores.events.event_store import EventStore
+from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
+from stores.incidents.session_queue import SessionQueue
 from tasks import connections
 from tests.integration.test_flows import frustrated
 from tests.rows import lines
@@ -49,7 +51,7 @@ def run() -> State[Any]:
 
 
 def affected(store: IncidentStore) -> int:
-    return sum(one["affectedSessions"] for one in store.list_incidents(IncidentQuery()).incidents)
+    return sum(one["affectedSessions"] for one in store.incidents.list_incidents(IncidentQuery()).incidents)
 
 
 def progress(key: str) -> list[tuple[float, str]]:
@@ -62,13 +64,13 @@ def test_every_slice_is_told_and_the_oldest_come_first(
     backlog: IncidentStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[list[str]] = []
-    original = IncidentStore.record_detections
+    original = IncidentLedger.record_detections
 
-    def record(self: IncidentStore, analysed: Any, *arguments: Any) -> Any:
+    def record(self: IncidentLedger, analysed: Any, *arguments: Any) -> Any:
         asked.append(sorted(one.pending.session_id for one in analysed))
         return original(self, analysed, *arguments)
 
-    monkeypatch.setattr(IncidentStore, "record_detections", record)
+    monkeypatch.setattr(IncidentLedger, "record_detections", record)
     before = {key: len(progress(key)) for key in ("detect-landed", "detect-analysed")}
     with caplog.at_level(logging.INFO, "furrow.progress"):
         state = run()
@@ -98,10 +100,10 @@ def test_an_ordinary_run_shows_no_bar(backlog: IncidentStore, monkeypatch: pytes
 def test_a_run_that_is_killed_while_it_puts_in_line_goes_on_after_the_last_slice(
     backlog: IncidentStore, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
-    original = IncidentStore.enqueue_sessions
+    original = SessionQueue.enqueue_sessions
     calls = 0
 
-    def killed(self: IncidentStore, *arguments: Any, **named: Any) -> int:
+    def killed(self: SessionQueue, *arguments: Any, **named: Any) -> int:
         nonlocal calls
         calls += 1
         if calls == killed_at:
@@ -109,10 +111,10 @@ def test_a_run_that_is_killed_while_it_puts_in_line_goes_on_after_the_last_slice
         return original(self, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(IncidentStore, "enqueue_sessions", killed)
+        patch.setattr(SessionQueue, "enqueue_sessions", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
-    waiting = backlog.count_pending_sessions(2**50)["due"]
+    waiting = backlog.queue.count_pending_sessions(2**50)["due"]
     assert waiting == 2 * (killed_at - 1)  # each slice was committed
     state = run()
     assert f"{(SESSIONS - waiting) * EVENTS:,} new events" in (state.message or "")
@@ -137,7 +139,7 @@ def test_a_run_that_is_killed_while_it_analyses_goes_on_with_the_next_batch(
         with pytest.raises(KeyboardInterrupt):
             run()
     assert affected(backlog) == 2
-    assert backlog.count_pending_sessions(2**50)["due"] == SESSIONS - 2
+    assert backlog.queue.count_pending_sessions(2**50)["due"] == SESSIONS - 2
     assert run().is_completed()
     assert affected(backlog) == SESSIONS
 

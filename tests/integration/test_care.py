@@ -120,10 +120,10 @@ def test_postgres_comes_back_byte_for_byte_and_goes_on(
     record(incidents, *(detection(f"s{n}", user=ALICE) for n in range(4)))
     record(incidents, detection("odd", "tab\tand\\backslash"))
     queue(incidents, ["waiting"])
-    incidents.save_api_key("hash", "fi_prefix", "shop", "ingest", "the shop")
-    incidents.save_project("shop", ["https://shop.example"], {"confirmSessions": 5})
-    incidents.claim_incidents("jira", limit=5, min_score=70)
-    incidents.record_filed_ticket(incident_id(), "jira", "OPS-1", "https://jira.example/browse/OPS-1")
+    incidents.keys.save_api_key("hash", "fi_prefix", "shop", "ingest", "the shop")
+    incidents.keys.save_project("shop", ["https://shop.example"], {"confirmSessions": 5})
+    incidents.outbox.claim_incidents("jira", limit=5, min_score=70)
+    incidents.outbox.record_filed_ticket(incident_id(), "jira", "OPS-1", "https://jira.example/browse/OPS-1")
     told = incident_backup.dump_incident_tables(postgres_url, tmp_path)
     told = incident_backup.IncidentDump(**json.loads(json.dumps(told.__dict__)))  # as the manifest keeps it
     incident_backup.load_incident_tables(other_url, tmp_path, told)
@@ -132,7 +132,7 @@ def test_postgres_comes_back_byte_for_byte_and_goes_on(
     # Sequences go on behind what was used: a version never comes twice, and history takes more lines.
     versions = [pending.version for pending in queue(restored, ["waiting", "new"])]
     assert min(versions) > told.sequences["pending_versions"]
-    restored.apply_action(incident_id(), "resolve", "after the restore", "eve")
+    restored.ledger.apply_action(incident_id(), "resolve", "after the restore", "eve")
     assert history(restored, incident_id())[-1][2] == "after the restore"
     with pytest.raises(PermanentError, match="not empty"):
         incident_backup.load_incident_tables(other_url, tmp_path, told)
@@ -236,9 +236,9 @@ def test_on_a_cluster_the_tables_below_are_changed_on_every_node() -> None:
 
 def test_an_incident_that_was_one_persons_stays_empty_and_its_ticket_is_named(incidents: IncidentStore) -> None:
     record(incidents, *(detection(f"s{n}", user=ALICE) for n in range(3)))
-    incidents.claim_incidents("jira", limit=5, min_score=70)
-    incidents.record_filed_ticket(incident_id(), "jira", "OPS-1", "https://jira.example/browse/OPS-1")
-    erased = incidents.erase_sessions("shop", ["s0", "s1", "s2"], ALICE)
+    incidents.outbox.claim_incidents("jira", limit=5, min_score=70)
+    incidents.outbox.record_filed_ticket(incident_id(), "jira", "OPS-1", "https://jira.example/browse/OPS-1")
+    erased = incidents.erasure.erase_sessions("shop", ["s0", "s1", "s2"], ALICE)
     assert (erased.detections, erased.incidents, erased.emptied) == (3, 1, 1)
     assert [(ticket.tracker, ticket.key) for ticket in erased.tickets] == [("jira", "OPS-1")]
     left = incident(incidents)
@@ -253,20 +253,20 @@ def test_retracted_detections_and_sessions_in_line_or_given_up_go_too(
     record(incidents, detection("gone", user=ALICE))
     record(incidents, detection("gone", "elsewhere", user=ALICE))  # the first one is retracted
     (dead,) = queue(incidents, ["poison"])
-    assert incidents.record_session_failure(dead, "broken", 1)
+    assert incidents.queue.record_session_failure(dead, "broken", 1)
     (held,) = queue(incidents, ["gone"])
-    erased = incidents.erase_sessions("shop", ["gone", "poison"])
+    erased = incidents.erasure.erase_sessions("shop", ["gone", "poison"])
     assert (erased.detections, erased.pending, erased.dead) == (2, 1, 1)
     text = str(whole(postgres_url))
     assert "'gone'" not in text
     assert "'poison'" not in text
     # A worker that had read the session before finds that it may not write any more.
-    assert incidents.record_detections([AnalysedSession(held, (detection("gone"),), 1)]).stale == 1
+    assert incidents.ledger.record_detections([AnalysedSession(held, (detection("gone"),), 1)]).stale == 1
     assert "'gone'" not in str(whole(postgres_url))
 
 
 def test_a_persons_detections_made_elsewhere_go_by_their_hash(incidents: IncidentStore) -> None:
-    incidents.record_external_detection(detection("external", user=ALICE))
-    assert incidents.find_user_sessions("shop", ALICE) == {"external"}
-    assert incidents.erase_sessions("shop", [], ALICE).detections == 1
-    assert incidents.find_user_sessions("shop", ALICE) == set()
+    incidents.ledger.record_external_detection(detection("external", user=ALICE))
+    assert incidents.erasure.find_user_sessions("shop", ALICE) == {"external"}
+    assert incidents.erasure.erase_sessions("shop", [], ALICE).detections == 1
+    assert incidents.erasure.find_user_sessions("shop", ALICE) == set()

@@ -82,16 +82,18 @@ def fill(url: str) -> IncidentStore:
     store.migrate()
     found = [detection(n) for n in range(1, 4)] + [detection(9, project="other", route="/cart")]
     of_session = {(d["projectId"], d["sessionId"]): d for d in found}
-    store.enqueue_sessions([TouchedSession(p, s, n, 0, 0) for n, (p, s) in enumerate(of_session)], Cursor())
-    waiting = store.find_due_sessions(1, 100)
+    store.queue.enqueue_sessions([TouchedSession(p, s, n, 0, 0) for n, (p, s) in enumerate(of_session)], Cursor())
+    waiting = store.queue.find_due_sessions(1, 100)
     assert (
-        store.record_detections([AnalysedSession(w, (of_session[w.project, w.session_id],), 1) for w in waiting]).stored
+        store.ledger.record_detections(
+            [AnalysedSession(w, (of_session[w.project, w.session_id],), 1) for w in waiting]
+        ).stored
         == 4
     )
-    store.save_api_key(hash_key("shop-sender"), "shop-s", "shop", "ingest", "browser")
-    store.save_api_key(hash_key("shop-operator"), "shop-o", "shop", "operator", "people")
-    store.save_api_key(hash_key("all-operator"), "all-op", "*", "operator", "people")
-    store.save_project("shop", ["https://shop.example"])
+    store.keys.save_api_key(hash_key("shop-sender"), "shop-s", "shop", "ingest", "browser")
+    store.keys.save_api_key(hash_key("shop-operator"), "shop-o", "shop", "operator", "people")
+    store.keys.save_api_key(hash_key("all-operator"), "all-op", "*", "operator", "people")
+    store.keys.save_project("shop", ["https://shop.example"])
     return store
 
 
@@ -262,7 +264,7 @@ def test_intake_survives_postgres_being_down_even_over_a_restart(
         assert send(client).status_code == 202, "the keys were kept on disk"
         assert send(client, {"X-API-Key": "unknown"}).status_code == 401
         stoppable_postgres.start()
-        store.revoke_api_keys("shop-s")
+        store.keys.revoke_api_keys("shop-s")
         until(lambda: send(client).status_code == 401)
         assert client.get("/v1/health").json()["status"] == "ok"
         assert client.get("/v1/incidents", headers=ALL).json()["total"] == 2

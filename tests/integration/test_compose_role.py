@@ -35,8 +35,8 @@ def test_the_role_owns_its_database_and_is_no_superuser(stoppable_postgres: Embe
     ours = stoppable_postgres.build_database_url("furrow").replace("postgres@", "furrow@")
     store = IncidentStore.connect(ours)
     store.migrate()
-    store.save_project("shop", ["https://shop.example"])
-    assert [one.id for one in store.read_projects()] == ["shop"]
+    store.keys.save_project("shop", ["https://shop.example"])
+    assert [one.id for one in store.keys.read_projects()] == ["shop"]
     store.close()
     with psycopg.connect(ours, autocommit=True) as connection:
         for forbidden in (

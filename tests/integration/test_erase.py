@@ -102,8 +102,8 @@ def test_what_a_run_writes_that_began_before_is_erased_too(configured: None, mon
     monkeypatch.setattr(flows.erase, "wait_for_runs", a_late_run)
     assert erase("hers").name == "Completed"
     assert stored() == ["his"]
-    assert incidents().read_store_counts()["detections"] == 0
-    assert [one.session_id for one in incidents().find_due_sessions(10**15, 10)] == []
+    assert incidents().incidents.read_store_counts()["detections"] == 0
+    assert [one.session_id for one in incidents().queue.find_due_sessions(10**15, 10)] == []
 
 
 def test_it_waits_for_the_runs_that_go_on(prefect: None, monkeypatch: pytest.MonkeyPatch) -> None:

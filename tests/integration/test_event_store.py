@@ -12,6 +12,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from core.errors import PermanentError
+from stores.events import event_reader
 from stores.events import event_store as event_store_module
 from stores.events.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
 from tests.rows import BASE_MS, lines, row
@@ -242,7 +243,7 @@ def test_a_replay_takes_sessions_with_an_event_in_its_window_and_of_its_project(
 def test_a_replay_asks_for_no_more_sessions_at_once_than_a_query_can_name(
     event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store_module, "_MOST_SESSIONS", 3)
+    monkeypatch.setattr(event_reader, "_MOST_SESSIONS", 3)
     event_store.land_segment(lines(row(f"s{i}", i, event_type="error") for i in range(8)), "one")
     batches = replayed(event_store, BASE_MS, BASE_MS + MINUTE)
     assert max(len(names) for names in batches) <= 3

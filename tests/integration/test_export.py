@@ -185,12 +185,12 @@ def test_what_came_back_is_told_to_its_ticket(tracker: Any) -> None:
     run()
     key = ticket_of()["key"]
     tracker.finish(key)
-    store().apply_action(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
+    store().ledger.apply_action(incident_id(), "resolve", "deployed", "eve", at=MONDAY + timedelta(hours=1))
     record(store(), detection("later", "pay", at=MONDAY + timedelta(hours=2)), rule=AT_ONCE)
     state = run()
     assert state.name == "Completed", state.message
     assert len(tracker.issues) == 1
-    assert history(store(), incident_id())[-1][2].endswith("told")
+    assert history(store(), incident_id())[-1][2].endswith("updated")
     assert "tickets updated | 1" in artifact()
 
 
@@ -213,7 +213,7 @@ def test_a_run_files_so_many_and_the_next_one_goes_on(jira: FakeJira, setting: A
 
 def test_a_project_with_a_tracker_of_its_own(jira: FakeJira) -> None:
     jira.projects = {"OPS", "WEB"}
-    store().save_project("blog", settings={"jiraProject": "WEB"})
+    store().keys.save_project("blog", settings={"jiraProject": "WEB"})
     confirmed("pay")
     confirmed("pay", project="blog")
     run()
@@ -482,7 +482,7 @@ def test_all_failed_exports_are_rerun_by_hand(jira: FakeJira) -> None:
 
 def test_only_the_named_ones_are_rerun_and_the_others_are_explained(jira: FakeJira) -> None:
     refuse(jira, "pay", "login", "gone")
-    store().apply_action(incident_id("gone"), "suppress", "", "eve")
+    store().ledger.apply_action(incident_id("gone"), "suppress", "", "eve")
     confirmed("filed")
     run()
     ids = [incident_id("pay"), incident_id("gone"), incident_id("filed"), "inc_<script>"]

@@ -5,15 +5,17 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from blocks import documents
+from core.settings import Settings
 from flows.detect import detect
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
-from stores.incidents.incident_store import IncidentQuery, IncidentStore
+from stores.incidents.incident_store import IncidentQuery, IncidentStore, TouchedSession
 from tasks import connections, stopping
 from tests.rows import BASE_MS, lines, row
 
@@ -48,7 +50,8 @@ def land(*sessions: list[dict[str, Any]]) -> None:
 
 def incidents() -> list[dict[str, Any]]:
     store = connections.incident_store()
-    return list(store.list_incidents(IncidentQuery()).incidents)
+    assert isinstance(store, IncidentStore)
+    return list(store.incidents.list_incidents(IncidentQuery()).incidents)
 
 
 def run() -> State[Any]:
@@ -144,10 +147,11 @@ def test_a_poisoned_session_goes_to_the_dead_letters_and_takes_no_other_with_it(
     assert all(state.is_completed() for state in states)
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
-    (dead,) = store.list_dead_sessions()
-    assert (dead.session_id, dead.reason) == ("poison", "ValueError: cannot be analysed")
+    with psycopg.connect(Settings().incident_store_url.get_secret_value()) as connection:
+        dead = connection.execute("SELECT session_id, session_hash, reason FROM dead_sessions").fetchall()
+    assert [(session_id, reason) for session_id, _, reason in dead] == [("poison", "ValueError: cannot be analysed")]
     assert incidents()[0]["affectedSessions"] == 1
-    store.requeue_dead_session("default", "poison")
+    store.queue.enqueue_missing_sessions([TouchedSession("default", "poison", dead[0][1] & (1 << 64) - 1, 0, 0)])
     run()
     assert incidents()[0]["affectedSessions"] == 2
 

@@ -93,7 +93,7 @@ def test_a_revoked_key_ends_its_sessions(client: httpx.Client, store: IncidentSt
     page = page_of(client)
     sign_in(client, page, "shop-operator")
     assert client.get(page).status_code == 200
-    store.revoke_api_keys("shop-o")
+    store.keys.revoke_api_keys("shop-o")
     for _ in range(600):
         if client.get(page).status_code == 401:
             return
@@ -118,10 +118,10 @@ def test_text_of_browsers_is_text(client: httpx.Client, store: IncidentStore) ->
     found["failurePoint"] = {"route": HOSTILE, "target": HOSTILE, "feedback": HOSTILE}
     found["fingerprint"] = "hostile"
     found["timeline"] = [{**step, "text": HOSTILE, "route": HOSTILE} for step in found["timeline"]]
-    store.enqueue_sessions([TouchedSession("shop", "s-hostile", 9, 0, 0)], Cursor())
-    (waiting,) = [one for one in store.find_due_sessions(1, 100) if one.session_id == "s-hostile"]
-    store.record_detections([AnalysedSession(waiting, (found,), 1)])
-    listed = store.list_incidents(IncidentQuery(project="shop")).incidents
+    store.queue.enqueue_sessions([TouchedSession("shop", "s-hostile", 9, 0, 0)], Cursor())
+    (waiting,) = [one for one in store.queue.find_due_sessions(1, 100) if one.session_id == "s-hostile"]
+    store.ledger.record_detections([AnalysedSession(waiting, (found,), 1)])
+    listed = store.incidents.list_incidents(IncidentQuery(project="shop")).incidents
     (incident,) = [one for one in listed if HOSTILE in one["failurePoint"]["route"]]
     page = f"/incidents/{incident['incidentId']}"
     sign_in(client, page, "shop-operator")

@@ -74,7 +74,7 @@ def test_an_incident_sums_up_its_sessions(store: IncidentStore) -> None:
 
 def test_a_session_with_two_detections_of_one_failure_counts_once(store: IncidentStore) -> None:
     record(store, detection("a"), detection("b"))
-    store.record_external_detection(detection("b", detectionId=digest("made elsewhere")))
+    store.ledger.record_external_detection(detection("b", detectionId=digest("made elsewhere")))
     found = incident(store)
     assert (found["affectedSessions"], found["signals"]) == (2, {"feedback": 2, "rage": 2})
     assert found["sessionsBy"]["appVersions"] == {"2.4.1": 2}
@@ -121,10 +121,14 @@ def test_a_detection_that_is_gone_is_retracted_and_may_come_back(store: Incident
     gone = record_nothing(store, "a")
     assert (gone.retracted, gone.incidents) == (1, (incident_id(),))
     assert incident(store)["affectedSessions"] == 1
-    assert store.read_store_counts()["retracted"] == 1
+    assert store.incidents.read_store_counts()["retracted"] == 1
     assert history(store, incident_id())[-1] == ("draft", "draft", "1 detection retracted after late events")
     back = record(store, detection("a"))
-    assert (back.stored, incident(store)["affectedSessions"], store.read_store_counts()["retracted"]) == (1, 2, 0)
+    assert (back.stored, incident(store)["affectedSessions"], store.incidents.read_store_counts()["retracted"]) == (
+        1,
+        2,
+        0,
+    )
 
 
 def test_an_incident_without_live_detections_stays_with_nobody_affected(store: IncidentStore) -> None:
@@ -146,13 +150,15 @@ def test_a_session_that_moves_to_another_failure_point_leaves_the_first(store: I
 
 def test_what_rests_on_events_that_are_stored_no_longer_is_not_retracted(store: IncidentStore) -> None:
     """Retention dropped the old events of a session id that came back: the engine saw the new ones alone."""
-    store.record_detections([AnalysedSession(queue(store, ["a"])[0], (detection("a"),), 1)], ConfirmRule())
-    kept = store.record_detections(
+    store.ledger.record_detections([AnalysedSession(queue(store, ["a"])[0], (detection("a"),), 1)], ConfirmRule())
+    kept = store.ledger.record_detections(
         [AnalysedSession(queue(store, ["a"])[0], (), 1, since_ms=32_503_680_000_000)], ConfirmRule()
     )
     assert (kept.sessions, kept.retracted) == (1, 0)
     assert incident(store)["affectedSessions"] == 1
-    gone = store.record_detections([AnalysedSession(queue(store, ["a"])[0], (), 1, since_ms=1_000)], ConfirmRule())
+    gone = store.ledger.record_detections(
+        [AnalysedSession(queue(store, ["a"])[0], (), 1, since_ms=1_000)], ConfirmRule()
+    )
     assert (gone.sessions, gone.retracted) == (1, 1)
 
 
@@ -160,18 +166,18 @@ def test_a_session_that_got_new_events_is_not_recorded_and_stays_in_line(store: 
     old = queue(store, ["a"])[0]
     new = queue(store, ["a"])[0]
     assert new.version != old.version
-    stale = store.record_detections([AnalysedSession(old, (detection("a"),), 1)], ConfirmRule())
+    stale = store.ledger.record_detections([AnalysedSession(old, (detection("a"),), 1)], ConfirmRule())
     assert (stale.sessions, stale.stale, stale.stored, stale.incidents) == (0, 1, 0, ())
-    assert store.read_incident(incident_id()) is None
-    assert store.find_due_sessions(10_000, 10) == [new]
+    assert store.incidents.read_incident(incident_id()) is None
+    assert store.queue.find_due_sessions(10_000, 10) == [new]
 
 
 def test_an_old_result_does_not_clear_a_session_that_left_the_line_and_came_back(store: IncidentStore) -> None:
     old = queue(store, ["a"])[0]
-    assert store.record_detections([AnalysedSession(old, (), 1)], ConfirmRule()).sessions == 1
+    assert store.ledger.record_detections([AnalysedSession(old, (), 1)], ConfirmRule()).sessions == 1
     back = queue(store, ["a"])[0]
-    assert store.record_detections([AnalysedSession(old, (), 1)], ConfirmRule()).stale == 1
-    assert store.find_due_sessions(10_000, 10) == [back]
+    assert store.ledger.record_detections([AnalysedSession(old, (), 1)], ConfirmRule()).stale == 1
+    assert store.queue.find_due_sessions(10_000, 10) == [back]
 
 
 def test_two_workers_at_once_end_in_exact_counts(store: IncidentStore) -> None:
@@ -187,7 +193,8 @@ def test_two_workers_at_once_end_in_exact_counts(store: IncidentStore) -> None:
             for n in numbers
         ]
         return sum(
-            store.record_detections(batch[start : start + 6], NEVER).sessions for start in range(0, len(batch), 6)
+            store.ledger.record_detections(batch[start : start + 6], NEVER).sessions
+            for start in range(0, len(batch), 6)
         )
 
     forwards = list(range(60))
@@ -197,14 +204,14 @@ def test_two_workers_at_once_end_in_exact_counts(store: IncidentStore) -> None:
     assert incident(store, "pay")["affectedSessions"] == 60
     assert incident(store, "pay")["affectedUsers"] == 7
     assert incident(store, "address")["affectedSessions"] == 60
-    assert store.find_due_sessions(10_000, 10) == []
+    assert store.queue.find_due_sessions(10_000, 10) == []
 
 
 def test_distinct_sessions_of_one_incident_recorded_at_once_are_all_counted(store: IncidentStore) -> None:
     pending = queue(store, [f"s{number}" for number in range(40)])
 
     def analyse(number: int) -> None:
-        store.record_detections([AnalysedSession(pending[number], (detection(f"s{number}"),), 1)], ConfirmRule())
+        store.ledger.record_detections([AnalysedSession(pending[number], (detection(f"s{number}"),), 1)], ConfirmRule())
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(analyse, range(40)))
@@ -234,7 +241,7 @@ def test_each_project_has_its_rule(store: IncidentStore) -> None:
     rules = {"": ConfirmRule(), "strict": ConfirmRule(min_sessions=1)}
     for project in ("strict", "other"):
         pending = queue(store, ["a"], project)
-        store.record_detections([AnalysedSession(pending[0], (detection("a", project=project),), 1)], rules)
+        store.ledger.record_detections([AnalysedSession(pending[0], (detection("a", project=project),), 1)], rules)
     assert incident(store, project="strict")["status"] == "confirmed"
     assert incident(store, project="other")["status"] == "draft"
 
@@ -243,7 +250,7 @@ def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_inc
     store: IncidentStore,
 ) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.apply_action(incident_id(), "resolve", "deployed 2.4.2", "eve", at=MONDAY + DAY)
+    store.ledger.apply_action(incident_id(), "resolve", "deployed 2.4.2", "eve", at=MONDAY + DAY)
     # This visit starts a minute before its detection, and thus half a minute before the fix.
     straddling = record(store, detection("d", at=MONDAY + DAY + timedelta(seconds=30)))
     assert (straddling.regressed, incident(store)["status"]) == ((), "resolved")
@@ -262,7 +269,7 @@ def test_only_sessions_of_several_sources_that_started_after_the_fix_make_an_inc
 
 def test_suppressed_for_ever_keeps_counting_and_stays(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.apply_action(incident_id(), "suppress", "known limitation", "eve")
+    store.ledger.apply_action(incident_id(), "suppress", "known limitation", "eve")
     record(store, *(detection(f"later{number}", at=MONDAY + 30 * DAY) for number in range(20)))
     found = incident(store)
     assert (found["status"], found["affectedSessions"]) == ("suppressed", 23)
@@ -270,7 +277,7 @@ def test_suppressed_for_ever_keeps_counting_and_stays(store: IncidentStore) -> N
 
 def test_suppressed_until_a_date_ends_when_what_is_received_after_it_meets_the_rule(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.apply_action(incident_id(), "suppress", "fixed in the next release", "eve", until=MONDAY + 2 * DAY)
+    store.ledger.apply_action(incident_id(), "suppress", "fixed in the next release", "eve", until=MONDAY + 2 * DAY)
     record(store, detection("d", at=MONDAY + DAY))
     assert incident(store)["status"] == "suppressed"
     # A client may name any time: it is the receipt that counts.
@@ -285,7 +292,7 @@ def test_suppressed_until_a_date_ends_when_what_is_received_after_it_meets_the_r
 
 def test_suppressed_until_more_sessions(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.apply_action(incident_id(), "suppress", "rare", "eve", sessions=2)
+    store.ledger.apply_action(incident_id(), "suppress", "rare", "eve", sessions=2)
     record(store, detection("d"))
     assert incident(store)["status"] == "suppressed"
     record(store, detection("e"))
@@ -295,7 +302,7 @@ def test_suppressed_until_more_sessions(store: IncidentStore) -> None:
 
 def test_a_draft_that_is_suppressed_no_longer_meets_the_confirm_rule_at_once(store: IncidentStore) -> None:
     record(store, detection("a"))
-    store.apply_action(incident_id(), "suppress", "noise", "eve", sessions=2)
+    store.ledger.apply_action(incident_id(), "suppress", "noise", "eve", sessions=2)
     done = record(store, detection("b"), detection("c"))
     assert [(before, after) for before, after, _ in history(store, incident_id())[-2:]] == [
         ("suppressed", "draft"),
@@ -306,17 +313,17 @@ def test_a_draft_that_is_suppressed_no_longer_meets_the_confirm_rule_at_once(sto
 
 def test_people_act_and_the_history_says_who_and_why(store: IncidentStore) -> None:
     record(store, detection("a"))
-    shown = store.apply_action(incident_id(), "confirm", "seen it myself", "eve", project="shop")
+    shown = store.ledger.apply_action(incident_id(), "confirm", "seen it myself", "eve", project="shop")
     assert shown["status"] == "confirmed"
     assert (shown["history"][-1]["actor"], shown["history"][-1]["reason"]) == ("eve", "seen it myself")
     with pytest.raises(IllegalTransition, match="confirmed cannot confirm"):
-        store.apply_action(incident_id(), "confirm", "again", "eve")
+        store.ledger.apply_action(incident_id(), "confirm", "again", "eve")
     with pytest.raises(NotFound):
-        store.apply_action(incident_id(), "resolve", "", "eve", project="another")
+        store.ledger.apply_action(incident_id(), "resolve", "", "eve", project="another")
     with pytest.raises(NotFound):
-        store.apply_action("inc_unknown", "resolve", "", "eve")
+        store.ledger.apply_action("inc_unknown", "resolve", "", "eve")
     with pytest.raises(PermanentError, match="at least 1"):
-        store.apply_action(incident_id(), "suppress", "", "eve", sessions=0)
+        store.ledger.apply_action(incident_id(), "suppress", "", "eve", sessions=0)
     assert incident(store)["status"] == "confirmed"
 
 
@@ -344,20 +351,20 @@ def test_a_broken_detection_is_refused_by_name_and_writes_nothing(store: Inciden
     del broken["visitId"]
     batch = [AnalysedSession(pending[0], (detection("good"),), 1), AnalysedSession(pending[1], (broken,), 1)]
     with pytest.raises(PermanentError, match="session 'bad' cannot be stored: lacks 'visitId'"):
-        store.record_detections(batch, ConfirmRule())
-    assert store.read_store_counts()["detections"] == 0
-    assert len(store.find_due_sessions(10_000, 10)) == 2
+        store.ledger.record_detections(batch, ConfirmRule())
+    assert store.incidents.read_store_counts()["detections"] == 0
+    assert len(store.queue.find_due_sessions(10_000, 10)) == 2
 
 
 def test_a_detection_of_another_session_is_refused(store: IncidentStore) -> None:
     pending = queue(store, ["a"])[0]
     with pytest.raises(PermanentError, match="another project or session"):
-        store.record_detections([AnalysedSession(pending, (detection("b"),), 1)], ConfirmRule())
+        store.ledger.record_detections([AnalysedSession(pending, (detection("b"),), 1)], ConfirmRule())
 
 
 def test_a_detection_made_elsewhere_is_stored_once_and_survives_the_engine(store: IncidentStore) -> None:
-    assert store.record_external_detection(detection("a")) == (incident_id(), False)
-    assert store.record_external_detection(detection("a")) == (incident_id(), True)
+    assert store.ledger.record_external_detection(detection("a")) == (incident_id(), False)
+    assert store.ledger.record_external_detection(detection("a")) == (incident_id(), True)
     assert record_nothing(store, "a").retracted == 0
     assert incident(store)["affectedSessions"] == 1
 
@@ -366,9 +373,9 @@ def test_one_project_cannot_write_into_the_incident_of_another(store: IncidentSt
     record(store, detection("a"))
     forged = detection("x", project="mallory") | {"fingerprint": digest("shop", "pay")}
     with pytest.raises(PermanentError, match="another project"):
-        store.record_external_detection(forged)
+        store.ledger.record_external_detection(forged)
     same_id = detection("a", project="mallory", detectionId=detection("a")["detectionId"])
-    store.record_external_detection(same_id)
+    store.ledger.record_external_detection(same_id)
     assert incident(store)["affectedSessions"] == 1
 
 
@@ -378,7 +385,7 @@ def test_a_list_of_incidents_is_filtered_sorted_and_paged(store: IncidentStore) 
     record(store, detection("e", "pay", project="blog", score=88), project="blog")
 
     def ids(**filters: Any) -> list[str]:
-        return [found["incidentId"] for found in store.list_incidents(IncidentQuery(**filters)).incidents]
+        return [found["incidentId"] for found in store.incidents.list_incidents(IncidentQuery(**filters)).incidents]
 
     pay, search, blog = incident_id("pay"), incident_id("search"), incident_id("pay", "blog")
     assert ids(sort="-highestScore") == [pay, blog, search]
@@ -392,9 +399,9 @@ def test_a_list_of_incidents_is_filtered_sorted_and_paged(store: IncidentStore) 
     assert ids(route="/nowhere") == []
     assert ids(exported=True) == []
     assert len(ids(exported=False)) == 3
-    page = store.list_incidents(IncidentQuery(limit=1, offset=1, sort="-highestScore"))
+    page = store.incidents.list_incidents(IncidentQuery(limit=1, offset=1, sort="-highestScore"))
     assert ([found["incidentId"] for found in page.incidents], page.total) == ([blog], 3)
-    assert store.read_incident(pay, project="blog") is None
+    assert store.incidents.read_incident(pay, project="blog") is None
 
 
 @pytest.mark.parametrize(
@@ -402,17 +409,17 @@ def test_a_list_of_incidents_is_filtered_sorted_and_paged(store: IncidentStore) 
 )
 def test_a_query_that_makes_no_sense_is_refused(store: IncidentStore, query: IncidentQuery) -> None:
     with pytest.raises(PermanentError):
-        store.list_incidents(query)
+        store.incidents.list_incidents(query)
 
 
 def test_erasing_a_user_leaves_the_others(store: IncidentStore) -> None:
     record(store, detection("a", user="u1"), detection("b", user="u2"), detection("c", user="u1"))
     queue(store, ["a"])
-    assert store.erase_sessions("shop", [], "u1").detections == 2
+    assert store.erasure.erase_sessions("shop", [], "u1").detections == 2
     found = incident(store)
     assert (found["affectedSessions"], found["affectedUsers"]) == (1, 1)
     assert [example["sessionId"] for example in found["examples"]] == ["b"]
-    assert store.erase_sessions("shop", ["b"]).detections == 1
-    assert store.read_store_counts()["detections"] == 0
+    assert store.erasure.erase_sessions("shop", ["b"]).detections == 1
+    assert store.incidents.read_store_counts()["detections"] == 0
     with pytest.raises(PermanentError):
-        store.erase_sessions("shop", [])
+        store.erasure.erase_sessions("shop", [])

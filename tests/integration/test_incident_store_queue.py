@@ -14,7 +14,6 @@ from stores.incidents.incident_store import (
     Cursor,
     IncidentStore,
     KeyRecord,
-    NotFound,
     ProjectRecord,
     TouchedSession,
 )
@@ -30,10 +29,10 @@ def store(postgres_url: str) -> Iterator[IncidentStore]:
 
 
 def test_a_reader_begins_at_the_beginning_and_goes_on_where_it_was(store: IncidentStore) -> None:
-    assert store.read_cursor() == Cursor(0, ())
-    store.enqueue_sessions([], Cursor(1_700_000_000_000_000, (1_700_000_000_000_000, 1_699_999_999_999_999)))
-    assert store.read_cursor() == Cursor(1_700_000_000_000_000, (1_700_000_000_000_000, 1_699_999_999_999_999))
-    assert store.read_cursor("another") == Cursor(0, ())
+    assert store.queue.read_cursor() == Cursor(0, ())
+    store.queue.enqueue_sessions([], Cursor(1_700_000_000_000_000, (1_700_000_000_000_000, 1_699_999_999_999_999)))
+    assert store.queue.read_cursor() == Cursor(1_700_000_000_000_000, (1_700_000_000_000_000, 1_699_999_999_999_999))
+    assert store.queue.read_cursor("another") == Cursor(0, ())
 
 
 def test_sessions_come_back_exactly_and_oldest_due_first(store: IncidentStore) -> None:
@@ -41,29 +40,29 @@ def test_sessions_come_back_exactly_and_oldest_due_first(store: IncidentStore) -
     touched = [
         TouchedSession("shop", name, value, 1_000 + place, 900) for place, (name, value) in enumerate(hashes.items())
     ]
-    assert store.enqueue_sessions(touched[::-1], Cursor(1, ())) == 4
-    due = store.find_due_sessions(1_002, 10)
+    assert store.queue.enqueue_sessions(touched[::-1], Cursor(1, ())) == 4
+    due = store.queue.find_due_sessions(1_002, 10)
     assert [(item.session_id, item.session_hash, item.due_ms) for item in due] == [
         ("first", 0, 1_000),
         ("second", 2**63 - 1, 1_001),
         ("third", 2**63, 1_002),
     ]
-    assert store.count_pending_sessions(1_002) == {"open": 1, "due": 3}
-    assert [item.session_id for item in store.find_due_sessions(9_999, 2)] == ["first", "second"]
+    assert store.queue.count_pending_sessions(1_002) == {"open": 1, "due": 3}
+    assert [item.session_id for item in store.queue.find_due_sessions(9_999, 2)] == ["first", "second"]
 
 
 def test_many_thousand_sessions_fit_in_one_call(store: IncidentStore) -> None:
     touched = [TouchedSession("shop", f"s{number}", number, 1_000, 900) for number in range(12_001)]
-    assert store.enqueue_sessions(touched + touched[:5], Cursor(1, ())) == 12_001
-    assert store.count_pending_sessions(1_000) == {"open": 0, "due": 12_001}
+    assert store.queue.enqueue_sessions(touched + touched[:5], Cursor(1, ())) == 12_001
+    assert store.queue.count_pending_sessions(1_000) == {"open": 0, "due": 12_001}
 
 
 def test_new_events_postpone_a_session_and_forgive_its_failures(store: IncidentStore) -> None:
     first = queue(store, ["a"])[0]
-    assert store.record_session_failure(first, "boom") is False
-    store.enqueue_sessions([TouchedSession("shop", "a", first.session_hash, 5_000, 4_000)], Cursor(2, ()))
-    assert store.find_due_sessions(4_999, 10) == []
-    second = store.find_due_sessions(5_000, 10)[0]
+    assert store.queue.record_session_failure(first, "boom") is False
+    store.queue.enqueue_sessions([TouchedSession("shop", "a", first.session_hash, 5_000, 4_000)], Cursor(2, ()))
+    assert store.queue.find_due_sessions(4_999, 10) == []
+    second = store.queue.find_due_sessions(5_000, 10)[0]
     assert (second.attempts, second.version != first.version) == (0, True)
 
 
@@ -71,37 +70,44 @@ def test_sessions_and_cursor_are_written_together_or_not_at_all(store: IncidentS
     """The second statement fails (a session id that Postgres cannot hold), after 5,000 rows went in by the first."""
     touched = [TouchedSession("shop", f"s{number:05}", number, 1_000, 900) for number in range(5_000)]
     with pytest.raises(PermanentError):
-        store.enqueue_sessions([*touched, TouchedSession("shop", "t\x00", 1, 1_000, 900)], Cursor(7, (7,)))
-    assert store.count_pending_sessions(1_000) == {"open": 0, "due": 0}
-    assert store.read_cursor() == Cursor(0, ())
+        store.queue.enqueue_sessions([*touched, TouchedSession("shop", "t\x00", 1, 1_000, 900)], Cursor(7, (7,)))
+    assert store.queue.count_pending_sessions(1_000) == {"open": 0, "due": 0}
+    assert store.queue.read_cursor() == Cursor(0, ())
 
 
 def test_sessions_are_not_in_line_when_the_cursor_cannot_be_moved(store: IncidentStore, postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("ALTER TABLE cursors ADD CONSTRAINT stuck CHECK (watermark_us < 10)")
     with pytest.raises(PermanentError):
-        store.enqueue_sessions([TouchedSession("shop", "a", 1, 1_000, 900)], Cursor(11, ()))
-    assert store.count_pending_sessions(1_000) == {"open": 0, "due": 0}
+        store.queue.enqueue_sessions([TouchedSession("shop", "a", 1, 1_000, 900)], Cursor(11, ()))
+    assert store.queue.count_pending_sessions(1_000) == {"open": 0, "due": 0}
 
 
 def test_two_readers_enqueue_the_same_sessions_at_once(store: IncidentStore) -> None:
     touched = [TouchedSession("shop", f"s{number}", number, 1_000, 900) for number in range(3_000)]
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda part: store.enqueue_sessions(part, Cursor(1, ())), [touched, touched[::-1]] * 3))
+        done = list(
+            pool.map(lambda part: store.queue.enqueue_sessions(part, Cursor(1, ())), [touched, touched[::-1]] * 3)
+        )
     assert done == [3_000] * 6
-    assert store.count_pending_sessions(1_000)["due"] == 3_000
+    assert store.queue.count_pending_sessions(1_000)["due"] == 3_000
 
 
-def test_a_poison_session_is_buried_at_its_third_failure(store: IncidentStore) -> None:
+def test_a_poison_session_is_buried_at_its_third_failure(store: IncidentStore, postgres_url: str) -> None:
     pending = queue(store, ["poison", "fine"])[0]
-    assert [store.record_session_failure(pending, f"failure {number}") for number in (1, 2, 3)] == [False, False, True]
-    assert [item.session_id for item in store.find_due_sessions(10_000, 10)] == ["fine"]
-    dead = store.list_dead_sessions()
-    assert [(item.session_id, item.session_hash, item.attempts, item.reason) for item in dead] == [
+    assert [store.queue.record_session_failure(pending, f"failure {number}") for number in (1, 2, 3)] == [
+        False,
+        False,
+        True,
+    ]
+    assert [item.session_id for item in store.queue.find_due_sessions(10_000, 10)] == ["fine"]
+    with psycopg.connect(postgres_url) as connection:
+        dead = connection.execute("SELECT session_id, session_hash, attempts, reason FROM dead_sessions").fetchall()
+    assert [(name, hashed & (1 << 64) - 1, *rest) for name, hashed, *rest in dead] == [
         ("poison", pending.session_hash, 3, "failure 3")
     ]
-    assert store.read_store_counts()["deadSessions"] == 1
-    assert store.list_dead_sessions(project="another") == []
+    assert store.incidents.read_store_counts("shop")["deadSessions"] == 1
+    assert store.incidents.read_store_counts("another")["deadSessions"] == 0
 
 
 def test_a_burial_that_fails_leaves_the_session_in_line(store: IncidentStore, postgres_url: str) -> None:
@@ -109,48 +115,45 @@ def test_a_burial_that_fails_leaves_the_session_in_line(store: IncidentStore, po
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("ALTER TABLE dead_sessions ADD CONSTRAINT full_up CHECK (session_id <> 'poison')")
     with pytest.raises(PermanentError):
-        store.record_session_failure(pending, "boom", max_attempts=1)
-    assert store.find_due_sessions(10_000, 10) == [pending]  # with no failure counted: all of it was rolled back
+        store.queue.record_session_failure(pending, "boom", max_attempts=1)
+    assert store.queue.find_due_sessions(10_000, 10) == [pending]  # with no failure counted: all of it was rolled back
 
 
 def test_a_failure_of_an_older_version_is_not_counted(store: IncidentStore) -> None:
     old = queue(store, ["a"])[0]
     queue(store, ["a"])
-    assert store.record_session_failure(old, "boom", max_attempts=1) is False
-    assert store.find_due_sessions(10_000, 10)[0].attempts == 0
+    assert store.queue.record_session_failure(old, "boom", max_attempts=1) is False
+    assert store.queue.find_due_sessions(10_000, 10)[0].attempts == 0
 
 
-def test_a_dead_session_gets_another_chance(store: IncidentStore) -> None:
+def test_a_dead_session_gets_another_chance_with_new_events(store: IncidentStore) -> None:
     pending = queue(store, ["a"])[0]
-    store.record_session_failure(pending, "boom", max_attempts=1)
-    assert store.requeue_dead_session("shop", "a") is True
-    assert store.list_dead_sessions() == []
-    back = store.find_due_sessions(2**62, 10)[0]
+    store.queue.record_session_failure(pending, "boom", max_attempts=1)
+    assert store.queue.find_due_sessions(2**62, 10) == []
+    back = queue(store, ["a"])[0]
     assert (back.session_hash, back.attempts) == (pending.session_hash, 0)
-    with pytest.raises(NotFound):
-        store.requeue_dead_session("shop", "a")
 
 
 def test_a_dead_session_that_succeeds_after_all_is_dead_no_longer(store: IncidentStore) -> None:
-    store.record_session_failure(queue(store, ["a"])[0], "boom", max_attempts=1)
+    store.queue.record_session_failure(queue(store, ["a"])[0], "boom", max_attempts=1)
     record(store, detection("a"))
-    assert store.list_dead_sessions() == []
+    assert store.incidents.read_store_counts()["deadSessions"] == 0
 
 
 def test_keys_and_projects(store: IncidentStore) -> None:
-    store.save_api_key("hash1", "fk_abc", "shop", "ingest", "browser")
-    store.save_api_key("hash2", "fk_def", "shop", "operator")
-    assert store.revoke_api_keys("fk_abc") == 1
-    assert store.revoke_api_keys("fk_abc") == 0
-    assert store.read_api_keys() == [
+    store.keys.save_api_key("hash1", "fk_abc", "shop", "ingest", "browser")
+    store.keys.save_api_key("hash2", "fk_def", "shop", "operator")
+    assert store.keys.revoke_api_keys("fk_abc") == 1
+    assert store.keys.revoke_api_keys("fk_abc") == 0
+    assert store.keys.read_api_keys() == [
         KeyRecord("hash1", "fk_abc", "shop", "ingest", True, "browser"),
         KeyRecord("hash2", "fk_def", "shop", "operator", False, ""),
     ]
     with pytest.raises(PermanentError):
-        store.save_api_key("hash3", "fk_x", "shop", "root")
-    store.save_project("shop", origins=["https://shop.example"])
-    store.save_project("shop", settings={"min_sessions": 5})
-    assert store.read_projects() == [ProjectRecord("shop", ["https://shop.example"], {"min_sessions": 5})]
+        store.keys.save_api_key("hash3", "fk_x", "shop", "root")
+    store.keys.save_project("shop", origins=["https://shop.example"])
+    store.keys.save_project("shop", settings={"min_sessions": 5})
+    assert store.keys.read_projects() == [ProjectRecord("shop", ["https://shop.example"], {"min_sessions": 5})]
 
 
 def test_migrating_again_and_all_at_once_is_safe(postgres_url: str) -> None:
@@ -159,7 +162,7 @@ def test_migrating_again_and_all_at_once_is_safe(postgres_url: str) -> None:
         list(pool.map(IncidentStore.migrate, stores))
     record(stores[0], detection("a"))
     stores[1].migrate()
-    assert stores[2].read_incident(incident_id()) is not None
+    assert stores[2].incidents.read_incident(incident_id()) is not None
     for store in stores:
         store.close()
 
@@ -185,9 +188,9 @@ def test_a_server_that_is_away_is_a_transient_error_and_nothing_is_lost(stoppabl
     with pytest.raises(TransientError):
         store.ping()
     with pytest.raises(TransientError):
-        store.record_detections([AnalysedSession(pending, (detection("a"),), 1)], ConfirmRule())
+        store.ledger.record_detections([AnalysedSession(pending, (detection("a"),), 1)], ConfirmRule())
     stoppable_postgres.start()
-    done = store.record_detections([AnalysedSession(pending, (detection("a"),), 1)], ConfirmRule())
+    done = store.ledger.record_detections([AnalysedSession(pending, (detection("a"),), 1)], ConfirmRule())
     assert (done.sessions, done.stored) == (1, 1)
     store.close()
 
@@ -198,7 +201,9 @@ def test_a_connection_that_is_cut_in_the_middle_is_transient(store: IncidentStor
         admin.execute("BEGIN")
         admin.execute("LOCK TABLE incidents")  # the worker waits here
         with ThreadPoolExecutor(1) as pool:
-            work = pool.submit(store.record_detections, [AnalysedSession(pending, (detection("a"),), 1)], ConfirmRule())
+            work = pool.submit(
+                store.ledger.record_detections, [AnalysedSession(pending, (detection("a"),), 1)], ConfirmRule()
+            )
             waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             with psycopg.connect(postgres_url, autocommit=True) as watcher:
                 while not (found := watcher.execute(waiting).fetchall()):
@@ -207,13 +212,13 @@ def test_a_connection_that_is_cut_in_the_middle_is_transient(store: IncidentStor
             with pytest.raises(TransientError):
                 work.result()
         admin.execute("ROLLBACK")
-    assert store.find_due_sessions(10_000, 10) == [pending]
+    assert store.queue.find_due_sessions(10_000, 10) == [pending]
 
 
 def test_errors_that_waiting_cannot_cure_are_permanent(postgres_url: str) -> None:
     never_migrated = IncidentStore.connect(postgres_url)
     with pytest.raises(PermanentError, match='relation "detections" does not exist'):
-        never_migrated.read_store_counts()
+        never_migrated.incidents.read_store_counts()
     never_migrated.close()
     with pytest.raises(PermanentError, match="does not exist"):
         IncidentStore.connect(postgres_url.replace("/t_", "/no_")).ping()

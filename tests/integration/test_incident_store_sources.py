@@ -82,23 +82,23 @@ def test_hashes_are_forgotten_after_the_window_and_sources_stay_apart(store: Inc
     }
     record(store, *(detection(name) for name in "abcde"), origins=origins, received=NOW)
     before = incident(store)
-    assert store.forget_sources({"": 7.0}) == 0
+    assert store.erasure.forget_sources({"": 7.0}) == 0
     age(postgres_url, 9)
-    assert store.forget_sources({"": 7.0, "shop": 30.0}) == 0  # this project counts for longer
-    assert store.forget_sources({"": 7.0}) == 5
-    assert store.forget_sources({"": 7.0}) == 0
+    assert store.erasure.forget_sources({"": 7.0, "shop": 30.0}) == 0  # this project counts for longer
+    assert store.erasure.forget_sources({"": 7.0}) == 5
+    assert store.erasure.forget_sources({"": 7.0}) == 0
     assert sources(postgres_url) == [(name, 1, False) for name in "abc"] + [("d", 2, False), ("e", None, False)]
     # The next ones go on behind these numbers, and nothing that is forgotten confirms anything.
     record(store, detection("f"), origins={"f": SessionOrigin(HASH + 9, HASH + 10)}, received=NOW)
     assert incident(store)["status"] == before["status"]
     age(postgres_url, 9)
-    store.forget_sources({"": 7.0})
+    store.erasure.forget_sources({"": 7.0})
     assert sources(postgres_url)[-1] == ("f", 3, False)
 
 
 def test_suppressed_until_more_sessions_is_not_ended_by_one_source(store: IncidentStore) -> None:
     record(store, *(detection(name) for name in "abc"))
-    store.apply_action(incident_id(), "suppress", "rare", "eve", sessions=5)
+    store.ledger.apply_action(incident_id(), "suppress", "rare", "eve", sessions=5)
     stranger = {f"x{number}": SessionOrigin(HASH, HASH + 1) for number in range(20)}
     record(store, *(detection(name) for name in stranger), origins=stranger)
     assert incident(store)["status"] == "suppressed"
@@ -121,18 +121,18 @@ def test_a_contested_detection_stays_as_it_is_whoever_looks_again(store: Inciden
     record(store, detection("a"))
     (pending,) = queue(store, ["a"])
     mixed = SessionOrigin(HASH, HASH + 1, mixed=True)
-    done = store.record_detections([AnalysedSession(pending, (detection("a", score=99),), 1, origin=mixed)])
+    done = store.ledger.record_detections([AnalysedSession(pending, (detection("a", score=99),), 1, origin=mixed)])
     assert (done.stored, done.retracted, done.contested) == (0, 0, 1)
     assert incident(store)["highestScore"] == 92
     (pending,) = queue(store, ["a"])
-    again = store.record_detections([AnalysedSession(pending, (), 1)], backfill=True)
+    again = store.ledger.record_detections([AnalysedSession(pending, (), 1)], backfill=True)
     assert (again.retracted, again.contested) == (0, 0)
-    assert "1 detection stays as it was" in history(store, incident_id())[-1][2]
+    assert "1 detection stays unchanged" in history(store, incident_id())[-1][2]
     # An equal answer contests nothing, and what is new in the session is stored.
     record(store, detection("b"))
     (pending,) = queue(store, ["b"])
     found = (detection("b", engineVersion="2"), detection("b", "address"))
-    done = store.record_detections([AnalysedSession(pending, found, 1, origin=mixed)])
+    done = store.ledger.record_detections([AnalysedSession(pending, found, 1, origin=mixed)])
     assert (done.stored, done.contested) == (1, 0)
 
 
@@ -146,35 +146,39 @@ def many(store: IncidentStore, first: int, number: int, **origins: Any) -> None:
 
 
 def held(store: IncidentStore) -> int:
-    return store.list_incidents(IncidentQuery(held=True)).total
+    return store.incidents.list_incidents(IncidentQuery(held=True)).total
 
 
 def test_up_to_the_budget_nothing_is_held(store: IncidentStore) -> None:
     many(store, 0, 3)
-    assert (held(store), store.list_floods(), len(store.find_exportable_incidents("jira", 100, 80))) == (0, [], 3)
+    assert (held(store), store.floods.list_floods(), len(store.outbox.find_exportable_incidents("jira", 100, 80))) == (
+        0,
+        [],
+        3,
+    )
 
 
 def test_independent_sources_release_no_more_than_the_budget_in_an_hour(store: IncidentStore) -> None:
     many(store, 0, 8)  # each session is a source of its own
-    (flood,) = store.list_floods()
+    (flood,) = store.floods.list_floods()
     assert (flood.project, flood.incidents, flood.budget, flood.held, flood.lasts) == ("shop", 8, 3, 8, True)
-    assert store.find_exportable_incidents("jira", 100, 80) == []
-    assert store.read_store_counts()["held"] == 8
-    assert len(store.release_flood_incidents(TIGHT)) == 3
-    assert store.release_flood_incidents(TIGHT) == []
-    assert (held(store), len(store.find_exportable_incidents("jira", 100, 80))) == (5, 3)
+    assert store.outbox.find_exportable_incidents("jira", 100, 80) == []
+    assert store.incidents.read_store_counts()["held"] == 8
+    assert len(store.floods.release_flood_incidents(TIGHT)) == 3
+    assert store.floods.release_flood_incidents(TIGHT) == []
+    assert (held(store), len(store.outbox.find_exportable_incidents("jira", 100, 80))) == (5, 3)
 
 
 def test_one_source_in_many_incidents_releases_none(store: IncidentStore) -> None:
     many(store, 0, 8, origin=SessionOrigin(HASH, HASH + 1))
-    assert store.release_flood_incidents(TIGHT) == []
+    assert store.floods.release_flood_incidents(TIGHT) == []
     assert held(store) == 8
 
 
 def test_a_flood_in_one_project_holds_nothing_of_another(store: IncidentStore) -> None:
     many(store, 0, 8, origin=SessionOrigin(HASH, HASH + 1))
     record(store, *(detection(f"x{n}", project="blog") for n in range(3)), rule=TIGHT, project="blog")
-    assert [one["projectId"] for one in store.find_exportable_incidents("jira", 100, 80)] == ["blog"]
+    assert [one["projectId"] for one in store.outbox.find_exportable_incidents("jira", 100, 80)] == ["blog"]
 
 
 def test_what_began_after_the_hour_is_over_is_not_held(store: IncidentStore, postgres_url: str) -> None:
@@ -184,8 +188,8 @@ def test_what_began_after_the_hour_is_over_is_not_held(store: IncidentStore, pos
         connection.execute("UPDATE floods SET from_at = from_at - interval '2 hours', "
                            "until_at = until_at - interval '2 hours'")  # fmt: skip
     many(store, 100, 1)
-    assert len(store.find_exportable_incidents("jira", 100, 80)) == 1
-    assert [flood.lasts for flood in store.list_floods()] == [False]
+    assert len(store.outbox.find_exportable_incidents("jira", 100, 80)) == 1
+    assert [flood.lasts for flood in store.floods.list_floods()] == [False]
 
 
 def test_rows_of_an_older_version_go_on_counting_session_by_session(postgres_url: str) -> None:

@@ -42,7 +42,7 @@ def a_batch(stored: Stored) -> tuple[int, int, int]:
     """Rows read by the steps of `detect` for 10,000 new events, by counting afterwards, and the detections."""
     store, incidents = connections.event_store(), connections.incident_store()
     assert isinstance(incidents, IncidentStore)
-    incidents.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
+    incidents.queue.enqueue_sessions([], Cursor(store.count_events().last_landed_us, ()))
     with store._use_client() as client:
         select = stored.select(stored.sessions, stored.sessions + NEW)
         store.land_segment(bytes(client.raw_query(f"{select} FORMAT JSONEachRow")), "new")

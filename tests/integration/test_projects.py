@@ -146,9 +146,9 @@ def test_nobody_can_take_another_projects_fingerprint(client: httpx.Client, stor
     taken = {**DETECTION, "projectId": "blog", "fingerprint": "ab" * 16, "detectionId": tomorrow["detectionId"]}
     answer = client.post("/v1/incidents", json={"incident": taken}, headers=BLOG).json()
     assert answer["incidentId"] != f"inc_{'ab' * 16}"
-    store.enqueue_sessions([TouchedSession("shop", "t1", 7, 0, 0)], Cursor())
-    (waiting,) = store.find_due_sessions(1, 10)
-    assert store.record_detections([AnalysedSession(waiting, (tomorrow,), 1)]).incidents == (f"inc_{'ab' * 16}",)
+    store.queue.enqueue_sessions([TouchedSession("shop", "t1", 7, 0, 0)], Cursor())
+    (waiting,) = store.queue.find_due_sessions(1, 10)
+    assert store.ledger.record_detections([AnalysedSession(waiting, (tomorrow,), 1)]).incidents == (f"inc_{'ab' * 16}",)
     shown = client.get(f"/v1/incidents/inc_{'ab' * 16}", headers=SHOP).json()
     assert (shown["projectId"], shown["affectedSessions"]) == ("shop", 1)
 
@@ -165,8 +165,8 @@ def test_an_external_detection_cannot_replace_one_of_the_engine(client: httpx.Cl
 def test_status_of_a_projects_key_tells_that_project_alone(client: httpx.Client, store: IncidentStore) -> None:
     for sender in (SHOP_SENDER, BLOG_SENDER):
         client.post("/v1/events", json={"events": [EVENT, {}]}, headers=sender)
-    store.enqueue_sessions([TouchedSession("blog", f"open-{n}", n, 9_000, 0) for n in range(5)], Cursor())
-    store.claim_incidents("jira", limit=10, min_score=70)
+    store.queue.enqueue_sessions([TouchedSession("blog", f"open-{n}", n, 9_000, 0) for n in range(5)], Cursor())
+    store.outbox.claim_incidents("jira", limit=10, min_score=70)
     shop, blog, whole = (client.get("/v1/status", headers=headers).json() for headers in (SHOP, BLOG, ALL))
     assert (shop["project"], shop["detections"], shop["sessions"]) == ("shop", 3, {"open": 0, "complete": None})
     assert (blog["project"], blog["detections"], blog["sessions"]) == ("blog", 2, {"open": 5, "complete": None})
@@ -189,8 +189,8 @@ def test_origins_are_those_of_the_keys_project(client: httpx.Client) -> None:
 def test_a_projects_rate_holds_for_all_its_keys_and_for_no_other_project(
     tmp_path: Path, postgres_url: str, store: IncidentStore
 ) -> None:
-    store.save_project("shop", settings={"requestsPerSecond": 0.01})
-    store.save_api_key(hash_key("second-sender"), "second", "shop", "ingest")
+    store.keys.save_project("shop", settings={"requestsPerSecond": 0.01})
+    store.keys.save_api_key(hash_key("second-sender"), "second", "shop", "ingest")
     with serving(tmp_path, postgres_url) as client:
 
         def send(headers: dict[str, str]) -> httpx.Response:
@@ -218,7 +218,7 @@ def test_the_last_use_of_a_key_is_known(client: httpx.Client, store: IncidentSto
     client.get("/v1/incidents", headers=BLOG)
 
     def used() -> set[str]:
-        records = store.read_api_keys()
+        records = store.keys.read_api_keys()
         return {record.prefix for record in records if record.last_used_at is not None}
 
     until(lambda: "blog-o" in used())

@@ -80,7 +80,7 @@ def test_the_access_log_gives_its_sessions_and_no_incident(stores: tuple[EventSt
     analyse_everything()
     assert events.count_events().distinct == 10_000
     assert events.count_sessions().visits == sessions_of_the_log()
-    assert incidents.list_incidents(IncidentQuery()).total == 0
+    assert incidents.incidents.list_incidents(IncidentQuery()).total == 0
     assert set(events.count_sessions().silent) <= {"unattributed", "background", "bot", "no_behavioural_signal"}
 
 

@@ -135,7 +135,7 @@ def test_what_would_vanish_is_told_with_its_rule_and_nothing_is_stored(configure
 
 
 def test_what_would_appear_is_told_with_its_explanation(configured: str) -> None:
-    store().save_project(
+    store().keys.save_project(
         "default", settings={"thresholds": {"rage_clicks": 9}, "weights": {"blocked": 0, "repeated": 0}}
     )
     land(frustrated("s"))
@@ -167,7 +167,7 @@ def test_the_replay_says_what_setting_the_project_then_does(configured: str) -> 
     assert len(stored_ids()) == 4
     assert len(stored_ids("shop")) == 1
     _, told = run({"projects": {"default": NO_RAGE}})
-    store().save_project("default", settings=NO_RAGE)
+    store().keys.save_project("default", settings=NO_RAGE)
     window = {"start": START - timedelta(minutes=1), "end": START + timedelta(hours=1)}
     assert backfill(**window, dry_run=False, return_state=True).is_completed()
     assert told["counts"]["detections that would vanish"] == 4
@@ -181,8 +181,8 @@ def test_the_replay_says_what_setting_the_project_then_does(configured: str) -> 
 
 
 def test_what_the_projects_set_holds_under_the_new_configuration(configured: str) -> None:
-    store().save_project("quiet", settings={"ignoredRoutes": ["/checkout"]})
-    store().save_project("strict", settings={"weights": {"failure": 0, "kinds_3": 0}})
+    store().keys.save_project("quiet", settings={"ignoredRoutes": ["/checkout"]})
+    store().keys.save_project("strict", settings={"weights": {"failure": 0, "kinds_3": 0}})
     for project in ("quiet", "strict", "default"):
         land(frustrated("s", project=project))
     _, told = run(
@@ -366,7 +366,7 @@ def test_what_is_wrong_fails_with_its_reason(configured: str) -> None:
     state, _ = run(NO_RAGE, window="yesterday")
     assert state.is_failed()
     assert "a window looks like 7d" in (state.message or "")
-    store().save_project("shop", settings={"thresholds": {"high_score": 60}})
+    store().keys.save_project("shop", settings={"thresholds": {"high_score": 60}})
     state, _ = run({"thresholds": {"medium_score": 70}})
     assert state.is_failed()
     assert "project 'shop': medium_score (70) must be less than high_score (60)" in (state.message or "")
@@ -390,7 +390,7 @@ def test_text_from_a_browser_is_inert_in_the_artifact(configured: str) -> None:
 
 
 def test_each_project_has_its_own_thresholds_and_weights(configured: str) -> None:
-    store().save_project("strict", settings=NO_RAGE)
+    store().keys.save_project("strict", settings=NO_RAGE)
     for project in ("default", "strict"):
         land(*(frustrated(f"s{n}", project=project) for n in range(3)))
     detect(return_state=True)
@@ -403,7 +403,7 @@ def test_a_bad_stored_threshold_is_told_counted_and_replaced_by_its_default(
 ) -> None:
     thresholds = {"rage_clicks": 9, "rage_gap_ms": "soon\x1b[31m", "n\x1b[31mew": 1}
     weights = {"failure": 101, "blocked": 0, "repeated": 0}
-    store().save_project("default", settings={"thresholds": thresholds, "weights": weights})
+    store().keys.save_project("default", settings={"thresholds": thresholds, "weights": weights})
     land(frustrated("s"))
     assert detect(return_state=True).is_completed()
     assert stored_ids() == [], "what fits is used: nine clicks"

@@ -46,7 +46,7 @@ def land(*days_ago: int) -> None:
         store.land_segment(lines(row(f"s{days}", i, received_ms=ms) for i in range(10)), f"{days}")
     hashes = store.read_touched_sessions(0, ()).session_hash.tolist()
     store.record_calm_sessions(hashes, 0, time.time_ns() // 1000)
-    incidents().enqueue_sessions([], read_up_to())
+    incidents().queue.enqueue_sessions([], read_up_to())
 
 
 def read_up_to() -> Cursor:
@@ -107,7 +107,9 @@ def test_zero_keeps_everything_and_the_parameter_wins_over_the_setting(
 
 def test_what_waits_for_analysis_is_kept_and_all_that_came_after_it(configured: None) -> None:
     land(0, 40, 45, 50)
-    incidents().enqueue_sessions([TouchedSession("default", "s45", 1, 0, received(45))], incidents().read_cursor())
+    incidents().queue.enqueue_sessions(
+        [TouchedSession("default", "s45", 1, 0, received(45))], incidents().queue.read_cursor()
+    )
     state = run()
     assert days_of("events") == [0, 40, 45]
     assert "wait for analysis" in str(artifact())
@@ -120,7 +122,7 @@ def test_what_landed_and_was_not_read_yet_is_kept(configured: None) -> None:
     connections.event_store().land_segment(late, "late")
     run()
     assert days_of("events") == [0, 45, 48]
-    incidents().enqueue_sessions([], read_up_to())
+    incidents().queue.enqueue_sessions([], read_up_to())
     run()
     assert days_of("events") == [0]
 

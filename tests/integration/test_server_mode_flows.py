@@ -108,8 +108,8 @@ def at_once(shards: int) -> list[Part]:
 def story(store: IncidentStore) -> list[dict[str, Any]]:
     """All incidents in full, with their detections, but for the moments at which they were written."""
     told = []
-    for one in store.list_incidents(IncidentQuery(limit=200)).incidents:
-        whole = store.read_incident(str(one["incidentId"]))
+    for one in store.incidents.list_incidents(IncidentQuery(limit=200)).incidents:
+        whole = store.incidents.read_incident(str(one["incidentId"]))
         assert whole is not None
         told.append(without_moments(whole))
     return sorted(told, key=lambda incident: str(incident["incidentId"]))
@@ -165,17 +165,19 @@ def test_of_two_runs_that_read_the_same_events_one_puts_them_in_line(
     for one in runs:
         one.join()
     assert sorted(counts) == [0, 5]
-    assert max(one.version for one in stores.find_due_sessions(2**60, 100)) == 5  # five numbers were given out, not ten
-    assert stores.read_cursor() != Cursor()
+    assert (
+        max(one.version for one in stores.queue.find_due_sessions(2**60, 100)) == 5
+    )  # five numbers were given out, not ten
+    assert stores.queue.read_cursor() != Cursor()
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7])
 def test_every_session_is_in_one_shard_whatever_its_hash(stores: IncidentStore, shards: int) -> None:
     land(*(frustrated(f"s{n}") for n in range(30)))
     sessionize.fn()
-    everything = stores.find_due_sessions(2**60, 100)
+    everything = stores.queue.find_due_sessions(2**60, 100)
     assert any(one.session_hash >= 2**63 for one in everything)
-    parts = [stores.find_due_sessions(2**60, 100, shard, shards) for shard in range(shards)]
+    parts = [stores.queue.find_due_sessions(2**60, 100, shard, shards) for shard in range(shards)]
     assert sorted((one for part in parts for one in part), key=key_of) == sorted(everything, key=key_of)
     for shard, part in enumerate(parts):
         assert {compute_shard(one.session_hash, shards) for one in part} <= {shard}
@@ -190,11 +192,11 @@ def test_the_log_only_store_shards_alike(stores: IncidentStore) -> None:
     sessionize.fn()
     logged = LogIncidentStore()
     found = connections.event_store().read_touched_sessions(0, ())
-    assert logged.enqueue_sessions(_queue_rows(found), Cursor(1), since=Cursor()) == 30
-    assert logged.enqueue_sessions(_queue_rows(found), Cursor(2), since=Cursor()) == 0
+    assert logged.queue.enqueue_sessions(_queue_rows(found), Cursor(1), since=Cursor()) == 30
+    assert logged.queue.enqueue_sessions(_queue_rows(found), Cursor(2), since=Cursor()) == 0
     for shard in range(3):
-        ours = [key_of(one) for one in logged.find_due_sessions(2**60, 100, shard, 3)]
-        assert sorted(ours) == sorted(key_of(one) for one in stores.find_due_sessions(2**60, 100, shard, 3))
+        ours = [key_of(one) for one in logged.queue.find_due_sessions(2**60, 100, shard, 3)]
+        assert sorted(ours) == sorted(key_of(one) for one in stores.queue.find_due_sessions(2**60, 100, shard, 3))
 
 
 @pytest.mark.parametrize(("shard", "shards"), [(2, 2), (-1, 2), (0, 0)])

@@ -144,7 +144,7 @@ def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
     store = connections.incident_store()
     assert isinstance(store, IncidentStore)
     until(lambda: analysed(clickhouse, event_store_url) == SESSIONS, 300)
-    until(lambda: store.count_pending_sessions(2**60) == {"open": 0, "due": 0}, 60)
+    until(lambda: store.queue.count_pending_sessions(2**60) == {"open": 0, "due": 0}, 60)
 
     # The work is written before its run has ended and told of it.
     until(lambda: done_by(processes, 0) + done_by(processes, 1) >= SESSIONS, 120)

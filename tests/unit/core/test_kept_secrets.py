@@ -125,10 +125,9 @@ def test_development_keys_are_for_this_machines_embedded_collector(tmp_path: Pat
     settings = Settings(data_dir=tmp_path)
     ingest, _ = kept_secrets.development_keys(settings)
     here = "http://127.0.0.1:8080"
-    assert kept_secrets.known_development_key(settings, INGEST_KEY, here) == ingest
-    assert kept_secrets.known_development_key(settings, INGEST_KEY, "http://collector.example") is None
-    server = Settings(data_dir=tmp_path, event_store_url=SecretStr("clickhouse://c"))
-    assert kept_secrets.known_development_key(server, INGEST_KEY, here) is None
+    assert kept_secrets.known_development_key(settings, INGEST_KEY, here, embedded=True) == ingest
+    assert kept_secrets.known_development_key(settings, INGEST_KEY, "http://collector.example", embedded=True) is None
+    assert kept_secrets.known_development_key(settings, INGEST_KEY, here, embedded=False) is None
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,8 @@ def test_a_proxy_that_is_not_trusted(closed: Settings) -> None:
 def test_a_project_that_takes_events_of_any_page(closed: Settings, postgres_url: str) -> None:
     store = IncidentStore.connect(postgres_url)
     store.migrate()
-    store.save_project("shop", ["https://shop.example"])
+    store.keys.save_project("shop", ["https://shop.example"])
     assert find_exposures(closed, postgres_url) == []
-    store.save_project("blog", ["*"])
+    store.keys.save_project("blog", ["*"])
     store.close()
     assert "pages of any website may send events to the project 'blog'" in whats(find_exposures(closed, postgres_url))

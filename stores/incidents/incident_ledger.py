@@ -1,0 +1,75 @@
+"""Writes incidents: detections of the engine and of operators, and people's decisions."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from core.errors import PermanentError
+from incidents import lifecycle
+from incidents.incident import IncidentDetail
+from incidents.lifecycle import Action
+from incidents.model import DEFAULT_RULE, AnalysedSession, RecordResult, Rules
+from stores.incidents import incident_flood, incident_read, incident_record, incident_settle
+from stores.incidents.incident_database import Database
+from ufse.detection import Detection
+
+
+class IncidentLedger:
+    """Writes incidents from detections and from people's actions.
+
+    Thread-safe; each call is one transaction. Raises what `Database` raises.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record_detections(
+        self, analysed: Sequence[AnalysedSession], rules: Rules = DEFAULT_RULE, backfill: bool = False
+    ) -> RecordResult:
+        """Store the detections of whole client sessions and recompute their incidents (``RecordResult``).
+
+        A session whose version has changed since it was read is skipped and stays in the queue. A second call with the
+        same sessions changes nothing. ``backfill``: the rules may confirm drafts; every other status stays.
+        """
+        with self._database.open_transaction() as connection:
+            return incident_record.record_detections(connection, analysed, rules, backfill)
+
+    def record_external_detection(self, detection: Detection, rules: Rules = DEFAULT_RULE) -> tuple[str, bool]:
+        """Store one detection that was made elsewhere; returns its incident's id and whether it was known already."""
+        with self._database.open_transaction() as connection:
+            return incident_record.record_external_detection(connection, detection, rules)
+
+    def apply_action(
+        self,
+        incident_id: str,
+        action: Action,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        until: datetime | None = None,
+        sessions: int | None = None,
+        at: datetime | None = None,
+    ) -> IncidentDetail:
+        """Apply the ``action`` of ``actor`` to an incident; returns it as ``read_incident`` does.
+
+        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Every action
+        releases an incident that a flood held back; "confirm" also does so when it is confirmed already.
+        Raises IllegalTransition, NotFound, or PermanentError for a number of sessions below 1.
+        """
+        if sessions is not None and sessions < 1:
+            raise PermanentError("a suppression ends after at least 1 more session")
+        now = at or datetime.now(UTC)
+        with self._database.open_transaction() as connection:
+            row = incident_record.lock_incident_row(connection, incident_id, project)
+            before, why = incident_settle.build_incident_state(row), reason.strip() or "no reason given"
+            # It was held until a person decides about it.
+            held = incident_flood.release_held_incident(connection, incident_id)
+            if action == "confirm" and held and before.status in lifecycle.EXPORTABLE:
+                state, change = before, lifecycle.confirm_held_incident(before, why, actor)
+            else:
+                counted = row.counted_sessions
+                state, change = lifecycle.apply_action(
+                    before, action, why, actor, now=now, sessions=counted, until=until, more_sessions=sessions
+                )
+            incident_settle.write_incident_state(connection, incident_id, state)
+            incident_settle.write_incident_history(connection, [(incident_id, change)])
+            return incident_read.read_incident_details(connection, [incident_id])[0]
