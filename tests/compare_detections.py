@@ -31,7 +31,7 @@ SETS: Final[dict[str, Callable[[Path], object]]] = {
 }
 """Name of each set, and how its ``events.jsonl`` is written into a folder."""
 TEXTS: Final = frozenset({"explanation", "text"})
-"""Keys that hold sentences for people."""
+"""Keys that hold sentences for people; so does ``rule`` of a row of points, which a why-not's ``rule`` does not."""
 
 
 def find_all(sets: dict[str, Callable[[Path], object]] = SETS) -> Iterator[str]:
@@ -51,7 +51,8 @@ def find_all(sets: dict[str, Callable[[Path], object]] = SETS) -> Iterator[str]:
 def remove_texts(value: Any) -> Any:
     """The same JSON without the keys in `TEXTS`, at every depth."""
     if isinstance(value, dict):
-        return {key: remove_texts(inner) for key, inner in value.items() if key not in TEXTS}
+        texts = {*TEXTS, "rule"} if value.keys() == {"rule", "points"} else TEXTS
+        return {key: remove_texts(inner) for key, inner in value.items() if key not in texts}
     return [remove_texts(inner) for inner in value] if isinstance(value, list) else value
 
 
