@@ -63,6 +63,8 @@ _POLL_SECONDS: Final = 0.25
 _TICK_SECONDS: Final = 0.1
 
 Event = dict[str, Any]
+Make = Callable[[str, float, bool], Iterator[tuple[float, Event]]]
+"""(name, begin in epoch s, whether it is frustrated) → (epoch s, event), in order, of one session of `SECONDS`."""
 
 
 @dataclass
@@ -73,14 +75,18 @@ class Traffic:
     burst_at: float = 0.0
     burst_took: float = 0.0
     events: int = 0
+    requests: int = 0
+    bytes: int = 0
     retried: int = 0
 
 
 class Sender:
     """Sends traffic to one collector over several connections."""
 
-    def __init__(self, url: str, rate: float) -> None:
+    def __init__(self, url: str, rate: float, make: Make | None = None) -> None:
+        """``make``: the events of one session; by default those of the module's docstring."""
         self.traffic = Traffic()
+        self._make = make or _events
         self._rate = rate
         self._number = 0
         self._line: list[tuple[float, int, Event]] = []
@@ -139,7 +145,7 @@ class Sender:
         bad = self._number % FRUSTRATED == 0
         if bad:
             self.traffic.ends[name] = at + SECONDS
-        return list(_events(name, at, bad))
+        return list(self._make(name, at, bad))
 
     def _send_until(self, now: float) -> None:
         batch: list[Event] = []
@@ -151,7 +157,10 @@ class Sender:
     def _post(self, events: list[Event]) -> None:
         self.traffic.events += len(events)
         self._going = [one for one in self._going if not one.done() or one.result()]
-        self._going.append(self._pool.submit(self._deliver, msgspec.json.encode({"events": events})))
+        body = msgspec.json.encode({"events": events})
+        self.traffic.requests += 1
+        self.traffic.bytes += len(body)
+        self._going.append(self._pool.submit(self._deliver, body))
 
     def _deliver(self, body: bytes) -> None:
         while True:
@@ -258,6 +267,11 @@ class Up:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Process id of ``furrow up``."""
+        return self._process.pid
 
     def _login(self) -> tuple[str, str]:
         name, _, password = (self.data / PREFECT_AUTH).read_text().partition(":")

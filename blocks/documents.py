@@ -6,13 +6,14 @@ A thread reads the blocks, so that a slow Prefect does not stop a run: until an 
 import contextvars
 import threading
 import time
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
 
@@ -48,17 +49,26 @@ def load_block(block_type: type[B], timeout_s: float | None = None) -> B | None:
 
     The settings are no replacement then: a block may name another server. ``timeout_s``: of one request; None: Prefect's own.
     """
+    return _parse_block(block_type, _read_block_documents(timeout_s))
+
+
+def _read_block_documents(timeout_s: float | None) -> dict[str, dict[str, Any]]:
+    """The data of every document named ``furrow``, by the slug of its block type; one request, since it is made so often."""
     limits = None if timeout_s is None else {"timeout": timeout_s}
+    asked = {"block_documents": {"name": {"any_": [DOCUMENT]}}, "include_secrets": True}
     try:
         with get_client(sync_client=True, httpx_settings=limits) as client:
-            document = client.read_block_document_by_name(DOCUMENT, block_type.get_block_type_slug())
-    except ObjectNotFound:
-        return None
+            found = client.request("POST", "/block_documents/filter", json=asked).json()
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         raise TransientError(
             f"Prefect does not answer, so its blocks cannot be read ({describe_http_error(error)})"
         ) from error
-    return block_type.model_validate(document.data)
+    return {document["block_type"]["slug"]: document["data"] for document in found}
+
+
+def _parse_block(block_type: type[B], found: Mapping[str, Mapping[str, Any]]) -> B | None:
+    data = found.get(block_type.get_block_type_slug())
+    return None if data is None else block_type.model_validate(data)
 
 
 def effective_settings() -> Settings:
@@ -167,13 +177,14 @@ def apply_blocks(settings: Settings, timeout_s: float | None = None) -> Settings
 
     Raises TransientError without an answer, PermanentError when a block is incomplete.
     """
+    documents = _read_block_documents(timeout_s)
     for store in (EventStoreBlock, IncidentStoreBlock):
-        if (found := load_block(store, timeout_s)) is not None:
+        if (found := _parse_block(store, documents)) is not None:
             settings = settings.model_copy(
                 update={store.setting: _resolve_store_url(found, getattr(settings, store.setting))}
             )
     for tracker in TRACKER_BLOCKS:
-        if (block := load_block(tracker, timeout_s)) is not None:
+        if (block := _parse_block(tracker, documents)) is not None:
             settings = block.apply_to_settings(settings)
     return settings
 

@@ -6,6 +6,7 @@ browsers. The gate checks both, and the server does not start without authentica
 background services; transactions on SQLite wait for the lock (``furrow.prefect_database``).
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import private_files
 from core.hosts import ANY, AllowedHosts, HostCheck, header_values, host_names, is_unregistrable, refuse_request
+from core.metrics import count_degraded
 from core.settings import Settings
 
 REFUSED: Final = 3
@@ -103,17 +105,47 @@ def make_application(auth: str, settings: Settings) -> ASGIApp:
     """Prefect's application behind `RequestGate` and the check of the host."""
     from prefect.server.api.server import create_app
 
-    from furrow.prefect_database import begin_as_writers
+    from furrow import prefect_economy
+    from furrow.prefect_database import begin_as_writers, keep_little_in_memory
 
     begin_as_writers()
+    keep_little_in_memory()
+    prefect_economy.prepare_server()
+    upgrade_elsewhere()
     names = host_names(settings.prefect_host, settings.public_url, settings.allowed_hosts)
     app = create_app(final=True)
     if pages := os.environ.get("PREFECT_SERVER_UI_STATIC_DIRECTORY"):
-        private_files.restrict_folder(
-            Path(pages)
-        )  # Prefect has copied the UI there, with the file modes of the package
+        # Prefect has copied the UI there, with the file modes of the package.
+        private_files.restrict_folder(Path(pages))
+    prefect_economy.freeze_loaded_objects()
     gate = RequestGate(app, auth, host_names(settings.allowed_hosts))
     return HostCheck(gate, AllowedHosts(names))
+
+
+def upgrade_elsewhere() -> None:
+    """Let a copy of this process make or upgrade Prefect's database: it takes 40 MB, which this one would keep for good.
+
+    Returns when the copy has ended. What it could not do is tried again when the application starts, which then says what is
+    wrong. On Linux alone: elsewhere copies of a process may not use all of the system.
+    """
+    if sys.platform != "linux":
+        return
+    copy = os.fork()
+    if copy == 0:
+        code = 1
+        try:
+            asyncio.run(_upgrade())
+            code = 0
+        finally:
+            os._exit(code)
+    if os.waitpid(copy, 0)[1]:
+        count_degraded("prefect", "upgrade_elsewhere")
+
+
+async def _upgrade() -> None:
+    from prefect.server.database import provide_database_interface
+
+    await provide_database_interface().create_db()
 
 
 def main() -> int:

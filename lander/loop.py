@@ -24,12 +24,14 @@ from core.metrics import EVENTS_LANDED, SEGMENTS_LANDED, count_degraded
 from lander.coverage import Coverage, current_time_us
 from stores.events import event_coverage, event_receipts
 from stores.events.event_store import EventCounts, EventStore
+from stores.events.session_table import SessionCounts
 
 _IDLE_SECONDS = 0.3
 _LONGEST_WAIT_SECONDS = 30.0
 # Maximum share of the lander's time for counting: with millions of sessions it counts less often.
 _STATS_SHARE = 0.02
 _STATS_SECONDS = 1.0
+_STATS_IDLE_SECONDS = 10.0  # while nothing changes it is counted ever more rarely, down to this
 _COVERAGE_SECONDS = 30.0
 _log = logging.getLogger("lander.loop")
 
@@ -55,6 +57,9 @@ class Lander:
         self._landings = _read_stored_landings(status)
         self._stop = threading.Event()
         self._stats_due = 0.0
+        self._stats_earliest = 0.0  # what has landed since may be counted then
+        self._stats_pause = _STATS_SECONDS
+        self._sessions: SessionCounts | None = None
         self._dirty = True
         self._events = EventCounts(0, 0, 0)
         self._coverage = _read_stored_coverage(status)
@@ -128,19 +133,23 @@ class Lander:
             last_errors.record_last_error(self._status.parent, "lander", error)
             return False
         self._dirty = True
+        self._stats_due = self._stats_earliest
         segment.delete()
         SEGMENTS_LANDED.inc()
         EVENTS_LANDED.inc(segment.events)
         return True
 
     def _write_status(self, store: EventStore) -> None:
-        began = time.monotonic()
+        began, landed = time.monotonic(), self._dirty
         if self._dirty:
             self._events = store.count_events()
             self._dirty = False
             if self._events.last_landed_us:
                 self._landings.add_landing(self._events.last_landed_us)
         sessions = store.count_sessions()
+        unchanged = sessions == self._sessions and not landed
+        self._stats_pause = min(self._stats_pause * 2, _STATS_IDLE_SECONDS) if unchanged else _STATS_SECONDS
+        self._sessions = sessions
         text = json.dumps(
             {
                 "eventsStored": self._events.distinct,
@@ -158,7 +167,9 @@ class Lander:
         fresh.write_text(text)
         os.replace(fresh, self._status)
         took = time.monotonic() - began
-        self._stats_due = time.monotonic() + max(_STATS_SECONDS, took / _STATS_SHARE)
+        ended = time.monotonic()
+        self._stats_earliest = ended + max(_STATS_SECONDS, took / _STATS_SHARE)
+        self._stats_due = max(self._stats_earliest, ended + self._stats_pause)
 
     def _update_coverage(self, store: EventStore) -> Coverage:
         """The coverage of the stream, updated at most every `_COVERAGE_SECONDS`, and only after a landing."""

@@ -18,6 +18,7 @@ from core import last_errors, prefect_gate
 from core.health import BEAT_S, Heartbeat, heartbeat_file
 from core.metrics import count_degraded
 from core.settings import Settings
+from furrow import prefect_economy
 from furrow.engine import worker
 from furrow.engine.watch import watch_lag
 from lander.loop import Lander
@@ -30,6 +31,7 @@ _log = logging.getLogger("furrow.engine.process")
 
 async def main(settings: Settings) -> None:
     """Run the lander and the worker until SIGTERM or SIGINT."""
+    prefect_economy.prepare_client()
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     beat = Heartbeat(heartbeat_file(settings.data_dir, "lander")).touch_file
     lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status, beat)

@@ -9,7 +9,9 @@ periodically (``furrow.engine.stranded``).
 """
 
 import contextlib
+import functools
 import gc
+import itertools
 import logging
 import threading
 from typing import Any
@@ -32,6 +34,7 @@ from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
 from core.metrics import count_degraded
+from furrow import prefect_economy
 from furrow.engine import admission, stranded
 from furrow.engine.fixed_job import FixedConfiguration
 from furrow.engine.run_queue import choose_due_runs
@@ -45,6 +48,7 @@ THREADS = 4
 """Runs at the same time, so that detect and export need not wait for runs started by users."""
 
 _CANCEL_POLL_SECONDS = 2
+_IDLE_POLLS = 5  # while nothing runs here, it is asked once in so many times
 _log = logging.getLogger("furrow.engine.worker")
 
 
@@ -127,6 +131,12 @@ def _execute_flow_run(flow_run: FlowRun, began: threading.Event) -> None:
         # A run leaves few objects in reference cycles, but some are HTTP clients with a TLS context of 1 MB each. Python's
         # collector counts objects, not bytes, and would free these only after hours.
         gc.collect()
+        _settle_once()
+
+
+@functools.cache
+def _settle_once() -> None:
+    prefect_economy.freeze_loaded_objects()
 
 
 async def serve_in_process_worker(started: anyio.Event) -> None:
@@ -147,8 +157,11 @@ async def _watch_for_cancelled_runs() -> None:
     # Prefect's base worker only cancels runs that have not started. Active runs would stay in "Cancelling".
     cancelling = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING])))
     async with get_client() as client:
-        while True:
+        for look in itertools.count():
             await anyio.sleep(_CANCEL_POLL_SECONDS)
+            # What nobody works on can wait a little; what runs here cannot.
+            if look % _IDLE_POLLS and not stopping.active_deployments():
+                continue
             try:
                 for run in await stranded.read_pool_runs(client, cancelling):
                     await _stop_cancelled_run(client, run.id)

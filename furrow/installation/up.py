@@ -28,6 +28,7 @@ from core.metrics import count_degraded
 from core.networks import reachable_host
 from core.package import ROOT
 from core.settings import Settings
+from furrow import prefect_economy
 from furrow.installation import misspelt_variables, running
 from furrow.installation.data_lock import UNFINISHED, lock_data_directory
 from furrow.installation.log_files import keep_logs_small
@@ -179,6 +180,7 @@ class Installation:
             # Each run has a new thread. With glibc's default of eight arenas per core, memory freed in one arena is not reused
             # in others, and the process grows with the number of runs.
             "MALLOC_ARENA_MAX": "2",
+            **prefect_economy.SETTINGS,
             **os.environ,
             **_settings_as_environment(settings),
             "FURROW_DEVELOPMENT_KEYS": "1" if self.has_development_keys else "",

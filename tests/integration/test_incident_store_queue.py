@@ -1,13 +1,18 @@
 """The queue, the cursors, keys, migrations, and what happens when Postgres is away."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import alembic.config
+import alembic.script
 import psycopg
 import pytest
 
 from core.errors import PermanentError, TransientError
 from stores.embedded_postgres import EmbeddedPostgres
+from stores.incidents import incident_schema
 from stores.incidents.incident_store import (
     AnalysedSession,
     ConfirmRule,
@@ -239,3 +244,21 @@ def test_a_url_that_is_none_is_not_repeated() -> None:
     with pytest.raises(PermanentError) as caught:
         IncidentStore.connect("hunter2@nowhere")
     assert "hunter2" not in str(caught.value)
+
+
+def test_alembic_is_loaded_only_to_upgrade(postgres_url: str) -> None:
+    IncidentStore.connect(postgres_url).migrate()
+    script = (
+        "import sys; from stores.incidents.incident_store import IncidentStore; "
+        f"IncidentStore.connect({postgres_url!r}).migrate(); print('alembic' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=120)
+    assert told.stdout.strip() == "False"
+
+
+def test_the_revisions_are_those_that_alembic_finds_and_the_last_one_is_the_newest() -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(incident_schema._MIGRATIONS))
+    script = alembic.script.ScriptDirectory.from_config(config)
+    assert set(incident_schema.list_known_revisions()) == {one.revision for one in script.walk_revisions()}
+    assert incident_schema.list_known_revisions()[-1] == script.get_current_head()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
         asked.append(after_us)
         return count(store, after_us)
 
-    monkeypatch.setattr(event_coverage, "count_landed_events", counting)
+    monkeypatch.setattr(event_coverage, "landed_after", counting)
 
     def told() -> int:
         status = json.loads((spool_dir.parent / "lander.json").read_text())
@@ -145,3 +146,26 @@ def test_a_segment_that_the_store_refuses_is_set_aside_whole(spool_dir: Path, ev
     assert lander(spool_dir, event_store).land_all_segments() == 1
     assert event_store.count_events().rows == 1
     assert len(list((spool_dir / "quarantine").glob("*.jsonl"))) == 1
+
+
+def test_what_does_not_change_is_counted_ever_more_rarely_and_what_lands_at_once(
+    spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lander.loop, "_STATS_SECONDS", 0.01)
+    monkeypatch.setattr(lander.loop, "_STATS_IDLE_SECONDS", 3_600.0)
+    monkeypatch.setattr(lander.loop, "_STATS_SHARE", 1e9)
+    counted: list[int] = []
+    count = event_store.count_sessions
+    monkeypatch.setattr(event_store, "count_sessions", lambda: (counted.append(1), count())[1])
+    idle = lander(spool_dir, event_store)
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        idle.land_all_segments()
+        time.sleep(0.005)
+    assert len(counted) <= 8  # 0.01 s, 0.02 s, 0.04 s …; not fifty
+    idle._stats_due = time.monotonic() + 3_600
+    spool_events(spool_dir, "a")
+    idle.land_all_segments()
+    told = json.loads((spool_dir.parent / "lander.json").read_text())
+    assert told["eventsStored"] == 1
+    assert idle._stats_pause == 0.01
