@@ -28,6 +28,7 @@ MAY_CONSTRUCT = {
     "bench/incremental.py",  # an embedded Postgres in a folder of the benchmark, which no setting names
     "bench/prefect_database.py",
     "bench/latency.py",
+    "bench/sizing.py",
 }
 STORES = {"EventStore", "IncidentStore", "LogIncidentStore", "EmbeddedPostgres"}
 SETTINGS = {"event_store_url", "incident_store_url"}

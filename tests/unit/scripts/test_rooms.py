@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import permutations
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 PACKAGES = LINTER["root_packages"]
 LAYERS = [[room.strip() for room in layer.split("|")] for layer in LINTER["contracts"][0]["layers"]]
