@@ -35,6 +35,7 @@ from furrow.installation.up import Installation
 from stores.embedded_postgres import EmbeddedPostgres
 
 _START_S = 180.0
+_READS = ("read_flow_run", "list_flow_runs")
 _TABLES = """
 import asyncio
 from prefect.server.database import provide_database_interface
@@ -177,6 +178,9 @@ def _figures(server: Server) -> dict[str, Any]:
         "calls": len(every),
         "p50_ms": {name: _ms(times, 50) for name, times in server.seconds.items() if name != "set up"},
         "p95_ms": {name: _ms(times, 95) for name, times in server.seconds.items() if name != "set up"},
+        "slowest_ms": {
+            name: round(1_000 * max(times), 1) for name, times in server.seconds.items() if name != "set up"
+        },
         "p95_of_all_ms": _ms(every, 95),
         "errors": dict(server.errors),
         "locked_in_log": server.locked(),
@@ -234,7 +238,8 @@ def main(arguments: list[str]) -> None:
         print(
             f"{name}: {figures['calls']} calls, p95 {figures['p95_of_all_ms']} ms ({ratio:.2f} of sqlite's)", end=", "
         )
-        print(f"errors {figures['errors']}, locked {figures['locked_in_log']}")
+        slowest = max(figures["slowest_ms"].get(name, 0.0) for name in _READS)
+        print(f"slowest read {slowest} ms, errors {figures['errors']}, locked {figures['locked_in_log']}")
     print(json.dumps({"machine": machine(), **found}))
 
 

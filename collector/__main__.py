@@ -15,6 +15,7 @@ from collector.app import create_app
 from collector.config import CollectorConfig
 from collector.transport.connections import RESERVED_DESCRIPTORS, Connections, Limits, Listener
 from collector.transport.protocol import IntakeProtocol
+from core.ending import run_to_exit_code
 from core.logs import log_to_standard_error
 from core.metrics import count_degraded
 from core.networks import parse_networks
@@ -34,12 +35,10 @@ def main(arguments: list[str]) -> int:
     restrict_new_files()
     log_to_standard_error("collector")
     configuration_json = sys.stdin.buffer.read() if arguments else None
-    serve_collector(
-        CollectorConfig.from_environment()
-        if configuration_json is None
-        else CollectorConfig.model_validate_json(configuration_json)
-    )
-    return 0
+    if configuration_json is not None:
+        serve_collector(CollectorConfig.model_validate_json(configuration_json))
+        return 0
+    return run_to_exit_code(lambda: serve_collector(CollectorConfig.from_environment()))
 
 
 def serve_collector(config: CollectorConfig) -> None:

@@ -51,11 +51,17 @@ class IncidentLedger(Protocol):
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
 
+class ProjectSource(KeySource, Protocol):
+    """Reads keys and projects."""
+
+    def list_known_projects(self) -> list[str]: ...
+
+
 class Incidents(Protocol):
     """The parts of the incident store that the collector uses."""
 
     @property
-    def keys(self) -> KeySource: ...
+    def keys(self) -> ProjectSource: ...
     @property
     def incidents(self) -> IncidentReader: ...
     @property

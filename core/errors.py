@@ -3,9 +3,10 @@
 FurrowError
  ├── TransientError   the same call may succeed later (connection lost, 429, 5xx, lock timeout)
  └── PermanentError   trying again cannot help: a person must act (refused credentials, invalid field)
-      ├── WrongUse        a command was called with what it cannot mean
+      ├── WrongUse        a command was called with wrong arguments
       └── NotConfigured   the service has no address or credentials; callers fall back to log-only
 
+Exit codes of commands: ``WrongUse`` ends with 2, every other failure with 1 (docs/commands.md).
 Retrying is one ``isinstance``: tasks retry ``TransientError`` and nothing else (architecture.md, Retries).
 Messages never hold secrets: they are shown in logs, artifacts and tickets.
 """
@@ -28,13 +29,17 @@ class PermanentError(FurrowError):
 
 
 class WrongUse(PermanentError):
-    """A command was called with wrong arguments: one line of message, exit code 2."""
+    """A command was called with arguments that no installation accepts: one line of message, exit code 2.
+
+    What another installation, another file or a later time would accept is no wrong use: an unknown project or incident, a
+    store that is unreachable.
+    """
 
 
 class NotConfigured(PermanentError):
     """The service is not configured: the caller logs what it would have done and leaves the work pending."""
 
 
-def describe_error(error: BaseException) -> str:
-    """An error for people: the words of those that are Furrow's own; others are faults, and name themselves."""
-    return str(error) if isinstance(error, FurrowError) else f"{type(error).__name__}: {error}"
+def exit_code(error: BaseException) -> int:
+    """The exit code of a command that ``error`` ended: 2 for wrong use (as for an unknown option), else 1."""
+    return 2 if isinstance(error, WrongUse) else 1

@@ -87,6 +87,15 @@ def is_unregistrable(name: str) -> bool:
     return True
 
 
+def is_web_address(url: str) -> bool:
+    """Whether ``url`` is an address of the web: http or https, a host, a port that exists."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def host_of_url(url: str) -> str:
     """The host of a URL; empty if it has none or is none."""
     try:

@@ -9,6 +9,8 @@ _CHAIN = 8  # errors of errors that are looked at
 
 def describe_http_error(error: BaseException) -> str:
     """Why a request had no answer, as a few words: ``connection refused``, ``no answer in time``, …"""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{error.request.url.host} answered {error.response.status_code}"
     if isinstance(error, httpx.TimeoutException):
         return "no connection in time" if isinstance(error, httpx.ConnectTimeout) else "no answer in time"
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
@@ -31,6 +33,8 @@ def _describe_connect_error(error: BaseException) -> str:
             return "connection refused"
         if "getaddrinfo" in str(link) or type(link).__name__ == "gaierror":
             return "there is no such host"
+        if "WRONG_VERSION_NUMBER" in str(link).upper():
+            return "it does not speak TLS: is it http://?"
         if "CERTIFICATE" in str(link).upper():
             return "its certificate is not valid"
         link = link.__cause__ or link.__context__

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 
-from core.errors import describe_error
+from core.error_messages import describe_error
 from core.metrics import count_degraded
 from core.tracker_kinds import TRACKER_KINDS
 

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.errors import WrongUse
 from core.networks import parse_networks, reachable_host
 from core.setting_parts import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, OnlyFor
 from core.tracker_kinds import TrackerSettings
@@ -129,6 +130,7 @@ class Settings(TrackerSettings, BaseSettings):
     keep_events_days: int = Field(
         30,
         ge=0,
+        le=36_500,
         description="Days (UTC, by arrival) that raw events and dead letters are kept; 0: unlimited. Incidents are kept.",
     )
     detect_seconds: int = Field(
@@ -204,3 +206,12 @@ class Settings(TrackerSettings, BaseSettings):
     def lander_status(self) -> Path:
         """File in which the lander reports to the collector what the event store holds."""
         return self.data_dir / "lander.json"
+
+
+def wrong_settings(error: ValidationError) -> WrongUse:
+    """The wrong settings as an error for people: names and reasons, without values, which may be secrets."""
+    return WrongUse(
+        "; ".join(
+            f"FURROW_{'.'.join(map(str, setting['loc'])).upper()}: {setting['msg']}" for setting in error.errors()
+        )
+    )

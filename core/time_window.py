@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from core.errors import PermanentError
+from core.errors import WrongUse
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _LAST = re.compile(r"(\d{1,5})([mhdw])")
@@ -13,7 +13,7 @@ _LAST = re.compile(r"(\d{1,5})([mhdw])")
 def parse_window(text: str, now: datetime) -> tuple[datetime, datetime]:
     """The span [start, end) of ``90m``, ``24h``, ``7d``, ``2w`` (until ``now``), ``A..B`` or ``A..`` (until ``now``).
 
-    A and B are dates (their midnight) or times, UTC if they name no zone. Raises PermanentError for anything else, and for a
+    A and B are dates (their midnight) or times, UTC if they name no zone. Raises WrongUse for anything else, and for a
     span that holds nothing.
     """
     text = text.strip()
@@ -25,7 +25,7 @@ def parse_window(text: str, now: datetime) -> tuple[datetime, datetime]:
             raise _wrong_window_error(text)
         start, end = _parse_moment(begin, text), _parse_moment(finish, text) if finish else now
     if start >= end:
-        raise PermanentError(f"the window {text!r} is empty: its start must lie before its end")
+        raise WrongUse(f"the window {text!r} is empty: its start must lie before its end")
     return start, end
 
 
@@ -37,7 +37,7 @@ def _parse_moment(moment: str, text: str) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def _wrong_window_error(text: str) -> PermanentError:
-    return PermanentError(
+def _wrong_window_error(text: str) -> WrongUse:
+    return WrongUse(
         f"a window looks like 7d, 24h or 2026-01-01..2026-01-08 (the end is not in it), not like {text[:50]!r}"
     )

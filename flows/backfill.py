@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from core.plurals import format_count
 from tasks.backfill import (
     KINDS,
     Changes,
@@ -20,12 +21,14 @@ from tasks.backfill import (
     merge_changes,
     preview_enqueue,
 )
-from tasks.report import Report
+from tasks.projects import check_run_project
+from tasks.report import Report, describe_failure
 from tasks.score import score_sessions
 from tasks.upsert import set_aside_poisoned, upsert_detections
 
 
 @flow(name="backfill")
+@describe_failure
 def backfill(start: datetime, end: datetime, project: str | None = None, dry_run: bool = True) -> State[Any]:
     """Analyse the sessions of a window again, each as a whole, and replace their detections.
 
@@ -40,7 +43,8 @@ def backfill(start: datetime, end: datetime, project: str | None = None, dry_run
     """
     report = Report("backfill")
     changes: Changes = {}
-    found = report.run_step(find_backfill_sessions, Window(start, end, project))
+    window = Window(start, end, project)
+    found = report.run_step(find_backfill_sessions, window) if check_run_project(report, window.project) else None
     if found is not None:
         report.counts["sessions in the window"] = found.complete.num_rows + found.open
         report.counts["sessions that may still go on, left to detect"] = found.open
@@ -92,6 +96,8 @@ def _analyse_enqueued(
 
 def _report_unfinished(report: Report, line: QueuedBatch, dry_run: bool) -> bool:
     if not dry_run:
-        report.pending.append(f"{len(line.taken)} sessions are in line: detect analyses them within minutes")
+        report.pending.append(
+            f"{format_count(len(line.taken), 'session')} in line: detect analyses them within minutes"
+        )
     report.pending.append("the rest of the window was not looked at; run this again, nothing is done twice")
     return False

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from core.errors import NotConfigured, PermanentError
+from core.plurals import format_count
 from core.settings import Settings
 from stores.incidents.incident_store import PendingSession, RecordResult
 from tasks import lag
@@ -15,7 +16,7 @@ from tasks.enqueue import sessionize
 from tasks.flood import flood_lines, review_floods, warn_of_floods
 from tasks.incidents import describe_incidents
 from tasks.progress import Progress
-from tasks.report import Report
+from tasks.report import Report, describe_failure
 from tasks.score import Scored, count_due_sessions, read_due_sessions, score_sessions
 from tasks.upsert import log_detections, set_aside_poisoned, upsert_detections
 
@@ -24,6 +25,7 @@ BATCH = 5_000
 
 
 @flow(name="detect")
+@describe_failure
 def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     """Find frustrated sessions in what is new, and keep their incidents up to date. Safe to run again at any time.
 
@@ -69,14 +71,15 @@ def _enqueue_new_sessions(report: Report, until: float) -> None:
                 "upsert", NotConfigured("the incident store is log-only: detections are logged, not stored")
             )
         if found.later or progress.slices:
-            message = (
-                f"{found.events:,} events of {found.sessions:,} sessions are in line, {found.later:,} events to go"
-            )
+            sessions, later = format_count(found.sessions, "session"), format_count(found.later, "event")
+            message = f"{format_count(found.events, 'event')} of {sessions} in line, {later} to go"
             progress.report_slice(found.events, found.later, message)
         if not found.later:
             return
         if time.monotonic() > until:
-            report.pending.append(f"{found.later:,} events landed that are not in line; the next run goes on with them")
+            report.pending.append(
+                f"landed and not in line: {format_count(found.later, 'event')}; the next run goes on with them"
+            )
             return
 
 
@@ -92,13 +95,14 @@ def _analyse_due_sessions(report: Report, shard: int, shards: int, until: float)
         if left or progress.slices:
             oldest = datetime.fromtimestamp(due[-1].due_ms / 1000, UTC)
             message = (
-                f"{len(due):,} sessions analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; {left:,} are due in all"
+                f"{format_count(len(due), 'session')} analysed, due until {oldest:%Y-%m-%d %H:%M:%S} UTC; "
+                f"due in all: {left:,}"
             )
             progress.report_slice(len(due), left, message)
         if len(due) < BATCH:
             return
         if time.monotonic() > until:
-            report.pending.append(f"{left:,} sessions are due in all; the next run goes on with them")
+            report.pending.append(f"due in all: {format_count(left, 'session')}; the next run goes on with them")
             return
 
 
@@ -106,13 +110,14 @@ def _analyse_batch(report: Report, due: list[PendingSession]) -> bool:
     """Analyse one batch; whether another one may follow."""
     scored = report.run_step(score_sessions, due)
     if scored is None:
-        report.pending.append(f"{len(due)} sessions wait for analysis")
+        report.pending.append(f"waiting for analysis: {format_count(len(due), 'session')}")
         return False
     _report_scored(report, scored)
     recorded = report.run_step(upsert_detections, scored.analysed)
     if recorded is None:
         log_detections(scored.analysed)
-        report.pending.append(f"{len(due)} sessions, {scored.detections} detections wait for the incident store")
+        waiting = f"{format_count(len(due), 'session')}, {format_count(scored.detections, 'detection')}"
+        report.pending.append(f"waiting for the incident store: {waiting}")
         return False
     _report_recorded(report, recorded)
     if lines := report.run_step(describe_incidents, recorded.incidents):
@@ -139,4 +144,6 @@ def _report_recorded(report: Report, recorded: RecordResult) -> None:
     report.counts["incidents confirmed"] += len(recorded.confirmed)
     report.counts["incidents regressed"] += len(recorded.regressed)
     if recorded.stale:
-        report.pending.append(f"{recorded.stale} sessions got new events meanwhile and are analysed again")
+        report.pending.append(
+            f"analysed again, as new events came meanwhile: {format_count(recorded.stale, 'session')}"
+        )

@@ -21,10 +21,12 @@ from tasks.erase import (
     wait_for_runs,
     wait_until_landed,
 )
-from tasks.report import Report, code_span, escape_markdown, markdown_link
+from tasks.projects import find_known_projects
+from tasks.report import Report, code_span, describe_failure, escape_markdown, markdown_link
 
 
 @flow(name="erase")
+@describe_failure
 def erase(project: str = "default", session_id: str | None = None, user: str | None = None) -> State[Any]:
     """Erase a session or a user: whole client sessions, everywhere. Safe to repeat. Tickets are listed, not changed.
 
@@ -59,7 +61,9 @@ def erase(project: str = "default", session_id: str | None = None, user: str | N
     removed.append(report.run_step(erase_names, person) or Counter())
     outcome = summarize_erasure(removed, found)
     _report_erasure(report, outcome)
-    publish_erasure({"sessions": len(person.sessions), **outcome, "complete": not (report.failed or report.stopped)})
+    known = report.run_step(find_known_projects, project) or []
+    complete = not (report.failed or report.stopped)
+    publish_erasure({"sessions": len(person.sessions), **outcome, "projects": known, "complete": complete})
     return report.finish_run()
 
 

@@ -6,10 +6,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.explain import ExplainedSession, explain_sessions, find_asked_sessions, publish_explanation
-from tasks.report import Report, code_span, escape_markdown
+from tasks.projects import check_run_project
+from tasks.report import Report, code_span, describe_failure, escape_markdown
 
 
 @flow(name="explain")
+@describe_failure
 def explain(
     session_id: str | None = None, last: int = 1, rule: str | None = None, project: str | None = None
 ) -> State[Any]:
@@ -24,7 +26,10 @@ def explain(
         project: Only sessions of this project; empty for all. With a session id, empty means the project default.
     """
     report = Report("explain")
-    selection = report.run_step(find_asked_sessions, session_id or None, last, rule or None, project or None)
+    known = check_run_project(report, project)
+    selection = (
+        report.run_step(find_asked_sessions, session_id or None, last, rule or None, project or None) if known else None
+    )
     explained = report.run_step(explain_sessions, selection) if selection else None
     if explained is not None:
         report.counts["sessions"] = len(explained)

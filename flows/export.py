@@ -10,12 +10,13 @@ from blocks.documents import effective_settings
 from core.errors import NotConfigured
 from core.tracker_kinds import TRACKER_NAMES
 from tasks.export import Outcome, claim_incident, connect_tracker, export_incident, log_tickets, preview_tickets
-from tasks.report import Report
+from tasks.report import Report, describe_failure
 from tasks.waiting import describe_waiting_tickets, hasten_tickets
 from trackers.protocol import Tracker
 
 
 @flow(name="export")
+@describe_failure
 def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
     """File confirmed incidents as tickets. Without a tracker, tickets are logged and wait. Safe to repeat at any time.
 

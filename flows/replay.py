@@ -12,6 +12,7 @@ from core.engine_settings import parse_engine_settings
 from core.errors import FurrowError
 from core.time_window import parse_window
 from tasks.backfill import Window
+from tasks.projects import check_run_project
 from tasks.replay import (
     WOULD,
     Configurations,
@@ -23,12 +24,13 @@ from tasks.replay import (
     publish_replay_result,
     read_replay_events,
 )
-from tasks.report import Report, code_span, escape_markdown
+from tasks.report import Report, code_span, describe_failure, escape_markdown
 
 _SHOWN = 20
 
 
 @flow(name="replay")
+@describe_failure
 def replay(config: dict[str, Any], window: str = "7d", project: str | None = None) -> State[Any]:
     """Try another configuration of the engine on stored sessions: which detections would appear, vanish or change.
 
@@ -43,7 +45,7 @@ def replay(config: dict[str, Any], window: str = "7d", project: str | None = Non
     span = Window(*parse_window(window, datetime.now(UTC)), project)
     report = Report("replay")
     found = Differences()
-    tried = report.run_step(build_configurations, config)
+    tried = report.run_step(build_configurations, config) if check_run_project(report, span.project) else None
     sessions = report.run_step(find_replay_sessions, span) if tried is not None else None
     if tried is None or sessions is None:
         return report.finish_run()

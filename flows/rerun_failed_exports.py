@@ -19,10 +19,11 @@ from tasks.export import (
     find_failed_exports,
     show_failed_export,
 )
-from tasks.report import Report
+from tasks.report import Report, describe_failure
 
 
 @flow(name="rerun-failed-exports")
+@describe_failure
 def rerun_failed_exports(
     incident_ids: list[str] | None = None,
     tracker: TrackerName | None = None,

@@ -1,18 +1,21 @@
 """Old raw events out, by whole days."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
 from core.errors import PermanentError
-from tasks.report import Report
+from tasks.report import Report, describe_failure
 from tasks.retention import drop_dead_letters, drop_events, find_retention_limit, forget_senders
+
+MAX_DAYS: Final = 36_500
 
 
 @flow(name="retention")
+@describe_failure
 def retention(days: int | None = None) -> State[Any]:
     """Drop raw events and dead letters that were received longer ago than they are kept. Safe to run again at any time.
 
@@ -23,8 +26,8 @@ def retention(days: int | None = None) -> State[Any]:
         days: How many whole days are kept, counted from arrival; by default the setting ``FURROW_KEEP_EVENTS_DAYS``. 0: for
             ever.
     """
-    if days is not None and days < 0:
-        raise PermanentError(f"days are 0 (kept for ever) or more, not {days}")
+    if days is not None and not 0 <= days <= MAX_DAYS:
+        raise PermanentError(f"days are 0 (kept for ever) to {MAX_DAYS:,}, not {days}")
     report = Report("retention")
     report.counts["detections whose sender is forgotten"] = report.run_step(forget_senders) or 0
     days = effective_settings().keep_events_days if days is None else days

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import private_files
+from core.ending import run_to_exit_code
 from core.hosts import ANY, AllowedHosts, HostCheck, header_values, host_names, is_unregistrable, refuse_request
 from core.metrics import count_degraded
 from core.settings import Settings
@@ -158,12 +159,16 @@ def main() -> int:
             file=sys.stderr,
         )
         return REFUSED
+    return run_to_exit_code(lambda: _run_server(auth, Settings()))
+
+
+def _run_server(auth: str, settings: Settings) -> None:
     import uvicorn
     from prefect.settings import get_current_settings
 
     server = get_current_settings().server
     uvicorn.run(
-        make_application(auth, Settings()),
+        make_application(auth, settings),
         host=server.api.host,
         port=server.api.port,
         timeout_keep_alive=server.api.keepalive_timeout,
@@ -171,7 +176,6 @@ def main() -> int:
         ws_ping_timeout=server.api.websocket_ping_timeout,
         log_level=server.logging_level.lower(),
     )
-    return 0
 
 
 def _add_content_policy(send: Send) -> Send:

@@ -34,7 +34,8 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 
 from blocks import documents
-from core.errors import FurrowError, PermanentError
+from core.ending import run_to_exit_code
+from core.errors import PermanentError, WrongUse
 from core.package import ROOT
 from core.private_files import restrict_new_files
 from core.settings import Settings
@@ -105,7 +106,7 @@ def run_flow_worker(name: str | None, limit: int, with_healthcheck: bool) -> Non
     if not PREFECT_API_URL.value():
         raise PermanentError(_NO_API)
     if limit < 1:
-        raise PermanentError("--limit must be at least 1")
+        raise WrongUse("--limit must be at least 1")
     asyncio.run(process_worker.serve_process_worker(name, limit, with_healthcheck))
 
 
@@ -167,7 +168,7 @@ def _drop_old_shards(client: SyncPrefectClient, shards: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command. Returns 1, with an error in one line, when it fails."""
+    """Run a command. Returns 1, or 2 for wrong use, with an error in one line, when it fails."""
     parser = argparse.ArgumentParser(prog="python -m furrow.server")
     commands = parser.add_subparsers(dest="command", required=True)
     deploying = commands.add_parser("deploy", help="prepare the Prefect server and both stores")
@@ -187,17 +188,17 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     restrict_new_files()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s server %(levelname)s %(name)s: %(message)s")
-    try:
-        if parsed.command == "deploy":
-            deploy_server_mode(parsed.shards)
-        elif parsed.command == "work":
-            run_flow_worker(parsed.name, parsed.limit, parsed.with_healthcheck)
-        else:
-            run_spool_lander()
-    except FurrowError as error:
-        print(f"furrow: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_to_exit_code(lambda: _run_command(parsed))
+
+
+def _run_command(parsed: argparse.Namespace) -> None:
+    Settings()  # wrong settings fail here, not later in a thread that reads them
+    if parsed.command == "deploy":
+        deploy_server_mode(parsed.shards)
+    elif parsed.command == "work":
+        run_flow_worker(parsed.name, parsed.limit, parsed.with_healthcheck)
+    else:
+        run_spool_lander()
 
 
 if __name__ == "__main__":

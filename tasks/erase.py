@@ -110,7 +110,7 @@ def wait_for_runs() -> None:
     while left := before & _active_run_ids():
         raise_if_stopped()
         if time.monotonic() > end:
-            raise PermanentError(f"{len(left)} earlier runs are still active; run it again when they have ended")
+            raise PermanentError(f"earlier runs that are still active: {len(left)}; run it again when they have ended")
         time.sleep(_POLL_SECONDS)
 
 
@@ -159,9 +159,10 @@ class ErasureSummary(TypedDict):
 
 
 class ErasureResult(ErasureSummary):
-    """The result for programs; ``complete``: every step was done."""
+    """The result for programs; ``projects``: those that exist; ``complete``: every step was done."""
 
     sessions: int
+    projects: list[str]
     complete: bool
 
 

@@ -18,7 +18,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from blocks.documents import effective_settings
-from core.errors import NotConfigured, TransientError, describe_error
+from core.error_messages import describe_error
+from core.errors import NotConfigured, TransientError
 from incidents.incident import Incident, IncidentDetail
 from incidents.model import IncidentQuery, TicketClaim
 from stores.incidents.incident_store import IncidentStore

@@ -3,20 +3,24 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 from prefect import Task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Completed, Failed
 
 from collector.lag import LIMIT_S, Lag
 from core import last_errors
-from core.errors import NotConfigured, describe_error
+from core.error_messages import describe_error
+from core.errors import NotConfigured, PermanentError
 from core.metrics import count_degraded
+from core.plurals import format_counted_name
 from core.settings import Settings
 from tasks import lag
 from tasks.stopping import Stopped, raise_if_stopped
@@ -24,6 +28,24 @@ from tasks.stopping import Stopped, raise_if_stopped
 P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger("furrow.flow")
+
+
+def describe_failure(flow: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+    """Decorator: a run that an error ends has the error's description as its message, without the name of its class."""
+
+    @wraps(flow)
+    def run_flow(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+        try:
+            return flow(*args, **kwargs)
+        except PrefectException:
+            raise  # Prefect itself ends the run with it
+        except Exception as error:
+            if not isinstance(error, PermanentError):
+                count_degraded(flow.__name__, type(error).__name__)
+                _log.exception("the flow %r failed", flow.__name__)
+            return Failed(message=describe_error(error), data=error)
+
+    return run_flow
 
 
 @dataclass
@@ -124,7 +146,7 @@ class Report:
             return Failed(name="Degraded", message=message)
         if self.logged_only:
             return Completed(name="LoggedOnly", message=message)
-        happened = [f"{count:,} {name}" for name, count in self.counts.items() if count]
+        happened = [format_counted_name(count, name) for name, count in self.counts.items() if count]
         return Completed(message=", ".join(happened) or "There was nothing to do.")
 
 

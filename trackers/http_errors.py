@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from html import unescape
 
 from pydantic import SecretStr
 
@@ -18,6 +19,8 @@ LONGEST_WAIT = 86_400.0
 
 # Beside 5xx: request timeout, too early, too many requests.
 _TRANSIENT = {408, 425, 429}
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,300})", re.IGNORECASE)
+_PAGE_HEAD = 20_000
 _NOT_IMPLEMENTED = 501
 # Shorter strings are not secrets; removing them would damage messages.
 _SHORTEST_SECRET = 6
@@ -38,6 +41,13 @@ def to_safe_line(message: object, secrets: Iterable[str] = (), limit: int = LONG
     seen = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
     line = " ".join(seen.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def describe_page(text: str) -> str:
+    """The title of an HTML page that came instead of an answer: ``a page called 'Log in'``; '' without a title."""
+    found = _TITLE.search(text[:_PAGE_HEAD])
+    title = to_safe_line(unescape(found[1]), limit=100) if found else ""
+    return f"a page called {title!r}" if title else ""
 
 
 def seconds_until_retry(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -1,5 +1,6 @@
 """The whole pipeline: events in, detections out (docs/contracts/detection.md, Pipeline)."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
 from ufse.verdicts import verdict_text
 from ufse.words import Words
+
+_log = logging.getLogger("ufse")
 
 _BOT = re.compile(
     r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
@@ -132,6 +135,16 @@ def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
         yield events.slice(low, high - low)
 
 
+def _describe_place(error: BaseException) -> str:
+    """Module and line of the engine where ``error`` was raised. Its text may hold data from a browser, so it is not shown."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        found = f" in {module}, line {trace.tb_lineno}" if module.startswith("ufse.") else found
+        trace = trace.tb_next
+    return found
+
+
 def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
     """Like ``detect``, but a client session on which the engine fails is reported in ``errors``, and the others are analysed.
 
@@ -147,12 +160,13 @@ def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAUL
             .sort_by([("project", "ascending"), ("session_id", "ascending")])
         )
         if names.num_rows <= 1:
+            _log.warning("the engine failed on a session", exc_info=error)
             empty = events.slice(0, 0)
             name = names.to_pylist()[0] if names.num_rows else {"project": "", "session_id": ""}
             failed = {
                 "projectId": name["project"],
                 "sessionId": name["session_id"],
-                "error": f"{type(error).__name__}: {error}",
+                "error": f"an error of the engine{_describe_place(error)}; the log has its details",
             }
             return Result([], [], order_events(empty, DEFAULT).visits, [failed])
         left = names.slice(0, names.num_rows // 2).append_column("left", pa.array([True] * (names.num_rows // 2)))

@@ -41,6 +41,8 @@ def _decode_leniently(text: bytes) -> Any:
             parse_int=_parse_bounded_int,
         )
         return DECODER.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text (UTF-8) from byte {error.start + 1} on") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

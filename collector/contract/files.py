@@ -1,6 +1,7 @@
 """Files and lists of events → Arrow tables for the engine."""
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +54,8 @@ def open_lines(path: Path | str) -> Iterator[bytes]:
     try:
         with gzip.open(path, "rb") as inflated:
             yield from inflated
-    except EOFError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError("it is compressed (gzip), and cut off or damaged") from error
 
 
 def iterate_lines(

@@ -62,6 +62,12 @@ class Stored(TypedDict):
     duplicate: bool
 
 
+class Projects(TypedDict):
+    """The projects that the key sees."""
+
+    projects: Annotated[list[str], Field(description="Sorted ids; a key of one project sees only that project.")]
+
+
 class IncidentEndpoints:
     """The endpoints of incidents, for operator keys. A key of one project sees nothing of other projects."""
 
@@ -84,6 +90,13 @@ class IncidentEndpoints:
             "limit": query.limit,
             "offset": query.offset,
         }
+        return json_response(answer)
+
+    async def list_projects(self, request: Request) -> Response:
+        """The projects that the key sees."""
+        grant = self._gate.require_operator(request)
+        known = await self._store.ask_store(lambda store: store.keys.list_known_projects())
+        answer: Projects = {"projects": [project for project in known if grant.sees_project(project)]}
         return json_response(answer)
 
     async def show_incident(self, request: Request) -> Response:
@@ -210,6 +223,18 @@ GROUP: Final = RouteGroup(
                 answer=_load_page_type,
                 errors=(400, 401, 403, 404, 503),
                 parameters=PARAMETERS,
+            ),
+        ),
+        Route(
+            "get",
+            "/v1/projects",
+            IncidentEndpoints.list_projects,
+            Operation(
+                tag="Incidents",
+                summary="List projects",
+                text="The projects that the key sees.",
+                answer=Projects,
+                errors=(401, 403, 503),
             ),
         ),
         Route(

@@ -12,7 +12,8 @@ import typer
 from rich.table import Table
 from typing_extensions import TypedDict
 
-from core.errors import NotConfigured, PermanentError
+from core.errors import NotConfigured, PermanentError, WrongUse
+from core.known_projects import check_project
 from core.project_settings import SETTINGS, select_usable_settings
 from core.settings import Settings
 from furrow.cli.common import (
@@ -123,7 +124,7 @@ def create_key(
 
     _check_key_scope(project, role)
     if len(label) > _LABEL_LENGTH or not label.isprintable():
-        raise PermanentError(f"a label has at most {_LABEL_LENGTH} characters, on one line")
+        raise WrongUse(f"a label has at most {_LABEL_LENGTH} characters, on one line")
     key = generate_api_key(role)
     with open_incident_store(load_command_settings(data_dir)) as store:
         store.keys.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
@@ -144,6 +145,8 @@ def list_keys(
 ) -> None:
     """List the keys by their first characters."""
     with open_incident_store(load_command_settings(data_dir)) as store:
+        if project != ALL_PROJECTS:
+            check_project(project, store.keys.list_known_projects())
         every = store.keys.read_api_keys()
     found = [key for key in every if project in ("", key.project)]
     if as_json:
@@ -282,15 +285,8 @@ def show_project(
     """
     check_project_id(project)
     with open_incident_store(load_command_settings(data_dir)) as store:
-        every = store.keys.read_api_keys()
-        known = {
-            "default",
-            *(record.id for record in store.keys.read_projects()),
-            *(record.project for record in every),
-        } - {ALL_PROJECTS}
+        check_project(project, store.keys.list_known_projects())
         found = _find_project(store, project)
-    if project not in known:
-        raise PermanentError(f"there is no project {project!r}; the projects are {', '.join(sorted(known))}")
     configuration, unusable = _describe_configuration(found)
     if as_json:
         print_json({**_project_to_json(found), **configuration, "unusable": unusable})
@@ -312,7 +308,7 @@ def generate_api_key(role: Role) -> str:
 def _check_key_scope(project: str, role: Role) -> None:
     if project == ALL_PROJECTS:
         if role is Role.ingest:
-            raise PermanentError("an ingest key belongs to one project; `*` is only for operator keys")
+            raise WrongUse("an ingest key belongs to one project; `*` is only for operator keys")
     else:
         check_project_id(project)
 

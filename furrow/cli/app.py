@@ -8,14 +8,14 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from core.errors import FurrowError, WrongUse
+from core.error_messages import describe_error
+from core.errors import FurrowError, PermanentError, exit_code
 from core.logs import log_unforeseen_error
 from core.package import VERSION
 from core.private_files import restrict_new_files
+from core.settings import wrong_settings
 from furrow.cli import access, data, explain, files, incidents, local, runs
 from furrow.cli.common import err, out, styled_text, used_settings
-
-_WRONG_USE = 2  # as typer ends with it
 
 app = typer.Typer(
     name="furrow",
@@ -27,6 +27,10 @@ Detects frustrated users of a web application from its events, and files inciden
 
 Start with `furrow demo` (takes two minutes and removes everything at the end) or `furrow up` (starts Furrow on this machine).
 Settings are environment variables `FURROW_…` or lines in `.env`; `furrow doctor` checks the installation.
+
+A command exits with 0 if it succeeds. It exits with 2 if no installation could do what it was called for: an unknown option, a
+number out of range, an invalid setting, a file of another format. It exits with 1 if it fails for another reason, for example
+because the project or the incident does not exist here.
 """,
 )
 
@@ -64,20 +68,13 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     try:
         app()
-    except WrongUse as error:
-        _exit_with_error(str(error), _WRONG_USE)
-    except FurrowError as error:
-        _exit_with_error(str(error))
     except ValidationError as error:
-        # Of the settings: with the names of the variables, without values, which may be secrets.
-        _exit_with_error(
-            "; ".join(f"FURROW_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        )
-    except OSError as error:
-        _exit_with_error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        _exit_with_error(wrong_settings(error))
+    except (FurrowError, OSError) as error:
+        _exit_with_error(error)
     except Exception as error:
         # An unexpected error: the traceback goes to a file.
-        _exit_with_error(f"unexpected error; this is a bug in Furrow{_write_error_log(error)}")
+        _exit_with_error(PermanentError(f"unexpected error; this is a bug in Furrow{_write_error_log(error)}"))
 
 
 def _write_error_log(error: Exception) -> str:
@@ -90,6 +87,6 @@ def _write_error_log(error: Exception) -> str:
     return f"; the traceback is in {log}"
 
 
-def _exit_with_error(message: str, code: int = 1) -> NoReturn:
-    err.print(styled_text(f"furrow: {message}", "red"), soft_wrap=True)
-    sys.exit(code)
+def _exit_with_error(error: FurrowError | OSError) -> NoReturn:
+    err.print(styled_text(f"furrow: {describe_error(error)}", "red"), soft_wrap=True)
+    sys.exit(exit_code(error))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from core import kept_secrets
-from core.errors import PermanentError
+from core.errors import PermanentError, WrongUse
+from core.known_projects import check_project
+from core.plurals import format_count
 from core.settings import Settings
 from furrow.cli.common import (
     AsJson,
@@ -90,7 +92,7 @@ def erase(
     run of the deployment `erase` and can be repeated safely. Exits with 1 if nothing was stored.
     """
     if bool(user) == bool(session):
-        raise PermanentError("pass either --user or --session")
+        raise WrongUse("pass either --user or --session")
     hashed = _hash_user_id(user, project, _load_absolute_settings(data_dir)) if user else None
     if not yes and not typer.confirm(
         f"Erase this {'user' if user else 'session'} of project {project} permanently?", err=True
@@ -103,6 +105,8 @@ def erase(
         removed = result.get("removed")
         if not isinstance(removed, dict) or any(n for place, n in removed.items() if place not in _MENTIONS):
             return ""
+        known = result.get("projects")
+        check_project(project, known if isinstance(known, list) and known else [project])
         return f"no data of this {who} is stored in the project {project!r}"
 
     run_parameters = {"project": project, "session_id": stored, "user": hashed}
@@ -154,7 +158,7 @@ def _print_backup_summary(summary: "BackupSummary", done: str, as_json: bool) ->
         print_json(asdict(summary))
         return
     out.print(styled_text(done, "bold"), soft_wrap=True)
-    facts: list[tuple[str, object]] = [(table, f"{count:,} rows") for table, count in summary.rows.items()]
+    facts: list[tuple[str, object]] = [(table, format_count(count, "row")) for table, count in summary.rows.items()]
     print_facts([*facts, ("other files", f"{summary.files:,}"), ("in all", f"{summary.size:,} bytes")])
 
 

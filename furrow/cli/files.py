@@ -120,7 +120,7 @@ def send(
     )
     out.print(styled_text(summary_line + (f": {summary.problem}" if summary.problem else "")))
     for reject in summary.rejected[:_SHOWN]:
-        out.print(styled_text(f"  line {reject.line}: {reject.field}: {reject.reason}"))
+        out.print(styled_text(f"  {_describe_reject(reject.line, reject.field, reject.reason)}"))
     if len(summary.rejected) > _SHOWN:
         out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
@@ -128,16 +128,22 @@ def send(
 
 def _check_file_kind(file: Path, expected: Format) -> None:
     """Raise WrongUse when the file looks like the other format: all its lines would be rejected."""
-    from furrow.clients.file_kinds import ACCESS_LOG, EVENTS, guess_file_kind
+    from furrow.clients.file_kinds import ACCESS_LOG, BINARY, EVENTS, guess_file_kind
 
     try:
         found = guess_file_kind(file)
     except (OSError, ValueError):
         return  # reading the file raises the error
+    if found == BINARY:
+        raise _make_binary_file_error(file)
     if found == ACCESS_LOG and expected is not Format.combined:
         raise WrongUse(f"{file.name} looks like an access log: pass --format combined")
     if found == EVENTS and expected is Format.combined:
         raise WrongUse(f"{file.name} looks like events, one JSON object per line: omit --format combined")
+
+
+def _make_binary_file_error(file: Path) -> WrongUse:
+    return WrongUse(f"{file.name} is not a text file; events are one JSON object per line, plain or .gz")
 
 
 def _find_ingest_key(settings: Settings, address: str) -> str:
@@ -236,15 +242,15 @@ def evaluate(
     """
     if window:
         if events or labels:
-            raise PermanentError("--replay uses stored events: pass no files of events and labels")
+            raise WrongUse("--replay uses stored events: pass no files of events and labels")
         replay.run_replay(
             window, config, project, runs.find_prefect_address(prefect_url, prefect_port, data_dir), timeout, as_json
         )
         return
     if project:
-        raise PermanentError("--project requires --replay")
+        raise WrongUse("--project requires --replay")
     if events is None or labels is None:
-        raise PermanentError("pass a file of events and a file of labels, or --replay WINDOW --config NEW.toml")
+        raise WrongUse("pass a file of events and a file of labels, or --replay WINDOW --config NEW.toml")
     _evaluate_files(events, labels, _load_engine_configs(config), as_json)
 
 
@@ -279,11 +285,17 @@ def read_labels(path: Path) -> list[Label]:
     from collector.contract import open_lines
 
     labels: list[Label] = []
-    for at, raw in enumerate(open_lines(path), 1):
+    try:
+        lines = list(open_lines(path))
+    except ValueError as error:
+        raise PermanentError(f"{path.name} cannot be read: {error}") from error
+    for at, raw in enumerate(lines, 1):
         if not raw.strip():
             continue
         try:
             label = json.loads(raw)
+        except UnicodeDecodeError:
+            raise PermanentError(f"line {at} of the labels is not JSON: it is not text (UTF-8)") from None
         except ValueError as error:
             raise PermanentError(f"line {at} of the labels is not JSON: {sanitize_line(error)}") from error
         if problem := _label_problem(label):
@@ -307,10 +319,13 @@ def _label_problem(label: object) -> str:
 
 def _read_event_table(file: Path) -> "pa.Table":
     from collector.contract import read_events
-    from furrow.clients.file_kinds import ACCESS_LOG, guess_file_kind
+    from furrow.clients.file_kinds import ACCESS_LOG, BINARY, guess_file_kind
 
     try:
-        if guess_file_kind(file) == ACCESS_LOG:
+        kind = guess_file_kind(file)
+        if kind == BINARY:
+            raise _make_binary_file_error(file)
+        if kind == ACCESS_LOG:
             raise WrongUse(
                 f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
             )
@@ -318,10 +333,16 @@ def _read_event_table(file: Path) -> "pa.Table":
     except ValueError as error:
         raise PermanentError(f"{file.name} cannot be read: {error}") from error
     for reject in rejects[:_SHOWN]:
-        err.print(styled_text(f"line {reject.index + 1}: {reject.field}: {reject.reason}"))
+        err.print(styled_text(_describe_reject(reject.index + 1, reject.field, reject.reason)))
     if rejects:
-        err.print(f"{len(rejects):,} events rejected")
+        err.print(f"{format_count(len(rejects), 'event')} rejected")
+    if rejects and not table.num_rows:
+        raise PermanentError(f"{file.name} contains no events; `furrow detect` reads one JSON object per line")
     return table
+
+
+def _describe_reject(line: int, field: str, reason: str) -> str:
+    return f"line {line}: {f'{field}: ' if field else ''}{reason}"
 
 
 def _write_json_line(value: object) -> None:
@@ -344,7 +365,8 @@ def _print_evaluation(found: "Evaluation", silent: Mapping[str, str]) -> None:
     _print_labels("Right session, wrong failure point", found.wrong_points, {})
     if found.unlabelled:
         out.print(
-            f"{len(found.unlabelled):,} sessions with a detection have no label and are not counted", style="yellow"
+            f"{format_count(len(found.unlabelled), 'session')} with a detection but without a label: not counted",
+            style="yellow",
         )
     hits, alarms = found.true_positives, found.false_positives
     out.print(f"precision               {found.precision:.4f}  ({hits:,} of {hits + alarms:,} detected sessions)")

@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from core.errors import PermanentError
+from core.errors import PermanentError, WrongUse
 from core.kept_secrets import OPERATOR_KEY, known_development_key
+from core.known_projects import check_project
 from core.plurals import format_count
 from core.settings import Settings
 from furrow.cli.common import (
@@ -23,7 +24,7 @@ from furrow.cli.common import (
     sanitize_lines,
     styled_text,
 )
-from furrow.clients.operator_api import OperatorApi
+from furrow.clients.operator_api import OperatorApi, check_url
 from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketRecord
 from stores.opening import are_all_embedded
 
@@ -51,6 +52,7 @@ def connect_to_collector(url: str, key: str) -> OperatorApi:
     configured = settings.operator_key or known_development_key(
         settings, OPERATOR_KEY, address, embedded=are_all_embedded(settings)
     )
+    check_url(address)
     known = key or (configured.get_secret_value() if configured else "")
     if not known:
         raise PermanentError(
@@ -114,6 +116,8 @@ def list_incidents(
     }
     with connect_to_collector(url, key) as api:
         page = api.list_incidents({name: value for name, value in filters.items() if value})
+        if not page["total"]:
+            check_project(project, api.list_projects() or [project])
     if as_json:
         print_json(page)
         return
@@ -159,7 +163,7 @@ def release(
     Releases all confirmed and regressed incidents that are held back from export in a flood of new incidents.
     """
     if not reason.strip():
-        raise PermanentError("--reason must not be empty; it is stored in the history of the incidents")
+        raise WrongUse("--reason must not be empty; it is stored in the history of the incidents")
     filters = {
         "held": "true",
         "status": "confirmed,regressed",
@@ -168,12 +172,13 @@ def release(
     }
     released = 0
     with connect_to_collector(url, key) as api:
+        check_project(project, api.list_projects() or [project])
         # A released incident no longer matches the filter, so the first page always holds other incidents.
         while page := api.list_incidents(filters)["incidents"]:
             for incident in page:
                 api.act_on_incident(incident["incidentId"], "confirm", {"reason": reason})
             released += len(page)
-    out.print(styled_text(f"{released:,} released"))
+    out.print(styled_text(f"{format_count(released, 'incident')} released"))
 
 
 @app.command()
@@ -198,7 +203,7 @@ def suppress(
     Permanently, until a time, or until N more sessions. Affected sessions are still counted.
     """
     if until is not None and sessions is not None:
-        raise PermanentError("pass --until or --sessions, not both")
+        raise WrongUse("pass --until or --sessions, not both")
     more: dict[str, object] = {} if sessions is None else {"sessions": sessions}
     if until is not None:
         more["until"] = (until if until.tzinfo else until.replace(tzinfo=UTC)).isoformat()
@@ -230,7 +235,7 @@ class _Action:
 
 def _perform_action(action: _Action, url: str, key: str, as_json: bool) -> None:
     if not action.reason.strip():
-        raise PermanentError("--reason must not be empty; it is stored in the history of the incident")
+        raise WrongUse("--reason must not be empty; it is stored in the history of the incident")
     with connect_to_collector(url, key) as api:
         incident = api.act_on_incident(
             action.incident_id, action.name, {"reason": action.reason, **(action.more or {})}

@@ -5,32 +5,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.errors import PermanentError
+from core.errors import WrongUse
 from core.project_settings import PARTED, find_setting_problem, is_project_id
 
 
 def check_project_id(project: str) -> None:
-    """Raise PermanentError for an invalid id."""
+    """Raise WrongUse for an invalid id."""
     if not is_project_id(project):
-        raise PermanentError(
+        raise WrongUse(
             "a project id has at most 64 characters: letters and digits, and after the first character also _ . -"
         )
 
 
 def choose_origins(origin_options: Sequence[str], no_origins: bool) -> list[str] | None:
-    """The origins that the options set; None if they set none. Raises PermanentError for contradicting or bad options."""
+    """The origins that the options set; None if they set none. Raises WrongUse for contradicting or bad options."""
     if origin_options and no_origins:
-        raise PermanentError("pass --origin or --no-origins, not both")
+        raise WrongUse("pass --origin or --no-origins, not both")
     if not origin_options:
         return [] if no_origins else None
     return list(dict.fromkeys(normalize_origin(origin) for origin in origin_options))
 
 
 def normalize_origin(origin: str) -> str:
-    """An origin as browsers send it: scheme, host, and port if it is not the default. Raises PermanentError."""
+    """An origin as browsers send it: scheme, host, and port if it is not the default. Raises WrongUse."""
     if origin == "*":
         return origin
-    wrong = PermanentError(f"an origin has the form https://shop.example or http://localhost:3000: {origin!r}")
+    wrong = WrongUse(f"an origin has the form https://shop.example or http://localhost:3000: {origin!r}")
     try:
         parts = urlsplit(origin)
         host, port = parts.hostname, parts.port
@@ -79,7 +79,7 @@ def read_project_file(project: str, file: Path | None) -> dict[str, object]:
 def merge_settings(
     stored: Mapping[str, object], changes: Mapping[str, object], unset: Sequence[str]
 ) -> dict[str, object]:
-    """The stored settings with ``changes`` applied and ``unset`` removed. Raises PermanentError for an invalid value."""
+    """The stored settings with ``changes`` applied and ``unset`` removed. Raises WrongUse for an invalid value."""
     merged = {name: dict(value) if isinstance(value, dict) else value for name, value in stored.items()}
     for name in unset:
         whole, _, part = name.partition(".")
@@ -97,5 +97,5 @@ def merge_settings(
     changed = {name if name in merged else name.partition(".")[0] for name in (*unset, *changes)}
     for name in changed & set(merged):
         if wrong := find_setting_problem(name, merged[name]):
-            raise PermanentError(wrong)
+            raise WrongUse(wrong)
     return {name: value for name, value in merged.items() if value != {} or name not in PARTED}

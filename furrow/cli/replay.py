@@ -6,7 +6,7 @@ Only one process can open the embedded ClickHouse, the engine of `furrow up`. So
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.errors import PermanentError
+from core.errors import WrongUse
 from core.time_window import parse_window
 from furrow.cli.runs import PrefectAddress, run_deployment, summarize_ended_run
 
@@ -23,7 +23,7 @@ def run_replay(
     from core.engine_settings import read_engine_settings
 
     if config is None:
-        raise PermanentError("--replay needs --config NEW.toml, the configuration to try")
+        raise WrongUse("--replay needs --config NEW.toml, the configuration to try")
     parse_window(window, datetime.now(UTC))
     _, config_values = read_engine_settings(config)
     run_parameters = {"config": config_values, "window": window, "project": project or None}

@@ -30,6 +30,7 @@ from furrow.clients.prefect_api import FlowRun, Parameters, PrefectApi
 RERUN = "rerun-failed-exports"
 _PATIENCE_SECONDS = 60.0  # retries of requests to a busy Prefect, where no --timeout applies
 _LEAST_PATIENCE_SECONDS = 5.0
+_WRONG_PARAMETERS = (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY)  # Prefect's answers to invalid parameters
 _LONGEST_REASON = 1_000
 _STYLES = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
 
@@ -80,7 +81,7 @@ class RunsApi(PrefectApi):
     def start_checked_run(self, deployment: str, parameters: Parameters) -> FlowRun:
         """Start a run and return it, in the state `Scheduled`.
 
-        Raises PermanentError for an unknown deployment and for parameters that its flow does not have.
+        Raises PermanentError for an unknown deployment, WrongUse for parameters that its flow does not have.
         """
         if parameters:
             self._check_parameters(deployment, parameters)
@@ -103,17 +104,21 @@ class RunsApi(PrefectApi):
 
     def _check_parameters(self, deployment: str, parameters: Parameters) -> None:
         # Prefect accepts parameters that the flow does not have, and the run then never starts.
-        found = self._send_request("GET", f"/deployments/name/{deployment}")
-        if found.status_code == httpx.codes.NOT_FOUND:
+        found = self._find_deployment(deployment, _DeploymentSchema)
+        if found is None:
             return  # start_run raises for it
-        known = list(self._read_as(_DeploymentSchema, found)["parameter_openapi_schema"].get("properties", {}))
+        known = list(found["parameter_openapi_schema"].get("properties", {}))
         if unknown := [name for name in parameters if name not in known]:
             known_names = f"its parameters: {', '.join(known)}" if known else "it has none"
-            raise PermanentError(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {known_names}")
+            raise WrongUse(f"{deployment} has no parameter {', '.join(map(repr, unknown))}; {known_names}")
 
     def _decode_answer(self, answer: httpx.Response) -> Any:
+        if answer.status_code in _WRONG_PARAMETERS and answer.request.url.path.endswith("/create_flow_run"):
+            raise WrongUse(f"Prefect at {self._url} refused ({answer.status_code}): {_extract_refusal_reason(answer)}")
         if answer.is_client_error and answer.status_code != httpx.codes.UNAUTHORIZED:
-            raise PermanentError(f"Prefect refused ({answer.status_code}): {_extract_refusal_reason(answer)}")
+            raise PermanentError(
+                f"Prefect at {self._url} refused ({answer.status_code}): {_extract_refusal_reason(answer)}"
+            )
         return super()._decode_answer(answer)
 
 
@@ -199,12 +204,12 @@ def export(
 
 
 def parse_parameters(texts: Sequence[str]) -> dict[str, object]:
-    """Parse ``name=value`` texts; a value that is not JSON is text. Raises PermanentError for a text without a name."""
+    """Parse ``name=value`` texts; a value that is not JSON is text. Raises WrongUse for a text without a name."""
     found: dict[str, object] = {}
     for assignment in texts:
         name, separator, value = assignment.partition("=")
         if not separator or not name.strip():
-            raise PermanentError(f"a parameter must have the form name=value: {assignment!r}")
+            raise WrongUse(f"a parameter must have the form name=value: {assignment!r}")
         try:
             found[name.strip()] = json.loads(value)
         except ValueError:

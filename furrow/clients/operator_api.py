@@ -10,9 +10,10 @@ import httpx
 import msgspec
 from typing_extensions import TypedDict
 
-from core.errors import PermanentError, TransientError
+from core.errors import PermanentError, TransientError, WrongUse
 from core.http_errors import describe_http_error
 from core.package import VERSION
+from furrow.clients.addresses import is_server_address
 from incidents.incident import Incident, IncidentDetail
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -31,6 +32,14 @@ class IncidentPage(TypedDict):
     offset: int
 
 
+class _ProjectList(TypedDict):
+    projects: list[str]
+
+
+class _NotFound(PermanentError):
+    """The collector answered 404."""
+
+
 class OperatorApi:
     """A client of one collector with one operator key.
 
@@ -39,11 +48,9 @@ class OperatorApi:
     """
 
     def __init__(self, url: str, key: str, timeout: float = 30.0) -> None:
-        base = url.rstrip("/")
-        if not urlsplit(base).hostname or urlsplit(base).scheme not in ("http", "https"):
-            raise PermanentError("the collector's address must have the form http://127.0.0.1:8080")
+        base = check_url(url).rstrip("/")
         if not key.isascii() or not key.isprintable():
-            raise PermanentError("an operator key has only printable ASCII characters")
+            raise WrongUse("an operator key has only printable ASCII characters")
         self._url = base
         self._client = httpx.Client(
             base_url=base,
@@ -64,6 +71,13 @@ class OperatorApi:
     def list_incidents(self, filters: Mapping[str, str]) -> IncidentPage:
         """A page of the incidents that match ``filters`` (query parameters of ``GET /v1/incidents``)."""
         return self._call_collector(IncidentPage, "GET", "/v1/incidents", filters=filters)
+
+    def list_projects(self) -> list[str]:
+        """The projects that the key sees; an empty list from a collector of a version without this endpoint."""
+        try:
+            return self._call_collector(_ProjectList, "GET", "/v1/projects")["projects"]
+        except _NotFound:
+            return []
 
     def get_incident(self, incident_id: str) -> IncidentDetail:
         """One incident with its history, example sessions and timelines."""
@@ -91,46 +105,56 @@ class OperatorApi:
                 "start one with `furrow up`, or pass --url"
             ) from error
         if answer.is_success:
-            return _read_as(declared, answer)
-        raise _make_refusal_error(answer)
+            return _read_as(declared, self._url, answer)
+        raise _make_refusal_error(self._url, answer)
+
+
+def check_url(url: str) -> str:
+    """``url`` if it is valid as the address of a collector. Raises WrongUse otherwise."""
+    if not is_server_address(url):
+        raise WrongUse(f"the collector's address must have the form http://127.0.0.1:8080, not {url!r}")
+    return url
 
 
 def _check_incident_id(incident_id: str) -> str:
     # It becomes part of a path: "../status" must not reach another endpoint.
     if not _INCIDENT_ID.fullmatch(incident_id):
-        raise PermanentError(
-            "an incident id has the form inc_ and 32 hex digits; `furrow incidents list` shows the ids"
-        )
+        raise WrongUse("an incident id has the form inc_ and 32 hex digits; `furrow incidents list` shows the ids")
     return incident_id
 
 
-def _read_as(declared: type[T], answer: httpx.Response) -> T:
+def _read_as(declared: type[T], url: str, answer: httpx.Response) -> T:
     try:
         body = answer.json()
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise PermanentError("the server that answered is not a collector; check --url")
+        raise PermanentError(f"the server at {url} is not a collector; check --url")
     try:
         msgspec.convert(body, declared)
     except msgspec.ValidationError as error:
         raise PermanentError(
-            f"the collector is of another version than this command ({VERSION}): {str(error)[:_LONGEST_REASON]}"
+            f"the collector at {url} is of another version than this command ({VERSION}): {str(error)[:_LONGEST_REASON]}"
         ) from None
     checked: T = body  # type: ignore[assignment]  # just checked; its unknown keys are kept
     return checked
 
 
-def _make_refusal_error(answer: httpx.Response) -> PermanentError | TransientError:
+def _make_refusal_error(url: str, answer: httpx.Response) -> PermanentError | TransientError:
+    collector = f"the collector at {url}"
     reason = f"({answer.status_code}) {_extract_error_message(answer)}"
     match answer.status_code:
         case 401 | 403:
             return PermanentError(
-                f"the collector refused the key {reason}; pass an operator key with --key or FURROW_OPERATOR_KEY"
+                f"{collector} refused the key {reason}; pass an operator key with --key or FURROW_OPERATOR_KEY"
             )
+        case 404:
+            return _NotFound(f"{collector} refused the request {reason}")
         case 429 | 502 | 503 | 504:
-            return TransientError(f"the collector cannot answer now {reason}")
-    return PermanentError(f"the collector refused the request {reason}")
+            return TransientError(f"{collector} cannot answer now {reason}")
+        case 400 | 422:
+            return WrongUse(f"{collector} refused the request {reason}")
+    return PermanentError(f"{collector} refused the request {reason}")
 
 
 def _extract_error_message(answer: httpx.Response) -> str:

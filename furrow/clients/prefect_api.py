@@ -5,22 +5,24 @@ import uuid
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, NotRequired, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 from pydantic import SecretStr
 from typing_extensions import TypedDict
 
-from core.errors import PermanentError, TransientError
-from core.hosts import LOOPBACK_NAMES
+from core.errors import PermanentError, TransientError, WrongUse
+from core.hosts import LOOPBACK_NAMES, host_of_url
 from core.http_errors import describe_http_error
+from furrow.clients.addresses import is_server_address
 
 T = TypeVar("T")
 Parameters = Mapping[str, object]
 """Parameters of a run, by name; values as in JSON."""
 
-UNAUTHORIZED = (
-    "Prefect refused (401): its authentication string is not the one in the data directory; FURROW_DATA_DIR or --data-dir "
+_UNAUTHORIZED = (
+    "its authentication string is not the one in the data directory; FURROW_DATA_DIR or --data-dir "
     "names the installation's, FURROW_PREFECT_AUTH sets it, PREFECT_API_AUTH_STRING is for a Prefect elsewhere"
 )
 FINAL: Final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -87,31 +89,35 @@ class _EventPage(TypedDict):
     events: list[PrefectEvent]
 
 
-class _PatientTransport(httpx.HTTPTransport):
-    """Repeats a request until a deadline while the server is too busy to answer. All requests of this module are idempotent.
+class Patient(httpx.HTTPTransport):
+    """Repeats a request until a deadline while the server is too busy to answer. Use it only for idempotent requests.
 
     Prefect's server on SQLite answers 503 while its database is locked; on a busy machine it answers late or drops the
     connection. If nothing has ever answered and the port refuses the connection, the request fails at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        """``patience_s``: seconds for which each request is repeated while ``give_up_at`` is None."""
         super().__init__()
-        self.until = 0.0  # monotonic seconds
+        self._patience_s = patience_s
+        self.give_up_at: float | None = None
+        """Deadline of all requests (monotonic seconds); None: ``patience_s`` after the start of each request."""
         self.has_answered = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The response. After the deadline: the last response, or the last error raised."""
+        until = time.monotonic() + self._patience_s if self.give_up_at is None else self.give_up_at
         tries = 0
         while True:
             wait = _WAITS_SECONDS[min(tries, len(_WAITS_SECONDS) - 1)]
             tries += 1
-            self._limit_timeouts(request)
-            is_over = time.monotonic() + wait > self.until
+            _limit_timeouts(request, until)
+            is_over = time.monotonic() + wait > until
             try:
                 response = super().handle_request(request)
             except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
                 was_never_there = isinstance(error, httpx.ConnectError) and not self.has_answered
-                if was_never_there or is_over or time.monotonic() + wait > self.until:
+                if was_never_there or is_over or time.monotonic() + wait > until:
                     raise
             else:
                 self.has_answered = True
@@ -120,18 +126,19 @@ class _PatientTransport(httpx.HTTPTransport):
                 response.close()
             time.sleep(wait)
 
-    def _limit_timeouts(self, request: httpx.Request) -> None:
-        left = max(_LEAST_SECONDS, self.until - time.monotonic())
-        limits = request.extensions.get("timeout", {})
-        shorter = {name: left if limit is None else min(limit, left) for name, limit in limits.items()}
-        request.extensions = {**request.extensions, "timeout": shorter}
+
+def _limit_timeouts(request: httpx.Request, until: float) -> None:
+    left = max(_LEAST_SECONDS, until - time.monotonic())
+    limits = request.extensions.get("timeout", {})
+    shorter = {name: left if limit is None else min(limit, left) for name, limit in limits.items()}
+    request.extensions = {**request.extensions, "timeout": shorter}
 
 
 class PrefectApi:
     """A client of one Prefect server (``http://host:port/api``). Importing Prefect's own client would cost a command 2 s.
 
     Every method raises TransientError when the server does not answer, and PermanentError when it refuses the credentials
-    or answers in an unknown form.
+    or answers in an unknown form. The constructor raises WrongUse for an invalid address.
     """
 
     def __init__(self, url: str, auth: SecretStr | None = None, patience_s: float = PATIENCE_S) -> None:
@@ -140,18 +147,23 @@ class PrefectApi:
         name, _, password = auth.get_secret_value().partition(":") if auth else ("", "", "")
         login = httpx.BasicAuth(name, password) if auth else None
         self._url = url
-        self._patience_s = patience_s
-        self.give_up_at: float | None = None
-        """Deadline of all calls (monotonic seconds), instead of ``patience_s`` for each call; None: no such deadline."""
-        self._transport = _PatientTransport()
+        self._transport = Patient(patience_s)
         # A proxy from the environment cannot reach this machine's own addresses and must not see what is sent to them.
-        try:
-            away = httpx.URL(url).host not in LOOPBACK_NAMES
-        except httpx.InvalidURL:
-            raise PermanentError(f"{url!r} is no address of a Prefect API, like http://127.0.0.1:4200/api") from None
+        if not is_server_address(url):
+            raise WrongUse(f"{url!r} is not the address of a Prefect API, like http://127.0.0.1:4200/api")
+        away = host_of_url(url) not in LOOPBACK_NAMES
         self._client = httpx.Client(
             base_url=url, timeout=_REQUEST_SECONDS, transport=self._transport, auth=login, trust_env=away
         )
+
+    @property
+    def give_up_at(self) -> float | None:
+        """Deadline of all calls (monotonic seconds), instead of ``patience_s`` for each call; None: no such deadline."""
+        return self._transport.give_up_at
+
+    @give_up_at.setter
+    def give_up_at(self, at: float | None) -> None:
+        self._transport.give_up_at = at
 
     def __enter__(self) -> Self:
         return self
@@ -166,10 +178,10 @@ class PrefectApi:
 
         Raises PermanentError when there is no such deployment, TransientError when the run does not end in time.
         """
-        found = self._send_request("GET", f"/deployments/name/{deployment}")
-        if found.status_code == httpx.codes.NOT_FOUND:
-            raise PermanentError(f"there is no deployment {deployment!r}")
-        deployment_id = self._read_as(_Deployment, found)["id"]
+        found = self._find_deployment(deployment, _Deployment)
+        if found is None:
+            raise PermanentError(f"there is no deployment {deployment!r} at {self._url}")
+        deployment_id = found["id"]
         # The key makes the request idempotent: when it is repeated, Prefect returns the run that it has already created.
         body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4())}
         created = self._send_request("POST", f"/deployments/{deployment_id}/create_flow_run", body)
@@ -216,14 +228,21 @@ class PrefectApi:
         """The first page of Prefect's events that match a filter, latest first."""
         return self._read_as(_EventPage, self._send_request("POST", "/events/filter", wanted))["events"]
 
+    def _find_deployment(self, name: str, declared: type[T]) -> T | None:
+        """The deployment ``flow/deployment``, checked against ``declared``; None if there is none of this name."""
+        parts = name.split("/")
+        # The parts become part of a path: "../../admin" must not reach another endpoint.
+        if len(parts) != 2 or not {"", ".", ".."}.isdisjoint(parts):
+            return None
+        found = self._send_request("GET", f"/deployments/name/{'/'.join(quote(part, safe='') for part in parts)}")
+        return None if found.status_code == httpx.codes.NOT_FOUND else self._read_as(declared, found)
+
     def _read_flow_names(self) -> dict[str, str]:
         found = self._read_as(list[_Flow], self._send_request("POST", "/flows/filter", {"limit": 100}))
         return {flow["id"]: flow["name"] for flow in found}
 
     def _send_request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
         """The response, whatever its status."""
-        at = self.give_up_at
-        self._transport.until = time.monotonic() + self._patience_s if at is None else at
         try:
             return self._client.request(method, path, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -246,7 +265,7 @@ class PrefectApi:
 
     def _decode_answer(self, answer: httpx.Response) -> Any:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise PermanentError(UNAUTHORIZED)
+            raise PermanentError(f"Prefect at {self._url} refused (401): {_UNAUTHORIZED}")
         if answer.is_error:
             raise TransientError(f"Prefect at {self._url} answered {answer.status_code}")
         try:

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from collector.contract import MAX_BODY_BYTES, MAX_EVENTS, REPLAY_HEADER, decode_json, open_lines
-from core.errors import PermanentError
+from core.errors import PermanentError, WrongUse
 from core.http_errors import describe_http_error
 from core.package import VERSION
 from core.plurals import format_count
@@ -144,6 +144,8 @@ class _BatchSender:
         timeout: float,
         sleep: Callable[[float], None],
     ) -> None:
+        if not all(key.isascii() and key.isprintable() for key in keys.values()):
+            raise WrongUse("a key has only printable ASCII characters")
         base = url.rstrip("/")
         self._url = base if base.endswith("/v1/events") else f"{base}/v1/events"
         self._summary = summary
@@ -189,7 +191,7 @@ class _BatchSender:
             try:
                 response = self._client.post(self._url, content=body, headers=headers)
             except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-                raise PermanentError(
+                raise WrongUse(
                     f"{self._url!r} is not the address of a collector, like http://127.0.0.1:8080"
                 ) from error
             except httpx.TransportError as error:

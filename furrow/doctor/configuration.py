@@ -3,8 +3,9 @@ whether the trackers accept tickets."""
 
 from contextlib import closing
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
-from core.errors import FurrowError
+from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from core.settings import Settings
 from furrow.installation import misspelt_variables
@@ -27,15 +28,29 @@ def ask_tracker(name: str, settings: Settings, incidents_url: str | None) -> Tra
 
     ``incidents_url``: the incident store, which has the projects' tracker settings; None if it does not run.
     """
+    at = _address_prefix(settings.jira_url if name == "jira" else settings.linear_url)
     try:
         projects = _read_project_settings(incidents_url)
         tracker = make_tracker(name, settings, lambda setting: values_by_project(setting, projects))
         if tracker is None:
             return TrackerAnswer(None, "not configured; tickets are logged and stay pending")
         with closing(tracker):
-            return TrackerAnswer(True, tracker.check_access())
+            return TrackerAnswer(True, f"{at}{tracker.check_access()}")
+    except TransientError as error:
+        wait = f"; it asks to wait {error.retry_after:,.0f} s" if error.retry_after else ""
+        return TrackerAnswer(False, f"{at}{error}{wait}")
     except FurrowError as error:
-        return TrackerAnswer(False, str(error))
+        return TrackerAnswer(False, f"{at}{error}")
+
+
+def _address_prefix(url: str) -> str:
+    """The address of a tracker and a colon, without a user or a password; '' if ``url`` is not an address."""
+    try:
+        parts = urlsplit(url.strip())
+        place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}: " if parts.scheme and place else ""
 
 
 def describe_differences(running: RunningSettings | None, settings: Settings) -> str:

@@ -4,7 +4,7 @@ from typing import Final, NotRequired
 
 from typing_extensions import TypedDict
 
-from core.errors import PermanentError
+from core.errors import WrongUse
 
 DETECT: Final = "detect"
 """The deployment of shard 0, and the flow of all shards."""
@@ -32,9 +32,9 @@ def shard_deployment_name(shard: int) -> str:
 
 
 def split_into_shards(project: PrefectProject, shards: int) -> PrefectProject:
-    """The content of prefect.yaml with ``shards`` deployments for the detection. Raises PermanentError for a bad number."""
+    """The content of prefect.yaml with ``shards`` deployments for the detection. Raises WrongUse for a bad number."""
     if not 1 <= shards <= MOST_SHARDS:
-        raise PermanentError(f"the number of shards must be from 1 to {MOST_SHARDS}")
+        raise WrongUse(f"the number of shards must be from 1 to {MOST_SHARDS}")
     deployments: list[DeploymentEntry] = []
     for deployment in project["deployments"]:
         if deployment["name"] != DETECT:

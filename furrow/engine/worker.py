@@ -33,6 +33,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
+from core.error_messages import describe_error
 from core.metrics import count_degraded
 from furrow import prefect_economy
 from furrow.engine import admission, stranded
@@ -124,7 +125,7 @@ def _execute_flow_run(flow_run: FlowRun, began: threading.Event) -> None:
         count_degraded("worker", type(error).__name__)
         _log.exception("the run %s could not be started", flow_run.id)
         with get_client(sync_client=True) as client:
-            message = f"The run could not be started: {type(error).__name__}: {error}"
+            message = f"The run could not be started: {describe_error(error)}"
             client.set_flow_run_state(flow_run.id, Crashed(message=message), force=True)
     finally:
         stopping.forget_run(flow_run.id)

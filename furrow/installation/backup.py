@@ -185,7 +185,7 @@ def _read_checked_manifest(source: Path) -> _Manifest:
         if number != FORMAT:
             raise PermanentError(f"the backup has format {number}; this version of Furrow reads format {FORMAT}")
         manifest = msgspec.json.decode(content, type=_Manifest)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise PermanentError(f"{source} is not a backup: it has no {_MANIFEST}") from None
     except msgspec.MsgspecError as error:
         raise PermanentError(f"{source / _MANIFEST} is damaged: {error}") from None

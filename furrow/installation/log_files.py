@@ -7,6 +7,7 @@ truncation are lost. A pipe would lose none, but a hanging supervisor would then
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,15 @@ FILES: Final = 5
 """Files of one log, including the current one."""
 _LOOK_SECONDS = 1.0
 _PIECE = 1 << 20
+_MAX_LINE_LENGTH = 500
+_ERROR_CLASS = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt)\b:?\s*")
+
+
+def read_last_line(log: Path) -> str:
+    """The last line of a log that is not empty, at most 500 characters; of a traceback it is the error, without its class."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "the log is empty")
+    return (_ERROR_CLASS.sub("", last) or "an error without a message")[:_MAX_LINE_LENGTH]
 
 
 @contextlib.contextmanager

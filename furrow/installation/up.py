@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from core import kept_secrets, known_stores, prefect_gate, private_files
-from core.errors import PermanentError, TransientError
+from core.errors import PermanentError, TransientError, WrongUse
 from core.health import COLLECTOR, LANDER, PREFECT, WORKER, HealthWatch, HeartbeatProbe, answers_http, heartbeat_file
 from core.metrics import count_degraded
 from core.networks import reachable_host
@@ -31,7 +31,7 @@ from core.settings import Settings
 from furrow import prefect_economy
 from furrow.installation import misspelt_variables, running
 from furrow.installation.data_lock import UNFINISHED, lock_data_directory
-from furrow.installation.log_files import keep_logs_small
+from furrow.installation.log_files import keep_logs_small, read_last_line
 from furrow.installation.part import Part
 from furrow.installation.part_environment import select_part_environment
 from furrow.installation.registration import Registration
@@ -104,7 +104,7 @@ class Installation:
         _check_data_directory(data)
         _check_settings_for_up(self.settings)
         if self.settings.port == self.settings.prefect_port:
-            raise PermanentError("the collector and the Prefect server need different ports (--port, --prefect-port)")
+            raise WrongUse("the collector and the Prefect server need different ports (--port, --prefect-port)")
         _check_port_is_free(self.settings.host, self.settings.port, "--port", "collector")
         _clear_metrics_directory(data / "metrics")
         running.keep_running_settings(self.settings)
@@ -144,7 +144,7 @@ class Installation:
             self._check_parts_and_gate()
             trouble = self._registration.trouble or prefect.refused
             if not trouble and prefect.restarts >= _TRIES:
-                trouble = f"the Prefect server did not start, see {prefect.log}: {_read_last_line(prefect.log)}"
+                trouble = f"the Prefect server did not start, see {prefect.log}: {read_last_line(prefect.log)}"
             if not trouble and time.monotonic() > until:
                 trouble = f"the Prefect server does not answer at {self.prefect_url}; see {prefect.log}"
             if trouble:
@@ -308,7 +308,7 @@ class Installation:
         if code == REFUSED and messages:
             raise PermanentError(messages[-1])
         if code:
-            raise PermanentError(f"{module} failed, see {log}: {_read_last_line(log)}")
+            raise PermanentError(f"{module} failed, see {log}: {read_last_line(log)}")
         for line in messages:
             self._say(line)
 
@@ -319,7 +319,7 @@ class Installation:
                 if httpx.get(url, timeout=2).is_success:
                     return
             if not part.is_running():
-                raise PermanentError(f"the {part.name} did not start, see {part.log}: {_read_last_line(part.log)}")
+                raise PermanentError(f"the {part.name} did not start, see {part.log}: {read_last_line(part.log)}")
             if time.monotonic() > until:
                 raise PermanentError(f"the {part.name} does not answer at {url}; see {part.log}")
             time.sleep(_POLL_SECONDS)
@@ -339,7 +339,8 @@ def run_installation(settings: Settings, say: Say, ready: Callable[[Installation
         ready(installation)
         installation.supervise(stop)
     finally:
-        say("stopping")
+        if installation._parts:
+            say("stopping")
         installation.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -384,13 +385,7 @@ def _check_data_directory(data: Path) -> None:
 
 def _check_settings_for_up(settings: Settings) -> None:
     if settings.events_api_only:
-        raise PermanentError(
+        raise WrongUse(
             "FURROW_EVENTS_API_ONLY is only for a collector that runs alone (`python -m collector`); unset it, because the "
             "commands of `furrow up` need the whole API"
         )
-
-
-def _read_last_line(log: Path) -> str:
-    """The last line of a log that is not empty, at most 500 characters; of a traceback it is the error."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "the log is empty")[:500]

@@ -37,6 +37,9 @@ _RULES: Final = """
 """
 
 
+_PROJECTS: Final = "SELECT DISTINCT project FROM events ORDER BY project"
+
+
 class StoredSession(NamedTuple):
     """One client session: its hash, the span of its receipt, its last event and ``session_end`` (0: none); epoch ms."""
 
@@ -69,6 +72,11 @@ def find_last_sessions(
     first = min(rows["first_received_ms"].to_pylist())
     found = _build_stored_sessions(store.query_arrow(_SPANS, {"first": first, "hashes": list(order)}))
     return sorted(found, key=lambda session: order[session.session_hash])
+
+
+def list_event_projects(store: EventStore) -> list[str]:
+    """The sorted ids of the projects that have events."""
+    return [str(project) for project in store.query_arrow(_PROJECTS, {})["project"].to_pylist()]
 
 
 def count_silenced_visits(store: EventStore, project: str | None = None) -> dict[str, int]:

@@ -65,6 +65,15 @@ class KeyRegistry:
         with self._database.open_transaction() as connection:
             return [ProjectRecord(**row._mapping) for row in connection.execute(query)]
 
+    def list_known_projects(self) -> list[str]:
+        """The sorted ids of all projects that were created, or that have a key or an incident; always with `default`."""
+        query = text("""
+            SELECT id FROM projects UNION SELECT project FROM api_keys UNION SELECT project FROM incidents
+            UNION SELECT 'default' EXCEPT SELECT '*' ORDER BY 1
+        """)
+        with self._database.open_transaction() as connection:
+            return [str(name) for name in connection.execute(query).scalars()]
+
     def save_project(
         self, id: str, origins: Sequence[str] | None = None, settings: Mapping[str, object] | None = None
     ) -> None:

@@ -149,7 +149,9 @@ def test_a_run_that_is_left_pending_is_ended_and_the_next_one_completes(up: Up) 
     (deployment,) = [d for d in up.prefect_post("/deployments/filter", {}) if d["name"] == "export"]
     later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3_600))
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": later}}
-    run = up.prefect_post(f"/deployments/{deployment['id']}/create_flow_run", {"state": state})
+    run = up.prefect_post(
+        f"/deployments/{deployment['id']}/create_flow_run", {"state": state, "idempotency_key": "night"}
+    )
     up.prefect_post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "PENDING"}})
     with up.prefect() as prefect:
         until(lambda: prefect._client.get(f"/flow_runs/{run['id']}").json()["state"]["type"] == "CRASHED", 120)

@@ -8,6 +8,7 @@ import json
 import stat
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +23,17 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
-from furrow.clients.prefect_api import _PatientTransport
-from tests.e2e.installation import CURL_OF_THE_SEED, FURROW, ROOT, Up, environment, free_port, frustrated_session, until
+from tests.e2e.installation import (
+    CURL_OF_THE_SEED,
+    FURROW,
+    ROOT,
+    Up,
+    environment,
+    free_port,
+    frustrated_session,
+    patient,
+    until,
+)
 from tests.e2e.test_commands_operators import on, succeeded
 
 EVIL = "https://evil.example"
@@ -93,7 +103,7 @@ class Api:
         return found
 
     def run(self, deployment: str, **said: Any) -> str:
-        body = {"state": {"type": "SCHEDULED"}, **said}
+        body = {"state": {"type": "SCHEDULED"}, "idempotency_key": str(uuid.uuid4()), **said}
         return str(self.post(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
     def ended(self, run: str) -> Json:
@@ -105,8 +115,7 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api(up: Up) -> Iterator[Api]:
-    # Patient with a database that is locked for a moment.
-    with httpx.Client(base_url=up.prefect_api, auth=login(up), timeout=30, transport=_PatientTransport()) as client:
+    with patient(up.prefect_api, up.secret(PREFECT_AUTH)) as client:
         yield Api(client)
 
 
@@ -273,7 +282,8 @@ def test_foreign_deployments_are_refused(up: Up, api: Api, trace: Path) -> None:
         state = api.ended(run)
         assert (state["type"], state["name"]) == ("CRASHED", "Refused"), (name, state)
         assert "Furrow has no deployment" in state["message"]
-    loose = api.post("/flow_runs/", {"flow_id": flow, "work_pool_name": "furrow", "state": {"type": "SCHEDULED"}})
+    body = {"flow_id": flow, "work_pool_name": "furrow", "state": {"type": "SCHEDULED"}}
+    loose = api.post("/flow_runs/", {**body, "idempotency_key": str(uuid.uuid4())})
     assert "no deployment" in api.ended(str(loose["id"]))["message"]
     assert list(trace.iterdir()) == []
     with up.client() as client:
@@ -405,7 +415,7 @@ def test_without_the_string_a_command_says_so(up: Up, tmp_path: Path) -> None:
     for extra in ({"FURROW_DATA_DIR": str(tmp_path)}, {"FURROW_PREFECT_AUTH": "furrow:not-the-string"}):
         told = on(up, "run", "detect", **extra)
         assert told.returncode == 1
-        assert "Prefect refused (401)" in told.stderr
+        assert f"Prefect at {up.prefect_api} refused (401)" in told.stderr
         found = {one["part"]: one for one in json.loads(on(up, "doctor", "--json", **extra).stdout)}
         assert (found["prefect"]["reachable"], "401" in found["prefect"]["advice"]) == (False, True)
 
@@ -462,6 +472,6 @@ def test_no_prefect_server_starts_without_authentication() -> None:
         timeout=60,
         check=False,
     )
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "FURROW_PREFECT_AUTH" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -9,7 +9,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import psycopg
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from furrow.engine.process_worker import ProcessWorker
 from furrow.engine.stranded import POOL
 from tests.attacks.test_prefect_doors import Api, Json, touching
-from tests.e2e.installation import until
+from tests.e2e.installation import patient, until
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import PostgresServer, clickhouse_process, postgres_process
 from tests.integration.test_server_mode_workers import PREFECT_AUTH, Processes, answers
@@ -63,8 +62,7 @@ def processes(
 
 @pytest.fixture(scope="module")
 def api(processes: Processes) -> Iterator[Api]:
-    name, _, password = PREFECT_AUTH.partition(":")
-    with httpx.Client(base_url=processes.prefect_url, auth=(name, password), timeout=60) as client:
+    with patient(processes.prefect_url, PREFECT_AUTH) as client:
         yield Api(client)
 
 

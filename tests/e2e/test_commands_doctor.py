@@ -54,7 +54,7 @@ def test_a_jira_that_would_take_tickets_is_ok_and_unchanged(doctor: Callable[...
     with FakeJira(kind) as jira:
         found = doctor(**of(jira, KIND=kind))["jira"]
         assert found["reachable"] is True, found
-        assert found["detail"] == "project OPS, type Bug, as Furrow Bot"
+        assert found["detail"] == f"{jira.address}: project OPS, type Bug, as Furrow Bot"
         assert {request.method for request in jira.requests} == {"GET"}
         assert jira.issues == {}
 
@@ -109,7 +109,7 @@ def test_linear_is_asked_for_its_team(doctor: Callable[..., Findings]) -> None:
     with FakeLinear() as fake:
         settings = {"FURROW_LINEAR_URL": fake.url, "FURROW_LINEAR_KEY": linear.KEY, "FURROW_LINEAR_TEAM": "ENG"}
         found = doctor(**settings)["linear"]
-        assert (found["reachable"], found["detail"]) == (True, "team ENG")
+        assert (found["reachable"], found["detail"]) == (True, f"{fake.url}: team ENG")
         assert fake.issues == {}
         found = doctor(**{**settings, "FURROW_LINEAR_TEAM": "NOPE"})["linear"]
         assert found["reachable"] is False

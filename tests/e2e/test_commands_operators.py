@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
+from tests.e2e import wrong_calls
 from tests.e2e.installation import FURROW, PATIENT_SECONDS, Up, environment, frustrated_session, until
 
 WINDOW = ["--param", f"start={(datetime.now(UTC) - timedelta(days=1)).isoformat()}", "--param", "end=2100-01-01"]
@@ -79,13 +80,18 @@ def succeeded(told: subprocess.CompletedProcess[str]) -> str:
     return told.stdout
 
 
-def refused(told: subprocess.CompletedProcess[str]) -> str:
-    """One line on standard error, nothing else, and 1."""
-    assert told.returncode == 1, told.stdout + told.stderr
+def refused(told: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """One line on standard error, nothing else, and the exit code."""
+    assert told.returncode == code, told.stdout + told.stderr
     assert told.stdout == ""
     assert told.stderr.count("\n") == 1, told.stderr
     assert told.stderr.startswith("furrow: ")
     return told.stderr
+
+
+def used_wrongly(told: subprocess.CompletedProcess[str]) -> str:
+    """The same with 2: no installation accepts the call."""
+    return refused(told, 2)
 
 
 def listed(up: Up, *filters: str) -> list[dict[str, Any]]:
@@ -117,11 +123,11 @@ def test_run_without_waiting(up: Up) -> None:
 @pytest.mark.long
 def test_run_says_what_is_wrong_with_flow_or_parameters(up: Up) -> None:
     assert "backfill/backfill, detect/detect" in refused(on(up, "run", "nothing"))
-    assert "has no parameter 'x'; its parameters: start, end, project, dry_run" in refused(
+    assert "has no parameter 'x'; its parameters: start, end, project, dry_run" in used_wrongly(
         on(up, "run", "backfill", "--param", "x=1")
     )
-    assert "'start' is a required property" in refused(on(up, "run", "backfill", "--param", "end=2100-01-01"))
-    assert "name=value" in refused(on(up, "run", "detect", "--param", "x"))
+    assert "'start' is a required property" in used_wrongly(on(up, "run", "backfill", "--param", "end=2100-01-01"))
+    assert "name=value" in used_wrongly(on(up, "run", "detect", "--param", "x"))
     assert "Prefect does not answer" in refused(on(up, "run", "detect", "--prefect-port", "9"))
 
 
@@ -184,10 +190,73 @@ def test_text_from_a_browser_does_nothing_to_the_terminal(up: Up, width: str) ->
 def test_filters(up: Up) -> None:
     assert len(listed(up, "--status", "draft", "--status", "confirmed", "--min-score", "80", "--not-exported")) == 1
     assert listed(up, "--status", "draft") == []
-    for none in ("--exported", "--route=/elsewhere", "--project=elsewhere", "--since=2100-01-01T00:00:00Z"):
+    for none in ("--exported", "--route=/elsewhere", "--since=2100-01-01T00:00:00Z"):
         assert listed(up, none) == []
     assert "no incidents" in succeeded(on(up, "incidents", "list", "--offset", "5"))
-    assert "sort" in refused(on(up, "incidents", "list", "--sort", "nonsense"))
+    assert "sort" in used_wrongly(on(up, "incidents", "list", "--sort", "nonsense"))
+
+
+CLASSES = re.compile(r"Traceback|\b\w+(?:Error|Exception)\b")
+
+
+@pytest.fixture(scope="module")
+def places(up: Up) -> dict[str, str]:
+    """The values for the placeholders in ``wrong_calls``."""
+    file, toml = (up.data.parent / name for name in ("no-toml-[", "new.toml"))
+    file.write_text("[")
+    toml.write_text("[thresholds]\nrage_clicks = 9\n")
+    return {
+        "id": "inc_" + "0" * 32,
+        "port": str(up.port),
+        "prefect_port": str(up.prefect_port),
+        "nowhere": str(up.data.parent / "nowhere"),
+        "file": str(file),
+        "toml": str(toml),
+    }
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("call", wrong_calls.CALLS, ids=lambda call: call.arguments)
+def test_each_call_that_cannot_succeed_is_one_line(up: Up, places: dict[str, str], call: wrong_calls.Wrong) -> None:
+    told = refused(on(up, *call.arguments.format(**places).split()), call.code)
+    assert call.words.format(**places) in told
+    assert not CLASSES.search(told)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("call", wrong_calls.OPTIONS)
+def test_each_option_that_cannot_be_ends_with_2(up: Up, places: dict[str, str], call: str) -> None:
+    told = on(up, *call.format(**places).split())
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "Usage" in told.stderr
+    assert not CLASSES.search(told.stderr)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("call", wrong_calls.RUNS, ids=lambda call: call.arguments)
+def test_each_run_that_cannot_succeed_says_why_in_its_last_line(
+    up: Up, places: dict[str, str], call: wrong_calls.Wrong
+) -> None:
+    told = on(up, *call.arguments.format(**places).split())
+    assert told.returncode == call.code, told.stdout + told.stderr
+    assert call.words in told.stdout.splitlines()[-1]
+    assert not CLASSES.search(told.stdout + told.stderr)
+
+
+@pytest.mark.long
+def test_erasing_in_a_project_that_does_not_exist_says_so(up: Up) -> None:
+    told = on(up, "erase", "--session", "s-0", "--project", "defualt", "--yes")
+    assert told.returncode == 1
+    assert wrong_calls.NO_PROJECT in told.stderr
+
+
+@pytest.mark.long
+def test_a_public_address_that_is_away_changes_nothing_for_commands_of_this_machine(up: Up) -> None:
+    public = {"FURROW_PUBLIC_URL": "https://furrow.nowhere.invalid"}
+    assert succeeded(on(up, "incidents", "list", **public))
+    assert "no collector answers at http://127.0.0.1:9 (connection refused)" in refused(
+        on(up, "incidents", "list", **{**public, "FURROW_PORT": "9"})
+    )
 
 
 @pytest.mark.long
@@ -218,9 +287,9 @@ def test_acting_on_an_incident_and_its_history(up: Up) -> None:
 def test_errors_of_the_api_are_one_line(up: Up) -> None:
     id_ = listed(up)[0]["incidentId"]
     assert "404" in refused(on(up, "incidents", "show", "inc_" + "0" * 32))
-    assert "has the form inc_" in refused(on(up, "incidents", "show", "../status"))
+    assert "has the form inc_" in used_wrongly(on(up, "incidents", "show", "../status"))
     assert "401" in refused(on(up, "incidents", "list", "--key", "wrong"))
-    assert "--reason must not be empty" in refused(on(up, "incidents", "confirm", id_, "--reason", " "))
+    assert "--reason must not be empty" in used_wrongly(on(up, "incidents", "confirm", id_, "--reason", " "))
     assert "no collector answers" in refused(on(up, "incidents", "list", "--url", "http://127.0.0.1:9"))
     assert "is not a collector" in refused(
         on(up, "incidents", "list", "--url", f"http://127.0.0.1:{up.prefect_port}/api/health?")
@@ -297,7 +366,7 @@ def test_explain_finds_the_last_sessions_and_those_that_a_rule_kept_silent(up: U
 @pytest.mark.long
 def test_explain_says_what_it_cannot_find(up: Up) -> None:
     assert "no events of this session are stored in the project 'default'" in refused(on(up, "explain", "nobody's"))
-    assert "in the project 'shop'" in refused(on(up, "explain", "s-1", "--project", "shop"))
+    assert "there is no project 'sohp'" in refused(on(up, "explain", "s-1", "--project", "sohp"))
     assert "no stored session was kept silent by the rule 'nonsense'; there is: " in refused(
         on(up, "explain", "--rule", "nonsense")
     )
@@ -312,7 +381,7 @@ def test_what_does_not_exist_is_one_line(up: Up) -> None:
     assert "there is no project 'nonsense'; the projects are default" in refused(on(up, "projects", "show", "nonsense"))
     told = on(up, "run", "retention", "--param", "days=-1")
     assert told.returncode == 1
-    assert "days are 0 (kept for ever) or more, not -1" in told.stdout
+    assert "days are 0 (kept for ever) to 36,500, not -1" in told.stdout
 
 
 @pytest.mark.long
@@ -354,7 +423,7 @@ def test_a_key_works_until_it_is_revoked(up: Up, made: Made) -> None:
         assert prefix in printed
         assert made.sender not in printed
     assert made.sender not in (up.data / "spool" / "keys.json").read_text()
-    assert prefix not in succeeded(on(up, "keys", "list", "--project", "elsewhere"))
+    assert prefix not in succeeded(on(up, "keys", "list", "--project", "other"))
     assert "is revoked" in succeeded(on(up, "keys", "revoke", prefix))
     assert "already revoked" in succeeded(on(up, "keys", "revoke", prefix))
     (told,) = json.loads(succeeded(on(up, "keys", "list", "--project", "shop", "--json")))
@@ -373,8 +442,8 @@ def test_an_operator_key_of_one_project_sees_that_project_alone(up: Up, made: Ma
 
 @pytest.mark.long
 def test_keys_that_make_no_sense_are_refused(up: Up) -> None:
-    assert "belongs to one project" in refused(on(up, "keys", "create", "--project", "*"))
-    assert "label" in refused(on(up, "keys", "create", "--label", "two\nlines"))
+    assert "belongs to one project" in used_wrongly(on(up, "keys", "create", "--project", "*"))
+    assert "label" in used_wrongly(on(up, "keys", "create", "--label", "two\nlines"))
 
 
 @pytest.mark.long
@@ -397,7 +466,7 @@ def test_projects_are_set_and_listed(up: Up) -> None:
 @pytest.mark.long
 def test_bad_settings_are_refused(up: Up) -> None:
     for wrong in (["--setting", "confirmSessions=0"], ["--setting", "nonsense=1"], ["--origin", "shop.example"]):
-        refused(on(up, "projects", "set", "refused", *wrong))
+        used_wrongly(on(up, "projects", "set", "refused", *wrong))
     assert all(one["id"] != "refused" for one in json.loads(succeeded(on(up, "projects", "list", "--json"))))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from furrow.installation.demo_sessions import example_sessions
 from tests.e2e.installation import Up, frustrated_session, until
-from tests.e2e.test_commands_operators import furrow, on, refused, runs, succeeded
+from tests.e2e.test_commands_operators import furrow, on, refused, runs, succeeded, used_wrongly
 
 NO_RAGE = "[thresholds]\nrage_clicks = 9\n[weights]\nblocked = 0\nrepeated = 0\n"
 
@@ -66,6 +66,7 @@ def test_for_people_it_prints_what_the_run_left(up: Up, new: Path) -> None:
 
 @pytest.mark.long
 def test_of_one_project_alone(up: Up, new: Path) -> None:
+    succeeded(on(up, "projects", "set", "shop"))
     told = replayed(up, "--replay", "1d", "--config", str(new), "--project", "shop")
     assert told["counts"]["sessions in the window"] == 0
     assert told["vanishes"] == []
@@ -105,7 +106,7 @@ def test_one_threshold_is_set_by_itself(up: Up) -> None:
         ("weights.failure=101", "from 0 to 100"),
         ("other.failure=1", "there is no project setting"),
     ):
-        assert words in refused(on(up, "projects", "set", "default", "--setting", wrong))
+        assert words in used_wrongly(on(up, "projects", "set", "default", "--setting", wrong))
     assert json.loads(succeeded(on(up, "projects", "show", "default", "--json")))["settings"] == {}
 
 
@@ -132,12 +133,12 @@ def test_what_is_wrong_is_one_line_and_starts_nothing(new: Path, tmp_path: Path)
     bad = tmp_path / "bad.toml"
     bad.write_text("[thresholds]\nrage_click = 5\n")
     config = ("--config", str(new))
-    assert "needs --config" in refused(furrow("evaluate", "--replay", "7d"))
-    assert "a window looks like 7d" in refused(furrow("evaluate", "--replay", "yesterday", *config))
+    assert "needs --config" in used_wrongly(furrow("evaluate", "--replay", "7d"))
+    assert "a window looks like 7d" in used_wrongly(furrow("evaluate", "--replay", "yesterday", *config))
     assert "there is rage_clicks" in refused(furrow("evaluate", "--replay", "7d", "--config", str(bad)))
-    assert "pass no files" in refused(furrow("evaluate", str(new), "--replay", "7d", *config))
-    assert "--project requires --replay" in refused(furrow("evaluate", str(new), str(new), "--project", "shop"))
-    assert "pass a file of events" in refused(furrow("evaluate", str(new)))
+    assert "pass no files" in used_wrongly(furrow("evaluate", str(new), "--replay", "7d", *config))
+    assert "--project requires --replay" in used_wrongly(furrow("evaluate", str(new), str(new), "--project", "shop"))
+    assert "pass a file of events" in used_wrongly(furrow("evaluate", str(new)))
     assert "Prefect does not answer" in refused(furrow("evaluate", "--replay", "7d", *config, "--prefect-port", "9"))
 
 

@@ -111,6 +111,16 @@ def assert_documented(name: str, value: object, *, whole: bool = True) -> None:
 # ------------------------------------------------------------------------------------------------------------ acting
 
 
+def test_a_key_is_told_the_projects_that_it_sees(calm: httpx.Client) -> None:
+    every = calm.get("/v1/projects", headers=ALL).json()["projects"]
+    assert every == sorted(every)
+    assert {"default", "shop", "blog"} <= set(every)
+    assert "*" not in every
+    assert calm.get("/v1/projects", headers=SHOP).json() == {"projects": ["shop"]}
+    assert calm.get("/v1/projects", headers=SHOP_SENDER).status_code == 403
+    assert calm.get("/v1/projects").status_code == 401
+
+
 def test_a_person_moves_an_incident_and_the_history_names_key_and_reason(client: httpx.Client) -> None:
     resolved = act(client, "resolve", {"reason": "fixed in 2.4.2"}).json()
     assert (resolved["status"], resolved["allowedActions"]) == ("resolved", ["suppress", "reopen"])

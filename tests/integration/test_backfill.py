@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from blocks import documents
+from core.errors import PermanentError
 from flows.backfill import backfill
 from flows.detect import detect
 from stores.embedded_postgres import EmbeddedPostgres
@@ -142,6 +143,22 @@ def test_what_lies_outside_of_window_and_project_is_left_alone(configured: None)
     assert store().incidents.list_incidents(IncidentQuery()).total == 0
     run(project="shop")
     assert only_incident()["projectId"] == "shop"
+
+
+def test_a_project_that_nobody_made_is_said_with_the_nearest(configured: None) -> None:
+    store().keys.save_project("shop")
+    land(frustrated("s", project="of-events-alone"))
+    window = {"start": START - timedelta(minutes=1), "end": START + timedelta(hours=1)}
+    for project in ("shop", "of-events-alone", "default", ""):
+        assert backfill(**window, project=project, return_state=True).name == "Completed"
+    state = backfill(**window, project="shpo", return_state=True)
+    assert (state.type, state.name) == ("FAILED", "Failed")
+    assert (
+        state.message
+        == "there is no project 'shpo'; did you mean 'shop'? The projects are default, of-events-alone, shop"
+    )
+    with pytest.raises(PermanentError, match="there is no project 'shpo'"):
+        backfill(**window, project="shpo")
 
 
 @pytest.mark.parametrize("action", ["suppress", "resolve"])
@@ -277,7 +294,7 @@ def test_postgres_away_ends_degraded_and_a_second_run_finds_everything_once(
         patch.setattr(EventStore, "read_candidate_events", stop_in_mid_run)
         state = run()
     assert (state.name, state.is_failed()) == ("Degraded", True)
-    assert "3 sessions are in line" in (state.message or "")
+    assert "3 sessions in line" in (state.message or "")
     stoppable_postgres.start()
     store().queue.enqueue_missing_sessions(
         []

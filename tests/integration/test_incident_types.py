@@ -7,11 +7,10 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 import pyarrow as pa
 import pytest
-from collector.routes.shapes import DetectionSent
 from typing_extensions import is_typeddict
 
 import ufse
-from collector.routes.external import to_detection
+from collector.routes.external import DetectionSent, to_detection
 from incidents.incident import Incident, IncidentDetail
 from incidents.model import IncidentQuery, StoreCounts
 from stores.incidents.incident_store import AnalysedSession, Cursor, IncidentStore, TouchedSession

@@ -19,7 +19,7 @@ from core.errors import PermanentError
 from furrow.engine.shards import MOST_SHARDS, split_into_shards
 from stores.incidents.incident_store import IncidentStore
 from tasks import connections
-from tests.e2e.installation import ROOT, environment, free_port, frustrated_session, until
+from tests.e2e.installation import ROOT, environment, free_port, frustrated_session, patient, until
 from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import clickhouse, clickhouse_process, event_store_url, postgres_process, postgres_url
 from tests.integration.test_server_mode_flows import story, work
@@ -84,8 +84,8 @@ class Processes:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def prefect(self, path: str, body: Any = None) -> Any:
-        name, _, password = PREFECT_AUTH.partition(":")
-        answer = httpx.post(f"{self.prefect_url}{path}", json=body or {}, auth=(name, password), timeout=30)
+        with patient(self.prefect_url, PREFECT_AUTH) as client:
+            answer = client.post(path, json=body or {})
         answer.raise_for_status()
         return answer.json()
 

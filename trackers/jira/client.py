@@ -111,8 +111,10 @@ class JiraClient:
             ) from None
         except msgspec.ValidationError:
             raise TransientError(f"Jira answered in an unknown form when asked to {doing}") from None
-        except ValueError:
-            raise TransientError(f"Jira answered with something else than JSON when asked to {doing}") from None
+        except ValueError as error:
+            page = http_errors.to_safe_line(http_errors.describe_page(str(getattr(error, "doc", ""))), self._secrets)
+            content = f"something else than JSON{f' ({page})' if page else ''}"
+            raise TransientError(f"Jira answered with {content} when asked to {doing}") from None
         except requests.RequestException as error:
             raise TransientError(
                 f"Jira did not answer at {self.url} ({_describe_request_error(error)}) when asked to {doing}"
@@ -143,6 +145,8 @@ def _describe_request_error(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
+        if "WRONG_VERSION_NUMBER" in str(error):
+            return "it does not speak TLS: is it http://?"
         return "its certificate is not valid"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy refused"
@@ -160,8 +164,8 @@ def _parse_refusal(answer: requests.Response | None) -> tuple[list[str], str]:
     try:
         refusal = msgspec.json.decode(answer.content, type=Refusal)
     except msgspec.MsgspecError:
-        # A page for browsers: its text adds nothing to the status.
-        return [], denied or answer.reason or ""
+        page = http_errors.describe_page(answer.text)
+        return [], denied or (f"{answer.reason} ({page})" if page else answer.reason) or ""
     errors, messages = refusal.errors, refusal.error_messages
     by_field = {str(name): str(text) for name, text in errors.items()} if isinstance(errors, dict) else {}
     reasons = (

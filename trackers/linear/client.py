@@ -63,7 +63,7 @@ class LinearClient:
         try:
             envelope = msgspec.json.decode(answer.content, type=Envelope)
         except msgspec.MsgspecError:
-            self._raise_refusal(answer, [], http_errors.to_safe_line(answer.reason_phrase, limit=100))
+            self._raise_refusal(answer, [], _describe_content(answer))
         errors = envelope.errors or []
         if errors or answer.is_error or not bytes(envelope.data).lstrip().startswith(b"{"):
             self._raise_refusal(answer, errors, "")
@@ -90,3 +90,12 @@ class LinearClient:
         if errors and answer.status_code not in (401, 403) and _NOT_THERE.search(reason):
             raise MissingObject(message)
         raise PermanentError(message)
+
+
+def _describe_content(answer: httpx.Response) -> str:
+    """An answer that is not JSON; the caller removes the key."""
+    page = http_errors.describe_page(answer.text)
+    content = (
+        "something else than JSON" if answer.is_success else http_errors.to_safe_line(answer.reason_phrase, limit=100)
+    )
+    return f"{content} ({page})" if page else content

@@ -481,7 +481,7 @@ def test_an_empty_file_is_an_empty_table(tmp_path: Path) -> None:
 def test_a_damaged_gzip_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.gz"
     path.write_bytes(gzip.compress(b"{}" * 10_000)[:-9])
-    with pytest.raises(ValueError, match=r"x\.gz"):
+    with pytest.raises(ValueError, match="cut off or damaged"):
         read_events(path)
 
 

@@ -1,15 +1,22 @@
 """Each part's last error, and how far the work is behind: what `furrow doctor` and the artifacts of runs are made of."""
 
 import json
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+import sqlalchemy as sa
 
 from collector.lag import Lag, measure_lag
 from core import last_errors
+from core.error_messages import describe_error
 from core.errors import FurrowError, PermanentError
+from core.last_errors import to_single_line
 from core.settings import Settings
+from furrow.clients.prefect_api import PrefectApi
 from incidents.model import Cursor, PendingSession
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
@@ -88,3 +95,51 @@ def test_an_address_that_is_none_is_no_link(url: str) -> None:
 
 def test_an_incident_links_to_its_page() -> None:
     assert incident_link("inc_1", "https://furrow.test/") == r"[inc\_1](<https://furrow.test/incidents/inc_1>)"
+
+
+def catch(provoke: Callable[[], object]) -> BaseException:
+    try:
+        provoke()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def engine_of_sqlalchemy() -> object:
+    return sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/nothing").connect()
+
+
+@pytest.mark.parametrize(
+    ("provoke", "words"),
+    [
+        (engine_of_sqlalchemy, "an unexpected error; the log has its details"),
+        (lambda: {}["hunter2"], "an unexpected error; the log has its details"),
+        (lambda: Settings(port="hunter2"), "an unexpected error; the log has its details"),
+        (lambda: to_single_line(None), "an unexpected error in core.last_errors, line "),
+        (lambda: Path("/nothing/there").read_text(), "No such file or directory: /nothing/there"),
+        (lambda: httpx.get("http://127.0.0.1:9/"), "connection refused"),
+        (
+            lambda: PrefectApi("http://127.0.0.1:9/api").list_recent_runs(1),
+            "Prefect does not answer at http://127.0.0.1:9",
+        ),
+    ],
+)
+def test_an_error_that_nobody_foresaw_names_no_class_and_repeats_nothing(
+    provoke: Callable[[], object], words: str, tmp_path: Path
+) -> None:
+    error = catch(provoke)
+    last_errors.record_last_error(tmp_path, "prefect", error)
+    for kept in (
+        last_errors.read_last_errors(tmp_path)["prefect"].message,
+        describe_error(error),
+        describe_error(ExceptionGroup("x", [error])),
+    ):  # type: ignore[list-item]
+        assert words in kept
+        assert "hunter2" not in kept
+        assert not re.search(r"\w+(Error|Exception)\b|psycopg|sqlalchemy", kept), kept
+
+
+def test_an_http_response_is_described_by_its_status() -> None:
+    answer = httpx.Response(503, request=httpx.Request("GET", "http://prefect.test/api/x?key=hunter2"))
+    error = catch(answer.raise_for_status)
+    assert describe_error(error) == "prefect.test answered 503"

@@ -6,9 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from core.errors import TransientError
 from core.logs import FOLD_AFTER, DiscreetFormatter, RepeatFilter
-from furrow.installation.log_files import FILES, keep_logs_small, rotate_log
+from furrow.installation.log_files import FILES, keep_logs_small, read_last_line, rotate_log
 
 
 def lines_of(folding: RepeatFilter, *messages: str) -> list[str]:
@@ -116,3 +118,20 @@ def test_a_process_that_logs_without_end_takes_bounded_room(tmp_path: Path) -> N
     kept = sizes(tmp_path)
     assert len(kept) == FILES
     assert all(size <= 400_000 for name, size in kept.items() if name != "part.log")
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("Traceback\n  File x\nsqlalchemy.exc.OperationalError: (psycopg) it is away\n\n", "(psycopg) it is away"),
+        ("ValueError: no number", "no number"),
+        ("KeyError", "an error without a message"),
+        ("furrow: the address is taken\n", "furrow: the address is taken"),
+        ("2026 ERROR uvicorn: Error loading", "2026 ERROR uvicorn: Error loading"),
+        ("", "the log is empty"),
+    ],
+)
+def test_the_end_of_a_log_names_no_class(tmp_path: Path, end: str, words: str) -> None:
+    log = tmp_path / "part.log"
+    log.write_text(end)
+    assert read_last_line(log) == words

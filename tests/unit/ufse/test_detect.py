@@ -140,7 +140,9 @@ def test_detect_each_isolates_a_session_that_fails(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(EventColumns, "read_codes", failing)
     result = detect_each(table(rows), why_not=True)
     assert sorted(d.to_json()["sessionId"] for d in result.detections) == ["a", "b", "c", "z"]
-    assert result.errors == [{"projectId": "p", "sessionId": "poison", "error": "RuntimeError: defect"}]
+    (error,) = result.errors
+    assert (error["projectId"], error["sessionId"]) == ("p", "poison")
+    assert re.fullmatch(r"an error of the engine in ufse\.\w+, line \d+; the log has its details", error["error"])
     assert len(result.visits) == 4
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from rich.console import Console
 
-from core.errors import PermanentError, TransientError
+from core.errors import PermanentError, TransientError, WrongUse, exit_code
+from core.plurals import format_counted_name
 from core.project_settings import MAX_PATTERNS, SETTINGS, find_setting_problem, select_usable_settings
 from furrow.cli import common
 from furrow.cli.access import Role, generate_api_key
@@ -65,7 +66,7 @@ def test_parameters_are_json_when_they_can_be(given: str, expected: dict[str, An
 
 @pytest.mark.parametrize("given", ["dry_run", "=1", " =1", ""])
 def test_a_parameter_has_a_name_and_a_value(given: str) -> None:
-    with pytest.raises(PermanentError, match="name=value"):
+    with pytest.raises(WrongUse, match="name=value"):
         parse_parameters([given])
 
 
@@ -146,7 +147,8 @@ def test_every_pattern_that_fits_is_one_for_the_engine(patterns: list[str]) -> N
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (400, PermanentError, "the collector refused the request (400) no\x1b such"),
+        (400, WrongUse, " refused the request (400) no\x1b such"),
+        (422, WrongUse, " refused the request (422)"),
         (401, PermanentError, "refused the key (401)"),
         (403, PermanentError, "refused the key (403)"),
         (404, PermanentError, "(404)"),
@@ -161,19 +163,24 @@ def test_refusals_of_the_api(httpserver: HTTPServer, status: int, kind: type[Exc
     with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(kind) as told:
         api.list_incidents({})
     assert words in str(told.value)
+    assert exit_code(told.value) == (2 if status in (400, 422) else 1)
+    assert f"the collector at {httpserver.url_for('').rstrip('/')} " in str(told.value)
     assert "key" not in str(told.value).replace("the key", "").replace("operator key", "").replace("--key", "")
 
 
 @pytest.mark.parametrize("body", ["[]", "<html>", ""])
 def test_an_answer_that_is_no_collectors(httpserver: HTTPServer, body: str) -> None:
     httpserver.expect_request("/v1/incidents").respond_with_data(body)
-    with OperatorApi(httpserver.url_for(""), "key") as api, pytest.raises(PermanentError, match="is not a collector"):
+    with (
+        OperatorApi(httpserver.url_for(""), "key") as api,
+        pytest.raises(PermanentError, match=r"at http://localhost:.* is not a collector"),
+    ):
         api.list_incidents({})
 
 
-@pytest.mark.parametrize("url", ["", "collector", "ftp://collector", "http://"])
+@pytest.mark.parametrize("url", ["", "collector", "ftp://collector", "http://", "http://1.2.3.999"])
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(PermanentError, match="must have the form"):
+    with pytest.raises(WrongUse, match="must have the form"):
         OperatorApi(url, "key")
 
 
@@ -190,9 +197,9 @@ def test_prefects_own_words_are_told(httpserver: HTTPServer) -> None:
     )
     httpserver.expect_request("/api/deployments/d/create_flow_run").respond_with_json({"detail": "no \x1b"}, status=409)
     with RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs:
-        with pytest.raises(PermanentError, match=r"Prefect refused \(409\): no  $"):
+        with pytest.raises(WrongUse, match=r"Prefect at http://localhost:.*/api refused \(409\): no  $"):
             runs.start_checked_run("a/a", {"known": 1})
-        with pytest.raises(PermanentError, match="no parameter 'other'; its parameters: known"):
+        with pytest.raises(WrongUse, match="no parameter 'other'; its parameters: known"):
             runs.start_checked_run("a/a", {"other": 1})
     with RunsApi(PrefectAddress(httpserver.url_for("/api"), None)) as runs:
         httpserver.stop()
@@ -225,7 +232,7 @@ def test_an_answer_of_another_version_is_an_error_in_one_line(
     httpserver.expect_request("/v1/incidents").respond_with_json(body)
     with (
         OperatorApi(httpserver.url_for(""), "key") as api,
-        pytest.raises(PermanentError, match=rf"the collector is of another version .*{missing}") as error,
+        pytest.raises(PermanentError, match=rf"the collector at http.* is of another version .*{missing}") as error,
     ):
         api.list_incidents({})
     assert "\n" not in str(error.value)
@@ -236,3 +243,20 @@ def test_an_unknown_key_of_a_newer_collector_is_kept(httpserver: HTTPServer) -> 
     httpserver.expect_request("/v1/incidents").respond_with_json(body)
     with OperatorApi(httpserver.url_for(""), "key") as api:
         assert api.list_incidents({}) == body
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "words"),
+    [
+        (1, "sessions analysed", "1 session analysed"),
+        (2, "sessions analysed", "2 sessions analysed"),
+        (1, "new events", "1 new event"),
+        (1, "silent visits", "1 silent visit"),
+        (1, "days of events dropped", "1 day of events dropped"),
+        (1, "entries", "1 entry"),
+        (1, "MB freed", "1 MB freed"),
+        (1_000, "detections would be new", "1,000 detections would be new"),
+    ],
+)
+def test_a_count_of_one_has_the_singular(count: int, name: str, words: str) -> None:
+    assert format_counted_name(count, name) == words

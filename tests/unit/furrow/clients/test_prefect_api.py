@@ -4,15 +4,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from core.errors import PermanentError, TransientError
+from core.errors import PermanentError, TransientError, WrongUse
+from core.kept_secrets import PREFECT_AUTH
 from furrow.clients import prefect_api
 from furrow.clients.prefect_api import FlowRun, PrefectApi
+from tests.e2e.installation import Up, patient
 
 RUN: FlowRun = {"id": "r", "name": "n", "state": {"type": "RUNNING", "name": "Running"}}
 
@@ -87,6 +90,30 @@ def test_a_run_is_followed_through_errors_late_answers_and_broken_connections(
     assert len(answered) == 4
 
 
+def test_the_clients_of_tests_survive_a_slow_answer(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    up = Up(tmp_path)
+    up.prefect_port = httpserver.port
+    (tmp_path / PREFECT_AUTH).write_text("furrow:password")
+    monkeypatch.setattr(prefect_api, "_REQUEST_SECONDS", 0.3)
+    answered: list[int] = []
+
+    def slow_at_first(_: Request) -> Response:
+        answered.append(1)
+        if len(answered) % 2:
+            time.sleep(0.6)  # later than a request may take
+        return Response("{}", 200, content_type="application/json")
+
+    httpserver.expect_request("/api/flow_runs/r").respond_with_handler(slow_at_first)
+    with patient(up.prefect_api, up.secret(PREFECT_AUTH)) as client:
+        client.timeout = httpx.Timeout(0.3)
+        assert client.get("/flow_runs/r").is_success
+    with up.prefect() as prefect:
+        assert prefect._client.get("/flow_runs/r").is_success
+    assert len(answered) >= 4
+
+
 def test_a_prefect_that_is_started_again_is_waited_for(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/flow_runs/r").respond_with_json(RUN)
     again = HTTPServer(port=httpserver.port)
@@ -130,5 +157,11 @@ def test_what_is_not_prefect_is_said(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/flow_runs/filter").respond_with_data("<html>")
     with PrefectApi(httpserver.url_for("")) as api, pytest.raises(PermanentError, match="is not Prefect"):
         api.list_recent_runs(1)
-    with pytest.raises(PermanentError, match="no address"):
-        PrefectApi("http://prefect:port/api")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://prefect:port/api", "http://1.2.3.999/api", "prefect", "http://prefect\x01/api"]
+)
+def test_an_invalid_address_is_wrong_use(url: str) -> None:
+    with pytest.raises(WrongUse, match="is not the address of a Prefect API"):
+        PrefectApi(url)
