@@ -24,6 +24,7 @@ from collector.spool import erasure
 from collector.spool.erasure import Person
 from core.errors import NotConfigured, PermanentError, TransientError
 from core.metrics import count_degraded
+from core.plurals import format_count
 from core.settings import Settings
 from stores.events import event_erasure
 from stores.incidents import incident_erasure
@@ -110,7 +111,7 @@ def wait_for_runs() -> None:
     while left := before & _active_run_ids():
         raise_if_stopped()
         if time.monotonic() > end:
-            raise PermanentError(f"earlier runs that are still active: {len(left)}; run it again when they have ended")
+            raise PermanentError(f"{format_count(len(left), 'earlier run')} still active; run it again later")
         time.sleep(_POLL_SECONDS)
 
 

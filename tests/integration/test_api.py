@@ -616,6 +616,6 @@ def test_the_collector_starts_without_the_engine() -> None:
     wanted = "sorted({m.split('.')[0] for m in sys.modules} & {'ufse', 'numpy', 'pyarrow', 'pandas', 'prefect'})"
     # The incident store is opened too: its modules are loaded with it.
     store = "stores.opening.open_incident_store_at('postgresql://nobody@127.0.0.1/none')"
-    program = f"import collector.__main__, collector.store, sys; {store}; print({wanted})"
+    program = f"import collector.__main__, stores.opening, sys; {store}; print({wanted})"
     told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

@@ -15,7 +15,7 @@ from collector.routes.route import BODY_STATUSES, Operation, Route, RouteGroup
 from collector.services import Services
 from collector.transport.body import validate_body
 from tests.integration.test_collector import OPERATOR, code, config_for, serving
-from tests.unit.test_docs import described_endpoints, served_endpoints
+from tests.unit.scripts.test_docs import described_endpoints, served_endpoints
 
 PATH = "/v1/echoes/{name}"
 
