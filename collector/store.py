@@ -17,7 +17,7 @@ from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
 from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
 
 if TYPE_CHECKING:
-    # The engine's package comes with its types; a collector runs without the engine.
+    # For the type checker alone: a collector needs no declarations at run time.
     from incidents.incident import IncidentDetail
     from ufse.detection import Detection
 

@@ -12,7 +12,7 @@ from core.errors import PermanentError
 from incidents.lifecycle import ConfirmRule, Severity, Status
 
 if TYPE_CHECKING:
-    # These come with the engine's package, and a collector runs without the engine.
+    # For the type checker alone: a collector needs no declarations at run time.
     from incidents.incident import Incident, IncidentDetail
     from ufse.detection import Detection
 

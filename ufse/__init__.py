@@ -1,15 +1,23 @@
 """UFSE, the User Frustration Signal Engine: whole client sessions in, high-confidence detections out.
 
 It is made of pure functions over columns: no I/O, no clock, no randomness. The same events in any order give the same bytes.
+
+The names below are imported when they are first used: the declarations in ``ufse.detection`` are for processes, too, that never
+run the engine, and these need neither numpy nor Arrow.
 """
 
-from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
-from ufse.config import DEFAULT, ENGINE_VERSION, Config
-from ufse.detect import EmittedDetection, Result, SilentVisit, detect, detect_each
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
 from ufse.detection import Detection, WhyNot
-from ufse.evaluate import Evaluation, evaluate
-from ufse.patterns import fold_path
-from ufse.sessions import Visits, sessionize
+
+if TYPE_CHECKING:
+    from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
+    from ufse.config import DEFAULT, ENGINE_VERSION, Config
+    from ufse.evaluation import Evaluation, evaluate
+    from ufse.patterns import fold_path
+    from ufse.pipeline import EmittedDetection, Result, SilentVisit, detect, detect_each
+    from ufse.sessions import Visits, sessionize
 
 __all__ = [
     "DEFAULT",
@@ -30,3 +38,22 @@ __all__ = [
     "fold_path",
     "sessionize",
 ]
+
+_HOMES: Final = {
+    "columns": ("EVENT_SCHEMA", "UNKNOWN_POSITION"),
+    "config": ("DEFAULT", "ENGINE_VERSION", "Config"),
+    "evaluation": ("Evaluation", "evaluate"),
+    "patterns": ("fold_path",),
+    "pipeline": ("EmittedDetection", "Result", "SilentVisit", "detect", "detect_each"),
+    "sessions": ("Visits", "sessionize"),
+}
+"""Module → the names above that it defines."""
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            found: object = getattr(import_module(f"ufse.{home}"), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module 'ufse' has no attribute {name!r}")

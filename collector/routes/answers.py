@@ -1,6 +1,6 @@
 """Answers made of what the engine and the incident rules declare.
 
-The engine's package comes with its types. So this module is imported only when the OpenAPI document is built: a collector
+This module is imported only when the OpenAPI document is built: a collector
 starts, and takes events, without the engine.
 """
 

@@ -53,7 +53,7 @@ class DocumentationEndpoints:
         async with self._building:
             document = self._document
             if document is None:
-                # In a thread: the types of answers bring the engine's package, whose import takes a second.
+                # In a thread: building the document takes a moment.
                 loaded: OpenApiDocument = await anyio.to_thread.run_sync(request.app.openapi)
                 self._document = document = loaded
             return document

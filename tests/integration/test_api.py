@@ -613,7 +613,7 @@ def test_metrics_of_all_projects_are_for_this_machine_and_for_keys_of_all(
 
 
 def test_the_collector_starts_without_the_engine() -> None:
-    wanted = "sorted({m.split('.')[0] for m in sys.modules} & {'ufse', 'numpy', 'pyarrow', 'pandas', 'prefect'})"
+    wanted = "sorted({m.split('.')[0] for m in sys.modules} & {'numpy', 'pyarrow', 'pandas', 'prefect'})"
     # The incident store is opened too: its modules are loaded with it.
     store = "stores.opening.open_incident_store_at('postgresql://nobody@127.0.0.1/none')"
     program = f"import collector.__main__, stores.opening, sys; {store}; print({wanted})"

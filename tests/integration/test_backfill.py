@@ -314,7 +314,7 @@ def test_a_poisoned_session_takes_no_other_with_it(configured: None, monkeypatch
     land(frustrated("good"), frustrated("poison"))
     detect(return_state=True)
     store().keys.save_project("default", settings={})
-    engine = importlib.import_module("ufse.detect")
+    engine = importlib.import_module("ufse.pipeline")
     original = engine.detect
 
     def fail_over_poison(table: Any, *arguments: Any, **named: Any) -> Any:

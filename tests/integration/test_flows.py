@@ -133,7 +133,7 @@ def test_a_poisoned_session_goes_to_the_dead_letters_and_takes_no_other_with_it(
     configured: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(frustrated("good"), frustrated("poison"))
-    engine = importlib.import_module("ufse.detect")
+    engine = importlib.import_module("ufse.pipeline")
     original = engine.detect
 
     def fail_over_poison(table: Any, *arguments: Any, **named: Any) -> Any:
@@ -151,7 +151,7 @@ def test_a_poisoned_session_goes_to_the_dead_letters_and_takes_no_other_with_it(
         dead = connection.execute("SELECT session_id, session_hash, reason FROM dead_sessions").fetchall()
     ((session_id, _, reason),) = dead
     assert session_id == "poison"
-    assert reason.startswith("an error of the engine in ufse.detect, line ")
+    assert reason.startswith("an error of the engine in ufse.pipeline, line ")
     assert incidents()[0]["affectedSessions"] == 1
     store.queue.enqueue_missing_sessions([TouchedSession("default", "poison", dead[0][1] & (1 << 64) - 1, 0, 0)])
     run()

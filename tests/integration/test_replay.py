@@ -307,7 +307,7 @@ def test_a_poisoned_session_takes_no_other_with_it(configured: str, monkeypatch:
     import importlib
 
     land(frustrated("good"), frustrated("poison"))
-    engine = importlib.import_module("ufse.detect")
+    engine = importlib.import_module("ufse.pipeline")
     original = engine.detect
 
     def fail_over_poison(table: Any, *arguments: Any, **named: Any) -> Any:
