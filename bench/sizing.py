@@ -48,6 +48,7 @@ _SAMPLE_S: Final = 5.0
 _MIB: Final = 1 << 20
 _COLUMNS: Final = ("cpu", "rss", "pss", "own", "peak")
 _PARTS: Final = ("supervisor", "collector", "engine", "prefect", "postgres")
+_MODULES: Final = {"collector": "collector", "engine": "furrow.engine.process", "prefect": "furrow.prefect_server"}
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,9 @@ def processes(up: Up) -> dict[str, list[psutil.Process]]:
     roots = [*psutil.Process(up.pid).children(recursive=True), psutil.Process(_postmaster(up.data))]
     for process in roots:
         words = process.cmdline()
-        for name in ("collector", "furrow.engine.process", "furrow.prefect_server"):
-            if name in words:
-                found[name.removeprefix("furrow.").removesuffix("_server")].append(process)
+        for part, module in _MODULES.items():
+            if module in words:
+                found[part].append(process)
     found["postgres"] = [roots[-1], *roots[-1].children(recursive=True)]
     return found
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from core.settings import Settings
+from core.tracker_kinds import find_tracker_kind
 from furrow.installation import misspelt_variables
 from furrow.installation.running import RunningSettings
 from stores import opening
@@ -28,7 +29,8 @@ def ask_tracker(name: str, settings: Settings, incidents_url: str | None) -> Tra
 
     ``incidents_url``: the incident store, which has the projects' tracker settings; None if it does not run.
     """
-    at = _address_prefix(settings.jira_url if name == "jira" else settings.linear_url)
+    kind = find_tracker_kind(name)
+    at = _address_prefix(str(getattr(settings, kind.address))) if kind else ""
     try:
         projects = _read_project_settings(incidents_url)
         tracker = make_tracker(name, settings, lambda setting: values_by_project(setting, projects))

@@ -402,9 +402,9 @@ def test_every_command_knows_the_string(up: Up, tmp_path: Path) -> None:
         ("incidents", "list"),
     ):
         told = on(up, *arguments)
-        assert (told.returncode, "401" in told.stdout + told.stderr) == (0, False), told.stdout + told.stderr
+        assert (told.returncode, "(401)" in told.stdout + told.stderr) == (0, False), told.stdout + told.stderr
     nobody = on(up, "erase", "--session", "nobody", "--yes")
-    assert (nobody.returncode, "401" in nobody.stdout + nobody.stderr) == (1, False), "asked, and nothing was found"
+    assert (nobody.returncode, "(401)" in nobody.stdout + nobody.stderr) == (1, False), "asked, and nothing was found"
     events = tmp_path / "events.jsonl"
     events.write_text("".join(json.dumps(event) + "\n" for event in frustrated_session("sent")))
     assert "11 accepted" in succeeded(on(up, "send", str(events)))

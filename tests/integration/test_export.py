@@ -443,7 +443,7 @@ def test_a_fault_in_the_program_fails_one_ticket_and_not_the_others(
     monkeypatch.setattr(JiraTracker, "file_ticket", fail_over_one)
     assert run().name == "Degraded"
     assert (ticket_of("pay")["state"], ticket_of("login")["state"]) == ("export_failed", "filed")
-    assert "KeyError" in ticket_of("pay")["lastError"]
+    assert "an unexpected error in tasks.export" in ticket_of("pay")["lastError"]
 
 
 # Refusals, and rerunning them

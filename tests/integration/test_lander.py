@@ -60,7 +60,7 @@ def test_what_the_events_carry_is_counted_once_and_again_only_when_more_landed(
         asked.append(after_us)
         return count(store, after_us)
 
-    monkeypatch.setattr(event_coverage, "landed_after", counting)
+    monkeypatch.setattr(event_coverage, "count_landed_events", counting)
 
     def told() -> int:
         status = json.loads((spool_dir.parent / "lander.json").read_text())
@@ -151,9 +151,9 @@ def test_a_segment_that_the_store_refuses_is_set_aside_whole(spool_dir: Path, ev
 def test_what_does_not_change_is_counted_ever_more_rarely_and_what_lands_at_once(
     spool_dir: Path, event_store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lander.loop, "_STATS_SECONDS", 0.01)
-    monkeypatch.setattr(lander.loop, "_STATS_IDLE_SECONDS", 3_600.0)
-    monkeypatch.setattr(lander.loop, "_STATS_SHARE", 1e9)
+    monkeypatch.setattr("lander.loop._STATS_SECONDS", 0.01)
+    monkeypatch.setattr("lander.loop._STATS_IDLE_SECONDS", 3_600.0)
+    monkeypatch.setattr("lander.loop._STATS_SHARE", 1e9)
     counted: list[int] = []
     count = event_store.count_sessions
     monkeypatch.setattr(event_store, "count_sessions", lambda: (counted.append(1), count())[1])

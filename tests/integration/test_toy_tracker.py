@@ -160,13 +160,18 @@ def test_doctor_checks_a_new_tracker(tree: Path, toy: FakeToy) -> None:
     assert finding() == {
         "mode": "log",
         "reachable": None,
-        "detail": "tickets are logged and wait",
+        "detail": "not configured; tickets are logged and stay pending",
         "advice": "to file tickets, set FURROW_TOY_URL, or the block furrow-toy in the Prefect UI",
     }
     configured = {"FURROW_TOY_URL": toy.address, "FURROW_TOY_TOKEN": TOKEN}
-    assert finding(**configured) == {"mode": "server", "reachable": True, "detail": "board main", "advice": ""}
+    assert finding(**configured) == {
+        "mode": "server",
+        "reachable": True,
+        "detail": f"{toy.address}: board main",
+        "advice": "",
+    }
     refused = finding(**(configured | {"FURROW_TOY_TOKEN": "another-token"}))
-    assert (refused["reachable"], refused["detail"]) == (False, "the toy answered 401")
+    assert (refused["reachable"], refused["detail"]) == (False, f"{toy.address}: the toy answered 401")
     assert refused["advice"] == "check FURROW_TOY_URL and FURROW_TOY_TOKEN, or the block furrow-toy"
 
 
@@ -176,7 +181,7 @@ def test_export_files_tickets_in_a_new_tracker(tree: Path, toy: FakeToy, postgre
     try:
         for project in ("shop", "bank"):
             record(store, detection(project, "pay", project=project), rule=ConfirmRule(min_sessions=1), project=project)
-        store.save_project("bank", settings={"toyBoard": "vault"})
+        store.keys.save_project("bank", settings={"toyBoard": "vault"})
         variables = {
             "FURROW_INCIDENT_STORE_URL": postgres_url,
             "FURROW_TOY_URL": toy.address,

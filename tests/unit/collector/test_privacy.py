@@ -121,6 +121,13 @@ def test_no_card_number_survives(card: str, separator: str, before: str, after: 
         assert written not in mask(f"{before}{written}{after}")
 
 
+@pytest.mark.parametrize("before", ["::", "a::", "2001:db8:", "at 10:20:"])
+def test_a_card_number_that_looks_like_the_end_of_an_address_is_a_card_number(before: str) -> None:
+    assert mask_text(f"{before}4111 1111 1111 1111").endswith("[card]")
+    assert "1111" not in mask_text(f"{before}4111 1111 1111 1111")
+    assert mask_text("from 2001:db8::1 8080 now") == "from [ip] 8080 now"
+
+
 @given(st.text(string.digits + string.ascii_letters + "/ -@?=%.", max_size=200))
 def test_no_long_digit_run_survives_outside_of_hashes(text: str) -> None:
     for mask in (mask_text, mask_path):

@@ -60,7 +60,8 @@ DATABASE = """
 import asyncio, json, sys
 import sqlalchemy as sa
 from prefect.server.api.server import create_app
-from furrow import metrics, prefect_server
+from core import metrics
+from furrow import prefect_server
 from furrow.prefect_database import begin_as_writers, keep_little_in_memory
 begin_as_writers()
 keep_little_in_memory()
