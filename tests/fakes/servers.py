@@ -54,11 +54,11 @@ class PostgresServer(EmbeddedPostgres):
         rules.write_text("local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         self._run_pg_ctl("reload")
 
-    def _start(self) -> None:
+    def _start_server(self) -> None:
         options = f"-h 127.0.0.1 -p {self.port} -k {self._socket_dir} -c max_connections=100 -c timezone=UTC"
         self._run_pg_ctl("start", "-w", "-l", f"{HERE}/server.log", "-o", options)
 
-    def database_url(self, database: str) -> str:
+    def build_database_url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self._socket_dir}&port={self.port}"
 
 
