@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from blocks import documents
-from core.errors import PermanentError
 from flows.detect import detect
 from incidents.model import Cursor, PendingSession
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
@@ -201,5 +200,6 @@ def test_the_log_only_store_shards_alike(stores: IncidentStore) -> None:
 
 @pytest.mark.parametrize(("shard", "shards"), [(2, 2), (-1, 2), (0, 0)])
 def test_a_shard_that_cannot_be_is_refused(shard: int, shards: int) -> None:
-    with pytest.raises(PermanentError, match="shard"):
-        detect.fn(shard, shards)
+    state = detect.fn(shard, shards)
+    assert state.is_failed()
+    assert "shard" in str(state.message)
