@@ -29,8 +29,8 @@ test: $(READY)  ## The test suite, on real embedded engines
 test-long: $(READY)  ## The tests that need whole installations for many minutes: commands, backup, erasure, Prefect, servers
 	$(BIN)/python -m pytest $(PARALLEL) -m long
 
-test-soak: $(READY)  ## What CI does not run: an installation of the wheel with everything from the registries
-	$(BIN)/python -m pytest -m soak tests/packaging
+test-soak: $(READY)  ## What CI does not run: the wheel with everything from the registries, a fresh installation under chaos
+	$(BIN)/python -m pytest -m soak tests/packaging tests/chaos
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
 	$(BIN)/python -m pytest -m browser tests/browser

@@ -109,7 +109,7 @@ def test_servers_that_a_killed_flow_left_behind_are_ended(tmp_path: Path) -> Non
             process.wait()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_every_process_fresh() -> None:
     ((told, equal),) = list(fresh([1]))
     assert equal, told
