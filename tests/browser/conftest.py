@@ -1,13 +1,17 @@
 """A real Chromium (Debian's), without a window and with a new profile each time."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 FLAGS = (
@@ -22,6 +26,33 @@ FLAGS = (
     "--disable-sync",
     "--window-size=1400,1000",
 )
+
+
+SETTLE_SECONDS = 90
+Found = TypeVar("Found")
+
+
+def wait_for(page: Chrome, condition: Callable[[Chrome], Found]) -> Found:
+    """The first truthy value of ``condition``. A page that draws itself anew takes elements away: then it is asked again."""
+    patient = WebDriverWait(page, SETTLE_SECONDS, ignored_exceptions=[StaleElementReferenceException])
+    return patient.until(condition)
+
+
+def sign_in_to_prefect(page: Chrome, address: str, secret: str) -> None:
+    """Opens Prefect's pages at ``address``, and signs in."""
+    page.get(address)
+    wait_for(page, lambda page: page.find_element(By.CSS_SELECTOR, "input[type=password]").is_displayed())
+    assert "login" in page.current_url
+
+    def send(page: Chrome) -> bool:
+        field = page.find_element(By.CSS_SELECTOR, "input[type=password]")
+        field.clear()
+        field.send_keys(secret)
+        page.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+        return True
+
+    wait_for(page, send)
+    wait_for(page, lambda page: "dashboard" in page.current_url)
 
 
 @pytest.fixture

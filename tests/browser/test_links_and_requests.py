@@ -7,13 +7,12 @@ from urllib.parse import urlsplit
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from core.kept_secrets import OPERATOR_KEY, PREFECT_AUTH
+from tests.browser.conftest import sign_in_to_prefect, wait_for
 from tests.e2e.installation import Up, frustrated_session, until
 
 pytestmark = pytest.mark.browser
-SETTLE_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -39,30 +38,21 @@ def asked(browser: Chrome) -> set[str]:
     return hosts
 
 
-def sign_in_to_prefect(up: Up, browser: Chrome, host: str) -> None:
-    browser.get(f"http://{host}:{up.prefect_port}/")
-    wait = WebDriverWait(browser, SETTLE_SECONDS)
-    wait.until(lambda page: page.find_element(By.CSS_SELECTOR, "input[type=password]"))
-    browser.find_element(By.CSS_SELECTOR, "input[type=password]").send_keys(up.secret(PREFECT_AUTH))
-    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-    wait.until(lambda page: "dashboard" in page.current_url)
-
-
 def test_the_link_in_a_tickets_artifact_leads_to_the_incident(up: Up, recorder: Chrome) -> None:
     """Export logs the ticket; its artifact in the Prefect UI holds the link; the link asks for a key and shows the incident."""
     with up.prefect() as prefect:
         run = prefect.start_run("export/export", wait_seconds=90)
-    sign_in_to_prefect(up, recorder, "127.0.0.1")
+    sign_in_to_prefect(recorder, f"http://127.0.0.1:{up.prefect_port}/", up.secret(PREFECT_AUTH))
     (artifact,) = up.prefect_post("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
     recorder.get(f"http://127.0.0.1:{up.prefect_port}/artifacts/artifact/{artifact['id']}")
-    wait = WebDriverWait(recorder, SETTLE_SECONDS)
-    link = wait.until(lambda page: page.find_element(By.CSS_SELECTOR, "a[href*='/incidents/']")).get_attribute("href")
+    found = "a[href*='/incidents/']"
+    link = wait_for(recorder, lambda page: page.find_element(By.CSS_SELECTOR, found).get_attribute("href"))
     assert link is not None
     assert link.startswith(f"http://127.0.0.1:{up.port}/incidents/")
     recorder.get(link)
     recorder.find_element(By.ID, "key").send_keys(up.secret(OPERATOR_KEY))
     recorder.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-    wait.until(lambda page: "Pay now" in page.find_element(By.TAG_NAME, "h1").text)
+    wait_for(recorder, lambda page: "Pay now" in page.find_element(By.TAG_NAME, "h1").text)
     assert recorder.current_url == link
     text = recorder.find_element(By.TAG_NAME, "main").text
     for part in ("Why", "Timeline of an example session", "Tickets", "History", "POST /api/orders"):
@@ -72,11 +62,9 @@ def test_the_link_in_a_tickets_artifact_leads_to_the_incident(up: Up, recorder: 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_prefects_pages_are_the_older_ones_and_ask_their_own_server_alone(up: Up, recorder: Chrome, host: str) -> None:
-    sign_in_to_prefect(up, recorder, host)
+    sign_in_to_prefect(recorder, f"http://{host}:{up.prefect_port}/", up.secret(PREFECT_AUTH))
     for path in ("/dashboard", "/runs", "/deployments", "/blocks", "/automations", "/artifacts", "/settings"):
         recorder.get(f"http://{host}:{up.prefect_port}{path}")
-        WebDriverWait(recorder, SETTLE_SECONDS).until(
-            lambda page: len(page.find_element(By.TAG_NAME, "body").text) > 50
-        )
+        wait_for(recorder, lambda page: len(page.find_element(By.TAG_NAME, "body").text) > 50)
         assert not urlsplit(recorder.current_url).path.startswith("/v2")
     assert asked(recorder) == {f"{host}:{up.prefect_port}"}

@@ -10,9 +10,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, PREFECT_AUTH
+from tests.browser.conftest import sign_in_to_prefect, wait_for
 from tests.e2e.installation import Up, frustrated_session, until
 
 pytestmark = pytest.mark.browser
@@ -146,19 +146,15 @@ def test_a_person_signs_in_and_sees_runs(up: Up, browser: Chrome, host: str) -> 
     with up.prefect() as prefect:
         run = prefect.start_run("detect/detect", wait_seconds=90)
     browser.get(f"http://{host}:{up.prefect_port}/")
-    wait = WebDriverWait(browser, 60)
-    password = wait.until(lambda page: page.find_element(By.CSS_SELECTOR, "input[type=password]"))
-    assert "login" in browser.current_url
+    wait_for(browser, lambda page: "login" in page.current_url)
     assert run["name"] not in browser.page_source
-    password.send_keys(up.secret(PREFECT_AUTH))
-    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-    wait.until(lambda page: "dashboard" in page.current_url)
+    sign_in_to_prefect(browser, f"http://{host}:{up.prefect_port}/", up.secret(PREFECT_AUTH))
     for page_of_run in ("/runs/flow-run/", "/v2/runs/flow-run/"):
         browser.get(f"http://{host}:{up.prefect_port}{page_of_run}{run['id']}")
-        wait.until(lambda page: run["name"] in page.find_element(By.TAG_NAME, "body").text)
-        wait.until(lambda page: "Completed" in page.find_element(By.TAG_NAME, "body").text)
+        wait_for(browser, lambda page: run["name"] in page.find_element(By.TAG_NAME, "body").text)
+        wait_for(browser, lambda page: "Completed" in page.find_element(By.TAG_NAME, "body").text)
     # The feed of events is a WebSocket.
     browser.get(f"http://{host}:{up.prefect_port}/v2/events")
-    wait.until(lambda page: "detect" in page.find_element(By.TAG_NAME, "body").text)
+    wait_for(browser, lambda page: "detect" in page.find_element(By.TAG_NAME, "body").text)
     blocked = [one["message"] for one in browser.get_log("browser") if "Content Security Policy" in one["message"]]
     assert [message for message in blocked if re.search(rf"'(?:ws|http)://[^']*:{up.prefect_port}/", message)] == []
