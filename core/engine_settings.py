@@ -36,8 +36,8 @@ STORED: Final = {"ignored_routes": "ignoredRoutes", "ignored_targets": "ignoredT
 _PROJECTS: Final = "projects"
 
 LEAST: Final = {"slow_ms": 3_000}
-"""Thresholds with a higher least value than the engine's own: the event store picks out the sessions that the engine sees by
-answers of 3 s or more (schema/clickhouse, ``neg``), so that a lower one would find nothing more."""
+"""Thresholds with a higher minimum than the engine's own: the event store selects the sessions for the engine by answers of
+3 s or more (schema/clickhouse, ``neg``), so that a lower threshold would find nothing more."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +48,28 @@ class EngineSettings:
     projects: Mapping[str, Sections] = field(default_factory=dict)
 
     def project_sections(self, project: str) -> Sections:
-        """What it says for ``project``: its own word for a threshold or list wins over that for all."""
+        """The sections that apply to ``project``: its own values have precedence over those for all projects."""
         own = self.projects.get(project, {})
         return {name: _join_values(name, self.everywhere.get(name), own.get(name)) for name in {*self.everywhere, *own}}
 
     def apply_to_configs(self, present: Mapping[str, Config]) -> dict[str, Config]:
-        """``present`` (by project, '' for the others) with this put over it. Raises PermanentError for contradictions."""
+        """``present`` (by project, '' for the others) overridden by this file. Raises PermanentError for contradictions."""
         names = ["", *sorted({*present, *self.projects} - {""})]
         default = present.get("", DEFAULT)
         return {name: _apply_to_config(name, present.get(name, default), self.project_sections(name)) for name in names}
 
 
 def read_engine_settings(path: Path) -> tuple[EngineSettings, Mapping[str, Any]]:
-    """The settings of a file, and the file as plain data (``checked`` takes that too). Raises PermanentError."""
+    """The settings of a file, and its plain data. Raises PermanentError."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PermanentError(f"{path.name} is no TOML: {error}") from error
+        raise PermanentError(f"{path.name} is not valid TOML: {error}") from error
     return parse_engine_settings(data, path.name), data
 
 
 def parse_engine_settings(data: Mapping[str, Any], name: str) -> EngineSettings:
-    """The settings in the plain data of a file called ``name``. Raises PermanentError with every reason."""
+    """The settings in the plain data of the file ``name``. Raises PermanentError with every reason."""
     wrong = [*_find_unknown_names(data, (*SECTIONS, _PROJECTS), "section"), *_find_wrong_sections(data, "")]
     projects = data.get(_PROJECTS, {})
     if not isinstance(projects, dict):
@@ -78,7 +78,7 @@ def parse_engine_settings(data: Mapping[str, Any], name: str) -> EngineSettings:
     for project, sections in projects.items():
         where = f"projects.{project}."
         if not is_project_id(project):
-            wrong.append(f"{project!r} is no project's id")
+            wrong.append(f"{project!r} is not a project id")
         elif not isinstance(sections, dict):
             wrong.append(f"{where[:-1]} must be a table of sections")
         else:
@@ -92,7 +92,7 @@ def parse_engine_settings(data: Mapping[str, Any], name: str) -> EngineSettings:
 
 
 def build_engine_config(settings: Mapping[str, Any]) -> Config:
-    """The engine's configuration of a project with these settings, all of which fit (``project_settings.usable``)."""
+    """The engine configuration of a project with these settings, all of which must be valid."""
     names = {name: STORED.get(name, name) for name in SECTIONS}
     return _override_config(DEFAULT, {name: settings[stored] for name, stored in names.items() if stored in settings})
 
@@ -103,7 +103,7 @@ def to_stored_names(sections: Sections) -> dict[str, Any]:
 
 
 def find_section_problems(section: str, value: object) -> list[str]:
-    """Every reason why ``value`` cannot be the ``thresholds`` or ``weights``."""
+    """Every reason why ``value`` is not valid as ``thresholds`` or ``weights``."""
     if not isinstance(value, dict):
         return [f"{section} must hold names with whole numbers, like rage_clicks = 5"]
     reasons = [reason for name, number in value.items() if (reason := _find_number_problem(section, name, number))]
@@ -111,7 +111,7 @@ def find_section_problems(section: str, value: object) -> list[str]:
 
 
 def select_fitting_values(section: str, value: object) -> tuple[dict[str, int], list[str]]:
-    """What of stored ``thresholds`` or ``weights`` fits, and the names of the rest: all of them if they contradict."""
+    """The valid stored ``thresholds`` or ``weights``, and the names of the others: all names if the values contradict."""
     if not isinstance(value, dict):
         return {}, [section]
     kept = {name: number for name, number in value.items() if not _find_number_problem(section, name, number)}
@@ -151,7 +151,7 @@ def _find_number_problem(section: str, name: str, number: object) -> str:
     if section == "weights":
         return find_points_problem(name, number)
     if type(number) is int and 0 < number < LEAST.get(name, 0):
-        return f"thresholds.{name} must be {LEAST[name]} or more: the event store keeps no closer watch"
+        return f"thresholds.{name} must be {LEAST[name]} or more: the event store selects sessions from this value"
     reason = threshold_problem(name, number)
     return f"thresholds.{reason}" if reason else ""
 
@@ -179,7 +179,7 @@ def _apply_to_config(project: str, config: Config, sections: Sections) -> Config
         return _override_config(config, sections)
     except ValueError as error:
         whose = f"project {project!r}" if project else "projects without settings of their own"
-        raise PermanentError(f"with what holds already for {whose}: {error}") from error
+        raise PermanentError(f"with the present settings of {whose}: {error}") from error
 
 
 def _override_config(config: Config, sections: Sections) -> Config:

@@ -1,7 +1,7 @@
-"""Whether the parts of an installation answer, not only whether they run: a stopped or stuck process still runs.
+"""Health checks of the parts of an installation: whether each part answers, because a stuck process still runs.
 
-A watch asks one part every few seconds, in a thread of its own, and adds up for how long it has not answered. Only time in
-which it was really asked counts: a laptop that slept, or a supervisor that was stopped itself, blames nobody.
+A watch checks one part every few seconds in its own thread and adds up how long the part has not answered. Time without
+checks does not count, for example while a laptop sleeps or the supervisor is suspended.
 """
 
 import http.client
@@ -16,22 +16,22 @@ from typing import Final
 from core.metrics import count_degraded
 
 INTERVAL_S: Final = 5.0
-"""How often a part is asked."""
+"""Time between two checks of a part."""
 PROBE_S: Final = 10.0
-"""How long one answer may take; a busy machine is slow, not dead."""
+"""Timeout of one check; long, because a busy machine answers slowly."""
 START_S: Final = 300.0
 """How long a part may take to answer for the first time: it may migrate a database, or replay a log."""
 BEAT_S: Final = 2.0
-"""How often a loop shows that it is alive."""
+"""Time between two touches of a heartbeat file."""
 MOST_PATIENCE: Final = 16
-"""How many times longer than the first time one waits at the most, after replacing a part has not helped."""
+"""Upper limit of the factor on ``start_s``, which doubles when a restarted part did not answer in time."""
 
 Probe = Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds without an answer after which a part is replaced: once it has answered (``silent_s``), and before."""
+    """Seconds without an answer after which a part is restarted: after its first answer (``silent_s``), and before it."""
 
     silent_s: float
     start_s: float = START_S
@@ -47,7 +47,7 @@ LANDER: Final = Limits(900.0)
 
 
 class HealthWatch:
-    """Asks one part again and again. ``probe``: whether it answers; called in a thread of the watch's own."""
+    """Checks one part repeatedly. ``probe`` returns whether the part answers; it is called in the watch's own thread."""
 
     def __init__(self, probe: Probe, limits: Limits, interval_s: float = INTERVAL_S) -> None:
         self._probe = probe
@@ -62,18 +62,18 @@ class HealthWatch:
         self._thread.start()
 
     def mark_started(self) -> None:
-        """The part was started (again): it gets the time of a start."""
+        """Record that the part was started: ``start_s`` applies until its first answer."""
         self._answered, self._silent_s, self._paused = False, 0.0, False
 
     def mark_ended(self, overdue: bool) -> None:
-        """The part does not run now. ``overdue``: it was stopped because it did not answer; the next one gets more time if it
-        never did."""
+        """Record that the part ended. ``overdue``: it was stopped because it did not answer; if it never answered, the next
+        start gets twice the time."""
         if overdue and not self._answered:
             self._patience = min(self._patience * 2, MOST_PATIENCE)
         self._paused, self._silent_s = True, 0.0
 
     def stop_probing(self) -> None:
-        """Ask no more."""
+        """End the checks."""
         self._stop.set()
 
     @property
@@ -83,12 +83,12 @@ class HealthWatch:
 
     @property
     def silent_s(self) -> float:
-        """For how long (s) it has not answered, as far as it was asked."""
+        """Checked time (s) without an answer."""
         return self._silent_s
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the part is to be replaced."""
+        """Whether the part must be restarted."""
         limit = self._limits.silent_s if self._answered else self._limits.start_s * self._patience
         return not self._paused and self._silent_s > limit
 
@@ -97,7 +97,7 @@ class HealthWatch:
         while not self._stop.wait(self._interval_s):
             if not self._paused:
                 answers = self._ask_part()
-                # A gap that is longer than asking takes was no time in which it could have answered.
+                # In a longer gap nothing was checked.
                 passed = min(time.monotonic() - last, self._interval_s + PROBE_S)
                 self._record_answer(answers, passed)
             last = time.monotonic()
@@ -119,7 +119,7 @@ class HealthWatch:
 
 
 def answers_http(host: str, port: int, path: str, timeout_s: float = PROBE_S) -> bool:
-    """Whether an HTTP server answers ``GET path`` with anything at all: one that says 503 is alive."""
+    """Whether an HTTP server answers ``GET path``, with any status."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     try:
         connection.request("GET", path, headers={"connection": "close"})
@@ -131,7 +131,7 @@ def answers_http(host: str, port: int, path: str, timeout_s: float = PROBE_S) ->
 
 
 class Heartbeat:
-    """A file that a loop touches to show that it is alive; the time in it is nobody's clock, only a mark that changes."""
+    """A file that a loop touches to show that it is alive. Only a change of its time matters, not the value."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -154,7 +154,7 @@ class Heartbeat:
 
 
 class HeartbeatProbe:
-    """Whether a `Beat` has been given since the last time it was asked for."""
+    """Whether a ``Heartbeat`` file has changed since the last check."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -1,8 +1,8 @@
-"""Which names a server answers to (the ``Host`` header), against DNS rebinding: a page of a stranger's domain whose name was
-pointed at this machine would otherwise be of the same origin as the server.
+"""Accepted host names (the ``Host`` header), against DNS rebinding: a foreign page that points its own name at this machine
+would otherwise have the same origin as the server.
 
-What a stranger cannot register is allowed: addresses, ``localhost``, names without a dot, and names below the suffixes of
-private networks and clusters. Other names are allowed when somebody configured them.
+Names that a stranger cannot register are accepted: addresses, ``localhost``, names without a dot, and names below the suffixes
+of private networks and clusters. Other names must be configured.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ _REFUSED: Final = {
 
 
 class AllowedHosts:
-    """The names that a server answers to: those that no stranger can register, and the configured ones.
+    """The accepted host names: those that no stranger can register, and the configured ones.
 
     A configured name may be ``*`` (any) or begin with ``*.`` (any name below).
     """
@@ -34,7 +34,7 @@ class AllowedHosts:
         self._names = frozenset(name.strip().lower().rstrip(".") for name in names if name.strip())
 
     def allows_host(self, host: str) -> bool:
-        """Whether a ``Host`` header (``name``, ``name:port``, ``[::1]:port``) is answered."""
+        """Whether a ``Host`` header (``name``, ``name:port``, ``[::1]:port``) is accepted."""
         name = _parse_host_name(host)
         return name is not None and (is_unregistrable(name) or self.is_configured(name))
 
@@ -49,8 +49,8 @@ class AllowedHosts:
 class HostCheck:
     """ASGI middleware: answers 400 to a host that is not allowed, before anything else reads the request.
 
-    A request without a host (HTTP/1.0, as some health checks send) passes: no browser sends one. ``open_paths`` are answered
-    whatever the host.
+    A request without a host (HTTP/1.0, as some health checks send) passes, because browsers always send one. ``open_paths`` are
+    answered for any host.
     """
 
     def __init__(self, app: ASGIApp, allowed: AllowedHosts, open_paths: frozenset[str] = frozenset()) -> None:
@@ -59,7 +59,7 @@ class HostCheck:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Forward the request, or refuse it."""
         if scope["type"] in ("http", "websocket") and not self._is_request_allowed(scope):
             await refuse_request(scope, send, 400, _REFUSED)
             return
@@ -88,7 +88,7 @@ def is_unregistrable(name: str) -> bool:
 
 
 def is_web_address(url: str) -> bool:
-    """Whether ``url`` is an address of the web: http or https, a host, a port that exists."""
+    """Whether ``url`` is a web address: http or https, with a host and a valid port."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -97,7 +97,7 @@ def is_web_address(url: str) -> bool:
 
 
 def host_of_url(url: str) -> str:
-    """The host of a URL; empty if it has none or is none."""
+    """The host of a URL; empty without one, or if the URL is invalid."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -132,7 +132,7 @@ def _configured_name(entry: str) -> str:
 
 
 def _parse_host_name(host: str) -> str | None:
-    """The name in a ``Host`` header; None if it is none. An IPv6 address comes without brackets."""
+    """The name in a ``Host`` header, an IPv6 address without brackets; None if it is invalid."""
     if any(c in host for c in "/\\@?# \t,") or not host.isascii():
         return None
     try:

@@ -1,6 +1,6 @@
-"""Secrets of one installation: random, made at the first start, kept in files of the data directory with mode 0600.
+"""The secrets of an installation: random, created at the first start, kept in files with mode 0600 in the data directory.
 
-The strings appear in no log, artifact, process argument or error; they reach processes by their environment or these files.
+They appear in no log, artifact, process argument or error. Processes read them from their environment or from these files.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from core.hosts import LOOPBACK_NAMES, host_of_url
 from core.settings import Settings
 
 PREFECT_AUTH: Final = "prefect-auth"
-"""File of the string with which Prefect's API and UI are used: ``name:password``."""
+"""File of the password of Prefect's API and UI: ``name:password``."""
 INGEST_KEY: Final = "ingest-key"
 """File of the development key that may send events."""
 OPERATOR_KEY: Final = "operator-key"
@@ -34,16 +34,16 @@ _CLIENT_VARIABLE: Final = "PREFECT_API_AUTH_STRING"
 
 
 def prefect_auth(settings: Settings) -> SecretStr:
-    """The string of this installation's Prefect server: configured, or made now and kept. Raises PermanentError."""
+    """The password of this installation's Prefect server: configured, or created now and kept. Raises PermanentError."""
     return _configured_auth(settings) or _load_or_create_secret(
         settings.data_dir / PREFECT_AUTH, lambda: f"{_PREFECT_USER}:{secrets.token_urlsafe(_RANDOM_BYTES)}"
     )
 
 
 def known_prefect_auth(settings: Settings, api_url: str) -> SecretStr | None:
-    """The string for the Prefect API at ``api_url``; None if none is known. Nothing is made.
+    """The password of the Prefect API at ``api_url``; None if it is unknown. Creates nothing.
 
-    This installation's own string is given for this installation's address alone; ``PREFECT_API_AUTH_STRING`` holds the one
+    The password of this installation is returned only for this installation's address; ``PREFECT_API_AUTH_STRING`` holds that
     of another server.
     """
     elsewhere = _read_environment_secret(_CLIENT_VARIABLE)
@@ -53,7 +53,7 @@ def known_prefect_auth(settings: Settings, api_url: str) -> SecretStr | None:
 
 
 def development_keys(settings: Settings) -> tuple[SecretStr, SecretStr]:
-    """The key that may send events and the operator's key, made now if there are none. Raises PermanentError."""
+    """The ingest key and the operator key, created now if they do not exist. Raises PermanentError."""
     ingest, operator = (
         _load_or_create_secret(settings.data_dir / name, lambda: f"dev-{secrets.token_hex(_RANDOM_BYTES)}")
         for name in (INGEST_KEY, OPERATOR_KEY)
@@ -62,19 +62,19 @@ def development_keys(settings: Settings) -> tuple[SecretStr, SecretStr]:
 
 
 def user_salt(settings: Settings) -> SecretStr:
-    """The salt of this installation: configured, or made now and kept. Raises PermanentError."""
+    """The salt of this installation: configured, or created now and kept. Raises PermanentError."""
     return settings.user_salt or _load_or_create_secret(
         settings.data_dir / USER_SALT, lambda: secrets.token_hex(_RANDOM_BYTES), _keep_unchanged
     )
 
 
 def known_user_salt(settings: Settings) -> SecretStr | None:
-    """As ``user_salt``, but nothing is made: None if there is none. Raises PermanentError."""
+    """Like ``user_salt``, but creates nothing: None if there is none. Raises PermanentError."""
     return settings.user_salt or _read_secret_file(settings.data_dir / USER_SALT, _keep_unchanged)
 
 
 def _keep_unchanged(text: str) -> str:
-    """A salt that somebody wrote by hand is used with its line end: without it every user would get another pseudonym."""
+    """A salt that was written by hand keeps its line end: without it every user would get another pseudonym."""
     return text
 
 
@@ -105,9 +105,9 @@ def _is_own_prefect(settings: Settings, api_url: str) -> bool:
 
 
 def _load_or_create_secret(file: Path, make: Callable[[], str], cleaned: Callable[[str], str] = str.strip) -> SecretStr:
-    """What ``file`` holds; if there is none, it appears whole, on disk and private, or not at all."""
+    """The content of ``file``; a missing file is created atomically, synced to disk and with mode 0600."""
     if (known := _read_secret_file(file, cleaned)) is not None:
-        file.chmod(0o600)  # a copy of the directory may have lost it
+        file.chmod(0o600)  # a copy of the directory may have lost the mode
         return known
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
@@ -117,7 +117,7 @@ def _load_or_create_secret(file: Path, make: Callable[[], str], cleaned: Callabl
             opened.write(make())
             opened.flush()
             os.fsync(opened.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first: its string counts
+        with contextlib.suppress(FileExistsError):  # another process was first: its secret counts
             os.link(fresh, file)
     finally:
         fresh.unlink()

@@ -1,6 +1,6 @@
-"""When events landed, in few numbers: enough to say how long the oldest landing waits that no ``detect`` has read.
+"""A compact record of when events landed, to compute how long the oldest unread landing has waited for ``detect``.
 
-The moments are of the event store's clock, as the watermark is, so that two machines' clocks need not agree.
+Times are from the event store's clock, as the watermark is, so that the clocks of two machines need not agree.
 """
 
 from bisect import bisect_right
@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from typing import Final
 
 MOST: Final = 240
-"""Moments that are kept, one a minute: hours exactly; of a longer time every second one goes, again and again."""
+"""Number of kept times, one per minute. When full, every second time of the older half is dropped."""
 
 _MINUTE_US = 60_000_000
 
 
 class Landings:
-    """Moments (epoch µs) at which something landed, oldest first: the first one of each minute, and the last one of all."""
+    """Times (epoch µs) of landings, oldest first: the first of each minute, and the last of all."""
 
     def __init__(self, moments: Iterable[int] = ()) -> None:
         self._moments = sorted(set(moments))[-MOST:]
 
     def add_landing(self, landed_us: int) -> None:
-        """Something has landed at ``landed_us``; what is not newer than the last moment changes nothing."""
+        """Record a landing at ``landed_us``; a time that is not newer than the last one is ignored."""
         kept = self._moments
         if kept and landed_us <= kept[-1]:
             return
@@ -32,10 +32,10 @@ class Landings:
             self._moments = [*kept[: MOST // 2 : 2], *kept[MOST // 2 :]]
 
     def oldest_landing_after(self, watermark_us: int) -> int:
-        """The oldest landing (epoch µs) behind which the reader at ``watermark_us`` is; 0: it has read everything."""
+        """The oldest landing (epoch µs) that a reader at ``watermark_us`` has not read; 0 if it has read all."""
         place = bisect_right(self._moments, watermark_us)
         return self._moments[place] if place < len(self._moments) else 0
 
     def list_moments(self) -> list[int]:
-        """All of them, for a file."""
+        """All times, oldest first (epoch µs)."""
         return list(self._moments)

@@ -1,7 +1,7 @@
-"""What a process writes to its log: one line that repeats is folded, and an exception shows its way but not its words.
+"""Log output of a process: repeated lines are folded, and tracebacks omit the messages of exceptions.
 
-The words of an exception may hold what a stranger sent: part of a body, a header, an address. So a traceback names files,
-lines and types; only our own errors and those of the operating system keep their message.
+The message of an exception may contain data from a request: part of a body, a header, an address. A traceback therefore shows
+files, lines and types; only Furrow's own errors and those of the operating system keep their message.
 """
 
 import logging
@@ -19,9 +19,9 @@ from typing import TypeAlias
 from core.errors import FurrowError
 
 FOLD_SECONDS = 10.0
-"""A line is written ``FOLD_AFTER`` times in so long; the others are counted."""
+"""Period (s) in which a line is written at most ``FOLD_AFTER`` times; further repeats are counted."""
 FOLD_AFTER = 5
-_KINDS = 1_000  # of lines that are counted at once; the oldest is forgotten
+_KINDS = 1_000  # different lines that are counted; beyond that the oldest is dropped
 _CHAIN = 10
 
 _Traceback: TypeAlias = TracebackType | None
@@ -29,9 +29,9 @@ _ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, _Traceback] | tu
 
 
 class RepeatFilter(logging.Filter):
-    """Lets the same line (of one logger, level and text before its arguments) through some times, then counts it.
+    """Passes the same line (one logger, level and unformatted text) ``after`` times in ``seconds``, then counts it.
 
-    The next one after that time says how many were left out: ``… (repeated 812 times)``.
+    The next line after that period shows the count: ``… (repeated 812 times)``.
     """
 
     def __init__(self, seconds: float = FOLD_SECONDS, after: int = FOLD_AFTER) -> None:
@@ -41,7 +41,7 @@ class RepeatFilter(logging.Filter):
         self._seen: OrderedDict[tuple[str, int, str], list[float]] = OrderedDict()  # [since (s), number]
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is written."""
+        """Whether the record is written."""
         kind = (record.name, record.levelno, str(record.msg)[:200])
         now = time.monotonic()
         seen = self._seen.get(kind)
@@ -59,10 +59,10 @@ class RepeatFilter(logging.Filter):
 
 
 class DiscreetFormatter(logging.Formatter):
-    """Tracebacks without the messages of exceptions that may hold what somebody sent."""
+    """Tracebacks without messages that may contain data from a request."""
 
     def formatException(self, ei: _ExcInfo) -> str:  # logging's name
-        """The way to each exception of the chain, its type, and its message where it is ours."""
+        """The traceback and type of each exception of the chain, and the message if it is Furrow's own."""
         if ei[1] is None:
             return ""
         parts = []
@@ -82,7 +82,7 @@ def _chain_of_errors(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def log_to_standard_error(part: str) -> None:
-    """Write this process's log to standard error, folded and discreet."""
+    """Write this process's log to standard error, with both filters above."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(DiscreetFormatter(f"%(asctime)s {part} %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(RepeatFilter())
@@ -90,10 +90,10 @@ def log_to_standard_error(part: str) -> None:
 
 
 def log_unforeseen_error(error: Exception, data_dir: Path | None) -> Path:
-    """Write an error that nobody foresaw, with the way to it, to a file for this user alone; which one.
+    """Write an unexpected error with its traceback to a file that only this user can read; returns the file.
 
-    It is ``logs/commands.log`` of the data directory, or a file of the system's temporary directory where there is none.
-    Raises OSError when neither can be written.
+    The file is ``logs/commands.log`` of the data directory, or without one a temporary file. Raises OSError if neither can be
+    written.
     """
     formatter = DiscreetFormatter("%(asctime)s furrow %(levelname)s %(message)s")
     exc_info = (type(error), error, error.__traceback__)

@@ -1,4 +1,4 @@
-"""A window of past events → detections and incidents anew."""
+"""Analyses a window of past events again."""
 
 from datetime import datetime
 from typing import Any
@@ -32,8 +32,8 @@ from tasks.upsert import set_aside_poisoned, upsert_detections
 def backfill(start: datetime, end: datetime, project: str | None = None, dry_run: bool = True) -> State[Any]:
     """Analyse the sessions of a window again, each as a whole, and replace their detections.
 
-    For changed thresholds or a new engine. No status that people set changes: what is suppressed, resolved or confirmed stays
-    so. Safe to run again at any time, also after it was stopped.
+    For changed thresholds or a new engine. Statuses that people set stay: suppressed, resolved and confirmed incidents. Safe to
+    run again at any time, also after it was stopped.
 
     Args:
         start: Begin of the window: sessions with an event at or after it (time of the event; UTC if no zone is given).
@@ -63,7 +63,7 @@ def backfill(start: datetime, end: datetime, project: str | None = None, dry_run
 
 
 def _backfill_batch(report: Report, batch: pa.Table, changes: Changes, dry_run: bool) -> bool:
-    """Analyse one batch; whether to go on with the next one."""
+    """Analyse one batch; returns whether to continue with the next one."""
     line = report.run_step(preview_enqueue if dry_run else enqueue_sessions, batch)
     if line is None:
         return False
@@ -75,7 +75,7 @@ def _backfill_batch(report: Report, batch: pa.Table, changes: Changes, dry_run: 
 def _analyse_enqueued(
     report: Report, line: QueuedBatch, changes: Changes, dry_run: bool, last_received_ms: int
 ) -> bool:
-    # What is received later gives its session another version, and ``detect`` takes it.
+    # Events that are received later give their session another version, and ``detect`` analyses it.
     scored = report.run_step(score_sessions, line.taken, note=not dry_run, last_received_ms=last_received_ms)
     found = report.run_step(compare_detections, scored.analysed) if scored is not None else None
     if scored is None or found is None:

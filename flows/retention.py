@@ -1,4 +1,4 @@
-"""Old raw events out, by whole days."""
+"""Deletes old raw events by whole days."""
 
 from collections import Counter
 from typing import Any, Final
@@ -17,10 +17,10 @@ MAX_DAYS: Final = 36_500
 @flow(name="retention")
 @describe_failure
 def retention(days: int | None = None) -> State[Any]:
-    """Drop raw events and dead letters that were received longer ago than they are kept. Safe to run again at any time.
+    """Delete raw events and dead letters after the retention period. Safe to run again at any time.
 
-    Incidents, detections and their timelines stay; who sent them is forgotten when it counts no more. What waits for analysis
-    is never dropped, nor anything received later.
+    Incidents, detections and their timelines stay; their senders are deleted when they no longer count. Events that wait for
+    analysis, and all later events, are never deleted.
 
     Args:
         days: How many whole days are kept, counted from arrival; by default the setting ``FURROW_KEEP_EVENTS_DAYS``. 0: for

@@ -124,7 +124,7 @@ def make_application(auth: str, settings: Settings) -> ASGIApp:
 
 
 def upgrade_elsewhere() -> None:
-    """Let a copy of this process make or upgrade Prefect's database: it takes 40 MB, which this one would keep for good.
+    """Let a copy of this process make or upgrade Prefect's database: it needs 40 MB, which this process would never release.
 
     Returns when the copy has ended. What it could not do is tried again when the application starts, which then says what is
     wrong. On Linux alone: elsewhere copies of a process may not use all of the system.

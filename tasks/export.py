@@ -199,7 +199,7 @@ def _failed_candidates(incident: Incident, tracker: str | None) -> list[Candidat
 
 def _why_not_failed(incident: Incident) -> str:
     states = ", ".join(f"{ticket['state']} at {ticket['tracker']}" for ticket in incident["tickets"])
-    return f"no export failed for good ({states or 'none was tried'})"
+    return f"no export is marked export_failed ({states or 'none was tried'})"
 
 
 # One ticket

@@ -1,4 +1,4 @@
-"""Floods of new incidents: let through what independent sources have shown, and warn people of the rest."""
+"""Floods of new incidents: release incidents that independent sources have shown, and warn about the others."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,7 +23,7 @@ furrow/engine/automations.py."""
 
 @task(name="review floods", **POLICY)
 def review_floods() -> list[Flood]:
-    """Release what independent sources have shown; the floods that go on, or of which incidents wait for a person."""
+    """Release incidents that independent sources have shown; returns the floods that continue or have held incidents."""
     store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return []
@@ -41,7 +41,7 @@ def flood_lines(floods: Sequence[Flood]) -> list[str]:
 
 
 def describe_flood(flood: Flood) -> str:
-    """What happened, and what is to be done, in plain words."""
+    """What happened, and what to do, for people."""
     seen = (
         f"{flood.incidents:,} new incidents from {flood.since:%Y-%m-%d %H:%M} to {flood.until:%H:%M} UTC, more than the"
         f" {flood.budget:,} an hour that this project may have"
@@ -55,7 +55,7 @@ def describe_flood(flood: Flood) -> str:
 
 
 def warn_of_floods(floods: Sequence[Flood]) -> None:
-    """Emit the event for each project with a flood that goes on. Prefect tells people at most every 30 minutes."""
+    """Emit the event for each project with a continuing flood. Prefect warns at most every 30 minutes."""
     place = effective_settings().data_dir.resolve().name
     for flood in floods:
         if not flood.lasts:
@@ -67,5 +67,5 @@ def warn_of_floods(floods: Sequence[Flood]) -> None:
                 payload={"message": f"project {flood.project}: {describe_flood(flood)}", "held": flood.held},
             )
         except Exception:
-            # The artifact and `furrow doctor` say it too; a run must not fail over its warning.
+            # The artifact and `furrow doctor` report it, too; a run must not fail because of its warning.
             count_degraded("flood", "event")

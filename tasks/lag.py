@@ -1,4 +1,4 @@
-"""How far the work is behind, for a run's artifact, and the event that warns of it."""
+"""The lag of the pipeline, for the artifact of a run, and the event that warns of it."""
 
 import logging
 import time
@@ -21,15 +21,15 @@ EXCEEDED: Final = "furrow.lag.exceeded"
 The automation for it is in furrow/engine/automations.py.
 """
 RESOURCE: Final = "furrow.installation"
-"""What the event is about; its name is the data directory's."""
+"""Resource of the event; its name is that of the data directory."""
 
 _log = logging.getLogger("collector.lag")
 
 
 def measure_current_lag() -> Lag | None:
-    """The lag now; without the sessions in line while the incident store is away. None (and counted) if nothing is known.
+    """The current lag; without queued sessions while the incident store is unavailable. None (and counted) if it is unknown.
 
-    How far ``detect`` has come is kept in the data directory, for those who cannot ask the incident store.
+    The progress of ``detect`` is saved in the data directory, for processes that cannot reach the incident store.
     """
     try:
         try:
@@ -44,24 +44,24 @@ def measure_current_lag() -> Lag | None:
             count_degraded("lag", "incident_store")
             return measure_lag(settings, None)
     except Exception:
-        # A figure for people: its lack must not change how a run ends.
+        # The lag is only shown: a failure must not change the state of the run.
         count_degraded("lag", "unknown")
         _log.warning("the lag is not known", exc_info=True)
         return None
 
 
 def record_detect_completion() -> None:
-    """Remember that ``detect`` has completed now. Never raises: a store that is away shows by the run itself."""
+    """Record that ``detect`` has completed now. Never raises: the run itself reports an unavailable store."""
     try:
         # A cursor of its own: no reader uses it, and it needs no table.
         connections.incident_store().queue.enqueue_sessions([], Cursor(time.time_ns() // 1_000), DETECTED)
     except FurrowError as error:
         count_degraded("lag", "not_noted")
-        _log.warning("that this run has completed could not be noted: %s", error)
+        _log.warning("the completion of this run could not be recorded: %s", error)
 
 
 def warn_of_lag(lag: Lag) -> bool:
-    """Emit the event if people are to be warned; whether they are. Prefect tells people at most every 30 minutes."""
+    """Emit the event if the lag exceeds its limit; returns whether. Prefect warns at most every 30 minutes."""
     if not lag.is_late:
         return False
     place = Settings().data_dir.resolve().name

@@ -1,9 +1,9 @@
-"""Names of people in what programs wrote about their work: log files, and Prefect's database of runs, logs and artifacts.
+"""Masking of session ids and user hashes in log files and in Prefect's database of runs, logs and artifacts.
 
-Whoever sends events chooses the id of a session: it may be ``INFO``, ``a`` or ``500``. So an id is replaced where it is a whole
-value in quotation marks (``"INFO"``, ``'INFO'``, `` `INFO` ``, ``{{INFO}}`` of Jira's markup, a key in an error of Postgres),
-as everything writes it that Furrow writes, and nowhere else. A user's hash is our own and replaced wherever it stands. Lines
-stay, and log files keep their length, because processes go on writing to them.
+Senders choose session ids; an id may be ``INFO``, ``a`` or ``500``. An id is therefore replaced only where it is a whole value
+in quotation marks (``"INFO"``, ``'INFO'``, `` `INFO` ``, ``{{INFO}}`` of Jira's markup, a key in an error of Postgres); Furrow
+always writes ids so. The hash of a user is replaced everywhere. Lines stay, and log files keep their length, because processes
+continue to write to them.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from core.errors import TransientError
 MARK = "(erased)"
 _LOCK_SECONDS = 60
 _AT_ONCE = 100  # names in one condition
-# An artifact's content is also in the event that tells of it.
+# Prefect's event about an artifact contains the artifact.
 _ARTIFACTS = (
     ("artifact", "data"),
     ("artifact", "description"),
@@ -33,19 +33,19 @@ _NAMES_PER_PATTERN = 100  # in one pattern
 
 
 class Names:
-    """What is to be replaced: ids of sessions, and users' hashes."""
+    """The names to replace: session ids and user hashes."""
 
     def __init__(self, sessions: Iterable[str], hashes: Iterable[str] = ()) -> None:
         self.sessions = frozenset(name for name in sessions if name)
         self.hashes = frozenset(user_hash for user_hash in hashes if user_hash)
         self.values = self.sessions | self.hashes | {f"uh:{user_hash}" for user_hash in self.hashes}
-        """Each name where it is a whole value."""
+        """Each name as it is written when it is a whole value."""
         every = sorted(self.sessions)
         some = (every[start : start + _NAMES_PER_PATTERN] for start in range(0, len(every), _NAMES_PER_PATTERN))
         texts = [_quoted_pattern("|".join(map(_spelling_pattern, names))) for names in some]
         texts += [rf"(?<![\w-])(?:uh:)?(?P<hash>{re.escape(user_hash)})(?![\w-])" for user_hash in sorted(self.hashes)]
         self._patterns = [re.compile(text) for text in texts]
-        # What is in a file may not be UTF-8 throughout; the names are.
+        # A file may contain invalid UTF-8; the names are valid.
         self._in_bytes = [re.compile(text.encode("utf-8", "surrogatepass")) for text in texts]
 
     def replace_in_text(self, text: str) -> str:
@@ -55,14 +55,14 @@ class Names:
         return text
 
     def overwrite_in_content(self, content: mmap.mmap) -> int:
-        """Overwrite every name in ``content`` by as many ``x``; how many there were."""
+        """Overwrite every name in ``content`` by ``x`` of the same length; returns the number of names."""
         spans = [found.span(found.lastgroup or 0) for pattern in self._in_bytes for found in pattern.finditer(content)]
         for start, end in spans:
             content[start:end] = b"x" * (end - start)
         return len(spans)
 
     def search_parts(self) -> list[str]:
-        """For each name, a piece of it that is spelled in one way only; '' if there is none."""
+        """For each name, its longest part that is always spelled the same; '' without one."""
         return sorted({max(re.findall(r"[A-Za-z0-9]*", name), key=len) for name in self.sessions | self.hashes})
 
 
@@ -76,7 +76,7 @@ def _quoted_pattern(name: str) -> str:
 
 
 def _spelling_pattern(name: str) -> str:
-    """A pattern for one name in all the ways that it is written: plainly, in JSON (also inside JSON), Markdown, wiki markup."""
+    """A pattern for all spellings of a name: plain, in JSON (also nested), Markdown, wiki markup."""
     if not any(character.isprintable() and character not in " `" for character in name):
         return re.escape(name)
     return "".join(_character_pattern(character) for character in name)
@@ -89,8 +89,8 @@ def _character_pattern(character: str) -> str:
     ways = [re.escape(character), codes, f"&#{ord(character)};"]
     if character < " ":
         ways += [rf"\\+{json.dumps(character)[-2]}", " "]
-    # Tickets put an invisible character behind an at sign, and make one space of many; artifacts leave out what cannot stand in
-    # a line of code.
+    # Tickets add an invisible character after an at sign and collapse spaces; artifacts omit characters that cannot be in a
+    # line of code.
     behind = (
         "(?:\u2060|\\\\+u2060)?"
         if character == "@"
@@ -112,7 +112,7 @@ def _replace_with_mark(found: re.Match[str]) -> str:
 
 
 def mask_file(path: Path, names: Names) -> int:
-    """Overwrite the names in a file, each by as many ``x``; how many there were. 0 if it is not there."""
+    """Overwrite the names in a file by ``x`` of the same length; returns the number of names, 0 without the file."""
     with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
         if os.fstat(file.fileno()).st_size:
             with mmap.mmap(file.fileno(), 0) as content:
@@ -121,10 +121,10 @@ def mask_file(path: Path, names: Names) -> int:
 
 
 def mask_prefect_database(path: Path, names: Names) -> int:
-    """Replace the names in Prefect's SQLite database, while its server uses it; how many rows were changed.
+    """Replace the names in Prefect's SQLite database while its server uses it; returns the number of changed rows.
 
-    In the texts of logs and artifacts, and where one is the whole value of an artifact or of a run's parameter. What else
-    Prefect keeps is made of names of flows and settings. Raises TransientError when it stays locked.
+    Names are replaced in the texts of logs and artifacts, and where a name is the whole value of an artifact or of a parameter
+    of a run. The other tables contain only names of flows and settings. Raises TransientError if the database stays locked.
     """
     if not path.exists():
         return 0
@@ -142,7 +142,7 @@ _ONLY = {"events": "event LIKE 'prefect.artifact%'"}
 
 
 def _mask_json(text: str, names: Names) -> str:
-    """A JSON document with the names in its strings replaced, its form kept; a text that is none as text."""
+    """``text`` with the names replaced: in the strings of a JSON document, or in a text that is no JSON."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -169,7 +169,7 @@ def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
 def _mask_column(
     database: sqlite3.Connection, table: str, column: str, names: Names, masked: Callable[[str], str]
 ) -> int:
-    # Found first, without a lock; then each changed by itself, so that Prefect's server is not kept waiting.
+    # Rows are first found without a lock, then changed one by one, so that Prefect's server never waits for long.
     found: dict[int, str] = {}
     parts = names.search_parts()
     for start in range(0, len(parts), _AT_ONCE):

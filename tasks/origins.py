@@ -1,6 +1,6 @@
-"""Who sent the sessions in which something was detected, as the receipts tell it (collector/senders/receipts.py).
+"""The senders of sessions with detections, from the receipts (collector/senders/receipts.py).
 
-Only sessions with a detection, now or before, are looked up: for all others nobody counts sources.
+Only sessions with a detection, now or before, are looked up, because sources count only for these.
 """
 
 from collections import defaultdict
@@ -24,9 +24,9 @@ class Sender(NamedTuple):
 def add_origins(
     analysed: Sequence[AnalysedSession], events: EventStore, incidents: IncidentStore, backfill: bool = False
 ) -> list[AnalysedSession]:
-    """The same sessions, each with its ``origin`` where it has a detection now or had one before.
+    """The same sessions; those with a detection, now or before, have their ``origin``.
 
-    ``backfill``: nothing new arrived, so that what is not known speaks against nothing.
+    ``backfill``: no new events arrived, so that an unknown sender does not make a session mixed.
     """
     known = incidents.detections.find_detected_sessions(
         [(session.pending.project, session.pending.session_id) for session in analysed]
@@ -52,24 +52,24 @@ def add_origins(
 def find_origin(
     session: AnalysedSession, senders: Sequence[Sender], since_ms: int, backfill: bool = False
 ) -> SessionOrigin | None:
-    """The origin of one session with these senders, the earliest first; None: it is a source of its own.
+    """The origin of a session with these senders, earliest first; None if the session is a source of its own.
 
-    ``since_ms``: receipts are kept since then. A session whose events are all older has none and counts by itself, as it
-    always did; one whose receipts have expired is of unknown origin, and so is one of whose first events nothing is known.
+    ``since_ms``: time of the first stored receipts. A session with only older events has no receipts and is a source of its
+    own. A session whose receipts have expired, or whose first events have no receipt, has an unknown origin.
     """
     first_ms = session.first_ms or session.pending.received_ms
     if not senders:
         return None if first_ms < since_ms else SessionOrigin(None, None, mixed=not backfill)
     first, *others = _link_receipts(senders)
     begins_known = first[0].received_ms <= first_ms
-    # What is new is of the source that came last into the session: a stranger's events count as the stranger's.
+    # New events belong to the source that joined the session last.
     latest = others[-1][-1] if others else first[-1]
     mixed = bool(others) or not (begins_known or backfill)
     return SessionOrigin(latest.today or None, latest.before or None, mixed)
 
 
 def _link_receipts(senders: Sequence[Sender]) -> list[list[Sender]]:
-    """Receipts of one source together: they share a hash, or are linked by others that do. In the order of the first ones."""
+    """Receipts grouped by source: those that share a hash, directly or through others. Ordered by the first receipt."""
     chains: list[tuple[set[int], list[Sender]]] = []
     for sender in senders:
         names = {sender.today, sender.before}

@@ -1,4 +1,4 @@
-"""Dropping what is older than it has to be kept: whole days of receipt, never what still waits for analysis."""
+"""Deletion of old events and dead letters by whole days of receipt; events that wait for analysis are never deleted."""
 
 import logging
 from collections import Counter
@@ -22,7 +22,10 @@ _log = logging.getLogger("furrow.retention")
 
 @dataclass(frozen=True)
 class RetentionLimit:
-    """The first day (UTC, of receipt) that is kept; ``waiting``: it is earlier than asked for, since that day waits."""
+    """The first day (UTC, of receipt) that is kept.
+
+    ``waiting``: it is earlier than requested, because its events wait for analysis.
+    """
 
     day: date
     waiting: bool
@@ -30,11 +33,11 @@ class RetentionLimit:
 
 @task(name="what is to be kept", **POLICY)
 def find_retention_limit(days: int, today: date | None = None) -> RetentionLimit:
-    """The last ``days`` whole days before today, and everything from the oldest event on that waits for analysis."""
+    """Keeps the last ``days`` whole days before today, and everything since the oldest event that waits for analysis."""
     incidents = connections.incident_store()
     asked = (today or datetime.now(UTC).date()) - timedelta(days=days)
     if isinstance(incidents, LogIncidentStore):
-        # It remembers nothing: a real store that is configured later begins with the oldest event that there is.
+        # It stores nothing: a real store that is configured later begins with the oldest stored event.
         return RetentionLimit(asked, waiting=False)
     cursor = incidents.queue.read_cursor()
     unread = event_retention.find_oldest_unread_ms(connections.event_store(), cursor.watermark_us, cursor.seen)
@@ -47,7 +50,7 @@ def find_retention_limit(days: int, today: date | None = None) -> RetentionLimit
 
 @task(name="drop old events", **POLICY)
 def drop_events(keep: RetentionLimit) -> list[DroppedPartition]:
-    """Drop the days before ``keep`` from the event store: events, the sessions that began on them, counts of them."""
+    """Delete the days before ``keep`` from the event store: events, the sessions that began on them, and their counts."""
     dropped = event_retention.drop_old_partitions(connections.event_store(), keep.day)
     for entry in dropped:
         _log.info("dropped %s of %s: %d rows, %d bytes", entry.table, entry.day, entry.rows, entry.bytes)
@@ -69,9 +72,9 @@ def drop_dead_letters(keep: RetentionLimit) -> Counter[str]:
 
 @task(name="forget senders", **POLICY)
 def forget_senders() -> int:
-    """Forget who sent the detections that count no more, receipts that have expired, and the salts of days that are over.
+    """Delete the senders of detections that no longer count, expired receipts, and the salts of past days.
 
-    Returns how many detections. The receipts' own TTL would drop them too; the collector renews the salts each day.
+    Returns the number of detections. The TTL of the receipts would also delete them; the collector renews the salts each day.
     """
     now = datetime.now(UTC)
     path = Settings().data_dir / SALTS
@@ -90,7 +93,7 @@ def _day_of_file(path: Path) -> date | None:
     try:
         return date.fromisoformat(path.stem)
     except ValueError:
-        return None  # somebody else's file
+        return None  # not a file of dead letters
 
 
 _END_OF_TIME_MS = 253_402_300_000_000  # 9999-12-31

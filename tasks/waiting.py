@@ -6,6 +6,7 @@ from typing import Final
 from prefect import task
 
 from core.last_errors import format_duration
+from core.plurals import format_count
 from stores.incidents.incident_store import WaitingTickets
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
@@ -24,7 +25,7 @@ def describe_waiting_tickets() -> list[str]:
     lines = [waiting_line(waiting, datetime.now(UTC)) for waiting in store.outbox.list_waiting_tickets()]
     if held := int(store.incidents.read_store_counts()["held"]):
         lines.append(
-            f"{_count_with_unit(held, 'incident')} held back in a flood until a person releases them "
+            f"{format_count(held, 'incident')} held back in a flood until a person releases them "
             "(`furrow incidents release --reason …`) or independent sources confirm them"
         )
     return lines
@@ -39,7 +40,7 @@ def hasten_tickets() -> int:
 
 def waiting_line(waiting: WaitingTickets, now: datetime) -> str:
     """One line of Markdown."""
-    tickets = f"{escape_markdown(waiting.tracker)}: {_count_with_unit(waiting.number, 'ticket')}"
+    tickets = f"{escape_markdown(waiting.tracker)}: {format_count(waiting.number, 'ticket')}"
     reason = f" ({escape_markdown(waiting.reason[:_LONGEST])})" if waiting.reason else ""
     if waiting.state == "export_failed":
         return f"{tickets} refused{reason}; fix the cause, then file them with `furrow export --retry-failed`"
@@ -51,7 +52,3 @@ def waiting_line(waiting: WaitingTickets, now: datetime) -> str:
     if waiting.state == "retry":
         return f"{tickets} postponed{until}{reason}; `furrow export --now` retries at once"
     return f"{tickets} claimed by a run that is active or was stopped{until}"
-
-
-def _count_with_unit(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The endpoints of incidents: list, show, act with a reason, store a detection made elsewhere."""
+"""The endpoints of incidents: list, show, act with a reason, store a detection of another system."""
 
 import re
 import time
@@ -243,7 +243,7 @@ GROUP: Final = RouteGroup(
             IncidentEndpoints.create_incident,
             Operation(
                 tag="Incidents",
-                summary="Store a detection made elsewhere",
+                summary="Store a detection of another system",
                 text="The engine never retracts it. The failure point decides its incident: detections of the engine at "
                 "the same failure point belong to the same incident.",
                 answer=Stored,

@@ -34,7 +34,7 @@ class IncidentLedger:
             return incident_record.record_detections(connection, analysed, rules, backfill)
 
     def record_external_detection(self, detection: Detection, rules: Rules = DEFAULT_RULE) -> tuple[str, bool]:
-        """Store one detection that was made elsewhere; returns its incident's id and whether it was known already."""
+        """Store one detection of another system; returns the id of its incident and whether it was already stored."""
         with self._database.open_transaction() as connection:
             return incident_record.record_external_detection(connection, detection, rules)
 

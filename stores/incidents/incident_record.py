@@ -175,7 +175,7 @@ def record_detections(
 
 
 def record_external_detection(connection: sa.Connection, detection: Detection, rules: Rules) -> tuple[str, bool]:
-    """Store one detection that was made elsewhere (``POST /v1/incidents``); the engine never retracts it.
+    """Store one detection of another system (``POST /v1/incidents``); the engine never retracts it.
 
     An operator sent it, so its session is a source of its own, received now. Returns its incident's id and whether exactly
     this detection was known already.

@@ -68,7 +68,7 @@ CALLS: Final = [
     Wrong("projects set a/b", 2, "a project id has at most"),
     Wrong("projects set shop --setting confirmSessions=-1", 2, "confirmSessions must be a whole number"),
     Wrong("projects set shop --setting confirmSessions=99999999999999999999", 2, "must be a whole number"),
-    Wrong("projects set shop --config {file}", 1, "is no TOML"),
+    Wrong("projects set shop --config {file}", 1, "is not valid TOML"),
     Wrong("keys revoke nothing", 1, "there is no key 'nothing'"),
     # Directories and files
     Wrong("explain s-0 --data-dir {nowhere}", 1, "Prefect at http://127.0.0.1:{prefect_port}/api refused (401)"),

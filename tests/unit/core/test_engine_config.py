@@ -120,7 +120,8 @@ def test_what_a_file_does_not_name_stays_as_a_project_has_it() -> None:
 def test_what_contradicts_a_project_is_refused_with_its_name() -> None:
     settings = parse_engine_settings({"thresholds": {"medium_score": 70}}, "x")
     with pytest.raises(
-        PermanentError, match=r"for project 'blog': medium_score \(70\) must be less than high_score \(60\)"
+        PermanentError,
+        match=r"with the present settings of project 'blog': medium_score \(70\) must be less than high_score \(60\)",
     ):
         settings.apply_to_configs({"blog": Config(high_score=60)})
 
@@ -149,7 +150,7 @@ def test_what_contradicts_a_project_is_refused_with_its_name() -> None:
         ({"ignored_targets": [""]}, "ignored_targets must be a list"),
         ({"projects": []}, "projects must hold a table for each project"),
         ({"projects": {"shop": 5}}, "projects.shop must be a table of sections"),
-        ({"projects": {"a b": {}}}, "'a b' is no project's id"),
+        ({"projects": {"a b": {}}}, "'a b' is not a project id"),
         ({"projects": {"shop": {"projects": {}}}}, "projects.shop.there is no section 'projects'"),
         ({"projects": {"shop": {"weights": {"slow": "a"}}}}, "projects.shop.weights.slow must be a whole number"),
         ({"projects": {"shop": {"ignored_routes": [1]}}}, "projects.shop.ignored_routes must be a list"),
@@ -176,7 +177,7 @@ def test_what_is_no_toml_is_said(tmp_path: Path) -> None:
     file = tmp_path / "new.toml"
     for content in (b"[thresholds\n", b"\xff\xfe"):
         file.write_bytes(content)
-        with pytest.raises(PermanentError, match=r"new\.toml is no TOML"):
+        with pytest.raises(PermanentError, match=r"new\.toml is not valid TOML"):
             read_engine_settings(file)
 
 
