@@ -38,8 +38,8 @@ _PROGRAM: Final = re.compile(
     # Browsers that a program drives, libraries, services; many are not in the list.
     r"(?<![a-z])(?:headless|phantomjs|slimerjs|selenium|puppeteer|playwright|webdriver|cypress/|(?:chrome-)?lighthouse|"
     r"pingdom|uptime|gtmetrix|statuscake|site24x7|synthetic|dynatracesynthetic|datadog|cloudflare-?(?:diag|observ|health)|"
-    r"(?:lib)?curl/|wget|python[-/ ]|java/\d|go-http|okhttp|axios/|node-fetch|node\.js|undici|libwww-perl|scrapy|guzzle|postman|"
-    r"apache-httpclient|httpclient|facebookexternal|feedfetcher|apachebench|elb-health|prometheus/|grafana/|k6/)"
+    r"(?:lib)?curl/|wget|python[-/ ]|java/\d|go-http|okhttp|axios/|node-fetch|node\.js|undici|libwww-perl|scrapy|guzzle|"
+    r"postman|apache-httpclient|httpclient|facebookexternal|feedfetcher|apachebench|elb-health|prometheus/|grafana/|k6/)"
     # What a program calls itself.
     r"|(?:bot|crawler|spider|scraper|fetcher|scanner|checker|validator|archiver|prerender|verifier|healthcheck(?:er)?)s?"
     r"(?:-[a-z]+)?/v?\d|(?:bot|crawler|spider|scraper)s?(?=[;):,+]|$)|(?<!\w)crawl(?:er|ing)?\b|\bcompatible; [\w-]*google"
