@@ -87,9 +87,7 @@ def test_other_charsets_and_types_are_refused(client: httpx.Client, kind: str) -
     assert (answer.status_code, code(answer)) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize(
-    "encoding", ["gzip", "x-gzip", "GZip", "X-GZIP", "identity, gzip", "gzip,identity", "gzip,"]
-)
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZip", "X-GZIP", "identity, gzip", "gzip,identity", "gzip,"])
 def test_names_of_gzip_are_gzip(client: httpx.Client, encoding: str) -> None:
     answer = client.post("/v1/events", content=gzip.compress(PLAIN), headers={**KEY, "content-encoding": encoding})
     assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": []})
