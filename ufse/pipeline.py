@@ -24,6 +24,7 @@ from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.relevance import may_be_negative, select_relevant_rows
+from ufse.server_logs import add_implied_actions
 from ufse.sessions import Visits, encode_text_runs, order_events
 from ufse.verdicts import verdict_text
 from ufse.words import Words
@@ -244,7 +245,7 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
-    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
+    frame = build_frame(*add_implied_actions(ordered, select_relevant_rows(ordered, rows, config)), config)
     return (
         ordered.visits,
         hot,

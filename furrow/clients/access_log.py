@@ -30,6 +30,7 @@ from typing_extensions import TypedDict
 
 from collector.contract import MAX_ROUTE, decode_json, open_lines
 from furrow.clients.visitors import FIRST_ADDRESS, AddressSurvey, LineAddresses, VisitorPlace, find_line_addresses
+from ufse.server_logs import is_page_path
 
 MAX_LINE_BYTES: Final = 64 << 10
 """Longer lines are reported and skipped. Web servers limit the request line and each header to 8 KiB."""
@@ -45,45 +46,6 @@ _LINE = re.compile(
 )
 _REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S.*?)(?: HTTP/\d(?:\.\d)?)?")
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
-_EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,8})$")
-_PAGE_EXTENSIONS = frozenset(
-    [
-        "html",
-        "htm",
-        "xhtml",
-        "shtml",
-        "php",
-        "php5",
-        "phtml",
-        "asp",
-        "aspx",
-        "jsp",
-        "jspx",
-        "jsf",
-        "do",
-        "action",
-        "cgi",
-        "pl",
-        "cfm",
-    ]
-)
-_API_SEGMENTS = frozenset(
-    [
-        "api",
-        "apis",
-        "ajax",
-        "graphql",
-        "rest",
-        "rpc",
-        "ws",
-        "socket.io",
-        "feed",
-        "rss",
-        "atom",
-        "wp-json",
-        "xmlrpc.php",
-    ]
-)
 _MONTHS = {
     name: f"{number:02}"
     for number, name in enumerate(
@@ -216,7 +178,7 @@ def _make_event(entry: _LogEntry, known: LogSurvey, number: int, visitor: str) -
     host, page = _split_host_and_path(entry.referer)
     came_from = page if host and host == known.site else ""
     metadata: dict[str, str | int]
-    if entry.method == "GET" and entry.status < 400 and _is_page_path(entry.path):
+    if entry.method == "GET" and entry.status < 400 and is_page_path(entry.path):
         kind, route = "navigation", entry.path
         metadata = {"from": came_from, "navigationType": "link"} if came_from else {}
     else:
@@ -234,14 +196,6 @@ def _make_event(entry: _LogEntry, known: LogSurvey, number: int, visitor: str) -
     if entry.agent:
         event["userAgent"] = entry.agent
     return event
-
-
-def _is_page_path(path: str) -> bool:
-    if any(segment in _API_SEGMENTS for segment in path.lower().split("/")):
-        return False
-    extension = _EXTENSION.search(path)
-    # "/articles/v1.2" ends in a number, not in an extension.
-    return extension is None or extension[1].isdigit() or extension[1].lower() in _PAGE_EXTENSIONS
 
 
 def _parse_log_line(raw: bytes) -> _LogEntry:
