@@ -164,9 +164,9 @@ def _read_page_requests(ordered: OrderedEvents, rows: Ints) -> tuple[_Requests, 
     return requests, _Pages(moves, ordered.visit[moves], codes[2][shown], ordered.ts[moves], max(len(names), 1))
 
 
-def _are_related_paths(one: Ints, other: Ints, names: list[str]) -> Bools:
+def _are_related_paths(asked: Ints, route: Ints, names: list[str]) -> Bools:
     """Per pair of codes: whether a path is the other, or lies below it. Everything lies below "/", which relates nothing."""
-    pairs, inverse = np.unique(one * max(len(names), 1) + other, return_inverse=True)
+    pairs, inverse = np.unique(asked * max(len(names), 1) + route, return_inverse=True)
     found = []
     for pair in pairs.tolist():
         short, long = sorted((names[pair // len(names)], names[pair % len(names)]), key=len)

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,3 +140,13 @@ def test_damaged_lines_of_a_file_are_named_and_the_others_sent(client: httpx.Cli
     assert (summary.accepted, [one.line for one in summary.rejected]) == (2, [2, 3])
     table, rejects = read_events(path)
     assert (table.num_rows, [one.index for one in rejects]) == (2, [1, 2])
+
+
+def test_the_command_says_which_address_it_took(client: httpx.Client, tmp_path: Path) -> None:
+    log = FOUND / "08b-proxy-address-last.log"
+    command = [sys.executable, "-m", "furrow", "send", str(log), "--format", "combined", "--url", str(client.base_url)]
+    done = subprocess.run(
+        [*command, "--key", "test-key", "--data-dir", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["5 accepted, 0 rejected, 0 not delivered"])
+    assert "warning: all lines come from 10.0.0.5" in done.stderr

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from furrow.clients.access_log import read_access_log
 from tests.tables import build_table
 from ufse import Detection, detect
+from ufse.server_logs import is_page_path
 
 FOUND = Path(__file__).resolve().parents[3] / "data" / "found"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604.1"
@@ -139,6 +141,59 @@ def test_what_no_person_struggled_with_is_silent(lines: list[Line], tmp_path: Pa
 )
 def test_programs_are_silent(agent: str, tmp_path: Path) -> None:
     assert points(tmp_path, SHOWN, *posts((5, 14, 23)), AWAY, agent=agent) == []
+
+
+def test_many_logs_at_once_and_in_any_order_give_the_same(tmp_path: Path) -> None:
+    write = (
+        [SHOWN, *posts((5, 14, 23)), AWAY],
+        [(1, "GET /", 200, ""), *gets((5, 9, 16, 21, 30)), (40, "GET /", 200, "/report")],
+        [SHOWN, *posts((5,)), AWAY],
+    )
+    logs = []
+    for number, lines in enumerate(write):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert len(points(folder, *lines)) == (number < 2)
+        logs.append((folder / "access.log").read_text().replace("203.0.113.7", f"203.0.113.{number + 1}"))
+    table, _ = build_table(line.event for line in read_access_log(write_text(tmp_path, logs), salt=b"salt"))
+    found = [one.to_json() for one in detect(table).detections]
+    assert len(found) == 2
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(table.num_rows)
+        assert [one.to_json() for one in detect(table.take(order)).detections] == found
+
+
+def write_text(folder: Path, logs: list[str]) -> Path:
+    path = folder / "all.log"
+    path.write_text("".join(logs))
+    return path
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/contact", "/orders/17", "/a.php", "/index.JSP", "/articles/v1.2", "/a.b/c", "/capital/x", "/apiary"]
+)
+def test_pages(path: str) -> None:
+    assert is_page_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a.css", "/x.PNG", "/robots.txt", "/api/orders", "/v2/API/x", "/graphql", "/feed/", "/wp-admin/admin-ajax.php"],
+)
+def test_assets_and_services(path: str) -> None:
+    assert not is_page_path(path)
+
+
+def test_a_browser_that_reports_durations_is_no_log(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    points(tmp_path, SHOWN, *posts((5, 14, 23)), AWAY)
+    events = [line.event for line in read_access_log(path, salt=b"salt") if line.event]
+    timed = [
+        {**e, "metadata": {**e["metadata"], "durationMs": 120}} if e["eventType"] == "network" else e  # type: ignore[dict-item]
+        for e in events
+    ]
+    assert detect(build_table(iter(events))[0]).detections
+    assert not detect(build_table(iter(timed))[0]).detections
 
 
 def test_the_real_log_stays_silent() -> None:
