@@ -12,8 +12,13 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 LOCK: Final = _ROOT / "requirements-run.lock"
 FILE: Final = _ROOT / "THIRD_PARTY_LICENSES.md"
 
-ELSEWHERE: Final = {"async-timeout": "Apache-2.0", "pywin32": "PSF-2.0", "whenever": "MIT"}
-"""Licences of the packages of the lock that only other platforms or versions of Python install."""
+ELSEWHERE: Final = {
+    "async-timeout": "Apache-2.0",
+    "crawler-user-agents": "MIT",
+    "pywin32": "PSF-2.0",
+    "whenever": "MIT",
+}
+"""Licences of packages whose metadata name none, or that only other platforms or versions of Python install."""
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 _LONGEST = 60
@@ -53,7 +58,7 @@ def render_licences_file(lock: str) -> str:
 
 def _find_package_licence(name: str) -> str:
     try:
-        found = _read_licence_metadata(metadata(name))
+        found = _read_licence_metadata(metadata(name)) or ELSEWHERE.get(name, "")
     except PackageNotFoundError:
         found = ELSEWHERE.get(name, "")
     if not found:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ufse.agents import is_machine_agent
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
@@ -22,24 +23,14 @@ from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
-from ufse.memo import memoize_texts
 from ufse.relevance import may_be_negative, select_relevant_rows
+from ufse.server_logs import add_implied_actions
 from ufse.sessions import Visits, encode_text_runs, order_events
 from ufse.verdicts import verdict_text
 from ufse.words import Words
 
 _log = logging.getLogger("ufse")
 
-_BOT = re.compile(
-    r"bot\b|bot[/;_-]|crawl|spider|slurp|headless|lighthouse|phantomjs|selenium|puppeteer|playwright|"
-    r"webdriver|cypress|pingdom|uptime|gtmetrix|statuscake|site24x7|synthetic|monitor(ing)?\b|curl/|wget/|"
-    r"python-|python/|java/|go-http|okhttp|axios/|node-fetch|libwww|scrapy|httpclient|facebookexternalhit|"
-    r"preview|validator|archiver|feedfetcher",
-    re.I,
-)
-_ASSISTIVE = re.compile(
-    r"\b(nvda|jaws|voiceover|talkback|narrator|zoomtext|dragon|orca|chromevox|switch ?access)\b", re.I
-)
 _DECLARED = re.compile(
     r'"(assistive|assistive_?technology|(is_?)?screen_?reader|(is_?)?bot|webdriver|automated|synthetic)"'
     r'\s*:\s*(true|1\b|"(?!"|false|no|none|0")[^"]*")',
@@ -254,7 +245,7 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
-    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
+    frame = build_frame(*add_implied_actions(ordered, select_relevant_rows(ordered, rows, config)), config)
     return (
         ordered.visits,
         hot,
@@ -381,15 +372,10 @@ class _DetectionRun:
         )
 
 
-@memoize_texts
-def _is_machine_agent(agent: str) -> bool:
-    return bool(_BOT.search(agent) or _ASSISTIVE.search(agent))
-
-
 def _find_machine_visits(suspects: _SuspectVisits, visits: int) -> Bools:
     """Per visit: whether its user agent declares a bot or assistive technology."""
     code, texts = suspects.source.read_codes("user_agent", np.arange(len(suspects.visit)))
-    declared = np.array([_is_machine_agent(t) for t in texts] or [False])
+    declared = np.array([is_machine_agent(t) for t in texts] or [False])
     return any_by_owner(suspects.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from collector.contract.bodies import DamagedEvent
 from collector.contract.columns import normalise_name, normalise_version
 from collector.contract.dead_letters import encode_dead_letter
 from collector.contract.events import event_to_row
@@ -45,12 +46,17 @@ def normalise_batch(
     )
     result = Batch()
     identity = Identity(project, salt)
+    event: object
     for index, event in enumerate(events):
         try:
             if session_id is not None:
                 event = _assign_session(event, session_id)
             result.rows.append(event_to_row(event, source, identity))
-        except Rejected as rejected:
+        except Rejected as caught:
+            rejected = caught
+            if isinstance(event, DamagedEvent):
+                rejected = Rejected(event.field, event.reason)
+                event = _keep_damaged(event.kept, session_id)
             result.rejects.append(Reject(index, rejected.field, rejected.reason))
             result.dead_letters.append(encode_dead_letter(event, source, identity, rejected))
     return result
@@ -63,6 +69,13 @@ def _assign_session(event: object, session_id: str) -> object:
     if named not in (None, "", session_id):
         raise Rejected("sessionId", "is not the session that the body names")
     return {**event, "sessionId": session_id}
+
+
+def _keep_damaged(kept: object, session_id: str | None) -> object:
+    """A damaged event as it is kept: with the session of its body, so that it can be sent again."""
+    if session_id is None or not isinstance(kept, dict) or kept.get("sessionId"):
+        return kept
+    return {**kept, "sessionId": session_id}
 
 
 def _clock_skew_ms(sent_at: object, received_ms: int) -> int:

@@ -1,5 +1,8 @@
 """Fills the columns of each event type."""
 
+import math
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,21 +19,53 @@ _KINDS: Final = frozenset({"slow_response", "long_task", "page_load"})
 _LOADING: Final = frozenset({"start", "end"})
 _VISIBILITY: Final = frozenset({"hidden", "visible"})
 _INT32: Final = 2**31 - 1
+_TRUTHS: Final = {"true": 1, "false": 0}
+_NUMBER: Final = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
+_NUMBER_LENGTH: Final = 32
+_JOINER: Final = "\u200d"
+_LONGEST_CHARACTER: Final = 24  # code points of an emoji with joined parts, or of a letter with its accents
 
 
 def _tristate_value(value: object) -> int:
+    if isinstance(value, str):
+        return _TRUTHS.get(value.strip().lower(), -1)
     return (1 if value else 0) if isinstance(value, bool) else -1
 
 
 def _bounded_number(value: object, low: int, high: int, unknown: int = -1) -> int:
     kind = type(value)
-    if (kind is int or kind is float) and low <= value <= high:  # type: ignore[operator]
-        return int(value)  # type: ignore[call-overload,no-any-return]
-    return unknown
+    if kind is str:
+        value = _parse_number(value)  # type: ignore[arg-type]
+    elif kind is not int and kind is not float:
+        return unknown
+    return int(value) if low <= value <= high else unknown  # type: ignore[operator,call-overload]
+
+
+def _parse_number(text: str) -> float:
+    """The number that a text holds and nothing else (``"500"``, ``" 2150.5 "``); else NaN, which is within no bounds."""
+    return float(text) if len(text) <= _NUMBER_LENGTH and _NUMBER.fullmatch(text) else math.nan
 
 
 def _allowed_word(value: object, allowed: frozenset[str]) -> str:
-    return value if isinstance(value, str) and value in allowed else ""
+    if not isinstance(value, str) or value in allowed:
+        return value if isinstance(value, str) else ""
+    word = value.strip().lower() if len(value) <= _NUMBER_LENGTH else ""
+    return word if word in allowed else ""
+
+
+def cut_label(text: str) -> str:
+    """The first ``MAX_LABEL`` characters of ``text``; a letter keeps its accents, and an emoji its parts."""
+    if len(text) <= MAX_LABEL:
+        return text
+    at = MAX_LABEL
+    while at > MAX_LABEL - _LONGEST_CHARACTER and (_continues(text[at]) or text[at - 1] == _JOINER):
+        at -= 1
+    return text[:at]
+
+
+def _continues(character: str) -> bool:
+    """Whether ``character`` belongs to the one before it: an accent, a joiner, a variant, a colour of skin."""
+    return unicodedata.category(character) in ("Mn", "Me", "Mc") or character == _JOINER or "🏻" <= character <= "🏿"
 
 
 def normalise_name(value: object) -> str:
@@ -58,7 +93,7 @@ def fill_target_columns(row: Row, target: Mapping[str, Any]) -> None:
     if (value := get("tagName")) is not None:
         row.target_tag = normalise_name(value)
     if isinstance(value := get("label"), str):
-        row.target_label = mask_text(value)[:MAX_LABEL]
+        row.target_label = cut_label(mask_text(value if len(value) <= MAX_NAME else cut(value, MAX_NAME)))
 
 
 def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:

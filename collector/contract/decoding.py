@@ -6,20 +6,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from collector.contract.rows import InvalidBatch
-
 DECODER = msgspec.json.Decoder()
-
-
-def decode_body(body: bytes) -> dict[str, Any]:
-    """A request body as a JSON object. Raises InvalidBatch (400)."""
-    try:
-        batch = decode_json(body)
-    except ValueError as error:
-        raise InvalidBatch(400, "invalid_json", f"the body is not JSON: {error}") from None
-    if not isinstance(batch, dict):
-        raise InvalidBatch(400, "invalid_batch", 'the body must be an object: {"events": [...]}')
-    return batch
 
 
 def decode_json(text: bytes) -> Any:
@@ -37,8 +24,8 @@ def _decode_leniently(text: bytes) -> Any:
         value = json.loads(
             text.decode("utf-8-sig"),
             parse_constant=_refuse_constant,
-            parse_float=_parse_finite_float,
-            parse_int=_parse_bounded_int,
+            parse_float=parse_finite_float,
+            parse_int=parse_bounded_int,
         )
         return DECODER.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except UnicodeDecodeError as error:
@@ -51,10 +38,12 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _parse_finite_float(digits: str) -> float | None:
+def parse_finite_float(digits: str) -> float | None:
+    """The number; None beyond a double."""
     number = float(digits)
     return number if math.isfinite(number) else None
 
 
-def _parse_bounded_int(digits: str) -> int | float | None:
-    return int(digits) if len(digits) <= 18 else _parse_finite_float(digits)
+def parse_bounded_int(digits: str) -> int | float | None:
+    """The whole number; as a double beyond 18 digits."""
+    return int(digits) if len(digits) <= 18 else parse_finite_float(digits)

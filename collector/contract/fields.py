@@ -4,7 +4,6 @@ from collector.contract.limits import (
     INT64,
     MAX_FIELD_SHOWN,
     MAX_IDEMPOTENCY_KEY,
-    MAX_LABEL,
     MAX_METADATA_BYTES,
     MAX_ROUTE,
     MAX_SESSION_ID,
@@ -63,9 +62,6 @@ def validate_idempotency_key(value: object) -> str:
 def validate_target(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise Rejected("target", "must be an object")
-    label = value.get("label")
-    if isinstance(label, str) and len(label) > MAX_LABEL:
-        raise Rejected("target.label", f"is longer than {MAX_LABEL} characters")
     return value
 
 

@@ -1,11 +1,12 @@
 """Reads request bodies once, within the contract's limits of size and time (docs/contracts/events.md, Batch)."""
 
 import asyncio
+import re
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import Request, Response
@@ -25,6 +26,11 @@ _YOUNG_SECONDS: Final = 1.0  # a younger body is not dropped for a body of a sou
 _RATIO: Final = 100
 _RATIO_FROM_BYTES: Final = 64 << 10
 _MAX_MEMBERS: Final = 64  # of one gzip body; each costs memory
+
+_CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
+_ENCODINGS: Final = {"x-gzip": "gzip"}
+_PARAMETER_END: Final = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')  # a semicolon outside of quotes
+_MEDIA_TYPE_LENGTH: Final = 256
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -239,15 +245,29 @@ def _overloaded_error() -> ApiError:
 
 
 def _is_gzip_body(request: Request) -> bool:
-    return request.headers.get("content-encoding", "").strip().lower() == "gzip"
+    return "gzip" in _read_encodings(request)
 
 
 def _check_media_type(request: Request) -> None:
-    kind, _, parameters = request.headers.get("content-type", "application/json").lower().partition(";")
-    if kind.strip() not in ("application/json", "text/plain"):
+    kind, charsets = _parse_media_type(", ".join(request.headers.getlist("content-type") or ["application/json"]))
+    if kind not in ("application/json", "text/plain"):
         raise ApiError(415, "unsupported_media_type", "send application/json (or text/plain from sendBeacon)")
-    charset = parameters.partition("charset=")[2].strip(' "')
-    if charset not in ("", "utf-8", "utf8", "us-ascii"):
+    if not charsets <= _CHARSETS:
         raise ApiError(415, "unsupported_media_type", "JSON must be encoded in UTF-8")
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "gzip", ""):
-        raise ApiError(415, "unsupported_media_type", "the only content encoding is gzip")
+    if _read_encodings(request) not in ([], ["gzip"]):
+        raise ApiError(415, "unsupported_media_type", "the only content encoding is gzip, once")
+
+
+def _read_encodings(request: Request) -> list[str]:
+    """The content encodings of the body, in the order in which they were applied; ``x-gzip`` is gzip (RFC 9110, 8.4.1.3)."""
+    named = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    return [_ENCODINGS.get(name.strip(), name.strip()) for name in named if name.strip() not in ("", "identity")]
+
+
+@lru_cache(maxsize=256)
+def _parse_media_type(header: str) -> tuple[str, frozenset[str]]:
+    """Type and charsets of a Content-Type (RFC 9110, 8.3.1): any further parameters are ignored, values may be quoted."""
+    kind, _, parameters = header[:_MEDIA_TYPE_LENGTH].lower().partition(";")
+    pairs = (parameter.partition("=") for parameter in _PARAMETER_END.split(parameters))
+    named = (value.strip().strip('"').strip() for name, _, value in pairs if name.strip() == "charset")
+    return kind.strip(), frozenset(named)

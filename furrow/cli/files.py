@@ -115,6 +115,8 @@ def send(
             )
         except ValueError as error:
             raise PermanentError(f"{file.name} cannot be read: {error}") from error
+    if summary.notice:
+        err.print(styled_text(f"warning: {summary.notice}", "bold yellow"))
     summary_line = (
         f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
     )

@@ -10,7 +10,8 @@ A log holds less than a browser sees. What it does not hold is not invented:
 * Same site: the most frequent referer host, without ``www.``, is the site if at least half of the paths in its referers
   were requested in this log.
 * A visitor is identified by a keyed hash of address and user agent; neither the address nor the account name is sent.
-  People with the same address and browser count as one visitor.
+  People with the same address and browser count as one visitor. Which address of a line is the visitor's:
+  `furrow.clients.visitors`. A line without an address has no event.
 
 Times in the log have a resolution of one second. The line number is sent as ``seq``, for the order within a second.
 """
@@ -27,61 +28,24 @@ from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict
 
-from collector.contract import MAX_ROUTE, open_lines
+from collector.contract import MAX_ROUTE, decode_json, open_lines
+from furrow.clients.visitors import FIRST_ADDRESS, AddressSurvey, LineAddresses, VisitorPlace, find_line_addresses
+from ufse.server_logs import is_page_path
 
 MAX_LINE_BYTES: Final = 64 << 10
 """Longer lines are reported and skipped. Web servers limit the request line and each header to 8 KiB."""
 
 _LINE = re.compile(
-    r"(?P<client>[^\[]*?(?:\[[0-9A-Fa-f:.%]+\][^\[]*?)?) "  # an IPv6 address may stand in brackets
+    r"(?P<client>.*?) "  # perhaps after a virtual host, or what a syslog or a container wrote
     r"\[(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d\d:\d\d:\d\d) "
     r"(?P<zone>[+-]\d{4})\] "
     r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-)'
     r'(?: "(?P<referer>(?:[^"\\]|\\.)*)"'
-    r'(?: "(?P<agent>(?:[^"\\]|\\.)*)(?:\\?$|".*))?)?.*',  # a cut-off last field has no closing quote
+    r'(?: "(?P<agent>(?:[^"\\]|\\.)*)(?:\\?$|"(?P<rest>.*)))?)?.*',  # a cut-off last field has no closing quote
     re.DOTALL,
 )
 _REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S.*?)(?: HTTP/\d(?:\.\d)?)?")
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
-_EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,8})$")
-_PAGE_EXTENSIONS = frozenset(
-    [
-        "html",
-        "htm",
-        "xhtml",
-        "shtml",
-        "php",
-        "php5",
-        "phtml",
-        "asp",
-        "aspx",
-        "jsp",
-        "jspx",
-        "jsf",
-        "do",
-        "action",
-        "cgi",
-        "pl",
-        "cfm",
-    ]
-)
-_API_SEGMENTS = frozenset(
-    [
-        "api",
-        "apis",
-        "ajax",
-        "graphql",
-        "rest",
-        "rpc",
-        "ws",
-        "socket.io",
-        "feed",
-        "rss",
-        "atom",
-        "wp-json",
-        "xmlrpc.php",
-    ]
-)
 _MONTHS = {
     name: f"{number:02}"
     for number, name in enumerate(
@@ -90,6 +54,7 @@ _MONTHS = {
 }
 _MAX_SURVEYED = 200_000  # bounds memory; a site is recognised long before
 _MAX_HOST = 255
+_MESSAGE_KEYS = ("log", "message", "MESSAGE", "msg")
 
 
 class LogEvent(TypedDict):
@@ -123,10 +88,12 @@ class LogSurvey:
 
     digest: str
     site: str
+    visitor: VisitorPlace = FIRST_ADDRESS
+    """Which address of a line is the visitor's."""
 
 
 class _LogEntry(NamedTuple):
-    address: str
+    addresses: LineAddresses
     timestamp: str
     method: str
     path: str
@@ -164,18 +131,20 @@ def survey_log(path: Path | str) -> LogSurvey:
     # Clients choose paths and hosts. To bound memory, hashes of paths are kept, and hosts are cut to the length DNS allows.
     paths: set[int] = set()
     named: Counter[tuple[str, int]] = Counter()
+    addresses = AddressSurvey()
     for raw in open_lines(path):
         digest.update(raw)
         try:
             entry = _parse_log_line(raw)
         except _NoEvent:
             continue
+        addresses.add_line(entry.addresses, entry.agent)
         host, page = _split_host_and_path(entry.referer)
         if len(paths) < _MAX_SURVEYED and len(named) < _MAX_SURVEYED:
             paths.add(hash(entry.path))
             if host:
                 named[host[:_MAX_HOST], hash(page)] += 1
-    return LogSurvey(digest.hexdigest(), _find_site_host(paths, named))
+    return LogSurvey(digest.hexdigest(), _find_site_host(paths, named), addresses.choose_place())
 
 
 def _find_site_host(paths: set[int], named: Counter[tuple[str, int]]) -> str:
@@ -201,14 +170,15 @@ def convert_log_lines(lines: Iterable[bytes], known: LogSurvey, *, salt: bytes) 
         except _NoEvent as reason:
             yield ParsedLine(number, None, str(reason))
             continue
-        yield ParsedLine(number, _make_event(entry, known, number, hash_visitor(entry.address, entry.agent, salt)))
+        address = known.visitor.find_visitor(entry.addresses)
+        yield ParsedLine(number, _make_event(entry, known, number, hash_visitor(address, entry.agent, salt)))
 
 
 def _make_event(entry: _LogEntry, known: LogSurvey, number: int, visitor: str) -> LogEvent:
     host, page = _split_host_and_path(entry.referer)
     came_from = page if host and host == known.site else ""
     metadata: dict[str, str | int]
-    if entry.method == "GET" and entry.status < 400 and _is_page_path(entry.path):
+    if entry.method == "GET" and entry.status < 400 and is_page_path(entry.path):
         kind, route = "navigation", entry.path
         metadata = {"from": came_from, "navigationType": "link"} if came_from else {}
     else:
@@ -228,30 +198,24 @@ def _make_event(entry: _LogEntry, known: LogSurvey, number: int, visitor: str) -
     return event
 
 
-def _is_page_path(path: str) -> bool:
-    if any(segment in _API_SEGMENTS for segment in path.lower().split("/")):
-        return False
-    extension = _EXTENSION.search(path)
-    # "/articles/v1.2" ends in a number, not in an extension.
-    return extension is None or extension[1].isdigit() or extension[1].lower() in _PAGE_EXTENSIONS
-
-
 def _parse_log_line(raw: bytes) -> _LogEntry:
     if len(raw) > MAX_LINE_BYTES:
         raise _NoEvent(f"longer than {MAX_LINE_BYTES} bytes")
-    match = _LINE.fullmatch(raw.decode("utf-8", "replace").rstrip("\r\n"))
+    match = _match_line(raw)
     if match is None:
         raise _NoEvent("not the combined log format")
     month = _MONTHS.get(match["month"])
-    client = match["client"].split()
+    addresses = find_line_addresses(match["client"], match["rest"] or "")
     request = _REQUEST.fullmatch(_unescape_log_text(match["request"]))
-    if month is None or not client:
+    if month is None:
         raise _NoEvent("not the combined log format")
+    if 0 not in addresses.at:
+        raise _NoEvent("no address of a visitor before the time; let the server log addresses, not names")
     if request is None:
         raise _NoEvent("not an HTTP request")
     zone = match["zone"]
     return _LogEntry(
-        client[0].strip("[]"),
+        addresses,
         f"{match['year']}-{month}-{match['day']}T{match['clock']}{zone[:3]}:{zone[3:]}",
         request["method"],
         _extract_path(request["target"]),
@@ -295,4 +259,20 @@ def _split_host_and_path(url: str) -> tuple[str, str]:
 
 def is_log_line(raw: bytes) -> bool:
     """Whether a line is in the common or combined format of access logs."""
-    return len(raw) <= MAX_LINE_BYTES and _LINE.fullmatch(raw.decode("utf-8", "replace").rstrip("\r\n")) is not None
+    return len(raw) <= MAX_LINE_BYTES and _match_line(raw) is not None
+
+
+def _match_line(raw: bytes) -> re.Match[str] | None:
+    return _LINE.fullmatch(_unwrap_line(raw).rstrip("\r\n"))
+
+
+def _unwrap_line(raw: bytes) -> str:
+    """The text of a line; of a container's JSON (Docker, Kubernetes, journald, log shippers) the text of its message."""
+    if raw.startswith(b"{"):
+        try:
+            wrapped = decode_json(raw)
+        except ValueError:
+            wrapped = {}
+        if isinstance(wrapped, dict):
+            return next((text for key in _MESSAGE_KEYS if isinstance(text := wrapped.get(key), str)), "")
+    return raw.decode("utf-8", "replace")

@@ -22,7 +22,7 @@ def guess_file_kind(path: Path) -> str:
     """
     lines = [line for line in islice(open_lines(path), _LOOKED_AT) if line.strip()]
     logged = sum(is_log_line(line) for line in lines)
-    objects = sum(_is_json_object(line) for line in lines)
+    objects = sum(_is_json_object(line) and not is_log_line(line) for line in lines)
     if logged and not objects:
         return ACCESS_LOG
     if not logged and not objects and any(map(_is_not_text, lines)):

@@ -22,7 +22,7 @@ from core.errors import PermanentError, WrongUse
 from core.http_errors import describe_http_error
 from core.package import VERSION
 from core.plurals import format_count
-from furrow.clients.access_log import ParsedLine, derive_default_salt, read_access_log
+from furrow.clients.access_log import ParsedLine, convert_log_lines, derive_default_salt, survey_log
 
 Format = Literal["events", "combined", "dead-letters"]
 Progress = Callable[["SendSummary"], None]
@@ -57,6 +57,8 @@ class SendSummary:
     retried: int = 0
     failed: int = 0
     problem: str = ""
+    notice: str = ""
+    """What is odd about an access log: which address of its lines was taken for the visitor's."""
 
 
 class _Undeliverable(Exception):
@@ -91,7 +93,7 @@ def send_file(
     sender = _BatchSender(url, keys, summary, attempts=attempts, timeout=timeout, sleep=sleep)
     with sender:
         for lines in _make_batches(
-            _read_input_lines(Path(path), fmt, salt or derive_default_salt(api_key)), summary, batch
+            _read_input_lines(Path(path), fmt, salt or derive_default_salt(api_key), summary), summary, batch
         ):
             if summary.problem:
                 summary.failed += len(lines)
@@ -255,9 +257,11 @@ def _make_batches(lines: Iterator[ParsedLine], summary: SendSummary, max_events:
         yield batch
 
 
-def _read_input_lines(path: Path, fmt: Format, salt: bytes) -> Iterator[ParsedLine]:
+def _read_input_lines(path: Path, fmt: Format, salt: bytes, summary: SendSummary) -> Iterator[ParsedLine]:
     if fmt == "combined":
-        return read_access_log(path, salt=salt)
+        known = survey_log(path)
+        summary.notice = known.visitor.notice
+        return convert_log_lines(open_lines(path), known, salt=salt)
     return _read_json_lines(path, is_dead_letters=fmt == "dead-letters")
 
 

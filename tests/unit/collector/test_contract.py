@@ -91,7 +91,7 @@ def test_one_bad_event_never_rejects_its_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"1", b'"x"', b"\xff\xfe", b"NaN", b'{"events": [NaN]}', b"[" * 100_000]
+    "body", [b"", b"{", b"[]", b"1", b'"x"', b"\xff\xfe", b"NaN", b'{"events": NaN}', b"[" * 100_000]
 )
 def test_a_body_that_is_not_the_json_is_one_error(body: bytes) -> None:
     with pytest.raises(InvalidBatch) as caught:
@@ -218,9 +218,30 @@ def test_the_route_is_a_path_of_at_most_512_characters_without_its_query() -> No
         assert reject(route=bad)[0] == "route"
 
 
-def test_a_label_has_at_most_80_characters() -> None:
-    assert row(target={"label": "a" * 80}).target_label == "a" * 80
-    assert reject(target={"label": "a" * 81})[0] == "target.label"
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("a" * 80, "a" * 80),
+        ("a" * 81, "a" * 80),
+        ("Order now " + "x" * 71, "Order now " + "x" * 70),
+        ("a" * 5_000, "a" * 80),
+        ("送" * 300, "送" * 80),
+        ("a" * 79 + "e\u0301" + "b", "a" * 79),
+        ("a" * 79 + "\U0001f44d\U0001f3fd" + "b", "a" * 79),
+        ("a" * 78 + "\U0001f468\u200d\U0001f469" + "b", "a" * 78),
+        ("a" * 78 + "❤\ufe0f" + "b", "a" * 78 + "❤\ufe0f"),
+        ("\u0301" * 300, "\u0301" * 56),
+    ],
+)
+def test_a_label_is_cut_to_80_characters_between_characters(sent: str, stored: str) -> None:
+    assert row(target={"label": sent}).target_label == stored
+
+
+def test_no_half_of_a_secret_is_left_by_the_cut_of_a_label() -> None:
+    for lead in range(60, 84):
+        label = row(target={"label": "a" * lead + " bob@example.com 4111 1111 1111 1111 " + "b" * 600}).target_label
+        assert "bob" not in label
+        assert "4111" not in label
 
 
 def test_a_target_is_an_object_and_its_odd_parts_are_unknown() -> None:
@@ -272,6 +293,57 @@ def test_known_keys_of_the_wrong_type_stay_in_the_metadata_and_leave_the_column_
     assert (stored.x, stored.click_count, stored.disabled, stored.loading) == (UNKNOWN_POSITION, -1, -1, -1)
     assert (stored.responded, stored.input_method) == (-1, "")
     assert json.loads(stored.metadata) == odd
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "column", "sent", "known"),
+    [
+        ("network", "status", "status", "500", 500),
+        ("network", "status", "status", " 500 ", 500),
+        ("network", "status", "status", "500.0", 500),
+        ("network_error", "status", "status", "0", 0),
+        ("network", "durationMs", "duration_ms", "2150.7", 2150),
+        ("network", "durationMs", "duration_ms", "2.15e3", 2150),
+        ("network", "aborted", "aborted", "true", 1),
+        ("network", "thirdParty", "third_party", "False", 0),
+        ("performance", "durationMs", "duration_ms", "9000", 9000),
+        ("click", "x", "x", "-12", -12),
+        ("click", "clientY", "y", "7", 7),
+        ("click", "clickCount", "click_count", "2", 2),
+        ("click", "disabled", "disabled", "TRUE", 1),
+        ("click", "loading", "loading", "true", 1),
+        ("click", "selection", "selection", " true ", 1),
+        ("click", "responded", "responded", "false", 0),
+        ("click", "inputMethod", "input_method", "Touch", "touch"),
+        ("scroll", "depth", "depth", "55", 55),
+        ("scroll", "direction", "direction", "UP", "up"),
+        ("form_submit", "valid", "valid", "false", 0),
+        ("navigation", "external", "external", "true", 1),
+        ("navigation", "download", "download", "true", 1),
+        ("navigation", "navigationType", "nav_type", "Reload", "reload"),
+        ("error", "errorType", "error_type", "JavaScript", "javascript"),
+        ("error", "thirdParty", "third_party", "true", 1),
+        ("loading", "state", "state", "Start", "start"),
+        ("visibility", "state", "state", "HIDDEN", "hidden"),
+    ],
+)
+def test_what_is_written_as_text_is_read(kind: str, key: str, column: str, sent: str, known: object) -> None:
+    stored = row(eventType=kind, metadata={key: sent})
+    assert getattr(stored, column) == known
+    assert json.loads(stored.metadata) == {key: sent}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", " ", "abc", "5xx", "500 Internal", "0x1f4", "5_00", "٥٠٠", "NaN", "inf", "1e999", "9" * 40, "-1", "1000"],
+)
+def test_what_is_no_status_stays_unknown(sent: str) -> None:
+    assert row(eventType="network", metadata={"status": sent}).status == -1
+
+
+@pytest.mark.parametrize("sent", ["", "yes", "1", "0", "t", "truee", 1, 0, None, {"x": 1}])
+def test_what_is_no_truth_value_stays_unknown(sent: object) -> None:
+    assert row(eventType="network", metadata={"aborted": sent}).aborted == -1
 
 
 @pytest.mark.parametrize("bad", ["1", True, -1, 1.5, 2**63, {}])
@@ -394,7 +466,8 @@ def test_a_key_is_the_whole_identity_and_an_empty_one_is_none() -> None:
         ),
         ("network_error", {}, {"event_type": "network", "status": 0}),
         ("network_error", {"status": 503}, {"status": 503}),
-        ("network_error", {"status": "404"}, {"status": -1}),
+        ("network_error", {"status": "404"}, {"status": 404}),
+        ("network_error", {"status": "lost"}, {"status": -1}),
         ("network_success", {}, {"status": 200}),
         ("network", {}, {"status": -1, "duration_ms": -1, "aborted": -1}),
         (
@@ -519,6 +592,74 @@ def test_a_number_beyond_all_types_is_one_events_fault(number: bytes) -> None:
         decode_body(body % (json.dumps(SEED_EVENT).encode(), number)), project="p", received_ms=NOW, salt=b""
     )
     assert (len(batch.rows), [r.field for r in batch.rejects]) == (1, ["timestamp"])
+
+
+def damaged(part: bytes) -> bytes:
+    first, last = json.dumps(SEED_EVENT).encode(), json.dumps({**SEED_EVENT, "sessionId": "last"}).encode()
+    event = b'{"eventType":"click","timestamp":1,"sessionId":"s","route":"/",%s}' % part
+    return b'{"events":[%s,%s,%s]}' % (first, event, last)
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (b'"metadata":{"x":NaN}', "metadata.x"),
+        (b'"metadata":{"a":1,"ratio":Infinity}', "metadata.ratio"),
+        (b'"metadata":{"pos":{"x":-Infinity,"y":1}}', "metadata.pos"),
+        (b'"seq":NaN', "seq"),
+        (b'"target":{"label":"10 \xe2\x82"}', "target.label"),
+        (b'"target":{"label":"\xf0\x9f\x98"}', "target.label"),
+        (b'"metadata":{"message":"caf\xe9"}', "metadata.message"),
+        (b'"metadata":{"k\xff":1}', "metadata.k\ufffd"),
+        (b'"userId":"\xc0\x80"', "userId"),
+        (b'"unknown":"\xff"', ""),
+        (b'"unknown\xff":1', ""),
+        (b'"x":[NaN]', ""),
+    ],
+)
+def test_a_damaged_event_is_rejected_alone_and_can_be_sent_again(part: bytes, field: str) -> None:
+    batch = normalise_batch(decode_body(damaged(part)), project="p", received_ms=NOW, salt=b"")
+    assert [stored.session_id for stored in batch.rows] == ["test-1", "last"]
+    assert [(r.index, r.field) for r in batch.rejects] == [(1, field)]
+    (letter,) = batch.dead_letters
+    again = send(json.loads(letter)["event"])
+    assert (len(again.rows), again.rejects) == (1, [])
+
+
+@pytest.mark.parametrize("event", [b"NaN", b'"\xff"', b"[Infinity]"])
+def test_a_damaged_value_that_is_no_event_is_rejected_alone(event: bytes) -> None:
+    body = b'{"events":[%s,%s]}' % (json.dumps(SEED_EVENT).encode(), event)
+    batch = normalise_batch(decode_body(body), project="p", received_ms=NOW, salt=b"")
+    assert (len(batch.rows), [r.index for r in batch.rejects]) == (1, [1])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"events":[{}],"sentAt":NaN}',
+        b'{"events":[{}],"userAgent":"\xff"}',
+        b'{"events":[NaN',
+        b'{"events":"NaN"',
+        b"\xff\xfe{\x00}",
+        b'{"events":[NaN],"x":' + b"[" * 100_000,
+    ],
+)
+def test_damage_outside_of_the_events_refuses_the_body(body: bytes) -> None:
+    with pytest.raises(InvalidBatch) as caught:
+        decode_body(body)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+def test_a_damaged_event_of_a_named_session_is_kept_with_it() -> None:
+    body = decode_body(b'{"events":[{"eventType":"click","timestamp":1,"route":"/","seq":NaN}]}')
+    batch = normalise_batch(body, project="p", received_ms=NOW, salt=b"", session_id="mine")
+    assert json.loads(batch.dead_letters[0])["event"]["sessionId"] == "mine"
+
+
+def test_whole_events_beside_a_damaged_one_are_what_they_are_alone() -> None:
+    both = normalise_batch(decode_body(damaged(b'"seq":NaN')), project="p", received_ms=NOW, salt=b"")
+    alone = send(SEED_EVENT, {**SEED_EVENT, "sessionId": "last"}, project="p")
+    assert [stored.event_id for stored in both.rows] == [stored.event_id for stored in alone.rows]
 
 
 json_values = st.recursive(
