@@ -4,14 +4,16 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner
+from ufse.arrays import Bools, Ints, count_by_owner
 
 _GAPS: Final = 4
-"""Even gaps that are a timer's; three are, if they are even to 2 % and nobody touched the page (own choice: no person has so
-even a rhythm).
+"""Even gaps from which on they are a timer's (own choice: three may be a person's)."""
+_EVEN_SHARE, _EVEN_MS = 0.1, 600
+"""Gaps differ from their median by at most this share and time, because loading a page delays a timer (own choice). A person who
+waits for slow answers has gaps of nearly one length, too; what he adds to the waiting differs by more than this time.
 """
-_MANY_GAPS: Final = 10
-"""From this many gaps on, they may vary by 20 % instead of 10 %: page loads delay a timer."""
+_MANY_GAPS, _MANY_SHARE, _MANY_MS = 10, 0.2, 1_500
+"""The same for trains with many gaps: nobody reloads ten times at nearly one pace (own choice)."""
 _MOST: Final = 0.8
 """Share of the gaps that keep the pace; the others are a person's reloads or a sleeping machine (own choice)."""
 _LEFT_OUT: Final = 10
@@ -20,10 +22,10 @@ _GROWTH: Final = 1.3
 """Least factor by which the pauses of a repeating script grow (own choice)."""
 
 
-def is_paced_train(gap: Ints, first: Bools, touched: Bools) -> Bools:
+def is_paced_train(gap: Ints, first: Bools) -> Bools:
     """Per entry: whether a timer or a script with growing pauses made it. A train is the entries from one ``first`` to the next.
 
-    ``gap``: ms since the entry before, 0 at the first of a train. ``touched``: whether a person did anything in that time.
+    ``gap``: ms since the entry before, 0 at the first of a train.
     """
     if not len(gap):
         return np.zeros(0, dtype=np.bool_)
@@ -32,14 +34,14 @@ def is_paced_train(gap: Ints, first: Bools, touched: Bools) -> Bools:
     inner = ~first & (gap > 0)
     count = count_by_owner(train, size, ~first)
     median = _find_medians(gap, train, size, inner)
-    alone = ~any_by_owner(train, touched, size)
-    fraction = np.select([count >= _MANY_GAPS, count >= _GAPS, (count == _GAPS - 1) & alone], [0.2, 0.1, 0.02], 0.0)
-    near = inner & (np.abs(gap - median[train]) <= (fraction * median)[train])
+    share, most = (np.where(count >= _MANY_GAPS, *pair) for pair in ((_MANY_SHARE, _EVEN_SHARE), (_MANY_MS, _EVEN_MS)))
+    width = np.minimum(share * median, most)[train]
+    near = inner & (np.abs(gap - median[train]) <= width)
     ticks = np.clip(np.rint(gap / np.maximum(median[train], 1)), 1, _LEFT_OUT)
-    tick = inner & (np.abs(gap - ticks * median[train]) <= (fraction * median)[train])
+    tick = inner & (np.abs(gap - ticks * median[train]) <= width)
     even = count_by_owner(train, size, near)
     kept = np.where(2 * even > count, count_by_owner(train, size, tick), even)
-    clocked = (fraction > 0) & (kept >= np.where(count < _GAPS, count, _MOST * count)) & (median > 0)
+    clocked = (count >= _GAPS) & (kept >= _MOST * count)
     return np.asarray((tick & clocked[train]) | (inner & _is_growing_train(gap, train, inner, count)[train]))
 
 

@@ -44,6 +44,8 @@ _RESTORED_TABS: Final = 3
 """From this many such reloads on, the first is no person's either (own choice)."""
 _TRAILING_MS: Final = 300
 """Movements reported this soon after a navigation may still be of the page before (own choice)."""
+_ELSEWHERE_MS: Final = 30_000
+"""Who acts on another page this soon after a navigation did not see what it opened (own choice)."""
 _HIDDEN_FIRST_MS: Final = 300
 """A page that reports this soon that it is hidden was opened hidden (own choice)."""
 _UNLOADED_WITHIN_MS: Final = 1_000
@@ -117,12 +119,7 @@ def _is_clocked(scene: _Scene) -> Bools:
     order, first = scene.train
     at = scene.moves[order]
     gap = np.where(first, 0, np.append(0, np.diff(scene.ts[at])))
-    acted = np.searchsorted(scene.inputs, at)
-    touched = np.append(False, acted[1:] > acted[:-1]) & ~first
-    # Three pauses that are equal in whole seconds may be a person's.
-    precise = np.bincount(scene.visit, scene.ts % 1_000 != 0) > 0
-    touched |= ~precise[scene.visit[at]]
-    paced = is_paced_train(gap, first, touched)
+    paced = is_paced_train(gap, first)
     starts = first & np.append(paced[1:], False) & scene.has_type("reload")[order]
     found = np.zeros(len(at), dtype=np.bool_)
     found[order] = (paced & ~first) | starts
@@ -181,7 +178,7 @@ def _is_never_shown(scene: _Scene) -> Bools:
     after = np.searchsorted(clock[inputs], clock[moves] + _TRAILING_MS)
     act = inputs[np.minimum(after, len(inputs) - 1)]
     elsewhere = (after < len(inputs)) & (act > moves) & (scene.visit[act] == scene.visit[moves])
-    elsewhere &= scene.route[act] != scene.route[moves]
+    elsewhere &= (scene.route[act] != scene.route[moves]) & (scene.ts[act] - scene.ts[moves] <= _ELSEWHERE_MS)
     # The page on which the person acts was there before this navigation, and was not opened again since.
     key = scene.visit * (int(scene.route.max()) + 1) + scene.route
     shown = Lookup(key[moves], moves).find_last_before(key[act], act)

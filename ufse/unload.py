@@ -1,0 +1,134 @@
+"""Errors that are no failure of the action before them: what a page tears down when it is left, and what an accepted answer shows.
+
+* When a page is left, the browser cancels its requests and scripts, and their promises are rejected: "Failed to fetch", "Load
+  failed", a chunk that does not load, in the language of the browser. Such an error comes in the last moments before the page that
+  the person's own action opened, or before the end. On a page that stays the same message is a failure.
+* A request that was answered well, and was not sent again, did what the person wanted. An uncaught error beside its answer is not
+  their failure, whoever threw it. If they do it again or reload, the error did prevent something.
+
+Failed requests, rejections and validation errors are never removed here.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from ufse.actions import UserActions
+from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pair_among, mark_group_starts
+from ufse.config import Config
+from ufse.feedback import CRASH, NONE
+from ufse.frame import Frame
+from ufse.pages import is_detour_page
+from ufse.sessions import CLICK, END, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
+
+LAST_MOMENTS_MS: Final = 1_000
+"""A page tears down its requests at most this long before the next page or its end (own choice)."""
+_UNLED_MS: Final = 300
+"""The same before a navigation without a click: a reload, a typed address (own choice: nobody reacts to an error so fast)."""
+_SLOW_DOCUMENT_MS: Final = 3_000
+"""A form or a link opens its page at most this long after the action; its page's requests are cancelled at once (own choice)."""
+
+
+def remove_unload_errors(frame: Frame, negative: Small, actions: UserActions, cause: Ints) -> Small:
+    """``negative`` without the errors of pages that were being left."""
+    rows = np.flatnonzero((negative == CRASH) & ~frame.noise)
+    if not len(rows):
+        return negative
+    torn = _is_before_document(frame, rows, actions, cause) | _is_before_end(frame, rows) | _is_of_old_page(frame, rows)
+    negative = negative.copy()
+    negative[rows[torn]] = NONE
+    return negative
+
+
+def _find_documents(frame: Frame) -> Ints:
+    """Navigations that replace the document, and do not lead to an error page or a login."""
+    documents = frame.column_equals("nav_type", "link", "reload", "back_forward", "") & ~frame.unattended
+    detour = np.array([is_detour_page(p) for p in frame.patterns] or [False])
+    return np.flatnonzero(documents & (frame.kind == NAVIGATION) & ~detour[frame.pattern])
+
+
+def _is_before_document(frame: Frame, rows: Ints, actions: UserActions, cause: Ints) -> Bools:
+    """Per error: whether it stands between an action of the person and the document that this action opened."""
+    moves = _find_documents(frame)
+    if not len(moves):
+        return np.zeros(len(rows), dtype=np.bool_)
+    place = np.searchsorted(moves, rows)
+    move = moves[np.minimum(place, len(moves) - 1)]
+    gap = frame.ts[move] - frame.ts[rows]
+    comes = (place < len(moves)) & (frame.visit[move] == frame.visit[rows])
+    starters = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT))
+    before = np.searchsorted(starters, move) - 1
+    by = starters[np.maximum(before, 0)] if len(starters) else np.zeros(len(rows), dtype=np.int64)
+    acted = (before >= 0) & (frame.visit[by] == frame.visit[rows])
+    between = acted & (by > rows)
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    leads = acted & (by < rows) & ((frame.kind[by] == SUBMIT) | link)
+    leads &= (frame.ts[rows] - frame.ts[by] <= LAST_MOMENTS_MS) & (frame.ts[move] - frame.ts[by] <= _SLOW_DOCUMENT_MS)
+    led = (actions.by_click[move] >= 0) & (actions.by_click[move] < rows) & (gap <= LAST_MOMENTS_MS)
+    unled = (actions.by_click[move] < 0) & actions.user_navigation[move] & (gap <= _UNLED_MS)
+    return np.asarray(comes & ~between & (led | leads | unled), dtype=np.bool_)
+
+
+def _is_before_end(frame: Frame, rows: Ints) -> Bools:
+    """Per error: whether the visit ends within a second."""
+    last = frame.high[frame.visit[rows]] - 1
+    ends = (frame.kind == END) | ((frame.kind == VISIBILITY) & frame.is_last_row)
+    after = np.append(np.flatnonzero(ends), len(frame))[np.searchsorted(np.flatnonzero(ends), rows)]
+    at = np.minimum(after, len(frame) - 1)
+    return np.asarray((after <= last) & (frame.ts[at] - frame.ts[rows] <= LAST_MOMENTS_MS))
+
+
+def _is_of_old_page(frame: Frame, rows: Ints) -> Bools:
+    """Per error: whether it names the page before, within a second after a document was opened."""
+    moves = _find_documents(frame)
+    found = frame.find_last_until(moves, frame.visit[rows], frame.ts[rows])
+    move = np.maximum(found, 0)
+    every = np.flatnonzero(frame.kind == NAVIGATION)
+    latest = frame.find_last_until(every, frame.visit[rows], frame.ts[rows])
+    soon = (found >= 0) & (found == latest) & (frame.ts[rows] - frame.ts[move] <= LAST_MOMENTS_MS) & (move < rows)
+    left = frame.route[np.maximum(move - 1, 0)] == frame.route[rows]
+    return np.asarray(soon & left & (frame.route[rows] != frame.route[move]))
+
+
+def remove_accepted_errors(
+    frame: Frame, negative: Small, action: Ints, cause: Ints, good: Bools, config: Config
+) -> Small:
+    """``negative`` without uncaught errors of actions whose own request was accepted and that were not done again.
+
+    ``good``: per event, a good answer to a request that answers one single action of the visit. Reads do not count: what they
+    read may not have been drawn.
+    """
+    rows = np.flatnonzero((negative == CRASH) & (cause >= 0))
+    came = np.flatnonzero(good & (cause >= 0) & (frame.kind == NETWORK))
+    came = came[~frame.only_reads[frame.endpoint[came]]]
+    if not len(rows) or not len(came):
+        return negative
+    instant = np.asarray(np.cumsum(mark_group_starts(frame.visit, frame.ts)), dtype=np.int64)
+    by, answered = cause[rows], cause[came]
+    accepted = is_among(by, answered) | is_pair_among(instant[by], action[by], instant[answered], action[answered])
+    rows, by = rows[accepted], by[accepted]
+    again = _is_done_again(frame, action, rows, by, config)
+    negative = negative.copy()
+    negative[rows[~again]] = NONE
+    return negative
+
+
+def _is_done_again(frame: Frame, action: Ints, rows: Ints, by: Ints, config: Config) -> Bools:
+    """Per error in ``rows`` of the interaction ``by``: whether the person did the same within 30 s, before or after, or
+    reloaded the page.
+    """
+    until = config.retry_window_ms
+    acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT))
+    width = int(action.max(initial=0)) + 1
+    same = Lookup(frame.visit[acts] * width + action[acts], acts)
+    low = frame.find_first_since(frame.visit[by], frame.ts[by] - until)
+    high = frame.find_first_since(frame.visit[rows], frame.ts[rows] + until + 1)
+    owner, act = same.find_entries(frame.visit[by] * width + action[by], low, high)
+    again = np.zeros(len(rows), dtype=np.bool_)
+    again[owner[np.abs(frame.ts[act] - frame.ts[by[owner]]) > config.double_click_ms]] = True
+    again |= np.bincount(owner, minlength=len(rows)) >= config.rage_clicks
+    moves = np.flatnonzero(frame.column_equals("nav_type", "reload", "back_forward") & ~frame.unattended)
+    place = np.searchsorted(moves, rows)
+    move = np.append(moves, len(frame))[place]
+    at = np.minimum(move, len(frame) - 1)
+    return np.asarray(again | ((move < high) & (frame.visit[at] == frame.visit[rows])))
