@@ -3,8 +3,8 @@
 * When a page is left, the browser cancels its requests and scripts, and their promises are rejected: "Failed to fetch", "Load
   failed", a chunk that does not load, in the language of the browser. Such an error comes in the last moments before the page that
   the person's own action opened, or before the end. On a page that stays the same message is a failure.
-* A request that was answered well, and was not sent again, did what the person wanted. An uncaught error beside its answer is not
-  their failure, whoever threw it. If they do it again or reload, the error did prevent something.
+* A request that was answered well, and was not sent again, did what the person wanted. An uncaught error beside its answer that
+  names no script of the page is not their failure. If they do it again or reload, the error did prevent something.
 
 Failed requests, rejections and validation errors are never removed here.
 """
@@ -99,6 +99,7 @@ def remove_accepted_errors(
     read may not have been drawn.
     """
     rows = np.flatnonzero((negative == CRASH) & (cause >= 0))
+    rows = rows[~_has_own_script(frame, rows)]
     came = np.flatnonzero(good & (cause >= 0) & (frame.kind == NETWORK))
     came = came[~frame.only_reads[frame.endpoint[came]]]
     if not len(rows) or not len(came):
@@ -113,17 +114,21 @@ def remove_accepted_errors(
     return negative
 
 
+def _has_own_script(frame: Frame, rows: Ints) -> Bools:
+    """Per error in ``rows``: whether it names a script of the page, by a path or an address."""
+    code, texts = frame.source.read_codes("source", rows)
+    return np.array([t.startswith(("/", "http:", "https:")) for t in texts], dtype=np.bool_)[code]
+
+
 def _is_done_again(frame: Frame, action: Ints, rows: Ints, by: Ints, config: Config) -> Bools:
-    """Per error in ``rows`` of the interaction ``by``: whether the person did the same within 30 s, before or after, or
-    reloaded the page.
+    """Per error in ``rows`` of the interaction ``by``: whether the person did the same before or after in the visit, or
+    reloaded the page within 30 s.
     """
-    until = config.retry_window_ms
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT))
     width = int(action.max(initial=0)) + 1
     same = Lookup(frame.visit[acts] * width + action[acts], acts)
-    low = frame.find_first_since(frame.visit[by], frame.ts[by] - until)
-    high = frame.find_first_since(frame.visit[rows], frame.ts[rows] + until + 1)
-    owner, act = same.find_entries(frame.visit[by] * width + action[by], low, high)
+    visit = frame.visit[rows]
+    owner, act = same.find_entries(visit * width + action[by], frame.low[visit], frame.high[visit])
     again = np.zeros(len(rows), dtype=np.bool_)
     again[owner[np.abs(frame.ts[act] - frame.ts[by[owner]]) > config.double_click_ms]] = True
     again |= np.bincount(owner, minlength=len(rows)) >= config.rage_clicks
@@ -131,4 +136,5 @@ def _is_done_again(frame: Frame, action: Ints, rows: Ints, by: Ints, config: Con
     place = np.searchsorted(moves, rows)
     move = np.append(moves, len(frame))[place]
     at = np.minimum(move, len(frame) - 1)
-    return np.asarray(again | ((move < high) & (frame.visit[at] == frame.visit[rows])))
+    soon = frame.ts[at] - frame.ts[rows] <= config.retry_window_ms
+    return np.asarray(again | ((move < frame.high[visit]) & soon))
