@@ -1,10 +1,12 @@
-"""Errors that are no failure of the action before them: what a page tears down when it is left, and what an accepted answer shows.
+"""Uncaught errors that are no failure of the action before them, recognised by when they come.
 
 * When a page is left, the browser cancels its requests and scripts, and their promises are rejected: "Failed to fetch", "Load
   failed", a chunk that does not load, in the language of the browser. Such an error comes in the last moments before the page that
   the person's own action opened, or before the end. On a page that stays the same message is a failure.
 * A request that was answered well, and was not sent again, did what the person wanted. An uncaught error beside its answer that
   names no script of the page is not their failure. If they do it again or reload, the error did prevent something.
+* One message after different actions on different pages, each done once, belongs to none of them: a script that every page has, or
+  one that others put into every page.
 
 Failed requests, rejections and validation errors are never removed here.
 """
@@ -14,7 +16,17 @@ from typing import Final
 import numpy as np
 
 from ufse.actions import UserActions
-from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pair_among, mark_group_starts
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Lookup,
+    Small,
+    count_distinct_by_owner,
+    equals_any,
+    is_among,
+    is_pair_among,
+    mark_group_starts,
+)
 from ufse.config import Config
 from ufse.feedback import CRASH, NONE
 from ufse.frame import Frame
@@ -24,20 +36,28 @@ from ufse.sessions import CLICK, END, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 LAST_MOMENTS_MS: Final = 1_000
 """A page tears down its requests at most this long before the next page or its end (own choice)."""
 _UNLED_MS: Final = 300
-"""The same before a navigation without a click: a reload, a typed address (own choice: nobody reacts to an error so fast)."""
+"""The same before a reload, a step back or a typed address (own choice: nobody reacts to an error so fast)."""
 _SLOW_DOCUMENT_MS: Final = 3_000
 """A form or a link opens its page at most this long after the action; its page's requests are cancelled at once (own choice)."""
 
 
-def remove_unload_errors(frame: Frame, negative: Small, actions: UserActions, cause: Ints) -> Small:
+def remove_unload_errors(frame: Frame, negative: Small, actions: UserActions) -> Small:
     """``negative`` without the errors of pages that were being left."""
     rows = np.flatnonzero((negative == CRASH) & ~frame.noise)
+    rows = rows[~_is_beside_failed_request(frame, negative, rows)]
     if not len(rows):
         return negative
-    torn = _is_before_document(frame, rows, actions, cause) | _is_before_end(frame, rows) | _is_of_old_page(frame, rows)
+    torn = _is_before_document(frame, rows, actions) | _is_before_end(frame, rows) | _is_of_old_page(frame, rows)
     negative = negative.copy()
     negative[rows[torn]] = NONE
     return negative
+
+
+def _is_beside_failed_request(frame: Frame, negative: Small, rows: Ints) -> Bools:
+    """Per error: whether a request failed in the second before: then the error is of that failure, not of leaving."""
+    failed = np.flatnonzero((frame.kind == NETWORK) & (negative != NONE) & (frame.status > 0))
+    found = frame.find_last_until(failed, frame.visit[rows], frame.ts[rows])
+    return np.asarray((found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= LAST_MOMENTS_MS))
 
 
 def _find_documents(frame: Frame) -> Ints:
@@ -47,7 +67,7 @@ def _find_documents(frame: Frame) -> Ints:
     return np.flatnonzero(documents & (frame.kind == NAVIGATION) & ~detour[frame.pattern])
 
 
-def _is_before_document(frame: Frame, rows: Ints, actions: UserActions, cause: Ints) -> Bools:
+def _is_before_document(frame: Frame, rows: Ints, actions: UserActions) -> Bools:
     """Per error: whether it stands between an action of the person and the document that this action opened."""
     moves = _find_documents(frame)
     if not len(moves):
@@ -61,11 +81,15 @@ def _is_before_document(frame: Frame, rows: Ints, actions: UserActions, cause: I
     by = starters[np.maximum(before, 0)] if len(starters) else np.zeros(len(rows), dtype=np.int64)
     acted = (before >= 0) & (frame.visit[by] == frame.visit[rows])
     between = acted & (by > rows)
+    # A link or a form opens another page; a reload and a step back are acts of their own.
+    opened = frame.column_equals("nav_type", "link", "", rows=move)
     link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
-    leads = acted & (by < rows) & ((frame.kind[by] == SUBMIT) | link)
-    leads &= (frame.ts[rows] - frame.ts[by] <= LAST_MOMENTS_MS) & (frame.ts[move] - frame.ts[by] <= _SLOW_DOCUMENT_MS)
-    led = (actions.by_click[move] >= 0) & (actions.by_click[move] < rows) & (gap <= LAST_MOMENTS_MS)
-    unled = (actions.by_click[move] < 0) & actions.user_navigation[move] & (gap <= _UNLED_MS)
+    leads = opened & acted & (by < rows) & ((frame.kind[by] == SUBMIT) | link)
+    leads &= (frame.route[move] != frame.route[rows]) & (frame.ts[move] - frame.ts[by] <= _SLOW_DOCUMENT_MS)
+    leads &= frame.ts[rows] - frame.ts[by] <= LAST_MOMENTS_MS
+    by_click = actions.by_click[move]
+    led = opened & (by_click >= 0) & (by_click < rows) & (gap <= LAST_MOMENTS_MS)
+    unled = ((by_click < 0) | ~opened) & actions.user_navigation[move] & (gap <= _UNLED_MS)
     return np.asarray(comes & ~between & (led | leads | unled), dtype=np.bool_)
 
 
@@ -88,6 +112,26 @@ def _is_of_old_page(frame: Frame, rows: Ints) -> Bools:
     soon = (found >= 0) & (found == latest) & (frame.ts[rows] - frame.ts[move] <= LAST_MOMENTS_MS) & (move < rows)
     left = frame.route[np.maximum(move - 1, 0)] == frame.route[rows]
     return np.asarray(soon & left & (frame.route[rows] != frame.route[move]))
+
+
+def remove_wandering_errors(frame: Frame, negative: Small, action: Ints, cause: Ints) -> Small:
+    """``negative`` without uncaught errors whose message comes after several actions on several pages, each done once."""
+    rows = np.flatnonzero((negative == CRASH) & (cause >= 0) & ~frame.noise)
+    rows = rows[frame.endpoint_known[frame.endpoint[rows]]]
+    if len(rows) < 2:
+        return negative
+    _, group = np.unique(frame.visit[rows] * len(frame.endpoints) + frame.endpoint[rows], return_inverse=True)
+    size, by = int(group.max()) + 1, cause[rows]
+    # One named control on several pages, such as a menu's link, is one action.
+    named = ~np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    control = np.where(named & (frame.kind[by] != NAVIGATION), frame.target[by], len(frame.targets) + action[by])
+    pages = count_distinct_by_owner(group, frame.pattern[by], size)
+    controls = count_distinct_by_owner(group, control, size)
+    acts = count_distinct_by_owner(group, by, size)
+    wandering = (pages > 1) & (controls > 1) & (acts == controls)
+    negative = negative.copy()
+    negative[rows[wandering[group]]] = NONE
+    return negative
 
 
 def remove_accepted_errors(
