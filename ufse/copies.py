@@ -35,9 +35,11 @@ _MEASURED_ALIKE_MS: Final = 10
 """Durations of one request differ at most by this (own choice: each SDK measures by itself)."""
 
 _ACT_TEXTS: Final = (
-    *("event_type", "route", "target_type", "target_id", "target_selector", "target_tag", "target_label"),
-    *("action", "nav_type"),
+    *("target_id", "target_selector", "target_type", "target_tag", "target_label"),
+    *("event_type", "route", "action", "nav_type"),
 )
+_NAMES: Final = 2
+"""The first of these texts name a control by themselves; two SDKs may describe the rest differently."""
 _ANSWER_TEXTS: Final = (
     *("event_type", "route", "method", "url", "error_type", "message", "source", "perf_kind", "state"),
 )
@@ -76,7 +78,8 @@ def _find_copies(source: EventColumns, at: Ints, visit: Ints, ts: Ints, texts: t
     """Of the rows ``at``: the copies, which are the second and third of a series with equal texts."""
     if not len(at):
         return at
-    code, _ = encode_text_tuples(source, at, texts)
+    code, tuples = encode_text_tuples(source, at, texts)
+    code = _merge_named_controls(tuples)[code] if texts is _ACT_TEXTS else code
     order = np.lexsort((at, code, visit[at]))
     row, code = at[order], code[order]
     again = ~mark_group_starts(visit[row], code)
@@ -84,6 +87,16 @@ def _find_copies(source: EventColumns, at: Ints, visit: Ints, ts: Ints, texts: t
     series = np.cumsum(~again) - 1
     few = np.bincount(series)[series] <= _COPIES
     return row[again & few & _is_same_measure(source, row)]
+
+
+def _merge_named_controls(tuples: list[tuple[str, ...]]) -> Ints:
+    """Per distinct tuple of ``_ACT_TEXTS``: a code that is equal for one id, or without an id for one selector, of one act."""
+    names = [next((place for place in range(_NAMES) if each[place]), -1) for each in tuples]
+    keys = [
+        each if place < 0 else (str(place), each[place], *each[5:]) for each, place in zip(tuples, names, strict=True)
+    ]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([number[key] for key in keys], dtype=np.int64)
 
 
 def _is_same_measure(source: EventColumns, row: Ints) -> Bools:

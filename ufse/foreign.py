@@ -1,8 +1,8 @@
 """Errors that are not the page's own: of browser extensions, in-app browsers and injected scripts, by a list.
 
-The list is ``ufse/data/foreign_errors.toml``; each of its entries names its source. An error belongs to others by its message, by
-the address of its script, or by the first frame of its stack, which is the code that threw it. The list is one means; what it does
-not know is recognised by its behaviour (``ufse.harmless_errors``, ``ufse.background``).
+The list is ``ufse/data/foreign_errors.toml``; each of its entries names its source. An error belongs to others by its
+message, by the address of its script, or by the first frame of its stack, which is the code that threw it. The list is one
+means; what it does not know is recognised by its behaviour (``ufse.harmless_errors``, ``ufse.background``).
 """
 
 import json

@@ -1,12 +1,12 @@
 """Uncaught errors that are no failure of the action before them, recognised by when they come.
 
-* When a page is left, the browser cancels its requests and scripts, and their promises are rejected: "Failed to fetch", "Load
-  failed", a chunk that does not load, in the language of the browser. Such an error comes in the last moments before the page that
-  the person's own action opened, or before the end. On a page that stays the same message is a failure.
+* When a page is left, the browser cancels its requests and scripts, and their promises are rejected: "Failed to fetch",
+  "Load failed", a chunk that does not load, in the language of the browser. Such an error comes in the last moments before
+  the page that the person's own action opened, or before the end. On a page that stays the same message is a failure.
 * A request that was answered well, and was not sent again, did what the person wanted. An uncaught error beside its answer that
   names no script of the page is not their failure. If they do it again or reload, the error did prevent something.
-* One message after different actions on different pages, each done once, belongs to none of them: a script that every page has, or
-  one that others put into every page.
+* One message after different actions on different pages, each done once, belongs to none of them: a script that every page
+  has, or one that others put into every page.
 
 Failed requests, rejections and validation errors are never removed here.
 """
@@ -38,7 +38,9 @@ LAST_MOMENTS_MS: Final = 1_000
 _UNLED_MS: Final = 300
 """The same before a reload, a step back or a typed address (own choice: nobody reacts to an error so fast)."""
 _SLOW_DOCUMENT_MS: Final = 3_000
-"""A form or a link opens its page at most this long after the action; its page's requests are cancelled at once (own choice)."""
+"""A form or a link opens its page at most this long after the action; its page's requests are cancelled at once (own
+choice).
+"""
 
 
 def remove_unload_errors(frame: Frame, negative: Small, actions: UserActions) -> Small:
@@ -47,7 +49,7 @@ def remove_unload_errors(frame: Frame, negative: Small, actions: UserActions) ->
     rows = rows[~_is_beside_failed_request(frame, negative, rows)]
     if not len(rows):
         return negative
-    torn = _is_before_document(frame, rows, actions) | _is_before_end(frame, rows) | _is_of_old_page(frame, rows)
+    torn = _is_before_opening(frame, rows, actions) | _is_before_end(frame, rows) | _is_of_old_page(frame, rows)
     negative = negative.copy()
     negative[rows[torn]] = NONE
     return negative
@@ -60,16 +62,18 @@ def _is_beside_failed_request(frame: Frame, negative: Small, rows: Ints) -> Bool
     return np.asarray((found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= LAST_MOMENTS_MS))
 
 
-def _find_documents(frame: Frame) -> Ints:
-    """Navigations that replace the document, and do not lead to an error page or a login."""
-    documents = frame.column_equals("nav_type", "link", "reload", "back_forward", "") & ~frame.unattended
+def _find_openings(frame: Frame) -> Ints:
+    """Navigations by which a page is left, and that do not lead to an error page or a login."""
+    documents = frame.column_equals("nav_type", "link", "push", "reload", "back_forward", "") & ~frame.unattended
     detour = np.array([is_detour_page(p) for p in frame.patterns] or [False])
     return np.flatnonzero(documents & (frame.kind == NAVIGATION) & ~detour[frame.pattern])
 
 
-def _is_before_document(frame: Frame, rows: Ints, actions: UserActions) -> Bools:
-    """Per error: whether it stands between an action of the person and the document that this action opened."""
-    moves = _find_documents(frame)
+def _is_before_opening(frame: Frame, rows: Ints, actions: UserActions) -> Bools:
+    """Per error: whether it stands between an action of the person and the page that this action opened. A route of a
+    single-page application counts only after a link: a button may show its failure on another route.
+    """
+    moves = _find_openings(frame)
     if not len(moves):
         return np.zeros(len(rows), dtype=np.bool_)
     place = np.searchsorted(moves, rows)
@@ -81,9 +85,10 @@ def _is_before_document(frame: Frame, rows: Ints, actions: UserActions) -> Bools
     by = starters[np.maximum(before, 0)] if len(starters) else np.zeros(len(rows), dtype=np.int64)
     acted = (before >= 0) & (frame.visit[by] == frame.visit[rows])
     between = acted & (by > rows)
-    # A link or a form opens another page; a reload and a step back are acts of their own.
-    opened = frame.column_equals("nav_type", "link", "", rows=move)
+    # A link or a form opens another page. A reload and a step back are acts of their own.
+    opened = frame.column_equals("nav_type", "link", "", "push", rows=move)
     link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    opened &= link | ~frame.column_equals("nav_type", "push", rows=move)
     leads = opened & acted & (by < rows) & ((frame.kind[by] == SUBMIT) | link)
     leads &= (frame.route[move] != frame.route[rows]) & (frame.ts[move] - frame.ts[by] <= _SLOW_DOCUMENT_MS)
     leads &= frame.ts[rows] - frame.ts[by] <= LAST_MOMENTS_MS
@@ -103,8 +108,10 @@ def _is_before_end(frame: Frame, rows: Ints) -> Bools:
 
 
 def _is_of_old_page(frame: Frame, rows: Ints) -> Bools:
-    """Per error: whether it names the page before, within a second after a document was opened."""
-    moves = _find_documents(frame)
+    """Per error: whether it names the page before, within a second after a page was opened."""
+    moves = _find_openings(frame)
+    # In a single-page application the page before is part of the same document.
+    moves = moves[~frame.column_equals("nav_type", "push", rows=moves)]
     found = frame.find_last_until(moves, frame.visit[rows], frame.ts[rows])
     move = np.maximum(found, 0)
     every = np.flatnonzero(frame.kind == NAVIGATION)

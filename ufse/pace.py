@@ -9,8 +9,9 @@ from ufse.arrays import Bools, Ints, count_by_owner
 _GAPS: Final = 4
 """Even gaps from which on they are a timer's (own choice: three may be a person's)."""
 _EVEN_SHARE, _EVEN_MS = 0.1, 600
-"""Gaps differ from their median by at most this share and time, because loading a page delays a timer (own choice). A person who
-waits for slow answers has gaps of nearly one length, too; what he adds to the waiting differs by more than this time.
+"""Gaps differ from their median by at most this share and time, because loading a page delays a timer (own choice). A
+person who waits for slow answers has gaps of nearly one length, too; what he adds to the waiting differs by more than this
+time.
 """
 _MANY_GAPS, _MANY_SHARE, _MANY_MS = 10, 0.2, 1_500
 """The same for trains with many gaps: nobody reloads ten times at nearly one pace (own choice)."""
@@ -23,7 +24,8 @@ _GROWTH: Final = 1.3
 
 
 def is_paced_train(gap: Ints, first: Bools) -> Bools:
-    """Per entry: whether a timer or a script with growing pauses made it. A train is the entries from one ``first`` to the next.
+    """Per entry: whether a timer or a script with growing pauses made it. A train is the entries from one ``first`` to the
+    next.
 
     ``gap``: ms since the entry before, 0 at the first of a train.
     """

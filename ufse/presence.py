@@ -1,8 +1,8 @@
 """Whether a person was in front of the page: reloads that nobody made, and pages that nobody saw.
 
-A navigation is *unattended* if a timer or a script made it, if a browser restored it with other tabs, or if its page was rendered
-ahead, never shown, or hidden. Nobody acts by it: it causes nothing, and is neither a reload in rage nor a change of pages. A click
-or a submit on such a page is a person's act like any other. Source: issue 17 and docs/decisions/0040.
+A navigation is *unattended* if a timer or a script made it, if a browser restored it with other tabs, or if its page was
+rendered ahead, never shown, or hidden. Nobody acts by it: it causes nothing, and is neither a reload in rage nor a change
+of pages. A click or a submit on such a page is a person's act like any other. Source: issue 17 and docs/decisions/0040.
 
 * **A timer**: the navigations of a visit to one route have one pace (``_is_clocked``), or one that grows by a constant factor.
 * **A script**: a failed answer is followed by the reload at once, or always after the same time (``_is_scripted``).

@@ -49,13 +49,36 @@ def test_an_error_before_a_forms_next_page_is_no_failure(message: str, early: fl
 
 
 @pytest.mark.parametrize("kind", ["promise", "javascript", "resource"])
-@pytest.mark.parametrize("how", ["link", ""])
+@pytest.mark.parametrize("how", ["link", "", "push"])
 def test_an_error_before_a_links_page_is_no_failure(kind: str, how: str) -> None:
     rows = filled()[:1]
     for t in (8.02, 26.3, 41.7):
         rows += [click(t, HOME, "/form"), error(t + 0.2, "Loading chunk 7 failed /a.js", kind, route="/form")]
         rows += [go(t + 0.3, "/home", how), go(t + 12, "/form", "back_forward"), typed(t + 14, "/form")]
     assert run([*rows, end(80, "/form")]).detections == []
+
+
+def test_an_error_before_a_reload_as_a_reaction_is_a_failure() -> None:
+    rows: list[Row] = []
+    for t in (8.02, 17.3, 29.1):
+        rows += [
+            click(t, HOME, "/form"),
+            error(t + 0.2, "Loading chunk 7 failed.", route="/form"),
+            go(t + 2, "/form", "reload"),
+        ]
+    assert len(bodies([*rows, end(60, "/form")])) == 1
+
+
+def test_an_error_before_the_error_page_is_a_failure() -> None:
+    rows = filled()
+    for t in (8.02, 22.3):
+        rows += [
+            submit(t, "/form"),
+            error(t + 0.2, "Load failed", "promise", route="/form"),
+            go(t + 0.4, "/error", "link"),
+        ]
+        rows += [go(t + 6, "/form", "back_forward"), typed(t + 9, "/form"), typed(t + 10, "/form", NAME)]
+    assert len(bodies([*rows, submit(36.1, "/form"), error(36.3, "Load failed", route="/form"), end(60, "/form")])) == 1
 
 
 def test_an_error_of_the_old_page_after_the_new_one_opened_is_no_failure() -> None:
@@ -78,7 +101,9 @@ def test_the_same_error_on_a_page_that_stays_is_a_failure(message: str) -> None:
 
 
 def test_rage_on_a_button_whose_fetches_fail_is_a_failure() -> None:
-    rows = [r for i in range(5) for r in (click(8.1 + i * 0.5, PAY), error(8.3 + i * 0.5, "Failed to fetch", "promise"))]
+    rows = [
+        r for i in range(5) for r in (click(8.1 + i * 0.5, PAY), error(8.3 + i * 0.5, "Failed to fetch", "promise"))
+    ]
     assert len(bodies([*rows, go(20, "/home"), end(40, "/home")])) == 1
 
 
@@ -138,7 +163,10 @@ def test_a_family_names_where_it_is_documented(family: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("stack", "own"),
     [
-        ("TypeError: x\n at f (chrome-extension://abc/inject.js:1:22)\n at HTMLElement.g (https://shop.example/a.js:3:4)", False),
+        (
+            "TypeError: x\n at f (chrome-extension://abc/inject.js:1:2)\n at g (https://shop.example/a.js:3:4)",
+            False,
+        ),
         ("f@moz-extension://0-0/content.js:1:22\ng@https://shop.example/a.js:3:4", False),
         ("Error: x\n at sendDataToNative (iabjs://navigation_performance_logger_android:1:5098)", False),
         ("TypeError: x\n    at <anonymous>:1:22\n    at <anonymous>:5:1", False),
@@ -176,7 +204,10 @@ def test_an_error_after_a_good_answer_that_made_the_person_try_again_is_a_failur
 
 def test_one_message_on_two_pages_after_two_actions_is_no_failure() -> None:
     rows = [typed(1.01, "/profile"), typed(2.02, "/profile", NAME)]
-    rows += [click(5.02, {"target_type": "button", "target_id": "save"}, "/profile"), error(5.3, UNKNOWN, route="/profile")]
+    rows += [
+        click(5.02, {"target_type": "button", "target_id": "save"}, "/profile"),
+        error(5.3, UNKNOWN, route="/profile"),
+    ]
     rows += [go(20, "/search", "push"), typed(24.1, "/search"), typed(26.1, "/search", NAME)]
     rows += [submit(30.02, "/search"), error(30.3, UNKNOWN, route="/search"), end(60, "/search")]
     assert run(rows).detections == []
