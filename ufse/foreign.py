@@ -5,7 +5,6 @@ message, by the address of its script, or by the first frame of its stack, which
 means; what it does not know is recognised by its behaviour (``ufse.harmless_errors``, ``ufse.background``).
 """
 
-import json
 import re
 import tomllib
 from functools import cache
@@ -22,7 +21,9 @@ from ufse.memo import memoize_texts
 
 STACK_KEYS: Final = ("stack", "stackTrace", "stacktrace", "stack_trace", "frame", "frames", "filename")
 """Keys of an error's metadata that hold its stack, its first frame or its file."""
-_HAS_STACK: Final = '"(' + "|".join(STACK_KEYS) + r')"\s*:\s*"[^"]'
+_STACK: Final = re.compile(r'"(?:' + "|".join(STACK_KEYS) + r')"\s*:\s*"((?:[^"\\]|\\.)+)"')
+_LONGEST: Final = 2_000
+"""Characters of a stack that are read: its first frames."""
 _ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://|webkit-masked-url:)[^\s)\"']*", re.I)
 _FILE: Final = re.compile(r"\.(?:js|mjs|cjs|ts|jsx|tsx|html?|php|aspx?|jsp|vue|svelte)\b|(?:^|[\s(@])/\S+:\d", re.I)
 _NO_FILE: Final = re.compile(r"<anonymous>:\d|\beval code\b|debugger eval|user-?script", re.I)
@@ -63,20 +64,18 @@ def is_foreign_stack(stack: str) -> bool:
 
 @memoize_texts
 def _has_foreign_stack(metadata: str) -> bool:
-    try:
-        found = json.loads(metadata)
-    except ValueError:  # the engine reads any text; what is no JSON holds no stack
-        return False
-    texts = [found.get(key) for key in STACK_KEYS] if isinstance(found, dict) else []
-    stack = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-    return is_foreign_stack(stack[:2_000])
+    """Whether metadata as stored (JSON) hold a foreign stack; the first of its keys counts."""
+    found = _STACK.search(metadata)
+    return found is not None and is_foreign_stack(found[1][:_LONGEST].replace("\\n", "\n").replace("\\/", "/"))
 
 
 def find_foreign_stacks(source: EventColumns, rows: Ints) -> Bools:
     """Per error event in ``rows``: whether its metadata hold a stack that begins in foreign code."""
     found = np.zeros(len(rows), dtype=np.bool_)
     column = source.table["metadata"].take(pa.array(source.row[rows])).cast(pa.string())
-    at = np.flatnonzero(pc.match_substring_regex(column, _HAS_STACK).fill_null(False).to_numpy(zero_copy_only=False))
+    at = np.flatnonzero(
+        pc.match_substring_regex(column, _STACK.pattern).fill_null(False).to_numpy(zero_copy_only=False)
+    )
     if len(at):
         code, texts = source.read_codes("metadata", rows[at])
         found[at] = np.array([_has_foreign_stack(text) for text in texts])[code]

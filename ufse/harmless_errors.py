@@ -146,13 +146,11 @@ def remove_accepted_errors(
 ) -> Small:
     """``negative`` without uncaught errors of actions whose own request was accepted and that were not done again.
 
-    ``good``: per event, a good answer to a request that answers one single action of the visit. Reads do not count: what they
-    read may not have been drawn.
+    ``good``: per event, a good answer to a request that answers one single action of the visit.
     """
     rows = np.flatnonzero((negative == CRASH) & (cause >= 0))
     rows = rows[~_has_own_script(frame, rows)]
     came = np.flatnonzero(good & (cause >= 0) & (frame.kind == NETWORK))
-    came = came[~frame.only_reads[frame.endpoint[came]]]
     if not len(rows) or not len(came):
         return negative
     instant = np.asarray(np.cumsum(mark_group_starts(frame.visit, frame.ts)), dtype=np.int64)
@@ -172,14 +170,16 @@ def _has_own_script(frame: Frame, rows: Ints) -> Bools:
 
 
 def _is_done_again(frame: Frame, action: Ints, rows: Ints, by: Ints, config: Config) -> Bools:
-    """Per error in ``rows`` of the interaction ``by``: whether the person did the same before or after in the visit, or
+    """Per error in ``rows`` of the interaction ``by``: whether the person did the same within 30 s before or after, or
     reloaded the page within 30 s.
     """
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT))
     width = int(action.max(initial=0)) + 1
     same = Lookup(frame.visit[acts] * width + action[acts], acts)
     visit = frame.visit[rows]
-    owner, act = same.find_entries(visit * width + action[by], frame.low[visit], frame.high[visit])
+    low = frame.find_first_since(visit, frame.ts[by] - config.retry_window_ms)
+    high = frame.find_first_since(visit, frame.ts[rows] + config.retry_window_ms + 1)
+    owner, act = same.find_entries(visit * width + action[by], low, high)
     again = np.zeros(len(rows), dtype=np.bool_)
     again[owner[np.abs(frame.ts[act] - frame.ts[by[owner]]) > config.double_click_ms]] = True
     again |= np.bincount(owner, minlength=len(rows)) >= config.rage_clicks
@@ -187,5 +187,4 @@ def _is_done_again(frame: Frame, action: Ints, rows: Ints, by: Ints, config: Con
     place = np.searchsorted(moves, rows)
     move = np.append(moves, len(frame))[place]
     at = np.minimum(move, len(frame) - 1)
-    soon = frame.ts[at] - frame.ts[rows] <= config.retry_window_ms
-    return np.asarray(again | ((move < frame.high[visit]) & soon))
+    return np.asarray(again | ((move < high) & (frame.visit[at] == visit)))

@@ -173,8 +173,9 @@ def _is_never_shown(scene: _Scene) -> Bools:
     opened = scene.has_type("link", "")
     if not len(inputs) or not opened.any():
         return np.zeros(len(moves), dtype=np.bool_)
-    begin = int(scene.ts.min())
-    clock = scene.visit * (int(scene.ts.max()) - begin + _TRAILING_MS + 2) + (scene.ts - begin)
+    begin = mark_group_starts(scene.visit)
+    since = scene.ts - scene.ts[begin][np.cumsum(begin) - 1]
+    clock = scene.visit * (int(since.max()) + _TRAILING_MS + 2) + since
     after = np.searchsorted(clock[inputs], clock[moves] + _TRAILING_MS)
     act = inputs[np.minimum(after, len(inputs) - 1)]
     elsewhere = (after < len(inputs)) & (act > moves) & (scene.visit[act] == scene.visit[moves])
