@@ -58,6 +58,7 @@ def drop_doubled_reports(ordered: OrderedEvents, rows: Ints) -> Ints:
     if not len(at):
         return rows
     source = EventColumns(ordered.table, ordered.row[rows])
+    at = _keep_like_acts(source, at, visit, ts)
     copy = np.zeros(len(rows), dtype=np.bool_)
     copy[_find_copies(source, at, visit, ts, _ACT_TEXTS)] = True
     if not copy.any():
@@ -72,6 +73,17 @@ def _find_close_rows(at: Ints, visit: Ints, ts: Ints) -> Ints:
     """Of the rows ``at`` of one kind: those within 50 ms of the one before or after."""
     close = (visit[at][1:] == visit[at][:-1]) & (np.diff(ts[at]) <= COPY_WITHIN_MS)
     return at[np.append(False, close) | np.append(close, False)] if len(at) else at
+
+
+def _keep_like_acts(source: EventColumns, at: Ints, visit: Ints, ts: Ints) -> Ints:
+    """Of the rows ``at``: those with another of one kind and one way near them. A field is often changed and left at once; this
+    is found without reading all texts.
+    """
+    code, _ = encode_text_tuples(source, at, ("event_type", "action", "nav_type"))
+    order = np.lexsort((at, code, visit[at]))
+    row = at[order]
+    close = ~mark_group_starts(visit[row], code[order]) & (np.append(0, np.diff(ts[row])) <= COPY_WITHIN_MS)
+    return np.sort(row[close | np.append(close[1:], False)])
 
 
 def _find_copies(source: EventColumns, at: Ints, visit: Ints, ts: Ints, texts: tuple[str, ...]) -> Ints:

@@ -12,12 +12,13 @@ of pages. A click or a submit on such a page is a person's act like any other. S
 * **Hidden**: the page was hidden when it opened, or was opened while hidden (``_is_hidden``).
 """
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints, Lookup, Small, count_by_owner, equals_any, mark_group_starts
 from ufse.event_columns import EventColumns
@@ -50,7 +51,7 @@ _HIDDEN_FIRST_MS: Final = 300
 """A page that reports this soon that it is hidden was opened hidden (own choice)."""
 _UNLOADED_WITHIN_MS: Final = 1_000
 """A page that becomes hidden this shortly before the next navigation is being left (own choice)."""
-_PRERENDERED: Final = re.compile(r'"prerendered"\s*:\s*(true\b|1\b|"(true|1)")', re.I)
+_PRERENDERED: Final = r'"prerendered"\s*:\s*(true\b|1\b|"(true|1)")'
 
 
 @dataclass(frozen=True)
@@ -163,29 +164,37 @@ def _is_restored(scene: _Scene) -> Bools:
 
 def _is_prerendered(scene: _Scene) -> Bools:
     """Whether the event says that its page was rendered ahead."""
-    code, texts = scene.source.read_codes("metadata", scene.moves)
-    return np.array([bool(_PRERENDERED.search(t)) for t in texts], dtype=np.bool_)[code]
+    column = scene.source.table["metadata"].take(pa.array(scene.source.row[scene.moves])).cast(pa.string())
+    found = pc.match_substring_regex(column, _PRERENDERED, ignore_case=True)
+    return np.asarray(found.fill_null(False).to_numpy(), dtype=np.bool_)
 
 
 def _is_never_shown(scene: _Scene) -> Bools:
     """Whether the person went on on another page without returning to it: the page was rendered ahead or behind."""
     moves, inputs = scene.moves, scene.inputs
-    opened = scene.has_type("link", "")
-    if not len(inputs) or not opened.any():
-        return np.zeros(len(moves), dtype=np.bool_)
-    begin = mark_group_starts(scene.visit)
-    since = scene.ts - scene.ts[begin][np.cumsum(begin) - 1]
-    clock = scene.visit * (int(since.max()) + _TRAILING_MS + 2) + since
-    after = np.searchsorted(clock[inputs], clock[moves] + _TRAILING_MS)
-    act = inputs[np.minimum(after, len(inputs) - 1)]
-    elsewhere = (after < len(inputs)) & (act > moves) & (scene.visit[act] == scene.visit[moves])
-    elsewhere &= (scene.route[act] != scene.route[moves]) & (scene.ts[act] - scene.ts[moves] <= _ELSEWHERE_MS)
+    found = np.zeros(len(moves), dtype=np.bool_)
+    at = np.flatnonzero(scene.has_type("link", "") & ~scene.led)
+    if not len(inputs) or not len(at):
+        return found
+    move = moves[at]
+    act = inputs[np.minimum(np.searchsorted(inputs, move), len(inputs) - 1)]
+    # The first movements may still be of the page before.
+    while len(
+        late := np.flatnonzero((act < inputs[-1]) & (scene.ts[act] - scene.ts[move] < _TRAILING_MS) & (act > move))
+    ):
+        act[late] = inputs[np.searchsorted(inputs, act[late], "right")]
+    soon = scene.ts[act] - scene.ts[move]
+    there = (act > move) & (scene.visit[act] == scene.visit[move]) & (soon >= _TRAILING_MS) & (soon <= _ELSEWHERE_MS)
+    at, move, act = at[there], move[there], act[there]
     # The page on which the person acts was there before this navigation, and was not opened again since.
-    key = scene.visit * (int(scene.route.max()) + 1) + scene.route
-    shown = Lookup(key[moves], moves).find_last_before(key[act], act)
-    earliest = np.full(int(key.max()) + 1, len(key), dtype=np.int64)
-    np.minimum.at(earliest, key, np.arange(len(key)))
-    return np.asarray(opened & elsewhere & (shown < moves) & (earliest[key[act]] < moves))
+    width = int(scene.route.max()) + 1
+    opened = Lookup(scene.visit[moves] * width + scene.route[moves], moves)
+    key = scene.visit[act] * width + scene.route[act]
+    elsewhere = (scene.route[act] != scene.route[move]) & (opened.find_last_before(key, act) < move)
+    last = inputs[np.maximum(np.searchsorted(inputs, move) - 1, 0)]
+    used = (last < move) & (scene.visit[last] == scene.visit[move]) & (scene.route[last] == scene.route[act])
+    found[at[elsewhere & (used | (opened.find_last_before(key, move) >= 0))]] = True
+    return found
 
 
 def _is_hidden(scene: _Scene) -> Bools:
