@@ -98,7 +98,7 @@ def _find_copies(source: EventColumns, at: Ints, visit: Ints, ts: Ints, texts: t
     again &= np.append(0, np.diff(ts[row])) <= COPY_WITHIN_MS
     series = np.cumsum(~again) - 1
     few = np.bincount(series)[series] <= _COPIES
-    return row[again & few & _is_same_measure(source, row)]
+    return np.asarray(row[again & few & _is_same_measure(source, row)], dtype=np.int64)
 
 
 def _merge_named_controls(tuples: list[tuple[str, ...]]) -> Ints:
