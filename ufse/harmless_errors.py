@@ -5,8 +5,8 @@
   the page that the person's own action opened, or before the end. On a page that stays the same message is a failure.
 * A request that was answered well, and was not sent again, did what the person wanted. An uncaught error beside its answer that
   names no script of the page is not their failure. If they do it again or reload, the error did prevent something.
-* One message after different actions on different pages, each done once, belongs to none of them: a script that every page
-  has, or one that others put into every page.
+* One message after different actions on different pages, each done once, that names no script of the page belongs to none of
+  them: others put their script into every page.
 
 Failed requests, rejections and validation errors are never removed here.
 """
@@ -122,9 +122,12 @@ def _is_of_old_page(frame: Frame, rows: Ints) -> Bools:
 
 
 def remove_wandering_errors(frame: Frame, negative: Small, action: Ints, cause: Ints) -> Small:
-    """``negative`` without uncaught errors whose message comes after several actions on several pages, each done once."""
+    """``negative`` without uncaught errors of no script of the page, whose message comes after several actions on several
+    pages, each done once.
+    """
     rows = np.flatnonzero((negative == CRASH) & (cause >= 0) & ~frame.noise)
     rows = rows[frame.endpoint_known[frame.endpoint[rows]]]
+    rows = rows[~_has_own_script(frame, rows)]
     if len(rows) < 2:
         return negative
     _, group = np.unique(frame.visit[rows] * len(frame.endpoints) + frame.endpoint[rows], return_inverse=True)
