@@ -121,7 +121,7 @@ def _find_user_navigations(frame: Frame) -> tuple[Bools, Ints]:
         by_click[rows[near]] = before[near]
     untyped = navigation & frame.column_equals("nav_type", "") & (by_click < 0)
     typed = navigation & frame.column_equals("nav_type", "link", "reload", "back_forward")
-    made = typed | untyped
+    made = (typed | untyped) & ~frame.unattended
     made[rows[frame.is_external_or_download(rows)]] = False
     return made, by_click
 
@@ -156,5 +156,5 @@ def _find_meaningful_actions(frame: Frame, clicked: Bools, user_navigation: Bool
     found: Bools = ((frame.kind == CLICK) & (control | clicked)) | (frame.kind == SUBMIT)
     opened = np.flatnonzero(user_navigation & (by_click >= 0))
     found[opened] = found[by_click[opened]]
-    found |= frame.column_equals("nav_type", "reload")
+    found |= frame.column_equals("nav_type", "reload") & ~frame.unattended
     return found

@@ -11,6 +11,7 @@ from ufse.causes import Causes, find_causes
 from ufse.config import Config
 from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
 from ufse.frame import Frame
+from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 
@@ -73,9 +74,13 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     causes = find_causes(frame, actions.causing, config)
     negative, causes = _mark_invalid_submits(frame, classify_feedback(frame, config), causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
+    negative = remove_unload_errors(frame, negative, actions)
+    negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
+    own = success & ~background.background & background.lonely
+    negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)
     attributed = (negative != NONE) & (causes.cause >= 0)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
     return Attribution(

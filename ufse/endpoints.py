@@ -7,6 +7,7 @@ import numpy as np
 
 from ufse.arrays import Bools, Ints, Small, compact_codes
 from ufse.event_columns import EventColumns, encode_text_tuples
+from ufse.foreign import find_foreign_stacks, is_foreign_error
 from ufse.patterns import clean_text, fold_message, fold_path, fold_path_uncached
 from ufse.sessions import ERROR, NETWORK
 
@@ -14,16 +15,6 @@ _MEDIA = (
     *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".ico", ".bmp", ".css", ".map"),
     *(".woff", ".woff2", ".ttf", ".otf", ".eot"),
     *(".mp4", ".webm", ".mp3", ".ogg", ".wav", ".m4a", ".m4s", ".m3u8", ".mpd", ".mov", ".ts"),
-)
-
-
-_EXTENSIONS = (
-    "chrome-extension:",
-    "moz-extension:",
-    "safari-extension:",
-    "safari-web-extension:",
-    "webkit-masked-url:",
-    "ms-browser-extension:",
 )
 
 
@@ -59,6 +50,8 @@ def encode_endpoints(source: EventColumns, kind: Small) -> tuple[Ints, list[str]
         place = {t: len(texts) + i for i, t in enumerate(sorted({t for t, _, _ in labels}))}
         code[rows] = np.array([place[t] for t, _, _ in labels])[part]
         noise[rows] = np.array([n for _, _, n in labels])[part]
+        if wanted == ERROR:
+            noise[rows] |= find_foreign_stacks(source, rows)
         texts += list(place)
         known += [t in identified for t in place]
     return code, texts, np.array([*known, False], dtype=np.bool_), noise
@@ -144,8 +137,7 @@ def _error_label(kind: str, message: str, source: str) -> _Label:
     folded = fold_message(message)
     low, origin = message.lower(), source.lower()
     noise = (
-        origin.startswith(_EXTENSIONS)
-        or any(e in low for e in _EXTENSIONS)
+        is_foreign_error(low, origin)
         or any(h in low for h in _HARMLESS)
         or (low.startswith("script error") and not source)
         or (kind == "resource" and _is_media_resource(f"{low} {origin}"))

@@ -71,6 +71,8 @@ class Frame:
     """Per endpoint code: whether a URL or message identifies it; one more entry for -1."""
     noise: Bools
     """Per event: noise that is recognised by itself: preflights, images, fonts, media, extensions, harmless errors."""
+    unattended: Bools
+    """Per event: it is a navigation that no person made or saw, see ``ufse.presence``."""
     words: dict[str, tuple[Small, list[str]]]
     """By column name: (code per event, -1 at events of other kinds; texts by code). See ``column_equals``."""
 
@@ -151,6 +153,7 @@ class Frame:
             target_ignored=bools,
             endless=bools,
             noise=bools,
+            unattended=bools,
         )
 
     def column_equals(self, column: str, *accepted: str, rows: Ints | None = None) -> Bools:
@@ -165,8 +168,8 @@ class Frame:
         return found
 
 
-def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
-    """The frame of the ordered events with these ascending numbers."""
+def build_frame(ordered: OrderedEvents, rows: Ints, config: Config, unattended: Bools | None = None) -> Frame:
+    """The frame of the ordered events with these ascending numbers. ``unattended``: per row, see ``Frame``; None: nowhere."""
     source = EventColumns(ordered.table, ordered.row[rows])
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
     route, routes = source.read_codes("route", np.arange(len(rows)))
@@ -201,6 +204,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
         endpoints=endpoints,
         endpoint_known=known,
         noise=noise,
+        unattended=np.zeros(len(rows), dtype=np.bool_) if unattended is None else unattended,
         words=words,
     )
 

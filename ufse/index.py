@@ -19,6 +19,7 @@ from ufse.attribution import Attribution
 from ufse.config import Config
 from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
 from ufse.frame import Frame
+from ufse.pages import is_detour_page
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
 from ufse.target_codes import PAGE
@@ -29,9 +30,6 @@ THANKS = re.compile(
 )
 _FAILED_ROUTE = re.compile(
     r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
-)
-_DETOUR = re.compile(
-    r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
 )
 _LOGIN = re.compile(
     r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
@@ -51,11 +49,6 @@ def _find_item_route(route: str) -> str:
 def is_thanks_page(pattern: str) -> bool:
     """Whether a route is a page that confirms a success (a thank-you page)."""
     return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
-
-
-def is_detour_page(pattern: str) -> bool:
-    """Whether a route is an error page or a login, to which applications redirect after a failure."""
-    return bool(_DETOUR.search(pattern.lower()))
 
 
 class Index:

@@ -16,6 +16,7 @@ from ufse.agents import is_machine_agent
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
+from ufse.copies import drop_doubled_reports
 from ufse.detection import Candidate, Detection, WhyNot
 from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
@@ -23,6 +24,7 @@ from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
+from ufse.presence import find_unattended_navigations
 from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.server_logs import add_implied_actions
 from ufse.sessions import Visits, encode_text_runs, order_events
@@ -245,7 +247,10 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
-    frame = build_frame(*add_implied_actions(ordered, select_relevant_rows(ordered, rows, config)), config)
+    rows = drop_doubled_reports(ordered, rows)
+    read = add_implied_actions(ordered, select_relevant_rows(ordered, rows, config))
+    unattended = find_unattended_navigations(ordered, rows)[np.searchsorted(rows, read.origin)] & ~read.implied
+    frame = build_frame(read.ordered, read.rows, config, unattended)
     return (
         ordered.visits,
         hot,

@@ -81,24 +81,35 @@ def is_page_path(path: str) -> bool:
     )
 
 
-def add_implied_actions(ordered: OrderedEvents, rows: Ints) -> tuple[OrderedEvents, Ints]:
-    """The events ``rows`` (ascending, whole visits) with the implied interactions, as ordered events of their own, and their
-    numbers there. Without any such interaction both are what they were.
-    """
+class CompletedEvents(NamedTuple):
+    """Events with the interactions that they imply."""
+
+    ordered: OrderedEvents
+    rows: Ints
+    """Their numbers among ``ordered``; ascending."""
+    origin: Ints
+    """Per row: its number before; of an implied interaction, that of the request that implies it."""
+    implied: Bools
+    """Per row: whether it is an implied interaction."""
+
+
+def add_implied_actions(ordered: OrderedEvents, rows: Ints) -> CompletedEvents:
+    """The events ``rows`` (ascending, whole visits) with the implied interactions, as ordered events of their own."""
+    unchanged = CompletedEvents(ordered, rows, rows, np.zeros(len(rows), dtype=np.bool_))
     visit, kind = ordered.visit[rows], ordered.kind[rows]
     unlike = any_by_owner(visit, ~equals_any(kind, NAVIGATION, NETWORK, END), len(ordered.visits))
     logged = rows[~unlike[visit]]
     if not len(logged):
-        return ordered, rows
+        return unchanged
     timed = read_integers(ordered.table, "duration_ms")[ordered.row[logged]] >= 0
     unlike |= any_by_owner(ordered.visit[logged], timed, len(ordered.visits))
     logged = logged[~unlike[ordered.visit[logged]]]
     requests, pages = _read_page_requests(ordered, logged)
     if not len(requests.at):
-        return ordered, rows
+        return unchanged
     made = np.concatenate([_find_sent_forms(requests, pages), _find_page_tries(requests, pages)])
     if not len(made):
-        return ordered, rows
+        return unchanged
     submitted = is_among(made, requests.at[requests.posted])
     both = np.concatenate([made, rows])
     place = np.lexsort((np.append(np.zeros(len(made)), np.ones(len(rows))), both))
@@ -112,7 +123,7 @@ def add_implied_actions(ordered: OrderedEvents, rows: Ints) -> tuple[OrderedEven
         visit=ordered.visit[number],
         analysed=ordered.analysed[number],
     )
-    return whole, np.arange(len(number))
+    return CompletedEvents(whole, np.arange(len(number)), number, place < len(made))
 
 
 class _Pages(NamedTuple):

@@ -33,7 +33,7 @@ def find_confusion_signals(frame: Frame, attribution: Attribution, config: Confi
 
 def _find_route_changes(frame: Frame) -> tuple[Ints, Ints]:
     """Rows of navigations that changed the route, and the route before each."""
-    rows = np.flatnonzero(frame.kind == NAVIGATION)
+    rows = np.flatnonzero((frame.kind == NAVIGATION) & ~frame.unattended)
     if not len(rows):
         return rows, rows
     first = np.append(True, frame.visit[rows][1:] != frame.visit[rows][:-1])

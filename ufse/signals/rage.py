@@ -4,7 +4,7 @@ least 3 reloads of a route within 30 s.
 Source: docs/contracts/detection.md, Signals; DataDog's ``clickChain`` for clicks that are near in time and place. Not rage:
 controls made for repeated clicks, text fields, static text, toggles, clicks made by a key, ignored targets
 (``is_never_rage``); a control whose clicks are answered, selected text, a wizard whose page changes (``_is_answered_run``);
-a held key or a script (``_is_human_run``).
+a held key or a script (``_is_human_run``); reloads that no person made (``ufse.presence``).
 
 To add an exclusion by control, add words to ``ufse.targets`` or a condition to ``is_never_rage``; by answer, to
 ``_is_answered_run``; and a case to tests/unit/ufse/test_rage.py.
@@ -164,7 +164,7 @@ def _is_repairing_answer(
 
 
 def _find_reload_runs(frame: Frame, attribution: Attribution, config: Config) -> Signals:
-    rows = np.flatnonzero(frame.kind == NAVIGATION)
+    rows = np.flatnonzero((frame.kind == NAVIGATION) & ~frame.unattended)
     rows = rows[frame.column_equals("nav_type", "reload", rows=rows) & ~frame.target_ignored[rows]]
     need = config.rage_reloads
     if len(rows) < need:

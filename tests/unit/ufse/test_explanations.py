@@ -19,7 +19,6 @@ from tests.unit.ufse.boundaries import (
     form,
     hits,
     received,
-    reloads,
     tries,
     wandering,
 )
@@ -61,7 +60,11 @@ DETECTIONS: dict[str, list[Row]] = {
         answer(32.1, 0, took=21.9, aborted=1),
         go(32.2, "/home"),
     ],
-    "reloads_of_a_failing_page": reloads(4, 16),
+    "reloads_of_a_failing_page": [
+        r
+        for t, how in ((0.001, "link"), (5.001, "reload"), (9.4, "reload"), (16.2, "reload"), (21.001, "reload"))
+        for r in (go(t, "/r", how), answer(t + 0.4, 500, url="/api/r", method="GET", route="/r"))
+    ],
     "wandering_to_a_slow_page": wandering(10.1, 18.3, 25.2, 33.4, 39.9),
     "crash_while_drawing": [
         r
