@@ -53,7 +53,7 @@ class Frame:
     flows: Sequence[str]
     """Per pattern: the name of its flow."""
     raw_target: Ints
-    """Exact target: the same button in two rows of a list is two controls."""
+    """The control that was hit: the same button in two rows of a list is two controls, and its icon is no other."""
     target: Ints
     """Target with generated ids replaced; PAGE is 0. An action is a (pattern, target)."""
     targets: Sequence[Target]
@@ -171,7 +171,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
     route, routes = source.read_codes("route", np.arange(len(rows)))
     pattern, patterns = encode_folded_texts(route, [fold_path(r) for r in routes])
-    raw_target, target, targets, raw_ignored = encode_targets(source, kind, visit, config)
+    raw_target, target, targets, raw_ignored = encode_targets(source, kind, visit, route, config)
     endpoint, endpoints, known, noise = encode_endpoints(source, kind)
     words = {name: _encode_vocabulary(source, name, kind == own) for name, own in _WORDS.items()}
     low, high = _find_visit_rows(visit, len(ordered.visits))

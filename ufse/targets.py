@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from ufse.identity import Identity, identify_control
 from ufse.memo import memoize_texts
-from ufse.patterns import clean_text, fold_target_name
+from ufse.patterns import clean_text
+from ufse.selectors import CHILD_TAGS
 
 
 def _split_vocabulary(text: str) -> frozenset[str]:
@@ -80,6 +82,8 @@ class Target:
     link: bool
     nameless: bool
     """Only a type or tag is known: different controls look the same."""
+    placed: bool = False
+    """Its id is generated and no other id names it, so that two of its name may stand in two places."""
 
     @property
     def meaningful(self) -> bool:
@@ -103,23 +107,30 @@ def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> b
     return any(w in _REPEATED_WORDS for w in words) or any(p in _REPEATED_PAIRS for p in pairwise(words))
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What five texts, as sent, describe."""
+
+    target: Target
+    identity: Identity
+    part: bool
+    """The type of an element that stands inside controls (``span``, ``svg``): what was hit may be a part of one."""
+
+
 @memoize_texts
-def describe_target(kind: str, identity: str, selector: str, tag: str, label: str) -> Target:
-    """The target that these five texts, as sent, describe."""
+def describe_target(kind: str, identity: str, selector: str, tag: str, label: str) -> Described:
+    """What these five texts, as sent, describe."""
     if not (kind or identity or selector or tag or label):
-        return NO_TARGET
-    kind_word, tag_word, shown = kind.lower(), tag.lower(), clean_text(label)
+        return Described(NO_TARGET, identify_control("control", "", "", "", "", ""), False)
+    found = identify_control(_find_part(kind.lower(), tag.lower()), kind, identity, selector, tag, label)
+    kind_word, tag_word, shown = found.role or kind.lower(), tag.lower(), clean_text(label)
     words = [*_split_name_words(identity), "", *_split_name_words(selector), "", *_split_name_words(label)]
     role = kind_word or tag_word
-    field = role in TEXT_FIELDS or (
-        tag_word in TEXT_FIELDS and kind_word not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES
-    )
+    field = _is_text_field(kind_word, tag_word)
     toggle = role in _TOGGLES or any(w in _TOGGLE_WORDS for w in words)
     static = not field and role in _TEXT_TYPES and not toggle and not {"button", "btn", "link", "submit"} & set(words)
-    return Target(
-        name=_make_target_name(
-            clean_text(kind) or clean_text(tag).lower(), clean_text(identity), clean_text(selector), shown
-        ),
+    target = Target(
+        name=found.name,
         label=shown,
         text_field=field,
         static_text=static,
@@ -134,12 +145,17 @@ def describe_target(kind: str, identity: str, selector: str, tag: str, label: st
         leaves=any(w in _EXIT_WORDS for w in words) or ("sign", "out") in set(pairwise(words)),
         link=role in {"link", "a", "menuitem", "tab"},
         nameless=not (identity or selector or label),
+        placed=found.generated,
     )
+    return Described(target, found, not found.role and (role in CHILD_TAGS) and not found.exact.startswith("control#"))
 
 
-def _make_target_name(kind: str, identity: str, selector: str, label: str) -> str:
-    if identity:
-        return f"{kind}#{fold_target_name(identity)}"
-    if selector:
-        return fold_target_name(selector)
-    return f'{kind} "{fold_target_name(label)}"'.strip() if label else kind
+def _is_text_field(kind: str, tag: str) -> bool:
+    if (kind or tag) in TEXT_FIELDS:
+        return True
+    return tag in TEXT_FIELDS and kind not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES
+
+
+def _find_part(kind: str, tag: str) -> str:
+    """Kinds of elements that are never the same, whatever they are called."""
+    return "field" if _is_text_field(kind, tag) else "form" if kind == "form" else "control"
