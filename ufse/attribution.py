@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.actions import UserActions, find_user_actions, merge_repeated_actions
+from ufse.actions import UserActions, add_failing_steps, find_user_actions, merge_repeated_actions
 from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pair_among, mark_group_starts
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
@@ -43,7 +43,7 @@ class Attribution:
     lonely: Bools
     """Feedback of an endpoint that answers one single action in its visit, unlike beacons and menus."""
     step: Bools
-    """Clicks on a "next" that sends a form: a step of a wizard, not paging."""
+    """Clicks on a "next" that sends a form, or that fails most times: a step, not paging."""
     progress: Bools
     """Per interaction: it caused a push or link navigation to another page, and had no failure itself."""
     progress_at: Ints
@@ -77,6 +77,8 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     success = _is_success(frame)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     attributed = (negative != NONE) & (causes.cause >= 0)
+    failing = causes.cause[attributed & (negative != SLOW)]
+    actions = add_failing_steps(frame, actions, failing, causes.cause[success & (causes.cause >= 0)], config)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
     return Attribution(
         action=merge_repeated_actions(frame, actions.action, causes.cause, attributed & ~background.shared),

@@ -73,7 +73,7 @@ class Target:
     played: bool
     """Made for many clicks: a game, a map, a player, a keypad, a slider."""
     paging: bool
-    """``repeated`` only because of a word such as "next" or "previous"; such a button of a form is a step."""
+    """``repeated`` only because of a word such as "next" or an arrow; if it sends a form or fails at each try, it is a step."""
     toggle: bool
     aside: bool
     """Prints, shares or downloads: a navigation after it is not leaving."""
@@ -98,7 +98,8 @@ def _split_name_words(text: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
-_PAGING_WORDS = frozenset({"next", "prev", "previous"})
+_PAGING_WORDS = frozenset({"next", "prev", "previous", "nextpage", "prevpage", "pagination", "paginator", "pager", "more"})
+_PAGING_LABELS = _split_vocabulary("‹ › < > « » << >> → ← older newer")
 
 
 def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> bool:
@@ -138,7 +139,10 @@ def describe_target(kind: str, identity: str, selector: str, tag: str, label: st
         long_text=field and bool({kind_word, tag_word} & _LONG_TEXT),
         played=kind_word in _PLAYED or tag_word in _PLAYED,
         paging=not _is_repeated_control(
-            kind_word, tag_word, [w for w in words if w not in _PAGING_WORDS], shown.lower()
+            kind_word,
+            tag_word,
+            [w for w in words if w not in _PAGING_WORDS],
+            "" if shown.lower() in _PAGING_LABELS else shown.lower(),
         ),
         toggle=toggle,
         aside=any(w in _ASIDE_WORDS for w in words),
