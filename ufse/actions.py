@@ -10,7 +10,6 @@ from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.target_codes import PAGE
 
-
 _FAILING_TRIES = 3
 """Tries of a "next" that failed, from which it is a step and not paging (own choice)."""
 
@@ -49,9 +48,7 @@ def find_user_actions(frame: Frame, config: Config) -> UserActions:
     )
 
 
-def add_failing_steps(
-    frame: Frame, actions: UserActions, failing: Ints, answered: Ints, config: Config
-) -> UserActions:
+def add_failing_steps(frame: Frame, actions: UserActions, failing: Ints, answered: Ints, config: Config) -> UserActions:
     """``actions``, where a "next" or "previous" most of whose clicks failed, the last one included, is a step, not paging.
 
     Whoever pages gets a page at most clicks. Quick clicks may be paging in haste: at least three tries must be a pause apart.

@@ -1,5 +1,6 @@
 """The frame: the events that detection reads, as parallel arrays of integer codes with tables of texts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -98,6 +99,13 @@ class Frame:
     def may_read(self) -> Bools:
         """Per endpoint: whether its method only reads or is unknown."""
         return np.array([not e or e.startswith((*_SAFE_METHODS, "/")) for e in self.endpoints] or [True])
+
+    @cached_property
+    def target_sort(self) -> Ints:
+        """Per target: the code of its type, the part of its name before its own id or label."""
+        sorts = [_TYPE.match(t.name)[0] for t in self.targets]  # type: ignore[index]
+        place = {text: i for i, text in enumerate(dict.fromkeys(sorts))}
+        return np.array([place[s] for s in sorts], dtype=np.int64)
 
     @cached_property
     def is_first_row(self) -> Bools:
@@ -237,6 +245,8 @@ def _encode_vocabulary(source: EventColumns, name: str, own: Bools) -> tuple[Sma
     code[at] = own_codes
     return code, texts
 
+
+_TYPE = re.compile(r"[A-Za-z-]*")
 
 _SAFE_METHODS = ("GET ", "HEAD ", "OPTIONS ")
 """Prefixes of the labels of requests that only read (RFC 9110, 9.2.1)."""

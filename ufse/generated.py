@@ -28,20 +28,11 @@ _COUNTED = re.compile(
 )
 """A library's name, perhaps a kind of element, and a counter."""
 _LIBRARY_WORDS: Final = frozenset(
-    """
-    mat mdc cdk ion fluent headlessui chakra mantine radix reach downshift rc ant react select aria mui t ui ext gwt tippy dx vs ember
-    yui bvid idt ctl jss jsx v ng tns pn pr p id uid uuid r bits melt ark zag base
-    button btn input field textfield text textarea checkbox radio switch toggle slider menu menubar menuitem item items option
-    options list listbox listitem combobox dialog modal popover popper tooltip trigger content panel tab tabs tabpanel label
-    labelledby description describedby title header heading form control group accordion collapse disclosure dropdown overlay
-    container wrapper root el element component cmp widget icon inner outer link anchor placeholder value indicator state
-    error helper message messages autocomplete picker datepicker box
-    """.split()
+    ["mat", "mdc", "cdk", "ion", "fluent", "headlessui", "chakra", "mantine", "radix", "reach", "downshift", "rc", "ant", "react", "select", "aria", "mui", "t", "ui", "ext", "gwt", "tippy", "dx", "vs", "ember", "yui", "bvid", "idt", "ctl", "jss", "jsx", "v", "ng", "tns", "pn", "pr", "p", "id", "uid", "uuid", "r", "bits", "melt", "ark", "zag", "base", "button", "btn", "input", "field", "textfield", "text", "textarea", "checkbox", "radio", "switch", "toggle", "slider", "menu", "menubar", "menuitem", "item", "items", "option", "options", "list", "listbox", "listitem", "combobox", "dialog", "modal", "popover", "popper", "tooltip", "trigger", "content", "panel", "tab", "tabs", "tabpanel", "label", "labelledby", "description", "describedby", "title", "header", "heading", "form", "control", "group", "accordion", "collapse", "disclosure", "dropdown", "overlay", "container", "wrapper", "root", "el", "element", "component", "cmp", "widget", "icon", "inner", "outer", "link", "anchor", "placeholder", "value", "indicator", "state", "error", "helper", "message", "messages", "autocomplete", "picker", "datepicker", "box"]
 )
 """Words that name a library or a kind of element: an id of these words and a counter names no control."""
 _ELEMENT_WORDS: Final = frozenset(
-    "button btn input field textfield textarea checkbox radio select combobox menu link anchor control element el comp component "
-    "widget id uid uuid view react ext gen cmp node".split()
+    ["button", "btn", "input", "field", "textfield", "textarea", "checkbox", "radio", "select", "combobox", "menu", "link", "anchor", "control", "element", "el", "comp", "component", "widget", "id", "uid", "uuid", "view", "react", "ext", "gen", "cmp", "node"]
 )
 """Words of ids that need no library's name: ``button-1023`` and ``input-45`` are counted elements."""
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
@@ -57,7 +48,7 @@ def find_own_id(identity: str) -> str:
     if ID in replaced:
         own = _WORD.findall(replaced.replace(ID, " "))
         return replaced if any(w.lower() not in _LIBRARY_WORDS for w in own) else ""
-    if is_hash(identity) or not _WORD.search(_UUID.sub(" ", identity)) and _UUID.search(identity):
+    if is_hash(identity) or (not _WORD.search(_UUID.sub(" ", identity)) and _UUID.search(identity)):
         return ""
     if sum(c.isdigit() for c in identity) >= 2:
         words = [w.lower() for w in _WORD.findall(identity)]

@@ -19,13 +19,7 @@ _KEPT_ATTRIBUTES: Final = frozenset(
 )
 _PLACES = re.compile(r":(?:nth-|first-|last-|only-)")
 _STATES: Final = frozenset(
-    """
-    active inactive disabled enabled loading loaded busy pending waiting processing submitting saving sending working focus focused
-    focusvisible hover hovered pressed selected unselected checked unchecked indeterminate opened closed open expanded collapsed
-    shown hidden visible invisible invalid valid error errored success succeeded failed warning touched untouched dirty pristine
-    current animating animated transitioning entering entered leaving enter leave appear dragging ripple rippling highlighted
-    clicked filled empty readonly required done complete completed state in show on off spinning shake pulse
-    """.split()
+    ["active", "inactive", "disabled", "enabled", "loading", "loaded", "busy", "pending", "waiting", "processing", "submitting", "saving", "sending", "working", "focus", "focused", "focusvisible", "hover", "hovered", "pressed", "selected", "unselected", "checked", "unchecked", "indeterminate", "opened", "closed", "open", "expanded", "collapsed", "shown", "hidden", "visible", "invisible", "invalid", "valid", "error", "errored", "success", "succeeded", "failed", "warning", "touched", "untouched", "dirty", "pristine", "current", "animating", "animated", "transitioning", "entering", "entered", "leaving", "enter", "leave", "appear", "dragging", "ripple", "rippling", "highlighted", "clicked", "filled", "empty", "readonly", "required", "done", "complete", "completed", "state", "in", "show", "on", "off", "spinning", "shake", "pulse"]
 )
 """Words that a class name adds for a while: participles and states of forms, as CSS frameworks use them."""
 _ALONE_ONLY: Final = frozenset(
@@ -63,12 +57,10 @@ _UTILITY = re.compile(
     r"-(?:\[.*\]|[a-z0-9./]+(?:-[a-z0-9./]+)*)"
 )
 _UTILITY_WORDS: Final = frozenset(
-    "flex block inline inline-block inline-flex grid hidden relative absolute fixed sticky static truncate uppercase lowercase "
-    "capitalize italic underline rounded border shadow transition container visible invisible group peer grow shrink".split()
+    ["flex", "block", "inline", "inline-block", "inline-flex", "grid", "hidden", "relative", "absolute", "fixed", "sticky", "static", "truncate", "uppercase", "lowercase", "capitalize", "italic", "underline", "rounded", "border", "shadow", "transition", "container", "visible", "invisible", "group", "peer", "grow", "shrink"]
 )
 CHILD_TAGS: Final = frozenset(
-    "span svg path i img image b em strong small g use rect circle polygon polyline line ellipse defs picture font icon mark u s sup sub "
-    "canvas-icon mat-icon ion-icon fa-icon sl-icon md-icon p div".split()
+    ["span", "svg", "path", "i", "img", "image", "b", "em", "strong", "small", "g", "use", "rect", "circle", "polygon", "polyline", "line", "ellipse", "defs", "picture", "font", "icon", "mark", "u", "s", "sup", "sub", "canvas-icon", "mat-icon", "ion-icon", "fa-icon", "sl-icon", "md-icon", "p", "div"]
 )
 """Elements that are part of a control when they stand inside it."""
 _CONTROL_TAGS: Final = frozenset({"button", "a", "summary"})

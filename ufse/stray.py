@@ -4,7 +4,7 @@ import numpy as np
 
 from ufse.arrays import Bools, count_distinct_by_owner
 from ufse.candidates import Clusters
-from ufse.feedback import CRASH
+from ufse.feedback import CRASH, FAILURE
 from ufse.index import Index
 
 
@@ -27,7 +27,9 @@ def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     begin, end = index.presses_by_action.find_span(key, frame.low[visit], frame.high[visit])
     quiet = (index.config.rage_clicks - 1) * failing <= end - begin - failing
     later, _ = index.presses_by_action.find_span(key, story.last + 1, frame.high[visit])
-    found = (attribution.negative[failure] == CRASH) & quiet & (later < end)
+    read = (attribution.negative[failure] == FAILURE) & index.is_request(failure)
+    read &= frame.only_reads[np.maximum(frame.endpoint[failure], 0)]
+    found = ((attribution.negative[failure] == CRASH) | read) & quiet & (later < end)
     at = np.flatnonzero(found)
     if not len(at):
         return found

@@ -98,7 +98,9 @@ def _split_name_words(text: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
-_PAGING_WORDS = frozenset({"next", "prev", "previous", "nextpage", "prevpage", "pagination", "paginator", "pager", "more"})
+_PAGING_WORDS = frozenset(
+    {"next", "prev", "previous", "nextpage", "prevpage", "pagination", "paginator", "pager", "more"}
+)
 _PAGING_LABELS = _split_vocabulary("‹ › < > « » << >> → ← older newer")
 
 

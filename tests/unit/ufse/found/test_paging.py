@@ -9,7 +9,20 @@ from tests.unit.ufse.scene import Row, answer, bodies, click, end, error, go, si
 from ufse import detect
 
 FOUND = Path(__file__).parents[3] / "data" / "found"
-LABELS = ["Weiter", "Suivant", "Siguiente", "次へ", "下一页", "Далее", "Mehr laden", "Rückgängig", "→", "›", "Next", "التالي"]
+LABELS = [
+    "Weiter",
+    "Suivant",
+    "Siguiente",
+    "次へ",
+    "下一页",
+    "Далее",
+    "Mehr laden",
+    "Rückgängig",
+    "→",
+    "›",
+    "Next",
+    "التالي",
+]
 ROW = {"target_type": "link", "target_id": "row"}
 
 
@@ -78,6 +91,14 @@ def test_slow_paging_of_which_one_page_is_tried_again(label: str) -> None:
     assert bodies([*rows, end(60, "/list")]) == []
 
 
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_pagings_of_a_collector_that_reports_failures_only(label: str, failing: int) -> None:
+    rows = [click(5 + 0.5 * i, plain(label), route="/list") for i in range(6)]
+    rows += [answer(5.3 + 0.5 * failing, 503, took=0.2, url="/api/list", method="GET", route="/list")]
+    assert bodies([*rows, click(30, ROW, route="/list"), end(60, "/list")]) == []
+
+
 OTHERS = [label for label in LABELS if label not in {"→", "›", "Next"}]
 
 
@@ -102,11 +123,20 @@ def test_a_broken_control_after_which_nothing_is_used_is_found(label: str) -> No
     assert "rage" in signals([*rows, error(5.1), end(20)])
 
 
+@pytest.mark.parametrize("label", OTHERS)
+def test_what_fails_to_be_sent_is_found_whatever_follows(label: str) -> None:
+    rows = [click(5 + 0.5 * i, plain(label)) for i in range(6)]
+    assert "rage" in signals([*rows, answer(5.8, 503, took=0.2), click(30, ROW), end(60)])
+
+
 @pytest.mark.parametrize("label", LABELS)
 def test_a_next_that_fails_at_each_unhurried_try_is_found(label: str) -> None:
     rows = [typed(2, "/apply/2")]
     for i in range(4):
-        rows += [click(5 + 9 * i, plain(label), route="/apply/2"), answer(5.4 + 9 * i, 500, url="/api/apply", route="/apply/2")]
+        rows += [
+            click(5 + 9 * i, plain(label), route="/apply/2"),
+            answer(5.4 + 9 * i, 500, url="/api/apply", route="/apply/2"),
+        ]
     assert "blocked" in signals([*rows, go(50, "/"), end(60, "/")])
 
 
