@@ -4,8 +4,8 @@ The texts decide first (``Identity.exact``). What they leave open is decided by 
 
 * a part (``span``, ``svg``) inside an element whose id is a control of the visit is that control;
 * a part with the label of the only control with this label is that control;
-* clicks one after the other on one spot hit one control, if only one of them has a name of its own, or if their labels differ in
-  digits or in a sign that something is going on ("Loading… 40 %").
+* clicks one after the other on one spot hit one control, if only one of them has a name of its own, or if their labels differ
+  in digits or in a sign that something is going on ("Loading… 40 %").
 
 Controls with different ids of their own are never unified.
 """
@@ -130,8 +130,8 @@ def _unify_mixed_spots(spot: Ints, code: Ints, stem: Ints, blank: int) -> Ints:
     named = min_by_owner(owner[own], places[own], size, len(spot))
     begin = min_by_owner(owner, places, size, len(spot))
     chosen = code[np.where(named < len(spot), named, begin)]
-    one = (low == high) | (named == len(spot))
-    return np.where(one[owner], chosen[owner], code)
+    same = (low == high) | (named == len(spot))
+    return np.where(same[owner], chosen[owner], code)
 
 
 def _find_first_targets(code: Ints, page: Ints, target: Ints, changed: Bools) -> Ints:

@@ -1,14 +1,21 @@
 """Generated parts of ids and class names: what a framework writes anew at each render or build.
 
-The forms are those of React, Radix, Headless UI, Angular Material, Ember, MUI, Downshift, react-select, styled-components, emotion,
-JSS, CSS modules, Vue and Svelte, as their documentation and sources write them. Other hashes are recognised by their form, as
-Playwright's selector generator (``isGuidLike``) and @medv/finder (``wordLike``) do.
+The forms are those of React, Radix, Headless UI, Angular Material, Ember, MUI, Downshift, react-select, styled-components,
+emotion, JSS, CSS modules, Vue and Svelte, as their documentation and sources write them. Other hashes are recognised by their
+form, as Playwright's selector generator (``isGuidLike``) and @medv/finder (``wordLike``) do.
 """
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from ufse.patterns import ID
+
+
+def split_vocabulary(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
 
 _RENDERED = re.compile(
     r":[rR](?=[0-9a-zA-Z]*[0-9a-zA-Z]:)[0-9a-zA-Z]{1,12}:(?:[A-Z][0-9a-z]{1,6}:)?|«[rR][0-9a-zA-Z]*»|"
@@ -27,13 +34,20 @@ _COUNTED = re.compile(
     re.I,
 )
 """A library's name, perhaps a kind of element, and a counter."""
-_LIBRARY_WORDS: Final = frozenset(
-    ["mat", "mdc", "cdk", "ion", "fluent", "headlessui", "chakra", "mantine", "radix", "reach", "downshift", "rc", "ant", "react", "select", "aria", "mui", "t", "ui", "ext", "gwt", "tippy", "dx", "vs", "ember", "yui", "bvid", "idt", "ctl", "jss", "jsx", "v", "ng", "tns", "pn", "pr", "p", "id", "uid", "uuid", "r", "bits", "melt", "ark", "zag", "base", "button", "btn", "input", "field", "textfield", "text", "textarea", "checkbox", "radio", "switch", "toggle", "slider", "menu", "menubar", "menuitem", "item", "items", "option", "options", "list", "listbox", "listitem", "combobox", "dialog", "modal", "popover", "popper", "tooltip", "trigger", "content", "panel", "tab", "tabs", "tabpanel", "label", "labelledby", "description", "describedby", "title", "header", "heading", "form", "control", "group", "accordion", "collapse", "disclosure", "dropdown", "overlay", "container", "wrapper", "root", "el", "element", "component", "cmp", "widget", "icon", "inner", "outer", "link", "anchor", "placeholder", "value", "indicator", "state", "error", "helper", "message", "messages", "autocomplete", "picker", "datepicker", "box"]
-)
+_LIBRARY_WORDS: Final = split_vocabulary("""
+    mat mdc cdk ion fluent headlessui chakra mantine radix reach downshift rc ant react select aria mui t ui ext gwt
+    tippy dx vs ember yui bvid idt ctl jss jsx v ng tns pn pr p id uid uuid r bits melt ark zag base button btn input
+    field textfield text textarea checkbox radio switch toggle slider menu menubar menuitem item items option options
+    list listbox listitem combobox dialog modal popover popper tooltip trigger content panel tab tabs tabpanel label
+    labelledby description describedby title header heading form control group accordion collapse disclosure dropdown
+    overlay container wrapper root el element component cmp widget icon inner outer link anchor placeholder value
+    indicator state error helper message messages autocomplete picker datepicker box
+""")
 """Words that name a library or a kind of element: an id of these words and a counter names no control."""
-_ELEMENT_WORDS: Final = frozenset(
-    ["button", "btn", "input", "field", "textfield", "textarea", "checkbox", "radio", "select", "combobox", "menu", "link", "anchor", "control", "element", "el", "comp", "component", "widget", "id", "uid", "uuid", "view", "react", "ext", "gen", "cmp", "node"]
-)
+_ELEMENT_WORDS: Final = split_vocabulary("""
+    button btn input field textfield textarea checkbox radio select combobox menu link anchor control element el comp
+    component widget id uid uuid view react ext gen cmp node
+""")
 """Words of ids that need no library's name: ``button-1023`` and ``input-45`` are counted elements."""
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _PIECE = re.compile(r"[A-Za-z0-9]+")
@@ -75,7 +89,7 @@ def is_hash(piece: str, least_turns: int = 3) -> bool:
 def _count_turns(text: str) -> int:
     """How often the kind of character (digit, lower, upper) changes; a capital before small letters is no change."""
     kinds = ["d" if c.isdigit() else "l" if c.islower() else "u" for c in text]
-    return sum(a != b and not (a == "u" and b == "l") for a, b in zip(kinds, kinds[1:], strict=False))
+    return sum(a != b and not (a == "u" and b == "l") for a, b in pairwise(kinds))
 
 
 _BUILT = re.compile(

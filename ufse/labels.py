@@ -5,7 +5,10 @@ from typing import Final
 
 _SPINNERS: Final = "◐◓◑◒◜◝◞◟◴◵◶◷◌○◉●⏳⌛🔄⟳⟲↻↺⭮✓✔☑✗✘"
 _EDGE = re.compile(rf"^[\s.…·•⋯{_SPINNERS}⠀-⣿|/\\*-]+(?=.*\w)|[\s.…·•⋯:;,{_SPINNERS}⠀-⣿|*-]+$")
-_CURRENCY = r"[$€£¥₹₽₩₺₫₴₦฿]|(?<![A-Za-z])(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|BRL|CAD|AUD|NZD|kr|zł|Kč|Ft|lei|R\$|Fr)\.?"
+_CURRENCY = (
+    r"[$€£¥₹₽₩₺₫₴₦฿]|(?<![A-Za-z])(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|BRL|CAD|AUD|NZD|"
+    r"kr|zł|Kč|Ft|lei|R\$|Fr)\.?"
+)
 _NUMBER = r"\d(?:[\d.,'’\s\u00a0]*\d)?"
 _CHANGING = re.compile(
     rf"[(\[（【]\s*[+-]?{_NUMBER}\s*(?:[/:]\s*\d+)*\s*[%\w]{{0,4}}\s*[)\]）】]"  # (3), [12 s]

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ufse.generated import find_own_id, strip_class_hash
+from ufse.generated import find_own_id, split_vocabulary, strip_class_hash
 
 _RENDERED_ID = re.compile(r"(?:\\:|(?<=[#\-\"'=]):)[rR][0-9a-zA-Z]+(?:\\:|:)|«[rR][0-9a-zA-Z]*»")
 _STEP = re.compile(r"((?:\[[^\]]*\]|\([^)]*\)|\\.|[^\s>+~\[(\\])+)|\s*([>+~])\s*|\s+")
@@ -18,9 +18,14 @@ _KEPT_ATTRIBUTES: Final = frozenset(
     {"name", "type", "role", "href", "for", "title", "alt", "aria-label", "value", "placeholder"}
 )
 _PLACES = re.compile(r":(?:nth-|first-|last-|only-)")
-_STATES: Final = frozenset(
-    ["active", "inactive", "disabled", "enabled", "loading", "loaded", "busy", "pending", "waiting", "processing", "submitting", "saving", "sending", "working", "focus", "focused", "focusvisible", "hover", "hovered", "pressed", "selected", "unselected", "checked", "unchecked", "indeterminate", "opened", "closed", "open", "expanded", "collapsed", "shown", "hidden", "visible", "invisible", "invalid", "valid", "error", "errored", "success", "succeeded", "failed", "warning", "touched", "untouched", "dirty", "pristine", "current", "animating", "animated", "transitioning", "entering", "entered", "leaving", "enter", "leave", "appear", "dragging", "ripple", "rippling", "highlighted", "clicked", "filled", "empty", "readonly", "required", "done", "complete", "completed", "state", "in", "show", "on", "off", "spinning", "shake", "pulse"]
-)
+_STATES: Final = split_vocabulary("""
+    active inactive disabled enabled loading loaded busy pending waiting processing submitting saving sending working
+    focus focused focusvisible hover hovered pressed selected unselected checked unchecked indeterminate opened closed
+    open expanded collapsed shown hidden visible invisible invalid valid error errored success succeeded failed
+    warning touched untouched dirty pristine current animating animated transitioning entering entered leaving enter
+    leave appear dragging ripple rippling highlighted clicked filled empty readonly required done complete completed
+    state in show on off spinning shake pulse
+""")
 """Words that a class name adds for a while: participles and states of forms, as CSS frameworks use them."""
 _ALONE_ONLY: Final = frozenset(
     {
@@ -56,12 +61,15 @@ _UTILITY = re.compile(
     r"underline|decoration|from|via|to|blur|backdrop|brightness|object|aspect|list|float|clear|break|line|hover|focus|group|peer)"
     r"-(?:\[.*\]|[a-z0-9./]+(?:-[a-z0-9./]+)*)"
 )
-_UTILITY_WORDS: Final = frozenset(
-    ["flex", "block", "inline", "inline-block", "inline-flex", "grid", "hidden", "relative", "absolute", "fixed", "sticky", "static", "truncate", "uppercase", "lowercase", "capitalize", "italic", "underline", "rounded", "border", "shadow", "transition", "container", "visible", "invisible", "group", "peer", "grow", "shrink"]
-)
-CHILD_TAGS: Final = frozenset(
-    ["span", "svg", "path", "i", "img", "image", "b", "em", "strong", "small", "g", "use", "rect", "circle", "polygon", "polyline", "line", "ellipse", "defs", "picture", "font", "icon", "mark", "u", "s", "sup", "sub", "canvas-icon", "mat-icon", "ion-icon", "fa-icon", "sl-icon", "md-icon", "p", "div"]
-)
+_UTILITY_WORDS: Final = split_vocabulary("""
+    flex block inline inline-block inline-flex grid hidden relative absolute fixed sticky static truncate uppercase
+    lowercase capitalize italic underline rounded border shadow transition container visible invisible group peer grow
+    shrink
+""")
+CHILD_TAGS: Final = split_vocabulary("""
+    span svg path i img image b em strong small g use rect circle polygon polyline line ellipse defs picture font icon
+    mark u s sup sub canvas-icon mat-icon ion-icon fa-icon sl-icon md-icon p div
+""")
 """Elements that are part of a control when they stand inside it."""
 _CONTROL_TAGS: Final = frozenset({"button", "a", "summary"})
 _CONTROL_ROLES: Final = frozenset({"button", "link", "tab", "menuitem", "option", "switch", "checkbox", "radio"})

@@ -29,7 +29,7 @@ def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     later, _ = index.presses_by_action.find_span(key, story.last + 1, frame.high[visit])
     read = (attribution.negative[failure] == FAILURE) & index.is_request(failure)
     read &= frame.only_reads[np.maximum(frame.endpoint[failure], 0)]
-    found = ((attribution.negative[failure] == CRASH) | read) & quiet & (later < end)
+    found: Bools = ((attribution.negative[failure] == CRASH) | read) & quiet & (later < end)
     at = np.flatnonzero(found)
     if not len(at):
         return found

@@ -5,31 +5,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from ufse.generated import split_vocabulary
 from ufse.identity import Identity, identify_control
 from ufse.memo import memoize_texts
 from ufse.patterns import clean_text
 from ufse.selectors import CHILD_TAGS
 
-
-def _split_vocabulary(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-TEXT_FIELDS: Final = _split_vocabulary("""
+TEXT_FIELDS: Final = split_vocabulary("""
     input text textarea textbox email password search searchbox tel phone number url field textfield
     text-field text_field date time datetime datetime-local contenteditable editor richtext combobox
 """)
-_TOGGLES = _split_vocabulary("""
+_TOGGLES = split_vocabulary("""
     checkbox radio switch toggle togglebutton accordion disclosure summary tab menuitemcheckbox
 """)
-_TOGGLE_WORDS = _split_vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
-_REPEATED_TYPES = _split_vocabulary("""
+_TOGGLE_WORDS = split_vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
+_REPEATED_TYPES = split_vocabulary("""
     stepper spinbutton spinner slider range carousel pagination pager pagination-link canvas map player video
     audio game calendar datepicker date-picker gallery slideshow keypad scrollbar rating
 """)
-_LONG_TEXT = _split_vocabulary("textarea contenteditable editor richtext")
-_PLAYED = _split_vocabulary("canvas map player video audio game keypad slider range scrollbar")
-_REPEATED_WORDS = _split_vocabulary("""
+_LONG_TEXT = split_vocabulary("textarea contenteditable editor richtext")
+_PLAYED = split_vocabulary("canvas map player video audio game keypad slider range scrollbar")
+_REPEATED_WORDS = split_vocabulary("""
     stepper spinbutton plus minus increment decrement increase decrease incrementer decrementer incr decr
     inc dec qty quantity counter next prev previous nextpage prevpage pagination paginator pager carousel
     slide slider
@@ -44,18 +40,18 @@ _REPEATED_PAIRS = frozenset(
         *(("fast", "forward"), ("skip", "forward"), ("skip", "back"), ("date", "picker")),
     }
 )
-_REPEATED_LABELS = _split_vocabulary(
+_REPEATED_LABELS = split_vocabulary(
     "+ - − – ＋ ± ++ -- ‹ › < > « » << >> → ← ↑ ↓ ▲ ▼ ◀ ▶ ⏮ ⏭ ⏯ ⏸ ⏪ ⏩ … ↺ ↻ ⟲ ⟳ older newer"
 )
-_TEXT_TYPES = _split_vocabulary("""
+_TEXT_TYPES = split_vocabulary("""
     text-block paragraph heading cell word content document page body html p span h1 h2 h3 h4 h5 h6 pre code
     blockquote td th li dd dt em strong b i article section main
 """)
-_ASIDE_WORDS = _split_vocabulary("print share download export copy pdf")
-_EXIT_WORDS = _split_vocabulary("""
+_ASIDE_WORDS = split_vocabulary("print share download export copy pdf")
+_EXIT_WORDS = split_vocabulary("""
     cancel close dismiss logout signout help support feedback contact back home chat leave exit
 """)
-_CONTROL_TYPES = _split_vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
+_CONTROL_TYPES = split_vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -101,7 +97,7 @@ def _split_name_words(text: str) -> list[str]:
 _PAGING_WORDS = frozenset(
     {"next", "prev", "previous", "nextpage", "prevpage", "pagination", "paginator", "pager", "more"}
 )
-_PAGING_LABELS = _split_vocabulary("‹ › < > « » << >> → ← older newer")
+_PAGING_LABELS = split_vocabulary("‹ › < > « » << >> → ← older newer")
 
 
 def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> bool:

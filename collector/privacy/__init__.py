@@ -1,9 +1,9 @@
 """Masks personal data before anything is stored (docs/contracts/events.md, Privacy).
 
-Query strings are removed, and fragments that are no page of a hash router. Addresses, numbers and secrets are replaced by marks. User ids, and session ids and
-keys that contain personal data, are replaced by a keyed hash per project. In paths the marks are ``:email``, ``:id``,
-``:card``, ``:token``, … (the form of a folded path segment); in text they are ``[email]``, ``[number]``, ``[card]``,
-``[token]``, …. docs/privacy.md lists what is masked and what is not.
+Query strings are removed, and fragments that are no page of a hash router. Addresses, numbers and secrets are replaced by
+marks. User ids, and session ids and keys that contain personal data, are replaced by a keyed hash per project. In paths the
+marks are ``:email``, ``:id``, ``:card``, ``:token``, … (the form of a folded path segment); in text they are ``[email]``,
+``[number]``, ``[card]``, ``[token]``, …. docs/privacy.md lists what is masked and what is not.
 
 A text is first cut to its stored length (``cut``), then decoded to the form that a person reads (``plain``), then searched
 with patterns whose time is linear in their input (``patterns``).

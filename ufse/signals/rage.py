@@ -73,7 +73,9 @@ def _find_click_runs(frame: Frame, attribution: Attribution, config: Config) -> 
 
 
 def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
-    """Per click: whether a run begins: another visit, target or page, a pause, or another spot of a target without a name or id of its own."""
+    """Per click: whether a run begins: another visit, control or page, a pause, or another spot of a target that has neither a
+    name nor an id of its own.
+    """
     before, after = rows[:-1], rows[1:]
     spotted = np.array([t.nameless or t.placed for t in frame.targets], dtype=np.bool_)[frame.target[after]]
     x, y = (frame.source.read_at(n, rows).astype(np.int64) for n in ("x", "y"))

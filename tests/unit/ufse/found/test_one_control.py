@@ -1,4 +1,4 @@
-"""A control is one control when its label animates, its selector carries states, its id is generated, or a part of it is hit."""
+"""A control stays one when its label animates, its selector carries states, its id is generated, or a part of it is hit."""
 
 from pathlib import Path
 from typing import Any
