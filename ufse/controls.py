@@ -55,12 +55,15 @@ def unify_controls(hits: Hits, described: Sequence[Described], target: Ints) -> 
         (int(hits.visit.max()) + 1) * (int(hits.route.max()) + 1),
     )
     code = control[rows]
+    blank = np.array([not d.identity.label and not d.identity.stem for d in described], dtype=np.bool_)[hits.sent[rows]]
     if part.any():
         above = np.array([place.get(d.identity.above, -1) for d in described], dtype=np.int64)[hits.sent[rows]]
         code = _adopt_control_above(code, page, part, above, len(exact))
-        labels = {text: i for i, text in enumerate(dict.fromkeys(d.identity.label for d in described))}
-        label = np.array([labels[d.identity.label] if d.identity.label else -1 for d in described], dtype=np.int64)
-        code = _adopt_labelled_control(code, page, part, label[hits.sent[rows]], len(labels))
+        label = _encode_texts([d.identity.label for d in described])[hits.sent[rows]]
+        code = _adopt_only_control(code, page, part, ~part, label)
+    if blank.any():
+        shape = _encode_texts([d.identity.shape for d in described])[hits.sent[rows]]
+        code = _adopt_only_control(code, page, blank, ~blank, shape)
     code = _unify_spots(hits, described, code, page)
     changed = code != control[rows]
     control[rows] = code
@@ -74,14 +77,22 @@ def _adopt_control_above(code: Ints, page: Ints, part: Bools, above: Ints, size:
     return np.where(known, above, code)
 
 
-def _adopt_labelled_control(code: Ints, page: Ints, part: Bools, label: Ints, size: int) -> Ints:
-    """``code`` per click, where a part with the label of the page's only control of this label has the control's."""
-    key = page * (size + 1) + label + 1
-    names, owner = np.unique(key, return_inverse=True)
-    whole = ~part & (label >= 0)
-    low = min_by_owner(owner[whole], code[whole], len(names), 2**62)[owner]
-    high = max_by_owner(owner[whole], code[whole], len(names), -1)[owner]
-    return np.where(part & (label >= 0) & (low == high), low, code)
+def _encode_texts(texts: list[str]) -> Ints:
+    """Per text: its code, -1 for the empty one."""
+    place = {text: i for i, text in enumerate(dict.fromkeys(t for t in texts if t))}
+    return np.array([place.get(t, -1) for t in texts], dtype=np.int64)
+
+
+def _adopt_only_control(code: Ints, page: Ints, vague: Bools, whole: Bools, sign: Ints) -> Ints:
+    """``code`` per click, where a ``vague`` one has the code of the page's only ``whole`` control with the same ``sign``
+    (-1: none).
+    """
+    _, owner = np.unique(page * (int(sign.max()) + 2) + sign + 1, return_inverse=True)
+    size = int(owner.max()) + 1
+    known = whole & (sign >= 0)
+    low = min_by_owner(owner[known], code[known], size, 2**62)[owner]
+    high = max_by_owner(owner[known], code[known], size, -1)[owner]
+    return np.where(vague & (sign >= 0) & (low == high), low, code)
 
 
 def _unify_spots(hits: Hits, described: Sequence[Described], code: Ints, page: Ints) -> Ints:
@@ -109,8 +120,8 @@ def _unify_spots(hits: Hits, described: Sequence[Described], code: Ints, page: I
 def _find_stem(described: Described) -> str:
     """What clicks on one spot must share to be one control: an id, or a label without digits; '' is shared with all."""
     identity, label = described.identity, described.target.label
-    if identity.exact.startswith(("control#", "form#", "field#")):
-        return identity.exact
+    if identity.stem:
+        return identity.stem
     if described.part:
         return identity.above
     if not identity.named or is_busy_label(label):

@@ -22,7 +22,7 @@ _RENDERED = re.compile(
     r"(?<![A-Za-z0-9])_[rR]_[0-9a-zA-Z]+_"
 )
 """React's ``useId``: ``:r1:``, ``«r1»``, ``_r_1_``, on a server ``:R1alm:``."""
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.I)
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.I)
 _COUNTED = re.compile(
     r"(?<![a-z0-9])(?:"
     r"(?:mat|mdc|cdk|ion|fluent|headlessui|chakra|mantine|radix|reach|downshift|rc|ant|vs|pn|pr|ui|gwt|ext|tippy|dx|lightning|mui)"
@@ -62,7 +62,7 @@ def find_own_id(identity: str) -> str:
     if ID in replaced:
         own = _WORD.findall(replaced.replace(ID, " "))
         return replaced if any(w.lower() not in _LIBRARY_WORDS for w in own) else ""
-    if is_hash(identity) or (not _WORD.search(_UUID.sub(" ", identity)) and _UUID.search(identity)):
+    if is_hash(identity) or (not _WORD.search(UUID.sub(" ", identity)) and UUID.search(identity)):
         return ""
     if sum(c.isdigit() for c in identity) >= 2:
         words = [w.lower() for w in _WORD.findall(identity)]

@@ -115,6 +115,11 @@ ONE_CONTROL = {
         control("svg", selector="div.a > #pay > svg"),
         control("path", selector="#pay > svg > path"),
     ],
+    "parts by ancestry, without label": [control("a", selector="a.buy", label="Buy"), *selected(*["a.buy > img"] * 3)],
+    "the label is there at times": [
+        *selected("form > .send", "form > .send", label="Send"),
+        *selected("form > .send") * 2,
+    ],
     "parts by label": [
         control(identity="pay", label="Pay"),
         control("span", label="Pay"),
@@ -155,6 +160,9 @@ def test_the_spot_decides_where_texts_do_not() -> None:
     counted = labelled("Like 12", "Like 13", "Like 14", "Like 15")
     assert "rage" in signals(burst(counted, x=400, y=300))
     assert "rage" not in signals(burst(counted))
+    hashed = with_ids(*(f"pay-{h}" for h in ("3f9a1c2", "8b2d4e6", "1a2b3c4", "9f8e7d6")), label="Pay")
+    assert "rage" in signals(burst(hashed, x=400, y=300))
+    assert "rage" not in signals(burst(hashed))
     unnamed = with_ids(":r1:", ":r2:", ":r3:", ":r4:")
     assert "rage" in signals(burst(unnamed, x=400, y=300))
     assert "rage" not in signals(burst(unnamed))
