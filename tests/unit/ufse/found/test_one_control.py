@@ -168,6 +168,13 @@ def test_the_spot_decides_where_texts_do_not() -> None:
     assert "rage" not in signals(burst(unnamed))
 
 
+@pytest.mark.parametrize(("apart", "raging"), [(12, True), (13, False)])
+def test_one_spot_is_twelve_pixels_wide(apart: int, raging: bool) -> None:
+    icons = [control(label="Pay"), control("svg", tag="svg"), control(label="Pay"), control("svg", tag="svg")]
+    rows = [click(10 + 0.4 * i, t, x=400 + apart * (i % 2), y=300) for i, t in enumerate(icons)]
+    assert ("rage" in signals([*rows, answer(12.5, 500, took=2.48)])) is raging
+
+
 TWO_CONTROLS = {
     "rows with numeric ids": with_ids("delete-1", "delete-2", "delete-3", "delete-4", label="Delete"),
     "rows with long ids": with_ids(

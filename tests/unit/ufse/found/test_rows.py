@@ -93,3 +93,9 @@ def test_rows_whose_deletion_fails_are_found() -> None:
         rows += [answer(8 * n + 0.3, 500, url=f"/api/orders/{n}", method="DELETE", route="/orders")]
     (body,) = bodies([*rows, end(60, "/orders")])
     assert "rage" not in {s["type"] for s in body["triggeringSignals"]}
+
+
+@pytest.mark.parametrize(("count", "found"), [(3, True), (2, False)])
+def test_three_controls_make_a_list(count: int, found: bool) -> None:
+    rows = [e for e in open_rows(ROWS["numbered labels"], "", count) if e["event_type"] != "session_end"]
+    assert any("blocked" in {s["type"] for s in b["triggeringSignals"]} for b in bodies(rows)) is found
