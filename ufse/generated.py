@@ -17,6 +17,8 @@ def split_vocabulary(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_LONGEST: Final = 512
+"""Characters of an id that is read, as the contract cuts ids."""
 _RENDERED = re.compile(
     r":[rR](?=[0-9a-zA-Z]*[0-9a-zA-Z]:)[0-9a-zA-Z]{1,12}:(?:[A-Z][0-9a-z]{1,6}:)?|«[rR][0-9a-zA-Z]*»|"
     r"(?<![A-Za-z0-9])_[rR]_[0-9a-zA-Z]+_"
@@ -57,6 +59,8 @@ _PART = re.compile(r"[A-Z]?[a-z]*")
 
 def find_own_id(identity: str) -> str:
     """The id with generated parts replaced by ``:id``; '' if nothing of it is the application's own."""
+    if len(identity) > _LONGEST:
+        return identity
     replaced = _RENDERED.sub(ID, identity)
     replaced = _COUNTED.sub(ID, replaced)
     if ID in replaced:

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+_LONGEST: Final = 200
+"""Characters of a label that is read; the contract allows 80."""
 _SPINNERS: Final = "◐◓◑◒◜◝◞◟◴◵◶◷◌○◉●⏳⌛🔄⟳⟲↻↺⭮✓✔☑✗✘"
 _EDGE = re.compile(rf"^[\s.…·•⋯{_SPINNERS}⠀-⣿|/\\*-]+(?=.*\w)|[\s.…·•⋯:;,{_SPINNERS}⠀-⣿|*-]+$")
 _CURRENCY = (
@@ -26,6 +28,8 @@ def clean_label(label: str) -> str:
     would be left. A number without such a mark stays, and so does a time of day: "Order 1" and "Order 2" are two things.
     """
     text = label
+    if len(label) > _LONGEST:
+        return label
     for _ in range(3):
         cut = _EDGE.sub("", _CHANGING.sub(" ", text))
         cut = " ".join(cut.split())

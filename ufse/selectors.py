@@ -6,6 +6,8 @@ from typing import Final
 
 from ufse.generated import find_own_id, split_vocabulary, strip_class_hash
 
+_LONGEST: Final = 1_024
+"""Characters of a selector that is read; the contract cuts selectors at 512."""
 _RENDERED_ID = re.compile(r"(?:\\:|(?<=[#\-\"'=]):)[rR][0-9a-zA-Z]+(?:\\:|:)|«[rR][0-9a-zA-Z]*»")
 _STEP = re.compile(r"((?:\[[^\]]*\]|\([^)]*\)|\\.|[^\s>+~\[(\\])+)|\s*([>+~])\s*|\s+")
 _SIMPLE = re.compile(
@@ -111,9 +113,11 @@ class _Compound:
 
 
 def read_selector(selector: str) -> Selector:
-    """The parts of a selector that stay. What is no CSS selector (an XPath) comes back as it is."""
+    """The parts of a selector that stay. What is no CSS selector (an XPath, a very long text) comes back as it is."""
     if not selector:
         return NO_SELECTOR
+    if len(selector) > _LONGEST:
+        return Selector(selector, selector, "", "", "", False)
     text = _RENDERED_ID.sub("", selector)
     if text.startswith(("/", "(")) or "//" in text:
         return Selector(selector, selector, "", "", "", False)
