@@ -54,10 +54,12 @@ def add_failing_steps(frame: Frame, actions: UserActions, failing: Ints, answere
     Whoever pages gets a page at most clicks. Quick clicks may be paging in haste: at least three tries must be a pause apart.
     ``failing``, ``answered``: rows of interactions that failed or were answered well.
     """
+    if not len(failing) or not any(t.paging and t.repeated for t in frame.targets):
+        return actions
     rows = np.flatnonzero(
         (frame.kind == CLICK) & _event_target_property(frame, "paging") & _event_target_property(frame, "repeated")
     )
-    if not len(rows) or not len(failing):
+    if not len(rows):
         return actions
     key = frame.visit[rows] * (int(actions.action.max()) + 1) + actions.action[rows]
     order = np.argsort(key, kind="stable")

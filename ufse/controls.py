@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Small, compact_codes, is_among, mark_group_starts, max_by_owner, min_by_owner
+from ufse.arrays import Bools, Ints, Small, is_among, mark_group_starts, max_by_owner, min_by_owner
 from ufse.columns import UNKNOWN_POSITION
 from ufse.event_columns import EventColumns
 from ufse.labels import is_busy_label
@@ -50,10 +50,7 @@ def unify_controls(hits: Hits, described: Sequence[Described], target: Ints) -> 
         return control, target
     part = np.array([d.part for d in described], dtype=np.bool_)[hits.sent[rows]]
     target = target.copy()
-    page, _ = compact_codes(
-        hits.visit[rows].astype(np.int64) * (int(hits.route.max()) + 1) + hits.route[rows],
-        (int(hits.visit.max()) + 1) * (int(hits.route.max()) + 1),
-    )
+    page = hits.visit[rows].astype(np.int64) * (int(hits.route.max()) + 1) + hits.route[rows]
     code = control[rows]
     blank = np.array([not d.identity.label and not d.identity.stem for d in described], dtype=np.bool_)[hits.sent[rows]]
     if part.any():
@@ -103,11 +100,11 @@ def _unify_spots(hits: Hits, described: Sequence[Described], code: Ints, page: I
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > _ONE_SPOT_PX
     first = mark_group_starts(page)
     first[1:] |= apart | ~known[1:] | ~known[:-1]
+    if not (~first[1:] & (code[1:] != code[:-1])).any():
+        return code
     spot = np.cumsum(first) - 1
     size = int(spot[-1]) + 1
     mixed = min_by_owner(spot, code, size, 2**62) != max_by_owner(spot, code, size, -1)
-    if not mixed.any():
-        return code
     at = np.flatnonzero(mixed[spot])
     stem_of = [_find_stem(d) for d in described]
     stems = {text: i for i, text in enumerate(dict.fromkeys(stem_of))}
@@ -148,6 +145,8 @@ def _unify_mixed_spots(spot: Ints, code: Ints, stem: Ints, blank: int) -> Ints:
 def _find_first_targets(code: Ints, page: Ints, target: Ints, changed: Bools) -> Ints:
     """``target`` per click: clicks of one control on a page have the target of the first that was hit under its own name."""
     base = int(code.max()) + 1
+    if (min_by_owner(code, target, base, 2**62)[code] == target).all():
+        return target  # each control was hit under one name
     _, owner = np.unique(page * base + code, return_inverse=True)
     size = int(owner.max()) + 1
     places = np.arange(len(code))

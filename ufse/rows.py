@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_distinct_by_owner, min_by_owner, pack_pairs
+from ufse.arrays import Bools, Ints, any_by_owner, count_distinct_by_owner, mark_group_starts, min_by_owner, pack_pairs
 from ufse.frame import Frame
 from ufse.sessions import CLICK, NETWORK
 from ufse.target_codes import PAGE
@@ -22,6 +22,9 @@ def merge_row_actions(frame: Frame, action: Ints, cause: Ints, failed: Bools) ->
     rows = np.flatnonzero((frame.kind == NETWORK) & failed & (cause >= 0) & ~frame.noise)
     rows = rows[frame.endpoint_known[frame.endpoint[rows]] & (frame.kind[cause[rows]] == CLICK)]
     rows = rows[frame.target[cause[rows]] != PAGE]
+    rows = _select_varied_rows(
+        rows, frame.visit[rows] * len(frame.endpoints) + frame.endpoint[rows], frame.raw_target[cause[rows]]
+    )
     if len(rows) < _ROWS:
         return action
     by = cause[rows]
@@ -45,3 +48,14 @@ def merge_row_actions(frame: Frame, action: Ints, cause: Ints, failed: Bools) ->
     action = action.copy()
     action[by[found]] = action[first[owner[found]]]
     return action
+
+
+def _select_varied_rows(rows: Ints, key: Ints, control: Ints) -> Ints:
+    """The rows (ascending) whose key has more than one control; few have."""
+    if len(rows) < _ROWS:
+        return rows
+    order = np.argsort(key, kind="stable")
+    begin = np.flatnonzero(mark_group_starts(key[order]))
+    ordered = control[order]
+    varied = np.minimum.reduceat(ordered, begin) != np.maximum.reduceat(ordered, begin)
+    return np.sort(rows[order[np.repeat(varied, np.diff(np.append(begin, len(rows))))]])

@@ -21,15 +21,18 @@ def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     if not size:
         return np.zeros(0, dtype=np.bool_)
     failure, visit = clusters.failure, clusters.visit
+    read = (attribution.negative[failure] == FAILURE) & index.is_request(failure)
+    read &= frame.only_reads[np.maximum(frame.endpoint[failure], 0)]
+    may_stray = (attribution.negative[failure] == CRASH) | read
+    if not may_stray.any():
+        return np.zeros(size, dtype=np.bool_)
     story = clusters.negatives_since_success
     failing = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
     key = index.visit_action_key(visit, clusters.action)
     begin, end = index.presses_by_action.find_span(key, frame.low[visit], frame.high[visit])
     quiet = (index.config.rage_clicks - 1) * failing <= end - begin - failing
     later, _ = index.presses_by_action.find_span(key, story.last + 1, frame.high[visit])
-    read = (attribution.negative[failure] == FAILURE) & index.is_request(failure)
-    read &= frame.only_reads[np.maximum(frame.endpoint[failure], 0)]
-    found: Bools = ((attribution.negative[failure] == CRASH) | read) & quiet & (later < end)
+    found: Bools = may_stray & quiet & (later < end)
     at = np.flatnonzero(found)
     if not len(at):
         return found
