@@ -1,14 +1,17 @@
 """What the user did: actions, the form submits that clicks cause, and the navigations that a person makes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, is_among
+from ufse.arrays import Bools, Ints, count_by_owner, is_among, mark_group_starts, max_by_owner
 from ufse.config import Config
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.target_codes import PAGE
+
+_FAILING_TRIES = 3
+"""Tries of a "next" that failed, from which it is a step and not paging (own choice)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,36 @@ def find_user_actions(frame: Frame, config: Config) -> UserActions:
         step=step,
         causing=(frame.kind == CLICK) | (frame.kind == SUBMIT) | user_navigation | changes,
     )
+
+
+def add_failing_steps(frame: Frame, actions: UserActions, failing: Ints, answered: Ints, config: Config) -> UserActions:
+    """``actions``, where a "next" or "previous" most of whose clicks failed, the last one included, is a step, not paging.
+
+    Whoever pages gets a page at most clicks. Quick clicks may be paging in haste: at least three tries must be a pause apart.
+    ``failing``, ``answered``: rows of interactions that failed or were answered well.
+    """
+    if not len(failing) or not any(t.paging and t.repeated for t in frame.targets):
+        return actions
+    rows = np.flatnonzero(
+        (frame.kind == CLICK) & _event_target_property(frame, "paging") & _event_target_property(frame, "repeated")
+    )
+    if not len(rows):
+        return actions
+    key = frame.visit[rows] * (int(actions.action.max()) + 1) + actions.action[rows]
+    order = np.argsort(key, kind="stable")
+    rows, key = rows[order], key[order]
+    owner = np.cumsum(mark_group_starts(key)) - 1
+    size = int(owner[-1]) + 1
+    apart = mark_group_starts(key)
+    apart[1:] |= np.diff(frame.ts[rows]) > config.rage_gap_ms
+    bad = is_among(rows, failing)
+    good = is_among(rows, answered) & ~bad
+    presses, failed = count_by_owner(owner, size), count_by_owner(owner, size, bad)
+    latest = max_by_owner(owner[bad], rows[bad], size, -1) > max_by_owner(owner[good], rows[good], size, -1)
+    found = ((count_by_owner(owner, size, bad & apart) >= _FAILING_TRIES) & (2 * failed > presses) & latest)[owner]
+    step, meaningful = actions.step.copy(), actions.meaningful.copy()
+    step[rows[found]] = meaningful[rows[found]] = True
+    return replace(actions, step=step, meaningful=meaningful)
 
 
 def merge_repeated_actions(frame: Frame, action: Ints, cause: Ints, evidence: Bools) -> Ints:

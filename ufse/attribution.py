@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ufse.actions import UserActions, find_user_actions, merge_repeated_actions
+from ufse.actions import UserActions, add_failing_steps, find_user_actions, merge_repeated_actions
 from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pair_among, mark_group_starts
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
@@ -12,6 +12,7 @@ from ufse.config import Config
 from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
+from ufse.rows import merge_row_actions
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 
@@ -44,7 +45,7 @@ class Attribution:
     lonely: Bools
     """Feedback of an endpoint that answers one single action in its visit, unlike beacons and menus."""
     step: Bools
-    """Clicks on a "next" that sends a form: a step of a wizard, not paging."""
+    """Clicks on a "next" that sends a form, or that fails most times: a step, not paging."""
     progress: Bools
     """Per interaction: it caused a push or link navigation to another page, and had no failure itself."""
     progress_at: Ints
@@ -76,12 +77,15 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     negative = remove_unload_errors(frame, negative, actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
+    actions = replace(actions, action=merge_row_actions(frame, actions.action, causes.cause, negative != NONE))
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     own = success & ~background.background & background.lonely
     negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)
     attributed = (negative != NONE) & (causes.cause >= 0)
+    failing = causes.cause[attributed & (negative != SLOW)]
+    actions = add_failing_steps(frame, actions, failing, causes.cause[success & (causes.cause >= 0)], config)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
     return Attribution(
         action=merge_repeated_actions(frame, actions.action, causes.cause, attributed & ~background.shared),

@@ -1,5 +1,6 @@
 """The frame: the events that detection reads, as parallel arrays of integer codes with tables of texts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -53,7 +54,7 @@ class Frame:
     flows: Sequence[str]
     """Per pattern: the name of its flow."""
     raw_target: Ints
-    """Exact target: the same button in two rows of a list is two controls."""
+    """The control that was hit: the same button in two rows of a list is two controls, and its icon is no other."""
     target: Ints
     """Target with generated ids replaced; PAGE is 0. An action is a (pattern, target)."""
     targets: Sequence[Target]
@@ -100,6 +101,13 @@ class Frame:
     def may_read(self) -> Bools:
         """Per endpoint: whether its method only reads or is unknown."""
         return np.array([not e or e.startswith((*_SAFE_METHODS, "/")) for e in self.endpoints] or [True])
+
+    @cached_property
+    def target_sort(self) -> Ints:
+        """Per target: the code of its type, the part of its name before its own id or label."""
+        sorts = [_TYPE.match(t.name)[0] for t in self.targets]  # type: ignore[index]
+        place = {text: i for i, text in enumerate(dict.fromkeys(sorts))}
+        return np.array([place[s] for s in sorts], dtype=np.int64)
 
     @cached_property
     def is_first_row(self) -> Bools:
@@ -174,7 +182,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config, unattended: 
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
     route, routes = source.read_codes("route", np.arange(len(rows)))
     pattern, patterns = encode_folded_texts(route, [fold_path(r) for r in routes])
-    raw_target, target, targets, raw_ignored = encode_targets(source, kind, visit, config)
+    raw_target, target, targets, raw_ignored = encode_targets(source, kind, visit, route, config)
     endpoint, endpoints, known, noise = encode_endpoints(source, kind)
     words = {name: _encode_vocabulary(source, name, kind == own) for name, own in _WORDS.items()}
     low, high = _find_visit_rows(visit, len(ordered.visits))
@@ -241,6 +249,8 @@ def _encode_vocabulary(source: EventColumns, name: str, own: Bools) -> tuple[Sma
     code[at] = own_codes
     return code, texts
 
+
+_TYPE = re.compile(r"[A-Za-z-]*")
 
 _SAFE_METHODS = ("GET ", "HEAD ", "OPTIONS ")
 """Prefixes of the labels of requests that only read (RFC 9110, 9.2.1)."""

@@ -32,6 +32,7 @@ from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.model import RELOADS, ClusterSignals, Signals
 from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
+from ufse.stray import is_stray_error
 
 (
     EMITTED,
@@ -197,6 +198,7 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
     return Evidence(
         feedback=attribution.negative[failure],
         vague=_is_vague_error(index, failure),
+        stray=is_stray_error(index, clusters),
         by_field=by_field,
         rage=_find_rage_place(index, clusters, near),
         retries=max_by_owner(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),

@@ -17,6 +17,8 @@ _WORDY_DIGITS = re.compile(
     r"v\d{1,3}(\.\d+)*|(?:oauth|base|sha|md|utf|mp|web|http|h|x|ipv|s|ec|i|k|l|a|p|b)\d{1,3}[a-z]{0,3}|\d?[a-z]+\d?",
     re.I,
 )
+_HASH_PAGE = re.compile(r"(!?)(/[^?#]*[^?#/])")
+_HASH_MARKS: Final = ("#", "#!")
 _TOKEN = re.compile(r"[^\W_]+|[\W_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _FILE = re.compile(r"(.+)(\.[a-z][a-z0-9]{1,4})", re.I)
@@ -63,7 +65,8 @@ def fold_path(path: str) -> str:
     """The pattern of a route or URL path: ``/orders/8841`` gives ``/orders/:id``.
 
     Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits are replaced; words, versions (``v2``) and names such
-    as ``oauth2`` stay. Query, fragment, trailing slash and origin are removed.
+    as ``oauth2`` stay. Query, trailing slash and origin are removed, and the fragment unless it is the page of a hash router:
+    ``/#/orders/8841?tab=2`` gives ``/#/orders/:id``.
     """
     return _fold_path(path)
 
@@ -73,9 +76,16 @@ def _fold_path(path: str) -> str:
     if "://" in text[:12]:
         text = "/" + text.split("://", 1)[1].partition("/")[2]
     if "?" in text or "#" in text:
-        text = text.split("?", 1)[0].split("#", 1)[0]
+        text = _cut_parameters(text)
     folded = "/".join([s if s.isalpha() and len(s) <= MAX_SEGMENT else _fold_segment(s) for s in text.split("/") if s])
     return "/" + folded if folded or text else ""
+
+
+def _cut_parameters(path: str) -> str:
+    """``path`` without query and without a fragment that is no page; the mark of a page becomes a segment of its own."""
+    before, _, fragment = path.partition("#")
+    page = _HASH_PAGE.match(fragment)
+    return before.partition("?")[0] + (f"/#{page[1]}{page[2]}" if page else "")
 
 
 @memoize_texts
@@ -118,8 +128,14 @@ def digest_texts(parts: Iterable[str]) -> str:
 
 
 def find_flow_name(pattern: str) -> str:
-    """The name of a route's flow: its first segment that is not a shell such as ``/app``, a language or an id."""
+    """The name of a route's flow: its first segment that is not a shell such as ``/app``, a language or an id.
+
+    With a hash router, the path before the fragment is the application's document, and a shell, too.
+    """
     segments = [s for s in pattern.split("/") if s]
+    for mark in _HASH_MARKS:
+        if mark in segments[:-1]:
+            segments = segments[segments.index(mark) + 1 :]
     while len(segments) > 1 and (
         segments[0] in _SHELLS or segments[0].startswith(":") or _LOCALE.fullmatch(segments[0])
     ):

@@ -36,6 +36,8 @@ class Evidence:
     """Kind of negative feedback at the failure point."""
     vague: Bools
     """Whether it is an error without a message, which is more often noise than a failure."""
+    stray: Bools
+    """Whether it is an error that one of many clicks on a control raised, after which the page was used on."""
     by_field: Bools
     rage: Ints
     """Index into RAGE_PLACES of the strongest one."""
@@ -61,9 +63,9 @@ def compute_points(evidence: Evidence, config: Config) -> Ints:
     """Points of every rule of ``TEXTS``: shape (clusters, rules)."""
     e = evidence
     applies: dict[str, Ints | Bools] = {
-        rule: (e.feedback == kind) & ~(e.vague & (rule != "vague_error")) for rule, kind in _FEEDBACK.items()
+        rule: (e.feedback == kind) & ~(e.vague | e.stray) for rule, kind in _FEEDBACK.items()
     }
-    applies["vague_error"] = e.vague
+    applies["vague_error"], applies["stray_error"] = e.vague, e.stray & ~e.vague
     applies["attributed"], applies["attributed_field"] = ~e.by_field, e.by_field
     for place, name in enumerate(RAGE_PLACES[1:], 1):
         applies[f"rage_{name}"] = e.rage == place

@@ -6,6 +6,7 @@ import numpy as np
 
 from ufse.arrays import Bools, Ints, Small, equals_any, min_by_owner
 from ufse.config import Config
+from ufse.controls import Hits, unify_controls
 from ufse.event_columns import EventColumns, encode_text_tuples
 from ufse.sessions import CLICK, ERROR, INPUT, NAVIGATION, SUBMIT
 from ufse.targets import NO_TARGET, Target, describe_target
@@ -19,25 +20,29 @@ _TARGET_KINDS = (CLICK, INPUT, SUBMIT, NAVIGATION, ERROR)
 
 
 def encode_targets(
-    source: EventColumns, kind: Small, visit: Small, config: Config
+    source: EventColumns, kind: Small, visit: Small, route: Ints, config: Config
 ) -> tuple[Ints, Ints, list[Target], Bools]:
-    """(Code of the target as sent per event, code of the target per event, targets by code, whether ignored per event).
+    """(Code of the control per event, code of the target per event, targets by code, whether ignored per event).
 
-    One name is one target in a visit, even if its label changes ("Pay", "Paying…"): the first label of the visit counts.
+    A control is one thing that can be hit; a target is a kind of control, the same in all sessions (ids of records are
+    replaced). One name is one target in a visit, even if its label changes ("Pay", "Paying…"): the first label of the visit
+    counts. Parts of a control (an icon) have the control's codes (``ufse.controls``).
     """
     at = np.flatnonzero(equals_any(kind, *_TARGET_KINDS))
     part, tuples = encode_text_tuples(
         source, at, ("target_type", "target_id", "target_selector", "target_tag", "target_label")
     )
-    raw = np.full(len(kind), len(tuples), dtype=np.int64)
-    raw[at] = part
+    sent = np.full(len(kind), len(tuples), dtype=np.int64)
+    sent[at] = part
     tuples.append(("", "", "", "", ""))
     found = [describe_target(*t) for t in tuples]
-    targets = [NO_TARGET, *sorted({t for t in found if t.name}, key=_target_sort_key)]
+    targets = [NO_TARGET, *sorted({d.target for d in found if d.target.name}, key=_target_sort_key)]
     place = {t: i for i, t in enumerate(targets)}
-    lut = np.array([place[t] if t.name else PAGE for t in found], dtype=np.int64)
-    ignored = np.array([_is_ignored_target(t, texts, config) for t, texts in zip(found, tuples, strict=True)])
-    return raw, _unify_same_names(lut[raw], visit, targets), targets, ignored[raw]
+    lut = np.array([place[d.target] if d.target.name else PAGE for d in found], dtype=np.int64)
+    ignored = np.array([_is_ignored_target(d.target, t, config) for d, t in zip(found, tuples, strict=True)])
+    clicks = np.flatnonzero(kind == CLICK)
+    control, target = unify_controls(Hits(source, visit, route, sent, clicks), found, lut[sent])
+    return control, _unify_same_names(target, visit, targets), targets, ignored[sent]
 
 
 def _target_sort_key(target: Target) -> tuple[str, ...]:

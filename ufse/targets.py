@@ -5,29 +5,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from ufse.generated import split_vocabulary
+from ufse.identity import Identity, identify_control
 from ufse.memo import memoize_texts
-from ufse.patterns import clean_text, fold_target_name
+from ufse.patterns import clean_text
+from ufse.selectors import CHILD_TAGS
 
-
-def _split_vocabulary(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-TEXT_FIELDS: Final = _split_vocabulary("""
+TEXT_FIELDS: Final = split_vocabulary("""
     input text textarea textbox email password search searchbox tel phone number url field textfield
     text-field text_field date time datetime datetime-local contenteditable editor richtext combobox
 """)
-_TOGGLES = _split_vocabulary("""
+_TOGGLES = split_vocabulary("""
     checkbox radio switch toggle togglebutton accordion disclosure summary tab menuitemcheckbox
 """)
-_TOGGLE_WORDS = _split_vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
-_REPEATED_TYPES = _split_vocabulary("""
+_TOGGLE_WORDS = split_vocabulary("toggle switch checkbox radio accordion collapse expand disclosure")
+_REPEATED_TYPES = split_vocabulary("""
     stepper spinbutton spinner slider range carousel pagination pager pagination-link canvas map player video
     audio game calendar datepicker date-picker gallery slideshow keypad scrollbar rating
 """)
-_LONG_TEXT = _split_vocabulary("textarea contenteditable editor richtext")
-_PLAYED = _split_vocabulary("canvas map player video audio game keypad slider range scrollbar")
-_REPEATED_WORDS = _split_vocabulary("""
+_LONG_TEXT = split_vocabulary("textarea contenteditable editor richtext")
+_PLAYED = split_vocabulary("canvas map player video audio game keypad slider range scrollbar")
+_REPEATED_WORDS = split_vocabulary("""
     stepper spinbutton plus minus increment decrement increase decrease incrementer decrementer incr decr
     inc dec qty quantity counter next prev previous nextpage prevpage pagination paginator pager carousel
     slide slider
@@ -42,18 +40,18 @@ _REPEATED_PAIRS = frozenset(
         *(("fast", "forward"), ("skip", "forward"), ("skip", "back"), ("date", "picker")),
     }
 )
-_REPEATED_LABELS = _split_vocabulary(
+_REPEATED_LABELS = split_vocabulary(
     "+ - − – ＋ ± ++ -- ‹ › < > « » << >> → ← ↑ ↓ ▲ ▼ ◀ ▶ ⏮ ⏭ ⏯ ⏸ ⏪ ⏩ … ↺ ↻ ⟲ ⟳ older newer"
 )
-_TEXT_TYPES = _split_vocabulary("""
+_TEXT_TYPES = split_vocabulary("""
     text-block paragraph heading cell word content document page body html p span h1 h2 h3 h4 h5 h6 pre code
     blockquote td th li dd dt em strong b i article section main
 """)
-_ASIDE_WORDS = _split_vocabulary("print share download export copy pdf")
-_EXIT_WORDS = _split_vocabulary("""
+_ASIDE_WORDS = split_vocabulary("print share download export copy pdf")
+_EXIT_WORDS = split_vocabulary("""
     cancel close dismiss logout signout help support feedback contact back home chat leave exit
 """)
-_CONTROL_TYPES = _split_vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
+_CONTROL_TYPES = split_vocabulary("button submit link a menuitem menu option icon image imagebutton form card")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -71,7 +69,7 @@ class Target:
     played: bool
     """Made for many clicks: a game, a map, a player, a keypad, a slider."""
     paging: bool
-    """``repeated`` only because of a word such as "next" or "previous"; such a button of a form is a step."""
+    """``repeated`` only because of a word such as "next" or an arrow; if it sends a form or fails at each try, it is a step."""
     toggle: bool
     aside: bool
     """Prints, shares or downloads: a navigation after it is not leaving."""
@@ -80,6 +78,8 @@ class Target:
     link: bool
     nameless: bool
     """Only a type or tag is known: different controls look the same."""
+    placed: bool = False
+    """Its id is generated and no other id names it, so that two of its name may stand in two places."""
 
     @property
     def meaningful(self) -> bool:
@@ -94,7 +94,10 @@ def _split_name_words(text: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
-_PAGING_WORDS = frozenset({"next", "prev", "previous"})
+_PAGING_WORDS = frozenset(
+    {"next", "prev", "previous", "nextpage", "prevpage", "pagination", "paginator", "pager", "more"}
+)
+_PAGING_LABELS = split_vocabulary("‹ › < > « » << >> → ← older newer")
 
 
 def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> bool:
@@ -103,23 +106,30 @@ def _is_repeated_control(kind: str, tag: str, words: list[str], label: str) -> b
     return any(w in _REPEATED_WORDS for w in words) or any(p in _REPEATED_PAIRS for p in pairwise(words))
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What five texts, as sent, describe."""
+
+    target: Target
+    identity: Identity
+    part: bool
+    """The type of an element that stands inside controls (``span``, ``svg``): what was hit may be a part of one."""
+
+
 @memoize_texts
-def describe_target(kind: str, identity: str, selector: str, tag: str, label: str) -> Target:
-    """The target that these five texts, as sent, describe."""
+def describe_target(kind: str, identity: str, selector: str, tag: str, label: str) -> Described:
+    """What these five texts, as sent, describe."""
     if not (kind or identity or selector or tag or label):
-        return NO_TARGET
-    kind_word, tag_word, shown = kind.lower(), tag.lower(), clean_text(label)
+        return Described(NO_TARGET, identify_control("control", "", "", "", "", ""), False)
+    found = identify_control(_find_part(kind.lower(), tag.lower()), kind, identity, selector, tag, label)
+    kind_word, tag_word, shown = found.role or kind.lower(), tag.lower(), clean_text(label)
     words = [*_split_name_words(identity), "", *_split_name_words(selector), "", *_split_name_words(label)]
     role = kind_word or tag_word
-    field = role in TEXT_FIELDS or (
-        tag_word in TEXT_FIELDS and kind_word not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES
-    )
+    field = _is_text_field(kind_word, tag_word)
     toggle = role in _TOGGLES or any(w in _TOGGLE_WORDS for w in words)
     static = not field and role in _TEXT_TYPES and not toggle and not {"button", "btn", "link", "submit"} & set(words)
-    return Target(
-        name=_make_target_name(
-            clean_text(kind) or clean_text(tag).lower(), clean_text(identity), clean_text(selector), shown
-        ),
+    target = Target(
+        name=found.name,
         label=shown,
         text_field=field,
         static_text=static,
@@ -127,19 +137,27 @@ def describe_target(kind: str, identity: str, selector: str, tag: str, label: st
         long_text=field and bool({kind_word, tag_word} & _LONG_TEXT),
         played=kind_word in _PLAYED or tag_word in _PLAYED,
         paging=not _is_repeated_control(
-            kind_word, tag_word, [w for w in words if w not in _PAGING_WORDS], shown.lower()
+            kind_word,
+            tag_word,
+            [w for w in words if w not in _PAGING_WORDS],
+            "" if shown.lower() in _PAGING_LABELS else shown.lower(),
         ),
         toggle=toggle,
         aside=any(w in _ASIDE_WORDS for w in words),
         leaves=any(w in _EXIT_WORDS for w in words) or ("sign", "out") in set(pairwise(words)),
         link=role in {"link", "a", "menuitem", "tab"},
         nameless=not (identity or selector or label),
+        placed=found.generated,
     )
+    return Described(target, found, not found.role and (role in CHILD_TAGS) and not found.exact.startswith("control#"))
 
 
-def _make_target_name(kind: str, identity: str, selector: str, label: str) -> str:
-    if identity:
-        return f"{kind}#{fold_target_name(identity)}"
-    if selector:
-        return fold_target_name(selector)
-    return f'{kind} "{fold_target_name(label)}"'.strip() if label else kind
+def _is_text_field(kind: str, tag: str) -> bool:
+    if (kind or tag) in TEXT_FIELDS:
+        return True
+    return tag in TEXT_FIELDS and kind not in _CONTROL_TYPES | _TOGGLES | _REPEATED_TYPES
+
+
+def _find_part(kind: str, tag: str) -> str:
+    """Kinds of elements that are never the same, whatever they are called."""
+    return "field" if _is_text_field(kind, tag) else "form" if kind == "form" else "control"

@@ -23,6 +23,7 @@ class Weights:
     failure: int = _rule_field(30, "a request failed")
     crash: int = _rule_field(30, "an uncaught error")
     vague_error: int = _rule_field(20, "an error without a message")
+    stray_error: int = _rule_field(20, "a failure of one of many clicks, after which the page was used on")
     rejection: int = _rule_field(25, "the server rejected the request")
     validation: int = _rule_field(25, "a validation error")
     slow: int = _rule_field(15, "an answer took 3 s or more")

@@ -8,7 +8,17 @@ from typing import Any, Final
 
 from collector.contract.limits import INT64, MAX_LABEL, MAX_NAME, MAX_TEXT, UNKNOWN_POSITION
 from collector.contract.rows import Row
-from collector.privacy import cut, cut_query, mask_name, mask_path, mask_source, mask_text, mask_version
+from collector.privacy import (
+    cut,
+    cut_query,
+    cut_route,
+    mask_name,
+    mask_path,
+    mask_route,
+    mask_source,
+    mask_text,
+    mask_version,
+)
 
 _POINTERS: Final = frozenset({"mouse", "touch", "keyboard"})
 _ACTIONS: Final = frozenset({"focus", "change", "blur"})
@@ -126,7 +136,7 @@ def _fill_form_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
 
 def _fill_navigation_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     get = metadata.get
-    row.nav_from = _normalise_path(get("from"))
+    row.nav_from = _normalise_route(get("from"))
     row.nav_type = _allowed_word(get("navigationType"), _NAVIGATIONS)
     row.external = _tristate_value(get("external"))
     row.download = _tristate_value(get("download"))
@@ -180,6 +190,12 @@ def _normalise_path(value: object) -> str:
     if not isinstance(value, str) or not value:
         return ""
     return mask_path(value if len(value) <= MAX_TEXT else cut(cut_query(value), MAX_TEXT))[:MAX_TEXT]
+
+
+def _normalise_route(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        return ""
+    return mask_route(value if len(value) <= MAX_TEXT else cut(cut_route(value), MAX_TEXT))[:MAX_TEXT]
 
 
 FILL: Final[Mapping[str, Callable[[Row, Mapping[str, Any], str], None]]] = {

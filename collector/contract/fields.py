@@ -10,7 +10,7 @@ from collector.contract.limits import (
     MAX_USER_ID,
 )
 from collector.contract.rows import ENCODER, Rejected
-from collector.privacy import cut, cut_query, mask_path, mask_text
+from collector.privacy import cut, cut_query, cut_route, mask_route, mask_text
 
 
 def validate_session_id(value: object) -> str:
@@ -28,9 +28,11 @@ def validate_route(value: object) -> str:
         raise Rejected("route", "is required")
     if not isinstance(value, str):
         raise Rejected("route", "must be text")
-    if len(value) > MAX_ROUTE and len(cut_query(value)) > MAX_ROUTE:
-        raise Rejected("route", f"is longer than {MAX_ROUTE} characters")
-    return mask_path(value)[:MAX_ROUTE]
+    if len(value) > MAX_ROUTE:
+        if len(cut_query(value)) > MAX_ROUTE:
+            raise Rejected("route", f"is longer than {MAX_ROUTE} characters")
+        value = cut(cut_route(value), MAX_ROUTE)
+    return mask_route(value)[:MAX_ROUTE]
 
 
 def validate_sequence(value: object) -> int:

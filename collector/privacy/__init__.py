@@ -1,9 +1,9 @@
 """Masks personal data before anything is stored (docs/contracts/events.md, Privacy).
 
-Query strings and fragments are removed. Addresses, numbers and secrets are replaced by marks. User ids, and session ids and
-keys that contain personal data, are replaced by a keyed hash per project. In paths the marks are ``:email``, ``:id``,
-``:card``, ``:token``, … (the form of a folded path segment); in text they are ``[email]``, ``[number]``, ``[card]``,
-``[token]``, …. docs/privacy.md lists what is masked and what is not.
+Query strings are removed, and fragments that are no page of a hash router. Addresses, numbers and secrets are replaced by
+marks. User ids, and session ids and keys that contain personal data, are replaced by a keyed hash per project. In paths the
+marks are ``:email``, ``:id``, ``:card``, ``:token``, … (the form of a folded path segment); in text they are ``[email]``,
+``[number]``, ``[card]``, ``[token]``, …. docs/privacy.md lists what is masked and what is not.
 
 A text is first cut to its stored length (``cut``), then decoded to the form that a person reads (``plain``), then searched
 with patterns whose time is linear in their input (``patterns``).
@@ -14,6 +14,7 @@ import re
 from typing import Final
 
 from collector.privacy.plain import cut
+from collector.privacy.routes import cut_route, mask_route
 from collector.privacy.texts import (
     cut_query,
     holds_secret,
@@ -29,11 +30,13 @@ __all__ = [
     "HASHED_USER",
     "cut",
     "cut_query",
+    "cut_route",
     "hash_user",
     "mask_json",
     "mask_metadata",
     "mask_name",
     "mask_path",
+    "mask_route",
     "mask_source",
     "mask_text",
     "mask_version",

@@ -67,9 +67,13 @@ def _mask_version(text: str) -> str:
     return scan.mask_secrets(_replace_unprintable(text), scan.VERSION)
 
 
+def decode_markup(text: str) -> str:
+    """``text`` with its HTML entities decoded: their "#" does not begin a fragment, or half of an address would stay."""
+    return decode_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text
+
+
 def _cut_query_of_markup(text: str) -> str:
-    # The "#" of an HTML entity does not begin a fragment: half of an address would stay.
-    return cut_query(decode_entities(text) if "&#" in text[:_LONGEST_PATH] and len(text) <= _LONGEST_PATH else text)
+    return cut_query(decode_markup(text))
 
 
 def _mask_source(text: str) -> str:

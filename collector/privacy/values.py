@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from collector.privacy.cache import CACHED_LENGTH, Cache
 from collector.privacy.numbers import mask_integer
 from collector.privacy.plain import split_vocabulary
+from collector.privacy.routes import mask_route
 from collector.privacy.texts import mask_name, mask_path, mask_source, mask_text, mask_version
 
 SECRET: Final = "[secret]"
@@ -15,9 +16,8 @@ MAX_DEPTH: Final = 6
 """Levels of a dead letter; deeper values are replaced by a mark."""
 
 _PLAIN = frozenset({bool, type(None)})
-_PATH_KEYS = split_vocabulary("""
-    from to url href referrer referer route path location src uri
-""")
+_PATH_KEYS = split_vocabulary("url src uri")
+_ROUTE_KEYS = split_vocabulary("from to href referrer referer route path location")
 _SECRET_KEYS = split_vocabulary("""
     password passwd pwd pass passphrase passcode passwort pin otp tan secret token tokens auth authorization
     bearer credential credentials cookie cookies setcookie session sessionid sessid sid phpsessid jsessionid jwt
@@ -102,6 +102,8 @@ def _choose_mask(word: str) -> Callable[[str], str]:
         return mask_name
     if word in _PATH_KEYS:
         return mask_path
+    if word in _ROUTE_KEYS:
+        return mask_route
     if word.endswith(_VERSION_ENDS):
         return mask_version
     return mask_name if _OF_THINGS.search(word) else mask_text

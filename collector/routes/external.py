@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from collector.contract import MAX_FUTURE_MS
 from collector.http_errors import ApiError
-from collector.privacy import hash_user, mask_name, mask_path, mask_text, mask_version, stored_session
+from collector.privacy import hash_user, mask_name, mask_route, mask_text, mask_version, stored_session
 from collector.routes.fields import (
     NOT_BLANK,
     WHOLE_NUMBER,
@@ -224,7 +224,7 @@ def _split_failure_point(text: str) -> tuple[str, str, str]:
 
 
 def _mask_route(text: str) -> str:
-    return mask_path(text) if text.strip() else ""
+    return mask_route(text) if text.strip() else ""
 
 
 def _convert_signal(signal: SignalSent | str, start: str, end: str) -> "SignalEntry":

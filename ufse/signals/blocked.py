@@ -36,6 +36,8 @@ from ufse.sessions import SUBMIT
 from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _NO_ANSWER = 2**62
+_FAILING_PAGES = 3
+"""Pages of a list that failed, from which the next one is a retry (own choice)."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,20 @@ def _is_other_page(index: Index, tried: Attempts) -> Bools:
     failed = np.bincount(tried.answer_attempt, minlength=size) > 0
     own = any_by_owner(tried.answer_attempt, index.attribution.lonely[tried.answer], size)
     both = (shown >= 0) & (before >= 0)
-    return np.asarray(both & ((shown != before) | ~failed | (came & ~own)), dtype=np.bool_)
+    other = (shown != before) & ~_is_failing_list(index, tried, failed)
+    return np.asarray(both & (other | ~failed | (came & ~own)), dtype=np.bool_)
+
+
+def _is_failing_list(index: Index, tried: Attempts, failed: Bools) -> Bools:
+    """Per attempt: whether each attempt of its cluster, at least three, opened a page that failed and that got nothing else.
+
+    The pages of a list that cannot be opened, one after the other, are one failure; one or two are no more than bad records.
+    """
+    size = int(tried.cluster.max()) + 1
+    empty = failed & (index.opened_routes[tried.rows.first] >= 0) & ~index.is_served[tried.rows.first]
+    count = np.bincount(tried.cluster, minlength=size)
+    whole = (np.bincount(tried.cluster[empty], minlength=size) == count) & (count >= _FAILING_PAGES)
+    return np.asarray(whole[tried.cluster], dtype=np.bool_)
 
 
 def _is_other_request(index: Index, tried: Attempts) -> Bools:

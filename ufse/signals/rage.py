@@ -73,9 +73,11 @@ def _find_click_runs(frame: Frame, attribution: Attribution, config: Config) -> 
 
 
 def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
-    """Per click: whether a run begins: another visit, target or page, a pause, or another spot of a nameless target."""
+    """Per click: whether a run begins: another visit, control or page, a pause, or another spot of a target that has neither a
+    name nor an id of its own.
+    """
     before, after = rows[:-1], rows[1:]
-    nameless = np.array([t.nameless for t in frame.targets], dtype=np.bool_)[frame.target[after]]
+    spotted = np.array([t.nameless or t.placed for t in frame.targets], dtype=np.bool_)[frame.target[after]]
     x, y = (frame.source.read_at(n, rows).astype(np.int64) for n in ("x", "y"))
     known = (x > UNKNOWN_POSITION) & (y > UNKNOWN_POSITION)
     apart = np.maximum(np.abs(np.diff(x)), np.abs(np.diff(y))) > config.same_spot_px
@@ -84,7 +86,7 @@ def _mark_run_starts(frame: Frame, rows: Ints, config: Config) -> Bools:
         | (frame.route[after] != frame.route[before])
         | (frame.raw_target[after] != frame.raw_target[before])
         | (frame.ts[after] - frame.ts[before] > config.rage_gap_ms)
-        | (nameless & known[1:] & known[:-1] & apart)
+        | (spotted & known[1:] & known[:-1] & apart)
     )
     return np.append(True, changed)
 

@@ -14,6 +14,7 @@ from collector.privacy import (
     mask_metadata,
     mask_name,
     mask_path,
+    mask_route,
     mask_source,
     mask_text,
 )
@@ -110,14 +111,14 @@ def test_names_keep_digit_runs_because_two_targets_must_not_become_one() -> None
 @given(before=words, local=locals_, domain=domains, after=words)
 def test_no_email_address_survives(before: str, local: str, domain: str, after: str) -> None:
     address = f"{local}@{domain}"
-    for mask in (mask_text, mask_path, mask_source, mask_name):
+    for mask in (mask_text, mask_path, mask_route, mask_source, mask_name):
         assert address not in mask(f"{before} {address} {after}")
 
 
 @given(card=cards, separator=st.sampled_from(["", " ", "-", "."]), before=words, after=words)
 def test_no_card_number_survives(card: str, separator: str, before: str, after: str) -> None:
     written = separator.join(card[start : start + 4] for start in range(0, len(card), 4))
-    for mask in (mask_text, mask_path, mask_name, mask_source):
+    for mask in (mask_text, mask_path, mask_route, mask_name, mask_source):
         assert written not in mask(f"{before}{written}{after}")
 
 
@@ -130,7 +131,7 @@ def test_a_card_number_that_looks_like_the_end_of_an_address_is_a_card_number(be
 
 @given(st.text(string.digits + string.ascii_letters + "/ -@?=%.", max_size=200))
 def test_no_long_digit_run_survives_outside_of_hashes(text: str) -> None:
-    for mask in (mask_text, mask_path):
+    for mask in (mask_text, mask_path, mask_route):
         for run in re.finditer(r"[0-9]{9,}", mask(text)):
             around = re.search(rf"[0-9a-fA-F-]*{run[0]}[0-9a-fA-F-]*", mask(text))
             assert around is not None
@@ -139,7 +140,7 @@ def test_no_long_digit_run_survives_outside_of_hashes(text: str) -> None:
 
 @given(st.text(max_size=300))
 def test_masking_twice_is_masking_once(text: str) -> None:
-    for mask in (mask_text, mask_path, mask_source, mask_name):
+    for mask in (mask_text, mask_path, mask_route, mask_source, mask_name):
         assert mask(mask(text)) == mask(text)
 
 
@@ -149,6 +150,14 @@ def test_paths_hold_no_query_fragment_or_control_character(text: str) -> None:
     assert masked
     assert not re.search(r"[?#\x00-\x1f\x7f\ud800-\udfff]", masked)
     assert cut_query(masked) == masked
+
+
+@given(st.text(max_size=100), st.sampled_from(["#/", "/#/", "#!/", "#"]), st.text(max_size=100))
+def test_masking_a_hash_page_twice_is_masking_it_once(before: str, mark: str, after: str) -> None:
+    masked = mask_route(before + mark + after)
+    assert mask_route(masked) == masked
+    assert not re.search(r"[?\x00-\x1f\x7f\ud800-\udfff]", masked)
+    assert masked.count("#") <= 1
 
 
 @pytest.mark.parametrize(
@@ -176,7 +185,7 @@ def test_paths_hold_no_query_fragment_or_control_character(text: str) -> None:
 def test_masking_is_linear_in_hostile_input(unit: str) -> None:
     # A quadratic pattern would need minutes for this, and the test run would not end.
     text = unit * (150_000 // len(unit))
-    for mask in (mask_text, mask_path, mask_source, mask_name):
+    for mask in (mask_text, mask_path, mask_route, mask_source, mask_name):
         assert isinstance(mask(text), str)
 
 

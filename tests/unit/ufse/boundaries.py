@@ -548,6 +548,7 @@ POINTS = [
     weight("failure", RAGED, REJECTED),
     weight("crash", rage(error(11.4)), RAGED),
     weight("vague_error", rage(error(11.4, "")), rage(error(11.4))),
+    weight("stray_error", [*rage(error(10.1)), click(20, X)], rage(error(10.1))),
     weight("rejection", REJECTED, RAGED),
     weight("validation", thrice(submit(10.001), error(10.1, "Required", "validation")), RAGED),
     weight("slow", rage(answer(14.207, 200, took=3)), RAGED),

@@ -159,6 +159,7 @@ EVIDENCE = st.fixed_dictionaries(
         "feedback": st.sampled_from([FAILURE, CRASH, REJECTION, INVALID, SLOW]),
         "by_field": st.booleans(),
         "vague": st.just(False),
+        "stray": st.just(False),
         "rage": st.sampled_from(RAGE_LADDER),
         "retries": st.integers(0, 5),
         "left": st.sampled_from(LEFT_LADDER),

@@ -82,7 +82,13 @@ def test_the_next_of_a_form_is_a_step_and_not_a_page_to_leaf_through() -> None:
     ]
     page = [r for i in range(3) for r in (click(10 + 7 * i, following), answer(10.4 + 7 * i, 500))]
     assert "blocked" in signals(step)
-    assert "blocked" not in signals(page)
+    assert "blocked" not in signals(page[:4])
+    # A page that fails at each of three unhurried tries is a step that does not advance.
+    assert "blocked" in signals(page)
+    hurried = [r for i in range(5) for r in (click(10 + 0.8 * i, following), answer(10.4 + 0.8 * i, 500))]
+    assert signals(hurried) & {"blocked", "rage"} == set()
+    served = [r for i in range(7) for r in (click(10 + 7 * i, following), answer(10.4 + 7 * i, 500 if i % 2 else 200))]
+    assert "blocked" not in signals(served)
 
 
 def test_a_page_opened_after_an_unanswered_retry_is_its_success() -> None:
