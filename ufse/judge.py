@@ -12,6 +12,7 @@ import numpy as np
 
 from ufse.achieved import find_last_successes
 from ufse.arrays import (
+    NEVER,
     Bools,
     Ints,
     Lookup,
@@ -26,6 +27,7 @@ from ufse.arrays import (
     min_by_owner,
 )
 from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
+from ufse.effort import is_effort_lost, is_seen_reacting
 from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
@@ -236,7 +238,8 @@ def _is_vague_error(index: Index, row: Ints) -> Bools:
 
 
 def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
-    """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried.
+    """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried;
+    after one try more must be lost, and the person must be seen to leave or to go on.
 
     Without a submit event, a button sends the form if two fields were filled in or validation failed.
     """
@@ -261,8 +264,11 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: Clu
     for other in ("link", "leaves", "aside", "toggle"):
         sends = sends & ~index.target_property(other)
     button = formal & ~forms & sends[index.target_of_action(clusters.action)] & ~index.is_page_action(clusters.action)
-    # One field may be a search or a voucher, which is abandoned easily; it counts only after a second try.
-    earnest = (fields > 1) | ((fields > 0) & (clusters.try_counts > 1))
+    # One failure says little; fewer fields than these may be a search, a voucher or a login.
+    form = max_by_owner(owner[left], signals.form[left], size, 0)
+    end = max_by_owner(owner[left], signals.end[left], size, NEVER)
+    once = is_effort_lost(index, clusters, form) & is_seen_reacting(index, clusters, form, end)
+    earnest = np.where(clusters.try_counts > 1, fields > 0, once)
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 
