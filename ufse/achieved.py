@@ -25,6 +25,8 @@ from ufse.feedback import CRASH, INVALID, SLOW
 from ufse.index import Index
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
 
+_LATER_VISITS = 32
+"""Later visits of a client session that are searched for a success, at most (own choice: it bounds the cost)."""
 Times = tuple[Ints, Ints]
 """(Number of the candidate, epoch ms)."""
 
@@ -44,6 +46,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_own_request,
     )
     times = [way(index, found, failed) for way in ways]
+    times.append(_successes_in_later_visits(index, found))
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by_owner(owner, at, len(found), NEVER)
 
@@ -326,3 +329,25 @@ def _successes_by_own_request(index: Index, found: Candidates, failed: _Candidat
     )
     kept = attribution.lonely[row] & ~frame.only_reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
     return chosen[owner][kept], frame.ts[row[kept]]
+
+
+def _successes_in_later_visits(index: Index, found: Candidates) -> Times:
+    """The action succeeded in a later visit of the same client session: by the same request or control, or on a thank-you page."""
+    last = np.searchsorted(index.frame.client, index.frame.client[found.visit], "right")
+    origin, visit = expand_ranges(found.visit + 1, np.minimum(last, found.visit + 1 + _LATER_VISITS))
+    present = index.frame.high[visit] > index.frame.low[visit]
+    origin, visit = origin[present], visit[present]
+    if not len(origin):
+        return origin, visit
+    later = Candidates(
+        visit,
+        found.action[origin],
+        found.negatives.take_lists(origin),
+        found.invalid[origin],
+        found.ignored[origin],
+    )
+    failed = _CandidateFailures(index, later)
+    ways = (_successes_by_request, _successes_by_attempt, _successes_by_thanks_page)
+    times = [way(index, later, failed) for way in ways]
+    owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
+    return origin[owner], at

@@ -34,6 +34,7 @@ from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.model import RELOADS, ClusterSignals, Signals
 from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
+from ufse.waits import count_waits, mark_served_waits
 
 (
     EMITTED,
@@ -100,7 +101,7 @@ class Judgement:
 def judge_clusters(index: Index) -> Judgement:
     """Judges every cluster of every candidate of the batch."""
     found = find_candidates(index)
-    clusters = find_clusters(index, found, find_last_successes(index, found))
+    clusters = mark_served_waits(index, find_clusters(index, found, find_last_successes(index, found)))
     behaviour = find_signals(index, clusters)
     near = behaviour.take_signals(np.flatnonzero(_is_connected_signal(index, clusters, behaviour)))
     start, end = _measure_extent(index, clusters, near)
@@ -193,7 +194,8 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
     failure = clusters.failure
     by_field = frame.kind[attribution.cause[failure]] == INPUT
     story = clusters.negatives_since_success
-    failures = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
+    acted = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
+    failures = np.where(attribution.negative[failure] == SLOW, count_waits(index, story), acted)
     struggled = end - min_by_owner(story.owner, frame.ts[attribution.cause[story.values]], size, 2**62)
     left = max_by_owner(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
     return Evidence(

@@ -23,7 +23,7 @@ from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.memo import memoize_texts
-from ufse.relevance import may_be_negative, select_relevant_rows
+from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
 from ufse.verdicts import verdict_text
 from ufse.words import Words
@@ -240,7 +240,9 @@ def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
 
 @dataclass(frozen=True)
 class _SuspectVisits:
-    """The events of the visits with anything negative, and the frame of those events that rules read."""
+    """The events of the visits with anything negative and of the later visits of their client sessions, and the frame of those
+    events that rules read.
+    """
 
     source: EventColumns
     visit: Ints
@@ -251,7 +253,7 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
-    rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
+    rows = np.flatnonzero(add_later_visits(ordered.visits.client_codes, hot)[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
     frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
@@ -276,7 +278,7 @@ class _DetectionRun:
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
         judged = judge_clusters(index)
-        machines = _find_machine_visits(suspects, len(hot))
+        machines = _find_machine_visits(suspects, len(hot)) & hot
         best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
         passed = best[judged.rule[best] == EMITTED]
         declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(hot))
