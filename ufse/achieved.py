@@ -24,6 +24,7 @@ from ufse.candidates import Candidates
 from ufse.feedback import CRASH, INVALID, SLOW
 from ufse.index import Index
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
+from ufse.whole_pages import find_whole_pages
 
 _LATER_VISITS = 32
 """Later visits of a client session that are searched for a success, at most (own choice: it bounds the cost)."""
@@ -44,6 +45,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_other_login,
         _successes_by_same_item,
         _successes_by_own_request,
+        _successes_by_whole_page,
     )
     times = [way(index, found, failed) for way in ways]
     times.append(_successes_in_later_visits(index, found))
@@ -329,6 +331,17 @@ def _successes_by_own_request(index: Index, found: Candidates, failed: _Candidat
     )
     kept = attribution.lonely[row] & ~frame.only_reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
     return chosen[owner][kept], frame.ts[row[kept]]
+
+
+def _successes_by_whole_page(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
+    """A page that failed was opened again and came whole."""
+    frame, rows = index.frame, find_whole_pages(index)
+    chosen = np.flatnonzero(failed.some & index.is_page_action(found.action))
+    visit, first = found.visit[chosen], failed.first[chosen]
+    owner, place = expand_ranges(*(np.searchsorted(rows, bound) for bound in (first, frame.high[visit])))
+    row, candidate = rows[place], chosen[owner]
+    same = is_pair_among(candidate, frame.route[row], failed.owner, frame.route[index.attribution.cause[failed.row]])
+    return candidate[same], frame.ts[row[same]]
 
 
 def _successes_in_later_visits(index: Index, found: Candidates) -> Times:
