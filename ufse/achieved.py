@@ -13,6 +13,7 @@ from ufse.arrays import (
     Ints,
     any_by_owner,
     count_by_owner,
+    equals_any,
     expand_ranges,
     is_among,
     is_pair_among,
@@ -21,15 +22,14 @@ from ufse.arrays import (
     sort_unique,
 )
 from ufse.candidates import Candidates
-from ufse.feedback import CRASH, INVALID, SLOW
+from ufse.feedback import CRASH, INVALID, REJECTION, SLOW
 from ufse.index import Index
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
+from ufse.other_ways import Times, find_other_ways
 from ufse.whole_pages import find_whole_pages
 
 _LATER_VISITS = 32
 """Later visits of a client session that are searched for a success, at most (own choice: it bounds the cost)."""
-Times = tuple[Ints, Ints]
-"""(Number of the candidate, epoch ms)."""
 
 
 def find_last_successes(index: Index, found: Candidates) -> Ints:
@@ -46,6 +46,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_same_item,
         _successes_by_own_request,
         _successes_by_whole_page,
+        _successes_by_other_way,
     )
     times = [way(index, found, failed) for way in ways]
     times.append(_successes_in_later_visits(index, found))
@@ -344,6 +345,14 @@ def _successes_by_whole_page(index: Index, found: Candidates, failed: _Candidate
     row, candidate = rows[place], chosen[owner]
     same = is_pair_among(candidate, frame.route[row], failed.owner, frame.route[index.attribution.cause[failed.row]])
     return candidate[same], frame.ts[row[same]]
+
+
+def _successes_by_other_way(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
+    """See ``ufse.other_ways``."""
+    size = len(found)
+    latest = max_by_owner(failed.owner, index.attribution.cause[failed.row], size, -1)
+    rejection = equals_any(index.attribution.negative[failed.row], REJECTION, INVALID)
+    return find_other_ways(index, found, latest, ~any_by_owner(failed.owner, ~rejection, size))
 
 
 def _successes_in_later_visits(index: Index, found: Candidates) -> Times:
