@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
+from ufse.crawlers import find_crawled_visits, find_touched_visits
 from ufse.detection import Candidate, Detection, WhyNot
 from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
@@ -247,6 +248,8 @@ class _SuspectVisits:
     source: EventColumns
     visit: Ints
     frame: Frame
+    crawled: Bools
+    """Per visit: whether a crawler made it."""
 
 
 def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
@@ -260,7 +263,12 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     return (
         ordered.visits,
         hot,
-        _SuspectVisits(EventColumns(ordered.table, ordered.row[rows]), ordered.visit[rows], frame),
+        _SuspectVisits(
+            EventColumns(ordered.table, ordered.row[rows]),
+            ordered.visit[rows],
+            frame,
+            find_crawled_visits(frame, find_touched_visits(ordered, rows)),
+        ),
     )
 
 
@@ -278,7 +286,9 @@ class _DetectionRun:
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
         judged = judge_clusters(index)
-        machines = _find_machine_visits(suspects, len(hot)) & hot
+        agents = _find_machine_visits(suspects, len(hot)) & hot
+        crawled = suspects.crawled & hot & ~agents
+        machines = agents | crawled
         best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
         passed = best[judged.rule[best] == EMITTED]
         declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(hot))
@@ -288,7 +298,7 @@ class _DetectionRun:
         if self.why_not:
             explained = machines.copy()
             explained[judged.clusters.visit[emitted]] = True
-            self._explain_machines(machines, declared)
+            self._explain_machines(agents, crawled, declared)
             explained[declared] = True
             self._explain_silent_visits(judged, np.flatnonzero(hot & ~explained))
 
@@ -308,9 +318,11 @@ class _DetectionRun:
             text = "No request failed, was rejected or was slow, and no error was raised."
             self._add_why_not(visit, "no_negative_feedback", text, [])
 
-    def _explain_machines(self, machines: Bools, declared: Ints) -> None:
-        for visit in np.flatnonzero(machines).tolist():
+    def _explain_machines(self, agents: Bools, crawled: Bools, declared: Ints) -> None:
+        for visit in np.flatnonzero(agents).tolist():
             self._add_why_not(visit, "bot", "The user agent declares a bot or assistive technology.", [])
+        for visit in np.flatnonzero(crawled).tolist():
+            self._add_why_not(visit, "bot", "Pages were opened faster than they can be read, without any input.", [])
         for visit in declared.tolist():
             self._add_why_not(visit, "bot", "The events declare a bot or assistive technology.", [])
 
