@@ -11,6 +11,7 @@ from ufse.causes import Causes, find_causes
 from ufse.config import Config
 from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
 from ufse.frame import Frame
+from ufse.late_answers import add_late_causes
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 
@@ -70,7 +71,7 @@ class Attribution:
 def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     """Attributes every feedback event of the frame; works on whole columns."""
     actions = find_user_actions(frame, config)
-    causes = find_causes(frame, actions.causing, config)
+    causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
     negative, causes = _mark_invalid_submits(frame, classify_feedback(frame, config), causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     background = find_background(frame, actions, causes, negative, config)
