@@ -24,8 +24,8 @@ from ufse.arrays import (
 from ufse.candidates import Candidates
 from ufse.feedback import CRASH, INVALID, REJECTION, SLOW
 from ufse.index import Index
-from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
 from ufse.other_ways import Times, find_other_ways
+from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
 from ufse.whole_pages import find_whole_pages
 
 _LATER_VISITS = 32

@@ -8,7 +8,15 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, count_distinct_by_owner, equals_any, mark_group_starts
+from ufse.arrays import (
+    Bools,
+    Ints,
+    any_by_owner,
+    count_by_owner,
+    count_distinct_by_owner,
+    equals_any,
+    mark_group_starts,
+)
 from ufse.frame import Frame
 from ufse.sessions import CLICK, HOVER, INPUT, NAVIGATION, SCROLL, SUBMIT, OrderedEvents
 

@@ -101,9 +101,11 @@ class Judgement:
 def judge_clusters(index: Index) -> Judgement:
     """Judges every cluster of every candidate of the batch."""
     found = find_candidates(index)
-    clusters = mark_served_waits(index, find_clusters(index, found, find_last_successes(index, found)))
+    clusters = find_clusters(index, found, find_last_successes(index, found))
     behaviour = find_signals(index, clusters)
     near = behaviour.take_signals(np.flatnonzero(_is_connected_signal(index, clusters, behaviour)))
+    confused = any_by_owner(near.cluster, near.signals.kind == CONFUSION, len(clusters))
+    clusters = mark_served_waits(index, clusters, confused)
     start, end = _measure_extent(index, clusters, near)
     table = compute_points(_gather_evidence(index, found, clusters, near, end), index.config)
     size = len(clusters)

@@ -1,4 +1,4 @@
-"""Other ways that worked: after a failure, the person got there by another payment, another login, or without the refused extra.
+"""Other ways that worked: after a failure, the person got there by another payment or login, or without the refused extra.
 
 Source: issue 17, C 10d. Recognised by what happened and where it led, not by words:
 
@@ -76,7 +76,13 @@ def _by_return(index: Index, found: Candidates, latest: Ints) -> Times:
     clicks = np.flatnonzero((frame.kind == CLICK) & index.attribution.meaningful)
     by = frame.find_last_until(clicks, frame.visit[away], frame.ts[away])
     whole = (is_among(back, find_whole_pages(index)) | index.is_served[back]) & ~index.is_failing[back]
-    some = whole & (back > away) & (frame.visit[back] == frame.visit[away]) & (by >= 0) & ~index.detour_patterns[frame.pattern[back]]
+    some = (
+        whole
+        & (back > away)
+        & (frame.visit[back] == frame.visit[away])
+        & (by >= 0)
+        & ~index.detour_patterns[frame.pattern[back]]
+    )
     by, back = by[some], back[some]
     owner, row = _rows_after(by, index, found, latest, np.flatnonzero(latest >= 0))
     end = back[np.searchsorted(by, row)]

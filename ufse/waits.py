@@ -1,8 +1,8 @@
 """Slow answers: which of them are one wait, and which waits ended well.
 
-Source: issue 17, C 11. Slow and then served is served: several clicks during one wait are one slow request, and when the answer
-comes the action succeeded. It stays a failure if the person left before the answer, if it never came, or if the wait was repeated
-after each answer.
+Source: issue 17, C 11. Slow and then served is served: several clicks during one wait are one slow request, and when the
+answer comes the action succeeded. It stays a failure if the person left before the answer, if it never came, or if the wait was
+repeated after each answer.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ import numpy as np
 
 from ufse.arrays import Bools, Ints, Ragged, count_by_owner, mark_group_starts
 from ufse.candidates import Clusters
-from ufse.feedback import SLOW
+from ufse.feedback import MEASURED_WITH_MS, SLOW
 from ufse.index import Index
 from ufse.sessions import NETWORK, PERFORMANCE
 
@@ -35,8 +35,9 @@ def count_waits(index: Index, rows: Ragged) -> Ints:
     return count_by_owner(owner, len(rows), apart)
 
 
-def mark_served_waits(index: Index, clusters: Clusters) -> Clusters:
-    """``clusters``, where a cluster of slow answers counts as resolved if its last answer came and the wait was not repeated.
+def mark_served_waits(index: Index, clusters: Clusters, confused: Bools) -> Clusters:
+    """``clusters``, where a cluster of slow answers counts as resolved if its last answer came, the wait was not repeated, and
+    the answer led on: the person did not wander about around it (``confused``).
 
     What is normal for an endpoint is not known here: an answer far beyond it is served, too.
     """
@@ -45,7 +46,7 @@ def mark_served_waits(index: Index, clusters: Clusters) -> Clusters:
         return clusters
     last = clusters.negatives.last
     repeated = count_waits(index, clusters.negatives_since_success) >= REPEATED_WAITS
-    served = slow & ~repeated & _is_served(index, last)
+    served = slow & ~repeated & ~confused & _is_served(index, last)
     return replace(clusters, resolved=clusters.resolved | served)
 
 
@@ -56,7 +57,8 @@ def _is_served(index: Index, rows: Ints) -> Bools:
     """
     frame, attribution = index.frame, index.attribution
     kind = frame.kind[rows]
-    answered = index.last_good_answer[attribution.cause[rows]] >= 0
+    good = index.last_good_answer[attribution.cause[rows]]
+    answered = (good >= 0) & (frame.ts[np.maximum(good, 0)] >= frame.ts[rows] - MEASURED_WITH_MS)
     measured = answered | ~frame.column_equals("perf_kind", "slow_response", rows=rows)
     came = np.where(kind == NETWORK, attribution.success[rows], (kind == PERFORMANCE) & measured)
     return np.asarray(came, dtype=np.bool_)

@@ -323,7 +323,7 @@ ATTRIBUTION = [
         rule,
         rage(answer(14.207, 200, took=3)),
         rage(answer(14.207, 200, took=2.999)),
-        ("below_high", "no_negative_feedback"),
+        ("resolved", "no_negative_feedback"),
     ),
     Case(
         "slow_ms",
@@ -331,7 +331,7 @@ ATTRIBUTION = [
         rule,
         rage(event(13.107, "performance", perf_kind="page_load", duration_ms=3000)),
         rage(event(13.107, "performance", perf_kind="page_load", duration_ms=2999)),
-        ("below_high", "no_negative_feedback"),
+        ("resolved", "no_negative_feedback"),
     ),
     Case(
         "slow_ms",
@@ -567,7 +567,7 @@ POINTS = [
     weight("abandoned_ended", ENDED, LEFT),
     weight("abandoned_silent", GONE, LEFT),
     weight("form_sent", LEFT, ONE_FIELD),
-    weight("form_silent", form(500), LEFT),
+    weight("form_silent", [*form(500), typed(20)], LEFT),
     weight("tried_again", TRIED, RAGED),
     weight("confused", wandering(10, 20, 30, 40), LEFT),
     weight("repeated", tries(10.001, 18.001), RAGED),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.unit.ufse.scene import T0, Row, bodies
+from tests.unit.ufse.scene import Row, bodies, typed
 
 Collector = Callable[[list[Row]], list[Row]]
 _NAMES: Final = ("target_id", "target_label", "target_selector")
@@ -48,10 +48,16 @@ def count_detections(rows: list[Row], collector: Collector = report_all) -> int:
     return len(bodies(collector(rows)))
 
 
-def shift(rows: list[Row], seconds: float) -> list[Row]:
-    """The same events, ``seconds`` later."""
-    moved = round(seconds * 1_000)
-    return [{**r, "ts": r["ts"] + moved, "received_ms": r["received_ms"] + moved} for r in rows]
+def field(t: float, name: str, route: str = "/checkout") -> Row:
+    """A change of the field ``name``."""
+    return typed(t, route, {"target_type": "input", "target_id": name})
 
 
-__all__ = ["COLLECTORS", "T0", "Collector", "count_detections", "shift"]
+def fields(count: int, route: str = "/checkout", t: float = 1.0) -> list[Row]:
+    """Changes of ``count`` fields, one every 3 s from ``t`` on."""
+    return [field(t + 3 * i, f"f{i}", route) for i in range(count)]
+
+
+def pair_with_collectors(scenes: dict[str, list[Row]], *blind: tuple[str, str]) -> list[tuple[str, str]]:
+    """Every (scene, collector) except the ``blind`` ones, where the collector does not report what the rule needs."""
+    return [(scene, name) for scene in scenes for name in COLLECTORS if (scene, name) not in blind]
