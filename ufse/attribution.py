@@ -12,6 +12,7 @@ from ufse.config import Config
 from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.late_answers import add_late_causes
+from ufse.silent_controls import mark_silent_tries
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 
@@ -76,6 +77,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
+    negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     attributed = (negative != NONE) & (causes.cause >= 0)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)

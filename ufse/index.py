@@ -17,7 +17,7 @@ from ufse.arrays import (
 )
 from ufse.attribution import Attribution
 from ufse.config import Config
-from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SILENT, SLOW
 from ufse.frame import Frame
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
@@ -38,7 +38,7 @@ _LOGIN = re.compile(
     r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
 )
 """Login pages, by the usual words of a few languages. The rules do not recognise other names."""
-_TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
+_TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2, SILENT: 2}
 
 
 def _find_item_route(route: str) -> str:

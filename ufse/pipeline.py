@@ -26,6 +26,7 @@ from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judg
 from ufse.memo import memoize_texts
 from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
+from ufse.silent_controls import may_have_silent_controls
 from ufse.verdicts import verdict_text
 from ufse.words import Words
 
@@ -233,7 +234,7 @@ def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
     visits, hot, suspects = _read_suspect_visits(events, config)
     run = _DetectionRun(visits, config, why_not)
     if suspects is not None:
-        run.judge_suspect_visits(suspects, hot)
+        hot = run.judge_suspect_visits(suspects, hot)
     if why_not:
         run.explain_calm_visits(hot)
     return Result(_sort_detections(run.detections), sorted(run.why, key=_why_not_sort_key), visits)
@@ -256,7 +257,8 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
-    rows = np.flatnonzero(add_later_visits(ordered.visits.client_codes, hot)[ordered.visit] & ordered.analysed)
+    read = add_later_visits(ordered.visits.client_codes, hot) | may_have_silent_controls(ordered)
+    rows = np.flatnonzero(read[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
     frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
@@ -280,12 +282,16 @@ class _DetectionRun:
         self.detections: list[EmittedDetection] = []
         self.why: list[SilentVisit] = []
 
-    def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> None:
-        """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them."""
+    def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> Bools:
+        """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them; returned with the visits
+        that have a silent control.
+        """
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
         judged = judge_clusters(index)
+        hot = hot.copy()
+        hot[judged.clusters.visit] = True
         agents = _find_machine_visits(suspects, len(hot)) & hot
         crawled = suspects.crawled & hot & ~agents
         machines = agents | crawled
@@ -301,6 +307,7 @@ class _DetectionRun:
             self._explain_machines(agents, crawled, declared)
             explained[declared] = True
             self._explain_silent_visits(judged, np.flatnonzero(hot & ~explained))
+        return hot
 
     def _add_detections(self, judged: Judgement, emitted: Ints) -> None:
         if not len(emitted):
