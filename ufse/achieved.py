@@ -356,7 +356,7 @@ def _successes_by_other_way(index: Index, found: Candidates, failed: _CandidateF
 
 
 def _successes_in_later_visits(index: Index, found: Candidates) -> Times:
-    """The action succeeded in a later visit of the same client session: by the same request or control, or on a thank-you page."""
+    """The action succeeded in a later visit of the client session: by the same request or control, or on a thank-you page."""
     last = np.searchsorted(index.frame.client, index.frame.client[found.visit], "right")
     origin, visit = expand_ranges(found.visit + 1, np.minimum(last, found.visit + 1 + _LATER_VISITS))
     present = index.frame.high[visit] > index.frame.low[visit]

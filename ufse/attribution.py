@@ -9,11 +9,12 @@ from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pai
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
-from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
+from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.late_answers import add_late_causes
-from ufse.silent_controls import mark_silent_tries
+from ufse.sent_back import SentBack, find_sent_back
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
+from ufse.silent_controls import mark_silent_tries
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,12 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     success = _is_success(frame)
     negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
+    sent_back = find_sent_back(frame, actions, negative, causes.cause, config)
+    negative, causes = _mark_sent_back(negative, causes, sent_back)
+    success &= ~is_among(causes.cause, sent_back.presses)
     attributed = (negative != NONE) & (causes.cause >= 0)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
+    progress_at[sent_back.presses] = -1
     return Attribution(
         action=merge_repeated_actions(frame, actions.action, causes.cause, attributed & ~background.shared),
         meaningful=actions.meaningful,
@@ -97,6 +102,15 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
         progress=progress_at >= 0,
         progress_at=progress_at,
     )
+
+
+def _mark_sent_back(negative: Small, causes: Causes, sent_back: SentBack) -> tuple[Small, Causes]:
+    """A try that was sent back is its own feedback."""
+    if not len(sent_back.evidence):
+        return negative, causes
+    negative, cause = negative.copy(), causes.cause.copy()
+    negative[sent_back.evidence], cause[sent_back.evidence] = RETURNED, sent_back.evidence
+    return negative, replace(causes, cause=cause)
 
 
 def _is_success(frame: Frame) -> Bools:

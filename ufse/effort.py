@@ -25,9 +25,11 @@ _NOTICED_MS = 1_000
 
 
 def is_effort_lost(index: Index, clusters: Clusters, form: Ints) -> Bools:
-    """Per cluster: whether enough fields (two, or three if the visit ended after a refusal) were filled in since the last success in the flow; or, with an
-    unfinished form and no refusal, on several pages since the flow was entered. A field for long text counts twice. ``form``: how the flow was
-    left, 0 if it was not.
+    """Per cluster: whether enough was lost. ``form``: how the flow was left, 0 if it was not.
+
+    Enough are two fields since the last success in the flow, or three if the visit only ended after a refusal. With an
+    unfinished form and no refusal, the fields of several pages since the flow was entered count together. A field for long
+    text counts twice.
     """
     frame = index.frame
     since_success, since_entry = find_begun_spans(index, clusters, clusters.negatives.last)

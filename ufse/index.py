@@ -1,6 +1,5 @@
 """Lookups for the rules: the rows of a batch by action, endpoint and flow, and properties of targets and pages."""
 
-import re
 from functools import cached_property
 
 import numpy as np
@@ -17,28 +16,14 @@ from ufse.arrays import (
 )
 from ufse.attribution import Attribution
 from ufse.config import Config
-from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SILENT, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, RETURNED, SILENT, SLOW
 from ufse.frame import Frame
+from ufse.page_kinds import is_detour_page, is_login_page, is_thanks_page
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
 from ufse.target_codes import PAGE
 
-THANKS = re.compile(
-    r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
-    r"order-placed)\b[^/]*(/|$)"
-)
-_FAILED_ROUTE = re.compile(
-    r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
-)
-_DETOUR = re.compile(
-    r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
-)
-_LOGIN = re.compile(
-    r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
-    r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
-)
-"""Login pages, by the usual words of a few languages. The rules do not recognise other names."""
-_TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2, SILENT: 2}
+_TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2, SILENT: 2, RETURNED: 2}
 
 
 def _find_item_route(route: str) -> str:
@@ -46,16 +31,6 @@ def _find_item_route(route: str) -> str:
     segments = route.split("/")
     last = max((i for i, s in enumerate(segments) if s and fold_path(f"/{s}") == f"/{ID}"), default=-1)
     return "/".join(segments[: last + 1])
-
-
-def is_thanks_page(pattern: str) -> bool:
-    """Whether a route is a page that confirms a success (a thank-you page)."""
-    return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
-
-
-def is_detour_page(pattern: str) -> bool:
-    """Whether a route is an error page or a login, to which applications redirect after a failure."""
-    return bool(_DETOUR.search(pattern.lower()))
 
 
 class Index:
@@ -339,7 +314,7 @@ class Index:
     @cached_property
     def login_patterns(self) -> Bools:
         """Per pattern: whether it is a login page."""
-        return np.array([bool(_LOGIN.search(p)) for p in self.frame.patterns] or [False])
+        return np.array([is_login_page(p) for p in self.frame.patterns] or [False])
 
     @cached_property
     def accepted_action_rows(self) -> Ints:

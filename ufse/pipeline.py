@@ -26,7 +26,7 @@ from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judg
 from ufse.memo import memoize_texts
 from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
-from ufse.silent_controls import may_have_silent_controls
+from ufse.unanswered import may_lack_answers
 from ufse.verdicts import verdict_text
 from ufse.words import Words
 
@@ -257,7 +257,7 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
-    read = add_later_visits(ordered.visits.client_codes, hot) | may_have_silent_controls(ordered)
+    read = add_later_visits(ordered.visits.client_codes, hot) | may_lack_answers(ordered)
     rows = np.flatnonzero(read[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None

@@ -13,7 +13,7 @@ import numpy as np
 from ufse.arrays import Bools, Ints
 from ufse.config import Config
 from ufse.detection import ConfidenceLevel
-from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SILENT, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, RETURNED, SILENT, SLOW
 from ufse.signals.model import ENDED, LEFT, SILENCE
 from ufse.weights import BLOCKED_MORE_LIMIT, PERSISTED_TRIES, REPEATED_LIMIT, TEXTS
 
@@ -28,6 +28,7 @@ _FEEDBACK: Final = {
     "validation": INVALID,
     "slow": SLOW,
     "silent": SILENT,
+    "returned": RETURNED,
 }
 _LEAVING: Final = {"abandoned": LEFT, "abandoned_ended": ENDED, "abandoned_silent": SILENCE}
 RAGE_PLACES: Final = ("", "same", "reload", "reload_other", "page", "near")

@@ -3,11 +3,11 @@
 Source: issue 17, C 10c. A control that sends nothing for anybody is not broken, so the evidence must be complete:
 
 * at least three tries, more than 1 s apart, with the same control, and nothing else done between them;
-* fields of the page were changed just before; without a form submit, at least two of them, and the control looks like a button;
+* fields of the page were changed just before: without a form submit, at least two of them;
 * none of the tries has a request, a navigation, a page that was hidden, or ``responded``;
 * at least two other clicks or submits of the visit were answered, so that this collector reports answers.
 
-All tries but the last are feedback of the kind SILENT: they wait for an answer that never came. The last one is the user's alone.
+All tries but the last are feedback of the kind SILENT: they wait for an answer that never came. The last one is behaviour only.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from ufse.causes import Causes
 from ufse.config import Config
 from ufse.feedback import NONE, SILENT
 from ufse.frame import Frame
-from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY, OrderedEvents
+from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 SILENT_TRIES = 3
 """Tries from which a silent control counts (issue 17, C 10c)."""
@@ -42,28 +42,6 @@ FORM_FIELDS = 2
 """Fields that make a button the control of a form, if no form submit is reported (own choice)."""
 ANSWERED_WITHIN_MS = 10_000
 """Nothing may happen for this long after a try (own choice: as long as a request without a duration may take)."""
-
-
-def may_have_silent_controls(ordered: OrderedEvents) -> Bools:
-    """Per visit: whether at least three clicks or submits in a row follow a change of a field, and anything was answered.
-
-    It spares reading the visits in which no control can be found silent.
-    """
-    size = len(ordered.visits)
-    acts = np.flatnonzero(equals_any(ordered.kind, CLICK, SUBMIT, INPUT, NAVIGATION) & ordered.analysed)
-    press = equals_any(ordered.kind[acts], CLICK, SUBMIT)
-    visit = ordered.visit[acts]
-    run = mark_group_starts(visit, press)
-    begin = np.flatnonzero(run)
-    if not len(begin):
-        return np.zeros(size, dtype=np.bool_)
-    sizes = np.diff(np.append(begin, len(acts)))
-    last = np.maximum(begin - 1, 0)
-    typed = (begin > 0) & (visit[last] == visit[begin]) & (ordered.kind[acts[last]] == INPUT)
-    found = any_by_owner(visit[begin], press[begin] & typed & (sizes >= SILENT_TRIES), size)
-    if not found.any():
-        return found
-    return found & any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
 
 
 @dataclass(frozen=True)
