@@ -129,7 +129,7 @@ class Index:
 
     @cached_property
     def opened_routes(self) -> Ints:
-        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s; else -1."""
+        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s and which stayed; else -1."""
         frame = self.frame
         found = np.full(len(frame), -1, dtype=np.int64)
         moves = self.navigation_rows
@@ -142,6 +142,7 @@ class Index:
             led &= frame.ts[move] - frame.ts[acts] <= self.config.reaction_window_ms
             led &= frame.route[move] != frame.route[acts]
             found[acts[led]] = frame.route[move[led]]
+            found[acts[self.attribution.negative[acts] == RETURNED]] = -1
         return found
 
     @cached_property

@@ -141,20 +141,18 @@ def _is_sent_after_typing(index: Index, action: Ints, latest: Ints) -> Bools:
     row = acts[place]
     other = (frame.kind[row] != INPUT) & (index.attribution.action[row] != action[owner])
     other &= ~index.target_property("text_field")[frame.target[row]]
-    return typed & ~any_by_owner(owner, other, len(latest))
+    return np.asarray(typed & ~any_by_owner(owner, other, len(latest)), dtype=np.bool_)
 
 
 def _is_new_page(index: Index) -> Bools:
-    """Per row: whether it is the first navigation of its visit to its page, and the visit was not on that page before."""
+    """Per row: whether it is a navigation to a page on which the visit was not before."""
     frame = index.frame
     key = index.visit_page_key(frame.visit, frame.pattern)
     order = np.argsort(key, kind="stable")
-    first = np.zeros(len(frame), dtype=np.bool_)
-    first[order[mark_group_starts(key[order])]] = True
+    began = order[mark_group_starts(key[order])]
     # Requests of a page may be reported just before the navigation that shows it.
     moves = index.navigation_rows
-    opened = np.zeros(len(frame), dtype=np.bool_)
-    began = order[mark_group_starts(key[order])]
     place = np.searchsorted(key[began], key[moves])
+    opened = np.zeros(len(frame), dtype=np.bool_)
     opened[moves] = frame.ts[moves] - frame.ts[began[place]] <= index.config.reaction_window_ms
-    return first | opened
+    return opened

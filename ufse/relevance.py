@@ -39,7 +39,7 @@ def add_later_visits(client: Ints, hot: Bools) -> Bools:
 
     ``client``: per visit, ascending code of its client session.
     """
-    before = np.cumsum(hot) - hot
+    before: Ints = np.cumsum(hot) - hot
     begin = np.maximum.accumulate(np.where(mark_group_starts(client), np.arange(len(client)), 0))
     return np.asarray(hot | (before > before[begin]), dtype=np.bool_) if len(client) else hot
 

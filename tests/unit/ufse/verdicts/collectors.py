@@ -1,4 +1,4 @@
-"""Collectors of the verdict scenes: each takes the rows of a rich collector and returns what a poorer one would have reported."""
+"""Collectors of the verdict scenes: each takes the rows of a rich collector and returns what a poorer one would have sent."""
 
 from collections.abc import Callable
 from typing import Final
