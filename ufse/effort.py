@@ -10,7 +10,7 @@ from ufse.arrays import Bools, Ints, count_by_owner, count_distinct_by_owner, eq
 from ufse.candidates import Clusters
 from ufse.feedback import INVALID, REJECTION, SLOW
 from ufse.index import Index
-from ufse.sessions import INPUT
+from ufse.sessions import CLICK, INPUT, SUBMIT
 from ufse.signals.abandonment import Spans, find_begun_spans
 from ufse.signals.model import LEFT, SILENCE
 
@@ -61,6 +61,16 @@ def _count_fields(index: Index, spans: Spans) -> Ints:
         stepped = nameless & frame.column_equals("action", step, rows=row)
         fields = np.maximum(fields, count_by_owner(owner, size, stepped))
     return fields
+
+
+def is_pressed_once(index: Index, clusters: Clusters) -> Bools:
+    """Per cluster: whether its action was tried once: one click or submit from its first failed press to its last answer."""
+    frame, cause = index.frame, index.attribution.cause
+    action = index.visit_action_key(clusters.visit, clusters.action)
+    since = cause[clusters.negatives.first]
+    owner, row = index.attempts_by_action.find_entries(action, since, clusters.negatives.last + 1)
+    clicks, submits = (count_by_owner(owner, len(clusters), frame.kind[row] == kind) for kind in (CLICK, SUBMIT))
+    return np.asarray((np.maximum(clicks, submits) <= 1) & (clusters.try_counts == 1), dtype=np.bool_)
 
 
 def is_seen_reacting(index: Index, clusters: Clusters, form: Ints, end: Ints) -> Bools:

@@ -129,7 +129,7 @@ class Index:
 
     @cached_property
     def opened_routes(self) -> Ints:
-        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s and which stayed; else -1."""
+        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s to stay; else -1."""
         frame = self.frame
         found = np.full(len(frame), -1, dtype=np.int64)
         moves = self.navigation_rows

@@ -27,12 +27,12 @@ from ufse.arrays import (
     min_by_owner,
 )
 from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
-from ufse.effort import is_effort_lost, is_seen_reacting
+from ufse.effort import is_effort_lost, is_pressed_once, is_seen_reacting
 from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
-from ufse.signals.model import RELOADS, ClusterSignals, Signals
+from ufse.signals.model import ENDED, RELOADS, SILENCE, ClusterSignals, Signals
 from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
 from ufse.waits import count_waits, mark_served_waits
 
@@ -200,14 +200,17 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
     failures = np.where(attribution.negative[failure] == SLOW, count_waits(index, story), acted)
     struggled = end - min_by_owner(story.owner, frame.ts[attribution.cause[story.values]], size, 2**62)
     left = max_by_owner(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
+    lost = is_effort_lost(index, clusters, left)
+    # After one failed press, the end of a visit in which nothing was lost says no more than silence.
+    merely_ended = (left == ENDED) & ~lost & is_pressed_once(index, clusters) & (attribution.negative[failure] != SLOW)
     return Evidence(
         feedback=attribution.negative[failure],
         vague=_is_vague_error(index, failure),
         by_field=by_field,
         rage=_find_rage_place(index, clusters, near),
         retries=max_by_owner(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
-        left=left,
-        form_sent=_is_form_sent(index, found, clusters, near),
+        left=np.where(merely_ended, SILENCE, left),
+        form_sent=_is_form_sent(index, found, clusters, near, lost),
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.try_counts,
@@ -241,9 +244,9 @@ def _is_vague_error(index: Index, row: Ints) -> Bools:
     return np.asarray(crash & (index.frame.kind[index.attribution.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
-def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
+def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals, lost: Bools) -> Bools:
     """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried;
-    after one try more must be lost, and the person must be seen to leave or to go on.
+    after one try more must be ``lost``, and the person must be seen to leave or to go on.
 
     Without a submit event, a button sends the form if two fields were filled in or validation failed.
     """
@@ -271,7 +274,7 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: Clu
     # One failure says little; fewer fields than these may be a search, a voucher or a login.
     form = max_by_owner(owner[left], signals.form[left], size, 0)
     end = max_by_owner(owner[left], signals.end[left], size, NEVER)
-    once = is_effort_lost(index, clusters, form) & is_seen_reacting(index, clusters, form, end)
+    once = lost & is_seen_reacting(index, clusters, form, end)
     earnest = np.where(clusters.try_counts > 1, fields > 0, once)
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.ufse.scene import Row, answer, click, go
+from tests.unit.ufse.scene import Row, answer, click, go, run
 from tests.unit.ufse.verdicts.collectors import COLLECTORS, count_detections, pair_with_collectors
 
 
@@ -67,6 +67,14 @@ STRUGGLES: dict[str, list[Row]] = {
         for x in (go(i * 5, "/catalog", ""), nt(i * 5 + 0.2, 500, "/catalog", "/catalog"))
     ],
 }
+
+
+def test_the_reason_is_the_pace() -> None:
+    found = run(CALM["crawler many pages, retry failing"]).why_not[0].to_json()
+    assert (found["rule"], found["text"]) == (
+        "bot",
+        "Pages were opened faster than they can be read, without any input.",
+    )
 
 
 @pytest.mark.parametrize(("scene", "collector"), pair_with_collectors(CALM))

@@ -55,6 +55,13 @@ CALM: dict[str, list[Row]] = {
         answer(4015.6, 201, 0.5, "/api/orders", route="/orders/new"),
     ],
 }
+CALM["one click, 504 after 20 s, ended"] = [
+    go(0, "/checkout"),
+    click(5),
+    answer(25, 504, 19.9),
+    end(31),
+]
+CALM["one page crash, hidden"] = [go(0, "/checkout"), click(5), answer(5.6, 500, 0.4), vis(20)]
 STRUGGLES: dict[str, list[Row]] = {
     "login 4 fields 500 ended": [go(0, "/checkout"), *fields(4), submit(15), answer(15.6, 500, 0.5), end(25)],
     "4 fields 500 hidden": [go(0, "/checkout"), *fields(4), submit(15), answer(15.6, 500, 0.5), vis(25)],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.ufse.scene import Row, answer, click, end, event, go, submit
+from tests.unit.ufse.scene import Row, answer, bodies, click, end, event, go, submit, why
 from tests.unit.ufse.verdicts.collectors import COLLECTORS, count_detections, field, fields, pair_with_collectors
 
 JOIN = {"target_type": "button", "target_id": "join", "target_label": "Join"}
@@ -186,6 +186,17 @@ NOT_SEEN_TO_FAIL = (
     ("another application: ticket reply", "types only"),
 )
 """What these collectors report is not enough for a detection."""
+
+
+def test_a_visit_with_answers_has_no_negative_feedback() -> None:
+    """It is looked at, because a control was pressed again and again; the reason stays that of a calm visit."""
+    assert why(CALM["fourth press works"]) == "no_negative_feedback"
+
+
+def test_the_failure_point_names_the_control() -> None:
+    found = bodies(STRUGGLES["button x3 after fields"])[0]
+    assert found["primaryFailurePoint"] == "/signup › button#join › never answered"
+    assert found["severityType"] == "Bug"
 
 
 @pytest.mark.parametrize(("scene", "collector"), pair_with_collectors(CALM))
