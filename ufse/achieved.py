@@ -13,6 +13,7 @@ from ufse.arrays import (
     Ints,
     any_by_owner,
     count_by_owner,
+    equals_any,
     expand_ranges,
     is_among,
     is_pair_among,
@@ -21,12 +22,14 @@ from ufse.arrays import (
     sort_unique,
 )
 from ufse.candidates import Candidates
-from ufse.feedback import CRASH, INVALID, SLOW
+from ufse.feedback import CRASH, INVALID, REJECTION, SLOW
 from ufse.index import Index
+from ufse.other_ways import Times, find_other_ways
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
+from ufse.whole_pages import find_whole_pages
 
-Times = tuple[Ints, Ints]
-"""(Number of the candidate, epoch ms)."""
+_LATER_VISITS = 32
+"""Later visits of a client session that are searched for a success, at most (own choice: it bounds the cost)."""
 
 
 def find_last_successes(index: Index, found: Candidates) -> Ints:
@@ -42,8 +45,11 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_other_login,
         _successes_by_same_item,
         _successes_by_own_request,
+        _successes_by_whole_page,
+        _successes_by_other_way,
     )
     times = [way(index, found, failed) for way in ways]
+    times.append(_successes_in_later_visits(index, found))
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by_owner(owner, at, len(found), NEVER)
 
@@ -326,3 +332,46 @@ def _successes_by_own_request(index: Index, found: Candidates, failed: _Candidat
     )
     kept = attribution.lonely[row] & ~frame.only_reads[frame.endpoint[row]] if len(row) else np.zeros(0, dtype=np.bool_)
     return chosen[owner][kept], frame.ts[row[kept]]
+
+
+def _successes_by_whole_page(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
+    """A page that failed was opened again and came whole. What a form sent is not repaired by the page being shown again."""
+    frame, rows = index.frame, find_whole_pages(index)
+    sent = index.is_request(failed.row) & ~frame.may_read[frame.endpoint[failed.row]]
+    wrote = any_by_owner(failed.owner, sent, len(found))
+    chosen = np.flatnonzero(failed.some & index.is_page_action(found.action) & ~wrote)
+    visit, first = found.visit[chosen], failed.first[chosen]
+    owner, place = expand_ranges(*(np.searchsorted(rows, bound) for bound in (first, frame.high[visit])))
+    row, candidate = rows[place], chosen[owner]
+    same = is_pair_among(candidate, frame.route[row], failed.owner, frame.route[index.attribution.cause[failed.row]])
+    return candidate[same], frame.ts[row[same]]
+
+
+def _successes_by_other_way(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
+    """See ``ufse.other_ways``."""
+    size = len(found)
+    latest = max_by_owner(failed.owner, index.attribution.cause[failed.row], size, -1)
+    rejection = equals_any(index.attribution.negative[failed.row], REJECTION, INVALID)
+    return find_other_ways(index, found, latest, ~any_by_owner(failed.owner, ~rejection, size))
+
+
+def _successes_in_later_visits(index: Index, found: Candidates) -> Times:
+    """The action succeeded in a later visit of the client session: by the same request or control, or on a thank-you page."""
+    last = np.searchsorted(index.frame.client, index.frame.client[found.visit], "right")
+    origin, visit = expand_ranges(found.visit + 1, np.minimum(last, found.visit + 1 + _LATER_VISITS))
+    present = index.frame.high[visit] > index.frame.low[visit]
+    origin, visit = origin[present], visit[present]
+    if not len(origin):
+        return origin, visit
+    later = Candidates(
+        visit,
+        found.action[origin],
+        found.negatives.take_lists(origin),
+        found.invalid[origin],
+        found.ignored[origin],
+    )
+    failed = _CandidateFailures(index, later)
+    ways = (_successes_by_request, _successes_by_attempt, _successes_by_thanks_page)
+    times = [way(index, later, failed) for way in ways]
+    owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
+    return origin[owner], at

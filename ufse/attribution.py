@@ -9,11 +9,14 @@ from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pai
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
-from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
+from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
+from ufse.late_answers import add_late_causes
 from ufse.rows import merge_row_actions
+from ufse.sent_back import SentBack, find_sent_back
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
+from ufse.silent_controls import mark_silent_tries
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Attribution:
 def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     """Attributes every feedback event of the frame; works on whole columns."""
     actions = find_user_actions(frame, config)
-    causes = find_causes(frame, actions.causing, config)
+    causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
     negative, causes = _mark_invalid_submits(frame, classify_feedback(frame, config), causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     negative = remove_unload_errors(frame, negative, actions)
@@ -80,13 +83,18 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     actions = replace(actions, action=merge_row_actions(frame, actions.action, causes.cause, negative != NONE))
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
+    negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     own = success & ~background.background & background.lonely
     negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)
+    sent_back = find_sent_back(frame, actions, negative, causes.cause, config)
+    negative, causes = _mark_sent_back(negative, causes, sent_back)
+    success &= ~is_among(causes.cause, sent_back.presses)
     attributed = (negative != NONE) & (causes.cause >= 0)
     failing = causes.cause[attributed & (negative != SLOW)]
     actions = add_failing_steps(frame, actions, failing, causes.cause[success & (causes.cause >= 0)], config)
     progress_at = _find_progress_times(frame, causes.cause, negative, attributed, config)
+    progress_at[sent_back.presses] = -1
     return Attribution(
         action=merge_repeated_actions(frame, actions.action, causes.cause, attributed & ~background.shared),
         meaningful=actions.meaningful,
@@ -103,6 +111,15 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
         progress=progress_at >= 0,
         progress_at=progress_at,
     )
+
+
+def _mark_sent_back(negative: Small, causes: Causes, sent_back: SentBack) -> tuple[Small, Causes]:
+    """A try that was sent back is its own feedback."""
+    if not len(sent_back.evidence):
+        return negative, causes
+    negative, cause = negative.copy(), causes.cause.copy()
+    negative[sent_back.evidence], cause[sent_back.evidence] = RETURNED, sent_back.evidence
+    return negative, replace(causes, cause=cause)
 
 
 def _is_success(frame: Frame) -> Bools:

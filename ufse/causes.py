@@ -27,14 +27,19 @@ class Causes:
 
 
 def find_causes(frame: Frame, causing: Bools, config: Config) -> Causes:
-    """The cause of every feedback event. ``causing`` per event: interactions that can cause feedback."""
+    """The cause of every feedback event. ``causing`` per event: interactions that can cause feedback.
+
+    An unattended navigation answers for its own page's requests, so that they are no answers of the action before it.
+    """
+    causing = causing | frame.unattended
     lasted = measure_durations(frame, config)
     begin, timed = np.where(lasted > 0, frame.ts - lasted, frame.ts), lasted > 0
     cause = _find_window_causes(frame, causing, begin, timed, config)
     cause = _find_error_causes(frame, causing, cause, config)
     found = Causes(begin, timed, _remove_later_answers(frame, cause, timed, config))
     cause = _chain_to_answers(frame, causing, found, config)
-    return Causes(begin, timed, _assign_page_requests(frame, Causes(begin, timed, cause)))
+    cause = _assign_page_requests(frame, Causes(begin, timed, cause))
+    return Causes(begin, timed, np.where((cause >= 0) & frame.unattended[cause], -1, cause))
 
 
 def _has_whole_second_clock(frame: Frame) -> Bools:

@@ -25,8 +25,9 @@ SHOWN_WITHIN_MS = 1_000
 MEASURED_WITH_MS = 10
 """A measurement of a request is reported within this time after the request (own choice)."""
 
-NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW = range(6)
-"""Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow."""
+NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW, SILENT, RETURNED = range(8)
+"""Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow, never answered,
+sent back to a login or error page."""
 
 _FAILED_STATUS = (0, 408, 429)
 

@@ -47,6 +47,8 @@ class Frame:
     high: Ints
     truncated: Bools
     """Per visit number: whether only its beginning is analysed."""
+    client: Ints
+    """Per visit number: code of its client session; ascending."""
     route: Ints
     routes: Sequence[str]
     pattern: Ints
@@ -196,6 +198,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config, unattended: 
         low=low,
         high=high,
         truncated=ordered.visits.truncated,
+        client=ordered.visits.client_codes,
         route=route,
         routes=[clean_text(r) for r in routes],
         pattern=pattern,

@@ -30,7 +30,7 @@ from ufse.arrays import (
 from ufse.config import Config
 from ufse.feedback import CRASH, NONE
 from ufse.frame import Frame
-from ufse.pages import is_detour_page
+from ufse.page_kinds import is_detour_page
 from ufse.sessions import CLICK, END, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 LAST_MOMENTS_MS: Final = 1_000

@@ -1,6 +1,5 @@
 """Lookups for the rules: the rows of a batch by action, endpoint and flow, and properties of targets and pages."""
 
-import re
 from functools import cached_property
 
 import numpy as np
@@ -17,26 +16,14 @@ from ufse.arrays import (
 )
 from ufse.attribution import Attribution
 from ufse.config import Config
-from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, NONE, REJECTION, RETURNED, SILENT, SLOW
 from ufse.frame import Frame
-from ufse.pages import is_detour_page
+from ufse.page_kinds import is_detour_page, is_login_page, is_thanks_page
 from ufse.patterns import ID, fold_path
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT, VISIBILITY
 from ufse.target_codes import PAGE
 
-THANKS = re.compile(
-    r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
-    r"order-placed)\b[^/]*(/|$)"
-)
-_FAILED_ROUTE = re.compile(
-    r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
-)
-_LOGIN = re.compile(
-    r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
-    r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
-)
-"""Login pages, by the usual words of a few languages. The rules do not recognise other names."""
-_TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2}
+_TIER = {NONE: 9, FAILURE: 0, CRASH: 0, REJECTION: 1, INVALID: 1, SLOW: 2, SILENT: 2, RETURNED: 2}
 
 
 def _find_item_route(route: str) -> str:
@@ -44,11 +31,6 @@ def _find_item_route(route: str) -> str:
     segments = route.split("/")
     last = max((i for i, s in enumerate(segments) if s and fold_path(f"/{s}") == f"/{ID}"), default=-1)
     return "/".join(segments[: last + 1])
-
-
-def is_thanks_page(pattern: str) -> bool:
-    """Whether a route is a page that confirms a success (a thank-you page)."""
-    return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
 
 
 class Index:
@@ -147,7 +129,7 @@ class Index:
 
     @cached_property
     def opened_routes(self) -> Ints:
-        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s; else -1."""
+        """Per row: code of the route that a navigation shows, or to which a click or submit led within 2 s to stay; else -1."""
         frame = self.frame
         found = np.full(len(frame), -1, dtype=np.int64)
         moves = self.navigation_rows
@@ -160,6 +142,7 @@ class Index:
             led &= frame.ts[move] - frame.ts[acts] <= self.config.reaction_window_ms
             led &= frame.route[move] != frame.route[acts]
             found[acts[led]] = frame.route[move[led]]
+            found[acts[self.attribution.negative[acts] == RETURNED]] = -1
         return found
 
     @cached_property
@@ -332,7 +315,7 @@ class Index:
     @cached_property
     def login_patterns(self) -> Bools:
         """Per pattern: whether it is a login page."""
-        return np.array([bool(_LOGIN.search(p)) for p in self.frame.patterns] or [False])
+        return np.array([is_login_page(p) for p in self.frame.patterns] or [False])
 
     @cached_property
     def accepted_action_rows(self) -> Ints:

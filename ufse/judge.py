@@ -12,6 +12,7 @@ import numpy as np
 
 from ufse.achieved import find_last_successes
 from ufse.arrays import (
+    NEVER,
     Bools,
     Ints,
     Lookup,
@@ -26,13 +27,15 @@ from ufse.arrays import (
     min_by_owner,
 )
 from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
+from ufse.effort import is_effort_lost, is_pressed_once, is_seen_reacting
 from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
-from ufse.signals.model import RELOADS, ClusterSignals, Signals
+from ufse.signals.model import ENDED, RELOADS, SILENCE, ClusterSignals, Signals
 from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
 from ufse.stray import is_stray_error
+from ufse.waits import count_waits, mark_served_waits
 
 (
     EMITTED,
@@ -102,6 +105,8 @@ def judge_clusters(index: Index) -> Judgement:
     clusters = find_clusters(index, found, find_last_successes(index, found))
     behaviour = find_signals(index, clusters)
     near = behaviour.take_signals(np.flatnonzero(_is_connected_signal(index, clusters, behaviour)))
+    confused = any_by_owner(near.cluster, near.signals.kind == CONFUSION, len(clusters))
+    clusters = mark_served_waits(index, clusters, confused)
     start, end = _measure_extent(index, clusters, near)
     table = compute_points(_gather_evidence(index, found, clusters, near, end), index.config)
     size = len(clusters)
@@ -192,9 +197,13 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
     failure = clusters.failure
     by_field = frame.kind[attribution.cause[failure]] == INPUT
     story = clusters.negatives_since_success
-    failures = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
+    acted = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
+    failures = np.where(attribution.negative[failure] == SLOW, count_waits(index, story), acted)
     struggled = end - min_by_owner(story.owner, frame.ts[attribution.cause[story.values]], size, 2**62)
     left = max_by_owner(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
+    lost = is_effort_lost(index, clusters, left)
+    # After one failed press, the end of a visit in which nothing was lost says no more than silence.
+    merely_ended = (left == ENDED) & ~lost & is_pressed_once(index, clusters) & (attribution.negative[failure] != SLOW)
     return Evidence(
         feedback=attribution.negative[failure],
         vague=_is_vague_error(index, failure),
@@ -202,8 +211,8 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
         by_field=by_field,
         rage=_find_rage_place(index, clusters, near),
         retries=max_by_owner(owner, np.where(signals.kind == BLOCKED, signals.count, 0), size, 0),
-        left=left,
-        form_sent=_is_form_sent(index, found, clusters, near),
+        left=np.where(merely_ended, SILENCE, left),
+        form_sent=_is_form_sent(index, found, clusters, near, lost),
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.try_counts,
@@ -237,8 +246,9 @@ def _is_vague_error(index: Index, row: Ints) -> Bools:
     return np.asarray(crash & (index.frame.kind[index.attribution.cause[row]] != SUBMIT), dtype=np.bool_)
 
 
-def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals) -> Bools:
-    """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried.
+def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: ClusterSignals, lost: Bools) -> Bools:
+    """Per cluster: whether fields were filled in and its action sent the form. One field is enough if the action was retried;
+    after one try more must be ``lost``, and the person must be seen to leave or to go on.
 
     Without a submit event, a button sends the form if two fields were filled in or validation failed.
     """
@@ -263,8 +273,11 @@ def _is_form_sent(index: Index, found: Candidates, clusters: Clusters, near: Clu
     for other in ("link", "leaves", "aside", "toggle"):
         sends = sends & ~index.target_property(other)
     button = formal & ~forms & sends[index.target_of_action(clusters.action)] & ~index.is_page_action(clusters.action)
-    # One field may be a search or a voucher, which is abandoned easily; it counts only after a second try.
-    earnest = (fields > 1) | ((fields > 0) & (clusters.try_counts > 1))
+    # One failure says little; fewer fields than these may be a search, a voucher or a login.
+    form = max_by_owner(owner[left], signals.form[left], size, 0)
+    end = max_by_owner(owner[left], signals.end[left], size, NEVER)
+    once = lost & is_seen_reacting(index, clusters, form, end)
+    earnest = np.where(clusters.try_counts > 1, fields > 0, once)
     return np.asarray(earnest & (sent | button), dtype=np.bool_)
 
 

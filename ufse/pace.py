@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, count_by_owner
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner
 
 _GAPS: Final = 4
 """Even gaps from which on they are a timer's (own choice: three may be a person's)."""
@@ -15,6 +15,10 @@ time.
 """
 _MANY_GAPS, _MANY_SHARE, _MANY_MS = 10, 0.2, 1_500
 """The same for trains with many gaps: nobody reloads ten times at nearly one pace (own choice)."""
+_COARSE_MS, _STEADY_MS = 10_000, 3_000
+"""In whole seconds, gaps are compared from ten seconds on; from three seconds on, they are a timer's if all are equal (own
+choice).
+"""
 _MOST: Final = 0.8
 """Share of the gaps that keep the pace; the others are a person's reloads or a sleeping machine (own choice)."""
 _LEFT_OUT: Final = 10
@@ -43,8 +47,17 @@ def is_paced_train(gap: Ints, first: Bools) -> Bools:
     tick = inner & (np.abs(gap - ticks * median[train]) <= width)
     even = count_by_owner(train, size, near)
     kept = np.where(2 * even > count, count_by_owner(train, size, tick), even)
-    clocked = (count >= _GAPS) & (kept >= _MOST * count)
+    clocked = (count >= _GAPS) & (kept >= _MOST * count) & _is_measurable(gap, train, inner, median, count)
     return np.asarray((tick & clocked[train]) | (inner & _is_growing_train(gap, train, inner, count)[train]))
+
+
+def _is_measurable(gap: Ints, train: Ints, inner: Bools, median: Ints, count: Ints) -> Bools:
+    """Per train: whether its clock is fine enough for its pace. In whole seconds, a person's quick reloads look even."""
+    size = len(count)
+    coarse = ~any_by_owner(train, inner & (gap % 1_000 != 0), size)
+    uneven = any_by_owner(train, inner & (gap != median[train]), size)
+    steady = ~uneven & ((median >= _STEADY_MS) | (count >= _MANY_GAPS))
+    return np.asarray(~coarse | (median >= _COARSE_MS) | steady, dtype=np.bool_)
 
 
 def _find_medians(gap: Ints, train: Ints, size: int, inner: Bools) -> Ints:

@@ -17,6 +17,7 @@ from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, 
 from ufse.attribution import attribute_feedback
 from ufse.config import DEFAULT, Config
 from ufse.copies import drop_doubled_reports
+from ufse.crawlers import find_crawled_visits, find_touched_visits
 from ufse.detection import Candidate, Detection, WhyNot
 from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
@@ -25,9 +26,10 @@ from ufse.frame import Frame, build_frame
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.presence import find_unattended_navigations
-from ufse.relevance import may_be_negative, select_relevant_rows
+from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.server_logs import add_implied_actions
 from ufse.sessions import Visits, encode_text_runs, order_events
+from ufse.unanswered import may_lack_answers
 from ufse.verdicts import verdict_text
 from ufse.words import Words
 
@@ -225,7 +227,7 @@ def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
     visits, hot, suspects = _read_suspect_visits(events, config)
     run = _DetectionRun(visits, config, why_not)
     if suspects is not None:
-        run.judge_suspect_visits(suspects, hot)
+        hot = run.judge_suspect_visits(suspects, hot)
     if why_not:
         run.explain_calm_visits(hot)
     return Result(_sort_detections(run.detections), sorted(run.why, key=_why_not_sort_key), visits)
@@ -233,18 +235,23 @@ def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
 
 @dataclass(frozen=True)
 class _SuspectVisits:
-    """The events of the visits with anything negative, and the frame of those events that rules read."""
+    """The events of the visits with anything negative and of the later visits of their client sessions, and the frame of those
+    events that rules read.
+    """
 
     source: EventColumns
     visit: Ints
     frame: Frame
+    crawled: Bools
+    """Per visit: whether a crawler made it."""
 
 
 def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
-    rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
+    suspect = add_later_visits(ordered.visits.client_codes, hot) | may_lack_answers(ordered)
+    rows = np.flatnonzero(suspect[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
     rows = drop_doubled_reports(ordered, rows)
@@ -254,7 +261,12 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     return (
         ordered.visits,
         hot,
-        _SuspectVisits(EventColumns(ordered.table, ordered.row[rows]), ordered.visit[rows], frame),
+        _SuspectVisits(
+            EventColumns(ordered.table, ordered.row[rows]),
+            ordered.visit[rows],
+            frame,
+            find_crawled_visits(frame, find_touched_visits(ordered, rows)),
+        ),
     )
 
 
@@ -266,13 +278,19 @@ class _DetectionRun:
         self.detections: list[EmittedDetection] = []
         self.why: list[SilentVisit] = []
 
-    def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> None:
-        """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them."""
+    def judge_suspect_visits(self, suspects: _SuspectVisits, hot: Bools) -> Bools:
+        """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them; returned with the visits
+        that have a silent control.
+        """
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
         index = Index(frame, attribution, config)
         judged = judge_clusters(index)
-        machines = _find_machine_visits(suspects, len(hot))
+        hot = hot.copy()
+        hot[judged.clusters.visit] = True
+        agents = _find_machine_visits(suspects, len(hot)) & hot
+        crawled = suspects.crawled & hot & ~agents
+        machines = agents | crawled
         best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
         passed = best[judged.rule[best] == EMITTED]
         declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(hot))
@@ -282,9 +300,10 @@ class _DetectionRun:
         if self.why_not:
             explained = machines.copy()
             explained[judged.clusters.visit[emitted]] = True
-            self._explain_machines(machines, declared)
+            self._explain_machines(agents, crawled, declared)
             explained[declared] = True
             self._explain_silent_visits(judged, np.flatnonzero(hot & ~explained))
+        return hot
 
     def _add_detections(self, judged: Judgement, emitted: Ints) -> None:
         if not len(emitted):
@@ -302,9 +321,11 @@ class _DetectionRun:
             text = "No request failed, was rejected or was slow, and no error was raised."
             self._add_why_not(visit, "no_negative_feedback", text, [])
 
-    def _explain_machines(self, machines: Bools, declared: Ints) -> None:
-        for visit in np.flatnonzero(machines).tolist():
+    def _explain_machines(self, agents: Bools, crawled: Bools, declared: Ints) -> None:
+        for visit in np.flatnonzero(agents).tolist():
             self._add_why_not(visit, "bot", "The user agent declares a bot or assistive technology.", [])
+        for visit in np.flatnonzero(crawled).tolist():
+            self._add_why_not(visit, "bot", "Pages were opened faster than they can be read, without any input.", [])
         for visit in declared.tolist():
             self._add_why_not(visit, "bot", "The events declare a bot or assistive technology.", [])
 

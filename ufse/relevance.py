@@ -34,6 +34,16 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
     return np.asarray(found & ordered.analysed, dtype=np.bool_)
 
 
+def add_later_visits(client: Ints, hot: Bools) -> Bools:
+    """``hot`` (per visit), and the later visits of the same client session, which may show that the person got there.
+
+    ``client``: per visit, ascending code of its client session.
+    """
+    before: Ints = np.cumsum(hot) - hot
+    begin = np.maximum.accumulate(np.where(mark_group_starts(client), np.arange(len(client)), 0))
+    return np.asarray(hot | (before > before[begin]), dtype=np.bool_) if len(client) else hot
+
+
 def _is_slow_loading(ordered: OrderedEvents, config: Config) -> Bools:
     """Per event: whether it starts a loading phase that lasted at least ``slow_ms``, or did not end for that long."""
     found = np.zeros(len(ordered.row), dtype=np.bool_)

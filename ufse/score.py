@@ -13,7 +13,7 @@ import numpy as np
 from ufse.arrays import Bools, Ints
 from ufse.config import Config
 from ufse.detection import ConfidenceLevel
-from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, RETURNED, SILENT, SLOW
 from ufse.signals.model import ENDED, LEFT, SILENCE
 from ufse.weights import BLOCKED_MORE_LIMIT, PERSISTED_TRIES, REPEATED_LIMIT, TEXTS
 
@@ -21,7 +21,15 @@ HIGH: Final = "High"
 MEDIUM: Final = "Medium"
 LOW: Final = "Low"
 
-_FEEDBACK: Final = {"failure": FAILURE, "crash": CRASH, "rejection": REJECTION, "validation": INVALID, "slow": SLOW}
+_FEEDBACK: Final = {
+    "failure": FAILURE,
+    "crash": CRASH,
+    "rejection": REJECTION,
+    "validation": INVALID,
+    "slow": SLOW,
+    "silent": SILENT,
+    "returned": RETURNED,
+}
 _LEAVING: Final = {"abandoned": LEFT, "abandoned_ended": ENDED, "abandoned_silent": SILENCE}
 RAGE_PLACES: Final = ("", "same", "reload", "reload_other", "page", "near")
 """Where the rage was, strongest first; index 0 means none."""

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, compact_codes
+from ufse.arrays import Bools, Ints, Small, compact_codes, mark_group_starts
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest_texts
@@ -92,6 +92,11 @@ class Visits:
 
     def __len__(self) -> int:
         return len(self.start_ms)
+
+    @cached_property
+    def client_codes(self) -> Ints:
+        """Per visit: code of its client session; ascending."""
+        return np.cumsum(mark_group_starts(self.project_code, self.session_code)) - 1
 
     @cached_property
     def project(self) -> list[str]:

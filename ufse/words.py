@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from ufse.arrays import Ints
 from ufse.detection import SeverityType
-from ufse.feedback import CRASH, FAILURE, INVALID, SLOW
+from ufse.feedback import CRASH, FAILURE, INVALID, RETURNED, SILENT, SLOW
 from ufse.formats import format_duration
 from ufse.judge import Judgement
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
@@ -24,10 +24,10 @@ CAUSE_TEXTS: Final = {
 
 
 def severity_type(negative: int) -> SeverityType:
-    """Bug for failures and errors, Performance for slowness, UX for rejections and validation."""
+    """Bug for failures, errors and missing answers, Performance for slowness, UX for rejections and validation."""
     if negative == SLOW:
         return "Performance"
-    return "Bug" if negative in (FAILURE, CRASH) else "UX"
+    return "Bug" if negative in (FAILURE, CRASH, SILENT, RETURNED) else "UX"
 
 
 class Answer(NamedTuple):
@@ -73,6 +73,10 @@ class Words:
         return text
 
     def _write_feedback(self, a: Answer) -> str:
+        if a.negative == SILENT:
+            return "never answered"
+        if a.negative == RETURNED:
+            return "sent back"
         endpoint = self.frame.endpoints[a.endpoint] if a.endpoint >= 0 else ""
         if a.kind == NETWORK:
             answer = "slow" if a.negative == SLOW else str(a.status) if a.status > 0 else "no answer"
@@ -100,6 +104,10 @@ class Words:
             if not request:
                 return f"a {what} occurred"
             return f"{request} got no answer" if result == "no answer" else f"{request} returned {result}"
+        if answer.negative == SILENT:
+            return "the control was pressed and nothing followed: no request, no page, no change,"
+        if answer.negative == RETURNED:
+            return "the form was sent and a login or error page came back"
         if answer.negative == CRASH:
             return f"the page raised the error “{what}”"
         if answer.negative == INVALID:

@@ -40,6 +40,7 @@ class Struggle:
     left: bool = False  # the visit ends here
     done: bool = False  # the server did it, whatever the page shows
     visible: bool = False  # the events say that something went wrong
+    parted: bool = False  # the events say that the visit ended
 
     @property
     def suffering(self) -> float:
@@ -48,7 +49,7 @@ class Struggle:
 
     @property
     def frustrated(self) -> bool:
-        """Wanted it, never got it, and tried again, raged, or ended the visit there with the task well begun.
+        """Wanted it, never got it, and tried again, raged, or was seen to end the visit there with the task well begun.
 
         Who tried once and went on was not frustrated; nor was who failed twice at something by the way. Of a failure
         that no event tells, nobody can know. All of this shows in the events: what only the person knows (how much
@@ -57,7 +58,7 @@ class Struggle:
         if self.reached or not self.visible:
             return False
         again = self.tries + self.pressed >= (3 if self.step.minor else 2)
-        return again or self.raged or (self.invested and self.left and not self.step.minor)
+        return again or self.raged or (self.invested and self.left and self.parted and not self.step.minor)
 
 
 @dataclass
@@ -669,6 +670,8 @@ class Session:
         for moment in self.moments:
             if moment.owner is not None and moment.tells(self.app.collector):
                 moment.owner.visible = True
+        for each in self.struggles:
+            each.parted = self.person.goodbye and self.app.collector.session_end
 
     def close(self) -> None:
         """The end of the visit; only some ends are told."""

@@ -24,6 +24,8 @@ from ufse.formats import format_duration
 from ufse.index import Index
 from ufse.signals.model import ENDED, LEFT, SILENCE, ClusterSignals, SignalFacts, SignalKind, Signals
 
+Spans = tuple[Ints, Ints]
+"""Per cluster: the first place, and the place after the last."""
 _TRIED_AGAIN = 2
 """Failed tries that start a flow without fields (own choice)."""
 _SHOWN_FIELDS = 6
@@ -37,7 +39,7 @@ def find_abandonment_signals(index: Index, clusters: Clusters) -> ClusterSignals
     if not len(clusters):
         return ClusterSignals.make_empty()
     last = clusters.negatives.last
-    low, high = _find_begun_span(index, clusters, last)
+    (low, high), _ = find_begun_spans(index, clusters, last)
     again = clusters.try_counts >= _TRIED_AGAIN
     lost = ((high > low) | again) & ~_has_late_answer(index, last) & ~_is_moved_by_application(index, last)
     row, form = _find_leaving(index, clusters, last)
@@ -94,17 +96,16 @@ def _find_shown_rows(index: Index, clusters: Clusters, found: Ints, low: Ints, h
     return np.where(high > low, touched, tried)
 
 
-def _find_begun_span(index: Index, clusters: Clusters, last: Ints) -> tuple[Ints, Ints]:
-    """Per cluster: the places in ``form_events_by_flow`` of the fields and forms touched up to the last failure.
-
-    Only those count that were touched after the flow was entered and after the last success in it.
+def find_begun_spans(index: Index, clusters: Clusters, last: Ints) -> tuple[Spans, Spans]:
+    """Per cluster: the places in ``form_events_by_flow`` of the fields and forms touched up to the last failure: since the last
+    success in the flow, and since the flow was entered.
     """
     cause = index.attribution.cause[last]
     flow = index.visit_flow_key(clusters.visit, index.flow_of_action(clusters.action))
-    entered = index.flow_entries.find_last_before(flow, cause + 1)
     achieved = index.successes_by_flow.find_last_before(flow, cause)
-    since = np.maximum(np.maximum(entered, achieved), index.frame.low[clusters.visit])
-    return index.form_events_by_flow.find_span(flow, since, last + 1)
+    entered = np.maximum(index.flow_entries.find_last_before(flow, cause + 1), index.frame.low[clusters.visit])
+    find = index.form_events_by_flow.find_span
+    return find(flow, np.maximum(entered, achieved), last + 1), find(flow, entered, last + 1)
 
 
 def _is_moved_by_application(index: Index, last: Ints) -> Bools:

@@ -323,7 +323,7 @@ ATTRIBUTION = [
         rule,
         rage(answer(14.207, 200, took=3)),
         rage(answer(14.207, 200, took=2.999)),
-        ("below_high", "no_negative_feedback"),
+        ("resolved", "no_negative_feedback"),
     ),
     Case(
         "slow_ms",
@@ -331,7 +331,7 @@ ATTRIBUTION = [
         rule,
         rage(event(13.107, "performance", perf_kind="page_load", duration_ms=3000)),
         rage(event(13.107, "performance", perf_kind="page_load", duration_ms=2999)),
-        ("below_high", "no_negative_feedback"),
+        ("resolved", "no_negative_feedback"),
     ),
     Case(
         "slow_ms",
@@ -543,6 +543,28 @@ OPENED = [go(10.001, "/r"), answer(10.4, 500, url="/api/r", method="GET", route=
 BY_FIELD = [typed(10.001), answer(10.3, 500, took=0.2, url="/api/check", method="GET"), go(20, "/home")]
 LEFT, ENDED = [*GONE, go(20, "/home")], [*GONE, end(20)]
 ONE_FIELD = [typed(5.001), click(10.001, X), answer(10.3, 500, took=0.2), go(20, "/home")]
+ANSWERED = [
+    go(0, "/plans"),
+    click(2, X, "/plans"),
+    answer(2.4, 200, url="/api/plans", method="GET", route="/plans"),
+    click(4, X, "/plans"),
+    answer(4.4, 200, url="/api/plans", method="GET", route="/plans"),
+    go(6, "/checkout"),
+]
+SILENT = [*ANSWERED, typed(10.001), typed(13, target=NAME), *(click(t) for t in (20.001, 24, 29))]
+RETURNED = [
+    go(0, "/login"),
+    *(
+        r
+        for t in (5.001, 20, 34)
+        for r in (
+            typed(t, "/login"),
+            click(t + 4, X, "/login"),
+            go(t + 5, "/home", "push"),
+            go(t + 5.4, "/login", "replace"),
+        )
+    ),
+]
 
 POINTS = [
     weight("failure", RAGED, REJECTED),
@@ -568,7 +590,7 @@ POINTS = [
     weight("abandoned_ended", ENDED, LEFT),
     weight("abandoned_silent", GONE, LEFT),
     weight("form_sent", LEFT, ONE_FIELD),
-    weight("form_silent", form(500), LEFT),
+    weight("form_silent", [*form(500), typed(20)], LEFT),
     weight("tried_again", TRIED, RAGED),
     weight("confused", wandering(10, 20, 30, 40), LEFT),
     weight("repeated", tries(10.001, 18.001), RAGED),
@@ -580,6 +602,8 @@ POINTS = [
     weight("struggle_30", tries(10.001, 39.701), tries(10.001, 39.7)),
     weight("kinds_3", [*TRIED, *hits(25.001)], RAGED),
     weight("unresolved", RAGED, [*RAGED, *tries(20.001, status=200)]),
+    weight("silent", SILENT, RAGED),
+    weight("returned", RETURNED, RAGED),
     weight("resolved", [*RAGED, *tries(20.001, status=200)], RAGED),
 ]  # fmt: skip
 

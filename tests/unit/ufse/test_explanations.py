@@ -40,7 +40,7 @@ DETECTIONS: dict[str, list[Row]] = {
     ],
     "abandoned_after_500": [go(0.3, "/checkout"), *form(500), go(24.9, "/home"), end(60.1, "/home")],
     "session_ended_in_the_form": [*form(503), end(18.5)],
-    "left_without_a_word": form(500),
+    "left_without_a_word": [*form(500), typed(21.7)],
     "impatient_at_a_gateway_time_out": [
         typed(5.1),
         click(10.1),

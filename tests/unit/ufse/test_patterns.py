@@ -2,7 +2,7 @@
 
 import pytest
 
-from ufse.index import is_detour_page, is_thanks_page
+from ufse.page_kinds import is_detour_page, is_thanks_page
 from ufse.patterns import clean_text, digest_texts, find_flow_name, fold_message, fold_path, fold_target_name
 
 

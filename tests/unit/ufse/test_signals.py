@@ -123,10 +123,9 @@ def test_left_by_the_end_of_the_session() -> None:
 
 
 def test_an_end_without_an_event_is_weaker() -> None:
-    """But after a form that was filled in and sent, silence is the end of the visit."""
-    one_field = [FORM_500[0], *FORM_500[2:]]
-    assert why(one_field) == "below_high"
-    assert bodies(FORM_500) != []
+    """But who corrects a field after the form was refused, and then stops, gave up."""
+    assert why(FORM_500) == "below_high"
+    assert bodies([*FORM_500, typed(30)]) != []
 
 
 @pytest.mark.parametrize(

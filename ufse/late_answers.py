@@ -1,0 +1,86 @@
+"""Late requests: those that begin long after the last recorded action, and are its answer all the same.
+
+Source: issue 17, C 10b. A file picker, typing that is not recorded, or a time-out without a duration lie between the action
+and its request. Such a request belongs to the last action, up to 30 s before it, if that action was still waiting and the
+requests of this address in the visit all belong to that one action, at most one each. Where a visit reports no successes,
+nobody knows which action was waiting: there the address must have answered this action at once before.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ufse.actions import UserActions
+from ufse.arrays import Bools, Ints, any_by_owner, equals_any, mark_group_starts, max_by_owner, min_by_owner
+from ufse.causes import Causes
+from ufse.config import Config
+from ufse.frame import Frame
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
+
+
+def add_late_causes(frame: Frame, actions: UserActions, causes: Causes, config: Config) -> Causes:
+    """``causes``, where late requests have their action as cause."""
+    requests = np.flatnonzero((frame.kind == NETWORK) & (frame.endpoint >= 0) & ~frame.noise)
+    requests = requests[frame.endpoint_known[frame.endpoint[requests]]]
+    late = requests[causes.cause[requests] < 0]
+    late = late[frame.status[late] >= 0]
+    by = _find_waiting_actions(frame, actions, causes, late, config)
+    late, by = late[by >= 0], by[by >= 0]
+    if not len(late):
+        return causes
+    group = frame.visit * len(frame.endpoints) + frame.endpoint
+    # Of the groups without a late request nothing is asked.
+    known, number = np.unique(group[late], return_inverse=True)
+    place = np.minimum(np.searchsorted(known, group[requests]), len(known) - 1)
+    ours = known[place] == group[requests]
+    requests, owner = requests[ours], place[ours]
+    cause = causes.cause.copy()
+    cause[late] = by
+    single = _has_single_action(owner, cause[requests], actions.action, len(known))
+    direct = any_by_owner(owner, causes.cause[requests] >= 0, len(known))
+    kept = single & (direct | _reports_successes(frame, causes)[frame.visit[late[_first_of(number)]]])
+    late, by = late[kept[number]], by[kept[number]]
+    cause = causes.cause.copy()
+    cause[late] = by
+    return replace(causes, cause=cause)
+
+
+def _first_of(number: Ints) -> Ints:
+    """Per group: the place of its first entry."""
+    return np.unique(number, return_index=True)[1]
+
+
+def _find_waiting_actions(frame: Frame, actions: UserActions, causes: Causes, late: Ints, config: Config) -> Ints:
+    """Per late request: the click or submit that is the last thing the person did before it and has no answer; else -1."""
+    acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT, INPUT, NAVIGATION))
+    begin = causes.begin[late]
+    by = frame.find_last_until(acts, frame.visit[late], begin, near=late)
+    safe = np.maximum(by, 0)
+    answered = np.zeros(len(frame), dtype=np.bool_)
+    came = np.flatnonzero((frame.kind == NETWORK) & (causes.cause >= 0) & ~frame.noise & (frame.third_party != 1))
+    answered[causes.cause[came]] = True
+    waiting = (by >= 0) & equals_any(frame.kind[safe], CLICK, SUBMIT) & actions.meaningful[safe]
+    for step in (0, 1, 2):  # a click and the submit that it causes are one action
+        twin = np.maximum(safe - step, 0)
+        near = (frame.visit[twin] == frame.visit[safe]) & (actions.action[twin] == actions.action[safe])
+        near &= frame.ts[safe] - frame.ts[twin] <= config.double_click_ms
+        waiting &= ~(near & answered[twin])
+    soon = (by < late) & (begin - frame.ts[safe] <= config.slow_end_window_ms)
+    return np.where(waiting & soon, by, -1)
+
+
+def _has_single_action(owner: Ints, cause: Ints, action: Ints, size: int) -> Bools:
+    """Per group of requests: whether it has several, all caused by one action, each by an interaction of its own."""
+    asked = np.where(cause >= 0, action[np.maximum(cause, 0)], -1)
+    low, high = min_by_owner(owner, asked, size, 2**62), max_by_owner(owner, asked, size, -1)
+    order = np.lexsort((cause, owner))
+    twice = ~mark_group_starts(owner[order], cause[order])
+    several = np.bincount(owner, minlength=size) > 1
+    return np.asarray((low == high) & (low >= 0) & several & ~any_by_owner(owner[order], twice, size), dtype=np.bool_)
+
+
+def _reports_successes(frame: Frame, causes: Causes) -> Bools:
+    """Per visit: whether an action's success was reported, so that a missing answer means something."""
+    good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & (causes.cause >= 0) & ~frame.noise
+    good &= frame.third_party != 1
+    return any_by_owner(frame.visit, good, len(frame.low))

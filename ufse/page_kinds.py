@@ -1,0 +1,43 @@
+"""What kind of page a route is, by the usual words: a confirmation, an error page, a login."""
+
+import re
+
+THANKS = re.compile(
+    r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
+    r"order-placed)\b[^/]*(/|$)"
+)
+_FAILED_ROUTE = re.compile(
+    r"\b(un|not-?|in|fail\w*|error)-?(success\w*|completed?|confirmed)\b|\b(error|failed|failure)\b"
+)
+_DETOUR = re.compile(
+    r"(^|/)(errors?|oops|failed|failure|sorry|unavailable|maintenance|40[0-9]|50[0-9]|log-?in|sign-?in)(/|$)"
+)
+_LOGIN = re.compile(
+    r"(^|/)(log-?in|log-?on|sign-?in|auth|authenticate|session|anmelden|anmeldung|einloggen|connexion|se-connecter|"
+    r"iniciar-sesion|acceder|entrar|accedi|inloggen|aanmelden|logga-in|logowanie|zaloguj)(/|$)"
+)
+"""Login pages, by the usual words of a few languages. The rules do not recognise other names."""
+
+
+def is_thanks_page(pattern: str) -> bool:
+    """Whether a route is a page that confirms a success (a thank-you page)."""
+    return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
+
+
+def is_detour_page(pattern: str) -> bool:
+    """Whether a route is an error page or a login, to which applications redirect after a failure."""
+    return bool(_DETOUR.search(pattern.lower()))
+
+
+_VAGUE_LOGIN = re.compile(r"(^|/)(auth|authenticate|session)(/|$)")
+"""Words that also name pages of other kinds."""
+
+
+def is_login_form(pattern: str) -> bool:
+    """Whether a route is a login page and cannot be another, as ``/session/:id`` can."""
+    return is_login_page(pattern) and not _VAGUE_LOGIN.search(pattern)
+
+
+def is_login_page(pattern: str) -> bool:
+    """Whether a route is a login page."""
+    return bool(_LOGIN.search(pattern))

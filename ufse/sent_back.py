@@ -1,0 +1,97 @@
+"""Forms that send back: a form was sent, and a login or error page came instead of an answer, again and again.
+
+Source: issue 17, C 10c (login → back → login; sent and thrown to another page, filled in again). The trace is the redirect.
+Data entry looks alike unless the page that came is a login or an error page; therefore only these count:
+
+* at least three tries with one control, each after the fields of its page were changed again;
+* after each try the application showed a login page or an error page within 10 s, before the person did anything else; a login
+  form must come back itself, because logging in may take several pages;
+* no try has a failure of its own, which would be its feedback.
+
+All tries but the last are feedback of the kind RETURNED. None of them counts as a success, whatever its request was answered.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ufse.actions import UserActions
+from ufse.arrays import Bools, Ints, count_by_owner, equals_any, is_among, mark_group_starts, max_by_owner
+from ufse.config import Config
+from ufse.feedback import NONE
+from ufse.frame import Frame
+from ufse.page_kinds import is_detour_page, is_login_form
+from ufse.sessions import CLICK, INPUT, NAVIGATION, SUBMIT
+
+RETURNED_TRIES = 3
+"""Tries from which a form that sends back counts (issue 17, C 10c)."""
+
+
+@dataclass(frozen=True)
+class SentBack:
+    """Tries that were sent back; rows ascend."""
+
+    presses: Ints
+    """All clicks and submits of the tries."""
+    evidence: Ints
+    """The first press of each try that is feedback: of all but the last of each control."""
+
+
+def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: Ints, config: Config) -> SentBack:
+    """The tries of every control that was sent back at least three times."""
+    nothing = SentBack(frame.visit[:0], frame.visit[:0])
+    login = np.array([is_login_form(p) for p in frame.patterns] or [False])
+    detour = np.array([is_detour_page(p) for p in frame.patterns] or [False]) | login
+    moves = np.flatnonzero(frame.kind == NAVIGATION)
+    if not detour[frame.pattern[moves]].any():
+        return nothing
+    presses, apart = _find_presses(frame, actions)
+    tries = presses[apart]
+    tries = tries[_is_returned(frame, tries, moves, login, detour, config) & _is_filled_before(frame, tries)]
+    failed = cause[(cause >= 0) & (negative != NONE)]
+    key = frame.visit * (int(actions.action.max(initial=0)) + 1) + actions.action
+    tries = tries[~is_among(key[tries], key[failed])]
+    if len(tries) < RETURNED_TRIES:
+        return nothing
+    known, owner = np.unique(key[tries], return_inverse=True)
+    size = len(known)
+    tries = tries[(count_by_owner(owner, size) >= RETURNED_TRIES)[owner]]
+    known, owner = np.unique(key[tries], return_inverse=True)
+    last = max_by_owner(owner, tries, len(known), -1)
+    begun = np.cumsum(apart) - 1
+    every = presses[is_among(presses[apart][begun], tries)]
+    return SentBack(every, tries[~is_among(tries, last)])
+
+
+def _find_presses(frame: Frame, actions: UserActions) -> tuple[Ints, Bools]:
+    """Rows of submits and of presses of buttons, and whether each begins a try: presses of one action within 1 s are one."""
+    link = np.array([t.link or t.text_field or t.nameless for t in frame.targets], dtype=np.bool_)[frame.target]
+    rows = np.flatnonzero(((frame.kind == CLICK) & ~link & actions.meaningful) | (frame.kind == SUBMIT))
+    apart = mark_group_starts(frame.visit[rows], actions.action[rows])
+    apart[1:] |= np.diff(frame.ts[rows]) > 1_000
+    return rows, apart
+
+
+def _is_returned(frame: Frame, tries: Ints, moves: Ints, login: Bools, detour: Bools, config: Config) -> Bools:
+    """Per try: whether the last page that the application showed before the person acted again is a detour, see above."""
+    acts = np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT))
+    at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
+    following = np.append(acts, len(frame))[np.searchsorted(acts, np.maximum(at_once, tries + 1))]
+    soon = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.network_end_window_ms + 1)
+    at = np.searchsorted(moves, np.minimum(following, soon)) - 1
+    move = moves[np.maximum(at, 0)]
+    shown = (at >= 0) & (move > tries) & (frame.visit[move] == frame.visit[tries])
+    shown &= ~frame.column_equals("nav_type", "reload", "back_forward", rows=move)
+    origin, page = frame.pattern[tries], frame.pattern[move]
+    return np.asarray(shown & np.where(login[origin], page == origin, detour[page]), dtype=np.bool_)
+
+
+def _is_filled_before(frame: Frame, tries: Ints) -> Bools:
+    """Per try: whether a field of its page was changed since the try before it."""
+    changed = np.flatnonzero((frame.kind == INPUT) & ~frame.column_equals("action", "focus", "blur"))
+    if not len(changed):
+        return np.zeros(len(tries), dtype=np.bool_)
+    at = np.searchsorted(changed, tries) - 1
+    row = changed[np.maximum(at, 0)]
+    before = np.append(-1, tries[:-1])
+    return np.asarray((at >= 0) & (row > before) & (frame.pattern[row] == frame.pattern[tries]), dtype=np.bool_)

@@ -1,0 +1,40 @@
+"""Visits in which an answer may be missing although nothing failed: the cheap first look before the rules of
+``ufse.silent_controls`` and ``ufse.sent_back``.
+"""
+
+import numpy as np
+
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
+from ufse.page_kinds import is_detour_page, is_login_form
+from ufse.sent_back import RETURNED_TRIES
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts
+from ufse.silent_controls import SILENT_TRIES
+
+
+def may_lack_answers(ordered: OrderedEvents) -> Bools:
+    """Per visit: whether clicks or submits came again and again after changes of fields, as both rules require."""
+    size = len(ordered.visits)
+    acts = np.flatnonzero(equals_any(ordered.kind, CLICK, SUBMIT, INPUT, NAVIGATION) & ordered.analysed)
+    if not len(acts):
+        return np.zeros(size, dtype=np.bool_)
+    kind, visit = ordered.kind[acts], ordered.visit[acts]
+    press = equals_any(kind, CLICK, SUBMIT)
+    begin = np.flatnonzero(mark_group_starts(visit, press))
+    before = np.maximum(begin - 1, 0)
+    sent = press[begin] & (visit[before] == visit[begin]) & (kind[before] == INPUT) & (begin > 0)
+    of_run, sizes = visit[begin], np.diff(np.append(begin, len(acts)))
+    again = any_by_owner(of_run, sent & (sizes >= SILENT_TRIES), size)
+    if again.any():
+        again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
+    often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
+    return again | _shows_detours(ordered, acts[(kind == NAVIGATION) & often[visit]])
+
+
+def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:
+    """Per visit: whether one of its navigations ``moves`` shows a login or error page."""
+    size = len(ordered.visits)
+    if not len(moves):
+        return np.zeros(size, dtype=np.bool_)
+    code, routes = encode_texts(ordered.table, "route", ordered.row[moves])
+    detour = np.array([is_detour_page(r) or is_login_form(r) for r in routes])
+    return any_by_owner(ordered.visit[moves], detour[code], size)
