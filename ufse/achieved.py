@@ -2,7 +2,7 @@
 
 An action succeeds by a good answer to the request that failed, by an attempt without a failure, on a thank-you page, by another
 control of the same route, at a login by another form, on another page of the same item, or by the form's own request, if only a
-read failed.
+read failed; where the collector reports no successes, by a later try without a failure.
 """
 
 import numpy as np
@@ -24,6 +24,7 @@ from ufse.candidates import Candidates
 from ufse.feedback import CRASH, INVALID, SLOW
 from ufse.index import Index
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
+from ufse.unreported import find_quiet_successes
 
 Times = tuple[Ints, Ints]
 """(Number of the candidate, epoch ms)."""
@@ -43,7 +44,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_same_item,
         _successes_by_own_request,
     )
-    times = [way(index, found, failed) for way in ways]
+    times = [*(way(index, found, failed) for way in ways), find_quiet_successes(index, found)]
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by_owner(owner, at, len(found), NEVER)
 

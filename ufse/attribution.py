@@ -12,6 +12,7 @@ from ufse.config import Config
 from ufse.feedback import CRASH, INVALID, NONE, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
+from ufse.slowness import remove_normal_slowness
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     causes = find_causes(frame, actions.causing, config)
     negative, causes = _mark_invalid_submits(frame, classify_feedback(frame, config), causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
+    negative = remove_normal_slowness(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)

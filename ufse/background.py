@@ -22,10 +22,14 @@ from ufse.arrays import (
 )
 from ufse.causes import Causes
 from ufse.config import Config
+from ufse.controls import hash_action_controls
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.target_codes import PAGE
+
+_ASKED_TIMES = 3
+"""So many failures that follow one control at once are no coincidence (own choice)."""
 
 _REFUSED_AT_ONCE_MS = 1_000
 """An unanswered request that ended sooner was refused on the user's own machine (own choice)."""
@@ -155,7 +159,8 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     rows, group = requests.row, requests.group
     validation = (negative == INVALID)[rows]
     quiet = _find_quiet_groups(frame, requests, found, config)
-    background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet[group])
+    quiet_rows = _apply_history(frame, requests, found, quiet)
+    background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
     other = _find_requests_elsewhere(frame, requests, found, config)
     background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
@@ -221,6 +226,24 @@ def _find_quiet_groups(frame: Frame, requests: Requests, found: _Behaviour, conf
     tag = third & ((found.answers > 1) | vague | single | refused)
     own = (found.spontaneous | ambient | clocked) & ~found.spared
     return np.asarray(own | tag | flood, dtype=np.bool_)
+
+
+def _apply_history(frame: Frame, requests: Requests, found: _Behaviour, quiet: Bools) -> Bools:
+    """Per request: whether it is background by the behaviour of its group (``quiet``) and of its endpoint in other sessions.
+
+    An endpoint that mostly runs by itself elsewhere is background here, too, unless one control got its answer at once
+    three times or more and it never ran alone. An endpoint that is nearly always the answer of one control is that
+    control's, even where this session does not show it.
+    """
+    rows, group, knowledge = requests.row, requests.group, frame.endpoint_knowledge
+    if knowledge is None:
+        return quiet[group]
+    timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
+    asked = timed & (found.answers == 1) & (found.tried >= _ASKED_TIMES) & ~requests.any_by_group(found.alone)
+    elsewhere = knowledge.runs_alone[rows] & ~(asked | found.spared)[group]
+    own = requests.fired & (knowledge.own_control[rows] != 0)
+    own[own] = hash_action_controls(frame, requests.action[own]) == knowledge.own_control[rows[own]]
+    return np.asarray((quiet[group] | elsewhere) & ~own, dtype=np.bool_)
 
 
 def _find_requests_elsewhere(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Ints:

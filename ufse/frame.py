@@ -8,9 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from ufse.arrays import Bools, Ints, Small, count_rows_before, mark_group_starts, search_sorted_near
+from ufse.collectors import SessionReports
 from ufse.config import Config
 from ufse.endpoints import encode_endpoints
 from ufse.event_columns import EventColumns, encode_folded_texts
+from ufse.history import NO_HISTORY, ProjectHistory
+from ufse.known import EndpointKnowledge, Known
 from ufse.loading import add_loading_durations
 from ufse.patterns import clean_text, find_flow_name, fold_path
 from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, PERFORMANCE, SCROLL, OrderedEvents
@@ -73,6 +76,8 @@ class Frame:
     """Per event: noise that is recognised by itself: preflights, images, fonts, media, extensions, harmless errors."""
     words: dict[str, tuple[Small, list[str]]]
     """By column name: (code per event, -1 at events of other kinds; texts by code). See ``column_equals``."""
+    known: Known
+    """What is known of endpoints and collectors from other sessions and from the sessions as a whole."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -88,6 +93,11 @@ class Frame:
     def is_external_or_download(self, rows: Ints) -> Bools:
         """Per navigation in ``rows``: whether it is to an external page, or a download; neither leaves a flow."""
         return np.asarray((self.source.read_at("external", rows) == 1) | (self.source.read_at("download", rows) == 1))
+
+    @cached_property
+    def endpoint_knowledge(self) -> EndpointKnowledge | None:
+        """What other sessions show of each event's endpoint; None if nothing is known."""
+        return self.known.describe_endpoints(self.visit, self.endpoint, self.endpoints)
 
     @cached_property
     def only_reads(self) -> Bools:
@@ -145,6 +155,7 @@ class Frame:
             self,
             source=EventColumns(self.source.table, self.source.row),
             words={name: self.words[name] for name in ("nav_type", "perf_kind")},
+            known=Known.make_empty(),
             rel=ints,
             route=ints,
             raw_target=ints,
@@ -165,7 +176,7 @@ class Frame:
         return found
 
 
-def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
+def build_frame(ordered: OrderedEvents, rows: Ints, config: Config, history: ProjectHistory = NO_HISTORY) -> Frame:
     """The frame of the ordered events with these ascending numbers."""
     source = EventColumns(ordered.table, ordered.row[rows])
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
@@ -202,6 +213,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
         endpoint_known=known,
         noise=noise,
         words=words,
+        known=Known(history, SessionReports(ordered, config)),
     )
 
 

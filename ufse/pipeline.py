@@ -20,9 +20,11 @@ from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
+from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.memo import memoize_texts
+from ufse.observed import observe_sessions
 from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
 from ufse.verdicts import verdict_text
@@ -94,16 +96,55 @@ class Result:
     visits: Visits
     errors: list[dict[str, str]] = field(default_factory=list)
     """Client sessions whose analysis failed (projectId, sessionId, error); only ``detect_each`` fills it."""
+    observed: Observed = field(default_factory=Observed.make_empty)
+    """What the visits with anything negative show of their endpoints, and all sessions of their collectors, if requested."""
 
 
-def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
+@dataclass(frozen=True)
+class _Wanted:
+    """What a caller wants beside the detections, and what it knows of other sessions."""
+
+    history: ProjectHistory
+    why_not: bool
+    observe: bool
+
+
+def detect(
+    events: pa.Table,
+    config: Config | Mapping[str, Config] = DEFAULT,
+    *,
+    why_not: bool = False,
+    history: ProjectHistory = NO_HISTORY,
+    observe: bool = False,
+) -> Result:
     """The detections of whole client sessions. ``events`` has the columns of EVENT_SCHEMA, in any row order.
 
-    ``config`` may map projects to configurations ('' is the default). Raises nothing for any values of those columns.
+    ``config`` may map projects to configurations ('' is the default). ``history``: what other sessions of the projects show;
+    without it, each client session is judged by itself alone. The same session and history give the same detections.
+    ``observe``: also return what these sessions show, for a history. Raises nothing for any values of those columns.
     """
     groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
-    parts = [_detect_slice(part, own, why_not) for own, whole in groups for part in _slice_batch(whole)]
+    wanted = _Wanted(history, why_not, observe)
+    parts = [_detect_slice(part, own, wanted) for own, whole in groups for part in _slice_batch(whole)]
     return parts[0] if len(parts) == 1 else _join_results(parts)
+
+
+def learn_history(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT) -> ProjectHistory:
+    """What the client sessions of a batch show of their projects' endpoints and collectors, sessions without anything
+    negative included. It is the ``history`` for a file, whose sessions have no store.
+    """
+    groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
+    parts = [_observe_slice(part, own) for own, whole in groups for part in _slice_batch(whole)]
+    return sum_observed(Observed.join_parts(parts))
+
+
+def _observe_slice(events: pa.Table, config: Config) -> Observed:
+    ordered = order_events(events, config)
+    rows = np.flatnonzero(ordered.analysed)
+    if not len(rows):
+        return Observed.make_empty()
+    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
+    return observe_sessions(frame, attribute_feedback(frame, config), frame.known.reports, config)
 
 
 def _join_results(parts: list[Result]) -> Result:
@@ -112,6 +153,7 @@ def _join_results(parts: list[Result]) -> Result:
         sorted((w for p in parts for w in p.why_not), key=_why_not_sort_key),
         _join_visits([p.visits for p in parts]),
         [e for p in parts for e in p.errors],
+        Observed.join_parts([p.observed for p in parts]),
     )
 
 
@@ -145,13 +187,20 @@ def _describe_place(error: BaseException) -> str:
     return found
 
 
-def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
+def detect_each(
+    events: pa.Table,
+    config: Config | Mapping[str, Config] = DEFAULT,
+    *,
+    why_not: bool = False,
+    history: ProjectHistory = NO_HISTORY,
+    observe: bool = False,
+) -> Result:
     """Like ``detect``, but a client session on which the engine fails is reported in ``errors``, and the others are analysed.
 
     On a failure the batch is halved until the failing sessions are alone; a batch without a failure costs nothing more.
     """
     try:
-        return detect(events, config, why_not=why_not)
+        return detect(events, config, why_not=why_not, history=history, observe=observe)
     except Exception as error:
         keys = pa.table({n: events[n].cast(pa.string()) for n in ("project", "session_id")})
         names = (
@@ -173,7 +222,10 @@ def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAUL
         numbered = keys.append_column("row", pa.array(range(keys.num_rows)))
         joined = numbered.join(left, ["project", "session_id"]).sort_by("row")
         mask = joined["left"].is_valid()
-        halves = [detect_each(events.filter(m), config, why_not=why_not) for m in (mask, pc.invert(mask))]
+        halves = [
+            detect_each(events.filter(m), config, why_not=why_not, history=history, observe=observe)
+            for m in (mask, pc.invert(mask))
+        ]
         return _join_results(halves)
 
 
@@ -228,14 +280,15 @@ def _why_not_sort_key(why: SilentVisit) -> tuple[str, str, str]:
     return body["projectId"], body["sessionId"], body["visitStart"]
 
 
-def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
-    visits, hot, suspects = _read_suspect_visits(events, config)
-    run = _DetectionRun(visits, config, why_not)
+def _detect_slice(events: pa.Table, config: Config, wanted: _Wanted) -> Result:
+    visits, hot, suspects = _read_suspect_visits(events, config, wanted.history)
+    run = _DetectionRun(visits, config, wanted)
     if suspects is not None:
         run.judge_suspect_visits(suspects, hot)
-    if why_not:
+    if wanted.why_not:
         run.explain_calm_visits(hot)
-    return Result(_sort_detections(run.detections), sorted(run.why, key=_why_not_sort_key), visits)
+    why = sorted(run.why, key=_why_not_sort_key)
+    return Result(_sort_detections(run.detections), why, visits, observed=run.observed)
 
 
 @dataclass(frozen=True)
@@ -247,14 +300,16 @@ class _SuspectVisits:
     frame: Frame
 
 
-def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
+def _read_suspect_visits(
+    events: pa.Table, config: Config, history: ProjectHistory
+) -> tuple[Visits, Bools, _SuspectVisits | None]:
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
     rows = np.flatnonzero(hot[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
-    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
+    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config, history)
     return (
         ordered.visits,
         hot,
@@ -265,8 +320,9 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
 class _DetectionRun:
     """One pass over a part of a batch; collects detections and the reasons for their absence."""
 
-    def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
-        self.visits, self.config, self.why_not = visits, config, why_not
+    def __init__(self, visits: Visits, config: Config, wanted: _Wanted) -> None:
+        self.visits, self.config, self.wanted = visits, config, wanted
+        self.observed = Observed.make_empty()
         self.detections: list[EmittedDetection] = []
         self.why: list[SilentVisit] = []
 
@@ -274,6 +330,8 @@ class _DetectionRun:
         """Detects in the visits with anything negative. ``hot``: per visit, whether it is one of them."""
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
+        if self.wanted.observe:
+            self.observed = observe_sessions(frame, attribution, frame.known.reports, config)
         index = Index(frame, attribution, config)
         judged = judge_clusters(index)
         machines = _find_machine_visits(suspects, len(hot))
@@ -283,7 +341,7 @@ class _DetectionRun:
         passed = passed[~is_among(judged.clusters.visit[passed], declared)]
         emitted = drop_same_struggles(index, judged, passed)
         self._add_detections(judged, emitted)
-        if self.why_not:
+        if self.wanted.why_not:
             explained = machines.copy()
             explained[judged.clusters.visit[emitted]] = True
             self._explain_machines(machines, declared)
