@@ -22,7 +22,7 @@ from ufse.arrays import (
 )
 from ufse.causes import Causes
 from ufse.config import Config
-from ufse.controls import hash_action_controls
+from ufse.elsewhere import apply_endpoint_history
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
@@ -158,8 +158,11 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     found = _describe_behaviour(frame, requests, clicks, config)
     rows, group = requests.row, requests.group
     validation = (negative == INVALID)[rows]
-    quiet = _find_quiet_groups(frame, requests, found, config)
-    quiet_rows = _apply_history(frame, requests, found, quiet)
+    quiet = _find_quiet_groups(frame, requests, found, config)[group]
+    timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
+    certain = timed & (found.answers == 1) & (found.tried >= _ASKED_TIMES) & ~requests.any_by_group(found.alone)
+    certain = (certain | found.spared)[group]
+    quiet_rows = apply_endpoint_history(frame, rows, np.where(requests.fired, requests.action, -1), quiet, certain)
     background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
     other = _find_requests_elsewhere(frame, requests, found, config)
@@ -226,24 +229,6 @@ def _find_quiet_groups(frame: Frame, requests: Requests, found: _Behaviour, conf
     tag = third & ((found.answers > 1) | vague | single | refused)
     own = (found.spontaneous | ambient | clocked) & ~found.spared
     return np.asarray(own | tag | flood, dtype=np.bool_)
-
-
-def _apply_history(frame: Frame, requests: Requests, found: _Behaviour, quiet: Bools) -> Bools:
-    """Per request: whether it is background by the behaviour of its group (``quiet``) and of its endpoint in other sessions.
-
-    An endpoint that mostly runs by itself elsewhere is background here, too, unless one control got its answer at once
-    three times or more and it never ran alone. An endpoint that is nearly always the answer of one control is that
-    control's, even where this session does not show it.
-    """
-    rows, group, knowledge = requests.row, requests.group, frame.endpoint_knowledge
-    if knowledge is None:
-        return quiet[group]
-    timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
-    asked = timed & (found.answers == 1) & (found.tried >= _ASKED_TIMES) & ~requests.any_by_group(found.alone)
-    elsewhere = knowledge.runs_alone[rows] & ~(asked | found.spared)[group]
-    own = requests.fired & (knowledge.own_control[rows] != 0)
-    own[own] = hash_action_controls(frame, requests.action[own]) == knowledge.own_control[rows[own]]
-    return np.asarray((quiet[group] | elsewhere) & ~own, dtype=np.bool_)
 
 
 def _find_requests_elsewhere(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Ints:

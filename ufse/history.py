@@ -118,9 +118,7 @@ class Observed:
     def join_parts(parts: "list[Observed]") -> "Observed":
         """All parts, which have no client session in common."""
         whole = [Observed.make_empty(), *parts]
-        return Observed(
-            pa.concat_tables([p.endpoints for p in whole]), pa.concat_tables([p.collectors for p in whole])
-        )
+        return Observed(pa.concat_tables([p.endpoints for p in whole]), pa.concat_tables([p.collectors for p in whole]))
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,9 @@ def _sum_endpoints(rows: pa.Table) -> pa.Table:
     key = ["project", "endpoint"]
     sums = ("requests", "alone", "unasked", "typed", "pressed", "good")
     marked = rows.append_column("alone_session", _choose_texts(rows["session_id"], pc.greater(rows["alone"], 0)))
-    marked = marked.append_column("timed_session", _choose_texts(rows["session_id"], pc.greater_equal(rows["median_ms"], 0)))
+    marked = marked.append_column(
+        "timed_session", _choose_texts(rows["session_id"], pc.greater_equal(rows["median_ms"], 0))
+    )
     distinct = ("session_id", "alone_session", "timed_session")
     found = marked.group_by(key, use_threads=False).aggregate(
         [*((name, "sum") for name in sums), *((name, "count_distinct") for name in distinct)]
@@ -226,8 +226,10 @@ def _sum_collectors(rows: pa.Table) -> pa.Table:
     key, counted = ["project", "collector"], OBSERVED_COLLECTORS.names[3:]
     columns = {name: rows[name] for name in (*key, "session_id")}
     columns |= {name: pc.cast(pc.greater(rows[name], 0), pa.int64()) for name in counted}
-    found = pa.table(columns).group_by(key, use_threads=False).aggregate(
-        [("session_id", "count"), *((name, "sum") for name in counted)]
+    found = (
+        pa.table(columns)
+        .group_by(key, use_threads=False)
+        .aggregate([("session_id", "count"), *((name, "sum") for name in counted)])
     )
     found = found.sort_by([(name, "ascending") for name in key])
     summed = [found[name] for name in (*key, "session_id_count", *(f"{name}_sum" for name in counted))]

@@ -1,5 +1,6 @@
 """What is known of the endpoints and collectors of one frame: the history of its projects, and the sessions themselves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Final
@@ -25,9 +26,9 @@ OWN_PERCENT: Final = 90
 """An endpoint is one control's if that control caused at least this part of its requests (own choice)."""
 LEAST_COLLECTOR_SESSIONS: Final = 20
 """Client sessions with requests from which it is known what a collector reports (own choice)."""
-REPORTED_PERCENT: Final = 50
+REPORTED_PERCENT: Final = 90
 UNREPORTED_PERCENT: Final = 2
-"""A collector reports what at least 50 % of its sessions with requests have, and not what at most 2 % have (own choice)."""
+"""A collector reports what at least 90 % of its sessions with requests have, and not what at most 2 % have (own choice)."""
 LEAST_UNANSWERED_ACTS: Final = 4
 """Acts of one session without any reported success that show that its collector reports none (own choice)."""
 NORMAL_FACTOR: Final = 2
@@ -60,7 +61,7 @@ class Known:
         """Nothing: for a frame that is only explained."""
         return Known(NO_HISTORY, SessionReports(order_events(EVENT_SCHEMA.empty_table(), DEFAULT), DEFAULT))
 
-    def describe_endpoints(self, visit: Ints, endpoint: Ints, endpoints: "list[str]") -> EndpointKnowledge | None:
+    def describe_endpoints(self, visit: Ints, endpoint: Ints, endpoints: Sequence[str]) -> EndpointKnowledge | None:
         """What is known of the endpoints of these events (visit, code into ``endpoints``); None if nothing is."""
         facts = self.history.endpoints
         if not facts.num_rows:
@@ -110,15 +111,24 @@ class Known:
 
 def _judge_facts(facts: pa.Table, found: Ints) -> EndpointKnowledge:
     """``found``: per event the row of ``facts``, -1 without one."""
-    column = {name: np.asarray(facts[name].to_numpy(), dtype=np.int64) for name in facts.column_names[2:] if name != "main_control"}
+    column = {
+        name: np.asarray(facts[name].to_numpy(), dtype=np.int64)
+        for name in facts.column_names[2:]
+        if name != "main_control"
+    }
     enough = (column["sessions"] >= LEAST_SESSIONS) & (column["requests"] >= LEAST_REQUESTS)
-    reads = np.array([not t or t.startswith(("GET ", "HEAD ", "/")) for t in facts["endpoint"].to_pylist()], dtype=np.bool_)
+    reads = np.array(
+        [not t or t.startswith(("GET ", "HEAD ", "/")) for t in facts["endpoint"].to_pylist()], dtype=np.bool_
+    )
     # A field's own writes are autosave; a field's own reads are a search, which a button may start, too.
     by_itself = column["unasked"] + np.where(reads, 0, column["typed"])
     proven = (column["alone"] >= LEAST_ALONE) & (column["alone_sessions"] >= LEAST_ALONE_SESSIONS)
+    proven |= ~reads & (column["typed"] >= LEAST_ALONE)
     alone = enough & proven & (by_itself > column["pressed"])
     own = enough & (100 * column["main_pressed"] >= OWN_PERCENT * column["requests"])
     control = facts["main_control"].to_numpy().astype(np.uint64).view(np.int64)
     typical = np.where(column["timed_sessions"] >= LEAST_SESSIONS, column["typical_ms"], -1)
     at, some = np.maximum(found, 0), found >= 0
-    return EndpointKnowledge(alone[at] & some, np.where(own[at] & some, control[at], 0), np.where(some, typical[at], -1))
+    return EndpointKnowledge(
+        alone[at] & some, np.where(own[at] & some, control[at], 0), np.where(some, typical[at], -1)
+    )

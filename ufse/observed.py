@@ -80,15 +80,15 @@ def _sum_rows(
     order = np.lexsort((control, endpoint, session))
     first = mark_group_starts(session[order], endpoint[order], control[order])
     begin, number = np.flatnonzero(first), np.cumsum(first) - 1
-    one = order[begin]
+    firsts = order[begin]
     visits = reports.ordered.visits
-    visit = reports.first_visits[session[one]]
+    visit = reports.first_visits[session[firsts]]
     good = counts["good"][order]
     columns = {
         "project": [visits.projects[c] for c in visits.project_code[visit].tolist()],
         "session_id": [visits.sessions[c] for c in visits.session_code[visit].tolist()],
-        "endpoint": [frame.endpoints[c] for c in endpoint[one].tolist()],
-        "control": control[one].view(np.uint64),
+        "endpoint": [frame.endpoints[c] for c in endpoint[firsts].tolist()],
+        "control": control[firsts].view(np.uint64),
         "requests": np.diff(np.append(begin, len(order))),
         **{name: np.bincount(number[chosen[order]], minlength=len(begin)) for name, chosen in counts.items()},
         "median_ms": _find_row_medians(frame.duration[rows][order], good, number, len(begin)),

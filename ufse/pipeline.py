@@ -2,18 +2,17 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
+from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts
 from ufse.attribution import attribute_feedback
+from ufse.batches import split_batch
 from ufse.config import DEFAULT, Config
 from ufse.detection import Candidate, Detection, WhyNot
 from ufse.event_columns import EventColumns
@@ -26,7 +25,8 @@ from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judg
 from ufse.memo import memoize_texts
 from ufse.observed import observe_sessions
 from ufse.relevance import may_be_negative, select_relevant_rows
-from ufse.sessions import Visits, encode_text_runs, order_events
+from ufse.sessions import Visits, order_events
+from ufse.slowness import find_normal_slowness
 from ufse.verdicts import verdict_text
 from ufse.words import Words
 
@@ -65,12 +65,6 @@ class EmittedDetection:
     def to_json(self) -> Detection:
         """Its JSON in a fixed order of keys; written anew at each call."""
         return self._writer.write_detection(self._number)
-
-
-SLICE_EVENTS: Final = 250_000
-"""Events of one part of a batch. Measured: parts of 0.2 to 1 million events are fastest; with 10 million, an event takes twice
-the time.
-"""
 
 
 @dataclass(frozen=True)
@@ -123,9 +117,8 @@ def detect(
     without it, each client session is judged by itself alone. The same session and history give the same detections.
     ``observe``: also return what these sessions show, for a history. Raises nothing for any values of those columns.
     """
-    groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
     wanted = _Wanted(history, why_not, observe)
-    parts = [_detect_slice(part, own, wanted) for own, whole in groups for part in _slice_batch(whole)]
+    parts = [_detect_slice(part, own, wanted) for own, part in split_batch(events, config)]
     return parts[0] if len(parts) == 1 else _join_results(parts)
 
 
@@ -133,8 +126,7 @@ def learn_history(events: pa.Table, config: Config | Mapping[str, Config] = DEFA
     """What the client sessions of a batch show of their projects' endpoints and collectors, sessions without anything
     negative included. It is the ``history`` for a file, whose sessions have no store.
     """
-    groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
-    parts = [_observe_slice(part, own) for own, whole in groups for part in _slice_batch(whole)]
+    parts = [_observe_slice(part, own) for own, part in split_batch(events, config)]
     return sum_observed(Observed.join_parts(parts))
 
 
@@ -155,26 +147,6 @@ def _join_results(parts: list[Result]) -> Result:
         [e for p in parts for e in p.errors],
         Observed.join_parts([p.observed for p in parts]),
     )
-
-
-def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
-    """The batch in parts that fit a processor's caches, if the rows of each client session stand together, as from a store;
-    else the batch as it is.
-    """
-    if events.num_rows <= SLICE_EVENTS:
-        yield events
-        return
-    project, _ = encode_text_runs(events, "project")
-    session, names = encode_text_runs(events, "session_id")
-    begin = np.flatnonzero(mark_group_starts(project, session))
-    runs = project[begin] * max(len(names), 1) + session[begin]
-    if len(sort_unique(runs)) != len(runs):
-        yield events
-        return
-    cuts = np.searchsorted(begin, np.arange(0, events.num_rows, SLICE_EVENTS))
-    bounds = [*sort_unique(begin[cuts[cuts < len(begin)]]).tolist(), events.num_rows]
-    for low, high in pairwise(bounds):
-        yield events.slice(low, high - low)
 
 
 def _describe_place(error: BaseException) -> str:
@@ -245,19 +217,6 @@ def _join_visits(parts: list[Visits]) -> Visits:
     }
     order = np.lexsort((arrays["start_ms"], session, project))
     return Visits(projects, sessions, project[order], session[order], **{n: a[order] for n, a in arrays.items()})
-
-
-def _group_by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple[Config, pa.Table]]:
-    projects = sorted(t or "" for t in pc.unique(events["project"].cast(pa.string())).to_pylist())
-    groups: dict[Config, list[str]] = {}
-    for project in projects:
-        groups.setdefault(config.get(project, config.get("", DEFAULT)), []).append(project)
-    if len(groups) <= 1:
-        yield next(iter(groups), config.get("", DEFAULT)), events
-        return
-    column = events["project"].cast(pa.string()).fill_null("")
-    for own, names in groups.items():
-        yield own, events.filter(pc.is_in(column, pa.array(names)))
 
 
 def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:
@@ -400,9 +359,9 @@ class _DetectionRun:
 
     def _write_verdict(self, judged: Judgement, words: Words, cluster: int) -> str:
         score = int(judged.score[cluster])
-        return verdict_text(
-            int(judged.rule[cluster]), score, words.nonzero_points(tuple(judged.points[cluster].tolist())), self.config
-        )
+        points = words.nonzero_points(tuple(judged.points[cluster].tolist()))
+        unreported = bool(judged.index.frame.known.reports_no_successes[judged.clusters.visit[cluster]])
+        return verdict_text(int(judged.rule[cluster]), score, points, self.config, unreported)
 
     def _explain_unattributed(self, index: Index, visit: int) -> None:
         """Gives the reason for a visit in which no action of the user caused negative feedback."""
@@ -410,6 +369,8 @@ class _DetectionRun:
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
         if (attribution.negative[span] > 0).any():
             rule, text = "unattributed", "No failure, rejection or slow answer was caused by an action of the user."
+        elif find_normal_slowness(frame, self.config)[span].any():
+            rule, text = "no_negative_feedback", "The slow answers took no longer than their endpoints usually take."
         elif (attribution.background[span] & ~frame.noise[span]).any():
             rule, text = (
                 "background",
