@@ -87,7 +87,7 @@ class DetectionWriter:
         """``emitted``: numbers of the clusters. The detections keep this object, so it keeps no column that writing does not
         read.
         """
-        self.unreported = judged.index.frame.known.reports_no_successes[judged.clusters.visit[emitted]]
+        self.unreported = judged.index.frame.lacks_successes(judged.clusters.visit[emitted])
         index = judged.index.trim_for_explanation()
         clusters = replace(judged.clusters, index=index)
         self.visits, self.emitted = visits, emitted

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Small, count_rows_before, mark_group_starts, search_sorted_near
+from ufse.arrays import Bools, Ints, Small, any_by_owner, count_rows_before, mark_group_starts, search_sorted_near
 from ufse.collectors import SessionReports
 from ufse.config import Config
 from ufse.endpoints import encode_endpoints
@@ -16,7 +16,7 @@ from ufse.history import NO_HISTORY, ProjectHistory
 from ufse.known import EndpointKnowledge, Known
 from ufse.loading import add_loading_durations
 from ufse.patterns import clean_text, find_flow_name, fold_path
-from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, PERFORMANCE, SCROLL, OrderedEvents
+from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, OrderedEvents
 from ufse.target_codes import encode_targets
 from ufse.targets import Target
 
@@ -98,6 +98,19 @@ class Frame:
     def endpoint_knowledge(self) -> EndpointKnowledge | None:
         """What other sessions show of each event's endpoint; None if nothing is known."""
         return self.known.describe_endpoints(self.visit, self.endpoint, self.endpoints)
+
+    @cached_property
+    def _shows_success(self) -> Bools:
+        """Per visit number: whether a request of it was answered 2xx or 3xx."""
+        good = (self.kind == NETWORK) & (self.status >= 200) & (self.status < 400)
+        return any_by_owner(self.visit, good, len(self.low))
+
+    def lacks_successes(self, visit: Ints) -> Bools:
+        """Per visit number asked: whether its collector reports no successes (see ``Known.reports_no_successes``)."""
+        found = ~self._shows_success[visit]
+        if found.any():  # else the batch need not be read
+            found &= self.known.reports_no_successes[visit]
+        return found
 
     @cached_property
     def only_reads(self) -> Bools:

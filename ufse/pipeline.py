@@ -360,7 +360,7 @@ class _DetectionRun:
     def _write_verdict(self, judged: Judgement, words: Words, cluster: int) -> str:
         score = int(judged.score[cluster])
         points = words.nonzero_points(tuple(judged.points[cluster].tolist()))
-        unreported = bool(judged.index.frame.known.reports_no_successes[judged.clusters.visit[cluster]])
+        unreported = bool(judged.index.frame.lacks_successes(judged.clusters.visit[cluster : cluster + 1])[0])
         return verdict_text(int(judged.rule[cluster]), score, points, self.config, unreported)
 
     def _explain_unattributed(self, index: Index, visit: int) -> None:

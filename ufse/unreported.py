@@ -30,7 +30,7 @@ def find_quiet_successes(index: Index, found: Candidates) -> tuple[Ints, Ints]:
     """
     chosen = np.flatnonzero(found.negatives.sizes > 0)
     if len(chosen):
-        chosen = chosen[index.frame.known.reports_no_successes[found.visit[chosen]]]
+        chosen = chosen[index.frame.lacks_successes(found.visit[chosen])]
     if not len(chosen):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     tries = _QuietTries(index, found, chosen)
