@@ -157,11 +157,11 @@ def test_detect_records_what_it_analyses_once_however_often_it_runs(configured: 
 
 def saved_by_itself(session_id: str, now_ms: int) -> list[dict[str, Any]]:
     """A page that saves every 20 s while nobody acts; the last save fails."""
-    saves = [
+    saves: list[dict[str, Any]] = [
         {"at_ms": 20_000 * k, "status": 500 if k == 9 else 200, "received_ms": now_ms, "route": "/checkout"}
         for k in range(1, 10)
     ]
-    request = {"event_type": "network", "method": "PUT", "url": "/api/draft", "duration_ms": 200}
+    request: dict[str, Any] = {"event_type": "network", "method": "PUT", "url": "/api/draft", "duration_ms": 200}
     opened = row(session_id, 0, event_type="navigation", route="/checkout", nav_type="link", received_ms=now_ms)
     closed = row(session_id, 200_000, event_type="session_end", route="/checkout", received_ms=now_ms)
     return [opened, *(row(session_id, **save, **request) for save in saves), closed]
