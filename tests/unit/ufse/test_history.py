@@ -6,12 +6,16 @@ Each case has its mirror image, in which the same shape must be judged as before
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.unit.ufse.scene import Row, answer, click, end, event, go, submit, table, typed
 from ufse import DEFAULT, ProjectHistory, Result, detect, learn_history
+from ufse.frame import build_frame
 from ufse.history import NO_HISTORY
+from ufse.sessions import NETWORK, order_events
+from ufse.slowness import is_beyond_normal
 
 SAVE = {"target_type": "button", "target_id": "save", "target_label": "Save"}
 HELP = {"target_type": "button", "target_id": "help", "target_label": "Help"}
@@ -350,3 +354,13 @@ def test_a_batch_without_events_has_no_history() -> None:
     empty = learn_history(table([]).slice(0, 0))
     assert empty.endpoints.num_rows == empty.collectors.num_rows == 0
     assert isinstance(empty.endpoints, pa.Table)
+
+
+def test_an_answer_may_be_beyond_what_its_endpoint_usually_takes() -> None:
+    rows = [go(0, "/checkout"), click(5), report(9, 3.9), click(20), report(24.2, 4.1), click(40), answer(44, 200, 3.9)]
+    history = learn(reports(0.4), 6)
+    ordered = order_events(table(rows), DEFAULT)
+    for known, expected in ((history, [False, True, False]), (NO_HISTORY, [False] * 3)):
+        frame = build_frame(ordered, np.arange(len(rows)), DEFAULT, known)
+        requests = np.flatnonzero(frame.kind == NETWORK)
+        assert is_beyond_normal(frame, requests).tolist() == expected
