@@ -162,7 +162,7 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
     certain = timed & (found.answers == 1) & (found.tried >= _ASKED_TIMES) & ~requests.any_by_group(found.alone)
     certain = (certain | found.spared)[group]
-    quiet_rows = apply_endpoint_history(frame, rows, np.where(requests.fired, requests.action, -1), quiet, certain)
+    quiet_rows = apply_endpoint_history(frame, rows, _find_failing_actions(requests), quiet, certain)
     background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
     other = _find_requests_elsewhere(frame, requests, found, config)
@@ -229,6 +229,12 @@ def _find_quiet_groups(frame: Frame, requests: Requests, found: _Behaviour, conf
     tag = third & ((found.answers > 1) | vague | single | refused)
     own = (found.spontaneous | ambient | clocked) & ~found.spared
     return np.asarray(own | tag | flood, dtype=np.bool_)
+
+
+def _find_failing_actions(requests: Requests) -> Ints:
+    """Per request: the packed action that caused it, if anything of its group failed; else -1."""
+    failing = requests.any_by_group(requests.failed & requests.fired)[requests.group]
+    return np.where(requests.fired & failing, requests.action, -1)
 
 
 def _find_requests_elsewhere(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Ints:
