@@ -12,8 +12,8 @@ def apply_endpoint_history(frame: Frame, rows: Ints, action: Ints, quiet: Bools,
 
     An endpoint that mostly runs by itself elsewhere is background here, too, unless this visit is ``certain``: one control
     got its answer at once three times or more. An endpoint that is nearly always the answer of one control is that
-    control's, even where this visit does not show it. ``action``: packed action that caused the request; -1 without one, and for endpoints that never fail here: whether a success
-    is background stays as it is.
+    control's, even where this visit does not show it. ``action``: packed action that caused the request; -1 without one, and
+    for endpoints that never fail here: whether their success is background stays as it is.
     """
     knowledge = frame.endpoint_knowledge
     if knowledge is None:
