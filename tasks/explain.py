@@ -13,6 +13,7 @@ from core.errors import PermanentError
 from core.metrics import count_degraded
 from stores.events import event_explain
 from stores.events.event_explain import StoredSession
+from stores.events.event_history import read_project_history
 from tasks import connections
 from tasks.enqueue import compute_due_ms
 from tasks.retrying import POLICY
@@ -70,8 +71,9 @@ def explain_sessions(asked: list[StoredSession]) -> list[ExplainedSession]:
     """Run the engine on these sessions, in their order: detections, and the rule that stopped each visit without one."""
     store = connections.event_store()
     config = engine_configs(read_project_thresholds(connections.incident_store()))
-    result = ufse.detect_each(event_explain.read_session_events(store, asked), config, why_not=True)
     now_ms = time.time_ns() // 1_000_000
+    history = read_project_history(store, [session.project for session in asked], now_ms)
+    result = ufse.detect_each(event_explain.read_session_events(store, asked), config, why_not=True, history=history)
     answers: dict[tuple[str, str], ExplainedSession] = {
         (session.project, session.session_id): {
             "projectId": session.project,

@@ -20,6 +20,7 @@ from prefect.artifacts import Artifact
 import ufse
 from core.engine_settings import parse_engine_settings
 from core.metrics import count_degraded
+from stores.events.event_history import read_project_history
 from tasks import connections
 from tasks.backfill import Window
 from tasks.enqueue import compute_due_ms
@@ -217,14 +218,16 @@ def compare_configurations(events: pa.Table, tried: Configurations) -> Differenc
 
     Sessions that make the engine fail with either configuration are counted, not compared.
     """
-    now, then = (ufse.detect_each(events, config) for config in (tried.present, tried.new))
+    projects = pc.unique(events["project"].cast(pa.string())).to_pylist()
+    history = read_project_history(connections.event_store(), projects, time.time_ns() // 1_000_000)
+    now, then = (ufse.detect_each(events, config, history=history) for config in (tried.present, tried.new))
     failed = {_session_key(error) for answer in (now, then) for error in answer.errors}
     before, after = (_detection_bodies(answer, failed) for answer in (now, then))
     count = events.group_by(["project", "session_id"]).aggregate([]).num_rows
     found = Differences(count - len(failed), len(failed), len(before), len(after))
     pairs = _pair_detections(before, after)
     gone = [old for old, new in pairs if old is not None and new is None]
-    silent = _explain_silence(events, gone, tried.new)
+    silent = _explain_silence(events, gone, tried.new, history)
     emitted: dict[tuple[str, str], list[Detection]] = defaultdict(list)
     for body in after:
         emitted[_session_key(body)].append(body)
@@ -322,14 +325,14 @@ def _pair_detections(
 
 
 def _explain_silence(
-    events: pa.Table, gone: Iterable[Detection], config: Mapping[str, Config]
+    events: pa.Table, gone: Iterable[Detection], config: Mapping[str, Config], history: ufse.ProjectHistory
 ) -> dict[tuple[str, str], list[WhyNot]]:
     """Why the sessions of these detections have none with ``config``, by session, in order of visits."""
     names = pa.array(sorted({str(detection["sessionId"]) for detection in gone}), pa.string())
     part = events.filter(pc.is_in(events["session_id"].cast(pa.string()), names))
     found: dict[tuple[str, str], list[WhyNot]] = defaultdict(list)
     if part.num_rows:
-        for silence in ufse.detect_each(part, config, why_not=True).why_not:
+        for silence in ufse.detect_each(part, config, why_not=True, history=history).why_not:
             body = silence.to_json()
             found[_session_key(body)].append(body)
     return found

@@ -10,6 +10,7 @@ import pyarrow as pa
 from prefect import task
 
 import ufse
+from stores.events.event_history import ObservedSession, read_project_history, record_observed
 from stores.events.event_store import SESSION_COLUMNS
 from stores.incidents.incident_store import AnalysedSession, PendingSession
 from tasks import connections
@@ -64,11 +65,13 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
     since = store.find_oldest_receipt()
     now_us = time.time_ns() // 1000
     scored = Scored(visits=store.record_calm_sessions(hashes, first, now_us, last_received_ms) if note else 0)
+    # Read once: all sessions of these batches are judged with the same history, which holds none of their new events.
+    history = read_project_history(store, [session.project for session in pending], now_us // 1000)
     found: dict[tuple[str, str], _Answer] = {}
     for batch in store.plan_batches(hashes, first, last_received_ms):
         raise_if_stopped()
         table = store.read_candidate_events(batch.hashes, batch.first_received_ms, batch.last_received_ms)
-        result = ufse.detect_each(table, config, why_not=True)
+        result = ufse.detect_each(table, config, why_not=True, history=history, observe=note)
         answers = _answers_by_session(result)
         spans = _session_spans(table)
         for key, first_ms in zip(spans.keys, spans.table["received_ms_min"].to_pylist(), strict=True):
@@ -79,6 +82,7 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
         scored.silent.update(rule for answer in answers.values() for rule in answer.rules)
         if note:
             store.record_analysed_sessions(_session_rows(spans, pending, answers, now_us))
+            record_observed(store, result.observed, _list_observed_sessions(spans, pending), now_us)
         found.update(answers)
     for session in pending:
         answer = found.get((session.project, session.session_id), _Answer())
@@ -138,6 +142,16 @@ def _session_spans(events: pa.Table) -> _Spans:
         [("ts", "count"), ("received_ms", "min"), ("ts", "min"), ("ts", "max")]
     )
     return _Spans(list(zip(table["project"].to_pylist(), table["session_id"].to_pylist(), strict=True)), table)
+
+
+def _list_observed_sessions(found: _Spans, pending: Sequence[PendingSession]) -> list[ObservedSession]:
+    """The client sessions that the engine has seen, for the table ``session_history``."""
+    hashes = {(session.project, session.session_id): session.session_hash for session in pending}
+    first = found.table["received_ms_min"].to_pylist()
+    return [
+        ObservedSession(project, session_id, hashes[project, session_id], received_ms)
+        for (project, session_id), received_ms in zip(found.keys, first, strict=True)
+    ]
 
 
 def _session_rows(

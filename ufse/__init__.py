@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
     from ufse.config import DEFAULT, ENGINE_VERSION, Config
     from ufse.evaluation import Evaluation, evaluate
+    from ufse.history import Observed, ProjectHistory, sum_observed
     from ufse.patterns import fold_path
-    from ufse.pipeline import EmittedDetection, Result, SilentVisit, detect, detect_each
+    from ufse.pipeline import EmittedDetection, Result, SilentVisit, detect, detect_each, learn_history
     from ufse.sessions import Visits, sessionize
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "Detection",
     "EmittedDetection",
     "Evaluation",
+    "Observed",
+    "ProjectHistory",
     "Result",
     "SilentVisit",
     "Visits",
@@ -36,15 +39,18 @@ __all__ = [
     "detect_each",
     "evaluate",
     "fold_path",
+    "learn_history",
     "sessionize",
+    "sum_observed",
 ]
 
 _HOMES: Final = {
     "columns": ("EVENT_SCHEMA", "UNKNOWN_POSITION"),
     "config": ("DEFAULT", "ENGINE_VERSION", "Config"),
     "evaluation": ("Evaluation", "evaluate"),
+    "history": ("Observed", "ProjectHistory", "sum_observed"),
     "patterns": ("fold_path",),
-    "pipeline": ("EmittedDetection", "Result", "SilentVisit", "detect", "detect_each"),
+    "pipeline": ("EmittedDetection", "Result", "SilentVisit", "detect", "detect_each", "learn_history"),
     "sessions": ("Visits", "sessionize"),
 }
 """Module → the names above that it defines."""

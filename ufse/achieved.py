@@ -2,7 +2,7 @@
 
 An action succeeds by a good answer to the request that failed, by an attempt without a failure, on a thank-you page, by another
 control of the same route, at a login by another form, on another page of the same item, or by the form's own request, if only a
-read failed.
+read failed; where the collector reports no successes, by a later try without a failure.
 """
 
 import numpy as np
@@ -26,6 +26,7 @@ from ufse.feedback import CRASH, INVALID, REJECTION, SLOW
 from ufse.index import Index
 from ufse.other_ways import Times, find_other_ways
 from ufse.sessions import NETWORK, PERFORMANCE, SUBMIT
+from ufse.unreported import find_quiet_successes
 from ufse.whole_pages import find_whole_pages
 
 _LATER_VISITS = 32
@@ -48,7 +49,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_whole_page,
         _successes_by_other_way,
     )
-    times = [way(index, found, failed) for way in ways]
+    times = [*(way(index, found, failed) for way in ways), find_quiet_successes(index, found)]
     times.append(_successes_in_later_visits(index, found))
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by_owner(owner, at, len(found), NEVER)

@@ -17,6 +17,7 @@ from ufse.rows import merge_row_actions
 from ufse.sent_back import SentBack, find_sent_back
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 from ufse.silent_controls import mark_silent_tries
+from ufse.slowness import remove_normal_slowness
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = remove_unload_errors(frame, negative, actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
     actions = replace(actions, action=merge_row_actions(frame, actions.action, causes.cause, negative != NONE))
+    negative = remove_normal_slowness(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
     negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)

@@ -22,10 +22,14 @@ from ufse.arrays import (
 )
 from ufse.causes import Causes
 from ufse.config import Config
+from ufse.elsewhere import apply_endpoint_history
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.target_codes import PAGE
+
+_ASKED_TIMES = 3
+"""So many failures that follow one control at once are no coincidence (own choice)."""
 
 _REFUSED_AT_ONCE_MS = 1_000
 """An unanswered request that ended sooner was refused on the user's own machine (own choice)."""
@@ -154,8 +158,12 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     found = _describe_behaviour(frame, requests, clicks, config)
     rows, group = requests.row, requests.group
     validation = (negative == INVALID)[rows]
-    quiet = _find_quiet_groups(frame, requests, found, config)
-    background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet[group])
+    quiet = _find_quiet_groups(frame, requests, found, config)[group]
+    timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
+    certain = timed & (found.answers == 1) & (found.tried >= _ASKED_TIMES) & ~requests.any_by_group(found.alone)
+    certain = (certain | found.spared)[group]
+    quiet_rows = apply_endpoint_history(frame, rows, _find_failing_actions(requests), quiet, certain)
+    background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
     other = _find_requests_elsewhere(frame, requests, found, config)
     background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
@@ -221,6 +229,12 @@ def _find_quiet_groups(frame: Frame, requests: Requests, found: _Behaviour, conf
     tag = third & ((found.answers > 1) | vague | single | refused)
     own = (found.spontaneous | ambient | clocked) & ~found.spared
     return np.asarray(own | tag | flood, dtype=np.bool_)
+
+
+def _find_failing_actions(requests: Requests) -> Ints:
+    """Per request: the packed action that caused it, if anything of its group failed; else -1."""
+    failing = requests.any_by_group(requests.failed & requests.fired)[requests.group]
+    return np.where(requests.fired & failing, requests.action, -1)
 
 
 def _find_requests_elsewhere(frame: Frame, requests: Requests, found: _Behaviour, config: Config) -> Ints:

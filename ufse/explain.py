@@ -43,6 +43,8 @@ class _Emitted(NamedTuple):
     """How long the failing answer took."""
     is_answered: bool
     """Whether the answer arrived in the end."""
+    unreported: bool
+    """Whether the collector reports no successes."""
     delay: int
     """From the interaction to its answer."""
     cause_kind: int
@@ -85,6 +87,7 @@ class DetectionWriter:
         """``emitted``: numbers of the clusters. The detections keep this object, so it keeps no column that writing does not
         read.
         """
+        self.unreported = judged.index.frame.lacks_successes(judged.clusters.visit[emitted])
         index = judged.index.trim_for_explanation()
         clusters = replace(judged.clusters, index=index)
         self.visits, self.emitted = visits, emitted
@@ -160,6 +163,7 @@ class DetectionWriter:
             format_timestamps(self.frame.ts[failure]),
             self.index.waiting_times(failure).tolist(),
             (attribution.success[failure] | (self.frame.kind[failure] != NETWORK)).tolist(),
+            self.unreported.tolist(),
             (self.frame.ts[failure] - self.frame.ts[cause]).tolist(),
             self.frame.kind[cause].tolist(),
             source.read_texts("user_hash", failure),
@@ -304,6 +308,8 @@ class DetectionWriter:
             sentences.append(f"Leaving the flow counts up to {patience} after the failure.")
         late = answer.negative == SLOW and facts.is_answered and not facts.resolved
         unresolved = "The answer arrived in the end." if late else "No later success of this action was recorded."
+        if facts.unreported and not late:
+            unresolved = "This collector reports no successes; no later try went without a failure."
         sentences.append("The action succeeded later." if facts.resolved else unresolved)
         level = confidence_level(facts.score, config)
         sentences.append(f"Score {facts.score} ({level}, from {config.high_score}): {format_points(points)}.")

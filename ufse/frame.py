@@ -8,13 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Small, count_rows_before, mark_group_starts, search_sorted_near
+from ufse.arrays import Bools, Ints, Small, any_by_owner, count_rows_before, mark_group_starts, search_sorted_near
+from ufse.collectors import SessionReports
 from ufse.config import Config
 from ufse.endpoints import encode_endpoints
 from ufse.event_columns import EventColumns, encode_folded_texts
+from ufse.history import NO_HISTORY, ProjectHistory
+from ufse.known import EndpointKnowledge, Known
 from ufse.loading import add_loading_durations
 from ufse.patterns import clean_text, find_flow_name, fold_path
-from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, PERFORMANCE, SCROLL, OrderedEvents
+from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, OrderedEvents
 from ufse.target_codes import encode_targets
 from ufse.targets import Target
 
@@ -78,6 +81,8 @@ class Frame:
     """Per event: it is a navigation that no person made or saw, see ``ufse.presence``."""
     words: dict[str, tuple[Small, list[str]]]
     """By column name: (code per event, -1 at events of other kinds; texts by code). See ``column_equals``."""
+    known: Known
+    """What is known of endpoints and collectors from other sessions and from the sessions as a whole."""
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -93,6 +98,24 @@ class Frame:
     def is_external_or_download(self, rows: Ints) -> Bools:
         """Per navigation in ``rows``: whether it is to an external page, or a download; neither leaves a flow."""
         return np.asarray((self.source.read_at("external", rows) == 1) | (self.source.read_at("download", rows) == 1))
+
+    @cached_property
+    def endpoint_knowledge(self) -> EndpointKnowledge | None:
+        """What other sessions show of each event's endpoint; None if nothing is known."""
+        return self.known.describe_endpoints(self.visit, self.endpoint, self.endpoints)
+
+    @cached_property
+    def _shows_success(self) -> Bools:
+        """Per visit number: whether a request of it was answered 2xx or 3xx."""
+        good = (self.kind == NETWORK) & (self.status >= 200) & (self.status < 400)
+        return any_by_owner(self.visit, good, len(self.low))
+
+    def lacks_successes(self, visit: Ints) -> Bools:
+        """Per visit number asked: whether its collector reports no successes (see ``Known.reports_no_successes``)."""
+        found = ~self._shows_success[visit]
+        if found.any():  # else the batch need not be read
+            found &= self.known.reports_no_successes[visit]
+        return found
 
     @cached_property
     def only_reads(self) -> Bools:
@@ -157,6 +180,7 @@ class Frame:
             self,
             source=EventColumns(self.source.table, self.source.row),
             words={name: self.words[name] for name in ("nav_type", "perf_kind")},
+            known=Known.make_empty(),
             rel=ints,
             route=ints,
             raw_target=ints,
@@ -178,7 +202,13 @@ class Frame:
         return found
 
 
-def build_frame(ordered: OrderedEvents, rows: Ints, config: Config, unattended: Bools | None = None) -> Frame:
+def build_frame(
+    ordered: OrderedEvents,
+    rows: Ints,
+    config: Config,
+    unattended: Bools | None = None,
+    history: ProjectHistory = NO_HISTORY,
+) -> Frame:
     """The frame of the ordered events with these ascending numbers. ``unattended``: per row, see ``Frame``; None: nowhere."""
     source = EventColumns(ordered.table, ordered.row[rows])
     kind, visit, ts = ordered.kind[rows], ordered.visit[rows], ordered.ts[rows]
@@ -217,6 +247,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config, unattended: 
         noise=noise,
         unattended=np.zeros(len(rows), dtype=np.bool_) if unattended is None else unattended,
         words=words,
+        known=Known(history, SessionReports(ordered, config)),
     )
 
 

@@ -27,11 +27,11 @@ _GROWTH: Final = 1.3
 """Least factor by which the pauses of a repeating script grow (own choice)."""
 
 
-def is_paced_train(gap: Ints, first: Bools) -> Bools:
+def is_paced_train(gap: Ints, first: Bools, whole: Bools) -> Bools:
     """Per entry: whether a timer or a script with growing pauses made it. A train is the entries from one ``first`` to the
     next.
 
-    ``gap``: ms since the entry before, 0 at the first of a train.
+    ``gap``: ms since the entry before, 0 at the first of a train. ``whole``: the time is a whole second.
     """
     if not len(gap):
         return np.zeros(0, dtype=np.bool_)
@@ -47,16 +47,16 @@ def is_paced_train(gap: Ints, first: Bools) -> Bools:
     tick = inner & (np.abs(gap - ticks * median[train]) <= width)
     even = count_by_owner(train, size, near)
     kept = np.where(2 * even > count, count_by_owner(train, size, tick), even)
-    clocked = (count >= _GAPS) & (kept >= _MOST * count) & _is_measurable(gap, train, inner, median, count)
+    clocked = (count >= _GAPS) & (kept >= _MOST * count) & _is_measurable(gap, train, inner, median, whole)
     return np.asarray((tick & clocked[train]) | (inner & _is_growing_train(gap, train, inner, count)[train]))
 
 
-def _is_measurable(gap: Ints, train: Ints, inner: Bools, median: Ints, count: Ints) -> Bools:
+def _is_measurable(gap: Ints, train: Ints, inner: Bools, median: Ints, whole: Bools) -> Bools:
     """Per train: whether its clock is fine enough for its pace. In whole seconds, a person's quick reloads look even."""
-    size = len(count)
-    coarse = ~any_by_owner(train, inner & (gap % 1_000 != 0), size)
+    size = len(median)
+    coarse = ~any_by_owner(train, ~whole, size)
     uneven = any_by_owner(train, inner & (gap != median[train]), size)
-    steady = ~uneven & ((median >= _STEADY_MS) | (count >= _MANY_GAPS))
+    steady = ~uneven & ((median >= _STEADY_MS) | (count_by_owner(train, size) > _MANY_GAPS))
     return np.asarray(~coarse | (median >= _COARSE_MS) | steady, dtype=np.bool_)
 
 

@@ -2,19 +2,18 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.agents import is_machine_agent
-from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts, sort_unique
+from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts
 from ufse.attribution import attribute_feedback
+from ufse.batches import split_batch
 from ufse.config import DEFAULT, Config
 from ufse.copies import drop_doubled_reports
 from ufse.crawlers import find_crawled_visits, find_touched_visits
@@ -23,12 +22,15 @@ from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
+from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
+from ufse.observed import observe_sessions
 from ufse.presence import find_unattended_navigations
 from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.server_logs import add_implied_actions
-from ufse.sessions import Visits, encode_text_runs, order_events
+from ufse.sessions import Visits, order_events
+from ufse.slowness import find_normal_slowness
 from ufse.unanswered import may_lack_answers
 from ufse.verdicts import verdict_text
 from ufse.words import Words
@@ -60,12 +62,6 @@ class EmittedDetection:
         return self._writer.write_detection(self._number)
 
 
-SLICE_EVENTS: Final = 250_000
-"""Events of one part of a batch. Measured: parts of 0.2 to 1 million events are fastest; with 10 million, an event takes twice
-the time.
-"""
-
-
 @dataclass(frozen=True)
 class SilentVisit:
     """A visit without a detection."""
@@ -89,16 +85,53 @@ class Result:
     visits: Visits
     errors: list[dict[str, str]] = field(default_factory=list)
     """Client sessions whose analysis failed (projectId, sessionId, error); only ``detect_each`` fills it."""
+    observed: Observed = field(default_factory=Observed.make_empty)
+    """What the visits with anything negative show of their endpoints, and all sessions of their collectors, if requested."""
 
 
-def detect(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
+@dataclass(frozen=True)
+class _Wanted:
+    """What a caller wants beside the detections, and what it knows of other sessions."""
+
+    history: ProjectHistory
+    why_not: bool
+    observe: bool
+
+
+def detect(
+    events: pa.Table,
+    config: Config | Mapping[str, Config] = DEFAULT,
+    *,
+    why_not: bool = False,
+    history: ProjectHistory = NO_HISTORY,
+    observe: bool = False,
+) -> Result:
     """The detections of whole client sessions. ``events`` has the columns of EVENT_SCHEMA, in any row order.
 
-    ``config`` may map projects to configurations ('' is the default). Raises nothing for any values of those columns.
+    ``config`` may map projects to configurations ('' is the default). ``history``: what other sessions of the projects show;
+    without it, each client session is judged by itself alone. The same session and history give the same detections.
+    ``observe``: also return what these sessions show, for a history. Raises nothing for any values of those columns.
     """
-    groups = [(config, events)] if isinstance(config, Config) else _group_by_config(events, config)
-    parts = [_detect_slice(part, own, why_not) for own, whole in groups for part in _slice_batch(whole)]
+    wanted = _Wanted(history, why_not, observe)
+    parts = [_detect_slice(part, own, wanted) for own, part in split_batch(events, config)]
     return parts[0] if len(parts) == 1 else _join_results(parts)
+
+
+def learn_history(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT) -> ProjectHistory:
+    """What the client sessions of a batch show of their projects' endpoints and collectors, sessions without anything
+    negative included. It is the ``history`` for a file, whose sessions have no store.
+    """
+    parts = [_observe_slice(part, own) for own, part in split_batch(events, config)]
+    return sum_observed(Observed.join_parts(parts))
+
+
+def _observe_slice(events: pa.Table, config: Config) -> Observed:
+    ordered = order_events(events, config)
+    rows = np.flatnonzero(ordered.analysed)
+    if not len(rows):
+        return Observed.make_empty()
+    frame = build_frame(ordered, select_relevant_rows(ordered, rows, config), config)
+    return observe_sessions(frame, attribute_feedback(frame, config), frame.known.reports, config)
 
 
 def _join_results(parts: list[Result]) -> Result:
@@ -107,27 +140,8 @@ def _join_results(parts: list[Result]) -> Result:
         sorted((w for p in parts for w in p.why_not), key=_why_not_sort_key),
         _join_visits([p.visits for p in parts]),
         [e for p in parts for e in p.errors],
+        Observed.join_parts([p.observed for p in parts]),
     )
-
-
-def _slice_batch(events: pa.Table) -> Iterator[pa.Table]:
-    """The batch in parts that fit a processor's caches, if the rows of each client session stand together, as from a store;
-    else the batch as it is.
-    """
-    if events.num_rows <= SLICE_EVENTS:
-        yield events
-        return
-    project, _ = encode_text_runs(events, "project")
-    session, names = encode_text_runs(events, "session_id")
-    begin = np.flatnonzero(mark_group_starts(project, session))
-    runs = project[begin] * max(len(names), 1) + session[begin]
-    if len(sort_unique(runs)) != len(runs):
-        yield events
-        return
-    cuts = np.searchsorted(begin, np.arange(0, events.num_rows, SLICE_EVENTS))
-    bounds = [*sort_unique(begin[cuts[cuts < len(begin)]]).tolist(), events.num_rows]
-    for low, high in pairwise(bounds):
-        yield events.slice(low, high - low)
 
 
 def _describe_place(error: BaseException) -> str:
@@ -140,13 +154,20 @@ def _describe_place(error: BaseException) -> str:
     return found
 
 
-def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAULT, *, why_not: bool = False) -> Result:
+def detect_each(
+    events: pa.Table,
+    config: Config | Mapping[str, Config] = DEFAULT,
+    *,
+    why_not: bool = False,
+    history: ProjectHistory = NO_HISTORY,
+    observe: bool = False,
+) -> Result:
     """Like ``detect``, but a client session on which the engine fails is reported in ``errors``, and the others are analysed.
 
     On a failure the batch is halved until the failing sessions are alone; a batch without a failure costs nothing more.
     """
     try:
-        return detect(events, config, why_not=why_not)
+        return detect(events, config, why_not=why_not, history=history, observe=observe)
     except Exception as error:
         keys = pa.table({n: events[n].cast(pa.string()) for n in ("project", "session_id")})
         names = (
@@ -168,7 +189,10 @@ def detect_each(events: pa.Table, config: Config | Mapping[str, Config] = DEFAUL
         numbered = keys.append_column("row", pa.array(range(keys.num_rows)))
         joined = numbered.join(left, ["project", "session_id"]).sort_by("row")
         mask = joined["left"].is_valid()
-        halves = [detect_each(events.filter(m), config, why_not=why_not) for m in (mask, pc.invert(mask))]
+        halves = [
+            detect_each(events.filter(m), config, why_not=why_not, history=history, observe=observe)
+            for m in (mask, pc.invert(mask))
+        ]
         return _join_results(halves)
 
 
@@ -188,19 +212,6 @@ def _join_visits(parts: list[Visits]) -> Visits:
     }
     order = np.lexsort((arrays["start_ms"], session, project))
     return Visits(projects, sessions, project[order], session[order], **{n: a[order] for n, a in arrays.items()})
-
-
-def _group_by_config(events: pa.Table, config: Mapping[str, Config]) -> Iterator[tuple[Config, pa.Table]]:
-    projects = sorted(t or "" for t in pc.unique(events["project"].cast(pa.string())).to_pylist())
-    groups: dict[Config, list[str]] = {}
-    for project in projects:
-        groups.setdefault(config.get(project, config.get("", DEFAULT)), []).append(project)
-    if len(groups) <= 1:
-        yield next(iter(groups), config.get("", DEFAULT)), events
-        return
-    column = events["project"].cast(pa.string()).fill_null("")
-    for own, names in groups.items():
-        yield own, events.filter(pc.is_in(column, pa.array(names)))
 
 
 def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:
@@ -223,14 +234,15 @@ def _why_not_sort_key(why: SilentVisit) -> tuple[str, str, str]:
     return body["projectId"], body["sessionId"], body["visitStart"]
 
 
-def _detect_slice(events: pa.Table, config: Config, why_not: bool) -> Result:
-    visits, hot, suspects = _read_suspect_visits(events, config)
-    run = _DetectionRun(visits, config, why_not)
+def _detect_slice(events: pa.Table, config: Config, wanted: _Wanted) -> Result:
+    visits, hot, suspects = _read_suspect_visits(events, config, wanted.history)
+    run = _DetectionRun(visits, config, wanted)
     if suspects is not None:
         hot = run.judge_suspect_visits(suspects, hot)
-    if why_not:
+    if wanted.why_not:
         run.explain_calm_visits(hot)
-    return Result(_sort_detections(run.detections), sorted(run.why, key=_why_not_sort_key), visits)
+    why = sorted(run.why, key=_why_not_sort_key)
+    return Result(_sort_detections(run.detections), why, visits, observed=run.observed)
 
 
 @dataclass(frozen=True)
@@ -246,7 +258,9 @@ class _SuspectVisits:
     """Per visit: whether a crawler made it."""
 
 
-def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bools, _SuspectVisits | None]:
+def _read_suspect_visits(
+    events: pa.Table, config: Config, history: ProjectHistory
+) -> tuple[Visits, Bools, _SuspectVisits | None]:
     """All visits; per visit, whether it has anything negative; and the events of these visits, None without any."""
     ordered = order_events(events, config)
     hot = any_by_owner(ordered.visit, may_be_negative(ordered, config), len(ordered.visits))
@@ -257,7 +271,7 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
     rows = drop_doubled_reports(ordered, rows)
     read = add_implied_actions(ordered, select_relevant_rows(ordered, rows, config))
     unattended = find_unattended_navigations(ordered, rows)[np.searchsorted(rows, read.origin)] & ~read.implied
-    frame = build_frame(read.ordered, read.rows, config, unattended)
+    frame = build_frame(read.ordered, read.rows, config, unattended, history)
     return (
         ordered.visits,
         hot,
@@ -273,8 +287,9 @@ def _read_suspect_visits(events: pa.Table, config: Config) -> tuple[Visits, Bool
 class _DetectionRun:
     """One pass over a part of a batch; collects detections and the reasons for their absence."""
 
-    def __init__(self, visits: Visits, config: Config, why_not: bool) -> None:
-        self.visits, self.config, self.why_not = visits, config, why_not
+    def __init__(self, visits: Visits, config: Config, wanted: _Wanted) -> None:
+        self.visits, self.config, self.wanted = visits, config, wanted
+        self.observed = Observed.make_empty()
         self.detections: list[EmittedDetection] = []
         self.why: list[SilentVisit] = []
 
@@ -284,6 +299,8 @@ class _DetectionRun:
         """
         config, frame = self.config, suspects.frame
         attribution = attribute_feedback(frame, config)
+        if self.wanted.observe:
+            self.observed = observe_sessions(frame, attribution, frame.known.reports, config)
         index = Index(frame, attribution, config)
         judged = judge_clusters(index)
         hot = hot.copy()
@@ -297,7 +314,7 @@ class _DetectionRun:
         passed = passed[~is_among(judged.clusters.visit[passed], declared)]
         emitted = drop_same_struggles(index, judged, passed)
         self._add_detections(judged, emitted)
-        if self.why_not:
+        if self.wanted.why_not:
             explained = machines.copy()
             explained[judged.clusters.visit[emitted]] = True
             self._explain_machines(agents, crawled, declared)
@@ -359,9 +376,9 @@ class _DetectionRun:
 
     def _write_verdict(self, judged: Judgement, words: Words, cluster: int) -> str:
         score = int(judged.score[cluster])
-        return verdict_text(
-            int(judged.rule[cluster]), score, words.nonzero_points(tuple(judged.points[cluster].tolist())), self.config
-        )
+        points = words.nonzero_points(tuple(judged.points[cluster].tolist()))
+        unreported = bool(judged.index.frame.lacks_successes(judged.clusters.visit[cluster : cluster + 1])[0])
+        return verdict_text(int(judged.rule[cluster]), score, points, self.config, unreported)
 
     def _explain_unattributed(self, index: Index, visit: int) -> None:
         """Gives the reason for a visit in which no action of the user caused negative feedback."""
@@ -369,6 +386,8 @@ class _DetectionRun:
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
         if (attribution.negative[span] > 0).any():
             rule, text = "unattributed", "No failure, rejection or slow answer was caused by an action of the user."
+        elif find_normal_slowness(frame, self.config)[span].any():
+            rule, text = "no_negative_feedback", "The slow answers took no longer than their endpoints usually take."
         elif (attribution.background[span] & ~frame.noise[span]).any():
             rule, text = (
                 "background",

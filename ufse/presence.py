@@ -120,7 +120,7 @@ def _is_clocked(scene: _Scene) -> Bools:
     order, first = scene.train
     at = scene.moves[order]
     gap = np.where(first, 0, np.append(0, np.diff(scene.ts[at])))
-    paced = is_paced_train(gap, first)
+    paced = is_paced_train(gap, first, scene.ts[at] % 1_000 == 0)
     starts = first & np.append(paced[1:], False) & scene.has_type("reload")[order]
     found = np.zeros(len(at), dtype=np.bool_)
     found[order] = (paced & ~first) | starts

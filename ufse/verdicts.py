@@ -16,16 +16,18 @@ _VERDICTS: Final = {
 }
 
 
-def verdict_text(rule: int, score: int, points: RulePoints, config: Config) -> str:
-    """Why a candidate gave no detection, in a sentence. ``rule`` indexes RULE_NAMES."""
+def verdict_text(rule: int, score: int, points: RulePoints, config: Config, unreported: bool = False) -> str:
+    """Why a candidate gave no detection, in a sentence. ``rule`` indexes RULE_NAMES; ``unreported``: the collector reports no
+    successes.
+    """
     name = RULE_NAMES[rule]
     if name == "outside_window":
         return f"The user's reaction came more than {format_duration(config.correlation_gap_ms)} before or after the failure."
     if name == "resolved":
-        return (
-            f"The action succeeded later in the session: score {score}, below {config.high_score} "
-            f"({format_points(points)})."
-        )
+        how = "The action succeeded later in the session"
+        if unreported:
+            how = "This collector reports no successes, and a later try had no failure"
+        return f"{how}: score {score}, below {config.high_score} ({format_points(points)})."
     if name == "below_high":
         shown = confidence_level(score, config)
         return f"The score is {score}, below {config.high_score}: {shown} is not emitted ({format_points(points)})."

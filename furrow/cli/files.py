@@ -178,10 +178,8 @@ def detect(
     `{"whyNot": …}`). The events of the file belong to the project `default`. docs/configuration.md shows a file for
     `--config`.
     """
-    import ufse
-
     with err.status(f"reading and analysing {file.name}"):
-        result = ufse.detect(_read_event_table(file), _load_engine_configs(config), why_not=explain)
+        result = _detect_in_file(file, config, explain)
     if sys.stdout.isatty() and not as_json:
         _print_detect_result(result, explain)
         return
@@ -189,6 +187,14 @@ def detect(
         _write_json_line(detection.to_json())
     for silent in result.why_not:
         _write_json_line({"whyNot": silent.to_json()})
+
+
+def _detect_in_file(file: Path, config: Path | None, why_not: bool) -> "Result":
+    """The engine's result for a file, whose other sessions are the history of each."""
+    import ufse
+
+    table, configs = _read_event_table(file), _load_engine_configs(config)
+    return ufse.detect(table, configs, why_not=why_not, history=ufse.learn_history(table, configs))
 
 
 def _print_detect_result(result: "Result", explain: bool) -> None:
@@ -261,7 +267,8 @@ def _evaluate_files(events: Path, labels: Path, config: "dict[str, Config]", as_
 
     label_rows = read_labels(labels)
     with err.status(f"reading and analysing {events.name}"):
-        result = ufse.detect(_read_event_table(events), config, why_not=True)
+        table = _read_event_table(events)
+        result = ufse.detect(table, config, why_not=True, history=ufse.learn_history(table, config))
     found = ufse.evaluate((detection.to_json() for detection in result.detections), label_rows)
     silent: dict[str, str] = {}
     for silence in (why.to_json() for why in result.why_not):

@@ -18,7 +18,9 @@ from stores.events.event_store import EventStore
 
 PIECE_ROWS = 500_000
 """Maximum rows of one file: about 60 MB in memory."""
-TABLES = ("events", "sessions")
+TABLES = ("events", "sessions", "session_history")
+_REPLACED = ("sessions", "session_history")
+"""Of these, the tables whose rows replace each other, one for each client session."""
 DERIVED = ("counted", "receipts")
 """Tables that are not in a backup: those computed from the others, and hashes of addresses, which must expire."""
 _DAY_MS = 86_400_000
@@ -57,15 +59,19 @@ def dump_event_tables(store: EventStore, folder: Path) -> EventDump:
         if not versions:
             raise PermanentError("the event store is empty: there is nothing to back up")
         now = _query_number(client, "SELECT toUnixTimestamp64Micro(now64(6))")
-        columns = {table: [str(r[0]) for r in client.query(_COLUMNS, {"table": table}).result_rows] for table in TABLES}
-        pieces = {"events": list(_split_events(client, now)), "sessions": list(_split_sessions(client))}
+        tables = _find_present_tables(client)
+        columns = {table: [str(r[0]) for r in client.query(_COLUMNS, {"table": table}).result_rows] for table in tables}
+        pieces = {
+            table: list(_split_sessions(client, table) if table in _REPLACED else _split_events(client, now))
+            for table in tables
+        }
         files = {
             table: [
                 _write_piece(client, table, columns[table], piece, n, folder) for n, piece in enumerate(pieces[table])
             ]
-            for table in TABLES
+            for table in tables
         }
-        rows = {table: _count_dumped_rows(client, table, now) for table in TABLES}
+        rows = {table: _count_dumped_rows(client, table, now) for table in tables}
     return EventDump(max(versions), columns, rows, files)
 
 
@@ -77,7 +83,7 @@ def load_event_tables(store: EventStore, folder: Path, manifest: EventDump) -> N
     with store.borrow_client() as client:
         refuse_unless_empty(client, manifest.version)
         event_schema.migrate(client, manifest.version)
-        for table in TABLES:
+        for table in manifest.files:
             for name in manifest.files[table]:
                 _load_piece(client, table, manifest.columns[table], folder / name)
             found = _query_number(client, f"SELECT count() FROM {table}")
@@ -91,12 +97,19 @@ def refuse_unless_empty(client: Client, version: str) -> None:
     found = event_schema.read_applied_versions(client)
     if not found:
         return
-    if any(_query_number(client, f"SELECT count() FROM {table}") for table in TABLES):
+    if any(_query_number(client, f"SELECT count() FROM {table}") for table in _find_present_tables(client)):
         raise PermanentError("the event store is not empty; restore into a new database or data directory")
     if max(found) > version:
         raise PermanentError(
             f"the event store is empty, but its schema is {max(found)} and the backup's {version}: create a new database"
         )
+
+
+def _find_present_tables(client: Client) -> list[str]:
+    """The tables of a backup that this database has: an older schema has fewer."""
+    query = "SELECT name FROM system.tables WHERE database = currentDatabase()"
+    present = {str(row[0]) for row in client.query(query).result_rows}
+    return [table for table in TABLES if table in present]
 
 
 def _split_events(client: Client, now_us: int) -> Iterator[_TablePiece]:
@@ -122,8 +135,8 @@ def _split_events(client: Client, now_us: int) -> Iterator[_TablePiece]:
             )
 
 
-def _split_sessions(client: Client) -> Iterator[_TablePiece]:
-    for part, parts in _list_parts(_query_number(client, "SELECT count() FROM sessions")):
+def _split_sessions(client: Client, table: str) -> Iterator[_TablePiece]:
+    for part, parts in _list_parts(_query_number(client, f"SELECT count() FROM {table}")):
         yield _TablePiece("session_hash % {parts:UInt64} = {part:UInt64}", {"parts": parts, "part": part})
 
 
@@ -133,8 +146,8 @@ def _list_parts(rows: int) -> list[tuple[int, int]]:
 
 
 def _count_dumped_rows(client: Client, table: str, now_us: int) -> int:
-    if table == "sessions":
-        return _query_number(client, "SELECT count() FROM sessions FINAL")
+    if table in _REPLACED:
+        return _query_number(client, f"SELECT count() FROM {table} FINAL")
     landed = "landed_at <= fromUnixTimestamp64Micro({now:Int64})"
     return _query_number(client, f"SELECT count() FROM events WHERE {landed}", {"now": now_us})
 
@@ -145,7 +158,7 @@ def _query_number(client: Client, query: str, parameters: dict[str, Any] | None 
 
 def _write_piece(client: Client, table: str, columns: list[str], piece: _TablePiece, number: int, folder: Path) -> str:
     name = f"{table}-{number:05}.native.zst"
-    final = " FINAL" if table == "sessions" else ""
+    final = " FINAL" if table in _REPLACED else ""
     query = f"SELECT {_quote_column_names(columns)} FROM {table}{final} WHERE {piece.condition}"
     parameters: dict[str, Any] = dict(piece.parameters)
     content = client.raw_query(query, parameters=parameters, fmt="Native", settings={"max_execution_time": _SECONDS})

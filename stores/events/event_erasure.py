@@ -49,6 +49,7 @@ def erase_session_events(
             events += _delete_session_rows(client, "events", project, hashes, end)
             rows += _delete_session_rows(client, "sessions", project, hashes, end)
             _delete_session_rows(client, "receipts", project, hashes, end)
+            _delete_session_rows(client, "session_history", project, hashes, end)
     return ErasedEvents(events, rows)
 
 

@@ -13,13 +13,15 @@ import pytest
 from collector.senders.receipts import Receipt, encode_receipts
 from core.errors import PermanentError
 from stores.embedded_postgres import EmbeddedPostgres
-from stores.events import event_backup, event_erasure, event_receipts
+from stores.events import event_backup, event_erasure, event_receipts, event_schema
+from stores.events.event_history import ObservedSession, record_observed
 from stores.events.event_store import EventStore
 from stores.incidents import incident_backup
 from stores.incidents.incident_store import AnalysedSession, IncidentStore
 from stores.schema_version import SchemaTooNew
 from tests.integration.incident_store_cases import detection, history, incident, incident_id, queue, record
 from tests.rows import BASE_MS, lines, row
+from ufse.history import Observed
 
 HOUR = 3_600_000
 ALICE = "a" * 32
@@ -56,7 +58,7 @@ def content(store: EventStore, table: str = "events") -> list[tuple[Any, ...]]:
     """Every column of every row, the computed ones too."""
     with store.borrow_client() as client:
         columns = [r[0] for r in client.query("SELECT name FROM system.columns WHERE database = currentDatabase() AND "
-                                              "table = {t:String}", {"t": table}).result_rows]  # fmt: skip
+                                              "table = {t:String}", {"t": table.split()[0]}).result_rows]  # fmt: skip
         query = f"SELECT toString(tuple({', '.join(f'`{c}`' for c in columns)})) AS t FROM {table} ORDER BY t"
         return list(client.query(query).result_rows)
 
@@ -78,17 +80,35 @@ def test_events_come_back_in_pieces_byte_for_byte(
     rows += [row("busy", at_ms=n, event_type="error") for n in range(130)]  # an hour that is more than a piece
     event_store.land_segment(lines(rows), "token")
     event_store.record_calm_sessions(hashes(event_store), BASE_MS, 1)
+    seen = [ObservedSession("default", f"s{n}", n + 1, BASE_MS + n * HOUR) for n in range(60)]
+    for at in (1, 2):  # the rows of the first are replaced
+        record_observed(event_store, Observed.make_empty(), seen, at)
     told = event_backup.dump_event_tables(event_store, tmp_path)
     assert len(told.files["events"]) > 12
-    assert told.rows == {"events": 430, "sessions": 75}
+    assert told.rows == {"events": 430, "sessions": 75, "session_history": 60}
     event_backup.load_event_tables(other_events, tmp_path, told)
     for table in event_backup.TABLES:
-        assert content(other_events, table) == content(event_store, table)
+        assert content(other_events, table) == content(event_store, f"{table} FINAL" if table != "events" else table)
     # The watermark still fits: nothing has landed anew.
     before = event_store.read_touched_sessions(0, ())
     assert other_events.read_touched_sessions(0, ()).watermark_us == before.watermark_us
     with pytest.raises(PermanentError, match="not empty"):
         event_backup.load_event_tables(other_events, tmp_path, told)
+
+
+def test_a_backup_of_an_older_schema_is_restored_and_upgraded(
+    event_store_url: str, other_events: EventStore, tmp_path: Path
+) -> None:
+    older = EventStore(event_store_url)
+    with older.borrow_client() as client:
+        event_schema.migrate(client, "005_receipts")
+    older.land_segment(lines(row("s", at_ms=n) for n in range(5)), "token")
+    told = event_backup.dump_event_tables(older, tmp_path)
+    older.close()
+    assert (told.version, told.rows) == ("005_receipts", {"events": 5, "sessions": 0})
+    event_backup.load_event_tables(other_events, tmp_path, told)
+    assert other_events.count_events().distinct == 5
+    assert content(other_events, "session_history") == []
 
 
 def hashes(store: EventStore) -> list[int]:

@@ -1,0 +1,134 @@
+"""What is known of the endpoints and collectors of one frame: the history of its projects, and the sessions themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from ufse.arrays import Bools, Ints
+from ufse.collectors import SessionReports
+from ufse.columns import EVENT_SCHEMA
+from ufse.config import DEFAULT
+from ufse.history import NO_HISTORY, ProjectHistory
+from ufse.sessions import order_events
+
+LEAST_SESSIONS: Final = 5
+"""Client sessions from which an endpoint's behaviour is known (own choice): a person, who has one or two, decides nothing."""
+LEAST_REQUESTS: Final = 10
+"""Requests from which shares are meaningful (own choice)."""
+LEAST_ALONE: Final = 5
+LEAST_ALONE_SESSIONS: Final = 3
+"""An endpoint runs by itself if it provably did so this often, in this many client sessions (own choice): two may be chance."""
+OWN_PERCENT: Final = 90
+"""An endpoint is one control's if that control caused at least this part of its requests (own choice)."""
+LEAST_COLLECTOR_SESSIONS: Final = 20
+"""Client sessions with requests from which it is known what a collector reports (own choice)."""
+REPORTED_PERCENT: Final = 90
+UNREPORTED_PERCENT: Final = 2
+"""A collector reports what at least 90 % of its sessions with requests have, and not what at most 2 % have (own choice)."""
+LEAST_UNANSWERED_ACTS: Final = 4
+"""Acts of one session without any reported success that show that its collector reports none (own choice)."""
+NORMAL_FACTOR: Final = 2
+"""An answer within twice the typical duration of a slow endpoint is normal (own choice)."""
+BEYOND_FACTOR: Final = 10
+"""An answer that takes ten times the typical duration is beyond what is normal (issue: by an order)."""
+
+
+@dataclass(frozen=True)
+class EndpointKnowledge:
+    """What other sessions show of each event's endpoint; every array has one entry per event of the frame."""
+
+    runs_alone: Bools
+    """It mostly runs without an action."""
+    own_control: Ints
+    """Hash of the control whose answer it nearly always is (as int64); 0 without one."""
+    typical_ms: Ints
+    """How long its good answers usually take; -1 if unknown."""
+
+
+class Known:
+    """Answers for one frame. Everything is computed when it is first asked for."""
+
+    def __init__(self, history: ProjectHistory, reports: SessionReports) -> None:
+        self.history, self.reports = history, reports
+
+    @staticmethod
+    @cache
+    def make_empty() -> "Known":
+        """Nothing: for a frame that is only explained."""
+        return Known(NO_HISTORY, SessionReports(order_events(EVENT_SCHEMA.empty_table(), DEFAULT), DEFAULT))
+
+    def describe_endpoints(self, visit: Ints, endpoint: Ints, endpoints: Sequence[str]) -> EndpointKnowledge | None:
+        """What is known of the endpoints of these events (visit, code into ``endpoints``); None if nothing is."""
+        facts = self.history.endpoints
+        if not facts.num_rows:
+            return None
+        visits = self.reports.ordered.visits
+        project, size = visits.project_code[visit], len(endpoints) + 1
+        places = {t: i for i, t in enumerate(endpoints)}
+        projects = {t: i for i, t in enumerate(visits.projects)}
+        place = np.full(len(visits.projects) * size, -1, dtype=np.int64)
+        pairs = zip(facts["project"].to_pylist(), facts["endpoint"].to_pylist(), strict=True)
+        for number, (name, text) in enumerate(pairs):
+            if name in projects and text in places:
+                place[projects[name] * size + places[text]] = number
+        found = place[project * size + np.where(endpoint >= 0, endpoint, size - 1)]
+        return _judge_facts(facts, found)
+
+    @cached_property
+    def reports_no_successes(self) -> Bools:
+        """Per visit: whether its collector reports failed requests only, so that a success is not seen.
+
+        Its collector's other sessions decide; without enough of them, the session itself.
+        """
+        reports = self.reports
+        failed_only = (reports.count("good") == 0) & (reports.count("requests") > 0)
+        found = failed_only & (reports.unanswered_acts >= LEAST_UNANSWERED_ACTS)
+        if self.history.collectors.num_rows and failed_only.any():
+            share = self._read_collector_shares("with_requests", "with_good")
+            found = np.where((share >= 0) & (share <= UNREPORTED_PERCENT), failed_only, found)
+            found &= share < REPORTED_PERCENT
+        return np.asarray(found[reports.session_of_visit], dtype=np.bool_)
+
+    def _read_collector_shares(self, among: str, having: str) -> Ints:
+        """Per client session: percent of its collector's sessions with ``among`` that have ``having``; -1 if unknown."""
+        facts, reports = self.history.collectors, self.reports
+        keys = zip(facts["project"].to_pylist(), facts["collector"].to_pylist(), strict=True)
+        rows = zip(facts[among].to_pylist(), facts[having].to_pylist(), strict=True)
+        share = {
+            key: -1 if total < LEAST_COLLECTOR_SESSIONS else -(-100 * some // total)
+            for key, (total, some) in zip(keys, rows, strict=True)
+        }
+        visits, first = reports.ordered.visits, reports.first_visits
+        projects = [visits.projects[c] for c in visits.project_code[first].tolist()]
+        return np.array(
+            [share.get(key, -1) for key in zip(projects, reports.collectors, strict=True)] or [], dtype=np.int64
+        )
+
+
+def _judge_facts(facts: pa.Table, found: Ints) -> EndpointKnowledge:
+    """``found``: per event the row of ``facts``, -1 without one."""
+    column = {
+        name: np.asarray(facts[name].to_numpy(), dtype=np.int64)
+        for name in facts.column_names[2:]
+        if name != "main_control"
+    }
+    enough = (column["sessions"] >= LEAST_SESSIONS) & (column["requests"] >= LEAST_REQUESTS)
+    reads = np.array(
+        [not t or t.startswith(("GET ", "HEAD ", "/")) for t in facts["endpoint"].to_pylist()], dtype=np.bool_
+    )
+    # A field's own writes are autosave; a field's own reads are a search, which a button may start, too.
+    by_itself = column["unasked"] + np.where(reads, 0, column["typed"])
+    proven = (column["alone"] >= LEAST_ALONE) & (column["alone_sessions"] >= LEAST_ALONE_SESSIONS)
+    proven |= ~reads & (column["typed"] >= LEAST_ALONE)
+    alone = enough & proven & (by_itself > column["pressed"])
+    own = enough & (100 * column["main_pressed"] >= OWN_PERCENT * column["requests"])
+    control = facts["main_control"].to_numpy().astype(np.uint64).view(np.int64)
+    typical = np.where(column["timed_sessions"] >= LEAST_SESSIONS, column["typical_ms"], -1)
+    at, some = np.maximum(found, 0), found >= 0
+    return EndpointKnowledge(
+        alone[at] & some, np.where(own[at] & some, control[at], 0), np.where(some, typical[at], -1)
+    )
