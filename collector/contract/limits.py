@@ -16,6 +16,7 @@ MAX_TIMESTAMP: Final = 64
 MAX_FIELD_SHOWN: Final = 64
 """Characters of a metadata key that a rejection names."""
 SKEW_TOLERANCE_MS: Final = 5_000
+"""As ``TOLERANCE_MS`` of ``ufse.clocks``; repeated here, because the collector starts without Arrow and the engine."""
 MAX_FUTURE_MS: Final = 3_600_000
 
 UNKNOWN_POSITION: Final = -(2**31)

@@ -11,11 +11,14 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from collector.contract import normalise_batch
 from core.errors import PermanentError
 from stores.events import event_reader
 from stores.events import event_store as event_store_module
 from stores.events.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
 from tests.rows import BASE_MS, lines, row
+from tests.unit.ufse.found.batches import read_found
+from ufse import detect
 from ufse.columns import EVENT_SCHEMA
 
 MINUTE = 60_000
@@ -201,15 +204,35 @@ def test_an_older_database_is_brought_up_to_date(event_store_url: str) -> None:
         for version in ("001_events", "002_sessions"):
             client.command((SCHEMA / f"{version}.sql").read_text().strip().removesuffix(";"))
             client.insert("schema_versions", [[version]], column_names=["version"])
-    store.land_segment(lines([row("s", event_type="loading", state="start")]), "one")
+    since = {"client_ts", "sent_ms"}  # columns of later versions
+    old = {name: value for name, value in row("s", event_type="loading", state="start").items() if name not in since}
+    store.land_segment(lines([old]), "one")
     hashes = store.read_touched_sessions(0, ()).session_hash.tolist()
-    assert store.read_candidate_events(hashes, BASE_MS).num_rows == 0
     store.migrate()
     deadline = time.monotonic() + 20  # the old rows are corrected in the background
     while not store.read_candidate_events(hashes, BASE_MS).num_rows and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert store.read_candidate_events(hashes, BASE_MS).num_rows == 1
+    found = store.read_candidate_events(hashes, BASE_MS).to_pylist()
+    assert [(event["client_ts"], event["sent_ms"]) for event in found] == [(-1, -1)]
+    store.land_segment(lines([{**old, "event_type": "error", "session_id": "waited"}]), "from a spool of before")
+    assert len(store.read_touched_sessions(0, ())) == 2
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("01a-retry-moves-answer.batches.json", 1),
+        ("01b-retry-moves-failures-behind-success.batches.json", 0),
+        ("01d-clock-6s-off-100ms-jitter.batches.json", 1),
+    ],
+)
+def test_the_offset_of_a_session_is_derived_from_what_is_stored(event_store: EventStore, name: str, found: int) -> None:
+    for number, batch in enumerate(read_found(name)):
+        taken = normalise_batch(batch["body"], project="p", received_ms=batch["receivedMs"], salt=b"salt")
+        event_store.land_segment(taken.encode_rows(), str(number))
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert len(detect(event_store.read_candidate_events(hashes, 0)).detections) == found
 
 
 def replayed(store: EventStore, *window: Any, **options: Any) -> list[list[str]]:

@@ -25,6 +25,7 @@ from collector.contract import (
     to_arrow,
 )
 from tests.tables import build_table
+from ufse.clocks import TOLERANCE_MS
 from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
 
 NOW = 1_705_312_800_000  # 2024-01-15T10:00:00Z
@@ -186,6 +187,17 @@ def test_the_future_begins_an_hour_after_receipt() -> None:
 def test_a_skew_of_more_than_five_seconds_is_corrected(skew: int, corrected: int) -> None:
     batch = send(SEED_EVENT, sentAt=NOW - skew)
     assert batch.rows[0].ts == NOW + corrected
+
+
+@pytest.mark.parametrize("skew", [-90_000, -5_000, 0, 5_000, 90_000])
+def test_the_clients_own_times_are_kept(skew: int) -> None:
+    stored = send(SEED_EVENT, sentAt=NOW - skew).rows[0]
+    assert (stored.client_ts, stored.sent_ms) == (NOW, NOW - skew)
+    assert send(SEED_EVENT).rows[0].sent_ms == -1
+
+
+def test_the_tolerance_is_the_engines() -> None:
+    assert contract.SKEW_TOLERANCE_MS == TOLERANCE_MS
 
 
 def test_the_future_is_judged_after_the_correction() -> None:
