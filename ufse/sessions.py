@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints, Small, compact_codes
+from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest_texts
@@ -208,7 +209,9 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     ts, seq, kind = read_integers(table, "ts"), read_integers(table, "seq"), encode_kinds(table)
     received = read_integers(table, "received_ms")
 
-    row = _order_rows(table, _drop_later_copies(table, session), session, ts, seq, kind)
+    rows = _drop_later_copies(table, session)
+    ts = correct_clocks(table, rows, session, ts, received)
+    row = _order_rows(table, rows, session, ts, seq, kind)
     session, ts, received = session[row], ts[row], received[row]
     late = _is_late_event(session, ts, received, config)
     kept = ~late
