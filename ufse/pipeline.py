@@ -25,7 +25,7 @@ from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judg
 from ufse.memo import memoize_texts
 from ufse.relevance import may_be_negative, select_relevant_rows
 from ufse.sessions import Visits, encode_text_runs, order_events
-from ufse.verdicts import verdict_text
+from ufse.verdicts import describe_limits, verdict_text
 from ufse.words import Words
 
 _log = logging.getLogger("ufse")
@@ -304,7 +304,8 @@ class _DetectionRun:
         """Gives the reason for the visits without anything negative."""
         for visit in np.flatnonzero(~hot).tolist():
             text = "No request failed, was rejected or was slow, and no error was raised."
-            self._add_why_not(visit, "no_negative_feedback", text, [])
+            rule = "truncated" if self.visits.truncated[visit] else "no_negative_feedback"
+            self._add_why_not(visit, rule, text, [])
 
     def _explain_machines(self, machines: Bools, declared: Ints) -> None:
         for visit in np.flatnonzero(machines).tolist():
@@ -366,6 +367,8 @@ class _DetectionRun:
 
     def _add_why_not(self, visit: int, rule: str, text: str, listed: list[Candidate]) -> None:
         visits = self.visits
+        if visits.truncated[visit]:
+            text += f" {describe_limits(self.config)}"
         self.why.append(
             SilentVisit(
                 {

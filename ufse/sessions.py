@@ -4,8 +4,8 @@
 unknown ``seq`` sorts before a known one (docs/contracts/detection.md, Sessions). Among interactions, a change of a field ranks
 before a click, and a click before the submit that it causes. Arrival has no influence.
 
-**Visits.** A gap of more than 15 min of event time ends a visit. Events beyond the 10,000th, and later than 4 h after the
-start, are counted but not analysed (``truncated``).
+**Visits.** A gap of more than 15 min of event time, or without an action of a person, ends a visit (``ufse/visits.py``). Events
+after the 10,000th action, and later than 12 h after the start, are counted but not analysed (``truncated``).
 
 **Lateness** depends on stored receipt times only. In receipt order, a pause of more than 75 min in a client session begins a
 new *receipt epoch*. An event of a later epoch is *late* if an accepted event of an earlier epoch lies within 15 min of it in
@@ -24,11 +24,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, compact_codes
+from ufse.arrays import Bools, Ints, Small, any_by_owner, compact_codes, equals_any, mark_group_starts
 from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest_texts
+from ufse.visits import ACTION_TYPES, POINTER_TYPES, mark_analysed, mark_visit_starts
 
 (
     CLICK,
@@ -64,6 +65,10 @@ _RANKS = np.array([1, 0, 3, 3, 2, 6, 4, 4, 4, 4, 3, 7, 5], dtype=np.int64)
 """Rank of each kind among events of one instant: interactions 0–3, feedback 4, navigation 6, the end of the
 session last.
 """
+
+_ACTS = np.array([name in ACTION_TYPES for name in (*KINDS, "")])
+_POINTERS = np.array([name in POINTER_TYPES for name in (*KINDS, "")])
+"""Per kind of event: see ``ufse/visits.py``."""
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _FEW: Final = 1_000
@@ -219,12 +224,14 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     if late.any():
         row, session, ts = row[kept], session[kept], ts[kept]
 
-    first = _mark_visit_starts(session, ts, config.visit_gap_ms)
+    kinds = kind[row]
+    number = np.cumsum(mark_group_starts(session)) - 1
+    first = mark_visit_starts(number, ts, _find_acts(number, kinds), config.visit_gap_ms)
     visit = np.cumsum(first) - 1
     begin = np.flatnonzero(first)
     end = np.append(begin[1:], len(row)) - 1 if len(begin) else begin
-    offset = np.arange(len(row)) - begin[visit] if len(begin) else np.zeros(0, np.int64)
-    analysed = (offset < config.max_visit_events) & (ts - ts[begin][visit] <= config.max_visit_ms)
+    counted = equals_any(kinds, CLICK, INPUT, SUBMIT, NAVIGATION)
+    analysed = mark_analysed(visit, ts, begin, counted, config.max_visit_events, config.max_visit_ms)
     truncated = np.bincount(visit[~analysed], minlength=len(begin)) > 0
     owner = _find_late_owners(session[begin], ts[begin], ts[end], late_session, late_ts)
     visits = Visits(
@@ -238,7 +245,7 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
         late_events=np.bincount(owner, minlength=len(begin)).astype(np.int64),
         truncated=truncated,
     )
-    return OrderedEvents(table, row, ts, kind[row], visit.astype(np.int64), analysed, visits)
+    return OrderedEvents(table, row, ts, kinds, visit.astype(np.int64), analysed, visits)
 
 
 def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
@@ -248,10 +255,14 @@ def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     return np.array([place[t] for t in texts] or [0], dtype=np.int64)[code], distinct
 
 
-def _mark_visit_starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
-    first = np.ones(len(session), dtype=np.bool_)
-    first[1:] = (session[1:] != session[:-1]) | (ts[1:] - ts[:-1] > gap_ms)
-    return first
+def _find_acts(session: Ints, kind: Small) -> Bools:
+    """Per event: whether a person acts by it (``ufse/visits.py``)."""
+    acts = _ACTS[kind]
+    moves = np.flatnonzero(kind == NAVIGATION)
+    if len(moves):
+        pointed = any_by_owner(session, _POINTERS[kind], int(session[-1]) + 1)
+        acts[moves] = ~pointed[session[moves]]
+    return acts
 
 
 def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Small) -> Ints:

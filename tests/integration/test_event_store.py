@@ -1,8 +1,10 @@
 """Landing, watermark and candidates on the embedded ClickHouse."""
 
 import gc
+import random
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from stores.events import event_store as event_store_module
 from stores.events.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
 from tests.rows import BASE_MS, lines, row
 from tests.unit.ufse.found.batches import read_found
-from ufse import detect
+from ufse import detect, sessionize
 from ufse.columns import EVENT_SCHEMA
 
 MINUTE = 60_000
@@ -336,6 +338,41 @@ def test_calm_visits_are_parted_by_gaps_of_more_than_fifteen_minutes(event_store
     assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 2
     event_store.record_calm_sessions(hashes, BASE_MS, 2)
     assert event_store.count_sessions().visits == 2
+
+
+def draw_calm_session(draw: random.Random, number: int) -> list[dict[str, Any]]:
+    """Events of a day, with pauses about a quarter of an hour, and the clocks of two senders."""
+    kinds = draw.choice([["click", "network"], ["network", "hover", "scroll"], ["navigation", "network"], ["network"]])
+    at, rows = 0, []
+    offsets = {agent: draw.choice([0, 4_000, 7_200_000, -900_000]) for agent in ("Mozilla/5.0 A", "")}
+    for place in range(draw.randint(1, 40)):
+        at += draw.choice([1_000, MINUTE, 7 * MINUTE, 8 * MINUTE, 15 * MINUTE, 15 * MINUTE + 1])
+        agent = draw.choice(list(offsets))
+        client = BASE_MS + at - offsets[agent]
+        known = {"client_ts": client, "sent_ms": client, "ts": client, "received_ms": BASE_MS + at}
+        if draw.random() < 0.1:
+            known = {"client_ts": -1, "sent_ms": -1, "ts": BASE_MS + at, "received_ms": BASE_MS + at}
+        kind = {"event_type": draw.choice(kinds), "status": 200, "user_agent": agent, "x": place}
+        rows.append({**row(f"s{number}", at), **kind, **known})
+    return rows
+
+
+def test_calm_visits_are_counted_as_the_engine_counts_them(event_store: EventStore) -> None:
+    draw = random.Random(17)
+    sessions = [draw_calm_session(draw, number) for number in range(200)]
+    rows = [{**event, "received_ms": BASE_MS + event["received_ms"] % 1_000} for s in sessions for event in s]
+    kept = [{**event, "sent_ms": -1} for event in rows]  # sent together; the offsets are tried below
+    for token, chosen in (("together", kept), ("one by one", [event for s in sessions for event in s])):
+        named = [{**event, "session_id": f"{event['session_id']} {token}"} for event in chosen]
+        event_store.land_segment(lines(named), token)
+        expected = Counter(sessionize(pa.Table.from_pylist(named, schema=EVENT_SCHEMA)).session_id)
+        # A span of receipt above 75 min makes a session one for the engine.
+        found = event_store.read_touched_sessions(0, ())
+        event_store.record_calm_sessions(found.session_hash.tolist(), 0, 1)
+        recorded = event_store.query_arrow("SELECT session_id, visits FROM sessions FINAL").to_pylist()
+        counts = {r["session_id"]: r["visits"] for r in recorded if r["session_id"].endswith(token)}
+        assert len(counts) > 20
+        assert counts == {name: expected[name] for name in counts}
 
 
 def test_every_thread_may_ask(event_store: EventStore) -> None:

@@ -236,11 +236,11 @@ def many(count: int) -> list[Row]:
 
 
 def visited(count: int) -> list[Row]:
-    return [event(i * 0.1, "hover") for i in range(count)]
+    return [click(i * 0.1) for i in range(count)]
 
 
 def every_ten_minutes(span: float) -> list[Row]:
-    return [*(event(10 * MINUTE * i, "hover") for i in range(int(span // (10 * MINUTE)) + 1)), event(span, "hover")]
+    return [*(click(10 * MINUTE * i) for i in range(int(span // (10 * MINUTE)) + 1)), click(span)]
 
 
 def story(attempts: int, more: int) -> list[Row]:
@@ -280,13 +280,13 @@ SESSIONS = [
         [click(0), received(click(900.001), 3 * HOUR)],
         (1, 0),
     ),
-    Case("max_visit_events", "10,000 events", truncated, visited(10_000), visited(10_001), (False, True)),
+    Case("max_visit_events", "10,000 actions", truncated, visited(10_000), visited(10_001), (False, True)),
     Case(
         "max_visit_ms",
-        "4 hours",
+        "12 hours",
         truncated,
-        every_ten_minutes(4 * HOUR),
-        every_ten_minutes(4 * HOUR + 0.001),
+        every_ten_minutes(12 * HOUR),
+        every_ten_minutes(12 * HOUR + 0.001),
         (False, True),
     ),
 ]
