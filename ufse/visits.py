@@ -67,11 +67,9 @@ def _mark_lonely_starts(session: Ints, ts: Ints, acts: Bools, gap_ms: int) -> Bo
     state[precedes & (ts[next_act] - ts <= gap_ms)] = _BEFORE
     state[follows & (ts - ts[last] <= gap_ms)] = _AFTER
     changes = np.zeros(len(session), dtype=np.bool_)
-    before, now = state[:-1], state[1:]
-    returns = (before == _AFTER) & acts[1:] & (ts[1:] - ts[last[:-1]] > gap_ms)
-    changes[1:] = (session[1:] == session[:-1]) & (
-        ((before != now) & ~((before == _BEFORE) & (now == _AFTER))) | returns
-    )
+    returns = (state[:-1] == _AFTER) & acts[1:] & (ts[1:] - ts[last[:-1]] > gap_ms)
+    arrives = (state[:-1] == _BEFORE) & (state[1:] == _AFTER)
+    changes[1:] = (session[1:] == session[:-1]) & (((state[:-1] != state[1:]) & ~arrives) | returns)
     return changes
 
 
@@ -84,5 +82,5 @@ def mark_analysed(visit: Ints, ts: Ints, begin: Ints, counts: Bools, most_events
     if not len(begin):
         return np.zeros(0, dtype=np.bool_)
     total = np.cumsum(counts)
-    before = (total - counts)[begin]
+    before: Ints = (total - counts)[begin]
     return np.asarray((total - before[visit] <= most_events) & (ts - ts[begin][visit] <= most_ms), dtype=np.bool_)

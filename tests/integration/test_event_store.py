@@ -53,6 +53,26 @@ def test_a_segment_with_an_unknown_key_is_refused_whole_and_for_good(event_store
     assert event_store.count_events().rows == 0
 
 
+@pytest.mark.parametrize(
+    ("kinds", "acted"),
+    [
+        (["click", "network", "performance"], 0),
+        (["network", "input", "hover", "error"], 1),
+        (["navigation", "click", "navigation"], 1),
+        (["network", "navigation", "network"], 1),
+        (["hover", "navigation"], None),
+        (["network", "error", "visibility"], None),
+    ],
+)
+def test_touched_names_the_last_action_of_a_person(
+    event_store: EventStore, kinds: list[str], acted: int | None
+) -> None:
+    event_store.land_segment(lines(row("s", at, event_type=kind) for at, kind in enumerate(kinds)), "t")
+    found = event_store.read_touched_sessions(0, ())
+    assert found.acted_ts.tolist() == [0 if acted is None else BASE_MS + acted]
+    assert found.last_ts.tolist() == [BASE_MS + len(kinds) - 1]
+
+
 def test_touched_tells_each_landing_once(event_store: EventStore) -> None:
     event_store.land_segment(lines([row("a"), row("b"), row("b", 5)]), "one")
     first = event_store.read_touched_sessions(0, ())
