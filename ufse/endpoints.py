@@ -1,5 +1,6 @@
 """The endpoints of requests and errors: their labels with ids folded, and which of them are noise by themselves."""
 
+import re
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -78,7 +79,8 @@ def _encode_requests(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Labe
 
 def _encode_errors(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Label]]:
     """(Code per error, labels by code)."""
-    code, tuples = encode_text_tuples(source, rows, ("error_type", "message", "source"))
+    frames = ("frame",) if "frame" in source.table.column_names else ()
+    code, tuples = encode_text_tuples(source, rows, ("error_type", "message", "source", *frames))
     return code, [_error_label(*t) for t in tuples]
 
 
@@ -140,11 +142,24 @@ def _request_label(method: str, address: str) -> _Label:
     return f"{clean_text(method)} {path}".strip(), bool(path), noise
 
 
-def _error_label(kind: str, message: str, source: str) -> _Label:
+_POSITION = re.compile(r"(:\d+){1,2}$")
+_BUILD = re.compile(r"[.\-_](?=[0-9A-Za-z_\-]*\d)[0-9A-Za-z_\-]{6,}(?=\.)")
+"""The hash of a build in the name of a script; it changes with every release, and so do lines and columns."""
+
+
+def _name_script(frame: str) -> str:
+    """The script of a stack's top frame, without address, build and position; '' without one."""
+    path = _POSITION.sub("", frame.strip().rstrip(")")).split("?", 1)[0].split("#", 1)[0]
+    name = path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(" ", 1)[-1]
+    return clean_text(_BUILD.sub("", name))[:80]
+
+
+def _error_label(kind: str, message: str, source: str, frame: str = "") -> _Label:
     folded = fold_message(message)
     low, origin = message.lower(), source.lower()
     noise = (
         origin.startswith(_EXTENSIONS)
+        or any(e in frame.lower() for e in _EXTENSIONS)
         or any(e in low for e in _EXTENSIONS)
         or any(h in low for h in _HARMLESS)
         or (low.startswith("script error") and not source)
@@ -154,7 +169,8 @@ def _error_label(kind: str, message: str, source: str) -> _Label:
         return f"validation error: {folded}" if folded else "validation error", bool(folded), noise
     if kind == "resource":
         return f"resource error: {folded or fold_path(source)}", True, noise
-    return folded or "uncaught error", bool(folded), noise
+    script = _name_script(frame)
+    return (folded or "uncaught error") + (f" ({script})" if script else ""), bool(folded or script), noise
 
 
 def _is_media_resource(text: str) -> bool:

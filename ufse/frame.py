@@ -17,6 +17,8 @@ from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, PERFORMANCE,
 from ufse.target_codes import encode_targets
 from ufse.targets import Target
 
+BODY_ERROR = 1_200
+"""Stands for the status of an answer 2xx or 3xx whose body names an error; no HTTP status is as large."""
 _WORDS = {
     "nav_type": NAVIGATION,
     "input_method": CLICK,
@@ -88,6 +90,13 @@ class Frame:
     def is_external_or_download(self, rows: Ints) -> Bools:
         """Per navigation in ``rows``: whether it is to an external page, or a download; neither leaves a flow."""
         return np.asarray((self.source.read_at("external", rows) == 1) | (self.source.read_at("download", rows) == 1))
+
+    @cached_property
+    def unseen(self) -> Bools:
+        """Per event: whether it came from a page that was prerendered, which nobody saw yet."""
+        if "prerendered" not in self.source.table.column_names:
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.asarray(self.source["prerendered"] == 1, dtype=np.bool_)
 
     @cached_property
     def only_reads(self) -> Bools:
@@ -194,7 +203,7 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
         target=target,
         targets=targets,
         target_ignored=_is_ignored_route(routes, config)[route] | raw_ignored,
-        status=source["status"],
+        status=_read_statuses(source),
         duration=duration,
         endless=endless,
         endpoint=endpoint,
@@ -203,6 +212,15 @@ def build_frame(ordered: OrderedEvents, rows: Ints, config: Config) -> Frame:
         noise=noise,
         words=words,
     )
+
+
+def _read_statuses(source: EventColumns) -> Small:
+    """Per event: its status, -1 where unknown; `BODY_ERROR` for a good answer whose body names an error."""
+    status = source["status"]
+    if "body_error" not in source.table.column_names:
+        return status
+    wrong = (source["body_error"] == 1) & (status >= 200) & (status < 400)
+    return np.where(wrong, np.int32(BODY_ERROR), status) if wrong.any() else status
 
 
 def _find_visit_rows(visit: Ints, count: int) -> tuple[Ints, Ints]:

@@ -29,6 +29,7 @@ from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest_texts
+from ufse.shapes import fill_unknown_routes, unfold_shapes
 from ufse.visits import ACTION_TYPES, POINTER_TYPES, mark_analysed, mark_visit_starts
 
 (
@@ -208,6 +209,7 @@ def sessionize(events: pa.Table, config: Config = DEFAULT) -> Visits:
 
 def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     """Deduplicates, orders and sessionizes; the result does not depend on the order of the rows."""
+    table = unfold_shapes(table)
     project_code, projects = _encode_sorted_texts(table, "project")
     session_code, sessions = _encode_sorted_texts(table, "session_id")
     session = project_code * max(len(sessions), 1) + session_code
@@ -245,6 +247,7 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
         late_events=np.bincount(owner, minlength=len(begin)).astype(np.int64),
         truncated=truncated,
     )
+    table = fill_unknown_routes(table, row, number)
     return OrderedEvents(table, row, ts, kinds, visit.astype(np.int64), analysed, visits)
 
 

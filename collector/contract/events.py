@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from collector.contract.columns import FILL, fill_target_columns, normalise_name, normalise_version
+from collector.contract.columns import (
+    FILL,
+    fill_reference_columns,
+    fill_target_columns,
+    normalise_name,
+    normalise_version,
+)
 from collector.contract.fields import (
     validate_idempotency_key,
     validate_metadata,
@@ -40,6 +46,7 @@ TYPES: Final[Mapping[str, str]] = {
     "loading": "loading",
     "visibility": "visibility",
     "session_end": "session_end",
+    "verdict": "verdict",
 }
 """Accepted `eventType` → stored event type (docs/contracts/events.md, Event types)."""
 
@@ -78,6 +85,9 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
         fill_target_columns(row, target)
     row.client_ts, row.sent_ms = client_ts, source.sent_ms
     _fill_batch_columns(row, event, source)
+    fill_reference_columns(row, event, metadata)
+    if row.verdict_for and event_type == "click":
+        row.event_type = "verdict"  # what became known of an earlier click is no second click
     fill = FILL.get(event_type)
     if fill:
         fill(row, metadata, sent_type)

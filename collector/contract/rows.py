@@ -73,6 +73,15 @@ class Row(msgspec.Struct, gc=False):
     metadata: str = "{}"
     client_ts: int = -1
     sent_ms: int = -1
+    own_id: str = ""
+    cause: str = ""
+    verdict_for: str = ""
+    verdict: str = ""
+    clicks: int = -1
+    span_ms: int = -1
+    body_error: int = -1
+    frame: str = ""
+    prerendered: int = -1
 
 
 class RejectedEvent(TypedDict):
