@@ -209,6 +209,7 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
         left=left,
         form_sent=_is_form_sent(index, found, clusters, near),
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
+        vendor=any_by_owner(owner, signals.kind == VERDICT, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.try_counts,
         longest_wait_ms=max_by_owner(of_row, index.waiting_times(rows), size, 0),

@@ -187,6 +187,8 @@ def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping
         if value is not None:
             setattr(row, column, _normalise_event_id(value))
     row.prerendered = _tristate_value(metadata.get("prerendered"))
+    if row.verdict_for and row.event_type == "click":
+        row.event_type = "verdict"  # what became known of an earlier click is no second click
 
 
 def _normalise_path(value: object) -> str:

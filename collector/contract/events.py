@@ -86,8 +86,6 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     row.client_ts, row.sent_ms = client_ts, source.sent_ms
     _fill_batch_columns(row, event, source)
     fill_reference_columns(row, event, metadata)
-    if row.verdict_for and event_type == "click":
-        row.event_type = "verdict"  # what became known of an earlier click is no second click
     fill = FILL.get(event_type)
     if fill:
         fill(row, metadata, sent_type)

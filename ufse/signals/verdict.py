@@ -10,7 +10,6 @@ import numpy as np
 
 from ufse.arrays import Ints, Ragged, mark_group_starts
 from ufse.candidates import Clusters
-from ufse.declared import Rule
 from ufse.index import Index
 from ufse.sessions import CLICK
 from ufse.signals.flows import select_flow_signals
@@ -59,5 +58,4 @@ SIGNAL: Final = SignalKind(
     "verdict",
     describe=_describe_verdict,
     find=_relate_to_clusters,
-    rules={"vendor_verdict": Rule(5, "another tool reported rage, a dead click or a failed click")},
 )

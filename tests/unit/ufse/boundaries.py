@@ -354,8 +354,8 @@ ATTRIBUTION = [
         "clock_slack_ms",
         "a request said to begin 5 ms before its click",
         found,
-        thrice(click(10.001), answer(10.296, 500, took=0.3)),
-        thrice(click(10.001), answer(10.295, 500, took=0.3)),
+        thrice(click(10.001), answer(10.2, 200, took=0.1, url="/api/other"), answer(10.296, 500, took=0.3)),
+        thrice(click(10.001), answer(10.2, 200, took=0.1, url="/api/other"), answer(10.295, 500, took=0.3)),
         config=OPEN,
     ),
     Case(
@@ -570,6 +570,7 @@ POINTS = [
     weight("form_silent", form(500), LEFT),
     weight("tried_again", TRIED, RAGED),
     weight("confused", wandering(10, 20, 30, 40), LEFT),
+    weight("vendor_verdict", [{**RAGED[0], "verdict": "rage"}, *RAGED[1:]], RAGED),
     weight("repeated", tries(10.001, 18.001), RAGED),
     weight("repeated", tries(*(10.001 + 8 * i for i in range(1 + REPEATED_LIMIT))), RAGED, REPEATED_LIMIT),
     weight("repeated", tries(*(10.001 + 8 * i for i in range(2 + REPEATED_LIMIT))), RAGED, REPEATED_LIMIT),
