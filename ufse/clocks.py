@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ufse.arrays import Ints, compact_codes, is_among, mark_group_starts
 
@@ -41,6 +42,8 @@ def correct_clocks(table: pa.Table, rows: Ints, session: Ints, ts: Ints, receive
     Rows without a stored client time keep their ``ts``.
     """
     if "sent_ms" not in table.column_names or "client_ts" not in table.column_names:
+        return ts
+    if (pc.max(table["sent_ms"]).as_py() or -1) < 0:  # no request names its time of sending
         return ts
     sent = _read_times(table, "sent_ms")
     delay = np.where(sent >= 0, received - sent, 0)

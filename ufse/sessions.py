@@ -24,13 +24,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, any_by_owner, compact_codes, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, Small, any_by_owner, compact_codes, equals_any
 from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest_texts
 from ufse.shapes import fill_unknown_routes, unfold_shapes
-from ufse.visits import ACTION_TYPES, POINTER_TYPES, mark_analysed, mark_visit_starts
+from ufse.visits import ACTION_TYPES, POINTER_TYPES, find_long_sessions, mark_analysed, mark_visit_starts
 
 (
     CLICK,
@@ -227,8 +227,11 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
         row, session, ts = row[kept], session[kept], ts[kept]
 
     kinds = kind[row]
-    number = np.cumsum(mark_group_starts(session)) - 1
-    first = mark_visit_starts(number, ts, _find_acts(number, kinds), config.visit_gap_ms)
+    first, long = find_long_sessions(session, ts, config.visit_gap_ms)
+    if len(long):
+        number = np.cumsum(first[long]) - 1
+        acts = _find_acts(number, kinds[long])
+        first[long] = mark_visit_starts(number, ts[long], acts, config.visit_gap_ms)
     visit = np.cumsum(first) - 1
     begin = np.flatnonzero(first)
     end = np.append(begin[1:], len(row)) - 1 if len(begin) else begin
@@ -247,7 +250,7 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
         late_events=np.bincount(owner, minlength=len(begin)).astype(np.int64),
         truncated=truncated,
     )
-    table = fill_unknown_routes(table, row, number)
+    table = fill_unknown_routes(table, row, session)
     return OrderedEvents(table, row, ts, kinds, visit.astype(np.int64), analysed, visits)
 
 

@@ -32,9 +32,26 @@ def unfold_shapes(table: pa.Table) -> pa.Table:
 
 
 def _has_texts(column: pa.ChunkedArray) -> bool:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string())
-    return bool(pc.max(pc.binary_length(column)).as_py())
+    """Whether a text column may hold a text that is not empty; of a dictionary, its words are read alone."""
+    words = [chunk.dictionary if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    return any(bool(pc.max(pc.binary_length(part)).as_py()) for part in words)
+
+
+def _may_be_empty(column: pa.ChunkedArray) -> bool:
+    """Whether a text may be empty or null; of a dictionary, its words are read alone."""
+    words = [chunk.dictionary if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    return bool(column.null_count) or any(not pc.min(pc.binary_length(part)).as_py() for part in words)
+
+
+def _mark_empty(column: pa.ChunkedArray) -> Bools:
+    """Per row: whether its text is empty or null; of a dictionary, its words are measured once."""
+    parts = [np.zeros(0, dtype=np.bool_)]
+    for chunk in column.chunks:
+        coded = pa.types.is_dictionary(column.type)
+        words = chunk.dictionary if coded else chunk
+        empty = np.append(pc.binary_length(words).fill_null(0).to_numpy(zero_copy_only=False) == 0, True)
+        parts.append(empty[chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)] if coded else empty[:-1])
+    return np.concatenate(parts)
 
 
 def _read_texts(table: pa.Table, name: str, rows: Ints) -> list[str]:
@@ -114,11 +131,12 @@ def fill_unknown_routes(table: pa.Table, row: Ints, session: Ints) -> pa.Table:
 
     ``row``: rows of the table ordered by ``session`` and time. Before the first navigation it is the page that this came from.
     """
-    route = table["route"].cast(pa.string()) if pa.types.is_dictionary(table["route"].type) else table["route"]
-    if not table.num_rows or (route.null_count == 0 and pc.min(pc.binary_length(route)).as_py()):
+    if not _may_be_empty(table["route"]):
         return table
-    empty = np.asarray(pc.equal(pc.binary_length(route.fill_null("")), 0).to_numpy(), dtype=np.bool_)
-    unknown = empty[row]
+    unknown = _mark_empty(table["route"])[row]
+    if not unknown.any():
+        return table
+    route = table["route"].cast(pa.string())
     place = np.arange(len(row))
     last = np.maximum.accumulate(np.where(unknown, -1, place))
     later = np.minimum.accumulate(np.where(unknown, len(row), place)[::-1])[::-1]

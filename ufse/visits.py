@@ -73,6 +73,18 @@ def _mark_lonely_starts(session: Ints, ts: Ints, acts: Bools, gap_ms: int) -> Bo
     return changes
 
 
+def find_long_sessions(session: Ints, ts: Ints, gap_ms: int) -> tuple[Bools, Ints]:
+    """(Per event, ordered by session and time: whether it is the first of its session, rows of sessions longer than the gap).
+
+    Only in these rows a visit may end before its session.
+    """
+    first = mark_group_starts(session)
+    begin = np.flatnonzero(first)
+    bounds = np.append(begin, len(session))
+    long = ts[bounds[1:] - 1] - ts[begin] > gap_ms
+    return first, np.flatnonzero(np.repeat(long, np.diff(bounds))) if long.any() else begin[:0]
+
+
 def mark_analysed(visit: Ints, ts: Ints, begin: Ints, counts: Bools, most_events: int, most_ms: int) -> Bools:
     """Per event: whether it is analysed. ``begin``: first row of each visit; ``counts``: the event counts for the limit.
 
@@ -81,6 +93,10 @@ def mark_analysed(visit: Ints, ts: Ints, begin: Ints, counts: Bools, most_events
     """
     if not len(begin):
         return np.zeros(0, dtype=np.bool_)
+    bounds = np.append(begin, len(ts))
+    small = np.diff(bounds).max() <= most_events
+    if small and (ts[bounds[1:] - 1] - ts[begin]).max() <= most_ms:
+        return np.ones(len(ts), dtype=np.bool_)
     total = np.cumsum(counts)
     before: Ints = (total - counts)[begin]
     return np.asarray((total - before[visit] <= most_events) & (ts - ts[begin][visit] <= most_ms), dtype=np.bool_)
