@@ -221,10 +221,9 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     row = _order_rows(table, rows, session, ts, seq, kind)
     session, ts, received = session[row], ts[row], received[row]
     late = _is_late_event(session, ts, received, config)
-    kept = ~late
     late_session, late_ts = session[late], ts[late]
     if late.any():
-        row, session, ts = row[kept], session[kept], ts[kept]
+        row, session, ts = row[~late], session[~late], ts[~late]
 
     kinds = kind[row]
     first, long = find_long_sessions(session, ts, config.visit_gap_ms)

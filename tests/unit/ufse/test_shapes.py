@@ -290,7 +290,7 @@ def test_hostile_frames(frame: str) -> None:
 
 
 def test_what_a_prerendered_page_does_is_no_evidence() -> None:
-    hidden = {"prerendered": 1}
+    hidden: dict[str, Any] = {"prerendered": 1}
     rows = [*rage(), answer(12.2, 500, took=2.15, **hidden), error(10.1, **hidden)]
     assert bodies(rows) == []
     assert why(rows) in ("background", "unattributed")
