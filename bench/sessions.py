@@ -137,10 +137,16 @@ def _table(number: Ints, place: Ints, kind: Ints, episode: Ints, bad: npt.NDArra
     return pa.Table.from_arrays(arrays, EVENT_SCHEMA.names, metadata={DISTINCT: b"1"})
 
 
+_PLAIN = frozenset(
+    ("target_selector", "target_label", "nav_from", "message", "source", "own_id", "cause", "verdict_for", "frame")
+)
+"""Columns of texts that are not LowCardinality in ClickHouse."""
+
+
 def _unknown(field: pa.Field, count: int) -> pa.Array:
     if field.type != pa.string():
         return pa.array(np.full(count, -1), field.type)
-    plain = field.name in ("target_selector", "target_label", "nav_from", "message", "source")
+    plain = field.name in _PLAIN
     return _words(np.zeros(count, np.int64), [""], plain)
 
 

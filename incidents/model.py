@@ -43,7 +43,8 @@ class Cursor:
 class TouchedSession:
     """A client session with new events, to be analysed at ``due_ms``.
 
-    ``session_hash`` is ClickHouse's UInt64; times are epoch ms.
+    ``session_hash`` is ClickHouse's UInt64; times are epoch ms. ``delays``: whether the new events may delay the analysis of a
+    session that is in the queue already; events that nobody made may not.
     """
 
     project: str
@@ -51,6 +52,7 @@ class TouchedSession:
     session_hash: int
     due_ms: int
     received_ms: int
+    delays: bool = True
 
 
 @dataclass(frozen=True)

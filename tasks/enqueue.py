@@ -18,7 +18,9 @@ from tasks.retrying import POLICY
 ENDED_MS = 15_000
 """A session is complete this long after its `session_end` (detection.md, Sessions)."""
 SILENT_MS = 15 * 60_000
-"""... or after this long without an event (detection.md, Sessions)."""
+"""... or after this long without an action of a person (detection.md, Sessions)."""
+UNATTENDED_MS = 60 * 60_000
+"""Events without an action, alone, are analysed after this long (own choice: a page that polls all day costs 24 analyses)."""
 
 _log = logging.getLogger("furrow.sessionize")
 
@@ -68,16 +70,30 @@ def compute_due_ms(
     return np.where((ended_ts > 0) & (ended_ts >= last_ts), last_received_ms + ENDED_MS, silent)
 
 
+def compute_touched_due_ms(found: events.TouchedSessions) -> npt.NDArray[np.int64]:
+    """When each touched session is to be analysed (epoch ms), by its new events.
+
+    Silence is counted from the last action of a person: what a page does by itself keeps no session waiting. Sessions without a
+    new action and without a `session_end` wait longer, because nothing is missed.
+    """
+    ended = (found.ended_ts > 0) & (found.ended_ts >= found.last_ts)
+    acted = found.acted_ts > 0
+    received = found.last_received_ms
+    alone = np.clip(found.last_ts + UNATTENDED_MS, received + ENDED_MS, received + UNATTENDED_MS)
+    silent = compute_due_ms(np.where(acted, found.acted_ts, found.last_ts), np.zeros_like(received), received)
+    return np.where(ended, received + ENDED_MS, np.where(acted, silent, alone))
+
+
 def _queue_rows(found: events.TouchedSessions) -> list[Row]:
-    due = compute_due_ms(found.last_ts, found.ended_ts, found.last_received_ms)
     return [
-        Row(project, session_id, session_hash, due_at, first)
-        for project, session_id, session_hash, due_at, first in zip(
+        Row(project, session_id, session_hash, due_at, first, acted > 0)
+        for project, session_id, session_hash, due_at, first, acted in zip(
             found.project,
             found.session_id,
             found.session_hash.tolist(),
-            due.tolist(),
+            compute_touched_due_ms(found).tolist(),
             found.first_received_ms.tolist(),
+            found.acted_ts.tolist(),
             strict=True,
         )
     ]

@@ -7,6 +7,7 @@ import numpy as np
 from ufse.arrays import Bools, Ints, count_by_owner, is_among, mark_group_starts, max_by_owner
 from ufse.config import Config
 from ufse.frame import Frame
+from ufse.references import find_named_causes
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.target_codes import PAGE
 
@@ -152,10 +153,13 @@ def _find_user_navigations(frame: Frame) -> tuple[Bools, Ints]:
             (before < rows) & (frame.visit[before] == frame.visit[rows]) & (frame.ts[rows] - frame.ts[before] <= 2_000)
         )
         by_click[rows[near]] = before[near]
+        named = find_named_causes(frame, rows, starters)
+        by_click[rows[named >= 0]] = named[named >= 0]
     untyped = navigation & frame.column_equals("nav_type", "") & (by_click < 0)
     typed = navigation & frame.column_equals("nav_type", "link", "reload", "back_forward")
     made = (typed | untyped) & ~frame.unattended
     made[rows[frame.is_external_or_download(rows)]] = False
+    made[frame.unseen] = False
     return made, by_click
 
 

@@ -127,7 +127,7 @@ def _mark_sent_back(negative: Small, causes: Causes, sent_back: SentBack) -> tup
 def _is_success(frame: Frame) -> Bools:
     """Per event: a request answered 2xx or 3xx that is neither noise nor aborted."""
     good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400)
-    return np.asarray(good & ~frame.noise & (frame.aborted != 1), dtype=np.bool_)
+    return np.asarray(good & ~frame.noise & ~frame.unseen & (frame.aborted != 1), dtype=np.bool_)
 
 
 def _keep_evidence(

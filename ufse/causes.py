@@ -8,6 +8,7 @@ from ufse.arrays import Bools, Ints, Lookup, any_by_owner, equals_any, is_among,
 from ufse.config import Config
 from ufse.feedback import SHOWN_WITHIN_MS, measure_durations
 from ufse.frame import Frame
+from ufse.references import STAMP_SLACK_MS, find_named_causes
 from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SUBMIT
 
 _OWN_CODE_MS = 20
@@ -39,7 +40,17 @@ def find_causes(frame: Frame, causing: Bools, config: Config) -> Causes:
     found = Causes(begin, timed, _remove_later_answers(frame, cause, timed, config))
     cause = _chain_to_answers(frame, causing, found, config)
     cause = _assign_page_requests(frame, Causes(begin, timed, cause))
+    cause = _apply_named_causes(frame, causing, cause)
     return Causes(begin, timed, np.where((cause >= 0) & frame.unattended[cause], -1, cause))
+
+
+def _apply_named_causes(frame: Frame, causing: Bools, cause: Ints) -> Ints:
+    """``cause``, where feedback that names its interaction belongs to that, whatever the times say."""
+    rows = np.flatnonzero(equals_any(frame.kind, NETWORK, ERROR, PERFORMANCE, LOADING))
+    named = find_named_causes(frame, rows, np.flatnonzero(causing))
+    cause = cause.copy()
+    cause[rows[named >= 0]] = named[named >= 0]
+    return cause
 
 
 def _has_whole_second_clock(frame: Frame) -> Bools:
@@ -77,6 +88,31 @@ def _find_window_causes(frame: Frame, causing: Bools, begin: Ints, timed: Bools,
         found[done] = _find_row_before(frame, starters, rows[done])
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
         cause[rows[near]] = found[near]
+    return _add_early_requests(frame, cause, begin, timed)
+
+
+def _add_early_requests(frame: Frame, cause: Ints, begin: Ints, timed: Bools) -> Ints:
+    """``cause``, where a request that nothing caused belongs to a click or submit stamped shortly after it began.
+
+    Some SDKs stamp a click after its own request began. A click with requests of its own, none of them to this address, did not
+    make it. An address with other requests that nothing caused is polled; that one of them began before a click is chance.
+    """
+    rows = np.flatnonzero((frame.kind == NETWORK) & timed & (cause < 0) & (frame.endpoint >= 0))
+    starters = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT))
+    if not len(rows) or not len(starters):
+        return cause
+    place = np.searchsorted(starters, frame.find_first_since(frame.visit[rows], begin[rows], near=rows))
+    found = starters[np.minimum(place, len(starters) - 1)]
+    near = (place < len(starters)) & (frame.visit[found] == frame.visit[rows])
+    near &= frame.ts[found] - begin[rows] <= STAMP_SLACK_MS
+    address = frame.visit[rows] * (len(frame.endpoints) + 1) + frame.endpoint[rows]
+    near &= ~is_among(address, address[~near])
+    rows, found = rows[near], found[near]
+    own = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & (frame.endpoint >= 0))
+    width = len(frame.endpoints)
+    same = is_among(found * width + frame.endpoint[rows], cause[own] * width + frame.endpoint[own])
+    free = same | ~is_among(found, cause[own])
+    cause[rows[free]] = found[free]
     return cause
 
 

@@ -66,6 +66,24 @@ EVENT_SCHEMA: Final = pa.schema(
         ("sdk_version", _STRING),
         ("user_agent", _STRING),
         ("metadata", _STRING),
+        ("client_ts", pa.int64()),
+        ("sent_ms", pa.int64()),
+        ("own_id", _STRING),
+        ("cause", _STRING),
+        ("verdict_for", _STRING),
+        ("verdict", _STRING),
+        ("clicks", pa.int32()),
+        ("span_ms", pa.int64()),
+        ("body_error", _TRI),
+        ("frame", _STRING),
+        ("prerendered", _TRI),
     ]
 )
-"""Columns of one event in storage order; ``ts``, ``received_ms``: epoch milliseconds, ``duration_ms``: milliseconds."""
+"""Columns of one event in storage order; ``duration_ms``: milliseconds; times: epoch milliseconds.
+
+``ts`` is the event's time after the correction by its own request, as the collector can make it. ``client_ts`` is the time as
+the client sent it and ``sent_ms`` the client's time of sending; from these the engine derives the offset of the session
+(``ufse/clocks.py``). Both are -1 in rows stored before they existed. ``own_id`` is the client's id of the event (``eventId``),
+to which ``cause`` and ``verdict_for`` of other events of the session refer; ``clicks`` is the number of clicks that one event
+stands for (``count``), over ``span_ms``.
+"""

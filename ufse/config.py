@@ -40,13 +40,19 @@ class Config:
     """
 
     # docs/contracts/detection.md, Sessions
-    visit_gap_ms: int = _duration_field(15 * MINUTE, "A longer pause between two events ends a visit, ms.")
+    visit_gap_ms: int = _duration_field(
+        15 * MINUTE, "A longer pause between two events, or between two actions of a person, ends a visit, ms."
+    )
     late_receipt_silence_ms: int = _duration_field(
         75 * MINUTE, "After a longer pause in receipt, events of earlier visits are late: counted, not analysed, ms."
     )
-    max_visit_events: int = _count_field(10_000, "Events of a visit that are analysed; later ones are only counted.", 1)
+    max_visit_events: int = _count_field(
+        10_000,
+        "Actions of a visit (clicks, inputs, submits, pages) that are analysed; later events are only counted.",
+        1,
+    )
     max_visit_ms: int = _duration_field(
-        4 * 60 * MINUTE, "Duration of a visit that is analysed, ms; later events are only counted."
+        12 * 60 * MINUTE, "Duration of a visit that is analysed, ms; later events are only counted."
     )
 
     # docs/contracts/detection.md, Attribution

@@ -1,5 +1,6 @@
 """The endpoints of requests and errors: their labels with ids folded, and which of them are noise by themselves."""
 
+import re
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from ufse.arrays import Bools, Ints, Small, compact_codes
 from ufse.event_columns import EventColumns, encode_text_tuples
-from ufse.foreign import find_foreign_stacks, is_foreign_error
+from ufse.foreign import find_foreign_stacks, is_foreign_error, is_foreign_stack
 from ufse.patterns import clean_text, fold_message, fold_path, fold_path_uncached
 from ufse.sessions import ERROR, NETWORK
 
@@ -71,7 +72,8 @@ def _encode_requests(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Labe
 
 def _encode_errors(source: EventColumns, rows: Ints) -> tuple[Ints, list[_Label]]:
     """(Code per error, labels by code)."""
-    code, tuples = encode_text_tuples(source, rows, ("error_type", "message", "source"))
+    frames = ("frame",) if "frame" in source.table.column_names else ()
+    code, tuples = encode_text_tuples(source, rows, ("error_type", "message", "source", *frames))
     return code, [_error_label(*t) for t in tuples]
 
 
@@ -133,11 +135,24 @@ def _request_label(method: str, address: str) -> _Label:
     return f"{clean_text(method)} {path}".strip(), bool(path), noise
 
 
-def _error_label(kind: str, message: str, source: str) -> _Label:
+_POSITION = re.compile(r"(:\d+){1,2}$")
+_BUILD = re.compile(r"[.\-_](?=[0-9A-Za-z_\-]*\d)[0-9A-Za-z_\-]{6,}(?=\.)")
+"""The hash of a build in the name of a script; it changes with every release, and so do lines and columns."""
+
+
+def _name_script(frame: str) -> str:
+    """The script of a stack's top frame, without address, build and position; '' without one."""
+    path = _POSITION.sub("", frame.strip().rstrip(")")).split("?", 1)[0].split("#", 1)[0]
+    name = path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(" ", 1)[-1]
+    return clean_text(_BUILD.sub("", name))[:80]
+
+
+def _error_label(kind: str, message: str, source: str, frame: str = "") -> _Label:
     folded = fold_message(message)
     low, origin = message.lower(), source.lower()
     noise = (
         is_foreign_error(low, origin)
+        or (bool(frame) and is_foreign_stack(frame))
         or any(h in low for h in _HARMLESS)
         or (low.startswith("script error") and not source)
         or (kind == "resource" and _is_media_resource(f"{low} {origin}"))
@@ -146,7 +161,8 @@ def _error_label(kind: str, message: str, source: str) -> _Label:
         return f"validation error: {folded}" if folded else "validation error", bool(folded), noise
     if kind == "resource":
         return f"resource error: {folded or fold_path(source)}", True, noise
-    return folded or "uncaught error", bool(folded), noise
+    script = _name_script(frame)
+    return (folded or "uncaught error") + (f" ({script})" if script else ""), bool(folded or script), noise
 
 
 def _is_media_resource(text: str) -> bool:

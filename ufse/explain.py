@@ -17,6 +17,7 @@ from ufse.memo import memoize_texts
 from ufse.patterns import clean_text, digest_texts
 from ufse.score import confidence_level
 from ufse.sessions import NETWORK, Visits
+from ufse.shapes import remove_copy_mark
 from ufse.signals.model import PLAIN, SignalFacts, Signals
 from ufse.signals.registry import FEEDBACK, SIGNALS
 from ufse.target_codes import PAGE
@@ -125,13 +126,13 @@ class DetectionWriter:
     def _shown_signals(self) -> list[_ShownSignal]:
         """The signals of all emitted clusters, in the order of ``_emitted_signals``."""
         s, _ = self._emitted_signals
-        ids = self.frame.source.read_texts("event_id", s.rows.values)
+        ids = list(map(remove_copy_mark, self.frame.source.read_texts("event_id", s.rows.values)))
         columns = (
             *(c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, self.frame.pattern[s.row])),
             self.frame.pattern[s.rows.last].tolist(),
             format_timestamps(s.start),
             format_timestamps(s.end),
-            [ids[low:high] for low, high in pairwise(s.rows.bounds.tolist())],
+            [list(dict.fromkeys(ids[low:high])) for low, high in pairwise(s.rows.bounds.tolist())],
         )
         return list(map(_ShownSignal._make, zip(*columns, strict=True)))
 

@@ -9,7 +9,7 @@ from ufse.arrays import (
     mark_group_starts,
 )
 from ufse.config import Config
-from ufse.frame import Frame
+from ufse.frame import BODY_ERROR, Frame
 from ufse.sessions import (
     CLICK,
     ERROR,
@@ -44,10 +44,12 @@ def classify_feedback(frame: Frame, config: Config) -> Small:
     negative[slow] = SLOW
     negative[(kind == LOADING) & (duration >= config.slow_ms)] = SLOW
     negative[network & (status >= 400)] = REJECTION
-    negative[network & ((status >= 500) | equals_any(status, *_FAILED_STATUS))] = FAILURE
+    negative[network & (((status >= 500) & (status != BODY_ERROR)) | equals_any(status, *_FAILED_STATUS))] = FAILURE
     errors = (kind == ERROR) & ~frame.noise
     negative[errors] = CRASH
     negative[errors & frame.column_equals("error_type", "validation")] = INVALID
+    if frame.unseen.any():
+        negative[frame.unseen] = NONE
     return negative
 
 

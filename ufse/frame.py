@@ -21,6 +21,8 @@ from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, PER
 from ufse.target_codes import encode_targets
 from ufse.targets import Target
 
+BODY_ERROR = 1_200
+"""Stands for the status of an answer 2xx or 3xx whose body names an error; no HTTP status is as large."""
 _WORDS = {
     "nav_type": NAVIGATION,
     "input_method": CLICK,
@@ -116,6 +118,13 @@ class Frame:
         if found.any():  # else the batch need not be read
             found &= self.known.reports_no_successes[visit]
         return found
+
+    @cached_property
+    def unseen(self) -> Bools:
+        """Per event: whether it came from a page that was prerendered, which nobody saw yet."""
+        if "prerendered" not in self.source.table.column_names:
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.asarray(self.source["prerendered"] == 1, dtype=np.bool_)
 
     @cached_property
     def only_reads(self) -> Bools:
@@ -238,7 +247,7 @@ def build_frame(
         target=target,
         targets=targets,
         target_ignored=_is_ignored_route(routes, config)[route] | raw_ignored,
-        status=source["status"],
+        status=_read_statuses(source),
         duration=duration,
         endless=endless,
         endpoint=endpoint,
@@ -249,6 +258,15 @@ def build_frame(
         words=words,
         known=Known(history, SessionReports(ordered, config)),
     )
+
+
+def _read_statuses(source: EventColumns) -> Small:
+    """Per event: its status, -1 where unknown; `BODY_ERROR` for a good answer whose body names an error."""
+    status = source["status"]
+    if "body_error" not in source.table.column_names:
+        return status
+    wrong = (source["body_error"] == 1) & (status >= 200) & (status < 400)
+    return np.where(wrong, np.int32(BODY_ERROR), status) if wrong.any() else status
 
 
 def _find_visit_rows(visit: Ints, count: int) -> tuple[Ints, Ints]:

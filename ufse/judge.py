@@ -33,7 +33,7 @@ from ufse.index import Index
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.model import ENDED, RELOADS, SILENCE, ClusterSignals, Signals
-from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, find_signals
+from ufse.signals.registry import ABANDONMENT, BLOCKED, CONFUSION, RAGE, SIGNALS, VERDICT, find_signals
 from ufse.stray import is_stray_error
 from ufse.waits import count_waits, mark_served_waits
 
@@ -111,7 +111,7 @@ def judge_clusters(index: Index) -> Judgement:
     table = compute_points(_gather_evidence(index, found, clusters, near, end), index.config)
     size = len(clusters)
     total = sum_points(table)
-    some, connected = count_by_owner(behaviour.cluster, size) > 0, count_by_owner(near.cluster, size) > 0
+    some, connected = (_has_own_behaviour(signals, size) for signals in (behaviour, near))
     rule = np.select(
         [
             ~some,
@@ -127,6 +127,12 @@ def judge_clusters(index: Index) -> Judgement:
     return Judgement(
         index, clusters, near.signals, near.cluster, table, np.where(connected, total, -1), rule, start, end
     )
+
+
+def _has_own_behaviour(signals: ClusterSignals, size: int) -> Bools:
+    """Per cluster: whether it has a behavioural signal that is not only another tool's verdict."""
+    own = signals.cluster[signals.signals.kind != VERDICT]
+    return np.asarray(count_by_owner(own, size) > 0, dtype=np.bool_)
 
 
 def _is_connected_signal(index: Index, clusters: Clusters, behaviour: ClusterSignals) -> Bools:
@@ -214,6 +220,7 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
         left=np.where(merely_ended, SILENCE, left),
         form_sent=_is_form_sent(index, found, clusters, near, lost),
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
+        vendor=any_by_owner(owner, signals.kind == VERDICT, size),
         failures=np.where(by_field, 1, failures),
         tries=clusters.try_counts,
         longest_wait_ms=max_by_owner(of_row, index.waiting_times(rows), size, 0),

@@ -32,7 +32,7 @@ from ufse.server_logs import add_implied_actions
 from ufse.sessions import Visits, order_events
 from ufse.slowness import find_normal_slowness
 from ufse.unanswered import may_lack_answers
-from ufse.verdicts import verdict_text
+from ufse.verdicts import describe_limits, verdict_text
 from ufse.words import Words
 
 _log = logging.getLogger("ufse")
@@ -336,7 +336,8 @@ class _DetectionRun:
         """Gives the reason for the visits without anything negative."""
         for visit in np.flatnonzero(~hot).tolist():
             text = "No request failed, was rejected or was slow, and no error was raised."
-            self._add_why_not(visit, "no_negative_feedback", text, [])
+            rule = "truncated" if self.visits.truncated[visit] else "no_negative_feedback"
+            self._add_why_not(visit, rule, text, [])
 
     def _explain_machines(self, agents: Bools, crawled: Bools, declared: Ints) -> None:
         for visit in np.flatnonzero(agents).tolist():
@@ -402,6 +403,8 @@ class _DetectionRun:
 
     def _add_why_not(self, visit: int, rule: str, text: str, listed: list[Candidate]) -> None:
         visits = self.visits
+        if visits.truncated[visit]:
+            text += f" {describe_limits(self.config)}"
         self.why.append(
             SilentVisit(
                 {

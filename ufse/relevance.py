@@ -28,6 +28,8 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
     table, row, kind = ordered.table, ordered.row, ordered.kind
     status, duration = read_integers(table, "status")[row], read_integers(table, "duration_ms")[row]
     network = (kind == NETWORK) & ((status >= 400) | (status == 0) | (duration >= config.slow_ms))
+    if "body_error" in table.column_names:
+        network |= (kind == NETWORK) & (read_integers(table, "body_error")[row] == 1)
     performance = (kind == PERFORMANCE) & ((duration >= config.slow_ms) | (duration < 0))
     invalid = (kind == SUBMIT) & (read_integers(table, "valid")[row] == 0)
     found = network | performance | invalid | (kind == ERROR) | _is_slow_loading(ordered, config)

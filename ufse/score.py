@@ -63,6 +63,8 @@ class Evidence:
     resolved: Bools
     answered_late: Bools
     """Slow, but answered: neither unresolved nor a later success."""
+    vendor: Bools | np.bool_ = np.False_
+    """Another tool's verdict; it never makes a detection alone (`ufse.judge`)."""
     declared: Mapping[str, Ints | Bools] = field(default_factory=dict)
     """By rule that a signal declares: how often it applies."""
 
@@ -85,6 +87,7 @@ def compute_points(evidence: Evidence, config: Config) -> Ints:
     # Silence alone is weak, because events may be missing; after a form it is the end of the visit.
     applies["form_silent"] = (e.left == SILENCE) & e.form_sent
     applies["confused"] = e.confused
+    applies["vendor_verdict"] = np.broadcast_to(e.vendor, np.shape(e.resolved))
     applies["repeated"] = np.clip(e.failures - 1, 0, REPEATED_LIMIT)
     # A slow action is used again, not tried again, unless the user waited 30 s for an answer that never came.
     in_vain = (e.feedback == SLOW) & ~e.answered_late & (e.longest_wait_ms >= config.retry_window_ms)

@@ -4,8 +4,8 @@
 unknown ``seq`` sorts before a known one (docs/contracts/detection.md, Sessions). Among interactions, a change of a field ranks
 before a click, and a click before the submit that it causes. Arrival has no influence.
 
-**Visits.** A gap of more than 15 min of event time ends a visit. Events beyond the 10,000th, and later than 4 h after the
-start, are counted but not analysed (``truncated``).
+**Visits.** A gap of more than 15 min of event time, or without an action of a person, ends a visit (``ufse/visits.py``). Events
+after the 10,000th action, and later than 12 h after the start, are counted but not analysed (``truncated``).
 
 **Lateness** depends on stored receipt times only. In receipt order, a pause of more than 75 min in a client session begins a
 new *receipt epoch*. An event of a later epoch is *late* if an accepted event of an earlier epoch lies within 15 min of it in
@@ -24,10 +24,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, compact_codes, mark_group_starts
+from ufse.arrays import Bools, Ints, Small, any_by_owner, compact_codes, equals_any, mark_group_starts
+from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
 from ufse.patterns import digest_texts
+from ufse.shapes import fill_unknown_routes, unfold_shapes
+from ufse.visits import ACTION_TYPES, POINTER_TYPES, find_long_sessions, mark_analysed, mark_visit_starts
 
 (
     CLICK,
@@ -63,6 +66,10 @@ _RANKS = np.array([1, 0, 3, 3, 2, 6, 4, 4, 4, 4, 3, 7, 5], dtype=np.int64)
 """Rank of each kind among events of one instant: interactions 0–3, feedback 4, navigation 6, the end of the
 session last.
 """
+
+_ACTS = np.array([name in ACTION_TYPES for name in (*KINDS, "")])
+_POINTERS = np.array([name in POINTER_TYPES for name in (*KINDS, "")])
+"""Per kind of event: see ``ufse/visits.py``."""
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _FEW: Final = 1_000
@@ -207,26 +214,33 @@ def sessionize(events: pa.Table, config: Config = DEFAULT) -> Visits:
 
 def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     """Deduplicates, orders and sessionizes; the result does not depend on the order of the rows."""
+    table = unfold_shapes(table)
     project_code, projects = _encode_sorted_texts(table, "project")
     session_code, sessions = _encode_sorted_texts(table, "session_id")
     session = project_code * max(len(sessions), 1) + session_code
     ts, seq, kind = read_integers(table, "ts"), read_integers(table, "seq"), encode_kinds(table)
     received = read_integers(table, "received_ms")
 
-    row = _order_rows(table, _drop_later_copies(table, session), session, ts, seq, kind)
+    rows = _drop_later_copies(table, session)
+    ts = correct_clocks(table, rows, session, ts, received)
+    row = _order_rows(table, rows, session, ts, seq, kind)
     session, ts, received = session[row], ts[row], received[row]
     late = _is_late_event(session, ts, received, config)
-    kept = ~late
     late_session, late_ts = session[late], ts[late]
     if late.any():
-        row, session, ts = row[kept], session[kept], ts[kept]
+        row, session, ts = row[~late], session[~late], ts[~late]
 
-    first = _mark_visit_starts(session, ts, config.visit_gap_ms)
+    kinds = kind[row]
+    first, long = find_long_sessions(session, ts, config.visit_gap_ms)
+    if len(long):
+        number = np.cumsum(first[long]) - 1
+        acts = _find_acts(number, kinds[long])
+        first[long] = mark_visit_starts(number, ts[long], acts, config.visit_gap_ms)
     visit = np.cumsum(first) - 1
     begin = np.flatnonzero(first)
     end = np.append(begin[1:], len(row)) - 1 if len(begin) else begin
-    offset = np.arange(len(row)) - begin[visit] if len(begin) else np.zeros(0, np.int64)
-    analysed = (offset < config.max_visit_events) & (ts - ts[begin][visit] <= config.max_visit_ms)
+    counted = equals_any(kinds, CLICK, INPUT, SUBMIT, NAVIGATION)
+    analysed = mark_analysed(visit, ts, begin, counted, config.max_visit_events, config.max_visit_ms)
     truncated = np.bincount(visit[~analysed], minlength=len(begin)) > 0
     owner = _find_late_owners(session[begin], ts[begin], ts[end], late_session, late_ts)
     visits = Visits(
@@ -240,7 +254,8 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
         late_events=np.bincount(owner, minlength=len(begin)).astype(np.int64),
         truncated=truncated,
     )
-    return OrderedEvents(table, row, ts, kind[row], visit.astype(np.int64), analysed, visits)
+    table = fill_unknown_routes(table, row, session)
+    return OrderedEvents(table, row, ts, kinds, visit.astype(np.int64), analysed, visits)
 
 
 def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
@@ -250,10 +265,14 @@ def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     return np.array([place[t] for t in texts] or [0], dtype=np.int64)[code], distinct
 
 
-def _mark_visit_starts(session: Ints, ts: Ints, gap_ms: int) -> Bools:
-    first = np.ones(len(session), dtype=np.bool_)
-    first[1:] = (session[1:] != session[:-1]) | (ts[1:] - ts[:-1] > gap_ms)
-    return first
+def _find_acts(session: Ints, kind: Small) -> Bools:
+    """Per event: whether a person acts by it (``ufse/visits.py``)."""
+    acts = _ACTS[kind]
+    moves = np.flatnonzero(kind == NAVIGATION)
+    if len(moves):
+        pointed = any_by_owner(session, _POINTERS[kind], int(session[-1]) + 1)
+        acts[moves] = ~pointed[session[moves]]
+    return acts
 
 
 def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Small) -> Ints:

@@ -10,6 +10,7 @@ from ufse.detection import TimelineEntry
 from ufse.formats import format_duration, format_timestamps
 from ufse.judge import Judgement
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, SUBMIT
+from ufse.shapes import remove_copy_mark
 from ufse.words import Answer, Words
 
 _TYPES: Final = (
@@ -88,7 +89,7 @@ class TimelineWriter:
         """The events of all timelines, in the order of ``_timeline_rows``."""
         rows, frame = self._timeline_rows.values, self.frame
         columns = (
-            frame.source.read_texts("event_id", rows),
+            map(remove_copy_mark, frame.source.read_texts("event_id", rows)),
             frame.ts[rows].tolist(),
             format_timestamps(frame.ts[rows]),
             [_TYPES[k] for k in frame.kind[rows].tolist()],

@@ -16,6 +16,14 @@ _VERDICTS: Final = {
 }
 
 
+def describe_limits(config: Config) -> str:
+    """How much of a long visit is analysed, in a sentence."""
+    return (
+        f"Only the beginning of the visit was analysed: its first {config.max_visit_events:,} actions, and at most "
+        f"{config.max_visit_ms / 3_600_000:g} h."
+    )
+
+
 def verdict_text(rule: int, score: int, points: RulePoints, config: Config, unreported: bool = False) -> str:
     """Why a candidate gave no detection, in a sentence. ``rule`` indexes RULE_NAMES; ``unreported``: the collector reports no
     successes.

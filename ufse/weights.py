@@ -46,6 +46,7 @@ class Weights:
     form_sent: int = _rule_field(10, "a form was filled in and sent")
     form_silent: int = _rule_field(15, "no further activity after the form was sent")
     confused: int = _rule_field(15, "confusion before or after the failure")
+    vendor_verdict: int = _rule_field(5, "another tool reported rage, a dead click or a failed click")
     # How bad it was, and how it ended.
     repeated: int = _rule_field(3, "each further failure")
     tried_again: int = _rule_field(7, "tried again after a failure, at any pace")

@@ -7,6 +7,7 @@ from ufse.arrays import Ints
 from ufse.detection import SeverityType
 from ufse.feedback import CRASH, FAILURE, INVALID, RETURNED, SILENT, SLOW
 from ufse.formats import format_duration
+from ufse.frame import BODY_ERROR
 from ufse.judge import Judgement
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.target_codes import PAGE
@@ -79,7 +80,8 @@ class Words:
             return "sent back"
         endpoint = self.frame.endpoints[a.endpoint] if a.endpoint >= 0 else ""
         if a.kind == NETWORK:
-            answer = "slow" if a.negative == SLOW else str(a.status) if a.status > 0 else "no answer"
+            shown = "an error in the body" if a.status == BODY_ERROR else str(a.status)
+            answer = "slow" if a.negative == SLOW else shown if a.status > 0 else "no answer"
             if not endpoint:
                 return "network error" if a.status <= 0 and a.negative != SLOW else f"request → {answer}"
             return f"{endpoint} → {answer}"

@@ -34,11 +34,13 @@ def normalise_batch(
     if len(events) > MAX_EVENTS:
         raise InvalidBatch(413, "too_many_events", f"{len(events)} events; a batch holds at most {MAX_EVENTS}")
     browser = http_user_agent if http_user_agent.startswith("Mozilla/") else ""
+    sent_ms = _read_sent_time(batch.get("sentAt"))
     source = Source(
         project=project,
         received_ms=received_ms,
         salt=salt,
-        skew_ms=_clock_skew_ms(batch.get("sentAt"), received_ms),
+        skew_ms=_clock_skew_ms(sent_ms, received_ms),
+        sent_ms=-1 if sent_ms is None else max(sent_ms, -1),
         app_version=_read_batch_default(batch, "appVersion", normalise_version),
         environment=_read_batch_default(batch, "environment"),
         sdk_version=_read_batch_default(batch, "sdkVersion", normalise_version),
@@ -78,13 +80,19 @@ def _keep_damaged(kept: object, session_id: str | None) -> object:
     return {**kept, "sessionId": session_id}
 
 
-def _clock_skew_ms(sent_at: object, received_ms: int) -> int:
+def _read_sent_time(sent_at: object) -> int | None:
+    """The client's time of sending, epoch milliseconds; None where the batch names none. Raises InvalidBatch."""
     if sent_at is None:
-        return 0
+        return None
     try:
-        skew = received_ms - validate_timestamp(sent_at, "sentAt")
+        return validate_timestamp(sent_at, "sentAt")
     except Rejected as rejected:
         raise InvalidBatch(400, "invalid_batch", f"`sentAt` {rejected.reason}") from None
+
+
+def _clock_skew_ms(sent_ms: int | None, received_ms: int) -> int:
+    """The correction that one request alone supports; the engine derives that of the session (``ufse/clocks.py``)."""
+    skew = 0 if sent_ms is None else received_ms - sent_ms
     return skew if abs(skew) > SKEW_TOLERANCE_MS else 0
 
 

@@ -6,7 +6,16 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from collector.contract.limits import INT64, MAX_LABEL, MAX_NAME, MAX_TEXT, UNKNOWN_POSITION
+from collector.contract.limits import (
+    INT64,
+    MAX_CLICKS,
+    MAX_EVENT_ID,
+    MAX_LABEL,
+    MAX_NAME,
+    MAX_SPAN_MS,
+    MAX_TEXT,
+    UNKNOWN_POSITION,
+)
 from collector.contract.rows import Row
 from collector.privacy import (
     cut,
@@ -28,6 +37,7 @@ _ERRORS: Final = frozenset({"javascript", "promise", "resource", "validation"})
 _KINDS: Final = frozenset({"slow_response", "long_task", "page_load"})
 _LOADING: Final = frozenset({"start", "end"})
 _VISIBILITY: Final = frozenset({"hidden", "visible"})
+_VERDICTS: Final = frozenset({"rage", "dead", "slow", "error"})
 _INT32: Final = 2**31 - 1
 _TRUTHS: Final = {"true": 1, "false": 0}
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
@@ -117,6 +127,14 @@ def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.loading = _tristate_value(get("loading"))
     row.selection = _tristate_value(get("selection"))
     row.responded = _tristate_value(get("responded"))
+    row.clicks = _bounded_number(get("count"), 1, MAX_CLICKS)
+    row.span_ms = _bounded_number(get("spanMs"), 0, MAX_SPAN_MS)
+    row.verdict = _allowed_word(get("verdict"), _VERDICTS)
+
+
+def _fill_verdict_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
+    row.responded = _tristate_value(metadata.get("responded"))
+    row.verdict = _allowed_word(metadata.get("verdict"), _VERDICTS)
 
 
 def _fill_input_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
@@ -154,6 +172,7 @@ def _fill_error_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -
         else ""
     )
     row.third_party = _tristate_value(get("thirdParty"))
+    row.frame = _normalise_frame(get("frame"))
 
 
 def _fill_network_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
@@ -169,6 +188,7 @@ def _fill_network_columns(row: Row, metadata: Mapping[str, Any], sent_type: str)
     row.url = _normalise_path(get("url"))
     row.duration_ms = _bounded_number(get("durationMs"), 0, INT64)
     row.aborted = _tristate_value(get("aborted"))
+    row.body_error = _tristate_value(get("bodyError"))
     row.third_party = _tristate_value(get("thirdParty"))
 
 
@@ -184,6 +204,36 @@ def _fill_loading_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None
 
 def _fill_visibility_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.state = _allowed_word(metadata.get("state"), _VISIBILITY)
+
+
+def _normalise_frame(value: object) -> str:
+    """The top frame of a stack, ``file:line:column``, masked like a source."""
+    if not isinstance(value, str):
+        return ""
+    return mask_source(value if len(value) <= MAX_NAME else cut(value, MAX_NAME))[:MAX_NAME]
+
+
+def _normalise_event_id(value: object) -> str:
+    """An id that a client gave to an event; '' for other types and for one that is too long (half of it is another id)."""
+    if type(value) is int and 0 <= value <= INT64:
+        return str(value)
+    return mask_name(value) if isinstance(value, str) and len(value) <= MAX_EVENT_ID else ""
+
+
+def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """The ids by which events of a session refer to each other, and whether nobody saw the page yet.
+
+    The ids stand beside ``eventType``, or in the metadata.
+    """
+    for column, key in (("own_id", "eventId"), ("cause", "cause"), ("verdict_for", "verdictFor")):
+        value = event.get(key)
+        if value is None:
+            value = metadata.get(key)
+        if value is not None:
+            setattr(row, column, _normalise_event_id(value))
+    row.prerendered = _tristate_value(metadata.get("prerendered"))
+    if row.verdict_for and row.event_type == "click":
+        row.event_type = "verdict"  # what became known of an earlier click is no second click
 
 
 def _normalise_path(value: object) -> str:
@@ -209,4 +259,5 @@ FILL: Final[Mapping[str, Callable[[Row, Mapping[str, Any], str], None]]] = {
     "performance": _fill_performance_columns,
     "loading": _fill_loading_columns,
     "visibility": _fill_visibility_columns,
+    "verdict": _fill_verdict_columns,
 }

@@ -1,9 +1,15 @@
 """One event as sent → one row."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from collector.contract.columns import FILL, fill_target_columns, normalise_name, normalise_version
+from collector.contract.columns import (
+    FILL,
+    fill_reference_columns,
+    fill_target_columns,
+    normalise_name,
+    normalise_version,
+)
 from collector.contract.fields import (
     validate_idempotency_key,
     validate_metadata,
@@ -40,6 +46,7 @@ TYPES: Final[Mapping[str, str]] = {
     "loading": "loading",
     "visibility": "visibility",
     "session_end": "session_end",
+    "verdict": "verdict",
 }
 """Accepted `eventType` → stored event type (docs/contracts/events.md, Event types)."""
 
@@ -53,7 +60,8 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     if not isinstance(sent_type, str) or sent_type not in TYPES:
         raise Rejected("eventType", "is required" if sent_type is None else "unknown event type")
     event_type = TYPES[sent_type]
-    ts = validate_timestamp(get("timestamp"), "timestamp") + source.skew_ms
+    client_ts = validate_timestamp(get("timestamp"), "timestamp")
+    ts = client_ts + source.skew_ms
     received_ms = _find_receipt_time(ts, source)
     session_id = validate_session_id(get("sessionId"))
     route = validate_route(get("route"))
@@ -75,16 +83,24 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     )
     if target:
         fill_target_columns(row, target)
-    row.app_version = source.app_version if (value := get("appVersion")) is None else normalise_version(value)
-    row.environment = source.environment if (value := get("environment")) is None else normalise_name(value)
-    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else normalise_version(value)
-    row.user_agent = source.user_agent if (value := get("userAgent")) is None else normalise_name(value)
+    row.client_ts, row.sent_ms = client_ts, source.sent_ms
+    _fill_batch_columns(row, event, source)
+    fill_reference_columns(row, event, metadata)
     fill = FILL.get(event_type)
     if fill:
         fill(row, metadata, sent_type)
     if metadata:
         row.metadata = ENCODER.encode(mask_metadata(metadata)).decode()
     return row
+
+
+def _fill_batch_columns(row: Row, event: Mapping[str, Any], source: Source) -> None:
+    """Fill the columns whose defaults the batch names."""
+    get = event.get
+    row.app_version = source.app_version if (value := get("appVersion")) is None else normalise_version(value)
+    row.environment = source.environment if (value := get("environment")) is None else normalise_name(value)
+    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else normalise_version(value)
+    row.user_agent = source.user_agent if (value := get("userAgent")) is None else normalise_name(value)
 
 
 def _find_receipt_time(ts: int, source: Source) -> int:

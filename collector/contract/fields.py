@@ -25,7 +25,7 @@ def validate_session_id(value: object) -> str:
 
 def validate_route(value: object) -> str:
     if value is None or value == "":
-        raise Rejected("route", "is required")
+        return ""  # unknown: the session's navigations name it (ufse/shapes.py)
     if not isinstance(value, str):
         raise Rejected("route", "must be text")
     if len(value) > MAX_ROUTE:

@@ -10,12 +10,17 @@ MAX_METADATA_BYTES: Final = 8 << 10
 MAX_SESSION_ID: Final = 128
 MAX_ROUTE: Final = 512
 MAX_LABEL: Final = 80
+MAX_EVENT_ID: Final = 128
 MAX_USER_ID: Final = 512
 MAX_IDEMPOTENCY_KEY: Final = 512
 MAX_TIMESTAMP: Final = 64
+MAX_CLICKS: Final = 100
+"""Clicks that one event may stand for; a larger `count` is unknown."""
+MAX_SPAN_MS: Final = 60_000
 MAX_FIELD_SHOWN: Final = 64
 """Characters of a metadata key that a rejection names."""
 SKEW_TOLERANCE_MS: Final = 5_000
+"""As ``TOLERANCE_MS`` of ``ufse.clocks``; repeated here, because the collector starts without Arrow and the engine."""
 MAX_FUTURE_MS: Final = 3_600_000
 
 UNKNOWN_POSITION: Final = -(2**31)

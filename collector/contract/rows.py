@@ -71,6 +71,17 @@ class Row(msgspec.Struct, gc=False):
     sdk_version: str = ""
     user_agent: str = ""
     metadata: str = "{}"
+    client_ts: int = -1
+    sent_ms: int = -1
+    own_id: str = ""
+    cause: str = ""
+    verdict_for: str = ""
+    verdict: str = ""
+    clicks: int = -1
+    span_ms: int = -1
+    body_error: int = -1
+    frame: str = ""
+    prerendered: int = -1
 
 
 class RejectedEvent(TypedDict):
@@ -99,13 +110,14 @@ class Source:
     """The values that the rows of one batch share: project, receipt and defaults.
 
     ``received_ms``: epoch milliseconds; negative: each event's own time is its receipt time. ``skew_ms`` is added to event
-    times.
+    times. ``sent_ms``: the client's time of sending, epoch milliseconds; -1: unknown.
     """
 
     project: str
     received_ms: int
     salt: bytes
     skew_ms: int = 0
+    sent_ms: int = -1
     app_version: str = ""
     environment: str = ""
     sdk_version: str = ""

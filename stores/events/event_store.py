@@ -14,6 +14,7 @@ from stores.events.event_database import INSERT_SECONDS
 from stores.events.event_reader import EventReader
 from stores.events.event_rows import to_int64_array, to_uint64_array
 from stores.events.session_table import SESSION_COLUMNS, SessionTable
+from ufse.visits import ACTION_TYPES, POINTER_TYPES
 
 __all__ = ["OVERLAP_US", "SESSION_COLUMNS", "SLICE_EVENTS", "EventCounts", "EventStore", "TouchedSessions"]
 
@@ -40,6 +41,7 @@ _COUNT_ON = """
 class TouchedSessions:
     """Client sessions with newly landed events: parallel columns, one entry a session; times in epoch milliseconds.
 
+    ``acted_ts``: the last new event by which a person acts (`ufse.visits`); 0: none.
     ``later``: newly landed events (rows) that are left for the next slices.
     """
 
@@ -47,6 +49,7 @@ class TouchedSessions:
     session_id: list[str]
     session_hash: npt.NDArray[np.uint64]
     last_ts: npt.NDArray[np.int64]
+    acted_ts: npt.NDArray[np.int64]
     ended_ts: npt.NDArray[np.int64]
     first_received_ms: npt.NDArray[np.int64]
     last_received_ms: npt.NDArray[np.int64]
@@ -122,15 +125,17 @@ class EventStore(EventReader, SessionTable):
         since_us = max(watermark_us - OVERLAP_US, 0)
         until, later = self._find_slice_end(since_us, seen, most_events)
         table = self.query_arrow(
-            """
+            f"""
             SELECT project, session_id, session_hash,
                    max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts,
+                   if(countIf(event_type IN {POINTER_TYPES}) > 0, maxIf(ts, event_type IN {ACTION_TYPES}),
+                      maxIf(ts, event_type IN {(*ACTION_TYPES, "navigation")})) AS acted_ts,
                    min(received_ms) AS first_received_ms, max(received_ms) AS last_received_ms,
                    count() AS events, groupUniqArray(toUnixTimestamp64Micro(landed_at)) AS landings
             FROM events
-            WHERE landed_at > fromUnixTimestamp64Micro({since:Int64}, 'UTC')
-              AND landed_at <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')
-              AND NOT has({seen:Array(Int64)}, toUnixTimestamp64Micro(landed_at))
+            WHERE landed_at > fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')
+              AND landed_at <= fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')
+              AND NOT has({{seen:Array(Int64)}}, toUnixTimestamp64Micro(landed_at))
             GROUP BY project, session_id, session_hash
             """,
             {"since": since_us, "seen": list(seen), "until": until},
@@ -142,6 +147,7 @@ class EventStore(EventReader, SessionTable):
             session_id=table["session_id"].to_pylist(),
             session_hash=to_uint64_array(table["session_hash"]),
             last_ts=to_int64_array(table["last_ts"]),
+            acted_ts=to_int64_array(table["acted_ts"]),
             ended_ts=to_int64_array(table["ended_ts"]),
             first_received_ms=to_int64_array(table["first_received_ms"]),
             last_received_ms=to_int64_array(table["last_received_ms"]),

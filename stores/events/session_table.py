@@ -8,8 +8,32 @@ import pyarrow as pa
 from stores.events.event_database import EventDatabase
 from stores.events.event_reader import LATE_RECEIPT_MS, build_span_parameters
 from stores.events.event_rows import to_int64_array
+from ufse.clocks import TOLERANCE_MS
+from ufse.visits import ACTION_TYPES, POINTER_TYPES
 
 _VISIT_GAP_MS = 15 * 60_000  # docs/contracts/detection.md, Sessions
+_ACTION, _HOVER, _PAGE = 1, 2, 3
+_PART = (
+    f"multiIf(event_type IN {ACTION_TYPES}, {_ACTION}, event_type IN {POINTER_TYPES}, {_HOVER}, "
+    f"event_type = 'navigation', {_PAGE}, 0)"
+)
+"""What an event is for the count of visits; see `ufse.visits`."""
+_VISIT_ARRAYS = f"""
+    arraySort(groupArrayArray(moments)) AS ordered,
+    arrayMap(m -> m.1, ordered) AS times,
+    arrayExists(m -> m.2 IN ({_ACTION}, {_HOVER}), ordered) AS pointed,
+    arrayMap(m -> m.2 = {_ACTION} OR (m.2 = {_PAGE} AND NOT pointed), ordered) AS acts,
+    arrayFill(t -> t >= 0, arrayMap((t, a) -> if(a, t, -1), times, acts)) AS action_before,
+    arrayReverseFill(t -> t >= 0, arrayMap((t, a) -> if(a, t, -1), times, acts)) AS action_after,
+    arrayMap((t, b, a) -> multiIf(b >= 0 AND t - b <= {_VISIT_GAP_MS}, 1, a >= 0 AND a - t <= {_VISIT_GAP_MS}, 2, 0),
+             times, action_before, action_after) AS states
+"""
+"""The events of a session in order, from its ``moments`` (time in ms, what it is); see `ufse.visits.mark_visit_starts`."""
+_COUNT_VISITS = f"""
+    1 + arrayCount(i -> times[i + 1] - times[i] > {_VISIT_GAP_MS}
+                        OR (states[i] != states[i + 1] AND NOT (states[i] = 2 AND states[i + 1] = 1))
+                        OR (states[i] = 1 AND acts[i + 1] AND times[i + 1] - action_before[i] > {_VISIT_GAP_MS}),
+                   range(1, length(times)))"""
 
 SESSION_COLUMNS = pa.schema(
     [
@@ -46,21 +70,32 @@ class SessionTable(EventDatabase):
     ) -> int:
         """Write the rows of the client sessions that `read_candidate_events` does not return. Returns how many visits.
 
-        They have no feedback and no late event, so gaps of more than 15 min between events separate their visits.
+        They have no feedback and no late event, so their visits are counted by the rules of `ufse.visits` alone, with the clock
+        offset of each sender (`ufse.clocks`; a clock that was set in mid-session is not looked for).
         ``first_received_ms``: nothing received earlier is read (see `find_first_receipt`).
         """
         calm = self.query_arrow(
             f"""
-            SELECT project, session_id, session_hash,
-                   1 + arrayCount(gap -> gap > {_VISIT_GAP_MS}, arrayDifference(arraySort(groupArray(ts)))) AS visits,
-                   uniqExact(event_id) AS events, 0 AS late_events,
-                   min(received_ms) AS first_received, min(ts) AS first_at, max(ts) AS last_at,
+            WITH {_VISIT_ARRAYS}
+            SELECT project, session_id, session_hash, {_COUNT_VISITS} AS visits,
+                   uniqExactMerge(ids) AS events, 0 AS late_events,
+                   min(first_received) AS first_received_ms, min(first_at) AS first_ts, max(last_at) AS last_ts,
                    0 AS detections, CAST([], 'Array(String)') AS rules, {{now:UInt64}} AS analysed_us
-            FROM events
-            WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
-              AND session_hash IN {{hashes:Array(UInt64)}}
+            FROM (
+                SELECT project, session_id, session_hash, user_agent, uniqExactState(event_id) AS ids,
+                       minIf(received_ms - sent_ms, sent_ms >= 0) AS least,
+                       if(abs(least) > {TOLERANCE_MS}, least, 0) AS clock_offset,
+                       arrayMap(e -> (if(e.1 >= 0, e.1 + clock_offset, e.2), e.3),
+                                groupArray((client_ts, ts, {_PART}))) AS moments,
+                       min(received_ms) AS first_received, max(received_ms) AS last_received,
+                       min(ts) AS first_at, max(ts) AS last_at, max(neg) AS suspect
+                FROM events
+                WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}}
+                  AND session_hash IN {{hashes:Array(UInt64)}}
+                GROUP BY project, session_id, session_hash, user_agent
+            )
             GROUP BY project, session_id, session_hash
-            HAVING max(neg) = 0 AND max(received_ms) - first_received <= {LATE_RECEIPT_MS}
+            HAVING max(suspect) = 0 AND max(last_received) - first_received_ms <= {LATE_RECEIPT_MS}
             """,
             {**build_span_parameters(hashes, first_received_ms, last_received_ms), "now": analysed_us},
         )

@@ -26,8 +26,12 @@ _SET_CURSOR = text("""
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow cursor ' || :name, 0))")
 _ENQUEUE = text("""
     INSERT INTO pending_sessions AS p (project, session_id, session_hash, due_ms, received_ms)
-    SELECT * FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:session_hash AS bigint[]),
-                         CAST(:due_ms AS bigint[]), CAST(:received_ms AS bigint[]))
+    SELECT t.project, t.session_id, t.session_hash, CASE WHEN t.delays THEN t.due_ms ELSE least(t.due_ms, (
+               SELECT q.due_ms FROM pending_sessions q WHERE q.project = t.project AND q.session_id = t.session_id
+           )) END, t.received_ms
+    FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:session_hash AS bigint[]),
+                CAST(:due_ms AS bigint[]), CAST(:received_ms AS bigint[]), CAST(:delays AS boolean[]))
+         AS t(project, session_id, session_hash, due_ms, received_ms, delays)
     ON CONFLICT (project, session_id) DO UPDATE
     SET version = excluded.version, attempts = 0, due_ms = excluded.due_ms,
         received_ms = least(p.received_ms, excluded.received_ms)
@@ -104,7 +108,8 @@ class SessionQueue:
                 if _read_cursor(connection, name) != since:
                     return 0
             for chunk in _split_into_chunks(rows):
-                connection.execute(_ENQUEUE, _build_touched_columns(chunk))
+                delays = [row.delays for row in chunk]
+                connection.execute(_ENQUEUE, {**_build_touched_columns(chunk), "delays": delays})
             seen = [int(moment) for moment in cursor.seen]
             connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(cursor.watermark_us), "seen": seen})
         return len(rows)

@@ -80,6 +80,8 @@ class Happening:
     control: Control | None
     meta: dict[str, Any]
     order: int
+    by: int = -1
+    """Order of the click that caused it; -1: nothing did, or it is not known."""
 
 
 @dataclass
@@ -101,6 +103,8 @@ class Player:
     spinner: bool = False
     rejections: bool = False
     full_page: bool = False
+    causing: int = -1
+    """Order of the click whose answers are being written down; -1 without one."""
 
     def __post_init__(self) -> None:
         self.agent = AGENTS[self.device]
@@ -140,7 +144,7 @@ class Player:
         when = self.t if at is None else at
         clean = {key.rstrip("_"): value for key, value in meta.items() if value is not None}  # `from_` is `from`
         where = self.route if route is None else route
-        self.tape.append(Happening(max(0.0, when), kind, where, control, clean, len(self.tape)))
+        self.tape.append(Happening(max(0.0, when), kind, where, control, clean, len(self.tape), self.causing))
 
     def request(self, status: int, method: str, url: str, dur: float, at: float | None = None, **meta: Any) -> None:
         """A request that ends `at`; `dur` seconds."""
@@ -266,19 +270,20 @@ class Player:
         failed = out in ("crash", "gql", "hang") or (isinstance(out, int) and (out == 0 or out >= 400))
         takes = dur if dur is not None else self.gap(0.7 if failed else 0.3)
         responded = True if self.spinner else (None if self.chance(0.4) else takes < 1 and out != "crash")
-        start = self.t
+        start, made = self.t, len(self.tape)
         self.click(action.control, responded=responded, **meta)
         self._submit(action, start)
         if self.spinner and out != "crash":
             self.note("loading", at=start + 0.02, state="start")
-        self._answer(action, out, takes, start)
+        self._answer(action, out, takes, start, made)
         for _ in range(mash):
             self.t += self.gap(0.3, 0.4) if self.t > start else self.gap(0.8)
+            made = len(self.tape)
             pending = self.t < start + takes and out != "crash"
             self.click(action.control, loading=True if pending and self.spinner else None, responded=False)
             if not pending or (not self.spinner and takes < 2):
                 self._submit(action, self.t)
-                self._answer(action, out, takes * self.gap(1, 0.2), self.t)
+                self._answer(action, out, takes * self.gap(1, 0.2), self.t, made)
         self.t = max(self.t, start + (takes if out != "hang" else 0)) + 0.05
         if not failed and action.done:
             self.visit(action.done)
@@ -289,7 +294,13 @@ class Player:
         if action.role in {"submit", "login", "save", "send", "next"} and self.site.api == "form":
             self.note("form_submit", action.control, at + 0.01, valid=True)
 
-    def _answer(self, action: Action, out: Outcome, takes: float, start: float) -> None:
+    def _answer(self, action: Action, out: Outcome, takes: float, start: float, made: int) -> None:
+        """Write down what the click with the order `made` led to."""
+        self.causing = made
+        self._write_answer(action, out, takes, start)
+        self.causing = -1
+
+    def _write_answer(self, action: Action, out: Outcome, takes: float, start: float) -> None:
         end = start + takes
         if out == "hang":
             return
@@ -502,9 +513,12 @@ class Player:
             return route, ""
         return route, control.label if self.site.naming == "label" else control.stem
 
-    def lines(self, session: str) -> list[tuple[float, dict[str, Any]]]:
-        """The contract's events, each with the second at which it reaches us: late, doubled or in order."""
-        rng = self.rng
+    def lines(self, session: str, named: float = 0.0) -> list[tuple[float, dict[str, Any]]]:
+        """The contract's events, each with the second at which it reaches us: late, doubled or in order.
+
+        `named`: the share of the requests and errors with a known cause that name it.
+        """
+        rng, tells = self.rng, random.Random(f"causes of {session}")
         start = EPOCH + timedelta(seconds=rng.uniform(0, 6 * 86_400))
         clock = rng.choice(["ms", "ms", "zone", "epoch", "seconds"])
         counted = rng.random() < 0.4
@@ -522,6 +536,10 @@ class Player:
             if h.control is not None:
                 event["target"] = self.target(h.control)
             event["metadata"] = self._meta(h)
+            if named:
+                event["eventId"] = str(h.order)
+                if h.by >= 0 and h.kind in {"network", "error"} and tells.random() < named:
+                    event["cause"] = str(h.by)
             if counted:
                 event["seq"] = n + 1
             if user:

@@ -1,8 +1,10 @@
 """Landing, watermark and candidates on the embedded ClickHouse."""
 
 import gc
+import random
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from collector.contract import normalise_batch
 from core.errors import PermanentError
 from stores.events import event_reader
 from stores.events import event_store as event_store_module
 from stores.events.event_store import OVERLAP_US, SESSION_COLUMNS, EventStore
 from tests.rows import BASE_MS, lines, row
+from tests.unit.ufse.found.batches import read_found
+from ufse import detect, sessionize
 from ufse.columns import EVENT_SCHEMA
 
 MINUTE = 60_000
@@ -46,6 +51,26 @@ def test_a_segment_with_an_unknown_key_is_refused_whole_and_for_good(event_store
     with pytest.raises(PermanentError):
         event_store.land_segment(lines([row(), {**row(at_ms=1), "surprise": 1}]), "bad")
     assert event_store.count_events().rows == 0
+
+
+@pytest.mark.parametrize(
+    ("kinds", "acted"),
+    [
+        (["click", "network", "performance"], 0),
+        (["network", "input", "hover", "error"], 1),
+        (["navigation", "click", "navigation"], 1),
+        (["network", "navigation", "network"], 1),
+        (["hover", "navigation"], None),
+        (["network", "error", "visibility"], None),
+    ],
+)
+def test_touched_names_the_last_action_of_a_person(
+    event_store: EventStore, kinds: list[str], acted: int | None
+) -> None:
+    event_store.land_segment(lines(row("s", at, event_type=kind) for at, kind in enumerate(kinds)), "t")
+    found = event_store.read_touched_sessions(0, ())
+    assert found.acted_ts.tolist() == [0 if acted is None else BASE_MS + acted]
+    assert found.last_ts.tolist() == [BASE_MS + len(kinds) - 1]
 
 
 def test_touched_tells_each_landing_once(event_store: EventStore) -> None:
@@ -201,15 +226,35 @@ def test_an_older_database_is_brought_up_to_date(event_store_url: str) -> None:
         for version in ("001_events", "002_sessions"):
             client.command((SCHEMA / f"{version}.sql").read_text().strip().removesuffix(";"))
             client.insert("schema_versions", [[version]], column_names=["version"])
-    store.land_segment(lines([row("s", event_type="loading", state="start")]), "one")
+    since = set(EVENT_SCHEMA.names[EVENT_SCHEMA.names.index("client_ts") :])  # columns of later versions
+    old = {name: value for name, value in row("s", event_type="loading", state="start").items() if name not in since}
+    store.land_segment(lines([old]), "one")
     hashes = store.read_touched_sessions(0, ()).session_hash.tolist()
-    assert store.read_candidate_events(hashes, BASE_MS).num_rows == 0
     store.migrate()
     deadline = time.monotonic() + 20  # the old rows are corrected in the background
     while not store.read_candidate_events(hashes, BASE_MS).num_rows and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert store.read_candidate_events(hashes, BASE_MS).num_rows == 1
+    found = store.read_candidate_events(hashes, BASE_MS).to_pylist()
+    assert [(event["client_ts"], event["sent_ms"]) for event in found] == [(-1, -1)]
+    store.land_segment(lines([{**old, "event_type": "error", "session_id": "waited"}]), "from a spool of before")
+    assert len(store.read_touched_sessions(0, ())) == 2
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("01a-retry-moves-answer.batches.json", 1),
+        ("01b-retry-moves-failures-behind-success.batches.json", 0),
+        ("01d-clock-6s-off-100ms-jitter.batches.json", 1),
+    ],
+)
+def test_the_offset_of_a_session_is_derived_from_what_is_stored(event_store: EventStore, name: str, found: int) -> None:
+    for number, batch in enumerate(read_found(name)):
+        taken = normalise_batch(batch["body"], project="p", received_ms=batch["receivedMs"], salt=b"salt")
+        event_store.land_segment(taken.encode_rows(), str(number))
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert len(detect(event_store.read_candidate_events(hashes, 0)).detections) == found
 
 
 def replayed(store: EventStore, *window: Any, **options: Any) -> list[list[str]]:
@@ -313,6 +358,41 @@ def test_calm_visits_are_parted_by_gaps_of_more_than_fifteen_minutes(event_store
     assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 2
     event_store.record_calm_sessions(hashes, BASE_MS, 2)
     assert event_store.count_sessions().visits == 2
+
+
+def draw_calm_session(draw: random.Random, number: int) -> list[dict[str, Any]]:
+    """Events of a day, with pauses about a quarter of an hour, and the clocks of two senders."""
+    kinds = draw.choice([["click", "network"], ["network", "hover", "scroll"], ["navigation", "network"], ["network"]])
+    at, rows = 0, []
+    offsets = {agent: draw.choice([0, 4_000, 7_200_000, -900_000]) for agent in ("Mozilla/5.0 A", "")}
+    for place in range(draw.randint(1, 40)):
+        at += draw.choice([1_000, MINUTE, 7 * MINUTE, 8 * MINUTE, 15 * MINUTE, 15 * MINUTE + 1])
+        agent = draw.choice(list(offsets))
+        client = BASE_MS + at - offsets[agent]
+        known = {"client_ts": client, "sent_ms": client, "ts": client, "received_ms": BASE_MS + at}
+        if draw.random() < 0.1:
+            known = {"client_ts": -1, "sent_ms": -1, "ts": BASE_MS + at, "received_ms": BASE_MS + at}
+        kind = {"event_type": draw.choice(kinds), "status": 200, "user_agent": agent, "x": place}
+        rows.append({**row(f"s{number}", at), **kind, **known})
+    return rows
+
+
+def test_calm_visits_are_counted_as_the_engine_counts_them(event_store: EventStore) -> None:
+    draw = random.Random(17)
+    sessions = [draw_calm_session(draw, number) for number in range(200)]
+    rows = [{**event, "received_ms": BASE_MS + event["received_ms"] % 1_000} for s in sessions for event in s]
+    kept = [{**event, "sent_ms": -1} for event in rows]  # sent together; the offsets are tried below
+    for token, chosen in (("together", kept), ("one by one", [event for s in sessions for event in s])):
+        named = [{**event, "session_id": f"{event['session_id']} {token}"} for event in chosen]
+        event_store.land_segment(lines(named), token)
+        expected = Counter(sessionize(pa.Table.from_pylist(named, schema=EVENT_SCHEMA)).session_id)
+        # A span of receipt above 75 min makes a session one for the engine.
+        found = event_store.read_touched_sessions(0, ())
+        event_store.record_calm_sessions(found.session_hash.tolist(), 0, 1)
+        recorded = event_store.query_arrow("SELECT session_id, visits FROM sessions FINAL").to_pylist()
+        counts = {r["session_id"]: r["visits"] for r in recorded if r["session_id"].endswith(token)}
+        assert len(counts) > 20
+        assert counts == {name: expected[name] for name in counts}
 
 
 def test_every_thread_may_ask(event_store: EventStore) -> None:

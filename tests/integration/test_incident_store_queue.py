@@ -71,6 +71,19 @@ def test_new_events_postpone_a_session_and_forgive_its_failures(store: IncidentS
     assert (second.attempts, second.version != first.version) == (0, True)
 
 
+def test_events_that_nobody_made_postpone_nothing(store: IncidentStore) -> None:
+    first = queue(store, ["a"])[0]
+    background = TouchedSession("shop", "a", first.session_hash, 5_000, 4_000, delays=False)
+    alone = TouchedSession("shop", "b", 7, 5_000, 4_000, delays=False)
+    store.queue.enqueue_sessions([background, alone], Cursor(2, ()))
+    due = store.queue.find_due_sessions(1_000, 10)
+    assert [(session.session_id, session.version != first.version) for session in due] == [("a", True)]
+    assert store.queue.find_due_sessions(4_999, 10) == due
+    sooner = TouchedSession("shop", "b", 7, 3_000, 4_000, delays=False)
+    store.queue.enqueue_sessions([sooner], Cursor(3, ()))
+    assert [session.session_id for session in store.queue.find_due_sessions(3_000, 10)] == ["a", "b"]
+
+
 def test_sessions_and_cursor_are_written_together_or_not_at_all(store: IncidentStore) -> None:
     """The second statement fails (a session id that Postgres cannot hold), after 5,000 rows went in by the first."""
     touched = [TouchedSession("shop", f"s{number:05}", number, 1_000, 900) for number in range(5_000)]

@@ -8,7 +8,7 @@ import numpy as np
 from ufse.candidates import Clusters
 from ufse.declared import collect_declarations
 from ufse.index import Index
-from ufse.signals import abandonment, blocked, confusion, feedback, rage
+from ufse.signals import abandonment, blocked, confusion, feedback, rage, verdict
 from ufse.signals.model import ClusterSignals, SignalKind, Signals
 
 SIGNALS: Final[list[SignalKind]] = [
@@ -17,10 +17,11 @@ SIGNALS: Final[list[SignalKind]] = [
     confusion.SIGNAL,
     feedback.SIGNAL,
     rage.SIGNAL,
+    verdict.SIGNAL,
 ]
 """All kinds of signals; the position of a kind is its number. Signals of one time are listed in this order: append new ones."""
 
-ABANDONMENT, BLOCKED, CONFUSION, FEEDBACK, RAGE = range(5)
+ABANDONMENT, BLOCKED, CONFUSION, FEEDBACK, RAGE, VERDICT = range(6)
 """Numbers of the kinds that the rules name."""
 
 collect_declarations(SIGNALS)

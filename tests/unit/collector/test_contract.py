@@ -25,6 +25,7 @@ from collector.contract import (
     to_arrow,
 )
 from tests.tables import build_table
+from ufse.clocks import TOLERANCE_MS
 from ufse.columns import EVENT_SCHEMA, UNKNOWN_POSITION
 
 NOW = 1_705_312_800_000  # 2024-01-15T10:00:00Z
@@ -84,7 +85,7 @@ def test_the_seeds_event_is_accepted_and_what_it_does_not_say_is_unknown() -> No
 
 
 def test_one_bad_event_never_rejects_its_batch() -> None:
-    batch = send(SEED_EVENT, event(eventType="tap"), 7, None, event(route=None), event(sessionId="test-2"))
+    batch = send(SEED_EVENT, event(eventType="tap"), 7, None, event(route=5), event(sessionId="test-2"))
     assert [stored.session_id for stored in batch.rows] == ["test-1", "test-2"]
     assert [(r.index, r.field) for r in batch.rejects] == [(1, "eventType"), (2, ""), (3, ""), (4, "route")]
     assert len(batch.dead_letters) == 4
@@ -188,6 +189,17 @@ def test_a_skew_of_more_than_five_seconds_is_corrected(skew: int, corrected: int
     assert batch.rows[0].ts == NOW + corrected
 
 
+@pytest.mark.parametrize("skew", [-90_000, -5_000, 0, 5_000, 90_000])
+def test_the_clients_own_times_are_kept(skew: int) -> None:
+    stored = send(SEED_EVENT, sentAt=NOW - skew).rows[0]
+    assert (stored.client_ts, stored.sent_ms) == (NOW, NOW - skew)
+    assert send(SEED_EVENT).rows[0].sent_ms == -1
+
+
+def test_the_tolerance_is_the_engines() -> None:
+    assert contract.SKEW_TOLERANCE_MS == TOLERANCE_MS
+
+
 def test_the_future_is_judged_after_the_correction() -> None:
     ahead = NOW + 48 * HOUR
     assert send(event(timestamp=ahead), sentAt=ahead).rows[0].ts == NOW
@@ -213,9 +225,10 @@ def test_the_route_is_a_path_of_at_most_512_characters_without_its_query() -> No
     assert row(route="/a?x=1#y").route == "/a"
     assert row(route="/" + "a" * 511).route == "/" + "a" * 511
     assert row(route="/" + "a" * 511 + "?" + "q" * 900).route == "/" + "a" * 511
-    wrong: list[Any] = [None, "", 5, ["/a"], "/" + "a" * 512]
+    wrong: list[Any] = [5, ["/a"], "/" + "a" * 512]
     for bad in wrong:
         assert reject(route=bad)[0] == "route"
+    assert (row(route=None).route, row(route="").route) == ("", "")
 
 
 @pytest.mark.parametrize(

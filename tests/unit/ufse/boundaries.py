@@ -236,11 +236,11 @@ def many(count: int) -> list[Row]:
 
 
 def visited(count: int) -> list[Row]:
-    return [event(i * 0.1, "hover") for i in range(count)]
+    return [click(i * 0.1) for i in range(count)]
 
 
 def every_ten_minutes(span: float) -> list[Row]:
-    return [*(event(10 * MINUTE * i, "hover") for i in range(int(span // (10 * MINUTE)) + 1)), event(span, "hover")]
+    return [*(click(10 * MINUTE * i) for i in range(int(span // (10 * MINUTE)) + 1)), click(span)]
 
 
 def story(attempts: int, more: int) -> list[Row]:
@@ -280,13 +280,13 @@ SESSIONS = [
         [click(0), received(click(900.001), 3 * HOUR)],
         (1, 0),
     ),
-    Case("max_visit_events", "10,000 events", truncated, visited(10_000), visited(10_001), (False, True)),
+    Case("max_visit_events", "10,000 actions", truncated, visited(10_000), visited(10_001), (False, True)),
     Case(
         "max_visit_ms",
-        "4 hours",
+        "12 hours",
         truncated,
-        every_ten_minutes(4 * HOUR),
-        every_ten_minutes(4 * HOUR + 0.001),
+        every_ten_minutes(12 * HOUR),
+        every_ten_minutes(12 * HOUR + 0.001),
         (False, True),
     ),
 ]
@@ -354,8 +354,8 @@ ATTRIBUTION = [
         "clock_slack_ms",
         "a request said to begin 5 ms before its click",
         found,
-        thrice(click(10.001), answer(10.296, 500, took=0.3)),
-        thrice(click(10.001), answer(10.295, 500, took=0.3)),
+        thrice(click(10.001), answer(10.2, 200, took=0.1, url="/api/other"), answer(10.296, 500, took=0.3)),
+        thrice(click(10.001), answer(10.2, 200, took=0.1, url="/api/other"), answer(10.295, 500, took=0.3)),
         config=OPEN,
     ),
     Case(
@@ -593,6 +593,7 @@ POINTS = [
     weight("form_silent", [*form(500), typed(20)], LEFT),
     weight("tried_again", TRIED, RAGED),
     weight("confused", wandering(10, 20, 30, 40), LEFT),
+    weight("vendor_verdict", [{**RAGED[0], "verdict": "rage"}, *RAGED[1:]], RAGED),
     weight("repeated", tries(10.001, 18.001), RAGED),
     weight("repeated", tries(*(10.001 + 8 * i for i in range(1 + REPEATED_LIMIT))), RAGED, REPEATED_LIMIT),
     weight("repeated", tries(*(10.001 + 8 * i for i in range(2 + REPEATED_LIMIT))), RAGED, REPEATED_LIMIT),

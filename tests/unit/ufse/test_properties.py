@@ -180,6 +180,7 @@ MORE: dict[str, list[Any]] = {
     "failures": list(range(1, 8)),
     "tries": list(range(8)),
     "confused": [False, True],
+    "vendor": [False, True],
     "form_sent": [False, True],
     "longest_wait_ms": [0, 8_000, 60_000],
     "struggle_ms": [0, 10_000, 30_000, 10**6],

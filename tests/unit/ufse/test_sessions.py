@@ -108,15 +108,16 @@ def test_monsters_are_truncated_not_split() -> None:
     rows = [click(i * 0.1) for i in range(10_001)]
     assert visits(rows) == [(0, 1000, 10_001, 0, True)]
     assert visits(rows[:-1])[0][4] is False
-    long = [click(10 * MINUTE * i) for i in range(30)]
-    assert [v[2:] for v in visits(long)] == [(30, 0, True)]
+    long = [click(10 * MINUTE * i) for i in range(74)]
+    assert [v[2:] for v in visits(long)] == [(74, 0, True)]
+    assert visits(long[:-1])[0][4] is False
 
 
 def test_what_a_monster_does_beyond_the_cap_is_not_analysed() -> None:
     rage = [click(10 + 0.4 * i) for i in range(5)]
     failed = answer(10.5, 500, took=0.45)
-    config = Config(max_visit_events=6)
-    small = Config(max_visit_events=5)
+    config = Config(max_visit_events=5)
+    small = Config(max_visit_events=3)
     assert bodies([*rage, failed, click(60)], config)[0]["context"]["truncated"] is True
     assert bodies([click(1), *rage, failed], small) == []
 

@@ -1,0 +1,153 @@
+"""Shapes that SDKs report, brought into the form that the rules read (docs/contracts/events.md, Shapes).
+
+* A *verdict* on an earlier click (``verdict_for``) fills its ``responded`` and ``verdict`` where the click names none, and is
+  then dropped. Of contradicting verdicts, an answer (``responded`` true) wins.
+* A click that stands for several (``clicks``, ``span_ms``) becomes that many clicks, evenly over the span.
+* An event without a route has the route that its session showed last.
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ufse.arrays import Bools, Ints
+
+MOST_CLICKS: Final = 100
+"""Clicks that one event may stand for; the same limit as in the contract."""
+CLICK_PACE_MS: Final = 300
+"""Between two clicks of an event that names no span (own choice)."""
+COPY_MARK: Final = "\x1f"
+"""Between the id of an event and the number of the click that it stands for."""
+
+
+def unfold_shapes(table: pa.Table) -> pa.Table:
+    """The table without verdicts, and with a row for every click. Without such events it is returned as it is."""
+    if "verdict_for" in table.column_names and _has_texts(table["verdict_for"]):
+        table = _apply_verdicts(table)
+    if "clicks" in table.column_names and table.num_rows and (pc.max(table["clicks"]).as_py() or 0) > 1:
+        table = _expand_clicks(table)
+    return table
+
+
+def _has_texts(column: pa.ChunkedArray) -> bool:
+    """Whether a text column may hold a text that is not empty; of a dictionary, its words are read alone."""
+    words = [chunk.dictionary if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    return any(bool(pc.max(pc.binary_length(part)).as_py()) for part in words)
+
+
+def _may_be_empty(column: pa.ChunkedArray) -> bool:
+    """Whether a text may be empty or null; of a dictionary, its words are read alone."""
+    words = [chunk.dictionary if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
+    return bool(column.null_count) or any(not pc.min(pc.binary_length(part)).as_py() for part in words)
+
+
+def _mark_empty(column: pa.ChunkedArray) -> Bools:
+    """Per row: whether its text is empty or null; of a dictionary, its words are measured once."""
+    parts = [np.zeros(0, dtype=np.bool_)]
+    for chunk in column.chunks:
+        coded = pa.types.is_dictionary(column.type)
+        words = chunk.dictionary if coded else chunk
+        empty = np.append(pc.binary_length(words).fill_null(0).to_numpy(zero_copy_only=False) == 0, True)
+        parts.append(empty[chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)] if coded else empty[:-1])
+    return np.concatenate(parts)
+
+
+def _read_texts(table: pa.Table, name: str, rows: Ints) -> list[str]:
+    return [text or "" for text in table[name].take(pa.array(rows)).cast(pa.string()).to_pylist()]
+
+
+def _mark_types(table: pa.Table, name: str) -> Bools:
+    """Per row: whether its event is of this type."""
+    types = table["event_type"].cast(pa.string())
+    return np.asarray(pc.equal(types, name).fill_null(False).to_numpy(), dtype=np.bool_)
+
+
+def _apply_verdicts(table: pa.Table) -> pa.Table:
+    """The table without verdicts; each fills what its click does not name."""
+    is_verdict = _mark_types(table, "verdict")
+    verdicts = np.flatnonzero(is_verdict)
+    clicks = np.flatnonzero(_mark_types(table, "click"))
+    names = ("project", "session_id")
+    wanted = list(zip(*(_read_texts(table, n, verdicts) for n in (*names, "verdict_for")), strict=True))
+    named = list(zip(*(_read_texts(table, n, clicks) for n in (*names, "own_id")), strict=True))
+    asked = {key for key in wanted if key[2]}
+    place = {key: i for i, key in enumerate(sorted(asked))}
+    owner = np.array([place.get(key, -1) for key in named], dtype=np.int64)
+    judged = np.array([place.get(key, -1) for key in wanted], dtype=np.int64)
+    responded = np.array(table["responded"].fill_null(-1).to_numpy(), dtype=np.int8)
+    answer = np.full(len(place) + 1, -1, dtype=np.int8)
+    np.maximum.at(answer, judged, responded[verdicts])  # the answers: unknown -1, no 0, yes 1
+    answer[-1] = -1
+    open_clicks = clicks[responded[clicks] < 0]
+    responded[open_clicks] = answer[owner[responded[clicks] < 0]]
+    found = [""] * (len(place) + 1)
+    for number, text in sorted(zip(judged.tolist(), _read_texts(table, "verdict", verdicts), strict=True)):
+        found[number] = text if number >= 0 and text else found[number]
+    texts = np.array(_read_texts(table, "verdict", np.arange(table.num_rows)), dtype=object)
+    own = texts[clicks]
+    texts[clicks] = np.where(own == "", np.array(found, dtype=object)[owner], own)
+    table = _replace_column(table, "responded", pa.array(responded))
+    table = _replace_column(table, "verdict", pa.array(texts, pa.string()))
+    return table.filter(pa.array(~is_verdict))
+
+
+def _expand_clicks(table: pa.Table) -> pa.Table:
+    """The table with a row for every click that an event stands for; ids get a number behind ``COPY_MARK``."""
+    total = np.asarray(table["clicks"].fill_null(-1).to_numpy(), dtype=np.int64)
+    rows = np.flatnonzero((total > 1) & _mark_types(table, "click"))
+    count = np.minimum(total[rows], MOST_CLICKS)
+    span = np.asarray(table["span_ms"].fill_null(-1).to_numpy(), dtype=np.int64)[rows]
+    span = np.where(span >= 0, span, CLICK_PACE_MS * (count - 1))
+    origin = np.repeat(rows, count - 1)
+    begin = np.append(0, np.cumsum(count - 1))[:-1]
+    number = np.arange(len(origin)) - np.repeat(begin, count - 1) + 1
+    later = np.repeat(span, count - 1) * number // np.repeat(count - 1, count - 1)
+    more = table.take(pa.array(origin))
+    for name in ("ts", "client_ts"):
+        at = np.asarray(more[name].fill_null(-1).to_numpy(), dtype=np.int64)
+        more = _replace_column(more, name, pa.array(np.where(at >= 0, at + later, at)))
+    ids = [
+        f"{text}{COPY_MARK}{n}" for text, n in zip(_read_texts(table, "event_id", origin), number.tolist(), strict=True)
+    ]
+    more = _replace_column(more, "event_id", pa.array(ids, pa.string()))
+    joined = pa.concat_tables([table, more.cast(table.schema)])
+    return joined.replace_schema_metadata(table.schema.metadata)
+
+
+def _replace_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, name, values)
+
+
+def remove_copy_mark(event_id: str) -> str:
+    """The id of an event as it was stored."""
+    return event_id.partition(COPY_MARK)[0]
+
+
+def fill_unknown_routes(table: pa.Table, row: Ints, session: Ints) -> pa.Table:
+    """The table with a route for events that name none: the last that their session showed, else the next.
+
+    ``row``: rows of the table ordered by ``session`` and time. Before the first navigation it is the page that this came from.
+    """
+    if not _may_be_empty(table["route"]):
+        return table
+    unknown = _mark_empty(table["route"])[row]
+    if not unknown.any():
+        return table
+    route = table["route"].cast(pa.string())
+    place = np.arange(len(row))
+    last = np.maximum.accumulate(np.where(unknown, -1, place))
+    later = np.minimum.accumulate(np.where(unknown, len(row), place)[::-1])[::-1]
+    ahead = np.minimum(later, max(len(row) - 1, 0))
+    follows = (last >= 0) & (session[np.maximum(last, 0)] == session)
+    precedes = (later < len(row)) & (session[ahead] == session)
+    source = np.where(follows, last, np.where(precedes, ahead, place))
+    texts = np.array([text or "" for text in route.to_pylist()], dtype=object)
+    came = np.flatnonzero(unknown & ~follows & precedes)
+    texts[row[unknown]] = texts[row[source[unknown]]]
+    if len(came):
+        before = np.array(_read_texts(table, "nav_from", row[ahead[came]]), dtype=object)
+        texts[row[came]] = np.where(before != "", before, texts[row[came]])
+    return _replace_column(table, "route", pa.array(texts, pa.string()))
