@@ -71,13 +71,14 @@ def compute_due_ms(
 def _queue_rows(found: events.TouchedSessions) -> list[Row]:
     due = compute_due_ms(found.last_ts, found.ended_ts, found.last_received_ms)
     return [
-        Row(project, session_id, session_hash, due_at, first)
-        for project, session_id, session_hash, due_at, first in zip(
+        Row(project, session_id, session_hash, due_at, first, failed)
+        for project, session_id, session_hash, due_at, first, failed in zip(
             found.project,
             found.session_id,
             found.session_hash.tolist(),
             due.tolist(),
             found.first_received_ms.tolist(),
+            found.failed.tolist(),
             strict=True,
         )
     ]

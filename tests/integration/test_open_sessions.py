@@ -1,0 +1,160 @@
+"""Sessions that go on: what fails in them is known before they end, nothing of it counts for a ticket, nothing is left over."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from prefect.client.schemas.objects import State
+
+from blocks import documents
+from flows.detect import detect
+from incidents.incident import IncidentDetail
+from stores.incidents.incident_store import IncidentQuery, IncidentStore
+from tasks import connections
+from tests.rows import BASE_MS, lines, row
+
+CHECKOUT = {"route": "/checkout"}
+
+
+@pytest.fixture
+def configured(
+    prefect: None, event_store_url: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Both stores configured for this test alone."""
+    monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
+    monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
+    documents.forget_blocks()
+    yield
+    connections.close_connections()
+
+
+def at(session: str, seconds_ago: float, **columns: Any) -> dict[str, Any]:
+    """An event of now, received as it happened."""
+    moment = int(time.time() * 1000 - seconds_ago * 1000)
+    return row(session, moment - BASE_MS, **{**CHECKOUT, **columns})
+
+
+def tries(session: str, number: int = 3, since: float = 60, status: int = 500, **columns: Any) -> list[dict[str, Any]]:
+    """So many clicks on "pay", seven seconds apart, the first ``since`` seconds ago; each is answered by ``status``."""
+    pay = {"target_type": "button", "target_id": "pay", "target_label": "Pay now", "input_method": "mouse"}
+    answer = {"event_type": "network", "method": "POST", "url": "/api/orders", "status": status, "duration_ms": 200}
+    events = [at(session, since + 5, event_type="navigation", nav_type="link", **columns)]
+    for n in range(number):
+        events.append(at(session, since - n * 7, **pay, **columns))
+        events.append(at(session, since - n * 7 - 0.3, **answer, **columns))
+    return events
+
+
+def end(session: str) -> dict[str, Any]:
+    """The end of a session, long enough ago that it is complete."""
+    return at(session, 20, event_type="session_end")
+
+
+def land(*events: dict[str, Any]) -> None:
+    connections.event_store().land_segment(lines(events), f"token {events[0]['event_id']} {len(events)}")
+
+
+def run() -> State[Any]:
+    state = detect(return_state=True)
+    assert state.is_completed(), state.message
+    return state
+
+
+def store() -> IncidentStore:
+    found = connections.incident_store()
+    assert isinstance(found, IncidentStore)
+    return found
+
+
+def listed() -> list[IncidentDetail]:
+    """The incidents of the list, each as a whole."""
+    page = store().incidents.list_incidents(IncidentQuery())
+    assert page.total == len(page.incidents)
+    return [found for one in page.incidents if (found := store().incidents.read_incident(one["incidentId"]))]
+
+
+def reasons(incident: IncidentDetail) -> list[str]:
+    return [entry["reason"] for entry in incident["history"]]
+
+
+def rows(postgres_url: str, query: str) -> list[Any]:
+    with psycopg.connect(postgres_url) as connection:
+        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+def outcomes(postgres_url: str) -> list[tuple[str, str | None]]:
+    return rows(postgres_url, "SELECT session_id, outcome FROM open_detections ORDER BY session_id")
+
+
+def test_three_open_sessions_draft_an_incident_and_stay_in_line(configured: None, postgres_url: str) -> None:
+    land(*tries("s1"), *tries("s2"))
+    run()
+    assert listed() == []  # two are not enough
+    land(*tries("s3"))
+    run()
+    (incident,) = listed()
+    assert (incident["status"], incident["affectedSessions"], incident["openSessions"]) == ("draft", 0, 3)
+    assert incident["title"] == 'POST /api/orders → 500 on "Pay now" (/checkout): 3 open sessions affected'
+    assert reasons(incident)[0].startswith("first seen in 3 open sessions, with score ")
+    assert len(incident["examples"]) == 3
+    assert incident["examples"][0]["timeline"]
+    assert {example["open"] for example in incident["examples"]} == {True}
+    assert "end" not in incident["explanation"]
+    assert store().queue.count_pending_sessions(0)["open"] == 3
+    assert rows(postgres_url, "SELECT count(*) FROM detections") == [(0,)]
+    run()
+    assert listed() == [incident]
+
+
+def test_the_same_detections_when_the_sessions_are_complete(configured: None, postgres_url: str) -> None:
+    names = ["s1", "s2", "s3"]
+    land(*(event for name in names for event in tries(name)))
+    run()
+    opened = rows(postgres_url, "SELECT project, detection_id, visit_id, incident_id FROM open_detections ORDER BY 2")
+    (draft,) = listed()
+    land(end("s1"), end("s2"))
+    run()
+    (incident,) = listed()
+    assert (incident["status"], incident["affectedSessions"], incident["openSessions"]) == ("draft", 2, 1)
+    land(end("s3"))
+    run()
+    (incident,) = listed()
+    assert (incident["status"], incident["affectedSessions"], incident["openSessions"]) == ("confirmed", 3, 0)
+    assert incident["title"].endswith(": 3 sessions blocked")
+    assert incident["incidentId"] == draft["incidentId"]
+    assert {example["open"] for example in incident["examples"]} == {False}
+    assert rows(postgres_url, "SELECT project, detection_id, visit_id, incident_id FROM detections ORDER BY 2") == opened
+    assert outcomes(postgres_url) == [("s1", "complete"), ("s2", "complete"), ("s3", "complete")]
+    assert rows(postgres_url, "SELECT DISTINCT body::text, label, user_hash FROM open_detections") == [("{}", "", "")]
+    counts = store().incidents.read_store_counts()
+    assert (counts["detections"], counts["openDetections"], counts["retracted"]) == (3, 0, 0)
+
+
+def test_a_draft_whose_sessions_all_got_there_is_withdrawn_with_its_history(
+    configured: None, postgres_url: str
+) -> None:
+    land(*(event for name in ("s1", "s2", "s3") for event in tries(name)))
+    run()
+    (draft,) = listed()
+    land(*tries("s1", 1, since=12, status=200))
+    run()
+    (incident,) = listed()
+    assert (incident["openSessions"], incident["withdrawnAt"]) == (2, None)
+    assert reasons(incident)[-1] == "1 open detection retracted: the person got there after all"
+    land(*tries("s2", 1, since=12, status=200), *tries("s3", 1, since=12, status=200))
+    run()
+    assert listed() == []
+    assert store().incidents.read_store_counts()["incidents"]["draft"] == 0
+    whole = store().incidents.read_incident(draft["incidentId"])
+    assert whole is not None
+    assert (whole["openSessions"], whole["status"]) == (0, "draft")
+    assert whole["withdrawnAt"]
+    assert reasons(whole)[-2:] == [
+        "2 open detections retracted: the person got there after all",
+        "withdrawn: no session shows it any more",
+    ]
+    only = store().incidents.list_incidents(IncidentQuery(withdrawn=True)).incidents
+    assert [one["incidentId"] for one in only] == [draft["incidentId"]]
+    assert {outcome for _, outcome in outcomes(postgres_url)} == {"retracted"}
