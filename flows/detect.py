@@ -15,7 +15,7 @@ from tasks import lag
 from tasks.enqueue import sessionize
 from tasks.flood import flood_lines, review_floods, warn_of_floods
 from tasks.incidents import describe_incidents
-from tasks.open_sessions import look_at_open_sessions, read_sessions_to_look_at
+from tasks.open_sessions import look_at_open_sessions
 from tasks.progress import Progress
 from tasks.report import Report, describe_failure
 from tasks.score import Scored, count_due_sessions, read_due_sessions, score_sessions
@@ -88,19 +88,17 @@ def _enqueue_new_sessions(report: Report, until: float) -> None:
 
 def _look_at_open_sessions(report: Report, shard: int, shards: int, until: float) -> None:
     """Look at the sessions that go on, batch by batch. What is not looked at ``until`` then waits for the next run."""
-    while pending := report.run_step(read_sessions_to_look_at, BATCH, shard, shards):
-        found = report.run_step(look_at_open_sessions, pending)
-        if found is None:
-            report.pending.append(f"waiting for a look: {format_count(len(pending), 'open session')}")
-            return
+    while found := report.run_step(look_at_open_sessions, BATCH, shard, shards):
+        recorded = found.recorded
         report.counts["sessions judged while open"] += found.judged
         report.counts["sessions that the engine failed over while open"] += found.failed
-        report.counts["detections in open sessions"] += found.recorded.found
-        report.counts["detections in open sessions retracted"] += found.recorded.retracted
-        report.counts["incidents drafted from open sessions"] += len(found.recorded.drafted)
-        if lines := report.run_step(describe_incidents, found.recorded.incidents):
+        report.counts["detections in open sessions"] += recorded.found
+        report.counts["detections in open sessions retracted"] += recorded.retracted
+        report.counts["incidents drafted from open sessions"] += len(recorded.drafted)
+        report.counts["alerts of open sessions"] += found.alerts
+        if recorded.incidents and (lines := report.run_step(describe_incidents, recorded.incidents)):
             report.add_lines("Incidents of open sessions", lines)
-        if len(pending) < BATCH or found.recorded.stale or time.monotonic() > until:
+        if found.asked < BATCH or recorded.stale or time.monotonic() > until:
             return
 
 

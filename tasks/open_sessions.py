@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from prefect import task
@@ -21,6 +21,7 @@ from stores.events.event_store import EventStore
 from stores.incidents.incident_store import AnalysedSession, IncidentStore, OpenResult, PendingSession
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.open_alerts import alert_of_open_incidents
 from tasks.origins import add_origins
 from tasks.retrying import POLICY
 from tasks.score import Answer, answers_by_session, session_spans
@@ -36,29 +37,32 @@ _NOTHING: Final = OpenResult()
 @dataclass(frozen=True)
 class LookResult:
     """One batch of sessions that go on: how many were asked about, how many of them were read and judged, on how many the
-    engine failed, and what was stored."""
+    engine failed, what was stored, and of how many incidents people were alerted."""
 
     asked: int = 0
     judged: int = 0
     failed: int = 0
     recorded: OpenResult = _NOTHING
-
-
-@task(name="sessions to look at", **POLICY)
-def read_sessions_to_look_at(limit: int, shard: int = 0, shards: int = 1) -> list[PendingSession]:
-    """The sessions of this shard that go on, in which something failed, with events since the last look."""
-    return connections.incident_store().queue.find_sessions_to_look_at(int(time.time() * 1000), limit, shard, shards)
+    alerts: int = 0
 
 
 @task(name="look", **POLICY)
-def look_at_open_sessions(pending: Sequence[PendingSession]) -> LookResult:
-    """Judge these sessions as far as they have come; in one transaction replace their open detections and draft incidents.
+def look_at_open_sessions(limit: int, shard: int = 0, shards: int = 1) -> LookResult:
+    """Judge up to ``limit`` sessions of this shard that go on, as far as they have come, and alert people of what they show.
 
-    A session over which the engine fails keeps its open detections; its analysis records the failure.
+    In one transaction their open detections are replaced and incidents drafted. A session over which the engine fails keeps
+    its open detections; its analysis records the failure. The first shard alerts for all of them.
     """
-    store, events = connections.incident_store(), connections.event_store()
+    store = connections.incident_store()
     if isinstance(store, LogIncidentStore):
         return LookResult()
+    pending = store.queue.find_sessions_to_look_at(int(time.time() * 1000), limit, shard, shards)
+    result = _look_at_batch(store, pending) if pending else LookResult()
+    return replace(result, alerts=alert_of_open_incidents(store) if shard == 0 else 0)
+
+
+def _look_at_batch(store: IncidentStore, pending: Sequence[PendingSession]) -> LookResult:
+    events = connections.event_store()
     thresholds = read_project_thresholds(store)
     configs = configure_open_visits(engine_configs(thresholds))
     wanted = _choose_sessions(pending, events, store, configs)

@@ -1,16 +1,18 @@
 """Sessions that go on: what fails in them is known before they end, nothing of it counts for a ticket, nothing is left over."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from prefect.client.schemas.objects import State
 
 from blocks import documents
 from flows.detect import detect
 from incidents.incident import IncidentDetail
+from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections
 from tests.rows import BASE_MS, lines, row
@@ -125,7 +127,9 @@ def test_the_same_detections_when_the_sessions_are_complete(configured: None, po
     assert incident["title"].endswith(": 3 sessions blocked")
     assert incident["incidentId"] == draft["incidentId"]
     assert {example["open"] for example in incident["examples"]} == {False}
-    assert rows(postgres_url, "SELECT project, detection_id, visit_id, incident_id FROM detections ORDER BY 2") == opened
+    assert (
+        rows(postgres_url, "SELECT project, detection_id, visit_id, incident_id FROM detections ORDER BY 2") == opened
+    )
     assert outcomes(postgres_url) == [("s1", "complete"), ("s2", "complete"), ("s3", "complete")]
     assert rows(postgres_url, "SELECT DISTINCT body::text, label, user_hash FROM open_detections") == [("{}", "", "")]
     counts = store().incidents.read_store_counts()
@@ -158,3 +162,109 @@ def test_a_draft_whose_sessions_all_got_there_is_withdrawn_with_its_history(
     only = store().incidents.list_incidents(IncidentQuery(withdrawn=True)).incidents
     assert [one["incidentId"] for one in only] == [draft["incidentId"]]
     assert {outcome for _, outcome in outcomes(postgres_url)} == {"retracted"}
+
+
+def test_a_session_without_tries_is_not_read_again_and_again(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page whose polls fail for hours, and a reader who clicks: asked about in ClickHouse, never loaded."""
+    poll = {"event_type": "network", "method": "GET", "url": "/api/news", "status": 503, "duration_ms": 40}
+    land(*(at("polls", 60 - n, **poll) for n in range(30)))
+    land(*(at("reads", 60 - n * 5, target_type="link", target_id=f"a{n}") for n in range(8)))
+    loaded: list[list[int]] = []
+    original = EventStore.read_candidate_events
+
+    def count_reads(self: EventStore, hashes: Sequence[int], *span: Any) -> Any:
+        loaded.append(list(hashes))
+        return original(self, hashes, *span)
+
+    monkeypatch.setattr(EventStore, "read_candidate_events", count_reads)
+    run()
+    assert loaded == []
+    land(*tries("s1"))
+    run()
+    assert [len(hashes) for hashes in loaded] == [1]
+    run()  # nothing new: nothing is asked about
+    assert len(loaded) == 1
+    land(at("s1", 3, event_type="scroll"))
+    run()  # it goes on, and has an open detection
+    assert len(loaded) == 2
+
+
+def test_what_is_slow_or_failed_twice_may_still_be_served(configured: None, postgres_url: str) -> None:
+    pay = {"target_type": "button", "target_id": "pay", "input_method": "mouse"}
+    slow = {"event_type": "network", "method": "POST", "url": "/api/orders", "status": 200, "duration_ms": 6_000}
+    for name in ("w1", "w2", "w3"):
+        land(*(at(name, 50 - n * 0.5, **pay) for n in range(6)), at(name, 40, **slow))
+        land(*tries(f"{name} twice", 2))
+    run()
+    assert rows(postgres_url, "SELECT count(*) FROM open_detections") == [(0,)]
+
+
+def test_rage_at_a_failure_is_seen_before_the_session_ends(configured: None, postgres_url: str) -> None:
+    pay = {"target_type": "button", "target_id": "pay", "input_method": "mouse"}
+    failed = {"event_type": "network", "method": "POST", "url": "/api/orders", "status": 500, "duration_ms": 100}
+    for name in ("r1", "r2", "r3"):
+        land(
+            *(at(name, 30 - n * 0.4, **pay) for n in range(7)), *(at(name, 29.8 - n * 0.4, **failed) for n in range(7))
+        )
+    run()
+    assert len(outcomes(postgres_url)) == 3
+    assert listed()[0]["openSessions"] == 3
+
+
+def test_leaving_is_no_evidence_while_the_session_may_go_on(configured: None, postgres_url: str) -> None:
+    """Two failed tries and another page: complete, the session is a detection; open, it may be a detour."""
+    for name in ("l1", "l2", "l3"):
+        away = at(name, 25, event_type="navigation", nav_type="link", nav_from="/checkout", route="/help")
+        land(*tries(name, 2, since=50), away)
+    run()
+    assert outcomes(postgres_url) == []
+    land(*(at(name, 20, event_type="session_end", route="/help") for name in ("l1", "l2", "l3")))
+    run()
+    assert listed()[0]["affectedSessions"] == 3
+
+
+def test_sessions_of_one_sender_draft_nothing(configured: None) -> None:
+    land(*(event for name in ("s1", "s2", "s3", "s4") for event in tries(name)))
+    source = {"source_today": 2**62 + 7, "source_before": 2**62 + 8}
+    receipts = pa.Table.from_pylist(
+        [
+            {"project": "default", "session_id": name, "received_ms": int(time.time() * 1000) - 3_600_000, **source}
+            for name in ("s1", "s2", "s3", "s4")
+        ]
+    )
+    with connections.event_store().borrow_client() as client:
+        client.insert_arrow("receipts", receipts)
+    run()
+    assert listed() == []
+    assert store().incidents.read_store_counts()["openDetections"] == 4
+
+
+def test_open_sessions_confirm_nothing_and_wait_for_no_ticket(configured: None) -> None:
+    land(*(event for name in ("s1", "s2", "s3", "s4", "s5") for event in tries(name, user_hash=name)))
+    run()
+    (draft,) = listed()
+    assert (draft["status"], draft["countedSessions"]) == ("draft", 0)
+    store().ledger.apply_action(draft["incidentId"], "confirm", "seen it", "ada")
+    assert store().outbox.find_exportable_incidents("jira", 10, 80) == []
+    assert store().outbox.claim_incidents("jira", limit=10, min_score=80) == []
+    land(end("s1"))
+    run()
+    assert [one["incidentId"] for one in store().outbox.find_exportable_incidents("jira", 10, 80)] == [
+        draft["incidentId"]
+    ]
+
+
+def test_the_switch_leaves_open_sessions_alone(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("s1", "s2", "s3")
+    land(*(event for name in names for event in tries(name)))
+    run()
+    assert len(listed()) == 1
+    monkeypatch.setenv("FURROW_OPEN_SESSIONS", "0")
+    land(*tries("s4"), *tries("s1", 1, since=12, status=200))
+    run()
+    assert store().incidents.read_store_counts()["openDetections"] == 3
+    land(*(end(name) for name in (*names, "s4")))
+    run()  # complete sessions end what was open, whether anybody looks at open ones or not
+    (incident,) = listed()
+    assert (incident["affectedSessions"], incident["openSessions"]) == (3, 0)
+    assert "1 open detection retracted: the person got there after all" in reasons(incident)
