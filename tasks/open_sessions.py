@@ -14,7 +14,7 @@ from typing import Final
 from prefect import task
 
 import ufse
-from core.metrics import count_degraded
+from core.metrics import count_degraded, count_open_detections
 from incidents.model import SessionKey
 from stores.events import open_sessions
 from stores.events.event_store import EventStore
@@ -78,6 +78,7 @@ def _look_at_batch(store: IncidentStore, pending: Sequence[PendingSession]) -> L
     recorded = store.ledger.record_open_detections(
         add_origins(looked, events, store), confirm_rules(thresholds), unjudged
     )
+    count_open_detections(found=recorded.found, retracted=recorded.retracted)
     return LookResult(len(pending), len(judged), len(answers) - len(judged), recorded)
 
 
