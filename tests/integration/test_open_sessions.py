@@ -10,12 +10,17 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from blocks import documents
+from core import metrics
 from flows.detect import detect
 from incidents.incident import IncidentDetail
+from stores.embedded_postgres import EmbeddedPostgres
+from stores.events import open_sessions
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tasks import connections
+from tasks.open_alerts import DRAFTED
 from tests.rows import BASE_MS, lines, row
+from ufse import pipeline
 
 CHECKOUT = {"route": "/checkout"}
 
@@ -268,3 +273,114 @@ def test_the_switch_leaves_open_sessions_alone(configured: None, monkeypatch: py
     (incident,) = listed()
     assert (incident["affectedSessions"], incident["openSessions"]) == (3, 0)
     assert "1 open detection retracted: the person got there after all" in reasons(incident)
+
+
+def test_a_run_that_is_killed_before_its_look_looks_in_the_next_run(
+    configured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is in line, with its mark, in the transaction that moves the watermark."""
+    land(*(event for name in ("s1", "s2", "s3") for event in tries(name)))
+    for place in (
+        "stores.events.open_sessions.find_struggling_sessions",
+        "tasks.open_sessions.add_origins",
+        "stores.incidents.incident_look.settle_incidents",
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, killed)
+            with pytest.raises(KeyboardInterrupt):
+                detect(return_state=True)
+        assert listed() == []
+    run()
+    (incident,) = listed()
+    assert (incident["openSessions"], len(incident["history"])) == (3, 1)
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_alert_that_cannot_be_emitted_comes_with_the_next_run(
+    configured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(*(event for name in ("s1", "s2", "s3") for event in tries(name)))
+    events: list[dict[str, Any]] = []
+
+    def refuse(**_: Any) -> None:
+        raise OSError("no server")
+
+    before = count_of("open_sessions", "event")
+    monkeypatch.setattr("tasks.open_alerts.emit_event", refuse)
+    run()
+    assert count_of("open_sessions", "event") == before + 1
+    monkeypatch.setattr("tasks.open_alerts.emit_event", lambda **event: events.append(event))
+    run()
+    run()
+    (event,) = events
+    (incident,) = listed()
+    assert event["event"] == DRAFTED
+    assert event["payload"]["incidentId"] == incident["incidentId"]
+    assert incident["title"] in event["payload"]["message"]
+    assert event["resource"]["prefect.resource.id"].endswith(incident["incidentId"])
+
+
+def count_of(component: str, reason: str) -> float:
+    return metrics.DEGRADED.labels(component, reason)._value.get()
+
+
+def test_a_session_over_which_the_engine_fails_keeps_what_it_showed_and_takes_no_other_with_it(
+    configured: None, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    land(*(event for name in ("s1", "s2", "s3") for event in tries(name)))
+    run()
+    original = pipeline.detect
+
+    def fail_over_poison(table: Any, *arguments: Any, **named: Any) -> Any:
+        if "s1" in table["session_id"].to_pylist():
+            raise ZeroDivisionError
+        return original(table, *arguments, **named)
+
+    before = count_of("look", "engine_failed")
+    monkeypatch.setattr(pipeline, "detect", fail_over_poison)
+    land(*(event for name in ("s1", "s2") for event in tries(name, 1, since=12, status=200)))
+    run()
+    assert count_of("look", "engine_failed") == before + 1
+    assert outcomes(postgres_url) == [("s1", None), ("s2", "retracted"), ("s3", None)]
+    assert store().queue.count_pending_sessions(0)["open"] == 3
+    run()  # nothing is new in it: it is not judged again
+    assert count_of("look", "engine_failed") == before + 1
+
+
+def test_postgres_away_during_a_look_ends_degraded_and_its_return_drafts_once(
+    configured: None, monkeypatch: pytest.MonkeyPatch, stoppable_postgres: EmbeddedPostgres
+) -> None:
+    monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", stoppable_postgres.url)
+    documents.forget_blocks()
+    connections.close_connections()
+    land(*(event for name in ("s1", "s2", "s3") for event in tries(name)))
+    original = open_sessions.find_struggling_sessions
+
+    def stop_in_mid_run(*arguments: Any) -> Any:
+        stoppable_postgres.stop()
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(open_sessions, "find_struggling_sessions", stop_in_mid_run)
+        state = detect(return_state=True)
+    assert state.name == "Degraded"
+    assert "look:" in (state.message or "")
+    stoppable_postgres.start()
+    run()
+    assert [(one["openSessions"], len(one["history"])) for one in listed()] == [(3, 1)]
+
+
+def test_a_client_session_of_very_many_events_waits_until_it_is_complete(
+    configured: None, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setattr(open_sessions, "MOST_EVENTS", 20)
+    for name in ("s1", "s2", "s3"):
+        land(*tries(name), *(at(name, 70 + n, event_type="scroll") for n in range(20)))
+    run()
+    assert outcomes(postgres_url) == []
+    land(*(end(name) for name in ("s1", "s2", "s3")))
+    run()
+    assert listed()[0]["affectedSessions"] == 3
