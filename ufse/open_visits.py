@@ -22,8 +22,17 @@ REFUSALS: Final = frozenset({"rejection", "validation"})
 
 
 def configure_open_visits(configs: Mapping[str, Config]) -> dict[str, Config]:
-    """The configurations, by project, with which open visits are judged."""
-    return {project: replace(config, visits_open=True) for project, config in configs.items()}
+    """The configurations, by project, with which open visits are judged.
+
+    The points for "no success by the end" cannot be had, so High begins that much lower: rage at one failed request holds, as
+    it does at the end of a visit without a success.
+    """
+    return {project: _configure_open(config) for project, config in configs.items()}
+
+
+def _configure_open(config: Config) -> Config:
+    high = max(config.medium_score + 1, config.high_score - config.read_points("unresolved"))
+    return replace(config, visits_open=True, high_score=high)
 
 
 def holds_while_open(detection: Detection) -> bool:

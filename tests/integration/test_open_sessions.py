@@ -17,7 +17,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.events import open_sessions
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
-from tasks import connections
+from tasks import connections, enqueue
 from tasks.open_alerts import DRAFTED
 from tests.rows import BASE_MS, lines, row
 from ufse import pipeline
@@ -384,3 +384,35 @@ def test_a_client_session_of_very_many_events_waits_until_it_is_complete(
     land(*(end(name) for name in ("s1", "s2", "s3")))
     run()
     assert listed()[0]["affectedSessions"] == 3
+
+
+@pytest.mark.parametrize(
+    ("events", "asked"),
+    [
+        ([("click", 0.4 * n) for n in range(5)], True),  # a burst, and one failure
+        ([("click", 0.4 * n) for n in range(3)], False),
+        ([("click", 4.0 * n) for n in range(9)], False),
+        ([("reload", 4.0 * n) for n in range(3)], True),
+        ([("reload", 4.0 * n) for n in range(2)], False),
+        ([("form_submit", 9.0 * n) for n in range(2)], False),
+    ],
+)
+def test_one_failure_is_enough_with_a_burst_or_reloads(
+    configured: None, events: list[tuple[str, float]], asked: bool
+) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "click": {"target_type": "button", "target_id": "pay"},
+        "form_submit": {"event_type": "form_submit", "target_type": "form"},
+        "reload": {"event_type": "navigation", "nav_type": "reload"},
+    }
+    failed = {"event_type": "network", "method": "POST", "url": "/api/orders", "status": 500, "duration_ms": 100}
+    land(*(at("s", 60 - seconds, **kinds[kind]) for kind, seconds in events), at("s", 59.7, **failed))
+    enqueue.sessionize.fn()
+    (pending,) = store().queue.find_sessions_to_look_at(int(time.time() * 1000), 9)
+    found = open_sessions.find_struggling_sessions(
+        connections.event_store(),
+        [pending.session_hash],
+        int(time.time() * 1000),
+        open_sessions.Burst(clicks=4, span_ms=3_000, reloads=3),
+    )
+    assert found == ({pending.session_hash} if asked else set())
