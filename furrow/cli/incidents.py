@@ -311,28 +311,7 @@ def _print_incident(incident: IncidentDetail) -> None:
         soft_wrap=True,
     )
     out.print()
-    print_facts(
-        [
-            ("project", incident["projectId"]),
-            ("failure point", incident["primaryFailurePoint"]),
-            ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
-            ("open sessions", incident["openSessions"] or None),
-            ("withdrawn", format_minute(incident["withdrawnAt"]) if incident["withdrawnAt"] else ""),
-            ("seen", f"{format_minute(incident['firstSeen'])} to {format_minute(incident['lastSeen'])} UTC"),
-            ("score", f"highest {incident['highestScore']}, median {incident['medianScore']:g}"),
-            ("signals", ", ".join(f"{name} {count:,}" for name, count in incident["signals"].items())),
-            ("routes", ", ".join(incident["routes"])),
-            ("environments", ", ".join(incident["environments"])),
-            ("app versions", ", ".join(incident["appVersions"])),
-            ("suppressed until", format_minute(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
-            ("until sessions", incident["suppressedSessions"]),
-            (
-                "held back",
-                "it was created in a flood of new incidents; confirm it to export it" if incident["held"] else "",
-            ),
-            ("allowed actions", ", ".join(incident["allowedActions"])),
-        ]
-    )
+    print_facts(_list_facts(incident))
     if incident["explanation"]:
         _print_heading("Why")
         out.print(Text(sanitize_lines(incident["explanation"])))
@@ -345,6 +324,29 @@ def _print_incident(incident: IncidentDetail) -> None:
             styled_text(format_minute(entry["at"]), "dim"),
             styled_text(f"{moved}, by {entry['actor']}: {entry['reason']}"),
         )
+
+
+def _list_facts(incident: IncidentDetail) -> list[tuple[str, object]]:
+    return [
+        ("project", incident["projectId"]),
+        ("failure point", incident["primaryFailurePoint"]),
+        ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
+        ("open sessions", incident["openSessions"] or None),
+        ("withdrawn", format_minute(incident["withdrawnAt"]) if incident["withdrawnAt"] else ""),
+        ("seen", f"{format_minute(incident['firstSeen'])} to {format_minute(incident['lastSeen'])} UTC"),
+        ("score", f"highest {incident['highestScore']}, median {incident['medianScore']:g}"),
+        ("signals", ", ".join(f"{name} {count:,}" for name, count in incident["signals"].items())),
+        ("routes", ", ".join(incident["routes"])),
+        ("environments", ", ".join(incident["environments"])),
+        ("app versions", ", ".join(incident["appVersions"])),
+        ("suppressed until", format_minute(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
+        ("until sessions", incident["suppressedSessions"]),
+        (
+            "held back",
+            "it was created in a flood of new incidents; confirm it to export it" if incident["held"] else "",
+        ),
+        ("allowed actions", ", ".join(incident["allowedActions"])),
+    ]
 
 
 def _print_example(examples: list[ExampleSession]) -> None:

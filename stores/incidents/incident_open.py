@@ -113,7 +113,7 @@ def count_open_sessions(connection: sa.Connection, caps: Mapping[str, object]) -
 
 def complete_open_detections(connection: sa.Connection, detections: Sequence[tuple[str, str]]) -> int:
     """End the open detections (project, detection id) that complete sessions show too. Returns how many there were."""
-    values = {"project": [one[0] for one in detections], "detection_id": [one[1] for one in detections]}
+    values = {"project": [pair[0] for pair in detections], "detection_id": [pair[1] for pair in detections]}
     return len(connection.execute(_COMPLETE, values).all()) if detections else 0
 
 
@@ -126,8 +126,8 @@ def retract_open_detections(
     values: dict[str, Any] = {
         **build_key_columns(list(reasons)),
         "reason": list(reasons.values()),
-        "kept_project": [one[0] for one in kept],
-        "kept": [one[1] for one in kept],
+        "kept_project": [pair[0] for pair in kept],
+        "kept": [pair[1] for pair in kept],
     }
     return [Retraction(row.incident_id, row.reason) for row in connection.execute(_RETRACT, values)]
 
@@ -137,8 +137,8 @@ def build_retraction_changes(
 ) -> list[tuple[str, HistoryChange]]:
     """The history of the incidents (``statuses``: of those that exist) whose open detections were retracted."""
     changes = []
-    for id_ in sorted({one.incident_id for one in retracted} & statuses.keys()):
-        reasons = Counter(one.reason for one in retracted if one.incident_id == id_)
+    for id_ in sorted({found.incident_id for found in retracted} & statuses.keys()):
+        reasons = Counter(found.reason for found in retracted if found.incident_id == id_)
         for reason, number in sorted(reasons.items()):
             what = f"{format_count(number, 'open detection')} retracted: {reason}"
             changes.append((id_, HistoryChange(lifecycle.RULE, statuses[id_], statuses[id_], what)))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 import sqlalchemy as sa
 from sqlalchemy import text
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents import lifecycle
@@ -258,12 +259,7 @@ def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Inc
         "label": row.label,
         "firstSeen": format_utc_time(row.first_seen),
         "lastSeen": format_utc_time(row.last_seen),
-        "affectedSessions": row.affected_sessions,
-        "countedSessions": row.counted_sessions,
-        "openSessions": row.open_sessions,
-        "affectedUsers": row.affected_users,
-        "endedSessions": row.ended_sessions,
-        "overcomeSessions": row.overcome_sessions,
+        **_build_counts_json(row),
         "highestScore": row.highest_score,
         "medianScore": row.median_score,
         "confidence": row.confidence,
@@ -284,6 +280,28 @@ def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Inc
         "allowedActions": list(lifecycle.list_allowed_actions(row.status, row.held)),
         "createdAt": format_utc_time(row.created_at),
         "updatedAt": format_utc_time(row.updated_at),
+    }
+
+
+class _Counts(TypedDict):
+    """The counts of an incident's JSON."""
+
+    affectedSessions: int
+    countedSessions: int
+    openSessions: int
+    affectedUsers: int
+    endedSessions: int
+    overcomeSessions: int
+
+
+def _build_counts_json(row: "sa.Row[Any]") -> _Counts:
+    return {
+        "affectedSessions": row.affected_sessions,
+        "countedSessions": row.counted_sessions,
+        "openSessions": row.open_sessions,
+        "affectedUsers": row.affected_users,
+        "endedSessions": row.ended_sessions,
+        "overcomeSessions": row.overcome_sessions,
     }
 
 
