@@ -42,7 +42,7 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     if shard == 0:
         _enqueue_new_sessions(report, began + seconds / 2)
     if Settings().open_sessions:
-        _look_at_open_sessions(report, shard, shards, began + seconds / 2)
+        _look_at_open_sessions(report, shard, shards, began + seconds * 3 / 4)
     _analyse_due_sessions(report, shard, shards, began + seconds)
     if shard == 0:
         _report_floods(report)
@@ -88,7 +88,7 @@ def _enqueue_new_sessions(report: Report, until: float) -> None:
 
 def _look_at_open_sessions(report: Report, shard: int, shards: int, until: float) -> None:
     """Look at the sessions that go on, batch by batch. What is not looked at ``until`` then waits for the next run."""
-    while found := report.run_step(look_at_open_sessions, BATCH, shard, shards):
+    while found := report.run_step(look_at_open_sessions, BATCH, until - time.monotonic(), shard, shards):
         recorded = found.recorded
         report.counts["sessions judged while open"] += found.judged
         report.counts["sessions that the engine failed over while open"] += found.failed
@@ -98,7 +98,9 @@ def _look_at_open_sessions(report: Report, shard: int, shards: int, until: float
         report.counts["alerts of open sessions"] += found.alerts
         if recorded.incidents and (lines := report.run_step(describe_incidents, recorded.incidents)):
             report.add_lines("Incidents of open sessions", lines)
-        if found.asked < BATCH or recorded.stale or time.monotonic() > until:
+        if found.left:
+            report.pending.append(f"not looked at yet: {format_count(found.left, 'open session')}")
+        if found.asked < BATCH or found.left or recorded.stale or time.monotonic() > until:
             return
 
 

@@ -70,6 +70,8 @@ def compute_due_ms(
 
 def _queue_rows(found: events.TouchedSessions) -> list[Row]:
     due = compute_due_ms(found.last_ts, found.ended_ts, found.last_received_ms)
+    # A file of old events is complete as soon as it is here: there is nothing to look at before, and nobody to alert.
+    goes_on = found.last_ts + SILENT_MS > found.last_received_ms
     return [
         Row(project, session_id, session_hash, due_at, first, failed)
         for project, session_id, session_hash, due_at, first, failed in zip(
@@ -78,7 +80,7 @@ def _queue_rows(found: events.TouchedSessions) -> list[Row]:
             found.session_hash.tolist(),
             due.tolist(),
             found.first_received_ms.tolist(),
-            found.failed.tolist(),
+            (found.failed & goes_on).tolist(),
             strict=True,
         )
     ]

@@ -37,18 +37,21 @@ _NOTHING: Final = OpenResult()
 @dataclass(frozen=True)
 class LookResult:
     """One batch of sessions that go on: how many were asked about, how many of them were read and judged, on how many the
-    engine failed, what was stored, and of how many incidents people were alerted."""
+    engine failed, how many are left for the next run, what was stored, and of how many incidents people were alerted."""
 
     asked: int = 0
     judged: int = 0
     failed: int = 0
+    left: int = 0
     recorded: OpenResult = _NOTHING
     alerts: int = 0
 
 
 @task(name="look", **POLICY)
-def look_at_open_sessions(limit: int, shard: int = 0, shards: int = 1) -> LookResult:
+def look_at_open_sessions(limit: int, seconds: float, shard: int = 0, shards: int = 1) -> LookResult:
     """Judge up to ``limit`` sessions of this shard that go on, as far as they have come, and alert people of what they show.
+
+    Judging ends after ``seconds``, whatever is sent: what is left is looked at by the next run.
 
     In one transaction their open detections are replaced and incidents drafted. A session over which the engine fails keeps
     its open detections; its analysis records the failure. The first shard alerts for all of them.
@@ -57,16 +60,16 @@ def look_at_open_sessions(limit: int, shard: int = 0, shards: int = 1) -> LookRe
     if isinstance(store, LogIncidentStore):
         return LookResult()
     pending = store.queue.find_sessions_to_look_at(int(time.time() * 1000), limit, shard, shards)
-    result = _look_at_batch(store, pending) if pending else LookResult()
+    result = _look_at_batch(store, pending, time.monotonic() + seconds) if pending else LookResult()
     return replace(result, alerts=alert_of_open_incidents(store) if shard == 0 else 0)
 
 
-def _look_at_batch(store: IncidentStore, pending: Sequence[PendingSession]) -> LookResult:
+def _look_at_batch(store: IncidentStore, pending: Sequence[PendingSession], until: float) -> LookResult:
     events = connections.event_store()
     thresholds = read_project_thresholds(store)
     configs = configure_open_visits(engine_configs(thresholds))
     wanted = _choose_sessions(pending, events, store, configs)
-    answers = _judge_sessions(events, wanted, configs) if wanted else {}
+    answers, left = _judge_sessions(events, wanted, configs, until) if wanted else ({}, set())
     judged = {key: answer for key, answer in answers.items() if not answer.error}
     keys = {_key_of(session) for session in wanted}
     looked = [
@@ -74,12 +77,16 @@ def _look_at_batch(store: IncidentStore, pending: Sequence[PendingSession]) -> L
         for session in pending
         if _key_of(session) not in keys or _key_of(session) in judged
     ]
-    unjudged = [AnalysedSession(session, ()) for session in wanted if _key_of(session) not in judged]
+    unjudged = [
+        AnalysedSession(session, ())
+        for session in wanted
+        if _key_of(session) not in judged and session.session_hash not in left
+    ]
     recorded = store.ledger.record_open_detections(
         add_origins(looked, events, store), confirm_rules(thresholds), unjudged
     )
     count_open_detections(found=recorded.found, retracted=recorded.retracted)
-    return LookResult(len(pending), len(judged), len(answers) - len(judged), recorded)
+    return LookResult(len(pending), len(judged), len(answers) - len(judged), len(left), recorded)
 
 
 def _choose_sessions(
@@ -98,14 +105,19 @@ def _choose_sessions(
 
 
 def _judge_sessions(
-    events: EventStore, wanted: Sequence[PendingSession], configs: Mapping[str, Config]
-) -> dict[SessionKey, Answer]:
-    """The engine's answers; those that are too long to be looked at have none."""
+    events: EventStore, wanted: Sequence[PendingSession], configs: Mapping[str, Config], until: float
+) -> tuple[dict[SessionKey, Answer], set[int]]:
+    """The engine's answers, and the hashes of the sessions that are left when the time is over. Sessions that are too long to
+    be looked at are in neither."""
     hashes = [session.session_hash for session in wanted]
     first = events.find_first_receipt(hashes, min(session.received_ms for session in wanted))
     found: dict[SessionKey, Answer] = {}
+    left: set[int] = set()
     for batch in open_sessions.plan_open_batches(events, hashes, first):
         raise_if_stopped()
+        if time.monotonic() > until:
+            left.update(batch.hashes)
+            continue
         table = events.read_candidate_events(batch.hashes, batch.first_received_ms, batch.last_received_ms)
         answers = answers_by_session(ufse.detect_each(table, configs, why_not=True))
         spans = session_spans(table)
@@ -118,7 +130,7 @@ def _judge_sessions(
                     "the engine failed over a session that goes on: %s", json.dumps([*key, answers[key].error])
                 )
         found.update(answers)
-    return found
+    return found, left
 
 
 def _build_looked_session(session: PendingSession, answer: Answer) -> AnalysedSession:

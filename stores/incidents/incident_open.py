@@ -49,8 +49,10 @@ _COUNTS = text("""
     JOIN unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[])) AS r(incident_id, per_source) USING (incident_id)
     GROUP BY incident_id
 """)
-# What ended keeps nothing of the person but the ids.
-_ENDED = "retracted_at = now(), updated_at = now(), body = '{}', label = '', user_hash = ''"
+# What ended keeps nothing of the person but the session's id, and nothing of who sent it.
+_ENDED = """
+    retracted_at = now(), updated_at = now(), body = '{}', label = '', user_hash = '', source = NULL, received_at = NULL
+"""
 _COMPLETE = text(f"""
     UPDATE open_detections d SET {_ENDED}, outcome = 'complete'
     FROM unnest(CAST(:project AS text[]), CAST(:detection_id AS text[])) AS k(project, detection_id)

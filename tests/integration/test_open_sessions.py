@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -416,3 +417,41 @@ def test_one_failure_is_enough_with_a_burst_or_reloads(
         open_sessions.Burst(clicks=4, span_ms=3_000, reloads=3),
     )
     assert found == ({pending.session_hash} if asked else set())
+
+
+def test_a_file_of_old_events_is_not_looked_at(configured: None, postgres_url: str) -> None:
+    """It is complete 15 s after it came in; people are not alerted of last year."""
+    year = 365 * 86_400_000
+    for name in ("s1", "s2", "s3"):
+        land(*(event | {"ts": event["ts"] - year} for event in tries(name)))
+    enqueue.sessionize.fn()
+    assert rows(postgres_url, "SELECT count(*), bool_or(failed), bool_or(look) FROM pending_sessions") == [
+        (3, False, False)
+    ]
+
+
+def test_a_look_ends_when_its_time_is_over_and_goes_on_in_the_next_run(
+    configured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much strangers send to sessions in which something failed, a run does not judge for longer."""
+    land(*(event for name in ("s1", "s2", "s3") for event in tries(name)))
+    monkeypatch.setattr(open_sessions, "BATCH_EVENTS", 1)  # each session is a batch
+    original = pipeline.detect
+
+    def pass_time(*arguments: Any, **named: Any) -> Any:
+        clock.append(1_000.0)
+        return original(*arguments, **named)
+
+    clock: list[float] = []
+    real = time.monotonic
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "detect", pass_time)
+        patch.setattr(
+            "tasks.open_sessions.time", SimpleNamespace(time=time.time, monotonic=lambda: real() + sum(clock))
+        )
+        state = run()
+    assert "1 session judged while open" in (state.message or "")
+    assert store().incidents.read_store_counts()["openDetections"] == 1
+    assert listed() == []
+    run()
+    assert listed()[0]["openSessions"] == 3
