@@ -1,7 +1,8 @@
-"""The time from a session's end to its incident: ``python -m bench latency [--minutes 3] [--rate 500] [--burst 20]``.
+"""The time from a session's end, and from the third failed try, to its incident.
 
-Starts ``furrow up`` in a temporary directory, with the default schedule and embedded stores, and sends it live
-traffic over HTTP: client sessions of 40 events over 40 s, one in ten frustrated (five clicks on a button whose requests fail),
+``python -m bench latency [--minutes 3] [--rate 500] [--burst 20]`` starts ``furrow up`` in a temporary directory, with the
+default schedule and embedded stores, and sends it live traffic over HTTP: client sessions of 40 events over 40 s, one in ten
+frustrated (six clicks, 3 s apart, on a button whose requests fail; three such sessions in a row have a button of their own),
 ``rate`` events/s; then also ``burst`` times as much for some seconds: whole sessions at once, as clients send them after being
 offline. It measures the time from ``session_end`` until the detection is visible in Postgres, in parts:
 
@@ -10,6 +11,11 @@ offline. It measures the time from ``session_end`` until the detection is visibl
 * ``due``: complete 15 s after the last receipt (docs: Sessions);
 * ``waited``: from there until the run that stored it starts (every 30 s, one at a time);
 * ``run``: from that start until it is visible.
+
+While the sessions go on, it measures the time from the answer of the third failed try
+
+* ``open``: until the session's open detection is visible (or its detection, if the session was complete before);
+* ``draft``: of the last of three sessions with one failure, until their incident is visible as a draft.
 
 Runs that overlap, and runs that start late, are counted.
 
@@ -53,6 +59,14 @@ SECONDS: Final = 40.0
 """Duration of a session, s."""
 FRUSTRATED: Final = 10
 """One session in this many is frustrated."""
+GROUP: Final = 3
+"""Frustrated sessions in a row with the same failure; each has a sender of its own, so that all count."""
+FIRST_TRY: Final = 20.0
+"""First click of a frustrated session, s after its begin."""
+TRY_GAP: Final = 3.0
+ANSWER: Final = 0.3
+"""Time from a click to its answer, s."""
+THIRD_FAILURE: Final = FIRST_TRY + 2 * TRY_GAP + ANSWER
 GRACE_MS: Final = 15_000
 BURST_SECONDS: Final = 5.0
 AFTER_SECONDS: Final = 30.0
@@ -61,6 +75,7 @@ _DRAIN_SECONDS: Final = 240.0
 _LATE_SECONDS: Final = 15.0  # after this delay Prefect reports a run as late
 _POLL_SECONDS: Final = 0.25
 _TICK_SECONDS: Final = 0.1
+_KEY: Final = "bench-latency-ingest-key"  # the known key is refused behind a proxy
 
 Event = dict[str, Any]
 Make = Callable[[str, float, bool], Iterator[tuple[float, Event]]]
@@ -69,9 +84,11 @@ Make = Callable[[str, float, bool], Iterator[tuple[float, Event]]]
 
 @dataclass
 class Traffic:
-    """What was sent: the end (epoch s) of every frustrated session, and how the collector answered."""
+    """What was sent: the end (epoch s) of every frustrated session, the third failed try of those that were sent as they
+    happened, and how the collector answered."""
 
     ends: dict[str, float] = field(default_factory=dict)
+    tried: dict[str, float] = field(default_factory=dict)
     burst_at: float = 0.0
     burst_took: float = 0.0
     events: int = 0
@@ -83,9 +100,11 @@ class Traffic:
 class Sender:
     """Sends traffic to one collector over several connections."""
 
-    def __init__(self, url: str, rate: float, make: Make | None = None) -> None:
-        """``make``: the events of one session; by default those of the module's docstring."""
+    def __init__(self, url: str, rate: float, make: Make | None = None, senders: int = 1) -> None:
+        """``make``: the events of one session; by default those of the module's docstring. ``senders``: addresses from which
+        they seem to come, for a collector that trusts its proxy."""
         self.traffic = Traffic()
+        self._senders = senders
         self._make = make or _events
         self._rate = rate
         self._number = 0
@@ -94,7 +113,7 @@ class Sender:
         self._going: list[Future[None]] = []
         self._client = httpx.Client(
             base_url=url,
-            headers={"x-api-key": "test-key", "content-type": "application/json"},
+            headers={"x-api-key": _KEY if senders > 1 else "test-key", "content-type": "application/json"},
             timeout=60,
             trust_env=False,
         )
@@ -120,7 +139,7 @@ class Sender:
             if (ahead := due - time.time()) > 0:
                 self._send_until(time.time())
                 time.sleep(min(ahead, _TICK_SECONDS))
-            self._post([event for _, event in self._session("burst", time.time() - SECONDS)])
+            self._send([event for _, event in self._session("burst", time.time() - SECONDS)])
         for one in self._going:
             one.result()
         self.traffic.burst_took = time.time() - begin
@@ -145,26 +164,36 @@ class Sender:
         bad = self._number % FRUSTRATED == 0
         if bad:
             self.traffic.ends[name] = at + SECONDS
+            if kind == "steady":
+                self.traffic.tried[name] = at + THIRD_FAILURE
         return list(self._make(name, at, bad))
 
     def _send_until(self, now: float) -> None:
         batch: list[Event] = []
         while self._line and self._line[0][0] <= now:
             batch.append(heapq.heappop(self._line)[2])
-        for start in range(0, len(batch), MAX_EVENTS):
-            self._post(batch[start : start + MAX_EVENTS])
+        self._send(batch)
 
-    def _post(self, events: list[Event]) -> None:
+    def _send(self, batch: list[Event]) -> None:
+        by_sender: dict[int, list[Event]] = {}
+        for event in batch:
+            by_sender.setdefault(_session_number(event["sessionId"]) // FRUSTRATED % self._senders, []).append(event)
+        for sender, events in by_sender.items():
+            for start in range(0, len(events), MAX_EVENTS):
+                self._post(events[start : start + MAX_EVENTS], sender)
+
+    def _post(self, events: list[Event], sender: int) -> None:
         self.traffic.events += len(events)
         self._going = [one for one in self._going if not one.done() or one.result()]
         body = msgspec.json.encode({"events": events})
         self.traffic.requests += 1
         self.traffic.bytes += len(body)
-        self._going.append(self._pool.submit(self._deliver, body))
+        self._going.append(self._pool.submit(self._deliver, body, sender))
 
-    def _deliver(self, body: bytes) -> None:
+    def _deliver(self, body: bytes, sender: int) -> None:
+        address = {"x-forwarded-for": f"198.51.100.{sender + 1}"}
         while True:
-            answer = self._client.post("/v1/events", content=body)
+            answer = self._client.post("/v1/events", content=body, headers=address)
             if answer.status_code == 202:
                 rejected = answer.json()["rejected"]
                 assert not rejected, rejected
@@ -183,23 +212,40 @@ def _events(session: str, at: float, bad: bool) -> Iterator[tuple[float, Event]]
 
     yield event(0, "navigation", route="/shop", metadata={"to": "/shop"})
     for n in range(PER_SESSION - 14):
-        yield event(1 + n * 0.9, "scroll", route="/shop", metadata={"depth": n * 3, "direction": "down"})
+        yield event(1 + n * 0.7, "scroll", route="/shop", metadata={"depth": n * 3, "direction": "down"})
     for n in range(6):
-        # Calm: other controls, seconds apart, and the requests succeed.
-        begin = 26 + n * (0.6 if bad else 2.1)
-        target = {"type": "button", "id": "pay" if bad else f"step-{n}", "label": "Pay now" if bad else f"Step {n}"}
-        answer = {"method": "POST", "url": "/api/orders", "status": 500 if bad else 200, "durationMs": 200}
+        # Calm: other controls, and the requests succeed.
+        begin, where = FIRST_TRY + n * TRY_GAP, failure_of(session)
+        target = {
+            "type": "button",
+            "id": f"pay-{where}" if bad else f"step-{n}",
+            "label": "Pay" if bad else f"Step {n}",
+        }
+        url = f"/api/orders/{where}" if bad else "/api/orders"
+        answer = {"method": "POST", "url": url, "status": 500 if bad else 200, "durationMs": 200}
         yield event(begin, "click", route="/checkout", target=target, metadata={"inputMethod": "mouse"})
-        yield event(begin + 0.3, "network", route="/checkout", metadata=answer)
+        yield event(begin + ANSWER, "network", route="/checkout", metadata=answer)
     yield event(SECONDS, "session_end", route="/checkout")
 
 
+def failure_of(session: str) -> str:
+    """The name of what fails in a frustrated session: letters, so that it is not taken for an id."""
+    kind, number = session.split("-")[0], _session_number(session) // (FRUSTRATED * GROUP)
+    return kind if kind != "steady" else "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+def _session_number(session: str) -> int:
+    return int(session.rsplit("-", 1)[1])
+
+
 class Watcher(threading.Thread):
-    """Records when each session's detection becomes visible in Postgres (epoch s)."""
+    """Records when each session's detection, its open one, and each draft become visible in Postgres (epoch s)."""
 
     def __init__(self, url: str) -> None:
         super().__init__(name="watch", daemon=True)
         self.seen: dict[str, float] = {}
+        self.open: dict[str, float] = {}
+        self.drafts: dict[str, float] = {}
         self._url = url
         self._over = threading.Event()
 
@@ -211,6 +257,11 @@ class Watcher(threading.Thread):
                 now = time.time()
                 for (session,) in rows:
                     self.seen.setdefault(session, now)
+                    self.open.setdefault(session, now)
+                for (session,) in connection.execute("SELECT session_id FROM open_detections").fetchall():
+                    self.open.setdefault(session, now)
+                for (target,) in connection.execute("SELECT failure_point ->> 'target' FROM incidents").fetchall():
+                    self.drafts.setdefault(str(target).rpartition("-")[2], now)
 
     def wait(self, sessions: set[str], seconds: float) -> None:
         """Wait until all of them are visible, or until the time is over."""
@@ -237,7 +288,9 @@ class Run:
 class Up:
     """``furrow up`` in a temporary directory. Use as a context manager."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: str) -> None:
+        """``settings``: further variables of its environment."""
+        self._settings = settings
         self.data = directory / "data"
         self._log = directory / "up.log"
         ports = _free_port(), _free_port()
@@ -249,7 +302,11 @@ class Up:
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("FURROW_", "PREFECT_", "PROMETHEUS_"))}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=subprocess.STDOUT, env=ours, start_new_session=True
+                self._command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=ours | self._settings,
+                start_new_session=True,
             )
         end = time.monotonic() + 240
         while "Furrow is up" not in self._log.read_text():
@@ -305,8 +362,9 @@ class Up:
 def measure(minutes: float, rate: float, times: float) -> dict[str, Any]:
     """Start, send, wait, and collect the figures."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        with Up(Path(directory)) as up:
-            sender = Sender(up.url, rate)
+        # Each session's events come from one of a few addresses, as the collector learns from its proxy.
+        with Up(Path(directory), FURROW_TRUSTED_PROXIES="127.0.0.1", FURROW_INGEST_KEY=_KEY) as up:
+            sender = Sender(up.url, rate, senders=GROUP)
             watcher = Watcher(EmbeddedPostgres(up.data / "postgres").url)
             watcher.start()
             sender.steady(minutes * 60)
@@ -317,7 +375,9 @@ def measure(minutes: float, rate: float, times: float) -> dict[str, Any]:
             watcher.stop()
             runs = up.runs()
         received, landed = _stored(up.data)
-    return _figures(sender.traffic, watcher.seen, runs, received, landed)
+    return _figures(sender.traffic, watcher.seen, runs, received, landed) | {
+        "tries": _try_figures(sender.traffic, watcher)
+    }
 
 
 def _stored(data: Path) -> tuple[dict[str, float], dict[str, float]]:
@@ -374,6 +434,22 @@ def _figures(
     }
 
 
+def _try_figures(traffic: Traffic, watcher: Watcher) -> dict[str, dict[str, float]]:
+    """Seconds from the third failed try to the session's open detection, and of each whole group's last one to the draft."""
+    groups: dict[str, list[float]] = {}
+    for session, tried in traffic.tried.items():
+        groups.setdefault(failure_of(session), []).append(tried)
+    last = {name: max(tried) for name, tried in groups.items() if len(tried) == GROUP}
+    return {
+        "open": _percentiles([watcher.open[name] - at for name, at in traffic.tried.items() if name in watcher.open]),
+        "draft": _percentiles([watcher.drafts[name] - at for name, at in last.items() if name in watcher.drafts]),
+        "missing": {
+            "open": len(traffic.tried.keys() - watcher.open.keys()),
+            "draft": len(last.keys() - watcher.drafts.keys()),
+        },
+    }
+
+
 def _percentiles(values: list[float]) -> dict[str, float]:
     if not values:
         return {}
@@ -389,6 +465,9 @@ def _show(figures: dict[str, Any], say: Callable[[str], None]) -> None:
         say(f"{load}: seconds from a session's end to its incident")
         for part, told in figures[load].items():
             say(f"  {part:<7} " + "  ".join(f"{name} {value:>7}" for name, value in told.items()))
+    say("seconds from the third failed try")
+    for part in ("open", "draft"):
+        say(f"  {part:<7} " + "  ".join(f"{name} {value:>7}" for name, value in figures["tries"][part].items()))
     say(f"runs: {figures['runs']}")
     if figures["missing"]:
         say(f"{figures['missing']} of {figures['frustrated']} sessions had no incident in time")

@@ -16,6 +16,17 @@ RUNS_REFUSED = Counter(
     "furrow_runs_refused_total", "Runs that the engine refused: of no deployment of Furrow, or changed."
 )
 SEGMENTS_LANDED = Counter("furrow_segments_landed_total", "Spool segments inserted into ClickHouse.")
+OPEN_DETECTIONS = Counter(
+    "furrow_open_detections_total",
+    "Detections in sessions that go on: found, completed (the complete session shows them too), or retracted.",
+    ["outcome"],
+)
+
+
+def count_open_detections(found: int = 0, completed: int = 0, retracted: int = 0) -> None:
+    """Count what became of detections in sessions that go on."""
+    for outcome, number in (("found", found), ("completed", completed), ("retracted", retracted)):
+        OPEN_DETECTIONS.labels(outcome).inc(number)
 
 
 def count_degraded(component: str, reason: str) -> None:

@@ -19,6 +19,8 @@ ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
 """Variable with the path of the file of settings; empty: no file. The processes of ``furrow up`` get it empty."""
 SECRETS_VARIABLE = "FURROW_SECRETS_DIR"
 """Variable with a directory that holds one file for each secret (``furrow_jira_token``); empty: no directory."""
+LEAST_OPEN_SESSIONS = 3
+"""Fewest open sessions that draft an incident (docs/contracts/incidents-and-tickets.md, Open sessions)."""
 EMBEDDED = "embedded"
 LOG = "log"
 
@@ -120,6 +122,12 @@ class Settings(TrackerSettings, BaseSettings):
     confirm_per_source: int = Field(
         2, ge=1, description="Most sessions of one source (address) that count for confirming an incident."
     )
+    open_sessions: int = Field(
+        3,
+        ge=0,
+        description="Sessions that still go on and show the same failure, at least 3, from which an incident is drafted before "
+        "they are complete; 0: only complete sessions are analysed. Tickets always wait for complete sessions.",
+    )
     new_incidents_per_hour: int = Field(
         50,
         ge=1,
@@ -162,6 +170,13 @@ class Settings(TrackerSettings, BaseSettings):
     @classmethod
     def _check_networks(cls, value: str) -> str:
         parse_networks(value)
+        return value
+
+    @field_validator("open_sessions")
+    @classmethod
+    def _check_open_sessions(cls, value: int) -> int:
+        if 0 < value < LEAST_OPEN_SESSIONS:
+            raise ValueError(f"it must be 0 or at least {LEAST_OPEN_SESSIONS}")
         return value
 
     @field_validator("prefect_auth")

@@ -15,6 +15,7 @@ from tasks import lag
 from tasks.enqueue import sessionize
 from tasks.flood import flood_lines, review_floods, warn_of_floods
 from tasks.incidents import describe_incidents
+from tasks.open_sessions import look_at_open_sessions
 from tasks.progress import Progress
 from tasks.report import Report, describe_failure
 from tasks.score import Scored, count_due_sessions, read_due_sessions, score_sessions
@@ -40,6 +41,8 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
     began, seconds = time.monotonic(), Settings().detect_seconds
     if shard == 0:
         _enqueue_new_sessions(report, began + seconds / 2)
+    if Settings().open_sessions:
+        _look_at_open_sessions(report, shard, shards, began + seconds * 3 / 4)
     _analyse_due_sessions(report, shard, shards, began + seconds)
     if shard == 0:
         _report_floods(report)
@@ -80,6 +83,24 @@ def _enqueue_new_sessions(report: Report, until: float) -> None:
             report.pending.append(
                 f"landed and not in line: {format_count(found.later, 'event')}; the next run goes on with them"
             )
+            return
+
+
+def _look_at_open_sessions(report: Report, shard: int, shards: int, until: float) -> None:
+    """Look at the sessions that go on, batch by batch. What is not looked at ``until`` then waits for the next run."""
+    while found := report.run_step(look_at_open_sessions, BATCH, until - time.monotonic(), shard, shards):
+        recorded = found.recorded
+        report.counts["sessions judged while open"] += found.judged
+        report.counts["sessions that the engine failed over while open"] += found.failed
+        report.counts["detections in open sessions"] += recorded.found
+        report.counts["detections in open sessions retracted"] += recorded.retracted
+        report.counts["incidents drafted from open sessions"] += len(recorded.drafted)
+        report.counts["alerts of open sessions"] += found.alerts
+        if recorded.incidents and (lines := report.run_step(describe_incidents, recorded.incidents)):
+            report.add_lines("Incidents of open sessions", lines)
+        if found.left:
+            report.pending.append(f"not looked at yet: {format_count(found.left, 'open session')}")
+        if found.asked < BATCH or found.left or recorded.stale or time.monotonic() > until:
             return
 
 
@@ -138,6 +159,8 @@ def _report_scored(report: Report, scored: Scored) -> None:
 def _report_recorded(report: Report, recorded: RecordResult) -> None:
     report.counts["detections stored"] += recorded.stored
     report.counts["detections retracted"] += recorded.retracted
+    report.counts["detections in open sessions completed"] += recorded.completed
+    report.counts["detections in open sessions retracted"] += recorded.open_retracted
     if recorded.contested:
         report.counts["detections that later events from another source do not change"] += recorded.contested
     report.counts["incidents touched"] += len(recorded.incidents)

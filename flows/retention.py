@@ -9,7 +9,13 @@ from prefect.client.schemas.objects import State
 from blocks.documents import effective_settings
 from core.errors import PermanentError
 from tasks.report import Report, describe_failure
-from tasks.retention import drop_dead_letters, drop_events, find_retention_limit, forget_senders
+from tasks.retention import (
+    drop_dead_letters,
+    drop_events,
+    find_retention_limit,
+    forget_ended_detections,
+    forget_senders,
+)
 
 MAX_DAYS: Final = 36_500
 
@@ -30,6 +36,8 @@ def retention(days: int | None = None) -> State[Any]:
         raise PermanentError(f"days are 0 (kept for ever) to {MAX_DAYS:,}, not {days}")
     report = Report("retention")
     report.counts["detections whose sender is forgotten"] = report.run_step(forget_senders) or 0
+    ended = report.run_step(forget_ended_detections) or 0
+    report.counts["outcomes of detections in open sessions forgotten"] = ended
     days = effective_settings().keep_events_days if days is None else days
     if days <= 0:
         report.add_lines("Kept", ["Everything, for ever."])

@@ -47,8 +47,11 @@ class Incident(TypedDict):
     firstSeen: str | None
     lastSeen: str | None
     affectedSessions: int
+    """Complete sessions that show it."""
     countedSessions: int
     """The affected sessions that count: only the first few of each source."""
+    openSessions: int
+    """Sessions that go on and show it. They count nowhere else, and for no ticket."""
     affectedUsers: int
     endedSessions: int
     overcomeSessions: int
@@ -71,6 +74,8 @@ class Incident(TypedDict):
     resolvedAt: str | None
     suppressedUntil: str | None
     suppressedSessions: int | None
+    withdrawnAt: str | None
+    """It was drafted from open sessions, and none of them shows it any more. Lists leave it out."""
     generation: int
     """How often it came back."""
     allowedActions: list[Action]
@@ -85,6 +90,9 @@ HistoryEntry.__doc__ = "A line of the history; ``actor`` is ``rule``, or the lab
 
 class ExampleSession(TypedDict):
     """One affected session with its timeline."""
+
+    open: bool
+    """It goes on: the detection may still be retracted."""
 
     detectionId: str
     sessionId: str

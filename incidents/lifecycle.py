@@ -47,7 +47,8 @@ class ConfirmRule:
 
     ``per_source``: maximum sessions that count for one source. A browser can send any user id, so users count only if distinct
     sources sent them. ``new_per_hour``: new incidents of a project in an hour above which new ones are held back
-    (stores/incidents/incident_flood.py).
+    (stores/incidents/incident_flood.py). ``open_sessions``: open sessions, at most ``per_source`` of each source, that draft an
+    incident; 0: none do. Open sessions never confirm.
     """
 
     min_sessions: int = 3
@@ -55,6 +56,7 @@ class ConfirmRule:
     window_days: float = 7.0
     per_source: int = 2
     new_per_hour: int = 50
+    open_sessions: int = 3
 
 
 class Sighting(NamedTuple):
@@ -199,6 +201,41 @@ def _find_unsuppress_reason(state: IncidentState, evidence: Evidence, rule: Conf
     return ""
 
 
+@dataclass(frozen=True)
+class OpenDraft:
+    """How far an incident rests on sessions that go on.
+
+    ``only_open``: no complete session has shown it so far. ``opened``: enough open sessions showed it while it was a draft.
+    ``withdrawn``: it rested on open sessions, and none of them shows it any more.
+    """
+
+    only_open: bool = False
+    opened: bool = False
+    withdrawn: bool = False
+
+
+def judge_open_draft(
+    draft: OpenDraft, status: Status, rule: ConfirmRule, *, complete: bool, sessions: int, counted: int
+) -> tuple[OpenDraft, list[HistoryChange]]:
+    """What open sessions make of an incident, and the history of it.
+
+    ``complete``: a complete session shows it. ``sessions``: open sessions that show it now; ``counted``: those of them that
+    count. A draft that rested on open sessions alone is withdrawn when none is left. It returns when a complete session, or
+    enough open ones, show it.
+    """
+    enough = 0 < rule.open_sessions <= counted
+    only_open = draft.only_open and not complete
+    withdrawn = only_open and status == "draft" and (not enough if draft.withdrawn else not sessions)
+    opened = (draft.opened and not withdrawn) or (enough and status == "draft")
+    changes = []
+    if withdrawn and not draft.withdrawn:
+        changes.append(HistoryChange(RULE, status, status, "withdrawn: no session shows it any more"))
+    elif draft.withdrawn and not withdrawn and status == "draft":
+        what = "a complete session shows it" if complete else f"{_format_count(sessions, 'open session')} show it"
+        changes.append(HistoryChange(RULE, status, status, f"no longer withdrawn: {what}"))
+    return OpenDraft(only_open, opened, withdrawn), changes
+
+
 def find_confirm_reason(rule: ConfirmRule, sightings: Sequence[Sighting]) -> str:
     """The reason why ``sightings`` satisfy ``rule``; '' when they do not.
 
@@ -302,8 +339,13 @@ def look_up_priority(severity: Severity, confidence: float) -> str:
 _LABEL_LENGTH = 60
 
 
-def format_incident_title(feedback: str, target: str, label: str, route: str, sessions: int, impact: Impact) -> str:
-    """The title: what fails, where, for how many: ``POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked``."""
+def format_incident_title(
+    feedback: str, target: str, label: str, route: str, sessions: int, impact: Impact, still_open: bool = False
+) -> str:
+    """The title: what fails, where, for how many: ``POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked``.
+
+    ``still_open``: these sessions go on, and no complete one shows it.
+    """
     what = feedback or "Failure"
     if label:
         short = label if len(label) <= _LABEL_LENGTH else label[: _LABEL_LENGTH - 1] + "…"
@@ -311,7 +353,8 @@ def format_incident_title(feedback: str, target: str, label: str, route: str, se
     elif target:
         what += f" on {target}"
     where = f" ({route})" if route else ""
-    return f"{what}{where}: {_format_count(sessions, 'session')} {'blocked' if impact == 'ended' else 'affected'}"
+    how = "blocked" if impact == "ended" else "affected"
+    return f"{what}{where}: {_format_count(sessions, 'open session' if still_open else 'session')} {how}"
 
 
 def _format_count(number: int, noun: str) -> str:

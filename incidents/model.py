@@ -44,7 +44,8 @@ class TouchedSession:
     """A client session with new events, to be analysed at ``due_ms``.
 
     ``session_hash`` is ClickHouse's UInt64; times are epoch ms. ``delays``: whether the new events may delay the analysis of a
-    session that is in the queue already; events that nobody made may not.
+    session that is in the queue already; events that nobody made may not. ``failed``: something in the
+    new events may be negative feedback.
     """
 
     project: str
@@ -53,6 +54,7 @@ class TouchedSession:
     due_ms: int
     received_ms: int
     delays: bool = True
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class AnalysedSession:
 
     ``origin``: its sender; None: it is a source of its own. ``first_ms``: receipt of the first event that was read, epoch ms
     (0: not known). ``since_ms``: receipt of the oldest stored event, epoch ms. Older detections may rest on events that
-    retention has dropped, so they are not retracted.
+    retention has dropped, so they are not retracted. ``rules``: the rules that keep visits with feedback silent.
     """
 
     pending: PendingSession
@@ -101,6 +103,7 @@ class AnalysedSession:
     since_ms: int = 0
     first_ms: int = 0
     origin: SessionOrigin | None = None
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class RecordResult:
 
     ``stored``: detections that are new, changed or returned; ``retracted``: those that no longer hold; ``contested``: those
     that stay because the events against them came from another source; ``stale``: sessions that got new events meanwhile
-    (nothing written, they stay in the queue); ``incidents``: all that were recomputed; ``confirmed`` and ``regressed``:
+    (nothing written, they stay in the queue); ``completed`` and ``open_retracted``: open detections that the complete session
+    shows too, and those that it does not; ``incidents``: all that were recomputed; ``confirmed`` and ``regressed``:
     those that a rule moved there now.
     """
 
@@ -118,16 +122,36 @@ class RecordResult:
     retracted: int = 0
     stale: int = 0
     contested: int = 0
+    completed: int = 0
+    open_retracted: int = 0
     incidents: tuple[str, ...] = ()
     confirmed: tuple[str, ...] = ()
     regressed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
+class OpenResult:
+    """The result of ``IncidentLedger.record_open_detections``.
+
+    ``found``: open detections that are new, changed or returned; ``retracted``: those that no longer hold; ``stale``: sessions
+    that got new events meanwhile (looked at again by the next run); ``incidents``: all that were recomputed; ``drafted``: those
+    that exist now because enough open sessions show them.
+    """
+
+    sessions: int = 0
+    found: int = 0
+    retracted: int = 0
+    stale: int = 0
+    incidents: tuple[str, ...] = ()
+    drafted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class IncidentQuery:
     """Filters of a list of incidents; a filter that is not set matches all.
 
-    ``since``: last seen at or after; ``held``: held back from export in a flood; ``sort``: one of ``SORTS`` with "-" in front
+    ``since``: last seen at or after; ``held``: held back from export in a flood; ``withdrawn``: only those, else none, that
+    open sessions drafted and no session shows any more; ``sort``: one of ``SORTS`` with "-" in front
     for descending; ``limit`` 1–1000.
     """
 
@@ -135,6 +159,7 @@ class IncidentQuery:
     status: tuple[Status, ...] = ()
     exported: bool | None = None
     held: bool | None = None
+    withdrawn: bool = False
     severity: tuple[Severity, ...] = ()
     route: str | None = None
     since: datetime | None = None
@@ -160,6 +185,8 @@ class StoreCounts(TypedDict):
     detections: int
     """Without those that were retracted."""
     retracted: int
+    openDetections: int
+    """Of sessions that go on."""
     incidents: dict[Status, int]
     tickets: dict[str, int]
     """By state."""

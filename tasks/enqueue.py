@@ -85,15 +85,18 @@ def compute_touched_due_ms(found: events.TouchedSessions) -> npt.NDArray[np.int6
 
 
 def _queue_rows(found: events.TouchedSessions) -> list[Row]:
+    # A file of old events is complete as soon as it is here: there is nothing to look at before, and nobody to alert.
+    goes_on = found.last_ts + SILENT_MS > found.last_received_ms
     return [
-        Row(project, session_id, session_hash, due_at, first, acted > 0)
-        for project, session_id, session_hash, due_at, first, acted in zip(
+        Row(project, session_id, session_hash, due_at, first, acted > 0, failed)
+        for project, session_id, session_hash, due_at, first, acted, failed in zip(
             found.project,
             found.session_id,
             found.session_hash.tolist(),
             compute_touched_due_ms(found).tolist(),
             found.first_received_ms.tolist(),
             found.acted_ts.tolist(),
+            (found.failed & goes_on).tolist(),
             strict=True,
         )
     ]

@@ -17,6 +17,8 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.thresholds import confirm_rules, read_project_thresholds
 
+ENDED_DAYS = 8
+"""Days for which the outcome of a detection in an open session is kept, as long as the receipts of its sender."""
 _log = logging.getLogger("furrow.retention")
 
 
@@ -87,6 +89,13 @@ def forget_senders() -> int:
     return store.erasure.forget_sources(
         {p: rule.window_days for p, rule in confirm_rules(read_project_thresholds(store)).items()}
     )
+
+
+@task(name="forget ended detections", **POLICY)
+def forget_ended_detections() -> int:
+    """Forget which detections of open sessions ended, and how, more than `ENDED_DAYS` ago. Returns how many."""
+    store = connections.incident_store()
+    return 0 if isinstance(store, LogIncidentStore) else store.erasure.forget_ended_detections(ENDED_DAYS)
 
 
 def _day_of_file(path: Path) -> date | None:

@@ -67,13 +67,13 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
     scored = Scored(visits=store.record_calm_sessions(hashes, first, now_us, last_received_ms) if note else 0)
     # Read once: all sessions of these batches are judged with the same history, which holds none of their new events.
     history = read_project_history(store, [session.project for session in pending], now_us // 1000)
-    found: dict[tuple[str, str], _Answer] = {}
+    found: dict[tuple[str, str], Answer] = {}
     for batch in store.plan_batches(hashes, first, last_received_ms):
         raise_if_stopped()
         table = store.read_candidate_events(batch.hashes, batch.first_received_ms, batch.last_received_ms)
         result = ufse.detect_each(table, config, why_not=True, history=history, observe=note)
-        answers = _answers_by_session(result)
-        spans = _session_spans(table)
+        answers = answers_by_session(result)
+        spans = session_spans(table)
         for key, first_ms in zip(spans.keys, spans.table["received_ms_min"].to_pylist(), strict=True):
             answers[key].first_ms = first_ms
         scored.events += table.num_rows
@@ -85,18 +85,25 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
             record_observed(store, result.observed, _list_observed_sessions(spans, pending), now_us)
         found.update(answers)
     for session in pending:
-        answer = found.get((session.project, session.session_id), _Answer())
+        answer = found.get((session.project, session.session_id), Answer())
         if answer.error:
             scored.poisoned.append((session, answer.error))
         else:
             scored.analysed.append(
-                AnalysedSession(session, tuple(answer.detections), answer.visits, since, answer.first_ms)
+                AnalysedSession(
+                    session,
+                    tuple(answer.detections),
+                    answer.visits,
+                    since,
+                    answer.first_ms,
+                    rules=tuple(answer.rules),
+                )
             )
     return scored
 
 
 @dataclass
-class _Answer:
+class Answer:
     """The engine's result for one client session."""
 
     detections: list[Detection] = field(default_factory=list)
@@ -107,8 +114,9 @@ class _Answer:
     error: str = ""
 
 
-def _answers_by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
-    answers: dict[tuple[str, str], _Answer] = defaultdict(_Answer)
+def answers_by_session(result: ufse.Result) -> dict[tuple[str, str], Answer]:
+    """The engine's result by (project, session id)."""
+    answers: dict[tuple[str, str], Answer] = defaultdict(Answer)
     for detection in result.detections:
         body = detection.to_json()
         answers[body["projectId"], body["sessionId"]].detections.append(body)
@@ -129,7 +137,7 @@ def _answers_by_session(result: ufse.Result) -> dict[tuple[str, str], _Answer]:
 _CALM = "no_negative_feedback"
 
 
-class _Spans(NamedTuple):
+class Spans(NamedTuple):
     """Client sessions (project, session id), and in the same order their number of events, first receipt, first and last
     time (ms)."""
 
@@ -137,14 +145,15 @@ class _Spans(NamedTuple):
     table: pa.Table
 
 
-def _session_spans(events: pa.Table) -> _Spans:
+def session_spans(events: pa.Table) -> Spans:
+    """The spans of the client sessions in a table of events."""
     table = events.group_by(["project", "session_id"]).aggregate(
         [("ts", "count"), ("received_ms", "min"), ("ts", "min"), ("ts", "max")]
     )
-    return _Spans(list(zip(table["project"].to_pylist(), table["session_id"].to_pylist(), strict=True)), table)
+    return Spans(list(zip(table["project"].to_pylist(), table["session_id"].to_pylist(), strict=True)), table)
 
 
-def _list_observed_sessions(found: _Spans, pending: Sequence[PendingSession]) -> list[ObservedSession]:
+def _list_observed_sessions(found: Spans, pending: Sequence[PendingSession]) -> list[ObservedSession]:
     """The client sessions that the engine has seen, for the table ``session_history``."""
     hashes = {(session.project, session.session_id): session.session_hash for session in pending}
     first = found.table["received_ms_min"].to_pylist()
@@ -155,12 +164,12 @@ def _list_observed_sessions(found: _Spans, pending: Sequence[PendingSession]) ->
 
 
 def _session_rows(
-    found: _Spans, pending: Sequence[PendingSession], answers: dict[tuple[str, str], _Answer], analysed_us: int
+    found: Spans, pending: Sequence[PendingSession], answers: dict[tuple[str, str], Answer], analysed_us: int
 ) -> pa.Table:
     """Rows of the table ``sessions`` for the client sessions that the engine has seen."""
     keys, spans = found
     hashes = {(session.project, session.session_id): session.session_hash for session in pending}
-    seen = [answers.get(key, _Answer()) for key in keys]
+    seen = [answers.get(key, Answer()) for key in keys]
     columns = {
         "project": spans["project"],
         "session_id": spans["session_id"],

@@ -43,6 +43,7 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
         settings.confirm_days,
         settings.confirm_per_source,
         settings.new_incidents_per_hour,
+        settings.open_sessions,
     )
     own = {
         project: ConfirmRule(
@@ -51,6 +52,7 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
             values.get("confirmDays", default.window_days),
             values.get("confirmPerSource", default.per_source),
             values.get("newIncidentsPerHour", default.new_per_hour),
+            default.open_sessions,
         )
         for project, values in overrides.items()
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from prefect import task
 
+from core.metrics import count_open_detections
 from stores.incidents.incident_store import AnalysedSession, PendingSession, RecordResult
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
@@ -27,7 +28,9 @@ def upsert_detections(analysed: Sequence[AnalysedSession], backfill: bool = Fals
     if isinstance(store, LogIncidentStore):
         return store.ledger.record_detections(analysed)
     known = add_origins(analysed, connections.event_store(), store, backfill)
-    return store.ledger.record_detections(known, confirm_rules(read_project_thresholds(store)), backfill)
+    recorded = store.ledger.record_detections(known, confirm_rules(read_project_thresholds(store)), backfill)
+    count_open_detections(completed=recorded.completed, retracted=recorded.open_retracted)
+    return recorded
 
 
 @task(name="set poisoned sessions aside", **POLICY)

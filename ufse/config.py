@@ -150,6 +150,8 @@ class Config:
     ignored_targets: tuple[str, ...] = ()
     """Shell-style patterns matched against a target's name (``button#pay``), id, selector and label."""
     weights: Weights = field(default_factory=Weights)
+    visits_open: bool = False
+    """The visits may go on: how they end is no evidence (``ufse.open_visits``)."""
     declared_thresholds: Numbers = ()
     """Thresholds that signals declare, where they differ from their defaults."""
     declared_weights: Numbers = ()
@@ -199,6 +201,8 @@ class Config:
         """12 hex characters over every value: configurations with equal values have equal digests."""
         values = asdict(self)
         del values["declared_thresholds"], values["declared_weights"]
+        if not self.visits_open:
+            del values["visits_open"]  # of complete visits, as before the setting existed
         values |= {name: self[name] for name in declared_thresholds()}
         values["weights"] |= {rule: self.read_points(rule) for rule in declared_rules()}
         serialized = json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -100,7 +100,7 @@ def compute_points(evidence: Evidence, config: Config) -> Ints:
     struck = ((e.rage > 0) & (e.rage < NEAR)) | (e.retries > 0)
     applies["kinds_3"] = struck & (kinds >= 2)
     applies["resolved"] = e.resolved
-    applies["unresolved"] = ~e.resolved & ~e.answered_late
+    applies["unresolved"] = ~e.resolved & ~e.answered_late & (not config.visits_open)
     applies.update(e.declared)
     weights = np.array([config.read_points(rule) for rule in TEXTS], dtype=np.int64)
     return np.stack([applies[rule].astype(np.int64) for rule in TEXTS], axis=1) * weights

@@ -61,6 +61,11 @@ PARAMETERS: Final = (
         "held", "Only incidents that a flood of new incidents holds back from export (true), or the others.", _BOOLEAN
     ),
     _declare_parameter(
+        "withdrawn",
+        "Only drafts that open sessions made and no session shows any more (true), or the others (false, the default).",
+        {"type": "boolean", "default": False},
+    ),
+    _declare_parameter(
         "project", "One project; a key of one project sees only that project (404 for any other).", _PLAIN_TEXT
     ),
     _declare_word_list("severity", "Any of these severities.", get_args(Severity)),
@@ -95,7 +100,7 @@ def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> Inc
             case "status" | "severity":
                 known = get_args(Status if name == "status" else Severity)
                 values[name] = (*values.get(name, ()), *_parse_known_words(name, text, known))
-            case "exported" | "held":
+            case "exported" | "held" | "withdrawn":
                 if text.lower() not in _FLAGS:
                     raise _invalid_parameter(name, "true or false")
                 values[name] = _FLAGS[text.lower()]

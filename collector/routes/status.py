@@ -73,6 +73,8 @@ class InstallationStatus(TypedDict):
     """Rejected events of the last 30 days that were beyond the limit of the dead letters: counted, not kept."""
     sessions: SessionFigures
     detections: int | None
+    openDetections: int | None
+    """Detections in sessions that go on."""
     incidents: IncidentFigures | None
     tickets: dict[str, int] | None
     """Rows of the ticket ledger by state."""
@@ -138,6 +140,7 @@ class StatusEndpoints:
             "deadLettersNotKept": None,
             "sessions": {"open": counts.get("pendingSessions"), "complete": None},
             "detections": counts.get("detections"),
+            "openDetections": counts.get("openDetections"),
             "incidents": counts.get("incidents"),
             "tickets": counts.get("tickets"),
             "held": counts.get("held"),

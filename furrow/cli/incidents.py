@@ -91,6 +91,10 @@ def list_incidents(
             "--held/--not-held", help="Only incidents held back from export in a flood, or not.", show_default=False
         ),
     ] = None,
+    withdrawn: Annotated[
+        bool,
+        typer.Option("--withdrawn", help="Only drafts that open sessions made and no session shows any more."),
+    ] = False,
     sort: Annotated[
         str, typer.Option("--sort", help="Field to sort by, as in the API; descending with a leading -.")
     ] = "-lastSeen",
@@ -110,6 +114,7 @@ def list_incidents(
         "minScore": "" if min_score is None else str(min_score),
         "exported": "" if exported is None else str(exported).lower(),
         "held": "" if held is None else str(held).lower(),
+        "withdrawn": "true" if withdrawn else "",
         "sort": sort,
         "limit": str(limit),
         "offset": str(offset),
@@ -259,7 +264,8 @@ def _print_incident_list(incidents: list[Incident]) -> None:
     for incident in incidents:
         head = Text.assemble(styled_text(incident["priority"]), " ", _style_status(incident), " ")
         sessions = format_count(incident["affectedSessions"], "session")
-        affected = f"{sessions}, {format_count(incident['affectedUsers'], 'user')}"
+        still_open = f", {incident['openSessions']:,} open" if incident["openSessions"] else ""
+        affected = f"{sessions}{still_open}, {format_count(incident['affectedUsers'], 'user')}"
         out.print(
             head,
             styled_text(
@@ -278,12 +284,13 @@ def _make_incident_table(incidents: list[Incident]) -> Table:
         "incident": lambda incident: styled_text(incident["incidentId"]),
         "what fails": lambda incident: styled_text(incident["title"] + _format_ticket_keys(incident)),
         "sessions": lambda incident: styled_text(f"{incident['affectedSessions']:,}"),
+        "open": lambda incident: styled_text(f"{incident['openSessions']:,}" if incident["openSessions"] else ""),
         "users": lambda incident: styled_text(f"{incident['affectedUsers']:,}"),
         "last seen (UTC)": lambda incident: styled_text(format_minute(incident["lastSeen"])),
     }
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for name in columns:
-        is_number, is_prose = name in ("sessions", "users"), name == "what fails"
+        is_number, is_prose = name in ("sessions", "open", "users"), name == "what fails"
         table.add_column(name, justify="right" if is_number else "left", no_wrap=not is_prose, overflow="fold")
     for incident in incidents:
         table.add_row(*(cell(incident) for cell in columns.values()))
@@ -304,26 +311,7 @@ def _print_incident(incident: IncidentDetail) -> None:
         soft_wrap=True,
     )
     out.print()
-    print_facts(
-        [
-            ("project", incident["projectId"]),
-            ("failure point", incident["primaryFailurePoint"]),
-            ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
-            ("seen", f"{format_minute(incident['firstSeen'])} to {format_minute(incident['lastSeen'])} UTC"),
-            ("score", f"highest {incident['highestScore']}, median {incident['medianScore']:g}"),
-            ("signals", ", ".join(f"{name} {count:,}" for name, count in incident["signals"].items())),
-            ("routes", ", ".join(incident["routes"])),
-            ("environments", ", ".join(incident["environments"])),
-            ("app versions", ", ".join(incident["appVersions"])),
-            ("suppressed until", format_minute(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
-            ("until sessions", incident["suppressedSessions"]),
-            (
-                "held back",
-                "it was created in a flood of new incidents; confirm it to export it" if incident["held"] else "",
-            ),
-            ("allowed actions", ", ".join(incident["allowedActions"])),
-        ]
-    )
+    print_facts(_list_facts(incident))
     if incident["explanation"]:
         _print_heading("Why")
         out.print(Text(sanitize_lines(incident["explanation"])))
@@ -338,11 +326,35 @@ def _print_incident(incident: IncidentDetail) -> None:
         )
 
 
+def _list_facts(incident: IncidentDetail) -> list[tuple[str, object]]:
+    return [
+        ("project", incident["projectId"]),
+        ("failure point", incident["primaryFailurePoint"]),
+        ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
+        ("open sessions", incident["openSessions"] or None),
+        ("withdrawn", format_minute(incident["withdrawnAt"]) if incident["withdrawnAt"] else ""),
+        ("seen", f"{format_minute(incident['firstSeen'])} to {format_minute(incident['lastSeen'])} UTC"),
+        ("score", f"highest {incident['highestScore']}, median {incident['medianScore']:g}"),
+        ("signals", ", ".join(f"{name} {count:,}" for name, count in incident["signals"].items())),
+        ("routes", ", ".join(incident["routes"])),
+        ("environments", ", ".join(incident["environments"])),
+        ("app versions", ", ".join(incident["appVersions"])),
+        ("suppressed until", format_minute(incident["suppressedUntil"]) if incident["suppressedUntil"] else ""),
+        ("until sessions", incident["suppressedSessions"]),
+        (
+            "held back",
+            "it was created in a flood of new incidents; confirm it to export it" if incident["held"] else "",
+        ),
+        ("allowed actions", ", ".join(incident["allowedActions"])),
+    ]
+
+
 def _print_example(examples: list[ExampleSession]) -> None:
     if not examples:
         return
     best = examples[0]
-    _print_heading(f"Example session {best['sessionId']} (score {best['score']})")
+    still_open = ", still open" if best["open"] else ""
+    _print_heading(f"Example session {best['sessionId']} (score {best['score']}{still_open})")
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="dim", no_wrap=True)
     table.add_column(overflow="fold")

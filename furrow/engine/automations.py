@@ -15,12 +15,13 @@ from prefect.events.actions import ActionTypes, DoNothing, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
-from tasks import flood
+from tasks import flood, open_alerts
 from tasks.lag import EXCEEDED, RESOURCE
 
 LAG: Final = "Furrow: the lag exceeds ten minutes"
 EXPORTS: Final = "Furrow: exports fail"
 FLOOD: Final = "Furrow: a flood of new incidents is held back"
+OPEN: Final = "Furrow: an incident begins"
 TAG: Final = "furrow"
 QUIET: Final = timedelta(minutes=30)
 """Minimum time between two warnings about the same problem."""
@@ -37,7 +38,12 @@ def ensure_automations(client: SyncPrefectClient, block: str = "") -> None:
     is logged, and warnings appear only in the UI. Raises the errors of Prefect's client.
     """
     document = _find_block_document_id(client, block) if block else None
-    for wanted in (_lag_automation(document), _exports_automation(document), _flood_automation(document)):
+    for wanted in (
+        _lag_automation(document),
+        _exports_automation(document),
+        _flood_automation(document),
+        _open_automation(document),
+    ):
         found = client.read_automations_by_name(wanted.name)
         if not found:
             client.create_automation(wanted)
@@ -100,6 +106,23 @@ def _flood_automation(document: str | None) -> AutomationCore:
             within=QUIET,
         ),
         actions=_make_actions(document, FLOOD),
+    )
+
+
+def _open_automation(document: str | None) -> AutomationCore:
+    return AutomationCore(
+        name=OPEN,
+        description="Several sessions that still go on show the same failure. Once for each incident.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={open_alerts.DRAFTED},
+            match={"prefect.resource.id": f"{RESOURCE}.*"},
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=QUIET,
+        ),
+        actions=_make_actions(document, OPEN),
     )
 
 

@@ -18,7 +18,7 @@ BATCH_EVENTS = 300_000
 """Events of one analysis, unless one session has more. The engine is fastest with 0.2 to 1 million, about 100 MB."""
 
 LATE_RECEIPT_MS: Final = 75 * 60_000  # docs/contracts/detection.md, Sessions
-_LONG_SESSION_MS = 6 * 3_600_000  # nearly all sessions are received within this time; see _group_into_batches
+_LONG_SESSION_MS = 6 * 3_600_000  # nearly all sessions are received within this time; see group_into_batches
 _MOST_SESSIONS = 20_000  # of one query: its text, whose length is limited, holds their hashes
 _NO_END = 2**62
 
@@ -94,7 +94,7 @@ class EventReader(EventDatabase):
             """,
             build_span_parameters(hashes, first_received_ms, last_received_ms),
         )
-        return _group_into_batches(suspects, most_events)
+        return group_into_batches(suspects, most_events)
 
     def read_candidate_events(
         self, hashes: Sequence[int], first_received_ms: int, last_received_ms: int | None = None
@@ -176,11 +176,11 @@ def _plan_replay_queries(suspects: pa.Table, batch_events: int) -> list[tuple[st
     """
     return [
         (sql, {"hashes": batch.hashes, "first": batch.first_received_ms, "last": batch.last_received_ms})
-        for batch in _group_into_batches(suspects, batch_events)
+        for batch in group_into_batches(suspects, batch_events)
     ]
 
 
-def _group_into_batches(suspects: pa.Table, batch_events: int) -> list[SessionBatch]:
+def group_into_batches(suspects: pa.Table, batch_events: int) -> list[SessionBatch]:
     """Sessions (session_hash, events, first, last) in groups of about ``batch_events`` events, neighbours in receipt together.
 
     The few that last for hours come last, so that they do not widen the span of the others.

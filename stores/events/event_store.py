@@ -53,6 +53,7 @@ class TouchedSessions:
     ended_ts: npt.NDArray[np.int64]
     first_received_ms: npt.NDArray[np.int64]
     last_received_ms: npt.NDArray[np.int64]
+    failed: npt.NDArray[np.bool_]
     events: int
     watermark_us: int
     seen: tuple[int, ...]
@@ -131,7 +132,7 @@ class EventStore(EventReader, SessionTable):
                    if(countIf(event_type IN {POINTER_TYPES}) > 0, maxIf(ts, event_type IN {ACTION_TYPES}),
                       maxIf(ts, event_type IN {(*ACTION_TYPES, "navigation")})) AS acted_ts,
                    min(received_ms) AS first_received_ms, max(received_ms) AS last_received_ms,
-                   count() AS events, groupUniqArray(toUnixTimestamp64Micro(landed_at)) AS landings
+                   max(neg) AS failed, count() AS events, groupUniqArray(toUnixTimestamp64Micro(landed_at)) AS landings
             FROM events
             WHERE landed_at > fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')
               AND landed_at <= fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')
@@ -151,6 +152,7 @@ class EventStore(EventReader, SessionTable):
             ended_ts=to_int64_array(table["ended_ts"]),
             first_received_ms=to_int64_array(table["first_received_ms"]),
             last_received_ms=to_int64_array(table["last_received_ms"]),
+            failed=to_int64_array(table["failed"]) > 0,
             events=int(to_int64_array(table["events"]).sum()),
             watermark_us=watermark,
             seen=tuple(sorted(us for us in fresh | set(seen) if us > watermark - OVERLAP_US)),

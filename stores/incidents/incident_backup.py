@@ -28,6 +28,7 @@ TABLES = (
     "dead_sessions",
     "incidents",
     "detections",
+    "open_detections",
     "incident_history",
     "outbox",
     "floods",

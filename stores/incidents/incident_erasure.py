@@ -18,12 +18,14 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import DEFAULT_RULE, Rules
-from stores.incidents import incident_source
+from stores.incidents import incident_open, incident_source
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_settle import settle_incidents
 
 _SESSIONS_OF = text("""
-    SELECT DISTINCT session_id FROM detections WHERE project = :project AND user_hash = :user_hash AND user_hash <> ''
+    SELECT session_id FROM detections WHERE project = :project AND user_hash = :user_hash AND user_hash <> ''
+    UNION
+    SELECT session_id FROM open_detections WHERE project = :project AND user_hash = :user_hash AND user_hash <> ''
 """)
 _KEYED = "project = :project AND session_id = ANY(CAST(:sessions AS text[]))"
 _LOCK_PENDING = text(f"SELECT 1 FROM pending_sessions WHERE {_KEYED} ORDER BY project, session_id FOR UPDATE")
@@ -34,11 +36,16 @@ _OF_PERSON = """
     AND (session_id = ANY(CAST(:sessions AS text[])) OR (:user_hash <> '' AND user_hash = :user_hash))
 """
 _INCIDENTS = text(f"SELECT DISTINCT incident_id FROM detections WHERE {_OF_PERSON}")
+_OPEN_INCIDENTS = text(f"SELECT DISTINCT incident_id FROM open_detections WHERE {_OF_PERSON}")
 _LOCK_INCIDENTS = text("""
     SELECT * FROM incidents WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY incident_id FOR NO KEY UPDATE
 """)
 _DROP_DETECTIONS = text(f"""
     DELETE FROM detections WHERE {_OF_PERSON} AND incident_id = ANY(CAST(:ids AS text[]))
+    RETURNING incident_id, retracted_at IS NULL AS live
+""")
+_DROP_OPEN = text(f"""
+    DELETE FROM open_detections WHERE {_OF_PERSON} AND incident_id = ANY(CAST(:ids AS text[]))
     RETURNING incident_id, retracted_at IS NULL AS live
 """)
 _EMPTY = text("""
@@ -102,10 +109,13 @@ class IncidentErasure:
             connection.execute(_LOCK_PENDING, values)
             pending = len(connection.execute(_DROP_PENDING, values).all())
             dead = len(connection.execute(_DROP_DEAD, values).all())
-            ids = sorted(connection.execute(_INCIDENTS, values).scalars())
+            opened = set(connection.execute(_OPEN_INCIDENTS, values).scalars())
+            incident_open.lock_incident_ids(connection, opened)
+            ids = sorted({*connection.execute(_INCIDENTS, values).scalars(), *opened})
             before = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": ids})}
-            gone = connection.execute(_DROP_DETECTIONS, {**values, "ids": ids}).all()
-            live = Counter(row.incident_id for row in gone if row.live)
+            gone = list(connection.execute(_DROP_DETECTIONS, {**values, "ids": ids}).all())
+            gone += connection.execute(_DROP_OPEN, {**values, "ids": ids}).all()
+            live = Counter(row.incident_id for row in gone if row.live and row.incident_id in before)
             affected = {id_: before[id_] for id_ in sorted(live)}
             settle_incidents(
                 connection,
@@ -119,6 +129,11 @@ class IncidentErasure:
                 for row in connection.execute(_TICKETS, {"ids": ids})
             )
             return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets)
+
+    def forget_ended_detections(self, days: int) -> int:
+        """Delete the open detections that ended more than ``days`` days ago. Returns how many."""
+        with self._database.open_transaction() as connection:
+            return incident_open.forget_ended_detections(connection, days)
 
     def forget_sources(self, days: Mapping[str, float]) -> int:
         """Delete the senders of detections that no longer count. Returns how many detections.

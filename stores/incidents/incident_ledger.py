@@ -7,8 +7,8 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.incident import IncidentDetail
 from incidents.lifecycle import Action
-from incidents.model import DEFAULT_RULE, AnalysedSession, RecordResult, Rules
-from stores.incidents import incident_flood, incident_read, incident_record, incident_settle
+from incidents.model import DEFAULT_RULE, AnalysedSession, OpenResult, RecordResult, Rules
+from stores.incidents import incident_flood, incident_look, incident_read, incident_record, incident_settle
 from stores.incidents.incident_database import Database
 from ufse.detection import Detection
 
@@ -32,6 +32,17 @@ class IncidentLedger:
         """
         with self._database.open_transaction() as connection:
             return incident_record.record_detections(connection, analysed, rules, backfill)
+
+    def record_open_detections(
+        self, looked: Sequence[AnalysedSession], rules: Rules = DEFAULT_RULE, unjudged: Sequence[AnalysedSession] = ()
+    ) -> OpenResult:
+        """Store what sessions show that go on, and draft the incidents that enough of them show (``OpenResult``).
+
+        The sessions stay in the queue. One whose version has changed since it was read is skipped and looked at again. A
+        second call with the same sessions changes nothing. Open detections of the ``unjudged`` stay.
+        """
+        with self._database.open_transaction() as connection:
+            return incident_look.record_open_detections(connection, looked, rules, unjudged)
 
     def record_external_detection(self, detection: Detection, rules: Rules = DEFAULT_RULE) -> tuple[str, bool]:
         """Store one detection of another system; returns the id of its incident and whether it was already stored."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 import sqlalchemy as sa
 from sqlalchemy import text
+from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents import lifecycle
@@ -42,6 +43,8 @@ SORTS = {
 # "Exported" means that a ticket exists; it is not a status (docs/contracts/incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
+IS_WITHDRAWN = "(i.status = 'draft' AND i.withdrawn_at IS NOT NULL)"
+
 _WHOLE = text(f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
 _TICKETS = text("SELECT * FROM outbox WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY tracker")
 _HISTORY = text("""
@@ -50,8 +53,8 @@ _HISTORY = text("""
 """)
 # One of each source before a second one of any source. First those that agree with the others: with the label of most sources,
 # and with a score that at least two sources reach. Then the highest score, then the shortest timeline.
-_EXAMPLES = text(f"""
-    SELECT n.incident_id, best.body
+_EXAMPLES_SQL = f"""
+    SELECT n.incident_id, best.body, {{still_open}} AS open
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
     JOIN incidents n ON n.incident_id = i.id
     CROSS JOIN LATERAL (
@@ -63,23 +66,27 @@ _EXAMPLES = text(f"""
                        PARTITION BY coalesce(d.source, 0), d.label = n.label AND d.score <= n.shared_score
                        ORDER BY d.score DESC, d.story_length, d.detection_id) AS turn
             FROM (
-                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
+                (SELECT * FROM {{table}} WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
                  ORDER BY score DESC, story_length, detection_id LIMIT {_LOOKED_AT})
                 UNION ALL
-                (SELECT * FROM detections WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
+                (SELECT * FROM {{table}} WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
                  ORDER BY score DESC, story_length, detection_id LIMIT {EXAMPLES})
             ) d
         ) ranked
         ORDER BY rank LIMIT {EXAMPLES}
     ) best
     ORDER BY i.place, best.rank
-""")
-_FIGURES = text("""
+"""
+_EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "detections").replace("{still_open}", "false"))
+_OPEN_EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "open_detections").replace("{still_open}", "true"))
+_FIGURES = text(f"""
     SELECT 'detections' AS what, CASE WHEN retracted_at IS NULL THEN 'live' ELSE 'retracted' END AS kind,
            count(*) AS number
     FROM detections WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY 2
+    UNION ALL SELECT 'detections', 'open', count(*)
+    FROM open_detections WHERE retracted_at IS NULL AND (CAST(:project AS text) IS NULL OR project = :project)
     UNION ALL SELECT 'incidents', status, count(*)
-    FROM incidents WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY status
+    FROM incidents i WHERE NOT {IS_WITHDRAWN} AND (CAST(:project AS text) IS NULL OR project = :project) GROUP BY status
     UNION ALL SELECT 'tickets', o.state, count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
@@ -152,6 +159,7 @@ class IncidentReader:
             return {
                 "detections": detections.get("live", 0),
                 "retracted": detections.get("retracted", 0),
+                "openDetections": detections.get("open", 0),
                 "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
                 "tickets": found.get("tickets", {}),
                 "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
@@ -181,6 +189,7 @@ def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
         ("i.highest_score >= :min_score", "min_score", query.min_score),
         (f"{HAS_TICKET} = :exported", "exported", query.exported),
         (f"{IS_HELD} = :held", "held", query.held),
+        (f"{IS_WITHDRAWN} = :withdrawn", "withdrawn", query.withdrawn),
     ]
     used = [(condition, name, value) for condition, name, value in wanted if value is not None]
     where = " AND ".join(condition for condition, _, _ in used) or "true"
@@ -196,9 +205,7 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
     history = _group_by_incident(
         (row.incident_id, _build_history_json(row)) for row in connection.execute(_HISTORY, keys)
     )
-    examples = _group_by_incident(
-        (row.incident_id, _build_example_json(row.body)) for row in connection.execute(_EXAMPLES, keys)
-    )
+    examples = _read_examples(connection, list(row_of.values()))
     return [
         {
             **_build_incident_json(row_of[id_], tickets.get(id_, [])),
@@ -209,6 +216,17 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
         for id_ in ids
         if id_ in row_of
     ]
+
+
+def _read_examples(connection: sa.Connection, rows: "Sequence[sa.Row[Any]]") -> dict[str, list[ExampleSession]]:
+    """Example sessions: complete ones, or sessions that go on where there are no others."""
+    complete = {"ids": [row.incident_id for row in rows if row.affected_sessions]}
+    still_open = {"ids": [row.incident_id for row in rows if not row.affected_sessions and row.open_sessions]}
+    return _group_by_incident(
+        (row.incident_id, _build_example_json(row.body, row.open))
+        for statement, keys in ((_EXAMPLES, complete), (_OPEN_EXAMPLES, still_open))
+        for row in (connection.execute(statement, keys) if keys["ids"] else ())
+    )
 
 
 def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[TicketRecord]]:
@@ -241,11 +259,7 @@ def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Inc
         "label": row.label,
         "firstSeen": format_utc_time(row.first_seen),
         "lastSeen": format_utc_time(row.last_seen),
-        "affectedSessions": row.affected_sessions,
-        "countedSessions": row.counted_sessions,
-        "affectedUsers": row.affected_users,
-        "endedSessions": row.ended_sessions,
-        "overcomeSessions": row.overcome_sessions,
+        **_build_counts_json(row),
         "highestScore": row.highest_score,
         "medianScore": row.median_score,
         "confidence": row.confidence,
@@ -261,10 +275,33 @@ def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Inc
         "resolvedAt": format_utc_time(row.resolved_at),
         "suppressedUntil": format_utc_time(row.suppressed_until),
         "suppressedSessions": row.suppressed_sessions,
+        "withdrawnAt": format_utc_time(row.withdrawn_at) if row.status == "draft" else None,
         "generation": row.generation,
         "allowedActions": list(lifecycle.list_allowed_actions(row.status, row.held)),
         "createdAt": format_utc_time(row.created_at),
         "updatedAt": format_utc_time(row.updated_at),
+    }
+
+
+class _Counts(TypedDict):
+    """The counts of an incident's JSON."""
+
+    affectedSessions: int
+    countedSessions: int
+    openSessions: int
+    affectedUsers: int
+    endedSessions: int
+    overcomeSessions: int
+
+
+def _build_counts_json(row: "sa.Row[Any]") -> _Counts:
+    return {
+        "affectedSessions": row.affected_sessions,
+        "countedSessions": row.counted_sessions,
+        "openSessions": row.open_sessions,
+        "affectedUsers": row.affected_users,
+        "endedSessions": row.ended_sessions,
+        "overcomeSessions": row.overcome_sessions,
     }
 
 
@@ -296,8 +333,9 @@ def _build_history_json(row: "sa.Row[Any]") -> HistoryEntry:
     }
 
 
-def _build_example_json(body: Detection) -> ExampleSession:
+def _build_example_json(body: Detection, still_open: bool) -> ExampleSession:
     return {
+        "open": still_open,
         "detectionId": body["detectionId"],
         "sessionId": body["sessionId"],
         "visitId": body["visitId"],

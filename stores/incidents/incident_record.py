@@ -6,7 +6,7 @@ writers wait for each other in a circle.
 
 # Statements are put together from constants of this module alone; values are always bound.
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,9 +16,10 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
-from stores.incidents import incident_flood, incident_source
+from stores.incidents import incident_flood, incident_open, incident_source
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
+from stores.incidents.session_queue import build_key_columns
 from ufse.detection import Detection
 
 _ROWS_PER_STATEMENT = 500
@@ -49,8 +50,8 @@ _ENSURE = text("""
 _LOCK_INCIDENTS = text("""
     SELECT * FROM incidents WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY incident_id FOR NO KEY UPDATE
 """)
-_UPSERT = text("""
-    INSERT INTO detections AS d (project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score,
+_UPSERT_SQL = """
+    INSERT INTO {table} AS d (project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score,
         happened_at, last_seen, user_hash, environment, app_version, browser, severity_type, ended_flow, resolved,
         signals, routes, story_length, label, body, received_at, source)
     SELECT project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score, happened_at, last_seen,
@@ -63,7 +64,7 @@ _UPSERT = text("""
         routes text[], story_length integer, label text, body jsonb, received_ms bigint, source bigint, mixed boolean)
     -- Of a session that somebody else may have sent events to, what is new is stored and what is there stays.
     WHERE NOT mixed OR NOT EXISTS (
-        SELECT FROM detections k WHERE (k.project, k.detection_id) = (new.project, new.detection_id))
+        SELECT FROM {table} k WHERE (k.project, k.detection_id) = (new.project, new.detection_id))
     ON CONFLICT (project, detection_id) DO UPDATE SET
         session_id = excluded.session_id, visit_id = excluded.visit_id, visit_start = excluded.visit_start,
         incident_id = excluded.incident_id, origin = excluded.origin, score = excluded.score,
@@ -71,12 +72,16 @@ _UPSERT = text("""
         environment = excluded.environment, app_version = excluded.app_version, browser = excluded.browser,
         severity_type = excluded.severity_type, ended_flow = excluded.ended_flow, resolved = excluded.resolved,
         signals = excluded.signals, routes = excluded.routes, story_length = excluded.story_length,
-        label = excluded.label, body = excluded.body, retracted_at = NULL, updated_at = now()
+        label = excluded.label, body = excluded.body, retracted_at = NULL, {again} updated_at = now()
     WHERE d.contested_at IS NULL AND (d.retracted_at IS NOT NULL
        OR (d.session_id, d.incident_id, d.origin, d.body)
           IS DISTINCT FROM (excluded.session_id, excluded.incident_id, excluded.origin, excluded.body))
     RETURNING 1
-""")
+"""
+_UPSERT = text(_UPSERT_SQL.replace("{table}", "detections").replace("{again}", ""))
+_UPSERT_OPEN = text(
+    _UPSERT_SQL.replace("{table}", "open_detections").replace("{again}", "outcome = NULL, reason = '',")
+)
 _RETRACT = text("""
     UPDATE detections d SET retracted_at = now(), updated_at = now()
     FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:since_ms AS bigint[]),
@@ -114,7 +119,7 @@ _CLEAR_DEAD = text("""
 """)
 
 
-class _SentRow(DetectionRow):
+class SentRow(DetectionRow):
     """A detection and its origin: receipt (epoch ms; 0: now), the sender's source (None: not known), and whether others may
     have sent events to the session (``SessionOrigin``)."""
 
@@ -124,18 +129,22 @@ class _SentRow(DetectionRow):
 
 
 class _SessionTerms(NamedTuple):
-    """How the stored detections of one session may be replaced."""
+    """How the stored detections of one session may be replaced. ``reason``: why its open detections end, if they do."""
 
     since_ms: int = 0
     mixed: bool = False
+    reason: str = ""
 
 
 class _ReplaceResult(NamedTuple):
-    """How many detections were written, retracted and contested, and the result for their incidents."""
+    """How many detections were written, retracted and contested, how many open ones were completed and retracted, and the
+    result for their incidents."""
 
     stored: int
     retracted: int
     contested: int
+    completed: int
+    open_retracted: int
     settled: SettleResult
 
 
@@ -149,25 +158,28 @@ def record_detections(
     `incident_settle.settle_incidents`. Raises PermanentError for an unusable detection.
     """
     sources = incident_source.find_session_sources(connection, [item for item in analysed if item.detections])
-    rows_of = {
-        _session_key_of(item): _build_detection_rows(item, sources.get(_session_key_of(item))) for item in analysed
-    }
-    current = _lock_pending_sessions(connection, analysed)
+    rows_of = {session_key_of(item): build_sent_rows(item, sources.get(session_key_of(item))) for item in analysed}
+    current = lock_pending_sessions(connection, analysed)
     keys = sorted(
-        {_session_key_of(item) for item in analysed if current.get(_session_key_of(item)) == item.pending.version}
+        {session_key_of(item) for item in analysed if current.get(session_key_of(item)) == item.pending.version}
     )
     rows = [row for key in keys for row in rows_of[key]]
-    sessions = {_session_key_of(item): _SessionTerms(item.since_ms, _has_mixed_senders(item)) for item in analysed}
+    sessions = {
+        session_key_of(item): _SessionTerms(item.since_ms, has_mixed_senders(item), describe_outcome(item.rules))
+        for item in analysed
+    }
     done = _replace_detections(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
     if keys:
-        connection.execute(_CLEAR, _build_key_columns(keys))
-        connection.execute(_CLEAR_DEAD, _build_key_columns(keys))
+        connection.execute(_CLEAR, build_key_columns(list(keys)))
+        connection.execute(_CLEAR_DEAD, build_key_columns(list(keys)))
     return RecordResult(
         sessions=len(keys),
         stored=done.stored,
         retracted=done.retracted,
         stale=len(analysed) - len(keys),
         contested=done.contested,
+        completed=done.completed,
+        open_retracted=done.open_retracted,
         incidents=done.settled.incidents,
         confirmed=done.settled.find_incidents_moved_to("confirmed"),
         regressed=done.settled.find_incidents_moved_to("regressed"),
@@ -181,7 +193,7 @@ def record_external_detection(connection: sa.Connection, detection: Detection, r
     this detection was known already.
     """
     project, session = str(detection["projectId"]), str(detection["sessionId"])
-    row: _SentRow = {
+    row: SentRow = {
         **build_detection_row(detection, project, session),
         "origin": "external",
         "received_ms": 0,
@@ -192,51 +204,69 @@ def record_external_detection(connection: sa.Connection, detection: Detection, r
     return row["incident_id"], done.stored == 0
 
 
-def _build_detection_rows(item: AnalysedSession, source: int | None) -> list[_SentRow]:
+def build_sent_rows(item: AnalysedSession, source: int | None) -> list[SentRow]:
+    """The rows of a session's detections, of which ``source`` sent the new events (None: not known)."""
     return [
         {
-            **build_detection_row(found, *_session_key_of(item)),
+            **build_detection_row(found, *session_key_of(item)),
             "received_ms": item.pending.received_ms,
             "source": source,
-            "mixed": _has_mixed_senders(item),
+            "mixed": has_mixed_senders(item),
         }
         for found in item.detections
     ]
 
 
-def _has_mixed_senders(item: AnalysedSession) -> bool:
+def has_mixed_senders(item: AnalysedSession) -> bool:
+    """Whether somebody else than its first source may have sent events to the session."""
     return item.origin is not None and item.origin.mixed
 
 
 def _replace_detections(
     connection: sa.Connection,
     keys: Mapping[SessionKey, _SessionTerms],
-    rows: Sequence[_SentRow],
+    rows: Sequence[SentRow],
     rules: Rules,
     backfill: bool = False,
 ) -> _ReplaceResult:
     """Replace the detections of the sessions ``keys`` by ``rows``."""
-    columns = _build_key_columns(keys)
-    known = connection.execute(_KNOWN, columns).scalars().all() if keys else []
+    columns = build_key_columns(list(keys))
+    known = set(connection.execute(_KNOWN, columns).scalars()) if keys else set()
+    opened = incident_open.find_open_incidents(connection, keys) if keys else set()
+    incident_open.lock_incident_ids(connection, opened)
     incidents = {row["incident_id"]: row["project"] for row in rows}
-    created = _insert_missing_incidents(connection, incidents)
-    ids = sorted({*known, *incidents})
-    before = _lock_incident_rows(connection, ids, incidents)
+    created = insert_missing_incidents(connection, incidents)
+    ids = sorted({*known, *opened, *incidents})
+    before = lock_incident_rows(connection, ids, incidents)
     contested = _contest_detections(connection, [key for key, session in keys.items() if session.mixed], rows)
-    stored = _upsert_detections(connection, rows)
+    stored = upsert_detections(connection, rows)
     retracted = _retract_detections(connection, keys, rows) if keys else []
+    completed = incident_open.complete_open_detections(
+        connection, [(row["project"], row["detection_id"]) for row in rows]
+    )
+    ended = incident_open.retract_open_detections(connection, {key: session.reason for key, session in keys.items()})
     notes = [(id_, _build_first_change(rows, id_)) for id_ in created]
     why = "by a backfill" if backfill else "after late events"
     notes += [
         (id_, _build_retraction_change(before[id_].status, retracted.count(id_), why)) for id_ in sorted(set(retracted))
     ]
     notes += [(id_, _build_contest_change(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
+    notes += incident_open.build_retraction_changes(ended, {id_: row.status for id_, row in before.items()})
     settled = settle_incidents(connection, before, rules, notes, backfill)
     incident_flood.update_floods(connection, {incidents[id_] for id_ in created}, rules)
-    return _ReplaceResult(stored, len(retracted), len(contested), settled)
+    return _ReplaceResult(stored, len(retracted), len(contested), completed, len(ended), settled)
 
 
-def _build_first_change(rows: Sequence[_SentRow], incident_id: str) -> HistoryChange:
+def describe_outcome(rules: Sequence[str]) -> str:
+    """Why an open detection no longer holds, by the rules of the engine that keep the session's visits silent now."""
+    if "resolved" in rules:
+        return "the person got there after all"
+    if not rules:
+        return "the session went on without it"
+    return f"the session went on, and is silent now by {', '.join(sorted(set(rules)))}"
+
+
+def _build_first_change(rows: Sequence[SentRow], incident_id: str) -> HistoryChange:
     score = max(row["score"] for row in rows if row["incident_id"] == incident_id)
     return HistoryChange(lifecycle.RULE, None, "draft", f"first seen, with score {score}")
 
@@ -252,21 +282,19 @@ def _build_contest_change(status: lifecycle.Status, number: int) -> HistoryChang
     return HistoryChange(lifecycle.RULE, status, status, reason)
 
 
-def _session_key_of(item: AnalysedSession) -> SessionKey:
+def session_key_of(item: AnalysedSession) -> SessionKey:
+    """The key of an analysed session."""
     return item.pending.project, item.pending.session_id
 
 
-def _build_key_columns(keys: Iterable[SessionKey]) -> dict[str, list[str]]:
-    pairs = list(keys)
-    return {"project": [pair[0] for pair in pairs], "session_id": [pair[1] for pair in pairs]}
-
-
-def _lock_pending_sessions(connection: sa.Connection, analysed: Sequence[AnalysedSession]) -> dict[SessionKey, int]:
-    locked = connection.execute(_LOCK_PENDING, _build_key_columns(_session_key_of(item) for item in analysed))
+def lock_pending_sessions(connection: sa.Connection, analysed: Sequence[AnalysedSession]) -> dict[SessionKey, int]:
+    """Lock the rows of these sessions in the queue. Returns their versions now."""
+    locked = connection.execute(_LOCK_PENDING, build_key_columns([session_key_of(item) for item in analysed]))
     return {(row.project, row.session_id): row.version for row in locked}
 
 
-def _insert_missing_incidents(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str]:
+def insert_missing_incidents(connection: sa.Connection, incidents: Mapping[str, str]) -> list[str]:
+    """Insert a draft for each of ``incidents`` (id → project) that has no row. Returns the ids of these."""
     ids = sorted(incidents)
     if not ids:
         return []
@@ -278,9 +306,10 @@ def _insert_missing_incidents(connection: sa.Connection, incidents: Mapping[str,
     return sorted(connection.execute(_ENSURE, columns).scalars())
 
 
-def _lock_incident_rows(
+def lock_incident_rows(
     connection: sa.Connection, ids: Sequence[str], projects: Mapping[str, str]
 ) -> "dict[str, sa.Row[Any]]":
+    """The rows of the incidents ``ids`` that there are, locked. Raises PermanentError if one is not of its project."""
     rows = {row.incident_id: row for row in connection.execute(_LOCK_INCIDENTS, {"ids": list(ids)})}
     for id_, project in projects.items():
         if rows[id_].project != project:
@@ -288,39 +317,43 @@ def _lock_incident_rows(
     return rows
 
 
-def _upsert_detections(connection: sa.Connection, rows: Sequence[_SentRow]) -> int:
+def upsert_detections(connection: sa.Connection, rows: Sequence[SentRow], still_open: bool = False) -> int:
+    """Write the detections of complete sessions, or (``still_open``) of those that go on. Returns how many changed."""
+    statement = _UPSERT_OPEN if still_open else _UPSERT
     # Postgres refuses two changes of one row in one statement, so detections with the same id are merged.
     unique = list({(row["project"], row["detection_id"]): row for row in rows}.values())
     stored = 0
     for start in range(0, len(unique), _ROWS_PER_STATEMENT):
         chunk = unique[start : start + _ROWS_PER_STATEMENT]
-        stored += len(connection.execute(_UPSERT, {"rows": f"[{','.join(map(_encode_row_with_body, chunk))}]"}).all())
+        stored += len(connection.execute(statement, {"rows": f"[{','.join(map(_encode_row_with_body, chunk))}]"}).all())
     return stored
 
 
-def _encode_row_with_body(row: _SentRow) -> str:
+def _encode_row_with_body(row: SentRow) -> str:
     # The body is JSON text already; as a JSON string it would be escaped and parsed once more.
     columns = encode_json_text({name: value for name, value in row.items() if name != "body"})
     return f'{columns[:-1]}, "body": {row["body"]}}}'
 
 
-def _contest_detections(connection: sa.Connection, keys: Sequence[SessionKey], rows: Sequence[_SentRow]) -> list[str]:
+def _contest_detections(connection: sa.Connection, keys: Sequence[SessionKey], rows: Sequence[SentRow]) -> list[str]:
     """Mark the detections that the new result would change or retract. Returns the incident's id of each."""
     if not keys:
         return []
     answers = [_encode_row_with_body(row) for row in rows if row["mixed"]]
-    return list(connection.execute(_CONTEST, {**_build_key_columns(keys), "rows": f"[{','.join(answers)}]"}).scalars())
+    return list(
+        connection.execute(_CONTEST, {**build_key_columns(list(keys)), "rows": f"[{','.join(answers)}]"}).scalars()
+    )
 
 
 def _retract_detections(
-    connection: sa.Connection, keys: Mapping[SessionKey, _SessionTerms], rows: Sequence[_SentRow]
+    connection: sa.Connection, keys: Mapping[SessionKey, _SessionTerms], rows: Sequence[SentRow]
 ) -> list[str]:
     kept = {"kept_project": [row["project"] for row in rows], "kept": [row["detection_id"] for row in rows]}
     sessions = {
         "since_ms": [session.since_ms for session in keys.values()],
         "mixed": [session.mixed for session in keys.values()],
     }
-    return list(connection.execute(_RETRACT, {**_build_key_columns(keys), **sessions, **kept}).scalars())
+    return list(connection.execute(_RETRACT, {**build_key_columns(list(keys)), **sessions, **kept}).scalars())
 
 
 def lock_incident_row(connection: sa.Connection, incident_id: str, project: str | None) -> "sa.Row[Any]":

@@ -17,96 +17,12 @@ from sqlalchemy import text
 from incidents import lifecycle
 from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
 from incidents.model import Rules
+from stores.incidents import incident_open
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
+from stores.incidents.incident_figures import Facets, Figures, read_figures
 from ufse.detection import Detection, FailurePoint
 
-# Maximum values of a facet: a hostile client could invent app versions without end.
-_FACET_VALUES = 50
-
-_LIVE = """
-    SELECT d.* FROM detections d WHERE d.incident_id = ANY(CAST(:ids AS text[])) AND d.retracted_at IS NULL
-"""
-# Title, label and impact are decided by a vote: each source has one vote, however many sessions it sends; unknown sources share
-# one vote.
-_TOTALS = text(f"""
-    WITH live AS MATERIALIZED (
-        SELECT d.incident_id, coalesce(d.source, 0) AS source, d.visit_id, d.user_hash, d.ended_flow, d.resolved,
-               d.happened_at, d.score, d.severity_type
-        FROM ({_LIVE}) d
-    ), sources AS (
-        SELECT incident_id, source, count(DISTINCT visit_id) AS sessions, max(score) AS best,
-               count(DISTINCT visit_id) FILTER (WHERE ended_flow) AS ended,
-               count(DISTINCT visit_id) FILTER (WHERE resolved) AS overcome
-        FROM live GROUP BY incident_id, source
-    ), voices AS (
-        SELECT s.incident_id, count(*) AS sources, sum(least(s.sessions, r.per_source)) AS counted_sessions,
-               count(*) FILTER (WHERE s.ended * 2 >= s.sessions) AS ended_sources,
-               count(*) FILTER (WHERE s.overcome * 2 >= s.sessions) AS overcome_sources,
-               coalesce((array_agg(s.best ORDER BY s.best DESC))[2], max(s.best)) AS shared_score
-        FROM sources s JOIN unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[])) AS r(incident_id, per_source)
-             USING (incident_id)
-        GROUP BY s.incident_id
-    ), figures AS (
-        SELECT incident_id,
-            count(*) AS detections,
-            count(DISTINCT visit_id) AS affected_sessions,
-            count(DISTINCT nullif(user_hash, '')) AS affected_users,
-            count(DISTINCT visit_id) FILTER (WHERE ended_flow) AS ended_sessions,
-            count(DISTINCT visit_id) FILTER (WHERE resolved) AS overcome_sessions,
-            min(happened_at) AS first_seen, max(happened_at) AS last_seen,
-            max(score) AS highest_score,
-            percentile_cont(0.5) WITHIN GROUP (ORDER BY score) AS median_score,
-            mode() WITHIN GROUP (ORDER BY severity_type) AS severity_type
-        FROM live GROUP BY incident_id
-    )
-    SELECT * FROM figures JOIN voices USING (incident_id)
-""")
-_FACETS_SQL = f"""
-    WITH live AS MATERIALIZED (
-        SELECT d.incident_id, d.visit_id, d.environment, d.app_version, d.browser, d.signals, d.routes FROM ({_LIVE}) d
-    ), counted AS (
-        SELECT incident_id, 'signals' AS facet, value, {{sessions}} AS sessions
-        FROM live, unnest(signals) value GROUP BY incident_id, value
-        UNION ALL
-        SELECT incident_id, 'routes', value, {{sessions}}
-        FROM live, unnest(routes) value GROUP BY incident_id, value
-        UNION ALL
-        SELECT incident_id, 'environments', environment, {{sessions}}
-        FROM live WHERE environment <> '' GROUP BY incident_id, environment
-        UNION ALL
-        SELECT incident_id, 'appVersions', app_version, {{sessions}}
-        FROM live WHERE app_version <> '' GROUP BY incident_id, app_version
-        UNION ALL
-        SELECT incident_id, 'browsers', browser, {{sessions}}
-        FROM live WHERE browser <> '' GROUP BY incident_id, browser
-    ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY incident_id, facet ORDER BY sessions DESC, value COLLATE "C") AS place
-        FROM counted
-    )
-    SELECT incident_id, facet, jsonb_object_agg(value, sessions) AS counts
-    FROM ranked WHERE place <= {_FACET_VALUES} GROUP BY incident_id, facet
-"""
-# Usually each detection of an incident is of another session; then counting rows gives the same, three times as fast.
-_FACETS = text(_FACETS_SQL.replace("{sessions}", "count(*)"))
-_FACETS_SHARED = text(_FACETS_SQL.replace("{sessions}", "count(DISTINCT visit_id)"))
-# The label of most sources; the older one of equals.
-_ELECTED = text(f"""
-    SELECT DISTINCT ON (incident_id) incident_id, label FROM (
-        SELECT d.incident_id, d.label, count(DISTINCT coalesce(d.source, 0)) AS sources, min(d.created_at) AS since,
-               count(*) AS detections
-        FROM ({_LIVE}) d GROUP BY d.incident_id, d.label
-    ) votes
-    ORDER BY incident_id, sources DESC, since, detections DESC, label COLLATE "C"
-""")
-_BEST = text("""
-    SELECT i.id AS incident_id, best.body
-    FROM unnest(CAST(:ids AS text[]), CAST(:labels AS text[]), CAST(:scores AS integer[])) AS i(id, label, score)
-    CROSS JOIN LATERAL (
-        SELECT body FROM detections d WHERE d.incident_id = i.id AND d.retracted_at IS NULL AND d.label = i.label
-        ORDER BY d.score <= i.score DESC, d.score DESC, d.story_length, d.detection_id LIMIT 1
-    ) best
-""")
 # The first and last sessions of each source and hour are enough: more of them do not count in any window.
 _SIGHTINGS = text("""
     SELECT incident_id, received_at, visit_id, user_hash, source, after_fix, after_until FROM (
@@ -148,6 +64,15 @@ _COMPUTED = {
     "confidence": "double precision",
     "facets": "jsonb",
 }
+_COUNTS = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")
+"""Counts of complete sessions alone."""
+_OPEN = {
+    "open_sessions": "integer",
+    "only_open": "boolean",
+    "opened_at": "timestamptz",
+    "alerted_at": "timestamptz",
+    "withdrawn_at": "timestamptz",
+}
 _DECIDED = {
     "status": "text",
     "resolved_at": "timestamptz",
@@ -156,7 +81,7 @@ _DECIDED = {
     "suppressed_sessions": "integer",
     "generation": "integer",
 }
-_COLUMNS = _COMPUTED | _DECIDED
+_COLUMNS = _COMPUTED | _OPEN | _DECIDED
 
 
 def _join_columns(template: str) -> str:
@@ -176,10 +101,6 @@ _DECIDE = text(
     f"UPDATE incidents SET {', '.join(f'{name} = :{name}' for name in _DECIDED)}, updated_at = now() "
     "WHERE incident_id = :incident_id"
 )
-
-
-_Facets = dict[str, dict[str, int]]
-"""Sessions by facet and value."""
 
 
 class _FailureColumns(TypedDict):
@@ -209,7 +130,7 @@ class _ComputedColumns(_FailureColumns):
     shared_score: int
     median_score: float
     confidence: float
-    facets: _Facets
+    facets: Facets
 
 
 @dataclass(frozen=True)
@@ -238,28 +159,74 @@ def settle_incidents(
     ids = sorted(before)
     if not ids:
         return SettleResult((), ())
-    caps = {"ids": ids, "per_source": [find_confirm_rule(rules, before[id_].project).per_source for id_ in ids]}
-    totals = {row.incident_id: row for row in connection.execute(_TOTALS, caps)}
-    facets = _read_facets(connection, totals)
-    best = _read_best_detections(connection, totals)
-    sightings = _read_sightings(connection, caps)
+    caps: dict[str, list[Any]] = {
+        "ids": ids,
+        "per_source": [find_confirm_rule(rules, before[id_].project).per_source for id_ in ids],
+    }
+    known = _read_evidence(connection, caps)
     updates: list[dict[str, object]] = []
     changes: list[tuple[str, HistoryChange]] = []
     for id_ in ids:
-        row, total = before[id_], totals.get(id_)
-        evidence = _build_evidence(total, sightings.get(id_, []))
+        row, rule = before[id_], find_confirm_rule(rules, before[id_].project)
+        evidence = _build_evidence(known.complete.totals.get(id_), known.sightings.get(id_, []))
         if backfill and row.status != "draft":
             state, moves = _keep_decided_state(row, evidence)
         else:
-            state, moves = lifecycle.apply_rules(
-                build_incident_state(row), evidence, find_confirm_rule(rules, row.project)
-            )
-        changes += [(id_, move) for move in moves]
-        computed = _compute_columns(total, facets.get(id_, {}), best[id_]) if total else _build_empty_columns(row)
-        updates.append({"incident_id": id_, **computed, **build_state_columns(state)})
+            state, moves = lifecycle.apply_rules(build_incident_state(row), evidence, rule)
+        draft, notices = _settle_open_draft(row, state.status, rule, known)
+        changes += [(id_, move) for move in [*moves, *notices]]
+        computed = _compute_incident_columns(row, known)
+        updates.append({"incident_id": id_, **computed, **draft, **build_state_columns(state)})
     connection.execute(_UPDATE, {"rows": encode_json_text(updates)})
     write_incident_history(connection, [*notes, *changes])
     return SettleResult(tuple(ids), tuple(changes))
+
+
+@dataclass(frozen=True)
+class _KnownEvidence:
+    """What is known of the incidents at ``now``: the figures of complete sessions, those of open ones where there are no
+    complete ones, the numbers of open sessions, and the sightings."""
+
+    now: datetime
+    complete: Figures
+    open: Figures
+    open_counts: Mapping[str, incident_open.OpenCount]
+    sightings: "Mapping[str, list[_TimedSighting]]"
+
+
+def _read_evidence(connection: sa.Connection, caps: Mapping[str, list[Any]]) -> _KnownEvidence:
+    complete = read_figures(connection, caps)
+    counts = incident_open.count_open_sessions(connection, caps)
+    limits = dict(zip(caps["ids"], caps["per_source"], strict=True))
+    alone = [id_ for id_ in caps["ids"] if id_ in counts and id_ not in complete.totals]
+    of_open = {"ids": alone, "per_source": [limits[id_] for id_ in alone]}
+    return _KnownEvidence(
+        now=connection.execute(text("SELECT now()")).scalar_one(),
+        complete=complete,
+        open=read_figures(connection, of_open, "open_detections"),
+        open_counts=counts,
+        sightings=_read_sightings(connection, caps),
+    )
+
+
+def _settle_open_draft(
+    row: "sa.Row[Any]", status: lifecycle.Status, rule: ConfirmRule, known: _KnownEvidence
+) -> tuple[dict[str, object], list[HistoryChange]]:
+    """The columns about open sessions, and the history of what changes in them."""
+    count = known.open_counts.get(row.incident_id, incident_open.OpenCount(0, 0))
+    before = lifecycle.OpenDraft(row.only_open, row.opened_at is not None, row.withdrawn_at is not None)
+    complete = row.incident_id in known.complete.totals
+    after, changes = lifecycle.judge_open_draft(
+        before, status, rule, complete=complete, sessions=count.sessions, counted=count.counted
+    )
+    columns: dict[str, object] = {
+        "open_sessions": count.sessions,
+        "only_open": after.only_open,
+        "opened_at": (row.opened_at or known.now) if after.opened else None,
+        "alerted_at": row.alerted_at if after.opened else None,
+        "withdrawn_at": (row.withdrawn_at or known.now) if after.withdrawn else None,
+    }
+    return columns, changes
 
 
 def write_incident_state(connection: sa.Connection, incident_id: str, state: IncidentState) -> None:
@@ -317,16 +284,6 @@ def find_confirm_rule(rules: Rules, project: str) -> ConfirmRule:
     return rules.get(project) or rules.get("") or ConfirmRule()
 
 
-def _read_facets(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, _Facets]:
-    shared = [id_ for id_, total in totals.items() if total.detections != total.affected_sessions]
-    alone = [id_ for id_, total in totals.items() if total.detections == total.affected_sessions]
-    facets: dict[str, _Facets] = {}
-    for ids, statement in ((alone, _FACETS), (shared, _FACETS_SHARED)):
-        for row in connection.execute(statement, {"ids": ids}) if ids else ():
-            facets.setdefault(row.incident_id, {})[row.facet] = row.counts
-    return facets
-
-
 class _TimedSighting(NamedTuple):
     """A sighting, and whether it counts after the fix or after the end of a suppression."""
 
@@ -354,27 +311,27 @@ def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting])
     )
 
 
-def _read_best_detections(connection: sa.Connection, totals: "Mapping[str, sa.Row[Any]]") -> dict[str, Detection]:
-    """The representative detection of each incident: of the elected label, if possible with a score that two sources reach."""
-    if not totals:
-        return {}
-    elected = {row.incident_id: row.label for row in connection.execute(_ELECTED, {"ids": list(totals)})}
-    values = {
-        "ids": list(elected),
-        "labels": list(elected.values()),
-        "scores": [totals[id_].shared_score for id_ in elected],
-    }
-    return {row.incident_id: row.body for row in connection.execute(_BEST, values)}
+def _compute_incident_columns(row: "sa.Row[Any]", known: _KnownEvidence) -> dict[str, object]:
+    """The computed columns: of the complete sessions, else of the open ones, else without any."""
+    id_ = row.incident_id
+    if total := known.complete.totals.get(id_):
+        return {**_compute_columns(total, known.complete.facets.get(id_, {}), known.complete.best[id_])}
+    if total := known.open.totals.get(id_):
+        columns = _compute_columns(total, known.open.facets.get(id_, {}), known.open.best[id_], still_open=True)
+        return {**columns, **dict.fromkeys(_COUNTS, 0)}
+    return _build_empty_columns(row)
 
 
-def _compute_columns(total: "sa.Row[Any]", facets: _Facets, best: Detection) -> _ComputedColumns:
+def _compute_columns(
+    total: "sa.Row[Any]", facets: Facets, best: Detection, still_open: bool = False
+) -> _ComputedColumns:
     sessions = total.affected_sessions
     impact = lifecycle.classify_impact(total.sources, total.ended_sources, total.overcome_sources)
     severity = lifecycle.look_up_severity(impact, sessions)
     confidence = round(total.median_score / 100, 2)
     label = str(best.get("context", {}).get("label") or "")
     return {
-        **_describe_failure(best, label, sessions, impact),
+        **_describe_failure(best, label, sessions, impact, still_open),
         "severity": severity,
         "severity_type": total.severity_type,
         "priority": lifecycle.look_up_priority(severity, confidence),
@@ -393,10 +350,12 @@ def _compute_columns(total: "sa.Row[Any]", facets: _Facets, best: Detection) -> 
     }
 
 
-def _describe_failure(best: Detection, label: str, sessions: int, impact: lifecycle.Impact) -> _FailureColumns:
+def _describe_failure(
+    best: Detection, label: str, sessions: int, impact: lifecycle.Impact, still_open: bool
+) -> _FailureColumns:
     point = best["failurePoint"]
     return {
-        "title": _build_title(point, label, sessions, impact),
+        "title": _build_title(point, label, sessions, impact, still_open),
         "failure_point": point,
         "primary_failure_point": best.get("primaryFailurePoint") or "",
         "label": label,
@@ -404,15 +363,15 @@ def _describe_failure(best: Detection, label: str, sessions: int, impact: lifecy
     }
 
 
-def _build_title(point: FailurePoint, label: str, sessions: int, impact: lifecycle.Impact) -> str:
+def _build_title(
+    point: FailurePoint, label: str, sessions: int, impact: lifecycle.Impact, still_open: bool = False
+) -> str:
     feedback, target, route = (str(point.get(part) or "") for part in ("feedback", "target", "route"))
-    return lifecycle.format_incident_title(feedback, target, label, route, sessions, impact)
+    return lifecycle.format_incident_title(feedback, target, label, route, sessions, impact, still_open)
 
 
 def _build_empty_columns(row: "sa.Row[Any]") -> dict[str, object]:
     """The columns without a live detection: nobody is affected, and the other columns stay."""
     impact = lifecycle.classify_impact(row.affected_sessions, row.ended_sessions, row.overcome_sessions)
     kept = {name: row._mapping[name] for name in _COMPUTED}
-    counts = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")
-    none = dict.fromkeys(counts, 0)
-    return kept | none | {"title": _build_title(row.failure_point, row.label, 0, impact)}
+    return kept | dict.fromkeys(_COUNTS, 0) | {"title": _build_title(row.failure_point, row.label, 0, impact)}

@@ -15,6 +15,7 @@ from incidents.model import (
     IncidentQuery,
     KeyRecord,
     NotFound,
+    OpenResult,
     PendingSession,
     ProjectRecord,
     RecordResult,
@@ -30,6 +31,7 @@ from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
 from stores.incidents.key_registry import KeyRegistry
+from stores.incidents.open_alerts import OpenAlerts
 from stores.incidents.session_queue import SessionQueue
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
 
@@ -45,6 +47,7 @@ __all__ = [
     "IncidentSummary",
     "KeyRecord",
     "NotFound",
+    "OpenResult",
     "PendingSession",
     "ProjectRecord",
     "RecordResult",
@@ -71,6 +74,7 @@ class IncidentStore:
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
         self.floods = FloodGate(database)
+        self.alerts = OpenAlerts(database)
         self.erasure = IncidentErasure(database)
         self.keys = KeyRegistry(database)
 

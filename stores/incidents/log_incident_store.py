@@ -67,6 +67,12 @@ class LogSessionQueue:
             )
         return ready[:limit]
 
+    def find_sessions_to_look_at(
+        self, now_ms: int, limit: int, shard: int = 0, shards: int = 1
+    ) -> list[PendingSession]:
+        """None: without an incident store, only complete sessions are analysed."""
+        return []
+
     def count_pending_sessions(self, now_ms: int) -> dict[str, int]:
         """``{"open", "due"}`` at ``now_ms`` (epoch ms)."""
         with self._guard:

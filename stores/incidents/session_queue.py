@@ -25,15 +25,17 @@ _SET_CURSOR = text("""
 """)
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow cursor ' || :name, 0))")
 _ENQUEUE = text("""
-    INSERT INTO pending_sessions AS p (project, session_id, session_hash, due_ms, received_ms)
+    INSERT INTO pending_sessions AS p (project, session_id, session_hash, due_ms, received_ms, failed, look)
     SELECT t.project, t.session_id, t.session_hash, CASE WHEN t.delays THEN t.due_ms ELSE least(t.due_ms, (
                SELECT q.due_ms FROM pending_sessions q WHERE q.project = t.project AND q.session_id = t.session_id
-           )) END, t.received_ms
+           )) END, t.received_ms, t.failed, t.failed
     FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[]), CAST(:session_hash AS bigint[]),
-                CAST(:due_ms AS bigint[]), CAST(:received_ms AS bigint[]), CAST(:delays AS boolean[]))
-         AS t(project, session_id, session_hash, due_ms, received_ms, delays)
+                CAST(:due_ms AS bigint[]), CAST(:received_ms AS bigint[]), CAST(:delays AS boolean[]),
+                CAST(:failed AS boolean[]))
+         AS t(project, session_id, session_hash, due_ms, received_ms, delays, failed)
     ON CONFLICT (project, session_id) DO UPDATE
     SET version = excluded.version, attempts = 0, due_ms = excluded.due_ms,
+        failed = p.failed OR excluded.failed, look = p.failed OR excluded.failed,
         received_ms = least(p.received_ms, excluded.received_ms)
 """)
 _PENDING_COLUMNS = "project, session_id, session_hash, version, attempts, due_ms, received_ms"
@@ -41,6 +43,11 @@ _PENDING_COLUMNS = "project, session_id, session_hash, version, attempts, due_ms
 _DUE = text(f"""
     SELECT {_PENDING_COLUMNS} FROM pending_sessions
     WHERE due_ms <= :now_ms AND (session_hash & 9223372036854775807) % :shards = :shard
+    ORDER BY due_ms, project, session_id LIMIT :limit
+""")
+_TO_LOOK_AT = text(f"""
+    SELECT {_PENDING_COLUMNS} FROM pending_sessions
+    WHERE look AND due_ms > :now_ms AND (session_hash & 9223372036854775807) % :shards = :shard
     ORDER BY due_ms, project, session_id LIMIT :limit
 """)
 _PENDING_COUNTS = text("""
@@ -108,8 +115,8 @@ class SessionQueue:
                 if _read_cursor(connection, name) != since:
                     return 0
             for chunk in _split_into_chunks(rows):
-                delays = [row.delays for row in chunk]
-                connection.execute(_ENQUEUE, {**_build_touched_columns(chunk), "delays": delays})
+                flags = {"delays": [row.delays for row in chunk], "failed": [row.failed for row in chunk]}
+                connection.execute(_ENQUEUE, {**_build_touched_columns(chunk), **flags})
             seen = [int(moment) for moment in cursor.seen]
             connection.execute(_SET_CURSOR, {"name": name, "watermark_us": int(cursor.watermark_us), "seen": seen})
         return len(rows)
@@ -131,6 +138,18 @@ class SessionQueue:
         values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
         with self._database.open_transaction() as connection:
             return [_build_pending_session(row) for row in connection.execute(_DUE, values)]
+
+    def find_sessions_to_look_at(
+        self, now_ms: int, limit: int, shard: int = 0, shards: int = 1
+    ) -> list[PendingSession]:
+        """Up to ``limit`` sessions that go on at ``now_ms`` (epoch ms), in which something failed, with events since the last
+        look. Those that are due first come first.
+
+        ``shard`` of ``shards``: only the sessions of this part, by their hash.
+        """
+        values = {"now_ms": now_ms, "limit": limit, "shard": shard, "shards": shards}
+        with self._database.open_transaction() as connection:
+            return [_build_pending_session(row) for row in connection.execute(_TO_LOOK_AT, values)]
 
     def find_pending_sessions(self, keys: Sequence[SessionKey]) -> set[SessionKey]:
         """Which of these sessions are in the queue."""

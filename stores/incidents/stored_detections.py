@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 
 from incidents.model import SessionKey
+from stores.incidents import incident_open
 from stores.incidents.incident_database import Database
 from stores.incidents.session_queue import build_key_columns
 from ufse.detection import Detection
@@ -50,6 +51,11 @@ class StoredDetections:
         with self._database.open_transaction() as connection:
             found = connection.execute(_WITH_DETECTIONS, build_key_columns(keys))
             return {(row.project, row.session_id) for row in found}
+
+    def find_open_sessions(self, keys: Sequence[SessionKey]) -> set[SessionKey]:
+        """Which of these sessions have an open detection."""
+        with self._database.open_transaction() as connection:
+            return incident_open.find_open_sessions(connection, keys)
 
     def read_stored_detections(self, keys: Sequence[SessionKey]) -> list[StoredDetection]:
         """The live detections of these sessions."""

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -155,15 +156,53 @@ def answers_with_incidents(up: Up) -> bool:
         return client.get("/v1/incidents").is_success
 
 
+OPEN = ("open-1", "open-2", "open-3")
+
+
+def on_another_page(session: str) -> list[dict[str, Any]]:
+    """The same struggle on another page."""
+    return [{**event, "route": "/subscribe"} for event in frustrated_session(session)]
+
+
+def test_sessions_that_go_on_are_a_draft_before_they_end(up: Up) -> None:
+    for session in OPEN:
+        up.post_events(on_another_page(session)[:-1])
+    until(lambda: drafts(up) == [(3, 0)], 120)
+    assert up.get("/v1/status")["openDetections"] == 3
+    assert up.get("/v1/status")["sessions"]["open"] == 3
+    (draft,) = up.get("/v1/incidents?status=draft")["incidents"]
+    assert draft["title"].endswith("(/subscribe): 3 open sessions affected")
+    events = {"filter": {"event": {"name": ["furrow.incidents.open"]}}}
+    until(lambda: len(up.prefect_post("/events/filter", events)["events"]) == 1, 60)
+
+
+def drafts(up: Up) -> list[tuple[int, int]]:
+    """Open and complete sessions of each draft."""
+    found = up.get("/v1/incidents?status=draft")["incidents"]
+    return [(one["openSessions"], one["affectedSessions"]) for one in found]
+
+
 def test_after_kill_9_of_everything_all_is_there_once(up: Up) -> None:
     accepted = up.post_events(frustrated_session("just-before"))["accepted"]
     up.kill_everything()
     up.start()
     until(lambda: up.get(CONFIRMED)["incidents"][0]["affectedSessions"] == 24, 180)
     assert up.get(CONFIRMED)["total"] == 1
-    until(lambda: up.get("/v1/status")["eventsStored"] == 1 + 23 * 11 + accepted, 60)
+    until(lambda: up.get("/v1/status")["eventsStored"] == 1 + 23 * 11 + len(OPEN) * 10 + accepted, 60)
+    assert drafts(up) == [(3, 0)]
     unfinished = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}}}
     until(lambda: up.prefect_post("/flow_runs/filter", unfinished) == [], 60)
+
+
+def test_the_open_sessions_are_counted_once_when_they_end(up: Up) -> None:
+    (draft,) = up.get("/v1/incidents?status=draft")["incidents"]
+    for session in OPEN:
+        up.post_events(on_another_page(session)[-1:])
+    until(lambda: up.get(CONFIRMED)["total"] == 2, 120)
+    confirmed = up.get(f"/v1/incidents/{draft['incidentId']}")
+    assert (confirmed["status"], confirmed["affectedSessions"], confirmed["openSessions"]) == ("confirmed", 3, 0)
+    assert [entry["to"] for entry in confirmed["history"]] == ["draft", "confirmed"]
+    assert up.get("/v1/status")["openDetections"] == 0
 
 
 def test_ctrl_c_stops_it_and_leaves_no_process(up: Up) -> None:

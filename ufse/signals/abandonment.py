@@ -36,7 +36,7 @@ def find_abandonment_signals(index: Index, clusters: Clusters) -> ClusterSignals
     """The signal of every cluster whose flow was left. ``form``: LEFT, ENDED, or SILENCE, which is weaker, because some
     collectors send no ``session_end``.
     """
-    if not len(clusters):
+    if not len(clusters) or index.config.visits_open:
         return ClusterSignals.make_empty()
     last = clusters.negatives.last
     (low, high), _ = find_begun_spans(index, clusters, last)

@@ -16,6 +16,7 @@ from incidents.lifecycle import (
     IllegalTransition,
     Impact,
     IncidentState,
+    OpenDraft,
     Sighting,
     Status,
     apply_action,
@@ -23,6 +24,7 @@ from incidents.lifecycle import (
     classify_impact,
     find_confirm_reason,
     format_incident_title,
+    judge_open_draft,
     list_allowed_actions,
     look_up_priority,
     look_up_severity,
@@ -221,3 +223,58 @@ def test_the_title_says_what_fails_where_and_for_how_many() -> None:
     assert shown == 'POST /api/orders → 500 on "Pay now" (/checkout): 37 sessions blocked'
     assert format_incident_title("TypeError: x", "a#b", "", "", 1, "open") == "TypeError: x on a#b: 1 session affected"
     assert len(format_incident_title("", "", "x" * 500, "", 2, "overcome")) < 120
+
+
+def judged(draft: OpenDraft, status: Status = "draft", **counts: int | bool) -> tuple[OpenDraft, list[str]]:
+    """What becomes of a draft, and the reasons in its history; by default nothing shows it."""
+    facts = {"complete": False, "sessions": 0, "counted": 0, **counts}
+    after, changes = judge_open_draft(
+        draft, status, RULE, complete=bool(facts["complete"]), sessions=facts["sessions"], counted=facts["counted"]
+    )
+    assert all(change.before == change.after == status for change in changes)
+    return after, [change.reason for change in changes]
+
+
+OPENED = OpenDraft(only_open=True, opened=True)
+WITHDRAWN = OpenDraft(only_open=True, withdrawn=True)
+
+
+@pytest.mark.parametrize(
+    ("draft", "counts", "after", "reasons"),
+    [
+        (OpenDraft(only_open=True), {"sessions": 3, "counted": 3}, OPENED, []),
+        (OPENED, {"sessions": 1, "counted": 1}, OPENED, []),
+        (OPENED, {}, WITHDRAWN, ["withdrawn: no session shows it any more"]),
+        (WITHDRAWN, {}, WITHDRAWN, []),
+        (WITHDRAWN, {"sessions": 9, "counted": 2}, WITHDRAWN, []),
+        (WITHDRAWN, {"sessions": 4, "counted": 3}, OPENED, ["no longer withdrawn: 4 open sessions show it"]),
+        (WITHDRAWN, {"complete": True}, OpenDraft(), ["no longer withdrawn: a complete session shows it"]),
+        (OPENED, {"complete": True, "sessions": 2, "counted": 2}, OpenDraft(opened=True), []),
+        (OpenDraft(opened=True), {}, OpenDraft(opened=True), []),  # complete sessions showed it: as ever
+        (OpenDraft(), {"sessions": 2, "counted": 2}, OpenDraft(), []),
+    ],
+)
+def test_what_open_sessions_make_of_a_draft(
+    draft: OpenDraft, counts: dict[str, int | bool], after: OpenDraft, reasons: list[str]
+) -> None:
+    assert judged(draft, **counts) == (after, reasons)
+    assert judged(after, **counts) == (after, [])  # the same again changes nothing
+
+
+@pytest.mark.parametrize("status", [status for status in STATUSES if status != "draft"])
+def test_what_a_person_decided_about_is_never_withdrawn(status: Status) -> None:
+    after, reasons = judged(OPENED, status)
+    assert (after.withdrawn, reasons) == (False, [])
+    assert judged(OpenDraft(only_open=True), status, sessions=9, counted=9)[0].opened is False
+
+
+def test_no_open_sessions_draft_where_they_are_switched_off() -> None:
+    rule = ConfirmRule(open_sessions=0)
+    after, _ = judge_open_draft(OpenDraft(), "draft", rule, complete=False, sessions=9, counted=9)
+    assert not after.opened
+
+
+def test_a_title_says_that_its_sessions_go_on() -> None:
+    assert format_incident_title("POST /a → 500", "", "Pay", "/c", 3, "open", still_open=True) == (
+        'POST /a → 500 on "Pay" (/c): 3 open sessions affected'
+    )
