@@ -17,6 +17,7 @@ import ufse
 from core.metrics import count_degraded, count_open_detections
 from incidents.model import SessionKey
 from stores.events import open_sessions
+from stores.events.event_history import read_project_history
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import AnalysedSession, IncidentStore, OpenResult, PendingSession
 from stores.incidents.log_incident_store import LogIncidentStore
@@ -111,6 +112,8 @@ def _judge_sessions(
     be looked at are in neither."""
     hashes = [session.session_hash for session in wanted]
     first = events.find_first_receipt(hashes, min(session.received_ms for session in wanted))
+    # The same history as for their analysis when they are complete; a look adds nothing to it.
+    history = read_project_history(events, [session.project for session in wanted], int(time.time() * 1000))
     found: dict[SessionKey, Answer] = {}
     left: set[int] = set()
     for batch in open_sessions.plan_open_batches(events, hashes, first):
@@ -119,7 +122,7 @@ def _judge_sessions(
             left.update(batch.hashes)
             continue
         table = events.read_candidate_events(batch.hashes, batch.first_received_ms, batch.last_received_ms)
-        answers = answers_by_session(ufse.detect_each(table, configs, why_not=True))
+        answers = answers_by_session(ufse.detect_each(table, configs, why_not=True, history=history))
         spans = session_spans(table)
         for key, first_ms in zip(spans.keys, spans.table["received_ms_min"].to_pylist(), strict=True):
             answers[key].first_ms = first_ms

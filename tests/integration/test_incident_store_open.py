@@ -43,7 +43,7 @@ def store(postgres_url: str) -> Iterator[IncidentStore]:
 
 def enqueue(store: IncidentStore, names: Sequence[str], failed: bool = True) -> list[PendingSession]:
     """New events of these open sessions; the sessions to look at among them, in the same order."""
-    touched = [TouchedSession("shop", name, hash_of(name), DUE_MS, 900, failed) for name in names]
+    touched = [TouchedSession("shop", name, hash_of(name), DUE_MS, 900, failed=failed) for name in names]
     store.queue.enqueue_sessions(touched, Cursor(1, ()))
     found = {item.session_id: item for item in store.queue.find_sessions_to_look_at(NOW_MS, 10_000)}
     return [found[name] for name in names if name in found]

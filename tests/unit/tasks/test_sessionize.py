@@ -38,6 +38,15 @@ def test_what_a_page_does_by_itself_keeps_no_session_waiting(
     last: int, acted: int, ended: int, received: int, due: int
 ) -> None:
     columns = [np.array([value]) for value in (last, acted, ended, received, received)]
-    found = TouchedSessions(["p"], ["s"], np.array([7], dtype=np.uint64), *columns, events=1, watermark_us=0, seen=())
+    found = TouchedSessions(
+        ["p"],
+        ["s"],
+        np.array([7], dtype=np.uint64),
+        *columns,
+        failed=np.array([False]),
+        events=1,
+        watermark_us=0,
+        seen=(),
+    )
     (queued,) = _queue_rows(found)
     assert (queued.due_ms, queued.delays) == (due, acted > 0)
