@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, is_among, mark_group_starts
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts
@@ -26,8 +26,27 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     again = any_by_owner(of_run, sent & (sizes >= SILENT_TRIES), size)
     if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
+        again &= _fills_pressed_page(ordered, acts[again[visit] & (kind != NAVIGATION)])
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     return again | _shows_detours(ordered, acts[(kind == NAVIGATION) & often[visit]])
+
+
+def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:
+    """Per visit: whether one of its pages has both changes of fields and enough clicks or submits for a silent control.
+
+    ``acts``: clicks, submits and changes of fields of the visits that are asked about.
+    """
+    size = len(ordered.visits)
+    if not len(acts):
+        return np.zeros(size, dtype=np.bool_)
+    route, routes = encode_texts(ordered.table, "route", ordered.row[acts])
+    filled = ordered.kind[acts] == INPUT
+    page, visit = ordered.visit[acts] * len(routes) + route, ordered.visit[acts]
+    pressed = np.flatnonzero(~filled & is_among(page, page[filled]))
+    ordered_pages = np.sort(page[pressed], kind="stable")
+    apart = SILENT_TRIES - 1
+    often = ordered_pages[apart:][ordered_pages[apart:] == ordered_pages[:-apart]]
+    return any_by_owner(visit, is_among(page, often), size)
 
 
 def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:
