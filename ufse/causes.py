@@ -76,6 +76,8 @@ def _find_window_causes(frame: Frame, causing: Bools, begin: Ints, timed: Bools,
     )
     for chosen, anchor, window, slack in plans:
         rows = np.flatnonzero(chosen & (cause < 0))
+        if not len(rows):
+            continue
         found = frame.find_last_until(starters, frame.visit[rows], anchor[rows] + slack, near=rows)
         some = coarse[rows]
         if some.any():

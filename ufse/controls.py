@@ -84,6 +84,8 @@ def _adopt_only_control(code: Ints, page: Ints, vague: Bools, whole: Bools, sign
     """``code`` per click, where a ``vague`` one has the code of the page's only ``whole`` control with the same ``sign``
     (-1: none).
     """
+    if not (vague & (sign >= 0)).any():
+        return code
     _, owner = np.unique(page * (int(sign.max()) + 2) + sign + 1, return_inverse=True)
     size = int(owner.max()) + 1
     known = whole & (sign >= 0)

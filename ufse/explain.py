@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ufse.arrays import Ints, Ragged, count_distinct_by_owner
+from ufse.arrays import Ints, Ragged, count_distinct_by_owner, sort_unique
 from ufse.config import ENGINE_VERSION
 from ufse.detection import Detection, DetectionContext, SignalEntry
 from ufse.feedback import SLOW
-from ufse.formats import format_duration, format_timestamp, format_timestamps
+from ufse.formats import format_duration, format_timestamps
 from ufse.judge import Judgement
 from ufse.memo import memoize_texts
 from ufse.patterns import clean_text, digest_texts
 from ufse.score import confidence_level
 from ufse.sessions import NETWORK, Visits
-from ufse.shapes import remove_copy_mark
+from ufse.shapes import remove_copy_marks
 from ufse.signals.model import PLAIN, SignalFacts, Signals
 from ufse.signals.registry import FEEDBACK, SIGNALS
 from ufse.target_codes import PAGE
@@ -126,7 +126,7 @@ class DetectionWriter:
     def _shown_signals(self) -> list[_ShownSignal]:
         """The signals of all emitted clusters, in the order of ``_emitted_signals``."""
         s, _ = self._emitted_signals
-        ids = list(map(remove_copy_mark, self.frame.source.read_texts("event_id", s.rows.values)))
+        ids = remove_copy_marks(self.frame.source.read_texts("event_id", s.rows.values))
         columns = (
             *(c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, self.frame.pattern[s.row])),
             self.frame.pattern[s.rows.last].tolist(),
@@ -177,16 +177,14 @@ class DetectionWriter:
     @cached_property
     def _visit_identities(self) -> dict[int, _VisitIdentity]:
         """By number of visit, for the visits with a detection."""
-        visits = self.visits
-        return {
-            v: _VisitIdentity(
-                visits.projects[int(visits.project_code[v])],
-                visits.sessions[int(visits.session_code[v])],
-                visits.make_visit_id(v),
-                format_timestamp(int(visits.start_ms[v])),
-            )
-            for v in set(self.judged.clusters.visit[self.emitted].tolist())
-        }
+        visits, chosen = self.visits, sort_unique(self.judged.clusters.visit[self.emitted])
+        columns = (
+            [visits.projects[p] for p in visits.project_code[chosen].tolist()],
+            [visits.sessions[s] for s in visits.session_code[chosen].tolist()],
+            list(map(visits.make_visit_id, chosen.tolist())),
+            format_timestamps(visits.start_ms[chosen]),
+        )
+        return dict(zip(chosen.tolist(), map(_VisitIdentity, *columns), strict=True))
 
     def detection_identity(self, number: int) -> tuple[str, str]:
         """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""

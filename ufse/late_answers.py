@@ -55,18 +55,25 @@ def _find_waiting_actions(frame: Frame, actions: UserActions, causes: Causes, la
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT, INPUT, NAVIGATION))
     begin = causes.begin[late]
     by = frame.find_last_until(acts, frame.visit[late], begin, near=late)
-    safe = np.maximum(by, 0)
+    at = np.flatnonzero(by >= 0)
+    near = equals_any(frame.kind[by[at]], CLICK, SUBMIT) & actions.meaningful[by[at]]
+    near &= (by[at] < late[at]) & (begin[at] - frame.ts[by[at]] <= config.slow_end_window_ms)
+    at = at[near]
+    found = np.full(len(late), -1, dtype=np.int64)
+    if not len(at):
+        return found
+    safe = by[at]
     answered = np.zeros(len(frame), dtype=np.bool_)
     came = np.flatnonzero((frame.kind == NETWORK) & (causes.cause >= 0) & ~frame.noise & (frame.third_party != 1))
     answered[causes.cause[came]] = True
-    waiting = (by >= 0) & equals_any(frame.kind[safe], CLICK, SUBMIT) & actions.meaningful[safe]
+    waiting = np.ones(len(at), dtype=np.bool_)
     for step in (0, 1, 2):  # a click and the submit that it causes are one action
         twin = np.maximum(safe - step, 0)
         near = (frame.visit[twin] == frame.visit[safe]) & (actions.action[twin] == actions.action[safe])
         near &= frame.ts[safe] - frame.ts[twin] <= config.double_click_ms
         waiting &= ~(near & answered[twin])
-    soon = (by < late) & (begin - frame.ts[safe] <= config.slow_end_window_ms)
-    return np.where(waiting & soon, by, -1)
+    found[at[waiting]] = safe[waiting]
+    return found
 
 
 def _has_single_action(owner: Ints, cause: Ints, action: Ints, size: int) -> Bools:

@@ -71,6 +71,8 @@ def _by_return(index: Index, found: Candidates, latest: Ints) -> Times:
     if not len(moves):
         return moves, moves
     out = frame.is_external_or_download(moves) & (frame.source.read_at("external", moves) == 1)
+    if not out.any():
+        return moves[:0], moves[:0]
     back = moves[np.minimum(np.flatnonzero(out) + 1, len(moves) - 1)]
     away = moves[out]
     clicks = np.flatnonzero((frame.kind == CLICK) & index.attribution.meaningful)
@@ -95,7 +97,8 @@ def _by_return(index: Index, found: Candidates, latest: Ints) -> Times:
 
 def _by_application(index: Index, found: Candidates, latest: Ints) -> Times:
     """The application itself left the login page, long after any click, for a page that was used."""
-    frame, moves = index.frame, find_whole_pages(index)
+    frame, login = index.frame, index.login_patterns
+    moves = find_whole_pages(index) if login.any() else index.navigation_rows[:0]
     if not len(moves):
         return moves, moves
     own = ~index.attribution.user_navigation[moves] & frame.column_equals("nav_type", "push", "replace", rows=moves)
@@ -104,7 +107,6 @@ def _by_application(index: Index, found: Candidates, latest: Ints) -> Times:
     patient = (act < 0) | (frame.ts[moves] - frame.ts[np.maximum(act, 0)] > index.config.reaction_window_ms)
     at = np.searchsorted(index.navigation_rows, moves) - 1
     before = index.navigation_rows[np.maximum(at, 0)]
-    login = index.login_patterns
     from_login = (at >= 0) & (frame.visit[before] == frame.visit[moves]) & login[frame.pattern[before]]
     gone = ~login[frame.pattern[moves]] & ~index.detour_patterns[frame.pattern[moves]]
     rows = moves[own & patient & from_login & gone]

@@ -2,6 +2,8 @@
 
 import re
 
+from ufse.memo import memoize_texts
+
 THANKS = re.compile(
     r"(^|/)[^/]*\b(thank(s|-?you|_you)?|success|successful|confirmation|confirmed|completed?|done|receipt|"
     r"order-placed)\b[^/]*(/|$)"
@@ -24,6 +26,7 @@ def is_thanks_page(pattern: str) -> bool:
     return bool(THANKS.search(pattern.lower())) and not _FAILED_ROUTE.search(pattern.lower())
 
 
+@memoize_texts
 def is_detour_page(pattern: str) -> bool:
     """Whether a route is an error page or a login, to which applications redirect after a failure."""
     return bool(_DETOUR.search(pattern.lower()))
@@ -33,6 +36,7 @@ _VAGUE_LOGIN = re.compile(r"(^|/)(auth|authenticate|session)(/|$)")
 """Words that also name pages of other kinds."""
 
 
+@memoize_texts
 def is_login_form(pattern: str) -> bool:
     """Whether a route is a login page and cannot be another, as ``/session/:id`` can."""
     return is_login_page(pattern) and not _VAGUE_LOGIN.search(pattern)

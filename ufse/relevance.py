@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints, any_by_owner, mark_group_starts
 from ufse.config import Config
@@ -28,10 +29,12 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
     table, row, kind = ordered.table, ordered.row, ordered.kind
     status, duration = read_integers(table, "status")[row], read_integers(table, "duration_ms")[row]
     network = (kind == NETWORK) & ((status >= 400) | (status == 0) | (duration >= config.slow_ms))
-    if "body_error" in table.column_names:
+    if "body_error" in table.column_names and (pc.max(table["body_error"]).as_py() or 0) >= 1:
         network |= (kind == NETWORK) & (read_integers(table, "body_error")[row] == 1)
     performance = (kind == PERFORMANCE) & ((duration >= config.slow_ms) | (duration < 0))
-    invalid = (kind == SUBMIT) & (read_integers(table, "valid")[row] == 0)
+    invalid = kind == SUBMIT
+    if invalid.any():
+        invalid &= read_integers(table, "valid")[row] == 0
     found = network | performance | invalid | (kind == ERROR) | _is_slow_loading(ordered, config)
     return np.asarray(found & ordered.analysed, dtype=np.bool_)
 

@@ -126,6 +126,13 @@ def remove_copy_mark(event_id: str) -> str:
     return event_id.partition(COPY_MARK)[0]
 
 
+def remove_copy_marks(event_ids: list[str]) -> list[str]:
+    """``remove_copy_mark`` of each; mostly no id has a mark, which one search shows."""
+    if COPY_MARK not in "".join(event_ids):
+        return event_ids
+    return list(map(remove_copy_mark, event_ids))
+
+
 def fill_unknown_routes(table: pa.Table, row: Ints, session: Ints) -> pa.Table:
     """The table with a route for events that name none: the last that their session showed, else the next.
 

@@ -1,7 +1,7 @@
 """The timeline of a detection: the few events that explain it."""
 
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ufse.detection import TimelineEntry
 from ufse.formats import format_duration, format_timestamps
 from ufse.judge import Judgement
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, PERFORMANCE, SCROLL, SUBMIT
-from ufse.shapes import remove_copy_mark
+from ufse.shapes import remove_copy_marks
 from ufse.words import Answer, Words
 
 _TYPES: Final = (
@@ -19,16 +19,8 @@ _TYPES: Final = (
 """The event types of the output, by kind of event."""
 
 
-class _Event(NamedTuple):
-    """An event of a timeline."""
-
-    event_id: str
-    ts: int
-    timestamp: str
-    event_type: str
-    route: str
-    target: str
-    text: str
+_Event = tuple[str, int, str, str, str, str, str]
+"""An event of a timeline: its id, time (epoch ms), time as text, type, route, target, and what happened."""
 
 
 class TimelineWriter:
@@ -89,7 +81,7 @@ class TimelineWriter:
         """The events of all timelines, in the order of ``_timeline_rows``."""
         rows, frame = self._timeline_rows.values, self.frame
         columns = (
-            map(remove_copy_mark, frame.source.read_texts("event_id", rows)),
+            remove_copy_marks(frame.source.read_texts("event_id", rows)),
             frame.ts[rows].tolist(),
             format_timestamps(frame.ts[rows]),
             [_TYPES[k] for k in frame.kind[rows].tolist()],
@@ -97,7 +89,7 @@ class TimelineWriter:
             [frame.targets[t].name for t in frame.target[rows].tolist()],
             self._write_event_texts(rows),
         )
-        return list(map(_Event._make, zip(*columns, strict=True)))
+        return list(zip(*columns, strict=True))
 
     def _write_event_texts(self, rows: Ints) -> list[str]:
         """What happened at each row, in a few words; equal events share one text."""

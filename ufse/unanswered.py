@@ -4,11 +4,14 @@
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, is_among, mark_group_starts
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts
 from ufse.silent_controls import SILENT_TRIES
+
+_DENSE = 32
+"""A table of all pairs of visits and routes is faster than a search, if it has at most this many entries for each event."""
 
 
 def may_lack_answers(ordered: OrderedEvents) -> Bools:
@@ -25,9 +28,35 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     of_run, sizes = visit[begin], np.diff(np.append(begin, len(acts)))
     again = any_by_owner(of_run, sent & (sizes >= SILENT_TRIES), size)
     if again.any():
+        again &= _fills_pressed_page(ordered, acts[again[visit] & (kind != NAVIGATION)])
+    if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     return again | _shows_detours(ordered, acts[(kind == NAVIGATION) & often[visit]])
+
+
+def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:
+    """Per visit: whether one of its pages has both changes of fields and enough clicks or submits for a silent control.
+
+    ``acts``: clicks, submits and changes of fields of the visits that are asked about.
+    """
+    size = len(ordered.visits)
+    if not len(acts):
+        return np.zeros(size, dtype=np.bool_)
+    route, routes = encode_texts(ordered.table, "route", ordered.row[acts])
+    page, width = ordered.visit[acts] * len(routes) + route, len(routes)
+    is_change = ordered.kind[acts] == INPUT
+    pressed, filled = page[~is_change], page[is_change]
+    if size * width <= len(acts) * _DENSE:
+        pressed = pressed[any_by_owner(filled, np.ones(len(filled), dtype=np.bool_), size * width)[pressed]]
+    else:
+        pressed = pressed[is_among(pressed, filled)]
+    pressed = np.sort(pressed, kind="stable")
+    apart = SILENT_TRIES - 1
+    often = pressed[apart:][pressed[apart:] == pressed[:-apart]]
+    found = np.zeros(size, dtype=np.bool_)
+    found[often // width] = True
+    return found
 
 
 def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:
