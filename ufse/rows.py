@@ -94,7 +94,9 @@ def merge_crashing_rows(frame: Frame, action: Ints, cause: Ints, failed: Bools, 
     answered = _find_answered_clicks(frame, cause, by_click)
     listed &= is_among(frame.visit[first], frame.visit[answered])
     last = np.full(len(frame.low) * len(frame.routes), -1, dtype=np.int64)
-    last[frame.visit[answered] * len(frame.routes) + frame.route[answered]] = answered  # rows ascend: the last one stays
+    last[frame.visit[answered] * len(frame.routes) + frame.route[answered]] = (
+        answered  # rows ascend: the last one stays
+    )
     listed &= last[frame.visit[first] * len(frame.routes) + frame.route[first]] < first
     found = np.flatnonzero(listed[owner])
     action = action.copy()

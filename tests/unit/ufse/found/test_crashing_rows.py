@@ -8,7 +8,7 @@ from tests.unit.ufse.scene import Row, answer, bodies, click, end, error, go
 
 ROWS: dict[str, Callable[[int], Row]] = {
     "ids": lambda n: {"target_type": "button", "target_id": f"approve-{n}", "target_label": "Approve"},
-    "ids of two digits": lambda n: {"target_type": "button", "target_id": f"slot_{20 + n}_hold", "target_label": "Wählen"},
+    "ids of slots": lambda n: {"target_type": "button", "target_id": f"slot-{n + 1}", "target_label": "Wählen"},
     "places": lambda n: {"target_type": "button", "target_selector": f"tr:nth-child({n}) .open", "target_label": ""},
     "places in a list": lambda n: {"target_type": "button", "target_selector": f"li:nth-child({n}) > button"},
 }
@@ -17,7 +17,9 @@ NEXT = {"target_type": "button", "target_id": "next", "target_label": "Continue"
 SOURCE = "/assets/index-BcX9d1kQ.js"
 
 
-def press_rows(make: Callable[[int], Row], count: int, message: str = "TypeError: e.map is not a function") -> list[Row]:
+def press_rows(
+    make: Callable[[int], Row], count: int, message: str = "TypeError: e.map is not a function"
+) -> list[Row]:
     """A page opened by a click, and rows of its list, each pressed and crashed."""
     rows = [
         go(0, "/home"),
