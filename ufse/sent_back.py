@@ -107,7 +107,7 @@ def _find_reloads(frame: Frame) -> Ints:
 
 
 def _is_emptied(frame: Frame, tries: Ints, reloads: Ints, cause: Ints, key: Ints, config: Config) -> Bools:
-    """Per try: whether its page was loaded anew without any request of its action, see above. ``key``: per event, its action."""
+    """Per try: its page was loaded anew without a request of its action, see above. ``key``: per event: its action."""
     if len(reloads) < RETURNED_TRIES:
         return np.zeros(len(tries), dtype=np.bool_)
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
