@@ -13,7 +13,7 @@ from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedbac
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
 from ufse.late_answers import add_late_causes
-from ufse.rows import merge_row_actions
+from ufse.rows import merge_crashing_rows, merge_row_actions
 from ufse.sent_back import SentBack, find_sent_back
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 from ufse.silent_controls import mark_silent_tries
@@ -81,7 +81,9 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     negative = remove_unload_errors(frame, negative, actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
-    actions = replace(actions, action=merge_row_actions(frame, actions.action, causes.cause, negative != NONE))
+    action = merge_row_actions(frame, actions.action, causes.cause, negative != NONE)
+    action = merge_crashing_rows(frame, action, causes.cause, negative != NONE, actions.by_click)
+    actions = replace(actions, action=action)
     negative = remove_normal_slowness(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)

@@ -83,11 +83,13 @@ def _find_window_causes(frame: Frame, causing: Bools, begin: Ints, timed: Bools,
         if some.any():
             found[some] = _prefer_same_page(frame, starters, rows[some], found[some], anchor[rows[some]] - window)
         same = some & (frame.ts[np.maximum(found, 0)] == frame.ts[rows])
-        later = found > rows
+        later, moved = found > rows, found
         found = np.where(later & ~(same & (kind[np.maximum(found, 0)] == NAVIGATION)), -1, found)
         # Within one second only an earlier row can be the cause; collectors report a page after its own requests.
         done = np.flatnonzero(later & same & (found < 0))
         found[done] = _find_row_before(frame, starters, rows[done])
+        shown = np.flatnonzero(later & ~some & network[rows] & ~timed[rows] & (found < 0))
+        found[shown] = _find_sent_forms(frame, starters, rows[shown], moved[shown])
         near = (found >= 0) & (anchor[rows] - frame.ts[np.maximum(found, 0)] <= window)
         cause[rows[near]] = found[near]
     return _add_early_requests(frame, cause, begin, timed)
@@ -150,6 +152,25 @@ def _prefer_same_page(frame: Frame, starters: Ints, rows: Ints, found: Ints, sin
     found = found.copy()
     found[at] = np.where((before >= 0) & (frame.ts[before] >= since[at]), before, found[at])
     return found
+
+
+def _find_sent_forms(frame: Frame, starters: Ints, rows: Ints, moves: Ints) -> Ints:
+    """Per request of unknown duration that ends in the instant of the navigation ``moves``: the press that sent it; else -1.
+
+    A form that is sent by loading a page is answered in the instant in which that page is shown. Its address, where known, is
+    that of the page. A link sends no form.
+    """
+    if not len(rows):
+        return rows
+    before = _find_row_before(frame, starters, rows)
+    safe = np.maximum(before, 0)
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[safe]]
+    pressed = (frame.kind[safe] == SUBMIT) | ((frame.kind[safe] == CLICK) & ~link)
+    place = {p: i for i, p in enumerate(frame.patterns)}
+    page = np.array([place.get(e.partition(" ")[2], -1) for e in frame.endpoints])[frame.endpoint[rows]]
+    known = frame.endpoint_known[frame.endpoint[rows]]
+    document = (frame.kind[moves] == NAVIGATION) & (~known | (page == frame.pattern[moves]))
+    return np.where((before >= 0) & pressed & document, before, -1)
 
 
 def _find_row_before(frame: Frame, chosen: Ints, rows: Ints) -> Ints:

@@ -27,7 +27,7 @@ MEASURED_WITH_MS = 10
 
 NONE, FAILURE, CRASH, REJECTION, INVALID, SLOW, SILENT, RETURNED = range(8)
 """Kinds of negative feedback: failure, uncaught error, rejection by the server, validation error, slow, never answered,
-sent back to a login or error page."""
+sent back to a login or error page, or its page loaded anew."""
 
 _FAILED_STATUS = (0, 408, 429)
 

@@ -6,6 +6,8 @@ Data entry looks alike unless the page that came is a login or an error page; th
 * at least three tries with one control, each after the fields of its page were changed again;
 * after each try the application showed a login page or an error page within 10 s, before the person did anything else; a login
   form must come back itself, because logging in may take several pages;
+* or after each try the page was loaded anew within 10 s, before the person did anything else, and the try has no request, while
+  at least two other clicks or submits of the visit were answered with success: the entries are lost;
 * no try has a failure of its own, which would be its feedback.
 
 All tries but the last are feedback of the kind RETURNED. None of them counts as a success, whatever its request was answered.
@@ -16,12 +18,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from ufse.actions import UserActions
-from ufse.arrays import Bools, Ints, count_by_owner, equals_any, is_among, mark_group_starts, max_by_owner
+from ufse.arrays import (
+    Bools,
+    Ints,
+    count_by_owner,
+    count_distinct_by_owner,
+    equals_any,
+    is_among,
+    mark_group_starts,
+    max_by_owner,
+)
 from ufse.config import Config
 from ufse.feedback import NONE
 from ufse.frame import Frame
 from ufse.page_kinds import is_detour_page, is_login_form
-from ufse.sessions import CLICK, INPUT, NAVIGATION, SUBMIT
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
+from ufse.silent_controls import ANSWERED_PRESSES
 
 RETURNED_TRIES = 3
 """Tries from which a form that sends back counts (issue 17, C 10c)."""
@@ -40,16 +52,19 @@ class SentBack:
 def find_sent_back(frame: Frame, actions: UserActions, negative: Ints, cause: Ints, config: Config) -> SentBack:
     """The tries of every control that was sent back at least three times."""
     nothing = SentBack(frame.visit[:0], frame.visit[:0])
+    reloads = _find_reloads(frame)
     login = np.array([is_login_form(p) for p in frame.patterns] or [False])
     detour = np.array([is_detour_page(p) for p in frame.patterns] or [False]) | login
     moves = np.flatnonzero(frame.kind == NAVIGATION)
-    if not detour[frame.pattern[moves]].any():
+    if not (detour[frame.pattern[moves]].any() or len(reloads) >= RETURNED_TRIES):
         return nothing
     presses, apart = _find_presses(frame, actions)
     tries = presses[apart]
-    tries = tries[_is_returned(frame, tries, moves, login, detour, config) & _is_filled_before(frame, tries)]
-    failed = cause[(cause >= 0) & (negative != NONE)]
     key = frame.visit * (int(actions.action.max(initial=0)) + 1) + actions.action
+    back = _is_returned(frame, tries, moves, login, detour, config)
+    back |= _is_emptied(frame, tries, reloads, cause, key, config)
+    tries = tries[back & _is_filled_before(frame, tries)]
+    failed = cause[(cause >= 0) & (negative != NONE)]
     tries = tries[~is_among(key[tries], key[failed])]
     if len(tries) < RETURNED_TRIES:
         return nothing
@@ -84,6 +99,30 @@ def _is_returned(frame: Frame, tries: Ints, moves: Ints, login: Bools, detour: B
     shown &= ~frame.column_equals("nav_type", "reload", "back_forward", rows=move)
     origin, page = frame.pattern[tries], frame.pattern[move]
     return np.asarray(shown & np.where(login[origin], page == origin, detour[page]), dtype=np.bool_)
+
+
+def _find_reloads(frame: Frame) -> Ints:
+    """Rows of the navigations that load a page anew."""
+    return np.flatnonzero((frame.kind == NAVIGATION) & frame.column_equals("nav_type", "reload"))
+
+
+def _is_emptied(frame: Frame, tries: Ints, reloads: Ints, cause: Ints, key: Ints, config: Config) -> Bools:
+    """Per try: its page was loaded anew without a request of its action, see above. ``key``: per event: its action."""
+    if len(reloads) < RETURNED_TRIES:
+        return np.zeros(len(tries), dtype=np.bool_)
+    acts = np.flatnonzero(equals_any(frame.kind, CLICK, INPUT, SUBMIT, NAVIGATION))
+    at_once = frame.find_first_since(frame.visit[tries], frame.ts[tries] + config.double_click_ms + 1)
+    following = np.append(acts, len(frame))[np.searchsorted(acts, np.maximum(at_once, tries + 1))]
+    safe = np.minimum(following, len(frame) - 1)
+    again = is_among(following, reloads) & (frame.visit[safe] == frame.visit[tries])
+    again &= (frame.route[safe] == frame.route[tries]) & ~frame.unattended[safe]
+    again &= frame.ts[safe] - frame.ts[tries] <= config.network_end_window_ms
+    asked = np.flatnonzero((frame.kind == NETWORK) & (cause >= 0) & ~frame.noise & (frame.third_party != 1))
+    own = asked[equals_any(frame.kind[cause[asked]], CLICK, SUBMIT)]
+    again &= ~is_among(key[tries], key[cause[own]])
+    good = own[(frame.status[own] >= 200) & (frame.status[own] < 400)]
+    answered = count_distinct_by_owner(frame.visit[good], cause[good], len(frame.low))
+    return np.asarray(again & (answered[frame.visit[tries]] >= ANSWERED_PRESSES), dtype=np.bool_)
 
 
 def _is_filled_before(frame: Frame, tries: Ints) -> Bools:

@@ -32,7 +32,18 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
-    return again | _shows_detours(ordered, acts[(kind == NAVIGATION) & often[visit]])
+    moves = acts[(kind == NAVIGATION) & often[visit]]
+    return again | _shows_detours(ordered, moves) | _reloads_often(ordered, moves)
+
+
+def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
+    """Per visit: whether as many of its navigations ``moves`` load a page anew as lost entries require."""
+    size = len(ordered.visits)
+    if not len(moves):
+        return np.zeros(size, dtype=np.bool_)
+    code, types = encode_texts(ordered.table, "nav_type", ordered.row[moves])
+    again = np.array([t == "reload" for t in types])[code]
+    return count_by_owner(ordered.visit[moves], size, again) >= RETURNED_TRIES
 
 
 def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:

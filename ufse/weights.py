@@ -28,7 +28,7 @@ class Weights:
     validation: int = _rule_field(25, "a validation error")
     slow: int = _rule_field(15, "an answer took 3 s or more")
     silent: int = _rule_field(20, "a control never answered, although others did")
-    returned: int = _rule_field(20, "a form was sent, and a login or error page came back")
+    returned: int = _rule_field(20, "a form was sent, and a login or error page came back, or its page was loaded anew")
     # How certain the cause is: one of these applies.
     attributed: int = _rule_field(10, "caused by the user's action")
     attributed_field: int = _rule_field(4, "caused by typing in a field")

@@ -109,7 +109,7 @@ class Words:
         if answer.negative == SILENT:
             return "the control was pressed and nothing followed: no request, no page, no change,"
         if answer.negative == RETURNED:
-            return "the form was sent and a login or error page came back"
+            return "the form was sent and a login or error page came back, or its page was loaded anew,"
         if answer.negative == CRASH:
             return f"the page raised the error “{what}”"
         if answer.negative == INVALID:

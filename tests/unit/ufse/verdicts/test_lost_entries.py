@@ -1,0 +1,102 @@
+"""A form that is sent, loaded anew without its entries, and filled in again (issue 17, C 10c)."""
+
+import pytest
+
+from tests.unit.ufse.scene import Row, answer, click, end, go, submit
+from tests.unit.ufse.verdicts.collectors import count_detections, field, report_whole_seconds
+
+SEND = {"target_type": "button", "target_id": "send", "target_label": "Send"}
+OPEN = {"target_type": "button", "target_id": "open", "target_label": "New claim"}
+PAGE = "/claim/new"
+START = [
+    go(0, "/claims"),
+    click(1, OPEN, "/claims"),
+    answer(1.5, 200, 0.4, "/api/claims", "GET", route="/claims"),
+    click(3, OPEN, "/claims"),
+    answer(3.5, 200, 0.4, "/api/claims/new", "GET", route="/claims"),
+    go(4, PAGE, "push"),
+]
+
+
+def fill(t: float) -> list[Row]:
+    return [field(t, "name", PAGE), field(t + 3, "sum", PAGE)]
+
+
+def send(t: float) -> list[Row]:
+    return [click(t, SEND, PAGE), submit(t + 0.01, PAGE)]
+
+
+def lose(t: float, count: int, sent: bool = True) -> list[Row]:
+    """``count`` tries from ``t`` on, one every 20 s: filled in, pressed, loaded anew."""
+    return [
+        row
+        for i in range(count)
+        for row in (
+            *fill(t + 20 * i),
+            *(send(t + 20 * i + 6) if sent else [click(t + 20 * i + 6, SEND, PAGE)]),
+            go(t + 20 * i + 7.5, PAGE, "reload"),
+        )
+    ]
+
+
+STRUGGLES: dict[str, list[Row]] = {
+    "three times": [*START, *lose(8, 3), end(90, PAGE)],
+    "button without a submit": [*START, *lose(8, 3, sent=False), end(90, PAGE)],
+    "four times, then elsewhere": [*START, *lose(8, 4), go(95, "/help", "push")],
+    "a fourth try without an answer": [*START, *lose(8, 3), *fill(70), *send(76), end(110, PAGE)],
+    "behind polls": sorted(
+        [
+            *START,
+            *lose(8, 3),
+            *[answer(2.2 + 9 * i, 200, 0.1, "/api/poll", "GET", route=PAGE) for i in range(9)],
+            end(90, PAGE),
+        ],
+        key=lambda r: int(r["ts"]),
+    ),
+}
+CALM: dict[str, list[Row]] = {
+    "twice": [*START, *lose(8, 2), end(70, PAGE)],
+    "sent at the fourth try": [
+        *START,
+        *lose(8, 3),
+        *fill(70),
+        *send(76),
+        answer(77, 201, 0.7, "/api/claims", route=PAGE),
+        go(77.2, "/thanks", "push"),
+    ],
+    "data entry whose page is loaded anew": [
+        *START,
+        *sorted(
+            [*lose(8, 5), *[answer(14.8 + 20 * i, 201, 0.7, "/api/claims", route=PAGE) for i in range(5)]],
+            key=lambda r: int(r["ts"]),
+        ),
+        end(120, PAGE),
+    ],
+    "a collector without requests": [go(0, "/claims"), go(4, PAGE, "push"), *lose(8, 4), end(120, PAGE)],
+    "loaded anew long after": [
+        *START,
+        *[x for i in range(3) for x in (*fill(8 + 40 * i), *send(14 + 40 * i), go(30 + 40 * i, PAGE, "reload"))],
+        end(150, PAGE),
+    ],
+    "nothing filled in between": [
+        *START,
+        *fill(8),
+        *[x for i in range(2) for x in (*send(14 + 10 * i), go(15 + 10 * i, PAGE, "reload"))],
+        end(60, PAGE),
+    ],
+}
+
+
+@pytest.mark.parametrize("scene", STRUGGLES)
+def test_entries_lost_again_and_again_are_found(scene: str) -> None:
+    assert count_detections(STRUGGLES[scene]) == 1
+
+
+@pytest.mark.parametrize("scene", STRUGGLES)
+def test_whole_seconds_hide_no_lost_entries(scene: str) -> None:
+    assert count_detections(STRUGGLES[scene], report_whole_seconds) == 1
+
+
+@pytest.mark.parametrize("scene", CALM)
+def test_pages_loaded_anew_for_other_reasons_are_silent(scene: str) -> None:
+    assert count_detections(CALM[scene]) == 0
