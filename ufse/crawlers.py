@@ -1,4 +1,5 @@
-"""Visits of crawlers that declare no agent: pages opened one after the other, faster than anyone reads, without any input.
+"""Visits of crawlers that declare no agent: pages opened one after the other, without any input, faster than anyone reads or
+at a pace more even than anyone's.
 
 Source: issue 17, C 10d. A person who opens pages leaves clicks, scrolls or pointer moves, or needs more time; in an access log,
 which has none of these, only the time remains.
@@ -26,6 +27,12 @@ CRAWLED_PAGES: Final = 3
 """Distinct pages among them: one page alone may be reloaded in anger (own choice)."""
 UNREAD_MS: Final = 1_500
 """A page that is left sooner was not read (own choice)."""
+EVEN_MS: Final = 10_000
+"""Pages that are left sooner on average may be opened by a program at a fixed delay (own choice)."""
+EVEN_SPREAD: Final = 0.35
+"""Times on pages that spread less, as the standard deviation by the mean, are a program's delay (own choice). The times that
+people spend on pages spread by about their mean.
+"""
 
 
 def find_touched_visits(ordered: OrderedEvents, rows: Ints) -> Bools:
@@ -35,7 +42,7 @@ def find_touched_visits(ordered: OrderedEvents, rows: Ints) -> Bools:
 
 
 def find_crawled_visits(frame: Frame, touched: Bools) -> Bools:
-    """Per visit: whether it opened many pages, most of them too fast to read, and has no input (``touched``)."""
+    """Per visit: whether it opened many pages, too fast to read or at an even pace, and has no input (``touched``)."""
     size = len(touched)
     rows = np.flatnonzero(frame.kind == NAVIGATION)
     rows = rows[~touched[frame.visit[rows]]]
@@ -46,4 +53,14 @@ def find_crawled_visits(frame: Frame, touched: Bools) -> Bools:
     fast = count_by_owner(visit, size, inner & (pace < UNREAD_MS))
     pages = count_distinct_by_owner(visit, frame.route[rows], size)
     hurried = 2 * fast > np.maximum(openings - 1, 0)
-    return np.asarray((openings >= CRAWLED_OPENINGS) & (pages >= CRAWLED_PAGES) & hurried, dtype=np.bool_)
+    even = _is_even(visit[inner], pace[inner], size)
+    return np.asarray((openings >= CRAWLED_OPENINGS) & (pages >= CRAWLED_PAGES) & (hurried | even), dtype=np.bool_)
+
+
+def _is_even(visit: Ints, pace: Ints, size: int) -> Bools:
+    """Per visit: whether its times on pages (ms) are short and hardly differ."""
+    count = np.maximum(count_by_owner(visit, size), 1)
+    mean = np.bincount(visit, weights=pace, minlength=size) / count
+    off = pace - mean[visit]
+    spread = np.sqrt(np.bincount(visit, weights=off * off, minlength=size) / count)
+    return np.asarray((mean > 0) & (mean <= EVEN_MS) & (spread <= EVEN_SPREAD * mean), dtype=np.bool_)

@@ -6,12 +6,23 @@ Source: issue 17, C 10d. Recognised by what happened and where it led, not by wo
   that the visit had not shown before;
 * another control led to an external page, and the return from there ended on such a page;
 * the application itself moved on from a login page, and the page that it showed was used;
+* another button of the page of the failed form led to a page that the visit had not shown before, no fields were filled in
+  there, and the person did not come back to the form;
 * a refused form of one field (a voucher, a code) was left alone, and a later form was accepted and led on.
 """
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_distinct_by_owner, expand_ranges, is_among, mark_group_starts
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Lookup,
+    any_by_owner,
+    count_distinct_by_owner,
+    expand_ranges,
+    is_among,
+    mark_group_starts,
+)
 from ufse.candidates import Candidates
 from ufse.index import Index
 from ufse.sessions import CLICK, INPUT
@@ -31,6 +42,7 @@ def find_other_ways(index: Index, found: Candidates, latest: Ints, refused: Bool
         _by_other_form(index, found, latest),
         _by_return(index, found, latest),
         _by_application(index, found, latest),
+        _by_other_button(index, found, latest),
         _by_going_on(index, found, latest, refused),
     )
     owner, row = (np.concatenate(column) for column in zip(*ways, strict=True))
@@ -112,6 +124,39 @@ def _by_application(index: Index, found: Candidates, latest: Ints) -> Times:
     rows = moves[own & patient & from_login & gone]
     chosen = np.flatnonzero((latest >= 0) & login[index.pattern_of_action(found.action)])
     return _rows_after(rows, index, found, latest, chosen)
+
+
+def _by_other_button(index: Index, found: Candidates, latest: Ints) -> Times:
+    """Another button of the page that failed led to a new page: no fields were filled in there, nobody came back.
+
+    Links, and buttons that leave or are pressed repeatedly, lead to pages, too: they are no other way.
+    """
+    frame, action = index.frame, index.attribution.action
+    rows = np.flatnonzero(index.attribution.progress & index.attribution.meaningful & (frame.kind == CLICK))
+    target = index.target_of_action(action[rows])
+    other = [index.target_property(name)[target] for name in ("link", "leaves", "aside", "repeated", "nameless")]
+    rows = rows[~np.any(other, axis=0)]
+    moves = index.navigation_rows
+    if not len(rows) or not len(moves):
+        return rows[:0], rows[:0]
+    led = moves[np.minimum(np.searchsorted(moves, rows, "right"), len(moves) - 1)]
+    fresh = (led > rows) & _is_new_page(index)[led] & ~index.detour_patterns[frame.pattern[led]]
+    # Who fills in fields on the page that came began something else.
+    left = moves[np.minimum(np.searchsorted(moves, led, "right"), len(moves) - 1)]
+    inputs = np.flatnonzero(frame.kind == INPUT)
+    until = np.where(left > led, left, len(frame))
+    until = np.minimum(until, frame.high[frame.visit[led]])
+    typed = np.searchsorted(inputs, until) > np.searchsorted(inputs, led)
+    kept = fresh & ~typed & ~index.is_failing[rows]
+    rows, led = rows[kept], led[kept]
+    filled = index.form_events_by_flow.has_keys(index.visit_flow_key(found.visit, index.flow_of_action(found.action)))
+    owner, row = _rows_after(rows, index, found, latest, np.flatnonzero((latest >= 0) & filled))
+    page = index.pattern_of_action(found.action[owner])
+    end, visit = led[np.searchsorted(rows, row)], found.visit[owner]
+    shown = Lookup(index.visit_page_key(frame.visit[moves], frame.pattern[moves]), moves)
+    low, high = shown.find_span(index.visit_page_key(visit, page), end + 1, frame.high[visit])
+    kept = (index.pattern_of_action(action[row]) == page) & (action[row] != found.action[owner]) & (low == high)
+    return owner[kept], end[kept]
 
 
 def _by_going_on(index: Index, found: Candidates, latest: Ints, refused: Bools) -> Times:

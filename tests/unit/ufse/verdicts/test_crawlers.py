@@ -39,6 +39,27 @@ CALM: dict[str, list[Row]] = {
         x for i in range(12) for x in (go(i * 0.9, "/catalog", ""), nt(i * 0.9 + 0.2, 500, "/catalog", "/catalog"))
     ],
 }
+
+
+def visit_pages(gaps: list[float], pages: list[str], failing: str, status: int = 404) -> list[Row]:
+    """Pages opened one after the other, ``gaps`` seconds apart; those whose address has ``failing`` in it fail."""
+    rows, t = [], 0.0
+    for i, gap in enumerate(gaps):
+        page = pages[i % len(pages)]
+        rows += [go(t, page), *([nt(t, status, page, page)] if failing in page else [])]
+        t += gap
+    return rows
+
+
+EVEN = [5.8, 5.3, 5.7, 5.9, 4.8, 5.5, 5.2, 5.9, 4.9, 5.6, 5.1, 5.7]
+OLD = ["/list", "/list/old-1", "/terms", "/list/old-1", "/help", "/list/old-1"]
+CALM |= {
+    "crawler at 5 s a page": visit_pages(EVEN, OLD, "old"),
+    "crawler at 2 s a page": visit_pages([x / 3 + 0.3 for x in EVEN], OLD, "old"),
+    "crawler at 8 s a page, errors": visit_pages([x * 1.4 for x in EVEN], OLD, "old", 500),
+    "crawler with an exact delay": visit_pages([4.0] * 12, OLD, "old", 503),
+    "crawler of many pages, 500 on one kind": visit_pages(EVEN, [f"/p/{i % 4}" for i in range(12)], "/p/1", 500),
+}
 STRUGGLES: dict[str, list[Row]] = {
     "person reload x4 in 12 s": [
         x
@@ -60,6 +81,22 @@ STRUGGLES: dict[str, list[Row]] = {
         go(0, "/checkout"),
         *[x for i in range(5) for x in (click(5 + 0.9 * i), answer(5.4 + 0.9 * i, 500, 0.3))],
         go(20, "/home"),
+    ],
+    "person who reads some pages and reloads one": [
+        *visit_pages([2.0, 9.0, 4.0, 6.0], ["/home", "/list", "/help"], "none"),
+        go(21, "/catalog"),
+        nt(21.2, 500, "/catalog", "/catalog"),
+        *[
+            x
+            for t in (25.0, 26.1, 28.0, 33.0, 35.5)
+            for x in (go(t, "/catalog", "reload"), nt(t + 0.2, 500, "/catalog", "/catalog"))
+        ],
+        go(40, "/home"),
+    ],
+    "person with an even pace and clicks": [
+        *visit_pages(EVEN, ["/home", "/list", "/help", *["/checkout"] * 9], "none"),
+        *[x for i in range(4) for x in (click(66 + 2 * i), answer(66.4 + 2 * i, 500, 0.3))],
+        go(90, "/home"),
     ],
     "log person reload 5 x": [
         x
