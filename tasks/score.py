@@ -89,17 +89,13 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
         if answer.error:
             scored.poisoned.append((session, answer.error))
         else:
-            scored.analysed.append(
-                AnalysedSession(
-                    session,
-                    tuple(answer.detections),
-                    answer.visits,
-                    since,
-                    answer.first_ms,
-                    rules=tuple(answer.rules),
-                )
-            )
+            scored.analysed.append(_build_analysed_session(session, answer, since))
     return scored
+
+
+def _build_analysed_session(session: PendingSession, answer: Answer, since_ms: int) -> AnalysedSession:
+    found = tuple(answer.detections)
+    return AnalysedSession(session, found, answer.visits, since_ms, answer.first_ms, rules=tuple(answer.rules))
 
 
 @dataclass
