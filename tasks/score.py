@@ -93,11 +93,6 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
     return scored
 
 
-def _build_analysed_session(session: PendingSession, answer: Answer, since_ms: int) -> AnalysedSession:
-    found = tuple(answer.detections)
-    return AnalysedSession(session, found, answer.visits, since_ms, answer.first_ms, rules=tuple(answer.rules))
-
-
 @dataclass
 class Answer:
     """The engine's result for one client session."""
@@ -108,6 +103,11 @@ class Answer:
     late_events: int = 0
     first_ms: int = 0
     error: str = ""
+
+
+def _build_analysed_session(session: PendingSession, answer: Answer, since_ms: int) -> AnalysedSession:
+    found = tuple(answer.detections)
+    return AnalysedSession(session, found, answer.visits, since_ms, answer.first_ms, rules=tuple(answer.rules))
 
 
 def answers_by_session(result: ufse.Result) -> dict[tuple[str, str], Answer]:
