@@ -21,7 +21,6 @@ from ufse.arrays import (
     sort_unique,
 )
 from ufse.causes import Causes
-from ufse.chance import is_in_series_by_chance
 from ufse.config import Config
 from ufse.elsewhere import apply_endpoint_history
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
@@ -168,7 +167,6 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
     other = _find_requests_elsewhere(frame, requests, found, config)
     background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
-    background[rows] |= is_in_series_by_chance(frame, requests, clicks, config) & ~validation
     repeats = found.repeats & ~requests.fired
     background[rows[repeats]] |= requests.failed[repeats]
     lonely[rows] = (found.answers == 1)[group]

@@ -263,10 +263,11 @@ class Scenario:
         self._waiting = {step: [] for step in STEPS}
         self.stack.revive_postgres()
         self._restart_if_armed()
-        for _ in range(_SETTLE_ROUNDS):
+        for turn in range(_SETTLE_ROUNDS):
             self._sealed()
             self._work(("land",))
-            self.clock.advance(60)
+            # A session with new events that nobody made waits for an hour.
+            self.clock.advance(60 if turn < _SETTLE_ROUNDS // 2 else 900)
             self._work(("detect",))
             self._end_leases()
             self._work(("export",))

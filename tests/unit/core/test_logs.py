@@ -106,7 +106,8 @@ def test_a_log_that_cannot_be_turned_over_is_emptied(tmp_path: Path) -> None:
 def test_a_process_that_logs_without_end_takes_bounded_room(tmp_path: Path) -> None:
     log = tmp_path / "part.log"
     with keep_logs_small(lambda: [log], 500_000), log.open("ab") as out:
-        chatter = "while True: print('x' * 999, flush=True)"
+        # Not as fast as a busy machine can write: the part must not outrun the thread that watches its log.
+        chatter = "import time\nwhile True: print('x' * 999, flush=True); time.sleep(0.002)"
         part = subprocess.Popen([sys.executable, "-c", chatter], stdout=out)
         try:
             end = time.monotonic() + 30
