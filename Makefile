@@ -27,7 +27,7 @@ test: $(READY)  ## The test suite, on real embedded engines
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-long: $(READY)  ## The tests that need whole installations for many minutes: commands, backup, erasure, Prefect, servers
-	$(BIN)/python -m pytest $(PARALLEL) -m long
+	$(BIN)/python -m pytest $(PARALLEL) -m "long and not soak"
 
 test-soak: $(READY)  ## What CI does not run: the wheel with everything from the registries, a fresh installation under chaos
 	$(BIN)/python -m pytest -m soak tests/packaging tests/chaos

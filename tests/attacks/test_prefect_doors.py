@@ -36,6 +36,8 @@ from tests.e2e.installation import (
 )
 from tests.e2e.test_commands_operators import on, succeeded
 
+pytestmark = pytest.mark.long
+
 EVIL = "https://evil.example"
 SHELL = "prefect.deployments.steps.run_shell_script"
 SOCKETS = (

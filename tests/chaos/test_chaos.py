@@ -15,6 +15,8 @@ from tests.chaos.plan import Catalogue, Plan, Step, plan
 from tests.chaos.scenario import Scenario, undisturbed
 from tests.chaos.stack import Stack
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(1, 6)
 NAMED: dict[str, tuple[Step, Fault]] = {
     "after reading": ("detect", Fault("clickhouse read of what landed", 1, "after", "kill")),

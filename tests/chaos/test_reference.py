@@ -29,6 +29,8 @@ from tests.chaos.reference import Seen, told
 from tests.rows import BASE_MS, lines, row
 from ufse.columns import EVENT_SCHEMA
 
+pytestmark = pytest.mark.long
+
 MINUTE = 60_000
 _FAR = 2**53
 _numbers = itertools.count()
