@@ -30,7 +30,7 @@ test-long: $(READY)  ## The tests that need whole installations for many minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "long and not soak"
 
 test-soak: $(READY)  ## What CI does not run: the wheel with everything from the registries, a fresh installation under chaos
-	$(BIN)/python -m pytest -m soak tests/packaging tests/chaos tests/attacks
+	$(BIN)/python -m pytest -m soak tests/packaging tests/chaos
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
 	$(BIN)/python -m pytest -m browser tests/browser

@@ -222,8 +222,6 @@ def test_a_run_that_is_cancelled_is_killed_even_if_it_hangs(processes: Processes
     until(lambda: not child.is_running(), 30)
 
 
-# An open fault: now and then the worker does not end after SIGTERM (2 of some 8 runs, seen at any load; not understood yet).
-@pytest.mark.soak
 def test_runs_end_with_their_worker(processes: Processes, api: Api) -> None:
     """A run that stayed pending or running would hold its deployment's slot, and no other would begin."""
     run = api.run(named(api, "detect"))
