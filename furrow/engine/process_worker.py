@@ -7,9 +7,9 @@ ending runs it uses the same parts of Prefect as Prefect's process worker.
 """
 
 import asyncio
-import functools
 import logging
 import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExe
 from prefect.runner._process_manager import ProcessHandle
 from prefect.runner._starter_engine import EngineCommandStarter
 from prefect.states import Crashed
-from prefect.utilities.processutils import command_to_string, setup_signal_handlers_worker
+from prefect.utilities.processutils import command_to_string
 from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
 from core.metrics import count_degraded
@@ -116,15 +116,39 @@ def _make_run_executor(context: FlowRunExecutorContext, flow_run: FlowRun) -> Fl
 
 
 async def serve_process_worker(name: str | None, limit: int, with_healthcheck: bool) -> None:
-    """Execute runs until SIGTERM or SIGINT; the processes of active runs then get SIGTERM.
+    """Execute runs until SIGTERM or SIGINT; the processes of active runs then get SIGTERM. A second signal kills the worker.
 
     ``with_healthcheck``: answer ``GET /health`` at ``PREFECT_WORKER_WEBSERVER_HOST`` and ``…_PORT`` (0.0.0.0:8080).
     """
     # `deploy` creates the pool with this type. The worker must not create it again after somebody deletes it.
     worker = ProcessWorker(work_pool_name=POOL, name=name, limit=limit, create_pool_if_not_found=False)
-    say = functools.partial(print, flush=True)
-    setup_signal_handlers_worker(os.getpid(), "the worker", say)
+    _cancel_at_signals()
     try:
-        await worker.start(with_healthcheck=with_healthcheck, printer=say)
+        await worker.start(with_healthcheck=with_healthcheck, printer=_print_line)
     except asyncio.CancelledError:
-        say(f"Worker {worker.name!r} stopped!")
+        _print_line(f"Worker {worker.name!r} stopped!")
+
+
+def _cancel_at_signals() -> None:
+    """Cancel the current task at the first SIGTERM or SIGINT, and end this process at the second.
+
+    Prefect's own handlers pass SIGTERM on as SIGINT. A process that a script starts with ``&`` ignores SIGINT, asyncio leaves
+    it so, and the worker would never end.
+    """
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    received: list[signal.Signals] = []
+
+    def stop_worker(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) > 1 or task is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+            return
+        _print_line(f"Received {number.name}. The worker stops and ends its runs.")
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_worker, number)
+
+
+def _print_line(line: str) -> None:
+    print(line, flush=True)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -74,6 +75,16 @@ def trace(processes: Processes) -> Path:
     return folder
 
 
+@contextmanager
+def ignoring_sigint() -> Iterator[None]:
+    """What is started within ignores SIGINT, as a shell's script starts programs with ``&``."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def deploy(processes: Processes, api: Api) -> str:
     """In two parts, without their schedules: each run is a process, and those of the tests are enough for a small machine."""
     done = processes.run("furrow.server", "deploy", "--shards", "2")
@@ -114,7 +125,8 @@ def test_a_pool_of_an_earlier_version_is_made_again(processes: Processes, api: A
 
 
 def test_the_worker_starts_and_says_that_it_lives(processes: Processes, health_port: int) -> None:
-    processes.start("worker", "furrow.server", "work", "--name", "w", "--limit", "4", "--with-healthcheck")
+    with ignoring_sigint():
+        processes.start("worker", "furrow.server", "work", "--name", "w", "--limit", "4", "--with-healthcheck")
     until(answers(f"http://127.0.0.1:{health_port}/health"), 60)
 
 
