@@ -31,7 +31,7 @@ class LogTracker:
     def file_ticket(self, ticket: Ticket, client_id: UUID) -> Logged:
         """Log the ticket. The digest covers only the text."""
         text = self.ticket_text(ticket)
-        self._logger.info("ticket for %s (not configured, logged only):\n%s", self._name, text)
+        self._logger.info("ticket for %s (not filed, only logged):\n%s", self._name, text)
         return Logged(_hash_text(text))
 
     def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:

@@ -172,7 +172,7 @@ def test_without_a_tracker_tickets_are_logged_and_filed_later(
     confirmed("pay")
     with caplog.at_level(logging.INFO, "furrow"):
         assert (run().name, run().name) == ("LoggedOnly", "LoggedOnly")
-    assert len([one for one in caplog.records if "not configured, logged only" in one.getMessage()]) == 1
+    assert len([one for one in caplog.records if "not filed, only logged" in one.getMessage()]) == 1
     assert incident(store())["exported"] is False
     with FakeJira() as jira:
         setting(jira_url=jira.address, jira_user=fake_jira.USER, jira_token=fake_jira.TOKEN, jira_project="OPS")
