@@ -1,0 +1,1 @@
+"""Generator of labelled browser sessions: people with goals and patience on simulated applications."""

@@ -1,0 +1,1 @@
+"""Held-out labelled browser sessions, grown from recordings of real SDKs."""
