@@ -7,6 +7,8 @@ import pytest
 
 from tests.attacks.senders import Event, Site, frustrated, success
 
+pytestmark = pytest.mark.long
+
 STRANGER = "127.0.0.99"
 START = datetime.now(UTC) - timedelta(minutes=3)
 

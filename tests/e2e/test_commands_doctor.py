@@ -16,6 +16,8 @@ from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import FakeLinear
 from tests.fakes.server import Answer, Fault
 
+pytestmark = pytest.mark.long
+
 Findings = dict[str, dict[str, Any]]
 
 

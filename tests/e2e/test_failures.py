@@ -24,6 +24,8 @@ from tests.fakes.clickhouse_http import ClickHouseServer
 from tests.fakes.servers import PostgresServer
 from tests.small_disk import mounted_disk
 
+pytestmark = pytest.mark.long
+
 NOWHERE = "127.0.0.1:9"
 
 

@@ -14,6 +14,8 @@ from tasks.enqueue import sessionize
 from tasks.score import read_due_sessions, score_sessions
 from tasks.upsert import upsert_detections
 
+pytestmark = pytest.mark.long
+
 # Alike in how many are received in an hour; one has five times as many hours.
 LITTLE = Stored(sessions=10_000, share=0.1, days=2)
 MUCH = Stored(sessions=50_000, share=0.1, days=10)

@@ -20,6 +20,8 @@ from tests.fakes.servers import clickhouse, clickhouse_process
 from tests.integration import test_event_store as embedded
 from tests.rows import BASE_MS, lines, row
 
+pytestmark = pytest.mark.long
+
 __all__ = ["clickhouse", "clickhouse_process"]
 
 FOLDER = ROOT / "schema" / "clickhouse" / "cluster"

@@ -33,7 +33,7 @@ from tasks import stopping
 from tests.integration.slow_flow import slow
 
 ENTRYPOINT = "tests.integration.slow_flow.slow"
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("prefect")]
+pytestmark = [pytest.mark.long, pytest.mark.anyio, pytest.mark.usefixtures("prefect")]
 
 
 @pytest.fixture

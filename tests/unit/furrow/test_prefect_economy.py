@@ -9,10 +9,13 @@ from pathlib import Path
 
 import docket
 import prefect.server
+import pytest
 
 from core.settings import Settings
 from furrow import prefect_economy
 from furrow.installation.up import Installation
+
+pytestmark = pytest.mark.long
 
 LOOPS = """
 import json
