@@ -25,6 +25,7 @@ from typing import Any, Final
 from core.errors import PermanentError
 from core.project_settings import SETTINGS, is_project_id
 from ufse.config import DEFAULT, THRESHOLDS, Config, threshold_problem
+from ufse.declared import Collected, load_signals
 from ufse.weights import TEXTS, find_points_problem
 
 Sections = Mapping[str, Any]
@@ -145,7 +146,9 @@ def _describe_unknown_name(name: object, known: Collection[str], what: str) -> s
 
 
 def _find_number_problem(section: str, name: str, number: object) -> str:
-    known: Collection[str] = THRESHOLDS if section == "thresholds" else TEXTS
+    known: Collected[Any] = THRESHOLDS if section == "thresholds" else TEXTS
+    if name not in known.own:
+        load_signals()  # only for such a name: the collector checks settings too, and does without the engine
     if name not in known:
         return _describe_unknown_name(name, known, section.removesuffix("s"))
     if section == "weights":

@@ -1,6 +1,8 @@
 """Which processes of ``furrow up`` get a setting: a mark that stands at the setting's declaration.
 
-A setting without a mark goes to every process, unless it is a secret: a secret goes only where its mark sends it.
+A setting without a mark goes to every process, unless it is a secret: a secret goes only where its mark sends it. A setting
+that is no secret needs a mark only to keep it from the collector or from Prefect. Such a mark names ENGINE: the engine gets
+all settings that are no secrets.
 """
 
 from dataclasses import dataclass
@@ -39,6 +41,6 @@ def find_secret_settings(model: type[BaseModel]) -> frozenset[str]:
 
 
 def goes_to_part(field: FieldInfo, part: str) -> bool:
-    """Whether the process ``part`` gets a setting."""
+    """Whether the process ``part`` gets a setting: if its mark names it; without a mark, unless it is a secret."""
     marks = [mark for mark in field.metadata if isinstance(mark, OnlyFor)]
     return all(part in mark.parts for mark in marks) if marks else not is_secret(field)

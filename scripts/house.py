@@ -1,7 +1,7 @@
 """Measures how readable the code is for strangers: ``python -m scripts.house`` (part of ``make lint``).
 
 It reads every module of the packages with ``ast`` and fails where a figure passes its limit. ``--list`` shows what counts
-against a figure. The limits come from the review of the code beside httpx, dlt, datasette and Prefect's runner
+against a figure. The limits come from a review that compared the code with httpx, dlt, datasette and Prefect's runner
 (docs/decisions/0016-limits-of-the-house.md).
 """
 
@@ -166,18 +166,25 @@ def find_violations(figures: Figures) -> list[str]:
     found = [f"{where}: {lines} lines, limit {MODULE_LINES}" for where, lines in figures.long_modules]
     found += [f"{where}: {lines} code lines, limit {FUNCTION_LINES}" for where, lines in figures.long_functions]
     if figures.one_word_share > ONE_WORD_SHARE:
-        found.append(f"one-word function names: {figures.one_word_share:.1%}, limit {ONE_WORD_SHARE:.0%}")
+        found.append(
+            f"one-word function names: {figures.one_word_share:.1%}, limit {ONE_WORD_SHARE:.0%}; "
+            "`python -m scripts.house --list one-word` shows them"
+        )
     if figures.functions and figures.mean_letters < MEAN_LETTERS:
         found.append(f"mean letters of a function name: {figures.mean_letters:.1f}, at least {MEAN_LETTERS}")
     if figures.untyped_share > UNTYPED_SHARE:
-        found.append(f"signatures with dict[str, Any]: {figures.untyped_share:.1%}, limit {UNTYPED_SHARE:.0%}")
+        found.append(
+            f"signatures with dict[str, Any]: {figures.untyped_share:.1%}, limit {UNTYPED_SHARE:.0%}; "
+            "`python -m scripts.house --list untyped` shows them"
+        )
     found += [
-        f"{name}: a private function of this name in {len(where)} modules, limit {HELPER_MODULES}"
+        f"{name}: a private function of this name in {len(where)} modules, limit {HELPER_MODULES} "
+        f"({', '.join(sorted(where))}); share one function, or choose a name that says more"
         for name, where in sorted(figures.crowded_helpers.items())
     ]
-    names = Counter(name for _, name in figures.dialect)
     found += [
-        f"the name {name!r} holds a word of the dialect, in {count} modules" for name, count in sorted(names.items())
+        f"{module}: the name {name!r} holds a word that says too little to a reader (DIALECT and THING in scripts/house.py)"
+        for module, name in sorted(figures.dialect)
     ]
     return found
 

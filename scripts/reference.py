@@ -16,6 +16,7 @@ from core.project_settings import SETTINGS
 from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS
 from ufse.config import THRESHOLDS
+from ufse.declared import load_signals
 from ufse.weights import RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -51,6 +52,7 @@ def render_projects_table() -> str:
 
 def render_thresholds_table() -> str:
     """The table of the engine's thresholds, with those that signals declare."""
+    load_signals()
     rows = [
         f"| `{name}` | {t.default:,} | {t.meaning} | {max(t.low, LEAST.get(name, t.low)):,} to {t.high:,} |"
         for name, t in THRESHOLDS.items()
@@ -60,6 +62,7 @@ def render_thresholds_table() -> str:
 
 def render_weights_table() -> str:
     """The table of the score's rules and points, with those that signals declare."""
+    load_signals()
     rows = [f"| `{name}` | {rule.points} | {rule.text} |" for name, rule in RULES.items()]
     return "| weight | default | rule |\n|---|---:|---|\n" + "\n".join(rows)
 

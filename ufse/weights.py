@@ -4,7 +4,6 @@ A project may set its own points; the texts are fixed. Only ``resolved`` may be 
 the score stays monotone with any points.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -76,14 +75,12 @@ def _declared_texts() -> dict[str, str]:
     return {name: rule.text for name, rule in declared_rules().items()}
 
 
-RULES: Final[Mapping[str, Rule]] = Collected(
+RULES: Final = Collected(
     {rule.name: Rule(rule.default, rule.metadata["text"]) for rule in fields(Weights)},  # type: ignore[arg-type]
     declared_rules,
 )
 """Every rule by its name, in the order above; rules that signals declare follow."""
-TEXTS: Final[Mapping[str, str]] = Collected(
-    {rule.name: rule.metadata["text"] for rule in fields(Weights)}, _declared_texts
-)
+TEXTS: Final = Collected({rule.name: rule.metadata["text"] for rule in fields(Weights)}, _declared_texts)
 """The text of each rule, in the same order."""
 BLOCKED_MORE_LIMIT: Final = 3
 """Further retries that give points, at most (own choice)."""

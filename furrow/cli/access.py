@@ -321,8 +321,10 @@ def _describe_configuration(project: ProjectRecord) -> tuple[EngineConfiguration
     """The engine's configuration for a project, and the names of invalid settings, which are ignored."""
     from core.engine_settings import build_engine_config
     from ufse.config import THRESHOLDS
+    from ufse.declared import load_signals
     from ufse.weights import TEXTS
 
+    load_signals()
     fitting, unusable = select_usable_settings(project.settings)
     config = build_engine_config(fitting)
     thresholds = {name: config[name] for name in THRESHOLDS}

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from core.tracker_kinds import JiraSettings
 from trackers.jira.tracker import JiraTracker
+from trackers.protocol import RemoteTracker
 from trackers.transport import Reach
 
 __all__ = ["JiraTracker", "open_tracker"]
 
 
-def open_tracker(settings: JiraSettings, targets: Mapping[str, str], reach: Reach) -> JiraTracker:
+def open_tracker(settings: JiraSettings, targets: Mapping[str, str], reach: Reach) -> RemoteTracker:
     """The Jira site of ``settings``; ``targets`` are keys of Jira projects by Furrow project.
 
     Raises PermanentError when the configuration lacks something.

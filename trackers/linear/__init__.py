@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from core.tracker_kinds import LinearSettings
 from trackers.linear.tracker import LinearTracker
+from trackers.protocol import RemoteTracker
 from trackers.transport import Reach
 
 __all__ = ["LinearTracker", "open_tracker"]
 
 
-def open_tracker(settings: LinearSettings, targets: Mapping[str, str], reach: Reach) -> LinearTracker:
+def open_tracker(settings: LinearSettings, targets: Mapping[str, str], reach: Reach) -> RemoteTracker:
     """The Linear workspace of ``settings``; ``targets`` are keys of teams by Furrow project.
 
     Raises PermanentError when the configuration lacks something.

@@ -13,6 +13,7 @@ from collector.app import create_app
 from collector.config import CollectorConfig
 from core.settings import ENV_FILE_VARIABLE, SECRETS_VARIABLE
 from scripts import reference
+from ufse.signals.registry import SIGNALS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -84,7 +85,14 @@ def test_every_metric_is_described_and_the_other_way_round() -> None:
 
 
 def test_every_endpoint_is_described_and_the_other_way_round(tmp_path: Path) -> None:
-    assert described_endpoints() == served_endpoints(tmp_path)
+    assert described_endpoints() == served_endpoints(tmp_path), (
+        "docs/http-api.md has a heading for each: ### `GET /v1/status`"
+    )
+
+
+def test_the_contract_states_every_signal() -> None:
+    part = text("docs/contracts/detection.md").split("## Signals (only these)")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| \*\*(\w+)\*\*", part, re.M)) == {signal.name for signal in SIGNALS}
 
 
 def described_endpoints() -> set[str]:

@@ -37,12 +37,12 @@ def test_a_tree_without_modules_has_no_violations(tmp_path: Path) -> None:
 
 def test_too_many_functions_with_one_word(tmp_path: Path) -> None:
     found = violations(tmp_path, "def transformation() -> None: ...\ndef calculation() -> None: ...\n")
-    assert found == ["one-word function names: 40.0%, limit 35%"]
+    assert found == ["one-word function names: 40.0%, limit 35%; `python -m scripts.house --list one-word` shows them"]
 
 
 def test_a_leading_underscore_makes_no_second_word(tmp_path: Path) -> None:
     found = violations(tmp_path, "def _transformation() -> None: ...\ndef _calculation() -> None: ...\n")
-    assert found == ["one-word function names: 40.0%, limit 35%"]
+    assert found == ["one-word function names: 40.0%, limit 35%; `python -m scripts.house --list one-word` shows them"]
 
 
 def test_names_that_are_too_short(tmp_path: Path) -> None:
@@ -65,7 +65,9 @@ def test_names_that_are_too_short(tmp_path: Path) -> None:
     ],
 )
 def test_signatures_without_types(tmp_path: Path, source: str) -> None:
-    assert violations(tmp_path, source) == ["signatures with dict[str, Any]: 25.0%, limit 3%"]
+    assert violations(tmp_path, source) == [
+        "signatures with dict[str, Any]: 25.0%, limit 3%; `python -m scripts.house --list untyped` shows them"
+    ]
 
 
 def test_an_alias_of_another_module_counts(tmp_path: Path) -> None:
@@ -74,7 +76,9 @@ def test_an_alias_of_another_module_counts(tmp_path: Path) -> None:
         "Json = dict[str, Any]\n",
         "from core.module_0 import Json\ndef calculate_total_price() -> Json: ...\n",
     )
-    assert found == ["signatures with dict[str, Any]: 25.0%, limit 3%"]
+    assert found == [
+        "signatures with dict[str, Any]: 25.0%, limit 3%; `python -m scripts.house --list untyped` shows them"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,10 @@ def test_an_alias_of_another_module_counts(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_with_a_word_of_the_dialect(tmp_path: Path, source: str, name: str) -> None:
-    assert violations(tmp_path, source) == [f"the name {name!r} holds a word of the dialect, in 1 modules"]
+    assert violations(tmp_path, source) == [
+        f"core/module_0.py: the name {name!r} holds a word that says too little to a reader "
+        "(DIALECT and THING in scripts/house.py)"
+    ]
 
 
 def test_one_as_a_number_is_no_dialect(tmp_path: Path) -> None:
@@ -118,7 +125,10 @@ def test_a_module_that_is_too_long(tmp_path: Path) -> None:
 
 def test_a_private_name_in_too_many_modules(tmp_path: Path) -> None:
     found = violations(tmp_path, *["def _calculate_price() -> None: ...\n"] * (HELPER_MODULES + 1))
-    assert found == ["_calculate_price: a private function of this name in 4 modules, limit 3"]
+    assert found == [
+        "_calculate_price: a private function of this name in 4 modules, limit 3 (core/module_0.py, core/module_1.py, "
+        "core/module_2.py, core/module_3.py); share one function, or choose a name that says more"
+    ]
 
 
 def test_a_private_name_in_few_modules(tmp_path: Path) -> None:

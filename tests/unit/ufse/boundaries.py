@@ -250,8 +250,8 @@ def story(attempts: int, more: int) -> list[Row]:
 
 
 def worth(**points: int) -> Config:
-    """A table of points in which only the given rules count."""
-    return Config(weights=Weights(**{**dict.fromkeys(TEXTS, 0), **points}))
+    """A table of points in which only these rules count. Rules that signals declare are set apart from ``Weights``."""
+    return Config().override_numbers({}, {**dict.fromkeys(TEXTS, 0), **points})
 
 
 def weight(name: str, inside: list[Row], outside: list[Row], count: int = 1) -> Case:

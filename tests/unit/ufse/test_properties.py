@@ -12,6 +12,7 @@ from tests.labelled.generate import session
 from tests.labelled.kinds import KINDS
 from tests.unit.ufse.scene import Row, answer, click, run, table
 from ufse import EVENT_SCHEMA, UNKNOWN_POSITION, Config, detect
+from ufse.declared import declared_rules
 from ufse.feedback import CRASH, FAILURE, INVALID, REJECTION, SLOW
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import KINDS as EVENT_KINDS
@@ -189,7 +190,10 @@ MORE: dict[str, list[Any]] = {
 
 def score(known: dict[str, Any]) -> int:
     """The score of one cluster of which this is known."""
-    columns = Evidence(**{name: np.array([value]) for name, value in known.items()})  # type: ignore[arg-type]
+    columns = Evidence(
+        **{name: np.array([value]) for name, value in known.items()},  # type: ignore[arg-type]
+        declared=dict.fromkeys(declared_rules(), np.array([False])),
+    )
     return int(sum_points(compute_points(columns, Config()))[0])
 
 

@@ -1,58 +1,39 @@
 """A signal is one file and one line of the registry: a toy signal, added through the registry alone, appears everywhere."""
 
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pytest
 
 from core.engine_settings import build_engine_config, find_section_problems
 from scripts.reference import render_thresholds_table, render_weights_table
+from tests.data.toy_signal import SIGNAL as TOY
 from tests.unit.ufse.scene import answer, bodies, click, event, table
 from tests.unit.ufse.test_detection_doc import points as points_of_the_guide
 from ufse import Config, detect
-from ufse.arrays import Ragged
-from ufse.candidates import Clusters
 from ufse.config import THRESHOLDS
-from ufse.declared import Rule, Threshold
-from ufse.index import Index
-from ufse.sessions import HOVER
-from ufse.signals.flows import select_flow_signals
-from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
+from ufse.signals.model import SignalKind
 from ufse.signals.registry import SIGNALS
 from ufse.weights import TEXTS
 
-
-def _find_dwells(index: Index, clusters: Clusters) -> ClusterSignals:
-    """The first and the last ``hover`` of a visit, if they lie far enough apart."""
-    frame = index.frame
-    rows = np.flatnonzero(frame.kind == HOVER)
-    if len(rows) < 2 or frame.ts[rows[-1]] - frame.ts[rows[0]] < index.config["dwell_ms"]:
-        return ClusterSignals.make_empty()
-    both = Ragged(rows[[0, -1]], np.array([0, 2]))
-    found = Signals.of_form(
-        PLAIN,
-        start=frame.ts[both.first],
-        end=frame.ts[both.last],
-        count=both.sizes,
-        action=frame.pattern[both.first] * max(len(frame.targets), 1),
-        row=both.first,
-        rows=both,
-    )
-    return select_flow_signals(index, clusters, found, both)
-
-
-def _describe_dwell(facts: SignalFacts) -> str:
-    return f"the pointer rested on {facts.page} for {facts.lasted_ms} ms"
-
-
-TOY: Final = SignalKind(
-    "dwell",
-    describe=_describe_dwell,
-    find=_find_dwells,
-    is_shown_by_page=True,
-    thresholds={"dwell_ms": Threshold("Shortest rest of the pointer, ms.", 2_000, 1, 60_000)},
-    rules={"dwelt": Rule(37, "the pointer rested on the page")},
+ROOT: Final = Path(__file__).parents[3]
+PACKAGES: Final = (
+    "furrow",
+    "flows",
+    "tasks",
+    "blocks",
+    "collector",
+    "stores",
+    "trackers",
+    "incidents",
+    "core",
+    "ufse",
+    "scripts",
 )
 
 SCENE: Final = [
@@ -134,3 +115,46 @@ def test_without_the_signal_everything_is_as_before() -> None:
     assert _everything() == BEFORE
     assert BEFORE[0] == []
     assert not {"dwell_ms", "dwelt"} & {*THRESHOLDS, *TEXTS}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree with the toy as CONTRIBUTING.md says: one file, and two lines of the registry."""
+    root = tmp_path_factory.mktemp("tree")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests" / "data" / "toy_signal.py", root / "ufse" / "signals" / "dwell.py")
+    registry = root / "ufse" / "signals" / "registry.py"
+    text, imports = re.subn(r"^from ufse\.signals import ", r"\g<0>dwell, ", registry.read_text(), flags=re.M)
+    text, entries = re.subn(r"(\nSIGNALS: [^\n]*\n(?:    [^\n]*\n)+)\]", r"\1    dwell.SIGNAL,\n]", text)
+    assert (imports, entries) == (1, 1)
+    registry.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        ("from scripts import reference; print(reference.render_thresholds_table())", "| `dwell_ms` | 2,000 |"),
+        ("from scripts import reference; print(reference.render_weights_table())", "| `dwelt` | 37 |"),
+        (
+            "from core.project_settings import find_setting_problem as find\n"
+            "print(find('thresholds', {'dwell_ms': 0}), find('weights', {'dwelt': 101}))",
+            "thresholds.dwell_ms must be a whole number from 1 to 60000, not 0 "
+            "weights.dwelt must be a whole number from 0 to 100, not 101",
+        ),
+    ],
+)
+def test_processes_that_do_not_run_the_engine_know_a_new_signal(tree: Path, program: str, shown: str) -> None:
+    """Here the registry is loaded by other imports; ``make docs`` and ``furrow projects set`` do not import the engine."""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tree, capture_output=True, text=True, check=True)
+    assert shown in done.stdout
+
+
+def test_the_settings_of_the_engine_need_no_engine() -> None:
+    program = (
+        "import sys; from core.project_settings import find_setting_problem as find\n"
+        "print([find('thresholds', {'rage_clicks': 5}), find('weights', {'failure': 35}), 'numpy' in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['', '', False]"

@@ -87,6 +87,7 @@ def test_all_that_is_not_secret_reaches_the_engine(tmp_path: Path) -> None:
     engine = select_part_environment(ENGINE, whole)
     assert engine["FURROW_DETECT_SECONDS"] == "7"
     assert engine["FURROW_EVENT_STORE_URL"] == EMBEDDED
-    assert {name for name in whole if name.startswith("FURROW_")} - set(engine) <= {
-        f"FURROW_{name.upper()}" for name in SECRET
-    }
+    missing = {name for name in whole if name.startswith("FURROW_")} - set(engine)
+    assert missing <= {f"FURROW_{name.upper()}" for name in SECRET}, (
+        "`OnlyFor` of a setting that is no secret names ENGINE"
+    )
