@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
 from ufse.arrays import Ints, Small, compact_codes
-from ufse.sessions import encode_texts
+from ufse.encoding import encode_texts
+
+
+def is_every_row(row: Ints, size: int) -> bool:
+    """Whether these distinct rows are all rows 0 ≤ row < size in their order, so that nothing need be copied."""
+    return len(row) == size and bool((row[1:] > row[:-1]).all())
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,13 @@ class EventColumns:
     def __getitem__(self, name: str) -> Small:
         """A numeric column, -1 where unknown."""
         if name not in self._numbers:
-            self._numbers[name] = self._read_column(name)[self.row]
+            stored = self._read_column(name)
+            self._numbers[name] = stored if self._is_whole else stored[self.row]
         return self._numbers[name]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        return is_every_row(self.row, self.table.num_rows)
 
     def read_at(self, name: str, rows: Ints) -> Small:
         """A numeric column at the events ``rows``; for columns that only events of one kind have."""

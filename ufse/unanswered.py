@@ -7,8 +7,9 @@ import numpy as np
 from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
-from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
 from ufse.silent_controls import SILENT_TRIES
+
 
 def may_lack_answers(ordered: OrderedEvents) -> Bools:
     """Per visit: whether clicks or submits came again and again after changes of fields, as both rules require."""
@@ -36,7 +37,7 @@ def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
     size = len(ordered.visits)
     if not len(moves):
         return np.zeros(size, dtype=np.bool_)
-    code, types = encode_texts(ordered.table, "nav_type", ordered.row[moves])
+    code, types = ordered.columns.read_codes("nav_type", moves)
     again = np.array([t == "reload" for t in types])[code]
     return count_by_owner(ordered.visit[moves], size, again) >= RETURNED_TRIES
 
@@ -49,7 +50,7 @@ def _stays_on_page(ordered: OrderedEvents, acts: Ints, tried: Ints) -> Bools:
     if not len(tried):
         return np.zeros(0, dtype=np.bool_)
     steps = acts[tried[:, None] + np.arange(-1, SILENT_TRIES)]
-    route, _ = encode_texts(ordered.table, "route", ordered.row[steps.ravel()])
+    route, _ = ordered.columns.read_codes("route", steps.ravel())
     pages = route.reshape(steps.shape)
     return np.asarray((pages == pages[:, :1]).all(axis=1), dtype=np.bool_)
 
@@ -59,6 +60,6 @@ def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:
     size = len(ordered.visits)
     if not len(moves):
         return np.zeros(size, dtype=np.bool_)
-    code, routes = encode_texts(ordered.table, "route", ordered.row[moves])
+    code, routes = ordered.columns.read_codes("route", moves)
     detour = np.array([is_detour_page(r) or is_login_form(r) for r in routes])
     return any_by_owner(ordered.visit[moves], detour[code], size)
