@@ -91,14 +91,14 @@ def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
 
 def count_by_owner(owner: Ints, size: int, chosen: Bools | None = None) -> Ints:
     """Per owner: how many entries it has, or how many chosen ones."""
-    picked = owner if chosen is None else owner[chosen]
+    picked = owner if chosen is None else np.compress(chosen, owner)
     return np.bincount(picked, minlength=size).astype(np.int64)
 
 
 def any_by_owner(owner: Ints, chosen: Bools, size: int) -> Bools:
     """Per owner: whether any of its entries is chosen."""
     found = np.zeros(size, dtype=np.bool_)
-    found[owner[chosen]] = True
+    found[np.compress(chosen, owner)] = True  # for scattered choices several times faster than ``owner[chosen]``
     return found
 
 

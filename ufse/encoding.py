@@ -17,7 +17,7 @@ def encode_texts(table: pa.Table, name: str, row: Ints | None = None) -> tuple[I
     column = table[name]
     if not pa.types.is_dictionary(column.type):
         count = len(column) if row is None else len(row)
-        if count and _is_empty_column(column):  # a column without texts need not be hashed
+        if count and is_empty_column(column):  # a column without texts need not be hashed
             return np.zeros(count, dtype=np.int64), [""]
         taken = (column if row is None else column.take(pa.array(row))).cast(pa.string())
         column, row = pc.dictionary_encode(taken), None
@@ -36,10 +36,12 @@ def encode_texts(table: pa.Table, name: str, row: Ints | None = None) -> tuple[I
     return code, [t if t is not None else "" for t in words.to_pylist()]
 
 
-def _is_empty_column(column: pa.ChunkedArray) -> bool:
-    """Whether a text column holds only empty texts and nulls, read from the offsets of its texts."""
+def is_empty_column(column: pa.ChunkedArray) -> bool:
+    """Whether a text column holds only empty texts and nulls: read from the offsets of its texts, or from its dictionary."""
     if not pa.types.is_string(column.type):
-        return not pc.max(pc.binary_length(column)).as_py()
+        coded = pa.types.is_dictionary(column.type)
+        words = [chunk.dictionary if coded else chunk for chunk in column.chunks]
+        return not any(pc.max(pc.binary_length(part)).as_py() for part in words)
     for chunk in column.chunks:
         if len(chunk):
             bounds = np.frombuffer(chunk.buffers()[1], dtype=np.int32)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, any_by_owner, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, Small, any_by_owner, equals_any, expand_ranges, mark_group_starts
 from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
@@ -69,9 +69,9 @@ _RANKS = np.array([1, 0, 3, 3, 2, 6, 4, 4, 4, 4, 3, 7, 5], dtype=np.int64)
 session last.
 """
 
-_ACTS = np.array([name in ACTION_TYPES for name in (*KINDS, "")])
-_POINTERS = np.array([name in POINTER_TYPES for name in (*KINDS, "")])
-"""Per kind of event: see ``ufse/visits.py``."""
+_ACTS: Final = tuple(KINDS[name] for name in ACTION_TYPES)
+_POINTERS: Final = tuple(KINDS[name] for name in POINTER_TYPES)
+"""Kinds of events, see ``ufse/visits.py``."""
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _MANY: Final = 50
@@ -210,10 +210,10 @@ def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
 
 def _find_acts(session: Ints, kind: Small) -> Bools:
     """Per event: whether a person acts by it (``ufse/visits.py``)."""
-    acts = _ACTS[kind]
+    acts = equals_any(kind, *_ACTS)
     moves = np.flatnonzero(kind == NAVIGATION)
     if len(moves):
-        pointed = any_by_owner(session, _POINTERS[kind], int(session[-1]) + 1)
+        pointed = any_by_owner(session, equals_any(kind, *_POINTERS), int(session[-1]) + 1)
         acts[moves] = ~pointed[session[moves]]
     return acts
 
@@ -225,8 +225,8 @@ def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints,
     bits = max((high - low).bit_length(), 1)
     if int(session.max(initial=0)).bit_length() + bits < 63:
         key = (session << bits) | (ts - low)
-        if not (key[1:] >= key[:-1]).all():  # a store returns its events in order
-            order = np.argsort(key, kind="stable")
+        order = _sort_session_keys(key, session)
+        if order is not None:
             key, rows = key[order], rows[order]
         same = key[1:] == key[:-1]
     else:
@@ -242,6 +242,23 @@ def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints,
         ids, _ = rank_distinct_texts(pc.take(table["event_id"], pa.array(tied_rows)).to_pylist())
         rows[tied] = tied_rows[np.lexsort((ids, _RANKS[kind[tied_rows]], seq[tied_rows], group))]
     return rows
+
+
+def _sort_session_keys(key: Ints, session: Ints) -> Ints | None:
+    """The stable order of the keys of packed sessions and times; None if they ascend already.
+
+    A store returns session after session, each in order of time: then only the sessions need sorting.
+    """
+    down = key[1:] < key[:-1]
+    if not down.any():
+        return None
+    first = mark_group_starts(session)
+    begin = np.flatnonzero(first)
+    blocks = np.argsort(session[begin], kind="stable")
+    ordered = session[begin][blocks]
+    if (down & ~first[1:]).any() or (ordered[1:] == ordered[:-1]).any():
+        return np.argsort(key, kind="stable")
+    return expand_ranges(begin[blocks], np.append(begin[1:], len(key))[blocks])[1]
 
 
 def _drop_later_copies(table: pa.Table, session: Ints) -> Ints:
@@ -331,11 +348,16 @@ def _is_late_event(session: Ints, ts: Ints, received: Ints, config: Config) -> B
 
 
 def _number_receipt_epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
-    # Most clients send in order of time; then no sorting is needed.
-    backward = (session[1:] == session[:-1]) & (received[1:] < received[:-1])
-    order = np.lexsort((received, session)) if backward.any() else np.arange(len(session))
-    same = session[order][1:] == session[order][:-1]
-    silent = same & (received[order][1:] - received[order][:-1] > silence_ms)
+    # Most clients send in order of time; then no sorting is needed, and few are silent for so long.
+    same = session[1:] == session[:-1]
+    order = np.arange(len(session))
+    if (same & (received[1:] < received[:-1])).any():
+        order = np.lexsort((received, session))
+        session, received = session[order], received[order]
+        same = session[1:] == session[:-1]
+    silent = same & (received[1:] - received[:-1] > silence_ms)
+    if not silent.any():
+        return np.zeros(len(session), dtype=np.int64)
     total = np.cumsum(np.append(0, silent))
     first = np.append(True, ~same)
     total -= total[np.flatnonzero(first)][np.cumsum(first) - 1]
