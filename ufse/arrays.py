@@ -3,6 +3,7 @@
 Throughout, *owner* is a column of group numbers (0 ≤ owner < size), one per entry; results "by owner" have ``size`` entries.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,18 @@ def compact_codes(code: Ints, base: int) -> tuple[Ints, Ints]:
     present = np.zeros(base, dtype=np.bool_)
     present[code] = True
     return (np.cumsum(present) - 1)[code], np.flatnonzero(present)
+
+
+def find_distinct_rows(columns: Sequence[Small | Ints], size: int) -> tuple[Ints, Ints]:
+    """Of the ``size`` rows that ``columns`` form: (code of each, ascending with the values; the first place of each code)."""
+    code = np.zeros(size, dtype=np.int64)
+    for column in columns:
+        low = int(column.min(initial=0))
+        width = int(column.max(initial=0)) - low + 1
+        code, _ = compact_codes(code * width + column - low, (int(code.max(initial=0)) + 1) * width)
+    place = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.int64)
+    place[code[::-1]] = np.arange(size)[::-1]
+    return code, place
 
 
 def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ufse.arrays import Ints, Small, compact_codes
 from ufse.encoding import encode_texts
+from ufse.patterns import clean_text
 
 
 def is_every_row(row: Ints, size: int) -> bool:
@@ -54,8 +55,17 @@ class EventColumns:
 
     def read_texts(self, name: str, at: Ints) -> list[str]:
         """The texts of a column at the events ``at``; null is the empty text."""
+        if pa.types.is_dictionary(self.table[name].type):
+            code, texts = self.read_codes(name, at)
+            return [texts[c] for c in code.tolist()]
         taken = self.table[name].take(pa.array(self.row[at]))
         return [t or "" for t in taken.to_pylist()]
+
+    def read_clean_texts(self, name: str, at: Ints) -> list[str]:
+        """``read_texts``, each on one line (``ufse.patterns.clean_text``); few values are cleaned for many events."""
+        code, texts = self.read_codes(name, at)
+        clean = [clean_text(t) for t in texts]
+        return [clean[c] for c in code.tolist()]
 
 
 def encode_text_tuples(source: EventColumns, at: Ints, names: Sequence[str]) -> tuple[Ints, list[tuple[str, ...]]]:

@@ -115,13 +115,21 @@ class Visits:
 
     @cached_property
     def visit_id(self) -> list[str]:
-        return [self.make_visit_id(v) for v in range(len(self))]
+        return self.make_visit_ids(np.arange(len(self)))
+
+    def make_visit_ids(self, chosen: Ints) -> list[str]:
+        """The ids of these visits: a hash of (project, client session id, start), 32 hex characters."""
+        keys = zip(
+            self.project_code[chosen].tolist(),
+            self.session_code[chosen].tolist(),
+            self.start_ms[chosen].tolist(),
+            strict=True,
+        )
+        return [digest_texts(("visit", self.projects[p], self.sessions[s], str(start))) for p, s, start in keys]
 
     def make_visit_id(self, visit: int) -> str:
-        """The visit's id: a hash of (project, client session id, start), 32 hex characters."""
-        project = self.projects[int(self.project_code[visit])]
-        session = self.sessions[int(self.session_code[visit])]
-        return digest_texts(("visit", project, session, str(int(self.start_ms[visit]))))
+        """The id of one visit, see ``make_visit_ids``."""
+        return self.make_visit_ids(np.array([visit]))[0]
 
 
 @dataclass(frozen=True)
