@@ -1,7 +1,7 @@
 """Compares what two versions of the engine find in the same sessions, byte for byte.
 
-``python -m tests.compare_detections write OUT.jsonl`` writes every detection and why-not of the labelled sets, one line each;
-run it in both versions. ``python -m tests.compare_detections compare BEFORE AFTER`` says how many lines differ, and how many
+``python -m tests.compare_detections write OUT.jsonl`` writes every detection and why-not of the labelled sets, and every row
+that their sessions show for a history, one line each; run it in both versions. ``python -m tests.compare_detections compare BEFORE AFTER`` says how many lines differ, and how many
 still differ without the texts for people (a reworded sentence is no other judgement). It ends with 1 in the latter case.
 """
 
@@ -35,17 +35,20 @@ TEXTS: Final = frozenset({"explanation", "text"})
 
 
 def find_all(sets: dict[str, Callable[[Path], object]] = SETS) -> Iterator[str]:
-    """A line of JSON for every detection and why-not of the sets, with sorted keys."""
+    """A line of JSON for every detection, why-not and observed row of the sets, with sorted keys."""
     for name, write in sets.items():
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder))
             table, rejects = read_events(Path(folder) / "events.jsonl")
             if rejects:
                 raise ValueError(f"the contract rejects events of {name}: {rejects[0]}")
-            found = detect(table, why_not=True)
+            found = detect(table, why_not=True, observe=True)
         for kind, results in (("detection", found.detections), ("why not", found.why_not)):
             for result in results:
                 yield json.dumps([name, kind, result.to_json()], sort_keys=True)
+        for kind, shown in (("endpoint", found.observed.endpoints), ("collector", found.observed.collectors)):
+            for row in shown.to_pylist():
+                yield json.dumps([name, kind, row], sort_keys=True)
 
 
 def remove_texts(value: Any) -> Any:

@@ -3,6 +3,7 @@
 Throughout, *owner* is a column of group numbers (0 ≤ owner < size), one per entry; results "by owner" have ``size`` entries.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,18 @@ def compact_codes(code: Ints, base: int) -> tuple[Ints, Ints]:
     return (np.cumsum(present) - 1)[code], np.flatnonzero(present)
 
 
+def find_distinct_rows(columns: Sequence[Small | Ints], size: int) -> tuple[Ints, Ints]:
+    """Of the ``size`` rows that ``columns`` form: (code of each, ascending with the values; the first place of each code)."""
+    code = np.zeros(size, dtype=np.int64)
+    for column in columns:
+        low = int(column.min(initial=0))
+        width = int(column.max(initial=0)) - low + 1
+        code, _ = compact_codes(code * width + column - low, (int(code.max(initial=0)) + 1) * width)
+    place = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.int64)
+    place[code[::-1]] = np.arange(size)[::-1]
+    return code, place
+
+
 def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
     """All integers n of the ranges low ≤ n < high, as (number of the range, n)."""
     sizes = np.maximum(high - low, 0)
@@ -91,14 +104,14 @@ def expand_ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
 
 def count_by_owner(owner: Ints, size: int, chosen: Bools | None = None) -> Ints:
     """Per owner: how many entries it has, or how many chosen ones."""
-    picked = owner if chosen is None else owner[chosen]
+    picked = owner if chosen is None else np.compress(chosen, owner)
     return np.bincount(picked, minlength=size).astype(np.int64)
 
 
 def any_by_owner(owner: Ints, chosen: Bools, size: int) -> Bools:
     """Per owner: whether any of its entries is chosen."""
     found = np.zeros(size, dtype=np.bool_)
-    found[owner[chosen]] = True
+    found[np.compress(chosen, owner)] = True  # for scattered choices several times faster than ``owner[chosen]``
     return found
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ufse.arrays import mark_group_starts, sort_unique
 from ufse.config import DEFAULT, Config
-from ufse.sessions import encode_text_runs
+from ufse.encoding import encode_text_runs
 
 SLICE_EVENTS: Final = 250_000
 """Events of one part of a batch. Measured: parts of 0.2 to 1 million events are fastest; with 10 million, an event takes twice

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, Small, any_by_owner, count_by_owner, equals_any, mark_group_starts
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
-from ufse.event_columns import EventColumns
-from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_text_runs, read_integers
+from ufse.encoding import encode_text_runs, read_integers
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
 
 COUNTED: Final = (
     "requests",
@@ -57,8 +57,8 @@ class SessionReports:
     def _count_events(self, chosen: Bools) -> Ints:
         return count_by_owner(self._owner, len(self.first_visits), chosen)
 
-    def _read_column(self, name: str, unknown: int = -1) -> Ints:
-        return read_integers(self.ordered.table, name, unknown)[self.ordered.row]
+    def _read_column(self, name: str) -> Small:
+        return self.ordered.columns[name]
 
     def count(self, name: str) -> Ints:
         """Per client session: one of the counts of COUNTED."""
@@ -83,12 +83,12 @@ class SessionReports:
         plain = {"requests": network, "clicks": click, "submits": kind == SUBMIT, "fields": kind == INPUT}
         return np.asarray(plain[name], dtype=np.bool_)
 
-    def _is_repeated_request(self, status: Ints) -> Bools:
+    def _is_repeated_request(self, status: Small) -> Bools:
         """Per event: whether it is a request to the same URL as a failed one before it in its client session."""
         found = np.zeros(len(status), dtype=np.bool_)
         rows = np.flatnonzero(self.ordered.kind == NETWORK)
         if len(rows):
-            code, _ = EventColumns(self.ordered.table, self.ordered.row).read_codes("url", rows)
+            code, _ = self.ordered.columns.read_codes("url", rows)
             order = np.lexsort((rows, code, self._owner[rows]))
             rows, code = rows[order], code[order]
             bad = (status[rows] >= 400) | (status[rows] == 0)
@@ -130,15 +130,15 @@ class SessionReports:
 
     def _describe_shapes(self) -> list[str]:
         """Per client session: the names of the optional fields that its events carry."""
-        size = len(self.first_visits)
+        ordered, size = self.ordered, len(self.first_visits)
         marks = {
             "seq": self._read_column("seq") >= 0,
-            "x": self._read_column("x", UNKNOWN_POSITION) > UNKNOWN_POSITION,
+            "x": read_integers(ordered.table, "x", UNKNOWN_POSITION)[ordered.row] > UNKNOWN_POSITION,
             "click_count": self._read_column("click_count") >= 0,
         }
         for name in ("method", "target_selector", "target_label", "input_method", "nav_type"):
-            code, texts = encode_text_runs(self.ordered.table, name)
-            marks[name] = np.array([bool(t) for t in texts] or [False])[code][self.ordered.row]
+            code, texts = encode_text_runs(ordered.table, name)
+            marks[name] = np.array([bool(t) for t in texts] or [False])[code][ordered.row]
         present = {name: any_by_owner(self._owner, mark, size) for name, mark in marks.items()}
         return ["~" + "+".join(n for n, some in present.items() if some[i]) for i in range(size)]
 

@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
 from ufse.arrays import Ints, Small, compact_codes
-from ufse.sessions import encode_texts
+from ufse.encoding import encode_texts
+from ufse.patterns import clean_text
+
+
+def is_every_row(row: Ints, size: int) -> bool:
+    """Whether these distinct rows are all rows 0 ≤ row < size in their order, so that nothing need be copied."""
+    return len(row) == size and bool((row[1:] > row[:-1]).all())
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,13 @@ class EventColumns:
     def __getitem__(self, name: str) -> Small:
         """A numeric column, -1 where unknown."""
         if name not in self._numbers:
-            self._numbers[name] = self._read_column(name)[self.row]
+            stored = self._read_column(name)
+            self._numbers[name] = stored if self._is_whole else stored[self.row]
         return self._numbers[name]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        return is_every_row(self.row, self.table.num_rows)
 
     def read_at(self, name: str, rows: Ints) -> Small:
         """A numeric column at the events ``rows``; for columns that only events of one kind have."""
@@ -43,8 +55,17 @@ class EventColumns:
 
     def read_texts(self, name: str, at: Ints) -> list[str]:
         """The texts of a column at the events ``at``; null is the empty text."""
+        if pa.types.is_dictionary(self.table[name].type):
+            code, texts = self.read_codes(name, at)
+            return [texts[c] for c in code.tolist()]
         taken = self.table[name].take(pa.array(self.row[at]))
         return [t or "" for t in taken.to_pylist()]
+
+    def read_clean_texts(self, name: str, at: Ints) -> list[str]:
+        """``read_texts``, each on one line (``ufse.patterns.clean_text``); few values are cleaned for many events."""
+        code, texts = self.read_codes(name, at)
+        clean = [clean_text(t) for t in texts]
+        return [clean[c] for c in code.tolist()]
 
 
 def encode_text_tuples(source: EventColumns, at: Ints, names: Sequence[str]) -> tuple[Ints, list[tuple[str, ...]]]:

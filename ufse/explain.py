@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ufse.feedback import SLOW
 from ufse.formats import format_duration, format_timestamps
 from ufse.judge import Judgement
 from ufse.memo import memoize_texts
-from ufse.patterns import clean_text, digest_texts
+from ufse.patterns import digest_texts
 from ufse.score import confidence_level
 from ufse.sessions import NETWORK, Visits
 from ufse.shapes import remove_copy_marks
@@ -32,7 +31,7 @@ class _Emitted(NamedTuple):
     action: int
     resolved: bool
     score: int
-    points: tuple[int, ...]
+    points: RulePoints
     start: int
     end: int
     started_at: str
@@ -54,6 +53,10 @@ class _Emitted(NamedTuple):
     environment: str
     app_version: str
     user_agent: str
+    project: str
+    session: str
+    visit_id: str
+    visit_started_at: str
 
 
 class _ShownSignal(NamedTuple):
@@ -71,14 +74,9 @@ class _ShownSignal(NamedTuple):
     """Pattern of its last event."""
     started_at: str
     ended_at: str
-    event_ids: list[str]
-
-
-class _VisitIdentity(NamedTuple):
-    project: str
-    session: str
-    visit_id: str
-    started_at: str
+    first_event: int
+    """Place of its first event among those of all signals."""
+    end_of_events: int
 
 
 class DetectionWriter:
@@ -123,18 +121,23 @@ class DetectionWriter:
         return both.take_signals(order), bounds.tolist()
 
     @cached_property
-    def _shown_signals(self) -> list[_ShownSignal]:
-        """The signals of all emitted clusters, in the order of ``_emitted_signals``."""
+    def _signal_columns(self) -> tuple[list[Any], ...]:
+        """The columns of ``_ShownSignal`` for the signals of all emitted clusters, in the order of ``_emitted_signals``."""
         s, _ = self._emitted_signals
-        ids = remove_copy_marks(self.frame.source.read_texts("event_id", s.rows.values))
-        columns = (
-            *(c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, self.frame.pattern[s.row])),
-            self.frame.pattern[s.rows.last].tolist(),
+        bounds, page = s.rows.bounds, self.frame.pattern
+        return (
+            *(c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, page[s.row], page[s.rows.last])),
             format_timestamps(s.start),
             format_timestamps(s.end),
-            [list(dict.fromkeys(ids[low:high])) for low, high in pairwise(s.rows.bounds.tolist())],
+            bounds[:-1].tolist(),
+            bounds[1:].tolist(),
         )
-        return list(map(_ShownSignal._make, zip(*columns, strict=True)))
+
+    @cached_property
+    def _signal_event_ids(self) -> list[str]:
+        """The ids of the events on which the signals rest, one signal after the other."""
+        signals, _ = self._emitted_signals
+        return remove_copy_marks(self.frame.source.read_texts("event_id", signals.rows.values))
 
     @cached_property
     def _timelines(self) -> TimelineWriter:
@@ -144,18 +147,18 @@ class DetectionWriter:
         return TimelineWriter(self.judged, self.emitted, self.words, rows)
 
     @cached_property
-    def _facts(self) -> list[_Emitted]:
-        """Per emitted cluster what its detection needs."""
+    def _columns(self) -> tuple[list[Any], ...]:
+        """The columns of ``_Emitted`` for all emitted clusters."""
         judged, clusters, emitted, attribution = self.judged, self.judged.clusters, self.emitted, self.index.attribution
         failure = clusters.failure[emitted]
         cause = attribution.cause[failure]
         source = self.frame.source
-        columns = (
+        return (
             clusters.visit[emitted].tolist(),
             clusters.action[emitted].tolist(),
             clusters.resolved[emitted].tolist(),
             judged.score[emitted].tolist(),
-            [tuple(p) for p in judged.points[emitted].tolist()],
+            self.words.read_points(judged.points[emitted]),
             judged.start[emitted].tolist(),
             judged.end[emitted].tolist(),
             format_timestamps(judged.start[emitted]),
@@ -168,45 +171,46 @@ class DetectionWriter:
             (self.frame.ts[failure] - self.frame.ts[cause]).tolist(),
             self.frame.kind[cause].tolist(),
             source.read_texts("user_hash", failure),
-            source.read_texts("environment", failure),
-            source.read_texts("app_version", failure),
-            source.read_texts("user_agent", failure),
+            *(source.read_clean_texts(name, failure) for name in ("environment", "app_version", "user_agent")),
+            *self._identify_visits(clusters.visit[emitted]),
         )
-        return list(map(_Emitted._make, zip(*columns, strict=True)))
 
-    @cached_property
-    def _visit_identities(self) -> dict[int, _VisitIdentity]:
-        """By number of visit, for the visits with a detection."""
-        visits, chosen = self.visits, sort_unique(self.judged.clusters.visit[self.emitted])
-        columns = (
-            [visits.projects[p] for p in visits.project_code[chosen].tolist()],
-            [visits.sessions[s] for s in visits.session_code[chosen].tolist()],
-            list(map(visits.make_visit_id, chosen.tolist())),
-            format_timestamps(visits.start_ms[chosen]),
+    def _identify_visits(self, visit: Ints) -> tuple[list[str], ...]:
+        """Per visit of ``visit``: its project, client session, id and start."""
+        visits, chosen = self.visits, sort_unique(visit)
+        place = np.searchsorted(chosen, visit).tolist()
+        ids, starts = visits.make_visit_ids(chosen), format_timestamps(visits.start_ms[chosen])
+        return (
+            [visits.projects[p] for p in visits.project_code[visit].tolist()],
+            [visits.sessions[s] for s in visits.session_code[visit].tolist()],
+            [ids[p] for p in place],
+            [starts[p] for p in place],
         )
-        return dict(zip(chosen.tolist(), map(_VisitIdentity, *columns), strict=True))
+
+    def _read_facts(self, number: int) -> _Emitted:
+        return _Emitted._make([column[number] for column in self._columns])
 
     def detection_identity(self, number: int) -> tuple[str, str]:
         """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""
-        facts, words = self._facts[number], self.words
-        visit = self._visit_identities[facts.visit]
+        return self._identify_detection(self._read_facts(number))
+
+    def _identify_detection(self, facts: _Emitted) -> tuple[str, str]:
+        words = self.words
         route, target = words.route_pattern(facts.action), words.target_name(facts.action)
-        fingerprint = _compute_fingerprint(visit.project, route, target, words.feedback_text(facts.answer))
-        return digest_texts(("detection", visit.visit_id, fingerprint)), fingerprint
+        fingerprint = _compute_fingerprint(facts.project, route, target, words.feedback_text(facts.answer))
+        return digest_texts(("detection", facts.visit_id, fingerprint)), fingerprint
 
     def write_detection(self, number: int) -> Detection:
         """The JSON of one detection, in a fixed order of keys."""
-        facts, words, config = self._facts[number], self.words, self.index.config
-        visit = self._visit_identities[facts.visit]
-        detection_id, fingerprint = self.detection_identity(number)
-        signals = self._write_signals(number)
-        gained = words.nonzero_points(facts.points)
+        facts, words, config = self._read_facts(number), self.words, self.index.config
+        detection_id, fingerprint = self._identify_detection(facts)
+        signals = self._write_signals(number, words.feedback_text(facts.answer))
         return {
             "detectionId": detection_id,
-            "projectId": visit.project,
-            "sessionId": visit.session,
-            "visitId": visit.visit_id,
-            "visitStart": visit.started_at,
+            "projectId": facts.project,
+            "sessionId": facts.session,
+            "visitId": facts.visit_id,
+            "visitStart": facts.visit_started_at,
             "fingerprint": fingerprint,
             "failurePoint": {
                 "route": words.route_pattern(facts.action),
@@ -221,8 +225,8 @@ class DetectionWriter:
             "timestamp": facts.started_at,
             "lastSeen": facts.ended_at,
             "triggeringSignals": signals,
-            "points": [{"rule": rule, "points": p} for rule, p in gained],
-            "explanation": self._write_explanation(facts, signals, gained),
+            "points": [{"rule": rule, "points": p} for rule, p in facts.points],
+            "explanation": self._write_explanation(facts, signals),
             "timeline": self._timelines.write_timeline(number, facts.start),
             "endedFlow": any(signal["type"] == "abandonment" for signal in signals),
             "resolved": facts.resolved,
@@ -234,52 +238,53 @@ class DetectionWriter:
     def _write_context(self, facts: _Emitted) -> DetectionContext:
         return {
             "userHash": facts.user_hash,
-            "environment": clean_text(facts.environment),
-            "appVersion": clean_text(facts.app_version),
-            "userAgent": clean_text(facts.user_agent),
+            "environment": facts.environment,
+            "appVersion": facts.app_version,
+            "userAgent": facts.user_agent,
             "label": self.frame.targets[facts.action % self.words.target_count].label,
             "truncated": bool(self.frame.truncated[facts.visit]),
         }
 
-    def _write_signals(self, number: int) -> list[SignalEntry]:
-        """The signals of one emitted cluster, in order of time."""
+    def _write_signals(self, number: int, feedback: str) -> list[SignalEntry]:
+        """The signals of one emitted cluster, in order of time. ``feedback``: what failed."""
         _, bounds = self._emitted_signals
-        shown = self._shown_signals[bounds[number] : bounds[number + 1]]
-        words, frame = self.words, self.frame
-        feedback = words.feedback_text(self._facts[number].answer)
-        last_failure = max(signal.end for signal in shown if signal.kind == FEEDBACK)
-        found: list[SignalEntry] = []
-        for signal in shown:
-            kind, page = SIGNALS[signal.kind], frame.patterns[signal.page]
-            route = words.route_pattern(signal.action)
-            facts = SignalFacts(
-                form=signal.form,
-                times=signal.times,
-                lasted_ms=signal.end - signal.start,
-                route=route,
-                target=words.shown_target(signal.action),
-                is_page=signal.action % words.target_count == PAGE,
-                page=page,
-                last_page=frame.patterns[signal.last_page],
-                after_failure_ms=signal.end - last_failure,
-                feedback=feedback,
-                config=self.index.config,
-            )
-            found.append(
-                {
-                    "type": kind.name,
-                    "start": signal.started_at,
-                    "end": signal.ended_at,
-                    "route": page if kind.is_shown_by_page else route,
-                    "target": "" if kind.is_shown_by_page else words.target_name(signal.action),
-                    "count": signal.times,
-                    "text": kind.describe(facts),
-                    "eventIds": signal.event_ids,
-                }
-            )
-        return found
+        span = slice(bounds[number], bounds[number + 1])
+        shown = list(map(_ShownSignal._make, zip(*(column[span] for column in self._signal_columns), strict=True)))
+        last_failure = max([signal.end for signal in shown if signal.kind == FEEDBACK])
+        return [self._write_signal(signal, feedback, last_failure) for signal in shown]
 
-    def _write_explanation(self, facts: _Emitted, signals: list[SignalEntry], points: RulePoints) -> str:
+    def _write_signal(self, signal: _ShownSignal, feedback: str, last_failure: int) -> SignalEntry:
+        kind, words, patterns = SIGNALS[signal.kind], self.words, self.frame.patterns
+        page, route, target = (
+            patterns[signal.page],
+            words.route_pattern(signal.action),
+            signal.action % words.target_count,
+        )
+        facts = SignalFacts(
+            signal.form,
+            signal.times,
+            signal.end - signal.start,
+            route,
+            words.shown_target(signal.action),
+            target == PAGE,
+            page,
+            patterns[signal.last_page],
+            signal.end - last_failure,
+            feedback,
+            self.index.config,
+        )
+        return {
+            "type": kind.name,
+            "start": signal.started_at,
+            "end": signal.ended_at,
+            "route": page if kind.is_shown_by_page else route,
+            "target": "" if kind.is_shown_by_page else words.target_name(signal.action),
+            "count": signal.times,
+            "text": kind.describe(facts),
+            "eventIds": list(dict.fromkeys(self._signal_event_ids[signal.first_event : signal.end_of_events])),
+        }
+
+    def _write_explanation(self, facts: _Emitted, signals: list[SignalEntry]) -> str:
         """The sentences: what failed first, the signals, why they belong together, and the score."""
         words, config, answer = self.words, self.index.config, facts.answer
         cause_text = CAUSE_TEXTS[facts.cause_kind].format(words.target_name(facts.action) or "the form")
@@ -311,7 +316,7 @@ class DetectionWriter:
             unresolved = "This collector reports no successes; no later try went without a failure."
         sentences.append("The action succeeded later." if facts.resolved else unresolved)
         level = confidence_level(facts.score, config)
-        sentences.append(f"Score {facts.score} ({level}, from {config.high_score}): {format_points(points)}.")
+        sentences.append(f"Score {facts.score} ({level}, from {config.high_score}): {format_points(facts.points)}.")
         return " ".join(sentences)
 
 

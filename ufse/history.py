@@ -112,13 +112,18 @@ class Observed:
     @staticmethod
     def make_empty() -> "Observed":
         """No session."""
-        return Observed(OBSERVED_ENDPOINTS.empty_table(), OBSERVED_COLLECTORS.empty_table())
+        return _NOTHING_OBSERVED
 
     @staticmethod
     def join_parts(parts: "list[Observed]") -> "Observed":
         """All parts, which have no client session in common."""
-        whole = [Observed.make_empty(), *parts]
+        whole = [p for p in parts if p is not _NOTHING_OBSERVED]
+        if not whole:
+            return _NOTHING_OBSERVED
         return Observed(pa.concat_tables([p.endpoints for p in whole]), pa.concat_tables([p.collectors for p in whole]))
+
+
+_NOTHING_OBSERVED: Final = Observed(OBSERVED_ENDPOINTS.empty_table(), OBSERVED_COLLECTORS.empty_table())
 
 
 @dataclass(frozen=True)

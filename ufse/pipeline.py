@@ -18,6 +18,7 @@ from ufse.config import DEFAULT, Config
 from ufse.copies import drop_doubled_reports
 from ufse.crawlers import find_crawled_visits, find_touched_visits
 from ufse.detection import Candidate, Detection, WhyNot
+from ufse.encoding import rank_distinct_texts
 from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
@@ -197,21 +198,21 @@ def detect_each(
 
 
 def _join_visits(parts: list[Visits]) -> Visits:
-    projects = sorted({p for v in parts for p in v.projects})
-    sessions = sorted({s for v in parts for s in v.sessions})
-    place_p, place_s = {p: i for i, p in enumerate(projects)}, {s: i for i, s in enumerate(sessions)}
-
-    def renumber_codes(codes: Ints, texts: Sequence[str], place: Mapping[str, int]) -> Ints:
-        return np.array([place[t] for t in texts], dtype=np.int64)[codes]
-
-    project = np.concatenate([renumber_codes(v.project_code, v.projects, place_p) for v in parts])
-    session = np.concatenate([renumber_codes(v.session_code, v.sessions, place_s) for v in parts])
+    project, projects = _join_codes([(v.project_code, v.projects) for v in parts])
+    session, sessions = _join_codes([(v.session_code, v.sessions) for v in parts])
     arrays = {
         n: np.concatenate([getattr(v, n) for v in parts])
         for n in ("start_ms", "end_ms", "events", "late_events", "truncated")
     }
     order = np.lexsort((arrays["start_ms"], session, project))
     return Visits(projects, sessions, project[order], session[order], **{n: a[order] for n, a in arrays.items()})
+
+
+def _join_codes(parts: list[tuple[Ints, Sequence[str]]]) -> tuple[Ints, list[str]]:
+    """One column of codes, and its sorted texts, from several with texts of their own."""
+    rank, distinct = rank_distinct_texts([text for _, texts in parts for text in texts])
+    bounds = np.cumsum([0, *(len(texts) for _, texts in parts)])
+    return np.concatenate([rank[low + code] for low, (code, _) in zip(bounds, parts, strict=False)]), distinct
 
 
 def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:

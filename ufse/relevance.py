@@ -1,7 +1,6 @@
 """Which visits and events detection needs to read."""
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints, any_by_owner, mark_group_starts
@@ -16,8 +15,6 @@ from ufse.sessions import (
     SCROLL,
     SUBMIT,
     OrderedEvents,
-    encode_texts,
-    read_integers,
 )
 
 
@@ -26,15 +23,15 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
 
     A visit without such an event has no *feedback* signal, and is not read further.
     """
-    table, row, kind = ordered.table, ordered.row, ordered.kind
-    status, duration = read_integers(table, "status")[row], read_integers(table, "duration_ms")[row]
+    table, kind = ordered.table, ordered.kind
+    status, duration = ordered.columns["status"], ordered.columns["duration_ms"]
     network = (kind == NETWORK) & ((status >= 400) | (status == 0) | (duration >= config.slow_ms))
     if "body_error" in table.column_names and (pc.max(table["body_error"]).as_py() or 0) >= 1:
-        network |= (kind == NETWORK) & (read_integers(table, "body_error")[row] == 1)
+        network |= (kind == NETWORK) & (ordered.columns["body_error"] == 1)
     performance = (kind == PERFORMANCE) & ((duration >= config.slow_ms) | (duration < 0))
     invalid = kind == SUBMIT
     if invalid.any():
-        invalid &= read_integers(table, "valid")[row] == 0
+        invalid &= ordered.columns["valid"] == 0
     found = network | performance | invalid | (kind == ERROR) | _is_slow_loading(ordered, config)
     return np.asarray(found & ordered.analysed, dtype=np.bool_)
 
@@ -54,7 +51,7 @@ def _is_slow_loading(ordered: OrderedEvents, config: Config) -> Bools:
     found = np.zeros(len(ordered.row), dtype=np.bool_)
     rows = np.flatnonzero(ordered.kind == LOADING)
     if len(rows):
-        code, texts = encode_texts(ordered.table.select(["state"]).take(pa.array(ordered.row[rows])), "state")
+        code, texts = ordered.columns.read_codes("state", rows)
         starts = np.array([t == "start" for t in texts])[code]
         lasted, _ = measure_loading_phases(
             ordered.visit[rows], ordered.ts[rows], ordered.visits.end_ms[ordered.visit[rows]]

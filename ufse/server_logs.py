@@ -22,9 +22,10 @@ from ufse.arrays import (
     is_among,
     mark_group_starts,
 )
+from ufse.encoding import encode_texts, read_integers
 from ufse.memo import memoize_texts
 from ufse.patterns import fold_path
-from ufse.sessions import END, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts, read_integers
+from ufse.sessions import END, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
 
 _READ_MS: Final = 2_000
 """A form that is sent sooner after its page was asked for was not read by a person."""

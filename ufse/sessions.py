@@ -24,10 +24,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.arrays import Bools, Ints, Small, any_by_owner, compact_codes, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, Small, any_by_owner, equals_any, expand_ranges, mark_group_starts
 from ufse.clocks import correct_clocks
 from ufse.columns import DISTINCT
 from ufse.config import DEFAULT, Config
+from ufse.encoding import encode_text_runs, encode_texts, rank_distinct_texts, read_integers
+from ufse.event_columns import EventColumns, is_every_row
 from ufse.patterns import digest_texts
 from ufse.shapes import fill_unknown_routes, unfold_shapes
 from ufse.visits import ACTION_TYPES, POINTER_TYPES, find_long_sessions, mark_analysed, mark_visit_starts
@@ -67,13 +69,11 @@ _RANKS = np.array([1, 0, 3, 3, 2, 6, 4, 4, 4, 4, 3, 7, 5], dtype=np.int64)
 session last.
 """
 
-_ACTS = np.array([name in ACTION_TYPES for name in (*KINDS, "")])
-_POINTERS = np.array([name in POINTER_TYPES for name in (*KINDS, "")])
-"""Per kind of event: see ``ufse/visits.py``."""
+_ACTS: Final = tuple(KINDS[name] for name in ACTION_TYPES)
+_POINTERS: Final = tuple(KINDS[name] for name in POINTER_TYPES)
+"""Kinds of events, see ``ufse/visits.py``."""
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
-_FEW: Final = 1_000
-"""A dictionary of up to this many texts is converted whole, used or not."""
 _MANY: Final = 50
 """If more than 1 row in this many seems to be a copy, whole event ids are compared before the rows are read."""
 
@@ -115,13 +115,21 @@ class Visits:
 
     @cached_property
     def visit_id(self) -> list[str]:
-        return [self.make_visit_id(v) for v in range(len(self))]
+        return self.make_visit_ids(np.arange(len(self)))
+
+    def make_visit_ids(self, chosen: Ints) -> list[str]:
+        """The ids of these visits: a hash of (project, client session id, start), 32 hex characters."""
+        keys = zip(
+            self.project_code[chosen].tolist(),
+            self.session_code[chosen].tolist(),
+            self.start_ms[chosen].tolist(),
+            strict=True,
+        )
+        return [digest_texts(("visit", self.projects[p], self.sessions[s], str(start))) for p, s, start in keys]
 
     def make_visit_id(self, visit: int) -> str:
-        """The visit's id: a hash of (project, client session id, start), 32 hex characters."""
-        project = self.projects[int(self.project_code[visit])]
-        session = self.sessions[int(self.session_code[visit])]
-        return digest_texts(("visit", project, session, str(int(self.start_ms[visit]))))
+        """The id of one visit, see ``make_visit_ids``."""
+        return self.make_visit_ids(np.array([visit]))[0]
 
 
 @dataclass(frozen=True)
@@ -138,67 +146,10 @@ class OrderedEvents:
     analysed: Bools
     visits: Visits
 
-
-def encode_texts(table: pa.Table, name: str, row: Ints | None = None) -> tuple[Ints, list[str]]:
-    """A string column as (code per row of the table or of ``row``, distinct texts); null is the empty text."""
-    column = table[name]
-    if not pa.types.is_dictionary(column.type):
-        count = len(column) if row is None else len(row)
-        if count and _is_empty_column(column):  # a column without texts need not be hashed
-            return np.zeros(count, dtype=np.int64), [""]
-        taken = (column if row is None else column.take(pa.array(row))).cast(pa.string())
-        column, row = pc.dictionary_encode(taken), None
-    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0) if whole.num_chunks else pa.array([], whole.type)
-    found, words = whole.indices, whole.dictionary
-    if found.null_count:
-        words = pa.concat_arrays([words.cast(pa.string()), pa.array([""])])
-        found = found.fill_null(len(words) - 1)
-    narrow = found.to_numpy(zero_copy_only=False)
-    code = np.asarray(narrow if row is None else narrow[row], dtype=np.int64)
-    if len(words) > _FEW:  # a slice of a batch carries the words of the whole batch
-        code, used = compact_codes(code, len(words))
-        words = words.take(pa.array(used))
-    return code, [t if t is not None else "" for t in words.to_pylist()]
-
-
-def _is_empty_column(column: pa.ChunkedArray) -> bool:
-    """Whether a text column holds only empty texts and nulls, read from the offsets of its texts."""
-    if not pa.types.is_string(column.type):
-        return not pc.max(pc.binary_length(column)).as_py()
-    for chunk in column.chunks:
-        if len(chunk):
-            bounds = np.frombuffer(chunk.buffers()[1], dtype=np.int32)
-            if bounds[chunk.offset] != bounds[chunk.offset + len(chunk)]:
-                return False
-    return True
-
-
-def encode_text_runs(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
-    """As ``encode_texts``, faster for a column in which equal texts mostly stand together."""
-    column, count = table[name], table.num_rows
-    if count > 1 and not pa.types.is_dictionary(column.type):
-        changes = pc.not_equal(column.slice(1), column.slice(0, count - 1)).fill_null(True).to_numpy()
-        begin = np.append(0, np.flatnonzero(changes) + 1)
-        if len(begin) * 4 < count:
-            code, texts = encode_texts(table, name, begin)
-            return np.repeat(code, np.diff(np.append(begin, count))), texts
-    return encode_texts(table, name)
-
-
-def read_integers(table: pa.Table, name: str, unknown: int = -1) -> Ints:
-    """An integer column as int64; null is ``unknown``."""
-    column = table[name]
-    if column.null_count:
-        column = column.fill_null(unknown)
-    return np.asarray(column.to_numpy(), dtype=np.int64)
-
-
-def rank_texts(texts: Sequence[str]) -> Ints:
-    """Position of each text among the distinct texts in sorted order (equal texts get equal ranks)."""
-    ranks = {t: i for i, t in enumerate(sorted(set(texts)))}
-    return np.fromiter((ranks[t] for t in texts), dtype=np.int64, count=len(texts))
+    @cached_property
+    def columns(self) -> EventColumns:
+        """The columns of the events, each read once for all rules that look at whole batches."""
+        return EventColumns(self.table, self.row)
 
 
 def encode_kinds(table: pa.Table) -> Small:
@@ -224,13 +175,14 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     rows = _drop_later_copies(table, session)
     ts = correct_clocks(table, rows, session, ts, received)
     row = _order_rows(table, rows, session, ts, seq, kind)
-    session, ts, received = session[row], ts[row], received[row]
+    kinds = kind
+    if not is_every_row(row, len(session)):
+        session, ts, received, kinds = session[row], ts[row], received[row], kind[row]
     late = _is_late_event(session, ts, received, config)
     late_session, late_ts = session[late], ts[late]
     if late.any():
-        row, session, ts = row[~late], session[~late], ts[~late]
+        row, session, ts, kinds = row[~late], session[~late], ts[~late], kinds[~late]
 
-    kinds = kind[row]
     first, long = find_long_sessions(session, ts, config.visit_gap_ms)
     if len(long):
         number = np.cumsum(first[long]) - 1
@@ -260,43 +212,61 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
 
 def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     code, texts = encode_text_runs(table, name)
-    distinct = sorted(set(texts))
-    place = {t: i for i, t in enumerate(distinct)}
-    return np.array([place[t] for t in texts] or [0], dtype=np.int64)[code], distinct
+    rank, distinct = rank_distinct_texts(texts)
+    return code if distinct == texts else rank[code], distinct
 
 
 def _find_acts(session: Ints, kind: Small) -> Bools:
     """Per event: whether a person acts by it (``ufse/visits.py``)."""
-    acts = _ACTS[kind]
+    acts = equals_any(kind, *_ACTS)
     moves = np.flatnonzero(kind == NAVIGATION)
     if len(moves):
-        pointed = any_by_owner(session, _POINTERS[kind], int(session[-1]) + 1)
+        pointed = any_by_owner(session, equals_any(kind, *_POINTERS), int(session[-1]) + 1)
         acts[moves] = ~pointed[session[moves]]
     return acts
 
 
 def _order_rows(table: pa.Table, rows: Ints, session: Ints, ts: Ints, seq: Ints, kind: Small) -> Ints:
-    session, ts = session[rows], ts[rows]
+    if not is_every_row(rows, len(session)):
+        session, ts = session[rows], ts[rows]
     low, high = (int(ts.min()), int(ts.max())) if len(ts) else (0, 0)
     bits = max((high - low).bit_length(), 1)
     if int(session.max(initial=0)).bit_length() + bits < 63:
         key = (session << bits) | (ts - low)
-        order = np.argsort(key, kind="stable")
-        key = key[order]
+        order = _sort_session_keys(key, session)
+        if order is not None:
+            key, rows = key[order], rows[order]
         same = key[1:] == key[:-1]
     else:
         order = np.lexsort((ts, session))
         same = (session[order][1:] == session[order][:-1]) & (ts[order][1:] == ts[order][:-1])
-    rows = rows[order]
+        rows = rows[order]
     tied = np.zeros(len(rows), dtype=np.bool_)
     tied[1:] |= same
     tied[:-1] |= same
     if tied.any():
         group = np.cumsum(np.append(True, ~same))[tied]
         tied_rows = rows[tied]
-        ids = rank_texts(pc.take(table["event_id"], pa.array(tied_rows)).to_pylist())
+        ids, _ = rank_distinct_texts(pc.take(table["event_id"], pa.array(tied_rows)).to_pylist())
         rows[tied] = tied_rows[np.lexsort((ids, _RANKS[kind[tied_rows]], seq[tied_rows], group))]
     return rows
+
+
+def _sort_session_keys(key: Ints, session: Ints) -> Ints | None:
+    """The stable order of the keys of packed sessions and times; None if they ascend already.
+
+    A store returns session after session, each in order of time: then only the sessions need sorting.
+    """
+    down = key[1:] < key[:-1]
+    if not down.any():
+        return None
+    first = mark_group_starts(session)
+    begin = np.flatnonzero(first)
+    blocks = np.argsort(session[begin], kind="stable")
+    ordered = session[begin][blocks]
+    if (down & ~first[1:]).any() or (ordered[1:] == ordered[:-1]).any():
+        return np.argsort(key, kind="stable")
+    return expand_ranges(begin[blocks], np.append(begin[1:], len(key))[blocks])[1]
 
 
 def _drop_later_copies(table: pa.Table, session: Ints) -> Ints:
@@ -386,11 +356,16 @@ def _is_late_event(session: Ints, ts: Ints, received: Ints, config: Config) -> B
 
 
 def _number_receipt_epochs(session: Ints, received: Ints, silence_ms: int) -> Ints:
-    # Most clients send in order of time; then no sorting is needed.
-    backward = (session[1:] == session[:-1]) & (received[1:] < received[:-1])
-    order = np.lexsort((received, session)) if backward.any() else np.arange(len(session))
-    same = session[order][1:] == session[order][:-1]
-    silent = same & (received[order][1:] - received[order][:-1] > silence_ms)
+    # Most clients send in order of time; then no sorting is needed, and few are silent for so long.
+    same = session[1:] == session[:-1]
+    order = np.arange(len(session))
+    if (same & (received[1:] < received[:-1])).any():
+        order = np.lexsort((received, session))
+        session, received = session[order], received[order]
+        same = session[1:] == session[:-1]
+    silent = same & (received[1:] - received[:-1] > silence_ms)
+    if not silent.any():
+        return np.zeros(len(session), dtype=np.int64)
     total = np.cumsum(np.append(0, silent))
     first = np.append(True, ~same)
     total -= total[np.flatnonzero(first)][np.cumsum(first) - 1]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.arrays import Bools, Ints
+from ufse.encoding import is_empty_column
 
 MOST_CLICKS: Final = 100
 """Clicks that one event may stand for; the same limit as in the contract."""
@@ -24,17 +25,11 @@ COPY_MARK: Final = "\x1f"
 
 def unfold_shapes(table: pa.Table) -> pa.Table:
     """The table without verdicts, and with a row for every click. Without such events it is returned as it is."""
-    if "verdict_for" in table.column_names and _has_texts(table["verdict_for"]):
+    if "verdict_for" in table.column_names and not is_empty_column(table["verdict_for"]):
         table = _apply_verdicts(table)
     if "clicks" in table.column_names and table.num_rows and (pc.max(table["clicks"]).as_py() or 0) > 1:
         table = _expand_clicks(table)
     return table
-
-
-def _has_texts(column: pa.ChunkedArray) -> bool:
-    """Whether a text column may hold a text that is not empty; of a dictionary, its words are read alone."""
-    words = [chunk.dictionary if pa.types.is_dictionary(column.type) else chunk for chunk in column.chunks]
-    return any(bool(pc.max(pc.binary_length(part)).as_py()) for part in words)
 
 
 def _may_be_empty(column: pa.ChunkedArray) -> bool:

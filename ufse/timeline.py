@@ -1,11 +1,11 @@
 """The timeline of a detection: the few events that explain it."""
 
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from ufse.arrays import Ints, Lookup, Ragged, compact_codes, sort_unique
+from ufse.arrays import Ints, Lookup, Ragged, find_distinct_rows, sort_unique
 from ufse.detection import TimelineEntry
 from ufse.formats import format_duration, format_timestamps
 from ufse.judge import Judgement
@@ -19,8 +19,24 @@ _TYPES: Final = (
 """The event types of the output, by kind of event."""
 
 
-_Event = tuple[str, int, str, str, str, str, str]
-"""An event of a timeline: its id, time (epoch ms), time as text, type, route, target, and what happened."""
+class _Happening(NamedTuple):
+    """What many events of timelines share."""
+
+    event_type: str
+    route: str
+    target: str
+    text: str
+    """What happened."""
+
+
+class _Events(NamedTuple):
+    """The events of all timelines, a column each: objects for all events at once would be slow to make and to keep."""
+
+    event_id: list[str]
+    ts: list[int]
+    """Epoch ms."""
+    timestamp: list[str]
+    happening: list[_Happening]
 
 
 class TimelineWriter:
@@ -34,6 +50,7 @@ class TimelineWriter:
     def write_timeline(self, number: int, start: int) -> list[TimelineEntry]:
         """The timeline of one emitted cluster; ``start`` is the time of its first signal, epoch ms."""
         low, high = self._timeline_rows.bounds[number : number + 2].tolist()
+        events = zip(*(column[low:high] for column in self._events), strict=True)
         return [
             {
                 "eventId": event_id,
@@ -44,7 +61,7 @@ class TimelineWriter:
                 "target": target,
                 "text": text,
             }
-            for event_id, ts, timestamp, event_type, route, target, text in self._events[low:high]
+            for event_id, ts, timestamp, (event_type, route, target, text) in events
         ]
 
     @cached_property
@@ -56,17 +73,29 @@ class TimelineWriter:
         asked = clusters.negatives.take_lists(emitted)
         owner = np.concatenate((self.signal_rows.owner, np.arange(len(emitted)), asked.owner))
         row = np.concatenate((self.signal_rows.values, cause, self.index.attribution.cause[asked.values]))
-        base = len(self.frame)
-        row_keys = sort_unique(owner * base + row)
-        rows = Ragged.from_owners(row_keys // base, row_keys % base, len(emitted))
-        arrived = self._find_page_arrivals(rows.first).tolist()
-        limit, values, cuts = self.index.config.timeline_events, rows.values.tolist(), rows.bounds.tolist()
-        found: list[list[int]] = []
-        for i, (came, failed, by) in enumerate(zip(arrived, failure.tolist(), cause.tolist(), strict=True)):
-            listed = values[cuts[i] : cuts[i + 1]]
-            found.append(_choose_timeline_rows([came, *listed] if came >= 0 else listed, failed, by, limit))
-        bounds_of = np.append(0, np.cumsum([len(f) for f in found]))
-        return Ragged(np.array([r for f in found for r in f], dtype=np.int64), bounds_of)
+        rows = _list_distinct_rows(owner, row, len(emitted), len(self.frame))
+        arrived = self._find_page_arrivals(rows.first)
+        came = np.flatnonzero(arrived >= 0)
+        rows = _list_distinct_rows(
+            np.concatenate((rows.owner, came)), np.concatenate((rows.values, arrived[came])), len(rows), len(self.frame)
+        )
+        long = np.flatnonzero(rows.sizes > self.index.config.timeline_events)
+        return self._shorten_lists(rows, long, failure, cause) if len(long) else rows
+
+    def _shorten_lists(self, rows: Ragged, long: Ints, failure: Ints, cause: Ints) -> Ragged:
+        """The lists, of which the ``long`` ones are cut to the most events of a timeline."""
+        limit = self.index.config.timeline_events
+        kept = np.setdiff1d(np.arange(len(rows)), long)
+        short = rows.take_lists(kept)
+        chosen = [
+            _choose_timeline_rows(rows.values[low:high].tolist(), failed, by, limit)
+            for low, high, failed, by in zip(
+                *(c[long].tolist() for c in (rows.bounds[:-1], rows.bounds[1:], failure, cause)), strict=True
+            )
+        ]
+        cut = Ragged(np.array([r for c in chosen for r in c], dtype=np.int64), np.cumsum([0, *map(len, chosen)]))
+        order = np.argsort(np.concatenate((kept, long)), kind="stable")
+        return Ragged.join_parts([short, cut]).take_lists(order)
 
     def _find_page_arrivals(self, before: Ints) -> Ints:
         """Per emitted cluster: the last navigation to its page before the row, -1 without one."""
@@ -77,22 +106,18 @@ class TimelineWriter:
         return lookup.find_last_before(self.index.visit_page_key(clusters.visit[self.emitted], page), before)
 
     @cached_property
-    def _events(self) -> list[_Event]:
+    def _events(self) -> _Events:
         """The events of all timelines, in the order of ``_timeline_rows``."""
         rows, frame = self._timeline_rows.values, self.frame
-        columns = (
+        return _Events(
             remove_copy_marks(frame.source.read_texts("event_id", rows)),
             frame.ts[rows].tolist(),
             format_timestamps(frame.ts[rows]),
-            [_TYPES[k] for k in frame.kind[rows].tolist()],
-            [frame.patterns[p] for p in frame.pattern[rows].tolist()],
-            [frame.targets[t].name for t in frame.target[rows].tolist()],
-            self._write_event_texts(rows),
+            self._describe_events(rows),
         )
-        return list(zip(*columns, strict=True))
 
-    def _write_event_texts(self, rows: Ints) -> list[str]:
-        """What happened at each row, in a few words; equal events share one text."""
+    def _describe_events(self, rows: Ints) -> list[_Happening]:
+        """What happened at each row; equal events share one description."""
         frame, negative = self.frame, self.index.attribution.negative[rows]
         long = frame.duration[rows] >= self.index.config.slow_ms
         took = np.where(long, frame.duration[rows], -1)
@@ -100,16 +125,15 @@ class TimelineWriter:
         perf_kind = frame.words["perf_kind"][0][rows]
         answer = (frame.kind[rows], negative, frame.endpoint[rows], frame.status[rows], perf_kind)
         columns = (*answer, frame.target[rows], frame.pattern[rows], took, reload.astype(np.int64))
-        code = np.zeros(len(rows), dtype=np.int64)
-        for column in columns:
-            low = int(column.min(initial=0))
-            width = int(column.max(initial=0)) - low + 1
-            code, _ = compact_codes(code * width + column - low, (int(code.max(initial=0)) + 1) * width)
-        first = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.int64)
-        first[code[::-1]] = np.arange(len(rows))[::-1]
+        code, first = find_distinct_rows(columns, len(rows))
         alike = zip(*(c[first].tolist() for c in columns), strict=True)
-        texts = [self._write_event(Answer(*example[:5]), *example[5:]) for example in alike]
-        return [texts[c] for c in code.tolist()]
+        found = [self._describe_event(Answer(*example[:5]), *example[5:]) for example in alike]
+        return [found[c] for c in code.tolist()]
+
+    def _describe_event(self, answer: Answer, target: int, pattern: int, took: int, reload: int) -> _Happening:
+        frame = self.frame
+        text = self._write_event(answer, target, pattern, took, reload)
+        return _Happening(_TYPES[answer.kind], frame.patterns[pattern], frame.targets[target].name, text)
 
     def _write_event(self, answer: Answer, target_code: int, pattern: int, took: int, reload: int) -> str:
         kind, target = answer.kind, self.frame.targets[target_code]
@@ -129,6 +153,12 @@ class TimelineWriter:
         if kind == SCROLL:
             return "reversed the scroll direction"
         return "the session ended" if kind == END else _TYPES[kind]
+
+
+def _list_distinct_rows(owner: Ints, row: Ints, size: int, base: int) -> Ragged:
+    """Per owner its distinct rows, ascending; 0 ≤ row < base."""
+    keys = sort_unique(owner * base + row)
+    return Ragged.from_owners(keys // base, keys % base, size)
 
 
 def _choose_timeline_rows(rows: list[int], failure: int, cause: int, limit: int) -> list[int]:

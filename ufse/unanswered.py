@@ -4,14 +4,11 @@
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, is_among, mark_group_starts
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
-from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
 from ufse.silent_controls import SILENT_TRIES
-
-_DENSE = 32
-"""A table of all pairs of visits and routes is faster than a search, if it has at most this many entries for each event."""
 
 
 def may_lack_answers(ordered: OrderedEvents) -> Bools:
@@ -26,9 +23,8 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     before = np.maximum(begin - 1, 0)
     sent = press[begin] & (visit[before] == visit[begin]) & (kind[before] == INPUT) & (begin > 0)
     of_run, sizes = visit[begin], np.diff(np.append(begin, len(acts)))
-    again = any_by_owner(of_run, sent & (sizes >= SILENT_TRIES), size)
-    if again.any():
-        again &= _fills_pressed_page(ordered, acts[again[visit] & (kind != NAVIGATION)])
+    tried = begin[sent & (sizes >= SILENT_TRIES)]
+    again = any_by_owner(visit[tried], _stays_on_page(ordered, acts, tried), size)
     if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
@@ -41,33 +37,22 @@ def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
     size = len(ordered.visits)
     if not len(moves):
         return np.zeros(size, dtype=np.bool_)
-    code, types = encode_texts(ordered.table, "nav_type", ordered.row[moves])
+    code, types = ordered.columns.read_codes("nav_type", moves)
     again = np.array([t == "reload" for t in types])[code]
     return count_by_owner(ordered.visit[moves], size, again) >= RETURNED_TRIES
 
 
-def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:
-    """Per visit: whether one of its pages has both changes of fields and enough clicks or submits for a silent control.
+def _stays_on_page(ordered: OrderedEvents, acts: Ints, tried: Ints) -> Bools:
+    """Per run of presses: whether its first tries, and the change of a field before them, are on one page.
 
-    ``acts``: clicks, submits and changes of fields of the visits that are asked about.
+    ``tried``: places in ``acts`` at which such a run begins; each has at least `SILENT_TRIES` presses.
     """
-    size = len(ordered.visits)
-    if not len(acts):
-        return np.zeros(size, dtype=np.bool_)
-    route, routes = encode_texts(ordered.table, "route", ordered.row[acts])
-    page, width = ordered.visit[acts] * len(routes) + route, len(routes)
-    is_change = ordered.kind[acts] == INPUT
-    pressed, filled = page[~is_change], page[is_change]
-    if size * width <= len(acts) * _DENSE:
-        pressed = pressed[any_by_owner(filled, np.ones(len(filled), dtype=np.bool_), size * width)[pressed]]
-    else:
-        pressed = pressed[is_among(pressed, filled)]
-    pressed = np.sort(pressed, kind="stable")
-    apart = SILENT_TRIES - 1
-    often = pressed[apart:][pressed[apart:] == pressed[:-apart]]
-    found = np.zeros(size, dtype=np.bool_)
-    found[often // width] = True
-    return found
+    if not len(tried):
+        return np.zeros(0, dtype=np.bool_)
+    steps = acts[tried[:, None] + np.arange(-1, SILENT_TRIES)]
+    route, _ = ordered.columns.read_codes("route", steps.ravel())
+    pages = route.reshape(steps.shape)
+    return np.asarray((pages == pages[:, :1]).all(axis=1), dtype=np.bool_)
 
 
 def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:
@@ -75,6 +60,6 @@ def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:
     size = len(ordered.visits)
     if not len(moves):
         return np.zeros(size, dtype=np.bool_)
-    code, routes = encode_texts(ordered.table, "route", ordered.row[moves])
+    code, routes = ordered.columns.read_codes("route", moves)
     detour = np.array([is_detour_page(r) or is_login_form(r) for r in routes])
     return any_by_owner(ordered.visit[moves], detour[code], size)

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ufse.arrays import Ints
+from ufse.arrays import Ints, find_distinct_rows
 from ufse.detection import SeverityType
 from ufse.feedback import CRASH, FAILURE, INVALID, RETURNED, SILENT, SLOW
 from ufse.formats import format_duration
@@ -48,6 +48,7 @@ class Words:
         self.index, self.frame = judged.index, judged.index.frame
         self.target_count = max(len(self.frame.targets), 1)
         self._answers: dict[Answer, str] = {}
+        self._failure_points: dict[tuple[int, Answer], str] = {}
         self._rule_texts = tuple(TEXTS.values())
         self._points: dict[tuple[int, ...], RulePoints] = {}
 
@@ -63,8 +64,11 @@ class Words:
 
     def read_answers(self, rows: Ints) -> list[Answer]:
         frame, attribution = self.frame, self.index.attribution
-        columns = (frame.kind, attribution.negative, frame.endpoint, frame.status, frame.words["perf_kind"][0])
-        return [Answer(*a) for a in zip(*(c[rows].tolist() for c in columns), strict=True)]
+        whole = (frame.kind, attribution.negative, frame.endpoint, frame.status, frame.words["perf_kind"][0])
+        columns = [c[rows] for c in whole]
+        code, first = find_distinct_rows(columns, len(rows))
+        answers = [Answer(*a) for a in zip(*(c[first].tolist() for c in columns), strict=True)]
+        return [answers[c] for c in code.tolist()]
 
     def feedback_text(self, answer: Answer) -> str:
         """What failed, as in a failure point; without times, so that sessions share failure points."""
@@ -91,7 +95,13 @@ class Words:
         return endpoint or ("validation error" if a.negative == INVALID else "uncaught error")
 
     def write_failure_point(self, action: int, answer: Answer) -> str:
-        """``/checkout › button#pay › POST /api/orders → 500``."""
+        """``/checkout › button#pay › POST /api/orders → 500``; many detections share one."""
+        text = self._failure_points.get((action, answer))
+        if text is None:
+            text = self._failure_points[action, answer] = self._write_failure_point(action, answer)
+        return text
+
+    def _write_failure_point(self, action: int, answer: Answer) -> str:
         shown, feedback = self.shown_target(action), self.feedback_text(answer)
         control = "" if shown and feedback.startswith(shown) else shown
         return " › ".join(p for p in (self.route_pattern(action), control, feedback) if p)
@@ -120,6 +130,14 @@ class Words:
             if measured == "page load"
             else f"{measured} took {format_duration(waited)}"
         )
+
+    def read_points(self, table: Ints) -> list[RulePoints]:
+        """Per row of a table of points: ``nonzero_points``."""
+        width, whole = table.itemsize * table.shape[1], table.tobytes()
+        rows = [whole[i : i + width] for i in range(0, len(whole), width)]
+        place = {row: i for i, row in enumerate(rows)}
+        found = {row: self.nonzero_points(tuple(table[i].tolist())) for row, i in place.items()}
+        return [found[row] for row in rows]
 
     def nonzero_points(self, points: tuple[int, ...]) -> RulePoints:
         """The rules that gave or took points, in the order of the table; few combinations are common."""

@@ -1,0 +1,53 @@
+"""The first look for visits in which an answer is missing: it lets through what its rules need, and little else."""
+
+import pytest
+
+from tests.unit.ufse.scene import Row, answer, click, go, table, typed
+from ufse import DEFAULT
+from ufse.sessions import order_events
+from ufse.unanswered import may_lack_answers
+
+ANSWERED = answer(2, 200)
+TRIES = [click(5), click(8), click(11)]
+OTHER = {"target_type": "button", "target_id": "add", "target_label": "Add"}
+
+
+def look(*rows: Row) -> list[bool]:
+    """Per visit of the rows: whether the rules for missing answers read it."""
+    found: list[bool] = may_lack_answers(order_events(table(list(rows)), DEFAULT)).tolist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([typed(4), *TRIES], True),
+        ([typed(4), *TRIES[:2]], False),
+        ([typed(4), click(5, route="/cart"), *TRIES[1:]], False),
+        ([typed(4, route="/cart"), *TRIES], False),
+        ([click(4, OTHER), *TRIES], False),
+        ([typed(4), *(click(5 + 3 * i, OTHER, route=f"/page/{i}") for i in range(6))], False),
+        # Controls are told apart later: what names a control is not read here.
+        ([typed(4), click(5), click(8, OTHER), click(11)], True),
+    ],
+)
+def test_three_presses_after_a_change_on_one_page_are_looked_at(rows: list[Row], found: bool) -> None:
+    assert look(ANSWERED, *rows) == [found]
+
+
+def test_without_any_request_a_collector_is_not_known_to_report_answers() -> None:
+    assert look(typed(4), *TRIES) == [False]
+
+
+@pytest.mark.parametrize(("page", "found"), [("/login", True), ("/error", True), ("/orders", False)])
+def test_forms_that_are_sent_three_times_and_a_page_that_sends_back(page: str, found: bool) -> None:
+    rounds = [row for i in range(3) for row in (typed(4 + 9 * i), click(5 + 9 * i), go(6 + 9 * i, page))]
+    assert look(ANSWERED, *rounds) == [found]
+    assert look(ANSWERED, *rounds[:-3]) == [False]
+
+
+def test_forms_that_are_sent_three_times_and_a_page_that_is_loaded_anew() -> None:
+    rounds = [row for i in range(3) for row in (typed(4 + 9 * i), click(5 + 9 * i), go(6 + 9 * i, "/checkout"))]
+    assert look(ANSWERED, *rounds) == [False]
+    again = [{**row, "nav_type": "reload"} if row["event_type"] == "navigation" else row for row in rounds]
+    assert look(ANSWERED, *again) == [True]
