@@ -26,6 +26,7 @@ from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.observed import observe_sessions
+from ufse.page_answers import add_page_answers
 from ufse.presence import find_unattended_navigations
 from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.server_logs import add_implied_actions
@@ -270,6 +271,7 @@ def _read_suspect_visits(
         return ordered.visits, hot, None
     rows = drop_doubled_reports(ordered, rows)
     read = add_implied_actions(ordered, select_relevant_rows(ordered, rows, config))
+    read = add_page_answers(read)
     unattended = find_unattended_navigations(ordered, rows)[np.searchsorted(rows, read.origin)] & ~read.implied
     frame = build_frame(read.ordered, read.rows, config, unattended, history)
     return (

@@ -11,6 +11,7 @@ from ufse.sessions import (
     ERROR,
     HOVER,
     LOADING,
+    NAVIGATION,
     NETWORK,
     PERFORMANCE,
     SCROLL,
@@ -29,6 +30,7 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
     table, row, kind = ordered.table, ordered.row, ordered.kind
     status, duration = read_integers(table, "status")[row], read_integers(table, "duration_ms")[row]
     network = (kind == NETWORK) & ((status >= 400) | (status == 0) | (duration >= config.slow_ms))
+    network |= (kind == NAVIGATION) & (status >= 400)  # a page that failed, see ufse.page_answers
     if "body_error" in table.column_names and (pc.max(table["body_error"]).as_py() or 0) >= 1:
         network |= (kind == NETWORK) & (read_integers(table, "body_error")[row] == 1)
     performance = (kind == PERFORMANCE) & ((duration >= config.slow_ms) | (duration < 0))

@@ -16,6 +16,7 @@ from collector.contract.limits import (
     MAX_TEXT,
     UNKNOWN_POSITION,
 )
+from collector.contract.page_titles import find_title_status
 from collector.contract.rows import Row
 from collector.privacy import (
     cut,
@@ -158,6 +159,10 @@ def _fill_navigation_columns(row: Row, metadata: Mapping[str, Any], _: str) -> N
     row.nav_type = _allowed_word(get("navigationType"), _NAVIGATIONS)
     row.external = _tristate_value(get("external"))
     row.download = _tristate_value(get("download"))
+    status = _bounded_number(get("status"), 100, 599)
+    status = find_title_status(get("title")) if status < 0 else status
+    if status >= 400:  # the page itself failed; of a page that came nothing more need be known
+        row.status, row.url = status, row.route
 
 
 def _fill_error_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
