@@ -45,7 +45,7 @@ def _by_same_control(index: Index, found: Candidates, chosen: Ints, moves: Ints)
     presses = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & index.attribution.meaningful)
     presses = presses[~link[index.target_of_action(action[presses])] & ~index.is_failing[presses]]
     led = moves[np.minimum(np.searchsorted(moves, presses), len(moves) - 1)]
-    came = (led > presses) & (frame.visit[led] == frame.visit[presses]) & ~index.is_failing[led]
+    came = (led > presses) & (frame.visit[led] == frame.visit[presses]) & (frame.status[led] < 400)
     came &= frame.ts[led] - frame.ts[presses] <= index.config.network_end_window_ms
     presses, led = presses[came], led[came]
     names = _name_controls(index)
@@ -63,8 +63,8 @@ def _by_same_control(index: Index, found: Candidates, chosen: Ints, moves: Ints)
 
 
 def _name_controls(index: Index) -> Ints:
-    """Per target: a code that targets with one label and type share."""
-    texts = [f"{t.name.split('#')[0].split(' ')[0]} {t.label}" if t.label else t.name for t in index.frame.targets]
+    """Per target: a code that targets with one label share."""
+    texts = [t.label.lower() or f"#{t.name}" for t in index.frame.targets]
     place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     return np.array([place[t] for t in texts] or [0], dtype=np.int64)
 
@@ -73,7 +73,7 @@ def _by_repeated_page(index: Index, found: Candidates, chosen: Ints, moves: Ints
     frame = index.frame
     chosen = chosen[index.is_page_action(found.action[chosen])]
     key = frame.client[frame.visit[moves]] * len(frame.patterns) + frame.pattern[moves]
-    twice = np.append(False, (key[1:] == key[:-1]) & ~index.is_failing[moves[1:]] & ~index.is_failing[moves[:-1]])
+    twice = np.append(False, (key[1:] == key[:-1]) & (frame.status[moves[1:]] < 400) & (frame.status[moves[:-1]] < 400))
     by_page = Lookup(key[twice], moves[twice])
     rows = found.negatives.take_lists(chosen)
     before = moves[np.maximum(np.searchsorted(moves, rows.last) - 1, 0)] if len(chosen) else chosen

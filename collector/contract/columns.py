@@ -39,6 +39,14 @@ _KINDS: Final = frozenset({"slow_response", "long_task", "page_load"})
 _LOADING: Final = frozenset({"start", "end"})
 _VISIBILITY: Final = frozenset({"hidden", "visible"})
 _VERDICTS: Final = frozenset({"rage", "dead", "slow", "error"})
+_VENDOR_VERDICTS: Final[Mapping[str, str]] = {
+    "rage_click": "rage",
+    "rageclick": "rage",
+    "dead_click": "dead",
+    "deadclick": "dead",
+    "slow_click": "slow",
+    "error_click": "error",
+}
 _INT32: Final = 2**31 - 1
 _TRUTHS: Final = {"true": 1, "false": 0}
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
@@ -130,12 +138,22 @@ def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.responded = _tristate_value(get("responded"))
     row.clicks = _bounded_number(get("count"), 1, MAX_CLICKS)
     row.span_ms = _bounded_number(get("spanMs"), 0, MAX_SPAN_MS)
-    row.verdict = _allowed_word(get("verdict"), _VERDICTS)
+    row.verdict = _read_verdict(get)
+
+
+def _read_verdict(get: Callable[[str], Any]) -> str:
+    """Another tool's verdict on a click: ``verdict``, or Datadog's ``frustrationTypes`` (a word, or several: the first known)."""
+    sent = get("verdict")
+    sent = get("frustrationTypes") if sent is None else sent
+    for word in sent if isinstance(sent, list) else (sent,):
+        if found := _allowed_word(word, _VERDICTS | _VENDOR_VERDICTS.keys()):
+            return _VENDOR_VERDICTS.get(found, found)
+    return ""
 
 
 def _fill_verdict_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.responded = _tristate_value(metadata.get("responded"))
-    row.verdict = _allowed_word(metadata.get("verdict"), _VERDICTS)
+    row.verdict = _read_verdict(metadata.get)
 
 
 def _fill_input_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
