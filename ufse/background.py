@@ -26,6 +26,7 @@ from ufse.elsewhere import apply_endpoint_history
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
+from ufse.sporadic import find_sporadic_requests
 from ufse.target_codes import PAGE
 
 _ASKED_TIMES = 3
@@ -165,6 +166,8 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     quiet_rows = apply_endpoint_history(frame, rows, _find_failing_actions(requests), quiet, certain)
     background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
+    sporadic = find_sporadic_requests(frame, rows, requests.cause, requests.begin, group, actions.action)
+    background[rows] |= sporadic & requests.failed & timed[group]
     other = _find_requests_elsewhere(frame, requests, found, config)
     background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
     repeats = found.repeats & ~requests.fired
