@@ -7,7 +7,7 @@ import numpy as np
 from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, is_among, mark_group_starts
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
-from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts
+from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents, encode_texts, read_integers
 from ufse.silent_controls import SILENT_TRIES
 
 _DENSE = 32
@@ -25,15 +25,24 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     begin = np.flatnonzero(mark_group_starts(visit, press))
     before = np.maximum(begin - 1, 0)
     sent = press[begin] & (visit[before] == visit[begin]) & (kind[before] == INPUT) & (begin > 0)
-    of_run, sizes = visit[begin], np.diff(np.append(begin, len(acts)))
-    again = any_by_owner(of_run, sent & (sizes >= SILENT_TRIES), size)
+    of_run = visit[begin]
+    again = count_by_owner(visit, size, press) >= SILENT_TRIES
     if again.any():
         again &= _fills_pressed_page(ordered, acts[again[visit] & (kind != NAVIGATION)])
     if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     moves = acts[(kind == NAVIGATION) & often[visit]]
+    again |= _tells_refusals(ordered, acts[kind == CLICK])
     return again | _shows_detours(ordered, moves) | _reloads_often(ordered, moves)
+
+
+def _tells_refusals(ordered: OrderedEvents, clicks: Ints) -> Bools:
+    """Per visit: whether the collector says of enough of its ``clicks`` that they came to nothing."""
+    row = ordered.row[clicks]
+    refused = read_integers(ordered.table, "responded")[row] == 0
+    refused |= read_integers(ordered.table, "disabled")[row] == 1
+    return count_by_owner(ordered.visit[clicks], len(ordered.visits), refused) >= SILENT_TRIES
 
 
 def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
