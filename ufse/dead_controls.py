@@ -98,7 +98,7 @@ def _find_presses(frame: Frame, actions: UserActions, config: Config) -> _Presse
     """Clicks and submits of meaningful controls that send something; see ``_BARRED`` for the others."""
     barred = np.array([any(getattr(t, n) for n in _BARRED) for t in frame.targets], dtype=np.bool_)
     rows = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & actions.meaningful & ~frame.target_ignored)
-    rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK))]
+    rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK)) & ~_is_hidden_by(frame, rows)]
     base = int(actions.action.max(initial=0)) + 1
     key = frame.visit[rows] * base + actions.action[rows]
     order = np.argsort(key, kind="stable")
@@ -114,18 +114,25 @@ def _find_presses(frame: Frame, actions: UserActions, config: Config) -> _Presse
     return _Presses(rows, np.cumsum(first) - 1, int(first.sum()), apart, filled)
 
 
+def _is_hidden_by(frame: Frame, rows: Ints) -> Bools:
+    """Per press: whether the page was hidden right after it: it opened a new tab, or a dialog of the system."""
+    hides = np.flatnonzero(frame.kind == VISIBILITY)
+    soon = frame.find_first_since(frame.visit[rows], frame.ts[rows] + _HIDDEN_WITHIN_MS + 1)
+    return np.asarray(np.searchsorted(hides, soon) > np.searchsorted(hides, rows), dtype=np.bool_)
+
+
 def _is_answered(
     frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses
 ) -> Bools:
-    """Per control: whether anything answered a press: a request, an error, a loading phase, a page, or ``responded``; or whether
-    the page was hidden right after one (a new tab, a dialog of the system), or text was selected.
+    """Per control: whether anything answered a press: a request, an error, a loading phase with an end, a page, ``responded``,
+    or text that was selected. A control that shows that it waits, and waits for ever, did not answer.
     """
     caused = np.zeros(len(frame), dtype=np.bool_)
-    came = np.flatnonzero((causes.cause >= 0) & ~background)
+    came = np.flatnonzero((causes.cause >= 0) & ~background & equals_any(frame.kind, NETWORK, ERROR))
     caused[causes.cause[came]] = True
     rows = presses.row
     found = caused[rows]
-    for name, bad in (("responded", 1), ("loading", 1), ("selection", 1), ("valid", 0)):
+    for name, bad in (("responded", 1), ("selection", 1), ("valid", 0)):
         found |= frame.source.read_at(name, rows) == bad
     # What happens until the person does something else, or for 10 s, may be the answer.
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT, INPUT) | actions.user_navigation)
@@ -133,11 +140,9 @@ def _is_answered(
     until = frame.find_first_since(frame.visit[rows], frame.ts[rows] + ANSWERED_WITHIN_MS + 1)
     shown = _is_shown_page(frame, actions, rows)
     led = shown | ((frame.kind == NAVIGATION) & ~actions.user_navigation & (frame.source["external"] != 1))
-    signs = np.flatnonzero(led | (equals_any(frame.kind, LOADING, ERROR) & ~frame.noise))
+    over = (frame.kind == LOADING) & frame.column_equals("state", "end")
+    signs = np.flatnonzero(led | over | ((frame.kind == ERROR) & ~frame.noise))
     found |= np.searchsorted(signs, np.minimum(until, following)) > np.searchsorted(signs, rows)
-    hides = np.flatnonzero(frame.kind == VISIBILITY)
-    soon = frame.find_first_since(frame.visit[rows], frame.ts[rows] + _HIDDEN_WITHIN_MS + 1)
-    found |= np.searchsorted(hides, soon) > np.searchsorted(hides, rows)
     return presses.any_control(found | is_among(rows, actions.by_click[shown]))
 
 
@@ -151,7 +156,7 @@ def _is_shown_page(frame: Frame, actions: UserActions, rows: Ints) -> Bools:
     return found
 
 
-LEAVES_WITHIN_MS: Final = 2_000
+LEAVES_WITHIN_MS: Final = 1_000
 """A control that leads to another site, as a payment does, leads there within this time (as a reaction, own choice)."""
 _HIDDEN_WITHIN_MS: Final = 1_000
 """A page that is hidden so soon after a press was hidden by it (own choice)."""
@@ -171,7 +176,8 @@ def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
     burst = _has_burst(frame, presses)
     filled = presses.any_control(presses.filled)
     known = reports[frame.visit[rows[enabled]]] | presses.any_control(disabled)
-    return some & ~plain & known & (burst | (filled & (repeats > REPEATS)))
+    only_disabled = ~any_by_owner(presses.control, click & ~disabled, presses.size)
+    return some & ~plain & known & (burst | (filled & ((repeats > REPEATS) | only_disabled)))
 
 
 def _has_burst(frame: Frame, presses: _Presses) -> Bools:
