@@ -174,10 +174,12 @@ def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
     plain = any_by_owner(presses.control, click & ~refused, presses.size)
     some = presses.any_control(click & refused)
     burst = _has_burst(frame, presses)
-    filled = presses.any_control(presses.filled)
+    fills = count_by_owner(presses.control, presses.size, presses.apart & presses.filled)
     known = reports[frame.visit[rows[enabled]]] | presses.any_control(disabled)
     only_disabled = ~any_by_owner(presses.control, click & ~disabled, presses.size)
-    return some & ~plain & known & (burst | (filled & ((repeats > REPEATS) | only_disabled)))
+    # A form may have a reason to disable its control; who corrects it again, or clicks in anger, does not know it.
+    patient = np.where(only_disabled, fills > 1, (fills > 0) & (repeats > REPEATS))
+    return some & ~plain & known & (burst | patient)
 
 
 def _has_burst(frame: Frame, presses: _Presses) -> Bools:
@@ -193,6 +195,7 @@ def _is_implicit(
     """Per control: whether it is the control of a filled form, in a visit whose collector reports answers of presses."""
     rows, control = presses.row, presses.control
     submitted = presses.any_control(frame.kind[rows] == SUBMIT) & presses.any_control(presses.filled)
+    disabled = presses.any_control(frame.source.read_at("disabled", rows) == 1)
     fields = _count_fields(frame, presses)
     good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~background
     good &= (frame.third_party != 1) & (causes.cause >= 0)
@@ -203,7 +206,7 @@ def _is_implicit(
     clicks = np.flatnonzero(frame.kind == CLICK)
     told = any_by_owner(frame.visit[clicks], frame.source.read_at("responded", clicks) >= 0, len(frame.low))
     visit = frame.visit[rows[mark_group_starts(control)]]
-    return (submitted | (fields >= FORM_FIELDS)) & (answered[visit] >= ANSWERED_PRESSES) & asked[visit] & ~told[visit]
+    return ~disabled & (submitted | (fields >= FORM_FIELDS)) & (answered[visit] >= ANSWERED_PRESSES) & asked[visit] & ~told[visit]
 
 
 def _count_fields(frame: Frame, presses: _Presses) -> Ints:
