@@ -47,6 +47,7 @@ _VENDOR_VERDICTS: Final[Mapping[str, str]] = {
     "slow_click": "slow",
     "error_click": "error",
 }
+_VERDICT_NAMES: Final = _VERDICTS | _VENDOR_VERDICTS.keys()
 _INT32: Final = 2**31 - 1
 _TRUTHS: Final = {"true": 1, "false": 0}
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
@@ -142,13 +143,10 @@ def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
 
 
 def _read_verdict(get: Callable[[str], Any]) -> str:
-    """Another tool's verdict on a click: ``verdict``, or Datadog's ``frustrationTypes`` (a word, or several: the first known)."""
+    """Another tool's verdict on a click: ``verdict``, or ``frustrationTypes``, as Datadog names it."""
     sent = get("verdict")
-    sent = get("frustrationTypes") if sent is None else sent
-    for word in sent if isinstance(sent, list) else (sent,):
-        if found := _allowed_word(word, _VERDICTS | _VENDOR_VERDICTS.keys()):
-            return _VENDOR_VERDICTS.get(found, found)
-    return ""
+    found = _allowed_word(get("frustrationTypes") if sent is None else sent, _VERDICT_NAMES)
+    return _VENDOR_VERDICTS.get(found, found)
 
 
 def _fill_verdict_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
