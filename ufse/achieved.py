@@ -7,6 +7,7 @@ read failed; where the collector reports no successes, by a later try without a 
 
 import numpy as np
 
+from ufse.answered_forms import find_answered_forms
 from ufse.arrays import (
     NEVER,
     Bools,
@@ -50,6 +51,7 @@ def find_last_successes(index: Index, found: Candidates) -> Ints:
         _successes_by_other_way,
     )
     times = [*(way(index, found, failed) for way in ways), find_quiet_successes(index, found)]
+    times.append(find_answered_forms(index, found))
     times.append(_successes_in_later_visits(index, found))
     owner, at = (np.concatenate(column) for column in zip(*times, strict=True))
     return max_by_owner(owner, at, len(found), NEVER)

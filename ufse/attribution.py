@@ -9,6 +9,7 @@ from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pai
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
+from ufse.dead_controls import mark_dead_tries
 from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
@@ -88,6 +89,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
     negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)
+    negative, causes = mark_dead_tries(frame, actions, causes, background.background, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     own = success & ~background.background & background.lonely
     negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)

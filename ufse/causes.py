@@ -242,6 +242,7 @@ def _assign_page_requests(frame: Frame, found: Causes) -> Ints:
         & (frame.visit[after] == frame.visit[rows])
         & (frame.pattern[after] == page)
         & (frame.ts[after] - frame.ts[rows] <= SHOWN_WITHIN_MS)
+        & ~_is_sent_form(frame, rows, after, cause[rows])
     )
     before = moves[np.maximum(np.searchsorted(moves, rows) - 1, 0)]
     opened = (
@@ -255,6 +256,15 @@ def _assign_page_requests(frame: Frame, found: Causes) -> Ints:
     cause[rows[opens]] = after[opens]
     cause[rows[opened]] = before[opened]
     return cause
+
+
+def _is_sent_form(frame: Frame, rows: Ints, moves: Ints, cause: Ints) -> Bools:
+    """Per request: whether a press that is no link sent it, as far as known: it has no method, and its page is shown at once."""
+    by = np.maximum(cause, 0)
+    link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
+    pressed = (cause >= 0) & ((frame.kind[by] == SUBMIT) | ((frame.kind[by] == CLICK) & ~link))
+    bare = np.array([e.startswith("/") for e in frame.endpoints] or [False])[frame.endpoint[rows]]
+    return np.asarray(pressed & bare & (frame.ts[moves] == frame.ts[rows]), dtype=np.bool_)
 
 
 def _chain_to_answers(frame: Frame, causing: Bools, found: Causes, config: Config) -> Ints:

@@ -85,7 +85,7 @@ class Known:
         Its collector's other sessions decide; without enough of them, the session itself.
         """
         reports = self.reports
-        failed_only = (reports.count("good") == 0) & (reports.count("requests") > 0)
+        failed_only = reports.count("good") == 0
         found = failed_only & (reports.unanswered_acts >= LEAST_UNANSWERED_ACTS)
         if self.history.collectors.num_rows and failed_only.any():
             share = self._read_collector_shares("with_requests", "with_good")

@@ -27,12 +27,14 @@ from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.observed import observe_sessions
+from ufse.page_answers import add_page_answers
 from ufse.presence import find_unattended_navigations
 from ufse.relevance import add_later_visits, may_be_negative, select_relevant_rows
 from ufse.server_logs import add_implied_actions
 from ufse.sessions import Visits, order_events
 from ufse.slowness import find_normal_slowness
 from ufse.unanswered import may_lack_answers
+from ufse.verdict_reports import drop_verdict_reports
 from ufse.verdicts import describe_limits, verdict_text
 from ufse.words import Words
 
@@ -269,8 +271,9 @@ def _read_suspect_visits(
     rows = np.flatnonzero(suspect[ordered.visit] & ordered.analysed)
     if not len(rows):
         return ordered.visits, hot, None
-    rows = drop_doubled_reports(ordered, rows)
+    rows = drop_verdict_reports(ordered, drop_doubled_reports(ordered, rows))
     read = add_implied_actions(ordered, select_relevant_rows(ordered, rows, config))
+    read = add_page_answers(read)
     unattended = find_unattended_navigations(ordered, rows)[np.searchsorted(rows, read.origin)] & ~read.implied
     frame = build_frame(read.ordered, read.rows, config, unattended, history)
     return (

@@ -39,6 +39,10 @@ _LED_WITHIN_MS: Final = 2_000
 """A click or submit this long before a navigation made it (as ``ufse.actions``)."""
 _AT_ONCE_MS: Final = 150
 """A reload this soon after an answer is a script's: nobody reacts so fast (own choice)."""
+_OTHER_TAB_WITHIN_MS: Final = 5_000
+"""Tabs that are restored follow one another within this time (own choice)."""
+_OTHER_TABS: Final = 2
+"""Reloads of other pages in a row from which tabs are restored (own choice)."""
 _RESTORED_WITHIN_MS: Final = 500
 """Reloads that follow one another faster than this are of several tabs (own choice)."""
 _RESTORED_TABS: Final = 3
@@ -159,7 +163,21 @@ def _is_restored(scene: _Scene) -> Bools:
     fresh[1:] |= np.diff(scene.ts[row]) >= _RESTORED_WITHIN_MS
     burst = np.cumsum(fresh) - 1
     found[at] = ~fresh | (np.bincount(burst)[burst] >= _RESTORED_TABS)
-    return found
+    return found | _is_other_tab(scene)
+
+
+def _is_other_tab(scene: _Scene) -> Bools:
+    """Whether it is one of several reloads in a row, each of another page than the one shown before, without any input.
+
+    A person reloads the page that is shown. A browser that restores its tabs loads one after the other, as reloads.
+    """
+    moves, reload = scene.moves, scene.has_type("reload")
+    soon = np.append(False, np.diff(scene.ts[moves]) <= _OTHER_TAB_WITHIN_MS)
+    other = reload & soon & ~mark_group_starts(scene.visit[moves]) & mark_group_starts(scene.visit[moves], scene.route[moves])
+    acted = np.searchsorted(scene.inputs, moves)
+    other &= acted == np.append(0, acted[:-1])[: len(moves)]
+    run = np.cumsum(~other) - 1
+    return np.asarray(other & (np.bincount(run[other], minlength=int(run.max(initial=0)) + 1)[run] >= _OTHER_TABS))
 
 
 def _is_prerendered(scene: _Scene) -> Bools:

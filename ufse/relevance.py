@@ -10,6 +10,7 @@ from ufse.sessions import (
     ERROR,
     HOVER,
     LOADING,
+    NAVIGATION,
     NETWORK,
     PERFORMANCE,
     SCROLL,
@@ -26,6 +27,7 @@ def may_be_negative(ordered: OrderedEvents, config: Config) -> Bools:
     table, kind = ordered.table, ordered.kind
     status, duration = ordered.columns["status"], ordered.columns["duration_ms"]
     network = (kind == NETWORK) & ((status >= 400) | (status == 0) | (duration >= config.slow_ms))
+    network |= (kind == NAVIGATION) & (status >= 400)  # a page that failed, see ufse.page_answers
     if "body_error" in table.column_names and (pc.max(table["body_error"]).as_py() or 0) >= 1:
         network |= (kind == NETWORK) & (ordered.columns["body_error"] == 1)
     performance = (kind == PERFORMANCE) & ((duration >= config.slow_ms) | (duration < 0))

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, mark_group_starts
+from ufse.arrays import Bools, Ints, any_by_owner, count_by_owner, equals_any, is_among, mark_group_starts
 from ufse.page_kinds import is_detour_page, is_login_form
 from ufse.sent_back import RETURNED_TRIES
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
@@ -22,14 +22,23 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
     begin = np.flatnonzero(mark_group_starts(visit, press))
     before = np.maximum(begin - 1, 0)
     sent = press[begin] & (visit[before] == visit[begin]) & (kind[before] == INPUT) & (begin > 0)
-    of_run, sizes = visit[begin], np.diff(np.append(begin, len(acts)))
-    tried = begin[sent & (sizes >= SILENT_TRIES)]
-    again = any_by_owner(visit[tried], _stays_on_page(ordered, acts, tried), size)
+    of_run = visit[begin]
+    again = count_by_owner(visit, size, press) >= SILENT_TRIES
+    if again.any():
+        again &= _fills_pressed_page(ordered, acts[again[visit] & (kind != NAVIGATION)])
     if again.any():
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     moves = acts[(kind == NAVIGATION) & often[visit]]
+    again |= _tells_refusals(ordered, acts[kind == CLICK])
     return again | _shows_detours(ordered, moves) | _reloads_often(ordered, moves)
+
+
+def _tells_refusals(ordered: OrderedEvents, clicks: Ints) -> Bools:
+    """Per visit: whether the collector says of enough of its ``clicks`` that they came to nothing."""
+    refused = ordered.columns.read_at("responded", clicks) == 0
+    refused |= ordered.columns.read_at("disabled", clicks) == 1
+    return count_by_owner(ordered.visit[clicks], len(ordered.visits), refused) >= SILENT_TRIES
 
 
 def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
@@ -42,17 +51,24 @@ def _reloads_often(ordered: OrderedEvents, moves: Ints) -> Bools:
     return count_by_owner(ordered.visit[moves], size, again) >= RETURNED_TRIES
 
 
-def _stays_on_page(ordered: OrderedEvents, acts: Ints, tried: Ints) -> Bools:
-    """Per run of presses: whether its first tries, and the change of a field before them, are on one page.
+def _fills_pressed_page(ordered: OrderedEvents, acts: Ints) -> Bools:
+    """Per visit: whether one of its pages has both changes of fields and enough clicks or submits for a silent control.
 
-    ``tried``: places in ``acts`` at which such a run begins; each has at least `SILENT_TRIES` presses.
+    ``acts``: clicks, submits and changes of fields of the visits that are asked about.
     """
-    if not len(tried):
-        return np.zeros(0, dtype=np.bool_)
-    steps = acts[tried[:, None] + np.arange(-1, SILENT_TRIES)]
-    route, _ = ordered.columns.read_codes("route", steps.ravel())
-    pages = route.reshape(steps.shape)
-    return np.asarray((pages == pages[:, :1]).all(axis=1), dtype=np.bool_)
+    size = len(ordered.visits)
+    if not len(acts):
+        return np.zeros(size, dtype=np.bool_)
+    route, routes = ordered.columns.read_codes("route", acts)
+    page, width = ordered.visit[acts] * len(routes) + route, len(routes)
+    is_change = ordered.kind[acts] == INPUT
+    pressed, filled = page[~is_change], page[is_change]
+    pressed = np.sort(pressed[is_among(pressed, filled)], kind="stable")
+    apart = SILENT_TRIES - 1
+    often = pressed[apart:][pressed[apart:] == pressed[:-apart]]
+    found = np.zeros(size, dtype=np.bool_)
+    found[often // width] = True
+    return found
 
 
 def _shows_detours(ordered: OrderedEvents, moves: Ints) -> Bools:

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, mark_group_starts, max_by_owner
+from ufse.arrays import Bools, Ints, Lookup, any_by_owner, equals_any, mark_group_starts, max_by_owner
 from ufse.candidates import Candidates
-from ufse.feedback import SLOW
+from ufse.feedback import RETURNED, SILENT, SLOW
 from ufse.index import Index
 from ufse.sessions import CLICK, LOADING, NAVIGATION, NETWORK
 
@@ -30,13 +30,19 @@ def find_quiet_successes(index: Index, found: Candidates) -> tuple[Ints, Ints]:
     """
     chosen = np.flatnonzero(found.negatives.sizes > 0)
     if len(chosen):
-        chosen = chosen[index.frame.lacks_successes(found.visit[chosen])]
+        chosen = chosen[index.frame.lacks_successes(found.visit[chosen]) & ~_lacks_answers(index, found)[chosen]]
     if not len(chosen):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     tries = _QuietTries(index, found, chosen)
     times = (tries.find_same_action(), tries.find_other_control(), tries.find_other_login())
     owner, row = (np.concatenate(column) for column in zip(*times, strict=True))
     return chosen[owner], index.frame.ts[row]
+
+
+def _lacks_answers(index: Index, found: Candidates) -> Bools:
+    """Per candidate: whether its feedback is a missing answer: another try without an answer is no success of it."""
+    missing = equals_any(index.attribution.negative[found.negatives.values], SILENT, RETURNED)
+    return any_by_owner(found.negatives.owner, missing, len(found))
 
 
 @dataclass(frozen=True)

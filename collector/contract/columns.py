@@ -16,6 +16,7 @@ from collector.contract.limits import (
     MAX_TEXT,
     UNKNOWN_POSITION,
 )
+from collector.contract.page_titles import find_title_status
 from collector.contract.rows import Row
 from collector.privacy import (
     cut,
@@ -38,6 +39,15 @@ _KINDS: Final = frozenset({"slow_response", "long_task", "page_load"})
 _LOADING: Final = frozenset({"start", "end"})
 _VISIBILITY: Final = frozenset({"hidden", "visible"})
 _VERDICTS: Final = frozenset({"rage", "dead", "slow", "error"})
+_VENDOR_VERDICTS: Final[Mapping[str, str]] = {
+    "rage_click": "rage",
+    "rageclick": "rage",
+    "dead_click": "dead",
+    "deadclick": "dead",
+    "slow_click": "slow",
+    "error_click": "error",
+}
+_VERDICT_NAMES: Final = _VERDICTS | _VENDOR_VERDICTS.keys()
 _INT32: Final = 2**31 - 1
 _TRUTHS: Final = {"true": 1, "false": 0}
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
@@ -129,12 +139,19 @@ def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.responded = _tristate_value(get("responded"))
     row.clicks = _bounded_number(get("count"), 1, MAX_CLICKS)
     row.span_ms = _bounded_number(get("spanMs"), 0, MAX_SPAN_MS)
-    row.verdict = _allowed_word(get("verdict"), _VERDICTS)
+    row.verdict = _read_verdict(get)
+
+
+def _read_verdict(get: Callable[[str], Any]) -> str:
+    """Another tool's verdict on a click: ``verdict``, or ``frustrationTypes``, as Datadog names it."""
+    sent = get("verdict")
+    found = _allowed_word(get("frustrationTypes") if sent is None else sent, _VERDICT_NAMES)
+    return _VENDOR_VERDICTS.get(found, found)
 
 
 def _fill_verdict_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.responded = _tristate_value(metadata.get("responded"))
-    row.verdict = _allowed_word(metadata.get("verdict"), _VERDICTS)
+    row.verdict = _read_verdict(metadata.get)
 
 
 def _fill_input_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
@@ -158,6 +175,10 @@ def _fill_navigation_columns(row: Row, metadata: Mapping[str, Any], _: str) -> N
     row.nav_type = _allowed_word(get("navigationType"), _NAVIGATIONS)
     row.external = _tristate_value(get("external"))
     row.download = _tristate_value(get("download"))
+    status = _bounded_number(get("status"), 100, 599)
+    status = find_title_status(get("title")) if status < 0 else status
+    if status >= 400:  # the page itself failed; of a page that came nothing more need be known
+        row.status, row.url = status, row.route
 
 
 def _fill_error_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:

@@ -22,6 +22,7 @@ BATCH_EVENTS: Final = 100_000
 # What the engine may take for a failure or rejection; being slow is none as long as the answer may come.
 _FAILED = """(
     (event_type = 'network' AND (status = 0 OR status >= 400)) OR event_type = 'error'
+    OR (event_type = 'navigation' AND status >= 400)
     OR (event_type = 'form_submit' AND valid = 0)
 )"""
 _STRUGGLING = f"""

@@ -1,0 +1,140 @@
+"""Controls that stay dead over a visit: pressed, left, filled in again, pressed again (issue 17, C 10c)."""
+
+import pytest
+
+from tests.unit.ufse.scene import Row, answer, bodies, click, end, event, go, submit, why
+from tests.unit.ufse.verdicts.collectors import field
+
+SAVE = {"target_type": "button", "target_id": "save-person", "target_label": "Save"}
+OTHER = {"target_type": "button", "target_id": "list-view", "target_label": "List"}
+HELP = {"target_type": "link", "target_id": "help", "target_label": "Help"}
+PAGE = "/people/new"
+
+
+def presses(*times: float, **values: object) -> list[Row]:
+    return [click(t, SAVE, PAGE, **values) for t in times]
+
+
+def served(t: float, **values: object) -> list[Row]:
+    """Another control that is answered."""
+    return [click(t, OTHER, "/people", **values), answer(t + 0.4, 200, 0.3, "/api/people", "GET", route="/people")]
+
+
+def filled(t: float) -> list[Row]:
+    return [field(t, "name", PAGE), field(t + 2, "phone", PAGE)]
+
+
+BEFORE = [go(0, "/people"), *served(2), *served(5), go(8, PAGE, "push")]
+KNOWN = [go(0, "/people"), *served(2, responded=1), *served(5, responded=1), go(8, PAGE, "push")]
+BURST = (40.0, 40.3, 40.5, 40.8)
+DETOUR = [click(30, HELP, PAGE), go(30.3, "/help", "push"), go(36, PAGE, "back_forward")]
+
+FRUSTRATED: dict[str, list[Row]] = {
+    "explicit: after a detour, in anger": [
+        *KNOWN,
+        *filled(10),
+        *presses(20, 25, responded=0),
+        *[{**r, "responded": 1} if r["event_type"] == "click" else r for r in DETOUR],
+        *presses(*BURST, responded=0),
+        end(46, PAGE),
+    ],
+    "explicit: anger without a form": [*KNOWN, *presses(20, 27, *BURST, responded=0), end(46, PAGE)],
+    "explicit: disabled although corrected again": [
+        *KNOWN,
+        *filled(10),
+        *presses(20, 25, disabled=1),
+        *filled(28),
+        *presses(33, disabled=1),
+        *filled(36),
+        *presses(*BURST, disabled=1),
+        end(46, PAGE),
+    ],
+    "implicit: after a detour": [*BEFORE, *filled(10), *presses(20, 25), *DETOUR, *presses(*BURST), end(46, PAGE)],
+    "implicit: it waits for ever": [
+        *BEFORE,
+        *filled(10),
+        *presses(20),
+        *presses(24, 28, *BURST, loading=1),
+        end(55, PAGE),
+    ],
+    "implicit: gone to another site at last": [
+        *BEFORE,
+        *filled(10),
+        *presses(20, 25),
+        *DETOUR,
+        *presses(*BURST),
+        go(47, "/people/new", "link", external=1),
+    ],
+}
+CALM: dict[str, list[Row]] = {
+    "two tries": [*KNOWN, *filled(10), *presses(20, 27, responded=0), end(46, PAGE)],
+    "one burst": [*KNOWN, *filled(10), *presses(*BURST, responded=0), end(46, PAGE)],
+    "it answered once": [
+        *KNOWN,
+        *filled(10),
+        *presses(20, responded=1),
+        *presses(25, 31, *BURST, responded=0),
+        end(46, PAGE),
+    ],
+    "it works at last": [
+        *KNOWN,
+        *filled(10),
+        *presses(20, 27, *BURST, responded=0),
+        *presses(50),
+        answer(50.6, 201, 0.4, "/api/people", route=PAGE),
+        go(51, "/people/9", "push"),
+        end(70, "/people/9"),
+    ],
+    "nobody's answers are known": [
+        go(0, PAGE),
+        *filled(10),
+        *presses(20, 27, *BURST, responded=0),
+        end(46, PAGE),
+    ],
+    "disabled, never corrected": [*KNOWN, *filled(10), *presses(20, 27, 33, 40, disabled=1), end(46, PAGE)],
+    "one press for each word": [
+        *BEFORE,
+        *[r for i in range(6) for r in (*filled(10 + 8 * i), *presses(14 + 8 * i))],
+        end(70, PAGE),
+    ],
+    "a copy button": [
+        *KNOWN,
+        *[click(t, {"target_type": "button", "target_label": "Copy link"}, PAGE, responded=0) for t in (20, 27, 33)],
+        end(46, PAGE),
+    ],
+    "a new tab opens each time": [
+        *BEFORE,
+        *filled(10),
+        *[r for t in (20, 26, 32, 38) for r in (*presses(t), event(t + 0.3, "visibility", PAGE, state="hidden"))],
+        end(60, PAGE),
+    ],
+    "it leads to another site": [
+        *BEFORE,
+        *filled(10),
+        *[r for t in (20, 30, 40) for r in (*presses(t), go(t + 0.4, PAGE, "link", external=1))],
+        end(60, PAGE),
+    ],
+    "its form is submitted and leads on": [
+        *BEFORE,
+        *filled(10),
+        *presses(20, 26, 32),
+        submit(32.01, PAGE),
+        go(32.7, "/people/9", "push"),
+        end(60, "/people/9"),
+    ],
+}
+
+
+@pytest.mark.parametrize("scene", FRUSTRATED)
+def test_it_is_detected(scene: str) -> None:
+    assert len(bodies(FRUSTRATED[scene])) == 1, why(FRUSTRATED[scene])
+
+
+@pytest.mark.parametrize("scene", CALM)
+def test_it_stays_silent(scene: str) -> None:
+    assert bodies(CALM[scene]) == []
+
+
+def test_tries_of_two_controls_do_not_add_up() -> None:
+    mixed = [{**row, "target_id": f"save-{i % 3}"} for i, row in enumerate(presses(20, 26, 32, responded=0))]
+    assert bodies([*KNOWN, *filled(10), *mixed, end(46, PAGE)]) == []

@@ -1,0 +1,222 @@
+"""Controls that stay dead over a whole visit: pressed, left, pressed again, and never answered.
+
+``ufse.silent_controls`` reads one run of tries right after a form was filled in. People also look for help, try another way, come
+back and fill the form in again. Here the tries of a control are counted over the visit. Two kinds of evidence:
+
+* *explicit*: the collector says of every press that the page did not change (``responded`` false) or that the control was
+  disabled, and says of another control that it answered. Fields of the page were changed, or the presses include a burst;
+* *implicit*: nothing follows any press, although at least two other presses of the visit were answered by a request or a page,
+  and a form was filled in (a submit, or two fields before a button).
+
+At least three tries, and two of them repeats: tries without a change of a field since the try before. Pressing a search button
+once after each word is use, not a repeat. A control that was answered once in the visit is not dead.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from ufse.actions import UserActions
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Small,
+    any_by_owner,
+    count_by_owner,
+    count_distinct_by_owner,
+    equals_any,
+    expand_ranges,
+    is_among,
+    mark_group_starts,
+    max_by_owner,
+)
+from ufse.causes import Causes
+from ufse.config import Config
+from ufse.feedback import NONE, SILENT
+from ufse.frame import Frame
+from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
+from ufse.silent_controls import ANSWERED_PRESSES, ANSWERED_WITHIN_MS, FORM_FIELDS, SILENT_TRIES
+
+REPEATS: Final = 2
+"""Tries without a change of a field since the try before (own choice: all tries but the first, at the least number)."""
+BURST: Final = 3
+"""Presses of one burst from which it is no double click (own choice)."""
+_BARRED: Final = ("link", "toggle", "aside", "leaves", "played", "nameless", "repeated", "text_field", "static_text")
+
+
+@dataclass(frozen=True)
+class _Presses:
+    """The presses of controls that may be dead, ordered by control (a visit's action) and time; one entry each."""
+
+    row: Ints
+    control: Ints
+    size: int
+    """Number of controls."""
+    apart: Bools
+    """Whether it begins a try."""
+    filled: Bools
+    """Whether a field of its page was changed since the press before it."""
+
+    def any_control(self, chosen: Bools) -> Bools:
+        """Per control: whether any of its presses is chosen."""
+        return any_by_owner(self.control, chosen, self.size)
+
+
+def mark_dead_tries(
+    frame: Frame, actions: UserActions, causes: Causes, background: Bools, negative: Small, config: Config
+) -> tuple[Small, Causes]:
+    """``negative`` and ``causes``, where the tries with a dead control but the last are SILENT, caused by themselves."""
+    presses = _find_presses(frame, actions, config)
+    if len(presses.row) < SILENT_TRIES:
+        return negative, causes
+    tries = count_by_owner(presses.control, presses.size, presses.apart)
+    repeats = count_by_owner(presses.control, presses.size, presses.apart & ~presses.filled) - (
+        1 - presses.any_control(presses.filled & mark_group_starts(presses.control)).astype(np.int64)
+    )
+    chosen = (tries >= SILENT_TRIES) & (repeats >= 1)
+    if not chosen.any():
+        return negative, causes
+    chosen &= ~_is_answered(frame, actions, causes, background, presses)
+    chosen &= _is_explicit(frame, presses, repeats) | ((repeats >= REPEATS) & _is_implicit(frame, actions, causes, background, presses))
+    last = max_by_owner(presses.control, presses.row, presses.size, -1)
+    begun = presses.row[presses.apart][np.cumsum(presses.apart) - 1]
+    final = is_among(begun, begun[is_among(presses.row, last)])
+    dead = np.sort(presses.row[chosen[presses.control] & presses.apart & ~final])
+    dead = dead[negative[dead] == NONE]
+    negative, cause = negative.copy(), causes.cause.copy()
+    negative[dead], cause[dead] = SILENT, dead
+    return negative, replace(causes, cause=cause)
+
+
+def _changes(frame: Frame) -> Ints:
+    """Rows of the changes of fields."""
+    return np.flatnonzero((frame.kind == INPUT) & ~frame.column_equals("action", "focus", "blur"))
+
+
+def _find_presses(frame: Frame, actions: UserActions, config: Config) -> _Presses:
+    """Clicks and submits of meaningful controls that send something; see ``_BARRED`` for the others."""
+    barred = np.array([any(getattr(t, n) for n in _BARRED) for t in frame.targets], dtype=np.bool_)
+    rows = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & actions.meaningful & ~frame.target_ignored)
+    rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK)) & ~_is_hidden_by(frame, rows)]
+    base = int(actions.action.max(initial=0)) + 1
+    key = frame.visit[rows] * base + actions.action[rows]
+    order = np.argsort(key, kind="stable")
+    rows, key = rows[order], key[order]
+    first = mark_group_starts(key)
+    apart = first.copy()
+    apart[1:] |= np.diff(frame.ts[rows]) > config.rage_gap_ms
+    changes = _changes(frame)
+    at = np.searchsorted(changes, rows) - 1
+    change = changes[np.maximum(at, 0)] if len(changes) else np.zeros(len(rows), dtype=np.int64)
+    before = np.where(first, frame.low[frame.visit[rows]] - 1, np.append(-1, rows[:-1])[: len(rows)])
+    filled = (at >= 0) & (change > before) & (frame.pattern[change] == frame.pattern[rows])
+    return _Presses(rows, np.cumsum(first) - 1, int(first.sum()), apart, filled)
+
+
+def _is_hidden_by(frame: Frame, rows: Ints) -> Bools:
+    """Per press: whether the page was hidden right after it: it opened a new tab, or a dialog of the system."""
+    hides = np.flatnonzero(frame.kind == VISIBILITY)
+    soon = frame.find_first_since(frame.visit[rows], frame.ts[rows] + _HIDDEN_WITHIN_MS + 1)
+    return np.asarray(np.searchsorted(hides, soon) > np.searchsorted(hides, rows), dtype=np.bool_)
+
+
+def _is_answered(
+    frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses
+) -> Bools:
+    """Per control: whether anything answered a press: a request, an error, a loading phase with an end, a page, ``responded``,
+    or text that was selected. A control that shows that it waits, and waits for ever, did not answer.
+    """
+    caused = np.zeros(len(frame), dtype=np.bool_)
+    came = np.flatnonzero((causes.cause >= 0) & ~background & equals_any(frame.kind, NETWORK, ERROR))
+    caused[causes.cause[came]] = True
+    rows = presses.row
+    found = caused[rows]
+    for name, bad in (("responded", 1), ("selection", 1), ("valid", 0)):
+        found |= frame.source.read_at(name, rows) == bad
+    # What happens until the person does something else, or for 10 s, may be the answer.
+    acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT, INPUT) | actions.user_navigation)
+    following = np.append(acts, len(frame))[np.searchsorted(acts, rows, "right")]
+    until = frame.find_first_since(frame.visit[rows], frame.ts[rows] + ANSWERED_WITHIN_MS + 1)
+    shown = _is_shown_page(frame, actions, rows)
+    led = shown | ((frame.kind == NAVIGATION) & ~actions.user_navigation & (frame.source["external"] != 1))
+    over = (frame.kind == LOADING) & frame.column_equals("state", "end")
+    signs = np.flatnonzero(led | over | ((frame.kind == ERROR) & ~frame.noise))
+    found |= np.searchsorted(signs, np.minimum(until, following)) > np.searchsorted(signs, rows)
+    return presses.any_control(found | is_among(rows, actions.by_click[shown]))
+
+
+def _is_shown_page(frame: Frame, actions: UserActions, rows: Ints) -> Bools:
+    """Per event: whether it is a navigation that a press of ``rows`` made. Who goes to another site later only leaves."""
+    by = actions.by_click
+    found = (frame.kind == NAVIGATION) & (by >= 0) & is_among(by, rows)
+    at = np.flatnonzero(found)
+    away = frame.source.read_at("external", at) == 1
+    found[at[away & (frame.ts[at] - frame.ts[by[at]] > LEAVES_WITHIN_MS)]] = False
+    return found
+
+
+LEAVES_WITHIN_MS: Final = 1_000
+"""A control that leads to another site, as a payment does, leads there within this time (as a reaction, own choice)."""
+_HIDDEN_WITHIN_MS: Final = 1_000
+"""A page that is hidden so soon after a press was hidden by it (own choice)."""
+
+
+def _is_explicit(frame: Frame, presses: _Presses, repeats: Ints) -> Bools:
+    """Per control: whether the collector says of each click that it came to nothing, and of others that they were answered."""
+    rows, click = presses.row, frame.kind[presses.row] == CLICK
+    disabled = frame.source.read_at("disabled", rows) == 1
+    refused = (frame.source.read_at("responded", rows) == 0) | disabled
+    clicks = np.flatnonzero(frame.kind == CLICK)
+    answered = (frame.source.read_at("responded", clicks) == 1) | (frame.source.read_at("disabled", clicks) == 0)
+    reports = any_by_owner(frame.visit[clicks], answered, len(frame.low))
+    enabled = np.flatnonzero(mark_group_starts(presses.control))
+    plain = any_by_owner(presses.control, click & ~refused, presses.size)
+    some = presses.any_control(click & refused)
+    burst = _has_burst(frame, presses)
+    fills = count_by_owner(presses.control, presses.size, presses.apart & presses.filled)
+    known = reports[frame.visit[rows[enabled]]] | presses.any_control(disabled)
+    only_disabled = ~any_by_owner(presses.control, click & ~disabled, presses.size)
+    # A form may have a reason to disable its control; who corrects it again, or clicks in anger, does not know it.
+    patient = np.where(only_disabled, fills > 1, (fills > 0) & (repeats > REPEATS))
+    return some & ~plain & known & (burst | patient)
+
+
+def _has_burst(frame: Frame, presses: _Presses) -> Bools:
+    """Per control: whether a try has at least three clicks."""
+    number = np.cumsum(presses.apart) - 1
+    size = np.bincount(number[frame.kind[presses.row] == CLICK], minlength=int(number[-1]) + 1)
+    return presses.any_control(size[number] >= BURST)
+
+
+def _is_implicit(
+    frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses
+) -> Bools:
+    """Per control: whether it is the control of a filled form, in a visit whose collector reports answers of presses."""
+    rows, control = presses.row, presses.control
+    submitted = presses.any_control(frame.kind[rows] == SUBMIT) & presses.any_control(presses.filled)
+    disabled = presses.any_control(frame.source.read_at("disabled", rows) == 1)
+    fields = _count_fields(frame, presses)
+    good = (frame.kind == NETWORK) & (frame.status >= 200) & (frame.status < 400) & ~background
+    good &= (frame.third_party != 1) & (causes.cause >= 0)
+    by = np.concatenate([causes.cause[good], actions.by_click[actions.by_click >= 0]])
+    by = by[equals_any(frame.kind[by], CLICK, SUBMIT)]
+    answered = count_distinct_by_owner(frame.visit[by], by, len(frame.low))
+    asked = any_by_owner(frame.visit, good, len(frame.low))
+    clicks = np.flatnonzero(frame.kind == CLICK)
+    told = any_by_owner(frame.visit[clicks], frame.source.read_at("responded", clicks) >= 0, len(frame.low))
+    visit = frame.visit[rows[mark_group_starts(control)]]
+    return ~disabled & (submitted | (fields >= FORM_FIELDS)) & (answered[visit] >= ANSWERED_PRESSES) & asked[visit] & ~told[visit]
+
+
+def _count_fields(frame: Frame, presses: _Presses) -> Ints:
+    """Per control: the fields of its page that were changed before its last press in the visit."""
+    changes = _changes(frame)
+    heads = np.flatnonzero(mark_group_starts(presses.control))
+    visit, page = frame.visit[presses.row[heads]], frame.pattern[presses.row[heads]]
+    last = max_by_owner(presses.control, presses.row, presses.size, -1)
+    begin, bounds = np.searchsorted(changes, frame.low[visit]), np.searchsorted(changes, last)
+    owner, place = expand_ranges(begin, bounds)
+    row = changes[place]
+    same = frame.pattern[row] == page[owner]
+    return count_distinct_by_owner(owner[same], frame.raw_target[row[same]], presses.size)
