@@ -155,7 +155,7 @@ class Differences:
             self.examples.append(difference)
 
     def merge_batch(self, more: "Differences") -> None:
-        """Add those of another batch of sessions."""
+        """Add the counts of another batch of sessions, and its examples while there is room."""
         self.sessions, self.failed = self.sessions + more.sessions, self.failed + more.failed
         self.now, self.then = self.now + more.now, self.then + more.then
         for difference in more.examples:

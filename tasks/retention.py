@@ -35,7 +35,7 @@ class RetentionLimit:
 
 @task(name="what is to be kept", **POLICY)
 def find_retention_limit(days: int, today: date | None = None) -> RetentionLimit:
-    """Keeps the last ``days`` whole days before today, and everything since the oldest event that waits for analysis."""
+    """The first day to keep: ``days`` days before today, or earlier, the day of the oldest event that waits for analysis."""
     incidents = connections.incident_store()
     asked = (today or datetime.now(UTC).date()) - timedelta(days=days)
     if isinstance(incidents, LogIncidentStore):

@@ -30,7 +30,7 @@ class Causes:
 def find_causes(frame: Frame, causing: Bools, config: Config) -> Causes:
     """The cause of every feedback event. ``causing`` per event: interactions that can cause feedback.
 
-    An unattended navigation answers for its own page's requests, so that they are no answers of the action before it.
+    The requests of a page that opened by itself (an unattended navigation) belong to that page, not to the action before it.
     """
     causing = causing | frame.unattended
     lasted = measure_durations(frame, config)

@@ -1,8 +1,8 @@
 """Visits of crawlers that declare no agent: pages opened one after the other, without any input, faster than anyone reads or
 at a pace more even than anyone's.
 
-Source: issue 17, C 10d. A person who opens pages leaves clicks, scrolls or pointer moves, or needs more time; in an access log,
-which has none of these, only the time remains.
+Source: docs/decisions/0067. A person who opens pages leaves clicks, scrolls or pointer moves, or needs more time; in an access
+log, which has none of these, only the time remains.
 """
 
 from typing import Final

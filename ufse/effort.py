@@ -1,6 +1,6 @@
 """What a person lost with a single failed try: the fields and steps behind them, and whether they were seen to react.
 
-Source: issue 17, C 12 and 10d. After one failure alone, the end of a visit says little: many people are interrupted, and many
+Source: docs/decisions/0064. After one failure alone, the end of a visit says little: many people are interrupted, and many
 collectors stop. It counts as giving up only if enough was lost and the person was seen to leave or to go on.
 """
 
@@ -15,11 +15,11 @@ from ufse.signals.abandonment import Spans, find_begun_spans
 from ufse.signals.model import LEFT, SILENCE
 
 _LOST_FIELDS = 2
-"""Fields that make up a lost effort; one is a search or a voucher (issue 17, C 12)."""
+"""Fields that make up a lost effort; one is a search or a voucher (docs/decisions/0064)."""
 _REFUSED_FIELDS = 3
-"""The same for a refusal after which the visit only ended: two refused fields are a mistyped login (issue 17, C 10d)."""
+"""The same for a refusal after which the visit only ended: two refused fields are a mistyped login (docs/decisions/0064)."""
 _LOST_STEPS = 2
-"""Pages of one flow with fields or forms that make up a lost effort, with two fields in all (issue 17, C 12)."""
+"""Pages of one flow with fields or forms that make up a lost effort, with two fields in all (docs/decisions/0064)."""
 _NOTICED_MS = 1_000
 """A visit that ends sooner after the failure ended by itself: nobody read the message (own choice)."""
 

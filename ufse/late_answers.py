@@ -1,8 +1,8 @@
-"""Late requests: those that begin long after the last recorded action, and are its answer all the same.
+"""Late requests: those that begin long after the last recorded action and still belong to it.
 
-Source: issue 17, C 10b. A file picker, typing that is not recorded, or a time-out without a duration lie between the action
-and its request. Such a request belongs to the last action, up to 30 s before it, if that action was still waiting and the
-requests of this address in the visit all belong to that one action, at most one each. Where a visit reports no successes,
+Source: docs/decisions/0067. A file picker, typing that is not recorded, or a time-out without a duration lie between the
+action and its request. Such a request belongs to the last action, up to 30 s before it, if that action was still waiting and
+the requests of this address in the visit all belong to that one action, at most one each. Where a visit reports no successes,
 nobody knows which action was waiting: there the address must have answered this action at once before.
 """
 

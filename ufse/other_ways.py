@@ -1,6 +1,6 @@
 """Other ways that worked: after a failure, the person got there by another payment or login, or without the refused extra.
 
-Source: issue 17, C 10d. Recognised by what happened and where it led, not by words:
+Source: docs/decisions/0067. Recognised by what happened and where it led, not by words:
 
 * from the page of the failed form the person went to another one of the same flow, and its form was accepted and led to a page
   that the visit had not shown before;

@@ -2,7 +2,7 @@
 
 A navigation is *unattended* if a timer or a script made it, if a browser restored it with other tabs, or if its page was
 rendered ahead, never shown, or hidden. Nobody acts by it: it causes nothing, and is neither a reload in rage nor a change
-of pages. A click or a submit on such a page is a person's act like any other. Source: issue 17 and docs/decisions/0040.
+of pages. A click or a submit on such a page is a person's act like any other. Source: docs/decisions/0040.
 
 * **A timer**: the navigations of a visit to one route have one pace (``_is_clocked``), or one that grows by a constant factor.
 * **A script**: a failed answer is followed by the reload at once, or always after the same time (``_is_scripted``).
@@ -96,7 +96,9 @@ class _Scene:
 
     @cached_property
     def train(self) -> tuple[Ints, Bools]:
-        """(Places in ``moves`` ordered by visit and route, whether a train begins there)."""
+        """The navigations of a visit to one route are a train. Places in ``moves``, ordered by visit and route, and per place
+        whether a train begins there.
+        """
         visit, route = self.visit[self.moves], self.route[self.moves]
         order = np.lexsort((self.moves, route, visit))
         return order, mark_group_starts(visit[order], route[order])

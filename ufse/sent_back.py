@@ -1,7 +1,7 @@
 """Forms that send back: a form was sent, and a login or error page came instead of an answer, again and again.
 
-Source: issue 17, C 10c (login → back → login; sent and thrown to another page, filled in again). The trace is the redirect.
-Data entry looks alike unless the page that came is a login or an error page; therefore only these count:
+Source: docs/decisions/0066 (login → back → login; sent and thrown to another page, filled in again). The trace is the
+redirect. Data entry looks alike unless the page that came is a login or an error page; therefore only these count:
 
 * at least three tries with one control, each after the fields of its page were changed again;
 * after each try the application showed a login page or an error page within 10 s, before the person did anything else; a login
@@ -36,7 +36,7 @@ from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
 from ufse.silent_controls import ANSWERED_PRESSES
 
 RETURNED_TRIES = 3
-"""Tries from which a form that sends back counts (issue 17, C 10c)."""
+"""Tries from which a form that sends back counts (docs/decisions/0066)."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Controls that stay silent: a form is filled in, and its control is pressed again and again without any answer.
 
-Source: issue 17, C 10c. A control that sends nothing for anybody is not broken, so the evidence must be complete:
+Source: docs/decisions/0066. A control that sends nothing for anybody is not broken, so the evidence must be complete:
 
 * at least three tries, more than 1 s apart, with the same control, and nothing else done between them;
 * fields of the page were changed just before: without a form submit, at least two of them;
@@ -35,7 +35,7 @@ from ufse.frame import Frame
 from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
 
 SILENT_TRIES = 3
-"""Tries from which a silent control counts (issue 17, C 10c)."""
+"""Tries from which a silent control counts (docs/decisions/0066)."""
 ANSWERED_PRESSES = 2
 """Other answered clicks or submits that show that the collector reports answers (own choice)."""
 FORM_FIELDS = 2

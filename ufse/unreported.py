@@ -124,7 +124,7 @@ class _QuietTries:
         return np.flatnonzero(chosen)
 
     def find_other_control(self) -> tuple[Ints, Ints]:
-        """(Owner, row) of later tries of other controls on the page that failed."""
+        """Later tries of other controls on the page that failed: the place in ``chosen``, and the row of the try."""
         index, frame, rows = self.index, self.index.frame, self._completing
         failed = index.attribution.cause[self._last]
         visit = self.found.visit[self.chosen]
@@ -137,7 +137,7 @@ class _QuietTries:
         return owner[kept], row[kept]
 
     def find_other_login(self) -> tuple[Ints, Ints]:
-        """(Owner, row) of later forms on other pages that led on, where a login failed."""
+        """Where a login failed, later forms of other pages that led on: the place in ``chosen``, and the row of the form."""
         index, frame = self.index, self.index.frame
         rows = self._completing[index.attribution.progress[self._completing]]
         visit = self.found.visit[self.chosen]

@@ -1,8 +1,8 @@
 """Slow answers: which of them are one wait, and which waits ended well.
 
-Source: issue 17, C 11. Slow and then served is served: several clicks during one wait are one slow request, and when the
-answer comes the action succeeded. It stays a failure if the person left before the answer, if it never came, or if the wait was
-repeated after each answer.
+Source: docs/decisions/0065. Slow and then served is served: several clicks during one wait are one slow request, and when the
+answer comes the action succeeded. It stays a failure if the person left before the answer, if it never came, or if the wait
+was repeated after each answer.
 """
 
 from dataclasses import replace

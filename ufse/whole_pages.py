@@ -1,7 +1,7 @@
 """Pages that came whole: a page that failed and was opened again until nothing failed is achieved.
 
-Source: issue 17, C 13. A page came whole if nothing that its opening requested failed, and the person used something of it or
-stayed. This needs no good answer, because many collectors report failures only.
+Source: docs/decisions/0065. A page came whole if nothing that its opening requested failed, and the person used something of
+it or stayed. This needs no good answer, because many collectors report failures only.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from ufse.index import Index
 from ufse.sessions import CLICK, INPUT, SUBMIT
 
 STAYED_MS = 10_000
-"""Who stays on a page this long, ms, reads it (issue 17, C 13)."""
+"""Who stays on a page this long, ms, reads it (docs/decisions/0065)."""
 
 
 def find_whole_pages(index: Index) -> Ints:

@@ -47,8 +47,8 @@ class ActionRequest(BaseModel):
 
 
 class SuppressRequest(ActionRequest):
-    """Not a problem: for good, or until the first session seen at or after `until`, or until `sessions` more sessions
-    are affected, whichever comes first."""
+    """The incident is no problem. With `until`, this ends with the first session seen at or after that time; with `sessions`,
+    when so many more sessions are affected; with both, at whichever comes first. Without them it does not end."""
 
     until: Time | None = None
     sessions: Annotated[int, Field(ge=1, le=_MAX_MORE_SESSIONS), WHOLE_NUMBER] | None = None

@@ -40,7 +40,7 @@ class Segment:
     size: int
 
     def read(self) -> bytes:
-        """The JSON lines of the events. Raises as `parts`."""
+        """The JSON lines of the events. Raises the errors of `parts`."""
         return self.parts().rows
 
     def parts(self) -> SegmentLines:

@@ -98,7 +98,7 @@ class Doorway:
             self._release_place(request)
 
     async def read_body(self, request: Request) -> Body:
-        """The body as a JSON object; it keeps its place until the answer. Raises ApiError."""
+        """The body as a JSON object. It counts as a body in memory until the request is answered. Raises ApiError."""
         _check_media_type(request)
         visit = self._admit_request(request)
         try:

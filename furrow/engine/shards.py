@@ -13,7 +13,7 @@ MOST_SHARDS: Final = 64
 
 
 class DeploymentEntry(TypedDict):
-    """A deployment in prefect.yaml. Its other keys are carried along."""
+    """A deployment in prefect.yaml, as far as it is read here. Further keys are kept as they are."""
 
     name: str
     entrypoint: str
@@ -21,7 +21,7 @@ class DeploymentEntry(TypedDict):
 
 
 class PrefectProject(TypedDict):
-    """The content of prefect.yaml. Its other keys are carried along."""
+    """The content of prefect.yaml, as far as it is read here. Further keys are kept as they are."""
 
     deployments: list[DeploymentEntry]
 

@@ -278,7 +278,7 @@ def _keep_decided_state(row: "sa.Row[Any]", evidence: Evidence) -> tuple[Inciden
 
 
 def find_confirm_rule(rules: Rules, project: str) -> ConfirmRule:
-    """The rule of ``project``."""
+    """The confirm rule of ``project``: its own, else that of all other projects (``''``), else the default."""
     if isinstance(rules, ConfirmRule):
         return rules
     return rules.get(project) or rules.get("") or ConfirmRule()

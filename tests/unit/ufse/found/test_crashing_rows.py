@@ -1,4 +1,4 @@
-"""Rows of a list whose clicks crash are one kind of control (issue 17, B 7); errors beside a list that works are none."""
+"""Rows of a list whose clicks crash are one kind of control (docs/decisions/0040); errors beside a list that works are none."""
 
 from collections.abc import Callable
 

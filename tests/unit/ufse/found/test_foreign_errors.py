@@ -1,4 +1,4 @@
-"""Errors of extensions, in-app browsers and injected scripts, and errors at unload (issue 17, A3 and A4)."""
+"""Errors of extensions, in-app browsers and injected scripts, and errors at unload (docs/decisions/0040)."""
 
 import json
 import tomllib

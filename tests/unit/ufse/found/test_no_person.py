@@ -1,4 +1,4 @@
-"""Reloads that nobody made and pages that nobody saw (issue 17, A1 and A2)."""
+"""Reloads that nobody made and pages that nobody saw (docs/decisions/0040)."""
 
 from collections.abc import Sequence
 

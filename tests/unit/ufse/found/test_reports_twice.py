@@ -1,4 +1,4 @@
-"""What an SDK that is loaded twice reports twice is one event (issue 17, A6)."""
+"""What an SDK that is loaded twice reports twice is one event (docs/decisions/0040)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Crawlers that declare no agent are silent (issue 17, C 10d)."""
+"""Crawlers that declare no agent are silent (docs/decisions/0067)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Late answers belong to the action that was waiting (issue 17, C 10b)."""
+"""Late answers belong to the action that was waiting (docs/decisions/0067)."""
 
 import pytest
 

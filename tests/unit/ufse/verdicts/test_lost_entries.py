@@ -1,4 +1,4 @@
-"""A form that is sent, loaded anew without its entries, and filled in again (issue 17, C 10c)."""
+"""A form that is sent, loaded anew without its entries, and filled in again (docs/decisions/0066)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One failure and silence is not abandonment; a later visit of the client session may resolve it (issue 17, C 12)."""
+"""One failure and silence is not abandonment; a later visit of the client session may resolve it (docs/decisions/0064)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A page that was reloaded until it came whole is achieved (issue 17, C 13)."""
+"""A page that was reloaded until it came whole is achieved (docs/decisions/0065)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Forms that are answered with a login or error page again and again (issue 17, C 10c)."""
+"""Forms that are answered with a login or error page again and again (docs/decisions/0066)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A filled-in form whose control never answers, while others do (issue 17, C 10c)."""
+"""A filled-in form whose control never answers, while others do (docs/decisions/0066)."""
 
 import pytest
 

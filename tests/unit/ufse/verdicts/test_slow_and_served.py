@@ -1,4 +1,4 @@
-"""Slow and then served is served (issue 17, C 11)."""
+"""Slow and then served is served (docs/decisions/0065)."""
 
 import pytest
 

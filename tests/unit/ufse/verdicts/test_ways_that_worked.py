@@ -1,4 +1,4 @@
-"""Corrected rejections, single failures and other ways that worked are silent (issue 17, C 10d)."""
+"""Corrected rejections, single failures and other ways that worked are silent (docs/decisions/0067)."""
 
 import pytest
 
