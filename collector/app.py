@@ -1,11 +1,12 @@
 """The collector as an ASGI application: it installs the routes of the registry."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector import http_errors
 from collector.access.keys import TEST_KEY, FixedKeys, KeyRing
@@ -58,10 +59,36 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
     http_errors.install_error_handlers(app)
     routes = [route for route in list_routes(groups) if config.api or route.intake]
     at_any_host = {route.path for route in routes if route.intake} if config.intake_at_any_host else set()
+    app.add_middleware(DirectRoutes, routes={(route.method.upper(), route.path): route for route in routes if route.hot})
     app.add_middleware(HostCheck, allowed=AllowedHosts(config.allowed_hosts), open_paths=frozenset(at_any_host))
     for route in routes:
         _install_route(app, route)
     return app
+
+
+class DirectRoutes:
+    """ASGI middleware: calls the handlers of routes that many requests take, and forwards the others.
+
+    FastAPI's layers cost a quarter of a millisecond a request, several times as much as the handler of a small batch.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Mapping[tuple[str, str], Route[Any]]) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, or forward it."""
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        handler: Handler = scope["app"].state.handlers[route]
+        try:
+            response = await handler(request)
+        except http_errors.ApiError as error:
+            response = http_errors.error_response(error)
+        await response(scope, receive, send)
 
 
 def _install_route(app: FastAPI, route: Route[Any]) -> None:

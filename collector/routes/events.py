@@ -283,6 +283,7 @@ GROUP: Final = RouteGroup(
                 example={"events": [EXAMPLE_EVENT]},
             ),
             intake=True,
+            hot=True,
         ),
         Route("options", "/v1/events", Intake.answer_preflight, intake=True),
         Route(
