@@ -1,6 +1,5 @@
 """The endpoints for events: a request becomes durable events, or an error answer (docs/contracts/events.md, Answers)."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -184,10 +183,9 @@ class Intake:
 
     async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes) -> None:
         began = time.monotonic()
-        done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts)
         try:
-            # Shielded: events stay accepted when the sender closes the connection.
-            await asyncio.shield(asyncio.wrap_future(done))
+            # Events stay accepted when the sender closes the connection.
+            await self._spool.append_on_loop(result.encode_rows(), len(result.rows), letters, receipts)
         except TransientError as error:
             raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
         COMMIT_SECONDS.observe(time.monotonic() - began)

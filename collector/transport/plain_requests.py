@@ -6,6 +6,7 @@ expectation, an upgrade, a second host, …) it leaves to h11, which reads or re
 """
 
 import re
+from collections.abc import MutableMapping
 from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.h11_impl import CLOSE_HEADER, STATUS_PHRASES, RequestResponseCycle
@@ -21,6 +22,10 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,15}")
 _LEFT_TO_H11: Final = frozenset(
     [b"transfer-encoding", b"upgrade", b"expect", b"te", b"trailer", b"http2-settings", b"proxy-connection"]
 )
+
+
+_CYCLE: Final = "furrow.cycle"
+"""Key of a plain request's cycle in its ASGI scope."""
 
 
 class PlainHead(NamedTuple):
@@ -59,8 +64,26 @@ def parse_plain_head(received: bytes) -> PlainHead | None:
     return PlainHead(found.end(), fields, length or 0) if hosts == 1 else None
 
 
+def take_whole_body(scope: MutableMapping[str, Any]) -> bytes | None:
+    """The body of a plain request that has arrived already, as sent; None when it must be received as usual."""
+    cycle = scope.get(_CYCLE)
+    return cycle.take_whole_body() if isinstance(cycle, PlainCycle) else None
+
+
 class PlainCycle(RequestResponseCycle):
     """One request and its answer, which is written at once, head and body together. The answer has a length."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.scope[_CYCLE] = self  # type: ignore[typeddict-unknown-key]
+
+    def take_whole_body(self) -> bytes | None:
+        """The body, once, when it is complete."""
+        if self.more_body or self.disconnected:
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.message_event.clear()
+        return body
 
     async def send(self, message: Any) -> None:
         """Write the answer when its body is complete. Raises RuntimeError for an answer in pieces."""
