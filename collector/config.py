@@ -50,7 +50,7 @@ class CollectorConfig(BaseModel):
     ] = None
     spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
-    seal_bytes: Annotated[int, Field(ge=1)] = 8 << 20
+    seal_bytes: Annotated[int, Field(ge=1)] = 32 << 20
     seal_seconds: Annotated[float, Field(gt=0)] = 1.0
     keys_refresh_seconds: Annotated[float, Field(gt=0)] = 15.0
     requests_per_second: Annotated[

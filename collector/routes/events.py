@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from collector.access.callers import Rates, read_header_key, require_named_project
 from collector.access.keys import Grant
-from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, normalise_batch
+from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, SpoolRow, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
 from collector.routes.fields import Name, SentModel
@@ -178,6 +178,7 @@ class Intake:
             salt=self._salt,
             http_user_agent=request.headers.get("user-agent", ""),
             session_id=session_id,
+            row_type=SpoolRow,
         )
         return await doorway.compute_in_turn(request, normalise, body.size)
 

@@ -57,7 +57,7 @@ class Spool:
         *,
         max_bytes: int = 2 << 30,
         dead_letter_max_bytes: int = 256 << 20,
-        seal_bytes: int = 8 << 20,
+        seal_bytes: int = 32 << 20,
         seal_seconds: float = 1.0,
     ) -> None:
         """Open the spool in ``directory`` and recover the segments of killed writers. Raises OSError when the directory
