@@ -31,7 +31,9 @@ BATCHES: Final = (100, 10)
 _OURS: Final = Path(__file__).resolve().parent.parent
 
 
-def measure(against: Path | None, seconds: float, rounds: int, connections: int, processes: int | None) -> dict[str, Any]:
+def measure(
+    against: Path | None, seconds: float, rounds: int, connections: int, processes: int | None
+) -> dict[str, Any]:
     """All figures of both batch sizes."""
     checkouts = {"ours": _OURS} | ({"theirs": against.resolve()} if against else {})
     found: dict[str, Any] = {"machine": machine(), "seconds": seconds, "connections": connections, "batches": {}}

@@ -103,7 +103,7 @@ def measure_intake(
             memory = _memory_of(collector)
             _wait_until_landed(data / "spool")
             whole = time.monotonic() - began
-            events = sent["requests"] * batch
+            events = round(sent["requests"]) * batch
             used = {"collector": _cpu_of(collector) - before[0], "lander": _cpu_of(lander) - before[1], "wrk": cpu}
         _check_landed(data, events)
     return Measured(

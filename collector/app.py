@@ -46,7 +46,9 @@ def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] =
             yield
 
     routes = [route for route in list_routes(groups) if config.api or route.intake]
-    at_any_host = frozenset(route.path for route in routes if route.intake) if config.intake_at_any_host else frozenset()
+    at_any_host = (
+        frozenset(route.path for route in routes if route.intake) if config.intake_at_any_host else frozenset()
+    )
     hosts = AllowedHosts(config.allowed_hosts)
     hot = DirectRoutes({(route.method.upper(), route.path): route for route in routes if route.hot})
     # FastAPI's own document knows neither bodies nor answers, and its page loads scripts from the internet.

@@ -27,7 +27,8 @@ def normalise_batch(
 
     ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: a program that only delivers events (curl,
     a server) says nothing about the visitor. With ``session_id``, all events belong to that session: events without a session
-    get it, events of another session are rejected. ``row_type``: `Row` or `SpoolRow`. Raises InvalidBatch when the batch itself breaks the contract.
+    get it, events of another session are rejected. ``row_type``: `Row` or `SpoolRow`.
+    Raises InvalidBatch when the batch itself breaks the contract.
     """
     events = batch.get("events")
     if not isinstance(events, list) or not events:

@@ -16,7 +16,6 @@ from collector.contract.fields import (
     validate_metadata,
     validate_route,
     validate_sequence,
-    validate_session_id,
     validate_target,
     validate_user_id,
 )
@@ -58,19 +57,14 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
         raise Rejected("", "an event must be an object")
     get = event.get
     sent_type = get("eventType")
-    event_type = TYPES.get(sent_type) if type(sent_type) is str else None
-    if event_type is None:
+    if not isinstance(sent_type, str) or (event_type := TYPES.get(sent_type)) is None:
         raise Rejected("eventType", "is required" if sent_type is None else "unknown event type")
-    row = source.blank.__copy__()
+    row: Row = source.blank.__copy__()  # type: ignore[attr-defined]  # msgspec's types lack it
     row.event_type = event_type
     row.client_ts = client_ts = validate_timestamp(get("timestamp"), "timestamp")
     row.ts = ts = client_ts + source.skew_ms
     row.received_ms = _find_receipt_time(ts, source)
-    sent_session = get("sessionId")
-    # A session that this batch had before is valid.
-    stored_session = identity.sessions.get(sent_session) if type(sent_session) is str else None
-    session_id = sent_session if stored_session is not None else validate_session_id(sent_session)
-    row.session_id = identity.sessions[session_id] if stored_session is None else stored_session
+    row.session_id = identity.find_stored_session(session_id := get("sessionId"))
     row.route = validate_route(get("route"))
     metadata = validate_metadata(get("metadata"))
     if (value := get("seq")) is not None:
@@ -80,7 +74,7 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
     key = "" if (value := get("idempotencyKey")) is None else validate_idempotency_key(value)
     if (value := get("target")) is not None and (target := validate_target(value)):
         fill_target_columns(row, target)
-    row.event_id = identity.identify_by_key(session_id, key) if key else identity.identify_by_content(event)
+    row.event_id = identity.identify_by_key(str(session_id), key) if key else identity.identify_by_content(event)
     if "userAgent" in event or "appVersion" in event or "environment" in event or "sdkVersion" in event:
         _fill_batch_columns(row, event)
     fill_reference_columns(row, event, metadata)

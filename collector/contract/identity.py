@@ -5,6 +5,7 @@ import json
 
 import msgspec
 
+from collector.contract.fields import validate_session_id
 from collector.privacy import hash_user, stored_session
 from collector.privacy.cache import Cache
 
@@ -24,6 +25,12 @@ class Identity:
         self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
         self._by_content = hashlib.sha256(self._prefix)  # copied for each event: cheaper than a new one
         self._seen: dict[str, int] = {}
+
+    def find_stored_session(self, session_id: object) -> str:
+        """The stored form of a session id as sent. Raises Rejected for an invalid one."""
+        known = self.sessions.get(session_id) if isinstance(session_id, str) else None
+        # A session that this batch had before is valid.
+        return self.sessions[validate_session_id(session_id)] if known is None else known
 
     def identify_by_key(self, session_id: str, key: str) -> str:
         content = f"{len(session_id)}:{session_id}{key}".encode("utf-8", "replace")

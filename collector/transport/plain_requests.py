@@ -9,7 +9,8 @@ import re
 from collections.abc import MutableMapping
 from typing import Any, Final, NamedTuple
 
-from uvicorn.protocols.http.h11_impl import CLOSE_HEADER, STATUS_PHRASES, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, RequestResponseCycle
 
 MAX_PLAIN_HEAD: Final = 8 << 10
 """Longest head in bytes that is read here."""

@@ -26,7 +26,19 @@ def test_every_omitted_column_has_the_rows_own_default(tmp_path: Path) -> None:
 def test_a_row_with_every_column_lands_as_before(tmp_path: Path) -> None:
     store = EventStore(f"chdb://{tmp_path}")
     store.migrate()
-    whole = Row("shop", "s-1", "00000000-0000-0000-0000-000000000001", "click", 1, 2, 1_700_000_000_000, "", "/", x=0, responded=0)
+    whole = Row(
+        "shop",
+        "s-1",
+        "00000000-0000-0000-0000-000000000001",
+        "click",
+        1,
+        2,
+        1_700_000_000_000,
+        "",
+        "/",
+        x=0,
+        responded=0,
+    )
     line = msgspec.json.encode({name: getattr(whole, name) for name in Row.__struct_fields__})
     store.land_segment(line + b"\n", "token")
     stored = store.query_arrow("SELECT x, y, responded, disabled, status FROM events").to_pylist()[0]

@@ -45,12 +45,15 @@ _metadata = st.one_of(
     _scalars, st.dictionaries(st.one_of(_metadata_keys, _metadata_keys, st.text(max_size=8)), _values, max_size=10)
 )
 _targets = st.one_of(
-    _scalars, st.dictionaries(st.sampled_from(["type", "id", "selector", "tagName", "label", "other"]), _values, max_size=6)
+    _scalars,
+    st.dictionaries(st.sampled_from(["type", "id", "selector", "tagName", "label", "other"]), _values, max_size=6),
 )
 _times = st.one_of(
     _scalars,
     st.integers(NOW - 10**9, NOW + 4_000_000),
-    st.sampled_from(["2024-01-15T10:00:00Z", "2024-01-15T10:00:00.123Z", "2024-02-30T10:00:00.123Z", "2024-01-15T12:00:00+02:00"]),
+    st.sampled_from(
+        ["2024-01-15T10:00:00Z", "2024-01-15T10:00:00.123Z", "2024-02-30T10:00:00.123Z", "2024-01-15T12:00:00+02:00"]
+    ),
 )
 _VALID_TIME = st.just("2024-01-15T09:59:59.001Z")
 
@@ -99,7 +102,12 @@ def test_rows_identities_and_reasons_are_those_of_the_earlier_contract(batch: di
         batch = {**batch, "events": batch["events"] * 2}
     # As the collector receives it: text that cannot be JSON is not sent.
     batch = msgspec.json.decode(msgspec.json.encode(batch))
-    settings_of_request: dict[str, Any] = {"project": "shop", "received_ms": NOW, "salt": b"salt", "http_user_agent": "Mozilla/5.0"}
+    settings_of_request: dict[str, Any] = {
+        "project": "shop",
+        "received_ms": NOW,
+        "salt": b"salt",
+        "http_user_agent": "Mozilla/5.0",
+    }
     result = normalise_batch(batch, **settings_of_request)
     sparse = normalise_batch(batch, **settings_of_request, row_type=SpoolRow)
     rows, rejects = _reference(batch, _source_of(batch))

@@ -3,13 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.unit.collector.reference.columns import (
-    FILL,
-    fill_reference_columns,
-    fill_target_columns,
-    normalise_name,
-    normalise_version,
-)
 from collector.contract.fields import (
     validate_idempotency_key,
     validate_metadata,
@@ -19,10 +12,17 @@ from collector.contract.fields import (
     validate_target,
     validate_user_id,
 )
-from tests.unit.collector.reference.identity import Identity
 from collector.contract.limits import MAX_FUTURE_MS
 from collector.contract.rows import ENCODER, Rejected, Row, Source
 from collector.contract.times import validate_timestamp
+from tests.unit.collector.reference.columns import (
+    FILL,
+    fill_reference_columns,
+    fill_target_columns,
+    normalise_name,
+    normalise_version,
+)
+from tests.unit.collector.reference.identity import Identity
 from tests.unit.collector.reference.metadata import mask_metadata
 
 TYPES: Final[Mapping[str, str]] = {
