@@ -140,7 +140,7 @@ def _run_collector(
         "source_bytes_per_second": _FREE,
     }
     if processes is not None and _has_setting(checkout, "processes"):
-        config["processes"] = processes
+        config |= {"processes": processes, "api": processes == 1}
     command = ["-m", "collector", "-"] if not sampled else [str(_SAMPLER), str(data / "stages.json"), "-"]
     process = subprocess.Popen(
         [_python_of(checkout), *command],
