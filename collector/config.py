@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from collector.transport.connections import Waits
 from core import kept_secrets
@@ -45,12 +45,21 @@ class CollectorConfig(BaseModel):
     api: Annotated[
         bool, Field(description="False: only events and health, for a collector that faces the internet.")
     ] = True
+    processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Processes that share the port. More than one needs `api` to be false: people who sign in on the pages "
+            "are known to one process only.",
+        ),
+    ] = 1
     lander_status: Annotated[
         Path | None, Field(description="File in which the lander writes what the event store holds.")
     ] = None
     spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
-    seal_bytes: Annotated[int, Field(ge=1)] = 8 << 20
+    seal_bytes: Annotated[int, Field(ge=1)] = 32 << 20
     seal_seconds: Annotated[float, Field(gt=0)] = 1.0
     keys_refresh_seconds: Annotated[float, Field(gt=0)] = 15.0
     requests_per_second: Annotated[
@@ -88,6 +97,12 @@ class CollectorConfig(BaseModel):
         ConfirmRule, Field(description="When a draft becomes confirmed, in projects without their own rule.")
     ] = ConfirmRule()
 
+    @model_validator(mode="after")
+    def _check_processes(self) -> Self:
+        if self.processes > 1 and self.api:
+            raise ValueError("several processes need FURROW_EVENTS_API_ONLY=true")
+        return self
+
     @classmethod
     def from_settings(cls, settings: Settings, *, development_keys: bool = False) -> Self:
         """The configuration of an installation's collector; creates the salt of user ids if there is none.
@@ -109,6 +124,7 @@ class CollectorConfig(BaseModel):
             ingest_key=settings.ingest_key,
             operator_key=settings.operator_key,
             api=not settings.events_api_only,
+            processes=settings.collector_processes if settings.events_api_only else 1,
             lander_status=settings.lander_status,
             spool_max_bytes=settings.spool_max_mb << 20,
             public_url=settings.public_url,

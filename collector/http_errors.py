@@ -65,6 +65,12 @@ def error_response(error: ApiError) -> Response:
     return json_response(content, error.status, headers)
 
 
+def unexpected_error_response() -> Response:
+    """The answer of an error that nobody foresaw; it is counted."""
+    count_degraded("collector", "unexpected_error")
+    return error_response(ApiError(500, "internal_error", "unexpected error; the collector's log has the reason"))
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app``, also those of the framework, in the form of `Error`."""
 
@@ -83,8 +89,7 @@ def install_error_handlers(app: FastAPI) -> None:
         return response
 
     async def answer_unexpected_error(_: Request, __: Exception) -> Response:
-        count_degraded("collector", "unexpected_error")
-        return error_response(ApiError(500, "internal_error", "unexpected error; the collector's log has the reason"))
+        return unexpected_error_response()
 
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
         (ApiError, answer_api_error),

@@ -8,6 +8,7 @@ of private networks and clusters. Other names must be configured.
 import ipaddress
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -78,6 +79,7 @@ def host_names(*sources: str) -> tuple[str, ...]:
     return tuple(name for entry in entries if (name := _configured_name(entry)))
 
 
+@lru_cache(maxsize=1_024)
 def is_unregistrable(name: str) -> bool:
     """Whether no stranger can register this name: an address, a name without a dot, or one of a private network."""
     try:
@@ -131,6 +133,7 @@ def _configured_name(entry: str) -> str:
     return entry if entry.startswith(ANY) else (_parse_host_name(entry) or "")
 
 
+@lru_cache(maxsize=1_024)  # strangers choose the texts: bounded
 def _parse_host_name(host: str) -> str | None:
     """The name in a ``Host`` header, an IPv6 address without brackets; None if it is invalid."""
     if any(c in host for c in "/\\@?# \t,") or not host.isascii():

@@ -115,6 +115,14 @@ class Settings(TrackerSettings, BaseSettings):
         False,
         description="Serve only `POST /v1/events` and health, for a collector that is reachable from the internet.",
     )
+    collector_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes of a collector with `FURROW_EVENTS_API_ONLY`, which share its port: one for each core that the "
+        "intake may use. Each takes 45 MB, and has limits of its own: rates, connections, dead letters. Without "
+        "`FURROW_EVENTS_API_ONLY` there is one.",
+    )
 
     confirm_sessions: int = Field(3, ge=1, description="Distinct sessions that confirm an incident by rule.")
     confirm_users: int = Field(2, ge=1, description="Distinct users that confirm an incident by rule.")

@@ -23,7 +23,7 @@ from collector.contract.limits import (
     SKEW_TOLERANCE_MS,
     UNKNOWN_POSITION,
 )
-from collector.contract.rows import Batch, InvalidBatch, Reject, RejectedEvent, Row, Source
+from collector.contract.rows import Batch, InvalidBatch, Reject, RejectedEvent, Row, Source, SpoolRow
 from collector.contract.times import parse_time
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "RejectedEvent",
     "Row",
     "Source",
+    "SpoolRow",
     "decode_body",
     "decode_json",
     "iterate_lines",

@@ -9,7 +9,7 @@ from collector.contract.dead_letters import encode_dead_letter
 from collector.contract.events import event_to_row
 from collector.contract.identity import Identity
 from collector.contract.limits import MAX_EVENTS, SKEW_TOLERANCE_MS
-from collector.contract.rows import Batch, InvalidBatch, Reject, Rejected, Source
+from collector.contract.rows import Batch, InvalidBatch, Reject, Rejected, Row, Source
 from collector.contract.times import validate_timestamp
 
 
@@ -21,12 +21,14 @@ def normalise_batch(
     salt: bytes,
     http_user_agent: str = "",
     session_id: str | None = None,
+    row_type: type[Row] = Row,
 ) -> Batch:
     """The rows and rejects of a decoded request body; ``received_ms`` is the receipt time in epoch milliseconds.
 
     ``http_user_agent`` is the last default of ``userAgent``, if it is a browser's: a program that only delivers events (curl,
     a server) says nothing about the visitor. With ``session_id``, all events belong to that session: events without a session
-    get it, events of another session are rejected. Raises InvalidBatch when the batch itself breaks the contract.
+    get it, events of another session are rejected. ``row_type``: `Row` or `SpoolRow`.
+    Raises InvalidBatch when the batch itself breaks the contract.
     """
     events = batch.get("events")
     if not isinstance(events, list) or not events:
@@ -45,6 +47,7 @@ def normalise_batch(
         environment=_read_batch_default(batch, "environment"),
         sdk_version=_read_batch_default(batch, "sdkVersion", normalise_version),
         user_agent=_read_batch_default(batch, "userAgent") or normalise_name(browser),
+        row_type=row_type,
     )
     result = Batch()
     identity = Identity(project, salt)

@@ -48,6 +48,10 @@ _VENDOR_VERDICTS: Final[Mapping[str, str]] = {
     "error_click": "error",
 }
 _VERDICT_NAMES: Final = _VERDICTS | _VENDOR_VERDICTS.keys()
+_IMPLIED_ACTIONS: Final = {"input_focus": "focus", "input_blur": "blur"}
+_IMPLIED_STATUS: Final = {"network_error": 0, "network_success": 200}
+IMPLIED: Final = frozenset({*_IMPLIED_ACTIONS, *_IMPLIED_STATUS, "unhandled_rejection", "slow_response", "long_task"})
+"""Values of `eventType` that say something that no metadata need to say again."""
 _INT32: Final = 2**31 - 1
 _TRUTHS: Final = {"true": 1, "false": 0}
 _NUMBER: Final = re.compile(r"\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
@@ -126,38 +130,51 @@ def fill_target_columns(row: Row, target: Mapping[str, Any]) -> None:
         row.target_label = cut_label(mask_text(value if len(value) <= MAX_NAME else cut(value, MAX_NAME)))
 
 
+# The functions below leave what is absent as it is in a blank row: unknown.
+
+
 def _fill_click_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     get = metadata.get
-    x, y = get("x"), get("y")
-    row.x = _bounded_number(get("clientX") if x is None else x, -_INT32, _INT32, UNKNOWN_POSITION)
-    row.y = _bounded_number(get("clientY") if y is None else y, -_INT32, _INT32, UNKNOWN_POSITION)
-    row.click_count = _bounded_number(get("clickCount"), 0, _INT32)
-    row.input_method = _allowed_word(get("inputMethod"), _POINTERS)
-    row.disabled = _tristate_value(get("disabled"))
-    row.loading = _tristate_value(get("loading"))
-    row.selection = _tristate_value(get("selection"))
-    row.responded = _tristate_value(get("responded"))
-    row.clicks = _bounded_number(get("count"), 1, MAX_CLICKS)
-    row.span_ms = _bounded_number(get("spanMs"), 0, MAX_SPAN_MS)
-    row.verdict = _read_verdict(get)
+    if (value := get("clientX") if (x := get("x")) is None else x) is not None:
+        row.x = _bounded_number(value, -_INT32, _INT32, UNKNOWN_POSITION)
+    if (value := get("clientY") if (y := get("y")) is None else y) is not None:
+        row.y = _bounded_number(value, -_INT32, _INT32, UNKNOWN_POSITION)
+    if (value := get("clickCount")) is not None:
+        row.click_count = _bounded_number(value, 0, _INT32)
+    if (value := get("inputMethod")) is not None:
+        row.input_method = _allowed_word(value, _POINTERS)
+    if (value := get("disabled")) is not None:
+        row.disabled = _tristate_value(value)
+    if (value := get("loading")) is not None:
+        row.loading = _tristate_value(value)
+    if (value := get("selection")) is not None:
+        row.selection = _tristate_value(value)
+    if (value := get("responded")) is not None:
+        row.responded = _tristate_value(value)
+    if (value := get("count")) is not None:
+        row.clicks = _bounded_number(value, 1, MAX_CLICKS)
+    if (value := get("spanMs")) is not None:
+        row.span_ms = _bounded_number(value, 0, MAX_SPAN_MS)
+    if (value := get("frustrationTypes") if (sent := get("verdict")) is None else sent) is not None:
+        row.verdict = _read_verdict(value)
 
 
-def _read_verdict(get: Callable[[str], Any]) -> str:
+def _read_verdict(sent: Any) -> str:
     """Another tool's verdict on a click: ``verdict``, or ``frustrationTypes``, as Datadog names it."""
-    sent = get("verdict")
-    found = _allowed_word(get("frustrationTypes") if sent is None else sent, _VERDICT_NAMES)
+    found = _allowed_word(sent, _VERDICT_NAMES)
     return _VENDOR_VERDICTS.get(found, found)
 
 
 def _fill_verdict_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
     row.responded = _tristate_value(metadata.get("responded"))
-    row.verdict = _read_verdict(metadata.get)
+    sent = metadata.get("verdict")
+    row.verdict = _read_verdict(metadata.get("frustrationTypes") if sent is None else sent)
 
 
 def _fill_input_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
-    implied = {"input_focus": "focus", "input_blur": "blur"}.get(sent_type, "")
-    row.action = _allowed_word(metadata.get("action"), _ACTIONS) or implied
-    row.field_type = normalise_name(metadata.get("fieldType"))
+    row.action = _allowed_word(metadata.get("action"), _ACTIONS) or _IMPLIED_ACTIONS.get(sent_type, "")
+    if (value := metadata.get("fieldType")) is not None:
+        row.field_type = normalise_name(value)
 
 
 def _fill_scroll_columns(row: Row, metadata: Mapping[str, Any], _: str) -> None:
@@ -198,19 +215,24 @@ def _fill_error_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -
 
 def _fill_network_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
     get = metadata.get
-    status = get("status")
-    if status is None:
+    if (value := get("status")) is None:
         # A request that failed without a status was never answered; one that succeeded was a 2xx
         # (detection.md).
-        row.status = {"network_error": 0, "network_success": 200}.get(sent_type, -1)
+        row.status = _IMPLIED_STATUS.get(sent_type, -1)
     else:
-        row.status = _bounded_number(status, 0, 999)
-    row.method = normalise_name(get("method")).upper()
-    row.url = _normalise_path(get("url"))
-    row.duration_ms = _bounded_number(get("durationMs"), 0, INT64)
-    row.aborted = _tristate_value(get("aborted"))
-    row.body_error = _tristate_value(get("bodyError"))
-    row.third_party = _tristate_value(get("thirdParty"))
+        row.status = _bounded_number(value, 0, 999)
+    if (value := get("method")) is not None:
+        row.method = normalise_name(value).upper()
+    if (value := get("url")) is not None:
+        row.url = _normalise_path(value)
+    if (value := get("durationMs")) is not None:
+        row.duration_ms = _bounded_number(value, 0, INT64)
+    if (value := get("aborted")) is not None:
+        row.aborted = _tristate_value(value)
+    if (value := get("bodyError")) is not None:
+        row.body_error = _tristate_value(value)
+    if (value := get("thirdParty")) is not None:
+        row.third_party = _tristate_value(value)
 
 
 def _fill_performance_columns(row: Row, metadata: Mapping[str, Any], sent_type: str) -> None:
@@ -246,13 +268,15 @@ def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping
 
     The ids stand beside ``eventType``, or in the metadata.
     """
-    for column, key in (("own_id", "eventId"), ("cause", "cause"), ("verdict_for", "verdictFor")):
-        value = event.get(key)
-        if value is None:
-            value = metadata.get(key)
-        if value is not None:
-            setattr(row, column, _normalise_event_id(value))
-    row.prerendered = _tristate_value(metadata.get("prerendered"))
+    get, also = event.get, metadata.get
+    if (value := get("eventId")) is not None or (value := also("eventId")) is not None:
+        row.own_id = _normalise_event_id(value)
+    if (value := get("cause")) is not None or (value := also("cause")) is not None:
+        row.cause = _normalise_event_id(value)
+    if (value := get("verdictFor")) is not None or (value := also("verdictFor")) is not None:
+        row.verdict_for = _normalise_event_id(value)
+    if (value := also("prerendered")) is not None:
+        row.prerendered = _tristate_value(value)
     if row.verdict_for and row.event_type == "click":
         row.event_type = "verdict"  # what became known of an earlier click is no second click
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from collector.contract.columns import (
     FILL,
+    IMPLIED,
     fill_reference_columns,
     fill_target_columns,
     normalise_name,
@@ -15,7 +16,6 @@ from collector.contract.fields import (
     validate_metadata,
     validate_route,
     validate_sequence,
-    validate_session_id,
     validate_target,
     validate_user_id,
 )
@@ -57,50 +57,48 @@ def event_to_row(event: object, source: Source, identity: Identity) -> Row:
         raise Rejected("", "an event must be an object")
     get = event.get
     sent_type = get("eventType")
-    if not isinstance(sent_type, str) or sent_type not in TYPES:
+    if not isinstance(sent_type, str) or (event_type := TYPES.get(sent_type)) is None:
         raise Rejected("eventType", "is required" if sent_type is None else "unknown event type")
-    event_type = TYPES[sent_type]
-    client_ts = validate_timestamp(get("timestamp"), "timestamp")
-    ts = client_ts + source.skew_ms
-    received_ms = _find_receipt_time(ts, source)
-    session_id = validate_session_id(get("sessionId"))
-    route = validate_route(get("route"))
+    row: Row = source.blank.__copy__()  # type: ignore[attr-defined]  # msgspec's types lack it
+    row.event_type = event_type
+    row.client_ts = client_ts = validate_timestamp(get("timestamp"), "timestamp")
+    row.ts = ts = client_ts + source.skew_ms
+    row.received_ms = _find_receipt_time(ts, source)
+    row.session_id = identity.find_stored_session(session_id := get("sessionId"))
+    row.route = validate_route(get("route"))
     metadata = validate_metadata(get("metadata"))
-    seq = -1 if (value := get("seq")) is None else validate_sequence(value)
-    user_id = "" if (value := get("userId")) is None else validate_user_id(value)
+    if (value := get("seq")) is not None:
+        row.seq = validate_sequence(value)
+    if (value := get("userId")) is not None and (user_id := validate_user_id(value)):
+        row.user_hash = identity.user_hashes[user_id]
     key = "" if (value := get("idempotencyKey")) is None else validate_idempotency_key(value)
-    target = None if (value := get("target")) is None else validate_target(value)
-    row = Row(
-        source.project,
-        identity.sessions[session_id],
-        identity.identify_by_key(session_id, key) if key else identity.identify_by_content(event),
-        event_type,
-        ts,
-        seq,
-        received_ms,
-        identity.user_hashes[user_id] if user_id else "",
-        route,
-    )
-    if target:
+    if (value := get("target")) is not None and (target := validate_target(value)):
         fill_target_columns(row, target)
-    row.client_ts, row.sent_ms = client_ts, source.sent_ms
-    _fill_batch_columns(row, event, source)
+    row.event_id = identity.identify_by_key(str(session_id), key) if key else identity.identify_by_content(event)
+    if "userAgent" in event or "appVersion" in event or "environment" in event or "sdkVersion" in event:
+        _fill_batch_columns(row, event)
     fill_reference_columns(row, event, metadata)
-    fill = FILL.get(event_type)
-    if fill:
-        fill(row, metadata, sent_type)
     if metadata:
+        fill = FILL.get(event_type)
+        if fill:
+            fill(row, metadata, sent_type)
         row.metadata = ENCODER.encode(mask_metadata(metadata)).decode()
+    elif sent_type in IMPLIED:
+        FILL[event_type](row, metadata, sent_type)
     return row
 
 
-def _fill_batch_columns(row: Row, event: Mapping[str, Any], source: Source) -> None:
+def _fill_batch_columns(row: Row, event: Mapping[str, Any]) -> None:
     """Fill the columns whose defaults the batch names."""
     get = event.get
-    row.app_version = source.app_version if (value := get("appVersion")) is None else normalise_version(value)
-    row.environment = source.environment if (value := get("environment")) is None else normalise_name(value)
-    row.sdk_version = source.sdk_version if (value := get("sdkVersion")) is None else normalise_version(value)
-    row.user_agent = source.user_agent if (value := get("userAgent")) is None else normalise_name(value)
+    if (value := get("appVersion")) is not None:
+        row.app_version = normalise_version(value)
+    if (value := get("environment")) is not None:
+        row.environment = normalise_name(value)
+    if (value := get("sdkVersion")) is not None:
+        row.sdk_version = normalise_version(value)
+    if (value := get("userAgent")) is not None:
+        row.user_agent = normalise_name(value)
 
 
 def _find_receipt_time(ts: int, source: Source) -> int:

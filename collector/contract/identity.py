@@ -5,6 +5,7 @@ import json
 
 import msgspec
 
+from collector.contract.fields import validate_session_id
 from collector.privacy import hash_user, stored_session
 from collector.privacy.cache import Cache
 
@@ -22,19 +23,28 @@ class Identity:
         self.user_hashes = Cache(lambda user_id: hash_user(project, user_id, salt))
         self.sessions = Cache(lambda session_id: stored_session(project, session_id, salt))
         self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
-        self._seen: dict[bytes, int] = {}
+        self._by_content = hashlib.sha256(self._prefix)  # copied for each event: cheaper than a new one
+        self._seen: dict[str, int] = {}
+
+    def find_stored_session(self, session_id: object) -> str:
+        """The stored form of a session id as sent. Raises Rejected for an invalid one."""
+        known = self.sessions.get(session_id) if isinstance(session_id, str) else None
+        # A session that this batch had before is valid.
+        return self.sessions[validate_session_id(session_id)] if known is None else known
 
     def identify_by_key(self, session_id: str, key: str) -> str:
         content = f"{len(session_id)}:{session_id}{key}".encode("utf-8", "replace")
         return _format_uuid(hashlib.sha256(self._prefix + b"key" + content).hexdigest())
 
     def identify_by_content(self, event: object) -> str:
-        digest = hashlib.sha256(self._prefix + _encode_canonically(event)).digest()
+        sha = self._by_content.copy()
+        sha.update(_encode_canonically(event))
+        digest = sha.hexdigest()
         before = self._seen.get(digest, 0)
         self._seen[digest] = before + 1
         if before:
-            digest = hashlib.sha256(digest + before.to_bytes(8, "big")).digest()
-        return _format_uuid(digest.hex())
+            digest = hashlib.sha256(bytes.fromhex(digest) + before.to_bytes(8, "big")).hexdigest()
+        return _format_uuid(digest)
 
 
 def _encode_canonically(event: object) -> bytes:

@@ -22,7 +22,7 @@ class InvalidBatch(Exception):
 
 
 class Row(msgspec.Struct, gc=False):
-    """One normalised event with the fields of ``ufse.columns.EVENT_SCHEMA``; its JSON is a line of a spool segment."""
+    """One normalised event with the fields of ``ufse.columns.EVENT_SCHEMA``."""
 
     project: str
     session_id: str
@@ -84,6 +84,13 @@ class Row(msgspec.Struct, gc=False):
     prerendered: int = -1
 
 
+class SpoolRow(Row, gc=False, omit_defaults=True):
+    """A row as a line of a spool segment: its JSON omits unknown values, which halves its size.
+
+    The event store's table has the same defaults (``schema/clickhouse/009_omitted.sql``).
+    """
+
+
 class RejectedEvent(TypedDict):
     """An event that broke a rule. It is kept in the dead letters and can be corrected and replayed."""
 
@@ -110,7 +117,8 @@ class Source:
     """The values that the rows of one batch share: project, receipt and defaults.
 
     ``received_ms``: epoch milliseconds; negative: each event's own time is its receipt time. ``skew_ms`` is added to event
-    times. ``sent_ms``: the client's time of sending, epoch milliseconds; -1: unknown.
+    times. ``sent_ms``: the client's time of sending, epoch milliseconds; -1: unknown. ``row_type``: `Row`, or `SpoolRow` for
+    rows that are only written to the spool.
     """
 
     project: str
@@ -122,6 +130,28 @@ class Source:
     environment: str = ""
     sdk_version: str = ""
     user_agent: str = ""
+    row_type: type[Row] = Row
+    blank: Row = field(init=False)
+    """A row with the values that all rows share; each row begins as its copy."""
+
+    def __post_init__(self) -> None:
+        blank = self.row_type(
+            self.project,
+            "",
+            "",
+            "",
+            0,
+            -1,
+            self.received_ms,
+            "",
+            "",
+            app_version=self.app_version,
+            environment=self.environment,
+            sdk_version=self.sdk_version,
+            user_agent=self.user_agent,
+            sent_ms=self.sent_ms,
+        )
+        object.__setattr__(self, "blank", blank)
 
 
 @dataclass(slots=True)

@@ -46,10 +46,14 @@ class _JudgedKey(NamedTuple):
 
 def mask_metadata(metadata: dict[str, object]) -> dict[str, object]:
     """Mask the keys and texts of a valid metadata object (scalars, one level of ``{x, y}``)."""
-    kept = {}
+    kept: dict[str, object] = {}
     for key, value in metadata.items():
-        known = _KEYS[key] if len(key) <= CACHED_LENGTH else _judge_key(key)
-        kept[known.shown] = value if type(value) in _PLAIN else _mask_value(known.mask, value)
+        shown, mask = _KEYS[key] if len(key) <= CACHED_LENGTH else _judge_key(key)
+        kind = type(value)
+        if kind is str:
+            kept[shown] = mask(value) if value else value  # type: ignore[arg-type]
+        else:
+            kept[shown] = value if kind in _PLAIN else _mask_value(mask, value)
     return kept
 
 

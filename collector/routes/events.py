@@ -1,6 +1,5 @@
 """The endpoints for events: a request becomes durable events, or an error answer (docs/contracts/events.md, Answers)."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,7 +11,7 @@ from typing_extensions import TypedDict
 
 from collector.access.callers import Rates, read_header_key, require_named_project
 from collector.access.keys import Grant
-from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, normalise_batch
+from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, SpoolRow, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
 from collector.routes.fields import Name, SentModel
@@ -179,15 +178,15 @@ class Intake:
             salt=self._salt,
             http_user_agent=request.headers.get("user-agent", ""),
             session_id=session_id,
+            row_type=SpoolRow,
         )
         return await doorway.compute_in_turn(request, normalise, body.size)
 
     async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes) -> None:
         began = time.monotonic()
-        done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts)
         try:
-            # Shielded: events stay accepted when the sender closes the connection.
-            await asyncio.shield(asyncio.wrap_future(done))
+            # Events stay accepted when the sender closes the connection.
+            await self._spool.append_on_loop(result.encode_rows(), len(result.rows), letters, receipts)
         except TransientError as error:
             raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
         COMMIT_SECONDS.observe(time.monotonic() - began)
@@ -283,6 +282,7 @@ GROUP: Final = RouteGroup(
                 example={"events": [EXAMPLE_EVENT]},
             ),
             intake=True,
+            hot=True,
         ),
         Route("options", "/v1/events", Intake.answer_preflight, intake=True),
         Route(

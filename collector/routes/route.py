@@ -70,7 +70,8 @@ class Route(Generic[Endpoints]):
 
     ``handler``: called with the endpoint object of its group and the request; it may raise ApiError. ``operation``: None
     leaves the route out of the OpenAPI document. ``intake``: the route is served when the operators' API is switched
-    off, too, and at any host name where the configuration allows that for intake.
+    off, too, and at any host name where the configuration allows that for intake. ``hot``: the route is served before
+    FastAPI (`collector.app.DirectRoutes`); its path has no parameters.
     """
 
     method: Literal["get", "post", "options"]
@@ -78,6 +79,7 @@ class Route(Generic[Endpoints]):
     handler: Callable[[Endpoints, Request], Awaitable[Response]]
     operation: Operation | None = None
     intake: bool = False
+    hot: bool = False
 
 
 @dataclass(frozen=True, eq=False)

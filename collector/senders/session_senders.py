@@ -7,6 +7,7 @@ key, and clients on this machine that connect directly to a collector on loopbac
 import ipaddress
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -62,11 +63,16 @@ class ReceiptMaker:
         ):
             return False
         origin = request.headers.get("origin")
-        names = [urlsplit(f"//{request.headers.get('host', '')}").hostname]
-        names += [urlsplit(origin).hostname] if origin is not None else []
-        return all(name is not None and _is_loopback_host(name) for name in names)
+        return _names_loopback(f"//{request.headers.get('host', '')}") and (origin is None or _names_loopback(origin))
 
 
+@lru_cache(maxsize=1_024)  # strangers choose the texts: bounded
+def _names_loopback(url: str) -> bool:
+    name = urlsplit(url).hostname
+    return name is not None and _is_loopback_host(name)
+
+
+@lru_cache(maxsize=1_024)
 def _is_loopback_host(host: str) -> bool:
     if host.lower() in _LOCALHOST:
         return True

@@ -7,6 +7,7 @@ count sources; they are never stored or logged.
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -59,6 +60,7 @@ def _list_forwarded_addresses(request: HTTPConnection) -> list[str]:
     return [entry.strip() for line in request.headers.getlist("x-forwarded-for") for entry in line.split(",")]
 
 
+@lru_cache(maxsize=4_096)  # strangers choose the texts: bounded
 def _parse_sender_address(text: str) -> Address | None:
     # Some proxies write a port: "1.2.3.4:567", "[::1]:567".
     plain = text.partition("]")[0].lstrip("[") if text.startswith("[") else text
@@ -72,6 +74,7 @@ def _parse_sender_address(text: str) -> Address | None:
     return mapped or address
 
 
+@lru_cache(maxsize=4_096)
 def _site_of_address(address: Address) -> str:
     if address.version == 4:
         return str(address)

@@ -11,6 +11,8 @@ and answered after it. A segment is sealed when it reaches an age or a size, by 
 a failed write the file is truncated to the last commit: nothing of a refused request stays in it.
 """
 
+import asyncio
+import contextlib
 import errno
 import threading
 import time
@@ -43,7 +45,7 @@ class _AppendRequest:
     count: int
     dead: bytes
     receipts: bytes
-    done: "Future[None]"
+    done: "Future[None] | asyncio.Future[None]"
 
 
 class Spool:
@@ -55,7 +57,7 @@ class Spool:
         *,
         max_bytes: int = 2 << 30,
         dead_letter_max_bytes: int = 256 << 20,
-        seal_bytes: int = 8 << 20,
+        seal_bytes: int = 32 << 20,
         seal_seconds: float = 1.0,
     ) -> None:
         """Open the spool in ``directory`` and recover the segments of killed writers. Raises OSError when the directory
@@ -97,6 +99,23 @@ class Spool:
             self._wake.notify()
         return done
 
+    def append_on_loop(
+        self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b""
+    ) -> "asyncio.Future[None]":
+        """As `append`, for a caller on an event loop: a commit wakes the loop once for all of its requests.
+
+        Cancelling the future changes nothing: the events stay accepted.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with self._wake:
+            if self._closing:
+                done.set_exception(SpoolClosed("the collector is shutting down", retry_after=5))
+                return done
+            self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, done))
+            if len(self._waiting) == 1:  # else the writer is awake, or has been woken
+                self._wake.notify()
+        return done
+
     def count_pending(self) -> Pending:
         """The data that waits to land, the open segment included."""
         sealed = count_pending(self.directory)
@@ -134,7 +153,7 @@ class Spool:
                 requests, self._waiting = self._waiting, []
                 closing = self._closing
             if requests:
-                self._commit_requests([r for r in requests if r.done.set_running_or_notify_cancel()])
+                self._commit_requests([request for request in requests if _begin_request(request.done)])
             if self._open is not None and (closing or self._is_sealing_due(self._open)):
                 self._seal_open_segment()
             if closing and not requests:
@@ -156,12 +175,10 @@ class Spool:
             self.failing = str(error)
             count_degraded("spool", "full" if _is_disk_full(error) else "io_error")
             refusal = SpoolFull(f"events cannot be made durable: {error}", retry_after=5)
-            for request in requests:
-                request.done.set_exception(refusal)
+            _settle_requests(requests, refusal)
         else:
             self.failing = ""
-            for request in requests:
-                request.done.set_result(None)
+            _settle_requests(requests, None)
 
     def _write_requests(self, requests: list[_AppendRequest]) -> None:
         # Receipts first: a torn tail that loses a receipt loses its rows, too.
@@ -198,6 +215,35 @@ class Spool:
         self._sealed_bytes += self._open.size
         self._open.close()
         self._open = None
+
+
+def _begin_request(done: "Future[None] | asyncio.Future[None]") -> bool:
+    return isinstance(done, asyncio.Future) or done.set_running_or_notify_cancel()
+
+
+def _settle_requests(requests: list[_AppendRequest], refusal: SpoolFull | None) -> None:
+    of_loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for request in requests:
+        if isinstance(request.done, asyncio.Future):
+            of_loops.setdefault(request.done.get_loop(), []).append(request.done)
+        else:
+            _settle_future(request.done, refusal)
+    for loop, futures in of_loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(_settle_futures, futures, refusal)
+
+
+def _settle_futures(futures: "list[asyncio.Future[None]]", refusal: SpoolFull | None) -> None:
+    for done in futures:
+        if not done.done():  # cancelled meanwhile
+            _settle_future(done, refusal)
+
+
+def _settle_future(done: "Future[None] | asyncio.Future[None]", refusal: SpoolFull | None) -> None:
+    if refusal is None:
+        done.set_result(None)
+    else:
+        done.set_exception(refusal)
 
 
 def _is_disk_full(error: Exception) -> bool:

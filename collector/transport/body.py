@@ -17,6 +17,7 @@ from collector.contract import MAX_BODY_BYTES, InvalidBatch, decode_body
 from collector.http_errors import ApiError, error_response
 from collector.metrics import REFUSED
 from collector.senders.source import SourceReader
+from collector.transport.plain_requests import take_whole_body
 from collector.transport.turns import LostTurn, Turns
 
 LEAST_BYTES_PER_SECOND: Final = 1_000
@@ -101,14 +102,20 @@ class Doorway:
         """The body as a JSON object. It counts as a body in memory until the request is answered. Raises ApiError."""
         _check_media_type(request)
         visit = self._admit_request(request)
+        if (whole := take_whole_body(request.scope)) is not None:
+            body, sent = self._inflate_whole_body(request, whole), len(whole)
+        else:
+            body, sent = await self._receive_in_time(request, visit)
+        return Body(await self.compute_in_turn(request, partial(decode_body, body), len(body)), len(body), sent)
+
+    async def _receive_in_time(self, request: Request, visit: _BodyRead) -> tuple[bytes, int]:
         try:
             async with asyncio.timeout(min(self._body_seconds, _PATIENCE_SECONDS)) as visit.timeout:
-                body, sent = await self._receive_body(request, visit)
+                return await self._receive_body(request, visit)
         except TimeoutError:
             raise ApiError(408, "too_slow", "the body did not arrive in time") from None
         finally:
             visit.timeout = None
-        return Body(await self.compute_in_turn(request, partial(decode_body, body), len(body)), len(body), sent)
 
     async def compute_in_turn(self, request: Request, work: Callable[[], _T], size: int) -> _T:
         """Run ``work`` on a body of ``size`` inflated bytes when it is the turn of its source; returns what it returns.
@@ -173,6 +180,19 @@ class Doorway:
         if plain:
             plain.check_complete()
         return bytes(chunks), sent
+
+    def _inflate_whole_body(self, request: Request, sent: bytes) -> bytes:
+        """As `_receive_body`, for a body that has arrived already."""
+        if len(sent) > self._max_bytes:
+            raise self._too_large_error()
+        if not _is_gzip_body(request):
+            return sent
+        plain = _Inflating(self._max_bytes)
+        inflated = b"".join(plain.inflate_chunk(sent))
+        if len(inflated) > self._max_bytes:
+            raise self._too_large_error()
+        plain.check_complete()
+        return inflated
 
     def _extend_timeout(self, visit: _BodyRead, sent: int) -> None:
         if visit.timeout is not None and not visit.timeout.expired():

@@ -11,11 +11,13 @@ from typing import Any, Final, cast
 
 import h11
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from collector.metrics import BAD_REQUESTS
 from collector.transport.connections import Connections, Waiting
+from collector.transport.plain_requests import PlainCycle, parse_plain_head
 
 MAX_HEADER_BYTES: Final = 32 << 10
 MAX_HEADER_FIELDS: Final = 128
@@ -95,6 +97,12 @@ class _Joined:
         self._transport = transport
         self._held = b""
 
+    @property
+    def direct(self) -> asyncio.Transport:
+        """The transport itself, for answers that are whole; what was held is written first."""
+        self.flush()
+        return self._transport
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
@@ -139,11 +147,15 @@ class IntakeProtocol(H11Protocol):
         self._table = table
         self._rest_bytes = 0
         self._later = b""  # received, and read when it is this peer's turn
+        self._body_left = 0  # of the body of a plain request, not received yet
+        self._is_plain = False  # the current request was read without h11
+        self._next_requests = b""  # received behind a plain request that is not answered yet
         self._completes = False  # an answer is being completed
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Add the connection to the table."""
-        super().connection_made(cast("asyncio.Transport", _Joined(transport)))
+        self._joined = _Joined(transport)
+        super().connection_made(cast("asyncio.Transport", self._joined))
         self.peer = self.client[0] if self.client else ""
         self._table.add_connection(self)
 
@@ -172,7 +184,7 @@ class IntakeProtocol(H11Protocol):
         if not self.flow.read_paused:
             self.transport.resume_reading()
         try:
-            super().data_received(data)
+            self._read_data(data)
         except Exception:
             self.transport.abort()
             raise
@@ -180,6 +192,89 @@ class IntakeProtocol(H11Protocol):
             self._rest_bytes += len(data)
             if self._rest_bytes > _MAX_REST_BYTES:
                 self.transport.close()
+        self.update_waiting()
+
+    def _read_data(self, data: bytes) -> None:
+        """Read what belongs to the current request; then a plain request, or whatever h11 makes of the rest."""
+        if self._body_left:
+            data = self._read_plain_body(data)
+        if not data:
+            return
+        if self._is_plain and not self.cycle.response_complete:
+            self._next_requests += data
+            self.flow.pause_reading()
+            return
+        if not self._is_between_requests() or (head := parse_plain_head(data)) is None:
+            self._is_plain = False
+            super().data_received(data)
+            return
+        self._unset_keepalive_if_required()
+        self._is_plain = True
+        self._begin_plain_request(head.fields)
+        self._body_left = head.length
+        if not head.length:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+        rest = data[head.size :]
+        if rest:
+            self._read_data(rest)
+
+    def _is_between_requests(self) -> bool:
+        idle = self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE
+        return idle and not self.conn.trailing_data[0] and (self.cycle is None or self.cycle.response_complete)
+
+    def _begin_plain_request(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self.headers = fields
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]
+            "method": "POST",
+            "root_path": self.root_path,
+            "path": self.root_path + "/v1/events",
+            "raw_path": self.root_path.encode("ascii") + b"/v1/events",
+            "query_string": b"",
+            "headers": fields,
+            "state": self.app_state.copy(),
+        }
+        self.cycle = PlainCycle(
+            scope=self.scope,
+            conn=self.conn,
+            transport=self._joined.direct,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self._complete_plain_response,
+        )
+        task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _read_plain_body(self, data: bytes) -> bytes:
+        """Take the current body's part of ``data``; returns what follows it. The body of an answered request is dropped."""
+        part = data if len(data) <= self._body_left else data[: self._body_left]
+        self._body_left -= len(part)
+        if not self.cycle.response_complete:
+            self.cycle.body += part
+            self.cycle.more_body = self._body_left > 0
+            if self.cycle.more_body and len(self.cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            self.cycle.message_event.set()
+        return data[len(part) :]
+
+    def _complete_plain_response(self) -> None:
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self._next_requests:
+                self.flow.pause_reading()  # receive no more until the received data is processed
+                self._table.turns.run_in_turn(self.peer, self._read_next_request)
         self.update_waiting()
 
     def on_response_complete(self) -> None:
@@ -204,7 +299,11 @@ class IntakeProtocol(H11Protocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        super().handle_events()
+        if self._next_requests:
+            data, self._next_requests = self._next_requests, b""
+            self._read_data(data)
+        else:
+            super().handle_events()
         self.update_waiting()
 
     def send_400_response(self, msg: str) -> None:
@@ -238,8 +337,10 @@ class IntakeProtocol(H11Protocol):
     def _find_waiting_state(self) -> Waiting:
         if self.transport.is_closing() or self.flow.write_paused:
             return Waiting.TAKE
+        is_body_missing = self._body_left > 0 or self.conn.their_state is h11.SEND_BODY
         if self.cycle is not None and not self.cycle.response_complete:
-            return Waiting.BODY if self.conn.their_state is h11.SEND_BODY else Waiting.ANSWER
-        if self.conn.their_state is h11.SEND_BODY:
+            return Waiting.BODY if is_body_missing else Waiting.ANSWER
+        if is_body_missing:
             return Waiting.REST
-        return Waiting.REQUEST if self.cycle is None or self.conn.trailing_data[0] else Waiting.IDLE
+        is_next_begun = self.cycle is None or self._next_requests or self.conn.trailing_data[0]
+        return Waiting.REQUEST if is_next_begun else Waiting.IDLE

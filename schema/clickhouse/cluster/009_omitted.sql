@@ -1,0 +1,36 @@
+-- Made by `python -m stores.events.cluster_schema --write` from the file of one node; docs/server-mode.md says how to run it.
+ALTER TABLE furrow.events_local ON CLUSTER '{cluster}' MODIFY COLUMN x Int32 DEFAULT -2147483648,
+    MODIFY COLUMN y Int32 DEFAULT -2147483648,
+    MODIFY COLUMN click_count Int32 DEFAULT -1,
+    MODIFY COLUMN disabled Int8 DEFAULT -1,
+    MODIFY COLUMN loading Int8 DEFAULT -1,
+    MODIFY COLUMN selection Int8 DEFAULT -1,
+    MODIFY COLUMN responded Int8 DEFAULT -1,
+    MODIFY COLUMN depth Int32 DEFAULT -1,
+    MODIFY COLUMN valid Int8 DEFAULT -1,
+    MODIFY COLUMN external Int8 DEFAULT -1,
+    MODIFY COLUMN download Int8 DEFAULT -1,
+    MODIFY COLUMN third_party Int8 DEFAULT -1,
+    MODIFY COLUMN status Int32 DEFAULT -1,
+    MODIFY COLUMN duration_ms Int64 DEFAULT -1,
+    MODIFY COLUMN aborted Int8 DEFAULT -1,
+    MODIFY COLUMN metadata String DEFAULT '{}';
+
+ALTER TABLE furrow.events ON CLUSTER '{cluster}' MODIFY COLUMN x Int32 DEFAULT -2147483648,
+    MODIFY COLUMN y Int32 DEFAULT -2147483648,
+    MODIFY COLUMN click_count Int32 DEFAULT -1,
+    MODIFY COLUMN disabled Int8 DEFAULT -1,
+    MODIFY COLUMN loading Int8 DEFAULT -1,
+    MODIFY COLUMN selection Int8 DEFAULT -1,
+    MODIFY COLUMN responded Int8 DEFAULT -1,
+    MODIFY COLUMN depth Int32 DEFAULT -1,
+    MODIFY COLUMN valid Int8 DEFAULT -1,
+    MODIFY COLUMN external Int8 DEFAULT -1,
+    MODIFY COLUMN download Int8 DEFAULT -1,
+    MODIFY COLUMN third_party Int8 DEFAULT -1,
+    MODIFY COLUMN status Int32 DEFAULT -1,
+    MODIFY COLUMN duration_ms Int64 DEFAULT -1,
+    MODIFY COLUMN aborted Int8 DEFAULT -1,
+    MODIFY COLUMN metadata String DEFAULT '{}';
+
+INSERT INTO furrow.schema_versions (version) VALUES ('009_omitted');

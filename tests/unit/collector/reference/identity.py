@@ -1,0 +1,49 @@
+"""The identity of events: an event that is sent again gets the same id."""
+
+import hashlib
+import json
+
+import msgspec
+
+from collector.privacy import hash_user, stored_session
+from collector.privacy.cache import Cache
+
+_CANONICAL = msgspec.json.Encoder(order="deterministic")
+
+
+class Identity:
+    """Computes the event ids of one batch or file: from the client's key, or from the event as sent and the number of equal
+    events before it.
+
+    ``user_hashes`` and ``sessions`` map a sent id to its stored form; they live as long as the batch.
+    """
+
+    def __init__(self, project: str, salt: bytes) -> None:
+        self.user_hashes = Cache(lambda user_id: hash_user(project, user_id, salt))
+        self.sessions = Cache(lambda session_id: stored_session(project, session_id, salt))
+        self._prefix = hashlib.sha256(project.encode("utf-8", "replace")).digest()
+        self._seen: dict[bytes, int] = {}
+
+    def identify_by_key(self, session_id: str, key: str) -> str:
+        content = f"{len(session_id)}:{session_id}{key}".encode("utf-8", "replace")
+        return _format_uuid(hashlib.sha256(self._prefix + b"key" + content).hexdigest())
+
+    def identify_by_content(self, event: object) -> str:
+        digest = hashlib.sha256(self._prefix + _encode_canonically(event)).digest()
+        before = self._seen.get(digest, 0)
+        self._seen[digest] = before + 1
+        if before:
+            digest = hashlib.sha256(digest + before.to_bytes(8, "big")).digest()
+        return _format_uuid(digest.hex())
+
+
+def _encode_canonically(event: object) -> bytes:
+    # Sorted keys: a proxy may write the same JSON in another order when it sends again.
+    try:
+        return _CANONICAL.encode(event)
+    except (OverflowError, ValueError):
+        return json.dumps(event, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _format_uuid(digest: str) -> str:
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
