@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from prefect.testing import utilities
@@ -19,6 +20,10 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.events.event_store import EventStore
 from tests.distribution import sort_by_length
 from tests.ports import free_port
+
+# A deadline would be a timing assertion: a machine that is busy must not fail a property.
+hypothesis.settings.register_profile("without deadlines", deadline=None)
+hypothesis.settings.load_profile("without deadlines")
 
 _FAILED = pytest.StashKey[bool]()
 
