@@ -36,7 +36,11 @@ def _is_document(index: Index, rows: Ints) -> Bools:
     place = {pattern: i for i, pattern in enumerate(frame.patterns)}
     page = np.array([place.get(e.rpartition(" ")[2], -1) for e in frame.endpoints] or [-1])[frame.endpoint[rows]]
     after = np.minimum(rows + 1, len(frame) - 1)
-    shown = (frame.kind[after] == NAVIGATION) & (frame.ts[after] == frame.ts[rows]) & (frame.visit[after] == frame.visit[rows])
+    shown = (
+        (frame.kind[after] == NAVIGATION)
+        & (frame.ts[after] == frame.ts[rows])
+        & (frame.visit[after] == frame.visit[rows])
+    )
     return np.asarray((frame.kind[rows] == NETWORK) & shown & (page == frame.pattern[after]), dtype=np.bool_)
 
 

@@ -9,7 +9,7 @@ from ufse.arrays import Bools, Ints, Lookup, Small, equals_any, is_among, is_pai
 from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
-from ufse.dead_controls import mark_dead_tries
+from ufse.dead_controls import mark_missing_answers
 from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
@@ -17,7 +17,6 @@ from ufse.late_answers import add_late_causes
 from ufse.rows import merge_crashing_rows, merge_row_actions
 from ufse.sent_back import SentBack, find_sent_back
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
-from ufse.silent_controls import mark_silent_tries
 from ufse.slowness import remove_normal_slowness
 
 
@@ -88,8 +87,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     negative = remove_normal_slowness(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
-    negative, causes = mark_silent_tries(frame, actions, causes, background.background, negative, config)
-    negative, causes = mark_dead_tries(frame, actions, causes, background.background, negative, config)
+    negative, causes = mark_missing_answers(frame, actions, causes, background.background, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     own = success & ~background.background & background.lonely
     negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)

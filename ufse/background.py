@@ -26,7 +26,7 @@ from ufse.elsewhere import apply_endpoint_history
 from ufse.feedback import INVALID, NONE, SHOWN_WITHIN_MS
 from ufse.frame import Frame
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT
-from ufse.sporadic import find_sporadic_requests
+from ufse.sporadic import find_sporadic_requests, is_unknown_answer
 from ufse.target_codes import PAGE
 
 _ASKED_TIMES = 3
@@ -164,11 +164,10 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     certain = timed & (found.answers == 1) & (found.tried >= _ASKED_TIMES) & ~requests.any_by_group(found.alone)
     certain = (certain | found.spared)[group]
     quiet_rows = apply_endpoint_history(frame, rows, _find_failing_actions(requests), quiet, certain)
-    quiet_rows = quiet_rows & ~_is_unknown_answer(frame, requests)
+    quiet_rows = quiet_rows & ~is_unknown_answer(frame, rows, requests.by, requests.fired & ~requests.known)
     background[rows] |= np.where(validation, found.spontaneous[group] & ~requests.fired, quiet_rows)
     background[rows] |= _is_autosave_request(frame, requests, clicks, config) & requests.known & ~validation
-    sporadic = find_sporadic_requests(frame, rows, requests.cause, requests.begin, group, actions.action)
-    background[rows] |= sporadic & requests.failed & timed[group]
+    background[rows] |= find_sporadic_requests(frame, requests, actions.action)
     other = _find_requests_elsewhere(frame, requests, found, config)
     background[rows[other]] |= _is_caused_by_chance(frame, requests.take_requests(other), clicks, config)
     repeats = found.repeats & ~requests.fired
@@ -177,17 +176,6 @@ def find_background(frame: Frame, actions: UserActions, causes: Causes, negative
     shared[rows] = _find_shared_groups(frame, requests, found, config)[group]
     shared[rows] &= ~frame.only_reads[frame.endpoint[rows]]
     return Background(background, shared, lonely)
-
-
-def _is_unknown_answer(frame: Frame, requests: Requests) -> Bools:
-    """Per request: whether it is a good answer of unknown address right after a click or submit.
-
-    Without addresses, failing polls and the answers of actions are one group. That the polls fail does not make the others
-    background.
-    """
-    good = (frame.status[requests.row] >= 200) & (frame.status[requests.row] < 400)
-    pressed = requests.fired & equals_any(frame.kind[requests.by], CLICK, SUBMIT)
-    return np.asarray(good & ~requests.known & pressed & (frame.kind[requests.row] == NETWORK), dtype=np.bool_)
 
 
 def _group_requests(frame: Frame, rows: Ints, actions: UserActions, causes: Causes, negative: Small) -> Requests:

@@ -259,7 +259,7 @@ def _assign_page_requests(frame: Frame, found: Causes) -> Ints:
 
 
 def _is_sent_form(frame: Frame, rows: Ints, moves: Ints, cause: Ints) -> Bools:
-    """Per request: whether a press that is no link sent it, as far as known: it has no method, and its page is shown at once."""
+    """Per request: whether a press that is no link sent it: it has no method, and its page is shown at once."""
     by = np.maximum(cause, 0)
     link = np.array([t.link for t in frame.targets], dtype=np.bool_)[frame.target[by]]
     pressed = (cause >= 0) & ((frame.kind[by] == SUBMIT) | ((frame.kind[by] == CLICK) & ~link))

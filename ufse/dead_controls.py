@@ -1,7 +1,7 @@
 """Controls that stay dead over a whole visit: pressed, left, pressed again, and never answered.
 
-``ufse.silent_controls`` reads one run of tries right after a form was filled in. People also look for help, try another way, come
-back and fill the form in again. Here the tries of a control are counted over the visit. Two kinds of evidence:
+``ufse.silent_controls`` reads one run of tries right after a form was filled in. People also look for help, try another way,
+come back and fill the form in again. Here the tries of a control are counted over the visit. Two kinds of evidence:
 
 * *explicit*: the collector says of every press that the page did not change (``responded`` false) or that the control was
   disabled, and says of another control that it answered. Fields of the page were changed, or the presses include a burst;
@@ -36,7 +36,13 @@ from ufse.config import Config
 from ufse.feedback import NONE, SILENT
 from ufse.frame import Frame
 from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
-from ufse.silent_controls import ANSWERED_PRESSES, ANSWERED_WITHIN_MS, FORM_FIELDS, SILENT_TRIES
+from ufse.silent_controls import (
+    ANSWERED_PRESSES,
+    ANSWERED_WITHIN_MS,
+    FORM_FIELDS,
+    SILENT_TRIES,
+    mark_silent_tries,
+)
 
 REPEATS: Final = 2
 """Tries without a change of a field since the try before (own choice: all tries but the first, at the least number)."""
@@ -63,6 +69,14 @@ class _Presses:
         return any_by_owner(self.control, chosen, self.size)
 
 
+def mark_missing_answers(
+    frame: Frame, actions: UserActions, causes: Causes, background: Bools, negative: Small, config: Config
+) -> tuple[Small, Causes]:
+    """``negative`` and ``causes`` with the tries that were never answered, of one run or over the visit, see both modules."""
+    negative, causes = mark_silent_tries(frame, actions, causes, background, negative, config)
+    return mark_dead_tries(frame, actions, causes, background, negative, config)
+
+
 def mark_dead_tries(
     frame: Frame, actions: UserActions, causes: Causes, background: Bools, negative: Small, config: Config
 ) -> tuple[Small, Causes]:
@@ -78,7 +92,9 @@ def mark_dead_tries(
     if not chosen.any():
         return negative, causes
     chosen &= ~_is_answered(frame, actions, causes, background, presses)
-    chosen &= _is_explicit(frame, presses, repeats) | ((repeats >= REPEATS) & _is_implicit(frame, actions, causes, background, presses))
+    chosen &= _is_explicit(frame, presses, repeats) | (
+        (repeats >= REPEATS) & _is_implicit(frame, actions, causes, background, presses)
+    )
     last = max_by_owner(presses.control, presses.row, presses.size, -1)
     begun = presses.row[presses.apart][np.cumsum(presses.apart) - 1]
     final = is_among(begun, begun[is_among(presses.row, last)])
@@ -121,9 +137,7 @@ def _is_hidden_by(frame: Frame, rows: Ints) -> Bools:
     return np.asarray(np.searchsorted(hides, soon) > np.searchsorted(hides, rows), dtype=np.bool_)
 
 
-def _is_answered(
-    frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses
-) -> Bools:
+def _is_answered(frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses) -> Bools:
     """Per control: whether anything answered a press: a request, an error, a loading phase with an end, a page, ``responded``,
     or text that was selected. A control that shows that it waits, and waits for ever, did not answer.
     """
@@ -149,7 +163,7 @@ def _is_answered(
 def _is_shown_page(frame: Frame, actions: UserActions, rows: Ints) -> Bools:
     """Per event: whether it is a navigation that a press of ``rows`` made. Who goes to another site later only leaves."""
     by = actions.by_click
-    found = (frame.kind == NAVIGATION) & (by >= 0) & is_among(by, rows)
+    found = np.asarray((frame.kind == NAVIGATION) & (by >= 0) & is_among(by, rows), dtype=np.bool_)
     at = np.flatnonzero(found)
     away = frame.source.read_at("external", at) == 1
     found[at[away & (frame.ts[at] - frame.ts[by[at]] > LEAVES_WITHIN_MS)]] = False
@@ -189,9 +203,7 @@ def _has_burst(frame: Frame, presses: _Presses) -> Bools:
     return presses.any_control(size[number] >= BURST)
 
 
-def _is_implicit(
-    frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses
-) -> Bools:
+def _is_implicit(frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses) -> Bools:
     """Per control: whether it is the control of a filled form, in a visit whose collector reports answers of presses."""
     rows, control = presses.row, presses.control
     submitted = presses.any_control(frame.kind[rows] == SUBMIT) & presses.any_control(presses.filled)
@@ -204,9 +216,15 @@ def _is_implicit(
     answered = count_distinct_by_owner(frame.visit[by], by, len(frame.low))
     asked = any_by_owner(frame.visit, good, len(frame.low))
     clicks = np.flatnonzero(frame.kind == CLICK)
-    told = any_by_owner(frame.visit[clicks], frame.source.read_at("responded", clicks) >= 0, len(frame.low))
+    spoken = any_by_owner(frame.visit[clicks], frame.source.read_at("responded", clicks) >= 0, len(frame.low))
     visit = frame.visit[rows[mark_group_starts(control)]]
-    return ~disabled & (submitted | (fields >= FORM_FIELDS)) & (answered[visit] >= ANSWERED_PRESSES) & asked[visit] & ~told[visit]
+    return (
+        ~disabled
+        & (submitted | (fields >= FORM_FIELDS))
+        & (answered[visit] >= ANSWERED_PRESSES)
+        & asked[visit]
+        & ~spoken[visit]
+    )
 
 
 def _count_fields(frame: Frame, presses: _Presses) -> Ints:

@@ -175,7 +175,12 @@ def _is_other_tab(scene: _Scene) -> Bools:
     """
     moves, reload = scene.moves, scene.has_type("reload")
     soon = np.append(False, np.diff(scene.ts[moves]) <= _OTHER_TAB_WITHIN_MS)
-    other = reload & soon & ~mark_group_starts(scene.visit[moves]) & mark_group_starts(scene.visit[moves], scene.route[moves])
+    other = (
+        reload
+        & soon
+        & ~mark_group_starts(scene.visit[moves])
+        & mark_group_starts(scene.visit[moves], scene.route[moves])
+    )
     acted = np.searchsorted(scene.inputs, moves)
     other &= acted == np.append(0, acted[:-1])[: len(moves)]
     run = np.cumsum(~other) - 1

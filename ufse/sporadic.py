@@ -1,18 +1,32 @@
 """Requests that come after some presses of a control and not after others: they are not its answer.
 
-A control sends its request when it is pressed, or, where it waits for the end of a burst, after the last press. An autosave, a
-heartbeat or a tag that is sent a moment after *some* of many fast clicks seems to answer these clicks. What tells them apart is
-the presses that came to nothing although the control was free: those of a burst before its first request. Presses after a request
-do not count (the control may be locked, or have died), nor does a burst without any request (an angry one at a locked control).
+A control sends its request when it is pressed, or, where it waits for the end of a burst, after the last press. An autosave,
+a heartbeat or a tag that is sent a moment after *some* of many fast clicks seems to answer these clicks. What tells them
+apart is the presses that came to nothing although the control was free: those of a burst before its first request. Presses
+after a request do not count (the control may be locked, or have died), nor does a burst without any request (an angry one at
+a locked control).
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, any_by_owner, count_by_owner, mark_group_starts, max_by_owner, min_by_owner
+from ufse.arrays import (
+    Bools,
+    Ints,
+    Lookup,
+    any_by_owner,
+    count_by_owner,
+    equals_any,
+    mark_group_starts,
+    max_by_owner,
+    min_by_owner,
+)
 from ufse.frame import Frame
-from ufse.sessions import CLICK, NETWORK
+from ufse.sessions import CLICK, NETWORK, SUBMIT
+
+if TYPE_CHECKING:
+    from ufse.background import Requests
 
 LEAST_IDLE: Final = 3
 """Presses that came to nothing, from which requests are sporadic (own choice)."""
@@ -22,14 +36,16 @@ BURST_GAP_MS: Final = 1_000
 """Presses with a longer pause are not of one burst, as in the rage rule."""
 
 
-def find_sporadic_requests(frame: Frame, rows: Ints, cause: Ints, begin: Ints, group: Ints, action: Ints) -> Bools:
-    """Per entry: whether it is a request that only some presses of its action seem to cause.
+def find_sporadic_requests(frame: Frame, requests: "Requests", action: Ints) -> Bools:
+    """Per request: whether it failed, and only some presses of its action seem to cause it.
 
-    One entry per request, all ordered by ``group`` (its endpoint in its visit) and time: its row, the row of its cause (-1
-    without one), when it began (epoch ms), and the packed action of its cause. ``action`` is per event of the frame.
+    ``action``: packed action of each event of the frame. Groups with a request of unknown duration are left out: nobody knows
+    whether it was pending.
     """
+    rows, cause, begin, group = requests.row, requests.cause, requests.begin, requests.group
+    timed = requests.count_by_group(frame.duration[rows] <= 0) == 0
     found = np.zeros(len(rows), dtype=np.bool_)
-    at = np.flatnonzero((cause >= 0) & (frame.kind[rows] == NETWORK))
+    at = np.flatnonzero((cause >= 0) & (frame.kind[rows] == NETWORK) & timed[group])
     at = at[frame.kind[cause[at]] == CLICK]
     precise = any_by_owner(frame.visit, frame.ts % 1_000 != 0, len(frame.low))
     at = at[precise[frame.visit[rows[at]]]]
@@ -44,7 +60,9 @@ def find_sporadic_requests(frame: Frame, rows: Ints, cause: Ints, begin: Ints, g
     head[number[::-1]] = cause[at][::-1]
     last = np.zeros(size, dtype=np.int64)
     np.maximum.at(last, number, cause[at])
-    owner, press = of_action.find_entries(frame.visit[head] * base + action[head], frame.low[frame.visit[head]], last + 1)
+    owner, press = of_action.find_entries(
+        frame.visit[head] * base + action[head], frame.low[frame.visit[head]], last + 1
+    )
     if not len(press) or len(press) < LEAST_IDLE:
         return found
     answered = _is_among_pairs(owner, press, number, cause[at])
@@ -55,7 +73,7 @@ def find_sporadic_requests(frame: Frame, rows: Ints, cause: Ints, begin: Ints, g
     prompt = 2 * count_by_owner(owner, size, begins & answered)
     bursts = count_by_owner(owner, size, begins & _has_any(begins, answered))
     found[at] = ((idle >= LEAST_IDLE) & (idle >= asked) & (prompt <= bursts))[number]
-    return found
+    return found & requests.failed
 
 
 def _mark_bursts(frame: Frame, owner: Ints, press: Ints) -> Bools:
@@ -68,7 +86,7 @@ def _mark_bursts(frame: Frame, owner: Ints, press: Ints) -> Bools:
 def _has_any(begins: Bools, chosen: Bools) -> Bools:
     """Per press: whether any press of its burst is chosen."""
     burst = np.cumsum(begins) - 1
-    return any_by_owner(burst, chosen, int(burst[-1]) + 1)[burst]
+    return np.asarray(any_by_owner(burst, chosen, int(burst[-1]) + 1)[burst], dtype=np.bool_)
 
 
 def _is_among_pairs(owner: Ints, row: Ints, other_owner: Ints, other_row: Ints) -> Bools:
@@ -101,3 +119,13 @@ def _count_idle(
     last = max_by_owner(burst[answered], ts[answered], count, -never)[burst]
     free = ~answered & ~pending & (ts < last)
     return count_by_owner(owner, size, free & ((ts > begun) | (begun - ts > DOUBLE_CLICK_MS)))
+
+
+def is_unknown_answer(frame: Frame, rows: Ints, by: Ints, chosen: Bools) -> Bools:
+    """Per entry: whether it is a good answer right after a click or submit ``by``, among the ``chosen``, of unknown address.
+
+    Without addresses, failing polls and the answers of actions are one group. That the polls fail does not make the others
+    background.
+    """
+    good = (frame.status[rows] >= 200) & (frame.status[rows] < 400) & (frame.kind[rows] == NETWORK)
+    return np.asarray(good & chosen & equals_any(frame.kind[by], CLICK, SUBMIT), dtype=np.bool_)

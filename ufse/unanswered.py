@@ -30,11 +30,11 @@ def may_lack_answers(ordered: OrderedEvents) -> Bools:
         again &= any_by_owner(ordered.visit, ordered.kind == NETWORK, size)
     often = count_by_owner(of_run, size, sent) >= RETURNED_TRIES
     moves = acts[(kind == NAVIGATION) & often[visit]]
-    again |= _tells_refusals(ordered, acts[kind == CLICK])
+    again |= _reports_refusals(ordered, acts[kind == CLICK])
     return again | _shows_detours(ordered, moves) | _reloads_often(ordered, moves)
 
 
-def _tells_refusals(ordered: OrderedEvents, clicks: Ints) -> Bools:
+def _reports_refusals(ordered: OrderedEvents, clicks: Ints) -> Bools:
     """Per visit: whether the collector says of enough of its ``clicks`` that they came to nothing."""
     refused = ordered.columns.read_at("responded", clicks) == 0
     refused |= ordered.columns.read_at("disabled", clicks) == 1

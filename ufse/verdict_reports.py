@@ -1,10 +1,9 @@
 """Clicks that are another tool's report about an earlier click, and no clicks of a person.
 
-Some SDKs send their finding as an event of its own with the target of the click that it is about: "dead click" 0.5 s (Mixpanel),
-2.5 s (PostHog) or 3 s (Amplitude) after it. An adapter that does not know ``verdictFor`` makes a second click of it, which would
-be a try that nobody made. Such a report has the control, the page and, where known, the very position of a click without any
-verdict shortly before it. Source: recordings of posthog-js 1.449.2 and
-mixpanel-browser 2.83.0.
+Some SDKs send their finding as an event of its own with the target of the click that it is about: "dead click", 0.5 s
+(Mixpanel), 2.5 s (PostHog) or 3 s (Amplitude) after it. An adapter that does not know ``verdictFor`` makes a second click of
+it, which is a try that nobody made. Such a report has the control and, where known, the very position of a click without any
+verdict shortly before it. Source: recordings of posthog-js 1.449.2 and mixpanel-browser 2.83.0.
 """
 
 from typing import Final
@@ -23,7 +22,7 @@ _TEXTS: Final = ("target_id", "target_selector", "target_type", "target_tag", "t
 
 
 def drop_verdict_reports(ordered: OrderedEvents, rows: Ints) -> Ints:
-    """The ``rows`` (ascending numbers of ordered events, whole visits) without clicks that report that an earlier one was dead."""
+    """The ``rows`` (ascending numbers of ordered events, whole visits) without reports that an earlier click was dead."""
     if "verdict" not in ordered.table.column_names:
         return rows
     clicks = rows[ordered.kind[rows] == CLICK]

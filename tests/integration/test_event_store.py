@@ -129,6 +129,25 @@ def test_only_sessions_with_possible_feedback_leave_the_store(event_store: Event
     assert event_store.record_calm_sessions(hashes, BASE_MS, 1) == 1
 
 
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ({"event_type": "navigation", "status": 500}, True),
+        ({"event_type": "navigation", "status": 404}, True),
+        ({"event_type": "navigation"}, False),
+        ({"event_type": "click", "responded": 0}, True),
+        ({"event_type": "click", "disabled": 1}, True),
+        ({"event_type": "click", "responded": 1, "disabled": 0}, False),
+    ],
+)
+def test_failed_pages_and_dead_clicks_are_possible_feedback(
+    event_store: EventStore, values: dict[str, object], read: bool
+) -> None:
+    event_store.land_segment(lines([row("s", **values)]), "t")
+    hashes = event_store.read_touched_sessions(0, ()).session_hash.tolist()
+    assert (event_store.read_candidate_events(hashes, BASE_MS).num_rows > 0) == read
+
+
 def test_candidates_hold_each_event_once_with_its_first_receipt(event_store: EventStore) -> None:
     event = row("s", event_type="error")
     event_store.land_segment(lines([event]), "one")

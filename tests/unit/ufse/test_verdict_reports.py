@@ -7,7 +7,7 @@ import pytest
 from tests.unit.ufse.scene import Row, answer, bodies, click, end, go
 from ufse.columns import UNKNOWN_POSITION
 
-SPOT = {"x": 310, "y": 220}
+SPOT: dict[str, Any] = {"x": 310, "y": 220}
 
 
 def scene(reported: dict[str, Any], *, lag: float = 2.5) -> list[Row]:

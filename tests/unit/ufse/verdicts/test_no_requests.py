@@ -27,7 +27,13 @@ CALM: dict[str, list[Row]] = {
 }
 FRUSTRATED: dict[str, list[Row]] = {
     "never runs": [*BEFORE, *crashed(10, 14, 18, 25), *AFTER],
-    "never runs, not after a reload either": [*BEFORE, *crashed(10, 12, 14), go(18, PAGE, "reload"), *crashed(25), *AFTER],
+    "never runs, not after a reload either": [
+        *BEFORE,
+        *crashed(10, 12, 14),
+        go(18, PAGE, "reload"),
+        *crashed(25),
+        *AFTER,
+    ],
     "an angry burst is no success": [
         *BEFORE,
         *crashed(10, 14, 18),

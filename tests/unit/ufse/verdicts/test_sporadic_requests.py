@@ -42,7 +42,14 @@ FRUSTRATED: dict[str, list[Row]] = {
         *[row for i in range(8) for row in saved(10.25 + 0.6 * i)],
         end(30, BOARD),
     ],
-    "the first press fails, the button is locked": [*SHOWN, *pins(7), *saved(10.25), *pins(7, 15), *saved(15.25), end(30, BOARD)],
+    "the first press fails, the button is locked": [
+        *SHOWN,
+        *pins(7),
+        *saved(10.25),
+        *pins(7, 15),
+        *saved(15.25),
+        end(30, BOARD),
+    ],
     "angry bursts without a request between": [
         *SHOWN,
         *pins(1),
