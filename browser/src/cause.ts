@@ -1,0 +1,54 @@
+/** In whose dispatch does the page's code run right now? The answer is certain, or there is none.
+ *
+ * A dispatch begins at the window, in the capture phase, and ends with a task of its own: its listeners, what they await that
+ * is ready, and its default action (submit, navigation) come before that task. A timer that was due already may come before
+ * it, too; it is told apart by `window.event`, which is set during listeners and their microtasks alone.
+ */
+
+interface Dispatch {
+  id: string;
+  /** Whether `window.event` shows it: not for clicks that a script makes, and not within shadow trees. */
+  shown: boolean;
+}
+
+const currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
+const { port1, port2 } = new MessageChannel();
+let current: Dispatch | undefined;
+let ended: Dispatch | undefined;
+const waiting: (Dispatch | undefined)[] = [];
+
+port1.onmessage = () => {
+  const dispatch = waiting.shift();
+  if (dispatch && dispatch === current) {
+    // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
+    [ended, current] = [current, undefined];
+    post(undefined);
+  } else if (!dispatch) {
+    ended = undefined;
+  }
+};
+
+function post(dispatch: Dispatch | undefined): void {
+  waiting.push(dispatch);
+  port2.postMessage(0);
+}
+
+function isInShadow(event: Event): boolean {
+  const [first] = event.composedPath();
+  return first instanceof Node && first.getRootNode() instanceof ShadowRoot;
+}
+
+export function beginDispatch(id: string, event: Event): void {
+  if (current?.id === id) return;
+  current = { id, shown: event.isTrusted && !isInShadow(event) };
+  post(current);
+}
+
+/** The id of the event that causes what happens now. */
+export function causeNow(): string | undefined {
+  if (!current || (current.shown && currentEvent && !currentEvent.call(window))) return undefined;
+  return current.id;
+}
+
+/** The same for a rejection, which is reported right after the dispatch. */
+export const causeOfRejection = (): string | undefined => current?.id ?? ended?.id;
