@@ -671,7 +671,7 @@ function stopObserver() {
 var ANSWER_MS = 1e3;
 var MEMORY_MS = 15e3;
 var watches = /* @__PURE__ */ new Set();
-var lastInteraction = 0;
+var lastInteraction = -Infinity;
 function interacted() {
   lastInteraction = performance.now();
 }
@@ -702,24 +702,20 @@ function answered() {
     if (made2.click) decide(made2, true);
   }
 }
+var STEP_MS = 200;
+var MOVES_BY_ITSELF = 5;
 var movements = /* @__PURE__ */ new WeakMap();
 function noteMovement(node, now) {
   if (!node || node === document.body || node === document.documentElement || node === document) return;
   const known = movements.get(node);
-  if (!known || now - known.last > MEMORY_MS) movements.set(node, { began: now, last: now, runs: 1 });
-  else {
-    if (now - known.last > ANSWER_MS) {
-      known.runs++;
-      known.began = now;
-    }
-    known.last = now;
-  }
+  const again = known && now - known.last < MEMORY_MS;
+  const step = !again || now - known.counted > STEP_MS;
+  movements.set(node, { last: now, counted: step ? now : known.counted, times: (again ? known.times : 0) + +step });
 }
 function movesBy(node, now) {
   const known = node ? movements.get(node) : void 0;
   if (!known || now - known.last > MEMORY_MS) return void 0;
-  if (known.runs > 2 || known.last - known.began > 1.5 * ANSWER_MS) return "itself";
-  return now - known.last < 2 * ANSWER_MS ? "perhaps" : void 0;
+  return known.times >= MOVES_BY_ITSELF ? "itself" : now - known.last < 2 * ANSWER_MS ? "perhaps" : void 0;
 }
 var OWN_STATE = /^(disabled|aria-disabled|aria-busy|tabindex|data-focus.*|data-(whatinput|whatintent|active|pressed|hover).*)$/;
 var OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
@@ -759,7 +755,7 @@ function isSeen(mutation, element) {
 }
 function changedWords(before, after) {
   const [old, now] = [before, after].map((text) => text.split(/\s+/));
-  return [...old.filter((word) => !now.includes(word)), ...now.filter((word) => !old.includes(word))];
+  return [...old.filter((word) => !now.includes(word)), ...now.filter((word) => !old.includes(word))].filter(Boolean);
 }
 function startResponded() {
   readMutations(readMutation);

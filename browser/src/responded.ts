@@ -24,7 +24,7 @@ export interface Watch {
 
 /** Watches of presses of the last second. */
 const watches = new Set<Watch>();
-let lastInteraction = 0;
+let lastInteraction = -Infinity;
 
 export function interacted(): void {
   lastInteraction = performance.now();
@@ -66,33 +66,29 @@ export function answered(): void {
 }
 
 interface Movement {
-  /** Of its changes without the person: when the present run began, the last one, and how many runs. Milliseconds. */
-  began: number;
+  /** Of its changes without the person: the last one, the last that was counted, and how many were. Milliseconds. */
   last: number;
-  runs: number;
+  counted: number;
+  times: number;
 }
 
+const STEP_MS = 200;
+const MOVES_BY_ITSELF = 5;
 const movements = new WeakMap<Node, Movement>();
 
 function noteMovement(node: Node | null, now: number): void {
   if (!node || node === document.body || node === document.documentElement || node === document) return;
   const known = movements.get(node);
-  if (!known || now - known.last > MEMORY_MS) movements.set(node, { began: now, last: now, runs: 1 });
-  else {
-    if (now - known.last > ANSWER_MS) {
-      known.runs++;
-      known.began = now;
-    }
-    known.last = now;
-  }
+  const again = known && now - known.last < MEMORY_MS;
+  const step = !again || now - known.counted > STEP_MS;
+  movements.set(node, { last: now, counted: step ? now : known!.counted, times: (again ? known.times : 0) + +step });
 }
 
 /** "itself": a carousel, a clock. "perhaps": it changed without the person in the second before. */
 function movesBy(node: Node | null, now: number): "itself" | "perhaps" | undefined {
   const known = node ? movements.get(node) : undefined;
   if (!known || now - known.last > MEMORY_MS) return undefined;
-  if (known.runs > 2 || known.last - known.began > 1.5 * ANSWER_MS) return "itself";
-  return now - known.last < 2 * ANSWER_MS ? "perhaps" : undefined;
+  return known.times >= MOVES_BY_ITSELF ? "itself" : now - known.last < 2 * ANSWER_MS ? "perhaps" : undefined;
 }
 
 /** State that an element shows of itself while it is pressed or works: no answer. */
@@ -138,7 +134,7 @@ function isSeen(mutation: MutationRecord, element: Element): boolean {
 
 function changedWords(before: string, after: string): string[] {
   const [old, now] = [before, after].map((text) => text.split(/\s+/));
-  return [...old!.filter((word) => !now!.includes(word)), ...now!.filter((word) => !old!.includes(word))];
+  return [...old!.filter((word) => !now!.includes(word)), ...now!.filter((word) => !old!.includes(word))].filter(Boolean);
 }
 
 export function startResponded(): void {

@@ -23,6 +23,20 @@ SCRIPT = ROOT / "browser/dist/furrow.js"
 KEY = "key-of-the-page"
 TAG = f'<script src="/furrow.js" data-key="{KEY}"></script>'
 Event = dict[str, Any]
+HOSTILE = """<script nonce=n>
+  // What other scripts do to a page before furrow.js comes.
+  const fetched = window.fetch;
+  window.fetch = function (...args) { return fetched.apply(window, args); };
+  const opened = XMLHttpRequest.prototype.open;
+  XMLHttpRequest.prototype.open = function (...args) { return opened.apply(this, args); };
+  for (const name of ["localStorage", "sessionStorage", "indexedDB"])
+    Object.defineProperty(window, name, { get() { throw new DOMException("refused", "SecurityError"); } });
+  Array.prototype.toJSON = function () { return "[" + this.join() + "]"; };
+  Array.prototype.extra = () => 1;
+  var event = "a global of the page";
+  for (const one of [Object, Array, Function, Promise, EventTarget, History]) Object.freeze(one.prototype);
+</script>"""
+POLICY = "default-src 'self'; script-src 'self' 'nonce-n'; style-src 'self' 'unsafe-inline'"
 
 
 @dataclass
@@ -99,8 +113,9 @@ class Handler(BaseHTTPRequestHandler):
 class Site:
     """A server with pages of a test, and the browser that visits it."""
 
-    def __init__(self, browser: Chrome) -> None:
+    def __init__(self, browser: Chrome, neighbour: str = "none") -> None:
         self.browser = browser
+        self.neighbour = neighbour
         self.intake = Intake()
         self.answers: dict[str, Answer] = {}
         handler = type("SiteHandler", (Handler,), {"answers": self.answers, "intake": self.intake})
@@ -116,17 +131,26 @@ class Site:
         self._server.server_close()
         self._thread.join()
 
-    def put(self, path: str, body: str, *, head: str = TAG, **more: Any) -> None:
-        """A page at ``path``: ``head`` holds the script's tag, ``body`` what is shown."""
-        self.answers[path] = Answer(f"<!doctype html><html lang=en><title>Shop</title>{head}<body>{body}", **more)
+    def put(self, path: str, body: str, script: str = "", *, head: str = TAG, **more: Any) -> None:
+        """A page at ``path``: ``head`` holds the script's tag, ``body`` what is shown, ``script`` what the page runs."""
+        if self.neighbour == "hostile":
+            head = HOSTILE + head
+            more["headers"] = {"content-security-policy": POLICY, **more.get("headers", {})}
+        text = f"<!doctype html><html lang=en><title>Shop</title>{head}<body>{body}<script nonce=n>{script}</script>"
+        self.answers[path] = Answer(text, **more)
 
     def api(self, path: str, status: int = 200, body: str = "{}", **more: Any) -> None:
         self.answers[path] = Answer(body, status, more.pop("kind", "application/json"), **more)
 
-    def show(self, body: str, *, head: str = TAG, path: str = "/shop", **more: Any) -> Chrome:
-        """Opens a page with this body."""
-        self.put(path, body, head=head, **more)
-        self.browser.get(self.address + path)
+    def show(self, body: str, script: str = "", *, path: str = "/shop", **more: Any) -> Chrome:
+        """Opens a page with this body; with the neighbour "frame", within a page of another application."""
+        self.put(path, body, script, **more)
+        if self.neighbour == "frame":
+            self.answers["/outer"] = Answer(f"<!doctype html><h1>Portal</h1><iframe src={path} width=1200 height=800></iframe>")
+            self.browser.get(self.address + "/outer")
+            self.browser.switch_to.frame(0)
+        else:
+            self.browser.get(self.address + path)
         return self.browser
 
     def find(self, selector: str) -> WebElement:
@@ -134,7 +158,7 @@ class Site:
 
     def click(self, selector: str, times: int = 1, pause: float = 0.0) -> None:
         """Real presses of the mouse, ``pause`` seconds apart."""
-        actions = ActionChains(self.browser).move_to_element(self.find(selector))
+        actions = ActionChains(self.browser, duration=20).move_to_element(self.find(selector))
         for _ in range(times):
             actions = actions.click().pause(pause)
         actions.perform()
@@ -143,8 +167,8 @@ class Site:
         """Goes elsewhere, so that all that is left is sent."""
         self.browser.get("about:blank")
 
-    def run(self, script: str) -> Any:
-        return self.browser.execute_script(script)
+    def run(self, script: str, *args: Any) -> Any:
+        return self.browser.execute_script(script, *args)
 
     def sent(self, kind: str, count: int = 1, *, leave: bool = True) -> list[Event]:
         """The events of one type, when there are ``count`` of them."""
@@ -158,7 +182,7 @@ class Site:
         return found()
 
     def wait_for(self, done: Callable[[], bool]) -> None:
-        until(done, 10)
+        until(done, 4)
 
     def faults(self) -> int:
         """How often something threw within the script."""
