@@ -3,20 +3,12 @@ var currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
 var { port1, port2 } = new MessageChannel();
 var current;
 var ended;
-var waiting = [];
-port1.onmessage = () => {
-  const dispatch = waiting.shift();
-  if (dispatch && dispatch === current) {
-    [ended, current] = [current, void 0];
-    post(void 0);
-  } else if (!dispatch) {
-    ended = void 0;
-  }
+port1.onmessage = ({ data }) => {
+  if (ended?.id === data) ended = void 0;
+  if (current?.id !== data) return;
+  [ended, current] = [current, void 0];
+  port2.postMessage(data);
 };
-function post(dispatch) {
-  waiting.push(dispatch);
-  port2.postMessage(0);
-}
 function isInShadow(event) {
   const [first] = event.composedPath();
   return first instanceof Node && first.getRootNode() instanceof ShadowRoot;
@@ -24,7 +16,7 @@ function isInShadow(event) {
 function beginDispatch(id, event) {
   if (current?.id === id) return;
   current = { id, shown: event.isTrusted && !isInShadow(event) };
-  post(current);
+  port2.postMessage(id);
 }
 function causeNow() {
   if (!current || current.shown && currentEvent && !currentEvent.call(window)) return void 0;
@@ -64,14 +56,14 @@ function hostOf(element) {
 
 // src/control.ts
 var FIELDS = "input,select,textarea,[contenteditable=''],[contenteditable=true]";
-var ACTIONABLE = "button,a[href],area[href],summary,label,option,[onclick]," + FIELDS + ["button", "link", "tab", "menuitem", "menuitemcheckbox", "menuitemradio", "option", "switch", "checkbox", "radio", "treeitem", "combobox"].map((role) => `,[role=${role}]`).join("");
+var ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
 var BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
 var NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
 var LABEL_LENGTH = 80;
 var NODES_READ = 150;
 var GENERATED = [
   /[:«»]|^_[rR]_/,
-  /^(ember|mat|mdc|cdk|ion|css|sc|jss|jsx|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|floating|select2|__BVID__|j_idt|ctl|input|field|button|uid|id|v|ng|vs|dx|pn|pr|bits|melt|ark)[-_]?.*\d/i,
+  /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
   /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i
 ];
 var isOwnName = (name) => !!name && name.length <= 128 && !GENERATED.some((pattern) => pattern.test(name));
@@ -132,40 +124,23 @@ function selectorOf(element, tagName) {
 }
 function labelOf(element) {
   const input = element;
-  const label = input.labels?.[0];
-  const texts = [
-    () => element.getAttribute("aria-label"),
-    () => referredText(element),
-    () => label && textOf(label),
-    () => element.matches("input") ? element.matches(BUTTON) && (input.type === "image" ? input.alt : element.getAttribute("value")) : null,
-    () => !isField(element) && textOf(element),
-    () => element.getAttribute("title") || element.getAttribute("placeholder")
-  ];
-  for (const text of texts) {
-    const found = shorten(text() || "", LABEL_LENGTH);
-    if (found) return found;
-  }
-  return void 0;
-}
-function referredText(element) {
-  const ids = element.getAttribute("aria-labelledby")?.split(/\s+/) ?? [];
-  const root = element.getRootNode();
-  return ids.map((id) => root.getElementById(id)).map((found) => found ? textOf(found) : "").join(" ");
+  const attribute = (name) => shorten(element.getAttribute(name) ?? "", LABEL_LENGTH);
+  return attribute("aria-label") || attribute("aria-labelledby").split(" ").map((id) => textOf(element.getRootNode().getElementById?.(id))).join(" ").trim() || textOf(input.labels?.[0]) || element.matches(BUTTON) && (attribute("value") || attribute("alt")) || !isField(element) && textOf(element) || attribute("title") || attribute("placeholder") || void 0;
 }
 function textOf(element) {
   let text = "";
   let room = NODES_READ;
   const read2 = (node) => {
     if (text.length > LABEL_LENGTH || room-- < 0) return;
-    if (node.nodeType === Node.TEXT_NODE) text += node.nodeValue;
+    if (node instanceof Text) text += node.data;
     else if (node instanceof Element && (node === element || !node.matches(NO_TEXT))) {
-      text += " " + (node !== element && node.getAttribute("aria-label") || node.getAttribute("alt") || "");
+      text += ` ${node !== element && node.getAttribute("aria-label") || node.getAttribute("alt") || ""}`;
       (node.shadowRoot ?? node).childNodes.forEach(read2);
       text += " ";
     }
   };
-  read2(element);
-  return text;
+  if (element) read2(element);
+  return shorten(text, LABEL_LENGTH);
 }
 function shorten(text, length) {
   const line = text.replace(/\s+/g, " ").trim();
@@ -333,11 +308,11 @@ function park(items) {
   return !!safely(() => rows()?.add(items.map(({ text, urgent }) => ({ text, urgent }))))();
 }
 function unpark(use) {
-  const waiting2 = rows();
-  if (!waiting2) return use([]);
-  const reading = waiting2.getAll();
+  const waiting = rows();
+  if (!waiting) return use([]);
+  const reading = waiting.getAll();
   reading.onsuccess = safely(() => {
-    waiting2.clear();
+    waiting.clear();
     use(reading.result.flat());
   });
 }
@@ -367,7 +342,7 @@ function enqueue(event, urgent) {
   schedule(urgent ? URGENT_MS : queue.length < BATCH_EVENTS && lengthOf(queue) < BATCH_LENGTH ? BATCH_MS : 0);
 }
 function amend(event, change) {
-  const item = queue.find((waiting2) => waiting2.event === event);
+  const item = queue.find((waiting) => waiting.event === event);
   if (!item) return false;
   Object.assign(event.metadata, change);
   item.text = JSON.stringify(event);
@@ -414,9 +389,9 @@ function sendBatch(parked) {
   if (!queue.length) return;
   sending = true;
   const items = takeBatch(BATCH_LENGTH, BATCH_EVENTS);
-  settle(items, post2(bodyOf(items)));
+  settle(items, post(bodyOf(items)));
 }
-async function post2(text) {
+async function post(text) {
   const headers = { "Content-Type": "application/json", "X-API-Key": options.key };
   let body = text;
   if (text.length > GZIP_LENGTH && window.CompressionStream) {
@@ -443,7 +418,7 @@ function settle(items, answer) {
       dropped -= reported2;
       if (failures) unpark((parked) => keep2([...parked, ...queue]));
       failures = 0;
-      if (queue.length) schedule(URGENT_MS);
+      if (queue.length) schedule(queue.length < BATCH_EVENTS ? URGENT_MS : 0);
     }
   });
   answer.then(finish2, () => finish2({ status: 0 }));
@@ -636,7 +611,7 @@ function interacted() {
   lastInteraction = performance.now();
 }
 function watch(control) {
-  const made2 = { control, click: void 0, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed"), over: false };
+  const made2 = { control, click: void 0, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
   for (let at = control.getRootNode(); at instanceof ShadowRoot; at = at.host.getRootNode()) observe(at);
   watches.add(made2);
   later(() => made2.click || watches.delete(made2), 2 * ANSWER_MS);
@@ -649,18 +624,17 @@ function watchClick(made2, click) {
   else later(() => decide(made2, false), ANSWER_MS);
 }
 function decide(made2, responded) {
-  watches.delete(made2);
   const { click } = made2;
-  if (made2.over || !click || !responded && isUnknowable(made2)) return;
-  made2.over = true;
+  if (!watches.delete(made2) || !click || !responded && isUnknowable(made2)) return;
   if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
 }
 var isUnknowable = (made2) => made2.unclear || document.hidden || !!document.querySelector("canvas,iframe[src],object,embed");
 function answered() {
-  for (const made2 of watches) {
-    made2.answered = true;
-    if (made2.click) decide(made2, true);
-  }
+  watches.forEach(settle2);
+}
+function settle2(made2) {
+  made2.answered = true;
+  if (made2.click) decide(made2, true);
 }
 var STEP_MS = 200;
 var MOVES_BY_ITSELF = 5;
@@ -693,10 +667,7 @@ function readMutation(mutation) {
   if (kind === "itself") return moving.forEach((node) => movements.has(node) && noteMovement(node, now));
   for (const made2 of [...watches]) {
     if (kind || element && made2.control.contains(element) && !CHOICE.test(mutation.attributeName ?? "")) made2.unclear = true;
-    else {
-      made2.answered = true;
-      if (made2.click) decide(made2, true);
-    }
+    else settle2(made2);
   }
 }
 function isSeen(mutation, element) {
@@ -759,7 +730,7 @@ function visit(navigationType, from, cause) {
 }
 function moved(kind) {
   if (location.href === address) return;
-  const onlyFragment = location.pathname + location.search === new URL(address).pathname + new URL(address).search;
+  const onlyFragment = address.split("#")[0] === location.href.split("#")[0];
   address = location.href;
   answered();
   if (currentRoute() !== shown) visit(kind === "push" && onlyFragment ? "link" : kind, shown, causeNow());
@@ -823,8 +794,9 @@ function arrive() {
   const kinds = { reload: "reload", back_forward: "back_forward" };
   reportAnswer(entry, led);
   visit(kinds[entry?.type ?? ""] ?? (from ? "link" : void 0), from, led?.cause);
-  if (led?.form) listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
-  if (led?.form && document.readyState !== "loading") reportRefusedForm(led.cause);
+  if (!led?.form) return;
+  if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
+  else reportRefusedForm(led.cause);
 }
 function reportAnswer(entry, led) {
   const status = entry?.responseStatus;
@@ -1117,8 +1089,7 @@ function startPerformance() {
   else listen(window, "load", () => later(measureLoad, 0));
 }
 function watch2(type, more, use) {
-  if (!PerformanceObserver.supportedEntryTypes?.includes(type)) return;
-  new PerformanceObserver((list) => list.getEntries().forEach(use)).observe({ type, buffered: true, ...more });
+  new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, ...more });
 }
 function measureLoad() {
   const [entry] = performance.getEntriesByType("navigation");

@@ -129,7 +129,7 @@ function settle(items: Item[], answer: Promise<Response>): void {
       // What waited for the collector comes now; what is left in the queue, soon.
       if (failures) unpark((parked) => keep([...parked, ...queue]));
       failures = 0;
-      if (queue.length) schedule(URGENT_MS);
+      if (queue.length) schedule(queue.length < BATCH_EVENTS ? URGENT_MS : 0);
     }
   });
   answer.then(finish, () => finish({ status: 0 }));
