@@ -3,20 +3,12 @@ var currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
 var { port1, port2 } = new MessageChannel();
 var current;
 var ended;
-var waiting = [];
-port1.onmessage = () => {
-  const dispatch = waiting.shift();
-  if (dispatch && dispatch === current) {
-    [ended, current] = [current, void 0];
-    post(void 0);
-  } else if (!dispatch) {
-    ended = void 0;
-  }
+port1.onmessage = ({ data }) => {
+  if (ended?.id === data) ended = void 0;
+  if (current?.id !== data) return;
+  [ended, current] = [current, void 0];
+  port2.postMessage(data);
 };
-function post(dispatch) {
-  waiting.push(dispatch);
-  port2.postMessage(0);
-}
 function isInShadow(event) {
   const [first] = event.composedPath();
   return first instanceof Node && first.getRootNode() instanceof ShadowRoot;
@@ -24,7 +16,7 @@ function isInShadow(event) {
 function beginDispatch(id, event) {
   if (current?.id === id) return;
   current = { id, shown: event.isTrusted && !isInShadow(event) };
-  post(current);
+  port2.postMessage(id);
 }
 function causeNow() {
   if (!current || current.shown && currentEvent && !currentEvent.call(window)) return void 0;
@@ -64,14 +56,14 @@ function hostOf(element) {
 
 // src/control.ts
 var FIELDS = "input,select,textarea,[contenteditable=''],[contenteditable=true]";
-var ACTIONABLE = "button,a[href],area[href],summary,label,option,[onclick]," + FIELDS + ["button", "link", "tab", "menuitem", "menuitemcheckbox", "menuitemradio", "option", "switch", "checkbox", "radio", "treeitem", "combobox"].map((role) => `,[role=${role}]`).join("");
+var ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
 var BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
 var NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
 var LABEL_LENGTH = 80;
 var NODES_READ = 150;
 var GENERATED = [
   /[:«»]|^_[rR]_/,
-  /^(ember|mat|mdc|cdk|ion|css|sc|jss|jsx|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|floating|select2|__BVID__|j_idt|ctl|input|field|button|uid|id|v|ng|vs|dx|pn|pr|bits|melt|ark)[-_]?.*\d/i,
+  /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
   /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i
 ];
 var isOwnName = (name) => !!name && name.length <= 128 && !GENERATED.some((pattern) => pattern.test(name));
@@ -132,40 +124,23 @@ function selectorOf(element, tagName) {
 }
 function labelOf(element) {
   const input = element;
-  const label = input.labels?.[0];
-  const texts = [
-    () => element.getAttribute("aria-label"),
-    () => referredText(element),
-    () => label && textOf(label),
-    () => element.matches("input") ? element.matches(BUTTON) && (input.type === "image" ? input.alt : element.getAttribute("value")) : null,
-    () => !isField(element) && textOf(element),
-    () => element.getAttribute("title") || element.getAttribute("placeholder")
-  ];
-  for (const text of texts) {
-    const found = shorten(text() || "", LABEL_LENGTH);
-    if (found) return found;
-  }
-  return void 0;
-}
-function referredText(element) {
-  const ids = element.getAttribute("aria-labelledby")?.split(/\s+/) ?? [];
-  const root = element.getRootNode();
-  return ids.map((id) => root.getElementById(id)).map((found) => found ? textOf(found) : "").join(" ");
+  const attribute = (name) => shorten(element.getAttribute(name) ?? "", LABEL_LENGTH);
+  return attribute("aria-label") || attribute("aria-labelledby").split(" ").map((id) => textOf(element.getRootNode().getElementById?.(id))).join(" ").trim() || textOf(input.labels?.[0]) || element.matches(BUTTON) && (attribute("value") || attribute("alt")) || !isField(element) && textOf(element) || attribute("title") || attribute("placeholder") || void 0;
 }
 function textOf(element) {
   let text = "";
   let room = NODES_READ;
   const read2 = (node) => {
     if (text.length > LABEL_LENGTH || room-- < 0) return;
-    if (node.nodeType === Node.TEXT_NODE) text += node.nodeValue;
+    if (node instanceof Text) text += node.data;
     else if (node instanceof Element && (node === element || !node.matches(NO_TEXT))) {
-      text += " " + (node !== element && node.getAttribute("aria-label") || node.getAttribute("alt") || "");
+      text += ` ${node !== element && node.getAttribute("aria-label") || node.getAttribute("alt") || ""}`;
       (node.shadowRoot ?? node).childNodes.forEach(read2);
       text += " ";
     }
   };
-  read2(element);
-  return text;
+  if (element) read2(element);
+  return shorten(text, LABEL_LENGTH);
 }
 function shorten(text, length) {
   const line = text.replace(/\s+/g, " ").trim();
@@ -235,7 +210,7 @@ function startSession(stored) {
 function read() {
   try {
     const kept = mayStore && JSON.parse(localStorage.getItem(STORED) || "null");
-    if (kept && typeof kept.id === "string" && kept.last > session.last) session = { id: kept.id, last: kept.last };
+    if (kept && typeof kept.id === "string" && kept.last > session.last) session = kept;
   } catch {
     mayStore = false;
   }
@@ -244,7 +219,7 @@ function sessionId() {
   const now = Date.now();
   if (!session.id || now - session.last > IDLE_MS) {
     read();
-    if (!session.id || now - session.last > IDLE_MS) session = { id: randomLetters(22), last: now };
+    if (!session.id || now - session.last > IDLE_MS) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
     written = 0;
   }
   session.last = now;
@@ -254,11 +229,7 @@ function sessionId() {
   }
   return session.id;
 }
-function isSampled() {
-  const share = options.sample ?? 1;
-  const place = [...sessionId().slice(0, 4)].reduce((sum, letter) => sum * 26 + letter.charCodeAt(0) - 97, 0);
-  return place < share * 26 ** 4;
-}
+var isSampled = () => !!sessionId() && !session.out;
 function forgetSession() {
   keep(STORED, null);
   session = { id: "", last: 0 };
@@ -319,196 +290,160 @@ function routeOf(address2) {
 
 // src/store.ts
 var NAME = "furrow";
-var allowed = false;
-function allowStore(allow) {
-  allowed = allow;
-}
-function open(use) {
+var database;
+function openStore(ready) {
   try {
-    if (!allowed) return false;
     const opening = indexedDB.open(NAME, 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(NAME, { autoIncrement: true });
     opening.onsuccess = () => {
-      const database = opening.result;
-      const transaction = database.transaction(NAME, "readwrite");
-      transaction.oncomplete = transaction.onabort = () => database.close();
-      use(transaction.objectStore(NAME));
+      database = opening.result;
+      ready();
     };
-    return true;
   } catch {
-    return false;
   }
 }
-var park = (items) => open((store) => store.add(items));
+var rows = () => database?.transaction(NAME, "readwrite").objectStore(NAME);
+function park(items) {
+  if (!items.length) return false;
+  return !!safely(() => rows()?.add(items.map(({ text, urgent }) => ({ text, urgent }))))();
+}
 function unpark(use) {
-  open((store) => {
-    const reading = store.getAll();
-    reading.onsuccess = () => {
-      if (reading.result.length) {
-        store.clear();
-        use(reading.result.flat());
-      }
-    };
+  const waiting = rows();
+  if (!waiting) return use([]);
+  const reading = waiting.getAll();
+  reading.onsuccess = safely(() => {
+    waiting.clear();
+    use(reading.result.flat());
   });
 }
 function forgetStore() {
-  open((store) => store.clear());
+  rows()?.clear();
 }
 
 // src/delivery.ts
 var BATCH_EVENTS = 40;
-var BATCH_BYTES = 24e3;
+var BATCH_LENGTH = 2e4;
+var LAST_LENGTH = 4e4;
+var QUEUE_LENGTH = 256e3;
+var GZIP_LENGTH = 2e3;
 var BATCH_MS = 1e4;
 var URGENT_MS = 1e3;
-var QUEUE_BYTES = 256e3;
-var KEEPALIVE_BYTES = 6e4;
-var GZIP_BYTES = 2e3;
 var LONGEST_WAIT_MS = 6e4;
 var queue = [];
-var bytes = 0;
 var dropped = 0;
 var failures = 0;
 var refused = false;
 var sending = false;
 var due = Infinity;
+var lengthOf = (items) => items.reduce((sum, item) => sum + item.text.length, 0);
 function enqueue(event, urgent) {
   if (refused) return;
-  add({ text: JSON.stringify(event), urgent, event });
-  schedule(urgent ? URGENT_MS : queue.length >= BATCH_EVENTS || bytes > BATCH_BYTES ? 0 : BATCH_MS);
+  keep2([...queue, { text: JSON.stringify(event), urgent, event }]);
+  schedule(urgent ? URGENT_MS : queue.length < BATCH_EVENTS && lengthOf(queue) < BATCH_LENGTH ? BATCH_MS : 0);
 }
 function amend(event, change) {
-  const item = queue.find((waiting2) => waiting2.event === event);
+  const item = queue.find((waiting) => waiting.event === event);
   if (!item) return false;
   Object.assign(event.metadata, change);
-  bytes -= item.text.length;
   item.text = JSON.stringify(event);
-  bytes += item.text.length;
   return true;
 }
-function add(item) {
-  queue.push(item);
-  bytes += item.text.length;
-  while (bytes > QUEUE_BYTES) {
-    const calm = queue.findIndex((waiting2) => !waiting2.urgent);
-    take([queue[Math.max(calm, 0)]]);
-    dropped++;
+function keep2(items) {
+  queue = items;
+  let excess = lengthOf(queue) - QUEUE_LENGTH;
+  for (const calm of [true, false]) {
+    if (excess <= 0) return;
+    queue = queue.filter((item) => {
+      if (excess <= 0 || item.urgent === calm) return true;
+      excess -= item.text.length;
+      dropped++;
+      return false;
+    });
   }
-}
-function take(items) {
-  queue = queue.filter((item) => !items.includes(item));
-  for (const item of items) bytes -= item.text.length;
-  return items;
-}
-function putBack(items) {
-  const newer = take([...queue]);
-  for (const item of [...items, ...newer]) add(item);
 }
 function schedule(wait) {
-  const at = Date.now() + Math.max(wait, failures && retryWait());
+  const at = Date.now() + wait;
   if (sending || at >= due) return;
   due = at;
-  later(() => due <= Date.now() + 5 && flush(), at - Date.now());
+  later(() => Date.now() >= due - 5 && flush(), wait);
 }
-var asked = 0;
-function retryWait() {
-  return Math.max(asked, Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures) * (0.75 + Math.random() / 2));
+function takeBatch(length, count) {
+  let sum = 0;
+  const end2 = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
+  return queue.splice(0, end2 < 0 ? count : Math.max(end2, 1));
 }
-function nextBatch(limit, count) {
-  let size = 0;
-  return take(queue.slice(0, count).filter((item, place) => (size += item.text.length) <= limit || !place && limit === BATCH_BYTES));
-}
-function bodyOf(items, more) {
-  for (const item of items) item.event = void 0;
-  const batch = {
-    ...more,
-    sentAt: Date.now(),
-    sdkVersion: "furrow-browser/0.1.0",
-    appVersion: options.appVersion,
-    environment: options.environment,
-    dropped: dropped || void 0,
-    faults: faults.count || void 0
-  };
+function bodyOf(items, apiKey) {
+  for (const item of items) delete item.event;
+  const { appVersion, environment } = options;
+  const batch = { apiKey, sentAt: Date.now(), sdkVersion: "furrow-browser/0.1.0", appVersion, environment, dropped: dropped || void 0, faults: faults.count || void 0 };
   return `${JSON.stringify(batch).slice(0, -1)},"events":[${items.map((item) => item.text).join()}]}`;
 }
-var flush = safely(async () => {
+function flush() {
   due = Infinity;
-  if (sending || refused || !queue.length) return;
+  if (sending || refused) return;
+  if (failures) unpark((parked) => sendBatch(parked));
+  else sendBatch([]);
+}
+function sendBatch(parked) {
+  keep2([...parked, ...queue]);
+  if (!queue.length) return;
   sending = true;
-  const items = nextBatch(BATCH_BYTES, BATCH_EVENTS);
-  const reported2 = dropped;
-  const { status, wait } = await post2(bodyOf(items, {})).catch(() => ({ status: 0, wait: 0 }));
-  sending = false;
-  settle(items, reported2, status, wait);
-});
-async function post2(text) {
+  const items = takeBatch(BATCH_LENGTH, BATCH_EVENTS);
+  settle(items, post(bodyOf(items)));
+}
+async function post(text) {
   const headers = { "Content-Type": "application/json", "X-API-Key": options.key };
   let body = text;
-  if (text.length > GZIP_BYTES && "CompressionStream" in window) {
-    const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
-    body = await new Response(packed).blob();
+  if (text.length > GZIP_LENGTH && window.CompressionStream) {
+    body = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
     headers["Content-Encoding"] = "gzip";
   }
-  const size = typeof body === "string" ? body.length * 3 : body.size;
-  return request({ headers, body, keepalive: size < KEEPALIVE_BYTES });
+  return request(body, headers);
 }
-async function request(init2) {
-  const answer = await pageFetch.call(window, endpoint, { method: "POST", credentials: "omit", cache: "no-store", ...init2 });
-  return { status: answer.status, wait: 1e3 * Number(answer.headers.get("Retry-After")) || 0 };
-}
-function settle(items, reported2, status, wait) {
-  if (status === 0 || status === 429 || status >= 500) {
-    failures++;
-    asked = Math.min(wait, 10 * LONGEST_WAIT_MS);
-    putBack(items);
-    if (document.hidden) parkQueue();
-    else schedule(0);
-  } else if (status >= 400) {
-    refused = true;
-    queue = [];
-    console.warn(`furrow: the collector refused the events (${status})`);
-  } else {
-    dropped -= reported2;
-    failures = asked = 0;
-    if (queue.length) schedule(queue.length >= BATCH_EVENTS ? 0 : URGENT_MS);
-  }
+var request = (body, headers) => pageFetch.call(window, endpoint, { method: "POST", credentials: "omit", keepalive: true, body, headers });
+function settle(items, answer) {
+  const reported2 = dropped;
+  const finish2 = safely(({ status, headers }) => {
+    sending = false;
+    if (!status || status === 429 || status >= 500) {
+      const asked = 1e3 * Number(headers?.get("Retry-After")) || 0;
+      keep2([...items, ...queue]);
+      if (park(queue)) queue = [];
+      schedule(Math.max(asked, Math.min(LONGEST_WAIT_MS, 1e3 * 2 ** failures++) * (0.75 + Math.random() / 2)));
+    } else if (status >= 400) {
+      refused = true;
+      queue = [];
+      console.warn(`furrow: the collector refused the events (${status})`);
+    } else {
+      dropped -= reported2;
+      if (failures) unpark((parked) => keep2([...parked, ...queue]));
+      failures = 0;
+      if (queue.length) schedule(queue.length < BATCH_EVENTS ? URGENT_MS : 0);
+    }
+  });
+  answer.then(finish2, () => finish2({ status: 0 }));
 }
 function flushHidden() {
-  if (refused) return;
-  if (failures || !navigator.onLine) return parkQueue();
-  let room = KEEPALIVE_BYTES;
-  for (; ; ) {
-    const items = nextBatch(Math.min(room, BATCH_BYTES), BATCH_EVENTS);
-    if (!items.length) break;
-    const reported2 = dropped;
-    const body = bodyOf(items, { apiKey: options.key });
-    room -= body.length * 1.1;
-    request({ headers: { "Content-Type": "text/plain" }, body, keepalive: true }).catch(() => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0, wait: 0 })).then(safely(({ status, wait }) => settle(items, reported2, status, wait)));
-  }
-  if (queue.length) parkQueue();
+  if (refused || !queue.length) return;
+  const items = takeBatch(LAST_LENGTH, 999);
+  const body = bodyOf(items, options.key);
+  const byBeacon = () => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 });
+  if (failures || !navigator.onLine) keep2([...items, ...queue]);
+  else settle(items, request(body, { "Content-Type": "text/plain" }).catch(byBeacon));
+  if (park(queue)) queue = [];
 }
-function parkQueue() {
-  const items = take([...queue]);
-  if (items.length && !park(items.map(({ text, urgent }) => ({ text, urgent })))) putBack(items);
-}
-function unparkQueue() {
-  unpark(
-    safely((kept) => {
-      putBack(kept.map((item) => ({ ...item, event: void 0 })));
-      if (queue.length) schedule(URGENT_MS);
-    })
-  );
+function resume() {
+  unpark((parked) => {
+    keep2([...parked, ...queue]);
+    if (parked.length) schedule(URGENT_MS);
+  });
 }
 function startDelivery() {
-  unparkQueue();
-  listen(window, "online", () => {
-    failures = asked = 0;
-    schedule(0);
-  });
-  listen(document, "visibilitychange", () => document.hidden || unparkQueue());
+  listen(window, "online", () => schedule(0));
+  listen(document, "visibilitychange", () => document.hidden || resume());
 }
 function clearQueue() {
   queue = [];
-  bytes = 0;
 }
 
 // src/record.ts
@@ -676,7 +611,7 @@ function interacted() {
   lastInteraction = performance.now();
 }
 function watch(control) {
-  const made2 = { control, click: void 0, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed"), over: false };
+  const made2 = { control, click: void 0, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
   for (let at = control.getRootNode(); at instanceof ShadowRoot; at = at.host.getRootNode()) observe(at);
   watches.add(made2);
   later(() => made2.click || watches.delete(made2), 2 * ANSWER_MS);
@@ -689,18 +624,17 @@ function watchClick(made2, click) {
   else later(() => decide(made2, false), ANSWER_MS);
 }
 function decide(made2, responded) {
-  watches.delete(made2);
   const { click } = made2;
-  if (made2.over || !click || !responded && isUnknowable(made2)) return;
-  made2.over = true;
+  if (!watches.delete(made2) || !click || !responded && isUnknowable(made2)) return;
   if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
 }
 var isUnknowable = (made2) => made2.unclear || document.hidden || !!document.querySelector("canvas,iframe[src],object,embed");
 function answered() {
-  for (const made2 of watches) {
-    made2.answered = true;
-    if (made2.click) decide(made2, true);
-  }
+  watches.forEach(settle2);
+}
+function settle2(made2) {
+  made2.answered = true;
+  if (made2.click) decide(made2, true);
 }
 var STEP_MS = 200;
 var MOVES_BY_ITSELF = 5;
@@ -733,10 +667,7 @@ function readMutation(mutation) {
   if (kind === "itself") return moving.forEach((node) => movements.has(node) && noteMovement(node, now));
   for (const made2 of [...watches]) {
     if (kind || element && made2.control.contains(element) && !CHOICE.test(mutation.attributeName ?? "")) made2.unclear = true;
-    else {
-      made2.answered = true;
-      if (made2.click) decide(made2, true);
-    }
+    else settle2(made2);
   }
 }
 function isSeen(mutation, element) {
@@ -799,7 +730,7 @@ function visit(navigationType, from, cause) {
 }
 function moved(kind) {
   if (location.href === address) return;
-  const onlyFragment = location.pathname + location.search === new URL(address).pathname + new URL(address).search;
+  const onlyFragment = address.split("#")[0] === location.href.split("#")[0];
   address = location.href;
   answered();
   if (currentRoute() !== shown) visit(kind === "push" && onlyFragment ? "link" : kind, shown, causeNow());
@@ -863,8 +794,9 @@ function arrive() {
   const kinds = { reload: "reload", back_forward: "back_forward" };
   reportAnswer(entry, led);
   visit(kinds[entry?.type ?? ""] ?? (from ? "link" : void 0), from, led?.cause);
-  if (led?.form) listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
-  if (led?.form && document.readyState !== "loading") reportRefusedForm(led.cause);
+  if (!led?.form) return;
+  if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
+  else reportRefusedForm(led.cause);
 }
 function reportAnswer(entry, led) {
   const status = entry?.responseStatus;
@@ -988,7 +920,7 @@ function reportRefusedForm(cause) {
 
 // src/network.ts
 var LARGEST_BODY = 64 << 10;
-var open2 = /* @__PURE__ */ new Set();
+var open = /* @__PURE__ */ new Set();
 function begin(method, url) {
   const address2 = new URL(String(url), document.baseURI);
   if (address2.href.startsWith(endpoint) || !/^https?:$/.test(address2.protocol)) return void 0;
@@ -999,11 +931,11 @@ function begin(method, url) {
     cause: causeNow(),
     thirdParty: !isOwnHost(address2.host)
   };
-  open2.add(request2);
+  open.add(request2);
   return request2;
 }
 function end(request2, { status, aborted = false, bodyError }, at = Date.now()) {
-  if (!request2 || !open2.delete(request2)) return;
+  if (!request2 || !open.delete(request2)) return;
   const { method, address: address2, began, cause, thirdParty } = request2;
   const url = address2.pathname.slice(0, 1024);
   const failed2 = !aborted && (status === 0 || status >= 400 || !!bodyError);
@@ -1112,7 +1044,7 @@ function xhrHasErrors(xhr, { thirdParty }) {
   return /^(text)?$/.test(xhr.responseType) && xhr.responseText.length <= LARGEST_BODY && hasErrors(xhr.responseText);
 }
 function abortOpen() {
-  for (const request2 of [...open2]) end(request2, { status: 0, aborted: true });
+  for (const request2 of [...open]) end(request2, { status: 0, aborted: true });
 }
 
 // src/lifecycle.ts
@@ -1157,8 +1089,7 @@ function startPerformance() {
   else listen(window, "load", () => later(measureLoad, 0));
 }
 function watch2(type, more, use) {
-  if (!PerformanceObserver.supportedEntryTypes?.includes(type)) return;
-  new PerformanceObserver((list) => list.getEntries().forEach(use)).observe({ type, buffered: true, ...more });
+  new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, ...more });
 }
 function measureLoad() {
   const [entry] = performance.getEntriesByType("navigation");
@@ -1283,15 +1214,18 @@ function lastAt(x, y) {
 var base;
 var installed = false;
 var isBot = () => navigator.webdriver || /bot|crawl|spider|headless|lighthouse|prerender/i.test(navigator.userAgent);
-function start(stored) {
+var consented = false;
+function start() {
+  const { consent: consent2 } = options;
+  if (!options.key || consent2 === "required" && !consented) return;
+  const stored = consent2 !== "memory" || consented;
   startSession(stored);
-  allowStore(stored);
   if (!isSampled()) return;
+  if (stored) openStore(resume);
   state.running = true;
   if (installed) return;
   installed = true;
-  const parts = [startObserver, startResponded, startPresses, startForms, startNetwork, startErrors, startNavigation, startPerformance, startLifecycle, startDelivery];
-  for (const part of parts) safely(part)();
+  for (const part of [startObserver, startResponded, startPresses, startForms, startNetwork, startErrors, startNavigation, startPerformance, startLifecycle, startDelivery]) safely(part)();
 }
 function recordOutcome(name, failed2, reason) {
   const url = "/" + String(name).slice(0, 128);
@@ -1302,8 +1236,8 @@ var calls = {
   init(chosen) {
     if (options.key || !chosen.key || isBot()) return;
     setOptions(chosen, base);
-    state.user = chosen.user;
-    if (chosen.consent !== "required") start(chosen.consent !== "memory");
+    state.user = chosen.user ?? state.user;
+    start();
   },
   user(id) {
     state.user = id === void 0 ? void 0 : String(id);
@@ -1315,8 +1249,9 @@ var calls = {
   achieved: (name) => recordOutcome(name, false),
   failed: (name, reason) => recordOutcome(name, true, reason),
   consent(granted) {
-    if (granted && options.key) start(true);
-    else if (!granted) {
+    consented = granted;
+    if (granted) start();
+    else {
       calls.stop();
       clearQueue();
       forgetSession();

@@ -15,23 +15,14 @@ const currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
 const { port1, port2 } = new MessageChannel();
 let current: Dispatch | undefined;
 let ended: Dispatch | undefined;
-const waiting: (Dispatch | undefined)[] = [];
 
-port1.onmessage = () => {
-  const dispatch = waiting.shift();
-  if (dispatch && dispatch === current) {
-    // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
-    [ended, current] = [current, undefined];
-    post(undefined);
-  } else if (!dispatch) {
-    ended = undefined;
-  }
+port1.onmessage = ({ data }: MessageEvent<string>) => {
+  if (ended?.id === data) ended = undefined;
+  if (current?.id !== data) return;
+  // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
+  [ended, current] = [current, undefined];
+  port2.postMessage(data);
 };
-
-function post(dispatch: Dispatch | undefined): void {
-  waiting.push(dispatch);
-  port2.postMessage(0);
-}
 
 function isInShadow(event: Event): boolean {
   const [first] = event.composedPath();
@@ -41,7 +32,7 @@ function isInShadow(event: Event): boolean {
 export function beginDispatch(id: string, event: Event): void {
   if (current?.id === id) return;
   current = { id, shown: event.isTrusted && !isInShadow(event) };
-  post(current);
+  port2.postMessage(id);
 }
 
 /** The id of the event that causes what happens now. */

@@ -5,11 +5,8 @@ import type { Target } from "./types";
 
 const FIELDS = "input,select,textarea,[contenteditable=''],[contenteditable=true]";
 const ACTIONABLE =
-  "button,a[href],area[href],summary,label,option,[onclick]," +
-  FIELDS +
-  ["button", "link", "tab", "menuitem", "menuitemcheckbox", "menuitemradio", "option", "switch", "checkbox", "radio", "treeitem", "combobox"]
-    .map((role) => `,[role=${role}]`)
-    .join("");
+  `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` +
+  "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
 const BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
 const NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
 const LABEL_LENGTH = 80;
@@ -18,7 +15,7 @@ const NODES_READ = 150;
 /** Ids that a framework or a build makes anew: React, libraries with counters, hashes, long numbers. */
 const GENERATED = [
   /[:«»]|^_[rR]_/,
-  /^(ember|mat|mdc|cdk|ion|css|sc|jss|jsx|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|floating|select2|__BVID__|j_idt|ctl|input|field|button|uid|id|v|ng|vs|dx|pn|pr|bits|melt|ark)[-_]?.*\d/i,
+  /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
   /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i,
 ];
 
@@ -100,43 +97,34 @@ function selectorOf(element: Element, tagName: string): string {
 
 function labelOf(element: Element): string | undefined {
   const input = element as HTMLInputElement;
-  const label = (input.labels as NodeListOf<Element> | undefined)?.[0];
-  const texts = [
-    () => element.getAttribute("aria-label"),
-    () => referredText(element),
-    () => label && textOf(label),
-    () => (element.matches("input") ? element.matches(BUTTON) && (input.type === "image" ? input.alt : element.getAttribute("value")) : null),
-    () => !isField(element) && textOf(element),
-    () => element.getAttribute("title") || element.getAttribute("placeholder"),
-  ];
-  for (const text of texts) {
-    const found = shorten(text() || "", LABEL_LENGTH);
-    if (found) return found;
-  }
-  return undefined;
-}
-
-function referredText(element: Element): string {
-  const ids = element.getAttribute("aria-labelledby")?.split(/\s+/) ?? [];
-  const root = element.getRootNode() as Document | ShadowRoot;
-  return ids.map((id) => root.getElementById(id)).map((found) => (found ? textOf(found) : "")).join(" ");
+  const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", LABEL_LENGTH);
+  return (
+    attribute("aria-label") ||
+    attribute("aria-labelledby").split(" ").map((id) => textOf((element.getRootNode() as Document).getElementById?.(id))).join(" ").trim() ||
+    textOf(input.labels?.[0]) ||
+    (element.matches(BUTTON) && (attribute("value") || attribute("alt"))) ||
+    (!isField(element) && textOf(element)) ||
+    attribute("title") ||
+    attribute("placeholder") ||
+    undefined
+  );
 }
 
 /** The text that an element shows, without what was typed into it. */
-export function textOf(element: Element): string {
+export function textOf(element: Element | null | undefined): string {
   let text = "";
   let room = NODES_READ;
   const read = (node: Node): void => {
     if (text.length > LABEL_LENGTH || room-- < 0) return;
-    if (node.nodeType === Node.TEXT_NODE) text += node.nodeValue;
+    if (node instanceof Text) text += node.data;
     else if (node instanceof Element && (node === element || !node.matches(NO_TEXT))) {
-      text += " " + ((node !== element && node.getAttribute("aria-label")) || node.getAttribute("alt") || "");
+      text += ` ${(node !== element && node.getAttribute("aria-label")) || node.getAttribute("alt") || ""}`;
       (node.shadowRoot ?? node).childNodes.forEach(read);
       text += " ";
     }
   };
-  read(element);
-  return text;
+  if (element) read(element);
+  return shorten(text, LABEL_LENGTH);
 }
 
 /** In one line, cut where it is too long; never within a character. */

@@ -2,7 +2,7 @@
 
 import { startErrors } from "./errors";
 import { startForms } from "./forms";
-import { clearQueue, startDelivery } from "./delivery";
+import { clearQueue, resume, startDelivery } from "./delivery";
 import { safely } from "./guard";
 import { startLifecycle } from "./lifecycle";
 import { startObserver, stopObserver } from "./mutations";
@@ -15,7 +15,7 @@ import { record, state } from "./record";
 import { startResponded } from "./responded";
 import { nameRoute } from "./route";
 import { forgetSession, isSampled, sessionId, startSession } from "./session";
-import { allowStore, forgetStore } from "./store";
+import { forgetStore, openStore } from "./store";
 import type { Call, Furrow, Options } from "./types";
 import { causeNow } from "./cause";
 
@@ -28,16 +28,20 @@ let installed = false;
 /** Browsers that a program drives have no user. */
 const isBot = (): boolean => navigator.webdriver || /bot|crawl|spider|headless|lighthouse|prerender/i.test(navigator.userAgent);
 
-function start(stored: boolean): void {
+let consented = false;
+
+function start(): void {
+  const { consent } = options;
+  if (!options.key || (consent === "required" && !consented)) return;
+  const stored = consent !== "memory" || consented;
   startSession(stored);
-  allowStore(stored);
   if (!isSampled()) return;
+  if (stored) openStore(resume);
   state.running = true;
   if (installed) return;
   installed = true;
   // Each part by itself: where one cannot start in a page, the others do.
-  const parts = [startObserver, startResponded, startPresses, startForms, startNetwork, startErrors, startNavigation, startPerformance, startLifecycle, startDelivery];
-  for (const part of parts) safely(part)();
+  for (const part of [startObserver, startResponded, startPresses, startForms, startNetwork, startErrors, startNavigation, startPerformance, startLifecycle, startDelivery]) safely(part)();
 }
 
 /** What only the application knows, as a request that the method `APP` marks. */
@@ -51,8 +55,8 @@ const calls: Omit<Furrow, "push" | "version"> = {
   init(chosen: Options) {
     if (options.key || !chosen.key || isBot()) return;
     setOptions(chosen, base);
-    state.user = chosen.user;
-    if (chosen.consent !== "required") start(chosen.consent !== "memory");
+    state.user = chosen.user ?? state.user;
+    start();
   },
   user(id) {
     state.user = id === undefined ? undefined : String(id);
@@ -64,8 +68,9 @@ const calls: Omit<Furrow, "push" | "version"> = {
   achieved: (name) => recordOutcome(name, false),
   failed: (name, reason) => recordOutcome(name, true, reason),
   consent(granted) {
-    if (granted && options.key) start(true);
-    else if (!granted) {
+    consented = granted;
+    if (granted) start();
+    else {
       calls.stop();
       clearQueue();
       forgetSession();

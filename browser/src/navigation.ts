@@ -27,7 +27,7 @@ function visit(navigationType: Kind, from: string | undefined, cause: string | u
 
 function moved(kind: Kind): void {
   if (location.href === address) return;
-  const onlyFragment = location.pathname + location.search === new URL(address).pathname + new URL(address).search;
+  const onlyFragment = address.split("#")[0] === location.href.split("#")[0];
   address = location.href;
   answered();
   if (currentRoute() !== shown) visit(kind === "push" && onlyFragment ? "link" : kind, shown, causeNow());
@@ -116,8 +116,9 @@ function arrive(): void {
   const kinds: Record<string, Kind> = { reload: "reload", back_forward: "back_forward" };
   reportAnswer(entry, led);
   visit(kinds[entry?.type ?? ""] ?? (from ? "link" : undefined), from, led?.cause);
-  if (led?.form) listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
-  if (led?.form && document.readyState !== "loading") reportRefusedForm(led.cause);
+  if (!led?.form) return;
+  if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
+  else reportRefusedForm(led.cause);
 }
 
 /** The page itself was the answer: of a form, or an error page. */

@@ -1,6 +1,6 @@
 /** What the person waits for: the page, and a main thread that is busy after an action. */
 
-import { later, listen } from "./guard";
+import { later, listen, safely } from "./guard";
 import { record } from "./record";
 
 const LONG_TASK_MS = 200;
@@ -30,8 +30,8 @@ export function startPerformance(): void {
 }
 
 function watch(type: string, more: object, use: (entry: PerformanceEntry) => void): void {
-  if (!PerformanceObserver.supportedEntryTypes?.includes(type)) return;
-  new PerformanceObserver((list) => list.getEntries().forEach(use)).observe({ type, buffered: true, ...more });
+  // A browser that does not know the type says so in its console, and does nothing.
+  new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, ...more });
 }
 
 function measureLoad(): void {

@@ -19,7 +19,6 @@ export interface Watch {
   click: SentEvent | undefined;
   answered: boolean;
   unclear: boolean;
-  over: boolean;
 }
 
 /** Watches of presses of the last second. */
@@ -32,7 +31,7 @@ export function interacted(): void {
 
 /** Watches from the press on, for menus open before the click comes. */
 export function watch(control: Element): Watch {
-  const made = { control, click: undefined, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed"), over: false };
+  const made = { control, click: undefined, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
   for (let at: Node = control.getRootNode(); at instanceof ShadowRoot; at = at.host.getRootNode()) observe(at);
   watches.add(made);
   later(() => made.click || watches.delete(made), 2 * ANSWER_MS);
@@ -47,10 +46,8 @@ export function watchClick(made: Watch, click: SentEvent): void {
 }
 
 function decide(made: Watch, responded: boolean): void {
-  watches.delete(made);
   const { click } = made;
-  if (made.over || !click || (!responded && isUnknowable(made))) return;
-  made.over = true;
+  if (!watches.delete(made) || !click || (!responded && isUnknowable(made))) return;
   if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
 }
 
@@ -59,10 +56,12 @@ const isUnknowable = (made: Watch): boolean => made.unclear || document.hidden |
 
 /** The page answered what was pressed within the last second. */
 export function answered(): void {
-  for (const made of watches) {
-    made.answered = true;
-    if (made.click) decide(made, true);
-  }
+  watches.forEach(settle);
+}
+
+function settle(made: Watch): void {
+  made.answered = true;
+  if (made.click) decide(made, true);
 }
 
 interface Movement {
@@ -109,10 +108,7 @@ function readMutation(mutation: MutationRecord): void {
   if (kind === "itself") return moving.forEach((node) => movements.has(node!) && noteMovement(node, now));
   for (const made of [...watches]) {
     if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName ?? ""))) made.unclear = true;
-    else {
-      made.answered = true;
-      if (made.click) decide(made, true);
-    }
+    else settle(made);
   }
 }
 

@@ -6,17 +6,20 @@ import type { Call, Furrow, Options } from "./types";
 
 const holder = window as unknown as { furrow?: Furrow | Call[] };
 
+/** Calls that hold for the first events, too. */
+const EARLY = /^(init|user|page|consent)$/;
+
 safely(() => {
   const waiting = holder.furrow;
   if (waiting && !Array.isArray(waiting)) return; // loaded twice
+  const queued = (waiting ?? []).filter(Array.isArray) as Call[];
   holder.furrow = furrow;
   const tag = document.currentScript as HTMLScriptElement | null;
+  furrow.push(...queued.filter(([name]) => EARLY.test(name)));
   if (tag) {
+    const { sample, ownHosts, ...given } = tag.dataset;
     servedFrom(tag.src);
-    const { key, url, appVersion, environment, user, consent, sample, ignore, mask, ownHosts } = tag.dataset;
-    const given = { key, url, appVersion, environment, user, consent, ignore, mask, sample: sample && +sample, ownHosts: ownHosts?.split(/[\s,]+/) };
-    const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-    if (key) furrow.init(chosen as unknown as Options);
+    furrow.init({ ...given, sample: sample ? +sample : 1, ownHosts: ownHosts?.split(/[\s,]+/) } as unknown as Options);
   }
-  if (waiting) furrow.push(...waiting);
+  furrow.push(...queued.filter(([name]) => !EARLY.test(name)));
 })();

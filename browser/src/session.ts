@@ -22,6 +22,8 @@ interface Session {
   id: string;
   /** Time of its last event, epoch milliseconds. */
   last: number;
+  /** Whether it is among the share that is not sent. */
+  out?: boolean;
 }
 
 let session: Session = { id: "", last: 0 };
@@ -37,7 +39,7 @@ export function startSession(stored: boolean): void {
 function read(): void {
   try {
     const kept = mayStore && (JSON.parse(localStorage.getItem(STORED) || "null") as Session | null);
-    if (kept && typeof kept.id === "string" && kept.last > session.last) session = { id: kept.id, last: kept.last };
+    if (kept && typeof kept.id === "string" && kept.last > session.last) session = kept;
   } catch {
     mayStore = false; // storage is refused: the id lives as long as the page
   }
@@ -48,7 +50,7 @@ export function sessionId(): string {
   const now = Date.now();
   if (!session.id || now - session.last > IDLE_MS) {
     read();
-    if (!session.id || now - session.last > IDLE_MS) session = { id: randomLetters(22), last: now };
+    if (!session.id || now - session.last > IDLE_MS) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
     written = 0;
   }
   session.last = now;
@@ -59,12 +61,8 @@ export function sessionId(): string {
   return session.id;
 }
 
-/** Whether this session is among the share that is sent; all its tabs and pages decide alike. */
-export function isSampled(): boolean {
-  const share = options.sample ?? 1;
-  const place = [...sessionId().slice(0, 4)].reduce((sum, letter) => sum * 26 + letter.charCodeAt(0) - 97, 0);
-  return place < share * 26 ** 4;
-}
+/** Whether this session is among the share that is sent; its tabs and pages decide alike. */
+export const isSampled = (): boolean => !!sessionId() && !session.out;
 
 export function forgetSession(): void {
   keep(STORED, null);

@@ -1,50 +1,44 @@
 /** What could not be sent waits in IndexedDB, so that it outlives the tab. */
 
+import { safely } from "./guard";
+import type { Item } from "./delivery";
+
 const NAME = "furrow";
+let database: IDBDatabase | undefined;
 
-export interface Parked {
-  text: string;
-  urgent: boolean;
-}
-
-let allowed = false;
-
-export function allowStore(allow: boolean): void {
-  allowed = allow;
-}
-
-function open(use: (store: IDBObjectStore) => void): boolean {
+/** Opens it in advance: when the page is left, there is time to write and none to open. */
+export function openStore(ready: () => void): void {
   try {
-    if (!allowed) return false;
     const opening = indexedDB.open(NAME, 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(NAME, { autoIncrement: true });
     opening.onsuccess = () => {
-      const database = opening.result;
-      const transaction = database.transaction(NAME, "readwrite");
-      transaction.oncomplete = transaction.onabort = () => database.close();
-      use(transaction.objectStore(NAME));
+      database = opening.result;
+      ready();
     };
-    return true;
   } catch {
-    return false; // storage is refused: what waits lives as long as the page
+    // Storage is refused: what waits lives as long as the page.
   }
 }
 
-export const park = (items: Parked[]): boolean => open((store) => store.add(items));
+const rows = () => database?.transaction(NAME, "readwrite").objectStore(NAME);
+
+/** Whether the events are kept here from now on. */
+export function park(items: Item[]): boolean {
+  if (!items.length) return false;
+  return !!safely(() => rows()?.add(items.map(({ text, urgent }) => ({ text, urgent }))))();
+}
 
 /** Hands over what waits and removes it, in one transaction: two tabs never take the same. */
-export function unpark(use: (items: Parked[]) => void): void {
-  open((store) => {
-    const reading = store.getAll() as IDBRequest<Parked[][]>;
-    reading.onsuccess = () => {
-      if (reading.result.length) {
-        store.clear();
-        use(reading.result.flat());
-      }
-    };
+export function unpark(use: (items: Item[]) => void): void {
+  const waiting = rows();
+  if (!waiting) return use([]);
+  const reading = waiting.getAll() as IDBRequest<Item[][]>;
+  reading.onsuccess = safely(() => {
+    waiting.clear();
+    use(reading.result.flat());
   });
 }
 
 export function forgetStore(): void {
-  open((store) => store.clear());
+  rows()?.clear();
 }

@@ -146,7 +146,9 @@ class Site:
         """Opens a page with this body; with the neighbour "frame", within a page of another application."""
         self.put(path, body, script, **more)
         if self.neighbour == "frame":
-            self.answers["/outer"] = Answer(f"<!doctype html><h1>Portal</h1><iframe src={path} width=1200 height=800></iframe>")
+            self.answers["/outer"] = Answer(
+                f"<!doctype html><h1>Portal</h1><iframe src={path} width=1200 height=800></iframe>"
+            )
             self.browser.get(self.address + "/outer")
             self.browser.switch_to.frame(0)
         else:

@@ -34,7 +34,9 @@ def test_a_part_of_a_control_is_the_control(any_site: Site) -> None:
     any_site.click("#pay path")
     any_site.click("#pay b")
     clicks = any_site.sent("click", 2)
-    assert [click["target"] for click in clicks] == [{"type": "button", "id": "pay", "tagName": "button", "label": "Pay now"}] * 2
+    assert [click["target"] for click in clicks] == [
+        {"type": "button", "id": "pay", "tagName": "button", "label": "Pay now"}
+    ] * 2
     assert clicks[0]["metadata"]["inputMethod"] == "mouse" and clicks[0]["metadata"]["x"] > 0
     assert clicks[0]["route"] == "/shop"
 
@@ -60,7 +62,9 @@ def test_a_control_in_shadow_roots(any_site: Site) -> None:
 
 
 def test_a_label_and_its_field_are_one_click(any_site: Site) -> None:
-    any_site.show("<label>I <b>agree</b> <input type=checkbox id=terms></label><p><label for=news>News</label><input type=checkbox id=news>")
+    any_site.show(
+        "<label>I <b>agree</b> <input type=checkbox id=terms></label><p><label for=news>News</label><input type=checkbox id=news>"
+    )
     any_site.click("label b")
     any_site.click("label[for=news]")
     any_site.click("#news")
@@ -152,7 +156,10 @@ def test_a_name_that_changes_under_the_finger(any_site: Site) -> None:
 
 
 def test_how_it_was_pressed(any_site: Site) -> None:
-    any_site.show("<button id=go aria-busy=true>Go</button><form><input id=q><button id=send>Send</button></form>", "document.forms[0].onsubmit = e => e.preventDefault();")
+    any_site.show(
+        "<button id=go aria-busy=true>Go</button><form><input id=q><button id=send>Send</button></form>",
+        "document.forms[0].onsubmit = e => e.preventDefault();",
+    )
     any_site.run("document.getElementById('go').focus()")
     ActionChains(any_site.browser).send_keys(Keys.ENTER).perform()
     ActionChains(any_site.browser).key_down(Keys.CONTROL).click(any_site.find("#go")).key_up(Keys.CONTROL).perform()
@@ -166,7 +173,10 @@ def test_how_it_was_pressed(any_site: Site) -> None:
 
 
 def test_what_is_to_be_ignored(site: Site) -> None:
-    site.show("<div data-furrow-ignore><button id=a>A</button></div><button id=b>B</button><button id=c class=quiet>C</button>", head="<script src=/furrow.js data-key=k data-ignore=.quiet></script>")
+    site.show(
+        "<div data-furrow-ignore><button id=a>A</button></div><button id=b>B</button><button id=c class=quiet>C</button>",
+        head="<script src=/furrow.js data-key=k data-ignore=.quiet></script>",
+    )
     for selector in ("#a", "#c", "#b"):
         site.click(selector)
     assert names(site.sent("click")) == ["b"]

@@ -53,7 +53,10 @@ def test_requests_of_all_kinds(any_site: Site) -> None:
 
 
 def test_a_server_that_is_not_there(site: Site) -> None:
-    site.show("<button id=go>Go</button>", "go.onclick = () => fetch('http://127.0.0.1:1/api', {method: 'POST'}).catch(() => 0);")
+    site.show(
+        "<button id=go>Go</button>",
+        "go.onclick = () => fetch('http://127.0.0.1:1/api', {method: 'POST'}).catch(() => 0);",
+    )
     site.click("#go")
     time.sleep(0.3)
     (call,) = site.sent("network")
@@ -105,7 +108,18 @@ def test_the_page_sees_its_own_requests_unchanged(site: Site) -> None:
             Object.getOwnPropertyNames(window).includes("furrow"), seen.sort().join()];
         });"""
     )
-    assert result == [1, True, "fetch", 1, True, "send", True, "pushState", True, "caught TypeError,unhandled TimeoutError"]
+    assert result == [
+        1,
+        True,
+        "fetch",
+        1,
+        True,
+        "send",
+        True,
+        "pushState",
+        True,
+        "caught TypeError,unhandled TimeoutError",
+    ]
 
 
 def test_a_cause_goes_through_ready_promises_and_no_further(any_site: Site) -> None:
@@ -140,7 +154,10 @@ def test_a_timer_that_was_due_before_the_click_is_not_caused_by_it(site: Site) -
 
 def test_a_click_that_a_script_makes_passes_its_cause_on(site: Site) -> None:
     site.api("/api")
-    site.show("<button id=go>Go</button><a id=other>x</a>", "go.onclick = () => other.click(); other.onclick = () => fetch('/api');")
+    site.show(
+        "<button id=go>Go</button><a id=other>x</a>",
+        "go.onclick = () => other.click(); other.onclick = () => fetch('/api');",
+    )
     site.click("#go")
     assert causes(site, "network", 1) == ["go"]
     assert len(site.sent("click")) == 1
@@ -163,7 +180,10 @@ def test_errors_of_scripts_and_promises(any_site: Site) -> None:
     assert thrown["metadata"]["message"].startswith("Uncaught TypeError: Cannot read properties of null")
     assert thrown["metadata"]["frame"] == f"{any_site.address}/lib/shop.js:1:23"
     assert thrown["metadata"]["source"] == f"{any_site.address}/lib/shop.js"
-    assert (rejected["metadata"]["errorType"], rejected["metadata"]["message"]) == ("promise", "order [number] of [email]")
+    assert (rejected["metadata"]["errorType"], rejected["metadata"]["message"]) == (
+        "promise",
+        "order [number] of [email]",
+    )
     assert "4111" not in str(odd)
 
 
@@ -187,7 +207,9 @@ def test_files_that_do_not_load_and_foreign_errors(any_site: Site) -> None:
 
 def test_what_a_security_policy_blocks(site: Site) -> None:
     site.show(
-        "<p>x", "fetch('http://127.0.0.2:1/api').catch(() => 0)", headers={"content-security-policy": "connect-src 'self'"}
+        "<p>x",
+        "fetch('http://127.0.0.2:1/api').catch(() => 0)",
+        headers={"content-security-policy": "connect-src 'self'"},
     )
     time.sleep(0.2)
     (error,) = site.sent("error")
@@ -201,7 +223,10 @@ def test_fields_that_the_browser_refuses(any_site: Site) -> None:
     )
     any_site.click("#send")
     refused = any_site.sent("error", 2)
-    assert [(event["target"]["id"], event["metadata"]["message"]) for event in refused] == [("name", "valueMissing"), ("mail", "typeMismatch")]
+    assert [(event["target"]["id"], event["metadata"]["message"]) for event in refused] == [
+        ("name", "valueMissing"),
+        ("mail", "typeMismatch"),
+    ]
     assert causes(any_site, "error", 2) == ["send", "send"]
     (submit,) = any_site.sent("form_submit")
     assert submit["metadata"]["valid"] is False and submit["target"]["id"] == "order"
@@ -226,13 +251,17 @@ def test_fields_that_the_page_refuses(any_site: Site) -> None:
 
 
 def test_fields_are_named_and_never_read(any_site: Site) -> None:
-    any_site.show("<label>Name <input id=name></label><input id=secret type=password><select id=size><option>S<option>M</select>")
+    any_site.show(
+        "<label>Name <input id=name></label><input id=secret type=password><select id=size><option>S<option>M</select>"
+    )
     any_site.click("#name")
     ActionChains(any_site.browser).send_keys("Lovelace").perform()
     any_site.click("#secret")
     ActionChains(any_site.browser).send_keys("hunter2").perform()
     any_site.click("#name")
-    found = [(e["target"]["id"], e["metadata"]["action"], e["metadata"]["fieldType"]) for e in any_site.sent("input", 7)]
+    found = [
+        (e["target"]["id"], e["metadata"]["action"], e["metadata"]["fieldType"]) for e in any_site.sent("input", 7)
+    ]
     assert found[:3] == [("name", "focus", "text"), ("name", "change", "text"), ("name", "blur", "text")]
     assert ("secret", "change", "password") in found
     assert "Lovelace" not in str(any_site.intake.batches) and "hunter2" not in str(any_site.intake.batches)
@@ -256,11 +285,16 @@ def test_blocked_is_announced_in_the_page(any_site: Site) -> None:
         any_site.click("#pay")
         time.sleep(0.2)
     any_site.wait_for(lambda: len(any_site.run("return heard")) == 2)
-    assert any_site.run("return heard") == [["pay", "POST", "/api/orders/17", 500, attempts, "pay"] for attempts in (2, 3)]
+    assert any_site.run("return heard") == [
+        ["pay", "POST", "/api/orders/17", 500, attempts, "pay"] for attempts in (2, 3)
+    ]
 
 
 def test_what_only_the_application_knows(site: Site) -> None:
-    site.show("<button id=send>Send</button>", "send.onclick = () => { furrow.failed('message', 'the socket is closed'); furrow.achieved('draft'); };")
+    site.show(
+        "<button id=send>Send</button>",
+        "send.onclick = () => { furrow.failed('message', 'the socket is closed'); furrow.achieved('draft'); };",
+    )
     site.click("#send")
     calls = site.sent("network", 2)
     assert [(outcome(call)[:3], call["metadata"].get("bodyError")) for call in calls] == [
