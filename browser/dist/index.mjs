@@ -659,6 +659,7 @@ function readMutation(mutation) {
   const now = performance.now();
   const { target } = mutation;
   const element = target instanceof Element ? target : target.parentElement;
+  if (document.readyState === "loading") interacted();
   if (watches.size === 0 && now - lastInteraction < ANSWER_MS) return;
   const moving = [target, element, element?.parentElement ?? null];
   if (watches.size === 0) return moving.forEach((node) => noteMovement(node, now));
@@ -889,34 +890,29 @@ function validityOf({ validity }) {
   }
   return "invalid";
 }
+var MARKS = "[aria-invalid=true],[role=alert],.errorlist";
 var ERROR_WORD = /err|invalid|danger|fail|warn/i;
 function readRefusal({ type, target, attributeName, addedNodes }) {
   if (!lastTry || Date.now() - lastTry.at > REFUSED_MS) return;
-  if (type === "attributes") {
-    if (attributeName === "aria-invalid" && isInvalid(target)) refuse(target, "aria-invalid", lastTry.id);
-    return;
-  }
   const element = target instanceof Element ? target : target.parentElement;
-  if (element?.closest("[role=alert]")) return reportAlert(element.closest("[role=alert]"));
+  if (attributeName === "aria-invalid") refuseMarked(element, lastTry.id);
+  if (type === "attributes") return;
+  const around = element?.closest("[role=alert],.errorlist");
+  if (around) refuseMarked(around, lastTry.id);
   for (const node of addedNodes) {
-    if (!(node instanceof Element)) continue;
-    const invalid = node.matches("[aria-invalid]") ? [node] : [...node.querySelectorAll("[aria-invalid]")].slice(0, 20);
-    for (const field of invalid) if (isInvalid(field)) refuse(field, "aria-invalid", lastTry.id);
-    const alert = node.matches("[role=alert]") ? node : node.querySelector("[role=alert]");
-    if (alert) reportAlert(alert);
+    if (node instanceof Element) refuseWithin(node, lastTry.id);
   }
 }
-var isInvalid = (field) => /^(true|grammar|spelling)$/.test(field.getAttribute("aria-invalid") ?? "");
-function reportAlert(alert) {
-  const words = (alert.getAttribute("class") ?? "") + (alert.firstElementChild?.getAttribute("class") ?? "");
-  if (alert.textContent?.trim() && ERROR_WORD.test(words)) refuse(alert, "alert", lastTry?.id);
+function refuseWithin(root, cause) {
+  for (const mark of [root, ...[...root.querySelectorAll(MARKS)].slice(0, 20)]) refuseMarked(mark, cause);
 }
-function reportRefusedForm(cause) {
-  for (const field of [...document.querySelectorAll("[aria-invalid=true],.errorlist,[role=alert]")].slice(0, 10)) {
-    if (field.matches("[role=alert]")) reportAlert(field);
-    else refuse(field, field.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
-  }
+function refuseMarked(mark, cause) {
+  const alert = mark.matches("[role=alert]");
+  const words = mark.className + " " + mark.firstElementChild?.className;
+  if (!mark.matches(MARKS) || alert && !(ERROR_WORD.test(words) && mark.textContent?.trim())) return;
+  refuse(mark, alert ? "alert" : mark.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
 }
+var reportRefusedForm = (cause) => refuseWithin(document.body, cause);
 
 // src/network.ts
 var LARGEST_BODY = 64 << 10;
@@ -1157,6 +1153,7 @@ function finish(press, event, disabled) {
   if (isMarked(press.control, "ignore")) return;
   const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
   noteAction(press.id, press.id, press.control, press.target);
+  if (!isField(press.control)) noteTry(press.id);
   if (click) watchClick(press.watched, click);
 }
 function noteLabel(control, event) {

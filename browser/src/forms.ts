@@ -81,37 +81,32 @@ function validityOf({ validity }: HTMLInputElement): string {
   return "invalid";
 }
 
+const MARKS = "[aria-invalid=true],[role=alert],.errorlist";
 const ERROR_WORD = /err|invalid|danger|fail|warn/i;
 
 function readRefusal({ type, target, attributeName, addedNodes }: MutationRecord): void {
   if (!lastTry || Date.now() - lastTry.at > REFUSED_MS) return;
-  if (type === "attributes") {
-    if (attributeName === "aria-invalid" && isInvalid(target as Element)) refuse(target as Element, "aria-invalid", lastTry.id);
-    return;
-  }
   const element = target instanceof Element ? target : target.parentElement;
-  if (element?.closest("[role=alert]")) return reportAlert(element.closest("[role=alert]")!);
+  if (attributeName === "aria-invalid") refuseMarked(element!, lastTry.id);
+  if (type === "attributes") return;
+  const around = element?.closest("[role=alert],.errorlist");
+  if (around) refuseMarked(around, lastTry.id);
   for (const node of addedNodes) {
-    if (!(node instanceof Element)) continue;
-    const invalid = node.matches("[aria-invalid]") ? [node] : [...node.querySelectorAll("[aria-invalid]")].slice(0, 20);
-    for (const field of invalid) if (isInvalid(field)) refuse(field, "aria-invalid", lastTry.id);
-    const alert = node.matches("[role=alert]") ? node : node.querySelector("[role=alert]");
-    if (alert) reportAlert(alert);
+    if (node instanceof Element) refuseWithin(node, lastTry.id);
   }
 }
 
-const isInvalid = (field: Element): boolean => /^(true|grammar|spelling)$/.test(field.getAttribute("aria-invalid") ?? "");
+function refuseWithin(root: Element, cause: string | undefined): void {
+  for (const mark of [root, ...[...root.querySelectorAll(MARKS)].slice(0, 20)]) refuseMarked(mark, cause);
+}
 
-/** An alert that looks like an error: `role=alert` alone also announces success. */
-function reportAlert(alert: Element): void {
-  const words = (alert.getAttribute("class") ?? "") + (alert.firstElementChild?.getAttribute("class") ?? "");
-  if (alert.textContent?.trim() && ERROR_WORD.test(words)) refuse(alert, "alert", lastTry?.id);
+/** An alert must look like an error: `role=alert` alone also announces success. */
+function refuseMarked(mark: Element, cause: string | undefined): void {
+  const alert = mark.matches("[role=alert]");
+  const words = mark.className + " " + mark.firstElementChild?.className;
+  if (!mark.matches(MARKS) || (alert && !(ERROR_WORD.test(words) && mark.textContent?.trim()))) return;
+  refuse(mark, alert ? "alert" : mark.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
 }
 
 /** The server answered a form with the same form: its marks show which fields it refused. */
-export function reportRefusedForm(cause: string | undefined): void {
-  for (const field of [...document.querySelectorAll("[aria-invalid=true],.errorlist,[role=alert]")].slice(0, 10)) {
-    if (field.matches("[role=alert]")) reportAlert(field);
-    else refuse(field, field.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
-  }
-}
+export const reportRefusedForm = (cause: string | undefined): void => refuseWithin(document.body, cause);

@@ -1,7 +1,8 @@
 /** What a person presses: clicks, and presses that a switched-off control swallowed. */
 
 import { beginDispatch } from "./cause";
-import { covers, describe, findControl, findSwitchedOff, isControl } from "./control";
+import { covers, describe, findControl, findSwitchedOff, isControl, isField } from "./control";
+import { noteTry } from "./forms";
 import { later, listen } from "./guard";
 import { isMarked } from "./options";
 import { record } from "./record";
@@ -91,6 +92,7 @@ function finish(press: Press, event: PointerEvent, disabled: boolean): void {
   if (isMarked(press.control, "ignore")) return;
   const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
   noteAction(press.id, press.id, press.control, press.target);
+  if (!isField(press.control)) noteTry(press.id);
   if (click) watchClick(press.watched, click);
 }
 

@@ -100,6 +100,7 @@ function readMutation(mutation: MutationRecord): void {
   const now = performance.now();
   const { target } = mutation;
   const element = target instanceof Element ? target : target.parentElement;
+  if (document.readyState === "loading") interacted(); // by the parser, for the person who opened the page
   if (watches.size === 0 && now - lastInteraction < ANSWER_MS) return;
   const moving = [target, element, element?.parentElement ?? null];
   if (watches.size === 0) return moving.forEach((node) => noteMovement(node, now));

@@ -21,7 +21,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def test_four_presses_of_a_broken_button_are_an_incident(up: Up, site: Site) -> None:
     site.api("/api/orders", 500)
-    tag = f'<script async src=/furrow.js data-key=test-key data-url="http://127.0.0.1:{up.port}" data-app-version=4.2.0></script>'
+    address = f"http://127.0.0.1:{up.port}"
+    tag = f'<script async src=/furrow.js data-key=test-key data-url="{address}" data-app-version=4.2.0></script>'
     site.put(
         "/checkout",
         "<button id=pay><b>Pay now</b></button>",
@@ -38,5 +39,6 @@ def test_four_presses_of_a_broken_button_are_an_incident(up: Up, site: Site) -> 
     site.browser.switch_to.window(start)
     until(lambda: up.get("/v1/incidents?status=draft")["total"] == 1, 180)
     (incident,) = up.get("/v1/incidents?status=draft")["incidents"]
-    assert "button#pay" in str(incident) and "POST /api/orders" in str(incident)
+    assert "button#pay" in str(incident)
+    assert "POST /api/orders" in str(incident)
     assert incident["affectedSessions"] == 1

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (pages are easier to read in one line)
 """furrow.js in Chromium: requests, errors, refused fields, and which press caused them."""
 
 import time
@@ -18,9 +19,10 @@ def outcome(event: Event) -> tuple[object, ...]:
 def causes(site: Site, kind: str, count: int) -> list[str | None]:
     """What each event of a type was caused by: the id of the control, or the type of the event."""
     found = site.sent(kind, count)
-    by_id = {event["eventId"]: event for event in site.intake.events()}
-    acts = [by_id.get(event.get("cause", "")) for event in found]
-    return [act and (act.get("target", {}).get("id") or act["eventType"]) for act in acts]
+    names = {
+        event["eventId"]: str(event.get("target", {}).get("id") or event["eventType"]) for event in site.intake.events()
+    }
+    return [names.get(event.get("cause", "")) for event in found]
 
 
 def test_requests_of_all_kinds(any_site: Site) -> None:
@@ -47,7 +49,8 @@ def test_requests_of_all_kinds(any_site: Site) -> None:
         ("PUT", "/api/broken", 503, False),
     ]
     assert not any(call["metadata"]["thirdParty"] for call in calls)
-    assert "secret" not in str(any_site.intake.batches) and "card" not in str(any_site.intake.batches)
+    assert "secret" not in str(any_site.intake.batches)
+    assert "card" not in str(any_site.intake.batches)
     assert all(0 <= call["metadata"]["durationMs"] < 3_000 for call in calls)
     assert {call.get("cause") for call in calls} == {any_site.sent("click")[0]["eventId"]}
 
@@ -138,7 +141,8 @@ def test_a_cause_goes_through_ready_promises_and_no_further(any_site: Site) -> N
     any_site.sent("network", 5)
     paths = [event["metadata"]["url"] for event in any_site.sent("network")]
     caused = dict(zip(paths, causes(any_site, "network", 5), strict=True))
-    assert caused["/api/waits"] == "waits" and caused["/api/inner"] == "parent"
+    assert caused["/api/waits"] == "waits"
+    assert caused["/api/inner"] == "parent"
     assert (caused["/api/later"], caused["/api/poll"], caused["/api/nobody"]) == (None, None, None)
 
 
@@ -229,7 +233,8 @@ def test_fields_that_the_browser_refuses(any_site: Site) -> None:
     ]
     assert causes(any_site, "error", 2) == ["send", "send"]
     (submit,) = any_site.sent("form_submit")
-    assert submit["metadata"]["valid"] is False and submit["target"]["id"] == "order"
+    assert submit["metadata"]["valid"] is False
+    assert submit["target"]["id"] == "order"
     assert "nonsense" not in str(any_site.intake.batches)
 
 
@@ -250,6 +255,15 @@ def test_fields_that_the_page_refuses(any_site: Site) -> None:
     assert [event["metadata"]["valid"] for event in any_site.sent("form_submit")] == [True]
 
 
+def test_an_alert_after_a_press_outside_of_forms(site: Site) -> None:
+    site.show(
+        "<button id=join>Join</button><div id=note></div>",
+        """join.onclick = () => { note.innerHTML = "<p role=alert class=error-text>Not now</p>"; };""",
+    )
+    site.click("#join")
+    assert causes(site, "error", 1) == ["join"]
+
+
 def test_fields_are_named_and_never_read(any_site: Site) -> None:
     any_site.show(
         "<label>Name <input id=name></label><input id=secret type=password><select id=size><option>S<option>M</select>"
@@ -264,7 +278,8 @@ def test_fields_are_named_and_never_read(any_site: Site) -> None:
     ]
     assert found[:3] == [("name", "focus", "text"), ("name", "change", "text"), ("name", "blur", "text")]
     assert ("secret", "change", "password") in found
-    assert "Lovelace" not in str(any_site.intake.batches) and "hunter2" not in str(any_site.intake.batches)
+    assert "Lovelace" not in str(any_site.intake.batches)
+    assert "hunter2" not in str(any_site.intake.batches)
 
 
 def test_blocked_is_announced_in_the_page(any_site: Site) -> None:
