@@ -5,6 +5,8 @@
  * it, too; it is told apart by `window.event`, which is set during listeners and their microtasks alone.
  */
 
+import { later } from "./guard";
+
 interface Dispatch {
   id: string;
   /** Whether `window.event` shows it: not for clicks that a script makes, and not within shadow trees. */
@@ -17,12 +19,16 @@ let current: Dispatch | undefined;
 let ended: Dispatch | undefined;
 
 port1.onmessage = ({ data }: MessageEvent<string>) => {
-  if (ended?.id === data) ended = undefined;
-  if (current?.id !== data) return;
+  if (data === "-" + ended?.id) ended = undefined;
+  else endDispatch(data);
+};
+
+function endDispatch(id: string): void {
+  if (current?.id !== id) return;
   // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
   [ended, current] = [current, undefined];
-  port2.postMessage(data);
-};
+  port2.postMessage("-" + id);
+}
 
 function isInShadow(event: Event): boolean {
   const [first] = event.composedPath();
@@ -33,6 +39,8 @@ export function beginDispatch(id: string, event: Event): void {
   if (current?.id === id) return;
   current = { id, shown: event.isTrusted && !isInShadow(event) };
   port2.postMessage(id);
+  // WebKit runs timers before messages: this one comes before those that the listeners set.
+  later(() => endDispatch(id), 0);
 }
 
 /** The id of the event that causes what happens now. */
