@@ -39,15 +39,17 @@ export function later(work: () => void, milliseconds: number): number {
 type Callable = (...args: any[]) => any;
 
 /** Calls `run` in place of `owner[name]`. A Proxy keeps name, length, properties and the text "[native code]". An owner that
- * is frozen stays as it is; the result says whether it worked. */
+ * is frozen itself stays as it is; the result says whether it worked. */
 export function wrap(owner: object, name: string, run: (call: () => unknown, self: unknown, args: unknown[]) => unknown): boolean {
   try {
     const holder = owner as Record<string, Callable>;
     const wrapped = holder[name];
     if (!wrapped) return false;
-    holder[name] = new Proxy(wrapped, {
+    // Defined, not assigned: `history` takes it although its prototype is frozen.
+    const value = new Proxy(wrapped, {
       apply: (native, self, args: unknown[]) => run(() => Reflect.apply(native, self, args), self, args),
     });
+    Object.defineProperty(owner, name, { value, writable: true, enumerable: true, configurable: true });
     return true;
   } catch {
     return false;
