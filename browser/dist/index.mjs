@@ -1,14 +1,60 @@
+// src/guard.ts
+var faults = { count: 0 };
+function safely(work) {
+  return (...args) => {
+    try {
+      return work(...args);
+    } catch {
+      faults.count++;
+      return void 0;
+    }
+  };
+}
+function original(owner, name) {
+  const zone = window.Zone;
+  return zone?.__symbol__ && owner[zone.__symbol__(name)] || owner[name];
+}
+var addListener = original(EventTarget.prototype, "addEventListener");
+var timer = original(window, "setTimeout");
+var Observer = original(window, "MutationObserver");
+var pageFetch = original(window, "fetch");
+function listen(target, types, work) {
+  for (const type of types.split(" ")) {
+    addListener.call(target, type, safely(work), { capture: true, passive: true });
+  }
+}
+function later(work, milliseconds) {
+  return timer(safely(work), milliseconds);
+}
+function wrap(owner, name, run) {
+  try {
+    const holder = owner;
+    const wrapped = holder[name];
+    if (!wrapped) return false;
+    const value = new Proxy(wrapped, {
+      apply: (native, self, args) => run(() => Reflect.apply(native, self, args), self, args)
+    });
+    Object.defineProperty(owner, name, { value, writable: true, enumerable: true, configurable: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // src/cause.ts
 var currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
 var { port1, port2 } = new MessageChannel();
 var current;
 var ended;
 port1.onmessage = ({ data }) => {
-  if (ended?.id === data) ended = void 0;
-  if (current?.id !== data) return;
-  [ended, current] = [current, void 0];
-  port2.postMessage(data);
+  if (data === "-" + ended?.id) ended = void 0;
+  else endDispatch(data);
 };
+function endDispatch(id) {
+  if (current?.id !== id) return;
+  [ended, current] = [current, void 0];
+  port2.postMessage("-" + id);
+}
 function isInShadow(event) {
   const [first] = event.composedPath();
   return first instanceof Node && first.getRootNode() instanceof ShadowRoot;
@@ -17,6 +63,7 @@ function beginDispatch(id, event) {
   if (current?.id === id) return;
   current = { id, shown: event.isTrusted && !isInShadow(event) };
   port2.postMessage(id);
+  later(() => endDispatch(id), 0);
 }
 function causeNow() {
   if (!current || current.shown && currentEvent && !currentEvent.call(window)) return void 0;
@@ -145,48 +192,6 @@ function textOf(element) {
 function shorten(text, length) {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= length ? line : [...line].slice(0, length).join("");
-}
-
-// src/guard.ts
-var faults = { count: 0 };
-function safely(work) {
-  return (...args) => {
-    try {
-      return work(...args);
-    } catch {
-      faults.count++;
-      return void 0;
-    }
-  };
-}
-function original(owner, name) {
-  const zone = window.Zone;
-  return zone?.__symbol__ && owner[zone.__symbol__(name)] || owner[name];
-}
-var addListener = original(EventTarget.prototype, "addEventListener");
-var timer = original(window, "setTimeout");
-var Observer = original(window, "MutationObserver");
-var pageFetch = original(window, "fetch");
-function listen(target, types, work) {
-  for (const type of types.split(" ")) {
-    addListener.call(target, type, safely(work), { capture: true, passive: true });
-  }
-}
-function later(work, milliseconds) {
-  return timer(safely(work), milliseconds);
-}
-function wrap(owner, name, run) {
-  try {
-    const holder = owner;
-    const wrapped = holder[name];
-    if (!wrapped) return false;
-    holder[name] = new Proxy(wrapped, {
-      apply: (native, self, args) => run(() => Reflect.apply(native, self, args), self, args)
-    });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 // src/session.ts
@@ -406,10 +411,10 @@ function settle(items, answer) {
   const finish2 = safely(({ status, headers }) => {
     sending = false;
     if (!status || status === 429 || status >= 500) {
-      const asked = 1e3 * Number(headers?.get("Retry-After")) || 0;
+      const asked2 = 1e3 * Number(headers?.get("Retry-After")) || 0;
       keep2([...items, ...queue]);
       if (park(queue)) queue = [];
-      schedule(Math.max(asked, Math.min(LONGEST_WAIT_MS, 1e3 * 2 ** failures++) * (0.75 + Math.random() / 2)));
+      schedule(Math.max(asked2, Math.min(LONGEST_WAIT_MS, 1e3 * 2 ** failures++) * (0.75 + Math.random() / 2)));
     } else if (status >= 400) {
       refused = true;
       queue = [];
@@ -723,16 +728,20 @@ function answerBy(owner, name) {
 var NOTE_MS = 6e4;
 var shown = "";
 var address = "";
-var leaving = { elsewhere: false };
+var { navigation } = window;
+var leaving = { elsewhere: !navigation };
+var entries = 0;
 function visit(navigationType, from, cause) {
   shown = currentRoute();
   address = location.href;
+  entries = history.length;
   record("navigation", { navigationType, from }, { cause });
 }
 function moved(kind) {
   if (location.href === address) return;
   const onlyFragment = address.split("#")[0] === location.href.split("#")[0];
   address = location.href;
+  entries = history.length;
   answered();
   if (currentRoute() !== shown) visit(kind === "push" && onlyFragment ? "link" : kind, shown, causeNow());
 }
@@ -740,7 +749,6 @@ function routeNamed() {
   if (currentRoute() !== shown) visit("push", shown || void 0, causeNow());
 }
 function followHistory() {
-  const { navigation } = window;
   const kinds = { push: "push", replace: "replace", traverse: "back_forward", reload: "reload" };
   if (navigation) {
     listen(navigation, "currententrychange", ({ navigationType }) => moved(kinds[navigationType ?? "replace"]));
@@ -754,7 +762,7 @@ function followHistory() {
       return result;
     });
   }
-  listen(window, "popstate", () => moved("back_forward"));
+  listen(window, "popstate", () => moved(history.length === entries ? "back_forward" : "link"));
   listen(window, "hashchange", () => moved("link"));
 }
 function noteNavigation({ destination, downloadRequest, navigationType }) {
@@ -763,16 +771,16 @@ function noteNavigation({ destination, downloadRequest, navigationType }) {
   answered();
   noteLeaving(causeNow());
 }
-function noteLeaving(cause, form) {
-  leaveNote({ cause, route: shown, form: form ?? lastForm(), at: Date.now() });
+var asked;
+function noteLeaving(cause) {
+  const recent = asked && Date.now() - asked.at < 1e3 ? asked : void 0;
+  leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
 }
-var sent;
-var lastForm = () => sent && Date.now() - sent.at < 1e3 ? sent.form : void 0;
 function noteFormSent(form, submitter, cause) {
   const value = (name) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
   const path = new URL(value("action"), document.baseURI).pathname;
-  sent = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
-  noteLeaving(cause, sent.form);
+  asked = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
+  noteLeaving(cause);
 }
 function followLinks() {
   listen(window, "click", (event) => {
@@ -781,8 +789,12 @@ function followLinks() {
     const { protocol, host } = new URL(link.href);
     const download = link.hasAttribute("download");
     const external = !/^https?:$/.test(protocol) || !isOwnHost(host);
-    if (!download && !external) return;
     const cause = causeNow();
+    if (!download && !external) {
+      const here = /^(_self)?$/.test(link.target) && !event.ctrlKey && !event.metaKey && !event.shiftKey && link.pathname + link.search !== location.pathname + location.search;
+      if (here) later(() => event.defaultPrevented || noteLeaving((asked = { cause, at: Date.now() }).cause), 0);
+      return;
+    }
     later(() => event.defaultPrevented || /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download: download || void 0 }, { cause }), 0);
   });
 }
@@ -826,7 +838,7 @@ function startNavigation() {
   followLinks();
   arrive();
   listen(window, "pageshow", ({ persisted }) => {
-    leaving.elsewhere = false;
+    leaving.elsewhere = !navigation;
     if (persisted) visit("back_forward", void 0, void 0);
   });
   listen(document, "prerenderingchange", () => visit("link", void 0, void 0));

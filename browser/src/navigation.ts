@@ -16,12 +16,19 @@ type Kind = "link" | "push" | "replace" | "back_forward" | "reload" | undefined;
 let shown = "";
 let address = "";
 
-/** Whether the page itself began to load another one: then its end is not the end of the session. */
-export const leaving = { elsewhere: false };
+const { navigation } = window as { navigation?: EventTarget };
+
+/** Whether the page itself began to load another one: then its end is not the end of the session. Browsers without the
+ * Navigation API do not say; there, sessions end with time. */
+export const leaving = { elsewhere: !navigation };
+
+/** Entries of the history at the last move. */
+let entries = 0;
 
 function visit(navigationType: Kind, from: string | undefined, cause: string | undefined): void {
   shown = currentRoute();
   address = location.href;
+  entries = history.length;
   record("navigation", { navigationType, from }, { cause });
 }
 
@@ -29,6 +36,7 @@ function moved(kind: Kind): void {
   if (location.href === address) return;
   const onlyFragment = address.split("#")[0] === location.href.split("#")[0];
   address = location.href;
+  entries = history.length;
   answered();
   if (currentRoute() !== shown) visit(kind === "push" && onlyFragment ? "link" : kind, shown, causeNow());
 }
@@ -38,12 +46,7 @@ export function routeNamed(): void {
   if (currentRoute() !== shown) visit("push", shown || undefined, causeNow());
 }
 
-interface Navigation extends EventTarget {
-  currentEntry: unknown;
-}
-
 function followHistory(): void {
-  const { navigation } = window as { navigation?: Navigation };
   const kinds: Record<string, Kind> = { push: "push", replace: "replace", traverse: "back_forward", reload: "reload" };
   if (navigation) {
     listen<Event & { navigationType: string | null }>(navigation, "currententrychange", ({ navigationType }) => moved(kinds[navigationType ?? "replace"]));
@@ -57,7 +60,8 @@ function followHistory(): void {
       return result;
     });
   }
-  listen(window, "popstate", () => moved("back_forward"));
+  // WebKit also sends it for links and scripts that set the fragment: these add an entry.
+  listen(window, "popstate", () => moved(history.length === entries ? "back_forward" : "link"));
   listen(window, "hashchange", () => moved("link"));
 }
 
@@ -75,23 +79,24 @@ function noteNavigation({ destination, downloadRequest, navigationType }: Naviga
   noteLeaving(causeNow());
 }
 
-/** Before another page of the application is loaded: what caused it. */
-function noteLeaving(cause: string | undefined, form?: Note["form"]): void {
-  leaveNote({ cause, route: shown, form: form ?? lastForm(), at: Date.now() });
-}
+/** What the person asked for last, a link or a form: browsers may begin to load it in a later task. */
+let asked: { form?: Note["form"]; cause: string | undefined; at: number } | undefined;
 
-let sent: { form: Note["form"]; cause: string; at: number } | undefined;
-const lastForm = (): Note["form"] => (sent && Date.now() - sent.at < 1_000 ? sent.form : undefined);
+/** Before another page of the application is loaded: what caused it. */
+function noteLeaving(cause?: string): void {
+  const recent = asked && Date.now() - asked.at < 1_000 ? asked : undefined;
+  leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
+}
 
 /** A form is sent by loading a page. */
 export function noteFormSent(form: HTMLFormElement, submitter: Element | null, cause: string): void {
   const value = (name: string) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
   const path = new URL(value("action"), document.baseURI).pathname;
-  sent = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
-  noteLeaving(cause, sent.form);
+  asked = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
+  noteLeaving(cause);
 }
 
-/** A link out of the application or to a file: the page may stay, and nothing else shows it. */
+/** A link to a page of the application, or out of it or to a file: then the page may stay, and nothing else shows it. */
 function followLinks(): void {
   listen<MouseEvent>(window, "click", (event) => {
     const link = event.composedPath().find((part): part is HTMLAnchorElement => part instanceof HTMLAnchorElement && !!part.href);
@@ -99,9 +104,13 @@ function followLinks(): void {
     const { protocol, host } = new URL(link.href);
     const download = link.hasAttribute("download");
     const external = !/^https?:$/.test(protocol) || !isOwnHost(host);
-    if (!download && !external) return;
     const cause = causeNow();
     // After the dispatch: by then the page has stopped the click, or not.
+    if (!download && !external) {
+      const here = /^(_self)?$/.test(link.target) && !event.ctrlKey && !event.metaKey && !event.shiftKey && link.pathname + link.search !== location.pathname + location.search;
+      if (here) later(() => event.defaultPrevented || noteLeaving((asked = { cause, at: Date.now() }).cause), 0);
+      return;
+    }
     later(() => event.defaultPrevented || /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download: download || undefined }, { cause }), 0);
   });
 }
@@ -150,7 +159,7 @@ export function startNavigation(): void {
   followLinks();
   arrive();
   listen<PageTransitionEvent>(window, "pageshow", ({ persisted }) => {
-    leaving.elsewhere = false;
+    leaving.elsewhere = !navigation;
     if (persisted) visit("back_forward", undefined, undefined);
   });
   listen(document, "prerenderingchange", () => visit("link", undefined, undefined));
