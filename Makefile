@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-soak test-browser chaos lint format docs lock bench clean
+.PHONY: setup demo test test-long test-soak test-browser test-engines browsers chaos lint format docs lock bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -33,7 +33,18 @@ test-soak: $(READY)  ## What CI does not run: the wheel with everything from the
 	$(BIN)/python -m pytest -m soak tests/packaging tests/chaos
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -m "browser and not engines" tests/browser
+
+test-engines: $(READY)  ## furrow.js in Firefox and WebKit; one that is missing is skipped
+	$(BIN)/python -m pytest -m engines tests/browser
+
+BROWSERS = chromium chromium-driver firefox-esr webkit2gtk-driver xvfb
+browsers:  ## Install the browsers of the tests that are missing (Debian's packages; root, or with sudo)
+	@missing="$$(for package in $(BROWSERS); do dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>&1 \
+		| grep --quiet --line-regexp installed || echo $$package; done)"; \
+	[ -z "$$missing" ] || { set -ex; $(SUDO) apt-get update -qq; \
+		$(SUDO) apt-get install -qq --no-install-recommends $$missing; }
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 SEEDS = 1000-1199
 FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.browser.sdk_site import Site
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 FLAGS = (
@@ -61,6 +63,34 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
         yield driver
 
 
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"
+
+
+@pytest.fixture(scope="session")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """One browser for many tests, which looks like a person's although a program drives it. Each test has a site, and so a
+    storage, of its own."""
+    hidden = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}")
+    with _chromium(tmp_path_factory.mktemp("visitor"), *hidden, browser="ALL") as driver:
+        yield driver
+
+
+@pytest.fixture
+def site(visitor: Chrome) -> Iterator[Site]:
+    """A site of its own, whose pages hold furrow.js alone."""
+    with closing(Site(visitor)) as found:
+        yield found
+        assert found.faults() == 0
+
+
+@pytest.fixture(params=["none", "hostile", "frame"])
+def any_site(visitor: Chrome, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The same; then with scripts beside it that change what they find, a policy and no storage; then within a frame."""
+    with closing(Site(visitor, request.param)) as found:
+        yield found
+        assert found.faults() == 0
+
+
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Chrome]:
     """A browser that also notes every request (``get_log("performance")``)."""
@@ -69,13 +99,13 @@ def recorder(tmp_path: Path) -> Iterator[Chrome]:
 
 
 @contextmanager
-def _chromium(folder: Path, **logs: str) -> Iterator[Chrome]:
+def _chromium(folder: Path, *flags: str, **logs: str) -> Iterator[Chrome]:
     missing = [file for file in (CHROMIUM, DRIVER) if not Path(file).exists()]
     assert not missing, f"{missing}: Debian's packages chromium and chromium-driver hold them"
     options = ChromeOptions()
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", logs)
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
     plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     driver = Chrome(options, Service(DRIVER, env=plain))

@@ -1,0 +1,53 @@
+/** In whose dispatch does the page's code run right now? The answer is certain, or there is none.
+ *
+ * A dispatch begins at the window, in the capture phase, and ends with a task of its own: its listeners, what they await that
+ * is ready, and its default action (submit, navigation) come before that task. A timer that was due already may come before
+ * it, too; it is told apart by `window.event`, which is set during listeners and their microtasks alone.
+ */
+
+import { later } from "./guard";
+
+interface Dispatch {
+  id: string;
+  /** Whether `window.event` shows it: not for clicks that a script makes, and not within shadow trees. */
+  shown: boolean;
+}
+
+const currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
+const { port1, port2 } = new MessageChannel();
+let current: Dispatch | undefined;
+let ended: Dispatch | undefined;
+
+port1.onmessage = ({ data }: MessageEvent<string>) => {
+  if (data === "-" + ended?.id) ended = undefined;
+  else endDispatch(data);
+};
+
+function endDispatch(id: string): void {
+  if (current?.id !== id) return;
+  // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
+  [ended, current] = [current, undefined];
+  port2.postMessage("-" + id);
+}
+
+function isInShadow(event: Event): boolean {
+  const [first] = event.composedPath();
+  return first instanceof Node && first.getRootNode() instanceof ShadowRoot;
+}
+
+export function beginDispatch(id: string, event: Event): void {
+  if (current?.id === id) return;
+  current = { id, shown: event.isTrusted && !isInShadow(event) };
+  port2.postMessage(id);
+  // WebKit runs timers before messages: this one comes before those that the listeners set.
+  later(() => endDispatch(id), 0);
+}
+
+/** The id of the event that causes what happens now. */
+export function causeNow(): string | undefined {
+  if (!current || (current.shown && currentEvent && !currentEvent.call(window))) return undefined;
+  return current.id;
+}
+
+/** The same for a rejection, which is reported right after the dispatch. */
+export const causeOfRejection = (): string | undefined => current?.id ?? ended?.id;

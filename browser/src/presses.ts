@@ -1,0 +1,153 @@
+/** What a person presses: clicks, and presses that a switched-off control swallowed. */
+
+import { beginDispatch } from "./cause";
+import { covers, describe, findControl, findSwitchedOff, isControl, isField } from "./control";
+import { noteTry } from "./forms";
+import { later, listen } from "./guard";
+import { isMarked } from "./options";
+import { record } from "./record";
+import { newId } from "./session";
+import { interacted, watch, watchClick, type Watch } from "./responded";
+import { noteAction } from "./blocked";
+import type { Target } from "./types";
+
+interface Press {
+  id: string;
+  control: Element;
+  target: Target;
+  x: number;
+  y: number;
+  /** Epoch milliseconds. */
+  at: number;
+  disabled: boolean;
+  obscured: boolean;
+  pointer: string;
+  watched: Watch;
+}
+
+/** A second press at the same place within this time is meant for what was there at the first. */
+const SAME_PLACE_MS = 2_000;
+const SAME_PLACE_PX = 12;
+/** After a touch, browsers may wait for a second tap before they send the click. */
+const TOUCH_CLICK_MS = 400;
+
+/** The press whose click has not come yet. */
+let pending: Press | undefined;
+let last: Press | undefined;
+/** The field whose label was clicked: its own click follows and is the same. */
+let labelled: Element | undefined;
+
+export function startPresses(): void {
+  listen<PointerEvent>(window, "pointerdown", (event) => {
+    if (!event.isPrimary || event.button !== 0 || !event.isTrusted) return;
+    pending = locate(event);
+    if (pending) beginDispatch(pending.id, event);
+  });
+  listen<PointerEvent>(window, "pointerup", (event) => {
+    const press = pending;
+    if (!press || !event.isPrimary || !event.isTrusted) return;
+    beginDispatch(press.id, event);
+    const swallowed = () => {
+      if (pending !== press) return;
+      pending = undefined;
+      if (press.disabled || isDisabled(press.control)) finish(press, event, true);
+    };
+    later(swallowed, event.pointerType === "touch" ? TOUCH_CLICK_MS : 0);
+  });
+  listen(window, "pointercancel dragstart", () => {
+    pending = undefined;
+  });
+  listen<KeyboardEvent>(window, "keydown", (event) => {
+    interacted();
+    if (/^(Enter| )$/.test(event.key) && event.isTrusted && !event.repeat) pending = locate(event);
+    if (pending) beginDispatch(pending.id, event);
+  });
+  listen<PointerEvent>(window, "click", (event) => {
+    if (!event.isTrusted) return;
+    const [hit] = event.composedPath();
+    if (labelled && hit === labelled) {
+      labelled = undefined;
+      return;
+    }
+    const press = claim(event);
+    if (press) finish(press, event, press.disabled);
+  });
+}
+
+/** The press that this click completes; a new one where a keyboard or a screen reader clicks. */
+function claim(event: PointerEvent): Press | undefined {
+  const press = pending;
+  pending = undefined;
+  const found = findControl(event.composedPath());
+  // A control that was drawn anew under the finger: the click reaches what is around it.
+  if (press && (press.control === found || press.obscured || press.disabled || !press.control.isConnected)) return press;
+  return locate(event);
+}
+
+function finish(press: Press, event: PointerEvent, disabled: boolean): void {
+  last = press;
+  press.at = Date.now();
+  beginDispatch(press.id, event);
+  noteLabel(press.control, event);
+  if (isMarked(press.control, "ignore")) return;
+  const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
+  noteAction(press.id, press.id, press.control, press.target);
+  if (!isField(press.control)) noteTry(press.id);
+  if (click) watchClick(press.watched, click);
+}
+
+function noteLabel(control: Element, event: Event): void {
+  labelled = event.composedPath().includes(control) ? undefined : control;
+  later(() => (labelled = undefined), 0);
+}
+
+function describeClick(press: Press, event: PointerEvent, disabled: boolean) {
+  const { control } = press;
+  const keyboard = event.type === "click" && !event.detail && !event.pointerType;
+  const selected = getSelection();
+  const keys = (["alt", "ctrl", "meta", "shift"] as const).filter((key) => event[`${key}Key`]).join("+");
+  return {
+    x: Math.round(event.clientX),
+    y: Math.round(event.clientY),
+    clickCount: event.detail || 1,
+    inputMethod: keyboard ? "keyboard" : (event.pointerType || press.pointer) === "touch" ? "touch" : "mouse",
+    disabled,
+    loading: !!control.closest("[aria-busy=true]") || !!control.querySelector("[role=progressbar],[class*=spinner]"),
+    selection: !!selected && selected.type === "Range",
+    obscured: press.obscured || undefined,
+    modifiers: keys || undefined,
+  };
+}
+
+const isDisabled = (element: Element): boolean => !!element.closest(":disabled,[aria-disabled=true]");
+
+/** The control that a person means with a press at this place, now. */
+function locate(event: PointerEvent | KeyboardEvent | MouseEvent): Press | undefined {
+  let control = findControl(event.composedPath());
+  if (!control) return undefined;
+  const { clientX: x = 0, clientY: y = 0 } = event as PointerEvent;
+  const before = "clientX" in event && lastAt(x, y);
+  const switchedOff = (!isControl(control) && "clientX" in event && findSwitchedOff(control, x, y)) || undefined;
+  const covered = before && before.control !== control && !isControl(control) && covers(before.control, x, y);
+  if (switchedOff) control = switchedOff;
+  else if (covered) control = before.control;
+  interacted();
+  return {
+    id: newId(),
+    control,
+    // Its name may change while it works: "Add", "Adding…".
+    target: before && before.control === control ? before.target : describe(control),
+    x,
+    y,
+    at: Date.now(),
+    disabled: !!switchedOff || isDisabled(control),
+    obscured: !!covered && !switchedOff,
+    pointer: (event as PointerEvent).pointerType,
+    watched: watch(control),
+  };
+}
+
+function lastAt(x: number, y: number): Press | undefined {
+  const near = last && Date.now() - last.at < SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= SAME_PLACE_PX;
+  return near ? last : undefined;
+}
