@@ -68,6 +68,20 @@ class CollectorConfig(BaseModel):
     source_bytes_per_second: Annotated[
         float, Field(gt=0, description="Inflated bytes/s of one source; a burst of 8 seconds' worth.")
     ] = 4.0 * (1 << 20)
+    events_per_second: Annotated[float, Field(gt=0, description="Events/s of one key; twice as many in a burst.")] = (
+        100_000.0
+    )
+    source_events_per_second: Annotated[
+        float, Field(gt=0, description="Events/s of one source with one key; twice as many in a burst.")
+    ] = 5_000.0
+    sessions_per_hour: Annotated[float, Field(gt=0, description="New sessions of one key in an hour.")] = 200_000.0
+    source_sessions_per_hour: Annotated[float, Field(gt=0, description="New sessions of one source in an hour.")] = (
+        3_000.0
+    )
+    session_routes: Annotated[
+        int, Field(ge=1, description="Distinct routes, and distinct addresses of requests, of one session.")
+    ] = 500
+    session_targets: Annotated[int, Field(ge=1, description="Distinct controls of one session.")] = 1_000
     guesses_per_second: Annotated[
         float, Field(gt=0, description="Unknown keys/s of one source that get 401; a burst of 60 seconds' worth.")
     ] = 0.5
@@ -116,6 +130,12 @@ class CollectorConfig(BaseModel):
             requests_per_second=settings.requests_per_second,
             source_part=settings.source_percent / 100,
             source_bytes_per_second=settings.source_mb_per_second * (1 << 20),
+            events_per_second=settings.events_per_second,
+            source_events_per_second=settings.source_events_per_second,
+            sessions_per_hour=settings.sessions_per_hour,
+            source_sessions_per_hour=settings.source_sessions_per_hour,
+            session_routes=settings.session_routes,
+            session_targets=settings.session_targets,
             max_connections=settings.max_connections,
             connections_per_peer=settings.connections_per_peer,
             confirm=ConfirmRule(

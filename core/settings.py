@@ -99,6 +99,30 @@ class Settings(TrackerSettings, BaseSettings):
         gt=0,
         description="Events (MiB/s, uncompressed) that one sender address may send; eight times as many in a burst.",
     )
+    events_per_second: float = Field(
+        100_000,
+        gt=0,
+        description="Events/s of one key at one collector; twice as many in a burst. This limit and the next five do not hold "
+        "for requests with an operator key in `X-Operator-Key`.",
+    )
+    source_events_per_second: float = Field(
+        5_000, gt=0, description="Events/s of one sender address with one key; twice as many in a burst."
+    )
+    sessions_per_hour: float = Field(
+        200_000, gt=0, description="New sessions of one key in an hour at one collector; as many in a burst."
+    )
+    source_sessions_per_hour: float = Field(
+        3_000, gt=0, description="New sessions of one sender address in an hour; as many in a burst."
+    )
+    session_routes: int = Field(
+        500,
+        ge=1,
+        description="Distinct routes, and distinct addresses of requests, that one session may name; further ones are stored "
+        "as `/other`. Numbers and ids in them make no difference.",
+    )
+    session_targets: int = Field(
+        1_000, ge=1, description="Distinct controls that one session may name; further ones are stored as `other`."
+    )
     max_connections: int = Field(
         4_096,
         ge=1,
