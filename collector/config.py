@@ -49,6 +49,10 @@ class CollectorConfig(BaseModel):
         Path | None, Field(description="File in which the lander writes what the event store holds.")
     ] = None
     spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
+    spool_project_part: Annotated[
+        float, Field(gt=0, le=1, description="Share of it that the visitors of one project may fill.")
+    ] = 0.8
+    spool_source_part: Annotated[float, Field(gt=0, le=1, description="Share of it that one source may fill.")] = 0.25
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
     seal_bytes: Annotated[int, Field(ge=1)] = 8 << 20
     seal_seconds: Annotated[float, Field(gt=0)] = 1.0
@@ -125,6 +129,8 @@ class CollectorConfig(BaseModel):
             api=not settings.events_api_only,
             lander_status=settings.lander_status,
             spool_max_bytes=settings.spool_max_mb << 20,
+            spool_project_part=settings.spool_project_percent / 100,
+            spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
             trusted_proxies=settings.trusted_proxies,
             requests_per_second=settings.requests_per_second,

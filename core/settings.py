@@ -82,6 +82,18 @@ class Settings(TrackerSettings, BaseSettings):
     )
 
     spool_max_mb: int = Field(2048, ge=1, description="Size of the spool (MiB) at which the collector answers 503.")
+    spool_project_percent: int = Field(
+        80,
+        ge=1,
+        le=100,
+        description="Share (%) of the spool that events of one project's visitors may fill; beyond it: 429.",
+    )
+    spool_source_percent: int = Field(
+        25,
+        ge=1,
+        le=100,
+        description="Share (%) of the spool that events of one sender address may fill; beyond it: 429.",
+    )
     requests_per_second: float = Field(
         2_000,
         gt=0,

@@ -1,7 +1,8 @@
 """Which pages may send events: the list of origins of a project.
 
-An entry is an exact origin (``https://shop.example``), all hosts below a name (``https://*.shop.example``: not the name itself, and
-with the same scheme and port), ``*`` for every page with an address, or ``null`` for pages without one (sandboxed frames, files).
+An entry is an exact origin (``https://shop.example``), all hosts below a name (``https://*.shop.example``: not the name itself,
+and with the same scheme and port), ``*`` for every page with an address, or ``null`` for pages without one (sandboxed frames,
+files).
 """
 
 import re

@@ -20,6 +20,7 @@ from collector.access.keys import Grant
 from collector.config import CollectorConfig
 from collector.contract import Row
 from collector.metrics import NAMES_FOLDED
+from collector.spool.quota import Owner
 from collector.transport.limits import FairLimit, RateLimit
 
 OTHER: Final = "other"
@@ -175,6 +176,10 @@ class VisitorLimits:
         self._source_sessions = RateLimit(config.source_sessions_per_hour / _HOUR, _HOUR)
         self._sessions = SessionNames(config.session_routes, config.session_targets)
         self._senders = SenderNames()
+
+    def find_owner(self, sender: Sender) -> Owner:
+        """Whose bytes the request's events are in the spool."""
+        return Owner(sender.grant.project, "" if sender.trusted else self._senders.hash_sender(sender.source))
 
     def check_event_rate(self, sender: Sender) -> None:
         """Check the events that a key and an address sent, before a body is read. Raises ApiError (429)."""

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from collector.access.callers import Rates, read_header_key, require_named_project
+from collector.access.callers import Rates, rate_limit_error, read_header_key, require_named_project
 from collector.access.keys import Grant
 from collector.access.visitor_limits import Sender, VisitorLimits
 from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, normalise_batch
@@ -21,6 +21,7 @@ from collector.routes.query import build_time_schemas
 from collector.routes.route import BODY_STATUSES, JsonSchema, Operation, Route, RouteGroup
 from collector.senders.session_senders import ReceiptMaker
 from collector.services import Services
+from collector.spool.quota import Owner, QuotaFull
 from collector.transport.body import Body, Doorway, validate_body
 from core.errors import TransientError
 
@@ -148,9 +149,8 @@ class Intake:
             if replayed is not None
             else self._letters.select_kept_letters(result, grant.project, grant.key_hash, source, body.sent)
         )
-        await self._make_durable(
-            result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=vouched)
-        )
+        receipts = self._receipts.make_receipt_lines(request, result.rows, trusted=vouched)
+        await self._make_durable(result, letters, receipts, self._visitors.find_owner(sender))
         answer: Accepted = {"accepted": len(result.rows), "rejected": _rejects_to_json(result)}
         return json_response(answer, 202)
 
@@ -165,7 +165,8 @@ class Intake:
         self._rates.count_body_bytes(source, body.size)
         result = await self._normalise_body(request, self._doorway, body, project, sent.session_id)
         letters = self._letters.select_kept_letters(result, project, grant.key_hash, source, body.sent)
-        await self._make_durable(result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=True))
+        receipts = self._receipts.make_receipt_lines(request, result.rows, trusted=True)
+        await self._make_durable(result, letters, receipts, Owner(project, ""))
         kept = len(result.rows)
         answer: Processed = {"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)}
         return json_response(answer)
@@ -184,12 +185,14 @@ class Intake:
         )
         return await doorway.compute_in_turn(request, normalise, body.size)
 
-    async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes) -> None:
+    async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes, owner: Owner) -> None:
         began = time.monotonic()
-        done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts)
+        done = self._spool.append(result.encode_rows(), len(result.rows), letters, receipts, owner)
         try:
             # Shielded: events stay accepted when the sender closes the connection.
             await asyncio.shield(asyncio.wrap_future(done))
+        except QuotaFull as error:
+            raise rate_limit_error("spool", str(error), error.retry_after or 5) from None
         except TransientError as error:
             raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
         COMMIT_SECONDS.observe(time.monotonic() - began)
