@@ -150,6 +150,7 @@ class CollectorConfig(BaseModel):
                 settings.confirm_days,
                 settings.confirm_per_source,
                 settings.new_incidents_per_hour,
+                new_per_source=settings.new_incidents_per_source,
             ),
         )
 

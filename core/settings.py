@@ -164,6 +164,12 @@ class Settings(TrackerSettings, BaseSettings):
         description="Sessions that still go on and show the same failure, at least 3, from which an incident is drafted before "
         "they are complete; 0: only complete sessions are analysed. Tickets always wait for complete sessions.",
     )
+    new_incidents_per_source: int = Field(
+        20,
+        ge=1,
+        description="New incidents of one project in an hour that one source (address) may show. Above this number, its "
+        "sessions do not confirm these incidents: they stay drafts, marked as suspicious.",
+    )
     new_incidents_per_hour: int = Field(
         50,
         ge=1,

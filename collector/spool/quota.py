@@ -2,8 +2,8 @@
 
 While nothing lands, the spool keeps what is sent. Without a quota, one project, or one visitor with a public key, could fill it
 and stop the intake of all others. Whose bytes a segment holds is known in memory. It is read from the segments of an earlier or
-another process, once for each, when the spool is so full that it matters. Senders are hashes that live in memory only: the bytes
-of an earlier process count for their projects, and for no sender.
+another process, once for each, when the spool is so full that it matters. Senders are hashes that live in memory only: the
+bytes of an earlier process count for their projects, and for no sender.
 """
 
 import contextlib
