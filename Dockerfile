@@ -20,6 +20,7 @@ RUN python -m pip install --no-deps --require-hashes -r requirements-run.lock &&
 
 COPY pyproject.toml setup.py prefect.yaml README.md LICENSE THIRD_PARTY_LICENSES.md ./
 COPY blocks blocks
+COPY browser/dist browser/dist
 COPY collector collector
 COPY core core
 COPY flows flows

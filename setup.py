@@ -26,6 +26,8 @@ PACKAGES = (
 )
 """The top-level packages that travel in the wheel; ``tests/packaging`` checks that none is missing."""
 FILES = ("prefect.yaml",)
+SCRIPTS = ("furrow.js", "furrow.js.gz", "furrow.js.br")
+"""Of ``browser/dist``: what the collector serves (``core/browser_script.py``)."""
 
 
 class BuildWithPackages(build_py):
@@ -41,6 +43,10 @@ class BuildWithPackages(build_py):
             shutil.copytree(name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         for name in FILES:
             shutil.copy2(name, target / name)
+        (target / "browser" / "dist").mkdir(parents=True)
+        for name in SCRIPTS:
+            if (built := Path("browser") / "dist" / name).exists():  # without it, the collector says what is missing
+                shutil.copy2(built, target / "browser" / "dist" / name)
 
 
 setup(cmdclass={"build_py": BuildWithPackages})

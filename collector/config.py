@@ -58,6 +58,10 @@ class CollectorConfig(BaseModel):
         Path | None, Field(description="File in which the lander writes what the event store holds.")
     ] = None
     spool_max_bytes: Annotated[int, Field(ge=1, description="Unlanded bytes at which the answer is 503.")] = 2 << 30
+    spool_project_part: Annotated[
+        float, Field(gt=0, le=1, description="Share of it that the visitors of one project may fill.")
+    ] = 0.8
+    spool_source_part: Annotated[float, Field(gt=0, le=1, description="Share of it that one source may fill.")] = 0.25
     dead_letter_max_bytes: Annotated[int, Field(ge=1)] = 256 << 20
     seal_bytes: Annotated[int, Field(ge=1)] = 32 << 20
     seal_seconds: Annotated[float, Field(gt=0)] = 1.0
@@ -77,6 +81,20 @@ class CollectorConfig(BaseModel):
     source_bytes_per_second: Annotated[
         float, Field(gt=0, description="Inflated bytes/s of one source; a burst of 8 seconds' worth.")
     ] = 4.0 * (1 << 20)
+    events_per_second: Annotated[float, Field(gt=0, description="Events/s of one key; twice as many in a burst.")] = (
+        100_000.0
+    )
+    source_events_per_second: Annotated[
+        float, Field(gt=0, description="Events/s of one source with one key; twice as many in a burst.")
+    ] = 5_000.0
+    sessions_per_hour: Annotated[float, Field(gt=0, description="New sessions of one key in an hour.")] = 200_000.0
+    source_sessions_per_hour: Annotated[float, Field(gt=0, description="New sessions of one source in an hour.")] = (
+        3_000.0
+    )
+    session_routes: Annotated[
+        int, Field(ge=1, description="Distinct routes, and distinct addresses of requests, of one session.")
+    ] = 500
+    session_targets: Annotated[int, Field(ge=1, description="Distinct controls of one session.")] = 1_000
     guesses_per_second: Annotated[
         float, Field(gt=0, description="Unknown keys/s of one source that get 401; a burst of 60 seconds' worth.")
     ] = 0.5
@@ -127,11 +145,19 @@ class CollectorConfig(BaseModel):
             processes=settings.collector_processes if settings.events_api_only else 1,
             lander_status=settings.lander_status,
             spool_max_bytes=settings.spool_max_mb << 20,
+            spool_project_part=settings.spool_project_percent / 100,
+            spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
             trusted_proxies=settings.trusted_proxies,
             requests_per_second=settings.requests_per_second,
             source_part=settings.source_percent / 100,
             source_bytes_per_second=settings.source_mb_per_second * (1 << 20),
+            events_per_second=settings.events_per_second,
+            source_events_per_second=settings.source_events_per_second,
+            sessions_per_hour=settings.sessions_per_hour,
+            source_sessions_per_hour=settings.source_sessions_per_hour,
+            session_routes=settings.session_routes,
+            session_targets=settings.session_targets,
             max_connections=settings.max_connections,
             connections_per_peer=settings.connections_per_peer,
             confirm=ConfirmRule(
@@ -140,6 +166,7 @@ class CollectorConfig(BaseModel):
                 settings.confirm_days,
                 settings.confirm_per_source,
                 settings.new_incidents_per_hour,
+                new_per_source=settings.new_incidents_per_source,
             ),
         )
 

@@ -17,6 +17,11 @@ CONNECTIONS_CLOSED = Counter(
 )
 BAD_REQUESTS = Counter("furrow_bad_requests_total", "Requests that are not HTTP/1.1 or are ambiguous.")
 REFUSED = Counter("furrow_refused_total", "Requests refused by a limit, by limit.", ["limit"])
+NAMES_FOLDED = Counter(
+    "furrow_names_folded_total",
+    "Events whose route, control (target) or request's address (url) was folded to `other`: their session named too many.",
+    ["kind"],
+)
 DEAD_LETTERS_COUNTED = Counter(
     "furrow_dead_letters_counted_total", "Rejected events that were only counted, not kept, by field.", ["field"]
 )

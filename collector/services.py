@@ -49,6 +49,8 @@ def open_services(config: CollectorConfig, keys: KeyRing, store: Incidents | Non
         dead_letter_max_bytes=config.dead_letter_max_bytes,
         seal_bytes=config.seal_bytes,
         seal_seconds=config.seal_seconds,
+        project_part=config.spool_project_part,
+        sender_part=config.spool_source_part,
     )
     keys.start_refreshing()
     sources = SourceReader(parse_networks(config.trusted_proxies))

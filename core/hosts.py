@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK_NAMES: Final = ("127.0.0.1", "::1", "localhost")
@@ -50,14 +51,15 @@ class AllowedHosts:
 class HostCheck:
     """ASGI middleware: answers 400 to a host that is not allowed, before anything else reads the request.
 
-    A request without a host (HTTP/1.0, as some health checks send) passes, because browsers always send one. ``open_paths`` are
-    answered for any host.
+    A request without a host (HTTP/1.0, as some health checks send) passes, because browsers always send one. ``open_paths``
+    (as of routes, with ``{parameters}``) are answered for any host.
     """
 
     def __init__(self, app: ASGIApp, allowed: AllowedHosts, open_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._allowed = allowed
-        self._open_paths = open_paths
+        self._open_paths = frozenset(path for path in open_paths if "{" not in path)
+        self._open_patterns = [compile_path(path)[0] for path in open_paths if "{" in path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward the request, or refuse it."""
@@ -70,7 +72,10 @@ class HostCheck:
         hosts = header_values(scope, b"host")
         if len(hosts) > 1:
             return False
-        return not hosts or scope["path"] in self._open_paths or self._allowed.allows_host(hosts[0])
+        return not hosts or self._allowed.allows_host(hosts[0]) or self._is_open(scope["path"])
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open_paths or any(pattern.match(path) for pattern in self._open_patterns)
 
 
 def host_names(*sources: str) -> tuple[str, ...]:

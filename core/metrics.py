@@ -16,6 +16,10 @@ RUNS_REFUSED = Counter(
     "furrow_runs_refused_total", "Runs that the engine refused: of no deployment of Furrow, or changed."
 )
 SEGMENTS_LANDED = Counter("furrow_segments_landed_total", "Spool segments inserted into ClickHouse.")
+SUSPECTS = Counter(
+    "furrow_suspicious_senders_total",
+    "Times a sender showed more new incidents within an hour than one address may.",
+)
 OPEN_DETECTIONS = Counter(
     "furrow_open_detections_total",
     "Detections in sessions that go on: found, completed (the complete session shows them too), or retracted.",

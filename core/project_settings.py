@@ -86,6 +86,11 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
     "confirmPerSource": ProjectSetting(
         "most sessions of one source that count", _COUNT, _whole_number_between(1, 1_000_000)
     ),
+    "newIncidentsPerSource": ProjectSetting(
+        "new incidents in an hour that one source may show; above, its sessions do not confirm them",
+        _COUNT,
+        _whole_number_between(1, 1_000_000),
+    ),
     "newIncidentsPerHour": ProjectSetting(
         "new incidents in an hour; further ones are held back from export", _COUNT, _whole_number_between(1, 1_000_000)
     ),

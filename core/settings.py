@@ -82,6 +82,18 @@ class Settings(TrackerSettings, BaseSettings):
     )
 
     spool_max_mb: int = Field(2048, ge=1, description="Size of the spool (MiB) at which the collector answers 503.")
+    spool_project_percent: int = Field(
+        80,
+        ge=1,
+        le=100,
+        description="Share (%) of the spool that events of one project's visitors may fill; beyond it: 429.",
+    )
+    spool_source_percent: int = Field(
+        25,
+        ge=1,
+        le=100,
+        description="Share (%) of the spool that events of one sender address may fill; beyond it: 429.",
+    )
     requests_per_second: float = Field(
         2_000,
         gt=0,
@@ -98,6 +110,30 @@ class Settings(TrackerSettings, BaseSettings):
         4,
         gt=0,
         description="Events (MiB/s, uncompressed) that one sender address may send; eight times as many in a burst.",
+    )
+    events_per_second: float = Field(
+        100_000,
+        gt=0,
+        description="Events/s of one key at one collector; twice as many in a burst. This limit and the next five do not hold "
+        "for requests with an operator key in `X-Operator-Key`.",
+    )
+    source_events_per_second: float = Field(
+        5_000, gt=0, description="Events/s of one sender address with one key; twice as many in a burst."
+    )
+    sessions_per_hour: float = Field(
+        200_000, gt=0, description="New sessions of one key in an hour at one collector; as many in a burst."
+    )
+    source_sessions_per_hour: float = Field(
+        3_000, gt=0, description="New sessions of one sender address in an hour; as many in a burst."
+    )
+    session_routes: int = Field(
+        500,
+        ge=1,
+        description="Distinct routes, and distinct addresses of requests, that one session may name; further ones are stored "
+        "as `/other`. Numbers and ids in them make no difference.",
+    )
+    session_targets: int = Field(
+        1_000, ge=1, description="Distinct controls that one session may name; further ones are stored as `other`."
     )
     max_connections: int = Field(
         4_096,
@@ -135,6 +171,12 @@ class Settings(TrackerSettings, BaseSettings):
         ge=0,
         description="Sessions that still go on and show the same failure, at least 3, from which an incident is drafted before "
         "they are complete; 0: only complete sessions are analysed. Tickets always wait for complete sessions.",
+    )
+    new_incidents_per_source: int = Field(
+        20,
+        ge=1,
+        description="New incidents of one project in an hour that one source (address) may show. Above this number, its "
+        "sessions do not confirm these incidents: they stay drafts, marked as suspicious.",
     )
     new_incidents_per_hour: int = Field(
         50,

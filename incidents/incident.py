@@ -70,6 +70,8 @@ class Incident(TypedDict):
     """It has a ticket."""
     held: bool
     """Held back from export: it was new in a flood of new incidents."""
+    suspicious: bool
+    """It stays a draft, because senders of its sessions showed too many new incidents within an hour."""
     tickets: list[TicketRecord]
     resolvedAt: str | None
     suppressedUntil: str | None

@@ -48,7 +48,8 @@ class ConfirmRule:
     ``per_source``: maximum sessions that count for one source. A browser can send any user id, so users count only if distinct
     sources sent them. ``new_per_hour``: new incidents of a project in an hour above which new ones are held back
     (stores/incidents/incident_flood.py). ``open_sessions``: open sessions, at most ``per_source`` of each source, that draft an
-    incident; 0: none do. Open sessions never confirm.
+    incident; 0: none do. Open sessions never confirm. ``new_per_source``: new incidents in an hour above which a source is
+    a suspect (stores/incidents/incident_suspects.py).
     """
 
     min_sessions: int = 3
@@ -57,6 +58,7 @@ class ConfirmRule:
     per_source: int = 2
     new_per_hour: int = 50
     open_sessions: int = 3
+    new_per_source: int = 20
 
 
 class Sighting(NamedTuple):

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 import blocks
+from core.browser_script import build_script_tag, installed_browser_script
 from core.engine_settings import LEAST
 from core.project_settings import SETTINGS
 from core.settings import Settings
@@ -20,6 +22,8 @@ from ufse.declared import load_signals
 from ufse.weights import RULES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+_COLLECTOR = "https://collector.example"
+_KEY = "YOUR-INGEST-KEY"
 _PART = "<!-- made by `make docs`: {name} -->\n{text}\n<!-- end -->"
 
 
@@ -73,9 +77,27 @@ def render_commands_page() -> str:
     return subprocess.run(typer, capture_output=True, text=True, check=True, cwd=DOCS.parent).stdout
 
 
+def render_script_tags() -> str:
+    """The lines for a page: the current script, and this version by its hash. Raises FileNotFoundError without a bundle."""
+    script = installed_browser_script()
+    if script is None:
+        raise FileNotFoundError("browser/dist/furrow.js")
+    tags = (build_script_tag(_COLLECTOR, _KEY), build_script_tag(_COLLECTOR, _KEY, script))
+    return "```html\n{}\n\n{}\n```".format(*tags)
+
+
+def update_browser_page(text: str) -> str:
+    """``text`` of docs/browser.md with the script tags of this bundle."""
+    return _replace_parts(text, {"script tag": render_script_tags()})
+
+
 def update_configuration_page(text: str) -> str:
     """``text`` of docs/configuration.md with its generated parts replaced."""
-    for name, made in _render_parts().items():
+    return _replace_parts(text, _render_parts())
+
+
+def _replace_parts(text: str, parts: Mapping[str, str]) -> str:
+    for name, made in parts.items():
         marked = re.compile(re.escape(_PART.split("\n", 1)[0].format(name=name)) + r"\n.*?<!-- end -->", re.S)
         fresh = _PART.format(name=name, text=made)
         text = marked.sub(fresh.replace("\\", "\\\\"), text)
@@ -112,4 +134,6 @@ def _format_default(field: FieldInfo) -> str:
 if __name__ == "__main__":
     page = DOCS / "configuration.md"
     page.write_text(update_configuration_page(page.read_text()))
+    browser = DOCS / "browser.md"
+    browser.write_text(update_browser_page(browser.read_text()))
     (DOCS / "commands.md").write_text(render_commands_page())

@@ -17,6 +17,9 @@ from tasks.retrying import POLICY
 
 ENDED_MS = 15_000
 """A session is complete this long after its `session_end` (detection.md, Sessions)."""
+LEAVING_MS = 100
+"""Events so shortly after a `session_end` belong to it: Chromium reports a closed tab as hidden 2 ms after `pagehide`. A next
+page needs longer (own choice)."""
 SILENT_MS = 15 * 60_000
 """... or after this long without an action of a person (detection.md, Sessions)."""
 UNATTENDED_MS = 60 * 60_000
@@ -67,7 +70,11 @@ def compute_due_ms(
     receipt (more of the same batch may follow) and never later than 15 min after it (a fast clock).
     """
     silent = np.clip(last_ts + SILENT_MS, last_received_ms + ENDED_MS, last_received_ms + SILENT_MS)
-    return np.where((ended_ts > 0) & (ended_ts >= last_ts), last_received_ms + ENDED_MS, silent)
+    return np.where(_have_ended(ended_ts, last_ts), last_received_ms + ENDED_MS, silent)
+
+
+def _have_ended(ended_ts: npt.NDArray[np.int64], last_ts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    return (ended_ts > 0) & (ended_ts + LEAVING_MS >= last_ts)
 
 
 def compute_touched_due_ms(found: events.TouchedSessions) -> npt.NDArray[np.int64]:
@@ -76,7 +83,7 @@ def compute_touched_due_ms(found: events.TouchedSessions) -> npt.NDArray[np.int6
     Silence is counted from the last action of a person: what a page does by itself keeps no session waiting. Sessions without a
     new action and without a `session_end` wait longer, because nothing is missed.
     """
-    ended = (found.ended_ts > 0) & (found.ended_ts >= found.last_ts)
+    ended = _have_ended(found.ended_ts, found.last_ts)
     acted = found.acted_ts > 0
     received = found.last_received_ms
     alone = np.clip(found.last_ts + UNATTENDED_MS, received + ENDED_MS, received + UNATTENDED_MS)

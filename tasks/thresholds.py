@@ -44,6 +44,7 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
         settings.confirm_per_source,
         settings.new_incidents_per_hour,
         settings.open_sessions,
+        settings.new_incidents_per_source,
     )
     own = {
         project: ConfirmRule(
@@ -53,6 +54,7 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
             values.get("confirmPerSource", default.per_source),
             values.get("newIncidentsPerHour", default.new_per_hour),
             default.open_sessions,
+            values.get("newIncidentsPerSource", default.new_per_source),
         )
         for project, values in overrides.items()
     }

@@ -34,12 +34,12 @@ class Rates:
         self.check_byte_rate(source)
         refusal = self._of_key.find_refusal(grant.key_hash, source, now)
         if refusal:
-            raise _rate_limit_error(refusal.by, "this key sends too many requests", refusal.wait)
+            raise rate_limit_error(refusal.by, "this key sends too many requests", refusal.wait)
         rate = self._keys.find_project_settings(project).requests_per_second
         if rate is not None:
             refusal = self._of_project.find_refusal(project, source, now, rate)
             if refusal:
-                raise _rate_limit_error(refusal.by, "this project gets too many requests", refusal.wait)
+                raise rate_limit_error(refusal.by, "this project gets too many requests", refusal.wait)
             self._of_project.count_request(project, source, now, rate)
         self._of_key.count_request(grant.key_hash, source, now)
 
@@ -47,7 +47,7 @@ class Rates:
         """Check the bytes of a source. Raises ApiError (429) while it has sent more than its limit."""
         wait = self._of_source.find_wait_seconds(source, time.monotonic())
         if wait:
-            raise _rate_limit_error("bytes", "too many bytes from this address", wait)
+            raise rate_limit_error("bytes", "too many bytes from this address", wait)
 
     def count_body_bytes(self, source: str, size: int) -> None:
         """Count an inflated body of ``size`` bytes; bytes above the limit delay the source's next requests."""
@@ -87,7 +87,7 @@ class Gate:
                 # A 401 would make senders drop their events although the key is valid.
                 raise ApiError(503, "keys_unknown", "the keys have not been read yet", retry_after=5)
             if wait:
-                raise _rate_limit_error("keys", "too many unknown keys from this address", wait)
+                raise rate_limit_error("keys", "too many unknown keys from this address", wait)
             self._guesses.take_tokens(source, now)
             raise ApiError(401, "unauthorized", "unknown API key")
         if grant.role != role:
@@ -118,6 +118,7 @@ def visible_project(grant: Grant) -> str | None:
     return None if grant.project == ALL_PROJECTS else grant.project
 
 
-def _rate_limit_error(limit: str, message: str, wait: float) -> ApiError:
+def rate_limit_error(limit: str, message: str, wait: float) -> ApiError:
+    """The refusal by ``limit``, counted; ``wait``: seconds until the sender may try again."""
     REFUSED.labels(limit).inc()
     return ApiError(429, "rate_limited", message, retry_after=wait)

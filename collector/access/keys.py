@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from collector.access.origins import is_origin_allowed
 from collector.access.projects import DEFAULTS, ProjectSettings, select_fitting_settings
 from core.errors import FurrowError
 from core.metrics import count_degraded
@@ -251,7 +252,7 @@ class KeyRing:
         self._cached, self._grants, self._any_origin = cached, grants, any_origin
 
     def _is_origin_allowed(self, origin: str, origins: Iterable[str]) -> bool:
-        if origin in origins or "*" in origins:
+        if is_origin_allowed(origin, origins):
             return True
         return self._allow_loopback and _origin_host(origin) in _LOOPBACK
 

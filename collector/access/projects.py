@@ -24,6 +24,7 @@ class ProjectSettings:
     confirm_days: float | None = None
     confirm_per_source: int | None = None
     new_incidents_per_hour: int | None = None
+    new_incidents_per_source: int | None = None
     fitting: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -37,6 +38,7 @@ class ProjectSettings:
             fitting.get("confirmDays"),
             fitting.get("confirmPerSource"),
             fitting.get("newIncidentsPerHour"),
+            fitting.get("newIncidentsPerSource"),
             fitting,
         )
 
@@ -48,6 +50,7 @@ class ProjectSettings:
             self.confirm_days or default.window_days,
             self.confirm_per_source or default.per_source,
             self.new_incidents_per_hour or default.new_per_hour,
+            new_per_source=self.new_incidents_per_source or default.new_per_source,
         )
 
 

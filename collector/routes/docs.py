@@ -107,7 +107,7 @@ def _render_operation(method: str, path: str, operation: OperationObject) -> str
             (
                 status,
                 _render_code_marks(answer["description"]),
-                _render_shape(answer["content"]["application/json"]["schema"]),
+                " or ".join(_render_shape(content["schema"]) for content in answer["content"].values()),
             )
             for status, answer in operation["responses"].items()
         )

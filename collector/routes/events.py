@@ -9,8 +9,9 @@ from fastapi import Request, Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from collector.access.callers import Rates, read_header_key, require_named_project
+from collector.access.callers import Rates, rate_limit_error, read_header_key, require_named_project
 from collector.access.keys import Grant
+from collector.access.visitor_limits import Sender, VisitorLimits
 from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, SpoolRow, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
 from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
@@ -19,6 +20,7 @@ from collector.routes.query import build_time_schemas
 from collector.routes.route import BODY_STATUSES, JsonSchema, Operation, Route, RouteGroup
 from collector.senders.session_senders import ReceiptMaker
 from collector.services import Services
+from collector.spool.quota import Owner, QuotaFull
 from collector.transport.body import Body, Doorway, validate_body
 from core.errors import TransientError
 
@@ -69,6 +71,7 @@ class Intake:
         self._rates = Rates(
             services.keys, config.requests_per_second, config.source_part, config.source_bytes_per_second
         )
+        self._visitors = VisitorLimits(config)
         self._doorway = services.make_doorway(config.max_in_flight)
         # Requests without a key in the header have a small doorway of their own: they cannot fill up the other one.
         self._small_door = Doorway(
@@ -119,35 +122,34 @@ class Intake:
 
     async def _receive_batch(self, request: Request) -> Response:
         # The key, the origin and the rates are checked before the body is read.
-        grant = self._require_ingest_grant(read_header_key(request), request)
+        sender = self._require_sender(read_header_key(request), request)
         body = await self._doorway.read_body(request)
-        return await self._accept_batch(request, self._doorway, body, grant)
+        return await self._accept_batch(request, self._doorway, body, sender)
 
     async def _receive_keyless(self, request: Request) -> Response:
         # navigator.sendBeacon cannot set headers: the key is in the body.
         self._rates.check_byte_rate(self._gate.find_request_source(request))
         body = await self._small_door.read_body(request)
         key = body.content.get("apiKey")
-        grant = self._require_ingest_grant(key if isinstance(key, str) else None, request)
-        return await self._accept_batch(request, self._small_door, body, grant)
+        sender = self._require_sender(key if isinstance(key, str) else None, request)
+        return await self._accept_batch(request, self._small_door, body, sender)
 
-    async def _accept_batch(self, request: Request, doorway: Doorway, body: Body, grant: Grant) -> Response:
-        source = self._gate.find_request_source(request)
+    async def _accept_batch(self, request: Request, doorway: Doorway, body: Body, sender: Sender) -> Response:
+        grant, source, vouched = sender.grant, sender.source, sender.trusted
         self._rates.count_body_bytes(source, body.size)
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
             raise ApiError(403, "wrong_project", "these dead letters are of another project than the key")
-        trusted = self._is_vouched_for(request, grant.project)
         result = await self._normalise_body(request, doorway, body, grant.project)
+        self._visitors.admit_events(sender, result.rows, len(result.rows) + len(result.rejects))
         # Replayed dead letters are kept already, in the file that is replayed.
         letters = (
             b""
             if replayed is not None
             else self._letters.select_kept_letters(result, grant.project, grant.key_hash, source, body.sent)
         )
-        await self._make_durable(
-            result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=trusted)
-        )
+        receipts = self._receipts.make_receipt_lines(request, result.rows, trusted=vouched)
+        await self._make_durable(result, letters, receipts, self._visitors.find_owner(sender))
         answer: Accepted = {"accepted": len(result.rows), "rejected": _rejects_to_json(result)}
         return json_response(answer, 202)
 
@@ -162,7 +164,8 @@ class Intake:
         self._rates.count_body_bytes(source, body.size)
         result = await self._normalise_body(request, self._doorway, body, project, sent.session_id)
         letters = self._letters.select_kept_letters(result, project, grant.key_hash, source, body.sent)
-        await self._make_durable(result, letters, self._receipts.make_receipt_lines(request, result.rows, trusted=True))
+        receipts = self._receipts.make_receipt_lines(request, result.rows, trusted=True)
+        await self._make_durable(result, letters, receipts, Owner(project, ""))
         kept = len(result.rows)
         answer: Processed = {"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)}
         return json_response(answer)
@@ -182,17 +185,27 @@ class Intake:
         )
         return await doorway.compute_in_turn(request, normalise, body.size)
 
-    async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes) -> None:
+    async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes, owner: Owner) -> None:
         began = time.monotonic()
         try:
             # Events stay accepted when the sender closes the connection.
-            await self._spool.append_on_loop(result.encode_rows(), len(result.rows), letters, receipts)
+            await self._spool.append_on_loop(result.encode_rows(), len(result.rows), letters, receipts, owner)
+        except QuotaFull as error:
+            raise rate_limit_error("spool", str(error), error.retry_after or 5) from None
         except TransientError as error:
             raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
         COMMIT_SECONDS.observe(time.monotonic() - began)
         EVENTS_ACCEPTED.inc(len(result.rows))
         for reject in result.rejects:
             EVENTS_REJECTED.labels(reject.field.partition(".")[0]).inc()
+
+    def _require_sender(self, key: str | None, request: Request) -> Sender:
+        """Who sends the request. Raises ApiError (401, 403, 429)."""
+        grant = self._require_ingest_grant(key, request)
+        trusted = self._is_vouched_for(request, grant.project) or self._receipts.is_local_client(request)
+        sender = Sender(grant, self._gate.find_request_source(request), trusted)
+        self._visitors.check_event_rate(sender)
+        return sender
 
     def _require_ingest_grant(self, key: str | None, request: Request) -> Grant:
         grant = self._gate.require_grant(request, key, "ingest")

@@ -62,14 +62,11 @@ class Content(TypedDict):
     example: NotRequired[object]
 
 
-Media = TypedDict("Media", {"application/json": Content})
-
-
 class Answer(TypedDict):
     """One status of an operation."""
 
     description: str
-    content: Media
+    content: dict[str, Content]
     headers: NotRequired[JsonSchema]
 
 
@@ -77,7 +74,7 @@ class RequestBody(TypedDict):
     """The body of an operation."""
 
     required: bool
-    content: Media
+    content: dict[str, Content]
 
 
 class OperationObject(TypedDict):
@@ -160,7 +157,7 @@ def _build_operation(route: Route[Any], operation: Operation, schemas: _Schemas)
         "description": operation.text,
         "operationId": _build_operation_id(route),
         "responses": {
-            str(operation.status): _build_answer("Done.", schemas.references[operation.answer_type]),
+            str(operation.status): _build_answer("Done.", schemas.references[operation.answer_type], operation.media),
             **{
                 str(status): _build_error_answer(operation, status, schemas)
                 for status in sorted({*operation.errors, 405, 500, *limits})
@@ -194,8 +191,8 @@ def _build_error_answer(operation: Operation, status: int, schemas: _Schemas) ->
     return answer
 
 
-def _build_answer(text: str, schema: JsonSchema) -> Answer:
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
+def _build_answer(text: str, schema: JsonSchema, media: str = "application/json") -> Answer:
+    return {"description": text, "content": {media: {"schema": schema}}}
 
 
 def _collect_schemas(operations: Iterable[Operation]) -> _Schemas:

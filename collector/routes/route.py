@@ -16,7 +16,7 @@ BODY_STATUSES = (400, 401, 403, 408, 413, 415, 503)
 
 JsonSchema = Mapping[str, object]
 Handler = Callable[[Request], Awaitable[Response]]
-Tag = Literal["Events", "Incidents", "Operation"]
+Tag = Literal["Events", "Script", "Incidents", "Operation"]
 Endpoints = TypeVar("Endpoints")
 
 # `in` is a keyword of Python, so that this is not a class.
@@ -55,6 +55,8 @@ class Operation:
     example: object = None
     parameters: tuple[Parameter, ...] = ()
     needs_key: bool = True
+    media: str = "application/json"
+    """The media type of a successful answer; of another than JSON, ``answer`` is ``str``."""
     answers_despite: frozenset[int] = frozenset()
     """Error statuses whose body holds the answer beside the error."""
 

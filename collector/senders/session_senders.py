@@ -40,7 +40,7 @@ class ReceiptMaker:
         sessions = {(row.project, row.session_id): row.received_ms for row in rows}
         if not sessions:
             return b""
-        own = trusted or (self._local and self._is_local_client(request))
+        own = trusted or self.is_local_client(request)
         sender = self._reader.find_request_source(request)
         now = datetime.fromtimestamp(next(iter(sessions.values())) / 1000, UTC)
         today, before = self._salts.read_salt_pair(now)
@@ -51,14 +51,14 @@ class ReceiptMaker:
             made.append(Receipt(*hashes, project, session_id, received_ms))
         return encode_receipts(made)
 
-    def _is_local_client(self, request: Request) -> bool:
-        """Whether the request comes from a client on this machine, without a proxy between.
+    def is_local_client(self, request: Request) -> bool:
+        """Whether the request comes from a client on this machine to a collector on loopback, without a proxy between.
 
         A proxy on this machine is recognized by a header, by HTTP/1.0, or by the public name of the site that it serves.
         """
         peer = request.client.host if request.client else ""
         if (
-            not (_is_loopback_host(peer) and self._reader.is_direct_request(request))
+            not (self._local and _is_loopback_host(peer) and self._reader.is_direct_request(request))
             or request.scope.get("http_version") == "1.0"
         ):
             return False

@@ -56,8 +56,9 @@ class OpenSegment:
         self.size += len(lines)
         self.count += count
 
-    def seal(self, sealed_ns: int) -> None:
-        """Give the file its final name. Raises OSError when that fails; then nothing has changed.
+    def seal(self, sealed_ns: int) -> str:
+        """Give the file its final name, and return it; '' when it holds nothing. Raises OSError when that fails; then nothing
+        has changed.
 
         After the rename nothing may be appended: the lander reads the file and deletes it. So later failures are not
         failures to seal. (Without the fsync of the directory, a crash of the machine may restore the old name, and
@@ -67,9 +68,10 @@ class OpenSegment:
             self._truncate_to_durable()
         if not self.count:
             self.path.unlink(missing_ok=True)
-            return
+            return ""
+        name = segment_file_name(sealed_ns, self.count, self._sha)
         try:
-            os.rename(self.path, self._directory / segment_file_name(sealed_ns, self.count, self._sha))
+            os.rename(self.path, self._directory / name)
         except OSError:
             if self.path.exists():
                 raise
@@ -79,6 +81,7 @@ class OpenSegment:
             sync_directory(self._directory)
         except OSError:
             count_degraded("spool", "directory_sync_failed")
+        return name
 
     def close(self) -> None:
         os.close(self._fd)

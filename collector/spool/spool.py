@@ -23,7 +23,8 @@ from pathlib import Path
 from collector.spool.dead_letters import DeadLetters
 from collector.spool.durable_files import ensure_directory
 from collector.spool.open_segment import OpenSegment, recover_open_files
-from collector.spool.segments import Pending, count_pending
+from collector.spool.quota import NOBODY, Owner, SpoolQuota
+from collector.spool.segments import Pending, count_pending, list_segments
 from core.errors import TransientError
 from core.metrics import count_degraded
 
@@ -45,7 +46,13 @@ class _AppendRequest:
     count: int
     dead: bytes
     receipts: bytes
+    owner: Owner
     done: "Future[None] | asyncio.Future[None]"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its rows and receipts."""
+        return len(self.rows) + len(self.receipts)
 
 
 class Spool:
@@ -59,12 +66,15 @@ class Spool:
         dead_letter_max_bytes: int = 256 << 20,
         seal_bytes: int = 32 << 20,
         seal_seconds: float = 1.0,
+        project_part: float = 1.0,
+        sender_part: float = 1.0,
     ) -> None:
         """Open the spool in ``directory`` and recover the segments of killed writers. Raises OSError when the directory
         cannot be used.
 
         ``max_bytes`` limits the data that waits to land. ``dead_letter_max_bytes`` limits the dead letters; beyond it, they
         are counted and answered but not kept (``furrow_degraded_total``), so that invalid events cannot stop the intake.
+        ``project_part`` and ``sender_part``: shares of ``max_bytes`` that the visitors of a project, and one of them, may fill.
         """
         self.directory = ensure_directory(directory)
         self._dead_letters = DeadLetters(directory, dead_letter_max_bytes)
@@ -76,31 +86,35 @@ class Spool:
         self._closing = False
         self._open: OpenSegment | None = None
         self._last_ns = 0
+        self._quota = SpoolQuota(int(max_bytes * project_part), int(max_bytes * sender_part))
         self._sealed_bytes = 0
-        self._sizes_at = float("-inf")
+        self._sizes_at = self._quota_at = float("-inf")
         self.failing = ""
         """Why the last commit failed; empty while events are accepted."""
         recover_open_files(directory)
         self._thread = threading.Thread(target=self._run_writer, name="spool", daemon=True)
         self._thread.start()
 
-    def append(self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"") -> "Future[None]":
+    def append(
+        self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"", owner: Owner = NOBODY
+    ) -> "Future[None]":
         """Enqueue ``count`` rows as JSON lines, dead letters and the receipts of the rows; the future is done when they are
         durable.
 
-        The future fails with SpoolFull when nothing was kept, with SpoolClosed after ``close()``.
+        The future fails with SpoolFull when nothing was kept, with QuotaFull when that is because of ``owner``'s quota, with
+        SpoolClosed after ``close()``.
         """
         done: Future[None] = Future()
         with self._wake:
             if self._closing:
                 done.set_exception(SpoolClosed("the collector is shutting down", retry_after=5))
                 return done
-            self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, done))
+            self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, owner, done))
             self._wake.notify()
         return done
 
     def append_on_loop(
-        self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b""
+        self, rows: bytes, count: int, dead_letters: bytes = b"", receipts: bytes = b"", owner: Owner = NOBODY
     ) -> "asyncio.Future[None]":
         """As `append`, for a caller on an event loop: a commit wakes the loop once for all of its requests.
 
@@ -111,7 +125,7 @@ class Spool:
             if self._closing:
                 done.set_exception(SpoolClosed("the collector is shutting down", retry_after=5))
                 return done
-            self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, done))
+            self._waiting.append(_AppendRequest(rows, count, dead_letters, receipts, owner, done))
             if len(self._waiting) == 1:  # else the writer is awake, or has been woken
                 self._wake.notify()
         return done
@@ -170,6 +184,7 @@ class Spool:
 
     def _commit_requests(self, requests: list[_AppendRequest]) -> None:
         try:
+            requests = self._refuse_over_quota(requests)
             self._write_requests(requests)
         except Exception as error:  # every sender must learn that nothing was kept
             self.failing = str(error)
@@ -179,6 +194,23 @@ class Spool:
         else:
             self.failing = ""
             _settle_requests(requests, None)
+
+    def _refuse_over_quota(self, requests: list[_AppendRequest]) -> list[_AppendRequest]:
+        """The requests whose owners may fill more of the spool; the others are refused."""
+        held = self._sealed_bytes + (self._open.size if self._open else 0)
+        if not self._quota.is_needed(sum(request.size for request in requests), held):
+            return requests
+        if time.monotonic() - self._quota_at > _SIZES_SECONDS:
+            self._quota.refresh(list_segments(self.directory), read=True)
+            self._quota_at = time.monotonic()
+        refusals = self._quota.find_refusals([(request.owner, request.size) for request in requests])
+        left: list[_AppendRequest] = []
+        for request, refusal in zip(requests, refusals, strict=True):
+            if refusal is None:
+                left.append(request)
+            else:
+                _settle_requests([request], refusal)
+        return left
 
     def _write_requests(self, requests: list[_AppendRequest]) -> None:
         # Receipts first: a torn tail that loses a receipt loses its rows, too.
@@ -192,11 +224,15 @@ class Spool:
             if self._open is None:
                 self._open = OpenSegment(self.directory)
             self._open.append_lines(rows, sum(request.count for request in requests))
+            for request in requests:
+                self._quota.count_bytes(request.owner, request.size)
 
     def _check_size_limit(self, added: int) -> None:
         current = self._open.size if self._open else 0
         if time.monotonic() - self._sizes_at > _SIZES_SECONDS or self._sealed_bytes + current + added > self._max_bytes:
-            self._sealed_bytes = count_pending(self.directory).bytes
+            segments = list_segments(self.directory)
+            self._quota.refresh(segments, read=False)
+            self._sealed_bytes = sum(segment.size for segment in segments)
             self._sizes_at = time.monotonic()
         if self._sealed_bytes + current + added > self._max_bytes:
             raise SpoolFull(f"the spool has {self._sealed_bytes + current} of {self._max_bytes} bytes")
@@ -205,7 +241,7 @@ class Spool:
         assert self._open is not None
         self._last_ns = max(self._last_ns + 1, time.time_ns())
         try:
-            self._open.seal(self._last_ns)
+            self._quota.seal_segment(self._open.seal(self._last_ns))
         except OSError as error:  # the file stays, durable and locked; the next round tries again
             self.failing = str(error)
             self._open.opened_at = time.monotonic()
@@ -221,7 +257,7 @@ def _begin_request(done: "Future[None] | asyncio.Future[None]") -> bool:
     return isinstance(done, asyncio.Future) or done.set_running_or_notify_cancel()
 
 
-def _settle_requests(requests: list[_AppendRequest], refusal: SpoolFull | None) -> None:
+def _settle_requests(requests: list[_AppendRequest], refusal: TransientError | None) -> None:
     of_loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for request in requests:
         if isinstance(request.done, asyncio.Future):
@@ -233,13 +269,13 @@ def _settle_requests(requests: list[_AppendRequest], refusal: SpoolFull | None) 
             loop.call_soon_threadsafe(_settle_futures, futures, refusal)
 
 
-def _settle_futures(futures: "list[asyncio.Future[None]]", refusal: SpoolFull | None) -> None:
+def _settle_futures(futures: "list[asyncio.Future[None]]", refusal: TransientError | None) -> None:
     for done in futures:
         if not done.done():  # cancelled meanwhile
             _settle_future(done, refusal)
 
 
-def _settle_future(done: "Future[None] | asyncio.Future[None]", refusal: SpoolFull | None) -> None:
+def _settle_future(done: "Future[None] | asyncio.Future[None]", refusal: TransientError | None) -> None:
     if refusal is None:
         done.set_result(None)
     else:

@@ -97,18 +97,19 @@ class FairLimit:
                 return Refusal("share", _RATE_SECONDS * math.log(own / share))
         return None
 
-    def count_request(self, name: str, source: str, now: float, rate: float | None = None) -> None:
-        """Count a request that passed."""
+    def count_request(self, name: str, source: str, now: float, rate: float | None = None, units: float = 1.0) -> None:
+        """Count a request that passed, as ``units``; the balance may become negative."""
         limit = rate or self._rate
         known = self._refresh_bucket(name, now, limit)
-        known.tokens -= 1
+        known.tokens -= units
         part = limit * self._part
         before = known.sources.get(source)
         if before is None:
-            known.sources[source] = _SourceBucket(1 / _RATE_SECONDS, _burst_size(part) - 1, now)
+            known.sources[source] = _SourceBucket(units / _RATE_SECONDS, _burst_size(part) - units, now)
         else:
-            own = _decayed_rate(before, now) + 1 / _RATE_SECONDS
-            known.sources[source] = _SourceBucket(own, _refill_tokens(before.tokens, now - before.at, part) - 1, now)
+            own = _decayed_rate(before, now) + units / _RATE_SECONDS
+            left = _refill_tokens(before.tokens, now - before.at, part) - units
+            known.sources[source] = _SourceBucket(own, left, now)
             known.sources.move_to_end(source)
         if len(known.sources) > _MAX_SOURCES:
             known.sources.popitem(last=False)
@@ -121,10 +122,15 @@ class FairLimit:
                 self._names.popitem(last=False)
         self._names.move_to_end(name)
         known.tokens, known.at = _refill_tokens(known.tokens, now - known.at, limit), now
-        while known.sources and now - next(iter(known.sources.values())).at > max(_ACTIVE_SECONDS, 2 / limit):
-            # After this silence, the source's own bucket is full again.
+        while known.sources and self._is_forgotten(next(iter(known.sources.values())), now, limit):
             known.sources.popitem(last=False)
         return known
+
+    def _is_forgotten(self, source: _SourceBucket, now: float, limit: float) -> bool:
+        """Whether the source was silent for long, and its own bucket is full again."""
+        part = limit * self._part
+        silent = now - source.at
+        return silent > max(_ACTIVE_SECONDS, 2 / limit) and source.tokens + silent * part >= _burst_size(part)
 
 
 def _burst_size(rate: float) -> float:

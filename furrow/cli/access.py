@@ -227,7 +227,8 @@ def set_project(
         list[str] | None,
         typer.Option(
             "--origin",
-            help="Browser origin that may send events, like https://shop.example; repeatable. Replaces all origins.",
+            help="Browser origin that may send events, like https://shop.example or https://*.shop.example (all hosts below); "
+            "`null`: pages without an origin. Repeatable. Replaces all origins.",
         ),
     ] = None,
     no_origins: Annotated[

@@ -345,6 +345,12 @@ def _list_facts(incident: IncidentDetail) -> list[tuple[str, object]]:
             "held back",
             "it was created in a flood of new incidents; confirm it to export it" if incident["held"] else "",
         ),
+        (
+            "suspicious",
+            "its sessions come from addresses with very many new incidents; confirm it if it is real"
+            if incident["suspicious"]
+            else "",
+        ),
         ("allowed actions", ", ".join(incident["allowedActions"])),
     ]
 

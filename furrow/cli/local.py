@@ -1,7 +1,7 @@
 """Commands for the installation on this machine: `up`, `demo`, `doctor`, `prefect-login`."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.text import Text
@@ -40,14 +40,23 @@ def up(data_dir: DataDir = None, port: Port = None, prefect_port: PrefectPort = 
     run_installation(load_command_settings(data_dir, port, prefect_port), print_progress, _print_ready_message)
 
 
-def demo() -> None:
-    """Run a demo with example sessions.
+def demo(
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser", help="Open a small shop with a broken button in your browser instead, and wait for it."
+        ),
+    ] = False,
+) -> None:
+    """Run a demo with example sessions, or in your browser.
 
     It starts a temporary installation, processes the sessions, shows the incidents and tickets, and removes everything.
-    """
-    from furrow.installation.demo import run_demo
 
-    run_demo(out, print_progress)
+    With `--browser` you are the visitor: press the button of the shop four times, close the tab, and the incident is printed.
+    """
+    from furrow.installation.demo import run_browser_demo, run_demo
+
+    (run_browser_demo if browser else run_demo)(out, print_progress)
 
 
 def doctor(
@@ -120,12 +129,15 @@ def _print_ready_message(installation: "Installation") -> None:
     out.print(f"  incidents {installation.collector_url}/v1/incidents", markup=False)
     out.print(f"  runs      {installation.prefect_url}", markup=False)
     out.print("            (log in to Prefect with the output of `furrow prefect-login`)", markup=False)
+    key = "YOUR-INGEST-KEY"
     if installation.has_development_keys:
-        _print_development_keys(installation)
+        key = _print_development_keys(installation)
+    _print_script_tags(installation.settings.pages_url, key)
     out.print("Stop it with Ctrl-C.\n")
 
 
-def _print_development_keys(installation: "Installation") -> None:
+def _print_development_keys(installation: "Installation") -> str:
+    """Print the keys; returns the ingest key."""
     from collector.config import is_loopback_only
     from core.kept_secrets import INGEST_KEY, OPERATOR_KEY, development_keys
 
@@ -139,6 +151,21 @@ def _print_development_keys(installation: "Installation") -> None:
     )
     if is_loopback_only(installation.settings):
         out.print("  `test-key` can send events too, because only this machine can reach the collector.", markup=False)
+    return keys[0].get_secret_value()
+
+
+def _print_script_tags(collector: str, key: str) -> None:
+    from core.browser_script import build_script_tag, installed_browser_script
+
+    script = installed_browser_script()
+    if script is None:
+        out.print("  This installation has no furrow.js for web pages (browser/dist).", markup=False)
+        return
+    for name, tag in (
+        ("page", build_script_tag(collector, key)),
+        ("page, pinned", build_script_tag(collector, key, script)),
+    ):
+        out.print(f"  {name:<13}{tag}", markup=False, soft_wrap=True, highlight=False)
 
 
 COMMANDS: Final[Commands] = {"up": up, "demo": demo, "doctor": doctor, "prefect-login": prefect_login}

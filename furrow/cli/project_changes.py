@@ -28,9 +28,12 @@ def choose_origins(origin_options: Sequence[str], no_origins: bool) -> list[str]
 
 def normalize_origin(origin: str) -> str:
     """An origin as browsers send it: scheme, host, and port if it is not the default. Raises WrongUse."""
-    if origin == "*":
+    if origin in ("*", "null"):
         return origin
-    wrong = WrongUse(f"an origin has the form https://shop.example or http://localhost:3000: {origin!r}")
+    wrong = WrongUse(
+        "an origin has the form https://shop.example, https://*.shop.example (all hosts below it) or http://localhost:3000: "
+        f"{origin!r}"
+    )
     try:
         parts = urlsplit(origin)
         host, port = parts.hostname, parts.port
@@ -43,11 +46,17 @@ def normalize_origin(origin: str) -> str:
         or any(rest)
         or not origin.isascii()
         or not origin.isprintable()
+        or ("*" in host and not _is_wildcard_host(host))
     ):
         raise wrong
     name = f"[{host}]" if ":" in host else host
     usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
+
+
+def _is_wildcard_host(host: str) -> bool:
+    """Whether ``host`` is ``*.`` and a name of at least two parts: below a single one, strangers have names."""
+    return host.startswith("*.") and "*" not in host[1:] and "." in host[2:].strip(".")
 
 
 def parse_setting_options(setting_options: Sequence[str]) -> dict[str, object]:

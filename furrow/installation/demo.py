@@ -6,9 +6,10 @@ import socket
 import tempfile
 import threading
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httpx
 from pydantic import SecretStr
@@ -17,30 +18,46 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.table import Table
 
-from core.errors import FurrowError, TransientError
+from core.browser_script import installed_browser_script
+from core.errors import FurrowError, PermanentError, TransientError
 from core.http_errors import describe_http_error
 from core.kept_secrets import development_keys, prefect_auth
 from core.settings import EMBEDDED, Settings
 from furrow.clients.prefect_api import PrefectApi
 from furrow.clients.send import send_file
 from furrow.installation.demo_sessions import FRUSTRATED, SILENT, example_sessions
+from furrow.installation.demo_shop import open_shop
 from furrow.installation.up import Installation, Say
 from incidents.incident import IncidentDetail
 from trackers.ticket import build_ticket, ticket_to_markdown
 
 _WAIT_SECONDS = 600.0
 """Time limit of each step in seconds; a step can take minutes on a busy machine."""
+_PERSON_SECONDS: Final = 1_800.0
+"""Time limit in seconds for a person to press a button and close a tab."""
 _TRIES = 10
 
 
 def run_demo(out: Console, say: Say) -> None:
     """Start an installation, send the example sessions, run the flows, print the results, and stop it."""
+    _run_in_temporary_installation(say, lambda installation: _demonstrate_main_job(installation, out, say))
+
+
+def run_browser_demo(out: Console, say: Say) -> None:
+    """Start an installation and a shop with a broken button, open it in the person's browser, print the incident that comes of
+    it, and stop everything. Raises PermanentError when this installation has no furrow.js."""
+    if installed_browser_script() is None:
+        raise PermanentError("this installation has no furrow.js (browser/dist)")
+    _run_in_temporary_installation(say, lambda installation: _demonstrate_shop(installation, out, say))
+
+
+def _run_in_temporary_installation(say: Say, demonstrate: Callable[[Installation], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="furrow-demo-") as directory:
         installation = Installation(_make_demo_settings(Path(directory)), say)
         try:
             installation.start()
             with _supervise_in_background(installation):
-                _demonstrate_main_job(installation, out, say)
+                demonstrate(installation)
         finally:
             say("stopping and removing the temporary directory")
             installation.stop()
@@ -79,6 +96,35 @@ def _demonstrate_main_job(installation: Installation, out: Console, say: Say) ->
         say("exporting: no tracker is configured, so tickets are only logged")
         prefect.start_run("export/export", wait_seconds=_WAIT_SECONDS)
         _print_outcome(operator, prefect, out)
+
+
+def _demonstrate_shop(installation: Installation, out: Console, say: Say) -> None:
+    ingest_key, operator_key = (key.get_secret_value() for key in development_keys(installation.settings))
+    operator = httpx.Client(base_url=installation.collector_url, headers={"X-API-Key": operator_key}, timeout=30)
+    prefect = PrefectApi(f"{installation.prefect_url}/api", prefect_auth(installation.settings), _WAIT_SECONDS)
+    with operator, prefect, open_shop(installation.collector_url, ingest_key) as address:
+        opened = webbrowser.open(address)
+        say(
+            f"a shop with a broken button is {'open in your browser' if opened else 'at this address; open it'}: {address}"
+        )
+        say("press “Pay now” four times, then close the tab; Ctrl-C ends the demo")
+        _wait_until_done("no incident arrived", lambda: _has_incident(operator, prefect, say), _PERSON_SECONDS)
+        for incident in _get_from_collector(operator, "/v1/incidents")["incidents"]:
+            detail = _get_from_collector(operator, f"/v1/incidents/{incident['incidentId']}")
+            _print_incident(cast(IncidentDetail, detail), out)
+        out.print(
+            "One session makes a draft; two more, from another address too, would confirm it and file the ticket."
+        )
+
+
+def _has_incident(operator: httpx.Client, prefect: PrefectApi, say: Say) -> bool:
+    status = _get_from_collector(operator, "/v1/status")
+    if sum(status["incidents"].values()):
+        return True
+    if status["eventsStored"] and not status["spoolPending"]["segments"]:
+        say(f"{status['eventsStored']} events arrived; detection looks at the session 15 s after its end")
+        prefect.start_run("detect/detect", wait_seconds=_WAIT_SECONDS)
+    return False
 
 
 def _are_all_sessions_analysed(operator: httpx.Client, prefect: PrefectApi, sessions: int) -> bool:
@@ -125,9 +171,9 @@ def _print_incident(incident: IncidentDetail, out: Console) -> None:
     out.print(Panel(Markdown(ticket_to_markdown(ticket)), title=f"Ticket: {ticket.title}"))
 
 
-def _wait_until_done(otherwise: str, done: Callable[[], bool]) -> None:
+def _wait_until_done(otherwise: str, done: Callable[[], bool], seconds: float = _WAIT_SECONDS) -> None:
     """Wait until ``done`` returns true; errors are retried. Raises TransientError when the time limit is over."""
-    end = time.monotonic() + _WAIT_SECONDS
+    end = time.monotonic() + seconds
     while True:
         reason = ""
         try:
@@ -136,7 +182,7 @@ def _wait_until_done(otherwise: str, done: Callable[[], bool]) -> None:
         except FurrowError as error:  # for example, deployments are not registered yet
             reason = f": {error}"
         if time.monotonic() > end:
-            raise TransientError(f"{otherwise} within {_WAIT_SECONDS:.0f} s{reason}")
+            raise TransientError(f"{otherwise} within {seconds:.0f} s{reason}")
         time.sleep(2)
 
 

@@ -17,6 +17,7 @@ from incidents.model import IncidentPage, IncidentQuery, StoreCounts
 from stores.incidents import incident_flood
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
+from stores.incidents.incident_suspects import IS_SUSPICIOUS
 from ufse.detection import Detection
 
 _T = TypeVar("_T")
@@ -45,7 +46,8 @@ HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id
 
 IS_WITHDRAWN = "(i.status = 'draft' AND i.withdrawn_at IS NOT NULL)"
 
-_WHOLE = text(f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
+_FLAGS = f"{IS_HELD} AS held, {IS_SUSPICIOUS} AS suspicious"
+_WHOLE = text(f"SELECT i.*, {_FLAGS} FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
 _TICKETS = text("SELECT * FROM outbox WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY tracker")
 _HISTORY = text("""
     SELECT incident_id, at, actor, from_status, to_status, reason
@@ -130,7 +132,7 @@ class IncidentReader:
             total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
             rows = connection.execute(
                 text(
-                    f"SELECT i.*, {IS_HELD} AS held FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+                    f"SELECT i.*, {_FLAGS} FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
                 ),
                 {**values, "limit": query.limit, "offset": query.offset},
             ).all()
@@ -271,6 +273,7 @@ def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Inc
         "sessionsBy": facets,
         "exported": any(ticket["key"] for ticket in tickets),
         "held": row.held,
+        "suspicious": row.suspicious,
         "tickets": tickets,
         "resolvedAt": format_utc_time(row.resolved_at),
         "suppressedUntil": format_utc_time(row.suppressed_until),

@@ -16,7 +16,7 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
-from stores.incidents import incident_flood, incident_open, incident_source
+from stores.incidents import incident_flood, incident_open, incident_source, incident_suspects
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
 from stores.incidents.session_queue import build_key_columns
@@ -252,6 +252,7 @@ def _replace_detections(
     ]
     notes += [(id_, _build_contest_change(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
     notes += incident_open.build_retraction_changes(ended, {id_: row.status for id_, row in before.items()})
+    notes += incident_suspects.mark_suspects(connection, incidents, rules)
     settled = settle_incidents(connection, before, rules, notes, backfill)
     incident_flood.update_floods(connection, {incidents[id_] for id_ in created}, rules)
     return _ReplaceResult(stored, len(retracted), len(contested), completed, len(ended), settled)

@@ -62,7 +62,7 @@ def test_a_flood_from_many_addresses_is_held_back_and_a_real_problem_is_not(
 ) -> None:
     monkeypatch.setenv("FURROW_NEW_INCIDENTS_PER_HOUR", "10")
     documents.forget_blocks()
-    flood(public, 30, [f"127.0.0.{number}" for number in range(60, 64)])
+    flood(public, 30, [f"127.0.0.{number}" for number in range(60, 72)])
     visitors(public, "orders")
     public.work()
     found = public.incidents()
@@ -163,3 +163,46 @@ def test_no_address_is_stored_and_old_salts_are_destroyed(public: Site) -> None:
     assert len(json.loads(salts.read_text())) == 2
     stored = public.store.incidents.read_incident(public.incidents()["orders"]["incidentId"])
     assert "127.0.0.1" not in json.dumps(stored)
+
+
+def test_two_addresses_that_show_many_new_problems_confirm_none_of_them(public: Site) -> None:
+    flood(public, 30, ["127.0.0.60", "127.0.0.61"])
+    visitors(public)
+    public.work()
+    found = public.incidents()
+    assert len(found) == 31
+    assert {one["status"] for name, one in found.items() if name != "orders"} == {"draft"}
+    assert {one["suspicious"] for name, one in found.items() if name != "orders"} == {True}
+    assert (found["orders"]["status"], found["orders"]["suspicious"]) == ("confirmed", False)
+    assert public.exportable() == ["orders"]
+    held = public.store.incidents.read_incident(found[name_of(7)]["incidentId"])
+    assert held is not None
+    assert held["history"][-1]["reason"] == (
+        "suspicious: senders of 3 of its sessions showed up to 30 new incidents each within an hour, more than the 20 that one"
+        " address may; these sessions do not confirm it"
+    )
+    # Later sessions of these addresses change nothing, and other visitors do.
+    for address in ("127.0.0.60", "127.0.0.61"):
+        public.send(frustrated(f"later-{address}", name_of(7)), address)
+    public.work()
+    assert public.incidents()[name_of(7)]["status"] == "draft"
+    visitors(public, name_of(7), 40)
+    public.work()
+    real = public.incidents()[name_of(7)]
+    assert (real["status"], real["suspicious"]) == ("confirmed", False)
+    # And a person may always decide.
+    chosen = public.store.ledger.apply_action(found[name_of(8)]["incidentId"], "confirm", "that one is real", "eve")
+    assert (chosen["status"], chosen["suspicious"]) == ("confirmed", False)
+
+
+def test_an_address_with_few_new_problems_is_heard(public: Site) -> None:
+    flood(public, 15, ["127.0.0.60", "127.0.0.61"])
+    public.work()
+    assert {(one["status"], one["suspicious"]) for one in public.incidents().values()} == {("confirmed", False)}
+
+
+def test_a_project_decides_how_many_new_problems_an_address_may_show(public: Site) -> None:
+    public.store.keys.save_project("default", settings={"newIncidentsPerSource": 5})
+    flood(public, 15, ["127.0.0.60", "127.0.0.61"])
+    public.work()
+    assert {(one["status"], one["suspicious"]) for one in public.incidents().values()} == {("draft", True)}

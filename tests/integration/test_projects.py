@@ -186,6 +186,32 @@ def test_origins_are_those_of_the_keys_project(client: httpx.Client) -> None:
     assert send(SHOP_SENDER, "https://blog.example") == send(BLOG_SENDER, "https://shop.example") == 403
 
 
+def test_hosts_below_a_name_may_send_and_pages_without_origin_only_where_asked_for(
+    tmp_path: Path, postgres_url: str, store: IncidentStore
+) -> None:
+    store.keys.save_project("shop", origins=["https://*.shop.example"])
+    store.keys.save_project("blog", origins=["*"])
+    with serving(tmp_path, postgres_url) as client:
+
+        def send(headers: dict[str, str], origin: str) -> tuple[int, str | None]:
+            answer = client.post("/v1/events", json={"events": [EVENT]}, headers={**headers, "origin": origin})
+            return answer.status_code, answer.headers.get("access-control-allow-origin")
+
+        below = "https://www.eu.shop.example"
+        assert send(SHOP_SENDER, below) == (202, below)
+        asked = client.options("/v1/events", headers={"origin": below, "access-control-request-method": "POST"})
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (204, below)
+        assert send(SHOP_SENDER, "https://shop.example")[0] == 403
+        assert send(SHOP_SENDER, "https://www.shop.example.evil.test")[0] == 403
+        assert send(BLOG_SENDER, "https://any.test")[0] == 202
+        assert send(BLOG_SENDER, "null") == (403, None)
+        assert client.options("/v1/events", headers={"origin": "null"}).status_code == 403
+    store.keys.save_project("blog", origins=["null"])
+    with serving(tmp_path / "again", postgres_url) as client:
+        assert send(BLOG_SENDER, "null") == (202, "null")
+        assert send(SHOP_SENDER, "null")[0] == 403
+
+
 def test_a_projects_rate_holds_for_all_its_keys_and_for_no_other_project(
     tmp_path: Path, postgres_url: str, store: IncidentStore
 ) -> None:

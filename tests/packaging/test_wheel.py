@@ -20,7 +20,9 @@ DEMO_SECONDS = 300
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A copy: setuptools builds beside its sources, and would put what an earlier build left there into the wheel.
     source = tmp_path_factory.mktemp("source") / "furrow"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "tests", "*.egg-info", "__pycache__"))
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "tests", "node_modules", "*.egg-info", "__pycache__")
+    )
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*build, "--wheel-dir", str(folder), str(source)], check=True, capture_output=True)
@@ -102,3 +104,11 @@ def test_a_wheel_installs_from_the_registries_alone(wheel: Path, tmp_path: Path)
     demo = stranger(folder / "bin", "furrow", "demo", cwd=elsewhere)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "POST /api/orders" in demo.stdout
+
+
+def test_the_script_for_pages_travels(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("furrow.js", "furrow.js.gz", "furrow.js.br"):
+            assert (
+                archive.read(f"furrow/_packages/browser/dist/{name}") == (ROOT / "browser" / "dist" / name).read_bytes()
+            )

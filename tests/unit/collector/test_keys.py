@@ -151,6 +151,7 @@ def test_origins_are_a_list_per_project(tmp_path: Path) -> None:
     assert not keys.allows_origin("https://shop.example.evil", "shop")
     assert not keys.allows_origin("null", "shop")
     assert keys.allows_origin("https://any.example", "open")
+    assert not keys.allows_origin("null", "open"), "every page can make a frame without an origin"
     assert not keys.allows_origin("http://localhost:3000", "shop")
 
 

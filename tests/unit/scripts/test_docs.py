@@ -63,6 +63,11 @@ def test_every_file_that_successors_are_sent_to_exists(page: str) -> None:
         assert list(ROOT.glob(name.replace("NAME", "*"))), name
 
 
+def test_the_script_tags_have_the_hash_of_the_bundle() -> None:
+    page = text("docs/browser.md")
+    assert reference.update_browser_page(page) == page, "run `make docs`"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
     targets = set(re.findall(r"^(\w+):", text("Makefile"), re.M))

@@ -14,7 +14,8 @@ NOW = 1_700_000_000_000
     [
         (NOW, NOW, NOW + 200, NOW + 200 + ENDED_MS),  # ended: 15 s after it came in
         (NOW, 0, NOW + 200, NOW + SILENT_MS),  # live: 15 min of silence
-        (NOW + 5, NOW, NOW + 200, NOW + 5 + SILENT_MS),  # something came after the end
+        (NOW + 500, NOW, NOW + 900, NOW + 500 + SILENT_MS),  # something came after the end
+        (NOW + 2, NOW, NOW + 200, NOW + 200 + ENDED_MS),  # a closed tab is reported as hidden after its end
         (NOW - 10**10, 0, NOW, NOW + ENDED_MS),  # history: its silence is long over
         (NOW + 3_000_000, 0, NOW, NOW + SILENT_MS),  # a fast clock does not keep it waiting
     ],
@@ -29,6 +30,7 @@ def test_due(last: int, ended: int, received: int, due: int) -> None:
         (NOW, NOW, 0, NOW + 200, NOW + SILENT_MS),  # the last event is an action
         (NOW, NOW - 60_000, 0, NOW + 200, NOW - 60_000 + SILENT_MS),  # a poll after it does not delay it
         (NOW, NOW - SILENT_MS, 0, NOW + 200, NOW + 200 + ENDED_MS),  # silent already
+        (NOW + 2, 0, NOW, NOW + 200, NOW + 200 + ENDED_MS),  # hidden just after its end
         (NOW, 0, 0, NOW + 200, NOW + UNATTENDED_MS),  # nobody acted
         (NOW - 10**10, 0, 0, NOW, NOW + ENDED_MS),  # history without an action
         (NOW, 0, NOW, NOW + 200, NOW + 200 + ENDED_MS),  # the end of the session alone

@@ -78,6 +78,9 @@ def test_a_parameter_has_a_name_and_a_value(given: str) -> None:
         ("http://localhost:3000", "http://localhost:3000"),
         ("http://[::1]:8080", "http://[::1]:8080"),
         ("*", "*"),
+        ("null", "null"),
+        ("https://*.Shop.Example", "https://*.shop.example"),
+        ("http://*.dev.example:3000", "http://*.dev.example:3000"),
     ],
 )
 def test_an_origin_is_kept_as_browsers_send_it(origin: str, expected: str) -> None:
@@ -87,7 +90,8 @@ def test_an_origin_is_kept_as_browsers_send_it(origin: str, expected: str) -> No
 @pytest.mark.parametrize(
     "origin",
     ["shop.example", "https://", "https://shop.example/path", "https://a:b@shop.example", "javascript:alert(1)",
-     "https://shop.example?x", "https://shop.example:port", "https://shop.example\x1b", "https://sh\u00f6p.example", ""],
+     "https://shop.example?x", "https://shop.example:port", "https://shop.example\x1b", "https://sh\u00f6p.example", "",
+     "https://*", "https://*.com", "https://*.*.example", "https://a.*.example", "https://x*.shop.example"],
 )  # fmt: skip
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     with pytest.raises(PermanentError, match="an origin has the form"):
