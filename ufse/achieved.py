@@ -111,7 +111,7 @@ def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFai
     own |= page & ~is_pair_among(candidate, frame.route[row], failed.owner, frame.route[failed.row])
     # Without a known method, a good answer may be the page's own read; an answer without a cause may be the form's.
     # Repeated good answers without a cause are polling, not the answer of a form.
-    plain = (cause < 0) & index.is_identified(row) & ~attribution.shared[row] & ~_is_soon_after_navigation(index, row)
+    plain = (cause < 0) & index.is_identified(row) & ~attribution.shared[row]
     polled = count_by_owner(owner, len(visit), plain)[owner] >= index.config.polled_answers
     polled &= ~frame.only_reads[frame.endpoint[row]]
     plain &= ~polled
@@ -163,13 +163,6 @@ def _is_beside_failure(index: Index, row: Ints) -> Bools:
     credible = (frame.duration[row] > 0) | (frame.status[fail] == 401)
     repeated = (row > fail) & (attribution.begin[row] >= frame.ts[fail]) & credible
     return np.asarray(some & ~repeated, dtype=np.bool_)
-
-
-def _is_soon_after_navigation(index: Index, row: Ints) -> Bools:
-    """Per row: whether it comes within 2 s after a navigation of its visit."""
-    frame = index.frame
-    found = frame.find_last_until(index.navigation_rows, frame.visit[row], frame.ts[row])
-    return np.asarray((found >= 0) & (frame.ts[row] - frame.ts[np.maximum(found, 0)] <= index.config.page_load_ms))
 
 
 def _find_presses(index: Index, found: Candidates, failed: _CandidateFailures) -> tuple[Ints, Ints]:
