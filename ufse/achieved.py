@@ -330,10 +330,13 @@ def _successes_by_own_request(index: Index, found: Candidates, failed: _Candidat
 
 def _successes_by_whole_page(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """A page that failed was opened again and came whole. What a form sent is not repaired by the page being shown again."""
-    frame, rows = index.frame, find_whole_pages(index)
+    frame, opened = index.frame, failed.some & index.is_page_action(found.action)
+    if not opened.any():
+        return found.visit[:0], found.visit[:0]
+    rows = find_whole_pages(index)
     sent = index.is_request(failed.row) & ~frame.may_read[frame.endpoint[failed.row]]
     wrote = any_by_owner(failed.owner, sent, len(found))
-    chosen = np.flatnonzero(failed.some & index.is_page_action(found.action) & ~wrote)
+    chosen = np.flatnonzero(opened & ~wrote)
     visit, first = found.visit[chosen], failed.first[chosen]
     owner, place = expand_ranges(*(np.searchsorted(rows, bound) for bound in (first, frame.high[visit])))
     row, candidate = rows[place], chosen[owner]
