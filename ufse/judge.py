@@ -208,7 +208,7 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
     failures = np.where(slow, count_waits(index, story), acted) if slow.any() else acted
     struggled = end - min_by_owner(story.owner, frame.ts[attribution.cause[story.values]], size, 2**62)
     left = max_by_owner(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
-    lost = is_effort_lost(index, clusters, left)
+    lost = is_effort_lost(index, clusters, left) if left.any() else np.zeros(size, dtype=np.bool_)
     # After one failed press, the end of a visit in which nothing was lost says no more than silence.
     merely_ended = (left == ENDED) & ~lost & is_pressed_once(index, clusters) & ~slow
     return Evidence(
