@@ -113,7 +113,7 @@ def _successes_by_request(index: Index, found: Candidates, failed: _CandidateFai
     own |= page & ~is_pair_among(candidate, frame.route[row], failed.owner, frame.route[failed.row])
     # Without a known method, a good answer may be the page's own read; an answer without a cause may be the form's.
     # Repeated good answers without a cause are polling, not the answer of a form.
-    plain = (cause < 0) & index.is_identified(row) & ~attribution.shared[row] & ~_is_soon_after_navigation(index, row)
+    plain = (cause < 0) & index.is_identified(row) & ~attribution.shared[row]
     polled = count_by_owner(owner, len(visit), plain)[owner] >= index.config.polled_answers
     polled &= ~frame.only_reads[frame.endpoint[row]]
     plain &= ~polled
@@ -165,13 +165,6 @@ def _is_beside_failure(index: Index, row: Ints) -> Bools:
     credible = (frame.duration[row] > 0) | (frame.status[fail] == 401)
     repeated = (row > fail) & (attribution.begin[row] >= frame.ts[fail]) & credible
     return np.asarray(some & ~repeated, dtype=np.bool_)
-
-
-def _is_soon_after_navigation(index: Index, row: Ints) -> Bools:
-    """Per row: whether it comes within 2 s after a navigation of its visit."""
-    frame = index.frame
-    found = frame.find_last_until(index.navigation_rows, frame.visit[row], frame.ts[row])
-    return np.asarray((found >= 0) & (frame.ts[row] - frame.ts[np.maximum(found, 0)] <= index.config.page_load_ms))
 
 
 def _find_presses(index: Index, found: Candidates, failed: _CandidateFailures) -> tuple[Ints, Ints]:
@@ -339,10 +332,13 @@ def _successes_by_own_request(index: Index, found: Candidates, failed: _Candidat
 
 def _successes_by_whole_page(index: Index, found: Candidates, failed: _CandidateFailures) -> Times:
     """A page that failed was opened again and came whole. What a form sent is not repaired by the page being shown again."""
-    frame, rows = index.frame, find_whole_pages(index)
+    frame, opened = index.frame, failed.some & index.is_page_action(found.action)
+    if not opened.any():
+        return found.visit[:0], found.visit[:0]
+    rows = find_whole_pages(index)
     sent = index.is_request(failed.row) & ~frame.may_read[frame.endpoint[failed.row]]
     wrote = any_by_owner(failed.owner, sent, len(found))
-    chosen = np.flatnonzero(failed.some & index.is_page_action(found.action) & ~wrote)
+    chosen = np.flatnonzero(opened & ~wrote)
     visit, first = found.visit[chosen], failed.first[chosen]
     owner, place = expand_ranges(*(np.searchsorted(rows, bound) for bound in (first, frame.high[visit])))
     row, candidate = rows[place], chosen[owner]

@@ -109,6 +109,8 @@ def _add_early_requests(frame: Frame, cause: Ints, begin: Ints, timed: Bools) ->
     found = starters[np.minimum(place, len(starters) - 1)]
     near = (place < len(starters)) & (frame.visit[found] == frame.visit[rows])
     near &= frame.ts[found] - begin[rows] <= STAMP_SLACK_MS
+    if not near.any():
+        return cause
     address = frame.visit[rows] * (len(frame.endpoints) + 1) + frame.endpoint[rows]
     near &= ~is_among(address, address[~near])
     rows, found = rows[near], found[near]

@@ -50,6 +50,16 @@ def is_empty_column(column: pa.ChunkedArray) -> bool:
     return True
 
 
+def measure_texts(column: pa.ChunkedArray, row: Ints) -> Ints:
+    """Bytes of each text of a column without a dictionary at the rows, 0 for null."""
+    whole = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(whole, pa.ChunkedArray) or not pa.types.is_string(whole.type) or whole.null_count:
+        lengths = pc.binary_length(column.take(pa.array(row))).fill_null(0)
+        return np.asarray(lengths.to_numpy(), dtype=np.int64)
+    bounds = np.frombuffer(whole.buffers()[1], dtype=np.int32)[whole.offset :]
+    return np.asarray(bounds[row + 1] - bounds[row], dtype=np.int64)
+
+
 def encode_text_runs(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     """As ``encode_texts``, faster for a column in which equal texts mostly stand together."""
     column, count = table[name], table.num_rows

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -121,17 +121,18 @@ class DetectionWriter:
         return both.take_signals(order), bounds.tolist()
 
     @cached_property
-    def _signal_columns(self) -> tuple[list[Any], ...]:
-        """The columns of ``_ShownSignal`` for the signals of all emitted clusters, in the order of ``_emitted_signals``."""
+    def _shown_signals(self) -> list[_ShownSignal]:
+        """The signals of all emitted clusters, in the order of ``_emitted_signals``."""
         s, _ = self._emitted_signals
         bounds, page = s.rows.bounds, self.frame.pattern
-        return (
+        columns = (
             *(c.tolist() for c in (s.kind, s.form, s.start, s.end, s.count, s.action, page[s.row], page[s.rows.last])),
             format_timestamps(s.start),
             format_timestamps(s.end),
             bounds[:-1].tolist(),
             bounds[1:].tolist(),
         )
+        return list(map(_ShownSignal._make, zip(*columns, strict=True)))
 
     @cached_property
     def _signal_event_ids(self) -> list[str]:
@@ -147,13 +148,13 @@ class DetectionWriter:
         return TimelineWriter(self.judged, self.emitted, self.words, rows)
 
     @cached_property
-    def _columns(self) -> tuple[list[Any], ...]:
-        """The columns of ``_Emitted`` for all emitted clusters."""
+    def _facts(self) -> list[_Emitted]:
+        """Per emitted cluster what its detection needs."""
         judged, clusters, emitted, attribution = self.judged, self.judged.clusters, self.emitted, self.index.attribution
         failure = clusters.failure[emitted]
         cause = attribution.cause[failure]
         source = self.frame.source
-        return (
+        columns = (
             clusters.visit[emitted].tolist(),
             clusters.action[emitted].tolist(),
             clusters.resolved[emitted].tolist(),
@@ -174,6 +175,7 @@ class DetectionWriter:
             *(source.read_clean_texts(name, failure) for name in ("environment", "app_version", "user_agent")),
             *self._identify_visits(clusters.visit[emitted]),
         )
+        return list(map(_Emitted._make, zip(*columns, strict=True)))
 
     def _identify_visits(self, visit: Ints) -> tuple[list[str], ...]:
         """Per visit of ``visit``: its project, client session, id and start."""
@@ -187,12 +189,9 @@ class DetectionWriter:
             [starts[p] for p in place],
         )
 
-    def _read_facts(self, number: int) -> _Emitted:
-        return _Emitted._make([column[number] for column in self._columns])
-
     def detection_identity(self, number: int) -> tuple[str, str]:
         """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""
-        return self._identify_detection(self._read_facts(number))
+        return self._identify_detection(self._facts[number])
 
     def _identify_detection(self, facts: _Emitted) -> tuple[str, str]:
         words = self.words
@@ -202,7 +201,7 @@ class DetectionWriter:
 
     def write_detection(self, number: int) -> Detection:
         """The JSON of one detection, in a fixed order of keys."""
-        facts, words, config = self._read_facts(number), self.words, self.index.config
+        facts, words, config = self._facts[number], self.words, self.index.config
         detection_id, fingerprint = self._identify_detection(facts)
         signals = self._write_signals(number, words.feedback_text(facts.answer))
         return {
@@ -248,8 +247,7 @@ class DetectionWriter:
     def _write_signals(self, number: int, feedback: str) -> list[SignalEntry]:
         """The signals of one emitted cluster, in order of time. ``feedback``: what failed."""
         _, bounds = self._emitted_signals
-        span = slice(bounds[number], bounds[number + 1])
-        shown = list(map(_ShownSignal._make, zip(*(column[span] for column in self._signal_columns), strict=True)))
+        shown = self._shown_signals[bounds[number] : bounds[number + 1]]
         last_failure = max([signal.end for signal in shown if signal.kind == FEEDBACK])
         return [self._write_signal(signal, feedback, last_failure) for signal in shown]
 

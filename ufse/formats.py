@@ -1,6 +1,7 @@
 """Times, durations and counts as text."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +37,7 @@ def format_timestamps(at: Ints) -> list[str]:
     return [whole[i : i + _TEMPLATE.size] for i in range(0, len(whole), _TEMPLATE.size)]
 
 
+@lru_cache(maxsize=4_096)
 def format_duration(ms: int) -> str:
     """A duration, rounded for reading: ``80 ms``, ``1.9 s``, ``25 s``."""
     if ms < 1_000:

@@ -204,12 +204,13 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
     by_field = frame.kind[attribution.cause[failure]] == INPUT
     story = clusters.negatives_since_success
     acted = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
-    failures = np.where(attribution.negative[failure] == SLOW, count_waits(index, story), acted)
+    slow = attribution.negative[failure] == SLOW
+    failures = np.where(slow, count_waits(index, story), acted) if slow.any() else acted
     struggled = end - min_by_owner(story.owner, frame.ts[attribution.cause[story.values]], size, 2**62)
     left = max_by_owner(owner, np.where(signals.kind == ABANDONMENT, signals.form, 0), size, 0)
-    lost = is_effort_lost(index, clusters, left)
+    lost = is_effort_lost(index, clusters, left) if left.any() else np.zeros(size, dtype=np.bool_)
     # After one failed press, the end of a visit in which nothing was lost says no more than silence.
-    merely_ended = (left == ENDED) & ~lost & is_pressed_once(index, clusters) & (attribution.negative[failure] != SLOW)
+    merely_ended = (left == ENDED) & ~lost & is_pressed_once(index, clusters) & ~slow
     return Evidence(
         feedback=attribution.negative[failure],
         vague=_is_vague_error(index, failure),

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ufse.actions import UserActions
-from ufse.arrays import Bools, Ints, any_by_owner, equals_any, mark_group_starts, max_by_owner, min_by_owner
+from ufse.arrays import Bools, Ints, any_by_owner, equals_any, is_among, mark_group_starts, max_by_owner, min_by_owner
 from ufse.causes import Causes
 from ufse.config import Config
 from ufse.frame import Frame
@@ -24,11 +24,12 @@ def add_late_causes(frame: Frame, actions: UserActions, causes: Causes, config: 
     requests = requests[frame.endpoint_known[frame.endpoint[requests]]]
     late = requests[causes.cause[requests] < 0]
     late = late[frame.status[late] >= 0]
-    by = _find_waiting_actions(frame, actions, causes, late, config)
-    late, by = late[by >= 0], by[by >= 0]
+    group = frame.visit * len(frame.endpoints) + frame.endpoint
+    late, by = _find_last_presses(frame, actions, causes, late, group, config)
+    waiting = _is_waiting(frame, actions, causes, by, config)
+    late, by = late[waiting], by[waiting]
     if not len(late):
         return causes
-    group = frame.visit * len(frame.endpoints) + frame.endpoint
     # Of the groups without a late request nothing is asked.
     known, number = np.unique(group[late], return_inverse=True)
     place = np.minimum(np.searchsorted(known, group[requests]), len(known) - 1)
@@ -50,30 +51,38 @@ def _first_of(number: Ints) -> Ints:
     return np.unique(number, return_index=True)[1]
 
 
-def _find_waiting_actions(frame: Frame, actions: UserActions, causes: Causes, late: Ints, config: Config) -> Ints:
-    """Per late request: the click or submit that is the last thing the person did before it and has no answer; else -1."""
+def _find_last_presses(
+    frame: Frame, actions: UserActions, causes: Causes, late: Ints, group: Ints, config: Config
+) -> tuple[Ints, Ints]:
+    """The ``late`` requests before which the last act of the person was a click or submit; and the row of that.
+
+    Where one request of a ``group`` (per event: visit and address) has no such act, the group is not one action's.
+    """
     acts = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT, INPUT, NAVIGATION))
     begin = causes.begin[late]
     by = frame.find_last_until(acts, frame.visit[late], begin, near=late)
-    at = np.flatnonzero(by >= 0)
-    near = equals_any(frame.kind[by[at]], CLICK, SUBMIT) & actions.meaningful[by[at]]
-    near &= (by[at] < late[at]) & (begin[at] - frame.ts[by[at]] <= config.slow_end_window_ms)
-    at = at[near]
-    found = np.full(len(late), -1, dtype=np.int64)
-    if not len(at):
-        return found
-    safe = by[at]
+    safe = np.maximum(by, 0)
+    near = (by >= 0) & equals_any(frame.kind[safe], CLICK, SUBMIT) & actions.meaningful[safe]
+    near &= (by < late) & (begin - frame.ts[safe] <= config.slow_end_window_ms)
+    if near.any() and not near.all():
+        near &= ~is_among(group[late], group[late[~near]])
+    return late[near], by[near]
+
+
+def _is_waiting(frame: Frame, actions: UserActions, causes: Causes, by: Ints, config: Config) -> Bools:
+    """Per click or submit of ``by``: whether it has no answer."""
+    waiting = np.ones(len(by), dtype=np.bool_)
+    if not len(by):
+        return waiting
     answered = np.zeros(len(frame), dtype=np.bool_)
     came = np.flatnonzero((frame.kind == NETWORK) & (causes.cause >= 0) & ~frame.noise & (frame.third_party != 1))
     answered[causes.cause[came]] = True
-    waiting = np.ones(len(at), dtype=np.bool_)
     for step in (0, 1, 2):  # a click and the submit that it causes are one action
-        twin = np.maximum(safe - step, 0)
-        near = (frame.visit[twin] == frame.visit[safe]) & (actions.action[twin] == actions.action[safe])
-        near &= frame.ts[safe] - frame.ts[twin] <= config.double_click_ms
+        twin = np.maximum(by - step, 0)
+        near = (frame.visit[twin] == frame.visit[by]) & (actions.action[twin] == actions.action[by])
+        near &= frame.ts[by] - frame.ts[twin] <= config.double_click_ms
         waiting &= ~(near & answered[twin])
-    found[at[waiting]] = safe[waiting]
-    return found
+    return waiting
 
 
 def _has_single_action(owner: Ints, cause: Ints, action: Ints, size: int) -> Bools:

@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from ufse.config import DEFAULT, Config
 from ufse.copies import drop_doubled_reports
 from ufse.crawlers import find_crawled_visits, find_touched_visits
 from ufse.detection import Candidate, Detection, WhyNot
-from ufse.encoding import rank_distinct_texts
+from ufse.encoding import measure_texts, rank_distinct_texts
 from ufse.event_columns import EventColumns
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
@@ -50,13 +49,15 @@ _DECLARED = re.compile(
 class EmittedDetection:
     """One detection. Its JSON is written on request, for writing is most of the cost of a detection."""
 
+    __slots__ = ("_number", "_writer", "project", "start_ms")
+
     def __init__(self, writer: DetectionWriter, number: int, project: str, start_ms: int) -> None:
         self._writer, self._number = writer, number
         self.project = project
         self.start_ms = start_ms
         """Time of the first signal, epoch ms."""
 
-    @cached_property
+    @property
     def detection_id(self) -> str:
         return self._writer.detection_identity(self._number)[0]
 
@@ -436,8 +437,7 @@ def _find_declared_machines(suspects: _SuspectVisits, asked: Ints, visits: int) 
     rows = np.flatnonzero(any_by_owner(asked, np.ones(len(asked), dtype=np.bool_), visits)[suspects.visit])
     column = suspects.source.table["metadata"]
     if not pa.types.is_dictionary(column.type):  # most are empty, and their lengths are cheap to read
-        rich = pc.greater(pc.binary_length(column), 2).fill_null(False).to_numpy()
-        rows = rows[rich[suspects.source.row[rows]]]
+        rows = rows[measure_texts(column, suspects.source.row[rows]) > 2]
     if not len(rows):
         return asked[:0]
     code, texts = suspects.source.read_codes("metadata", rows)

@@ -49,8 +49,9 @@ class TimelineWriter:
 
     def write_timeline(self, number: int, start: int) -> list[TimelineEntry]:
         """The timeline of one emitted cluster; ``start`` is the time of its first signal, epoch ms."""
-        low, high = self._timeline_rows.bounds[number : number + 2].tolist()
-        events = zip(*(column[low:high] for column in self._events), strict=True)
+        ids, times, texts, happenings = self._events
+        span = slice(self._bounds[number], self._bounds[number + 1])
+        events = zip(ids[span], times[span], texts[span], happenings[span], strict=True)
         return [
             {
                 "eventId": event_id,
@@ -63,6 +64,11 @@ class TimelineWriter:
             }
             for event_id, ts, timestamp, (event_type, route, target, text) in events
         ]
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        bounds: list[int] = self._timeline_rows.bounds.tolist()
+        return bounds
 
     @cached_property
     def _timeline_rows(self) -> Ragged:

@@ -48,6 +48,7 @@ class Words:
         self.index, self.frame = judged.index, judged.index.frame
         self.target_count = max(len(self.frame.targets), 1)
         self._answers: dict[Answer, str] = {}
+        self._descriptions: dict[tuple[Answer, int, bool], str] = {}
         self._failure_points: dict[tuple[int, Answer], str] = {}
         self._rule_texts = tuple(TEXTS.values())
         self._points: dict[tuple[int, ...], RulePoints] = {}
@@ -107,6 +108,13 @@ class Words:
         return " › ".join(p for p in (self.route_pattern(action), control, feedback) if p)
 
     def describe_answer(self, answer: Answer, waited: int, came: bool) -> str:
+        """What came, in a clause. ``waited``: how long the answer took, ms; ``came``: whether it arrived in the end."""
+        text = self._descriptions.get((answer, waited, came))
+        if text is None:
+            text = self._descriptions[answer, waited, came] = self._write_description(answer, waited, came)
+        return text
+
+    def _write_description(self, answer: Answer, waited: int, came: bool) -> str:
         what = self.feedback_text(answer)
         if answer.kind == NETWORK:
             request, _, result = what.rpartition(" → ")

@@ -5,8 +5,8 @@ up. The first failure alone does not count.
 
 Not blocked: a retry that succeeds (the candidate is then resolved); controls made for repeated clicks, unless they are
 steps that send a form; several clicks on one unanswered attempt; two failures of a nameless target that may be two
-controls; a second attempt that failed at other requests only; another page of the same kind, or a page that loaded and was
-opened again; automatic retries (removed by attribution).
+controls; another page of the same kind, or a page that loaded and was opened again; automatic retries (removed by
+attribution).
 
 To add an exclusion, add a condition to ``_is_failed_retry`` and a case to tests/unit/ufse/test_signals.py.
 """
@@ -174,7 +174,7 @@ def _is_failed_retry(index: Index, clusters: Clusters, tried: Attempts) -> Bools
     vague = _has_nameless_target(index, clusters)[tried.cluster] & unanswered
     steps = is_among(index.visit_action_key(clusters.visit, clusters.action), index.wizard_step_keys)[tried.cluster]
     repeated = index.target_property("repeated")[target] & ~steps
-    missed = ~vague & ~repeated & ~_is_other_request(index, tried) & ~_is_other_page(index, tried)
+    missed = ~vague & ~repeated & ~_is_other_page(index, tried)
     return np.asarray(follows & soon & missed, dtype=np.bool_)
 
 
@@ -203,16 +203,6 @@ def _is_failing_list(index: Index, tried: Attempts, failed: Bools) -> Bools:
     count = np.bincount(tried.cluster, minlength=size)
     whole = (np.bincount(tried.cluster[empty], minlength=size) == count) & (count >= _FAILING_PAGES)
     return np.asarray(whole[tried.cluster], dtype=np.bool_)
-
-
-def _is_other_request(index: Index, tried: Attempts) -> Bools:
-    """Per attempt: whether it failed only at requests at which the attempt before did not fail."""
-    size = len(tried.cluster)
-    asked = index.is_request(tried.answer)
-    attempt, endpoint = tried.answer_attempt[asked], index.frame.endpoint[tried.answer[asked]]
-    some = np.bincount(attempt, minlength=size) > 0
-    shared = any_by_owner(attempt, is_pair_among(attempt, endpoint, attempt + 1, endpoint), size)
-    return np.asarray(some & np.append(False, some[:-1]) & ~shared, dtype=np.bool_)
 
 
 def _has_nameless_target(index: Index, clusters: Clusters) -> Bools:

@@ -33,7 +33,7 @@ from ufse.feedback import SLOW
 from ufse.formats import format_duration
 from ufse.frame import Frame
 from ufse.index import Index
-from ufse.sessions import CLICK, ERROR, NAVIGATION
+from ufse.sessions import CLICK, NAVIGATION
 from ufse.signals.flows import select_flow_signals
 from ufse.signals.model import PLAIN, RELOADS, ClusterSignals, SignalFacts, SignalKind, Signals
 
@@ -129,8 +129,8 @@ def _find_run_answers(attribution: Attribution, runs: Ragged) -> _RunAnswers:
 def _is_answered_run(frame: Frame, attribution: Attribution, runs: Ragged) -> Bools:
     """Per run: whether positive feedback came among the clicks, text was selected, or every click was answered.
 
-    Answers are judged per request: if a request of the run failed, only a success of that request counts, unless most clicks
-    were answered by the control's own requests without a failure.
+    If a request of the run failed, most clicks must have been answered by the control's own requests without a failure. A
+    failure that a later answer repairs is resolved (``ufse.achieved``).
     """
     size, owner = len(runs), runs.owner
     answers = _find_run_answers(attribution, runs)
@@ -147,22 +147,7 @@ def _is_answered_run(frame: Frame, attribution: Attribution, runs: Ragged) -> Bo
     happy = ~is_pair_among(good.run, attribution.cause[good.row], failed.run, attribution.cause[failed.row])
     own = good.choose_answers(happy & attribution.lonely[good.row])
     served = 2 * count_distinct_by_owner(own.run, attribution.cause[own.row], size) >= runs.sizes
-    repaired = any_by_owner(good.run, _is_repairing_answer(frame, attribution, good, failed, size), size)
-    return done | np.where(any_failed, all_responded | served | repaired, calm)
-
-
-def _is_repairing_answer(
-    frame: Frame, attribution: Attribution, good: _RunAnswers, failed: _RunAnswers, size: int
-) -> Bools:
-    """Per good answer: whether it answers the request that failed, or any request if only uncaught errors occurred."""
-    crash = frame.kind[failed.row] == ERROR
-    crashed = failed.choose_answers(crash)
-    drew = is_pair_among(good.run, attribution.cause[good.row], crashed.run, attribution.cause[crashed.row])
-    same = is_pair_among(good.run, frame.endpoint[good.row] + 1, failed.run, frame.endpoint[failed.row] + 1)
-    only_crashes = ~any_by_owner(failed.run, ~crash, size)[good.run]
-    endpoint = frame.endpoint[good.row]
-    unknown = ~frame.endpoint_known[endpoint] if len(endpoint) else np.zeros(0, dtype=np.bool_)
-    return np.asarray(~drew & (same | only_crashes | unknown), dtype=np.bool_)
+    return done | np.where(any_failed, all_responded | served, calm)
 
 
 def _find_reload_runs(frame: Frame, attribution: Attribution, config: Config) -> Signals:
