@@ -1056,6 +1056,7 @@ function startLifecycle() {
     abortOpen();
     announce("bye");
     if (!persisted && !leaving.elsewhere && isLastTab()) record("session_end", {});
+    state.running &&= persisted;
     flushHidden();
   });
   listen(window, "pageshow", ({ persisted }) => persisted && announce("hello"));
