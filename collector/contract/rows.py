@@ -87,8 +87,11 @@ class Row(msgspec.Struct, gc=False):
 class SpoolRow(Row, gc=False, omit_defaults=True):
     """A row as a line of a spool segment: its JSON omits unknown values, which halves its size.
 
-    The event store's table has the same defaults (``schema/clickhouse/009_omitted.sql``).
+    The event store's table has the same defaults (``schema/clickhouse/009_omitted.sql``). The user agent is always written:
+    people and tests read it in segments.
     """
+
+    user_agent: str = msgspec.field(default_factory=str)  # a made default is never omitted
 
 
 class RejectedEvent(TypedDict):

@@ -235,7 +235,7 @@ def test_429_with_retry_after_when_a_key_sends_too_much(tmp_path: Path) -> None:
 
 
 def test_503_with_retry_after_when_nothing_can_be_made_durable(tmp_path: Path) -> None:
-    config = config_for(tmp_path, spool_max_bytes=1_200, seal_seconds=3_600.0)
+    config = config_for(tmp_path, spool_max_bytes=800, seal_seconds=3_600.0)
     with serving(config) as client:
         assert client.get("/v1/health").json()["status"] == "ok"
         assert client.post("/v1/events", json=BATCH, headers=KEY).status_code == 202

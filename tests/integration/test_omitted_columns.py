@@ -4,16 +4,16 @@ from pathlib import Path
 
 import msgspec
 
-from collector.contract import Row
+from collector.contract import Row, SpoolRow
 from stores.events.event_store import EventStore
 
 
 def test_every_omitted_column_has_the_rows_own_default(tmp_path: Path) -> None:
     store = EventStore(f"chdb://{tmp_path}")
     store.migrate()
-    bare = Row("shop", "s-1", "00000000-0000-0000-0000-000000000001", "hover", 1, 2, 1_700_000_000_000, "", "/")
+    bare = SpoolRow("shop", "s-1", "00000000-0000-0000-0000-000000000001", "hover", 1, 2, 1_700_000_000_000, "", "/")
     line = msgspec.json.encode(bare)
-    omitted = [field.name for field in msgspec.structs.fields(Row) if field.default is not msgspec.NODEFAULT]
+    omitted = [field.name for field in msgspec.structs.fields(SpoolRow) if field.default is not msgspec.NODEFAULT]
     assert omitted
     assert not msgspec.json.decode(line).keys() & set(omitted)
     store.land_segment(line + b"\n", "token")
