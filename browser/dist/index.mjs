@@ -1068,6 +1068,7 @@ function startLifecycle() {
     abortOpen();
     announce("bye");
     if (!persisted && !leaving.elsewhere && isLastTab()) record("session_end", {});
+    state.running &&= persisted;
     flushHidden();
   });
   listen(window, "pageshow", ({ persisted }) => persisted && announce("hello"));

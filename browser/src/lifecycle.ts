@@ -4,7 +4,7 @@ import { flushHidden } from "./delivery";
 import { listen } from "./guard";
 import { leaving } from "./navigation";
 import { abortOpen } from "./network";
-import { record } from "./record";
+import { record, state } from "./record";
 import { answered } from "./responded";
 import { announce, isLastTab, joinTabs } from "./session";
 
@@ -20,6 +20,7 @@ export function startLifecycle(): void {
     abortOpen();
     announce("bye");
     if (!persisted && !leaving.elsewhere && isLastTab()) record("session_end", {});
+    state.running &&= persisted; // nothing comes after the end, not even that the page is hidden now
     flushHidden();
   });
   listen<PageTransitionEvent>(window, "pageshow", ({ persisted }) => persisted && announce("hello"));

@@ -166,7 +166,9 @@ def test_the_session_ends_with_the_last_tab(site: Site) -> None:
     assert [event for event in site.intake.events() if event["eventType"] == "session_end"] == []
     close_tab(first)
     site.sent("session_end", leave=False)
+    time.sleep(0.3)
     events = site.intake.events()
+    assert events[-1]["eventType"] == "session_end"
     assert len({event["sessionId"] for event in events}) == 1
     assert len({event["eventId"].split("-")[0] for event in events}) == 2
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from selenium.webdriver import ActionChains
 
-from tests.browser.sdk_site import Event, Site
+from tests.browser.sdk_site import TAG, Event, Site
 
 pytestmark = pytest.mark.browser
 
@@ -317,3 +317,20 @@ def test_what_only_the_application_knows(site: Site) -> None:
         (("APP", "/draft", 200), False),
     ]
     assert causes(site, "network", 2) == ["send", "send"]
+
+
+def test_functions_that_are_frozen_stay_as_they_are(site: Site) -> None:
+    site.api("/api")
+    head = (
+        "<script>for (const one of [XMLHttpRequest, Element, Clipboard]) Object.freeze(one.prototype);</script>" + TAG
+    )
+    site.show(
+        "<button id=go>Go</button><p id=out></p>",
+        """go.onclick = () => { const call = new XMLHttpRequest(); call.open("GET", "/api");
+          call.onload = () => { out.textContent = call.responseText; }; call.send(); fetch("/api"); };""",
+        head=head,
+    )
+    site.click("#go")
+    site.wait_for(lambda: site.run("return out.textContent") == "{}")
+    assert len(site.sent("network", 1)) == 1  # fetch is no prototype's
+    assert len(site.sent("click")) == 1
