@@ -211,6 +211,7 @@ def test_everything_is_sent_when_the_page_is_left(any_site: EngineSite) -> None:
     any_site.click("#a", 3)
     any_site.click("#next")
     any_site.wait_for(lambda: any_site.browser.current_url.endswith("/next"))
+    any_site.wait_for(lambda: any_site.run("return document.readyState") == "complete")
     clicks = any_site.sent("click", 4, leave=False)
     assert [click["target"]["id"] for click in clicks] == ["a", "a", "a", "next"]
     first, second = any_site.sent("navigation", 2)
