@@ -160,14 +160,7 @@ class CollectorConfig(BaseModel):
             session_targets=settings.session_targets,
             max_connections=settings.max_connections,
             connections_per_peer=settings.connections_per_peer,
-            confirm=ConfirmRule(
-                settings.confirm_sessions,
-                settings.confirm_users,
-                settings.confirm_days,
-                settings.confirm_per_source,
-                settings.new_incidents_per_hour,
-                new_per_source=settings.new_incidents_per_source,
-            ),
+            confirm=_read_confirm_rule(settings),
         )
 
     @classmethod
@@ -175,6 +168,17 @@ class CollectorConfig(BaseModel):
         """As ``from_settings``, from the environment (``FURROW_*``). ``FURROW_DEVELOPMENT_KEYS=1`` accepts the
         installation's development keys."""
         return cls.from_settings(Settings(), development_keys=os.environ.get(DEVELOPMENT_KEYS_VARIABLE) == "1")
+
+
+def _read_confirm_rule(settings: Settings) -> ConfirmRule:
+    return ConfirmRule(
+        settings.confirm_sessions,
+        settings.confirm_users,
+        settings.confirm_days,
+        settings.confirm_per_source,
+        settings.new_incidents_per_hour,
+        new_per_source=settings.new_incidents_per_source,
+    )
 
 
 def is_loopback_only(settings: Settings) -> bool:
