@@ -2,8 +2,8 @@
 
 ``python -m tests.compare_detections write OUT.jsonl`` writes every detection and why-not of the labelled sets, and every row
 that their sessions show for a history, one line each; run it in both versions. ``python -m tests.compare_detections compare
-BEFORE AFTER`` says how many lines differ, and how many
-still differ without the texts for people (a reworded sentence is no other judgement). It ends with 1 in the latter case.
+BEFORE AFTER`` says how many lines differ, and how many still differ without the texts for people (a reworded sentence is no
+other judgement). It ends with 1 in the latter case.
 """
 
 import argparse

@@ -183,11 +183,7 @@ def order_events(table: pa.Table, config: Config) -> OrderedEvents:
     if late.any():
         row, session, ts, kinds = row[~late], session[~late], ts[~late], kinds[~late]
 
-    first, long = find_long_sessions(session, ts, config.visit_gap_ms)
-    if len(long):
-        number = np.cumsum(first[long]) - 1
-        acts = _find_acts(number, kinds[long])
-        first[long] = mark_visit_starts(number, ts[long], acts, config.visit_gap_ms)
+    first = _mark_first_events(session, ts, kinds, config)
     visit = np.cumsum(first) - 1
     begin = np.flatnonzero(first)
     end = np.append(begin[1:], len(row)) - 1 if len(begin) else begin
@@ -214,6 +210,16 @@ def _encode_sorted_texts(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     code, texts = encode_text_runs(table, name)
     rank, distinct = rank_distinct_texts(texts)
     return code if distinct == texts else rank[code], distinct
+
+
+def _mark_first_events(session: Ints, ts: Ints, kinds: Small, config: Config) -> Bools:
+    """Per event, ordered by session and time: whether it begins a visit."""
+    first, long = find_long_sessions(session, ts, config.visit_gap_ms)
+    if len(long):
+        number = np.cumsum(first[long]) - 1
+        acts = _find_acts(number, kinds[long])
+        first[long] = mark_visit_starts(number, ts[long], acts, config.visit_gap_ms)
+    return first
 
 
 def _find_acts(session: Ints, kind: Small) -> Bools:

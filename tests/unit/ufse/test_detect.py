@@ -160,7 +160,7 @@ def test_a_large_batch_is_worked_off_in_slices_of_whole_sessions(monkeypatch: py
     rows = table(stored)
     coded = rows.set_column(1, "session_id", rows["session_id"].dictionary_encode())
     engine = importlib.import_module("ufse.batches")
-    monkeypatch.setattr(importlib.import_module("ufse.sessions"), "_FEW", 1)
+    monkeypatch.setattr(importlib.import_module("ufse.encoding"), "_FEW", 1)
     for size in (1, 10, len(STORY) * 5, 10**6):
         monkeypatch.setattr(engine, "SLICE_EVENTS", size)
         for batch in (rows, coded, table(list(reversed(stored)))):

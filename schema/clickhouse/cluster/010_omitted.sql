@@ -33,4 +33,4 @@ ALTER TABLE furrow.events ON CLUSTER '{cluster}' MODIFY COLUMN x Int32 DEFAULT -
     MODIFY COLUMN aborted Int8 DEFAULT -1,
     MODIFY COLUMN metadata String DEFAULT '{}';
 
-INSERT INTO furrow.schema_versions (version) VALUES ('009_omitted');
+INSERT INTO furrow.schema_versions (version) VALUES ('010_omitted');
