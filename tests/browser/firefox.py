@@ -107,7 +107,16 @@ def open_firefox(folder: Path) -> Iterator[Remote]:
     lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items())
     (profile / "user.js").write_text("\n".join(lines))
     plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    command = [FIREFOX, "--headless", "--no-remote", "--marionette", "--width=1400", "--height=1000", "--profile", str(profile)]
+    command = [
+        FIREFOX,
+        "--headless",
+        "--no-remote",
+        "--marionette",
+        "--width=1400",
+        "--height=1000",
+        "--profile",
+        str(profile),
+    ]
     with (folder / "firefox.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**plain, "HOME": str(folder)})
     try:

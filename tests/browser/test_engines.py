@@ -1,7 +1,7 @@
 """furrow.js in Firefox and WebKit: each row of what it sends, once in each engine.
 
-Finer cases are tested in Chromium (`test_sdk_*.py`). Here is what engines do differently: events and their order, causes through
-promises, texts of errors, history, and what they still send when a page is left. `make test-engines` runs this.
+Finer cases are tested in Chromium (`test_sdk_*.py`). Here is what engines do differently: events and their order, causes
+through promises, texts of errors, history, and what they still send when a page is left. `make test-engines` runs this.
 """
 
 import time
@@ -71,7 +71,8 @@ def test_a_click_names_the_control(any_site: EngineSite) -> None:
 
 def test_a_rage_of_four_and_one_that_the_control_swallows(any_site: EngineSite) -> None:
     any_site.show(
-        "<button id=save>Save</button><p><button id=once>Order</button>", "once.onclick = () => { once.disabled = true; };"
+        "<button id=save>Save</button><p><button id=once>Order</button>",
+        "once.onclick = () => { once.disabled = true; };",
     )
     any_site.click("#save", 4, 0.1)
     any_site.click("#once", 4, 0.1)
@@ -110,9 +111,12 @@ def test_requests_that_get_no_answer(any_site: EngineSite) -> None:
     any_site.show(
         "<button id=gone>Gone</button><button id=halt>Stop</button>",
         """gone.onclick = () => { const call = new XMLHttpRequest(); call.open("GET", "/cut"); call.send(); };
-        halt.onclick = () => { const c = new AbortController(); fetch("/api/slow", {signal: c.signal}).catch(() => 0); c.abort(); };""",
+        halt.onclick = () => { const c = new AbortController(); fetch("/api/slow", {signal: c.signal}).catch(() => 0);
+            c.abort(); };""",
     )
-    any_site.answers["/cut"] = Answer(status=302, headers={"location": any_site.address.replace("127.0.0.1", "localhost")})
+    any_site.answers["/cut"] = Answer(
+        status=302, headers={"location": any_site.address.replace("127.0.0.1", "localhost")}
+    )
     any_site.click("#gone")
     time.sleep(0.3)
     any_site.click("#halt")
@@ -174,7 +178,11 @@ def test_a_form_that_the_browser_refuses(any_site: EngineSite) -> None:
 
 def test_a_form_that_the_server_refuses(site: EngineSite) -> None:
     site.show("<form id=order method=post action=/order><input id=name><button id=send>Send</button></form>")
-    site.put("/order", "<form id=order><ul class=errorlist><li>Required</ul><input id=name aria-invalid=true></form>", status=422)
+    site.put(
+        "/order",
+        "<form id=order><ul class=errorlist><li>Required</ul><input id=name aria-invalid=true></form>",
+        status=422,
+    )
     site.click("#send")
     refused = site.sent("error", 2, leave=False)
     assert metadata(refused, "errorType", "message") == [("validation", "errorlist"), ("validation", "aria-invalid")]
@@ -187,7 +195,8 @@ def test_a_form_that_the_server_refuses(site: EngineSite) -> None:
 def test_whether_the_page_answered(site: EngineSite) -> None:
     site.api("/api/nothing")
     site.show(
-        "<button id=works>Works</button><button id=dead>Dead</button><button id=asks>Asks</button><p id=out>-</p><b id=clock>0</b>",
+        "<button id=works>Works</button><button id=dead>Dead</button><button id=asks>Asks</button><p id=out>-</p>"
+        "<b id=clock>0</b>",
         """works.onclick = () => { setTimeout(() => { out.textContent = "done" }, 200) };
         asks.onclick = () => fetch("/api/nothing");
         setInterval(() => { clock.textContent++ }, 250);""",
