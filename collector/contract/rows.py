@@ -87,7 +87,7 @@ class Row(msgspec.Struct, gc=False):
 class SpoolRow(Row, gc=False, omit_defaults=True):
     """A row as a line of a spool segment: its JSON omits unknown values, which halves its size.
 
-    The event store's table has the same defaults (``schema/clickhouse/009_omitted.sql``). The user agent is always written:
+    The event store's table has the same defaults (``schema/clickhouse/010_omitted.sql``). The user agent is always written:
     people and tests read it in segments.
     """
 

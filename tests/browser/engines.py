@@ -14,7 +14,7 @@ from tests.browser import firefox, webkit
 from tests.browser.sdk_site import TAG, Answer, Site
 
 NEEDED = {"firefox": (firefox.FIREFOX,), "webkit": (webkit.DRIVER, webkit.MINI_BROWSER, webkit.SCREEN)}
-REQUIRED = "FURROW_ENGINES_REQUIRED"
+REQUIRED = "ENGINES_REQUIRED"
 """Set (by `.ci/run`): an engine that is missing is a failure. Else its tests are skipped."""
 AS_A_PERSON = "<script src=/as-a-person.js></script>"
 """furrow.js does nothing in a browser that says of itself that a program drives it."""

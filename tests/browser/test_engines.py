@@ -1,7 +1,7 @@
 """furrow.js in Firefox and WebKit: each row of what it sends, once in each engine.
 
-Finer cases are tested in Chromium (`test_sdk_*.py`). Here is what engines do differently: events and their order, causes through
-promises, texts of errors, history, and what they still send when a page is left. `make test-engines` runs this.
+Finer cases are tested in Chromium (`test_sdk_*.py`). Here is what engines do differently: events and their order, causes
+through promises, texts of errors, history, and what they still send when a page is left. `make test-engines` runs this.
 """
 
 import time
@@ -111,7 +111,8 @@ def test_requests_that_get_no_answer(any_site: EngineSite) -> None:
     any_site.show(
         "<button id=gone>Gone</button><button id=halt>Stop</button>",
         """gone.onclick = () => { const call = new XMLHttpRequest(); call.open("GET", "/cut"); call.send(); };
-        halt.onclick = () => { const c = new AbortController(); fetch("/api/slow", {signal: c.signal}).catch(() => 0); c.abort(); };""",
+        halt.onclick = () => { const c = new AbortController(); fetch("/api/slow", {signal: c.signal}).catch(() => 0);
+            c.abort(); };""",
     )
     any_site.answers["/cut"] = Answer(
         status=302, headers={"location": any_site.address.replace("127.0.0.1", "localhost")}
@@ -194,7 +195,8 @@ def test_a_form_that_the_server_refuses(site: EngineSite) -> None:
 def test_whether_the_page_answered(site: EngineSite) -> None:
     site.api("/api/nothing")
     site.show(
-        "<button id=works>Works</button><button id=dead>Dead</button><button id=asks>Asks</button><p id=out>-</p><b id=clock>0</b>",
+        "<button id=works>Works</button><button id=dead>Dead</button><button id=asks>Asks</button><p id=out>-</p>"
+        "<b id=clock>0</b>",
         """works.onclick = () => { setTimeout(() => { out.textContent = "done" }, 200) };
         asks.onclick = () => fetch("/api/nothing");
         setInterval(() => { clock.textContent++ }, 250);""",
