@@ -82,7 +82,7 @@ def _is_known(sent: str, digest: str) -> bool:
 
 
 _TEXT: Final = (
-    'For a script tag of a web page: `<script async src="…/furrow.js" data-key="…"></script>`. Compressed with brotli or gzip '
+    "For the script tag of a web page (docs/browser.md has the line to paste). Compressed with brotli or gzip "
     "as the browser accepts."
 )
 
