@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from collector.contract import read_events
+from tests.agents.write import write_set as write_agents
 from tests.corpus.write import write as write_situations
+from tests.grown.write import write_set as write_grown
 from tests.labelled.generate import held_out, session
 from tests.labelled.kinds import KINDS
 from tests.labelled.measure import measure
@@ -51,6 +53,9 @@ def test_the_quality_bar(part: str) -> None:
             partial(write_simulated, sessions=1000, seed=1), (0.945, 0.82, 0.965), id="people x applications x failures"
         ),
         pytest.param(partial(write_unseen, seeds=3), (0.99, 0.97, 0.99), id="a third author's"),
+        # What follows is far from its goal (0.97 / 0.85): the floors only say that it does not sink.
+        pytest.param(partial(write_agents, sessions=500, seed=1), (0.9, 0.7, 0.85), id="people with goals"),
+        pytest.param(partial(write_grown, sessions=500, seed=1), (0.9, 0.4, 0.35), id="grown from recordings"),
     ],
 )
 def test_the_quality_does_not_sink(
