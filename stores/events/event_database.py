@@ -8,7 +8,7 @@ import functools
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -218,13 +218,16 @@ def _translate_error(error: ClickHouseError, address: str) -> TransientError | P
     return kind(f"ClickHouse refused ({code}): {str(error).splitlines()[0][:300]}")
 
 
+_INTEGER_LIST: Final = re.compile(r"\{(\w+):Array\(U?Int64\)\}")
+
+
 def _inline_integer_lists(sql: str, parameters: Parameters) -> tuple[str, dict[str, object]]:
     """The statement with lists of integers in its text, and the other parameters.
 
     A server accepts 128 KiB for one parameter (``http_max_field_value_size``), which is 6,000 hashes.
     """
-    for name, values in parameters.items():
-        if isinstance(values, list):
-            literal = ",".join(str(int(value)) for value in values)
-            sql = re.sub(rf"{{{name}:(Array\(U?Int64\))}}", rf"CAST([{literal}], '\1')", sql)
-    return sql, {name: value for name, value in parameters.items() if not isinstance(value, list)}
+    left = dict(parameters)
+    for name in set(_INTEGER_LIST.findall(sql)) & parameters.keys():
+        literal = ",".join(str(int(value)) for value in cast("list[int]", left.pop(name)))
+        sql = re.sub(rf"{{{name}:(Array\(U?Int64\))}}", rf"CAST([{literal}], '\1')", sql)
+    return sql, left
