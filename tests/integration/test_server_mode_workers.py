@@ -111,6 +111,15 @@ def answers(url: str) -> Callable[[], bool]:
     return ask
 
 
+def without_explanations(value: Any) -> Any:
+    """The same without the texts of explanations."""
+    if isinstance(value, list):
+        return [without_explanations(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_explanations(item) for key, item in value.items() if key != "explanation"}
+    return value
+
+
 @pytest.fixture
 def processes(tmp_path: Path, event_store_url: str, postgres_url: str) -> Iterator[Processes]:
     made = Processes(tmp_path, {"FURROW_EVENT_STORE_URL": event_store_url, "FURROW_INCIDENT_STORE_URL": postgres_url})
@@ -165,7 +174,8 @@ def test_two_workers_share_the_sessions_and_find_what_one_run_finds(
     assert len(work(0, 1)) == SESSIONS
     alone = connections.incident_store()
     assert isinstance(alone, IncidentStore)
-    assert story(alone) == together
+    # By now the event store holds the history of these sessions, and an explanation may say what it shows.
+    assert without_explanations(story(alone)) == without_explanations(together)
     connections.close_connections()
 
     again = processes.run("furrow.server", "deploy", "--shards", "1")
