@@ -1,0 +1,8 @@
+"""All streams. A new one is a folder beside this file, and a line here."""
+
+from typing import Final
+
+from collector.streams.stream import Stream
+
+STREAMS: Final[tuple[Stream, ...]] = ()
+"""In the order in which a format is guessed."""
