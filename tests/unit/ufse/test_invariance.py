@@ -14,12 +14,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.ufse import scene
 from tests.unit.ufse.scene import T0, Row, answer, click, end, error, go, submit, table, typed
 from ufse import DEFAULT, Detection, Result, WhyNot, detect
+
+# A minute of computing; `test_properties.py` and `verdicts/test_order_and_company.py` are the quick ones of `make test`.
+pytestmark = pytest.mark.long
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PLACES = (
