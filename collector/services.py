@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from collector.access.callers import Gate
 from collector.access.keys import KeyRing
+from collector.admission import Admission
 from collector.config import CollectorConfig
 from collector.senders.source import SourceReader
 from collector.spool.dead_letters import LetterBudget
@@ -27,6 +28,7 @@ class Services:
     turns: Turns
     spool: Spool
     letters: LetterBudget
+    admission: Admission
     store: StoreCalls
 
     @property
@@ -55,15 +57,17 @@ def open_services(config: CollectorConfig, keys: KeyRing, store: Incidents | Non
     keys.start_refreshing()
     sources = SourceReader(parse_networks(config.trusted_proxies))
     letters = LetterBudget(config.spool_dir, config.dead_letter_max_bytes)
+    gate = Gate(keys, sources, config.guesses_per_second)
     try:
         yield Services(
             config=config,
             keys=keys,
-            gate=Gate(keys, sources, config.guesses_per_second),
+            gate=gate,
             sources=sources,
             turns=Turns(),
             spool=spool,
             letters=letters,
+            admission=Admission(config, keys, gate, spool, letters),
             store=StoreCalls(store),
         )
     finally:

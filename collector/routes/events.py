@@ -9,27 +9,22 @@ from fastapi import Request, Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from collector.access.callers import Rates, rate_limit_error, read_header_key, require_named_project
-from collector.access.keys import Grant
-from collector.access.visitor_limits import Sender, VisitorLimits
+from collector.access.callers import read_header_key, require_named_project
+from collector.access.visitor_limits import Sender
+from collector.admission import origin_refused_error
 from collector.contract import MAX_EVENTS, REPLAY_HEADER, Batch, RejectedEvent, SpoolRow, normalise_batch
 from collector.http_errors import ApiError, error_response, json_response
-from collector.metrics import COMMIT_SECONDS, EVENTS_ACCEPTED, EVENTS_REJECTED, REQUESTS
+from collector.metrics import REQUESTS
 from collector.routes.fields import Name, SentModel
 from collector.routes.query import build_time_schemas
 from collector.routes.route import BODY_STATUSES, JsonSchema, Operation, Route, RouteGroup
-from collector.senders.session_senders import ReceiptMaker
 from collector.services import Services
-from collector.spool.quota import Owner, QuotaFull
 from collector.transport.body import Body, Doorway, validate_body
-from core.errors import TransientError
 
 KEYLESS_BYTES: Final = 64 << 10
 """Largest body without a key in its header: the limit of browsers for `navigator.sendBeacon`."""
 _KEYLESS_SECONDS: Final = 3.0
 _KEYLESS_PART: Final = 4  # one of so many bodies at once may come without a key in its header
-OPERATOR_HEADER: Final = "x-operator-key"
-"""Header with an operator key beside the ingest key: each session of the request counts as a source of its own."""
 
 
 class SessionEventsRequest(SentModel):
@@ -62,16 +57,9 @@ class Intake:
 
     def __init__(self, services: Services) -> None:
         config = services.config
-        self._keys = services.keys
         self._gate = services.gate
-        self._spool = services.spool
-        self._letters = services.letters
+        self._admission = services.admission
         self._salt = services.salt
-        self._receipts = ReceiptMaker(config)
-        self._rates = Rates(
-            services.keys, config.requests_per_second, config.source_part, config.source_bytes_per_second
-        )
-        self._visitors = VisitorLimits(config)
         self._doorway = services.make_doorway(config.max_in_flight)
         # Requests without a key in the header have a small doorway of their own: they cannot fill up the other one.
         self._small_door = Doorway(
@@ -89,7 +77,7 @@ class Intake:
         else:
             response = await self._answer_and_count(self._doorway, request, self._receive_batch)
         origin = request.headers.get("origin")
-        if origin is not None and self._may_origin_send(origin, request, None):
+        if origin is not None and self._admission.may_origin_send(origin, request, None):
             response.headers["access-control-allow-origin"] = origin
             response.headers["access-control-expose-headers"] = "retry-after"
         response.headers["vary"] = "origin"
@@ -102,8 +90,8 @@ class Intake:
     async def answer_preflight(self, request: Request) -> Response:
         """Answer a CORS preflight. It has no key, so that the origins of all projects are allowed."""
         origin = request.headers.get("origin")
-        if origin is None or not self._may_origin_send(origin, request, None):
-            return error_response(_origin_refused_error())
+        if origin is None or not self._admission.may_origin_send(origin, request, None):
+            return error_response(origin_refused_error())
         allowed = {
             "access-control-allow-origin": origin,
             "access-control-allow-methods": "POST",
@@ -122,50 +110,41 @@ class Intake:
 
     async def _receive_batch(self, request: Request) -> Response:
         # The key, the origin and the rates are checked before the body is read.
-        sender = self._require_sender(read_header_key(request), request)
+        sender = self._admission.require_sender(read_header_key(request), request)
         body = await self._doorway.read_body(request)
         return await self._accept_batch(request, self._doorway, body, sender)
 
     async def _receive_keyless(self, request: Request) -> Response:
         # navigator.sendBeacon cannot set headers: the key is in the body.
-        self._rates.check_byte_rate(self._gate.find_request_source(request))
+        self._admission.rates.check_byte_rate(self._gate.find_request_source(request))
         body = await self._small_door.read_body(request)
         key = body.content.get("apiKey")
-        sender = self._require_sender(key if isinstance(key, str) else None, request)
+        sender = self._admission.require_sender(key if isinstance(key, str) else None, request)
         return await self._accept_batch(request, self._small_door, body, sender)
 
     async def _accept_batch(self, request: Request, doorway: Doorway, body: Body, sender: Sender) -> Response:
-        grant, source, vouched = sender.grant, sender.source, sender.trusted
-        self._rates.count_body_bytes(source, body.size)
+        grant = sender.grant
+        self._admission.rates.count_body_bytes(sender.source, body.size)
         replayed = request.headers.get(REPLAY_HEADER)
         if replayed not in (None, grant.project):
             raise ApiError(403, "wrong_project", "these dead letters are of another project than the key")
         result = await self._normalise_body(request, doorway, body, grant.project)
-        self._visitors.admit_events(sender, result.rows, len(result.rows) + len(result.rejects))
         # Replayed dead letters are kept already, in the file that is replayed.
-        letters = (
-            b""
-            if replayed is not None
-            else self._letters.select_kept_letters(result, grant.project, grant.key_hash, source, body.sent)
-        )
-        receipts = self._receipts.make_receipt_lines(request, result.rows, trusted=vouched)
-        await self._make_durable(result, letters, receipts, self._visitors.find_owner(sender))
+        await self._admission.store_batch(request, sender, result, body.sent, keep_letters=replayed is None)
         answer: Accepted = {"accepted": len(result.rows), "rejected": _rejects_to_json(result)}
         return json_response(answer, 202)
 
     async def _receive_session(self, request: Request) -> Response:
         grant = self._gate.require_operator(request)
         source = self._gate.find_request_source(request)
-        self._rates.check_byte_rate(source)
+        self._admission.rates.check_byte_rate(source)
         body = await self._doorway.read_body(request)
         sent = validate_body(SessionEventsRequest, body.content)
         project = require_named_project(grant, sent.project_id)
-        self._rates.check_request_rate(grant, project, source)
-        self._rates.count_body_bytes(source, body.size)
+        self._admission.rates.check_request_rate(grant, project, source)
+        self._admission.rates.count_body_bytes(source, body.size)
         result = await self._normalise_body(request, self._doorway, body, project, sent.session_id)
-        letters = self._letters.select_kept_letters(result, project, grant.key_hash, source, body.sent)
-        receipts = self._receipts.make_receipt_lines(request, result.rows, trusted=True)
-        await self._make_durable(result, letters, receipts, Owner(project, ""))
+        await self._admission.store_operators_batch(request, grant, result, project, body.sent)
         kept = len(result.rows)
         answer: Processed = {"success": kept > 0, "processed": kept, "rejected": _rejects_to_json(result)}
         return json_response(answer)
@@ -185,59 +164,9 @@ class Intake:
         )
         return await doorway.compute_in_turn(request, normalise, body.size)
 
-    async def _make_durable(self, result: Batch, letters: bytes, receipts: bytes, owner: Owner) -> None:
-        began = time.monotonic()
-        try:
-            # Events stay accepted when the sender closes the connection.
-            await self._spool.append_on_loop(result.encode_rows(), len(result.rows), letters, receipts, owner)
-        except QuotaFull as error:
-            raise rate_limit_error("spool", str(error), error.retry_after or 5) from None
-        except TransientError as error:
-            raise ApiError(503, "not_durable", str(error), retry_after=error.retry_after or 5) from None
-        COMMIT_SECONDS.observe(time.monotonic() - began)
-        EVENTS_ACCEPTED.inc(len(result.rows))
-        for reject in result.rejects:
-            EVENTS_REJECTED.labels(reject.field.partition(".")[0]).inc()
-
-    def _require_sender(self, key: str | None, request: Request) -> Sender:
-        """Who sends the request. Raises ApiError (401, 403, 429)."""
-        grant = self._require_ingest_grant(key, request)
-        trusted = self._is_vouched_for(request, grant.project) or self._receipts.is_local_client(request)
-        sender = Sender(grant, self._gate.find_request_source(request), trusted)
-        self._visitors.check_event_rate(sender)
-        return sender
-
-    def _require_ingest_grant(self, key: str | None, request: Request) -> Grant:
-        grant = self._gate.require_grant(request, key, "ingest")
-        origin = request.headers.get("origin")
-        if origin is not None and not self._may_origin_send(origin, request, grant.project):
-            raise _origin_refused_error()
-        self._rates.check_request_rate(grant, grant.project, self._gate.find_request_source(request))
-        return grant
-
-    def _is_vouched_for(self, request: Request, project: str) -> bool:
-        """Whether the request has an operator key beside the ingest key. Raises ApiError (401, 403) for an invalid one."""
-        key = request.headers.get(OPERATOR_HEADER)
-        if key is None:
-            return False
-        require_named_project(self._gate.require_grant(request, key.strip(), "operator"), project)
-        return True
-
-    def _may_origin_send(self, origin: str, request: Request, project: str | None) -> bool:
-        scheme, _, host = origin.partition("://")
-        if host and host == request.headers.get("host") and scheme in ("http", "https"):
-            return True  # a page from the collector's own address
-        return (
-            self._keys.allows_origin_somewhere(origin) if project is None else self._keys.allows_origin(origin, project)
-        )
-
 
 def _rejects_to_json(result: Batch) -> list[RejectedEvent]:
     return [reject.to_json() for reject in result.rejects]
-
-
-def _origin_refused_error() -> ApiError:
-    return ApiError(403, "origin_not_allowed", "this origin is not in the project's list")
 
 
 _OPTIONAL_TEXT: Final[JsonSchema] = {"type": ["string", "null"]}
