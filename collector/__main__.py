@@ -8,11 +8,13 @@ import socket
 import sys
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import uvicorn
 
 from collector.app import create_app
 from collector.config import CollectorConfig
+from collector.routes.route import RouteGroup
 from collector.siblings import Siblings
 from collector.transport.connections import RESERVED_DESCRIPTORS, Connections, Limits, Listener
 from collector.transport.protocol import IntakeProtocol
@@ -45,9 +47,10 @@ def main(arguments: list[str]) -> int:
     return run_to_exit_code(lambda: serve_collector(CollectorConfig.from_environment()))
 
 
-def serve_collector(config: CollectorConfig) -> None:
-    """Bind, print the address on standard output, and serve. There is no access log: URLs and headers may contain
-    secrets."""
+def serve_collector(config: CollectorConfig, groups: tuple[RouteGroup[Any], ...] | None = None) -> None:
+    """Bind, print the address on standard output, and serve the routes of ``groups`` (None: of the registry).
+
+    There is no access log: URLs and headers may contain secrets."""
     is_shared = config.processes > 1
     listener = _bind_listener(config.host, config.port, is_shared=is_shared)
     host, port = listener.getsockname()[:2]
@@ -61,17 +64,17 @@ def serve_collector(config: CollectorConfig) -> None:
     if siblings.is_first:
         print(f"collector listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     try:
-        _serve_on(config, listener)
+        _serve_on(config, listener, groups)
     finally:
         siblings.stop()
 
 
-def _serve_on(config: CollectorConfig, listener: Listener) -> None:
+def _serve_on(config: CollectorConfig, listener: Listener, groups: tuple[RouteGroup[Any], ...] | None) -> None:
     table = Connections(_connection_limits(config))
     listener.table = table
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(config),
+            create_app(config, groups=groups),
             http=partial(IntakeProtocol, table=table),  # type: ignore[arg-type]  # a class, or what makes one
             loop="asyncio",  # `Listener.accept` bounds the connections
             ws="none",

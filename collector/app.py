@@ -13,7 +13,7 @@ from collector.access.keys import TEST_KEY, FixedKeys, KeyRing
 from collector.config import CollectorConfig
 from collector.routes import registry
 from collector.routes.openapi import build_openapi_document
-from collector.routes.route import Handler, Route, list_routes
+from collector.routes.route import Handler, Route, RouteGroup, list_routes
 from collector.services import open_services
 from collector.store import Incidents
 from core.hosts import AllowedHosts, HostCheck
@@ -21,12 +21,19 @@ from core.package import VERSION
 from stores.opening import open_incident_store_at
 
 
-def create_app(config: CollectorConfig, *, connect: Callable[[str], Incidents] = open_incident_store_at) -> FastAPI:
-    """The application. It opens its spool and starts refreshing its keys when it is started (ASGI lifespan).
+def create_app(
+    config: CollectorConfig,
+    *,
+    connect: Callable[[str], Incidents] = open_incident_store_at,
+    groups: tuple[RouteGroup[Any], ...] | None = None,
+) -> FastAPI:
+    """The application with the routes of ``groups`` (None: of the registry).
+
+    It opens its spool and starts refreshing its keys when it is started (ASGI lifespan).
 
     Raises PermanentError for a malformed URL of the incident store.
     """
-    groups = registry.GROUPS
+    groups = registry.GROUPS if groups is None else groups
     url = config.incident_store_url.get_secret_value()
     store = connect(url) if url else None
     keys = KeyRing(

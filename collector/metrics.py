@@ -25,6 +25,20 @@ NAMES_FOLDED = Counter(
 DEAD_LETTERS_COUNTED = Counter(
     "furrow_dead_letters_counted_total", "Rejected events that were only counted, not kept, by field.", ["field"]
 )
+STREAM_EVENTS = Counter("furrow_stream_events_total", "Events of other SDKs' streams that are durable.", ["stream"])
+STREAM_REJECTS = Counter(
+    "furrow_stream_rejects_total",
+    "Items (item) and whole bodies (unreadable) of other SDKs' streams that became no event.",
+    ["stream", "reason"],
+)
+STREAM_IGNORED = Counter(
+    "furrow_stream_ignored_total", "Items of other SDKs' streams that are not for Furrow.", ["stream"]
+)
+STREAM_REQUESTS = Counter(
+    "furrow_stream_requests_total",
+    "Answers of /intake/…, by stream (`other`: none of that name) and status.",
+    ["stream", "status"],
+)
 COMMIT_SECONDS = Histogram(
     "furrow_spool_wait_seconds",
     "Seconds from validation to durability of one request.",

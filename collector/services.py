@@ -12,6 +12,7 @@ from collector.senders.source import SourceReader
 from collector.spool.dead_letters import LetterBudget
 from collector.spool.spool import Spool
 from collector.store import Incidents, StoreCalls
+from collector.streams.figures import StreamCounts
 from collector.transport.body import Doorway
 from collector.transport.turns import Turns
 from core.networks import parse_networks
@@ -29,6 +30,7 @@ class Services:
     spool: Spool
     letters: LetterBudget
     admission: Admission
+    stream_counts: StreamCounts
     store: StoreCalls
 
     @property
@@ -56,6 +58,7 @@ def open_services(config: CollectorConfig, keys: KeyRing, store: Incidents | Non
     )
     keys.start_refreshing()
     sources = SourceReader(parse_networks(config.trusted_proxies))
+    stream_counts = StreamCounts(config.spool_dir)
     letters = LetterBudget(config.spool_dir, config.dead_letter_max_bytes)
     gate = Gate(keys, sources, config.guesses_per_second)
     try:
@@ -67,12 +70,14 @@ def open_services(config: CollectorConfig, keys: KeyRing, store: Incidents | Non
             turns=Turns(),
             spool=spool,
             letters=letters,
+            stream_counts=stream_counts,
             admission=Admission(config, keys, gate, spool, letters),
             store=StoreCalls(store),
         )
     finally:
         spool.close()
         letters.write_counts()
+        stream_counts.write_counts()
         keys.stop_refreshing()
         if store is not None:
             store.close()

@@ -3,11 +3,12 @@
 from typing import Any, Final
 
 from collector.pages import incident as incident_page
-from collector.routes import docs, events, incidents, script, sessions, status
+from collector.routes import docs, events, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
 
 GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     events.GROUP,
+    streams.GROUP,
     script.GROUP,
     sessions.GROUP,
     incidents.GROUP,

@@ -19,6 +19,7 @@ from collector.lag import DETECTED, Lag, Progress, compute_lag, load_progress
 from collector.routes.route import Operation, Route, RouteGroup
 from collector.services import Services
 from collector.spool.disk_probe import DiskProbe
+from collector.streams.figures import StreamStatus, read_status
 
 
 class HealthParts(TypedDict):
@@ -86,6 +87,8 @@ class InstallationStatus(TypedDict):
     detectSecondsAgo: float | None
     """How long ago `detect` completed last; null: never, as far as is known."""
     lander: dict[str, JsonValue] | None
+    streams: list[StreamStatus] | None
+    """Streams of other SDKs that have sent something; the figures are of all projects, and seconds old."""
     unavailable: list[Literal["eventStore", "incidentStore"]]
 
 
@@ -99,6 +102,7 @@ class StatusEndpoints:
         self._sources = services.sources
         self._spool = services.spool
         self._letters = services.letters
+        self._stream_counts = services.stream_counts
         self._store = services.store
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._disk = DiskProbe(services.spool)
@@ -148,6 +152,7 @@ class StatusEndpoints:
             "lagSeconds": None,
             "detectSecondsAgo": None,
             "lander": None,
+            "streams": None,
             "unavailable": [] if counts else ["incidentStore"],
         }
         if project is None:
@@ -190,6 +195,7 @@ class StatusEndpoints:
         content["eventsStored"] = lander.get("eventsStored")
         content["sessions"]["complete"] = lander.get("sessionsComplete")
         content["lander"] = {name: value for name, value in lander.items() if name not in ("landings", "coverage")}
+        content["streams"] = read_status(self._config.spool_dir, self._stream_counts.streams)
         pending = self._spool.count_pending()
         content["spoolPending"] = {"segments": pending.segments, "events": pending.events, "bytes": pending.bytes}
         content["deadLetters"] = self._spool.count_dead_letters()

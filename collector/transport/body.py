@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from collector.contract import MAX_BODY_BYTES, InvalidBatch, decode_body
 from collector.http_errors import ApiError, error_response
 from collector.metrics import REFUSED
 from collector.senders.source import SourceReader
+from collector.transport.inflating import GZIP, RAW_DEFLATE, ZLIB, Inflating, recognise_compression
 from collector.transport.plain_requests import take_whole_body
 from collector.transport.turns import LostTurn, Turns
 
@@ -24,9 +24,6 @@ LEAST_BYTES_PER_SECOND: Final = 1_000
 """Slower bodies are refused (408); a slow mobile connection sends five times as fast."""
 _PATIENCE_SECONDS: Final = 5.0  # before the rate is checked: a connection may stall once
 _YOUNG_SECONDS: Final = 1.0  # a younger body is not dropped for a body of a source with as many bodies
-_RATIO: Final = 100
-_RATIO_FROM_BYTES: Final = 64 << 10
-_MAX_MEMBERS: Final = 64  # of one gzip body; each costs memory
 
 _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _ENCODINGS: Final = {"x-gzip": "gzip"}
@@ -42,6 +39,13 @@ class Body(NamedTuple):
 
     content: dict[str, Any]
     size: int
+    sent: int
+
+
+class RawBody(NamedTuple):
+    """A body as bytes, inflated, and its ``sent`` size in bytes."""
+
+    content: bytes
     sent: int
 
 
@@ -96,7 +100,7 @@ class Doorway:
         except ClientDisconnect:
             return error_response(ApiError(400, "disconnected", "the body ended early"))
         finally:
-            self._release_place(request)
+            self.release_place(request)
 
     async def read_body(self, request: Request) -> Body:
         """The body as a JSON object. It counts as a body in memory until the request is answered. Raises ApiError."""
@@ -107,6 +111,53 @@ class Doorway:
         else:
             body, sent = await self._receive_in_time(request, visit)
         return Body(await self.compute_in_turn(request, partial(decode_body, body), len(body)), len(body), sent)
+
+    async def read_content(self, request: Request, max_bytes: int, beyond: "Doorway") -> RawBody:
+        """The body as bytes, of at most ``max_bytes``; gzip and zlib are recognised by their first bytes and inflated once.
+
+        A body that is larger than this doorway's limit needs a place in ``beyond``, too. Raises ApiError.
+        """
+        form = _find_named_compression(request)
+        visit = self._admit_request(request)
+        try:
+            async with asyncio.timeout(min(self._body_seconds, _PATIENCE_SECONDS)) as visit.timeout:
+                return await self._receive_content(request, visit, max_bytes, beyond, form)
+        except TimeoutError:
+            raise ApiError(408, "too_slow", "the body did not arrive in time") from None
+        finally:
+            visit.timeout = None
+
+    async def _receive_content(
+        self, request: Request, visit: _BodyRead, max_bytes: int, beyond: "Doorway", named: int | None
+    ) -> RawBody:
+        declared = request.headers.get("content-length", "")
+        sent, content, inflating, is_begun, is_large = 0, bytearray(), None, False, False
+        # A refusal by the declared length comes before any byte is read.
+        expected = int(declared) if declared.isdigit() else 0
+        held = bytearray()  # the first bytes, until they say what follows
+        async for chunk in request.stream():
+            sent += len(chunk)
+            self._extend_timeout(visit, sent)
+            if not is_begun:
+                held += chunk
+                if len(held) < 2:
+                    continue
+                chunk, is_begun = bytes(held), True
+                form = _choose_compression(named, chunk)
+                inflating = Inflating(max_bytes, form) if form is not None else None
+            for piece in inflating.inflate_chunk(chunk) if inflating else (chunk,):
+                content += piece
+            size = max(sent, expected, len(content))
+            if size > max_bytes:
+                raise _stream_too_large_error(max_bytes)
+            if size > self._max_bytes and not is_large:
+                beyond._admit_request(request, visit)
+                is_large = True
+        if not is_begun:
+            content = held
+        if inflating:
+            inflating.check_complete()
+        return RawBody(bytes(content), sent)
 
     async def _receive_in_time(self, request: Request, visit: _BodyRead) -> tuple[bytes, int]:
         try:
@@ -129,12 +180,12 @@ class Doorway:
         except InvalidBatch as error:
             raise ApiError(error.status, error.code, str(error)) from None
 
-    def _admit_request(self, request: Request) -> _BodyRead:
+    def _admit_request(self, request: Request, visit: _BodyRead | None = None) -> _BodyRead:
         source, now = self._sources.find_request_source(request), asyncio.get_running_loop().time()
         full = len(self._visits) >= self._max_in_flight
         if self._of_source[source] >= self._per_source or (full and not self._free_place(source, now)):
             raise _overloaded_error()
-        visit = self._visits[request] = _BodyRead(source, now)
+        visit = self._visits[request] = visit or _BodyRead(source, now)
         self._of_source[source] += 1
         return visit
 
@@ -150,10 +201,11 @@ class Doorway:
             return False
         visit.stop_reading()
         self._turns.give_up_turn(request)
-        self._release_place(request)
+        self.release_place(request)
         return True
 
-    def _release_place(self, request: Request) -> None:
+    def release_place(self, request: Request) -> None:
+        """Give back the place of a body; nothing happens without one."""
         visit = self._visits.pop(request, None)
         if visit is not None:
             self._of_source[visit.source] -= 1
@@ -166,7 +218,7 @@ class Doorway:
         if declared.isdigit() and int(declared) > self._max_bytes:
             raise self._too_large_error()
         chunks = bytearray()
-        plain = _Inflating(self._max_bytes) if _is_gzip_body(request) else None
+        plain = Inflating(self._max_bytes) if _is_gzip_body(request) else None
         sent = 0
         async for chunk in request.stream():
             sent += len(chunk)
@@ -187,7 +239,7 @@ class Doorway:
             raise self._too_large_error()
         if not _is_gzip_body(request):
             return sent
-        plain = _Inflating(self._max_bytes)
+        plain = Inflating(self._max_bytes)
         inflated = b"".join(plain.inflate_chunk(sent))
         if len(inflated) > self._max_bytes:
             raise self._too_large_error()
@@ -202,49 +254,6 @@ class Doorway:
     def _too_large_error(self) -> ApiError:
         limit = "" if self._max_bytes == MAX_BODY_BYTES else " without a key in its header"
         return ApiError(413, "too_large", f"a body{limit} has at most {self._max_bytes} bytes, also after inflating")
-
-
-class _Inflating:
-    """Inflates one gzip body, of one or several members, up to a limit relative to the bytes sent."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._inflater = zlib.decompressobj(wbits=31)
-        self._members = 0
-        self._started = False
-        self._received = self._inflated = 0
-
-    def inflate_chunk(self, chunk: bytes) -> list[bytes]:
-        """The inflated bytes of ``chunk``. Raises ApiError (400, 413)."""
-        self._received += len(chunk)
-        found = []
-        while chunk:
-            if self._inflater.eof:
-                self._begin_next_member()
-            self._started = True
-            most = min(self._max_bytes, _RATIO_FROM_BYTES + _RATIO * self._received)
-            try:
-                plain = self._inflater.decompress(chunk, most + 1 - self._inflated)
-            except zlib.error:
-                raise ApiError(400, "invalid_gzip", "the body is not valid gzip") from None
-            self._inflated += len(plain)
-            if self._inflated > most:
-                limit = f"{self._max_bytes} bytes" if most == self._max_bytes else f"{_RATIO} times what was sent"
-                raise ApiError(413, "too_large", f"a gzip body inflates to at most {limit}")
-            found.append(plain)
-            chunk = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
-        return found
-
-    def check_complete(self) -> None:
-        """Check the end of the body. Raises ApiError (400) when bytes are missing."""
-        if self._started and not self._inflater.eof:
-            raise ApiError(400, "invalid_gzip", "the gzip body ends early")
-
-    def _begin_next_member(self) -> None:
-        self._members += 1
-        if self._members >= _MAX_MEMBERS:
-            raise ApiError(400, "invalid_gzip", f"a gzip body has at most {_MAX_MEMBERS} members")
-        self._inflater = zlib.decompressobj(wbits=31)
 
 
 def validate_body(model: type[_Model], body: dict[str, Any]) -> _Model:
@@ -262,6 +271,29 @@ def validate_body(model: type[_Model], body: dict[str, Any]) -> _Model:
 def _overloaded_error() -> ApiError:
     REFUSED.labels("bodies").inc()
     return ApiError(503, "overloaded", "too many requests at once", retry_after=1)
+
+
+def _stream_too_large_error(max_bytes: int) -> ApiError:
+    return ApiError(413, "too_large", f"a body of this format has at most {max_bytes} bytes, also after inflating")
+
+
+def _find_named_compression(request: Request) -> int | None:
+    """The compression that the header names. Raises ApiError (415)."""
+    encodings = _read_encodings(request)
+    if not encodings:
+        return None
+    if encodings not in (["gzip"], ["deflate"]):
+        raise ApiError(415, "unsupported_media_type", "the content encodings are gzip and deflate, once")
+    return GZIP if encodings == ["gzip"] else ZLIB
+
+
+def _choose_compression(named: int | None, start: bytes) -> int | None:
+    """The compression by the first bytes of a body, else the one that the header names: gzip, or deflate without a header
+    (as some clients send it)."""
+    found = recognise_compression(start)
+    if found is not None or named is None:
+        return found
+    return GZIP if named == GZIP else RAW_DEFLATE
 
 
 def _is_gzip_body(request: Request) -> bool:

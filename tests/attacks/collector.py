@@ -151,8 +151,10 @@ class Collector:
 
 
 @contextmanager
-def running(folder: Path, *, files: int | None = None, **changes: Any) -> Iterator[Collector]:
-    """A collector that keeps its spool in ``folder``; ``files``: its limit of open files."""
+def running(
+    folder: Path, *, files: int | None = None, module: str = "collector", **changes: Any
+) -> Iterator[Collector]:
+    """A collector that keeps its spool in ``folder``; ``files``: its limit of open files; ``module``: what serves."""
     values: Mapping[str, Any] = {
         "spool_dir": str(folder / "spool"),
         "user_salt": "salt",
@@ -162,7 +164,7 @@ def running(folder: Path, *, files: int | None = None, **changes: Any) -> Iterat
         **changes,
     }
     limit = f"ulimit -n {files}; " if files else ""
-    command = ["bash", "-c", f'{limit}exec "$0" -m collector -', sys.executable]
+    command = ["bash", "-c", f'{limit}exec "$0" -m {module} -', sys.executable]
     log_file = folder / "collector.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
