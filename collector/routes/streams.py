@@ -253,7 +253,10 @@ def _unknown_stream_error() -> ApiError:
 
 
 def make_group(streams: tuple[Stream, ...]) -> RouteGroup[StreamIntake]:
-    """The routes of ``streams``, which the OpenAPI document leaves out: their bodies and answers are the vendors'. SDKs ask below the address that they are configured with, and at the address itself."""
+    """The routes of ``streams``. SDKs ask below the address that they are configured with, and at the address itself.
+
+    The OpenAPI document leaves them out: bodies and answers are the vendors'.
+    """
     paths = ("/intake/{format}/{key}/{anything:path}", "/intake/{format}/{key}")
     return RouteGroup(
         partial(StreamIntake, streams=streams),

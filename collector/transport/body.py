@@ -131,9 +131,10 @@ class Doorway:
         self, request: Request, visit: _BodyRead, max_bytes: int, beyond: "Doorway", named: int | None
     ) -> RawBody:
         declared = request.headers.get("content-length", "")
-        sent, content, inflating, is_begun, is_large = 0, bytearray(), None, False, False
-        # A refusal by the declared length comes before any byte is read.
         expected = int(declared) if declared.isdigit() else 0
+        if expected > max_bytes:
+            raise _stream_too_large_error(max_bytes)
+        sent, content, inflating, is_begun, is_large = 0, bytearray(), None, False, False
         held = bytearray()  # the first bytes, until they say what follows
         async for chunk in request.stream():
             sent += len(chunk)

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -11,8 +11,12 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from pydantic import SecretStr
 
 from blocks import documents
+from collector.streams.figures import read_status
+from collector.streams.registry import STREAMS
+from collector.streams.stream import Stream
 from core.errors import FurrowError, PermanentError, TransientError
 from core.kept_secrets import known_prefect_auth
+from core.last_errors import format_duration
 from core.plurals import format_count
 from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS, TrackerKind
@@ -87,6 +91,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
         *_report_settings(differing),
         *_report_work(settings),
         *_report_stream(settings),
+        *report_sdk_streams(settings, STREAMS),
         *_report_warnings(prefect_url if prefect.reachable else "", auth),
         *_report_exposures(settings, prefect_url if prefect.reachable else "", auth),
     ]
@@ -259,6 +264,24 @@ def _report_stream(settings: Settings) -> list[Finding]:
         visits = format_count(summary.bots, "visit")
         advice = "your own tests in a headless browser count as bots too, see docs/browser-side.md"
         found.append(Finding("stream", "bots", None, f"no detections in {visits} of bots with errors", advice))
+    return found
+
+
+def report_sdk_streams(settings: Settings, streams: Iterable[Stream]) -> list[Finding]:
+    """A finding for each stream of another SDK that has ever sent something."""
+    found = []
+    for status in read_status(settings.spool_dir, streams):
+        seconds = status["lastEventSecondsAgo"]
+        last = "no event yet" if seconds is None else f"last event {format_duration(seconds)} ago"
+        events = format_count(status["eventsToday"], "event")
+        detail = f"{last}; today (UTC) {events} in {format_count(status['requestsToday'], 'request')}"
+        rejects = sorted(status["rejectsToday"].items(), key=lambda pair: (-pair[1], pair[0]))
+        if rejects:
+            detail += ", rejected: " + ", ".join(f"{name} {count:,}" for name, count in rejects)
+        if status["lacks"]:
+            detail += f"; does not report: {', '.join(status['lacks'])}"
+        advice = "docs/streams.md explains how rejected items are inspected" if rejects else ""
+        found.append(Finding("stream", status["name"], None, detail, advice))
     return found
 
 

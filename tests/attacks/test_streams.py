@@ -63,7 +63,7 @@ def rows(toy: Collector, name: str) -> list[dict[str, Any]]:
 
 
 def letters(toy: Collector) -> list[dict[str, Any]]:
-    return [json.loads(line) for f in toy.spool.rglob("dead-letters*.jsonl") for line in f.read_bytes().splitlines()]
+    return [json.loads(line) for f in (toy.spool / "dead-letters").iterdir() for line in f.read_bytes().splitlines()]
 
 
 def test_events_are_stored_with_the_vendors_version_and_the_vendors_answer(toy: Collector) -> None:
@@ -189,7 +189,7 @@ def test_configuration_and_preflights(toy: Collector) -> None:
 
 
 def test_guessing_keys_slows_down_and_nothing_names_a_key(toy: Collector) -> None:
-    guesses = [post(toy, b"{}", f"/intake/toy/guess-{n}-of-a-key/", "127.0.0.9") for n in range(80)]
+    guesses = [post(toy, b"{}", f"/intake/toy/guess-{n}-of-a-key/", "127.0.0.9") for n in range(250)]
     assert {answer.status for answer in guesses} == {401, 429}
     assert all("retry-after" in answer.headers for answer in guesses if answer.status == 429)
     assert post(toy, body_of("k"), source="127.0.0.9").status == 200
@@ -247,12 +247,3 @@ def test_the_status_shows_each_stream(toy: Collector) -> None:
     assert shown["eventsToday"] >= 1
     assert shown["lastEventSecondsAgo"] >= 0
     assert re.fullmatch(r"[a-z. ]+", " ".join(shown["rejectsToday"]))
-
-
-def test_the_answer_comes_after_the_disk(tmp_path: Path) -> None:
-    """A spool without room: 503, with the time to wait, and nothing is acknowledged."""
-    with running(tmp_path, module="tests.streams.toy", spool_max_bytes=1) as full:
-        answer = post(full, body_of("full"))
-        assert (answer.status, answer.code) == (503, "not_durable")
-        assert int(answer.headers["retry-after"]) >= 1
-        assert full.metric("furrow_stream_events_total") == 0
