@@ -32,9 +32,9 @@ from core.metrics import count_degraded
 
 LARGEST_BYTES: Final = 10 << 20
 """Limit of a body of any stream, also after inflating."""
-_LARGE_PLACES: Final = 4
+LARGE_PLACES: Final = 4
 """Bodies above 1 MiB in memory at once."""
-_PART: Final = 4  # one of so many bodies at once may be of a stream
+PART_OF_BODIES: Final = 4  # one of so many bodies at once may be of a stream
 MAX_ITEMS: Final = 20_000
 """Limit of the items of one body; a replay of an hour has fewer events than that."""
 UNREADABLE: Final = "body"
@@ -57,9 +57,9 @@ class StreamIntake:
         self._salt = services.salt
         self._counts = services.stream_counts
         self._counts.streams = streams
-        self._doorway = services.make_doorway(max(1, config.max_in_flight // _PART))
+        self._doorway = services.make_doorway(max(1, config.max_in_flight // PART_OF_BODIES))
         self._large = Doorway(
-            min(_LARGE_PLACES, config.max_in_flight),
+            min(LARGE_PLACES, config.max_in_flight),
             config.body_seconds,
             services.sources,
             services.turns,

@@ -93,7 +93,7 @@ def test_a_rejected_event_can_be_replayed_and_an_item_is_rejected_again(tmp_path
         corrected.write_text(file.read_text().replace('"soon"', '"2024-01-15T10:00:01Z"'))
         kept = file.read_text()
         summary = send_file(corrected, str(client.base_url), "test-key", "dead-letters")
-        assert (summary.accepted, summary.rejected) == (1, 1)
+        assert (summary.accepted, [line.field for line in summary.rejected]) == (1, ["eventType"])
         assert file.read_text() == kept
 
 
