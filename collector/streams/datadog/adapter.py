@@ -1,8 +1,8 @@
 """Bodies of Datadog's browser SDK → events of the contract (docs/streams/datadog.md says what is reported and what is not).
 
-A click's ``date`` is when it happened, though it arrives 1 to 10 s later, when its page has become quiet. Rage of Datadog's (three
-clicks within 1 s of each other) arrives as one action; ``during`` of requests and errors lets the engine count its clicks
-(``ufse.aggregated``).
+A click's ``date`` is when it happened, though it arrives 1 to 10 s later, when its page has become quiet. Rage of
+Datadog's (three clicks within 1 s of each other) arrives as one action; ``during`` of requests and errors lets the engine count
+its clicks (``ufse.aggregated``).
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def _split_lines(content: bytes) -> list[bytes]:
 
 
 def _read_forward(sent: SentBody, reading: Reading) -> str:
-    """Reads ``ddforward``: the time of sending and the SDK. The result is the track: ``rum``, another known one or ``other``."""
+    """Reads ``ddforward``: the time of sending and the SDK. Returns the track: ``rum``, another known one or ``other``."""
     forward = sent.query.get("ddforward", "")
     if not forward:
         return "rum"

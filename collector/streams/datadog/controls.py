@@ -1,8 +1,8 @@
 """The control that a click of Datadog's hit: the nearest one on the path from the element to the root of the page.
 
 ``composed_path_selector`` (since 6.15) names the elements from the one that was hit outwards, each ended by ``;``:
-``SPAN;BUTTON#pay[data-testid="pay"][disabled=""].btn:nth-child(2);FORM…``. Older SDKs send the ``selector`` alone, from the root
-inwards (``#main>DIV>BUTTON#pay>SPAN``). Values are escaped as in CSS.
+``SPAN;BUTTON#pay[data-testid="pay"][disabled=""].btn:nth-child(2);FORM…``. Older SDKs send the ``selector`` alone, from the
+root inwards (``#main>DIV>BUTTON#pay>SPAN``). Values are escaped as in CSS.
 """
 
 import re
@@ -27,8 +27,10 @@ _TEST_IDS: Final = ("data-testid", "data-test", "data-qa", "data-cy", "data-test
 """Stable attributes that Datadog's selectors use (``STABLE_ATTRIBUTES``), without those whose value is a text for people."""
 _CONTROL_TAGS: Final = frozenset({"button", "a", "input", "select", "textarea", "option", "summary", "label"})
 _CONTROL_ROLES: Final = frozenset(
-    "button link menuitem menuitemcheckbox menuitemradio tab checkbox radio switch option combobox textbox searchbox slider"
-    " spinbutton treeitem".split()
+    """
+    button link menuitem menuitemcheckbox menuitemradio tab checkbox radio switch option combobox textbox searchbox slider
+    spinbutton treeitem
+    """.split()  # noqa: SIM905
 )
 _BUTTON_TYPES: Final = frozenset({"submit", "button", "reset", "image"})
 _FIELDS: Final = frozenset({"textarea", "select", "textbox", "searchbox", "combobox"})
@@ -36,7 +38,7 @@ _FIELDS: Final = frozenset({"textarea", "select", "textbox", "searchbox", "combo
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """``depth``: elements between the one that was hit and the control. ``is_control``: no other element with a text of its own.
+    """``is_control``: a control, and no other element that has a text of its own.
 
     ``kind``: its role, or what its tag and type amount to. ``name``: its id, else its test id. ``field``: it takes typed text.
     """
@@ -79,7 +81,9 @@ def find_control(composed_path: str | None, selector: str | None) -> Control | N
         return None
     depth = next((i for i, element in enumerate(path) if element.is_control), 0)
     element = path[depth]
-    field = element.tag in _FIELDS or element.role in _FIELDS or (element.tag == "input" and _kind_of(element) == "input")
+    field = (
+        element.tag in _FIELDS or element.role in _FIELDS or (element.tag == "input" and _kind_of(element) == "input")
+    )
     return Control(
         kind=_kind_of(element),
         tag=element.tag,

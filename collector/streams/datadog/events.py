@@ -19,14 +19,25 @@ MAX_STATES: Final = 100
 """Page states of a view that are read: its first ones."""
 MAX_RUNNING: Final = 100
 """Ids of running clicks that one request or error names: its newest ones."""
+MAX_RUNNING_TEXT: Final = 4_096
+RAGE_CLICKS: Final = 3
+"""The fewest clicks that Datadog joins (``MIN_CLICKS_PER_SECOND_TO_CONSIDER_RAGE``)."""
+RAGE_END_MS: Final = 1_000
+"""After the last click the joined one waits for another (``MAX_DURATION_BETWEEN_CLICKS``)."""
 _NANOSECONDS: Final = 1_000_000
 _MASKED: Final = frozenset({"Masked Element", "***"})
 _VERDICTS: Final = ("rage_click", "error_click", "dead_click")
 """The strongest first; an action may have several."""
-_STATES: Final = {"active": "visible", "passive": "visible", "hidden": "hidden", "frozen": "hidden", "terminated": "hidden"}
+_STATES: Final = {
+    "active": "visible",
+    "passive": "visible",
+    "hidden": "hidden",
+    "frozen": "hidden",
+    "terminated": "hidden",
+}
 _LOADINGS: Final = {"route_change": "push", "bf_cache": "back_forward"}
 _FRAME: Final = re.compile(r"@ ([^\s?#]{1,400})[^\s]{0,400}?:(\d{1,9}):(\d{1,9})\s*$")
-_STATIC_TYPES: Final = frozenset("beacon css js image font media other".split())
+_STATIC_TYPES: Final = frozenset(["beacon", "css", "js", "image", "font", "media", "other"])
 
 
 class WrongField(ValueError):
@@ -161,6 +172,8 @@ def _read_action(event: RumEvent) -> _Made:
     verdict = next((name for name in _VERDICTS if name in verdicts), "")
     if verdict:
         metadata["verdict"] = verdict
+    if verdict == "rage_click":
+        metadata |= _describe_rage(action.loading_time)
     target: WireEvent = {}
     where = inner.target if inner is not None else None
     control = find_control(where.composed_path_selector, where.selector) if where is not None else None
@@ -182,10 +195,25 @@ def _read_action(event: RumEvent) -> _Made:
     return ({**made, "eventId": own} if 0 < len(own) <= MAX_ID else made), own, ""
 
 
+def _describe_rage(loading_time: Number) -> WireEvent:
+    """Rage stands for at least three clicks. It ends 1 s after the last one, or when what the clicks started has ended.
+
+    So a duration that is too long for three clicks, each within 1 s of the one before, says nothing of their time.
+    """
+    span = (_milliseconds(loading_time) or 0) - RAGE_END_MS
+    return (
+        {"count": RAGE_CLICKS, "spanMs": span}
+        if 0 < span <= (RAGE_CLICKS - 1) * RAGE_END_MS
+        else {"count": RAGE_CLICKS}
+    )
+
+
 def _list_running(action: Action | None) -> WireEvent:
     """The clicks in whose time a request or error began, newest first."""
     sent = [] if action is None else [action.id] if isinstance(action.id, str) else action.id
     kept = [name for name in sent[:MAX_RUNNING] if 0 < len(name) <= MAX_ID and name.isprintable() and " " not in name]
+    while kept and len(" ".join(kept)) > MAX_RUNNING_TEXT:
+        kept.pop()
     return {"during": " ".join(kept)} if kept else {}
 
 

@@ -43,7 +43,7 @@ class Frustration(msgspec.Struct):
 
 
 class Action(msgspec.Struct):
-    """Of an action: its own ``id``. Of other events: the ids of the actions that were running, newest first; one in old SDKs."""
+    """Of an action: its own ``id``. Of other events: the ids of running actions, newest first; one in old SDKs."""
 
     id: str | list[str] = ""
     type: str = ""
