@@ -20,7 +20,7 @@ _PLACE: Final = re.compile(r":nth-of-type\(\d{1,6}\)")
 MAX_STEPS: Final = 12
 MAX_SELECTOR: Final = 480
 """Characters; the contract cuts longer ones at their end, where the control stands."""
-_ID: Final = re.compile(r"#((?:\\.|[\w-])+)")
+_ID: Final = re.compile(r"#((?:\\[0-9a-fA-F]{1,6}\s?|\\.|[\w-])+)")
 _ATTRIBUTE: Final = re.compile(r'\[([A-Za-z-]+)="((?:\\.|[^"\\])*)"\]', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.DOTALL)
 _TEST_IDS: Final = ("data-testid", "data-test", "data-qa", "data-cy", "data-test-id", "data-qa-id", "data-testing")
