@@ -32,7 +32,7 @@ FOUND = {
         "Cannot read properties of undefined (reading 'items')",
     ),
 }
-"""Where each frustrated recording fails. A form that the server refuses (``oscar-invalid_left``) looks like one that it took."""
+"""Where each frustrated recording fails. A form that the server refused (``oscar-invalid_left``) looks like any other."""
 SESSION = "8c1f2a34-0000-4000-8000-000000000001"
 
 
