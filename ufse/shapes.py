@@ -98,10 +98,9 @@ def _join_failed_pages(table: pa.Table) -> pa.Table:
 
     Some SDKs report the page when it opens, and the answer of its document later.
     """
-    failed = pc.and_kleene(
-        pc.greater_equal(table["status"], 400), pc.equal(table["event_type"].cast(pa.string()), "navigation")
-    )
-    rows = np.flatnonzero(failed.fill_null(False).to_numpy() & ~_mark_empty(table["own_id"]))
+    rows = np.flatnonzero(pc.greater_equal(table["status"], 400).fill_null(False).to_numpy())
+    some = table.select(["event_type", "own_id"]).take(pa.array(rows))
+    rows = rows[_mark_types(some, "navigation") & ~_mark_empty(some["own_id"])]
     if not len(rows):
         return table
     names = ("project", "session_id", "own_id")

@@ -106,10 +106,10 @@ def _read_element(part: str) -> _Element:
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPED.sub(_unescape_one, text) if "\\" in text else text
+    return _ESCAPED.sub(_read_escape, text) if "\\" in text else text
 
 
-def _unescape_one(found: re.Match[str]) -> str:
+def _read_escape(found: re.Match[str]) -> str:
     if found[1]:
         code = int(found[1], 16)
         return chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"

@@ -237,7 +237,7 @@ def _read_resource(event: RumEvent) -> _Made:
         path = ""
     metadata["url"] = path[:2_048]
     hosts = (_find_host(resource.url), _find_host(event.view.url if event.view is not None else ""))
-    if all(hosts) and not _is_one_site(*hosts):
+    if all(hosts) and not _is_same_site(*hosts):
         metadata["thirdParty"] = True
     lasted = _milliseconds(resource.duration)
     if lasted is not None:
@@ -248,13 +248,13 @@ def _read_resource(event: RumEvent) -> _Made:
     return {"eventType": "network", "timestamp": end, "metadata": metadata}, resource.id, ""
 
 
-def _is_one_site(one: str, other: str) -> bool:
+def _is_same_site(host: str, page: str) -> bool:
     """Whether two hosts share their last two labels; addresses must be equal."""
-    if one == other:
+    if host == page:
         return True
-    if one.replace(".", "").isdigit() or ":" in one:
+    if host.replace(".", "").isdigit() or ":" in host:
         return False
-    return one.split(".")[-2:] == other.split(".")[-2:]
+    return host.split(".")[-2:] == page.split(".")[-2:]
 
 
 def _read_document(event: RumEvent) -> _Made:

@@ -1,4 +1,4 @@
-"""A control that disables itself at the first click: what it does not do afterwards is neither a success nor a sign of health."""
+"""A control that disables itself at the first click: what it does not do afterwards is no success and no sign of health."""
 
 from typing import Any
 
