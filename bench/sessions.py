@@ -138,7 +138,18 @@ def _table(number: Ints, place: Ints, kind: Ints, episode: Ints, bad: npt.NDArra
 
 
 _PLAIN = frozenset(
-    ("target_selector", "target_label", "nav_from", "message", "source", "own_id", "cause", "verdict_for", "frame")
+    (
+        "target_selector",
+        "target_label",
+        "nav_from",
+        "message",
+        "source",
+        "own_id",
+        "cause",
+        "verdict_for",
+        "frame",
+        "during",
+    )
 )
 """Columns of texts that are not LowCardinality in ClickHouse."""
 

@@ -77,6 +77,7 @@ EVENT_SCHEMA: Final = pa.schema(
         ("body_error", _TRI),
         ("frame", _STRING),
         ("prerendered", _TRI),
+        ("during", _STRING),
     ]
 )
 """Columns of one event in storage order; ``duration_ms``: milliseconds; times: epoch milliseconds.
@@ -85,5 +86,6 @@ EVENT_SCHEMA: Final = pa.schema(
 the client sent it and ``sent_ms`` the client's time of sending; from these the engine derives the offset of the session
 (``ufse/clocks.py``). Both are -1 in rows stored before they existed. ``own_id`` is the client's id of the event (``eventId``),
 to which ``cause`` and ``verdict_for`` of other events of the session refer; ``clicks`` is the number of clicks that one event
-stands for (``count``), over ``span_ms``.
+stands for (``count``), over ``span_ms``. ``during`` lists the ids of the clicks that were running when a request or
+error began, separated by spaces, the newest first (``ufse/aggregated.py``).
 """

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ufse.aggregated import read_running_clicks
 from ufse.arrays import Bools, Ints
 from ufse.encoding import is_empty_column
 
@@ -27,6 +28,10 @@ def unfold_shapes(table: pa.Table) -> pa.Table:
     """The table without verdicts, and with a row for every click. Without such events it is returned as it is."""
     if "verdict_for" in table.column_names and not is_empty_column(table["verdict_for"]):
         table = _apply_verdicts(table)
+    if "own_id" in table.column_names and table.num_rows and (pc.max(table["status"]).as_py() or 0) >= 400:
+        table = _join_failed_pages(table)
+    if "during" in table.column_names and not is_empty_column(table["during"]):
+        table = read_running_clicks(table)
     if "clicks" in table.column_names and table.num_rows and (pc.max(table["clicks"]).as_py() or 0) > 1:
         table = _expand_clicks(table)
     return table
@@ -86,6 +91,36 @@ def _apply_verdicts(table: pa.Table) -> pa.Table:
     table = _replace_column(table, "responded", pa.array(responded))
     table = _replace_column(table, "verdict", pa.array(texts, pa.string()))
     return table.filter(pa.array(~is_verdict))
+
+
+def _join_failed_pages(table: pa.Table) -> pa.Table:
+    """The table, where two navigations with one id, of which one alone has a status, are one with that status.
+
+    Some SDKs report the page when it opens, and the answer of its document later.
+    """
+    rows = np.flatnonzero(pc.greater_equal(table["status"], 400).fill_null(False).to_numpy())
+    some = table.select(["event_type", "own_id"]).take(pa.array(rows))
+    rows = rows[_mark_types(some, "navigation") & ~_mark_empty(some["own_id"])]
+    if not len(rows):
+        return table
+    names = ("project", "session_id", "own_id")
+    wanted = dict(zip(zip(*(_read_texts(table, n, rows) for n in names), strict=True), rows.tolist(), strict=True))
+    alike = pc.is_in(table["own_id"].cast(pa.string()), value_set=pa.array(sorted({key[2] for key in wanted})))
+    moves = np.setdiff1d(np.flatnonzero(alike.to_numpy() & _mark_types(table, "navigation")), rows)
+    found = [wanted.get(key, -1) for key in zip(*(_read_texts(table, n, moves) for n in names), strict=True)]
+    source = np.array(found, dtype=np.int64)
+    moves, source = moves[source >= 0], source[source >= 0]
+    if not len(moves):
+        return table
+    index = np.arange(table.num_rows)
+    index[moves] = source
+    for name in ("status", "url"):
+        table = _replace_column(table, name, table[name].take(pa.array(index)))
+    keys = list(zip(*(_read_texts(table, n, rows) for n in names), strict=True))
+    joined = {keys[i] for i, row in enumerate(rows.tolist()) if row in set(source.tolist())}
+    kept = np.ones(table.num_rows, dtype=np.bool_)
+    kept[rows[[key in joined for key in keys]]] = False
+    return table.filter(pa.array(kept))
 
 
 def _expand_clicks(table: pa.Table) -> pa.Table:

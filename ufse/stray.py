@@ -30,7 +30,10 @@ def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     failing = count_distinct_by_owner(story.owner, attribution.cause[story.values], size)
     key = index.visit_action_key(visit, clusters.action)
     begin, end = index.presses_by_action.find_span(key, frame.low[visit], frame.high[visit])
-    quiet = (index.config.rage_clicks - 1) * failing <= end - begin - failing
+    refused = frame.source.read_at("disabled", index.presses_by_action.rows) == 1
+    before = np.append(0, np.cumsum(refused))
+    worked = end - begin - (before[end] - before[begin])  # a disabled control runs no code that could fail
+    quiet = (index.config.rage_clicks - 1) * failing <= worked - failing
     later, _ = index.presses_by_action.find_span(key, story.last + 1, frame.high[visit])
     found: Bools = may_stray & quiet & (later < end)
     at = np.flatnonzero(found)

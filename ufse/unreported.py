@@ -83,6 +83,7 @@ class _QuietTries:
         waited = frame.ts[frame.high[frame.visit[row]] - 1] - frame.ts[row]
         known = waited >= np.maximum(LEAST_WAIT_MS, frame.ts[last] - frame.ts[cause])
         later = frame.ts[row] - frame.ts[cause] > self.index.config.rage_gap_ms
+        known &= frame.source.read_at("disabled", row) != 1  # what a disabled control does not do is no success
         return np.asarray(known & later & ~self._is_failing[row] & ~self._is_in_burst(owner, row), dtype=np.bool_)
 
     def _is_in_burst(self, owner: Ints, row: Ints) -> Bools:

@@ -10,6 +10,7 @@ from collector.contract.limits import (
     INT64,
     MAX_CLICKS,
     MAX_EVENT_ID,
+    MAX_EVENT_IDS,
     MAX_LABEL,
     MAX_NAME,
     MAX_SPAN_MS,
@@ -275,10 +276,19 @@ def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping
         row.cause = _normalise_event_id(value)
     if (value := get("verdictFor")) is not None or (value := also("verdictFor")) is not None:
         row.verdict_for = _normalise_event_id(value)
+    if (value := also("during")) is not None:
+        row.during = _normalise_event_ids(value)
     if (value := also("prerendered")) is not None:
         row.prerendered = _tristate_value(value)
     if row.verdict_for and row.event_type == "click":
         row.event_type = "verdict"  # what became known of an earlier click is no second click
+
+
+def _normalise_event_ids(value: object) -> str:
+    """Ids that a client gave to events, separated by single spaces; '' for other types and for a text that is too long."""
+    if not isinstance(value, str) or len(value) > MAX_EVENT_IDS:
+        return ""
+    return " ".join(filter(None, map(_normalise_event_id, value.split())))
 
 
 def _normalise_path(value: object) -> str:

@@ -11,6 +11,8 @@ MAX_SESSION_ID: Final = 128
 MAX_ROUTE: Final = 512
 MAX_LABEL: Final = 80
 MAX_EVENT_ID: Final = 128
+MAX_EVENT_IDS: Final = 4_096
+"""Characters of a list of them."""
 MAX_USER_ID: Final = 512
 MAX_IDEMPOTENCY_KEY: Final = 512
 MAX_TIMESTAMP: Final = 64

@@ -82,6 +82,7 @@ class Row(msgspec.Struct, gc=False):
     body_error: int = -1
     frame: str = ""
     prerendered: int = -1
+    during: str = ""
 
 
 class SpoolRow(Row, gc=False, omit_defaults=True):

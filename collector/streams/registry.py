@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from collector.streams.datadog.adapter import STREAM as DATADOG
 from collector.streams.stream import Stream
 
-STREAMS: Final[tuple[Stream, ...]] = ()
+STREAMS: Final[tuple[Stream, ...]] = (DATADOG,)
 """In the order in which a format is guessed."""

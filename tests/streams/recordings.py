@@ -75,4 +75,4 @@ def judge(readings: Iterable[Reading]) -> list[Detection]:
             events.setdefault((event["sessionId"], event["idempotencyKey"]), event)
     table, rejects = build_table(events.values())
     assert not rejects, rejects[:3]
-    return list(detect(table).detections)
+    return [found.to_json() for found in detect(table).detections]

@@ -10,6 +10,7 @@ from collector.contract.limits import (
     INT64,
     MAX_CLICKS,
     MAX_EVENT_ID,
+    MAX_EVENT_IDS,
     MAX_LABEL,
     MAX_NAME,
     MAX_SPAN_MS,
@@ -231,9 +232,17 @@ def fill_reference_columns(row: Row, event: Mapping[str, Any], metadata: Mapping
             value = metadata.get(key)
         if value is not None:
             setattr(row, column, _normalise_event_id(value))
+    row.during = _normalise_event_ids(metadata.get("during"))
     row.prerendered = _tristate_value(metadata.get("prerendered"))
     if row.verdict_for and row.event_type == "click":
         row.event_type = "verdict"  # what became known of an earlier click is no second click
+
+
+def _normalise_event_ids(value: object) -> str:
+    """Ids that a client gave to events, separated by single spaces; '' for other types and for a text that is too long."""
+    if not isinstance(value, str) or len(value) > MAX_EVENT_IDS:
+        return ""
+    return " ".join(filter(None, map(_normalise_event_id, value.split())))
 
 
 def _normalise_path(value: object) -> str:
