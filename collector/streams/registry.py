@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from collector.streams.posthog.adapter import STREAM as POSTHOG
 from collector.streams.stream import Stream
 
-STREAMS: Final[tuple[Stream, ...]] = ()
+STREAMS: Final[tuple[Stream, ...]] = (POSTHOG,)
 """In the order in which a format is guessed."""

@@ -1,0 +1,109 @@
+"""What PostHog captured of a person's actions and of the page → events of the contract. Others are counted by kind."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from collector.contract.page_titles import UNKNOWN, find_title_status
+from collector.streams.controls import Control, find_control, find_form
+from collector.streams.lenient import read_number, read_route, read_text
+from collector.streams.posthog.elements import read_elements
+from collector.streams.posthog.failures import read_exception
+from collector.streams.posthog.shapes import CapturedProperties
+from collector.streams.stream import WireEvent
+
+_HISTORY: Final[Mapping[object, str]] = {"pushState": "push", "replaceState": "replace", "popstate": "back_forward"}
+_SOONEST_REPORT_MS: Final = 300
+"""A report about a click is dated at least this long after it (docs/contracts/events.md, Shapes: 0.3 to 10 s)."""
+_LATEST_REPORT_MS: Final = 9_000
+
+
+class Unneeded(Exception):
+    """This event is not for Furrow; its text is a fixed name of the kind."""
+
+
+def read_interaction(name: str, properties: CapturedProperties) -> WireEvent:
+    """Type, target and metadata of the event ``name``. Raises Unneeded."""
+    reader = _READERS.get(name)
+    if reader is None:
+        raise Unneeded("other PostHog event" if name.startswith("$") else "event of the application")
+    return reader(properties)
+
+
+def find_report_delay(properties: CapturedProperties) -> int:
+    """How long after its click a dead click was reported, ms; 0 for a click that autocapture does not report itself."""
+    control = find_control(read_elements(properties.chain, properties.elements))
+    if control is None or not control.is_control:
+        return 0
+    return int(min(max(read_number(properties.dead_after) or 0, _SOONEST_REPORT_MS), _LATEST_REPORT_MS))
+
+
+def _read_autocapture(properties: CapturedProperties) -> WireEvent:
+    elements = read_elements(properties.chain, properties.elements)
+    if properties.event_type == "submit":
+        return _act("form_submit", find_form(elements) or find_control(elements), {})
+    control = find_control(elements)
+    if properties.event_type == "click":
+        return _act("click", control, {"disabled": True} if control is not None and control.disabled else {})
+    if properties.event_type == "change":
+        kind = control.field_type if control is not None else ""
+        return _act("input", control, {"action": "change", **({"fieldType": kind} if kind else {})})
+    raise Unneeded("autocapture of another kind")
+
+
+def _act(kind: str, control: Control | None, metadata: WireEvent) -> WireEvent:
+    event: WireEvent = {"eventType": kind, "metadata": metadata}
+    if control is not None:
+        event["target"] = control.target
+    return event
+
+
+def _read_dead_click(properties: CapturedProperties) -> WireEvent:
+    """PostHog calls a click dead whose page shows nothing new in 2.5 s, or which selects or focuses something only.
+
+    A click into a field, or on nothing that is made to be pressed, cannot be dead: nothing was due.
+    """
+    control = find_control(read_elements(properties.chain, properties.elements))
+    if control is None or control.is_field:
+        raise Unneeded("dead click into a field")
+    if not control.is_control and "id" not in control.target:
+        raise Unneeded("dead click beside controls")
+    return _act("click", control, {"verdict": "dead"})
+
+
+def _read_page_view(properties: CapturedProperties) -> WireEvent:
+    metadata: WireEvent = {}
+    if isinstance(properties.navigation_type, str) and (kind := _HISTORY.get(properties.navigation_type)):
+        metadata["navigationType"] = kind
+    if origin := read_route(properties.previous_path):
+        metadata["from"] = origin
+    if find_title_status(properties.title) != UNKNOWN:
+        metadata["title"] = read_text(properties.title, 80)
+    return {"eventType": "navigation", "metadata": metadata}
+
+
+def _read_page_leave(properties: CapturedProperties) -> WireEvent:
+    del properties
+    return {"eventType": "visibility", "metadata": {"state": "hidden"}}
+
+
+def _read_exception(properties: CapturedProperties) -> WireEvent:
+    event = read_exception(properties)
+    if event is None:
+        raise Unneeded("handled exception")
+    return event
+
+
+def _skip_rage_click(properties: CapturedProperties) -> WireEvent:
+    """Its clicks are there, each as an event of its own."""
+    del properties
+    raise Unneeded("rage click")
+
+
+_READERS: Final[Mapping[str, Callable[[CapturedProperties], WireEvent]]] = {
+    "$autocapture": _read_autocapture,
+    "$dead_click": _read_dead_click,
+    "$pageview": _read_page_view,
+    "$pageleave": _read_page_leave,
+    "$exception": _read_exception,
+    "$rageclick": _skip_rage_click,
+}
