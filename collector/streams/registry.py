@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from collector.streams.amplitude.adapter import STREAM as AMPLITUDE
 from collector.streams.posthog.adapter import STREAM as POSTHOG
 from collector.streams.stream import Stream
 
-STREAMS: Final[tuple[Stream, ...]] = (POSTHOG,)
+STREAMS: Final[tuple[Stream, ...]] = (POSTHOG, AMPLITUDE)
 """In the order in which a format is guessed."""

@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
+from collector.streams.dead_clicks import DatedEvent, place_reports
+from collector.streams.event_parts import Unneeded
 from collector.streams.lenient import read_route, read_session, read_text, read_time
 from collector.streams.posthog.bodies import split_body
-from collector.streams.posthog.dead_clicks import DatedEvent, place_reports
 from collector.streams.posthog.failures import read_requests
-from collector.streams.posthog.interactions import Unneeded, find_report_delay, read_interaction
+from collector.streams.posthog.interactions import find_report_delay, read_interaction
 from collector.streams.posthog.remote import answer_configuration, answer_request, asks_only
 from collector.streams.posthog.shapes import Captured, CapturedProperties
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, WireEvent

@@ -6,7 +6,17 @@ from typing import Final
 
 import msgspec
 
-from collector.streams.lenient import digest_parts, read_number, read_origin, read_route, read_status, read_text
+from collector.streams.event_parts import make_error, make_frame
+from collector.streams.lenient import (
+    digest_parts,
+    is_own_intake,
+    read_number,
+    read_origin,
+    read_route,
+    read_status,
+    read_text,
+    read_time,
+)
 from collector.streams.posthog.shapes import (
     CapturedProperties,
     PageData,
@@ -36,22 +46,14 @@ def read_exception(properties: CapturedProperties) -> WireEvent | None:
     if first is None:
         message = read_text(properties.exception_message, 1_024)
         kind = read_text(properties.exception_type, 128)
-        return _make_error(kind, message, "", promise=False) if message else None
+        return make_error(kind, message, "", promise=False) if message else None
     mechanism = first.get("mechanism")
     mechanism = mechanism if isinstance(mechanism, dict) else {}
     if mechanism.get("handled") is not False:
         return None
     promise = read_text(mechanism.get("type"), 40).lower() == "onunhandledrejection"
     kind, message = read_text(first.get("type"), 128), read_text(first.get("value"), 1_024)
-    return _make_error(kind, message, _find_frame(first.get("stacktrace")), promise=promise)
-
-
-def _make_error(kind: str, message: str, frame: str, *, promise: bool) -> WireEvent:
-    text = f"{kind}: {message}" if kind and message and not message.startswith(kind) else message or kind
-    metadata: WireEvent = {"errorType": "promise" if promise else "javascript", "message": text}
-    if frame:
-        metadata["frame"] = frame
-    return {"eventType": "error", "metadata": metadata}
+    return make_error(kind, message, _find_frame(first.get("stacktrace")), promise=promise)
 
 
 def _find_frame(stack: object) -> str:
@@ -60,9 +62,7 @@ def _find_frame(stack: object) -> str:
     top = frames[-1] if isinstance(frames, list) and frames else None
     if not isinstance(top, dict):
         return ""
-    file = read_text(top.get("filename"), 400).partition("?")[0].partition("#")[0]
-    line, column = read_number(top.get("lineno")), read_number(top.get("colno"))
-    return f"{file}:{int(line)}:{int(column or 0)}" if file and line is not None else ""
+    return make_frame(top.get("filename"), read_number(top.get("lineno")), read_number(top.get("colno")))
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ def _list_requests(data: msgspec.Raw) -> Sequence[msgspec.Raw]:
 
 
 def _read_request(request: RecordedRequest, origin: str, window: str) -> WireEvent | None:
-    """A request; its time is the END. None if it is unknown whether it was answered.
+    """A request; its time is the END. None if it is unknown whether it was answered, and for a copy to Furrow itself.
 
     The browser hides the status of a request to another site that does not allow its timings to be read: 0 means "never
     answered" only for the page's own site.
@@ -131,8 +131,9 @@ def _read_request(request: RecordedRequest, origin: str, window: str) -> WireEve
     status = read_status(request.status)
     if status is None or status == 0:
         status = read_status(request.response_status)
+    ended = None if start is None else read_time(round(start + (duration or 0)))
     own = bool(origin) and read_origin(request.name) == origin
-    if start is None or not url or status is None or (status == 0 and not own):
+    if ended is None or not url or is_own_intake(url) or status is None or (status == 0 and not own):
         return None
     metadata: WireEvent = {"status": status, "url": url}
     if method:
@@ -142,7 +143,7 @@ def _read_request(request: RecordedRequest, origin: str, window: str) -> WireEve
     key = digest_parts(window, start, url, method, status, duration)
     return {
         "eventType": "network",
-        "timestamp": round(start + (duration or 0)),
+        "timestamp": ended,
         "metadata": metadata,
         "idempotencyKey": f"request:{key}",
     }

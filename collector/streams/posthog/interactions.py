@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from collector.contract.page_titles import UNKNOWN, find_title_status
-from collector.streams.controls import Control, find_control, find_form
-from collector.streams.lenient import read_number, read_route, read_text
+from collector.streams.controls import find_control, find_form
+from collector.streams.event_parts import Unneeded, make_action, make_page_view
+from collector.streams.lenient import read_number
 from collector.streams.posthog.elements import read_elements
 from collector.streams.posthog.failures import read_exception
 from collector.streams.posthog.shapes import CapturedProperties
@@ -15,10 +15,6 @@ _HISTORY: Final[Mapping[object, str]] = {"pushState": "push", "replaceState": "r
 _SOONEST_REPORT_MS: Final = 300
 """A report about a click is dated at least this long after it (docs/contracts/events.md, Shapes: 0.3 to 10 s)."""
 _LATEST_REPORT_MS: Final = 9_000
-
-
-class Unneeded(Exception):
-    """This event is not for Furrow; its text is a fixed name of the kind."""
 
 
 def read_interaction(name: str, properties: CapturedProperties) -> WireEvent:
@@ -40,21 +36,14 @@ def find_report_delay(properties: CapturedProperties) -> int:
 def _read_autocapture(properties: CapturedProperties) -> WireEvent:
     elements = read_elements(properties.chain, properties.elements)
     if properties.event_type == "submit":
-        return _act("form_submit", find_form(elements) or find_control(elements), {})
+        return make_action("form_submit", find_form(elements) or find_control(elements), {})
     control = find_control(elements)
     if properties.event_type == "click":
-        return _act("click", control, {"disabled": True} if control is not None and control.disabled else {})
+        return make_action("click", control, {"disabled": True} if control is not None and control.disabled else {})
     if properties.event_type == "change":
         kind = control.field_type if control is not None else ""
-        return _act("input", control, {"action": "change", **({"fieldType": kind} if kind else {})})
+        return make_action("input", control, {"action": "change", **({"fieldType": kind} if kind else {})})
     raise Unneeded("autocapture of another kind")
-
-
-def _act(kind: str, control: Control | None, metadata: WireEvent) -> WireEvent:
-    event: WireEvent = {"eventType": kind, "metadata": metadata}
-    if control is not None:
-        event["target"] = control.target
-    return event
 
 
 def _read_dead_click(properties: CapturedProperties) -> WireEvent:
@@ -67,18 +56,12 @@ def _read_dead_click(properties: CapturedProperties) -> WireEvent:
         raise Unneeded("dead click into a field")
     if not control.is_control and "id" not in control.target:
         raise Unneeded("dead click beside controls")
-    return _act("click", control, {"verdict": "dead"})
+    return make_action("click", control, {"verdict": "dead"})
 
 
 def _read_page_view(properties: CapturedProperties) -> WireEvent:
-    metadata: WireEvent = {}
-    if isinstance(properties.navigation_type, str) and (kind := _HISTORY.get(properties.navigation_type)):
-        metadata["navigationType"] = kind
-    if origin := read_route(properties.previous_path):
-        metadata["from"] = origin
-    if find_title_status(properties.title) != UNKNOWN:
-        metadata["title"] = read_text(properties.title, 80)
-    return {"eventType": "navigation", "metadata": metadata}
+    kind = _HISTORY.get(properties.navigation_type, "") if isinstance(properties.navigation_type, str) else ""
+    return make_page_view(properties.title, properties.previous_path, kind)
 
 
 def _read_page_leave(properties: CapturedProperties) -> WireEvent:

@@ -262,6 +262,7 @@ def test_requests_of_recordings_end_when_they_were_answered():
         (make_request(responseStatus=0), 0),
         (make_request(responseStatus=0, name="https://metrics.example/beacon"), None),
         (make_request(status=0, responseStatus=503), 503),
+        (make_request(name="https://furrow.example/intake/posthog/k/e/", status=503), None),
         (make_request(initiatorType="img"), None),
         (make_request(isInitial=True), None),
         (make_request(responseStatus="500"), None),
