@@ -7,7 +7,7 @@ import msgspec
 
 from collector.streams.amplitude.interactions import DEAD_CLICK, read_interaction
 from collector.streams.amplitude.shapes import Tracked, TrackedProperties, Upload
-from collector.streams.dead_clicks import DatedEvent, place_reports
+from collector.streams.dead_clicks import add_verdicts
 from collector.streams.event_parts import Unneeded
 from collector.streams.lenient import digest_parts, read_number, read_route, read_session, read_text, read_time
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
@@ -17,8 +17,6 @@ _TRACKED: Final = msgspec.json.Decoder(Tracked)
 _PROPERTIES: Final = msgspec.json.Decoder(TrackedProperties)
 _UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _LIBRARY: Final = re.compile(r"[A-Za-z0-9._-]{1,40}/[A-Za-z0-9._-]{1,40}")
-_REPORTED_AFTER_MS: Final = 3_000
-"""When Amplitude calls a click dead (plugin-autocapture-browser 1.30.4, `DEAD_CLICK_TIMEOUT`)."""
 
 
 class _Rejected(Exception):
@@ -34,8 +32,7 @@ def read(sent: SentBody) -> Reading:
     except _UNREADABLE:
         raise UnreadableBody("the body is not JSON with a list of events") from None
     reading = Reading(sent_ms=read_time(upload.client_upload_time))
-    reports: list[DatedEvent] = []
-    clicks: list[DatedEvent] = []
+    reports: list[WireEvent] = []
     for item in upload.events:
         try:
             tracked = _decode_item(item)
@@ -46,10 +43,8 @@ def read(sent: SentBody) -> Reading:
         except _Rejected as why:
             reading.rejects.append(why.item)
         else:
-            reading.events.append(event.event)
-            if event.event["eventType"] == "click":
-                (reports if tracked.event_type == DEAD_CLICK else clicks).append(event)
-    place_reports(reports, clicks)
+            (reports if tracked.event_type == DEAD_CLICK else reading.events).append(event)
+    add_verdicts(reading, reports)
     return reading
 
 
@@ -60,7 +55,7 @@ def _decode_item(item: msgspec.Raw) -> Tracked:
         raise _Rejected("event_type", "is not of Amplitude's form", {}) from None
 
 
-def _read_event(tracked: Tracked) -> DatedEvent:
+def _read_event(tracked: Tracked) -> WireEvent:
     properties = _decode_properties(tracked.event_properties)
     event = read_interaction(tracked.event_type, properties)
     kept: WireEvent = {"eventType": event["eventType"]}
@@ -76,7 +71,7 @@ def _read_event(tracked: Tracked) -> DatedEvent:
         event["route"] = route
     if user := read_text(tracked.user_id):
         event["userId"] = user
-    return DatedEvent(event, ts, _REPORTED_AFTER_MS if tracked.event_type == DEAD_CLICK else 0)
+    return event
 
 
 def _decode_properties(sent: msgspec.Raw) -> TrackedProperties:

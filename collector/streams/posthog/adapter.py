@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from collector.streams.dead_clicks import DatedEvent, place_reports
+from collector.streams.dead_clicks import add_verdicts
 from collector.streams.event_parts import Unneeded
 from collector.streams.lenient import read_route, read_session, read_text, read_time
 from collector.streams.posthog.bodies import split_body
 from collector.streams.posthog.failures import read_requests
-from collector.streams.posthog.interactions import find_report_delay, read_interaction
+from collector.streams.posthog.interactions import read_interaction
 from collector.streams.posthog.remote import answer_configuration, answer_request, asks_only
 from collector.streams.posthog.shapes import Captured, CapturedProperties
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, WireEvent
@@ -35,8 +35,7 @@ def read(sent: SentBody) -> Reading:
         return reading
     body = split_body(sent)
     reading.sent_ms = body.sent_ms
-    reports: list[DatedEvent] = []
-    clicks: list[DatedEvent] = []
+    reports: list[WireEvent] = []
     for item in body.items:
         try:
             captured = _decode_item(item)
@@ -50,10 +49,8 @@ def read(sent: SentBody) -> Reading:
         except _Rejected as why:
             reading.rejects.append(why.item)
         else:
-            reading.events.append(event.event)
-            if event.event["eventType"] == "click":
-                (reports if captured.event == "$dead_click" else clicks).append(event)
-    place_reports(reports, clicks)
+            (reports if captured.event == "$dead_click" else reading.events).append(event)
+    add_verdicts(reading, reports)
     return reading
 
 
@@ -64,7 +61,7 @@ def _decode_item(item: msgspec.Raw | bytes) -> Captured:
         raise _Rejected("event", "is not of PostHog's form", {}) from None
 
 
-def _read_event(captured: Captured) -> DatedEvent:
+def _read_event(captured: Captured) -> WireEvent:
     properties = captured.properties
     event = read_interaction(captured.event, properties)
     kept: WireEvent = {"eventType": event["eventType"]}
@@ -73,15 +70,14 @@ def _read_event(captured: Captured) -> DatedEvent:
         raise _Rejected("timestamp", "is neither RFC 3339 nor epoch milliseconds", kept)
     if not key:
         raise _Rejected("uuid", "is required: 1 to 128 printable characters", kept)
-    delay = 0
     if captured.event == "$dead_click":
-        ts, delay = read_time(properties.dead_at) or ts, find_report_delay(properties)
+        ts = read_time(properties.dead_at) or ts
     event |= {"timestamp": ts, "sessionId": session, "idempotencyKey": key, "eventId": key}
     if route := read_route(properties.url):
         event["route"] = route
     if user := read_text(properties.user):
         event["userId"] = user
-    return DatedEvent(event, ts, delay)
+    return event
 
 
 def _read_recording(properties: CapturedProperties, reading: Reading) -> None:

@@ -5,16 +5,12 @@ from typing import Final
 
 from collector.streams.controls import find_control, find_form
 from collector.streams.event_parts import Unneeded, make_action, make_page_view
-from collector.streams.lenient import read_number
 from collector.streams.posthog.elements import read_elements
 from collector.streams.posthog.failures import read_exception
 from collector.streams.posthog.shapes import CapturedProperties
 from collector.streams.stream import WireEvent
 
 _HISTORY: Final[Mapping[object, str]] = {"pushState": "push", "replaceState": "replace", "popstate": "back_forward"}
-_SOONEST_REPORT_MS: Final = 300
-"""A report about a click is dated at least this long after it (docs/contracts/events.md, Shapes: 0.3 to 10 s)."""
-_LATEST_REPORT_MS: Final = 9_000
 
 
 def read_interaction(name: str, properties: CapturedProperties) -> WireEvent:
@@ -23,14 +19,6 @@ def read_interaction(name: str, properties: CapturedProperties) -> WireEvent:
     if reader is None:
         raise Unneeded("other PostHog event" if name.startswith("$") else "event of the application")
     return reader(properties)
-
-
-def find_report_delay(properties: CapturedProperties) -> int:
-    """How long after its click a dead click was reported, ms; 0 for a click that autocapture does not report itself."""
-    control = find_control(read_elements(properties.chain, properties.elements))
-    if control is None or not control.is_control:
-        return 0
-    return int(min(max(read_number(properties.dead_after) or 0, _SOONEST_REPORT_MS), _LATEST_REPORT_MS))
 
 
 def _read_autocapture(properties: CapturedProperties) -> WireEvent:
@@ -54,7 +42,7 @@ def _read_dead_click(properties: CapturedProperties) -> WireEvent:
     control = find_control(read_elements(properties.chain, properties.elements))
     if control is None or control.is_field:
         raise Unneeded("dead click into a field")
-    if not control.is_control and "id" not in control.target:
+    if not control.is_control:
         raise Unneeded("dead click beside controls")
     return make_action("click", control, {"verdict": "dead"})
 

@@ -8,8 +8,7 @@ class CapturedProperties(msgspec.Struct, rename={
     "previous_path": "$prev_pageview_pathname", "library": "$lib", "library_version": "$lib_version",
     "event_type": "$event_type", "chain": "$elements_chain", "elements": "$elements", "text": "$el_text",
     "exceptions": "$exception_list", "exception_type": "$exception_type", "exception_message": "$exception_message",
-    "dead_at": "$dead_click_event_timestamp", "dead_after": "$dead_click_absolute_delay_ms",
-    "snapshots": "$snapshot_data", "reported_at": "$event_time_override_system_time",
+    "dead_at": "$dead_click_event_timestamp", "snapshots": "$snapshot_data",
 }):  # fmt: skip
     """`properties` of an event, of any types."""
 
@@ -28,8 +27,6 @@ class CapturedProperties(msgspec.Struct, rename={
     exception_type: object = None
     exception_message: object = None
     dead_at: object = None
-    dead_after: object = None
-    reported_at: object = None
     title: object = None
     navigation_type: object = None
     snapshots: msgspec.Raw = msgspec.Raw()
