@@ -2,8 +2,10 @@
 
 from typing import Final
 
+from collector.streams.amplitude.adapter import STREAM as AMPLITUDE
 from collector.streams.datadog.adapter import STREAM as DATADOG
+from collector.streams.posthog.adapter import STREAM as POSTHOG
 from collector.streams.stream import Stream
 
-STREAMS: Final[tuple[Stream, ...]] = (DATADOG,)
+STREAMS: Final[tuple[Stream, ...]] = (DATADOG, POSTHOG, AMPLITUDE)
 """In the order in which a format is guessed."""

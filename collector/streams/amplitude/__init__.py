@@ -1,0 +1,1 @@
+"""Amplitude: autocapture with forms, pages and failed requests (docs/streams/amplitude.md)."""

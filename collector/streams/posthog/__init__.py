@@ -1,0 +1,1 @@
+"""PostHog: autocapture, exceptions and the requests of recordings (docs/streams/posthog.md)."""
