@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from collector.streams.sentry.adapter import STREAM as SENTRY
 from collector.streams.stream import Stream
 
-STREAMS: Final[tuple[Stream, ...]] = ()
+STREAMS: Final[tuple[Stream, ...]] = (SENTRY,)
 """In the order in which a format is guessed."""
