@@ -117,3 +117,8 @@ def read_source(head: Head) -> int:
     """Which kind of incremental event ``head`` is, or -1."""
     source = read_shape(_SOURCE, head.data) if head.type == INCREMENTAL else None
     return source.source if source is not None else -1
+
+
+def read_head(line: bytes) -> Head | None:
+    """One event; None if ``line`` is none."""
+    return read_shape(_HEAD, line)
