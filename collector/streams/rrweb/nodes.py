@@ -88,11 +88,11 @@ class NodeMap:
 
     def read_event(self, head: wire.Head) -> None:
         """Takes in a full snapshot or a mutation; other events change nothing."""
-        if head.type == wire.FULL_SNAPSHOT:
+        if head.type in (wire.FULL_SNAPSHOT, wire.META):
+            for known in (self._parents, self._tags, self._texts, self._switches):
+                known.clear()  # numbers of the page before mean other nodes now, even if this snapshot is unreadable
             snapshot = wire.read_shape(_SNAPSHOT, head.data)
-            if snapshot is not None:
-                for known in (self._parents, self._tags, self._texts, self._switches):
-                    known.clear()  # a full snapshot shows the whole page
+            if head.type == wire.FULL_SNAPSHOT and snapshot is not None:
                 self._add(snapshot.node, -1)
         elif wire.read_source(head) == wire.MUTATION:
             mutation = wire.read_shape(_MUTATION, head.data)

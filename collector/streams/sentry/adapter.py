@@ -93,7 +93,7 @@ def recognise_body(sent: SentBody) -> bool:
         header = envelopes.read_header(head)
     except UnreadableBody:
         return False
-    named = header.sent_at is not None or header.event_id is not None or bytes(header.sdk) != b"null"
+    named = any(value is not None for value in (header.sent_at, header.event_id, header.dsn)) or bytes(header.sdk) != b"null"
     line = rest.partition(b"\n")[0]
     return named and line[:1] == b"{" and b'"type"' in line and b'"eventType"' not in line
 

@@ -34,6 +34,7 @@ class EnvelopeHeader(msgspec.Struct, gc=False):
 
     event_id: object = None
     sent_at: object = None
+    dsn: object = None
     sdk: msgspec.Raw = msgspec.Raw(b"null")
     trace: msgspec.Raw = msgspec.Raw(b"null")
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from collector.streams.controls import Control
 from collector.streams.lenient import read_route, read_status, read_text
 from collector.streams.rrweb import wire
 from collector.streams.rrweb.presses import Press, find_presses
@@ -54,8 +55,7 @@ class Around:
 class _ClickCrumb:
     at_ms: int
     node: int
-    target: dict[str, object]
-    disabled: bool
+    control: Control | None
 
 
 @dataclass(slots=True)
@@ -138,8 +138,7 @@ def _read_crumb(payload: msgspec.Raw, segment: _Segment) -> None:
 def _add_click_crumb(crumb: shapes.Crumb, data: shapes.CrumbData, at_ms: int, segment: _Segment) -> None:
     node = wire.read_shape(shapes.NODE, data.node) or shapes.Node()
     number = data.node_id if isinstance(data.node_id, int) and not isinstance(data.node_id, bool) else -1
-    target, disabled = read_target(node, crumb.message)
-    segment.crumbs.append(_ClickCrumb(at_ms, number, target, disabled))
+    segment.crumbs.append(_ClickCrumb(at_ms, number, read_target(node, crumb.message)))
 
 
 def _add_verdict(category: str, data: shapes.CrumbData, at_ms: int, segment: _Segment) -> None:
@@ -238,15 +237,17 @@ def _make_clicks(heads: Sequence[wire.Head], segment: _Segment) -> list[WireEven
     crumbs = sorted(segment.crumbs, key=lambda crumb: crumb.at_ms)
     by_node = {crumb.node: crumb for crumb in crumbs if crumb.node >= 0}
     used: set[int] = set()
-    return [_make_click(press, crumbs, by_node, used, segment) for press in find_presses(heads, segment.around.ends_ms)]
+    presses = find_presses(heads, segment.around.ends_ms)
+    clicks = [_make_click(press, crumbs, by_node, used, segment) for press in presses]
+    return [click for click in clicks if click is not None]
 
 
 def _make_click(
     press: Press, crumbs: Sequence[_ClickCrumb], by_node: dict[int, _ClickCrumb], used: set[int], segment: _Segment
-) -> WireEvent:
+) -> WireEvent | None:
     """One press. Its control is that of the last crumb: a click elsewhere always makes a new one.
 
-    A press without a click makes no crumb; its control is known where the same node was clicked in this segment.
+    A press without a click makes no crumb: it counts where the same node was clicked in this segment, and is a control.
     """
     last = next((crumb for crumb in reversed(crumbs) if crumb.at_ms <= press.at_ms + _CRUMB_LAGS_MS), None)
     crumb = by_node.get(press.node) if press.swallowed else last or by_node.get(press.node)
@@ -256,7 +257,11 @@ def _make_click(
             name = _name_click(last.at_ms)
             used.add(last.at_ms)
     metadata = dict(press.metadata)
-    if crumb is not None and crumb.disabled:
+    control = crumb.control if crumb is not None else None
+    if press.swallowed and not (control is not None and control.is_control):
+        segment.reading.ignored["press without a click"] += 1
+        return None
+    if control is not None and control.disabled:
         metadata["disabled"] = True
     event: WireEvent = {
         "eventType": "click",
@@ -266,6 +271,6 @@ def _make_click(
         "eventId": name,
         "metadata": metadata,
     }
-    if crumb is not None and crumb.target:
-        event["target"] = crumb.target
+    if control is not None:
+        event["target"] = control.target
     return event

@@ -1,11 +1,12 @@
 """Values that several of Sentry's items share: times in seconds, the page, the user, the session."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from collector.streams.controls import Element, find_control
+from collector.streams.controls import Control, Element, find_control
 from collector.streams.lenient import read_number, read_session, read_text, read_time
 from collector.streams.rrweb.wire import read_shape
 from collector.streams.sentry import shapes
@@ -51,8 +52,8 @@ def find_trace(contexts: msgspec.Raw) -> str:
     return read_session(inner.trace_id) if inner is not None else ""
 
 
-def read_target(node: shapes.Node, message: object) -> tuple[dict[str, object], bool]:
-    """The clicked control in the form of the contract, and whether it is disabled.
+def read_target(node: shapes.Node, message: object) -> Control | None:
+    """The clicked control; None for a node without a tag.
 
     ``message``: Sentry's selector of the node. Masked texts are no names.
     """
@@ -70,12 +71,12 @@ def read_target(node: shapes.Node, message: object) -> tuple[dict[str, object], 
     element = Element(read_text(node.tag, 64).lower(), known, _drop_masked(node.text))
     control = find_control([element])
     if control is None or not element.tag:
-        return {}, False
+        return None
     target = dict(control.target)
     selector = _clean_selector(message)
     if selector and "id" not in target:
         target["selector"] = selector
-    return target, control.disabled
+    return replace(control, target=target)
 
 
 def _drop_masked(value: object) -> str:
