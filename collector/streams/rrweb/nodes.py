@@ -105,9 +105,9 @@ class NodeMap:
 
     def _switch(self, changed: _Changed | None) -> None:
         switch = wire.read_shape(_SWITCH, changed.attributes) if changed is not None else None
-        if changed is not None and switch is not None and switch.disabled is not msgspec.UNSET:
-            if changed.id in self._tags:
-                self._switches[changed.id] = switch.disabled
+        if changed is None or switch is None or switch.disabled is msgspec.UNSET or changed.id not in self._tags:
+            return
+        self._switches[changed.id] = switch.disabled
 
     def _add(self, root: Node, parent: int) -> None:
         stack = [(root, parent)]

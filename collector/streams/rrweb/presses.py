@@ -22,7 +22,7 @@ _INPUT_METHODS: Final = {0: "mouse", 1: "mouse", 2: "touch"}
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """``at_ms``: epoch milliseconds. ``swallowed``: the control was pressed, and no click came of it. ``place``: in the list."""
+    """``at_ms``: epoch milliseconds. ``swallowed``: pressed, and no click came of it. ``place``: in the list."""
 
     at_ms: int
     node: int

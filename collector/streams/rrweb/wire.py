@@ -35,7 +35,7 @@ Shape = TypeVar("Shape")
 
 
 class Head(msgspec.Struct, gc=False):
-    """One event: ``data`` stays undecoded. ``timestamp`` as sent: epoch milliseconds, in Sentry's custom events also seconds."""
+    """One event: ``data`` stays undecoded. ``timestamp``: epoch milliseconds; in Sentry's custom events also seconds."""
 
     type: int
     data: msgspec.Raw = msgspec.Raw(b"null")

@@ -19,8 +19,27 @@ from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, Un
 
 _IGNORED_KINDS: Final = frozenset(
     {
-        *("session", "sessions", "client_report", "log", "feedback", "user_report", "profile", "profile_chunk", "check_in"),
-        *("attachment", "replay_video", "statsd", "metric", "metric_buckets", "trace_metric", "raw_security", "span_v1"),
+        *(
+            "session",
+            "sessions",
+            "client_report",
+            "log",
+            "feedback",
+            "user_report",
+            "profile",
+            "profile_chunk",
+            "check_in",
+        ),
+        *(
+            "attachment",
+            "replay_video",
+            "statsd",
+            "metric",
+            "metric_buckets",
+            "trace_metric",
+            "raw_security",
+            "span_v1",
+        ),
     }
 )
 
@@ -36,7 +55,9 @@ def read_body(sent: SentBody) -> Reading:
     around = Around(read_session(header.event_id))
     for item in envelopes.split_items(sent.content):
         if item.payload is None:
-            kind = item.kind if item.kind in _IGNORED_KINDS | {"event", "replay_event", "replay_recording", "span"} else ""
+            kind = (
+                item.kind if item.kind in _IGNORED_KINDS | {"event", "replay_event", "replay_recording", "span"} else ""
+            )
             reading.rejects.append(RejectedItem(kind or "item", "is cut or has no header", {}))
         elif item.kind == "replay_event":
             around = _read_replay_event(item.payload, around, reading)
@@ -93,7 +114,10 @@ def recognise_body(sent: SentBody) -> bool:
         header = envelopes.read_header(head)
     except UnreadableBody:
         return False
-    named = any(value is not None for value in (header.sent_at, header.event_id, header.dsn)) or bytes(header.sdk) != b"null"
+    named = (
+        any(value is not None for value in (header.sent_at, header.event_id, header.dsn))
+        or bytes(header.sdk) != b"null"
+    )
     line = rest.partition(b"\n")[0]
     return named and line[:1] == b"{" and b'"type"' in line and b'"eventType"' not in line
 

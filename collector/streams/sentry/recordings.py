@@ -252,10 +252,10 @@ def _make_click(
     last = next((crumb for crumb in reversed(crumbs) if crumb.at_ms <= press.at_ms + _CRUMB_LAGS_MS), None)
     crumb = by_node.get(press.node) if press.swallowed else last or by_node.get(press.node)
     name = _name_click(press.at_ms)
-    if last is not None and not press.swallowed and last.at_ms not in used:
-        if press.at_ms - last.at_ms <= _CRUMB_LEADS_MS:
-            name = _name_click(last.at_ms)
-            used.add(last.at_ms)
+    fresh = last is not None and last.at_ms not in used and press.at_ms - last.at_ms <= _CRUMB_LEADS_MS
+    if last is not None and fresh and not press.swallowed:
+        name = _name_click(last.at_ms)
+        used.add(last.at_ms)
     metadata = dict(press.metadata)
     control = crumb.control if crumb is not None else None
     if press.swallowed and not (control is not None and control.is_control):

@@ -66,7 +66,11 @@ def read_transaction(payload: bytes, replay: str, reading: Reading) -> None:
             if replay or data.replay or data.old_replay:
                 reading.ignored["request that the replay has"] += 1
                 continue
-            request = (data.url or data.old_url or data.plain_url, data.method or data.old_method, read_status(data.status))
+            request = (
+                data.url or data.old_url or data.plain_url,
+                data.method or data.old_method,
+                read_status(data.status),
+            )
             session = trace or read_session(span.trace_id)
             _add_request(session, (span.start, span.end), request, (page, user), reading)
 

@@ -30,7 +30,9 @@ def make_envelope(*items: tuple[str, bytes], **header: object) -> SentBody:
     return SentBody(b"\n".join(lines) + b"\n", "api/1/envelope/", {}, "text/plain", NOW)
 
 
-def record(*events: object, page: str = PAGE, plain: bool = False, segment: int = 1, ends: int = NOW + 60_000) -> SentBody:
+def record(
+    *events: object, page: str = PAGE, plain: bool = False, segment: int = 1, ends: int = NOW + 60_000
+) -> SentBody:
     replay = {"type": "replay_event", "replay_id": REPLAY, "timestamp": ends / 1_000, "request": {"url": page}}
     content = json.dumps(list(events)).encode()
     body = json.dumps({"segment_id": segment}).encode() + b"\n" + (content if plain else zlib.compress(content))
@@ -47,7 +49,9 @@ def crumb(category: str, at: int, message: str = "div > button#pay", **data: obj
     return {"type": 5, "timestamp": NOW + at, "data": {"tag": "breadcrumb", "payload": payload}}
 
 
-def click_crumb(at: int, node: int = 5, tag: str = "button", text: str = "***", **attributes: object) -> dict[str, object]:
+def click_crumb(
+    at: int, node: int = 5, tag: str = "button", text: str = "***", **attributes: object
+) -> dict[str, object]:
     held = {"id": node, "tagName": tag, "textContent": text, "attributes": attributes or {"id": "pay"}}
     return crumb("ui.click", at, nodeId=node, node=held)
 
@@ -59,7 +63,10 @@ def request(at: int, status: int = 500, url: str = "https://shop.example/api/ord
 
 
 def make_error(handled: bool = False, **fields: object) -> tuple[str, bytes]:
-    frames = [{"filename": "https://a/sdk.js", "lineno": 1}, {"filename": "https://a/x.js?k=SECRET", "lineno": 6, "colno": 9}]
+    frames = [
+        {"filename": "https://a/sdk.js", "lineno": 1},
+        {"filename": "https://a/x.js?k=SECRET", "lineno": 6, "colno": 9},
+    ]
     thrown = {"type": "TypeError", "value": "x is undefined", "stacktrace": {"frames": frames}}
     chain = {"values": [thrown | {"mechanism": {"handled": handled, "type": "auto.browser.global_handlers.onerror"}}]}
     known = {"event_id": "e1", "timestamp": NOW / 1_000, "exception": chain, "request": {"url": PAGE}}
@@ -98,7 +105,9 @@ def test_a_failing_button_pressed_four_times_is_found():
 
 
 def test_a_click_has_the_control_of_the_last_crumb():
-    reading = STREAM.read(record(click_crumb(2), touch(2, 4), touch(2, 500, 9), click_crumb(900, 7, id="buy"), touch(2, 903, 7)))
+    reading = STREAM.read(
+        record(click_crumb(2), touch(2, 4), touch(2, 500, 9), click_crumb(900, 7, id="buy"), touch(2, 903, 7))
+    )
     assert [event["target"]["id"] for event in reading.events] == ["pay", "pay", "buy"]
     assert [event["eventId"] for event in reading.events] == [f"click:{NOW + at}" for at in (2, 500, 900)]
     assert {event["route"] for event in reading.events} == {"/cart"}
@@ -143,8 +152,12 @@ def test_a_verdict_of_a_later_segment_finds_its_click(category, data, verdict):
 def test_pages_follow_the_navigations_of_the_segment():
     moved = crumb("navigation", 1_000, **{"from": "/cart?a=1", "to": "/pay?token=SECRET"})
     same = crumb("navigation", 2_000, **{"from": "/pay?a=1", "to": "/pay?b=2"})
-    reading = STREAM.read(record(click_crumb(2), touch(2, 4), moved, same, touch(2, 2_500), page="https://shop.example/pay"))
-    shown = [(event["eventType"], event["route"]) for event in sorted(reading.events, key=lambda event: event["timestamp"])]
+    reading = STREAM.read(
+        record(click_crumb(2), touch(2, 4), moved, same, touch(2, 2_500), page="https://shop.example/pay")
+    )
+    shown = [
+        (event["eventType"], event["route"]) for event in sorted(reading.events, key=lambda event: event["timestamp"])
+    ]
     assert shown == [("click", "/cart"), ("navigation", "/pay"), ("click", "/pay")]
 
 
@@ -206,7 +219,9 @@ def test_transactions_are_read_like_spans():
 
 def test_one_bad_item_costs_itself_alone():
     good = record(click_crumb(2), touch(2, 4)).content.partition(b"\n")[2]
-    bad = make_envelope(("event", b"{"), ("replay_event", b"["), ("SECRET", b"x"), ("replay_recording", b"x"), ("span", b"3"))
+    bad = make_envelope(
+        ("event", b"{"), ("replay_event", b"["), ("SECRET", b"x"), ("replay_recording", b"x"), ("span", b"3")
+    )
     reading = STREAM.read(SentBody(bad.content + good))
     assert len(reading.events) == 1
     assert [reject.field for reject in reading.rejects] == ["event", "replay_event", "replay_recording", "span"]
@@ -255,14 +270,18 @@ def test_nothing_that_a_person_typed_or_read_passes():
         {"type": 5, "data": {"tag": "SECRET", "payload": "SECRET"}, "timestamp": NOW},
         crumb("console", 1, "SECRET", arguments=["SECRET"]),
         crumb("SECRET", 1, "SECRET"),
-        crumb("ui.click", 2, selector, nodeId=5, node={"tagName": "input", "textContent": "SECRET", "attributes": texts}),
+        crumb(
+            "ui.click", 2, selector, nodeId=5, node={"tagName": "input", "textContent": "SECRET", "attributes": texts}
+        ),
         touch(2, 4),
         crumb("ui.click", 12, selector, nodeId=6, node={"tagName": "p", "textContent": "SECRET", "attributes": texts}),
         touch(2, 14, 6),
         request(20),
         crumb("navigation", 30, **{"from": "/a?SECRET", "to": "/b?SECRET#SECRET"}),
     )
-    error = make_error(user={"id": "u1", "email": "SECRET", "ip_address": "SECRET"}, extra={"a": "SECRET"}, message="SECRET")
+    error = make_error(
+        user={"id": "u1", "email": "SECRET", "ip_address": "SECRET"}, extra={"a": "SECRET"}, message="SECRET"
+    )
     span = ("span", json.dumps({"items": [make_span(**{"user.email": "SECRET", "url.query": "SECRET"})]}).encode())
     other = make_envelope(error, span, ("log", b"SECRET"), user="SECRET")
     for sent in (body, other):
@@ -294,7 +313,9 @@ JSON = (
     | st.integers()
     | st.floats()
     | st.text(max_size=9)
-    | st.sampled_from([[], {}, [1], {"a": None}, "x" * 600, "//[", "http://[", "/" + "y" * 600, 1e300, -1, 2**70, "***"])
+    | st.sampled_from(
+        [[], {}, [1], {"a": None}, "x" * 600, "//[", "http://[", "/" + "y" * 600, 1e300, -1, 2**70, "***"]
+    )
 )
 CATEGORIES = ("ui.click", "navigation", "ui.multiClick", "ui.slowClickDetected")
 
@@ -327,8 +348,10 @@ def send_wrong(changes: list[tuple[tuple[object, ...], object]]) -> SentBody:
     for place, value in changes:
         at: object = items
         for key in place[:-1]:
-            if not isinstance(at, dict | list) or (isinstance(at, list) and key not in range(len(at))) or (
-                isinstance(at, dict) and key not in at
+            if (
+                not isinstance(at, dict | list)
+                or (isinstance(at, list) and key not in range(len(at)))
+                or (isinstance(at, dict) and key not in at)
             ):
                 break
             at = at[key]  # type: ignore[index,call-overload]
@@ -337,7 +360,9 @@ def send_wrong(changes: list[tuple[tuple[object, ...], object]]) -> SentBody:
                 at[place[-1]] = value  # type: ignore[index,call-overload]
     held = items if isinstance(items, dict) else {}
     header = b'{"segment_id":0}\n'
-    encoded = [(kind, header * (kind == "replay_recording") + json.dumps(value).encode()) for kind, value in held.items()]
+    encoded = [
+        (kind, header * (kind == "replay_recording") + json.dumps(value).encode()) for kind, value in held.items()
+    ]
     return make_envelope(*encoded)
 
 
