@@ -1,6 +1,7 @@
 """Values of foreign events, read with care: what has another type, or is too long, is unknown, and never an error."""
 
 import math
+import re
 from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ MAX_ROUTE: Final = 512
 """As the contract's; a longer address is no page that can be compared."""
 MAX_KEPT_TEXT: Final = 512
 _LONGEST_URL: Final = 16_384
+_OWN_INTAKE: Final = re.compile(r"/intake/[a-z]+/")
 _MAX_NUMBER: Final = 2**53
 
 
@@ -61,6 +63,11 @@ def read_route(url: object) -> str:
     fragment = parts.fragment.partition("?")[0]
     route = (parts.path or "/") + (f"#{fragment}" if fragment.startswith(("/", "!/")) else "")
     return route if len(route) <= MAX_ROUTE and route.isprintable() else ""
+
+
+def is_own_intake(route: str) -> bool:
+    """Whether a request went to the address of a stream of Furrow: the copy itself, which the page's user knows nothing of."""
+    return _OWN_INTAKE.search(route) is not None
 
 
 def read_origin(url: object) -> str:

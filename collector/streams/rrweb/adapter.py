@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from collector.contract.page_titles import find_title_status
 from collector.streams.lenient import digest_parts, read_route, read_session
 from collector.streams.rrweb import wire
 from collector.streams.rrweb.nodes import NodeMap
@@ -96,13 +97,13 @@ def _read_session(session: str, heads: list[wire.Head], reading: Reading) -> Non
     heads.sort(key=lambda head: read_ms(head.timestamp))
     presses = iter(find_presses(heads))
     press = next(presses, None)
-    nodes, page, shown = NodeMap(), "", ""
+    nodes, page, shown, opened_ms = NodeMap(), "", "", 0
     for place, head in enumerate(heads):
         meta = _read_meta(head)
         if meta is not None and read_route(meta.href):
-            page, left, shown = meta.href, shown, read_route(meta.href)
-            if shown != left and (at_ms := read_ms(head.timestamp)):
-                reading.events.append(_make_move(session, at_ms, shown, left))
+            page, left, shown, opened_ms = meta.href, shown, read_route(meta.href), read_ms(head.timestamp)
+            if shown != left and opened_ms:
+                reading.events.append(_make_move(session, opened_ms, shown, left))
         elif head.type == wire.PLUGIN:
             _read_plugin(head, session, (page, shown), reading)
         elif head.type not in wire.KNOWN_TYPES:
@@ -113,6 +114,17 @@ def _read_session(session: str, heads: list[wire.Head], reading: Reading) -> Non
             _add_click(press, session, shown, nodes, reading)
             press = next(presses, None)
         nodes.read_event(head)
+        if head.type == wire.FULL_SNAPSHOT and opened_ms and find_title_status(nodes.title) > 0:
+            _mark_error_page(_make_move(session, opened_ms, shown, ""), nodes.title, reading)
+
+
+def _mark_error_page(move: WireEvent, title: str, reading: Reading) -> None:
+    """Gives the navigation to a server's own error page its title; a form may have led from a page to itself."""
+    last = next((e for e in reversed(reading.events) if e["idempotencyKey"] == move["idempotencyKey"]), None)
+    if last is None:
+        reading.events.append(move | {"metadata": {"title": title}})
+    elif isinstance(metadata := last["metadata"], dict):
+        metadata["title"] = title
 
 
 def _read_plugin(head: wire.Head, session: str, around: tuple[str, str], reading: Reading) -> None:

@@ -85,12 +85,15 @@ class NodeMap:
         self._tags: dict[int, tuple[str, msgspec.Raw]] = {}
         self._texts: dict[int, list[str]] = {}
         self._switches: dict[int, object] = {}
+        self.title = ""
+        """Title of the document in the last full snapshot; for error pages alone, it is no name of a control."""
 
     def read_event(self, head: wire.Head) -> None:
         """Takes in a full snapshot or a mutation; other events change nothing."""
         if head.type in (wire.FULL_SNAPSHOT, wire.META):
             for known in (self._parents, self._tags, self._texts, self._switches):
                 known.clear()  # numbers of the page before mean other nodes now, even if this snapshot is unreadable
+            self.title = ""
             snapshot = wire.read_shape(_SNAPSHOT, head.data)
             if head.type == wire.FULL_SNAPSHOT and snapshot is not None:
                 self._add(snapshot.node, -1)
@@ -114,7 +117,9 @@ class NodeMap:
         while stack and len(self._parents) < _MAX_NODES:
             node, above = stack.pop()
             self._parents[node.id] = above
-            if node.type == _TEXT_NODE:
+            if node.type == _TEXT_NODE and self._tags.get(above, ("",))[0] == "title":
+                self.title = self.title or read_text(node.text, _MAX_TEXT)
+            elif node.type == _TEXT_NODE:
                 self._name_control(above, node.text)
             elif node.tag:
                 self._tags[node.id] = (read_text(node.tag, 32).lower(), msgspec.Raw(bytes(node.attributes)))

@@ -97,6 +97,17 @@ def test_nodes_that_were_added_are_known_until_the_next_page():
     assert [event.get("target", {}).get("id") for event in events if event["eventType"] == "click"] == ["help", None]
 
 
+def test_only_the_title_of_an_error_page_passes():
+    def show(words: str, at: int, url: str) -> tuple[dict[str, object], dict[str, object]]:
+        return meta(url, at), snapshot(element(2, "title", text(3, words)), at=at + 1)
+
+    here, there = "https://a.example/cart", "https://a.example/pay"
+    visit = (*show("SECRET", 0, here), *show("Server Error", 9, here), *show("404 Not Found", 20, there))
+    events = STREAM.read(send(*visit)).events
+    assert [event["route"] for event in events] == ["/cart", "/cart", "/pay"]
+    assert [event["metadata"].get("title") for event in events] == [None, "Server Error", "404 Not Found"]
+
+
 def test_a_failing_control_is_found_with_the_plugin():
     visit = [event for i in range(5) for event in (touch(2, 500 * i, 3), request(500 * i + 5))]
     (detection,) = judge([STREAM.read(send(*PAGE, *visit))])
