@@ -1,0 +1,1 @@
+"""The decoder of rrweb events, shared by all streams that record with rrweb, and a stream for plain rrweb recordings."""

@@ -1,0 +1,84 @@
+"""Requests of a page as events of the contract, and those that rrweb's network plugin (``rrweb/network@1``) recorded."""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from collector.streams.lenient import digest_parts, read_origin, read_route, read_status, read_time
+from collector.streams.rrweb import wire
+from collector.streams.stream import WireEvent
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_LONGEST_MS: Final = 86_400_000.0
+_KINDS: Final = frozenset({"fetch", "xmlhttprequest"})
+
+
+class PluginRequest(msgspec.Struct, gc=False):
+    """One request: ``timestamp`` is its start in epoch milliseconds, ``duration`` in milliseconds."""
+
+    name: str = ""
+    initiator_type: str = msgspec.field(name="initiatorType", default="")
+    method: str | None = None
+    status: int | None = None
+    response_status: int | None = msgspec.field(name="responseStatus", default=None)
+    timestamp: float = 0.0
+    duration: float | None = None
+
+
+class PluginRequests(msgspec.Struct, gc=False):
+    """``is_initial``: what the page had loaded before the recording began."""
+
+    requests: list[msgspec.Raw] = []
+    is_initial: bool = msgspec.field(name="isInitial", default=False)
+
+
+_REQUESTS: Final = msgspec.json.Decoder(PluginRequests)
+_REQUEST: Final = msgspec.json.Decoder(PluginRequest)
+
+
+def make_request(
+    session: str, url: str, start_ms: float, end_ms: float, method: str, status: int | None, page: str
+) -> WireEvent | None:
+    """A request that began and ended at these epoch milliseconds; None if its times or its address are none.
+
+    ``page``: the address of the page; a request to another origin is of a third party. ``status``: 0 = never answered.
+    """
+    times = math.isfinite(start_ms) and math.isfinite(end_ms) and 0 <= end_ms - start_ms <= _LONGEST_MS
+    ended = read_time(round(end_ms)) if times and start_ms > 0 else None
+    path = read_route(url).partition("#")[0]
+    if ended is None or not path:
+        return None
+    metadata: dict[str, object] = {"url": path, "durationMs": round(end_ms - start_ms, 1)}
+    if method.upper() in _METHODS:
+        metadata["method"] = method.upper()
+    if read_status(status) is not None:
+        metadata["status"] = status
+    origin = read_origin(url)
+    if origin and read_origin(page) not in ("", origin):
+        metadata["thirdParty"] = True
+    key = digest_parts(session, round(start_ms * 10), round(end_ms * 10), path, method.upper(), status)
+    return {
+        "eventType": "network",
+        "timestamp": ended,
+        "sessionId": session,
+        "idempotencyKey": f"request:{key}",
+        "metadata": metadata,
+    }
+
+
+def read_plugin_requests(plugin: wire.Plugin, session: str, page: str) -> Iterable[WireEvent | None]:
+    """The fetches and XHRs in an event of the network plugin; None for each that is no request."""
+    held = wire.read_shape(_REQUESTS, plugin.payload)
+    if held is None:
+        yield None
+        return
+    for raw in held.requests if not held.is_initial else ():
+        request = wire.read_shape(_REQUEST, raw)
+        if request is None:
+            yield None
+        elif request.initiator_type in _KINDS:
+            status = request.status if request.status is not None else request.response_status
+            end_ms = request.timestamp + (request.duration or 0.0)
+            yield make_request(session, request.name, request.timestamp, end_ms, request.method or "", status, page)

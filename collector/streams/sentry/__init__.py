@@ -1,0 +1,1 @@
+"""Sentry: envelopes with replays, errors and spans (docs/streams/sentry.md)."""
