@@ -2,7 +2,8 @@
 
 from typing import Final
 
+from collector.streams.otlp.adapter import STREAM as OTLP
 from collector.streams.stream import Stream
 
-STREAMS: Final[tuple[Stream, ...]] = ()
+STREAMS: Final[tuple[Stream, ...]] = (OTLP,)
 """In the order in which a format is guessed."""
