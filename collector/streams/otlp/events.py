@@ -35,7 +35,9 @@ _UNCAUGHT: Final = {
     "unhandledrejection": "promise",
 }
 _METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
-_FRAME: Final = re.compile(r"((?:https?|file|webpack|app|capacitor)://[^\s()?#]{1,400})(?:[?#][^\s():]*)?(:\d{1,9}:\d{1,9})")
+_FRAME: Final = re.compile(
+    r"((?:https?|file|webpack|app|capacitor)://[^\s()?#]{1,400})(?:[?#][^\s():]*)?(:\d{1,9}:\d{1,9})"
+)
 _VERSION: Final = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 _CAUSE_NS: Final = 1_000_000_000
 """A request that begins later in the context of a click was begun by a timer that the click started (zone.js)."""

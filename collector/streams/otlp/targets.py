@@ -14,6 +14,8 @@ INLINE: Final = frozenset(
 )
 """What a control holds for show. Other elements below an id (`#main > div > p`) are content of a container."""
 
+_ANCHORS: Final = frozenset(("dialog", "form"))
+
 MAX_STEPS: Final = 64
 """Steps of a selector that are read, from the innermost outwards."""
 
@@ -76,7 +78,11 @@ def _choose(steps: list[Step]) -> Target:
 
 
 def _join(steps: list[Step]) -> str:
-    return " > ".join(step.text for step in steps)
+    """The path from the innermost id, form or dialog above the element, else from below `body`: shorter, and as good a name on
+    one page."""
+    anchors = (at for at in reversed(range(len(steps) - 1)) if steps[at].element_id or steps[at].tag in _ANCHORS)
+    first = next(anchors, 0)
+    return " > ".join(step.text for step in steps[first:] if step.text not in ("html", "body")) or steps[-1].text
 
 
 def split_xpath(path: str) -> list[Step]:
