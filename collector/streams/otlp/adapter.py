@@ -70,7 +70,8 @@ def _encode_answer(logs: bool, rejected: int, message: str) -> bytes:
 def _is_protobuf(sent: SentBody) -> bool:
     if sent.media_type in (PROTOBUF, "application/protobuf"):
         return True
-    return sent.media_type == "" and not sent.content.lstrip().startswith(b"{")
+    # A message begins with 0x0A, which JSON may begin with, too, but not with a quote after the next byte.
+    return sent.media_type == "" and not (sent.content[:1] == b"{" or sent.content.lstrip().startswith((b'{"', b"{}")))
 
 
 def _is_of_logs(sent: SentBody) -> bool:

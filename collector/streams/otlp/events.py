@@ -27,7 +27,13 @@ from collector.streams.stream import Reading, RejectedItem, WireEvent
 
 GESTURES: Final = {"click": "click", "submit": "form_submit"}
 _NAVIGATION: Final = "Navigation:"
-_NAVIGATION_TYPES: Final = {"push": "push", "replace": "replace", "reload": "reload", "traverse": "back_forward"}
+_NAVIGATION_TYPES: Final = {
+    "push": "push",
+    "replace": "replace",
+    "reload": "reload",
+    "traverse": "back_forward",
+    "back_forward": "back_forward",
+}
 _UNCAUGHT: Final = {
     "exception": "javascript",  # Honeycomb, browser-instrumentation
     "browser.exception": "javascript",
@@ -217,8 +223,12 @@ def _add_document(span: Span, work: _Work) -> None:
     if route := cut_to_path(find_text(span.attributes, *PAGE_KEYS, "url.full", "http.url")):
         event["route"] = route
     status = work.document_status.get((span.trace_id, span.span_id))
-    if status is not None:
-        event["metadata"] = {"status": status}
+    kind = _NAVIGATION_TYPES.get(find_text(span.attributes, "browser.navigation.type"))
+    metadata: WireEvent = {} if status is None else {"status": status}
+    if kind:
+        metadata["navigationType"] = kind
+    if metadata:
+        event["metadata"] = metadata
     event["idempotencyKey"] = f"nav:{_identify(span)}"
     work.reading.events.append(event)
 

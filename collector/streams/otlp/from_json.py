@@ -108,13 +108,14 @@ def decode_json(content: bytes) -> Telemetry:
         raise UnreadableBody("neither `resourceSpans` nor `resourceLogs`")
     found = Telemetry()
     for raw in request.resource_spans or ():
-        _read_resource(raw, "resourceSpans", found)
+        read_resource(raw, "resourceSpans", found)
     for raw in request.resource_logs or ():
-        _read_resource(raw, "resourceLogs", found)
+        read_resource(raw, "resourceLogs", found)
     return found
 
 
-def _read_resource(raw: msgspec.Raw, name: str, found: Telemetry) -> None:
+def read_resource(raw: msgspec.Raw, name: str, found: Telemetry) -> None:
+    """Add to ``found`` what one element of `resourceSpans` or `resourceLogs` (``name``) holds, or a reject."""
     try:
         part = _OF_RESOURCE.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

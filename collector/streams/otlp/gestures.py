@@ -2,6 +2,7 @@
 and a log record where both of its instrumentations are installed."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,9 @@ NEAR_NS: Final = 20_000_000
 
 HANDOVER_NS: Final = 5_000_000
 """The next listener begins when the one before returns, which may be late (63 ms in a recording)."""
+
+BUSY_NS: Final = 300_000_000
+"""Gap between the listeners of one click on a busy page (183 ms in a recording of a calm visit)."""
 
 BUCKET_MS: Final = 100
 """Gestures of one kind, session and stretch of this length have one key: a fold across requests, where no gesture crosses from
@@ -46,15 +50,52 @@ def fold_gestures(gestures: Iterable[Gesture]) -> Folded:
     """The gestures of one request, whatever their order: those whose listeners follow each other are one."""
     folded = Folded()
     keys: set[tuple[str, str]] = set()
-    group: list[Gesture] = []
+    groups: list[list[Gesture]] = []
     for gesture in sorted(gestures, key=_order):
-        if group and not _continues(group, gesture):
-            _add_group(group, keys, folded)
-            group = []
-        group.append(gesture)
-    if group:
+        if groups and _continues(groups[-1], gesture):
+            groups[-1].append(gesture)
+        else:
+            groups.append([gesture])
+    for group in _join_late_listeners(groups):
         _add_group(group, keys, folded)
     return folded
+
+
+def _join_late_listeners(groups: list[list[Gesture]]) -> list[list[Gesture]]:
+    """Put together what one click left in several groups because the page was busy between its listeners.
+
+    How many listeners a click reaches is seen from the other clicks of the request: the most common number of two and more,
+    of equally common ones the larger. Neighbours on one element join where together they have exactly as many.
+    """
+    sizes = Counter((_kind(group[0]), len(group)) for group in groups if len(group) > 1)
+    usual: dict[tuple[str, str], tuple[int, int]] = {}
+    for (kind, size), often in sizes.items():
+        usual[kind] = max(usual.get(kind, (0, 0)), (often, size))
+    joined: list[list[Gesture]] = []
+    at = 0
+    while at < len(groups):
+        size = usual.get(_kind(groups[at][0]), (0, 0))[1]
+        end = _find_end_of_click(groups, at, size)
+        joined.append([gesture for group in groups[at:end] for gesture in group])
+        at = end
+    return joined
+
+
+def _find_end_of_click(groups: list[list[Gesture]], at: int, size: int) -> int:
+    """The end of the run of groups from ``at`` that has ``size`` listeners in all; of one group where no run has."""
+    count, end = len(groups[at]), at + 1
+    while count < size and end < len(groups):
+        last, first = groups[end - 1][-1], groups[end][0]
+        gap = first.start_ns - max(last.start_ns, last.end_ns)
+        if _kind(last) != _kind(first) or last.target != first.target or gap > BUSY_NS:
+            break
+        count += len(groups[end])
+        end += 1
+    return end if count == size else at + 1
+
+
+def _kind(gesture: Gesture) -> tuple[str, str]:
+    return gesture.event_type, gesture.session_id
 
 
 def _order(gesture: Gesture) -> tuple[str, str, int, str, str]:
@@ -63,7 +104,7 @@ def _order(gesture: Gesture) -> tuple[str, str, int, str, str]:
 
 def _continues(group: list[Gesture], gesture: Gesture) -> bool:
     last = group[-1]
-    if (last.event_type, last.session_id) != (gesture.event_type, gesture.session_id):
+    if _kind(last) != _kind(gesture):
         return False
     if gesture.start_ns - last.start_ns <= NEAR_NS:
         return True
