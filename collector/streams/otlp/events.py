@@ -48,6 +48,8 @@ _VERSION: Final = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 _CAUSE_NS: Final = 1_000_000_000
 """A request that begins later in the context of a click was begun by a timer that the click started (zone.js)."""
 MAX_MESSAGE: Final = 1_000
+MIN_TIME_MS: Final = 10**10
+"""April 1970: smaller numbers are times in other units."""
 _OWN_PATHS: Final = ("/v1/traces", "/v1/logs", "/v1/metrics")
 
 
@@ -127,8 +129,8 @@ def _begin(
     time_ms, session = time_ns // 1_000_000, _find_session(attributes, resource)
     event: WireEvent = {"eventType": event_type, "timestamp": time_ms}
     wrong = ""
-    if not 0 < time_ms <= MAX_TIMESTAMP_MS:
-        wrong, reason = "timeUnixNano", "is missing or no time since 1970"
+    if not MIN_TIME_MS <= time_ms <= MAX_TIMESTAMP_MS:
+        wrong, reason = "timeUnixNano", "is missing, or not in nanoseconds since 1970"
         event = {"eventType": event_type}
     elif not session:
         wrong, reason = "session.id", "is required; a session processor of the SDK adds it"

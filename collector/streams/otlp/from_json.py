@@ -116,6 +116,8 @@ def decode_json(content: bytes) -> Telemetry:
 
 def read_resource(raw: msgspec.Raw, name: str, found: Telemetry) -> None:
     """Add to ``found`` what one element of `resourceSpans` or `resourceLogs` (``name``) holds, or a reject."""
+    if not found.has_room():
+        return
     try:
         part = _OF_RESOURCE.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -127,17 +129,19 @@ def read_resource(raw: msgspec.Raw, name: str, found: Telemetry) -> None:
 
 
 def _read_scope(raw: msgspec.Raw, resource: Attributes, found: Telemetry) -> None:
+    if not found.has_room():
+        return
     try:
         scope = _SCOPE.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found.reject("scope", _WRONG_TYPE)
         return
-    for item in scope.spans or ():
+    for item in filter(lambda _: found.has_room(), scope.spans or ()):
         try:
             found.spans.append(_read_span(_SPAN.decode(item), resource))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found.reject("span", _WRONG_TYPE)
-    for item in scope.log_records or ():
+    for item in filter(lambda _: found.has_room(), scope.log_records or ()):
         try:
             found.logs.append(_read_log(_LOG.decode(item), resource))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

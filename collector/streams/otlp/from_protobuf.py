@@ -20,9 +20,12 @@ def decode_spans(content: bytes) -> Telemetry:
         raise UnreadableBody("not a request of OTLP in protobuf") from None
     found = Telemetry()
     for of_resource in request.resource_spans:
+        if not found.has_room():
+            continue
         resource = _read_attributes(of_resource.resource.attributes)
         for scope in of_resource.scope_spans:
-            found.spans.extend(_read_span(span, resource) for span in scope.spans)
+            if found.has_room():
+                found.spans.extend(_read_span(span, resource) for span in scope.spans if found.has_room())
     return found
 
 
@@ -35,9 +38,12 @@ def decode_logs(content: bytes) -> Telemetry:
         raise UnreadableBody("not a request of OTLP in protobuf") from None
     found = Telemetry()
     for of_resource in request.resource_logs:
+        if not found.has_room():
+            continue
         resource = _read_attributes(of_resource.resource.attributes)
         for scope in of_resource.scope_logs:
-            found.logs.extend(_read_log(log, resource) for log in scope.log_records)
+            if found.has_room():
+                found.logs.extend(_read_log(log, resource) for log in scope.log_records if found.has_room())
     return found
 
 

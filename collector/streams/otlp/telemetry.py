@@ -63,6 +63,10 @@ READ_KEYS: Final = frozenset(
 MAX_REJECTS: Final = 1_000
 """Rejected items that one reading lists; more are counted as ``beyond_limit``."""
 
+MAX_ITEMS: Final = 20_000
+"""Senders, scopes, spans and log records of one request that are read: a Collector sends 8,192 items at once, an SDK 512. More
+are counted as ``beyond_limit``, so that a body of empty items costs no minute."""
+
 CLIENT: Final = 3
 """`SpanKind` of a request that the page sends."""
 
@@ -115,6 +119,16 @@ class Telemetry:
     logs: list[LogRecord] = field(default_factory=list)
     rejects: list[RejectedItem] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+
+    taken: int = 0
+
+    def has_room(self) -> bool:
+        """Take one item more; False, and counted, once MAX_ITEMS are taken."""
+        self.taken += 1
+        if self.taken > MAX_ITEMS:
+            self.ignored["beyond_limit"] += 1
+            return False
+        return True
 
     def reject(self, field_name: str, reason: str) -> None:
         add_reject(self.rejects, self.ignored, RejectedItem(field_name, reason, {}))

@@ -444,6 +444,14 @@ def test_unreadable_bodies(sent: SentBody) -> None:
         STREAM.read(sent)
 
 
+def test_a_body_of_empty_items_is_not_read_to_its_end() -> None:
+    reading = read_json({"resourceSpans": [1] * 30_000})
+    assert len(reading.rejects) == 1_000
+    assert reading.ignored == {"beyond_limit": 29_000}
+    empty = STREAM.read(SentBody(b"\n\0" * 30_000, "v1/traces", media_type="application/x-protobuf"))
+    assert empty.ignored == {"beyond_limit": 10_000}
+
+
 def test_the_stream_is_registered_and_recognised() -> None:
     assert STREAM in STREAMS
     assert all(STREAM.recognises(sent) for recording in RECORDINGS.values() for sent in recording.requests)
