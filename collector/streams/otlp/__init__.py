@@ -1,0 +1,1 @@
+"""OTLP/HTTP: spans and log records of OpenTelemetry's browser instrumentations, as JSON or protobuf."""
