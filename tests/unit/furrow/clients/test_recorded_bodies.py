@@ -1,0 +1,32 @@
+"""Recorded requests: each line is a body, is skipped as the description, or is reported."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.contract import open_lines
+from collector.streams.registry import STREAMS
+from furrow.clients.recorded_bodies import read_recorded_lines, recognise_stream
+
+RECORDINGS = sorted((Path(__file__).resolve().parents[3] / "data/streams/datadog").glob("*.jsonl.gz"))
+
+
+def test_a_recording_of_the_sdk_is_read_whole_and_recognised() -> None:
+    assert RECORDINGS
+    for path in RECORDINGS:
+        read = list(read_recorded_lines(open_lines(path)))
+        assert read
+        assert not [line for line in read if line.problem]
+        names = {found.name for line in read if line.sent and (found := recognise_stream(line.sent, STREAMS))}
+        assert names == {"datadog"}
+
+
+def test_a_line_that_is_no_request_is_reported_with_its_number() -> None:
+    bad = [b'{"truth":{}}', b"{}", b"no JSON", b'{"path":"/x","bodyBase64":"*"}', b'{"path":"//[","body":""}']
+    assert [(line.number, bool(line.problem)) for line in read_recorded_lines(bad)] == [(n, True) for n in (2, 3, 4, 5)]
+
+
+@given(st.binary())
+def test_any_line_is_read_or_reported(raw: bytes) -> None:
+    assert len(list(read_recorded_lines([raw]))) <= 1
