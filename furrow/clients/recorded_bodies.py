@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from collector.streams.stream import SentBody, Stream
+from collector.streams.stream import SentBody, Stream, UnreadableBody
+from furrow.clients.access_log import ParsedLine
 
 _METHODS: Final = frozenset({"POST", "PUT"})
 
@@ -50,6 +51,26 @@ def read_recorded_lines(lines: Iterable[bytes]) -> Iterator[RecordedLine]:
 def recognise_stream(sent: SentBody, streams: Iterable[Stream]) -> Stream | None:
     """The first stream that surely has this body."""
     return next((stream for stream in streams if stream.recognises(sent)), None)
+
+
+def convert_recorded_lines(lines: Iterable[bytes], stream: Stream) -> Iterator[ParsedLine]:
+    """Yield the events of recorded requests of ``stream``, and each line or item that has no event with its reason.
+
+    Bodies must be stored inflated.
+    """
+    for line in read_recorded_lines(lines):
+        if line.sent is None:
+            yield ParsedLine(line.number, None, line.problem)
+            continue
+        try:
+            reading = stream.read(line.sent)
+        except UnreadableBody as reason:
+            yield ParsedLine(line.number, None, str(reason))
+            continue
+        for event in reading.events:
+            yield ParsedLine(line.number, event)
+        for reject in reading.rejects:
+            yield ParsedLine(line.number, None, f"{reject.field}: {reject.reason}")
 
 
 def _make_body(request: _Request) -> SentBody:

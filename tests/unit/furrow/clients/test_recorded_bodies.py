@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collector.contract import open_lines
 from collector.streams.registry import STREAMS
-from furrow.clients.recorded_bodies import read_recorded_lines, recognise_stream
+from furrow.clients.recorded_bodies import convert_recorded_lines, read_recorded_lines, recognise_stream
 
 RECORDINGS = sorted((Path(__file__).resolve().parents[3] / "data/streams/datadog").glob("*.jsonl.gz"))
 
@@ -30,3 +30,11 @@ def test_a_line_that_is_no_request_is_reported_with_its_number() -> None:
 @given(st.binary())
 def test_any_line_is_read_or_reported(raw: bytes) -> None:
     assert len(list(read_recorded_lines([raw]))) <= 1
+
+
+def test_recorded_requests_become_events_and_a_foreign_body_is_reported() -> None:
+    (stream,) = (stream for stream in STREAMS if stream.name == "datadog")
+    lines = [*open_lines(RECORDINGS[0]), b'{"path":"/x","body":"no JSON"}']
+    converted = list(convert_recorded_lines(lines, stream))
+    assert any(line.event for line in converted)
+    assert [line.number for line in converted if line.event is None][-1:] == [len(lines)]
