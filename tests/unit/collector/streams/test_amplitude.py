@@ -62,12 +62,12 @@ def read_events(*events: object) -> Reading:
 
 def is_at(detection: EmittedDetection, point: dict[str, str]) -> bool:
     """Whether ``detection`` stands at ``point``: its control, on its page (the engine replaces ids in routes)."""
-    route, target, _ = detection.to_json()["primaryFailurePoint"].split(" › ", 2)
+    route, target, _ = detection["primaryFailurePoint"].split(" › ", 2)
     return point["target"] in target and point["route"].split("/")[1] == route.split("/")[1]
 
 
 def summarise(readings: Iterable[Reading]) -> list[tuple[str, int]]:
-    found = [detection.to_json() for detection in judge(readings)]
+    found = judge(readings)
     return [(detection["primaryFailurePoint"], detection["frustrationScore"]) for detection in found]
 
 

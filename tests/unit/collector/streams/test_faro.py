@@ -22,7 +22,7 @@ FOUND = {"oscar-rage500": "/basket/add/:id › page load › /basket/add/:id →
 
 
 def list_points(readings: list[Reading]) -> list[str]:
-    return [detection.to_json()["primaryFailurePoint"] for detection in judge(readings)]  # type: ignore[attr-defined]
+    return [detection["primaryFailurePoint"] for detection in judge(readings)]
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

@@ -37,7 +37,7 @@ NS = 1_795_789_339_386_000_000
 
 
 def list_points(readings: list[Reading]) -> list[str]:
-    return [detection.to_json()["primaryFailurePoint"] for detection in judge(readings)]  # type: ignore[attr-defined]
+    return [detection["primaryFailurePoint"] for detection in judge(readings)]
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

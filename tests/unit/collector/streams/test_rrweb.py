@@ -111,7 +111,7 @@ def test_only_the_title_of_an_error_page_passes():
 def test_a_failing_control_is_found_with_the_plugin():
     visit = [event for i in range(5) for event in (touch(2, 500 * i, 3), request(500 * i + 5))]
     (detection,) = judge([STREAM.read(send(*PAGE, *visit))])
-    assert detection.to_json()["primaryFailurePoint"] == "/cart › button#pay › POST /api/pay → 500"
+    assert detection["primaryFailurePoint"] == "/cart › button#pay › POST /api/pay → 500"
 
 
 @pytest.mark.parametrize("form", ["object", "list", "lines", "bodies"])

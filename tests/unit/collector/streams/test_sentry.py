@@ -74,7 +74,7 @@ def make_error(handled: bool = False, **fields: object) -> tuple[str, bytes]:
 
 
 def summarise(readings: list[Reading]) -> list[tuple[str, int]]:
-    found = [detection.to_json() for detection in judge(readings)]
+    found = judge(readings)
     return [(detection["primaryFailurePoint"], detection["frustrationScore"]) for detection in found]
 
 
