@@ -3,9 +3,12 @@
 import { options } from "./options";
 import type { Target } from "./types";
 
-const AGAIN_MS = 30_000;
-const ACTIONS_KEPT = 20;
-const FAILURES_KEPT = 50;
+/** Inlined by the build. */
+const enum Limit {
+  AGAIN_MS = 30_000,
+  ACTIONS_KEPT = 20,
+  FAILURES_KEPT = 50,
+}
 
 interface Action {
   /** The press that led to it: a submit is the same try as the click on its button. */
@@ -36,7 +39,7 @@ const failures = new Map<string, Failure>();
 
 export function noteAction(id: string, press: string, element: Element, target: Target): void {
   actions.set(id, { press, element, target, at: Date.now() });
-  if (actions.size > ACTIONS_KEPT) actions.delete(actions.keys().next().value!);
+  if (actions.size > Limit.ACTIONS_KEPT) actions.delete(actions.keys().next().value!);
 }
 
 export const pressOf = (id: string | undefined): string | undefined => (id ? actions.get(id)?.press : undefined);
@@ -53,11 +56,11 @@ export function noteOutcome(outcome: Outcome): void {
   const now = Date.now();
   const known = failures.get(name);
   if (known && known.press === action.press) return;
-  const again = known && action.at - known.at <= AGAIN_MS;
+  const again = known && action.at - known.at <= Limit.AGAIN_MS;
   const attempts = again ? known.attempts + 1 : 1;
   failures.delete(name);
   failures.set(name, { press: action.press, attempts, at: now });
-  if (failures.size > FAILURES_KEPT) failures.delete(failures.keys().next().value!);
+  if (failures.size > Limit.FAILURES_KEPT) failures.delete(failures.keys().next().value!);
   if (again) announceBlocked(action, { request: { method, url }, status, attempts, control: action.target });
 }
 

@@ -9,8 +9,11 @@ const ACTIONABLE =
   "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
 const BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
 const NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
-const LABEL_LENGTH = 80;
-const NODES_READ = 150;
+/** Inlined by the build. */
+const enum Limit {
+  LABEL_LENGTH = 80,
+  NODES_READ = 150,
+}
 
 /** Ids that a framework or a build makes anew: React, libraries with counters, hashes, long numbers. */
 const GENERATED = [
@@ -97,7 +100,7 @@ function selectorOf(element: Element, tagName: string): string {
 
 function labelOf(element: Element): string | undefined {
   const input = element as HTMLInputElement;
-  const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", LABEL_LENGTH);
+  const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", Limit.LABEL_LENGTH);
   return (
     attribute("aria-label") ||
     attribute("aria-labelledby").split(" ").map((id) => textOf((element.getRootNode() as Document).getElementById?.(id))).join(" ").trim() ||
@@ -113,9 +116,9 @@ function labelOf(element: Element): string | undefined {
 /** The text that an element shows, without what was typed into it. */
 export function textOf(element: Element | null | undefined): string {
   let text = "";
-  let room = NODES_READ;
+  let room = Limit.NODES_READ;
   const read = (node: Node): void => {
-    if (text.length > LABEL_LENGTH || room-- < 0) return;
+    if (text.length > Limit.LABEL_LENGTH || room-- < 0) return;
     if (node instanceof Text) text += node.data;
     else if (node instanceof Element && (node === element || !node.matches(NO_TEXT))) {
       text += ` ${(node !== element && node.getAttribute("aria-label")) || node.getAttribute("alt") || ""}`;
@@ -124,7 +127,7 @@ export function textOf(element: Element | null | undefined): string {
     }
   };
   if (element) read(element);
-  return shorten(text, LABEL_LENGTH);
+  return shorten(text, Limit.LABEL_LENGTH);
 }
 
 /** In one line, cut where it is too long; never within a character. */

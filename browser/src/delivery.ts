@@ -5,14 +5,17 @@ import { endpoint, options } from "./options";
 import { park, unpark } from "./store";
 import type { SentEvent } from "./types";
 
-const BATCH_EVENTS = 40;
-const BATCH_LENGTH = 20_000; // characters: less than the 64 kB that browsers let outlive a page
-const LAST_LENGTH = 40_000;
-const QUEUE_LENGTH = 256_000;
-const GZIP_LENGTH = 2_000;
-const BATCH_MS = 10_000;
-const URGENT_MS = 1_000;
-const LONGEST_WAIT_MS = 60_000;
+/** Inlined by the build. */
+const enum Limit {
+  BATCH_EVENTS = 40,
+  BATCH_LENGTH = 20_000, // characters: less than the 64 kB that browsers let outlive a page
+  LAST_LENGTH = 40_000,
+  QUEUE_LENGTH = 256_000,
+  GZIP_LENGTH = 2_000,
+  BATCH_MS = 10_000,
+  URGENT_MS = 1_000,
+  LONGEST_WAIT_MS = 60_000,
+}
 
 export interface Item {
   text: string;
@@ -33,7 +36,7 @@ const lengthOf = (items: Item[]): number => items.reduce((sum, item) => sum + it
 export function enqueue(event: SentEvent, urgent: boolean): void {
   if (refused) return;
   keep([...queue, { text: JSON.stringify(event), urgent, event }]);
-  schedule(urgent ? URGENT_MS : queue.length < BATCH_EVENTS && lengthOf(queue) < BATCH_LENGTH ? BATCH_MS : 0);
+  schedule(urgent ? Limit.URGENT_MS : queue.length < Limit.BATCH_EVENTS && lengthOf(queue) < Limit.BATCH_LENGTH ? Limit.BATCH_MS : 0);
 }
 
 /** Adds to an event that still waits; false when it was sent already. */
@@ -48,7 +51,7 @@ export function amend(event: SentEvent, change: SentEvent["metadata"]): boolean 
 /** The queue, within its limit: the oldest calm events go first. */
 function keep(items: Item[]): void {
   queue = items;
-  let excess = lengthOf(queue) - QUEUE_LENGTH;
+  let excess = lengthOf(queue) - Limit.QUEUE_LENGTH;
   for (const calm of [true, false]) {
     if (excess <= 0) return;
     queue = queue.filter((item) => {
@@ -94,14 +97,14 @@ function sendBatch(parked: Item[]): void {
   keep([...parked, ...queue]);
   if (!queue.length) return;
   sending = true;
-  const items = takeBatch(BATCH_LENGTH, BATCH_EVENTS);
+  const items = takeBatch(Limit.BATCH_LENGTH, Limit.BATCH_EVENTS);
   settle(items, post(bodyOf(items)));
 }
 
 async function post(text: string): Promise<Response> {
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-API-Key": options.key };
   let body: BodyInit = text;
-  if (text.length > GZIP_LENGTH && window.CompressionStream) {
+  if (text.length > Limit.GZIP_LENGTH && window.CompressionStream) {
     body = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
     headers["Content-Encoding"] = "gzip";
   }
@@ -119,7 +122,7 @@ function settle(items: Item[], answer: Promise<Response>): void {
       const asked = 1_000 * Number(headers?.get("Retry-After")) || 0;
       keep([...items, ...queue]);
       if (park(queue)) queue = [];
-      schedule(Math.max(asked, Math.min(LONGEST_WAIT_MS, 1_000 * 2 ** failures++) * (0.75 + Math.random() / 2)));
+      schedule(Math.max(asked, Math.min(Limit.LONGEST_WAIT_MS, 1_000 * 2 ** failures++) * (0.75 + Math.random() / 2)));
     } else if (status >= 400) {
       refused = true;
       queue = [];
@@ -129,7 +132,7 @@ function settle(items: Item[], answer: Promise<Response>): void {
       // What waited for the collector comes now; what is left in the queue, soon.
       if (failures) unpark((parked) => keep([...parked, ...queue]));
       failures = 0;
-      if (queue.length) schedule(queue.length < BATCH_EVENTS ? URGENT_MS : 0);
+      if (queue.length) schedule(queue.length < Limit.BATCH_EVENTS ? Limit.URGENT_MS : 0);
     }
   });
   answer.then(finish, () => finish({ status: 0 }));
@@ -138,7 +141,7 @@ function settle(items: Item[], answer: Promise<Response>): void {
 /** The page is hidden, and may never be shown again: sends what is left, without a preflight, which would come too late. */
 export function flushHidden(): void {
   if (refused || !queue.length) return;
-  const items = takeBatch(LAST_LENGTH, 999);
+  const items = takeBatch(Limit.LAST_LENGTH, 999);
   const body = bodyOf(items, options.key);
   const byBeacon = () => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 }) as Response;
   if (failures || !navigator.onLine) keep([...items, ...queue]);
@@ -150,7 +153,7 @@ export function flushHidden(): void {
 export function resume(): void {
   unpark((parked) => {
     keep([...parked, ...queue]);
-    if (parked.length) schedule(URGENT_MS);
+    if (parked.length) schedule(Limit.URGENT_MS);
   });
 }
 

@@ -6,18 +6,22 @@ import { listen } from "./guard";
 import { isOwnHost } from "./options";
 import { record } from "./record";
 
-const MESSAGE_LENGTH = 500;
-/** An error in a loop: more than these of one message tell nothing new. */
-const SAME_MESSAGE = 20;
-const MESSAGES_KEPT = 200;
+/** Inlined by the build. */
+const enum Limit {
+  MESSAGE_LENGTH = 500,
+  /** An error in a loop: more than these of one message tell nothing new. */
+  SAME_MESSAGE = 20,
+  MESSAGES_KEPT = 200,
+}
+
 const EXTENSION = /^[a-z-]*extension:/;
 const counts = new Map<string, number>();
 
 function report(errorType: string, message: unknown, source: string, frame: string | undefined, cause: string | undefined, element?: string): void {
-  const text = mask(shorten(String(message ?? ""), MESSAGE_LENGTH));
+  const text = mask(shorten(String(message ?? ""), Limit.MESSAGE_LENGTH));
   const count = (counts.get(text) ?? 0) + 1;
-  if (counts.size < MESSAGES_KEPT) counts.set(text, count);
-  if (count > SAME_MESSAGE) return;
+  if (counts.size < Limit.MESSAGES_KEPT) counts.set(text, count);
+  if (count > Limit.SAME_MESSAGE) return;
   const foreign = /^Script error\.?$/.test(text) || EXTENSION.test(source) || (!!source && !isOwnSource(source));
   record("error", { errorType, message: text, source: withoutQuery(source), frame: frame && withoutQuery(frame), thirdParty: foreign, element }, { cause }, true);
 }

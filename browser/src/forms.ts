@@ -10,8 +10,11 @@ import { isMarked } from "./options";
 import { record } from "./record";
 import { newId } from "./session";
 
-/** A field that is marked invalid within this time after a press was refused by it. */
-const REFUSED_MS = 5_000;
+/** Inlined by the build. */
+const enum Limit {
+  /** A field that is marked invalid within this time after a press was refused by it. */
+  REFUSED_MS = 5_000,
+}
 
 let lastTry: { id: string; at: number } | undefined;
 /** Fields that were reported since the last press. */
@@ -85,7 +88,7 @@ const MARKS = "[aria-invalid=true],[role=alert],.errorlist";
 const ERROR_WORD = /err|invalid|danger|fail|warn/i;
 
 function readRefusal({ type, target, attributeName, addedNodes }: MutationRecord): void {
-  if (!lastTry || Date.now() - lastTry.at > REFUSED_MS) return;
+  if (!lastTry || Date.now() - lastTry.at > Limit.REFUSED_MS) return;
   const element = target instanceof Element ? target : target.parentElement;
   if (attributeName === "aria-invalid") refuseMarked(element!, lastTry.id);
   if (type === "attributes") return;

@@ -4,14 +4,18 @@ import { Observer, safely, wrap } from "./guard";
 
 type Reader = (mutation: MutationRecord) => void;
 
-const MOST_READ = 200;
+/** Inlined by the build. */
+const enum Limit {
+  MOST_READ = 200,
+}
+
 const WATCHED: MutationObserverInit = { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true };
 const readers: Reader[] = [];
 const seen = new WeakSet<Node>();
 
 const observer = new Observer(
   safely((mutations: MutationRecord[]) => {
-    for (const mutation of mutations.slice(0, MOST_READ)) {
+    for (const mutation of mutations.slice(0, Limit.MOST_READ)) {
       for (const read of readers) read(mutation);
     }
   }),

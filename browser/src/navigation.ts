@@ -9,8 +9,11 @@ import { leaveNote, takeNote, type Note } from "./session";
 import { isOwnHost } from "./options";
 import { reportRefusedForm } from "./forms";
 
-/** How long a page may take to come after the form or link that asked for it. */
-const NOTE_MS = 60_000;
+/** Inlined by the build. */
+const enum Limit {
+  /** How long a page may take to come after the form or link that asked for it. */
+  NOTE_MS = 60_000,
+}
 
 type Kind = "link" | "push" | "replace" | "back_forward" | "reload" | undefined;
 let shown = "";
@@ -119,7 +122,7 @@ function followLinks(): void {
 function arrive(): void {
   const [entry] = performance.getEntriesByType("navigation") as (PerformanceNavigationTiming & { responseStatus?: number })[];
   const note = takeNote();
-  const led = note && Date.now() - note.at < NOTE_MS && entry?.type === "navigate" ? note : undefined;
+  const led = note && Date.now() - note.at < Limit.NOTE_MS && entry?.type === "navigate" ? note : undefined;
   const referrer = document.referrer ? new URL(document.referrer) : undefined;
   const from = led?.route ?? (referrer?.host === location.host ? routeOf(referrer) : undefined);
   const kinds: Record<string, Kind> = { reload: "reload", back_forward: "back_forward" };

@@ -6,7 +6,10 @@ import { listen, safely, wrap } from "./guard";
 import { endpoint, isOwnHost } from "./options";
 import { record } from "./record";
 
-const LARGEST_BODY = 64 << 10;
+/** Inlined by the build. */
+const enum Limit {
+  LARGEST_BODY = 64 << 10,
+}
 
 interface Pending {
   method: string;
@@ -95,7 +98,7 @@ function readAnswer(request: Pending, response: Response): void {
   const { status, type } = response;
   if (type.startsWith("opaque")) return end(request, { status: undefined }, at);
   const length = Number(response.headers.get("Content-Length") ?? 0);
-  if (!response.ok || request.thirdParty || !isJson(response.headers.get("Content-Type")) || length > LARGEST_BODY) {
+  if (!response.ok || request.thirdParty || !isJson(response.headers.get("Content-Type")) || length > Limit.LARGEST_BODY) {
     return end(request, { status }, at);
   }
   readText(response.clone()).then(
@@ -115,7 +118,7 @@ async function readText(response: Response): Promise<string> {
     const part = await reader?.read();
     if (!part || part.done) return text;
     text += decoder.decode(part.value, { stream: true });
-    if (text.length > LARGEST_BODY) {
+    if (text.length > Limit.LARGEST_BODY) {
       void reader!.cancel();
       return "";
     }
@@ -159,7 +162,7 @@ function wrapXhr(): void {
 function xhrHasErrors(xhr: XMLHttpRequest, { thirdParty }: Pending): boolean {
   if (thirdParty || xhr.status >= 300 || !isJson(xhr.getResponseHeader("Content-Type"))) return false;
   if (xhr.responseType === "json") return Array.isArray(xhr.response?.errors) && xhr.response.errors.length > 0;
-  return /^(text)?$/.test(xhr.responseType) && xhr.responseText.length <= LARGEST_BODY && hasErrors(xhr.responseText);
+  return /^(text)?$/.test(xhr.responseType) && xhr.responseText.length <= Limit.LARGEST_BODY && hasErrors(xhr.responseText);
 }
 
 /** The person leaves: what was not answered never will be. */

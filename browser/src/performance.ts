@@ -3,9 +3,12 @@
 import { later, listen, safely } from "./guard";
 import { record } from "./record";
 
-const LONG_TASK_MS = 200;
-const SLOW_INTERACTION_MS = 500;
-const AFTER_ACTION_MS = 1_000;
+/** Inlined by the build. */
+const enum Limit {
+  LONG_TASK_MS = 200,
+  SLOW_INTERACTION_MS = 500,
+  AFTER_ACTION_MS = 1_000,
+}
 
 let lastAction = -Infinity; // as performance.now()
 
@@ -14,11 +17,11 @@ export function startPerformance(): void {
     lastAction = timeStamp;
   });
   watch("longtask", {}, (entry) => {
-    const near = entry.startTime - lastAction < AFTER_ACTION_MS && entry.startTime + entry.duration >= lastAction;
-    if (near && entry.duration > LONG_TASK_MS) measure("long_task", entry.duration, entry.startTime + entry.duration);
+    const near = entry.startTime - lastAction < Limit.AFTER_ACTION_MS && entry.startTime + entry.duration >= lastAction;
+    if (near && entry.duration > Limit.LONG_TASK_MS) measure("long_task", entry.duration, entry.startTime + entry.duration);
   });
   const interactions = new Set<number>();
-  watch("event", { durationThreshold: SLOW_INTERACTION_MS }, (entry) => {
+  watch("event", { durationThreshold: Limit.SLOW_INTERACTION_MS }, (entry) => {
     const { interactionId } = entry as PerformanceEntry & { interactionId?: number };
     // The press and the click of one interaction are entries of their own.
     if (!interactionId || interactions.has(interactionId)) return;

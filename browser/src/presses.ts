@@ -25,11 +25,14 @@ interface Press {
   watched: Watch;
 }
 
-/** A second press at the same place within this time is meant for what was there at the first. */
-const SAME_PLACE_MS = 2_000;
-const SAME_PLACE_PX = 12;
-/** After a touch, browsers may wait for a second tap before they send the click. */
-const TOUCH_CLICK_MS = 400;
+/** Inlined by the build. */
+const enum Limit {
+  /** A second press at the same place within this time is meant for what was there at the first. */
+  SAME_PLACE_MS = 2_000,
+  SAME_PLACE_PX = 12,
+  /** After a touch, browsers may wait for a second tap before they send the click. */
+  TOUCH_CLICK_MS = 400,
+}
 
 /** The press whose click has not come yet. */
 let pending: Press | undefined;
@@ -52,7 +55,7 @@ export function startPresses(): void {
       pending = undefined;
       if (press.disabled || isDisabled(press.control)) finish(press, event, true);
     };
-    later(swallowed, event.pointerType === "touch" ? TOUCH_CLICK_MS : 0);
+    later(swallowed, event.pointerType === "touch" ? Limit.TOUCH_CLICK_MS : 0);
   });
   listen(window, "pointercancel dragstart", () => {
     pending = undefined;
@@ -148,6 +151,6 @@ function locate(event: PointerEvent | KeyboardEvent | MouseEvent): Press | undef
 }
 
 function lastAt(x: number, y: number): Press | undefined {
-  const near = last && Date.now() - last.at < SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= SAME_PLACE_PX;
+  const near = last && Date.now() - last.at < Limit.SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= Limit.SAME_PLACE_PX;
   return near ? last : undefined;
 }

@@ -11,8 +11,13 @@ import { amend } from "./delivery";
 import { record } from "./record";
 import type { SentEvent } from "./types";
 
-const ANSWER_MS = 1_000;
-const MEMORY_MS = 15_000;
+/** Inlined by the build. */
+const enum Limit {
+  ANSWER_MS = 1_000,
+  MEMORY_MS = 15_000,
+  STEP_MS = 200,
+  MOVES_BY_ITSELF = 5,
+}
 
 export interface Watch {
   control: Element;
@@ -34,7 +39,7 @@ export function watch(control: Element): Watch {
   const made = { control, click: undefined, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
   for (let at: Node = control.getRootNode(); at instanceof ShadowRoot; at = at.host.getRootNode()) observe(at);
   watches.add(made);
-  later(() => made.click || watches.delete(made), 2 * ANSWER_MS);
+  later(() => made.click || watches.delete(made), 2 * Limit.ANSWER_MS);
   return made;
 }
 
@@ -42,7 +47,7 @@ export function watchClick(made: Watch, click: SentEvent): void {
   made.click = click;
   watches.add(made);
   if (made.answered) decide(made, true);
-  else later(() => decide(made, false), ANSWER_MS);
+  else later(() => decide(made, false), Limit.ANSWER_MS);
 }
 
 function decide(made: Watch, responded: boolean): void {
@@ -71,23 +76,21 @@ interface Movement {
   times: number;
 }
 
-const STEP_MS = 200;
-const MOVES_BY_ITSELF = 5;
 const movements = new WeakMap<Node, Movement>();
 
 function noteMovement(node: Node | null, now: number): void {
   if (!node || node === document.body || node === document.documentElement || node === document) return;
   const known = movements.get(node);
-  const again = known && now - known.last < MEMORY_MS;
-  const step = !again || now - known.counted > STEP_MS;
+  const again = known && now - known.last < Limit.MEMORY_MS;
+  const step = !again || now - known.counted > Limit.STEP_MS;
   movements.set(node, { last: now, counted: step ? now : known!.counted, times: (again ? known.times : 0) + +step });
 }
 
 /** "itself": a carousel, a clock. "perhaps": it changed without the person in the second before. */
 function movesBy(node: Node | null, now: number): "itself" | "perhaps" | undefined {
   const known = node ? movements.get(node) : undefined;
-  if (!known || now - known.last > MEMORY_MS) return undefined;
-  return known.times >= MOVES_BY_ITSELF ? "itself" : now - known.last < 2 * ANSWER_MS ? "perhaps" : undefined;
+  if (!known || now - known.last > Limit.MEMORY_MS) return undefined;
+  return known.times >= Limit.MOVES_BY_ITSELF ? "itself" : now - known.last < 2 * Limit.ANSWER_MS ? "perhaps" : undefined;
 }
 
 /** State that an element shows of itself while it is pressed or works: no answer. */
@@ -101,7 +104,7 @@ function readMutation(mutation: MutationRecord): void {
   const { target } = mutation;
   const element = target instanceof Element ? target : target.parentElement;
   if (document.readyState === "loading") interacted(); // by the parser, for the person who opened the page
-  if (watches.size === 0 && now - lastInteraction < ANSWER_MS) return;
+  if (watches.size === 0 && now - lastInteraction < Limit.ANSWER_MS) return;
   const moving = [target, element, element?.parentElement ?? null];
   if (watches.size === 0) return moving.forEach((node) => noteMovement(node, now));
   if (element && !isSeen(mutation, element)) return;
@@ -146,7 +149,7 @@ export function startResponded(): void {
     const now = performance.now();
     const node = target as Node;
     if (watches.size === 0) {
-      if (now - lastInteraction > ANSWER_MS) noteMovement(node, now);
+      if (now - lastInteraction > Limit.ANSWER_MS) noteMovement(node, now);
     } else if (!movesBy(node, now)) answered();
   });
   listen(window, "play copy cut fullscreenchange toggle change", answered);

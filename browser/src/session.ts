@@ -4,8 +4,11 @@ import { listen, later } from "./guard";
 import { options } from "./options";
 
 const STORED = "furrow";
-const IDLE_MS = 30 * 60_000;
-const WRITE_EVERY_MS = 5_000;
+/** Inlined by the build. */
+const enum Limit {
+  IDLE_MS = 30 * 60_000,
+  WRITE_EVERY_MS = 5_000,
+}
 
 /** Letters alone: digits could look like a number that the collector masks. */
 function randomLetters(count: number): string {
@@ -48,13 +51,13 @@ function read(): void {
 /** The id of the session, for an event that happens now. Another tab may have made it. */
 export function sessionId(): string {
   const now = Date.now();
-  if (!session.id || now - session.last > IDLE_MS) {
+  if (!session.id || now - session.last > Limit.IDLE_MS) {
     read();
-    if (!session.id || now - session.last > IDLE_MS) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
+    if (!session.id || now - session.last > Limit.IDLE_MS) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
     written = 0;
   }
   session.last = now;
-  if (now - written > WRITE_EVERY_MS) {
+  if (now - written > Limit.WRITE_EVERY_MS) {
     written = now;
     keep(STORED, session);
   }
