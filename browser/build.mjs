@@ -9,10 +9,10 @@ import { build, transform } from "esbuild";
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const out = process.argv[2] ?? at("dist");
 const { version } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+const define = (isScript) => ({ VERSION: JSON.stringify(`furrow-browser/${version}`), IS_SCRIPT: String(isScript) });
 const shared = {
   bundle: true,
   target: ["chrome100", "firefox100", "safari15.4"],
-  define: { VERSION: JSON.stringify(`furrow-browser/${version}`) },
   charset: "utf8",
   legalComments: "none",
   logLevel: "warning",
@@ -22,11 +22,11 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 // Names that begin with `$` are neither sent, nor kept in the browser, nor the page's: they become short. The second pass joins what the
 // first one left apart.
-const script = await build({ ...shared, entryPoints: [at("src/script.ts")], format: "iife", minify: true, mangleProps: /^\$/, write: false });
+const script = await build({ ...shared, entryPoints: [at("src/script.ts")], define: define(true), format: "iife", minify: true, mangleProps: /^\$/, write: false });
 const { target, charset } = shared;
 const { code } = await transform(script.outputFiles[0].text, { minify: true, target, charset });
 writeFileSync(`${out}/furrow.js`, code);
-await build({ ...shared, entryPoints: [at("src/index.ts")], outfile: `${out}/index.mjs`, format: "esm" });
+await build({ ...shared, entryPoints: [at("src/index.ts")], outfile: `${out}/index.mjs`, define: define(false), format: "esm" });
 
 const types = spawnSync(process.execPath, [at("node_modules/typescript/bin/tsc"), "--project", at("tsconfig.json"), "--outDir", `${out}/types`], { stdio: "inherit" });
 if (types.status !== 0) process.exit(1);

@@ -128,7 +128,7 @@ var init_options = __esm({
     init_dom();
     options = { key: "" };
     endpoint = "";
-    served = document.currentScript?.src;
+    served = false;
     setOptions = (chosen) => {
       options = chosen;
       const address2 = new URL(chosen.url || new URL("v1/events", served || location.href), location.href);
@@ -160,7 +160,7 @@ var init_control = __esm({
     "use strict";
     init_dom();
     init_options();
-    FIELDS = "input,select,textarea,[contenteditable=''],[contenteditable=true]";
+    FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
     ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
     BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
     NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;

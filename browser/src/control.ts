@@ -4,7 +4,7 @@ import { hostOf, isElement, tagOf } from "./dom";
 import { isMarked } from "./options";
 import type { Target } from "./types";
 
-const FIELDS = "input,select,textarea,[contenteditable=''],[contenteditable=true]";
+const FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
 const ACTIONABLE =
   `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` +
   "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");

@@ -6,8 +6,8 @@ import type { Options } from "./types";
 export let options: Options = { key: "" };
 export let endpoint = "";
 
-/** The script's own address, where it is one: the collector that served it also takes its events. */
-const served = (document.currentScript as HTMLScriptElement | null)?.src;
+/** The script's own address: the collector that served it also takes its events. A module may be part of any other script. */
+const served = IS_SCRIPT && (document.currentScript as HTMLScriptElement | null)?.src;
 
 export const setOptions = (chosen: Options): void => {
   options = chosen;
