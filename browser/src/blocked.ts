@@ -3,73 +3,61 @@
 import { options } from "./options";
 import type { Target } from "./types";
 
-const AGAIN_MS = 30_000;
-const ACTIONS_KEPT = 20;
-const FAILURES_KEPT = 50;
+/** Inlined by the build. */
+const enum Limit {
+  AGAIN_MS = 30_000,
+  ACTIONS_KEPT = 20,
+  FAILURES_KEPT = 50,
+}
 
 interface Action {
+  id: string;
   /** The press that led to it: a submit is the same try as the click on its button. */
-  press: string;
+  $press: string;
   element: Element;
   target: Target;
   at: number;
 }
 
 interface Failure {
-  press: string;
+  $press: string;
   attempts: number;
   at: number;
 }
 
-export interface Outcome {
-  method: string;
-  url: string;
-  status: number;
-  failed: boolean;
-  cause: string | undefined;
-  /** Epoch milliseconds. */
-  began: number;
-}
-
-const actions = new Map<string, Action>();
+/** Newest first. */
+const actions: Action[] = [];
 const failures = new Map<string, Failure>();
 
-export function noteAction(id: string, press: string, element: Element, target: Target): void {
-  actions.set(id, { press, element, target, at: Date.now() });
-  if (actions.size > ACTIONS_KEPT) actions.delete(actions.keys().next().value!);
-}
+export const noteAction = (id: string, press: string, element: Element, target: Target): void => {
+  actions.unshift({ id, $press: press, element, target, at: Date.now() });
+  if (actions.length > Limit.ACTIONS_KEPT) actions.pop();
+};
 
-export const pressOf = (id: string | undefined): string | undefined => (id ? actions.get(id)?.press : undefined);
+export const pressOf = (id: string | undefined): string | undefined => actions.find((action) => action.id === id)?.$press;
 
-export function noteOutcome(outcome: Outcome): void {
-  const action = outcome.cause ? actions.get(outcome.cause) : lastBefore(outcome.began);
+/** `began`: epoch milliseconds. */
+export const noteOutcome = (method: string, url: string, status: number, failed: boolean, cause: string | undefined, began: number): void => {
+  const action = actions.find(({ id, at }) => (cause ? id === cause : at <= began + 50 && began - at <= 1_000));
   if (!action) return;
-  const { method, url, status } = outcome;
-  const name = [method, url.replace(/\d+/g, "#"), action.target.id, action.target.label, action.target.selector].join(" ");
-  if (!outcome.failed) {
-    failures.delete(name);
-    return;
-  }
-  const now = Date.now();
+  const { id, label, selector } = action.target;
+  const name = [method, url.replace(/\d+/g, "#"), id, label, selector].join();
   const known = failures.get(name);
-  if (known && known.press === action.press) return;
-  const again = known && action.at - known.at <= AGAIN_MS;
-  const attempts = again ? known.attempts + 1 : 1;
+  if (failed && known?.$press === action.$press) return;
   failures.delete(name);
-  failures.set(name, { press: action.press, attempts, at: now });
-  if (failures.size > FAILURES_KEPT) failures.delete(failures.keys().next().value!);
+  if (!failed) return;
+  const again = known && action.at - known.at <= Limit.AGAIN_MS;
+  const attempts = again ? known.attempts + 1 : 1;
+  failures.set(name, { $press: action.$press, attempts, at: Date.now() });
+  if (failures.size > Limit.FAILURES_KEPT) failures.delete(failures.keys().next().value!);
   if (again) announceBlocked(action, { request: { method, url }, status, attempts, control: action.target });
-}
+};
 
-function lastBefore(began: number): Action | undefined {
-  return [...actions.values()].reverse().find(({ at }) => at <= began + 50 && began - at <= 1_000);
-}
-
-function announceBlocked(action: Action, blocked: import("./types").Blocked): void {
+const announceBlocked = (action: Action, blocked: import("./types").Blocked): void => {
   const target: EventTarget = action.element.isConnected ? action.element : document;
   // In a task of its own and unguarded: an error of the page's handler is the page's, and reported as such.
   setTimeout(() => {
     target.dispatchEvent(new CustomEvent("furrow:blocked", { detail: blocked, bubbles: true, composed: true }));
     options.onBlocked?.(blocked);
   });
-}
+};

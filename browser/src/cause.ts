@@ -5,12 +5,13 @@
  * it, too; it is told apart by `window.event`, which is set during listeners and their microtasks alone.
  */
 
+import { hitBy, hostOf } from "./dom";
 import { later } from "./guard";
 
 interface Dispatch {
   id: string;
   /** Whether `window.event` shows it: not for clicks that a script makes, and not within shadow trees. */
-  shown: boolean;
+  $shown: boolean;
 }
 
 const currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
@@ -23,31 +24,28 @@ port1.onmessage = ({ data }: MessageEvent<string>) => {
   else endDispatch(data);
 };
 
-function endDispatch(id: string): void {
+const endDispatch = (id: string): void => {
   if (current?.id !== id) return;
   // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
   [ended, current] = [current, undefined];
   port2.postMessage("-" + id);
-}
+};
 
-function isInShadow(event: Event): boolean {
-  const [first] = event.composedPath();
-  return first instanceof Node && first.getRootNode() instanceof ShadowRoot;
-}
+const isInShadow = (event: Event): boolean => {
+  const hit = hitBy(event);
+  return hit instanceof Node && !!hostOf(hit);
+};
 
-export function beginDispatch(id: string, event: Event): void {
+export const beginDispatch = (id: string, event: Event): void => {
   if (current?.id === id) return;
-  current = { id, shown: event.isTrusted && !isInShadow(event) };
+  current = { id, $shown: event.isTrusted && !isInShadow(event) };
   port2.postMessage(id);
   // WebKit runs timers before messages: this one comes before those that the listeners set.
-  later(() => endDispatch(id), 0);
-}
+  later(() => endDispatch(id));
+};
 
 /** The id of the event that causes what happens now. */
-export function causeNow(): string | undefined {
-  if (!current || (current.shown && currentEvent && !currentEvent.call(window))) return undefined;
-  return current.id;
-}
+export const causeNow = (): string | undefined => (current?.$shown && currentEvent && !currentEvent.call(window) ? undefined : current?.id);
 
 /** The same for a rejection, which is reported right after the dispatch. */
 export const causeOfRejection = (): string | undefined => current?.id ?? ended?.id;

@@ -1,16 +1,20 @@
 /** Which control was pressed, and how it is named. Nothing that a person typed is read. */
 
-import { hostOf, isMarked } from "./options";
+import { hostOf, isElement, tagOf } from "./dom";
+import { isMarked } from "./options";
 import type { Target } from "./types";
 
-const FIELDS = "input,select,textarea,[contenteditable=''],[contenteditable=true]";
+const FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
 const ACTIONABLE =
   `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` +
   "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
 const BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
 const NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
-const LABEL_LENGTH = 80;
-const NODES_READ = 150;
+/** Inlined by the build. */
+const enum Limit {
+  LABEL_LENGTH = 80,
+  NODES_READ = 150,
+}
 
 /** Ids that a framework or a build makes anew: React, libraries with counters, hashes, long numbers. */
 const GENERATED = [
@@ -27,32 +31,32 @@ export const isField = (element: Element): boolean => element.matches(FIELDS) &&
 export const isControl = (element: Element): boolean => element.matches(ACTIONABLE);
 
 /** The nearest actionable element around what was hit, through shadow roots; what was hit itself where there is none. */
-export function findControl(path: EventTarget[]): Element | undefined {
-  const elements = path.filter((part): part is Element => part instanceof Element);
+export const findControl = (path: EventTarget[]): Element | undefined => {
+  const elements = path.filter(isElement);
   const control = elements.find(isControl);
   if (control instanceof HTMLLabelElement && control.control) return control.control;
   return control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0];
-}
+};
 
 /** The outermost element that shows the hand: `div`s that a script made into a button. */
-function findPointed(elements: Element[]): Element | undefined {
+const findPointed = (elements: Element[]): Element | undefined => {
   const end = elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer");
   return elements[end - 1];
-}
+};
 
 /** A control at a place of the page that the browser does not hit, because it is switched off with `pointer-events: none`. */
-export function findSwitchedOff(around: Element, x: number, y: number): Element | undefined {
+export const findSwitchedOff = (around: Element, x: number, y: number): Element | undefined => {
   const controls = [...around.querySelectorAll(ACTIONABLE)].slice(0, 40);
   return controls.find((control) => covers(control, x, y) && getComputedStyle(control).pointerEvents === "none");
-}
+};
 
-export function covers(element: Element, x: number, y: number): boolean {
+export const covers = (element: Element, x: number, y: number): boolean => {
   const { left, right, top, bottom } = element.getBoundingClientRect();
   return left <= x && x <= right && top <= y && y <= bottom;
-}
+};
 
-export function describe(element: Element): Target {
-  const tagName = element.tagName.toLowerCase();
+export const describe = (element: Element): Target => {
+  const tagName = tagOf(element);
   const id = ownId(element);
   return {
     type: typeOf(element, tagName),
@@ -61,18 +65,18 @@ export function describe(element: Element): Target {
     tagName,
     label: isControl(element) && !isMarked(element, "mask") ? labelOf(element) : undefined,
   };
-}
+};
 
-function typeOf(element: Element, tagName: string): string {
+const typeOf = (element: Element, tagName: string): string => {
   const role = element.getAttribute("role");
   if (element.matches(BUTTON)) return "button";
   if (tagName === "a") return role || "link";
   const { type } = element as HTMLInputElement;
   return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
-}
+};
 
 /** The id that the application gave it. A control within a component has that of the component. */
-function ownId(element: Element): string | undefined {
+const ownId = (element: Element): string | undefined => {
   for (let at: Element | null = element; at; at = hostOf(at)) {
     const found = ["data-furrow", "data-testid", "data-test", "data-cy", "data-test-id", "id", "name"]
       .map((name) => at!.getAttribute(name))
@@ -80,24 +84,24 @@ function ownId(element: Element): string | undefined {
     if (found) return found;
   }
   return undefined;
-}
+};
 
 const LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
 
 /** Short and without places among siblings: what is around it, the tag, its type and two of its classes. */
-function selectorOf(element: Element, tagName: string): string {
+const selectorOf = (element: Element, tagName: string): string => {
   let around = element.parentElement;
   while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
   const named = around && ownId(around);
-  const place = named ? "#" + named : around?.tagName.toLowerCase();
+  const place = named ? "#" + named : (around && tagOf(around));
   const type = element.getAttribute("type");
   const classes = [...element.classList].filter((name) => /^[a-z]+(-[a-z]+)*$/.test(name) && name.length > 2 && isOwnName(name));
   return (place ? place + " " : "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
-}
+};
 
-function labelOf(element: Element): string | undefined {
+const labelOf = (element: Element): string | undefined => {
   const input = element as HTMLInputElement;
-  const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", LABEL_LENGTH);
+  const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", Limit.LABEL_LENGTH);
   return (
     attribute("aria-label") ||
     attribute("aria-labelledby").split(" ").map((id) => textOf((element.getRootNode() as Document).getElementById?.(id))).join(" ").trim() ||
@@ -108,27 +112,27 @@ function labelOf(element: Element): string | undefined {
     attribute("placeholder") ||
     undefined
   );
-}
+};
 
 /** The text that an element shows, without what was typed into it. */
-export function textOf(element: Element | null | undefined): string {
+export const textOf = (element: Element | null | undefined): string => {
   let text = "";
-  let room = NODES_READ;
+  let room = Limit.NODES_READ;
   const read = (node: Node): void => {
-    if (text.length > LABEL_LENGTH || room-- < 0) return;
+    if (text.length > Limit.LABEL_LENGTH || room-- < 0) return;
     if (node instanceof Text) text += node.data;
-    else if (node instanceof Element && (node === element || !node.matches(NO_TEXT))) {
+    else if (isElement(node) && (node === element || !node.matches(NO_TEXT))) {
       text += ` ${(node !== element && node.getAttribute("aria-label")) || node.getAttribute("alt") || ""}`;
       (node.shadowRoot ?? node).childNodes.forEach(read);
       text += " ";
     }
   };
   if (element) read(element);
-  return shorten(text, LABEL_LENGTH);
-}
+  return shorten(text, Limit.LABEL_LENGTH);
+};
 
 /** In one line, cut where it is too long; never within a character. */
-export function shorten(text: string, length: number): string {
+export const shorten = (text: string, length: number): string => {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= length ? line : [...line].slice(0, length).join("");
-}
+};

@@ -2,54 +2,57 @@
 
 import { causeNow, causeOfRejection } from "./cause";
 import { shorten } from "./control";
+import { isElement, isWeb, tagOf } from "./dom";
 import { listen } from "./guard";
 import { isOwnHost } from "./options";
 import { record } from "./record";
 
-const MESSAGE_LENGTH = 500;
-/** An error in a loop: more than these of one message tell nothing new. */
-const SAME_MESSAGE = 20;
-const MESSAGES_KEPT = 200;
+/** Inlined by the build. */
+const enum Limit {
+  MESSAGE_LENGTH = 500,
+  /** An error in a loop: more than these of one message tell nothing new. */
+  SAME_MESSAGE = 20,
+  MESSAGES_KEPT = 200,
+}
+
 const EXTENSION = /^[a-z-]*extension:/;
 const counts = new Map<string, number>();
 
-function report(errorType: string, message: unknown, source: string, frame: string | undefined, cause: string | undefined, element?: string): void {
-  const text = mask(shorten(String(message ?? ""), MESSAGE_LENGTH));
+const report = (errorType: string, message: unknown, source: string, frame: string | undefined, cause: string | undefined, element?: string): void => {
+  const text = mask(shorten(String(message ?? ""), Limit.MESSAGE_LENGTH));
   const count = (counts.get(text) ?? 0) + 1;
-  if (counts.size < MESSAGES_KEPT) counts.set(text, count);
-  if (count > SAME_MESSAGE) return;
+  if (counts.size < Limit.MESSAGES_KEPT) counts.set(text, count);
+  if (count > Limit.SAME_MESSAGE) return;
   const foreign = /^Script error\.?$/.test(text) || EXTENSION.test(source) || (!!source && !isOwnSource(source));
   record("error", { errorType, message: text, source: withoutQuery(source), frame: frame && withoutQuery(frame), thirdParty: foreign, element }, { cause }, true);
-}
+};
 
 /** Addresses of mail and long numbers; the collector masks more. */
 const mask = (text: string): string => text.replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
 
 const withoutQuery = (source: string): string => source.replace(/[?#][^:]*/, "").slice(0, 512);
 
-function isOwnSource(source: string): boolean {
+const isOwnSource = (source: string): boolean => {
   try {
-    const { protocol, host } = new URL(source, location.href);
-    return !/^https?:$/.test(protocol) || isOwnHost(host);
+    const url = new URL(source, location.href);
+    return !isWeb(url) || isOwnHost(url.host);
   } catch {
     return true;
   }
-}
+};
 
 /** The first frame of a stack that is the application's, `file:line:column`; else the first of all. */
-function frameOf(error: unknown): string | undefined {
-  const stack = (error as { stack?: unknown } | null | undefined)?.stack;
-  if (typeof stack !== "string") return undefined;
-  const frames = stack.slice(0, 4_000).match(/[a-z-]+:\/\/[^\s()]+:\d+:\d+/g) ?? [];
+const frameOf = (error: unknown): string | undefined => {
+  const frames = String((error as { stack?: unknown } | null | undefined)?.stack).slice(0, 4_000).match(/[a-z-]+:\/\/[^\s()]+:\d+:\d+/g) ?? [];
   return frames.find((frame) => !EXTENSION.test(frame) && isOwnSource(frame)) ?? frames[0];
-}
+};
 
 const fileOf = (frame: string | undefined): string => frame?.replace(/:\d+:\d+$/, "") ?? "";
 
-export function startErrors(): void {
+export const startErrors = (): void => {
   listen<ErrorEvent>(window, "error", (event) => {
     const { target } = event;
-    if (target instanceof Element) return reportFile(target);
+    if (isElement(target)) return reportFile(target);
     const own = frameOf(event.error);
     const frame = own ?? (event.filename ? `${event.filename}:${event.lineno}:${event.colno}` : undefined);
     report("javascript", event.message, event.filename || fileOf(frame), frame, causeNow());
@@ -63,11 +66,12 @@ export function startErrors(): void {
   listen<SecurityPolicyViolationEvent>(document, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
     if (disposition === "enforce") report("resource", `blocked by the page's security policy: ${effectiveDirective}`, blockedURI, undefined, causeNow());
   });
-}
+};
 
-function reportFile(element: Element): void {
+const reportFile = (element: Element): void => {
   const { src, href } = element as Element & { src?: unknown; href?: unknown };
-  const source = typeof src === "string" && src ? src : typeof href === "string" ? href : "";
-  const name = element.tagName.toLowerCase();
-  if (source && name !== "audio" && name !== "video") report("resource", `${name} did not load`, source, undefined, undefined, name);
-}
+  // An image within a drawing has an object here.
+  const source = [src, href].find((address) => address && typeof address === "string") as string | undefined;
+  const name = tagOf(element);
+  if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, source, undefined, undefined, name);
+};

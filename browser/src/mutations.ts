@@ -1,41 +1,36 @@
 /** One observer of what changes in the page, shadow roots included, for all who ask. */
 
+import { readRefusal } from "./forms";
 import { Observer, safely, wrap } from "./guard";
+import { state } from "./record";
+import { readMutation } from "./responded";
 
-type Reader = (mutation: MutationRecord) => void;
-
-const MOST_READ = 200;
-const WATCHED: MutationObserverInit = { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true };
-const readers: Reader[] = [];
-const seen = new WeakSet<Node>();
+/** Inlined by the build. */
+const enum Limit {
+  MOST_READ = 200,
+}
 
 const observer = new Observer(
   safely((mutations: MutationRecord[]) => {
-    for (const mutation of mutations.slice(0, MOST_READ)) {
-      for (const read of readers) read(mutation);
+    for (const mutation of mutations.slice(0, Limit.MOST_READ)) {
+      readMutation(mutation);
+      readRefusal(mutation);
     }
   }),
 );
 
-export function readMutations(read: Reader): void {
-  readers.push(read);
-}
+/** Observed twice, a root is observed once. */
+export const observe = (root: Node): void => {
+  if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true });
+};
 
-export function observe(root: Node): void {
-  if (seen.has(root)) return;
-  seen.add(root);
-  observer.observe(root, WATCHED);
-}
-
-export function startObserver(): void {
+export const startObserver = (): void => {
   observe(document);
   wrap(Element.prototype, "attachShadow", (call) => {
     const root = call();
     safely(observe)(root as ShadowRoot);
     return root;
   });
-}
+};
 
-export function stopObserver(): void {
-  observer.disconnect();
-}
+export const stopObserver = (): void => observer.disconnect();

@@ -1,18 +1,21 @@
 /** Pages that are shown: loaded, pushed, replaced, gone back to, and what led to them. */
 
 import { causeNow } from "./cause";
+import { isWeb } from "./dom";
 import { later, listen, safely, wrap } from "./guard";
 import { record } from "./record";
 import { answered } from "./responded";
 import { currentRoute, routeOf } from "./route";
-import { leaveNote, takeNote, type Note } from "./session";
+import { announce, leaveNote, takeNote, type Note } from "./session";
 import { isOwnHost } from "./options";
 import { reportRefusedForm } from "./forms";
 
-/** How long a page may take to come after the form or link that asked for it. */
-const NOTE_MS = 60_000;
+/** Inlined by the build. */
+const enum Limit {
+  /** How long a page may take to come after the form or link that asked for it. */
+  NOTE_MS = 60_000,
+}
 
-type Kind = "link" | "push" | "replace" | "back_forward" | "reload" | undefined;
 let shown = "";
 let address = "";
 
@@ -20,41 +23,44 @@ const { navigation } = window as { navigation?: EventTarget };
 
 /** Whether the page itself began to load another one: then its end is not the end of the session. Browsers without the
  * Navigation API do not say; there, sessions end with time. */
-export const leaving = { elsewhere: !navigation };
+export const leaving = { $elsewhere: !navigation };
 
 /** Entries of the history at the last move. */
 let entries = 0;
 
-function visit(navigationType: Kind, from: string | undefined, cause: string | undefined): void {
+const visit = (navigationType: string | undefined, from?: string, cause?: string): void => {
   shown = currentRoute();
-  address = location.href;
-  entries = history.length;
+  noteAddress();
   record("navigation", { navigationType, from }, { cause });
-}
+};
 
-function moved(kind: Kind): void {
-  if (location.href === address) return;
-  const onlyFragment = address.split("#")[0] === location.href.split("#")[0];
+const noteAddress = (): void => {
   address = location.href;
   entries = history.length;
+};
+
+const moved = (kind: string): void => {
+  const before = address;
+  noteAddress();
+  if (before === address) return;
+  const onlyFragment = before.split("#")[0] === address.split("#")[0];
   answered();
   if (currentRoute() !== shown) visit(kind === "push" && onlyFragment ? "link" : kind, shown, causeNow());
-}
+};
 
 /** The application names its route itself. */
-export function routeNamed(): void {
+export const routeNamed = (): void => {
   if (currentRoute() !== shown) visit("push", shown || undefined, causeNow());
-}
+};
 
-function followHistory(): void {
-  const kinds: Record<string, Kind> = { push: "push", replace: "replace", traverse: "back_forward", reload: "reload" };
+const followHistory = (): void => {
   if (navigation) {
-    listen<Event & { navigationType: string | null }>(navigation, "currententrychange", ({ navigationType }) => moved(kinds[navigationType ?? "replace"]));
+    listen<Event & { navigationType: string | null }>(navigation, "currententrychange", ({ navigationType }) => moved(navigationType === "traverse" ? "back_forward" : navigationType || "replace"));
     listen<NavigateEvent>(navigation, "navigate", noteNavigation);
     return;
   }
-  for (const [method, kind] of [["pushState", "push"], ["replaceState", "replace"]] as const) {
-    wrap(history, method, (call) => {
+  for (const kind of ["push", "replace"]) {
+    wrap(history, kind + "State", (call) => {
       const result = call();
       safely(moved)(kind);
       return result;
@@ -63,7 +69,7 @@ function followHistory(): void {
   // WebKit also sends it for links and scripts that set the fragment: these add an entry.
   listen(window, "popstate", () => moved(history.length === entries ? "back_forward" : "link"));
   listen(window, "hashchange", () => moved("link"));
-}
+};
 
 interface NavigateEvent extends Event {
   destination: { url: string; sameDocument: boolean };
@@ -72,96 +78,99 @@ interface NavigateEvent extends Event {
   navigationType: string;
 }
 
-function noteNavigation({ destination, downloadRequest, navigationType }: NavigateEvent): void {
+const noteNavigation = ({ destination, downloadRequest, navigationType }: NavigateEvent): void => {
   if (destination.sameDocument || downloadRequest !== null) return;
-  leaving.elsewhere = isOwnHost(new URL(destination.url).host) || navigationType === "reload";
+  leaving.$elsewhere = isOwnHost(new URL(destination.url).host) || navigationType === "reload";
   answered();
   noteLeaving(causeNow());
-}
+};
 
 /** What the person asked for last, a link or a form: browsers may begin to load it in a later task. */
 let asked: { form?: Note["form"]; cause: string | undefined; at: number } | undefined;
 
 /** Before another page of the application is loaded: what caused it. */
-function noteLeaving(cause?: string): void {
+const noteLeaving = (cause?: string): void => {
   const recent = asked && Date.now() - asked.at < 1_000 ? asked : undefined;
   leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
-}
+};
 
 /** A form is sent by loading a page. */
-export function noteFormSent(form: HTMLFormElement, submitter: Element | null, cause: string): void {
+export const noteFormSent = (form: HTMLFormElement, submitter: Element | null, cause: string): void => {
   const value = (name: string) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
   const path = new URL(value("action"), document.baseURI).pathname;
   asked = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
   noteLeaving(cause);
-}
+};
 
 /** A link to a page of the application, or out of it or to a file: then the page may stay, and nothing else shows it. */
-function followLinks(): void {
+const followLinks = (): void => {
   listen<MouseEvent>(window, "click", (event) => {
-    const link = event.composedPath().find((part): part is HTMLAnchorElement => part instanceof HTMLAnchorElement && !!part.href);
+    const link = event.composedPath().find((part) => part instanceof HTMLAnchorElement && part.href) as HTMLAnchorElement | undefined;
     if (!link) return;
-    const { protocol, host } = new URL(link.href);
-    const download = link.hasAttribute("download");
-    const external = !/^https?:$/.test(protocol) || !isOwnHost(host);
+    const { protocol, host, pathname, search } = link;
+    const download = link.hasAttribute("download") || undefined;
+    const external = !isWeb(link) || !isOwnHost(host);
+    const here = /^(_self)?$/.test(link.target) && !event.ctrlKey && !event.metaKey && !event.shiftKey && pathname + search !== location.pathname + location.search;
     const cause = causeNow();
     // After the dispatch: by then the page has stopped the click, or not.
-    if (!download && !external) {
-      const here = /^(_self)?$/.test(link.target) && !event.ctrlKey && !event.metaKey && !event.shiftKey && link.pathname + link.search !== location.pathname + location.search;
-      if (here) later(() => event.defaultPrevented || noteLeaving((asked = { cause, at: Date.now() }).cause), 0);
-      return;
-    }
-    later(() => event.defaultPrevented || /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download: download || undefined }, { cause }), 0);
+    later(() => {
+      if (event.defaultPrevented) return;
+      if (download || external) /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download }, { cause });
+      else if (here) noteLeaving((asked = { cause, at: Date.now() }).cause);
+    });
   });
-}
+};
+
+type Arrival = PerformanceNavigationTiming & { responseStatus?: number };
 
 /** How the visitor came to this page, and how the server answered. */
-function arrive(): void {
-  const [entry] = performance.getEntriesByType("navigation") as (PerformanceNavigationTiming & { responseStatus?: number })[];
+const arrive = (): void => {
+  const [entry] = performance.getEntriesByType("navigation") as Arrival[];
+  const type = entry?.type ?? "";
   const note = takeNote();
-  const led = note && Date.now() - note.at < NOTE_MS && entry?.type === "navigate" ? note : undefined;
-  const referrer = document.referrer ? new URL(document.referrer) : undefined;
-  const from = led?.route ?? (referrer?.host === location.host ? routeOf(referrer) : undefined);
-  const kinds: Record<string, Kind> = { reload: "reload", back_forward: "back_forward" };
-  reportAnswer(entry, led);
-  visit(kinds[entry?.type ?? ""] ?? (from ? "link" : undefined), from, led?.cause);
+  const led = note && Date.now() - note.at < Limit.NOTE_MS && type === "navigate" ? note : undefined;
+  const referrer = document.referrer && new URL(document.referrer);
+  const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : undefined);
+  if (entry) reportAnswer(entry, led);
+  visit(/^(reload|back_forward)$/.test(type) ? type : from && "link", from, led?.cause);
   if (!led?.form) return;
   if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
   else reportRefusedForm(led.cause);
-}
+};
 
 /** The page itself was the answer: of a form, or an error page. */
-function reportAnswer(entry: (PerformanceNavigationTiming & { responseStatus?: number }) | undefined, led: Note | undefined): void {
-  const status = entry?.responseStatus;
-  if (!entry || !status || !(status >= 400 || led?.form)) return;
+const reportAnswer = ({ responseStatus: status, responseStart, startTime }: Arrival, led: Note | undefined): void => {
   const form = led?.form;
+  if (!status || !(status >= 400 || form)) return;
   record(
     "network",
     {
       method: form?.method ?? "GET",
       url: form?.path ?? location.pathname,
       status,
-      durationMs: Math.round(entry.responseStart - entry.startTime),
+      durationMs: Math.round(responseStart - startTime),
       aborted: false,
       thirdParty: false,
     },
     {
       cause: led?.cause,
-      timestamp: Math.round(performance.timeOrigin + entry.responseStart),
-      ...(form && led ? { route: led.route } : {}),
+      timestamp: Math.round(performance.timeOrigin + responseStart),
+      ...(form && { route: led!.route }),
     },
     status >= 400,
   );
-}
+};
 
-export function startNavigation(): void {
+export const startNavigation = (): void => {
   followHistory();
   followLinks();
   arrive();
   listen<PageTransitionEvent>(window, "pageshow", ({ persisted }) => {
-    leaving.elsewhere = !navigation;
-    if (persisted) visit("back_forward", undefined, undefined);
+    leaving.$elsewhere = !navigation;
+    if (!persisted) return;
+    announce("hello");
+    visit("back_forward");
   });
-  listen(document, "prerenderingchange", () => visit("link", undefined, undefined));
-}
+  listen(document, "prerenderingchange", () => visit("link"));
+};
 

@@ -3,42 +3,44 @@
 import { later, listen, safely } from "./guard";
 import { record } from "./record";
 
-const LONG_TASK_MS = 200;
-const SLOW_INTERACTION_MS = 500;
-const AFTER_ACTION_MS = 1_000;
+/** Inlined by the build. */
+const enum Limit {
+  LONG_TASK_MS = 200,
+  SLOW_INTERACTION_MS = 500,
+  AFTER_ACTION_MS = 1_000,
+}
 
 let lastAction = -Infinity; // as performance.now()
+let lastInteraction: number | undefined;
 
-export function startPerformance(): void {
+export const startPerformance = (): void => {
   listen(window, "click keydown", ({ timeStamp }) => {
     lastAction = timeStamp;
   });
-  watch("longtask", {}, (entry) => {
-    const near = entry.startTime - lastAction < AFTER_ACTION_MS && entry.startTime + entry.duration >= lastAction;
-    if (near && entry.duration > LONG_TASK_MS) measure("long_task", entry.duration, entry.startTime + entry.duration);
+  watch("longtask", (entry) => {
+    const since = entry.startTime - lastAction;
+    if (since < Limit.AFTER_ACTION_MS && since + entry.duration >= 0 && entry.duration > Limit.LONG_TASK_MS) measure("long_task", entry);
   });
-  const interactions = new Set<number>();
-  watch("event", { durationThreshold: SLOW_INTERACTION_MS }, (entry) => {
+  watch("event", (entry) => {
     const { interactionId } = entry as PerformanceEntry & { interactionId?: number };
     // The press and the click of one interaction are entries of their own.
-    if (!interactionId || interactions.has(interactionId)) return;
-    interactions.add(interactionId);
-    measure("slow_response", entry.duration, entry.startTime + entry.duration);
+    if (interactionId && interactionId !== lastInteraction) measure("slow_response", entry);
+    lastInteraction = interactionId || lastInteraction;
   });
   if (document.readyState === "complete") measureLoad();
-  else listen(window, "load", () => later(measureLoad, 0));
-}
+  else listen(window, "load", () => later(measureLoad));
+};
 
-function watch(type: string, more: object, use: (entry: PerformanceEntry) => void): void {
-  // A browser that does not know the type says so in its console, and does nothing.
-  new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, ...more });
-}
+const watch = (type: string, use: (entry: PerformanceEntry) => void): void => {
+  // A browser that does not know the type says so in its console, and does nothing. The threshold is for events alone.
+  new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, durationThreshold: Limit.SLOW_INTERACTION_MS } as PerformanceObserverInit);
+};
 
-function measureLoad(): void {
-  const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
-  if (entry?.loadEventEnd) measure("page_load", entry.loadEventEnd, entry.loadEventEnd);
-}
+const measureLoad = (): void => {
+  const [entry] = performance.getEntriesByType("navigation");
+  if (entry?.duration) measure("page_load", entry);
+};
 
-function measure(kind: string, duration: number, at: number): void {
-  record("performance", { kind, durationMs: Math.round(duration) }, { timestamp: Math.round(performance.timeOrigin + at) });
-}
+const measure = (kind: string, { startTime, duration }: PerformanceEntry): void => {
+  record("performance", { kind, durationMs: Math.round(duration) }, { timestamp: Math.round(performance.timeOrigin + startTime + duration) });
+};

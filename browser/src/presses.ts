@@ -3,6 +3,7 @@
 import { beginDispatch } from "./cause";
 import { covers, describe, findControl, findSwitchedOff, isControl, isField } from "./control";
 import { noteTry } from "./forms";
+import { hitBy } from "./dom";
 import { later, listen } from "./guard";
 import { isMarked } from "./options";
 import { record } from "./record";
@@ -21,15 +22,18 @@ interface Press {
   at: number;
   disabled: boolean;
   obscured: boolean;
-  pointer: string;
-  watched: Watch;
+  $pointer: string;
+  $watched: Watch;
 }
 
-/** A second press at the same place within this time is meant for what was there at the first. */
-const SAME_PLACE_MS = 2_000;
-const SAME_PLACE_PX = 12;
-/** After a touch, browsers may wait for a second tap before they send the click. */
-const TOUCH_CLICK_MS = 400;
+/** Inlined by the build. */
+const enum Limit {
+  /** A second press at the same place within this time is meant for what was there at the first. */
+  SAME_PLACE_MS = 2_000,
+  SAME_PLACE_PX = 12,
+  /** After a touch, browsers may wait for a second tap before they send the click. */
+  TOUCH_CLICK_MS = 400,
+}
 
 /** The press whose click has not come yet. */
 let pending: Press | undefined;
@@ -37,11 +41,11 @@ let last: Press | undefined;
 /** The field whose label was clicked: its own click follows and is the same. */
 let labelled: Element | undefined;
 
-export function startPresses(): void {
+export const startPresses = (): void => {
   listen<PointerEvent>(window, "pointerdown", (event) => {
     if (!event.isPrimary || event.button !== 0 || !event.isTrusted) return;
     pending = locate(event);
-    if (pending) beginDispatch(pending.id, event);
+    beginPress(event);
   });
   listen<PointerEvent>(window, "pointerup", (event) => {
     const press = pending;
@@ -52,7 +56,7 @@ export function startPresses(): void {
       pending = undefined;
       if (press.disabled || isDisabled(press.control)) finish(press, event, true);
     };
-    later(swallowed, event.pointerType === "touch" ? TOUCH_CLICK_MS : 0);
+    later(swallowed, event.pointerType === "touch" ? Limit.TOUCH_CLICK_MS : 0);
   });
   listen(window, "pointercancel dragstart", () => {
     pending = undefined;
@@ -60,31 +64,34 @@ export function startPresses(): void {
   listen<KeyboardEvent>(window, "keydown", (event) => {
     interacted();
     if (/^(Enter| )$/.test(event.key) && event.isTrusted && !event.repeat) pending = locate(event);
-    if (pending) beginDispatch(pending.id, event);
+    beginPress(event);
   });
   listen<PointerEvent>(window, "click", (event) => {
     if (!event.isTrusted) return;
-    const [hit] = event.composedPath();
-    if (labelled && hit === labelled) {
+    if (labelled && hitBy(event) === labelled) {
       labelled = undefined;
       return;
     }
     const press = claim(event);
     if (press) finish(press, event, press.disabled);
   });
-}
+};
+
+const beginPress = (event: Event): void => {
+  if (pending) beginDispatch(pending.id, event);
+};
 
 /** The press that this click completes; a new one where a keyboard or a screen reader clicks. */
-function claim(event: PointerEvent): Press | undefined {
+const claim = (event: PointerEvent): Press | undefined => {
   const press = pending;
   pending = undefined;
   const found = findControl(event.composedPath());
   // A control that was drawn anew under the finger: the click reaches what is around it.
   if (press && (press.control === found || press.obscured || press.disabled || !press.control.isConnected)) return press;
   return locate(event);
-}
+};
 
-function finish(press: Press, event: PointerEvent, disabled: boolean): void {
+const finish = (press: Press, event: PointerEvent, disabled: boolean): void => {
   last = press;
   press.at = Date.now();
   beginDispatch(press.id, event);
@@ -93,15 +100,15 @@ function finish(press: Press, event: PointerEvent, disabled: boolean): void {
   const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
   noteAction(press.id, press.id, press.control, press.target);
   if (!isField(press.control)) noteTry(press.id);
-  if (click) watchClick(press.watched, click);
-}
+  if (click) watchClick(press.$watched, click);
+};
 
-function noteLabel(control: Element, event: Event): void {
+const noteLabel = (control: Element, event: Event): void => {
   labelled = event.composedPath().includes(control) ? undefined : control;
-  later(() => (labelled = undefined), 0);
-}
+  later(() => (labelled = undefined));
+};
 
-function describeClick(press: Press, event: PointerEvent, disabled: boolean) {
+const describeClick = (press: Press, event: PointerEvent, disabled: boolean) => {
   const { control } = press;
   const keyboard = event.type === "click" && !event.detail && !event.pointerType;
   const selected = getSelection();
@@ -110,44 +117,44 @@ function describeClick(press: Press, event: PointerEvent, disabled: boolean) {
     x: Math.round(event.clientX),
     y: Math.round(event.clientY),
     clickCount: event.detail || 1,
-    inputMethod: keyboard ? "keyboard" : (event.pointerType || press.pointer) === "touch" ? "touch" : "mouse",
+    inputMethod: keyboard ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
     disabled,
-    loading: !!control.closest("[aria-busy=true]") || !!control.querySelector("[role=progressbar],[class*=spinner]"),
-    selection: !!selected && selected.type === "Range",
+    loading: !!(control.closest("[aria-busy=true]") ?? control.querySelector("[role=progressbar],[class*=spinner]")),
+    selection: selected?.type === "Range",
     obscured: press.obscured || undefined,
     modifiers: keys || undefined,
   };
-}
+};
 
 const isDisabled = (element: Element): boolean => !!element.closest(":disabled,[aria-disabled=true]");
 
 /** The control that a person means with a press at this place, now. */
-function locate(event: PointerEvent | KeyboardEvent | MouseEvent): Press | undefined {
-  let control = findControl(event.composedPath());
-  if (!control) return undefined;
-  const { clientX: x = 0, clientY: y = 0 } = event as PointerEvent;
-  const before = "clientX" in event && lastAt(x, y);
-  const switchedOff = (!isControl(control) && "clientX" in event && findSwitchedOff(control, x, y)) || undefined;
-  const covered = before && before.control !== control && !isControl(control) && covers(before.control, x, y);
-  if (switchedOff) control = switchedOff;
-  else if (covered) control = before.control;
+const locate = (event: PointerEvent | KeyboardEvent | MouseEvent): Press | undefined => {
+  const hit = findControl(event.composedPath());
+  if (!hit) return undefined;
+  const { clientX: x = NaN, clientY: y = NaN } = event as PointerEvent;
+  const before = lastAt(x, y);
+  const inert = !isControl(hit);
+  const switchedOff = inert && findSwitchedOff(hit, x, y);
+  const covered = inert && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
+  const control = switchedOff || (covered ? before.control : hit);
   interacted();
   return {
     id: newId(),
     control,
     // Its name may change while it works: "Add", "Adding…".
-    target: before && before.control === control ? before.target : describe(control),
+    target: before?.control === control ? before.target : describe(control),
     x,
     y,
     at: Date.now(),
     disabled: !!switchedOff || isDisabled(control),
-    obscured: !!covered && !switchedOff,
-    pointer: (event as PointerEvent).pointerType,
-    watched: watch(control),
+    obscured: !!covered,
+    $pointer: (event as PointerEvent).pointerType,
+    $watched: watch(control),
   };
-}
+};
 
-function lastAt(x: number, y: number): Press | undefined {
-  const near = last && Date.now() - last.at < SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= SAME_PLACE_PX;
+const lastAt = (x: number, y: number): Press | undefined => {
+  const near = last && Date.now() - last.at < Limit.SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= Limit.SAME_PLACE_PX;
   return near ? last : undefined;
-}
+};

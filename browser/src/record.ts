@@ -9,16 +9,16 @@ import { enqueue } from "./delivery";
 
 export const state = {
   /** Whether events are recorded: after `init`, with consent, before `stop`. */
-  running: false,
-  user: undefined as string | undefined,
+  $running: false,
+  $user: undefined as string | undefined,
 };
 let seq = 0;
 
 type Extra = Partial<Pick<SentEvent, "eventId" | "cause" | "verdictFor" | "target" | "timestamp" | "route">>;
 
 /** Makes an event and queues it. `urgent` events are sent within a second and are the last to be dropped. */
-export function record(eventType: string, metadata: Record<string, Scalar>, extra: Extra = {}, urgent = false): SentEvent | undefined {
-  if (!state.running) return undefined;
+export const record = (eventType: string, metadata: Record<string, Scalar>, extra: Extra = {}, urgent = false): SentEvent | undefined => {
+  if (!state.$running) return undefined;
   const eventId = extra.eventId ?? newId();
   const made: SentEvent = {
     eventType,
@@ -26,7 +26,7 @@ export function record(eventType: string, metadata: Record<string, Scalar>, extr
     sessionId: sessionId(),
     route: currentRoute(),
     seq: seq++,
-    userId: state.user,
+    userId: state.$user,
     ...extra,
     eventId,
     idempotencyKey: eventId,
@@ -36,4 +36,4 @@ export function record(eventType: string, metadata: Record<string, Scalar>, extr
   const event = beforeSend ? safely(beforeSend)(made) : made;
   if (event) enqueue(event, urgent);
   return event || undefined;
-}
+};

@@ -5,116 +5,129 @@
  */
 
 import { isField } from "./control";
+import { elementOf, hostOf, isElement } from "./dom";
 import { later, listen, wrap } from "./guard";
-import { observe, readMutations } from "./mutations";
+import { observe } from "./mutations";
 import { amend } from "./delivery";
 import { record } from "./record";
 import type { SentEvent } from "./types";
 
-const ANSWER_MS = 1_000;
-const MEMORY_MS = 15_000;
+/** Inlined by the build. */
+const enum Limit {
+  ANSWER_MS = 1_000,
+  MEMORY_MS = 15_000,
+  STEP_MS = 200,
+  MOVES_BY_ITSELF = 5,
+}
 
 export interface Watch {
   control: Element;
   click: SentEvent | undefined;
-  answered: boolean;
-  unclear: boolean;
+  $answered: boolean;
+  $unclear: boolean;
 }
 
 /** Watches of presses of the last second. */
 const watches = new Set<Watch>();
 let lastInteraction = -Infinity;
 
-export function interacted(): void {
+export const interacted = (): void => {
   lastInteraction = performance.now();
-}
+};
 
 /** Watches from the press on, for menus open before the click comes. */
-export function watch(control: Element): Watch {
-  const made = { control, click: undefined, answered: false, unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
-  for (let at: Node = control.getRootNode(); at instanceof ShadowRoot; at = at.host.getRootNode()) observe(at);
+export const watch = (control: Element): Watch => {
+  const made = { control, click: undefined, $answered: false, $unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
+  for (let at: Element | null = control; at; at = hostOf(at)) observe(at.getRootNode());
   watches.add(made);
-  later(() => made.click || watches.delete(made), 2 * ANSWER_MS);
+  later(() => made.click || watches.delete(made), 2 * Limit.ANSWER_MS);
   return made;
-}
+};
 
-export function watchClick(made: Watch, click: SentEvent): void {
+export const watchClick = (made: Watch, click: SentEvent): void => {
   made.click = click;
   watches.add(made);
-  if (made.answered) decide(made, true);
-  else later(() => decide(made, false), ANSWER_MS);
-}
+  if (made.$answered) decide(made, true);
+  else later(() => decide(made, false), Limit.ANSWER_MS);
+};
 
-function decide(made: Watch, responded: boolean): void {
+const decide = (made: Watch, responded: boolean): void => {
   const { click } = made;
   if (!watches.delete(made) || !click || (!responded && isUnknowable(made))) return;
   if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
-}
+};
 
 /** What is drawn on a canvas, or in another page's frame, is not seen. */
-const isUnknowable = (made: Watch): boolean => made.unclear || document.hidden || !!document.querySelector("canvas,iframe[src],object,embed");
+const isUnknowable = (made: Watch): unknown => made.$unclear || document.hidden || document.querySelector("canvas,iframe[src],object,embed");
 
 /** The page answered what was pressed within the last second. */
-export function answered(): void {
+export const answered = (): void => {
   watches.forEach(settle);
-}
+};
 
-function settle(made: Watch): void {
-  made.answered = true;
+const settle = (made: Watch): void => {
+  made.$answered = true;
   if (made.click) decide(made, true);
-}
+};
 
 interface Movement {
   /** Of its changes without the person: the last one, the last that was counted, and how many were. Milliseconds. */
   last: number;
-  counted: number;
-  times: number;
+  $counted: number;
+  $times: number;
 }
 
-const STEP_MS = 200;
-const MOVES_BY_ITSELF = 5;
 const movements = new WeakMap<Node, Movement>();
 
-function noteMovement(node: Node | null, now: number): void {
-  if (!node || node === document.body || node === document.documentElement || node === document) return;
+const noteMovement = (node: Node | null, now: number): void => {
+  if (!node || node.contains(document.body)) return;
   const known = movements.get(node);
-  const again = known && now - known.last < MEMORY_MS;
-  const step = !again || now - known.counted > STEP_MS;
-  movements.set(node, { last: now, counted: step ? now : known!.counted, times: (again ? known.times : 0) + +step });
+  const again = known && now - known.last < Limit.MEMORY_MS;
+  const step = !again || now - known.$counted > Limit.STEP_MS;
+  movements.set(node, { last: now, $counted: step ? now : known!.$counted, $times: (again ? known.$times : 0) + +step });
+};
+
+const enum Moves {
+  ONLY_NOW,
+  /** It changed without the person in the second before. */
+  PERHAPS,
+  /** A carousel, a clock. */
+  ITSELF,
 }
 
-/** "itself": a carousel, a clock. "perhaps": it changed without the person in the second before. */
-function movesBy(node: Node | null, now: number): "itself" | "perhaps" | undefined {
-  const known = node ? movements.get(node) : undefined;
-  if (!known || now - known.last > MEMORY_MS) return undefined;
-  return known.times >= MOVES_BY_ITSELF ? "itself" : now - known.last < 2 * ANSWER_MS ? "perhaps" : undefined;
-}
+const movesBy = (node: Node | null, now: number): Moves => {
+  const known = movements.get(node!);
+  const ago = now - (known?.last ?? -Infinity);
+  return ago > Limit.MEMORY_MS ? Moves.ONLY_NOW : known!.$times >= Limit.MOVES_BY_ITSELF ? Moves.ITSELF : ago < 2 * Limit.ANSWER_MS ? Moves.PERHAPS : Moves.ONLY_NOW;
+};
 
 /** State that an element shows of itself while it is pressed or works: no answer. */
-const OWN_STATE = /^(disabled|aria-disabled|aria-busy|tabindex|data-focus.*|data-(whatinput|whatintent|active|pressed|hover).*)$/;
+const OWN_STATE = /^((aria-)?disabled|aria-busy|tabindex|data-(focus|whatin|active|pressed|hover).*)$/;
 const OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
 const CHOICE = /^(aria-(pressed|checked|selected|expanded)|open)$/;
 const UNSEEN = "script,style,link,meta,title,noscript,template,base,head,head *";
 
-function readMutation(mutation: MutationRecord): void {
+export const readMutation = (mutation: MutationRecord): void => {
   const now = performance.now();
   const { target } = mutation;
-  const element = target instanceof Element ? target : target.parentElement;
+  const element = elementOf(target);
   if (document.readyState === "loading") interacted(); // by the parser, for the person who opened the page
-  if (watches.size === 0 && now - lastInteraction < ANSWER_MS) return;
   const moving = [target, element, element?.parentElement ?? null];
-  if (watches.size === 0) return moving.forEach((node) => noteMovement(node, now));
+  if (!watches.size) {
+    if (now - lastInteraction >= Limit.ANSWER_MS) moving.forEach((node) => noteMovement(node, now));
+    return;
+  }
   if (element && !isSeen(mutation, element)) return;
-  const kind = moving.map((node) => movesBy(node, now)).sort()[0];
-  if (kind === "itself") return moving.forEach((node) => movements.has(node!) && noteMovement(node, now));
+  const kind = Math.max(...moving.map((node) => movesBy(node, now)));
+  if (kind === Moves.ITSELF) return moving.forEach((node) => movements.has(node!) && noteMovement(node, now));
   for (const made of [...watches]) {
-    if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName ?? ""))) made.unclear = true;
+    if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName ?? ""))) made.$unclear = true;
     else settle(made);
   }
-}
+};
 
 /** Whether a person could see this change. */
-function isSeen(mutation: MutationRecord, element: Element): boolean {
+const isSeen = (mutation: MutationRecord, element: Element): boolean => {
   const { type, attributeName, oldValue } = mutation;
   if (element.matches(UNSEEN)) return false;
   if (type === "attributes") {
@@ -124,46 +137,40 @@ function isSeen(mutation: MutationRecord, element: Element): boolean {
   }
   if (type === "childList") {
     const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
-    if (!nodes.some((node) => (node instanceof Element ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class") ?? "") : node.nodeValue?.trim()))) return false;
+    if (!nodes.some((node) => (isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class") ?? "") : node.nodeValue?.trim()))) return false;
   }
   return element.checkVisibility?.() ?? true;
-}
+};
 
-function changedWords(before: string, after: string): string[] {
+const changedWords = (before: string, after: string): string[] => {
   const [old, now] = [before, after].map((text) => text.split(/\s+/));
   return [...old!.filter((word) => !now!.includes(word)), ...now!.filter((word) => !old!.includes(word))].filter(Boolean);
-}
+};
 
-export function startResponded(): void {
-  readMutations(readMutation);
+export const startResponded = (): void => {
   listen<FocusEvent>(window, "focusin", ({ target }) => {
     // A button that is pressed gets the focus itself.
-    if (target instanceof Element && [...watches].every(({ control }) => control !== target && !control.contains(target) && !target.contains(control))) answered();
+    if (isElement(target) && [...watches].every(({ control }) => !control.contains(target) && !target.contains(control))) answered();
   });
-  listen(window, "wheel touchmove", interacted);
-  listen(window, "input", interacted);
+  listen(window, "wheel touchmove input", interacted);
   listen<Event>(window, "scroll", ({ target }) => {
     const now = performance.now();
-    const node = target as Node;
-    if (watches.size === 0) {
-      if (now - lastInteraction > ANSWER_MS) noteMovement(node, now);
-    } else if (!movesBy(node, now)) answered();
+    if (watches.size) movesBy(target as Node, now) || answered();
+    else if (now - lastInteraction > Limit.ANSWER_MS) noteMovement(target as Node, now);
   });
   listen(window, "play copy cut fullscreenchange toggle change", answered);
   listen<Event>(window, "click", ({ target, isTrusted }) => {
     // A script opens a file chooser, or saves a file.
-    if (!isTrusted && target instanceof Element && target.matches("input[type=file],a[download],a[href^='blob:']")) answered();
+    if (!isTrusted && isElement(target) && target.matches("input[type=file],a[download],a[href^='blob:']")) answered();
   });
   // The window lost the focus to a dialog, a file chooser, another tab or window.
   listen<FocusEvent>(window, "blur", ({ target }) => target === window && answered());
   listen(document, "load", answered); // a frame or an image
-  for (const name of ["alert", "confirm", "prompt", "print", "open"]) answerBy(window, name);
-  if (window.Clipboard) for (const name of ["write", "writeText"]) answerBy(Clipboard.prototype, name);
-}
+  wrap(window, "alert confirm prompt print open", answerAndCall);
+  wrap(window.Clipboard?.prototype, "write writeText", answerAndCall);
+};
 
-function answerBy(owner: object, name: string): void {
-  wrap(owner, name, (call) => {
-    answered();
-    return call();
-  });
-}
+const answerAndCall = (call: () => unknown): unknown => {
+  answered();
+  return call();
+};

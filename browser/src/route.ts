@@ -5,17 +5,16 @@ import { options } from "./options";
 
 let named: { route: string; address: string } | undefined;
 
-export function nameRoute(route: string): void {
-  named = { route: route.slice(0, 512), address: location.href };
-}
+export const nameRoute = (route: string): void => {
+  named = { route, address: location.href };
+};
 
-export function currentRoute(): string {
-  if (named?.address === location.href) return named.route;
-  const chosen = options.route && safely(options.route)(new URL(location.href));
+export const currentRoute = (): string => {
+  const { href } = location;
+  const chosen = named?.address === href ? named.route : options.route && safely(options.route)(new URL(href));
   return typeof chosen === "string" ? chosen.slice(0, 512) : routeOf(location);
-}
+};
 
-export function routeOf(address: { pathname: string; hash: string }): string {
-  const fragment = /^#!?\/[^?]*/.exec(address.hash)?.[0] ?? "";
-  return (address.pathname + fragment).slice(0, 512);
-}
+export const routeOf = ({ pathname, hash }: { pathname: string; hash: string }): string => {
+  return (pathname + (/^#!?\/[^?]*/.exec(hash) ?? "")).slice(0, 512);
+};

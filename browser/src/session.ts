@@ -3,14 +3,17 @@
 import { listen, later } from "./guard";
 import { options } from "./options";
 
-const STORED = "furrow";
-const IDLE_MS = 30 * 60_000;
-const WRITE_EVERY_MS = 5_000;
+/** Inlined by the build. */
+const enum Limit {
+  NAME = "furrow",
+  IDLE_MS = 30 * 60_000,
+  WRITE_EVERY_MS = 5_000,
+}
 
 /** Letters alone: digits could look like a number that the collector masks. */
-function randomLetters(count: number): string {
-  return String.fromCharCode(...Array.from(crypto.getRandomValues(new Uint8Array(count)), (byte) => 97 + (byte % 26)));
-}
+const randomLetters = (count: number): string => {
+  return String.fromCharCode(...crypto.getRandomValues(new Uint8Array(count)).map((byte) => 97 + (byte % 26)));
+};
 
 const pageId = randomLetters(12);
 let made = 0;
@@ -30,71 +33,60 @@ let session: Session = { id: "", last: 0 };
 let written = 0;
 let mayStore = false;
 
-export function startSession(stored: boolean): void {
+export const startSession = (stored: boolean): void => {
   mayStore = stored;
   written = 0;
-  if (stored) listen<StorageEvent>(window, "storage", (event) => event.key === STORED && read());
-}
+  if (stored) listen<StorageEvent>(window, "storage", (event) => event.key === Limit.NAME && read());
+};
 
-function read(): void {
+/** Writes an entry of this script, or reads it; nothing where storage is refused: the id lives as long as the page then. */
+const stored = (area: "localStorage" | "sessionStorage", value?: Session | Note | null): unknown => {
   try {
-    const kept = mayStore && (JSON.parse(localStorage.getItem(STORED) || "null") as Session | null);
-    if (kept && typeof kept.id === "string" && kept.last > session.last) session = kept;
+    if (mayStore) return value === undefined ? JSON.parse(window[area].getItem(Limit.NAME)!) : window[area].setItem(Limit.NAME, JSON.stringify(value));
   } catch {
-    mayStore = false; // storage is refused: the id lives as long as the page
+    // What another script wrote there is no entry, either.
   }
-}
+  return undefined;
+};
+
+const read = (): void => {
+  const kept = stored("localStorage") as Session | null | undefined;
+  if (typeof kept?.id === "string" && kept.last > session.last) session = kept;
+};
 
 /** The id of the session, for an event that happens now. Another tab may have made it. */
-export function sessionId(): string {
+export const sessionId = (): string => {
   const now = Date.now();
-  if (!session.id || now - session.last > IDLE_MS) {
+  const isOver = () => now - session.last > Limit.IDLE_MS;
+  if (isOver()) {
     read();
-    if (!session.id || now - session.last > IDLE_MS) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
+    if (isOver()) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
     written = 0;
   }
   session.last = now;
-  if (now - written > WRITE_EVERY_MS) {
+  if (now - written > Limit.WRITE_EVERY_MS) {
     written = now;
-    keep(STORED, session);
+    stored("localStorage", session);
   }
   return session.id;
-}
+};
 
 /** Whether this session is among the share that is sent; its tabs and pages decide alike. */
 export const isSampled = (): boolean => !!sessionId() && !session.out;
 
-export function forgetSession(): void {
-  keep(STORED, null);
+export const forgetSession = (): void => {
+  stored("localStorage", null);
   session = { id: "", last: 0 };
-}
-
-function keep(name: string, value: unknown): void {
-  try {
-    if (mayStore) localStorage.setItem(name, JSON.stringify(value));
-  } catch {
-    mayStore = false;
-  }
-}
+};
 
 /** A note of this tab for the page that it loads next; read once. */
-export function leaveNote(note: Note): void {
-  try {
-    if (mayStore) sessionStorage.setItem(STORED, JSON.stringify(note));
-  } catch {
-    // Storage is refused: the next page does not know what led to it.
-  }
-}
+export const leaveNote = (note: Note | null): unknown => stored("sessionStorage", note);
 
-export function takeNote(): Note | undefined {
-  try {
-    const note = mayStore && (JSON.parse(sessionStorage.getItem(STORED) || "null") as Note | null);
-    sessionStorage.removeItem(STORED);
-    return note || undefined;
-  } catch {
-    return undefined;
-  }
-}
+export const takeNote = (): Note | undefined => {
+  const note = stored("sessionStorage") as Note | undefined;
+  leaveNote(null);
+  return note;
+};
 
 export interface Note {
   cause: string | undefined;
@@ -110,19 +102,17 @@ let channel: BroadcastChannel | undefined;
 type Word = ["hello" | "here" | "bye", string];
 
 /** Tabs of one session know of each other, so that the last one can end it. */
-export function joinTabs(): void {
-  if (!("BroadcastChannel" in window)) return;
-  channel = new BroadcastChannel(STORED);
+export const joinTabs = (): void => {
+  channel = new BroadcastChannel(Limit.NAME);
   listen<MessageEvent<Word>>(channel, "message", ({ data: [word, tab] }) => {
-    if (word === "bye") others.delete(tab);
-    else others.add(tab);
+    others[word === "bye" ? "delete" : "add"](tab);
     if (word === "hello") announce("here");
   });
-  later(() => announce("hello"), 0);
-}
+  later(() => announce("hello"));
+};
 
-export function announce(word: Word[0]): void {
+export const announce = (word: Word[0]): void => {
   channel?.postMessage([word, pageId]);
-}
+};
 
 export const isLastTab = (): boolean => others.size === 0;

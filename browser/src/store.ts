@@ -3,14 +3,18 @@
 import { safely } from "./guard";
 import type { Item } from "./delivery";
 
-const NAME = "furrow";
+/** Inlined by the build. */
+const enum Limit {
+  NAME = "furrow",
+}
+
 let database: IDBDatabase | undefined;
 
 /** Opens it in advance: when the page is left, there is time to write and none to open. */
-export function openStore(ready: () => void): void {
+export const openStore = (ready: () => void): void => {
   try {
-    const opening = indexedDB.open(NAME, 1);
-    opening.onupgradeneeded = () => opening.result.createObjectStore(NAME, { autoIncrement: true });
+    const opening = indexedDB.open(Limit.NAME, 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(Limit.NAME, { autoIncrement: true });
     opening.onsuccess = () => {
       database = opening.result;
       ready();
@@ -18,18 +22,16 @@ export function openStore(ready: () => void): void {
   } catch {
     // Storage is refused: what waits lives as long as the page.
   }
-}
+};
 
-const rows = () => database?.transaction(NAME, "readwrite").objectStore(NAME);
+const rows = () => database?.transaction(Limit.NAME, "readwrite").objectStore(Limit.NAME);
 
 /** Whether the events are kept here from now on. */
-export function park(items: Item[]): boolean {
-  if (!items.length) return false;
-  return !!safely(() => rows()?.add(items.map(({ text, urgent }) => ({ text, urgent }))))();
-}
+export const park = (items: Item[]): boolean =>
+  !!items.length && !!safely(() => rows()?.add(items.map(({ text, urgent }) => ({ text, urgent }))))();
 
 /** Hands over what waits and removes it, in one transaction: two tabs never take the same. */
-export function unpark(use: (items: Item[]) => void): void {
+export const unpark = (use: (items: Item[]) => void): void => {
   const waiting = rows();
   if (!waiting) return use([]);
   const reading = waiting.getAll() as IDBRequest<Item[][]>;
@@ -37,8 +39,6 @@ export function unpark(use: (items: Item[]) => void): void {
     waiting.clear();
     use(reading.result.flat());
   });
-}
+};
 
-export function forgetStore(): void {
-  rows()?.clear();
-}
+export const forgetStore = (): void => void rows()?.clear();

@@ -70,9 +70,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answers: ClassVar[dict[str, Answer]]
     intake: ClassVar[Intake]
+    asked: ClassVar[list[str]]
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
+        self.asked.append(f"{self.command} {path}")
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length)
         if self.command == "POST" and path == "/v1/events":
@@ -118,7 +120,10 @@ class Site:
         self.neighbour = neighbour
         self.intake = Intake()
         self.answers: dict[str, Answer] = {}
-        handler = type("SiteHandler", (Handler,), {"answers": self.answers, "intake": self.intake})
+        self.asked: list[str] = []
+        """Method and path of each request so far."""
+        parts = {"answers": self.answers, "intake": self.intake, "asked": self.asked}
+        handler = type("SiteHandler", (Handler,), parts)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -7,7 +7,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.browser.sdk_site import KEY, TAG, Event, Site
+from tests.browser.sdk_site import KEY, ROOT, TAG, Answer, Event, Site
 
 pytestmark = pytest.mark.browser
 
@@ -371,3 +371,41 @@ def test_a_call_that_is_wrong_harms_nobody(site: Site) -> None:
     time.sleep(0.2)
     for batch in site.intake.batches:
         batch.pop("faults", None)
+
+
+def test_the_module_does_in_a_page_what_the_script_does(site: Site) -> None:
+    module = (ROOT / "browser/dist/index.mjs").read_text()
+    site.answers["/module.mjs"] = Answer(module, kind="text/javascript")
+    start = (
+        '<script type=module>import { init } from "/module.mjs"; init({ key: "k" }); window.started = true;</script>'
+    )
+    site.show("<button id=buy>Buy</button>", head=start)
+    site.wait_for(lambda: bool(site.run("return window.started")))
+    site.click("#buy")
+    (click,) = site.sent("click")
+    assert click["target"]["id"] == "buy"
+
+
+def test_a_prerendered_page_is_shown_when_it_is_activated(site: Site) -> None:
+    site.put("/next", "<h1>Next</h1><button id=buy>Buy</button>", "fetch('/api/stock')")
+    site.api("/api/stock")
+    rules = '<script type=speculationrules>{"prerender": [{"urls": ["/next"], "eagerness": "immediate"}]}</script>'
+    site.show("<a id=next href=/next>Next</a>", head=TAG + rules)
+
+    def of_next() -> list[Event]:
+        return [event for event in site.intake.events() if event["route"] == "/next"]
+
+    site.wait_for(lambda: "GET /next" in site.asked)
+    site.wait_for(lambda: "GET /api/stock" in site.asked)
+    site.click("#next")
+    site.wait_for(lambda: str(site.run("return location.pathname")) == "/next")
+    assert site.run("return performance.getEntriesByType('navigation')[0].activationStart") > 0
+    site.click("#buy")
+    site.sent("click", 2)
+    early = [event["eventType"] for event in of_next() if event["metadata"].get("prerendered")]
+    assert {"navigation", "network"} <= set(early)
+    seen = [event for event in of_next() if not event["metadata"].get("prerendered")]
+    shown = [event for event in seen if event["eventType"] == "navigation"]
+    assert [event["metadata"]["navigationType"] for event in shown] == ["link"]
+    assert [event["target"]["id"] for event in seen if event["eventType"] == "click"] == ["buy"]
+    assert len({event["sessionId"] for event in site.intake.events()}) == 1

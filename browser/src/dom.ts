@@ -1,0 +1,19 @@
+/** Short forms of what several parts ask of the page. */
+
+export const isElement = (node: unknown): node is Element => node instanceof Element;
+
+/** A node of a mutation, or the element around it. */
+export const elementOf = (node: Node): Element | null => (isElement(node) ? node : node.parentElement);
+
+/** What an event hit, within shadow trees, too. */
+export const hitBy = (event: Event): EventTarget | undefined => event.composedPath()[0];
+
+export const tagOf = (element: Element): string => element.tagName.toLowerCase();
+
+/** The element whose shadow tree holds `node`. */
+export const hostOf = (node: Node): Element | null => {
+  const root = node.getRootNode();
+  return root instanceof ShadowRoot ? root.host : null;
+};
+
+export const isWeb = ({ protocol }: { protocol: string }): boolean => /^https?:$/.test(protocol);
