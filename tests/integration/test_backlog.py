@@ -54,6 +54,14 @@ def affected(store: IncidentStore) -> int:
     return sum(one["affectedSessions"] for one in store.incidents.list_incidents(IncidentQuery()).incidents)
 
 
+def finish(store: IncidentStore) -> None:
+    """Run until every session is analysed: on a busy machine a run may leave the rest to the next one. Each counts once."""
+    while affected(store) < SESSIONS:
+        assert run().is_completed()
+    assert affected(store) == SESSIONS
+    assert store.queue.count_pending_sessions(2**50)["due"] == 0
+
+
 def progress(key: str) -> list[tuple[float, str]]:
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(limit=50, sort="CREATED_DESC")  # type: ignore[arg-type]
@@ -118,7 +126,7 @@ def test_a_run_that_is_killed_while_it_puts_in_line_goes_on_after_the_last_slice
     assert waiting == 2 * (killed_at - 1)  # each slice was committed
     state = run()
     assert f"{(SESSIONS - waiting) * EVENTS:,} new events" in (state.message or "")
-    assert affected(backlog) == SESSIONS
+    finish(backlog)
 
 
 def test_a_run_that_is_killed_while_it_analyses_goes_on_with_the_next_batch(
@@ -140,8 +148,7 @@ def test_a_run_that_is_killed_while_it_analyses_goes_on_with_the_next_batch(
             run()
     assert affected(backlog) == 2
     assert backlog.queue.count_pending_sessions(2**50)["due"] == SESSIONS - 2
-    assert run().is_completed()
-    assert affected(backlog) == SESSIONS
+    finish(backlog)
 
 
 def test_a_run_leaves_the_rest_to_the_next_one_when_its_time_is_over(
@@ -152,8 +159,7 @@ def test_a_run_leaves_the_rest_to_the_next_one_when_its_time_is_over(
     first = run()
     assert "landed and not in line: 44 events" in str(artifact())
     assert first.is_completed()
-    while affected(backlog) < SESSIONS:
-        assert run().is_completed()
+    finish(backlog)
 
 
 def artifact() -> Any:

@@ -75,7 +75,8 @@ def test_the_steps_of_tuning_run_on_the_examples(tmp_path: Path) -> None:
 
 
 def test_every_file_of_deploy_is_described_and_the_other_way_round() -> None:
-    named = set(re.findall(r"`((?:systemd|nginx|caddy|helm)/[\w./-]+)`", text("docs/deploying.md")))
+    described = text("docs/deploying.md") + text("docs/streams/otlp.md")
+    named = set(re.findall(r"`(?:deploy/)?((?:systemd|nginx|caddy|helm)/[\w./-]+|otel-collector\.yaml)`", described))
     assert all((ROOT / "deploy" / name).exists() for name in named)
     files = {str(path.relative_to(ROOT / "deploy")) for path in (ROOT / "deploy").rglob("*") if path.is_file()}
     assert {file for file in files if not any(file == name or file.startswith(f"{name}/") for name in named)} == set()
