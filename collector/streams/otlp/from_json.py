@@ -138,7 +138,7 @@ def _read_scope(raw: msgspec.Raw, resource: Attributes, found: Telemetry) -> Non
         return
     for item in filter(lambda _: found.has_room(), scope.spans or ()):
         try:
-            found.spans.append(_read_span(_SPAN.decode(item), resource))
+            found.spans.append(_read_json_span(_SPAN.decode(item), resource))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found.reject("span", _WRONG_TYPE)
     for item in filter(lambda _: found.has_room(), scope.log_records or ()):
@@ -148,7 +148,7 @@ def _read_scope(raw: msgspec.Raw, resource: Attributes, found: Telemetry) -> Non
             found.reject("logRecord", _WRONG_TYPE)
 
 
-def _read_span(span: _Span, resource: Attributes) -> Span:
+def _read_json_span(span: _Span, resource: Attributes) -> Span:
     return Span(
         name=span.name,
         kind=_read_enumeration(span.kind),

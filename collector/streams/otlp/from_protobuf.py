@@ -25,7 +25,7 @@ def decode_spans(content: bytes) -> Telemetry:
         resource = _read_attributes(of_resource.resource.attributes)
         for scope in of_resource.scope_spans:
             if found.has_room():
-                found.spans.extend(_read_span(span, resource) for span in scope.spans if found.has_room())
+                found.spans.extend(_read_protobuf_span(span, resource) for span in scope.spans if found.has_room())
     return found
 
 
@@ -47,7 +47,7 @@ def decode_logs(content: bytes) -> Telemetry:
     return found
 
 
-def _read_span(span: trace_pb2.Span, resource: Attributes) -> Span:
+def _read_protobuf_span(span: trace_pb2.Span, resource: Attributes) -> Span:
     return Span(
         name=span.name,
         kind=int(span.kind),
