@@ -4,9 +4,7 @@ A request of a vendor's SDK becomes durable events, and gets the answer that thi
 formats is in `collector.streams`.
 """
 
-import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,15 +18,14 @@ from collector.contract import MAX_EVENTS, Batch, Reject, Source, SpoolRow, norm
 from collector.contract.dead_letters import encode_dead_letter
 from collector.contract.identity import Identity
 from collector.contract.rows import Rejected
-from collector.contract.times import validate_timestamp
 from collector.http_errors import ApiError, error_response
 from collector.metrics import STREAM_REQUESTS
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
+from collector.streams.conversion import make_batches, read_content
 from collector.streams.registry import STREAMS
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
 from collector.transport.body import Doorway
-from core.metrics import count_degraded
 
 LARGEST_BYTES: Final = 10 << 20
 """Limit of a body of any stream, also after inflating."""
@@ -42,8 +39,6 @@ UNREADABLE: Final = "body"
 _MAX_FIELD: Final = 64
 _MAX_REASON: Final = 200
 _HEADERS: Final = ("authorization", "content-encoding", "content-type", "x-api-key")
-
-_log = logging.getLogger("furrow.collector")
 
 
 class StreamIntake:
@@ -126,7 +121,7 @@ class StreamIntake:
         body = await self._doorway.read_content(request, min(stream.max_bytes, LARGEST_BYTES), self._large)
         self._admission.rates.count_body_bytes(sender.source, len(body.content))
         arrived = _Arrived(stream, sender, request, body.sent, _describe_request(request, body.content))
-        read = partial(_read_content, stream, arrived.content)
+        read = partial(read_content, stream, arrived.content)
         try:
             reading = await self._doorway.compute_in_turn(request, read, len(body.content))
         except UnreadableBody as error:
@@ -146,14 +141,10 @@ class StreamIntake:
         if len(events) + len(reading.rejects) > MAX_ITEMS:
             raise ApiError(413, "too_many_events", f"a body of this format holds at most {MAX_ITEMS} items")
         size = len(arrived.content.content) // (len(events) // MAX_EVENTS + 1)
-        for first in range(0, len(events), MAX_EVENTS):
+        for first, content in make_batches(arrived.stream, reading):
             normalise = partial(
                 normalise_batch,
-                {
-                    "events": events[first : first + MAX_EVENTS],
-                    "sentAt": _usable_sent_ms(reading),
-                    "sdkVersion": reading.sdk_version or arrived.stream.name,
-                },
+                content,
                 project=arrived.sender.grant.project,
                 received_ms=arrived.content.received_ms,
                 salt=self._salt,
@@ -216,31 +207,6 @@ def _describe_request(request: Request, content: bytes) -> SentBody:
         request.headers.get("content-type", "").partition(";")[0].strip().lower(),
         time.time_ns() // 1_000_000,
     )
-
-
-def _read_content(stream: Stream, sent: SentBody) -> Reading:
-    try:
-        return stream.read(sent)
-    except UnreadableBody:
-        raise
-    except Exception as error:
-        # An answer of 500 makes an SDK send the same body again, for ever or until its recording ends.
-        count_degraded("streams", "adapter_failed")
-        _log.error("the adapter of %s failed with %s at %s", stream.name, type(error).__name__, _find_place(error))
-        raise UnreadableBody(f"the adapter failed ({type(error).__name__})") from None
-
-
-def _find_place(error: Exception) -> str:
-    """File and line where ``error`` was raised: its text may hold parts of the body."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{last.filename}:{last.lineno}"
-
-
-def _usable_sent_ms(reading: Reading) -> int | None:
-    try:
-        return None if reading.sent_ms is None else validate_timestamp(reading.sent_ms, "sentAt")
-    except Rejected:
-        return None  # the body names a time that cannot be: as if it named none
 
 
 def _to_response(answer: StreamAnswer) -> Response:

@@ -89,6 +89,7 @@ class Stream:
     ``recognises``: whether a body (a line of a file, say) is surely of this format. ``answer``: after the events are durable.
     ``unreadable_status``: the status for a body that is not of the format; it is counted and kept as a dead letter.
     ``configuration``: answers a GET below the stream's path (remote configuration), None where there is none.
+    ``separate_lines``: a body may be lines of JSON that do not depend on each other, so that each line of a file is a body.
     ``request_headers``: beyond the usual ones, for preflights. ``lacks``: what this stream never reports, for the rules,
     in words (``furrow doctor``).
     """
@@ -101,6 +102,7 @@ class Stream:
     unreadable_status: int = 400
     max_bytes: int = MAX_STREAM_BYTES
     configuration: Callable[[str], StreamAnswer | None] | None = None
+    separate_lines: bool = False
     request_headers: tuple[str, ...] = ()
     allows_credentials: bool = False
     lacks: tuple[str, ...] = ()

@@ -28,6 +28,18 @@ def recognise_compression(start: bytes) -> int | None:
     return None
 
 
+def inflate_by_content(content: bytes, max_bytes: int) -> bytes:
+    """``content`` inflated once if it is gzip or zlib, otherwise as it is. Raises ApiError (400, 413)."""
+    form = recognise_compression(content)
+    if form is not None:
+        inflating = Inflating(max_bytes, form)
+        content = b"".join(inflating.inflate_chunk(content))
+        inflating.check_complete()
+    if len(content) > max_bytes:
+        raise ApiError(413, "too_large", f"a body has at most {max_bytes} bytes, also after inflating")
+    return content
+
+
 class Inflating:
     """Inflates one body, of gzip of one or several members, up to a limit relative to the bytes sent."""
 

@@ -144,6 +144,7 @@ STREAM: Final = Stream(
     title="Datadog RUM",
     read=read_body,
     recognises=recognise_body,
+    separate_lines=True,
     answer=answer_accepted,
     lacks=(
         "forms and typing: a submit that the browser refuses is a click",

@@ -1,0 +1,62 @@
+"""From a body to batches of the contract: what the intake over HTTP and the commands that read files do alike."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Final
+
+from collector.contract import MAX_EVENTS
+from collector.contract.rows import Rejected
+from collector.contract.times import validate_timestamp
+from collector.streams.stream import Reading, SentBody, Stream, UnreadableBody, WireEvent
+from core.metrics import count_degraded
+
+_log: Final = logging.getLogger("furrow.collector")
+
+
+def read_content(stream: Stream, sent: SentBody) -> Reading:
+    """What the adapter reads. Raises UnreadableBody, also where the adapter fails; that is counted."""
+    try:
+        return stream.read(sent)
+    except UnreadableBody:
+        raise
+    except Exception as error:
+        # An answer of 500 makes an SDK send the same body again, for ever or until its recording ends.
+        count_degraded("streams", "adapter_failed")
+        _log.error("the adapter of %s failed with %s at %s", stream.name, type(error).__name__, _find_place(error))
+        raise UnreadableBody(f"the adapter failed ({type(error).__name__})") from None
+
+
+def make_batches(stream: Stream, reading: Reading, *, dated: bool = True) -> Iterator[tuple[int, WireEvent]]:
+    """The events of a reading as batches for `normalise_batch`, each with the index of its first event.
+
+    ``dated``: the time of receipt is known; otherwise the time of sending corrects nothing and is left out.
+    """
+    for first in range(0, len(reading.events), MAX_EVENTS):
+        yield (
+            first,
+            {
+                "events": reading.events[first : first + MAX_EVENTS],
+                "sentAt": find_sent_ms(reading) if dated else None,
+                "sdkVersion": find_sdk_version(stream, reading),
+            },
+        )
+
+
+def find_sent_ms(reading: Reading) -> int | None:
+    """The client's time of sending, epoch milliseconds; a time that cannot be counts as none."""
+    try:
+        return None if reading.sent_ms is None else validate_timestamp(reading.sent_ms, "sentAt")
+    except Rejected:
+        return None  # the body names a time that cannot be: as if it named none
+
+
+def find_sdk_version(stream: Stream, reading: Reading) -> str:
+    """The vendor's SDK, or the format where the body names none."""
+    return reading.sdk_version or stream.name
+
+
+def _find_place(error: Exception) -> str:
+    """File and line where ``error`` was raised: its text may hold parts of the body."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
