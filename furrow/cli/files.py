@@ -38,6 +38,7 @@ from stores.opening import are_all_embedded
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from collector.contract import Reject
     from ufse import Config, Evaluation, Result
 
 _SHOWN = 20
@@ -69,6 +70,25 @@ class Format(StrEnum):
     dead_letters = "dead-letters"
 
 
+def parse_send_format(name: str) -> str:
+    """A value of `furrow send --format`: a `Format` or the name of a stream. Raises typer.BadParameter, which lists them."""
+    return _require_format(name, [fmt.value for fmt in Format])
+
+
+def parse_detect_format(name: str) -> str:
+    """A value of `furrow detect --format`: events or the name of a stream. Raises typer.BadParameter, which lists them."""
+    return _require_format(name, [Format.events.value])
+
+
+def _require_format(name: str, own: list[str]) -> str:
+    from furrow.clients.stream_files import list_stream_names
+
+    known = own + list_stream_names()
+    if name and name not in known:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(known)}.")
+    return name
+
+
 def send(
     file: Annotated[
         Path,
@@ -76,7 +96,15 @@ def send(
             help="JSON lines, or an access log of a web server; plain or .gz.", parser=example_files.find_readable_file
         ),
     ],
-    format: Annotated[Format, typer.Option("--format", help="Format of the file.")] = Format.events,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            parser=parse_send_format,
+            metavar="NAME",
+            help="events, combined, dead-letters, or a stream of another SDK: otlp, sentry, … (docs/streams.md).",
+        ),
+    ] = Format.events.value,
     url: Annotated[
         str, typer.Option("--url", help="Address of the collector; default: this machine, port FURROW_PORT.")
     ] = "",
@@ -97,6 +125,8 @@ def send(
 
     `--format combined` reads access logs of web servers; a visitor is identified by a salted hash of address and user agent.
     `--format dead-letters` sends rejected events again (files in the directory `dead-letters` of the spool).
+    `--format sentry` and the other streams (docs/streams.md, Files) read what the SDKs of other vendors sent: recorded requests,
+    bodies and exports.
     """
     from furrow.clients.send import SendSummary, send_file
 
@@ -111,7 +141,7 @@ def send(
 
         try:
             summary = send_file(
-                file, address, key, format.value, operator_key=operator_key, attempts=attempts, progress=show_progress
+                file, address, key, format, operator_key=operator_key, attempts=attempts, progress=show_progress
             )
         except ValueError as error:
             raise PermanentError(f"{file.name} cannot be read: {error}") from error
@@ -128,24 +158,33 @@ def send(
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
 
 
-def _check_file_kind(file: Path, expected: Format) -> None:
+def _check_file_kind(file: Path, expected: str) -> None:
     """Raise WrongUse when the file looks like the other format: all its lines would be rejected."""
     from furrow.clients.file_kinds import ACCESS_LOG, BINARY, EVENTS, guess_file_kind
+    from furrow.clients.stream_files import recognise_stream_file
 
+    if expected not in list(Format):
+        return  # a stream: each line that is not of it is reported
     try:
         found = guess_file_kind(file)
+        stream_file = None if found == ACCESS_LOG or expected != Format.events else recognise_stream_file(file)
     except (OSError, ValueError):
         return  # reading the file raises the error
+    if stream_file:
+        name, title = stream_file.stream.name, stream_file.stream.title
+        raise WrongUse(f"{file.name} looks like what {title} sends: pass --format {name}")
     if found == BINARY:
         raise _make_binary_file_error(file)
-    if found == ACCESS_LOG and expected is not Format.combined:
+    if found == ACCESS_LOG and expected != Format.combined:
         raise WrongUse(f"{file.name} looks like an access log: pass --format combined")
-    if found == EVENTS and expected is Format.combined:
+    if found == EVENTS and expected == Format.combined:
         raise WrongUse(f"{file.name} looks like events, one JSON object per line: omit --format combined")
 
 
 def _make_binary_file_error(file: Path) -> WrongUse:
-    return WrongUse(f"{file.name} is not a text file; events are one JSON object per line, plain or .gz")
+    return WrongUse(
+        f"{file.name} is not a text file; events are one JSON object per line, plain or .gz, {_list_streams()}"
+    )
 
 
 def _find_ingest_key(settings: Settings, address: str) -> str:
@@ -161,7 +200,22 @@ def _find_ingest_key(settings: Settings, address: str) -> str:
 
 
 def detect(
-    file: Events,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Events, one JSON object per line, or what another SDK sent; plain or .gz.",
+            parser=example_files.find_readable_file,
+        ),
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            parser=parse_detect_format,
+            metavar="NAME",
+            help="events, or a stream of another SDK: otlp, sentry, … (docs/streams.md). Default: recognised.",
+        ),
+    ] = "",
     explain: Annotated[
         bool, typer.Option("--explain", help="Also explain why the other sessions have no detection.")
     ] = False,
@@ -177,9 +231,12 @@ def detect(
     With `--explain`, the sessions without a detection follow, each with the first rule that prevented one (in JSON as
     `{"whyNot": …}`). The events of the file belong to the project `default`. docs/configuration.md shows a file for
     `--config`.
+
+    The file may also hold what the SDK of another vendor sent (docs/streams.md, Files). Its format is recognised, or named by
+    `--format`.
     """
     with err.status(f"reading and analysing {file.name}"):
-        result = _detect_in_file(file, config, explain)
+        result = _detect_in_file(file, config, explain, format)
     if sys.stdout.isatty() and not as_json:
         _print_detect_result(result, explain)
         return
@@ -189,11 +246,11 @@ def detect(
         _write_json_line({"whyNot": silent.to_json()})
 
 
-def _detect_in_file(file: Path, config: Path | None, why_not: bool) -> "Result":
+def _detect_in_file(file: Path, config: Path | None, why_not: bool, format: str) -> "Result":
     """The engine's result for a file, whose other sessions are the history of each."""
     import ufse
 
-    table, configs = _read_event_table(file), _load_engine_configs(config)
+    table, configs = _read_event_table(file, format), _load_engine_configs(config)
     return ufse.detect(table, configs, why_not=why_not, history=ufse.learn_history(table, configs))
 
 
@@ -326,19 +383,9 @@ def _label_problem(label: object) -> str:
     )
 
 
-def _read_event_table(file: Path) -> "pa.Table":
-    from collector.contract import read_events
-    from furrow.clients.file_kinds import ACCESS_LOG, BINARY, guess_file_kind
-
+def _read_event_table(file: Path, format: str = "") -> "pa.Table":
     try:
-        kind = guess_file_kind(file)
-        if kind == BINARY:
-            raise _make_binary_file_error(file)
-        if kind == ACCESS_LOG:
-            raise WrongUse(
-                f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
-            )
-        table, rejects = read_events(file)
+        table, rejects = _read_rows(file, format)
     except ValueError as error:
         raise PermanentError(f"{file.name} cannot be read: {error}") from error
     for reject in rejects[:_SHOWN]:
@@ -346,8 +393,44 @@ def _read_event_table(file: Path) -> "pa.Table":
     if rejects:
         err.print(f"{format_count(len(rejects), 'event')} rejected")
     if rejects and not table.num_rows:
-        raise PermanentError(f"{file.name} contains no events; `furrow detect` reads one JSON object per line")
+        raise PermanentError(
+            f"{file.name} contains no events; `furrow detect` reads one JSON object per line, {_list_streams()}"
+        )
     return table
+
+
+def _read_rows(file: Path, format: str) -> "tuple[pa.Table, list[Reject]]":
+    """The events of a file of the named or recognised format, and what was rejected; its format is printed if recognised."""
+    from collector.contract import read_events
+    from furrow.clients.file_kinds import ACCESS_LOG, BINARY, guess_file_kind
+    from furrow.clients.stream_files import (
+        has_recorded_requests,
+        open_stream_file,
+        read_stream_events,
+        recognise_stream_file,
+    )
+
+    if format and format != Format.events:
+        return read_stream_events(open_stream_file(file, format))
+    kind = guess_file_kind(file)
+    if kind == ACCESS_LOG:
+        raise WrongUse(
+            f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
+        )
+    if not format and (found := recognise_stream_file(file)):
+        err.print(styled_text(f"{file.name} is read as --format {found.stream.name} ({found.stream.title})"))
+        return read_stream_events(found)
+    if kind == BINARY:
+        raise _make_binary_file_error(file)
+    if not format and has_recorded_requests(file):
+        raise WrongUse(f"{file.name} has recorded requests of an unknown format; {_list_streams()}")
+    return read_events(file)
+
+
+def _list_streams() -> str:
+    from furrow.clients.stream_files import list_stream_names
+
+    return f"or pass --format {', '.join(list_stream_names())}"
 
 
 def _describe_reject(line: int, field: str, reason: str) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,8 +23,8 @@ from core.http_errors import describe_http_error
 from core.package import VERSION
 from core.plurals import format_count
 from furrow.clients.access_log import ParsedLine, convert_log_lines, derive_default_salt, survey_log
+from furrow.clients.stream_files import convert_stream_events, open_stream_file
 
-Format = Literal["events", "combined", "dead-letters"]
 Progress = Callable[["SendSummary"], None]
 
 _ENVELOPE: Final = b'{"events":[]}'
@@ -69,7 +69,7 @@ def send_file(
     path: Path | str,
     url: str,
     api_key: str,
-    fmt: Format = "events",
+    fmt: str = "events",
     *,
     batch: int = MAX_EVENTS,
     progress: Progress | None = None,
@@ -82,7 +82,7 @@ def send_file(
     """Send a plain or gzip file to the collector at ``url``; ``progress`` is called after each batch.
 
     ``fmt``: ``events`` (one JSON event per line), ``combined`` (an access log; ``salt`` hashes the visitors and is derived
-    from the key by default) or ``dead-letters`` (rejected events, to be sent again). A batch is sent up to ``attempts``
+    from the key by default), ``dead-letters`` (rejected events, to be sent again) or the name of a stream. A batch is sent up to ``attempts``
     times with exponential backoff, at least after ``Retry-After``; then it and all further batches count as failed.
     ``operator_key``: with it, each session of the file counts as an independent source when incidents are confirmed,
     although all come from this machine. Raises PermanentError when the collector refuses a key, OSError and ValueError
@@ -257,11 +257,13 @@ def _make_batches(lines: Iterator[ParsedLine], summary: SendSummary, max_events:
         yield batch
 
 
-def _read_input_lines(path: Path, fmt: Format, salt: bytes, summary: SendSummary) -> Iterator[ParsedLine]:
+def _read_input_lines(path: Path, fmt: str, salt: bytes, summary: SendSummary) -> Iterator[ParsedLine]:
     if fmt == "combined":
         known = survey_log(path)
         summary.notice = known.visitor.notice
         return convert_log_lines(open_lines(path), known, salt=salt)
+    if fmt not in ("events", "dead-letters"):
+        return convert_stream_events(open_stream_file(path, fmt))
     return _read_json_lines(path, is_dead_letters=fmt == "dead-letters")
 
 
