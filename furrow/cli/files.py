@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NotRequired
 
@@ -33,15 +32,20 @@ from furrow.cli.common import (
     sanitize_line,
     styled_text,
 )
+from furrow.cli.event_files import (
+    SHOWN,
+    Format,
+    check_file_kind,
+    describe_reject,
+    parse_detect_format,
+    parse_send_format,
+    read_event_table,
+)
 from stores.opening import are_all_embedded
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from collector.contract import Reject
     from ufse import Config, Evaluation, Result
 
-_SHOWN = 20
 _KEY_HELP = (
     "API key for sending events; default: FURROW_INGEST_KEY or, with embedded stores, the key in the data directory."
 )
@@ -60,33 +64,6 @@ class Label(TypedDict):
     route: NotRequired[str]
     target: NotRequired[str]
     kind: NotRequired[str]
-
-
-class Format(StrEnum):
-    """Formats that `furrow send` reads."""
-
-    events = "events"
-    combined = "combined"
-    dead_letters = "dead-letters"
-
-
-def parse_send_format(name: str) -> str:
-    """A value of `furrow send --format`: a `Format` or the name of a stream. Raises typer.BadParameter, which lists them."""
-    return _require_format(name, [fmt.value for fmt in Format])
-
-
-def parse_detect_format(name: str) -> str:
-    """A value of `furrow detect --format`: events or the name of a stream. Raises typer.BadParameter, which lists them."""
-    return _require_format(name, [Format.events.value])
-
-
-def _require_format(name: str, own: list[str]) -> str:
-    from furrow.clients.stream_files import list_stream_names
-
-    known = own + list_stream_names()
-    if name and name not in known:
-        raise typer.BadParameter(f"'{name}' is not one of {', '.join(known)}.")
-    return name
 
 
 def send(
@@ -125,12 +102,12 @@ def send(
 
     `--format combined` reads access logs of web servers; a visitor is identified by a salted hash of address and user agent.
     `--format dead-letters` sends rejected events again (files in the directory `dead-letters` of the spool).
-    `--format sentry` and the other streams (docs/streams.md, Files) read what the SDKs of other vendors sent: recorded requests,
-    bodies and exports.
+    `--format sentry` and the other streams (docs/streams.md, Files) read what the SDKs of other vendors sent: recorded
+    requests, bodies and exports.
     """
     from furrow.clients.send import SendSummary, send_file
 
-    _check_file_kind(file, format)
+    check_file_kind(file, format)
     settings = load_command_settings(data_dir)
     address = url or f"http://127.0.0.1:{settings.port}"
     key = key or _find_ingest_key(settings, address)
@@ -151,40 +128,11 @@ def send(
         f"{summary.accepted:,} accepted, {len(summary.rejected):,} rejected, {summary.failed:,} not delivered"
     )
     out.print(styled_text(summary_line + (f": {summary.problem}" if summary.problem else "")))
-    for reject in summary.rejected[:_SHOWN]:
-        out.print(styled_text(f"  {_describe_reject(reject.line, reject.field, reject.reason)}"))
-    if len(summary.rejected) > _SHOWN:
-        out.print(f"  … and {len(summary.rejected) - _SHOWN:,} more")
+    for reject in summary.rejected[:SHOWN]:
+        out.print(styled_text(f"  {describe_reject(reject.line, reject.field, reject.reason)}"))
+    if len(summary.rejected) > SHOWN:
+        out.print(f"  … and {len(summary.rejected) - SHOWN:,} more")
     raise typer.Exit(1 if summary.failed or (summary.rejected and not summary.accepted) else 0)
-
-
-def _check_file_kind(file: Path, expected: str) -> None:
-    """Raise WrongUse when the file looks like the other format: all its lines would be rejected."""
-    from furrow.clients.file_kinds import ACCESS_LOG, BINARY, EVENTS, guess_file_kind
-    from furrow.clients.stream_files import recognise_stream_file
-
-    if expected not in list(Format):
-        return  # a stream: each line that is not of it is reported
-    try:
-        found = guess_file_kind(file)
-        stream_file = None if found == ACCESS_LOG or expected != Format.events else recognise_stream_file(file)
-    except (OSError, ValueError):
-        return  # reading the file raises the error
-    if stream_file:
-        name, title = stream_file.stream.name, stream_file.stream.title
-        raise WrongUse(f"{file.name} looks like what {title} sends: pass --format {name}")
-    if found == BINARY:
-        raise _make_binary_file_error(file)
-    if found == ACCESS_LOG and expected != Format.combined:
-        raise WrongUse(f"{file.name} looks like an access log: pass --format combined")
-    if found == EVENTS and expected == Format.combined:
-        raise WrongUse(f"{file.name} looks like events, one JSON object per line: omit --format combined")
-
-
-def _make_binary_file_error(file: Path) -> WrongUse:
-    return WrongUse(
-        f"{file.name} is not a text file; events are one JSON object per line, plain or .gz, {_list_streams()}"
-    )
 
 
 def _find_ingest_key(settings: Settings, address: str) -> str:
@@ -250,7 +198,7 @@ def _detect_in_file(file: Path, config: Path | None, why_not: bool, format: str)
     """The engine's result for a file, whose other sessions are the history of each."""
     import ufse
 
-    table, configs = _read_event_table(file, format), _load_engine_configs(config)
+    table, configs = read_event_table(file, format), _load_engine_configs(config)
     return ufse.detect(table, configs, why_not=why_not, history=ufse.learn_history(table, configs))
 
 
@@ -324,7 +272,7 @@ def _evaluate_files(events: Path, labels: Path, config: "dict[str, Config]", as_
 
     label_rows = read_labels(labels)
     with err.status(f"reading and analysing {events.name}"):
-        table = _read_event_table(events)
+        table = read_event_table(events)
         result = ufse.detect(table, config, why_not=True, history=ufse.learn_history(table, config))
     found = ufse.evaluate((detection.to_json() for detection in result.detections), label_rows)
     silent: dict[str, str] = {}
@@ -383,60 +331,6 @@ def _label_problem(label: object) -> str:
     )
 
 
-def _read_event_table(file: Path, format: str = "") -> "pa.Table":
-    try:
-        table, rejects = _read_rows(file, format)
-    except ValueError as error:
-        raise PermanentError(f"{file.name} cannot be read: {error}") from error
-    for reject in rejects[:_SHOWN]:
-        err.print(styled_text(_describe_reject(reject.index + 1, reject.field, reject.reason)))
-    if rejects:
-        err.print(f"{format_count(len(rejects), 'event')} rejected")
-    if rejects and not table.num_rows:
-        raise PermanentError(
-            f"{file.name} contains no events; `furrow detect` reads one JSON object per line, {_list_streams()}"
-        )
-    return table
-
-
-def _read_rows(file: Path, format: str) -> "tuple[pa.Table, list[Reject]]":
-    """The events of a file of the named or recognised format, and what was rejected; its format is printed if recognised."""
-    from collector.contract import read_events
-    from furrow.clients.file_kinds import ACCESS_LOG, BINARY, guess_file_kind
-    from furrow.clients.stream_files import (
-        has_recorded_requests,
-        open_stream_file,
-        read_stream_events,
-        recognise_stream_file,
-    )
-
-    if format and format != Format.events:
-        return read_stream_events(open_stream_file(file, format))
-    kind = guess_file_kind(file)
-    if kind == ACCESS_LOG:
-        raise WrongUse(
-            f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
-        )
-    if not format and (found := recognise_stream_file(file)):
-        err.print(styled_text(f"{file.name} is read as --format {found.stream.name} ({found.stream.title})"))
-        return read_stream_events(found)
-    if kind == BINARY:
-        raise _make_binary_file_error(file)
-    if not format and has_recorded_requests(file):
-        raise WrongUse(f"{file.name} has recorded requests of an unknown format; {_list_streams()}")
-    return read_events(file)
-
-
-def _list_streams() -> str:
-    from furrow.clients.stream_files import list_stream_names
-
-    return f"or pass --format {', '.join(list_stream_names())}"
-
-
-def _describe_reject(line: int, field: str, reason: str) -> str:
-    return f"line {line}: {f'{field}: ' if field else ''}{reason}"
-
-
 def _write_json_line(value: object) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
@@ -476,14 +370,14 @@ def _print_labels(title: str, labels: Sequence[Mapping[str, object]], silent: Ma
     if not labels:
         return
     out.print(f"{title} ({len(labels):,})", style="bold")
-    for label in labels[:_SHOWN]:
+    for label in labels[:SHOWN]:
         where = " › ".join(str(label[name]) for name in ("route", "target") if label.get(name))
         why = "; ".join(_read_detected(label)) or silent.get(str(label["sessionId"]), "")
         out.print(styled_text(f"  {label['sessionId']}  {label.get('kind', '')}  {where}"))
         if why:
             out.print(styled_text(f"      {why}", "dim"))
-    if len(labels) > _SHOWN:
-        out.print(f"  … and {len(labels) - _SHOWN:,} more; --json shows all")
+    if len(labels) > SHOWN:
+        out.print(f"  … and {len(labels) - SHOWN:,} more; --json shows all")
 
 
 def mask(

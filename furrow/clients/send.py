@@ -82,9 +82,9 @@ def send_file(
     """Send a plain or gzip file to the collector at ``url``; ``progress`` is called after each batch.
 
     ``fmt``: ``events`` (one JSON event per line), ``combined`` (an access log; ``salt`` hashes the visitors and is derived
-    from the key by default), ``dead-letters`` (rejected events, to be sent again) or the name of a stream. A batch is sent up to ``attempts``
-    times with exponential backoff, at least after ``Retry-After``; then it and all further batches count as failed.
-    ``operator_key``: with it, each session of the file counts as an independent source when incidents are confirmed,
+    from the key by default), ``dead-letters`` (rejected events, to be sent again) or the name of a stream. A batch is sent up
+    to ``attempts`` times with exponential backoff, at least after ``Retry-After``; then it and all further batches count as
+    failed. ``operator_key``: with it, each session of the file counts as an independent source when incidents are confirmed,
     although all come from this machine. Raises PermanentError when the collector refuses a key, OSError and ValueError
     when the file cannot be read.
     """
