@@ -15,13 +15,15 @@ import msgspec
 
 from collector.contract.limits import MAX_TIMESTAMP_MS
 from collector.http_errors import ApiError
+from collector.streams.registry import STREAMS
 from collector.streams.stream import SentBody
 from collector.transport.inflating import inflate_by_content
 
 MAX_RECORDED_BYTES: Final = 10 << 20
 """Limit of one body, also after inflating; the largest that the intake takes (``collector.routes.streams``)."""
 _METHODS: Final = frozenset({"POST", "PUT"})
-_INTAKE: Final = re.compile(r".*?/intake/[^/]+/[^/]+(?:/|$)")
+_NAMES: Final = "|".join(re.escape(stream.name) for stream in STREAMS)
+_INTAKE: Final = re.compile(rf".*?/intake/(?:{_NAMES})/[^/]+(?:/|$)")
 _SECONDS_BELOW: Final = 1e11
 """A receipt time below this is in seconds (until the year 5138); as milliseconds it would be before March 1973."""
 
