@@ -191,7 +191,7 @@ def _find_bodies(path: Path, streams: tuple[Stream, ...]) -> StreamFile | None:
         if stream.recognises(SentBody(lines[0])) and _is_body(stream, lines[0]):
             return StreamFile(stream, lambda: _read_lines(path))
         if whole is not None and (elements := _split_array(whole)) and _is_body(stream, elements[0]):
-            return StreamFile(stream, lambda: (RecordedLine(1, SentBody(one)) for one in _split_array(whole)))
+            return StreamFile(stream, lambda: (RecordedLine(1, SentBody(body)) for body in _split_array(whole)))
     return None
 
 
@@ -261,6 +261,6 @@ def _split_array(content: bytes) -> list[bytes]:
     if content.lstrip()[:1] != b"[":
         return []
     try:
-        return [bytes(one) for one in msgspec.json.decode(content, type=list[msgspec.Raw])]
+        return [bytes(body) for body in msgspec.json.decode(content, type=list[msgspec.Raw])]
     except (ValueError, RecursionError):
         return []
