@@ -34,6 +34,8 @@ from ufse.server_logs import is_page_path
 
 _MAX_SURVEYED = 200_000  # bounds memory; a site is recognised long before
 _MAX_HOST = 255
+_SESSION, _ACCOUNT = "\0session", "\0account"
+"""In the place of a user agent, so that a hash of one kind never equals that of another."""
 
 
 class LogEvent(TypedDict):
@@ -48,6 +50,8 @@ class LogEvent(TypedDict):
     seq: int
     idempotencyKey: str
     userAgent: NotRequired[str]
+    userId: NotRequired[str]
+    """A keyed hash of the account."""
 
 
 class ParsedLine(NamedTuple):
@@ -141,29 +145,33 @@ def convert_log_lines(lines: Iterable[bytes], known: LogSurvey, *, salt: bytes) 
             continue
         if entry is None:
             continue
-        address = known.visitor.find_visitor(entry.addresses)
-        yield ParsedLine(number, _make_event(entry, known, number, hash_visitor(address, entry.agent, salt)))
+        yield ParsedLine(number, _make_event(entry, known, number, salt))
 
 
-def _make_event(entry: LogEntry, known: LogSurvey, number: int, visitor: str) -> LogEvent:
+def _make_event(entry: LogEntry, known: LogSurvey, number: int, salt: bytes) -> LogEvent:
+    address = known.visitor.find_visitor(entry.addresses)
     host, page = split_host_and_path(entry.referer)
     came_from = page if host and host == known.site else ""
     metadata: dict[str, str | int]
-    if entry.method == "GET" and entry.status < 400 and is_page_path(entry.path):
+    if entry.method == "GET" and 200 <= entry.status < 400 and is_page_path(entry.path):
         kind, route = "navigation", entry.path
         metadata = {"from": came_from, "navigationType": "link"} if came_from else {}
     else:
         kind, route = "network", came_from or entry.path
         metadata = {"status": entry.status, "method": entry.method, "url": entry.path}
+        if entry.status == 0:
+            metadata["aborted"] = True
     event = LogEvent(
         timestamp=entry.timestamp,
         eventType=kind,
         route=route,
         metadata=metadata,
-        sessionId=visitor,
+        sessionId=hash_visitor(entry.session or address, _SESSION if entry.session else entry.agent, salt),
         seq=number,
         idempotencyKey=f"{known.digest}:{number}",
     )
     if entry.agent:
         event["userAgent"] = entry.agent
+    if entry.user:
+        event["userId"] = hash_visitor(entry.user, _ACCOUNT, salt)
     return event
