@@ -95,7 +95,8 @@ def send(
 
     The events are sent in batches over HTTP. Sending a file twice creates no duplicates.
 
-    `--format combined` reads access logs of web servers; a visitor is identified by a salted hash of address and user agent.
+    `--format combined` reads access logs of web servers, also of Caddy, IIS, CloudFront and AWS load balancers; a visitor
+    is identified by a salted hash of address and user agent.
     `--format dead-letters` sends rejected events again (files in the directory `dead-letters` of the spool).
     """
     from furrow.clients.send import SendSummary, send_file
@@ -170,7 +171,7 @@ def detect(
         bool, typer.Option("--json", help="Print JSON lines also on a terminal; this is the default elsewhere.")
     ] = False,
 ) -> None:
-    """Detect frustration in a file of events.
+    """Detect frustration in a file of events or an access log.
 
     Runs the engine without stores and servers. Prints text on a terminal, otherwise JSON, one detection per line.
 
@@ -329,16 +330,13 @@ def _label_problem(label: object) -> str:
 def _read_event_table(file: Path) -> "pa.Table":
     from collector.contract import read_events
     from furrow.clients.file_kinds import ACCESS_LOG, BINARY, guess_file_kind
+    from furrow.clients.log_tables import read_log_table
 
     try:
         kind = guess_file_kind(file)
         if kind == BINARY:
             raise _make_binary_file_error(file)
-        if kind == ACCESS_LOG:
-            raise WrongUse(
-                f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
-            )
-        table, rejects = read_events(file)
+        table, rejects = read_log_table(file) if kind == ACCESS_LOG else read_events(file)
     except ValueError as error:
         raise PermanentError(f"{file.name} cannot be read: {error}") from error
     for reject in rejects[:_SHOWN]:

@@ -1,4 +1,4 @@
-"""Converts access logs in the combined format (Apache, nginx; plain or gzip) to events, one for each line.
+"""Converts access logs (plain or gzip; dialects: `furrow.clients.log_dialects`) to events, one for each line.
 
 A log holds less than a browser sees. What it does not hold is not invented:
 
@@ -6,14 +6,18 @@ A log holds less than a browser sees. What it does not hold is not invented:
   ``navigationType`` is ``link`` if the referer is a page of the same site; otherwise type and origin are left out.
 * All other requests, and all with a status of 400 or more, become ``network`` events with status, method and path. The
   route is the path of a same-site referer, otherwise the request's own path.
-* Durations, clicks, script errors and the end of a visit are not in the log, so there are no such events.
+* Clicks, script errors and the end of a visit are not in the log, so there are no such events.
+* How long the server took is ``serverMs``, where a dialect has it. It is not ``durationMs``: the engine recognises a visit of
+  a log by requests without durations (`ufse.server_logs`), and would otherwise take it for a browser's without actions.
+* Status 0 (the visitor closed the connection before the answer) is ``aborted``.
 * Same site: the most frequent referer host, without ``www.``, is the site if at least half of the paths in its referers
   were requested in this log.
-* A visitor is identified by a keyed hash of address and user agent; neither the address nor the account name is sent.
+* A visitor is identified by a keyed hash of the session that the server logs, else of address and user agent. An account is
+  a keyed hash, too. Neither of these is sent itself.
   People with the same address and browser count as one visitor. Which address of a line is the visitor's:
   `furrow.clients.visitors`. A line without an address has no event.
 
-Times in the log have a resolution of one second. The line number is sent as ``seq``, for the order within a second.
+Times in many logs have a resolution of one second. The line number is sent as ``seq``, for the order within a second.
 """
 
 import hashlib
@@ -161,6 +165,8 @@ def _make_event(entry: LogEntry, known: LogSurvey, number: int, salt: bytes) -> 
         metadata = {"status": entry.status, "method": entry.method, "url": entry.path}
         if entry.status == 0:
             metadata["aborted"] = True
+        if entry.duration_ms is not None:
+            metadata["serverMs"] = entry.duration_ms  # not durationMs: see the docstring of the module
     event = LogEvent(
         timestamp=entry.timestamp,
         eventType=kind,
