@@ -95,6 +95,7 @@ def _read_rows(file: Path, format: str) -> "tuple[pa.Table, list[Reject]]":
     """The events of a file of the named or recognised format, and what was rejected; its format is printed if recognised."""
     from collector.contract import read_events
     from furrow.clients.file_kinds import ACCESS_LOG, BINARY, guess_file_kind
+    from furrow.clients.log_tables import read_log_table
     from furrow.clients.stream_files import (
         has_recorded_requests,
         open_stream_file,
@@ -106,9 +107,7 @@ def _read_rows(file: Path, format: str) -> "tuple[pa.Table, list[Reject]]":
         return read_stream_events(open_stream_file(file, format))
     kind = guess_file_kind(file)
     if kind == ACCESS_LOG:
-        raise WrongUse(
-            f"{file.name} looks like an access log; send it with `furrow send --format combined {file.name}`"
-        )
+        return read_log_table(file)
     if not format and (found := recognise_stream_file(file)):
         err.print(styled_text(f"{file.name} is read as --format {found.stream.name} ({found.stream.title})"))
         return read_stream_events(found)

@@ -100,7 +100,8 @@ def send(
 
     The events are sent in batches over HTTP. Sending a file twice creates no duplicates.
 
-    `--format combined` reads access logs of web servers; a visitor is identified by a salted hash of address and user agent.
+    `--format combined` reads access logs of web servers, also of Caddy, IIS, CloudFront and AWS load balancers; a visitor
+    is identified by a salted hash of address and user agent.
     `--format dead-letters` sends rejected events again (files in the directory `dead-letters` of the spool).
     `--format sentry` and the other streams (docs/streams.md, Files) read what the SDKs of other vendors sent: recorded
     requests, bodies and exports.
@@ -172,7 +173,7 @@ def detect(
         bool, typer.Option("--json", help="Print JSON lines also on a terminal; this is the default elsewhere.")
     ] = False,
 ) -> None:
-    """Detect frustration in a file of events.
+    """Detect frustration in a file of events or an access log.
 
     Runs the engine without stores and servers. Prints text on a terminal, otherwise JSON, one detection per line.
 

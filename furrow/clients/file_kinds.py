@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.contract import decode_json, open_lines
-from furrow.clients.access_log import is_log_line
+from furrow.clients.log_dialects import is_log_line
 
 ACCESS_LOG: Final = "access log"
 EVENTS: Final = "events"
