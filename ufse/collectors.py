@@ -15,6 +15,7 @@ from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
 from ufse.encoding import encode_text_runs, read_integers
 from ufse.sessions import CLICK, INPUT, NAVIGATION, NETWORK, SUBMIT, OrderedEvents
+from ufse.verdict_reports import drop_verdict_reports
 
 COUNTED: Final = (
     "requests",
@@ -100,9 +101,10 @@ class SessionReports:
     def unanswered_acts(self) -> Ints:
         """Per client session: clicks, submits and navigations, each at least ``rage_gap_ms`` after the one before, less the
         failed requests: so often something happened of which a collector that reports all requests had reported an answer.
+        Another tool's reports of earlier clicks are no acts.
         """
         ordered = self.ordered
-        acts = np.flatnonzero(equals_any(ordered.kind, CLICK, SUBMIT, NAVIGATION))
+        acts = drop_verdict_reports(ordered, np.flatnonzero(equals_any(ordered.kind, CLICK, SUBMIT, NAVIGATION)))
         size = len(self.first_visits)
         if not len(acts):
             return np.zeros(size, dtype=np.int64)

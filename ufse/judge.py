@@ -30,6 +30,7 @@ from ufse.candidates import Candidates, Clusters, find_candidates, find_clusters
 from ufse.effort import is_effort_lost, is_pressed_once, is_seen_reacting
 from ufse.feedback import CRASH, SLOW
 from ufse.index import Index
+from ufse.refused_tries import is_tried_while_disabled
 from ufse.score import RAGE_PLACES, Evidence, compute_points, sum_points
 from ufse.sessions import INPUT, LOADING, NETWORK, SUBMIT
 from ufse.signals.model import ENDED, RELOADS, SILENCE, ClusterSignals, Signals
@@ -223,7 +224,9 @@ def _gather_evidence(index: Index, found: Candidates, clusters: Clusters, near: 
         confused=any_by_owner(owner, signals.kind == CONFUSION, size),
         vendor=any_by_owner(owner, signals.kind == VERDICT, size),
         failures=np.where(by_field, 1, failures),
-        tries=clusters.try_counts,
+        tries=np.where(
+            is_tried_while_disabled(index, clusters), np.maximum(clusters.try_counts, 2), clusters.try_counts
+        ),
         longest_wait_ms=max_by_owner(of_row, index.waiting_times(rows), size, 0),
         struggle_ms=struggled,
         resolved=clusters.resolved,

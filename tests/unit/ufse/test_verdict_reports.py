@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.ufse.scene import Row, answer, bodies, click, end, go
+from tests.unit.ufse.scene import Row, answer, bodies, click, end, go, table
+from ufse import Config
+from ufse.collectors import SessionReports
 from ufse.columns import UNKNOWN_POSITION
+from ufse.sessions import order_events
 
 SPOT: dict[str, Any] = {"x": 310, "y": 220}
 
@@ -56,3 +59,13 @@ def test_other_clicks_are_tries(reported: dict[str, Any], lag: float) -> None:
 def test_a_tool_that_judges_each_click_reports_clicks() -> None:
     rows = [{**r, "verdict": "dead"} if r["event_type"] == "click" else r for r in scene({})]
     assert count_tries(rows) == 0
+
+
+def test_a_report_is_no_act_that_lacks_an_answer() -> None:
+    """So many unanswered acts would mean a collector that reports no successes."""
+    rows = scene({"verdict": "dead"})
+    counts = [
+        SessionReports(order_events(table(shown), Config()), Config()).unanswered_acts.tolist()
+        for shown in (rows, [r for r in rows if r["verdict"] != "dead"], scene({}))
+    ]
+    assert counts == [[2], [2], [3]]
