@@ -161,7 +161,7 @@ def main(sdks: list[str]) -> None:
         subprocess.run([*map(str, bundle), "--log-level=error"], check=True)
         with tempfile.TemporaryDirectory() as folder:
             lines = record(sdk, Path(folder))
-        target = RECORDINGS / sdk / "visit-shop.jsonl.gz"
+        target = RECORDINGS / "visit-shop" / f"{sdk}.jsonl.gz"
         text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         target.write_bytes(gzip.compress(text.encode(), mtime=0))
 
