@@ -27,7 +27,13 @@ from tests.browser.conftest import PERSON, open_chromium
 from tests.streams.recordings import RECORDINGS
 
 HERE: Final = Path(__file__).parent
-FORMATS: Final = {"datadog": "datadog", "sentry": "sentry", "posthog": "posthog", "amplitude": "amplitude", "otel": "otlp"}
+FORMATS: Final = {
+    "datadog": "datadog",
+    "sentry": "sentry",
+    "posthog": "posthog",
+    "amplitude": "amplitude",
+    "otel": "otlp",
+}
 """The SDKs, and the format that each sends."""
 HOST: Final = "127.0.0.1"
 CLOSED: Final = "http://127.0.0.1:1"
@@ -44,7 +50,9 @@ class Shop(BaseHTTPRequestHandler):
         time.sleep(0.08 if self.path.startswith("/api/") else 0)
         page = self.pages.get(self.path)
         status = 200 if page else STATUSES.get(f"{self.command} {self.path}", 404)
-        _send(self, status, {"content-type": "text/javascript" if self.path == "/sdk.js" else "text/html"}, page or b"{}")
+        _send(
+            self, status, {"content-type": "text/javascript" if self.path == "/sdk.js" else "text/html"}, page or b"{}"
+        )
 
     do_POST = do_GET
 
