@@ -1,4 +1,4 @@
-"""One visit of a small shop, recorded with each real SDK (tests/streams/record): the same failing button, wherever it was seen."""
+"""One visit of a small shop, recorded with each real SDK (tests/streams/record): the same failing button for all."""
 
 from collector.streams.registry import STREAMS
 from tests.streams.recordings import RECORDINGS, judge, read_all, read_recording
