@@ -59,7 +59,7 @@ def sign_in_to_prefect(page: Chrome, address: str, secret: str) -> None:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    with _chromium(tmp_path, browser="ALL") as driver:
+    with open_chromium(tmp_path, browser="ALL") as driver:
         yield driver
 
 
@@ -71,7 +71,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """One browser for many tests, which looks like a person's although a program drives it. Each test has a site, and so a
     storage, of its own."""
     hidden = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}")
-    with _chromium(tmp_path_factory.mktemp("visitor"), *hidden, browser="ALL") as driver:
+    with open_chromium(tmp_path_factory.mktemp("visitor"), *hidden, browser="ALL") as driver:
         yield driver
 
 
@@ -94,12 +94,12 @@ def any_site(visitor: Chrome, request: pytest.FixtureRequest) -> Iterator[Site]:
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Chrome]:
     """A browser that also notes every request (``get_log("performance")``)."""
-    with _chromium(tmp_path, browser="ALL", performance="ALL") as driver:
+    with open_chromium(tmp_path, browser="ALL", performance="ALL") as driver:
         yield driver
 
 
 @contextmanager
-def _chromium(folder: Path, *flags: str, **logs: str) -> Iterator[Chrome]:
+def open_chromium(folder: Path, *flags: str, **logs: str) -> Iterator[Chrome]:
     missing = [file for file in (CHROMIUM, DRIVER) if not Path(file).exists()]
     assert not missing, f"{missing}: Debian's packages chromium and chromium-driver hold them"
     options = ChromeOptions()

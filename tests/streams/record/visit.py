@@ -1,0 +1,178 @@
+"""``python -m tests.streams.record.visit SDK…``: one visit of a small shop in Chromium, with a real SDK and a real collector.
+
+The SDK sends to the collector's ``/intake/<format>/<key>``. A relay between the two notes each request and its answer as they
+are. The visit is the same for every SDK; see README.md.
+"""
+
+import base64
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.by import By
+
+from tests.attacks.collector import INGEST, running
+from tests.browser.conftest import PERSON, open_chromium
+from tests.streams.recordings import RECORDINGS
+
+HERE: Final = Path(__file__).parent
+FORMATS: Final = {
+    "datadog": "datadog",
+    "sentry": "sentry",
+    "posthog": "posthog",
+    "amplitude": "amplitude",
+    "otel": "otlp",
+}
+"""The SDKs, and the format that each sends."""
+HOST: Final = "127.0.0.1"
+CLOSED: Final = "http://127.0.0.1:1"
+KEPT_HEADERS: Final = ("User-Agent", "Content-Type", "Content-Encoding", "Origin")
+STATUSES: Final = {"POST /api/orders": 500, "GET /api/stock": 404, "POST /api/details": 200, "GET /bye": 200}
+
+
+class Shop(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    pages: ClassVar[dict[str, bytes]]
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        time.sleep(0.08 if self.path.startswith("/api/") else 0)
+        page = self.pages.get(self.path)
+        status = 200 if page else STATUSES.get(f"{self.command} {self.path}", 404)
+        _send(
+            self, status, {"content-type": "text/javascript" if self.path == "/sdk.js" else "text/html"}, page or b"{}"
+        )
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class Relay(BaseHTTPRequestHandler):
+    """Hands each request to the collector, unchanged, and its answer back."""
+
+    protocol_version = "HTTP/1.1"
+    collector_port: ClassVar[int]
+    prefix: ClassVar[str]
+    noted: ClassVar[list[dict[str, Any]]]
+
+    def do_POST(self) -> None:
+        arrived = time.time()
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        link = HTTPConnection("127.0.0.1", self.collector_port)
+        link.request(self.command, self.path, body, dict(self.headers))
+        answer = link.getresponse()
+        content = answer.read()
+        link.close()
+        kept = {name: self.headers[name] for name in KEPT_HEADERS if name in self.headers}
+        noted = {"t": round(arrived, 3), "method": self.command, "path": self.path.removeprefix(self.prefix) or "/"}
+        noted |= {"headers": kept, "status": answer.status, "bodyBase64": base64.b64encode(body).decode()}
+        self.noted.append(noted)
+        drop = ("content-length", "connection", "transfer-encoding")
+        _send(self, answer.status, {k: v for k, v in answer.getheaders() if k.lower() not in drop}, content)
+
+    do_GET = do_OPTIONS = do_POST
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _send(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], content: bytes) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.send_header("content-length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+@contextmanager
+def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def play_visit(browser: Chrome, shop: str) -> None:
+    """The visit: what a person does, with a person's pauses (seconds)."""
+
+    def click(name: str, times: int = 1, pause: float = 3.0) -> None:
+        actions = ActionChains(browser, duration=50).move_to_element(browser.find_element(By.ID, name))
+        for _ in range(times):
+            actions.click().pause(0.4)
+        actions.perform()
+        time.sleep(pause)
+
+    browser.get(shop + "/checkout")
+    time.sleep(3)
+    for name in ("gift", "voucher", "stock", "rates"):
+        click(name)
+    browser.find_element(By.ID, "email").send_keys("nobody")
+    click("save")
+    browser.find_element(By.ID, "email").send_keys("@example.org")
+    click("save")
+    click("pay", times=4, pause=8)
+    browser.get(shop + "/bye")
+    time.sleep(3)
+
+
+def record(sdk: str, folder: Path) -> list[dict[str, Any]]:
+    """The requests of one visit, in the order of their arrival."""
+    noted: list[dict[str, Any]] = []
+    prefix = f"/intake/{FORMATS[sdk]}/{INGEST}"
+    with running(folder, embedded=True) as collector:
+        relay = type("OneRelay", (Relay,), {"collector_port": collector.port, "prefix": prefix, "noted": noted})
+        pages: dict[str, bytes] = {"/sdk.js": (HERE / "built" / f"{sdk}.js").read_bytes()}
+        shop = type("OneShop", (Shop,), {"pages": pages})
+        flags = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}")
+        with serve(relay) as intake, serve(shop) as address, open_chromium(folder, *flags) as browser:
+            html = (HERE / "shop.html").read_text().replace("{intake}", intake + prefix).replace("{closed}", CLOSED)
+            pages["/checkout"] = html.encode()
+            started = time.time()
+            play_visit(browser, address)
+        stored = collector.metric("furrow_stream_events_total")
+    print(sdk, len(noted), "requests,", stored, "events stored by the collector")
+    for one in noted:
+        print("  ", one["method"], one["path"][:60], one["status"])
+    truth = {
+        "sdk": sdk, "app": "shop", "scenario": "visit", "seed": 1, "frustrated": True, "route": "/checkout",
+        "target": "Pay", "start": round(started, 3),
+        "story": "Pay: 500 four times. Before: a dead button, an uncaught error, a 404, a refused connection, "
+        "an invalid then a valid submit",
+    }  # fmt: skip
+    return [{"truth": truth}, *(one for one in noted if one["method"] != "OPTIONS")]
+
+
+def main(sdks: list[str]) -> None:
+    for sdk in sdks or list(FORMATS):
+        source, built = HERE / "sdks" / f"{sdk}.js", HERE / "built" / f"{sdk}.js"
+        bundle = [HERE / "node_modules/.bin/esbuild", source, "--bundle", "--minify", f"--outfile={built}"]
+        subprocess.run([*map(str, bundle), "--log-level=error"], check=True)
+        with tempfile.TemporaryDirectory() as folder:
+            lines = record(sdk, Path(folder))
+        target = RECORDINGS / "visit-shop" / f"{sdk}.jsonl.gz"
+        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        target.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
