@@ -15,7 +15,7 @@ from tests.streams.recordings import judge, list_recordings, read_all, read_reco
 from tests.tables import build_table
 
 PATHS = list_recordings("sentry")
-FOUND = {"labelstudio-rage500.jsonl.gz"}
+FOUND = {"labelstudio-rage500.jsonl.gz", "oscar-js_error.jsonl.gz"}
 """The only frustrated recording of which the wire has the clicks and the failure: see docs/streams/sentry.md."""
 NOW, REPLAY, TRACE = 1_795_789_400_000, "666d2fbb20ce482aa57f94962b243003", "366ed51d288b4d0598f71a606c5bbf1f"
 PAGE = "https://shop.example/cart?token=SECRET"
