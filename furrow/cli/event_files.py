@@ -114,7 +114,7 @@ def _read_rows(file: Path, format: str) -> "tuple[pa.Table, list[Reject]]":
     if kind == BINARY:
         raise _make_binary_file_error(file)
     if not format and has_recorded_requests(file):
-        raise WrongUse(f"{file.name} has recorded requests of an unknown format; {_list_streams()}")
+        raise WrongUse(f"{file.name} has recorded requests of an unknown format: {_list_streams().removeprefix('or ')}")
     return read_events(file)
 
 
