@@ -24,7 +24,8 @@ run = CliRunner()
 
 
 def stream_of(path: Path) -> str:
-    return _NAMES.get(path.parent.name, path.parent.name)
+    sdk = path.name.removesuffix(".jsonl.gz") if path.parent.name == "visit-shop" else path.parent.name
+    return _NAMES.get(sdk, sdk)
 
 
 def detect(path: Path, *options: str) -> tuple[list[object], str]:
