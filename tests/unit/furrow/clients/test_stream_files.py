@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,18 +29,23 @@ def stream_of(path: Path) -> str:
     return _NAMES.get(sdk, sdk)
 
 
-def detect(path: Path, *options: str) -> tuple[list[object], str]:
+def detect(path: Path, *options: str) -> tuple[list[Any], str]:
     """The detections that the command prints, and its messages."""
     result = run.invoke(app, ["detect", str(path), *options])
     assert result.exit_code == 0, result.output + str(result.exception)
     return [json.loads(line) for line in result.stdout.splitlines()], result.stderr
 
 
+def without_agents(detections: list[Any]) -> list[Any]:
+    """The file's requests name the browser; an adapter alone does not see it."""
+    return [{**found, "context": {**found["context"], "userAgent": ""}} for found in detections]
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_recording_is_recognised_and_judged_as_its_requests_are(path: Path) -> None:
     found, messages = detect(path)
     expected = judge(read_all(BY_NAME[stream_of(path)], read_recording(path).requests))
-    assert found == json.loads(msgspec.json.encode(expected))
+    assert without_agents(found) == without_agents(json.loads(msgspec.json.encode(expected)))
     assert f"--format {stream_of(path)} " in messages
     assert detect(path, "--format", stream_of(path))[0] == found
 
