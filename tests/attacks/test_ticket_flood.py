@@ -12,6 +12,8 @@ from core.settings import Settings
 from furrow.doctor import work
 from tests.attacks.senders import OPERATOR, Site, frustrated, name_of, site
 
+pytestmark = pytest.mark.long
+
 LONG_AGO = datetime(2002, 1, 1, tzinfo=UTC)
 
 

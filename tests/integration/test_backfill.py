@@ -21,6 +21,8 @@ from tasks import connections, stopping
 from tests.integration.test_flows import frustrated, land
 from tests.rows import BASE_MS, row
 
+pytestmark = pytest.mark.long
+
 START = datetime.fromtimestamp(BASE_MS / 1000, UTC)
 WINDOW = {"start": START - timedelta(minutes=1), "end": START + timedelta(hours=1)}
 IGNORE = {"ignoredRoutes": ["/checkout"]}

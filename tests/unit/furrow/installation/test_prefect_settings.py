@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from core.settings import Settings
 from furrow.installation.up import Installation
 
@@ -65,5 +67,6 @@ def test_the_vacuum_of_runs_is_on(tmp_path: Path) -> None:
         assert found["on"][service] is True
 
 
+@pytest.mark.long
 def test_runs_older_than_two_weeks_go(tmp_path: Path) -> None:
     assert told_by(VACUUM, tmp_path) == ["1", "13"]
