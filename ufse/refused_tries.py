@@ -4,7 +4,7 @@ Many buttons disable themselves when they are pressed, and stay so if the code a
 again; neither a request nor an error shows it. Presses of a disabled control without a failure before them are calm: a form
 that waits for its fields, or for the answer to a request.
 
-Source: a recording of the Sentry browser SDK 10 (one press raised an error, two more fell on the disabled button).
+Source: a recording of @sentry/browser 11.12.0 (one press raised an error, two more fell on the disabled button).
 """
 
 from typing import Final
