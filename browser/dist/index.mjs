@@ -88,7 +88,7 @@ var init_guard = __esm({
 });
 
 // src/cause.ts
-var currentEvent, port1, port2, current, ended, endDispatch, isInShadow, beginDispatch, causeNow, causeOfRejection;
+var currentEvent, port1, port2, current, ended, turns, endDispatch, isInShadow, beginDispatch, causeNow, causeOfRejection;
 var init_cause = __esm({
   "src/cause.ts"() {
     "use strict";
@@ -96,24 +96,25 @@ var init_cause = __esm({
     init_guard();
     currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
     ({ port1, port2 } = new MessageChannel());
+    turns = 0;
     port1.onmessage = ({ data }) => {
-      if (data === "-" + ended?.id) ended = void 0;
+      if (-data === ended?.$turn) ended = void 0;
       else endDispatch(data);
     };
-    endDispatch = (id) => {
-      if (current?.id !== id) return;
+    endDispatch = (turn) => {
+      if (current?.$turn !== turn) return;
       [ended, current] = [current, void 0];
-      port2.postMessage("-" + id);
+      port2.postMessage(-turn);
     };
     isInShadow = (event) => {
       const hit = hitBy(event);
       return hit instanceof Node && !!hostOf(hit);
     };
     beginDispatch = (id, event) => {
-      if (current?.id === id) return;
-      current = { id, $shown: event.isTrusted && !isInShadow(event) };
-      port2.postMessage(id);
-      later(() => endDispatch(id));
+      const turn = ++turns;
+      current = { id, $shown: event.isTrusted && !isInShadow(event), $turn: turn };
+      port2.postMessage(turn);
+      later(() => endDispatch(turn));
     };
     causeNow = () => current?.$shown && currentEvent && !currentEvent.call(window) ? void 0 : current?.id;
     causeOfRejection = () => current?.id ?? ended?.id;

@@ -12,23 +12,26 @@ interface Dispatch {
   id: string;
   /** Whether `window.event` shows it: not for clicks that a script makes, and not within shadow trees. */
   $shown: boolean;
+  /** One press is several dispatches: the end of one is not the end of the next. */
+  $turn: number;
 }
 
 const currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
 const { port1, port2 } = new MessageChannel();
 let current: Dispatch | undefined;
 let ended: Dispatch | undefined;
+let turns = 0;
 
-port1.onmessage = ({ data }: MessageEvent<string>) => {
-  if (data === "-" + ended?.id) ended = undefined;
+port1.onmessage = ({ data }: MessageEvent<number>) => {
+  if (-data === ended?.$turn) ended = undefined;
   else endDispatch(data);
 };
 
-const endDispatch = (id: string): void => {
-  if (current?.id !== id) return;
+const endDispatch = (turn: number): void => {
+  if (current?.$turn !== turn) return;
   // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
   [ended, current] = [current, undefined];
-  port2.postMessage("-" + id);
+  port2.postMessage(-turn);
 };
 
 const isInShadow = (event: Event): boolean => {
@@ -37,11 +40,11 @@ const isInShadow = (event: Event): boolean => {
 };
 
 export const beginDispatch = (id: string, event: Event): void => {
-  if (current?.id === id) return;
-  current = { id, $shown: event.isTrusted && !isInShadow(event) };
-  port2.postMessage(id);
+  const turn = ++turns;
+  current = { id, $shown: event.isTrusted && !isInShadow(event), $turn: turn };
+  port2.postMessage(turn);
   // WebKit runs timers before messages: this one comes before those that the listeners set.
-  later(() => endDispatch(id));
+  later(() => endDispatch(turn));
 };
 
 /** The id of the event that causes what happens now. */

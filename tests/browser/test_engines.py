@@ -144,6 +144,17 @@ def test_errors_of_scripts_and_promises(any_site: EngineSite) -> None:
     assert causes(any_site, "error", 2) == ["throws", "rejects"]
 
 
+def test_each_of_many_rejections_names_its_press(site: EngineSite) -> None:
+    """A press is several dispatches (down, up, click): the end of an earlier one must not end the click's."""
+    site.show(
+        "<button id=rejects>R</button>",
+        "let n = 0; rejects.onclick = async () => { await null; throw new Error('a'.repeat(++n)); };",
+    )
+    for _ in range(20):
+        site.click("#rejects")
+    assert causes(site, "error", 20) == ["rejects"] * 20
+
+
 def test_pages_of_a_one_page_application(any_site: EngineSite) -> None:
     any_site.show(
         "<button id=cart>Cart</button><a id=help href='#/help'>Help</a><button id=back>Back</button>",
