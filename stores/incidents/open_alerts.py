@@ -3,6 +3,7 @@
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -10,9 +11,10 @@ from sqlalchemy import text
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
 
-_MOST = 100
+_MOST = 50
+"""Prefect shows no more events at once, and they are looked for by id."""
 _PENDING = text(f"""
-    SELECT i.incident_id, i.project, i.title, i.open_sessions FROM incidents i
+    SELECT i.incident_id, i.project, i.title, i.open_sessions, i.opened_at FROM incidents i
     WHERE i.opened_at IS NOT NULL AND i.alerted_at IS NULL AND i.status = 'draft' AND NOT {IS_HELD}
     ORDER BY i.opened_at, i.incident_id LIMIT {_MOST}
 """)
@@ -23,12 +25,13 @@ _ALERTED = text("""
 
 
 class OpenAlert(NamedTuple):
-    """A draft to alert people of: ``sessions`` that go on show it."""
+    """A draft to alert people of: ``sessions`` that go on show it, since ``opened_at``."""
 
     incident_id: str
     project: str
     title: str
     sessions: int
+    opened_at: datetime
 
 
 class OpenAlerts:
