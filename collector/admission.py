@@ -63,7 +63,9 @@ class Admission:
         letters = b""
         if keep_letters:
             letters = self._letters.select_kept_letters(batch, grant.project, grant.key_hash, source, body_bytes)
-        receipts = self._receipts.make_receipt_lines(request, batch.rows, trusted=sender.trusted)
+        receipts = self._receipts.make_receipt_lines(
+            request, batch.rows, key_hash=grant.key_hash, trusted=sender.trusted
+        )
         await self.make_durable(batch, letters, receipts, self._visitors.find_owner(sender))
 
     async def store_operators_batch(
@@ -72,7 +74,7 @@ class Admission:
         """As `store_batch`, for a system with an operator key; it has none of the limits of visitors."""
         source = self._gate.find_request_source(request)
         letters = self._letters.select_kept_letters(batch, project, grant.key_hash, source, sent)
-        receipts = self._receipts.make_receipt_lines(request, batch.rows, trusted=True)
+        receipts = self._receipts.make_receipt_lines(request, batch.rows, key_hash=grant.key_hash, trusted=True)
         await self.make_durable(batch, letters, receipts, Owner(project, ""))
 
     async def make_durable(self, batch: Batch, letters: bytes, receipts: bytes, owner: Owner) -> None:

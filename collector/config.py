@@ -178,6 +178,7 @@ def _read_confirm_rule(settings: Settings) -> ConfirmRule:
         settings.confirm_per_source,
         settings.new_incidents_per_hour,
         new_per_source=settings.new_incidents_per_source,
+        new_per_key=settings.new_incidents_per_key,
     )
 
 

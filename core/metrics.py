@@ -20,6 +20,10 @@ SUSPECTS = Counter(
     "furrow_suspicious_senders_total",
     "Times a sender showed more new incidents within an hour than one address may.",
 )
+SUSPICIOUS_KEYS = Counter(
+    "furrow_suspicious_keys_total",
+    "Times an ingest key showed more new incidents within an hour than one key may.",
+)
 OPEN_DETECTIONS = Counter(
     "furrow_open_detections_total",
     "Detections in sessions that go on: found, completed (the complete session shows them too), or retracted.",

@@ -91,6 +91,11 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
         _COUNT,
         _whole_number_between(1, 1_000_000),
     ),
+    "newIncidentsPerKey": ProjectSetting(
+        "new incidents in an hour that may come through one ingest key; above, its sessions do not confirm them",
+        _COUNT,
+        _whole_number_between(1, 1_000_000),
+    ),
     "newIncidentsPerHour": ProjectSetting(
         "new incidents in an hour; further ones are held back from export", _COUNT, _whole_number_between(1, 1_000_000)
     ),

@@ -178,6 +178,13 @@ class Settings(TrackerSettings, BaseSettings):
         description="New incidents of one project in an hour that one source (address) may show. Above this number, its "
         "sessions do not confirm these incidents: they stay drafts, marked as suspicious.",
     )
+    new_incidents_per_key: int = Field(
+        100,
+        ge=1,
+        description="New incidents of one project in an hour that may come through one ingest key. Above this number, sessions "
+        "that came with the key do not confirm these incidents, unless very many independent sources show them: they stay "
+        "drafts, marked as suspicious.",
+    )
     new_incidents_per_hour: int = Field(
         50,
         ge=1,

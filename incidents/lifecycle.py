@@ -49,7 +49,8 @@ class ConfirmRule:
     sources sent them. ``new_per_hour``: new incidents of a project in an hour above which new ones are held back
     (stores/incidents/incident_flood.py). ``open_sessions``: open sessions, at most ``per_source`` of each source, that draft an
     incident; 0: none do. Open sessions never confirm. ``new_per_source``: new incidents in an hour above which a source is
-    a suspect (stores/incidents/incident_suspects.py).
+    a suspect (stores/incidents/incident_suspects.py). ``new_per_key``: the same for one ingest key
+    (stores/incidents/incident_key_flood.py).
     """
 
     min_sessions: int = 3
@@ -59,6 +60,7 @@ class ConfirmRule:
     new_per_hour: int = 50
     open_sessions: int = 3
     new_per_source: int = 20
+    new_per_key: int = 100
 
 
 class Sighting(NamedTuple):

@@ -81,11 +81,13 @@ class SessionOrigin:
 
     ``source`` and ``before``: hashes of its sender under the salts of the day of receipt and of the day before; None: not
     known. ``mixed``: not all of its events come from the source that sent its first ones, or it is not known whether they do.
+    ``key``: the number of the ingest key that they came with; 0: of a trusted sender, or not known.
     """
 
     source: int | None
     before: int | None
     mixed: bool = False
+    key: int = 0
 
 
 @dataclass(frozen=True)

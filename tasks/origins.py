@@ -14,11 +14,13 @@ from stores.incidents.incident_store import AnalysedSession, IncidentStore, Sess
 
 
 class Sender(NamedTuple):
-    """The first receipt (epoch ms) of a session from one source, whose hashes are those of its day and of the day before."""
+    """The first receipt (epoch ms) of a session from one source, whose hashes are those of its day and of the day before, and
+    the number of its ingest key (0: none)."""
 
     received_ms: int
     today: int
     before: int
+    key: int = 0
 
 
 def add_origins(
@@ -65,7 +67,7 @@ def find_origin(
     # New events belong to the source that joined the session last.
     latest = others[-1][-1] if others else first[-1]
     mixed = bool(others) or not (begins_known or backfill)
-    return SessionOrigin(latest.today or None, latest.before or None, mixed)
+    return SessionOrigin(latest.today or None, latest.before or None, mixed, latest.key)
 
 
 def _link_receipts(senders: Sequence[Sender]) -> list[list[Sender]]:
@@ -85,7 +87,8 @@ def _link_receipts(senders: Sequence[Sender]) -> list[list[Sender]]:
 
 def _read_senders(events: EventStore, hashes: Sequence[int]) -> Mapping[int, list[Sender]]:
     table = event_receipts.read_session_senders(events, hashes)
-    columns = (table[name].to_pylist() for name in ("session_hash", "received_ms", "source_today", "source_before"))
+    names = ("session_hash", "received_ms", "source_today", "source_before", "ingest_key")
+    columns = (table[name].to_pylist() for name in names)
     found: dict[int, list[Sender]] = defaultdict(list)
     for session_hash, *sender in zip(*columns, strict=True):
         found[session_hash].append(Sender(*sender))

@@ -45,6 +45,7 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
         settings.new_incidents_per_hour,
         settings.open_sessions,
         settings.new_incidents_per_source,
+        settings.new_incidents_per_key,
     )
     own = {
         project: ConfirmRule(
@@ -55,6 +56,7 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
             values.get("newIncidentsPerHour", default.new_per_hour),
             default.open_sessions,
             values.get("newIncidentsPerSource", default.new_per_source),
+            values.get("newIncidentsPerKey", default.new_per_key),
         )
         for project, values in overrides.items()
     }

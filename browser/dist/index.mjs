@@ -276,7 +276,8 @@ var init_session = __esm({
     };
     stored = (area, value) => {
       try {
-        if (mayStore) return value === void 0 ? JSON.parse(window[area].getItem("furrow" /* NAME */)) : window[area].setItem("furrow" /* NAME */, JSON.stringify(value));
+        if (value === null) return delete window[area]["furrow" /* NAME */];
+        if (mayStore) return value ? window[area]["furrow" /* NAME */] = JSON.stringify(value) : JSON.parse(window[area]["furrow" /* NAME */]);
       } catch {
       }
       return void 0;
@@ -303,7 +304,8 @@ var init_session = __esm({
     isSampled = () => !!sessionId() && !session.out;
     forgetSession = () => {
       stored("localStorage", null);
-      session = { id: "", last: 0 };
+      stored("sessionStorage", null);
+      session.last = 0;
     };
     leaveNote = (note) => stored("sessionStorage", note);
     takeNote = () => {
@@ -376,7 +378,10 @@ var init_store = __esm({
         use(reading.result.flat());
       });
     };
-    forgetStore = () => void rows()?.clear();
+    forgetStore = () => {
+      rows()?.clear();
+      indexedDB.deleteDatabase("furrow" /* NAME */);
+    };
   }
 });
 
@@ -471,7 +476,7 @@ var init_delivery = __esm({
         } else if (status >= 400) {
           refused = true;
           queue = [];
-          console.warn(`furrow: the collector refused the events (${status})`);
+          console.warn(`furrow: refused (${status})`);
         } else {
           dropped -= reported2;
           if (failures) unpark(keep);

@@ -127,7 +127,7 @@ const settle = (items: Item[], answer: Promise<{ status: number; headers?: Heade
     } else if (status >= 400) {
       refused = true;
       queue = [];
-      console.warn(`furrow: the collector refused the events (${status})`);
+      console.warn(`furrow: refused (${status})`);
     } else {
       dropped -= reported;
       // What waited for the collector comes now; what is left in the queue, soon.

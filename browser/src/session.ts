@@ -39,10 +39,12 @@ export const startSession = (stored: boolean): void => {
   if (stored) listen<StorageEvent>(window, "storage", (event) => event.key === Limit.NAME && read());
 };
 
-/** Writes an entry of this script, or reads it; nothing where storage is refused: the id lives as long as the page then. */
+/** Writes an entry of this script, removes it (null), or reads it; nothing where storage is refused: the id lives as long as the
+ * page then. Pages before this one may have stored what this one may not: it is removed all the same. */
 const stored = (area: "localStorage" | "sessionStorage", value?: Session | Note | null): unknown => {
   try {
-    if (mayStore) return value === undefined ? JSON.parse(window[area].getItem(Limit.NAME)!) : window[area].setItem(Limit.NAME, JSON.stringify(value));
+    if (value === null) return delete window[area][Limit.NAME];
+    if (mayStore) return value ? (window[area][Limit.NAME] = JSON.stringify(value)) : JSON.parse(window[area][Limit.NAME]);
   } catch {
     // What another script wrote there is no entry, either.
   }
@@ -76,7 +78,8 @@ export const isSampled = (): boolean => !!sessionId() && !session.out;
 
 export const forgetSession = (): void => {
   stored("localStorage", null);
-  session = { id: "", last: 0 };
+  stored("sessionStorage", null);
+  session.last = 0; // over: the next one has another id
 };
 
 /** A note of this tab for the page that it loads next; read once. */

@@ -41,4 +41,8 @@ export const unpark = (use: (items: Item[]) => void): void => {
   });
 };
 
-export const forgetStore = (): void => void rows()?.clear();
+/** Deletes what waits here, also of pages before this one. Where the store is open, it is empty at once, and stays open. */
+export const forgetStore = (): void => {
+  rows()?.clear();
+  indexedDB.deleteDatabase(Limit.NAME);
+};

@@ -25,6 +25,7 @@ class ProjectSettings:
     confirm_per_source: int | None = None
     new_incidents_per_hour: int | None = None
     new_incidents_per_source: int | None = None
+    new_incidents_per_key: int | None = None
     fitting: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -39,6 +40,7 @@ class ProjectSettings:
             fitting.get("confirmPerSource"),
             fitting.get("newIncidentsPerHour"),
             fitting.get("newIncidentsPerSource"),
+            fitting.get("newIncidentsPerKey"),
             fitting,
         )
 
@@ -51,6 +53,7 @@ class ProjectSettings:
             self.confirm_per_source or default.per_source,
             self.new_incidents_per_hour or default.new_per_hour,
             new_per_source=self.new_incidents_per_source or default.new_per_source,
+            new_per_key=self.new_incidents_per_key or default.new_per_key,
         )
 
 

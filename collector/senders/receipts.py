@@ -34,7 +34,8 @@ class Receipt(msgspec.Struct, gc=False):
     """The receipt of one client session in one request; its JSON is a line of a segment that begins with ``PREFIX``.
 
     ``source_today`` and ``source_before``: hashes of the sender with the salts of the day of receipt and of the day before;
-    0: the connection had no address. ``received_ms``: receipt, epoch milliseconds.
+    0: the connection had no address. ``received_ms``: receipt, epoch milliseconds. ``ingest_key``: the number of the
+    request's key (core/ingest_keys.py); 0: the sender is trusted, or an older version wrote the receipt.
     """
 
     source_today: int
@@ -42,6 +43,7 @@ class Receipt(msgspec.Struct, gc=False):
     project: str
     session_id: str
     received_ms: int
+    ingest_key: int = 0
 
 
 PREFIX: Final = b'{"source_today":'

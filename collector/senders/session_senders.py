@@ -17,6 +17,7 @@ from collector.config import CollectorConfig
 from collector.contract import Row
 from collector.senders.receipts import SALTS, DailySalts, Receipt, encode_receipts, hash_source
 from collector.senders.source import UNKNOWN, SourceReader
+from core.ingest_keys import number_ingest_key
 from core.networks import parse_networks
 
 _LOCALHOST: Final = frozenset({"localhost", "localhost.localdomain"})
@@ -32,10 +33,10 @@ class ReceiptMaker:
         # Where proxies are trusted, a request from this machine may come from anybody behind another proxy on it.
         self._local = _is_loopback_host(config.host) and not proxies
 
-    def make_receipt_lines(self, request: Request, rows: Iterable[Row], *, trusted: bool) -> bytes:
+    def make_receipt_lines(self, request: Request, rows: Iterable[Row], *, key_hash: str, trusted: bool) -> bytes:
         """The receipts of the sessions in ``rows`` (of one project and one receipt time) as JSON lines; empty without rows.
 
-        ``trusted``: the request has an operator key beside the ingest key.
+        ``key_hash``: SHA-256 (hex) of the request's ingest key. ``trusted``: it has an operator key beside that, or instead.
         """
         sessions = {(row.project, row.session_id): row.received_ms for row in rows}
         if not sessions:
@@ -44,11 +45,12 @@ class ReceiptMaker:
         sender = self._reader.find_request_source(request)
         now = datetime.fromtimestamp(next(iter(sessions.values())) / 1000, UTC)
         today, before = self._salts.read_salt_pair(now)
+        key = 0 if own else number_ingest_key(key_hash)
         made = []
         for (project, session_id), received_ms in sessions.items():
             name = ("session", project, session_id) if own else ("address", project, sender)
             hashes = (0, 0) if not own and sender == UNKNOWN else (hash_source(today, name), hash_source(before, name))
-            made.append(Receipt(*hashes, project, session_id, received_ms))
+            made.append(Receipt(*hashes, project, session_id, received_ms, key))
         return encode_receipts(made)
 
     def is_local_client(self, request: Request) -> bool:

@@ -257,12 +257,18 @@ def _report_settings(differing: str) -> list[Finding]:
 def _report_stream(settings: Settings) -> list[Finding]:
     summary = doctor_work.read_stream_summary(settings)
     found = [
-        Finding("stream", "lacks", None, line, "docs/browser-side.md explains how to send it")
+        Finding(
+            "stream",
+            "lacks",
+            None,
+            line,
+            "docs/browser.md describes the script that sends it, docs/contracts/events.md each field",
+        )
         for line in summary.coverage.describe_gaps()
     ]
     if summary.bots:
         visits = format_count(summary.bots, "visit")
-        advice = "your own tests in a headless browser count as bots too, see docs/browser-side.md"
+        advice = "your own tests in a headless browser count as bots too, see docs/browser.md"
         found.append(Finding("stream", "bots", None, f"no detections in {visits} of bots with errors", advice))
     return found
 

@@ -14,10 +14,10 @@ VERSION: Final = "005_receipts"
 
 _INSERT_SECONDS = 60
 _SENDERS = """
-    SELECT session_hash, min(received_ms) AS received_ms, source_today, source_before FROM receipts
+    SELECT session_hash, min(received_ms) AS received_ms, source_today, source_before, ingest_key FROM receipts
     WHERE session_hash IN {hashes:Array(UInt64)}
-    GROUP BY session_hash, source_today, source_before
-    ORDER BY session_hash, received_ms, source_today, source_before
+    GROUP BY session_hash, source_today, source_before, ingest_key
+    ORDER BY session_hash, received_ms, source_today, source_before, ingest_key
 """
 _ENGINE = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'receipts'"
 _PARTITIONS = """
@@ -44,9 +44,10 @@ def land_receipts(store: EventStore, receipts: bytes, token: str) -> None:
 
 
 def read_session_senders(store: EventStore, hashes: Sequence[int]) -> pa.Table:
-    """The senders of these client sessions: session_hash, received_ms (first receipt, epoch ms), source_today, source_before.
+    """The senders of these client sessions: session_hash, received_ms (first receipt, epoch ms), source_today, source_before,
+    ingest_key.
 
-    Ordered by session and receipt; a sender has one row for each day on which it sent.
+    Ordered by session and receipt; a sender has one row for each day and key with which it sent.
     """
     return store.query_arrow(_SENDERS, {"hashes": [int(session_hash) for session_hash in hashes]})
 

@@ -16,7 +16,13 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
-from stores.incidents import incident_flood, incident_open, incident_source, incident_suspects
+from stores.incidents import (
+    incident_flood,
+    incident_key_flood,
+    incident_open,
+    incident_source,
+    incident_suspects,
+)
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
 from stores.incidents.session_queue import build_key_columns
@@ -53,15 +59,18 @@ _LOCK_INCIDENTS = text("""
 _UPSERT_SQL = """
     INSERT INTO {table} AS d (project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score,
         happened_at, last_seen, user_hash, environment, app_version, browser, severity_type, ended_flow, resolved,
-        signals, routes, story_length, label, body, received_at, source)
+        signals, routes, story_length, label, body, received_at, source,
+        ingest_key)
     SELECT project, detection_id, session_id, visit_id, visit_start, incident_id, origin, score, happened_at, last_seen,
         user_hash, environment, app_version, browser, severity_type, ended_flow, resolved, signals, routes,
-        story_length, label, body, least(coalesce(to_timestamp(nullif(received_ms, 0) / 1000.0), now()), now()), source
+        story_length, label, body, least(coalesce(to_timestamp(nullif(received_ms, 0) / 1000.0), now()), now()), source,
+        ingest_key
     FROM json_to_recordset(CAST(:rows AS json)) AS new(
         project text, detection_id text, session_id text, visit_id text, visit_start timestamptz, incident_id text,
         origin text, score integer, happened_at timestamptz, last_seen timestamptz, user_hash text, environment text,
         app_version text, browser text, severity_type text, ended_flow boolean, resolved boolean, signals text[],
-        routes text[], story_length integer, label text, body jsonb, received_ms bigint, source bigint, mixed boolean)
+        routes text[], story_length integer, label text, body jsonb, received_ms bigint, source bigint,
+        ingest_key bigint, mixed boolean)
     -- Of a session that somebody else may have sent events to, what is new is stored and what is there stays.
     WHERE NOT mixed OR NOT EXISTS (
         SELECT FROM {table} k WHERE (k.project, k.detection_id) = (new.project, new.detection_id))
@@ -120,11 +129,12 @@ _CLEAR_DEAD = text("""
 
 
 class SentRow(DetectionRow):
-    """A detection and its origin: receipt (epoch ms; 0: now), the sender's source (None: not known), and whether others may
-    have sent events to the session (``SessionOrigin``)."""
+    """A detection and its origin: receipt (epoch ms; 0: now), the sender's source (None: not known), the number of the
+    ingest key (None: none), and whether others may have sent events to the session (``SessionOrigin``)."""
 
     received_ms: int
     source: int | None
+    ingest_key: int | None
     mixed: bool
 
 
@@ -198,6 +208,7 @@ def record_external_detection(connection: sa.Connection, detection: Detection, r
         "origin": "external",
         "received_ms": 0,
         "source": incident_source.derive_own_source(project, session),
+        "ingest_key": None,
         "mixed": False,
     }
     done = _replace_detections(connection, {}, [row], rules)
@@ -211,6 +222,7 @@ def build_sent_rows(item: AnalysedSession, source: int | None) -> list[SentRow]:
             **build_detection_row(found, *session_key_of(item)),
             "received_ms": item.pending.received_ms,
             "source": source,
+            "ingest_key": (item.origin.key or None) if item.origin is not None else None,
             "mixed": has_mixed_senders(item),
         }
         for found in item.detections
@@ -253,6 +265,7 @@ def _replace_detections(
     notes += [(id_, _build_contest_change(before[id_].status, contested.count(id_))) for id_ in sorted(set(contested))]
     notes += incident_open.build_retraction_changes(ended, {id_: row.status for id_, row in before.items()})
     notes += incident_suspects.mark_suspects(connection, incidents, rules)
+    notes += incident_key_flood.mark_key_floods(connection, incidents, rules)
     settled = settle_incidents(connection, before, rules, notes, backfill)
     incident_flood.update_floods(connection, {incidents[id_] for id_ in created}, rules)
     return _ReplaceResult(stored, len(retracted), len(contested), completed, len(ended), settled)

@@ -35,7 +35,7 @@ _SIGHTINGS = text("""
         FROM unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[])) AS r(id, per_source)
         JOIN incidents i ON i.incident_id = r.id
         JOIN detections d ON d.incident_id = i.incident_id AND d.retracted_at IS NULL AND d.received_at IS NOT NULL
-            AND NOT d.suspect
+            AND NOT d.suspect AND NOT d.key_suspect
         WHERE i.status = 'draft' OR i.suppressed_from = 'draft' OR d.received_at > i.resolved_at
            OR d.received_at >= i.suppressed_until
         WINDOW hour AS (PARTITION BY d.incident_id, d.source, date_trunc('hour', d.received_at),

@@ -41,7 +41,7 @@ _FORGET = text("""
                ELSE o.source END AS source
         FROM old o LEFT JOIN used u USING (incident_id)
     )
-    UPDATE detections d SET received_at = NULL, source = n.source
+    UPDATE detections d SET received_at = NULL, source = n.source, ingest_key = NULL
     FROM numbered n WHERE (d.project, d.detection_id) = (n.project, n.detection_id)
     RETURNING 1
 """)

@@ -21,9 +21,10 @@ from stores.incidents.incident_source import FIRST_HASH
 
 IS_SUSPICIOUS: Final = """(
     i.status = 'draft'
-    AND EXISTS (SELECT FROM detections s WHERE s.incident_id = i.incident_id AND s.suspect AND s.retracted_at IS NULL)
+    AND EXISTS (SELECT FROM detections s
+                WHERE s.incident_id = i.incident_id AND (s.suspect OR s.key_suspect) AND s.retracted_at IS NULL)
 )"""
-"""A draft with detections that do not count because of their senders; ``i``: its row."""
+"""A draft with detections that do not count because of their senders or their key (incident_key_flood.py); ``i``: its row."""
 
 _SUSPECTS = text("""
     SELECT d.source, count(DISTINCT d.incident_id) AS incidents

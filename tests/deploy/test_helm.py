@@ -142,5 +142,6 @@ def test_prefect_is_reached_by_furrow_alone(chart: list[dict[str, Any]]) -> None
     assert "ingress" not in policies["shop-furrow-nothing"]
     (ingress,) = [one for one in chart if one["kind"] == "Ingress"]
     assert [(path["path"], path["pathType"]) for path in ingress["spec"]["rules"][0]["http"]["paths"]] == [
-        ("/v1/events", "Exact")
+        ("/v1/events", "Exact"),
+        ("/furrow.js", "Exact"),
     ]

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.app import create_app
 from collector.senders.source import SourceReader
+from core.browser_script import installed_browser_script
 from core.networks import parse_networks
 from tests.integration.test_collector import BATCH, KEY, config_for
 from tests.ports import free_port
@@ -200,6 +201,16 @@ def test_pages_reach_nothing_but_events(front: Front, path: str) -> None:
         assert client.get("/v1/health").status_code == 200
         assert client.get(path, headers={"X-API-Key": "test-operator-key"}).status_code == 404
     assert len(front.sources.seen) == 1
+
+
+def test_pages_load_the_script(front: Front) -> None:
+    script = installed_browser_script()
+    assert script is not None
+    with front.client("events.shop.example") as client:
+        for path in ("/furrow.js", f"/{script.versioned_name}"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.content) == (200, script.plain)
+        assert client.get("/furrow-.js/../v1/status").status_code == 404
 
 
 def test_operators_are_let_in_from_their_network_alone(front: Front) -> None:

@@ -29,6 +29,10 @@ def analysed(first_ms: int = FIRST) -> AnalysedSession:
         ([], SessionOrigin(None, None, mixed=True)),
         # Connections without an address are of one source, which is not known.
         ([Sender(1_000, 0, 0)], SessionOrigin(None, None)),
+        # The key is that of the newest source, and of its newest receipt.
+        ([Sender(1_000, 5, 4, 77)], SessionOrigin(5, 4, key=77)),
+        ([Sender(1_000, 5, 4, 77), Sender(2_000, 5, 4, 78)], SessionOrigin(5, 4, key=78)),
+        ([Sender(1_000, 5, 4, 77), Sender(2_000, 15, 14, 0)], SessionOrigin(15, 14, mixed=True)),
     ],
 )
 def test_origin(senders: list[Sender], expected: SessionOrigin) -> None:
