@@ -22,7 +22,7 @@ from collector.http_errors import ApiError, error_response
 from collector.metrics import STREAM_REQUESTS
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
-from collector.streams.conversion import make_batches, read_content
+from collector.streams.conversion import make_answer, make_batches, read_content
 from collector.streams.registry import STREAMS
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
 from collector.transport.body import Doorway
@@ -133,7 +133,7 @@ class StreamIntake:
         self._counts.count_request(stream.name, reading, len(batch.rows), wrong, arrived.content.received_ms)
         # The answer of some formats says how many items were refused, for whatever reason.
         reading.rejects += [RejectedItem(reject.field, reject.reason, {}) for reject in by_contract]
-        return _to_response(stream.answer(arrived.content, reading))
+        return _to_response(make_answer(stream, arrived.content, reading))
 
     async def _normalise_reading(self, arrived: "_Arrived", reading: Reading) -> Batch:
         """The events of a reading as one batch. Each thousand events has a turn of its own: others do not wait for all."""
@@ -184,7 +184,7 @@ class StreamIntake:
         await self._admission.store_batch(arrived.request, arrived.sender, batch, arrived.sent_bytes)
         self._counts.count_request(stream.name, Reading(), 0, [UNREADABLE], sent.received_ms)
         if stream.unreadable_status < 400:
-            return _to_response(replace(stream.answer(sent, Reading()), status=stream.unreadable_status))
+            return _to_response(replace(make_answer(stream, sent, Reading()), status=stream.unreadable_status))
         raise ApiError(stream.unreadable_status, "unreadable_body", f"this is no body of {stream.title}: {reason}")
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from collector.contract import MAX_EVENTS
 from collector.contract.rows import Rejected
 from collector.contract.times import validate_timestamp
-from collector.streams.stream import Reading, SentBody, Stream, UnreadableBody, WireEvent
+from collector.streams.stream import Reading, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
 from core.metrics import count_degraded
 
 _log: Final = logging.getLogger("furrow.collector")
@@ -25,6 +25,17 @@ def read_content(stream: Stream, sent: SentBody) -> Reading:
         count_degraded("streams", "adapter_failed")
         _log.error("the adapter of %s failed with %s at %s", stream.name, type(error).__name__, _find_place(error))
         raise UnreadableBody(f"the adapter failed ({type(error).__name__})") from None
+
+
+def make_answer(stream: Stream, sent: SentBody, reading: Reading) -> StreamAnswer:
+    """The answer that the vendor's SDK expects. One that cannot be made is a plain 200; that is counted."""
+    try:
+        return stream.answer(sent, reading)
+    except Exception as error:
+        # The events are durable: an answer of 500 would make the SDK send them again.
+        count_degraded("streams", "answer_failed")
+        _log.error("the answer of %s failed with %s at %s", stream.name, type(error).__name__, _find_place(error))
+        return StreamAnswer()
 
 
 def make_batches(stream: Stream, reading: Reading, *, dated: bool = True) -> Iterator[tuple[int, WireEvent]]:

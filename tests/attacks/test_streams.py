@@ -140,6 +140,20 @@ def test_an_adapter_that_fails_is_counted_and_does_not_answer_500(toy: Collector
     assert ("toy.body", "the adapter failed (KeyError)") in {(x["field"], x["reason"]) for x in letters(toy)}
 
 
+def test_an_answer_that_fails_is_plain_success_and_its_events_are_kept_once(toy: Collector) -> None:
+    """Events are durable by then: 500 would make the SDK send them again, for ever."""
+    before = toy.metric("furrow_degraded_total")
+    path = f"/intake/toy/{INGEST}/?control=dumb"
+    answer = post(toy, body_of("d", answerCrash="secret-in-an-answer"), path)
+    assert (answer.status, answer.body) == (200, b"{}")
+    wait_until(lambda: len(rows(toy, "dumb")) == 1)
+    unreadable = post(toy, b"answerCrash", f"/intake/meek/{INGEST}/")
+    assert (unreadable.status, unreadable.body) == (200, b"{}")
+    assert toy.metric("furrow_degraded_total") == before + 2
+    assert "the answer of toy failed with KeyError" in toy.log()
+    assert "secret-in-an-answer" not in toy.log()
+
+
 def test_a_time_of_sending_that_cannot_be_costs_nothing(toy: Collector) -> None:
     for sent in (-1, "soon", 1e300, NOW + 10**12, True):
         assert post(toy, body_of("s", sent=sent)).status == 200

@@ -1,7 +1,7 @@
 """A small format of our own for tests of the intake, and ``python -m tests.streams.toy -``: a collector that serves it.
 
 A body is a JSON object: ``items`` with ``at``, ``visit``, ``id`` and ``kind`` (``press`` is a click; ``noise`` is ignored),
-``sent`` and ``sdk``. ``crash`` makes the adapter fail as if it had a bug.
+``sent`` and ``sdk``. ``crash`` makes the adapter fail as if it had a bug, ``answerCrash`` the answer.
 """
 
 import json
@@ -43,6 +43,8 @@ def read_toy(sent: SentBody) -> Reading:
 
 
 def answer_toy(sent: SentBody, reading: Reading) -> StreamAnswer:
+    if b"answerCrash" in sent.content:
+        raise KeyError(sent.content.decode())
     answer = {"rejected": len(reading.rejects), "path": sent.path, "type": sent.media_type}
     return StreamAnswer(content=json.dumps(answer).encode())
 
@@ -64,7 +66,12 @@ TOY: Final = Stream(
     lacks=("form events", "`responded`"),
 )
 MEEK: Final = Stream(
-    name="meek", title="the meek format", read=read_toy, recognises=lambda sent: False, unreadable_status=200
+    name="meek",
+    title="the meek format",
+    read=read_toy,
+    recognises=lambda sent: False,
+    answer=answer_toy,
+    unreadable_status=200,
 )
 """Answers 200 to whatever it cannot read; bodies of at most 1 MiB."""
 GROUPS: Final = (*(group for group in registry.GROUPS if group is not streams.GROUP), streams.make_group((TOY, MEEK)))

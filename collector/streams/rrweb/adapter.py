@@ -133,7 +133,7 @@ def _read_plugin(head: wire.Head, session: str, around: tuple[str, str], reading
         reading.ignored["other plugin"] += 1
         return
     page, shown = around
-    for event in read_plugin_requests(plugin, session, page):
+    for event in read_plugin_requests(plugin, session, page, head.timestamp):
         if event is None:
             reading.rejects.append(RejectedItem(wire.NETWORK_PLUGIN, "a request's time or address is none", {}))
         else:

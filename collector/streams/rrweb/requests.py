@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from collector.streams.lenient import digest_parts, read_origin, read_route, read_status, read_time
+from collector.streams.lenient import digest_parts, is_own_intake, read_origin, read_route, read_status, read_time
 from collector.streams.rrweb import wire
 from collector.streams.stream import WireEvent
 
@@ -16,7 +16,8 @@ _KINDS: Final = frozenset({"fetch", "xmlhttprequest"})
 
 
 class PluginRequest(msgspec.Struct, gc=False):
-    """One request: ``timestamp`` is its start in epoch milliseconds, ``duration`` in milliseconds."""
+    """One request: ``timestamp`` is its start in epoch milliseconds (PostHog's plugin), ``start_time`` and ``end_time`` are
+    milliseconds since the page was opened (rrweb's own), ``duration`` is in milliseconds."""
 
     name: str = ""
     initiator_type: str = msgspec.field(name="initiatorType", default="")
@@ -24,6 +25,8 @@ class PluginRequest(msgspec.Struct, gc=False):
     status: int | None = None
     response_status: int | None = msgspec.field(name="responseStatus", default=None)
     timestamp: float = 0.0
+    start_time: float | None = msgspec.field(name="startTime", default=None)
+    end_time: float | None = msgspec.field(name="endTime", default=None)
     duration: float | None = None
 
 
@@ -68,17 +71,30 @@ def make_request(
     }
 
 
-def read_plugin_requests(plugin: wire.Plugin, session: str, page: str) -> Iterable[WireEvent | None]:
-    """The fetches and XHRs in an event of the network plugin; None for each that is no request."""
+def read_plugin_requests(plugin: wire.Plugin, session: str, page: str, emitted_ms: float) -> Iterable[WireEvent | None]:
+    """The fetches and XHRs in an event of the network plugin; None for each that is no request.
+
+    ``emitted_ms``: the event's own time. rrweb's plugin emits it as soon as the last of its requests ended, and names times
+    since the page was opened only; so that moment tells when the page was opened. Requests to Furrow's intake are left out.
+    """
     held = wire.read_shape(_REQUESTS, plugin.payload)
     if held is None:
         yield None
         return
-    for raw in held.requests if not held.is_initial else ():
-        request = wire.read_shape(_REQUEST, raw)
+    requests = [wire.read_shape(_REQUEST, raw) for raw in held.requests] if not held.is_initial else []
+    opened_ms = emitted_ms - max((one.end_time or 0.0 for one in requests if one is not None), default=0.0)
+    for request in requests:
         if request is None:
             yield None
-        elif request.initiator_type in _KINDS:
-            status = request.status if request.status is not None else request.response_status
-            end_ms = request.timestamp + (request.duration or 0.0)
-            yield make_request(session, request.name, request.timestamp, end_ms, request.method or "", status, page)
+        elif request.initiator_type in _KINDS and not is_own_intake(request.name):
+            yield _read_request(request, session, page, opened_ms)
+
+
+def _read_request(request: PluginRequest, session: str, page: str, opened_ms: float) -> WireEvent | None:
+    status = request.status if request.status is not None else request.response_status
+    start_ms, end_ms = request.timestamp, request.timestamp + (request.duration or 0.0)
+    if not start_ms and request.start_time is not None and request.end_time is not None:
+        start_ms, end_ms = opened_ms + request.start_time, opened_ms + request.end_time
+        # Aborted by the page, never answered, or hidden by the other site: this plugin does not say which.
+        status = status or None
+    return make_request(session, request.name, start_ms, end_ms, request.method or "", status, page)

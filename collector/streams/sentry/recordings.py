@@ -100,7 +100,8 @@ def _read_head(head: wire.Head, segment: _Segment) -> None:
     elif head.type == wire.PLUGIN:
         plugin = wire.read_shape(wire.PLUGIN_DATA, head.data)
         if plugin is not None and plugin.plugin == wire.NETWORK_PLUGIN:
-            for event in read_plugin_requests(plugin, segment.around.session, segment.around.page):
+            around = segment.around
+            for event in read_plugin_requests(plugin, around.session, around.page, head.timestamp):
                 _add_event(event, "request of the network plugin", segment)
     elif head.type not in wire.KNOWN_TYPES:
         segment.reading.ignored["unknown rrweb type"] += 1

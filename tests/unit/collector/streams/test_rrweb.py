@@ -108,6 +108,33 @@ def test_only_the_title_of_an_error_page_passes():
     assert [event["metadata"].get("title") for event in events] == [None, "Server Error", "404 Not Found"]
 
 
+def own_request(at: int, *held: dict[str, object], **more: object) -> dict[str, object]:
+    """What @rrweb/rrweb-plugin-network-record emits: times since the page was opened, and no method."""
+    payload = {"requests": [{"initiatorType": "fetch", "entryType": "resource", **one} for one in held], **more}
+    return {"type": 6, "data": {"plugin": "rrweb/network@1", "payload": payload}, "timestamp": NOW + at}
+
+
+def test_requests_of_rrwebs_own_plugin_get_the_time_at_which_they_were_emitted():
+    first = {
+        "name": "https://a.example/api/pay?k=SECRET",
+        "startTime": 900,
+        "endTime": 1_000,
+        "duration": 100.2,
+        "status": 500,
+    }
+    later = {"name": "https://a.example/api/stock", "startTime": 1_100, "endTime": 1_250, "duration": 150, "status": 0}
+    copy = {"name": "https://furrow.example/intake/rrweb/k", "startTime": 1, "endTime": 9, "status": 200}
+    reading = STREAM.read(
+        send(*PAGE, own_request(2_000, first, later, copy), own_request(2_001, first, isInitial=True))
+    )
+    assert not reading.rejects
+    got = [(e["timestamp"], e["metadata"]) for e in reading.events if e["eventType"] == "network"]
+    assert got == [
+        (NOW + 1_750, {"url": "/api/pay", "durationMs": 100.0, "status": 500}),
+        (NOW + 2_000, {"url": "/api/stock", "durationMs": 150.0}),
+    ]
+
+
 def test_a_failing_control_is_found_with_the_plugin():
     visit = [event for i in range(5) for event in (touch(2, 500 * i, 3), request(500 * i + 5))]
     (detection,) = judge([STREAM.read(send(*PAGE, *visit))])
