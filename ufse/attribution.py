@@ -14,6 +14,7 @@ from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedbac
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
 from ufse.late_answers import add_late_causes
+from ufse.lookups import remove_lookups
 from ufse.rows import merge_crashing_rows, merge_row_actions
 from ufse.sent_back import SentBack, find_sent_back
 from ufse.sessions import CLICK, END, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
@@ -79,6 +80,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
     negative, causes = _mark_invalid_submits(frame, classify_feedback(frame, config), causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
+    negative = remove_lookups(frame, negative, causes.cause)
     negative = remove_unload_errors(frame, negative, actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
     action = merge_row_actions(frame, actions.action, causes.cause, negative != NONE)

@@ -25,6 +25,7 @@ from ufse.frame import Frame, build_frame
 from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
 from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
+from ufse.lookups import find_lookups
 from ufse.observed import observe_sessions
 from ufse.page_answers import add_page_answers
 from ufse.presence import find_unattended_navigations
@@ -394,6 +395,8 @@ class _DetectionRun:
             rule, text = "unattributed", "No failure, rejection or slow answer was caused by an action of the user."
         elif find_normal_slowness(frame, self.config)[span].any():
             rule, text = "no_negative_feedback", "The slow answers took no longer than their endpoints usually take."
+        elif find_lookups(frame, attribution.cause)[span].any():
+            rule, text = "no_negative_feedback", "Filling in a field asked for what does not exist (404): that is no failure."
         elif (attribution.background[span] & ~frame.noise[span]).any():
             rule, text = (
                 "background",

@@ -204,7 +204,7 @@ var init_control = __esm({
     };
     typeOf = (element, tagName) => {
       const role = element.getAttribute("role");
-      if (element.matches(BUTTON)) return "button";
+      if (element.matches(BUTTON)) return element.matches("a[href*='/']") ? "link" : "button";
       if (tagName === "a") return role || "link";
       const { type } = element;
       return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
@@ -861,7 +861,7 @@ var init_navigation = __esm({
       noteLeaving(causeNow());
     };
     noteLeaving = (cause) => {
-      const recent = asked && Date.now() - asked.at < 1e3 ? asked : void 0;
+      const recent = asked && Date.now() - asked.at < 1e3 /* BEGIN_MS */ ? asked : void 0;
       leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
     };
     noteFormSent = (form, submitter, cause) => {
@@ -877,12 +877,12 @@ var init_navigation = __esm({
         const { protocol, host, pathname, search } = link;
         const download = link.hasAttribute("download") || void 0;
         const external = !isWeb(link) || !isOwnHost(host);
-        const here = /^(_self)?$/.test(link.target) && !event.ctrlKey && !event.metaKey && !event.shiftKey && pathname + search !== location.pathname + location.search;
+        const loads = pathname + search !== location.pathname + location.search;
         const cause = causeNow();
         later(() => {
           if (event.defaultPrevented) return;
           if (download || external) /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download }, { cause });
-          else if (here) noteLeaving((asked = { cause, at: Date.now() }).cause);
+          else if (loads) noteLeaving((asked = { cause, at: Date.now() }).cause);
         });
       });
     };
@@ -890,7 +890,8 @@ var init_navigation = __esm({
       const [entry] = performance.getEntriesByType("navigation");
       const type = entry?.type ?? "";
       const note = takeNote();
-      const led = note && Date.now() - note.at < 6e4 /* NOTE_MS */ && type === "navigate" ? note : void 0;
+      const began = Date.now() - performance.now();
+      const led = note && Math.abs(began - note.at) < 1e3 /* BEGIN_MS */ && type === "navigate" ? note : void 0;
       const referrer = document.referrer && new URL(document.referrer);
       const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : void 0);
       if (entry) reportAnswer(entry, led);

@@ -69,7 +69,8 @@ export const describe = (element: Element): Target => {
 
 const typeOf = (element: Element, tagName: string): string => {
   const role = element.getAttribute("role");
-  if (element.matches(BUTTON)) return "button";
+  // A link of a menu, whatever its role, leads to a page; without an address it is a button.
+  if (element.matches(BUTTON)) return element.matches("a[href*='/']") ? "link" : "button";
   if (tagName === "a") return role || "link";
   const { type } = element as HTMLInputElement;
   return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);

@@ -12,8 +12,8 @@ import { reportRefusedForm } from "./forms";
 
 /** Inlined by the build. */
 const enum Limit {
-  /** How long a page may take to come after the form or link that asked for it. */
-  NOTE_MS = 60_000,
+  /** The browser begins to load a page within this time after the form or link that asked for it, however long it takes. */
+  BEGIN_MS = 1_000,
 }
 
 let shown = "";
@@ -90,7 +90,7 @@ let asked: { form?: Note["form"]; cause: string | undefined; at: number } | unde
 
 /** Before another page of the application is loaded: what caused it. */
 const noteLeaving = (cause?: string): void => {
-  const recent = asked && Date.now() - asked.at < 1_000 ? asked : undefined;
+  const recent = asked && Date.now() - asked.at < Limit.BEGIN_MS ? asked : undefined;
   leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
 };
 
@@ -110,13 +110,14 @@ const followLinks = (): void => {
     const { protocol, host, pathname, search } = link;
     const download = link.hasAttribute("download") || undefined;
     const external = !isWeb(link) || !isOwnHost(host);
-    const here = /^(_self)?$/.test(link.target) && !event.ctrlKey && !event.metaKey && !event.shiftKey && pathname + search !== location.pathname + location.search;
+    // Another tab may load it, too: then nothing comes here, and the note is too old for the next page.
+    const loads = pathname + search !== location.pathname + location.search;
     const cause = causeNow();
     // After the dispatch: by then the page has stopped the click, or not.
     later(() => {
       if (event.defaultPrevented) return;
       if (download || external) /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download }, { cause });
-      else if (here) noteLeaving((asked = { cause, at: Date.now() }).cause);
+      else if (loads) noteLeaving((asked = { cause, at: Date.now() }).cause);
     });
   });
 };
@@ -128,7 +129,9 @@ const arrive = (): void => {
   const [entry] = performance.getEntriesByType("navigation") as Arrival[];
   const type = entry?.type ?? "";
   const note = takeNote();
-  const led = note && Date.now() - note.at < Limit.NOTE_MS && type === "navigate" ? note : undefined;
+  // A page whose loading began later was opened otherwise: what the form got ran no script (an error page of the browser or a proxy).
+  const began = Date.now() - performance.now();
+  const led = note && Math.abs(began - note.at) < Limit.BEGIN_MS && type === "navigate" ? note : undefined;
   const referrer = document.referrer && new URL(document.referrer);
   const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : undefined);
   if (entry) reportAnswer(entry, led);

@@ -76,6 +76,17 @@ def test_a_label_and_its_field_are_one_click(any_site: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    ("href", "kind"),
+    [("/orders", "link"), ("#/orders", "link"), ("#", "button"), ("javascript:void(0)", "button"), ("", "button")],
+)
+def test_a_link_that_leads_to_a_page_is_a_link_though_it_is_called_a_button(site: Site, href: str, kind: str) -> None:
+    """One-page applications give the links of their menus the role of a button; others make buttons of links to nowhere."""
+    site.show(f"<a id=go role=button href='{href}'>Orders</a>", "go.onclick = e => e.preventDefault();")
+    site.click("#go")
+    assert site.sent("click")[0]["target"]["type"] == kind
+
+
+@pytest.mark.parametrize(
     ("attributes", "id_sent"),
     [
         ("id=checkout", "checkout"),

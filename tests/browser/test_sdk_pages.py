@@ -110,6 +110,33 @@ def test_a_form_that_comes_again_with_marks(site: Site) -> None:
     assert site.sent("network")[0]["metadata"]["status"] == 200
 
 
+def test_a_page_that_was_opened_later_is_no_answer_to_a_form(site: Site) -> None:
+    """The form is lost: the browser's own error page comes, without the script. Then the person goes elsewhere."""
+    site.put("/order", "<form id=order method=post action=/send><input name=zip><button id=send>Send</button></form>")
+    site.put("/list", "<p>Orders")
+    site.answers["POST /send"] = Answer("<h1>502 Bad Gateway</h1>", 502)
+    site.browser.get(site.address + "/order")
+    site.click("#send")
+    site.wait_for(lambda: "502" in site.browser.page_source)
+    time.sleep(1.5)  # nobody types an address faster
+    site.browser.get(site.address + "/list")
+    assert pages(site, 2) == [("/order", None, None), ("/list", None, None)]
+    assert "cause" not in site.sent("navigation", 2)[1]
+    assert site.sent("network", 0) == []
+
+
+def test_a_slow_page_is_the_answer_to_its_form(site: Site) -> None:
+    site.put("/order", "<form id=order method=post action=/send><input name=zip><button id=send>Send</button></form>")
+    site.put("/send", "<p>Thank you", wait=2.5)
+    site.browser.get(site.address + "/order")
+    site.click("#send")
+    site.wait_for(lambda: "Thank you" in site.browser.page_source)
+    (submit,) = site.sent("form_submit")
+    (answer,) = site.sent("network")
+    assert answer["cause"] == site.sent("navigation", 2)[1]["cause"] == submit["eventId"]
+    assert answer["metadata"]["durationMs"] >= 2_500
+
+
 def test_an_error_page_says_so(site: Site) -> None:
     site.show("<h1>Not here</h1>", path="/missing", status=404)
     (answer,) = site.sent("network")
