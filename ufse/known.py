@@ -140,7 +140,10 @@ def _judge_facts(facts: pa.Table, found: Ints) -> EndpointKnowledge:
     at, some = np.maximum(found, 0), found >= 0
     scattered = enough & _is_scattered(column)
     return EndpointKnowledge(
-        alone[at] & some, scattered[at] & some, np.where(own[at] & some, control[at], 0), np.where(some, typical[at], -1)
+        alone[at] & some,
+        scattered[at] & some,
+        np.where(own[at] & some, control[at], 0),
+        np.where(some, typical[at], -1),
     )
 
 

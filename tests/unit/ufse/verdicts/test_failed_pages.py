@@ -126,6 +126,8 @@ def test_the_requests_of_pages_stay_silent(scene: str) -> None:
 def test_presses_at_a_failed_page_are_no_try_that_was_answered(pressed: float) -> None:
     """The page that the person goes back to is the answer of going back."""
     spot = {"x": 100, "y": 40}
-    tries = [r for t in (10, 15, 20) for r in (*tried(t, page="/lamps/7/add"), click(t + 0.6 + pressed, ADD, "/lamps/7"))]
+    tries = [
+        r for t in (10, 15, 20) for r in (*tried(t, page="/lamps/7/add"), click(t + 0.6 + pressed, ADD, "/lamps/7"))
+    ]
     rows = sorted([{**r, **spot} if r["event_type"] == "click" else r for r in tries], key=lambda r: r["ts"])
     assert len(bodies(as_documents([*SHOWN, *rows, *AWAY]))) == 1
