@@ -18,6 +18,9 @@ from ufse.index import Index
 from ufse.other_ways import Times
 from ufse.sessions import CLICK, NAVIGATION, NETWORK, SUBMIT
 
+_BEGUN_WITH_MS = 50
+"""A page's request begins at most this long before or after the page is entered: rounding of times (own choice)."""
+
 
 def find_answered_forms(index: Index, found: Candidates) -> Times:
     """(Candidate, epoch ms) of such successes, of the candidates that failed pages alone answered."""
@@ -30,31 +33,45 @@ def find_answered_forms(index: Index, found: Candidates) -> Times:
     return owner, index.frame.ts[row]
 
 
-def _is_document(index: Index, rows: Ints) -> Bools:
-    """Per row: whether it is the request of the page that is shown in the same instant: the next row is its navigation."""
+def _find_shown_pages(index: Index, rows: Ints) -> Ints:
+    """Per row: the navigation whose page it is the request of, -1 if it is none.
+
+    That is the next row if it is shown in the same instant, else the last navigation before the answer if the request began
+    with it (``_BEGUN_WITH_MS``) and its address is the page's.
+    """
     frame = index.frame
     place = {pattern: i for i, pattern in enumerate(frame.patterns)}
     page = np.array([place.get(e.rpartition(" ")[2], -1) for e in frame.endpoints] or [-1])[frame.endpoint[rows]]
+    asked = (frame.kind[rows] == NETWORK) & (frame.endpoint[rows] >= 0)
     after = np.minimum(rows + 1, len(frame) - 1)
     shown = (
         (frame.kind[after] == NAVIGATION)
         & (frame.ts[after] == frame.ts[rows])
         & (frame.visit[after] == frame.visit[rows])
     )
-    return np.asarray((frame.kind[rows] == NETWORK) & shown & (page == frame.pattern[after]), dtype=np.bool_)
+    found = np.where(asked & shown & (page == frame.pattern[after]), after, -1)
+    moves = index.navigation_rows
+    if not len(moves):
+        return found
+    before = moves[np.maximum(np.searchsorted(moves, rows) - 1, 0)]
+    begun = np.abs(index.attribution.begin[rows] - frame.ts[before]) <= _BEGUN_WITH_MS
+    begun &= (before < rows) & (frame.visit[before] == frame.visit[rows]) & (page == frame.pattern[before])
+    return np.where((found < 0) & asked & begun, before, found)
 
 
 def _is_failed_page(index: Index, found: Candidates) -> Bools:
     """Per candidate: whether all its feedback is failed pages."""
-    document = _is_document(index, found.negatives.values)
+    document = _find_shown_pages(index, found.negatives.values) >= 0
     return (found.negatives.sizes > 0) & ~any_by_owner(found.negatives.owner, ~document, len(found))
 
 
-def _find_failed_moves(index: Index, moves: Ints) -> Bools:
-    """Per navigation: whether its page failed, by its own status or by its document's request."""
-    before = np.maximum(moves - 1, 0)
-    bad = (index.attribution.negative[before] != NONE) & _is_document(index, before)
-    return np.asarray((index.frame.status[moves] >= 400) | (bad & (moves > 0)), dtype=np.bool_)
+def _find_failed_moves(index: Index) -> Bools:
+    """Per event of the frame: whether it is a navigation whose page failed, by its own status or by its document's request."""
+    frame = index.frame
+    failed = (frame.kind == NAVIGATION) & (frame.status >= 400)
+    page = _find_shown_pages(index, np.flatnonzero(index.attribution.negative != NONE))
+    failed[page[page >= 0]] = True
+    return failed
 
 
 def _by_same_control(index: Index, found: Candidates, chosen: Ints, moves: Ints) -> Times:
@@ -62,8 +79,12 @@ def _by_same_control(index: Index, found: Candidates, chosen: Ints, moves: Ints)
     link = index.target_property("link") | index.target_property("leaves") | index.target_property("aside")
     presses = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & index.attribution.meaningful)
     presses = presses[~link[index.target_of_action(action[presses])]]
+    failed = _find_failed_moves(index)
+    # What is pressed on the failed page, or while it is on its way, is no new try of the form.
+    shown = moves[np.maximum(np.searchsorted(moves, presses) - 1, 0)]
+    presses = presses[~(failed[shown] & (shown < presses) & (frame.visit[shown] == frame.visit[presses]))]
     led = moves[np.minimum(np.searchsorted(moves, presses), len(moves) - 1)]
-    came = (led > presses) & (frame.visit[led] == frame.visit[presses]) & ~_find_failed_moves(index, led)
+    came = (led > presses) & (frame.visit[led] == frame.visit[presses]) & ~failed[led]
     came &= frame.ts[led] - frame.ts[presses] <= index.config.network_end_window_ms
     last = max_by_owner(found.negatives.owner, found.negatives.values, len(found), -1)[chosen]
     sender = _find_senders(index, found, chosen, last, presses)
@@ -102,11 +123,12 @@ def _by_repeated_page(index: Index, found: Candidates, chosen: Ints, moves: Ints
     frame = index.frame
     chosen = chosen[index.is_page_action(found.action[chosen])]
     key = frame.client[frame.visit[moves]] * len(frame.patterns) + frame.pattern[moves]
-    good = ~_find_failed_moves(index, moves)
+    good = ~_find_failed_moves(index)[moves]
     twice = np.append(False, (key[1:] == key[:-1]) & good[1:] & good[:-1])
     by_page = Lookup(key[twice], moves[twice])
     rows = found.negatives.take_lists(chosen)
-    before = moves[np.maximum(np.searchsorted(moves, rows.last) - 1, 0)] if len(chosen) else chosen
+    shown = _find_shown_pages(index, rows.last) if len(chosen) else chosen
+    before = moves[np.maximum(np.searchsorted(moves, shown) - 1, 0)]
     asked = frame.client[found.visit[chosen]] * len(frame.patterns) + frame.pattern[before]
     owner, row = by_page.find_entries(asked, rows.last + 1 if len(chosen) else chosen, np.full(len(chosen), len(frame)))
     return chosen[owner], row

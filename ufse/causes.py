@@ -133,7 +133,10 @@ def _find_error_causes(frame: Frame, causing: Bools, cause: Ints, config: Config
         candidates = np.flatnonzero(allowed)
         if len(rows) and len(candidates):
             found = _find_row_before(frame, candidates, rows)
-            near = (found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= config.reaction_window_ms)
+            # An error that says nothing of itself is told from chance by its time alone.
+            known = frame.endpoint_known[frame.endpoint[rows]]
+            window = np.where(known, config.reaction_window_ms, config.network_start_window_ms)
+            near = (found >= 0) & (frame.ts[rows] - frame.ts[np.maximum(found, 0)] <= window)
             cause[rows[near]] = found[near]
     return cause
 

@@ -11,7 +11,8 @@ def apply_endpoint_history(frame: Frame, rows: Ints, action: Ints, quiet: Bools,
     """Per request in ``rows``: whether it is background by its behaviour in this visit (``quiet``) and in other sessions.
 
     An endpoint that mostly runs by itself elsewhere is background here, too, unless this visit is ``certain``: one control
-    got its answer at once three times or more. An endpoint that is nearly always the answer of one control is that
+    got its answer at once three times or more. One that is scattered over many controls and hardly ever succeeds is, in any
+    case. An endpoint that is nearly always the answer of one control is that
     control's, even where this visit does not show it. ``action``: packed action that caused the request; -1 without one, and
     for endpoints that never fail here: whether their success is background stays as it is.
     """
@@ -20,4 +21,5 @@ def apply_endpoint_history(frame: Frame, rows: Ints, action: Ints, quiet: Bools,
         return quiet
     own = (action >= 0) & (knowledge.own_control[rows] != 0)
     own[own] = hash_action_controls(frame, action[own]) == knowledge.own_control[rows[own]]
-    return np.asarray((quiet | (knowledge.runs_alone[rows] & ~certain)) & ~own, dtype=np.bool_)
+    elsewhere = (knowledge.runs_alone[rows] & ~certain) | knowledge.scattered[rows]
+    return np.asarray((quiet | elsewhere) & ~own, dtype=np.bool_)

@@ -24,6 +24,13 @@ LEAST_ALONE_SESSIONS: Final = 3
 """An endpoint runs by itself if it provably did so this often, in this many client sessions (own choice): two may be chance."""
 OWN_PERCENT: Final = 90
 """An endpoint is one control's if that control caused at least this part of its requests (own choice)."""
+SCATTERED_CONTROLS: Final = 10
+SCATTERED_MAIN_PERCENT: Final = 20
+SCATTERED_GOOD_PERCENT: Final = 5
+SCATTERED_UNPRESSED_PERCENT: Final = 33
+"""A scattered endpoint follows at least ten controls, none of which causes more than a fifth of what presses cause, is asked
+without a press in a third of the cases, and is answered well in at most 5 % (own choice, docs/decisions/0060).
+"""
 LEAST_COLLECTOR_SESSIONS: Final = 20
 """Client sessions with requests from which it is known what a collector reports (own choice)."""
 REPORTED_PERCENT: Final = 90
@@ -43,6 +50,8 @@ class EndpointKnowledge:
 
     runs_alone: Bools
     """It mostly runs without an action."""
+    scattered: Bools
+    """It follows many controls, is the answer of none, runs without a press, too, and hardly ever succeeds."""
     own_control: Ints
     """Hash of the control whose answer it nearly always is (as int64); 0 without one."""
     typical_ms: Ints
@@ -129,6 +138,24 @@ def _judge_facts(facts: pa.Table, found: Ints) -> EndpointKnowledge:
     control = facts["main_control"].to_numpy().astype(np.uint64).view(np.int64)
     typical = np.where(column["timed_sessions"] >= LEAST_SESSIONS, column["typical_ms"], -1)
     at, some = np.maximum(found, 0), found >= 0
+    scattered = enough & _is_scattered(column)
     return EndpointKnowledge(
-        alone[at] & some, np.where(own[at] & some, control[at], 0), np.where(some, typical[at], -1)
+        alone[at] & some,
+        scattered[at] & some,
+        np.where(own[at] & some, control[at], 0),
+        np.where(some, typical[at], -1),
     )
+
+
+def _is_scattered(column: dict[str, Ints]) -> Bools:
+    """Per row of facts: whether the endpoint follows whatever is pressed, also what is not, and practically never succeeds.
+
+    An address that serves everything (GraphQL) follows many controls, too, but answers most of them well; a control's own
+    endpoint, however often it fails, is asked by that control.
+    """
+    controls = (column["controls"] >= SCATTERED_CONTROLS) & (
+        100 * column["main_pressed"] <= SCATTERED_MAIN_PERCENT * column["pressed"]
+    )
+    useless = 100 * column["good"] <= SCATTERED_GOOD_PERCENT * column["requests"]
+    unpressed = 100 * (column["requests"] - column["pressed"]) >= SCATTERED_UNPRESSED_PERCENT * column["requests"]
+    return np.asarray(controls & useless & unpressed, dtype=np.bool_)

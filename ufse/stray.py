@@ -1,4 +1,4 @@
-"""Errors that strayed among the clicks of a control that went on working."""
+"""Failures that strayed among the clicks of a control that went on working."""
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from ufse.index import Index
 
 def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     """Per cluster: whether its failure is an uncaught error of few clicks, the control's other clicks raised none, and then
-    something else on the page was used.
+    something else on the page was used. A failed request without an address needs no such use: that it came near one of many
+    clicks is all that is known of it.
 
     Whoever pages, steps or undoes clicks one control again and again, and goes on when they are there. A control whose code
     fails raises its error at each click; after a broken one, people do not go on with the page. Few: one of as many clicks
@@ -23,7 +24,8 @@ def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     failure, visit = clusters.failure, clusters.visit
     read = (attribution.negative[failure] == FAILURE) & index.is_request(failure)
     read &= frame.only_reads[np.maximum(frame.endpoint[failure], 0)]
-    may_stray = (attribution.negative[failure] == CRASH) | read
+    blank = (attribution.negative[failure] == FAILURE) & ~index.is_identified(failure)
+    may_stray = (attribution.negative[failure] == CRASH) | read | blank
     if not may_stray.any():
         return np.zeros(size, dtype=np.bool_)
     story = clusters.negatives_since_success
@@ -48,5 +50,5 @@ def is_stray_error(index: Index, clusters: Clusters) -> Bools:
     used = (after > last) & (after < high) & (frame.route[after] == frame.route[last]) & ~moved
     used &= ~index.is_failing[after] & ~index.target_property("leaves")[frame.target[after]]
     used &= attribution.action[after] >= 0
-    found[at[~used]] = False
+    found[at[~used]] = blank[at[~used]]
     return found

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from ufse.arrays import Bools, Ints, Lookup, any_by_owner, equals_any, mark_group_starts, max_by_owner
+from ufse.arrays import Bools, Ints, Lookup, any_by_owner, equals_any, is_among, mark_group_starts, max_by_owner
 from ufse.candidates import Candidates
 from ufse.feedback import RETURNED, SILENT, SLOW
 from ufse.index import Index
@@ -25,8 +25,10 @@ def find_quiet_successes(index: Index, found: Candidates) -> tuple[Ints, Ints]:
     """(Candidate, epoch ms) of the tries after the last failure that had no failure, where only failures are reported.
 
     A try is deliberate: more than ``rage_gap_ms`` after the failed one, and no part of a burst. The visit must go on for as
-    long as the failure took, so that a failure of the try would be known. A try that was only slow was answered. A try of
-    another control of the same page counts, too; so does, for a login, another form that led on.
+    long as the failure took, so that a failure of the try would be known; a press of the same control with which the visit
+    ends counts, too, if failures came soon: nobody knows what became of it. So does a press of it in a later visit of the
+    client session in which that control never failed. A try that was only slow was answered. A try of another control of the
+    same page counts, too; so does, for a login, another form that led on.
     """
     chosen = np.flatnonzero(found.negatives.sizes > 0)
     if len(chosen):
@@ -76,14 +78,21 @@ class _QuietTries:
         failing[attribution.cause[attribution.attributed & ~self._answered]] = True
         return failing
 
-    def _keep_deliberate(self, owner: Ints, row: Ints) -> Bools:
-        """Per try (ordered by owner and row): whether it is deliberate and its failure would be known."""
+    def _keep_deliberate(self, owner: Ints, row: Ints, *, final: bool = False) -> Bools:
+        """Per try (ordered by owner and row): whether it is deliberate and its failure would be known.
+
+        With ``final``, a press with which the visit ends is kept, too, if failures came within 2 s: its outcome is unknown.
+        """
         frame, last = self.index.frame, self._last[owner]
         cause = self.index.attribution.cause[last]
+        took = frame.ts[last] - frame.ts[cause]
         waited = frame.ts[frame.high[frame.visit[row]] - 1] - frame.ts[row]
-        known = waited >= np.maximum(LEAST_WAIT_MS, frame.ts[last] - frame.ts[cause])
+        known = waited >= np.maximum(LEAST_WAIT_MS, took)
+        if final:
+            known |= (took < LEAST_WAIT_MS) & (frame.kind[row] != NAVIGATION)
         later = frame.ts[row] - frame.ts[cause] > self.index.config.rage_gap_ms
         known &= frame.source.read_at("disabled", row) != 1  # what a disabled control does not do is no success
+        known &= frame.source.read_at("responded", row) != 0
         return np.asarray(known & later & ~self._is_failing[row] & ~self._is_in_burst(owner, row), dtype=np.bool_)
 
     def _is_in_burst(self, owner: Ints, row: Ints) -> Bools:
@@ -109,11 +118,21 @@ class _QuietTries:
         visit, action = self.found.visit[self.chosen], index.attribution.action
         tried = index.attribution.meaningful | (frame.kind == CLICK) | (frame.kind == NAVIGATION)
         tries = np.flatnonzero(tried & self._is_identified)
-        by_action = Lookup(index.visit_action_key(frame.visit[tries], action[tries]), tries)
-        key = index.visit_action_key(visit, self.found.action[self.chosen])
-        owner, row = by_action.find_entries(key, self._last + 1, frame.high[visit])
-        kept = self._keep_deliberate(owner, row)
+        client = frame.client.astype(np.int64)
+        by_action = Lookup(index.visit_action_key(client[frame.visit[tries]], action[tries]), tries)
+        key = index.visit_action_key(client[visit], self.found.action[self.chosen])
+        owner, row = by_action.find_entries(key, self._last + 1, np.full(len(visit), len(frame)))
+        kept = self._keep_deliberate(owner, row, final=True)
+        elsewhere = frame.visit[row] != visit[owner]
+        kept &= ~elsewhere | ~self._fails_in_visit(row)
         return owner[kept], row[kept]
+
+    def _fails_in_visit(self, row: Ints) -> Bools:
+        """Per try: whether its action also failed in its visit."""
+        index, frame, action = self.index, self.index.frame, self.index.attribution.action
+        failing = np.flatnonzero(self._is_failing)
+        failed = index.visit_action_key(frame.visit[failing], action[failing])
+        return is_among(index.visit_action_key(frame.visit[row], action[row]), failed)
 
     @cached_property
     def _completing(self) -> Ints:

@@ -121,6 +121,70 @@ def test_a_search_of_a_field_stays_evidence_of_its_button() -> None:
     assert failure_points(rows, learn(searches, 8)) == failure_points(rows) != []
 
 
+# ------------------------------------------------------------------------------- endpoints that follow everything
+
+CONTROLS = [{"target_type": "button", "target_id": f"tool-{n}", "target_label": f"Tool {n}"} for n in range(12)]
+
+
+def scattered(
+    controls: int = 12, good: int = 0, unpressed: bool = True, main: int = 0, **values: Any
+) -> Callable[[int], list[Row]]:
+    """A save that fails near whatever is done: after a page, after a field, after presses of different controls.
+
+    ``good``: of how many sessions in twelve it succeeds; ``main``: how often the first control is pressed beside.
+    """
+
+    def make(number: int) -> list[Row]:
+        status = 200 if number < good else 500
+        rows = [go(0, "/checkout")]
+        if unpressed:
+            rows += [draft(0.6, status, **values), typed(5), draft(5.5, status, **values)]
+        for place, control in enumerate([CONTROLS[number % controls], *[CONTROLS[0]] * main]):
+            rows += [click(20 + 9 * place, control), draft(20.5 + 9 * place, status, **values)]
+        return [*rows, end(90)]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"url": "/g/collect", "method": "POST"}, {"url": "/api/v2/track", "method": "POST", "status": 0}],
+    ids=["drafts", "beacon", "blocked"],
+)
+def test_an_endpoint_that_follows_many_controls_and_never_succeeds_is_background(values: dict[str, Any]) -> None:
+    url = {name: value for name, value in values.items() if name != "status"}
+    rows = two_failures(**url)
+    assert failure_points(rows)
+    assert failure_points(rows, learn(scattered(**url), 12)) == []
+    assert "background" in reasons(rows, learn(scattered(**url), 12))
+
+
+def test_an_endpoint_that_follows_many_controls_is_background_also_after_three_presses_of_one() -> None:
+    rows = [*two_failures()[:-1], click(22), draft(22.4, 500), go(30, "/home")]
+    assert failure_points(rows)
+    assert failure_points(rows, learn(scattered(), 12)) == []
+
+
+@pytest.mark.parametrize(
+    "others",
+    [scattered(controls=9), scattered(good=3), scattered(unpressed=False), scattered(main=1)],
+    ids=["nine controls", "succeeds elsewhere", "only after presses", "mostly one control"],
+)
+def test_an_endpoint_that_is_an_answer_elsewhere_stays_evidence(others: Callable[[int], list[Row]]) -> None:
+    assert failure_points(two_failures(), learn(others, 12)) == failure_points(two_failures()) != []
+
+
+def test_many_controls_of_few_sessions_decide_nothing() -> None:
+    def busy(number: int) -> list[Row]:
+        return [row for n in range(12) for row in as_later(scattered()(n), 100 * n)]
+
+    assert failure_points(two_failures(), learn(busy, 4)) == failure_points(two_failures()) != []
+
+
+def as_later(rows: list[Row], seconds: float) -> list[Row]:
+    return [{**row, "ts": row["ts"] + round(1000 * seconds)} for row in rows if row["event_type"] != "session_end"]
+
+
 # ------------------------------------------------------------------------------- endpoints of one control
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.ufse.scene import Row, bodies, click, go, submit, typed, why
+from tests.unit.ufse.scene import T0, Row, answer, bodies, click, go, submit, typed, why
 
 ADD = {"target_type": "button", "target_label": "Put into cart"}
 NEXT = {"target_type": "link", "target_label": "Lamps"}
@@ -96,3 +96,38 @@ def test_the_failure_point_is_the_form_and_its_page() -> None:
 def test_without_the_status_nothing_is_known() -> None:
     plain = [{**row, "status": -1, "url": ""} for row in FRUSTRATED["three tries"]]
     assert bodies(plain) == []
+
+
+def as_documents(rows: list[Row], took: float = 0.4, **values: object) -> list[Row]:
+    """The same, seen by a collector that reports the request of each page instead of the page's status."""
+    seen = []
+    for row in rows:
+        seen.append({**row, "status": -1, "url": ""} if row["event_type"] == "navigation" else row)
+        if row["event_type"] == "navigation":
+            at, status = (row["ts"] - T0) / 1000 + took, row["status"] if row["status"] > 0 else 200
+            asked = {"url": row["route"], "method": "", "route": row["route"], **values}
+            seen.append(answer(at, status, took, **asked))
+    return sorted(seen, key=lambda row: row["ts"])
+
+
+@pytest.mark.parametrize("method", ["", "POST"])
+@pytest.mark.parametrize("took", [0.2, 0.4])
+@pytest.mark.parametrize("scene", [s for s in FRUSTRATED if "own page" not in s or "whole" in s])
+def test_it_is_detected_by_the_requests_of_pages(scene: str, took: float, method: str) -> None:
+    assert len(bodies(as_documents(FRUSTRATED[scene], took, method=method))) == 1
+
+
+@pytest.mark.parametrize("scene", CALM)
+def test_the_requests_of_pages_stay_silent(scene: str) -> None:
+    assert bodies(as_documents(CALM[scene])) == []
+
+
+@pytest.mark.parametrize("pressed", [0.1, 1.4], ids=["while it is on its way", "on the failed page"])
+def test_presses_at_a_failed_page_are_no_try_that_was_answered(pressed: float) -> None:
+    """The page that the person goes back to is the answer of going back."""
+    spot = {"x": 100, "y": 40}
+    tries = [
+        r for t in (10, 15, 20) for r in (*tried(t, page="/lamps/7/add"), click(t + 0.6 + pressed, ADD, "/lamps/7"))
+    ]
+    rows = sorted([{**r, **spot} if r["event_type"] == "click" else r for r in tries], key=lambda r: r["ts"])
+    assert len(bodies(as_documents([*SHOWN, *rows, *AWAY]))) == 1
