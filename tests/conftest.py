@@ -21,9 +21,12 @@ from stores.events.event_store import EventStore
 from tests.distribution import sort_by_length
 from tests.ports import free_port
 
-# A deadline would be a timing assertion: a machine that is busy must not fail a property.
-hypothesis.settings.register_profile("without deadlines", deadline=None)
-hypothesis.settings.load_profile("without deadlines")
+# A deadline would be a timing assertion: a machine that is busy must not fail a property, nor must one that is slow to make
+# examples. A run repeats what the last one tried; `--hypothesis-profile exploring` tries what no run has.
+_PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("repeatable", _PATIENT, derandomize=True)
+hypothesis.settings.register_profile("exploring", _PATIENT)
+hypothesis.settings.load_profile("repeatable")
 
 _FAILED = pytest.StashKey[bool]()
 
