@@ -1,8 +1,8 @@
 """What a field asks the server while a person fills it in: whether a name is free, what goes by this name.
 
-"There is no such thing" (404) to a request that only reads is the answer that such a lookup is made for, and often the good one.
-What it means, the page shows, and what the person does next shows: a form that is refused is refused by its own request. Source:
-an application whose form asks for each new name whether it exists; its 404 became the failure point of the form.
+"There is no such thing" (404) to a request that only reads is the answer that such a lookup is made for, and often the good
+one. The page shows what it means, and a form that is refused is refused by its own request. Source: Prefect's UI asks for each
+name of a new variable whether it exists; its 404 became the failure point of the form.
 """
 
 import numpy as np

@@ -391,22 +391,20 @@ class _DetectionRun:
         """Gives the reason for a visit in which no action of the user caused negative feedback."""
         frame, attribution = index.frame, index.attribution
         span = slice(int(frame.low[visit]), int(frame.high[visit]))
+        rule = "background"
         if (attribution.negative[span] > 0).any():
             rule, text = "unattributed", "No failure, rejection or slow answer was caused by an action of the user."
         elif find_normal_slowness(frame, self.config)[span].any():
             rule, text = "no_negative_feedback", "The slow answers took no longer than their endpoints usually take."
         elif find_lookups(frame, attribution.cause)[span].any():
-            rule, text = "no_negative_feedback", "Filling in a field asked for what does not exist (404): that is no failure."
+            rule, text = (
+                "no_negative_feedback",
+                "Filling in a field asked for what does not exist (404): that is no failure.",
+            )
         elif (attribution.background[span] & ~frame.noise[span]).any():
-            rule, text = (
-                "background",
-                "The failures also occur without any action, or after unrelated actions: background.",
-            )
+            text = "The failures also occur without any action, or after unrelated actions: background."
         else:
-            rule, text = (
-                "background",
-                "All failures are noise: aborted requests, media, browser extensions or automatic retries.",
-            )
+            text = "All failures are noise: aborted requests, media, browser extensions or automatic retries."
         self._add_why_not(visit, rule, text, [])
 
     def _add_why_not(self, visit: int, rule: str, text: str, listed: list[Candidate]) -> None:

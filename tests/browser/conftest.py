@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.browser.sdk_site import Site
+from tests.e2e.installation import Up
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 FLAGS = (
@@ -57,6 +58,15 @@ def sign_in_to_prefect(page: Chrome, address: str, secret: str) -> None:
     wait_for(page, lambda page: "dashboard" in page.current_url)
 
 
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """An installation for the tests that follow what furrow.js sends: they tell their incidents from those of others."""
+    installation = Up(tmp_path_factory.mktemp("sdk") / "data")
+    installation.start()
+    yield installation
+    installation.kill_everything()
+
+
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
     with open_chromium(tmp_path, browser="ALL") as driver:
@@ -70,8 +80,7 @@ PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """One browser for many tests, which looks like a person's although a program drives it. Each test has a site, and so a
     storage, of its own."""
-    hidden = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}")
-    with open_chromium(tmp_path_factory.mktemp("visitor"), *hidden, browser="ALL") as driver:
+    with open_as_person(tmp_path_factory.mktemp("visitor")) as driver:
         yield driver
 
 
@@ -96,6 +105,12 @@ def recorder(tmp_path: Path) -> Iterator[Chrome]:
     """A browser that also notes every request (``get_log("performance")``)."""
     with open_chromium(tmp_path, browser="ALL", performance="ALL") as driver:
         yield driver
+
+
+def open_as_person(folder: Path) -> AbstractContextManager[Chrome]:
+    """A browser that looks like a person's."""
+    hidden = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}")
+    return open_chromium(folder, *hidden, browser="ALL")
 
 
 @contextmanager
