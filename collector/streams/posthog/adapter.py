@@ -132,6 +132,7 @@ STREAM: Final = Stream(
         "what the page did after a click (`responded`), only PostHog's own verdict",
         "clicks on disabled controls and on plain elements",
         "requests, unless recordings with network timing are on",
-        "requests that the page aborted",
+        "whether a request was aborted by the page",
+        "the method of requests, unless headers or bodies are recorded",
     ),
 )

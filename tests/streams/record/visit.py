@@ -35,8 +35,9 @@ FORMATS: Final = {
     "otel": "otlp",
 }
 """The SDKs, and the format that each sends."""
-HOST: Final = "127.0.0.1"
-CLOSED: Final = "http://127.0.0.1:1"
+SHOP, INTAKE, CLOSED = "shop.example", "furrow.example", "http://rates.example:1"
+NAMES: Final = "--host-resolver-rules=MAP *.example 127.0.0.1"
+"""The visit has host names, as in the field: PostHog's recorder leaves requests out on ``localhost`` and ``127.0.0.1``."""
 KEPT_HEADERS: Final = ("User-Agent", "Content-Type", "Content-Encoding", "Origin")
 STATUSES: Final = {"POST /api/orders": 500, "GET /api/stock": 404, "POST /api/details": 200, "GET /bye": 200}
 
@@ -61,7 +62,10 @@ class Shop(BaseHTTPRequestHandler):
 
 
 class Relay(BaseHTTPRequestHandler):
-    """Hands each request to the collector, unchanged, and its answer back."""
+    """Hands each request to the collector, and its answer back, unchanged but for the names of hosts.
+
+    A collector without a database knows no projects, and allows pages of this machine only.
+    """
 
     protocol_version = "HTTP/1.1"
     collector_port: ClassVar[int]
@@ -72,7 +76,8 @@ class Relay(BaseHTTPRequestHandler):
         arrived = time.time()
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         link = HTTPConnection("127.0.0.1", self.collector_port)
-        link.request(self.command, self.path, body, dict(self.headers))
+        here = f"127.0.0.1:{self.collector_port}"
+        link.request(self.command, self.path, body, dict(self.headers) | {"Host": here, "Origin": f"http://{here}"})
         answer = link.getresponse()
         content = answer.read()
         link.close()
@@ -81,7 +86,10 @@ class Relay(BaseHTTPRequestHandler):
         noted |= {"headers": kept, "status": answer.status, "bodyBase64": base64.b64encode(body).decode()}
         self.noted.append(noted)
         drop = ("content-length", "connection", "transfer-encoding")
-        _send(self, answer.status, {k: v for k, v in answer.getheaders() if k.lower() not in drop}, content)
+        answered = {name.lower(): value for name, value in answer.getheaders() if name.lower() not in drop}
+        if "access-control-allow-origin" in answered:
+            answered["access-control-allow-origin"] = self.headers["Origin"]
+        _send(self, answer.status, answered, content)
 
     do_GET = do_OPTIONS = do_POST
 
@@ -99,13 +107,14 @@ def _send(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str],
 
 
 @contextmanager
-def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+def serve(handler: type[BaseHTTPRequestHandler], host: str) -> Iterator[str]:
+    """Serves on a free port; yields the address under the name ``host``."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://{HOST}:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -143,8 +152,8 @@ def record(sdk: str, folder: Path) -> list[dict[str, Any]]:
         relay = type("OneRelay", (Relay,), {"collector_port": collector.port, "prefix": prefix, "noted": noted})
         pages: dict[str, bytes] = {"/sdk.js": (HERE / "built" / f"{sdk}.js").read_bytes()}
         shop = type("OneShop", (Shop,), {"pages": pages})
-        flags = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}")
-        with serve(relay) as intake, serve(shop) as address, open_chromium(folder, *flags) as browser:
+        flags = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}", NAMES)
+        with serve(relay, INTAKE) as intake, serve(shop, SHOP) as address, open_chromium(folder, *flags) as browser:
             html = (HERE / "shop.html").read_text().replace("{intake}", intake + prefix).replace("{closed}", CLOSED)
             pages["/checkout"] = html.encode()
             started = time.time()
