@@ -169,12 +169,15 @@ def test_an_error_click_is_an_uncaught_error_only_if_nobody_handled_it():
     assert rejected["metadata"] == {"errorType": "promise", "message": "no"}
 
 
-def test_a_dead_click_is_a_verdict_and_never_a_try():
+def test_a_dead_click_is_a_verdict_on_its_control_at_the_time_of_its_click():
     report = track("Dead Click", 9, NOW - 70, Element_Hierarchy=BUTTON, Element_Text="Pay", X=4, Y=5)
-    *_, verdict = read_events(click(), report).events
-    assert (verdict["eventType"], verdict["verdictFor"], verdict["timestamp"]) == ("verdict", "i1", NOW - 70)
-    alone = read_events(report)
-    assert (alone.events, alone.ignored) == ([], {"dead click apart from its click": 1})
+    pressed, verdict = read_events(click(), report).events
+    assert verdict["target"] == pressed["target"]
+    assert (verdict["eventType"], verdict["timestamp"], verdict["metadata"]) == (
+        "verdict",
+        NOW - 70,
+        {"verdict": "dead"},
+    )
 
 
 def test_dead_clicks_alone_convict_nobody():
