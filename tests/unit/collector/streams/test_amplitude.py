@@ -1,7 +1,6 @@
 """Amplitude's stream: recordings of analytics-browser 2.48.1, failed requests, and what strangers send."""
 
 import json
-from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +8,16 @@ from hypothesis import strategies as st
 
 from collector.streams.amplitude.adapter import STREAM
 from collector.streams.stream import Reading, SentBody, UnreadableBody
-from tests.streams.recordings import inflate, judge, list_recordings, read_all, read_recording
+from tests.streams.recordings import (
+    check_judgement,
+    check_orders,
+    inflate,
+    judge,
+    list_recordings,
+    read_recording,
+    summarise,
+)
 from tests.tables import build_table
-from ufse.pipeline import EmittedDetection
 
 PATHS = list_recordings("amplitude")
 EVIDENT = {"oscar-error_left.jsonl.gz", "oscar-rage500.jsonl.gz"}
@@ -60,34 +66,14 @@ def read_events(*events: object) -> Reading:
     return STREAM.read(send({"api_key": "k", "events": list(events), "client_upload_time": "2026-11-27T14:18:43.677Z"}))
 
 
-def is_at(detection: EmittedDetection, point: dict[str, str]) -> bool:
-    """Whether ``detection`` stands at ``point``: its control, on its page (the engine replaces ids in routes)."""
-    route, target, _ = detection["primaryFailurePoint"].split(" › ", 2)
-    return point["target"] in target and point["route"].split("/")[1] == route.split("/")[1]
-
-
-def summarise(readings: Iterable[Reading]) -> list[tuple[str, int]]:
-    found = judge(readings)
-    return [(detection["primaryFailurePoint"], detection["frustrationScore"]) for detection in found]
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_recordings_are_judged_as_they_were(path):
-    recording = read_recording(path)
-    readings = read_all(STREAM, recording.requests)
-    found = judge(readings)
-    assert bool(found) == (path.name in EVIDENT)
-    assert not [reject for reading in readings for reject in reading.rejects]
-    for detection in found:
-        assert any(is_at(detection, point) for point in recording.truth["points"])
+    check_judgement(STREAM, path, EVIDENT)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_order_and_repeats_of_requests_change_nothing(path):
-    requests = read_recording(path).requests
-    once, back = (summarise(read_all(STREAM, order)) for order in (requests, requests[::-1]))
-    twice = summarise(read_all(STREAM, [*requests, *requests[::-1]]))
-    assert once == back == twice
+    check_orders(STREAM, path)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)

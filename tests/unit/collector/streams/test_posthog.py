@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import tracemalloc
-from collections.abc import Iterable
 from urllib.parse import quote
 
 import pytest
@@ -14,9 +13,16 @@ from hypothesis import strategies as st
 from collector.streams.posthog.adapter import MAX_BYTES, STREAM
 from collector.streams.posthog.elements import parse_chain
 from collector.streams.stream import Reading, SentBody, UnreadableBody
-from tests.streams.recordings import inflate, judge, list_recordings, read_all, read_recording
+from tests.streams.recordings import (
+    check_judgement,
+    check_orders,
+    inflate,
+    judge,
+    list_recordings,
+    read_recording,
+    summarise,
+)
 from tests.tables import build_table
-from ufse.pipeline import EmittedDetection
 
 PATHS = list_recordings("posthog")
 TOLD_BY_TITLE = {"oscar-error_left.jsonl.gz", "oscar-rage500.jsonl.gz"}
@@ -65,34 +71,14 @@ def make_request(**fields: object) -> dict[str, object]:
     return known | {"timestamp": NOW, "duration": 120.4, "responseStatus": 500} | fields
 
 
-def is_at(detection: EmittedDetection, point: dict[str, str]) -> bool:
-    """Whether ``detection`` stands at ``point``: its control, on its page (the engine replaces ids in routes)."""
-    route, target, _ = detection["primaryFailurePoint"].split(" › ", 2)
-    return point["target"] in target and point["route"].split("/")[1] == route.split("/")[1]
-
-
-def summarise(readings: Iterable[Reading]) -> list[tuple[str, int]]:
-    found = judge(readings)
-    return [(detection["primaryFailurePoint"], detection["frustrationScore"]) for detection in found]
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_recordings_are_judged_as_they_were(path):
-    recording = read_recording(path)
-    readings = read_all(STREAM, recording.requests)
-    found = judge(readings)
-    assert bool(found) == (path.name in TOLD_BY_TITLE)
-    assert not [reject for reading in readings for reject in reading.rejects]
-    for detection in found:
-        assert any(is_at(detection, point) for point in recording.truth["points"])
+    check_judgement(STREAM, path, TOLD_BY_TITLE)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_order_and_repeats_of_requests_change_nothing(path):
-    requests = read_recording(path).requests
-    once, back = (summarise(read_all(STREAM, order)) for order in (requests, requests[::-1]))
-    twice = summarise(read_all(STREAM, [*requests, *requests[::-1]]))
-    assert once == back == twice
+    check_orders(STREAM, path)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
