@@ -1,7 +1,7 @@
 """Shapes that SDKs report, brought into the form that the rules read (docs/contracts/events.md, Shapes).
 
-* A *verdict* on an earlier click (``verdict_for``) fills its ``responded`` and ``verdict`` where the click names none, and is
-  then dropped. Of contradicting verdicts, an answer (``responded`` true) wins.
+* A *verdict* on an earlier click (by its id, ``verdict_for``, or by its control and time) fills its ``responded`` and
+  ``verdict`` where the click names none, and is then dropped. Of contradicting verdicts, an answer (``responded`` true) wins.
 * A click that stands for several (``clicks``, ``span_ms``) becomes that many clicks, evenly over the span.
 * An event without a route has the route that its session showed last.
 """
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ufse.aggregated import read_running_clicks
 from ufse.arrays import Bools, Ints
 from ufse.encoding import is_empty_column
+from ufse.nearest_clicks import find_nearest_clicks
 
 MOST_CLICKS: Final = 100
 """Clicks that one event may stand for; the same limit as in the contract."""
@@ -26,7 +27,7 @@ COPY_MARK: Final = "\x1f"
 
 def unfold_shapes(table: pa.Table) -> pa.Table:
     """The table without verdicts, and with a row for every click. Without such events it is returned as it is."""
-    if "verdict_for" in table.column_names and not is_empty_column(table["verdict_for"]):
+    if _has_verdicts(table):
         table = _apply_verdicts(table)
     if "own_id" in table.column_names and table.num_rows and (pc.max(table["status"]).as_py() or 0) >= 400:
         table = _join_failed_pages(table)
@@ -64,11 +65,17 @@ def _mark_types(table: pa.Table, name: str) -> Bools:
     return np.asarray(pc.equal(types, name).fill_null(False).to_numpy(), dtype=np.bool_)
 
 
-def _apply_verdicts(table: pa.Table) -> pa.Table:
-    """The table without verdicts; each fills what its click does not name."""
-    is_verdict = _mark_types(table, "verdict")
-    verdicts = np.flatnonzero(is_verdict)
-    clicks = np.flatnonzero(_mark_types(table, "click"))
+def _has_verdicts(table: pa.Table) -> bool:
+    """Whether any event is a verdict on an earlier click."""
+    names = [name for name in ("verdict_for", "verdict") if name in table.column_names]
+    return any(not is_empty_column(table[name]) for name in names) and bool(_mark_types(table, "verdict").any())
+
+
+def _match_verdicts(table: pa.Table, verdicts: Ints, clicks: Ints) -> tuple[Ints, Ints, int]:
+    """Per verdict and per click (rows): the number of what was judged, -1 for nothing; and how many such numbers there are.
+
+    A verdict without the id of its click is about the nearest click on its control.
+    """
     names = ("project", "session_id")
     wanted = list(zip(*(_read_texts(table, n, verdicts) for n in (*names, "verdict_for")), strict=True))
     named = list(zip(*(_read_texts(table, n, clicks) for n in (*names, "own_id")), strict=True))
@@ -76,13 +83,30 @@ def _apply_verdicts(table: pa.Table) -> pa.Table:
     place = {key: i for i, key in enumerate(sorted(asked))}
     owner = np.array([place.get(key, -1) for key in named], dtype=np.int64)
     judged = np.array([place.get(key, -1) for key in wanted], dtype=np.int64)
+    nameless = np.flatnonzero([not key[2] for key in wanted])
+    if not len(nameless) or not len(clicks):
+        return judged, owner, len(place)
+    nearest = find_nearest_clicks(table, verdicts[nameless], clicks)
+    nameless, nearest = nameless[nearest >= 0], nearest[nearest >= 0]
+    fresh = np.unique(nearest[owner[nearest] < 0])
+    owner[fresh] = len(place) + np.arange(len(fresh))
+    judged[nameless] = owner[nearest]
+    return judged, owner, len(place) + len(fresh)
+
+
+def _apply_verdicts(table: pa.Table) -> pa.Table:
+    """The table without verdicts; each fills what its click does not name."""
+    is_verdict = _mark_types(table, "verdict")
+    verdicts = np.flatnonzero(is_verdict)
+    clicks = np.flatnonzero(_mark_types(table, "click"))
+    judged, owner, size = _match_verdicts(table, verdicts, clicks)
     responded = np.array(table["responded"].fill_null(-1).to_numpy(), dtype=np.int8)
-    answer = np.full(len(place) + 1, -1, dtype=np.int8)
+    answer = np.full(size + 1, -1, dtype=np.int8)
     np.maximum.at(answer, judged, responded[verdicts])  # the answers: unknown -1, no 0, yes 1
     answer[-1] = -1
     open_clicks = clicks[responded[clicks] < 0]
     responded[open_clicks] = answer[owner[responded[clicks] < 0]]
-    found = [""] * (len(place) + 1)
+    found = [""] * (size + 1)
     for number, text in sorted(zip(judged.tolist(), _read_texts(table, "verdict", verdicts), strict=True)):
         found[number] = text if number >= 0 and text else found[number]
     texts = np.array(_read_texts(table, "verdict", np.arange(table.num_rows)), dtype=object)

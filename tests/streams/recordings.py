@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -76,3 +76,33 @@ def judge(readings: Iterable[Reading]) -> list[Detection]:
     table, rejects = build_table(events.values())
     assert not rejects, rejects[:3]
     return [found.to_json() for found in detect(table).detections]
+
+
+def summarise(readings: Iterable[Reading]) -> list[tuple[str, int]]:
+    """Failure point and score of what the engine finds."""
+    return [(found["primaryFailurePoint"], found["frustrationScore"]) for found in judge(readings)]
+
+
+def is_at(detection: Detection, point: Mapping[str, str]) -> bool:
+    """Whether ``detection`` stands at ``point``: its control, on its page (the engine replaces ids in routes)."""
+    route, target, _ = detection["primaryFailurePoint"].split(" › ", 2)
+    return point["target"] in target and point["route"].split("/")[1] == route.split("/")[1]
+
+
+def check_judgement(stream: Stream, path: Path, evident: Container[str]) -> None:
+    """The recording is found where its name is among ``evident``, at a place where the truth has it; nothing is rejected."""
+    recording = read_recording(path)
+    readings = read_all(stream, recording.requests)
+    found, points = judge(readings), recording.truth["points"]
+    assert isinstance(points, list)
+    assert bool(found) == (path.name in evident)
+    assert not [reject for reading in readings for reject in reading.rejects]
+    assert all(any(is_at(detection, point) for point in points) for detection in found)
+
+
+def check_orders(stream: Stream, path: Path) -> None:
+    """The same is found when requests come in another order, and twice."""
+    requests = read_recording(path).requests
+    once, back = (summarise(read_all(stream, order)) for order in (requests, requests[::-1]))
+    twice = summarise(read_all(stream, [*requests, *requests[::-1]]))
+    assert once == back == twice

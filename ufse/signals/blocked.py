@@ -6,7 +6,7 @@ up. The first failure alone does not count.
 Not blocked: a retry that succeeds (the candidate is then resolved); controls made for repeated clicks, unless they are
 steps that send a form; several clicks on one unanswered attempt; two failures of a nameless target that may be two
 controls; another page of the same kind, or a page that loaded and was opened again; automatic retries (removed by
-attribution).
+attribution); a single last try without a recorded answer.
 
 To add an exclusion, add a condition to ``_is_failed_retry`` and a case to tests/unit/ufse/test_signals.py.
 """
@@ -22,6 +22,7 @@ from ufse.arrays import (
     Ints,
     Ragged,
     any_by_owner,
+    equals_any,
     is_among,
     is_pair_among,
     mark_group_starts,
@@ -29,13 +30,15 @@ from ufse.arrays import (
     min_by_owner,
 )
 from ufse.candidates import Clusters
-from ufse.feedback import SLOW
+from ufse.feedback import RETURNED, SILENT, SLOW
 from ufse.formats import format_duration, format_repetitions
 from ufse.index import Index
-from ufse.sessions import SUBMIT
+from ufse.sessions import CLICK, SUBMIT
 from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
 
 _NO_ANSWER = 2**62
+_ANGRY_CLICKS = 3
+"""Clicks of an attempt from which it is no single try (own choice; a double click is two)."""
 _FAILING_PAGES = 3
 """Pages of a list that failed, from which the next one is a retry (own choice)."""
 
@@ -175,7 +178,27 @@ def _is_failed_retry(index: Index, clusters: Clusters, tried: Attempts) -> Bools
     steps = is_among(index.visit_action_key(clusters.visit, clusters.action), index.wizard_step_keys)[tried.cluster]
     repeated = index.target_property("repeated")[target] & ~steps
     missed = ~vague & ~repeated & ~_is_other_page(index, tried)
+    missed &= ~unanswered | _is_surely_unanswered(index, clusters, tried)
     return np.asarray(follows & soon & missed, dtype=np.bool_)
+
+
+def _is_surely_unanswered(index: Index, clusters: Clusters, tried: Attempts) -> Bools:
+    """Per attempt: whether the person tried the action again later in the visit, or clicked at least three times; or whether
+    no answer was due: the control was disabled, or a missing answer is the failure.
+
+    Else the last try, without a recorded answer, proves nothing: its answer may be lost, or still on its way as the visit ends.
+    Who tries again shows that it did not succeed.
+    """
+    frame, rows = index.frame, tried.rows
+    visit = clusters.visit[tried.cluster]
+    later = frame.find_first_since(visit, frame.ts[rows.first] + index.config.rage_gap_ms + 1, rows.first)
+    key = index.visit_action_key(visit, clusters.action[tried.cluster])
+    again = index.attempts_by_action.find_first_from(key, later) >= 0
+    clicks = np.bincount(tried.row_attempt[frame.kind[rows.values] == CLICK], minlength=len(rows))
+    disabled = frame.source.read_at("disabled", rows.first) == 1
+    missing = equals_any(index.attribution.negative[clusters.negatives.values], SILENT, RETURNED)
+    lacking = any_by_owner(clusters.negatives.owner, missing, len(clusters))[tried.cluster]
+    return np.asarray(again | disabled | lacking | (clicks >= _ANGRY_CLICKS), dtype=np.bool_)
 
 
 def _is_other_page(index: Index, tried: Attempts) -> Bools:

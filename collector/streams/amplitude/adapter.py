@@ -5,9 +5,8 @@ from typing import Final
 
 import msgspec
 
-from collector.streams.amplitude.interactions import DEAD_CLICK, read_interaction
+from collector.streams.amplitude.interactions import read_interaction
 from collector.streams.amplitude.shapes import Tracked, TrackedProperties, Upload
-from collector.streams.dead_clicks import add_verdicts
 from collector.streams.event_parts import Unneeded
 from collector.streams.lenient import digest_parts, read_number, read_route, read_session, read_text, read_time
 from collector.streams.stream import Reading, RejectedItem, SentBody, Stream, StreamAnswer, UnreadableBody, WireEvent
@@ -32,19 +31,15 @@ def read(sent: SentBody) -> Reading:
     except _UNREADABLE:
         raise UnreadableBody("the body is not JSON with a list of events") from None
     reading = Reading(sent_ms=read_time(upload.client_upload_time))
-    reports: list[WireEvent] = []
     for item in upload.events:
         try:
             tracked = _decode_item(item)
             reading.sdk_version = reading.sdk_version or _read_version(tracked.library)
-            event = _read_event(tracked)
+            reading.events.append(_read_event(tracked))
         except Unneeded as kind:
             reading.ignored[str(kind)] += 1
         except _Rejected as why:
             reading.rejects.append(why.item)
-        else:
-            (reports if tracked.event_type == DEAD_CLICK else reading.events).append(event)
-    add_verdicts(reading, reports)
     return reading
 
 

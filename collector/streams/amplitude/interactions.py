@@ -9,7 +9,6 @@ from collector.streams.event_parts import Unneeded, make_action, make_error, mak
 from collector.streams.lenient import is_own_intake, read_number, read_route, read_status, read_text, read_time
 from collector.streams.stream import WireEvent
 
-DEAD_CLICK: Final = "[Amplitude] Dead Click"
 _MAX_ELEMENTS: Final = 50
 _UNCAUGHT: Final[Mapping[str, bool]] = {"error": False, "unhandledrejection": True}
 
@@ -67,13 +66,16 @@ def _read_change(properties: TrackedProperties) -> WireEvent:
 
 
 def _read_dead_click(properties: TrackedProperties) -> WireEvent:
-    """Amplitude calls a click dead if the page does not change in 3 s. A click into a field need not change anything."""
+    """Amplitude calls a click dead if the page does not change in 3 s. A click into a field need not change anything.
+
+    The report has the control and the time of its click: the engine finds the click (docs/contracts/events.md, Shapes).
+    """
     control = _find_control(properties)
     if control is None or control.is_field:
         raise Unneeded("dead click into a field")
     if not control.is_control:
         raise Unneeded("dead click beside controls")
-    return make_action("click", control, {"verdict": "dead"})
+    return make_action("verdict", control, {"verdict": "dead"})
 
 
 def _read_submit(properties: TrackedProperties) -> WireEvent:
@@ -120,7 +122,7 @@ def _skip_rage_click(properties: TrackedProperties) -> WireEvent:
 _READERS: Final[Mapping[str, Callable[[TrackedProperties], WireEvent]]] = {
     "[Amplitude] Element Clicked": _read_click,
     "[Amplitude] Element Changed": _read_change,
-    DEAD_CLICK: _read_dead_click,
+    "[Amplitude] Dead Click": _read_dead_click,
     "[Amplitude] Rage Click": _skip_rage_click,
     "[Amplitude] Error Click": _read_error_click,
     "[Amplitude] Form Submitted": _read_submit,

@@ -5,7 +5,6 @@ from typing import Final
 
 import msgspec
 
-from collector.streams.dead_clicks import add_verdicts
 from collector.streams.event_parts import Unneeded
 from collector.streams.lenient import read_route, read_session, read_text, read_time
 from collector.streams.posthog.bodies import split_body
@@ -35,7 +34,6 @@ def read(sent: SentBody) -> Reading:
         return reading
     body = split_body(sent)
     reading.sent_ms = body.sent_ms
-    reports: list[WireEvent] = []
     for item in body.items:
         try:
             captured = _decode_item(item)
@@ -43,14 +41,11 @@ def read(sent: SentBody) -> Reading:
             if captured.event == "$snapshot":
                 _read_recording(captured.properties, reading)
                 continue
-            event = _read_event(captured)
+            reading.events.append(_read_event(captured))
         except Unneeded as kind:
             reading.ignored[str(kind)] += 1
         except _Rejected as why:
             reading.rejects.append(why.item)
-        else:
-            (reports if captured.event == "$dead_click" else reading.events).append(event)
-    add_verdicts(reading, reports)
     return reading
 
 
@@ -132,6 +127,7 @@ STREAM: Final = Stream(
         "what the page did after a click (`responded`), only PostHog's own verdict",
         "clicks on disabled controls and on plain elements",
         "requests, unless recordings with network timing are on",
-        "requests that the page aborted",
+        "whether a request was aborted by the page",
+        "the method of requests, unless headers or bodies are recorded",
     ),
 )

@@ -37,14 +37,15 @@ def _read_autocapture(properties: CapturedProperties) -> WireEvent:
 def _read_dead_click(properties: CapturedProperties) -> WireEvent:
     """PostHog calls a click dead whose page shows nothing new in 2.5 s, or which selects or focuses something only.
 
-    A click into a field, or on nothing that is made to be pressed, cannot be dead: nothing was due.
+    A click into a field, or on nothing that is made to be pressed, cannot be dead: nothing was due. The report has the control
+    and the time of its click, and comes in a later body: the engine finds the click (docs/contracts/events.md, Shapes).
     """
     control = find_control(read_elements(properties.chain, properties.elements))
     if control is None or control.is_field:
         raise Unneeded("dead click into a field")
     if not control.is_control:
         raise Unneeded("dead click beside controls")
-    return make_action("click", control, {"verdict": "dead"})
+    return make_action("verdict", control, {"verdict": "dead"})
 
 
 def _read_page_view(properties: CapturedProperties) -> WireEvent:

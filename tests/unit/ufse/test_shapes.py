@@ -10,7 +10,22 @@ import pytest
 from collector.contract import decode_body, normalise_batch, to_arrow
 from tests.corpus.player import KINDS, perform
 from tests.corpus.write import MODULES
-from tests.unit.ufse.scene import PAY, Row, answer, bodies, click, end, error, event, go, signals, submit, table, why
+from tests.unit.ufse.scene import (
+    PAY,
+    T0,
+    Row,
+    answer,
+    bodies,
+    click,
+    end,
+    error,
+    event,
+    go,
+    signals,
+    submit,
+    table,
+    why,
+)
 from ufse import DEFAULT, EVENT_SCHEMA, detect
 from ufse.sessions import order_events
 
@@ -155,6 +170,55 @@ def test_of_contradicting_verdicts_the_answer_wins_in_any_order() -> None:
 def test_a_verdict_of_another_session_fills_nothing() -> None:
     rows = [click(1, own_id="a"), {**verdict(2, "a", 1), "session_id": "t"}, {**verdict(3, "a", 1), "project": "q"}]
     assert read_responses(rows) == [-1]
+
+
+def read_verdicts(rows: list[Row]) -> list[str]:
+    """``verdict`` of the clicks, in order; no other event is left."""
+    ordered = order_events(table(rows), DEFAULT)
+    return [row["verdict"] for row in ordered.table.select(["verdict"]).take(ordered.row).to_pylist()]
+
+
+def report(t: float, target: Row = PAY, **values: Any) -> Row:
+    """A verdict that names the control and time of its click."""
+    return event(t, "verdict", **{"verdict": "dead", **target, **values})
+
+
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        ([report(0.992)], ["dead", "", "", ""]),
+        ([report(1.25)], ["", "dead", "", ""]),
+        ([report(1.2)], ["dead", "", "", ""]),
+        ([report(1.4), report(0.99)], ["dead", "dead", "", ""]),
+        ([report(1.4), report(1.39, verdict="slow")], ["", "slow", "", ""]),
+        ([report(2.38)], ["", "dead", "", ""]),
+        ([report(2.5)], ["", "", "", ""]),
+        ([report(9.2)], ["", "", "", "dead"]),
+        ([report(1, {"target_type": "button", "target_id": "other"})], ["", "", "", ""]),
+        ([report(1, {})], ["", "", "", ""]),
+        ([report(1, session_id="t"), report(1, project="q")], ["", "", "", ""]),
+    ],
+)
+def test_a_verdict_without_an_id_is_about_the_nearest_click_on_its_control(
+    reports: list[Row], expected: list[str]
+) -> None:
+    named = click(9, own_id="c")
+    rows = [click(1), click(1.4), click(2.5, {"target_type": "link", "target_id": "help"}), named, *reports]
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        assert read_verdicts(rows) == expected
+
+
+def test_a_click_has_the_verdicts_of_its_id_and_of_its_control() -> None:
+    named = verdict(12, "c", 1)
+    rows = [click(9, own_id="c"), report(9.1), named]
+    assert (read_verdicts(rows), read_responses(rows)) == (["dead"], [1])
+
+
+def test_the_time_of_a_verdict_is_the_clients() -> None:
+    """The click came without the time of sending: its time is not corrected, the report's is."""
+    rows = [click(1, client_ts=T0 + 1_000), report(61, client_ts=T0 + 1_070)]
+    assert read_verdicts(rows) == ["dead"]
 
 
 def test_verdicts_silence_rage_that_was_answered() -> None:

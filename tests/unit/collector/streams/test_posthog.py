@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import tracemalloc
-from collections.abc import Iterable
 from urllib.parse import quote
 
 import pytest
@@ -14,9 +13,16 @@ from hypothesis import strategies as st
 from collector.streams.posthog.adapter import MAX_BYTES, STREAM
 from collector.streams.posthog.elements import parse_chain
 from collector.streams.stream import Reading, SentBody, UnreadableBody
-from tests.streams.recordings import inflate, judge, list_recordings, read_all, read_recording
+from tests.streams.recordings import (
+    check_judgement,
+    check_orders,
+    inflate,
+    judge,
+    list_recordings,
+    read_recording,
+    summarise,
+)
 from tests.tables import build_table
-from ufse.pipeline import EmittedDetection
 
 PATHS = list_recordings("posthog")
 TOLD_BY_TITLE = {"oscar-error_left.jsonl.gz", "oscar-rage500.jsonl.gz"}
@@ -65,34 +71,14 @@ def make_request(**fields: object) -> dict[str, object]:
     return known | {"timestamp": NOW, "duration": 120.4, "responseStatus": 500} | fields
 
 
-def is_at(detection: EmittedDetection, point: dict[str, str]) -> bool:
-    """Whether ``detection`` stands at ``point``: its control, on its page (the engine replaces ids in routes)."""
-    route, target, _ = detection["primaryFailurePoint"].split(" › ", 2)
-    return point["target"] in target and point["route"].split("/")[1] == route.split("/")[1]
-
-
-def summarise(readings: Iterable[Reading]) -> list[tuple[str, int]]:
-    found = judge(readings)
-    return [(detection["primaryFailurePoint"], detection["frustrationScore"]) for detection in found]
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_recordings_are_judged_as_they_were(path):
-    recording = read_recording(path)
-    readings = read_all(STREAM, recording.requests)
-    found = judge(readings)
-    assert bool(found) == (path.name in TOLD_BY_TITLE)
-    assert not [reject for reading in readings for reject in reading.rejects]
-    for detection in found:
-        assert any(is_at(detection, point) for point in recording.truth["points"])
+    check_judgement(STREAM, path, TOLD_BY_TITLE)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_order_and_repeats_of_requests_change_nothing(path):
-    requests = read_recording(path).requests
-    once, back = (summarise(read_all(STREAM, order)) for order in (requests, requests[::-1]))
-    twice = summarise(read_all(STREAM, [*requests, *requests[::-1]]))
-    assert once == back == twice
+    check_orders(STREAM, path)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
@@ -225,20 +211,36 @@ def dead(number: int = 9, at: int = NOW - 8, chain: str = CHAIN) -> dict[str, ob
     return capture("$dead_click", number, at, **{"$event_type": "click", "$elements_chain": chain} | named)
 
 
-def test_a_dead_click_is_a_verdict_on_the_nearest_click_of_its_body():
-    *_, verdict = read_batch(click(1, NOW - 900), click(2), click(3, NOW + 900), dead()).events
-    assert (verdict["eventType"], verdict["verdictFor"]) == ("verdict", "u2")
+def test_a_dead_click_is_a_verdict_on_its_control_at_the_time_of_its_click():
+    (click_,) = read_batch(click()).events
+    (verdict,) = read_batch(dead()).events
+    assert verdict["target"] == click_["target"]
+    assert (verdict["eventType"], verdict["timestamp"], verdict["metadata"]) == (
+        "verdict",
+        NOW - 8,
+        {"verdict": "dead"},
+    )
 
 
-def test_a_dead_click_in_another_body_is_no_second_try():
-    reading = read_batch(dead())
-    assert (reading.events, reading.ignored) == ([], {"dead click apart from its click": 1})
+def test_a_dead_click_in_another_body_is_evidence_and_no_second_try():
+    """Two presses that fail, with PostHog's report of each: two tries; and of a press that is lost: none."""
+    page, left = capture("$pageview", 90, NOW - 9_000), capture("$pageleave", 91, NOW + 60_000)
+    presses = [click(i, NOW + 12_000 * i) for i in range(2)]
+    reports = [dead(10 + i, NOW + 12_000 * i - 8) for i in range(2)]
+    failures = STREAM.read(record_requests(*(make_request(timestamp=NOW + 12_000 * i + 20) for i in range(2))))
+    plain = [read_batch(event) for event in (page, *presses, left)]
+    (whole,) = judge([*plain, *(read_batch(event) for event in reports), failures])
+    (bare,) = judge([*plain, failures])
+    assert "another tool reported 2 clicks on button#pay" in whole["explanation"]
+    assert "2 attempts" in bare["explanation"]
+    assert "2 attempts" in whole["explanation"]
+    lost = [read_batch(event) for event in (page, presses[0], left, *reports)]
+    assert judge([*lost, failures]) == judge([*lost[:3], failures])
 
 
 @pytest.mark.parametrize("chain", ['input:attr__id="mail"', "body:", 'div:text="a text"', 'select:attr__id="x"'])
 def test_a_dead_click_on_nothing_to_press_is_no_evidence(chain):
-    (event,) = read_batch(click(chain=chain), dead(chain=chain)).events
-    assert event["metadata"] == {}
+    assert read_batch(dead(chain=chain)).events == []
 
 
 def test_dead_clicks_alone_convict_nobody():

@@ -4,7 +4,7 @@ from collector.streams.registry import STREAMS
 from tests.streams.recordings import RECORDINGS, judge, read_all, read_recording
 from ufse import Detection
 
-FORMATS = {"datadog": "datadog", "sentry": "sentry", "amplitude": "amplitude", "otel": "otlp"}
+FORMATS = {"datadog": "datadog", "sentry": "sentry", "posthog": "posthog", "amplitude": "amplitude", "otel": "otlp"}
 PAY = ("/checkout", "button#pay", "POST /api/orders → 500")
 MAX_SCORE_DIFFERENCE = 10
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.streams.sentry.adapter import STREAM
 from collector.streams.sentry.envelopes import MAX_BYTES
 from collector.streams.stream import Reading, SentBody, UnreadableBody
-from tests.streams.recordings import judge, list_recordings, read_all, read_recording
+from tests.streams.recordings import check_orders, list_recordings, read_all, read_recording, summarise
 from tests.tables import build_table
 
 PATHS = list_recordings("sentry")
@@ -77,11 +77,6 @@ def make_error(handled: bool = False, **fields: object) -> tuple[str, bytes]:
     return "event", json.dumps(known | {"tags": {"replayId": REPLAY}} | fields).encode()
 
 
-def summarise(readings: list[Reading]) -> list[tuple[str, int]]:
-    found = judge(readings)
-    return [(detection["primaryFailurePoint"], detection["frustrationScore"]) for detection in found]
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_recordings_are_judged_as_they_were(path):
     recording = read_recording(path)
@@ -97,9 +92,7 @@ def test_recordings_are_judged_as_they_were(path):
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 def test_order_and_repeats_of_requests_change_nothing(path):
-    requests = read_recording(path).requests
-    once, back = (summarise(read_all(STREAM, order)) for order in (requests, requests[::-1]))
-    assert once == back == summarise(read_all(STREAM, [*requests, *requests[::-1]]))
+    check_orders(STREAM, path)
 
 
 def test_a_failing_button_pressed_four_times_is_found():

@@ -25,7 +25,7 @@ run = CliRunner()
 
 
 def stream_of(path: Path) -> str:
-    sdk = path.name.removesuffix(".jsonl.gz") if path.parent.name == "visit-shop" else path.parent.name
+    sdk = path.name.removesuffix(".jsonl.gz") if path.parent.name.endswith("-shop") else path.parent.name
     return _NAMES.get(sdk, sdk)
 
 
