@@ -344,7 +344,7 @@ def _identify_page(route: str, time_ns: int, own: str) -> str:
     """The idempotency key of a page that was shown: the same for all that report it. ``own``: of an item without a route.
 
     A page load is a span ``documentLoad`` and, with another instrumentation, a log record ``browser.navigation``; a pushed page
-    is a log record and the renamed span of its click. They arrive in requests of their own, so that only their key can join them.
+    is a log record and the renamed span of its click. They arrive in different requests: only their key can join them.
     """
     return f"nav:{make_key(route, time_ns // PAGE_NS) if route else own}"
 
