@@ -25,6 +25,8 @@ _FAILED = """(
     OR (event_type = 'navigation' AND status >= 400)
     OR (event_type = 'form_submit' AND valid = 0)
 )"""
+# One event may be a whole burst: how many clicks were joined to it is counted by the engine.
+_JOINED = "(event_type = 'click' AND (clicks >= {clicks:Int64} OR verdict = 'rage'))"
 _STRUGGLING = f"""
     SELECT session_hash
     FROM events
@@ -33,6 +35,7 @@ _STRUGGLING = f"""
     HAVING countIf({_FAILED}) >= 1 AND (
         (countIf({_FAILED}) >= {TRIES} AND countIf(event_type IN ('click', 'form_submit')) >= {TRIES})
         OR countIf(nav_type = 'reload') >= {{reloads:Int64}}
+        OR countIf({_JOINED}) >= 1
         OR arrayExists(
             (at, place) -> place >= {{clicks:Int64}} AND at - clicked[place - {{clicks:Int64}} + 1] <= {{burst:Int64}},
             arraySort(groupArrayIf(ts, event_type = 'click')) AS clicked,
@@ -59,7 +62,7 @@ class Burst(NamedTuple):
 def find_struggling_sessions(events: EventStore, hashes: Sequence[int], now_ms: int, burst: Burst) -> set[int]:
     """Of these sessions (hashes), those whose newest events hold three failures and three tries, or a failure and a burst.
 
-    Reads four columns of the events that were received within `NEWEST_MS` before ``now_ms``.
+    Reads six columns of the events that were received within `NEWEST_MS` before ``now_ms``.
     """
     found = events.query_arrow(
         _STRUGGLING,

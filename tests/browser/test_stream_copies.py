@@ -1,8 +1,6 @@
 """The code of docs/streams, as it stands there: a user's vendor and Furrow both get what the real SDK reports."""
 
 import json
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from collector.streams.stream import Reading
 from tests.attacks.collector import Collector, running
 from tests.browser.conftest import PERSON, open_chromium
 from tests.e2e.installation import until
-from tests.streams.copies import RECORD, SHOP, Web, bundle, read_snippets, serve_web
+from tests.streams.copies import RECORD, SHOP, Web, bundle, fill_in, read_snippets, require_packages, serve_web
 from tests.streams.recordings import judge, read_all
 from ufse import Detection, detect
 
@@ -46,21 +44,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def packages() -> None:
-    """The SDKs, at the versions of tests/streams/record/package-lock.json."""
-    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)}: not installed, so that the code of docs/streams is not tried")
-    lock, installed = RECORD / "package-lock.json", RECORD / "node_modules/.package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    done = subprocess.run(["npm", "ci", "--prefer-offline"], cwd=RECORD, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"`npm ci` in tests/streams/record fails, so that no SDK is tried: {done.stderr[-300:]}")
-
-
-@pytest.fixture(scope="module")
-def world(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    require_packages()
     folder = tmp_path_factory.mktemp("copies")
     with running(folder, embedded=True, seal_seconds=0.1) as collector, serve_web(folder, collector.port) as web:
         flags = ("--disable-blink-features=AutomationControlled", f"--user-agent={PERSON}", *web.flags)
@@ -68,12 +53,12 @@ def world(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             yield World(collector, web, browser)
 
 
-def visit(world: World, page: str, place: int) -> int:
-    """A visit of the shop with the code of docs/streams in its page: presses of a button whose requests fail, then away.
+def visit(world: World, page: str, code: str) -> int:
+    """A visit of the shop with ``code`` in its page: presses of a button whose requests fail, then away.
 
     Returns its beginning in epoch milliseconds.
     """
-    world.web.script = bundle(read_snippets(page)[place])
+    world.web.script = bundle(code)
     world.web.vendor.clear()
     world.web.furrow.clear()
     browser, began_ms = world.browser, time.time_ns() // 1_000_000
@@ -136,7 +121,7 @@ def expect_points(page: str) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("page", WITH_VENDOR)
 def test_the_vendor_and_furrow_get_the_same(world: World, page: str) -> None:
-    since_ms = visit(world, page, 0)
+    since_ms = visit(world, page, read_snippets(page)[0])
     check_furrow(world, page, since_ms)
     stream = next(stream for stream in STREAMS if stream.name == page)
 
@@ -151,6 +136,22 @@ def test_the_vendor_and_furrow_get_the_same(world: World, page: str) -> None:
 
 @pytest.mark.parametrize(("page", "place"), BARE)
 def test_furrow_alone_gets_it(world: World, page: str, place: int) -> None:
-    since_ms = visit(world, page, place)
+    since_ms = visit(world, page, read_snippets(page)[place])
     check_furrow(world, page, since_ms)
     assert world.web.vendor == []
+
+
+def test_a_page_that_a_span_and_a_log_record_report_is_shown_once(world: World) -> None:
+    """OpenTelemetry's document-load and browser-navigation report the page load, and a page that a click pushes."""
+    since_ms = visit(world, "otlp", fill_in((RECORD / "sdks/otel-pages.js").read_text()))
+
+    def find_reports() -> list[Row]:
+        lines = [line for segment in list_segments(world.collector.spool) for line in segment.read().splitlines()]
+        rows = [msgspec.json.decode(line, type=Row) for line in lines]
+        return [row for row in rows if row.event_type == "navigation" and row.received_ms >= since_ms]
+
+    until(lambda: len(find_reports()) == 4, 10)
+    for route in ("/checkout", "/done"):
+        span, record = (row for row in find_reports() if row.route == route)
+        # Two reports of one moment that lie in two seconds would stay two; then this says nothing.
+        assert span.event_id == record.event_id or span.ts // 1_000 != record.ts // 1_000

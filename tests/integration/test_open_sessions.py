@@ -437,6 +437,9 @@ def test_a_client_session_of_very_many_events_waits_until_it_is_complete(
         ([("reload", 4.0 * n) for n in range(3)], True),
         ([("reload", 4.0 * n) for n in range(2)], False),
         ([("form_submit", 9.0 * n) for n in range(2)], False),
+        ([("joined by a verdict", 4.0)], True),
+        ([("joined by a count", 4.0)], True),
+        ([("two joined", 4.0)], False),
     ],
 )
 def test_one_failure_is_enough_with_a_burst_or_reloads(
@@ -446,6 +449,10 @@ def test_one_failure_is_enough_with_a_burst_or_reloads(
         "click": {"target_type": "button", "target_id": "pay"},
         "form_submit": {"event_type": "form_submit", "target_type": "form"},
         "reload": {"event_type": "navigation", "nav_type": "reload"},
+        # Datadog sends a burst as one click.
+        "joined by a verdict": {"target_id": "pay", "clicks": 3, "span_ms": 900, "verdict": "rage"},
+        "joined by a count": {"target_id": "pay", "clicks": 4, "span_ms": 1_200},
+        "two joined": {"target_id": "pay", "clicks": 2, "span_ms": 300},
     }
     failed = {"event_type": "network", "method": "POST", "url": "/api/orders", "status": 500, "duration_ms": 100}
     land(*(at("s", 60 - seconds, **kinds[kind]) for kind, seconds in events), at("s", 59.7, **failed))

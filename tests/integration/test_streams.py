@@ -5,6 +5,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from collector.app import create_app
+from collector.routes import registry
 from collector.spool.segments import list_segments
 from collector.streams.figures import FILE, StreamFigures, read_figures, read_status
 from collector.transport.connections import Listener
@@ -26,12 +28,14 @@ URL = "/intake/toy/test-key/"
 
 
 class Served:
+    groups: ClassVar = GROUPS
+
     def __init__(self, directory: Path, **changes: object) -> None:
         self.config = config_for(directory, **changes)
         self.listener = Listener()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
-        app = create_app(self.config, groups=GROUPS)
+        app = create_app(self.config, groups=self.groups)
         self.server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
 
@@ -45,6 +49,12 @@ class Served:
         self.client.close()
         self.server.should_exit = True
         self.thread.join()
+
+
+class ServedStreams(Served):
+    """A collector with the formats of the vendors."""
+
+    groups = registry.GROUPS
 
 
 def test_the_answer_comes_after_the_event_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +105,39 @@ def test_a_rejected_event_can_be_replayed_and_an_item_is_rejected_again(tmp_path
         summary = send_file(corrected, str(client.base_url), "test-key", "dead-letters")
         assert (summary.accepted, [line.field for line in summary.rejected]) == (1, ["eventType"])
         assert file.read_text() == kept
+
+
+def test_an_item_that_lacks_its_time_is_sent_again_when_a_person_has_added_it(tmp_path: Path) -> None:
+    """Sentry's items are kept in the shape of events, masked; the vendor's id makes a replay harmless."""
+    frame = {"filename": "https://shop.example/app.js?token=SECRET", "lineno": 3, "colno": 9}
+    thrown = {"type": "TypeError", "value": "no order for ann@example.com", "mechanism": {"handled": False}}
+    error = {"event_id": "e" * 32, "exception": {"values": [thrown | {"stacktrace": {"frames": [frame]}}]}}
+    error |= {"request": {"url": "https://shop.example/checkout?card=SECRET"}, "user": {"id": "ann@example.com"}}
+    error |= {"contexts": {"replay": {"replay_id": "f" * 32}}, "extra": {"typed": "SECRET"}}
+    envelope = "\n".join(map(json.dumps, ({}, {"type": "event"}, error)))
+    with ServedStreams(tmp_path) as client:
+        assert client.post("/intake/sentry/test-key/", content=envelope).status_code == 200
+        (file,) = (tmp_path / "spool/dead-letters").iterdir()
+        letter = json.loads(file.read_text())
+        assert (letter["field"], letter["event"]["route"], letter["event"]["sessionId"]) == (
+            "sentry.timestamp",
+            "/checkout",
+            "f" * 32,
+        )
+        assert "SECRET" not in file.read_text()
+        assert "ann@example.com" not in file.read_text()
+        unchanged = send_file(file, str(client.base_url), "test-key", "dead-letters")
+        assert [line.field for line in unchanged.rejected] == ["timestamp"]
+        letter["event"]["timestamp"] = letter["at"]
+        corrected = tmp_path / "letters.jsonl"
+        corrected.write_text(json.dumps(letter))
+        sent = [send_file(corrected, str(client.base_url), "test-key", "dead-letters") for _ in range(2)]
+        assert [(summary.accepted, summary.rejected) for summary in sent] == [(1, []), (1, [])]
+    lines = [line for segment in list_segments(tmp_path / "spool") for line in segment.read().splitlines()]
+    rows = [json.loads(line) for line in lines]
+    assert {(row["event_type"], row["route"], row["session_id"]) for row in rows} == {("error", "/checkout", "f" * 32)}
+    assert len({row["event_id"] for row in rows}) == 1
+    assert rows[0]["frame"].startswith("https://shop.example/app.js:3:9") or "app.js:3:9" in str(rows[0])
 
 
 def test_figures_of_processes_add_up_and_days_begin_anew(tmp_path: Path) -> None:

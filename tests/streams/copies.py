@@ -6,6 +6,7 @@ server of this machine: a small shop, a stand-in for the vendors' back ends, and
 
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import threading
@@ -17,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
+
+import pytest
 
 from collector.streams.stream import SentBody
 from tests.attacks.collector import INGEST
@@ -34,9 +37,6 @@ _NAMES: Final = (
 )
 """Ours, and those that the vendors' SDKs know."""
 _FILLED_IN: Final = {
-    "https://FURROW/": f"https://{FURROW}/",
-    '"FURROW"': f'"{FURROW}"',
-    "/KEY": f"/{INGEST}",
     'dsn: "https://…"': 'dsn: "https://any@o1.ingest.sentry.io/1"',
     "// … as before": 'applicationId: "any", clientToken: "pub0", service: "shop",',
     '"phc_…"': '"phc_any"',
@@ -61,12 +61,31 @@ _PAGE: Final = """<!doctype html><html lang=en><title>Shop</title><script src=/s
 </script></html>"""
 
 
-def read_snippets(page: str) -> list[str]:
+def require_packages() -> None:
+    """Installs the SDKs, at the versions of their package-lock.json. Skips the test, with the reason, where it cannot."""
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)}: not installed, so that the code of docs/streams is not tried")
+    lock, installed = RECORD / "package-lock.json", RECORD / "node_modules/.package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    done = subprocess.run(["npm", "ci", "--prefer-offline"], cwd=RECORD, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"`npm ci` in tests/streams/record fails, so that no SDK is tried: {done.stderr[-300:]}")
+
+
+def read_snippets(page: str, *, furrow: str = f"https://{FURROW}", key: str = INGEST) -> list[str]:
     """The pieces of JavaScript of ``docs/streams/<page>.md``, in their order, with the open places filled in."""
     found = re.findall(r"^```js\n(.*?)^```$", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL)
-    for gap, content in _FILLED_IN.items():
-        found = [code.replace(gap, content) for code in found]
-    return found
+    return [fill_in(code, furrow, key) for code in found]
+
+
+def fill_in(code: str, furrow: str = f"https://{FURROW}", key: str = INGEST) -> str:
+    """``code`` with an address of Furrow, an ingest key, and accounts of vendors where it leaves them open."""
+    here = {"https://FURROW/": f"{furrow}/", '"FURROW"': f'"{furrow.partition("://")[2]}"', "/KEY": f"/{key}"}
+    for gap, content in (here | _FILLED_IN).items():
+        code = code.replace(gap, content)
+    return code
 
 
 def bundle(code: str) -> bytes:

@@ -47,6 +47,9 @@ _FRAME: Final = re.compile(
 _VERSION: Final = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 _CAUSE_NS: Final = 1_000_000_000
 """A request that begins later in the context of a click was begun by a timer that the click started (zone.js)."""
+PAGE_NS: Final = 1_000_000_000
+"""Pages of one session and route that were shown in one stretch of this length have one key. The two reports of a page load are
+some milliseconds apart, those of a pushed page at most 50: few of them lie in two stretches."""
 MAX_MESSAGE: Final = 1_000
 MIN_TIME_MS: Final = 10**10
 """April 1970: smaller numbers are times in other units."""
@@ -211,14 +214,14 @@ def _add_gesture(event_type: str, span: Span, work: _Work) -> None:
             metadata: WireEvent = {"navigationType": "push"}
             if route:
                 metadata["from"] = route
-            moved.update(route=to, metadata=metadata, idempotencyKey=f"nav:{_identify(span)}")
+            moved.update(route=to, metadata=metadata, idempotencyKey=_identify_page(to, span.start_ns, _identify(span)))
             work.reading.events.append(moved)
 
 
 def _add_document(span: Span, work: _Work) -> None:
     """A page that was loaded. It is shown when its document can be used, long before all of its files came."""
-    usable = (event.time_ns for event in span.events if event.name == "domInteractive" and event.time_ns)
-    shown_ns = min(max(next(usable, span.end_ns), span.start_ns), max(span.end_ns, span.start_ns))
+    reached = {event.name: event.time_ns for event in span.events if event.time_ns}
+    shown_ns = min(max(reached.get("domInteractive", span.end_ns), span.start_ns), max(span.end_ns, span.start_ns))
     event = _begin("navigation", shown_ns, span.attributes, span.resource, work)
     if event is None:
         return
@@ -231,7 +234,8 @@ def _add_document(span: Span, work: _Work) -> None:
         metadata["navigationType"] = kind
     if metadata:
         event["metadata"] = metadata
-    event["idempotencyKey"] = f"nav:{_identify(span)}"
+    loaded_ns = reached.get("domContentLoadedEventStart", shown_ns)
+    event["idempotencyKey"] = _identify_page(route, loaded_ns, _identify(span))
     work.reading.events.append(event)
 
 
@@ -336,6 +340,15 @@ def _identify(span: Span) -> str:
     return make_key(span.name, span.start_ns, span.end_ns, sorted(map(str, span.attributes.items())))
 
 
+def _identify_page(route: str, time_ns: int, own: str) -> str:
+    """The idempotency key of a page that was shown: the same for all that report it. ``own``: of an item without a route.
+
+    A page load is a span ``documentLoad`` and, with another instrumentation, a log record ``browser.navigation``; a pushed page
+    is a log record and the renamed span of its click. They arrive in different requests: only their key can join them.
+    """
+    return f"nav:{make_key(route, time_ns // PAGE_NS) if route else own}"
+
+
 def _read_log(log: LogRecord, work: _Work) -> None:
     if log.name == "browser.user_action.click":
         _add_clicked(log, work)
@@ -372,7 +385,7 @@ def _add_navigated(log: LogRecord, work: _Work) -> None:
     kind = _NAVIGATION_TYPES.get(find_text(log.attributes, "browser.navigation.type", "type"))
     if kind:
         event["metadata"] = {"navigationType": kind}
-    event["idempotencyKey"] = f"nav:{_identify_log(log)}"
+    event["idempotencyKey"] = _identify_page(route, log.time_ns, _identify_log(log))
     work.reading.events.append(event)
 
 

@@ -28,10 +28,13 @@ def read_error(payload: bytes, replay: str, trace: str, reading: Reading) -> Non
     at_ms = round(seconds) if seconds is not None else None
     if isinstance(event.timestamp, str):
         at_ms = read_time(event.timestamp)
+    made = _make_error(event, thrown, session, at_ms or 0)
     if at_ms is None or not session:
-        reading.rejects.append(RejectedItem("timestamp" if at_ms is None else "replayId", "is missing or wrong", {}))
+        # In the shape of an event: it can be sent again when a person has added what is missing.
+        kept = {name: value for name, value in made.items() if value or name == "metadata"}
+        reading.rejects.append(RejectedItem("timestamp" if at_ms is None else "replayId", "is missing or wrong", kept))
         return
-    reading.events.append(_make_error(event, thrown, session, at_ms))
+    reading.events.append(made)
 
 
 def _make_error(event: shapes.ErrorEvent, thrown: shapes.Thrown, session: str, at_ms: int) -> WireEvent:

@@ -4,12 +4,12 @@ from typing import Final
 
 import msgspec
 
-from collector.streams.lenient import read_session, read_status, read_text
+from collector.streams.lenient import read_route, read_session, read_status, read_text, read_time
 from collector.streams.rrweb.requests import make_request
 from collector.streams.rrweb.wire import read_shape
 from collector.streams.sentry import shapes
 from collector.streams.sentry.values import find_replay, find_trace, read_page, read_seconds, read_user
-from collector.streams.stream import Reading, RejectedItem
+from collector.streams.stream import Reading, RejectedItem, WireEvent
 
 _OP: Final = "sentry.op"
 _REQUEST_OP: Final = "http.client"
@@ -90,6 +90,17 @@ def _add_request(
     if session and start is not None and end is not None and isinstance(url, str):
         event = make_request(session, url, start, end, read_text(method, 16), status, page)
     if event is None:
-        reading.rejects.append(RejectedItem("span", "has no trace, time or address", {}))
+        kept = _keep_request(session, end, (read_route(url).partition("#")[0], read_text(method, 16).upper(), status))
+        reading.rejects.append(RejectedItem("span", "has no trace, time or address", kept))
     else:
         reading.events.append(event | ({"userId": user} if user else {}))
+
+
+def _keep_request(session: str, end: float | None, request: tuple[str, str, int | None]) -> WireEvent:
+    """What is known of a request that became no event, in the shape of an event: it can be sent again when a person has added
+    what is missing."""
+    at_ms = read_time(round(end)) if end is not None else None
+    named = zip(("url", "method", "status"), request, strict=True)
+    known: WireEvent = {"timestamp": at_ms, "sessionId": session}
+    metadata = {name: value for name, value in named if value not in (None, "")}
+    return {"eventType": "network", "metadata": metadata} | {name: value for name, value in known.items() if value}

@@ -329,6 +329,37 @@ def test_navigations_of_logs() -> None:
     assert (event["route"], event["metadata"]) == ("/#/orders", {"navigationType": "back_forward"})
 
 
+def test_a_page_that_two_instrumentations_report_is_shown_once() -> None:
+    load = make_span(
+        "documentLoad",
+        100,
+        9_000,
+        attributes={"url.full": "https://shop.example/a?x=1"},
+        events=[
+            {"name": "domInteractive", "timeUnixNano": str(NS + 2_150_000_000)},
+            {"name": "domContentLoadedEventStart", "timeUnixNano": str(NS + 3_170_000_000)},
+        ],
+    )
+    pushed = make_span(
+        "Navigation: /c?token=1",
+        9_300,
+        40,
+        attributes={"event_type": "click", "target_element": "A", "url.full": "https://shop.example/b"},
+    )
+    logs = (
+        make_log("browser.navigation", 3_174, **{"url.full": "https://shop.example/a?x=1"}),
+        make_log(
+            "browser.navigation", 9_312, **{"url.full": "https://shop.example/c", "browser.navigation.type": "push"}
+        ),
+        make_log("browser.navigation", 14_000, **{"url.full": "https://shop.example/a"}),
+    )
+    seen = [e for e in read_json(wrap(load, pushed)).events if e["eventType"] == "navigation"]
+    told = read_json(wrap(logs=logs), "v1/logs").events
+    assert [event["route"] for event in told] == ["/a", "/c", "/a"]
+    assert len({event["idempotencyKey"] for event in told}) == 3
+    assert [event["idempotencyKey"] for event in seen] == [event["idempotencyKey"] for event in told[:2]]
+
+
 STACK = "TypeError: x\n    at pay (https://shop.example/app.js?v=token:12:34)\n    at https://shop.example/b.js:1:1"
 
 
