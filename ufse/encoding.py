@@ -95,4 +95,4 @@ def rank_distinct_texts(texts: list[str]) -> tuple[Ints, list[str]]:
 
 def make_rows(kind: type[_Row], columns: Iterable[Iterable[Any]]) -> list[_Row]:
     """The named tuples that columns of equal length form: made without a call of Python for each, as ``_make`` needs."""
-    return list(map(partial(tuple.__new__, kind), zip(*columns, strict=True)))  # type: ignore[arg-type]
+    return list(map(partial(tuple.__new__, kind), zip(*columns, strict=True)))
