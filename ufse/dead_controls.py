@@ -81,7 +81,7 @@ def mark_dead_tries(
     frame: Frame, actions: UserActions, causes: Causes, background: Bools, negative: Small, config: Config
 ) -> tuple[Small, Causes]:
     """``negative`` and ``causes``, where the tries with a dead control but the last are SILENT, caused by themselves."""
-    presses = _find_presses(frame, actions, config)
+    presses = _find_presses(frame, actions, _find_answered_presses(frame, causes, background), config)
     if len(presses.row) < SILENT_TRIES:
         return negative, causes
     tries = count_by_owner(presses.control, presses.size, presses.apart)
@@ -91,7 +91,7 @@ def mark_dead_tries(
     chosen = (tries >= SILENT_TRIES) & (repeats >= 1)
     if not chosen.any():
         return negative, causes
-    chosen &= ~_is_answered(frame, actions, causes, background, presses)
+    chosen &= ~_is_answered(frame, actions, presses)
     chosen &= _is_explicit(frame, presses, repeats) | (
         (repeats >= REPEATS) & _is_implicit(frame, actions, causes, background, presses)
     )
@@ -110,13 +110,25 @@ def _changes(frame: Frame) -> Ints:
     return np.flatnonzero((frame.kind == INPUT) & ~frame.column_equals("action", "focus", "blur"))
 
 
-def _find_presses(frame: Frame, actions: UserActions, config: Config) -> _Presses:
-    """Clicks and submits of meaningful controls that send something; see ``_BARRED`` for the others."""
+def _find_answered_presses(frame: Frame, causes: Causes, background: Bools) -> Bools:
+    """Per event: whether it is an interaction that a request or an error answered."""
+    caused = np.zeros(len(frame), dtype=np.bool_)
+    came = np.flatnonzero((causes.cause >= 0) & ~background & equals_any(frame.kind, NETWORK, ERROR))
+    caused[causes.cause[came]] = True
+    return caused
+
+
+def _find_presses(frame: Frame, actions: UserActions, answered: Bools, config: Config) -> _Presses:
+    """Clicks and submits of meaningful controls that send something, of which none was ``answered`` (per event); see
+    ``_BARRED`` for controls that are left out.
+    """
     barred = np.array([any(getattr(t, n) for n in _BARRED) for t in frame.targets], dtype=np.bool_)
     rows = np.flatnonzero(equals_any(frame.kind, CLICK, SUBMIT) & actions.meaningful & ~frame.target_ignored)
     rows = rows[~(barred[frame.target[rows]] & (frame.kind[rows] == CLICK)) & ~_is_hidden_by(frame, rows)]
     base = int(actions.action.max(initial=0)) + 1
     key = frame.visit[rows] * base + actions.action[rows]
+    silent = ~is_among(key, key[answered[rows]])
+    rows, key = rows[silent], key[silent]
     order = np.argsort(key, kind="stable")
     rows, key = rows[order], key[order]
     first = mark_group_starts(key)
@@ -133,19 +145,18 @@ def _find_presses(frame: Frame, actions: UserActions, config: Config) -> _Presse
 def _is_hidden_by(frame: Frame, rows: Ints) -> Bools:
     """Per press: whether the page was hidden right after it: it opened a new tab, or a dialog of the system."""
     hides = np.flatnonzero(frame.kind == VISIBILITY)
+    if not len(hides):
+        return np.zeros(len(rows), dtype=np.bool_)
     soon = frame.find_first_since(frame.visit[rows], frame.ts[rows] + _HIDDEN_WITHIN_MS + 1)
     return np.asarray(np.searchsorted(hides, soon) > np.searchsorted(hides, rows), dtype=np.bool_)
 
 
-def _is_answered(frame: Frame, actions: UserActions, causes: Causes, background: Bools, presses: _Presses) -> Bools:
-    """Per control: whether anything answered a press: a request, an error, a loading phase with an end, a page, ``responded``,
-    or text that was selected. A control that shows that it waits, and waits for ever, did not answer.
+def _is_answered(frame: Frame, actions: UserActions, presses: _Presses) -> Bools:
+    """Per control: whether anything answered a press beside a request or an error: a loading phase with an end, a page,
+    ``responded``, or text that was selected. A control that shows that it waits, and waits for ever, did not answer.
     """
-    caused = np.zeros(len(frame), dtype=np.bool_)
-    came = np.flatnonzero((causes.cause >= 0) & ~background & equals_any(frame.kind, NETWORK, ERROR))
-    caused[causes.cause[came]] = True
     rows = presses.row
-    found = caused[rows]
+    found = np.zeros(len(rows), dtype=np.bool_)
     for name, bad in (("responded", 1), ("selection", 1), ("valid", 0)):
         found |= frame.source.read_at(name, rows) == bad
     # What happens until the person does something else, or for 10 s, may be the answer.

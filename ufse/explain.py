@@ -9,6 +9,7 @@ import numpy as np
 from ufse.arrays import Ints, Ragged, count_distinct_by_owner, sort_unique
 from ufse.config import ENGINE_VERSION
 from ufse.detection import Detection, DetectionContext, SignalEntry
+from ufse.encoding import make_rows
 from ufse.feedback import SLOW
 from ufse.formats import format_duration, format_timestamps
 from ufse.judge import Judgement
@@ -19,9 +20,8 @@ from ufse.sessions import NETWORK, Visits
 from ufse.shapes import remove_copy_marks
 from ufse.signals.model import PLAIN, SignalFacts, Signals
 from ufse.signals.registry import FEEDBACK, SIGNALS
-from ufse.target_codes import PAGE
 from ufse.timeline import TimelineWriter
-from ufse.words import CAUSE_TEXTS, Answer, RulePoints, Words, format_points, severity_type
+from ufse.words import CAUSE_TEXTS, ActionWords, Answer, RulePoints, Words, format_points, severity_type
 
 
 class _Emitted(NamedTuple):
@@ -132,7 +132,7 @@ class DetectionWriter:
             bounds[:-1].tolist(),
             bounds[1:].tolist(),
         )
-        return list(map(_ShownSignal._make, zip(*columns, strict=True)))
+        return make_rows(_ShownSignal, columns)
 
     @cached_property
     def _signal_event_ids(self) -> list[str]:
@@ -175,7 +175,7 @@ class DetectionWriter:
             *(source.read_clean_texts(name, failure) for name in ("environment", "app_version", "user_agent")),
             *self._identify_visits(clusters.visit[emitted]),
         )
-        return list(map(_Emitted._make, zip(*columns, strict=True)))
+        return make_rows(_Emitted, columns)
 
     def _identify_visits(self, visit: Ints) -> tuple[list[str], ...]:
         """Per visit of ``visit``: its project, client session, id and start."""
@@ -194,16 +194,17 @@ class DetectionWriter:
         return self._identify_detection(self._facts[number])
 
     def _identify_detection(self, facts: _Emitted) -> tuple[str, str]:
-        words = self.words
-        route, target = words.route_pattern(facts.action), words.target_name(facts.action)
-        fingerprint = _compute_fingerprint(facts.project, route, target, words.feedback_text(facts.answer))
+        action, feedback = self.words.describe_action(facts.action), self.words.feedback_text(facts.answer)
+        fingerprint = _compute_fingerprint(facts.project, action.route, action.target, feedback)
         return digest_texts(("detection", facts.visit_id, fingerprint)), fingerprint
 
     def write_detection(self, number: int) -> Detection:
         """The JSON of one detection, in a fixed order of keys."""
         facts, words, config = self._facts[number], self.words, self.index.config
         detection_id, fingerprint = self._identify_detection(facts)
-        signals = self._write_signals(number, words.feedback_text(facts.answer))
+        action, feedback = words.describe_action(facts.action), words.feedback_text(facts.answer)
+        signals = self._write_signals(number, feedback)
+        leaving = "abandonment" in [signal["type"] for signal in signals]
         return {
             "detectionId": detection_id,
             "projectId": facts.project,
@@ -211,11 +212,7 @@ class DetectionWriter:
             "visitId": facts.visit_id,
             "visitStart": facts.visit_started_at,
             "fingerprint": fingerprint,
-            "failurePoint": {
-                "route": words.route_pattern(facts.action),
-                "target": words.target_name(facts.action),
-                "feedback": words.feedback_text(facts.answer),
-            },
+            "failurePoint": {"route": action.route, "target": action.target, "feedback": feedback},
             "primaryFailurePoint": words.write_failure_point(facts.action, facts.answer),
             "frustrationScore": facts.score,
             "confidenceLevel": confidence_level(facts.score, config),
@@ -225,9 +222,9 @@ class DetectionWriter:
             "lastSeen": facts.ended_at,
             "triggeringSignals": signals,
             "points": [{"rule": rule, "points": p} for rule, p in facts.points],
-            "explanation": self._write_explanation(facts, signals),
+            "explanation": self._write_explanation(facts, action, signals, leaving),
             "timeline": self._timelines.write_timeline(number, facts.start),
-            "endedFlow": any(signal["type"] == "abandonment" for signal in signals),
+            "endedFlow": leaving,
             "resolved": facts.resolved,
             "context": self._write_context(facts),
             "engineVersion": ENGINE_VERSION,
@@ -252,19 +249,15 @@ class DetectionWriter:
         return [self._write_signal(signal, feedback, last_failure) for signal in shown]
 
     def _write_signal(self, signal: _ShownSignal, feedback: str, last_failure: int) -> SignalEntry:
-        kind, words, patterns = SIGNALS[signal.kind], self.words, self.frame.patterns
-        page, route, target = (
-            patterns[signal.page],
-            words.route_pattern(signal.action),
-            signal.action % words.target_count,
-        )
+        kind, patterns = SIGNALS[signal.kind], self.frame.patterns
+        page, action = patterns[signal.page], self.words.describe_action(signal.action)
         facts = SignalFacts(
             signal.form,
             signal.times,
             signal.end - signal.start,
-            route,
-            words.shown_target(signal.action),
-            target == PAGE,
+            action.route,
+            action.shown,
+            action.opens_page,
             page,
             patterns[signal.last_page],
             signal.end - last_failure,
@@ -275,47 +268,57 @@ class DetectionWriter:
             "type": kind.name,
             "start": signal.started_at,
             "end": signal.ended_at,
-            "route": page if kind.is_shown_by_page else route,
-            "target": "" if kind.is_shown_by_page else words.target_name(signal.action),
+            "route": page if kind.is_shown_by_page else action.route,
+            "target": "" if kind.is_shown_by_page else action.target,
             "count": signal.times,
             "text": kind.describe(facts),
             "eventIds": list(dict.fromkeys(self._signal_event_ids[signal.first_event : signal.end_of_events])),
         }
 
-    def _write_explanation(self, facts: _Emitted, signals: list[SignalEntry]) -> str:
+    @cached_property
+    def _fixed_sentences(self) -> tuple[str, str]:
+        """What depends on the configuration alone: how far signals may be apart, and how long leaving counts."""
+        config = self.index.config
+        return (
+            f". Each is at most {format_duration(config.correlation_gap_ms)} from the one before it, not counting the time "
+            "spent waiting for an answer.",
+            f" Leaving the flow counts up to {format_duration(config.abandon_window_ms)} after the failure.",
+        )
+
+    def _write_explanation(
+        self, facts: _Emitted, action: ActionWords, signals: list[SignalEntry], leaving: bool
+    ) -> str:
         """The sentences: what failed first, the signals, why they belong together, and the score."""
         words, config, answer = self.words, self.index.config, facts.answer
-        cause_text = CAUSE_TEXTS[facts.cause_kind].format(words.target_name(facts.action) or "the form")
-        origin = f", {format_duration(facts.delay)} after {cause_text}" if facts.delay > 0 else ""
+        apart, patience = self._fixed_sentences
+        origin = ""
+        if facts.delay > 0:
+            cause_text = CAUSE_TEXTS[facts.cause_kind].format(action.target or "the form")
+            origin = f", {format_duration(facts.delay)} after {cause_text}"
         described = words.describe_answer(answer, facts.waited, facts.is_answered)
-        sentences = [f"On {words.route_pattern(facts.action)}, {described} at {facts.failed_at[11:-1]} UTC{origin}."]
-        tries = next(signal["count"] for signal in signals if signal["type"] == "feedback")
+        tries, shown = 0, ""
+        for signal in signals:
+            if signal["type"] == "feedback":
+                tries = tries or signal["count"]
+            else:
+                clause = _capitalize_sentence(signal["text"])
+                shown += f" {clause} ({signal['start'][11:-1]} to {signal['end'][11:-1]})."
+        again = ""
         if tries > 1:
-            page = facts.action % words.target_count == PAGE
-            what = "openings of the page" if page else f"attempts at {words.shown_target(facts.action)}"
-            sentences.append(f"In all, {tries} {what} {'were slow' if answer.negative == SLOW else 'failed'}.")
-        sentences += [
-            f"{_capitalize_sentence(signal['text'])} ({signal['start'][11:-1]} to {signal['end'][11:-1]})."
-            for signal in signals
-            if signal["type"] != "feedback"
-        ]
-        leaving = any(signal["type"] == "abandonment" for signal in signals)
-        sentences.append(
-            f"These {len(signals)} signals come from different events of one session and flow, within "
-            f"{format_duration(facts.end - facts.start)}. Each is at most {format_duration(config.correlation_gap_ms)} "
-            "from the one before it, not counting the time spent waiting for an answer."
-        )
-        if leaving:
-            patience = format_duration(config.abandon_window_ms)
-            sentences.append(f"Leaving the flow counts up to {patience} after the failure.")
+            what = "openings of the page" if action.opens_page else f"attempts at {action.shown}"
+            again = f" In all, {tries} {what} {'were slow' if answer.negative == SLOW else 'failed'}."
         late = answer.negative == SLOW and facts.is_answered and not facts.resolved
         unresolved = "The answer arrived in the end." if late else "No later success of this action was recorded."
         if facts.unreported and not late:
             unresolved = "This collector reports no successes; no later try went without a failure."
-        sentences.append("The action succeeded later." if facts.resolved else unresolved)
         level = confidence_level(facts.score, config)
-        sentences.append(f"Score {facts.score} ({level}, from {config.high_score}): {format_points(facts.points)}.")
-        return " ".join(sentences)
+        return (
+            f"On {action.route}, {described} at {facts.failed_at[11:-1]} UTC{origin}.{again}{shown} "
+            f"These {len(signals)} signals come from different events of one session and flow, within "
+            f"{format_duration(facts.end - facts.start)}{apart}{patience if leaving else ''} "
+            f"{'The action succeeded later.' if facts.resolved else unresolved} "
+            f"Score {facts.score} ({level}, from {config.high_score}): {format_points(facts.points)}."
+        )
 
 
 def _capitalize_sentence(text: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -335,8 +336,8 @@ class _DetectionRun:
         writer = DetectionWriter(visits, judged, emitted)
         projects = visits.project_code[judged.clusters.visit[emitted]].tolist()
         starts = judged.start[emitted].tolist()
-        for number, (project, start) in enumerate(zip(projects, starts, strict=True)):
-            self.detections.append(EmittedDetection(writer, number, visits.projects[project], start))
+        names = [visits.projects[project] for project in projects]
+        self.detections += map(EmittedDetection, repeat(writer), range(len(emitted)), names, starts)
 
     def explain_calm_visits(self, hot: Bools) -> None:
         """Gives the reason for the visits without anything negative."""

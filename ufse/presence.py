@@ -113,12 +113,29 @@ def find_unattended_navigations(ordered: OrderedEvents, rows: Ints) -> Bools:
     moves = np.flatnonzero(kind == NAVIGATION)
     if not len(moves):
         return found
+    found[moves] = _is_prerendered(ordered, rows[moves])
+    at = _choose_eventful_visits(ordered, rows, moves)
+    if not len(at):
+        return found
+    kind, rows = kind[at], rows[at]
     source = EventColumns(ordered.table, ordered.row[rows])
     route, _ = source.read_codes("route", np.arange(len(rows)))
+    moves = np.flatnonzero(kind == NAVIGATION)
     scene = _Scene(source, kind, ordered.visit[rows], ordered.ts[rows], route, moves)
     unmade = (_is_clocked(scene) | _is_scripted(scene) | _is_restored(scene) | _is_never_shown(scene)) & ~scene.led
-    found[moves] = unmade | _is_prerendered(scene) | _is_hidden(scene)
+    found[at[moves]] |= unmade | _is_hidden(scene)
     return found
+
+
+def _choose_eventful_visits(ordered: OrderedEvents, rows: Ints, moves: Ints) -> Ints:
+    """The places in ``rows`` of the visits that the rules ask about. A visit whose only navigation (``moves``: places) is its
+    first event, and which reports no visibility, has no navigation that they could mark.
+    """
+    visit, kind, size = ordered.visit[rows], ordered.kind[rows], len(ordered.visits)
+    asked = count_by_owner(visit[moves], size) > 1
+    asked[visit[moves[~mark_group_starts(visit)[moves]]]] = True
+    asked[visit[kind == VISIBILITY]] = True
+    return np.flatnonzero(asked[visit])
 
 
 def _is_clocked(scene: _Scene) -> Bools:
@@ -187,9 +204,9 @@ def _is_other_tab(scene: _Scene) -> Bools:
     return np.asarray(other & (np.bincount(run[other], minlength=int(run.max(initial=0)) + 1)[run] >= _OTHER_TABS))
 
 
-def _is_prerendered(scene: _Scene) -> Bools:
-    """Whether the event says that its page was rendered ahead."""
-    column = scene.source.table["metadata"].take(pa.array(scene.source.row[scene.moves])).cast(pa.string())
+def _is_prerendered(ordered: OrderedEvents, moves: Ints) -> Bools:
+    """Per navigation (number of an ordered event): whether it says that its page was rendered ahead."""
+    column = ordered.table["metadata"].take(pa.array(ordered.row[moves])).cast(pa.string())
     found = pc.match_substring_regex(column, _PRERENDERED, ignore_case=True)
     return np.asarray(found.fill_null(False).to_numpy(), dtype=np.bool_)
 

@@ -49,13 +49,17 @@ def find_sporadic_requests(frame: Frame, requests: "Requests", action: Ints) -> 
     at = at[frame.kind[cause[at]] == CLICK]
     precise = any_by_owner(frame.visit, frame.ts % 1_000 != 0, len(frame.low))
     at = at[precise[frame.visit[rows[at]]]]
-    if not len(at):
+    if not requests.failed[at].any():
         return found
     base = int(action.max(initial=0)) + 1
-    pair, number = np.unique(group[at] * base + action[cause[at]], return_inverse=True)
-    size = len(pair)
     clicks = np.flatnonzero(frame.kind == CLICK)
     of_action = Lookup(frame.visit[clicks] * base + action[clicks], clicks)
+    key = frame.visit[cause] * base + action[cause]
+    at = at[_has_idle_presses(of_action, key[at], group[at], cause[at], requests.failed[at])]
+    if not len(at):
+        return found
+    pair, number = np.unique(group[at] * base + action[cause[at]], return_inverse=True)
+    size = len(pair)
     head = np.zeros(size, dtype=np.int64)
     head[number[::-1]] = cause[at][::-1]
     last = np.zeros(size, dtype=np.int64)
@@ -74,6 +78,22 @@ def find_sporadic_requests(frame: Frame, requests: "Requests", action: Ints) -> 
     bursts = count_by_owner(owner, size, begins & _has_any(begins, answered))
     found[at] = ((idle >= LEAST_IDLE) & (idle >= asked) & (prompt <= bursts))[number]
     return found & requests.failed
+
+
+def _has_idle_presses(of_action: Lookup, key: Ints, group: Ints, cause: Ints, failed: Bools) -> Bools:
+    """Per request: whether one of its group and action failed, and presses enough of that action (``key``) have no request of
+    them. Of the others nothing more is asked.
+    """
+    order = np.lexsort((cause, key, group))
+    first = mark_group_starts(group[order], key[order])
+    number, size = np.cumsum(first) - 1, int(first.sum())
+    asked = count_by_owner(number, size, first | mark_group_starts(cause[order]))
+    whole = np.zeros(size, dtype=np.int64)
+    low, high = of_action.find_span(key[order][first], whole, whole + 2**62)
+    chosen = (high - low - asked >= LEAST_IDLE) & any_by_owner(number, failed[order], size)
+    found = np.zeros(len(key), dtype=np.bool_)
+    found[order] = chosen[number]
+    return found
 
 
 def _mark_bursts(frame: Frame, owner: Ints, press: Ints) -> Bools:

@@ -41,17 +41,39 @@ class Answer(NamedTuple):
     perf_kind: int
 
 
+class ActionWords(NamedTuple):
+    """What is said of an action."""
+
+    route: str
+    """Pattern of its route."""
+    target: str
+    """Name of its target; '' for a page that was opened."""
+    shown: str
+    """The same, or "page load"."""
+    opens_page: bool
+
+
 class Words:
     """The texts for rows and actions of one frame."""
 
     def __init__(self, judged: Judgement) -> None:
         self.index, self.frame = judged.index, judged.index.frame
         self.target_count = max(len(self.frame.targets), 1)
+        self._actions: dict[int, ActionWords] = {}
         self._answers: dict[Answer, str] = {}
         self._descriptions: dict[tuple[Answer, int, bool], str] = {}
         self._failure_points: dict[tuple[int, Answer], str] = {}
         self._rule_texts = tuple(TEXTS.values())
         self._points: dict[tuple[int, ...], RulePoints] = {}
+
+    def describe_action(self, action: int) -> ActionWords:
+        """The words of an action; many detections share one."""
+        found = self._actions.get(action)
+        if found is None:
+            page = action % self.target_count == PAGE
+            names = self.route_pattern(action), self.target_name(action), self.shown_target(action)
+            found = self._actions[action] = ActionWords(*names, page)
+        return found
 
     def route_pattern(self, action: int) -> str:
         return self.frame.patterns[action // self.target_count]
