@@ -82,15 +82,15 @@ def read_plugin_requests(plugin: wire.Plugin, session: str, page: str, emitted_m
         yield None
         return
     requests = [wire.read_shape(_REQUEST, raw) for raw in held.requests] if not held.is_initial else []
-    opened_ms = emitted_ms - max((one.end_time or 0.0 for one in requests if one is not None), default=0.0)
+    opened_ms = emitted_ms - max((known.end_time or 0.0 for known in requests if known is not None), default=0.0)
     for request in requests:
         if request is None:
             yield None
         elif request.initiator_type in _KINDS and not is_own_intake(request.name):
-            yield _read_request(request, session, page, opened_ms)
+            yield _time_request(request, session, page, opened_ms)
 
 
-def _read_request(request: PluginRequest, session: str, page: str, opened_ms: float) -> WireEvent | None:
+def _time_request(request: PluginRequest, session: str, page: str, opened_ms: float) -> WireEvent | None:
     status = request.status if request.status is not None else request.response_status
     start_ms, end_ms = request.timestamp, request.timestamp + (request.duration or 0.0)
     if not start_ms and request.start_time is not None and request.end_time is not None:
