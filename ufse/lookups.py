@@ -28,7 +28,7 @@ def find_lookups(frame: Frame, cause: Ints) -> Bools:
         field = np.array([t.text_field for t in frame.targets], dtype=np.bool_)
         filled = (frame.kind[by] == INPUT) | ((frame.kind[by] == CLICK) & field[frame.target[by]])
         found[rows] = filled & frame.only_reads[frame.endpoint[rows]]
-    return found
+    return np.asarray(found, dtype=np.bool_)
 
 
 def remove_lookups(frame: Frame, negative: Small, cause: Ints) -> Small:

@@ -6,6 +6,7 @@ The script and its events take the way of docs/browser.md ("Your own address"): 
 import gzip
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,17 +98,27 @@ def serve_front(front: Front) -> Iterator[Front]:
     """Runs the proxy on a free port of this machine; ``front.address`` is where."""
     with httpx.Client(timeout=PATIENT_SECONDS, follow_redirects=False, trust_env=False) as client:
         handler = type("FrontHandler", (Handler,), {"front": front, "client": client})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
+        server = Server(("127.0.0.1", 0), handler)
         front.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
             yield front
         finally:
+            server.ending = True
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    ending = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Prints what went wrong; not that a browser hung up, nor what was under way when the test ended."""
+        if not self.ending and not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
