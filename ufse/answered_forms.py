@@ -68,7 +68,7 @@ def _is_failed_page(index: Index, found: Candidates) -> Bools:
 def _find_failed_moves(index: Index) -> Bools:
     """Per event of the frame: whether it is a navigation whose page failed, by its own status or by its document's request."""
     frame = index.frame
-    failed = (frame.kind == NAVIGATION) & (frame.status >= 400)
+    failed: Bools = (frame.kind == NAVIGATION) & (frame.status >= 400)
     page = _find_shown_pages(index, np.flatnonzero(index.attribution.negative != NONE))
     failed[page[page >= 0]] = True
     return failed

@@ -13,7 +13,7 @@ from ufse.arrays import Bools, Ints, Lookup, any_by_owner, equals_any, is_among,
 from ufse.candidates import Candidates
 from ufse.feedback import RETURNED, SILENT, SLOW
 from ufse.index import Index
-from ufse.sessions import CLICK, LOADING, NAVIGATION, NETWORK
+from ufse.sessions import CLICK, END, LOADING, NAVIGATION, NETWORK, VISIBILITY
 
 LEAST_WAIT_MS: Final = 2_000
 """The visit goes on this long after the try, so that a failure of it would have been reported (own choice)."""
@@ -25,10 +25,10 @@ def find_quiet_successes(index: Index, found: Candidates) -> tuple[Ints, Ints]:
     """(Candidate, epoch ms) of the tries after the last failure that had no failure, where only failures are reported.
 
     A try is deliberate: more than ``rage_gap_ms`` after the failed one, and no part of a burst. The visit must go on for as
-    long as the failure took, so that a failure of the try would be known; a press of the same control with which the visit
-    ends counts, too, if failures came soon: nobody knows what became of it. So does a press of it in a later visit of the
-    client session in which that control never failed. A try that was only slow was answered. A try of another control of the
-    same page counts, too; so does, for a login, another form that led on.
+    long as the failure took, so that a failure of the try would be known. A press of the same control that is the last event
+    of the visit counts, too, if failures came soon and no end is reported: nobody knows what became of it. So does a press of
+    it in a later visit of the client session in which that control never failed. A try that was only slow was answered. A try
+    of another control of the same page counts, too; so does, for a login, another form that led on.
     """
     chosen = np.flatnonzero(found.negatives.sizes > 0)
     if len(chosen):
@@ -81,7 +81,8 @@ class _QuietTries:
     def _keep_deliberate(self, owner: Ints, row: Ints, *, final: bool = False) -> Bools:
         """Per try (ordered by owner and row): whether it is deliberate and its failure would be known.
 
-        With ``final``, a press with which the visit ends is kept, too, if failures came within 2 s: its outcome is unknown.
+        With ``final``, a press with which the events of the visit end is kept, too, if failures came within 2 s and no end
+        is reported: its outcome is unknown.
         """
         frame, last = self.index.frame, self._last[owner]
         cause = self.index.attribution.cause[last]
@@ -89,7 +90,8 @@ class _QuietTries:
         waited = frame.ts[frame.high[frame.visit[row]] - 1] - frame.ts[row]
         known = waited >= np.maximum(LEAST_WAIT_MS, took)
         if final:
-            known |= (took < LEAST_WAIT_MS) & (frame.kind[row] != NAVIGATION)
+            over = equals_any(frame.kind[frame.high[frame.visit[row]] - 1], END, VISIBILITY)  # seen to leave
+            known |= (took < LEAST_WAIT_MS) & (frame.kind[row] != NAVIGATION) & ~over
         later = frame.ts[row] - frame.ts[cause] > self.index.config.rage_gap_ms
         known &= frame.source.read_at("disabled", row) != 1  # what a disabled control does not do is no success
         known &= frame.source.read_at("responded", row) != 0

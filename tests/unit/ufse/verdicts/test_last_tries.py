@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.ufse.scene import Row, answer, bodies, click, error, go, submit, typed
+from tests.unit.ufse.scene import Row, answer, bodies, click, end, error, go, submit, typed
 from tests.unit.ufse.verdicts.collectors import fields
 
 SAVE = {"target_type": "button", "target_id": "save", "target_label": "Save"}
@@ -48,6 +48,7 @@ FRUSTRATED: dict[str, list[Row]] = {
         *failed(28, 5),
         click(38, SAVE),
     ],
+    "the person is seen to leave at once": [*TRIES, click(28, SAVE), submit(28.01), end(28.6)],
     "the page is opened again at the end": [*TRIES, go(30, "/checkout", "reload")],
     "a later visit fails again": [*TRIES, *LATER, answer(1_310.5, 500, 0.4, url="/api/settings", method="PUT"), *AWAY],
     "a later visit fails first": [*TRIES, go(1_300, "/checkout"), *failed(1_305), click(1_312, SAVE), *AWAY],

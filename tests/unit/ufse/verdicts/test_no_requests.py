@@ -21,7 +21,7 @@ BEFORE = [go(0, "/home"), click(2, {"target_type": "link", "target_label": "Repo
 AFTER = [click(60, {"target_type": "link", "target_label": "Home"}, PAGE), go(60.4, "/home", "push"), end(90, "/home")]
 
 CALM: dict[str, list[Row]] = {
-    "the last try ends the visit: unknown": [*BEFORE, *crashed(10, 14, 18), click(25, RUN, PAGE), end(26, PAGE)],
+    "the last try is the last event: unknown": [*BEFORE, *crashed(10, 14, 18), click(25, RUN, PAGE)],
     "runs after a reload": [*BEFORE, *crashed(10, 12, 14), go(18, PAGE, "reload"), click(25, RUN, PAGE), *AFTER],
     "runs at the fourth try": [*BEFORE, *crashed(10, 14, 18), click(25, RUN, PAGE), *AFTER],
     "the corrected form": [*BEFORE, *invalid(10, 16, 22), typed(28, PAGE), submit(30, PAGE, valid=1), *AFTER],
@@ -41,6 +41,7 @@ FRUSTRATED: dict[str, list[Row]] = {
         *[click(25 + 0.3 * i, RUN, PAGE) for i in range(5)],
         *AFTER,
     ],
+    "the last try is not waited for": [*BEFORE, *crashed(10, 14, 18), click(25, RUN, PAGE), end(26, PAGE)],
     "other requests are reported": [
         *BEFORE,
         {**go(5, PAGE), "event_type": "network", "status": 200, "url": "/api/me", "method": "GET", "duration_ms": 90},
