@@ -103,6 +103,23 @@ def describe_proof(before: Share, since: Share) -> str:
     )
 
 
+class BucketCount(NamedTuple):
+    """Client sessions of one bucket that reached the step of an incident, and those that it hit.
+
+    ``bucket_ms``: begin of a slot or (``is_day``) of a day. ``after_fix``: they began after the fix. ``facet``: '' for all of
+    them, else appVersions, environments or browsers, with its ``value``.
+    """
+
+    incident: int
+    bucket_ms: int
+    is_day: bool
+    after_fix: bool
+    facet: str
+    value: str
+    reached: int
+    hit: int
+
+
 @dataclass(frozen=True)
 class Reach:
     """What was counted of one incident. Facets are by name and value; they leave out sessions without a value.

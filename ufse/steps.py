@@ -52,10 +52,10 @@ class UsedSteps(NamedTuple):
 
 def identify_step(project: str, point: FailurePoint) -> Step:
     """The step of a failure point of ``project``."""
-    route, target = point["route"], point["target"]
+    route, target = point["route"], point.get("target") or ""
     if target:
         return Step("control", _hash_step("control", project, route, target))
-    request, arrow, _ = point["feedback"].rpartition(" → ")
+    request, arrow, _ = (point.get("feedback") or "").rpartition(" → ")
     if arrow and _REQUEST.fullmatch(request):
         return Step("request", _hash_step("request", project, route, request))
     return Step("page", _hash_step("page", project, route, ""))

@@ -50,6 +50,7 @@ def erase_session_events(
             rows += _delete_session_rows(client, "sessions", project, hashes, end)
             _delete_session_rows(client, "receipts", project, hashes, end)
             _delete_session_rows(client, "session_history", project, hashes, end)
+            _delete_session_rows(client, "session_steps", project, hashes, end)
     return ErasedEvents(events, rows)
 
 

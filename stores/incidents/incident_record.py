@@ -15,8 +15,8 @@ from sqlalchemy import text
 from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
-from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
-from stores.incidents import incident_flood, incident_open, incident_source, incident_suspects
+from incidents.model import AnalysedSession, NotFound, PendingSession, RecordResult, Rules, SessionKey
+from stores.incidents import incident_flood, incident_open, incident_reach, incident_source, incident_suspects
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
 from stores.incidents.session_queue import build_key_columns
@@ -172,6 +172,8 @@ def record_detections(
     if keys:
         connection.execute(_CLEAR, build_key_columns(list(keys)))
         connection.execute(_CLEAR_DEAD, build_key_columns(list(keys)))
+        recorded = set(keys)
+        _add_uncounted_sessions(connection, [item.pending for item in analysed if session_key_of(item) in recorded])
     return RecordResult(
         sessions=len(keys),
         stored=done.stored,
@@ -184,6 +186,12 @@ def record_detections(
         confirmed=done.settled.find_incidents_moved_to("confirmed"),
         regressed=done.settled.find_incidents_moved_to("regressed"),
     )
+
+
+def _add_uncounted_sessions(connection: sa.Connection, recorded: Sequence[PendingSession]) -> None:
+    """What these sessions reached is counted after this transaction, and again by a later run if that fails."""
+    first = min(pending.received_ms for pending in recorded)
+    incident_reach.add_waiting_sessions(connection, sorted({pending.session_hash for pending in recorded}), first)
 
 
 def record_external_detection(connection: sa.Connection, detection: Detection, rules: Rules) -> tuple[str, bool]:
