@@ -93,6 +93,18 @@ def is_fix_confirmed(before: Share, since: Share) -> bool:
     return bool(old) and since.reached > 0 and since.interval.high * PROOF_FACTOR < (old or 0)
 
 
+def describe_share(share: Share) -> str:
+    """A share as text: ``3 of 10 sessions that reached this step (30.0%; 95 % interval 10.8% to 60.3%)``."""
+    if not share.reached:
+        return "no session reached this step"
+    low, high = share.interval
+    sessions = "session" if share.reached == 1 else "sessions"
+    return (
+        f"{share.hit:,} of {share.reached:,} {sessions} that reached this step "
+        f"({share.rate or 0:.1%}; 95 % interval {low:.1%} to {high:.1%})"
+    )
+
+
 def describe_proof(before: Share, since: Share) -> str:
     """The proof as a line of the history: counts, the upper bound and the old rate."""
     sessions = "session" if since.reached == 1 else "sessions"

@@ -148,7 +148,12 @@ def test_an_incremental_count_is_the_count_from_nothing(configured: None) -> Non
     days = 86_400_000
     for turn in range(6):
         shift = {"received_ms": BASE_MS + (turn * 7_919_000) % (2 * days)}
-        land(*(_received(frustrated(f"bad{turn}-{n}", app_version=f"{turn % 2}"), shift["received_ms"]) for n in range(2)))
+        land(
+            *(
+                _received(frustrated(f"bad{turn}-{n}", app_version=f"{turn % 2}"), shift["received_ms"])
+                for n in range(2)
+            )
+        )
         land(*(_received(calm(f"good{turn}-{n}", app_version=f"{n % 3}"), shift["received_ms"]) for n in range(3)))
         run()
     once = counts()

@@ -8,6 +8,7 @@ from incidents.impact import (
     compare_facet,
     compute_wilson_interval,
     describe_proof,
+    describe_share,
     is_fix_confirmed,
 )
 
@@ -88,3 +89,13 @@ def test_the_proof_states_its_counts() -> None:
         "confirmed fixed: 1,200 sessions reached this step since the fix, 2 hit it (at most 0.61% by the 95 % interval); "
         "before it 30 of 100 (30.00%)"
     )
+
+
+def test_a_share_states_its_counts_and_interval() -> None:
+    assert (
+        describe_share(Share(10, 3)) == "3 of 10 sessions that reached this step (30.0%; 95 % interval 10.8% to 60.3%)"
+    )
+    assert (
+        describe_share(Share(1, 1)) == "1 of 1 session that reached this step (100.0%; 95 % interval 20.7% to 100.0%)"
+    )
+    assert describe_share(Share()) == "no session reached this step"
