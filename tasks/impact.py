@@ -20,11 +20,11 @@ from stores.events.session_steps import (
     NEVER_MS,
     STEP_COLUMNS,
     Buckets,
-    ReachedSessions,
     WatchedIncident,
     count_reached,
     read_counted_sessions,
-    read_reached_sessions,
+    read_sessions,
+    read_used_steps,
     record_session_steps,
 )
 from stores.incidents.incident_detection import parse_browser_name
@@ -41,7 +41,7 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.stopping import raise_if_stopped
 from ufse.agents import is_machine_agent
-from ufse.steps import UsedSteps, find_used_steps, identify_step
+from ufse.steps import UsedSteps, identify_step
 
 BATCHES: Final = 4
 """Recorded batches that are counted at once: up to 20,000 client sessions."""
@@ -114,11 +114,11 @@ def _record_batches(events: EventStore, count: ReachCount, waiting: Sequence[Wai
     hashes = sorted({session for batch in waiting for session in batch.hashes})
     if not hashes:
         return changed
-    first = events.find_first_receipt(hashes, min(batch.first_received_ms for batch in waiting if batch.hashes))
+    first = min(batch.first_received_ms for batch in waiting if batch.hashes)
     before = read_counted_sessions(events, hashes, first)
-    reached = read_reached_sessions(events, hashes, first)
-    keys = _list_session_keys(reached.sessions)
-    rows = build_step_rows(reached, find_used_steps(reached.uses), count.find_hits(list(keys)), time.time_ns() // 1000)
+    sessions = read_sessions(events, hashes, first)
+    used = read_used_steps(events, sessions, first)
+    rows = build_step_rows(sessions, used, count.find_hits(_list_session_keys(sessions)), time.time_ns() // 1000)
     rows = pa.concat_tables([rows, _build_empty_rows(before, rows)])
     record_session_steps(events, rows)
     for table in (before, rows):
@@ -131,9 +131,11 @@ def _list_session_keys(sessions: pa.Table) -> list[tuple[str, str]]:
     return list(zip(sessions["project"].to_pylist(), sessions["session_id"].to_pylist(), strict=True))
 
 
-def build_step_rows(reached: ReachedSessions, used: UsedSteps, hits: Iterable[SessionHit], counted_us: int) -> pa.Table:
-    """Rows of ``STEP_COLUMNS``, one for each session of a person. A session also reached the steps of what hit it."""
-    sessions = reached.sessions
+def build_step_rows(sessions: pa.Table, used: UsedSteps, hits: Iterable[SessionHit], counted_us: int) -> pa.Table:
+    """Rows of ``STEP_COLUMNS``, one for each of the ``sessions`` (``read_sessions``) of a person.
+
+    A session also reached the steps of what hit it.
+    """
     agents = sessions["user_agent"].to_pylist()
     machine = {agent: is_machine_agent(agent) for agent in set(agents) if agent}
     people = np.array([not machine.get(agent, False) for agent in agents], dtype=np.bool_)

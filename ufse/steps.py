@@ -7,22 +7,23 @@ those in which it failed.
 """
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from ufse.arrays import Bools, Ints, equals_any
+from ufse.arrays import Bools, Ints, Small, equals_any
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import DEFAULT
 from ufse.detection import FailurePoint
-from ufse.encoding import encode_texts
+from ufse.encoding import read_integers
 from ufse.endpoints import encode_endpoints
 from ufse.event_columns import EventColumns, encode_folded_texts
 from ufse.memo import memoize_texts
 from ufse.patterns import fold_path
-from ufse.sessions import CLICK, INPUT, KINDS, NAVIGATION, NETWORK, SUBMIT
+from ufse.sessions import KINDS, NETWORK
 from ufse.shapes import fill_unknown_routes
 from ufse.target_codes import PAGE, encode_targets
 
@@ -32,7 +33,7 @@ USED_TYPES: Final = ("click", "input", "form_submit", "navigation", "network")
 """Types of events by which a session reaches a step."""
 TARGET_COLUMNS: Final = ("target_type", "target_id", "target_selector", "target_tag", "target_label")
 USED_COLUMNS: Final = ("project", "event_type", "route", *TARGET_COLUMNS, "nav_from", "method", "url")
-"""Text columns of ``find_used_steps``, beside ``session`` (uint64)."""
+"""Text columns of ``find_used_steps``, beside ``session`` (uint64), ``ts`` (epoch ms) and ``seq``."""
 _REQUEST: Final = re.compile(r"(?:[A-Za-z]+ )?/\S*")
 
 
@@ -49,6 +50,14 @@ class UsedSteps(NamedTuple):
     session: np.ndarray
     step: Ints
 
+    @staticmethod
+    def join_parts(parts: "Sequence[UsedSteps]") -> "UsedSteps":
+        """All parts, which have no session in common."""
+        session = np.concatenate([np.zeros(0, dtype=np.uint64), *(part.session for part in parts)])
+        step = np.concatenate([np.zeros(0, dtype=np.int64), *(part.step for part in parts)])
+        order = np.lexsort((step, session))
+        return UsedSteps(session[order], step[order])
+
 
 def identify_step(project: str, point: FailurePoint) -> Step:
     """The step of a failure point of ``project``."""
@@ -62,17 +71,17 @@ def identify_step(project: str, point: FailurePoint) -> Step:
 
 
 def find_used_steps(used: pa.Table) -> UsedSteps:
-    """The steps that sessions reached. ``used``: distinct uses with ``USED_COLUMNS``, ordered by ``session`` and time.
+    """The steps that sessions reached. ``used``: their uses with ``USED_COLUMNS``, in any row order.
 
     Requests that are noise by themselves (images, preflights) are no step. Raises nothing for any texts.
     """
     if not used.num_rows:
-        return UsedSteps(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
-    rows = np.arange(used.num_rows)
-    sessions, session = np.unique(used["session"].to_numpy(), return_inverse=True)
-    table = _add_positions(fill_unknown_routes(used, rows, session))
-    source = EventColumns(table, rows)
-    kind = _read_kinds(table)
+        return UsedSteps.join_parts([])
+    sessions, code = np.unique(used["session"].to_numpy(), return_inverse=True)
+    row = np.lexsort((read_integers(used, "seq"), read_integers(used, "ts"), code))
+    session, rows = code[row], np.arange(len(row))
+    source = EventColumns(_add_positions(fill_unknown_routes(used, row, session)), row)
+    kind = _read_kinds(source, rows)
     project, projects = source.read_codes("project", rows)
     route, routes = source.read_codes("route", rows)
     pattern, patterns = encode_folded_texts(route, [fold_path(r) for r in routes])
@@ -116,10 +125,8 @@ def _hash_part(part: _Part, session: Ints, place: Ints, projects: list[str], pat
     return session[at], np.array(hashes, dtype=np.int64)[inverse]
 
 
-def _read_kinds(table: pa.Table) -> np.ndarray:
-    code, texts = encode_texts(table, "event_type")
-    wanted = {KINDS[name] for name in USED_TYPES}
-    assert wanted == {CLICK, INPUT, SUBMIT, NAVIGATION, NETWORK}
+def _read_kinds(source: EventColumns, rows: Ints) -> Small:
+    code, texts = source.read_codes("event_type", rows)
     return np.array([KINDS.get(t, -1) for t in texts] or [-1], dtype=np.int8)[code]
 
 

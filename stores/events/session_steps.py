@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from incidents.impact import BucketCount
+from stores.events.event_database import DICTIONARY_SETTINGS
 from stores.events.event_reader import build_span_parameters
+from stores.events.event_rows import to_int64_array, to_uint64_array
 from stores.events.event_store import EventStore
-from ufse.steps import USED_COLUMNS, USED_TYPES
+from ufse.steps import USED_COLUMNS, USED_TYPES, UsedSteps, find_used_steps
 
 SLOT_MS: Final = 15 * 60_000
 """Length of the buckets that are counted anew: as long as a session is at least open (own choice)."""
 DAY_MS: Final = 86_400_000
 NEVER_MS: Final = 2**62
 """A time after every session."""
-SESSION_USES: Final = 500
-"""Distinct uses of a client session that are read, the first ones (own choice): more are no person's."""
+SESSION_USES: Final = 2_000
+"""Uses of a client session that are read, the first ones (own choice): more are no person's."""
+PART_USES: Final = 300_000
+"""Uses that are read at once: about 60 MB."""
 FACET_VALUES: Final = 50
 """Values of a facet of a bucket that are kept, those of most sessions: a hostile client could invent versions without end."""
 
@@ -41,29 +46,27 @@ STEP_COLUMNS: Final = pa.schema(
 )
 """Columns of the table in the order in which they are inserted."""
 
-# `maxIf` of pairs and not `argMaxIf`: of two values at one moment the greater is taken, whatever the order of the rows.
+_USED = f"event_type IN {USED_TYPES} AND NOT (event_type = 'input' AND action IN ('focus', 'blur'))"
 _SESSIONS = f"""
     SELECT session_hash, any(project) AS project, any(session_id) AS session_id,
            intDiv(min(received_ms), {SLOT_MS}) * {SLOT_MS} AS slot_ms,
            least(min(ts), min(received_ms)) AS started_ms,
-           maxIf((ts, toString(app_version)), app_version != '').2 AS app_version,
-           maxIf((ts, toString(environment)), environment != '').2 AS environment,
-           maxIf((ts, toString(user_agent)), user_agent != '').2 AS user_agent
+           argMaxIf(app_version, ts, app_version != '') AS app_version,
+           argMaxIf(environment, ts, environment != '') AS environment,
+           argMaxIf(user_agent, ts, user_agent != '') AS user_agent,
+           countIf({_USED}) AS uses
     FROM events
     WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
     GROUP BY session_hash
     ORDER BY session_hash
 """
-_GROUP = ", ".join(USED_COLUMNS)
+# Not grouped here: of a dozen columns of text this takes as long as reading them, and the engine reads distinct texts anyway.
 _USES = f"""
-    SELECT session_hash AS session, {_GROUP}, min((ts, seq)) AS first
+    SELECT session_hash AS session, ts, seq, {", ".join(USED_COLUMNS)}
     FROM events
-    WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
-      AND event_type IN {USED_TYPES} AND NOT (event_type = 'input' AND action IN ('focus', 'blur'))
-    GROUP BY session, {_GROUP}
-    ORDER BY session, first, {_GROUP}
-    LIMIT {SESSION_USES} BY session
+    WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}} AND {_USED}
 """
+_FIRST_USES = f"{_USES} ORDER BY session, ts, seq, event_id LIMIT {SESSION_USES} BY session"
 _COUNTED = """
     SELECT session_hash, slot_ms, steps
     FROM session_steps FINAL
@@ -106,15 +109,6 @@ _IN_SLOTS = f"""
 _ONE_DAY: Final = {"do_not_merge_across_partitions_select_final": 1}
 
 
-@dataclass(frozen=True)
-class ReachedSessions:
-    """Client sessions as their events are now: one row each, and their distinct uses, the input of ``ufse.steps``."""
-
-    sessions: pa.Table
-    """session_hash, project, session_id, slot_ms, started_ms, app_version, environment, user_agent; ordered by hash."""
-    uses: pa.Table
-
-
 class Buckets(NamedTuple):
     """Buckets of first receipt (epoch ms): slots, and days of which only the slots before the horizon count."""
 
@@ -137,11 +131,29 @@ class WatchedIncident:
     fixed_ms: int = NEVER_MS
 
 
-def read_reached_sessions(store: EventStore, hashes: Sequence[int], first_received_ms: int) -> ReachedSessions:
-    """What these client sessions used. Those without an event are left out. Nothing received before is read."""
-    span = build_span_parameters(hashes, first_received_ms, None)
-    names = ["session", *USED_COLUMNS]
-    return ReachedSessions(store.query_arrow(_SESSIONS, span), store.query_arrow(_USES, span).select(names))
+def read_sessions(store: EventStore, hashes: Sequence[int], first_received_ms: int) -> pa.Table:
+    """These client sessions as their events are now, ordered by hash; those without an event are left out.
+
+    Columns: session_hash, project, session_id, slot_ms, started_ms, app_version, environment, user_agent, uses (a number).
+    ``first_received_ms``: nothing of them was received before.
+    """
+    return store.query_arrow(_SESSIONS, build_span_parameters(hashes, first_received_ms, None))
+
+
+def read_used_steps(store: EventStore, sessions: pa.Table, first_received_ms: int) -> UsedSteps:
+    """The steps that the client sessions of ``read_sessions`` reached. Memory is bounded, however many events they have."""
+    hashes, uses = to_uint64_array(sessions["session_hash"]), to_int64_array(sessions["uses"])
+    large = uses > SESSION_USES
+    part = np.cumsum(np.minimum(uses, SESSION_USES)) // PART_USES
+    found = [
+        find_used_steps(
+            store.query_arrow(sql, build_span_parameters(chosen.tolist(), first_received_ms, None), DICTIONARY_SETTINGS)
+        )
+        for sql, kind in ((_USES, ~large & (uses > 0)), (_FIRST_USES, large))
+        for number in np.unique(part[kind]).tolist()
+        if len(chosen := hashes[kind & (part == number)])
+    ]
+    return UsedSteps.join_parts(found)
 
 
 def read_counted_sessions(store: EventStore, hashes: Sequence[int], first_received_ms: int | None = None) -> pa.Table:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
-from incidents.model import AnalysedSession, NotFound, PendingSession, RecordResult, Rules, SessionKey
+from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
 from stores.incidents import incident_flood, incident_open, incident_reach, incident_source, incident_suspects
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
@@ -173,7 +173,7 @@ def record_detections(
         connection.execute(_CLEAR, build_key_columns(list(keys)))
         connection.execute(_CLEAR_DEAD, build_key_columns(list(keys)))
         recorded = set(keys)
-        _add_uncounted_sessions(connection, [item.pending for item in analysed if session_key_of(item) in recorded])
+        _add_uncounted_sessions(connection, [item for item in analysed if session_key_of(item) in recorded])
     return RecordResult(
         sessions=len(keys),
         stored=done.stored,
@@ -188,10 +188,10 @@ def record_detections(
     )
 
 
-def _add_uncounted_sessions(connection: sa.Connection, recorded: Sequence[PendingSession]) -> None:
+def _add_uncounted_sessions(connection: sa.Connection, recorded: Sequence[AnalysedSession]) -> None:
     """What these sessions reached is counted after this transaction, and again by a later run if that fails."""
-    first = min(pending.received_ms for pending in recorded)
-    incident_reach.add_waiting_sessions(connection, sorted({pending.session_hash for pending in recorded}), first)
+    first = min(item.read_since_ms for item in recorded)
+    incident_reach.add_waiting_sessions(connection, sorted({item.pending.session_hash for item in recorded}), first)
 
 
 def record_external_detection(connection: sa.Connection, detection: Detection, rules: Rules) -> tuple[str, bool]:

@@ -254,7 +254,7 @@ def test_a_count_that_fails_blocks_nothing_and_the_next_run_repairs_it(
 ) -> None:
     land(*(frustrated(f"bad{n}") for n in range(2)), *(calm(f"good{n}") for n in range(2)))
     run()
-    for broken in ("read_reached_sessions", "record_session_steps", "count_reached"):
+    for broken in ("read_used_steps", "record_session_steps", "count_reached"):
         with monkeypatch.context() as patch:
             patch.setattr(f"tasks.impact.{broken}", _fail)
             land(frustrated(f"worse {broken}"), calm(f"better {broken}"))
