@@ -3,9 +3,9 @@
 Stores client sessions of 40 events (bench/stored.py) over some days of receipt with their rows in ``sessions``, and then takes
 batches of new events, received right after the stored ones, through the steps of ``furrow up``: landed as a segment
 (``land``), enqueued (``sessionize``), fetched and analysed (``score``), recorded in an embedded Postgres (``upsert``), their
-steps counted (``count``), and counted for the status (``tell``, which the lander does at intervals, not for each batch). The same batches go into an
-empty store; the result is the ratio of the two. Each figure is the minimum of some rounds; memory is the peak of the whole
-process, ClickHouse included.
+steps counted (``count``), and counted for the status (``tell``, which the lander does at intervals, not for each batch). The
+same batches go into an empty store; the result is the ratio of the two. Each figure is the minimum of some rounds; memory is
+the peak of the whole process, ClickHouse included.
 
 ``python -m bench.incremental run DIRECTORY SESSIONS DAYS NEW ROUNDS`` runs one of the two in its own process; a
 filled directory is used again. Both get the batch that follows SESSIONS sessions.

@@ -64,7 +64,8 @@ _SESSIONS = f"""
 _USES = f"""
     SELECT session_hash AS session, ts, seq, {", ".join(USED_COLUMNS)}
     FROM events
-    WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}} AND {_USED}
+    WHERE received_ms >= {{first:Int64}} AND received_ms <= {{last:Int64}} AND session_hash IN {{hashes:Array(UInt64)}}
+      AND {_USED}
 """
 _FIRST_USES = f"{_USES} ORDER BY session, ts, seq, event_id LIMIT {SESSION_USES} BY session"
 _COUNTED = """

@@ -1,10 +1,18 @@
 """Steps: the same names for what a session used as for what failed."""
 
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from furrow.cli.event_files import read_event_table
+from tests.corpus.player import KINDS
+from tests.corpus.write import sessions as play_sessions
 from tests.unit.ufse.scene import PAY, Row, answer, bodies, click, end, event, go, submit, table, typed
+from ufse import EVENT_SCHEMA, detect
 from ufse.detection import FailurePoint
 from ufse.steps import USED_COLUMNS, USED_TYPES, Step, UsedSteps, find_used_steps, identify_step
 
@@ -140,3 +148,27 @@ def _with_texts(rows: list[Row]) -> pa.Table:
 def test_the_hash_does_not_change() -> None:
     # Stored rows hold it: another hash would need them to be counted anew.
     assert identify_step("p", point("/checkout", "button#pay")) == Step("control", -3885384859356373809)
+
+
+def test_a_session_reached_the_step_of_each_of_its_detections() -> None:
+    """On the situations of the corpus, which others wrote than these names."""
+    events = _play_corpus()
+    names = {key: n + 1 for n, key in enumerate(sorted(set(zip(*(events[n].to_pylist() for n in _KEY), strict=True))))}
+    found = find_used_steps(uses(events))
+    reached = set(zip(found.session.tolist(), found.step.tolist(), strict=True))
+    detections = [d.to_json() for d in detect(events).detections]
+    assert len(detections) > 60
+    for body in detections:
+        step = identify_step(body["projectId"], body["failurePoint"])
+        assert (names[body["projectId"], body["sessionId"]], step.code) in reached, body["primaryFailurePoint"]
+
+
+_KEY = ("project", "session_id")
+
+
+def _play_corpus() -> pa.Table:
+    lines = [event for _, played in play_sessions(KINDS, 1) for _, event in played]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "events.jsonl"
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return read_event_table(file).cast(EVENT_SCHEMA)
