@@ -31,6 +31,7 @@ from stores.incidents.incident_detection import parse_browser_name
 from stores.incidents.incident_reach import (
     IncidentStep,
     ReachCount,
+    ReachLedger,
     SessionHit,
     WaitingBatch,
     compute_incident_code,
@@ -83,7 +84,7 @@ def _count_part(events: EventStore, incidents: IncidentStore, done: CountedReach
             done.busy = True
             return False
         waiting = count.take_waiting(BATCHES)
-        changed = _record_batches(events, count, waiting)
+        changed = _record_batches(events, incidents.reach, count, waiting)
         new = _begin_new_incidents(count)
         _count_incidents(events, count, new, None)
         begun = {step.incident_id for step in new}
@@ -105,7 +106,9 @@ class _Changed:
     steps: set[int] = field(default_factory=set)
 
 
-def _record_batches(events: EventStore, count: ReachCount, waiting: Sequence[WaitingBatch]) -> _Changed:
+def _record_batches(
+    events: EventStore, ledger: ReachLedger, count: ReachCount, waiting: Sequence[WaitingBatch]
+) -> _Changed:
     """Write which steps the sessions of these batches reached. Returns where counts change."""
     changed = _Changed()
     for batch in waiting:
@@ -120,11 +123,23 @@ def _record_batches(events: EventStore, count: ReachCount, waiting: Sequence[Wai
     used = read_used_steps(events, sessions, first)
     rows = build_step_rows(sessions, used, count.find_hits(_list_session_keys(sessions)), time.time_ns() // 1000)
     rows = pa.concat_tables([rows, _build_empty_rows(before, rows)])
+    _keep_lost_steps(ledger, before, rows)
     record_session_steps(events, rows)
     for table in (before, rows):
         changed.slots.update(table["slot_ms"].to_pylist())
-        changed.steps.update(table["steps"].combine_chunks().flatten().unique().to_pylist())
+        changed.steps.update(_list_distinct_steps(table))
     return changed
+
+
+def _keep_lost_steps(ledger: ReachLedger, before: pa.Table, rows: pa.Table) -> None:
+    """Put the steps in line that the sessions no longer reach: a run that fails after this has overwritten what shows them."""
+    lost = _list_distinct_steps(before) - _list_distinct_steps(rows)
+    if lost:
+        ledger.recount_slots(sorted(set(before["slot_ms"].to_pylist())), sorted(lost))
+
+
+def _list_distinct_steps(table: pa.Table) -> set[int]:
+    return set(table["steps"].combine_chunks().flatten().unique().to_pylist())
 
 
 def _list_session_keys(sessions: pa.Table) -> list[tuple[str, str]]:

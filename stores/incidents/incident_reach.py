@@ -25,8 +25,8 @@ from stores.incidents.incident_settle import write_incident_history
 from stores.incidents.session_queue import build_key_columns
 from ufse.detection import FailurePoint
 
-RECENT_MS: Final = 6 * 3_600_000
-"""Counts are kept by slot for so long, then by day (own choice): sessions that change are mostly newer."""
+RECENT_MS: Final = 24 * 3_600_000
+"""Counts are kept by slot for so long, then by day (own choice): pages that are open all day change theirs."""
 DAY_MS: Final = 86_400_000
 _HOUR_MS: Final = 3_600_000
 

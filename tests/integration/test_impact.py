@@ -21,6 +21,7 @@ from tasks import connections
 from tasks.retention import RetentionLimit, drop_counts, drop_events
 from tests.integration.test_flows import frustrated, incidents, land
 from tests.rows import BASE_MS, row
+from ufse.steps import UsedSteps
 
 
 @pytest.fixture
@@ -281,6 +282,22 @@ def degraded_total() -> float:
     """Counted fallbacks of the step, whatever the reason."""
     samples = [sample for metric in DEGRADED.collect() for sample in metric.samples]
     return sum(s.value for s in samples if s.name.endswith("_total") and "count impact" in s.labels.values())
+
+
+def test_steps_that_a_session_no_longer_reaches_are_not_lost_with_a_count_that_fails(
+    configured: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(*(frustrated(f"bad{n}") for n in range(3)), calm("good"))
+    run()
+    assert whole() == [Share(4, 3)]
+    land([row("good", 5_000, event_type="scroll")])
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.impact.read_used_steps", lambda *_: UsedSteps.join_parts([]))
+        with monkeypatch.context() as more:
+            more.setattr("tasks.impact.count_reached", _fail)
+            assert detect(return_state=True).name == "Degraded"
+        run()
+        assert whole() == [Share(3, 3)]
 
 
 def test_a_table_that_is_away_is_waited_for(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ CREATE TABLE incident_steps (
 );
 CREATE INDEX incident_steps_step ON incident_steps (step);
 
--- Sessions by bucket of their first receipt: slots of 15 min, which become days when they are some hours old.
+-- Sessions by bucket of their first receipt: slots of 15 min, which become days when they are a day old.
 --   after_fix  they began after the fix
 --   facet      '' for all of them, else appVersions, environments or browsers, with its value
 CREATE TABLE incident_reach (
