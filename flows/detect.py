@@ -55,8 +55,6 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
 
 def _count_impact(report: Report, until: float) -> None:
     """Count what the recorded sessions reached. It is last: nothing waits for it, and the next run repeats what fails."""
-    if report.logged_only:
-        return
     counted = report.run_step(count_impact, until - time.monotonic())
     if counted is None:
         return

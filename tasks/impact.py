@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from prefect import task
 
+from core.errors import NotConfigured
 from stores.events.event_store import EventStore
 from stores.events.session_steps import (
     NEVER_MS,
@@ -66,11 +67,17 @@ class CountedReach:
 
 @task(name="count impact", **POLICY)
 def count_impact(seconds: float) -> CountedReach:
-    """Count what waits, part by part; each is committed. Begins no further one after ``seconds``."""
-    incidents, done = connections.incident_store(), CountedReach()
+    """Count what waits, part by part; each is committed. Begins no further one after ``seconds``.
+
+    With a store that is log-only there is nothing to count.
+    """
+    incidents, done, until = connections.incident_store(), CountedReach(), time.monotonic() + seconds
     if isinstance(incidents, LogIncidentStore):
         return done
-    events, until = connections.event_store(), time.monotonic() + seconds
+    try:
+        events = connections.event_store()
+    except NotConfigured:
+        return done  # the steps that need events say so
     while _count_part(events, incidents, done) and time.monotonic() < until:
         raise_if_stopped()
     done.left = incidents.reach.count_waiting_sessions()
