@@ -2,10 +2,10 @@
 
 Stores client sessions of 40 events (bench/stored.py) over some days of receipt with their rows in ``sessions``, and then takes
 batches of new events, received right after the stored ones, through the steps of ``furrow up``: landed as a segment
-(``land``), enqueued (``sessionize``), fetched and analysed (``score``), recorded in an embedded Postgres (``upsert``), and
-counted for the status (``tell``, which the lander does at intervals, not for each batch). The same batches go into an
-empty store; the result is the ratio of the two. Each figure is the minimum of some rounds; memory is the peak of the whole
-process, ClickHouse included.
+(``land``), enqueued (``sessionize``), fetched and analysed (``score``), recorded in an embedded Postgres (``upsert``), their
+steps counted (``count``), and counted for the status (``tell``, which the lander does at intervals, not for each batch). The
+same batches go into an empty store; the result is the ratio of the two. Each figure is the minimum of some rounds; memory is
+the peak of the whole process, ClickHouse included.
 
 ``python -m bench.incremental run DIRECTORY SESSIONS DAYS NEW ROUNDS`` runs one of the two in its own process; a
 filled directory is used again. Both get the batch that follows SESSIONS sessions.
@@ -36,7 +36,7 @@ from stores.opening import open_event_store_at
 
 SHARE: Final = 0.1
 _DATABASE = "furrow"
-_STEPS = ("land", "sessionize", "due", "score", "upsert")
+_STEPS = ("land", "sessionize", "due", "score", "upsert", "count")
 
 
 def compare(sessions: int, days: float, new: int, rounds: int, directory: str | None = None) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def fill(directory: Path, stored: Stored) -> None:
     if not _one(client, "SELECT count() FROM sessions"):
         for day in range(int(stored.days) + 2):
             client.command(stored.session_rows(day))
+            client.command(stored.step_rows(day))
     store.count_events()  # as the lander does continuously
     until = time.monotonic() + 60
     while _one(client, "SELECT count() FROM system.merges") and time.monotonic() < until:
@@ -130,6 +131,7 @@ def _measured(directory: Path, stored: Stored, new: int, rounds: int) -> dict[st
 
 def _batch(store: EventStore, lines: bytes, timed: dict[str, list[Took]]) -> int:
     from tasks.enqueue import sessionize
+    from tasks.impact import count_impact
     from tasks.score import read_due_sessions, score_sessions
     from tasks.upsert import upsert_detections
 
@@ -144,6 +146,7 @@ def _batch(store: EventStore, lines: bytes, timed: dict[str, list[Took]]) -> int
     due = step("due", lambda: read_due_sessions.fn(5_000))
     scored = step("score", lambda: score_sessions.fn(due))
     step("upsert", lambda: upsert_detections.fn(scored.analysed))
+    step("count", lambda: count_impact.fn(60))
     step("tell", lambda: (store.count_events(), store.count_sessions()))
     return int(scored.detections)
 

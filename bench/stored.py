@@ -53,6 +53,16 @@ class Stored:
             GROUP BY project, session_id, session_hash
         """
 
+    def step_rows(self, day: int) -> str:
+        """As ``session_rows``, for the table ``session_steps``: twelve steps for each session, none of an incident."""
+        return f"""
+            INSERT INTO session_steps
+            SELECT project, session_hash, intDiv(min(received_ms), 900000) * 900000, min(ts), any(app_version), 'production',
+                   'Chrome 126 on Linux', arrayMap(n -> toInt64(sipHash64(session_hash % 200, n) % 4000), range(12)), [], 1
+            FROM events WHERE intDiv(received_ms - {START_MS}, {DAY_MS}) = {day}
+            GROUP BY project, session_id, session_hash
+        """
+
     def select(self, first: int, end: int) -> str:
         """A query for the events of the sessions with these numbers, as they come in a segment.
 

@@ -14,6 +14,7 @@ from stores.incidents.incident_store import PendingSession, RecordResult
 from tasks import lag
 from tasks.enqueue import sessionize
 from tasks.flood import flood_lines, review_floods, warn_of_floods
+from tasks.impact import count_impact
 from tasks.incidents import describe_incidents
 from tasks.open_sessions import look_at_open_sessions
 from tasks.progress import Progress
@@ -48,7 +49,19 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
         _report_floods(report)
         if not (report.failed or report.stopped):
             lag.record_detect_completion()
+        _count_impact(report, began + seconds)
     return report.finish_run()
+
+
+def _count_impact(report: Report, until: float) -> None:
+    """Count what the recorded sessions reached. It is last: nothing waits for it, and the next run repeats what fails."""
+    counted = report.run_step(count_impact, until - time.monotonic())
+    if counted is None:
+        return
+    report.counts["incidents whose impact is counted anew"] += counted.incidents
+    report.counts["fixes confirmed by counts"] += len(counted.confirmed)
+    if counted.left and not counted.busy:
+        report.pending.append(f"reached steps not counted yet: {format_count(counted.left, 'session')}")
 
 
 def _report_floods(report: Report) -> None:

@@ -21,8 +21,12 @@ from tasks.erase import (
     wait_for_runs,
     wait_until_landed,
 )
+from tasks.impact import count_impact
 from tasks.projects import find_known_projects
 from tasks.report import Report, code_span, describe_failure, escape_markdown, markdown_link
+
+COUNT_SECONDS = 60.0
+"""Time for the counts of sessions that reached the steps of incidents."""
 
 
 @flow(name="erase")
@@ -57,6 +61,7 @@ def erase(project: str = "default", session_id: str | None = None, user: str | N
             report.run_step(wait_for_runs)
         removed.append(report.run_step(erase_events, person) or Counter())
         found.append(report.run_step(erase_detections, person) or ErasedIncidentData())
+    report.run_step(count_impact, COUNT_SECONDS)  # detect goes on with what is left
     removed.append(report.run_step(erase_files, person) or Counter())
     removed.append(report.run_step(erase_names, person) or Counter())
     outcome = summarize_erasure(removed, found)

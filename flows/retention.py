@@ -10,6 +10,7 @@ from blocks.documents import effective_settings
 from core.errors import PermanentError
 from tasks.report import Report, describe_failure
 from tasks.retention import (
+    drop_counts,
     drop_dead_letters,
     drop_events,
     find_retention_limit,
@@ -49,6 +50,7 @@ def retention(days: int | None = None) -> State[Any]:
     if keep.waiting:
         report.pending.append(f"events of {keep.day} still wait for analysis: nothing since then is dropped")
     dropped = report.run_step(drop_events, keep) or []
+    report.counts["counts of past days dropped"] = report.run_step(drop_counts, keep) or 0
     rows = Counter[str]()
     for partition in dropped:
         rows[partition.table] += partition.rows

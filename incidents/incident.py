@@ -13,6 +13,7 @@ from incidents.lifecycle import Action, Severity, Status
 from ufse.detection import DetectionContext, FailurePoint, PointsEntry, SignalEntry, TimelineEntry
 
 Priority = Literal["P0", "P1", "P2", "P3", "P4"]
+StepKind = Literal["control", "request", "page"]
 TicketState = Literal["logged", "claimed", "retry", "filed", "export_failed"]
 
 
@@ -28,6 +29,58 @@ class TicketRecord(TypedDict):
     retryAt: str | None
     filedAt: str | None
     clientId: str
+
+
+class Rate(TypedDict):
+    """Client sessions that reached a step, those of them that were hit, and the proportion with its 95 % interval."""
+
+    reached: int
+    hit: int
+    rate: float | None
+    """0 to 1; none if no session reached it."""
+    low: float
+    high: float
+
+
+class FacetRate(Rate):
+    """The sessions with one value, and all other sessions that reached the step."""
+
+    value: str
+    others: Rate
+
+
+class DayRate(Rate):
+    """The sessions of one day of receipt (UTC)."""
+
+    day: str
+
+
+class FixProof(Rate):
+    """The sessions that began after the fix."""
+
+    since: str
+    """Time of the fix."""
+    before: Rate
+    """All other sessions that reached the step."""
+    confirmed: bool
+    """The upper bound of the rate is below a tenth of the rate before."""
+    confirmedAt: str | None
+    """When this was first so; the history has a line for it."""
+    byAppVersion: list[FacetRate]
+    """Of the sessions since the fix."""
+
+
+class Impact(Rate):
+    """How many client sessions reached the step of the incident, failed or not, and how many it hit (docs/impact.md)."""
+
+    step: StepKind
+    """What was used: the same control, the same request, or the page, on the same route."""
+    byAppVersion: list[FacetRate]
+    byBrowser: list[FacetRate]
+    byEnvironment: list[FacetRate]
+    byDay: list[DayRate]
+    fix: FixProof | None
+    """None without a fix."""
 
 
 class Incident(TypedDict):
@@ -55,6 +108,8 @@ class Incident(TypedDict):
     affectedUsers: int
     endedSessions: int
     overcomeSessions: int
+    reached: Rate | None
+    """Of the client sessions that reached its step, those that it hits; none while it is not counted."""
     highestScore: int
     medianScore: float
     confidence: float
@@ -115,5 +170,7 @@ class IncidentDetail(Incident):
     """An incident with its history, example sessions and their timelines."""
 
     explanation: str
+    impact: Impact | None
+    """None while it is not counted."""
     examples: Annotated[list[ExampleSession], MaxLen(5)]
     history: list[HistoryEntry]

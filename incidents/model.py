@@ -97,6 +97,7 @@ class AnalysedSession:
     ``origin``: its sender; None: it is a source of its own. ``first_ms``: receipt of the first event that was read, epoch ms
     (0: not known). ``since_ms``: receipt of the oldest stored event, epoch ms. Older detections may rest on events that
     retention has dropped, so they are not retracted. ``rules``: the rules that keep visits with feedback silent.
+    ``read_since_ms``: no event of it was received before, epoch ms.
     """
 
     pending: PendingSession
@@ -106,6 +107,7 @@ class AnalysedSession:
     first_ms: int = 0
     origin: SessionOrigin | None = None
     rules: tuple[str, ...] = ()
+    read_since_ms: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from tasks.thresholds import confirm_rules, read_project_thresholds
 LANDING_SECONDS = 180.0
 RUNS_SECONDS = 900.0
 _POLL_SECONDS: Final = 0.5
+_RECOUNT_SECONDS: Final = 3_600.0  # longer than ClickHouse takes to delete rows
 _LOGS_ARRIVE_SECONDS: Final = 3.0  # a run's log lines reach Prefect up to 2 s late
 _PAGE: Final = 200
 _log = logging.getLogger("furrow.erase")
@@ -85,8 +86,20 @@ def erase_events(person: Person) -> Counter[str]:
         store = connections.event_store()
     except NotConfigured:
         return Counter({"events in the spool": erasure.erase_segments(Settings().spool_dir, person)})
-    gone = event_erasure.erase_session_events(store, person.project, sorted(person.sessions))
+    sessions = sorted(person.sessions)
+    counted = event_erasure.find_counted_steps(store, person.project, sessions)
+    # Before the rows are gone, for they alone show what has to be counted anew; if this run ends early, the later one does it.
+    _put_counts_in_line(counted, delay_s=_RECOUNT_SECONDS)
+    gone = event_erasure.erase_session_events(store, person.project, sessions)
+    _put_counts_in_line(counted)
     return Counter({"events": gone.events, "analysed sessions": gone.sessions})
+
+
+def _put_counts_in_line(counted: event_erasure.CountedSteps, delay_s: float = 0) -> None:
+    """Have the counts of sessions that reached these steps made anew (tasks/impact.py)."""
+    incidents = connections.incident_store()
+    if counted.slots and not isinstance(incidents, LogIncidentStore):
+        incidents.reach.recount_slots(sorted(counted.slots), sorted(counted.steps), delay_s)
 
 
 @task(name="erase detections", **POLICY)

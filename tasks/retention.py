@@ -59,6 +59,16 @@ def drop_events(keep: RetentionLimit) -> list[DroppedPartition]:
     return dropped
 
 
+@task(name="drop old counts", **POLICY)
+def drop_counts(keep: RetentionLimit) -> int:
+    """Delete the counts of sessions that reached the steps of incidents, of the days before ``keep``. Returns how many rows."""
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return 0
+    midnight = datetime(keep.day.year, keep.day.month, keep.day.day, tzinfo=UTC)
+    return store.reach.drop_counts_before(round(midnight.timestamp() * 1000))
+
+
 @task(name="drop old dead letters", **POLICY)
 def drop_dead_letters(keep: RetentionLimit) -> Counter[str]:
     """Delete the files of rejected events of the days before ``keep``: their name is the day of receipt."""

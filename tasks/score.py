@@ -89,7 +89,7 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
         if answer.error:
             scored.poisoned.append((session, answer.error))
         else:
-            scored.analysed.append(_build_analysed_session(session, answer, since))
+            scored.analysed.append(_build_analysed_session(session, answer, since, first))
     return scored
 
 
@@ -105,9 +105,9 @@ class Answer:
     error: str = ""
 
 
-def _build_analysed_session(session: PendingSession, answer: Answer, since_ms: int) -> AnalysedSession:
-    found = tuple(answer.detections)
-    return AnalysedSession(session, found, answer.visits, since_ms, answer.first_ms, rules=tuple(answer.rules))
+def _build_analysed_session(session: PendingSession, answer: Answer, since_ms: int, read_ms: int) -> AnalysedSession:
+    found, rules = tuple(answer.detections), tuple(answer.rules)
+    return AnalysedSession(session, found, answer.visits, since_ms, answer.first_ms, rules=rules, read_since_ms=read_ms)
 
 
 def answers_by_session(result: ufse.Result) -> dict[tuple[str, str], Answer]:

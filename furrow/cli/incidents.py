@@ -24,6 +24,7 @@ from furrow.cli.common import (
     sanitize_lines,
     styled_text,
 )
+from furrow.cli.impact_facts import list_impact_facts
 from furrow.clients.operator_api import OperatorApi, check_url
 from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketRecord
 from stores.opening import are_all_embedded
@@ -331,6 +332,7 @@ def _list_facts(incident: IncidentDetail) -> list[tuple[str, object]]:
         ("project", incident["projectId"]),
         ("failure point", incident["primaryFailurePoint"]),
         ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
+        *list_impact_facts(incident["impact"]),
         ("open sessions", incident["openSessions"] or None),
         ("withdrawn", format_minute(incident["withdrawnAt"]) if incident["withdrawnAt"] else ""),
         ("seen", f"{format_minute(incident['firstSeen'])} to {format_minute(incident['lastSeen'])} UTC"),

@@ -23,8 +23,9 @@ SHARDING = {
     "events": "sipHash64(project, session_id)",
     "sessions": "sipHash64(project, session_id)",
     "receipts": "sipHash64(project, session_id)",
-    # The same hash, as a column: the table names no session.
+    # The same hash, as a column: these tables name no session.
     "session_history": "session_hash",
+    "session_steps": "session_hash",
     # Sketches that are merged when they are read: any shard may keep them.
     "counted": "toUInt64(day)",
 }

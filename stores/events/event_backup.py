@@ -18,8 +18,8 @@ from stores.events.event_store import EventStore
 
 PIECE_ROWS = 500_000
 """Maximum rows of one file: about 60 MB in memory."""
-TABLES = ("events", "sessions", "session_history")
-_REPLACED = ("sessions", "session_history")
+TABLES = ("events", "sessions", "session_history", "session_steps")
+_REPLACED = ("sessions", "session_history", "session_steps")
 """Of these, the tables whose rows replace each other, one for each client session."""
 DERIVED = ("counted", "receipts")
 """Tables that are not in a backup: those computed from the others, and hashes of addresses, which must expire."""

@@ -36,7 +36,7 @@ _PERMANENT_CODES = frozenset(
 
 # Dictionaries halve the bytes of a batch. With the default blocks of 65,000 rows, of which a filter leaves a few thousand, each
 # block has its own dictionaries; larger blocks take a quarter less time.
-_EVENT_SETTINGS = {
+DICTIONARY_SETTINGS = {
     "output_format_arrow_low_cardinality_as_dictionary": 1,
     "max_block_size": 524_288,
     "preferred_block_size_bytes": 0,
@@ -102,7 +102,7 @@ class EventDatabase:
 
     def query_events(self, sql: str, parameters: Parameters) -> pa.Table:
         """The events of a query for `EVENT_COLUMNS` (`build_event_table`)."""
-        return build_event_table(self.query_arrow(sql, parameters, _EVENT_SETTINGS))
+        return build_event_table(self.query_arrow(sql, parameters, DICTIONARY_SETTINGS))
 
     @property
     def _is_embedded(self) -> bool:

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from core.errors import TransientError
 from stores.events.event_store import EventStore
+from stores.events.session_steps import read_counted_sessions
 
 _HASHES = 1_000  # in one statement
 _IDS = 200  # in one query: 128 characters (512 bytes) each, below the 128 KiB limit of a parameter
@@ -35,6 +36,26 @@ def find_user_sessions(store: EventStore, project: str, user_hash: str) -> set[s
         return {str(row[0]) for row in client.query(query, {"project": project, "user": user_hash}).result_rows}
 
 
+@dataclass(frozen=True)
+class CountedSteps:
+    """Where client sessions are counted (the table ``session_steps``): slots of first receipt (epoch ms), and steps."""
+
+    slots: frozenset[int] = frozenset()
+    steps: frozenset[int] = frozenset()
+
+
+def find_counted_steps(store: EventStore, project: str, sessions: Sequence[str]) -> CountedSteps:
+    """The slots and steps that have to be counted anew when these client sessions are gone."""
+    slots: set[int] = set()
+    steps: set[int] = set()
+    with store.borrow_client() as client:
+        for hashes in _hash_session_ids(client, project, sessions):
+            found = read_counted_sessions(store, hashes)
+            slots.update(found["slot_ms"].to_pylist())
+            steps.update(found["steps"].combine_chunks().flatten().to_pylist())
+    return CountedSteps(frozenset(slots), frozenset(steps))
+
+
 def erase_session_events(
     store: EventStore, project: str, sessions: Sequence[str], seconds: float = _SECONDS
 ) -> ErasedEvents:
@@ -50,6 +71,7 @@ def erase_session_events(
             rows += _delete_session_rows(client, "sessions", project, hashes, end)
             _delete_session_rows(client, "receipts", project, hashes, end)
             _delete_session_rows(client, "session_history", project, hashes, end)
+            _delete_session_rows(client, "session_steps", project, hashes, end)
     return ErasedEvents(events, rows)
 
 

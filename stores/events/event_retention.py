@@ -11,7 +11,7 @@ from typing import Final
 from core.errors import NotConfigured
 from stores.events.event_store import OVERLAP_US, EventStore
 
-TABLES: Final = ("events", "sessions", "counted", "session_history")
+TABLES: Final = ("events", "sessions", "counted", "session_history", "session_steps")
 """Tables that are partitioned by day. Events are dropped first; rows left in the other tables identify nobody."""
 
 _PARTITIONS = """

@@ -32,6 +32,10 @@ TABLES = (
     "incident_history",
     "outbox",
     "floods",
+    "uncounted_sessions",
+    "incident_steps",
+    "incident_reach",
+    "reach_horizon",
 )
 """Every table; a table comes after those to which it refers."""
 SEQUENCES = ("pending_versions", "incident_history_id_seq")

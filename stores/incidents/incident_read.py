@@ -3,8 +3,7 @@
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import text
@@ -12,12 +11,13 @@ from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents import lifecycle
-from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, TicketRecord
+from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, Rate, TicketRecord
 from incidents.model import IncidentPage, IncidentQuery, StoreCounts
-from stores.incidents import incident_flood
+from stores.incidents import impact_read, incident_flood
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_suspects import IS_SUSPICIOUS
+from stores.incidents.incident_times import format_utc_time
 from ufse.detection import Detection
 
 _T = TypeVar("_T")
@@ -136,8 +136,11 @@ class IncidentReader:
                 ),
                 {**values, "limit": query.limit, "offset": query.offset},
             ).all()
-            tickets = _read_tickets(connection, [row.incident_id for row in rows])
-            page = tuple(_build_incident_json(row, tickets.get(row.incident_id, [])) for row in rows)
+            ids = [row.incident_id for row in rows]
+            tickets, rates = _read_tickets(connection, ids), impact_read.read_rates(connection, ids)
+            page = tuple(
+                _build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id)) for row in rows
+            )
             return IncidentPage(page, total, query.limit, query.offset)
 
     def read_incident(self, incident_id: str, project: str | None = None) -> IncidentDetail | None:
@@ -203,15 +206,17 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
     keys = {"ids": list(ids)}
     rows = connection.execute(_WHOLE, keys)
     row_of = {row.incident_id: row for row in rows}
-    tickets = _read_tickets(connection, ids)
+    tickets, rates = _read_tickets(connection, ids), impact_read.read_rates(connection, ids)
+    impacts = impact_read.read_impacts(connection, ids)
     history = _group_by_incident(
         (row.incident_id, _build_history_json(row)) for row in connection.execute(_HISTORY, keys)
     )
     examples = _read_examples(connection, list(row_of.values()))
     return [
         {
-            **_build_incident_json(row_of[id_], tickets.get(id_, [])),
+            **_build_incident_json(row_of[id_], tickets.get(id_, []), rates.get(id_)),
             "explanation": examples[id_][0]["explanation"] if id_ in examples else "",
+            "impact": impacts.get(id_),
             "examples": examples.get(id_, []),
             "history": history.get(id_, []),
         }
@@ -245,7 +250,7 @@ def _group_by_incident(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
     return groups
 
 
-def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Incident:
+def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: Rate | None) -> Incident:
     facets = {name: _sort_by_sessions(values) for name, values in row.facets.items()}
     return {
         "incidentId": row.incident_id,
@@ -262,6 +267,7 @@ def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord]) -> Inc
         "firstSeen": format_utc_time(row.first_seen),
         "lastSeen": format_utc_time(row.last_seen),
         **_build_counts_json(row),
+        "reached": rate,
         "highestScore": row.highest_score,
         "medianScore": row.median_score,
         "confidence": row.confidence,
@@ -353,18 +359,3 @@ def _build_example_json(body: Detection, still_open: bool) -> ExampleSession:
         "resolved": bool(body.get("resolved")),
         "context": body.get("context") or {},
     }
-
-
-@overload
-def format_utc_time(at: datetime) -> str: ...
-
-
-@overload
-def format_utc_time(at: None) -> None: ...
-
-
-def format_utc_time(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds and Z."""
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,6 +20,7 @@ from stores.incidents import (
     incident_flood,
     incident_key_flood,
     incident_open,
+    incident_reach,
     incident_source,
     incident_suspects,
 )
@@ -182,6 +183,8 @@ def record_detections(
     if keys:
         connection.execute(_CLEAR, build_key_columns(list(keys)))
         connection.execute(_CLEAR_DEAD, build_key_columns(list(keys)))
+        recorded = set(keys)
+        _add_uncounted_sessions(connection, [item for item in analysed if session_key_of(item) in recorded])
     return RecordResult(
         sessions=len(keys),
         stored=done.stored,
@@ -194,6 +197,12 @@ def record_detections(
         confirmed=done.settled.find_incidents_moved_to("confirmed"),
         regressed=done.settled.find_incidents_moved_to("regressed"),
     )
+
+
+def _add_uncounted_sessions(connection: sa.Connection, recorded: Sequence[AnalysedSession]) -> None:
+    """What these sessions reached is counted after this transaction, and again by a later run if that fails."""
+    first = min(item.read_since_ms for item in recorded)
+    incident_reach.add_waiting_sessions(connection, sorted({item.pending.session_hash for item in recorded}), first)
 
 
 def record_external_detection(connection: sa.Connection, detection: Detection, rules: Rules) -> tuple[str, bool]:

@@ -29,6 +29,7 @@ from stores.incidents.incident_erasure import IncidentErasure
 from stores.incidents.incident_flood import Flood, FloodGate
 from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
+from stores.incidents.incident_reach import ReachLedger
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
 from stores.incidents.key_registry import KeyRegistry
 from stores.incidents.open_alerts import OpenAlerts
@@ -76,6 +77,7 @@ class IncidentStore:
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)
         self.erasure = IncidentErasure(database)
+        self.reach = ReachLedger(database)
         self.keys = KeyRegistry(database)
 
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from collector.senders.receipts import Receipt, encode_receipts
@@ -16,6 +17,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.events import event_backup, event_erasure, event_receipts, event_schema
 from stores.events.event_history import ObservedSession, record_observed
 from stores.events.event_store import EventStore
+from stores.events.session_steps import STEP_COLUMNS, record_session_steps
 from stores.incidents import incident_backup
 from stores.incidents.incident_store import AnalysedSession, IncidentStore
 from stores.schema_version import SchemaTooNew
@@ -83,9 +85,10 @@ def test_events_come_back_in_pieces_byte_for_byte(
     seen = [ObservedSession("default", f"s{n}", n + 1, BASE_MS + n * HOUR) for n in range(60)]
     for at in (1, 2):  # the rows of the first are replaced
         record_observed(event_store, Observed.make_empty(), seen, at)
+        record_session_steps(event_store, _step_rows(60, at))
     told = event_backup.dump_event_tables(event_store, tmp_path)
     assert len(told.files["events"]) > 12
-    assert told.rows == {"events": 430, "sessions": 75, "session_history": 60}
+    assert told.rows == {"events": 430, "sessions": 75, "session_history": 60, "session_steps": 60}
     event_backup.load_event_tables(other_events, tmp_path, told)
     for table in event_backup.TABLES:
         assert content(other_events, table) == content(event_store, f"{table} FINAL" if table != "events" else table)
@@ -94,6 +97,15 @@ def test_events_come_back_in_pieces_byte_for_byte(
     assert other_events.read_touched_sessions(0, ()).watermark_us == before.watermark_us
     with pytest.raises(PermanentError, match="not empty"):
         event_backup.load_event_tables(other_events, tmp_path, told)
+
+
+def _step_rows(number: int, counted_us: int) -> pa.Table:
+    texts = {"project": "default", "app_version": "1.0", "environment": "", "browser": 'naïve "x"'}
+    rows = [
+        {**texts, "session_hash": n, "slot_ms": n * HOUR, "started_ms": n, "steps": [-n, n], "hits": [n] * (n % 2)}
+        for n in range(number)
+    ]
+    return pa.Table.from_pylist([{**row, "counted_us": counted_us} for row in rows], schema=STEP_COLUMNS)
 
 
 def test_a_backup_of_an_older_schema_is_restored_and_upgraded(

@@ -39,6 +39,8 @@ def incident(**changes: Any) -> dict[str, Any]:
         "affectedUsers": 31,
         "endedSessions": 30,
         "overcomeSessions": 2,
+        "reached": None,
+        "impact": None,
         "highestScore": 97,
         "medianScore": 91.5,
         "signals": {"feedback": 37, "rage": 20},
