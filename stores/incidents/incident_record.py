@@ -16,7 +16,7 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
-from stores.incidents import incident_flood, incident_open, incident_source, incident_suspects
+from stores.incidents import incident_flood, incident_open, incident_source, incident_suspects, silences
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
 from stores.incidents.session_queue import build_key_columns
@@ -169,6 +169,7 @@ def record_detections(
         for item in analysed
     }
     done = _replace_detections(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
+    silences.replace_silences(connection, keys, analysed)
     if keys:
         connection.execute(_CLEAR, build_key_columns(list(keys)))
         connection.execute(_CLEAR_DEAD, build_key_columns(list(keys)))
