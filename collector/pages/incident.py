@@ -181,6 +181,9 @@ def _present_incident(
         "facets": [(title, parameter, shares) for title, parameter, shares in facets if shares],
         "signals": charts.compute_shares(incident["signals"], affected),
         "steps": steps_to_markdown(incident),
+        "main_action": next(
+            (name for name in ("confirm", "resolve", "reopen") if name in incident["allowedActions"]), ""
+        ),
         "problem": problem,
         "reason": reason,
         "impact": None,

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import Request, Response
 
+from collector.access.keys import DEFAULT_PROJECT
 from collector.http_errors import ApiError
 from collector.pages import charts
 from collector.pages.documents import incidents_to_markdown
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stores.incidents.incident_review import CursorPage, Place
 
 PAGE_SIZE: Final = 50
+_NO_KEY: Final = "YOUR-INGEST-KEY"
 OPEN_STATUSES: Final[tuple[Status, ...]] = ("draft", "confirmed", "regressed")
 """What needs a person: the list shows these unless another status is asked for."""
 _TABS: Final = ("open", *STATUSES, "all")
@@ -82,7 +84,7 @@ class IncidentListPages:
         self._store = services.store
         self._public_url = services.config.public_url.rstrip("/")
         ingest = services.config.development_ingest_key
-        self._ingest_key = ingest.get_secret_value() if ingest else "YOUR-INGEST-KEY"
+        self._ingest_key = ingest.get_secret_value() if ingest else _NO_KEY
 
     async def show_list(self, request: Request) -> Response:
         """The list; ``/incidents.json`` and ``/incidents.md`` are the same for programs."""
@@ -100,7 +102,9 @@ class IncidentListPages:
             **_present_list(page, address, query),
             "projects": [project for project in projects if person.grant.sees_project(project)],
             "next_page": f"{address.link(after=next_page)}" if next_page else "",
-            "script_tag": build_script_tag(base, self._ingest_key),
+            "script_tag": build_script_tag(
+                base, self._ingest_key if person.grant.sees_project(DEFAULT_PROJECT) else _NO_KEY
+            ),
             "is_empty": not page.counts and not address.has_filters,
         }
         fragment = request.headers.get("hx-target") == "list"

@@ -20,12 +20,12 @@ _LANE_OF: Final = {
 }
 """By type of event; the page's lane has all others."""
 WIDTH: Final = 900.0
-LEFT: Final = 74.0
+LEFT: Final = 70.0
 RIGHT: Final = 16.0
-TOP: Final = 44.0
+TOP: Final = 40.0
 """Space above the lanes, for the signals."""
-LANE_HEIGHT: Final = 34.0
-_AXIS: Final = 24.0
+LANE_HEIGHT: Final = 26.0
+_AXIS: Final = 20.0
 _RADIUS: Final = 6.0
 _MOST: Final = 200
 _LEAST_SPAN_MS: Final = 1_000

@@ -57,16 +57,15 @@ _SESSION = """
 _DETECTIONS = text(_SESSION.format(table="detections", still_open="false"))
 _OPEN_DETECTIONS = text(_SESSION.format(table="open_detections", still_open="true"))
 _ENDED = text("""
-    SELECT d.incident_id, i.title, d.score, d.happened_at, d.retracted_at, coalesce(o.reason, '') AS reason
+    SELECT d.incident_id, i.title, d.score, d.happened_at, d.retracted_at, d.reason
     FROM (
-        SELECT project, detection_id, incident_id, score, happened_at, retracted_at FROM detections
+        SELECT incident_id, score, happened_at, retracted_at, '' AS reason FROM detections
         WHERE project = :project AND session_id = :session_id AND retracted_at IS NOT NULL
         UNION ALL
-        SELECT project, detection_id, incident_id, score, happened_at, retracted_at FROM open_detections
+        SELECT incident_id, score, happened_at, retracted_at, reason FROM open_detections
         WHERE project = :project AND session_id = :session_id AND outcome = 'retracted'
     ) d
     JOIN incidents i USING (incident_id)
-    LEFT JOIN open_detections o USING (project, detection_id)
     ORDER BY d.retracted_at DESC LIMIT :limit
 """)
 _QUEUED = text("""

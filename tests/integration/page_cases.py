@@ -1,12 +1,43 @@
 """People at the pages of a running collector: they sign in, read, and send forms."""
 
 import re
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx
 
 from stores.incidents.incident_store import AnalysedSession, Cursor, IncidentStore, TouchedSession
 from tests.integration.api_cases import SHOP
+
+ALLOWED = {"html", "head", "meta", "title", "link", "script", "body", "a", "header", "svg", "path", "nav", "div", "span", "button",
+           "form", "main", "h1", "h2", "h3", "p", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd",
+           "ul", "ol", "li", "section", "aside", "input", "label", "select", "option", "noscript", "circle", "rect", "line", "g",
+           "text", "i", "b", "small", "br", "kbd", "dialog", "time", "details", "summary"}  # fmt: skip
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in ALLOWED and tag != "title":
+            self.wrong.append(f"<{tag}>")
+        if tag == "script" and not (values.get("src") or "").startswith("/assets/"):
+            self.wrong.append("a script of another place")
+        for name, value in attrs:
+            outside = name in ("href", "src", "action") and not re.match(r"/|#|https?://", value or "")
+            if name.startswith("on") or name in ("style", "srcdoc") or outside:
+                self.wrong.append(f"{tag} {name}={value}")
+
+
+def find_foreign_markup(page: httpx.Response) -> list[str]:
+    """Elements and attributes that no template has (a value that was not escaped made them), inline scripts and styles."""
+    reader = _Reader()
+    reader.feed(page.text)
+    reader.close()
+    return reader.wrong
 
 
 def page_of(client: httpx.Client, headers: dict[str, str] = SHOP) -> str:
