@@ -16,6 +16,7 @@ from collector.routes.route import Route, RouteGroup
 from collector.routes.status import InstallationStatus, StatusEndpoints
 from collector.services import Services
 from core.package import VERSION
+from core.plurals import format_count
 
 _TRACKER: Final = re.compile(r"[a-z0-9_\-]{1,40}")
 LAG_LIMIT_SECONDS: Final = 300
@@ -77,14 +78,14 @@ def _find_trouble(status: InstallationStatus) -> list[str]:
     lag, tickets = status["lagSeconds"], status["tickets"] or {}
     if lag is not None and lag > LAG_LIMIT_SECONDS:
         found.append(f"The oldest work has waited {lag / 60:.0f} min to be analysed.")
-    for number, text in (
-        (tickets.get("export_failed"), "tickets were refused by the tracker; they wait for a person"),
-        (status["deadSessions"], "sessions could not be analysed"),
-        (status["held"], "incidents are held back by a flood of new incidents"),
-        (status["deadLetters"], "events were rejected and are kept as dead letters"),
+    for number, noun, text in (
+        (tickets.get("export_failed"), "ticket", "refused by the tracker, waiting for a person"),
+        (status["deadSessions"], "session", "not analysed, because the analysis failed"),
+        (status["held"], "incident", "held back by a flood of new incidents"),
+        (status["deadLetters"], "event", "rejected and kept as dead letters"),
     ):
         if number:
-            found.append(f"{number:,} {text}.")
+            found.append(f"{format_count(number, noun)} {text}.")
     return found
 
 

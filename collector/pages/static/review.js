@@ -74,7 +74,10 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const field = event.target.closest("input:not([type=checkbox]), select, textarea");
     if (field) {
-      if (event.key === "Escape") field.blur();
+      if (event.key === "Escape") {
+        event.preventDefault(); // the browser would empty the search
+        field.blur();
+      }
       if (event.key === "Enter" && field.name === "reason") {
         const armed = find("button.armed", field.form);
         if (armed) {
