@@ -1,4 +1,4 @@
-"""Near misses: visits with a failure that a rule kept silent. Each analysis of a session replaces its rows."""
+"""Near misses: visits with a failure that was judged, and that a rule kept silent. Each analysis of a session replaces its rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -89,6 +89,7 @@ def replace_silences(
         for item in analysed
         if (item.pending.project, item.pending.session_id) in wanted
         for why in item.silences
+        if why["candidates"]  # else nothing was judged: a crawler, or an answer that no action caused
     }
     if not found:
         return
