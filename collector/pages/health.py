@@ -33,13 +33,13 @@ class HealthPages:
 
     async def show_health(self, request: Request) -> Response:
         """The figures; ``/health.json`` and ``/health.md`` are the same for programs."""
-        return await self._pages.answer_page(request, self._build_page)
+        return await self._pages.answer_page(request, self._build_figures_page)
 
     async def retry_export(self, request: Request) -> Response:
         """Let the next export file a ticket that failed or waits."""
         return await self._pages.answer_form(request, partial(self._retry_export, request))
 
-    async def _build_page(self, person: Person) -> Answer:
+    async def _build_figures_page(self, person: Person) -> Answer:
         status = await self._status.read_status(person.project)
         exports = await self._store.ask_store(lambda store: store.review.list_waiting_exports(person.project))
         dead = await self._store.ask_store(lambda store: store.review.list_dead_sessions(person.project))
@@ -51,8 +51,13 @@ class HealthPages:
                 "status": status,
                 "findings": findings,
                 "exports": [
-                    {"incidentId": one.incident_id, "title": one.title, "projectId": one.project, **one.ticket}
-                    for one in exports
+                    {
+                        "incidentId": export.incident_id,
+                        "title": export.title,
+                        "projectId": export.project,
+                        **export.ticket,
+                    }
+                    for export in exports
                 ],
                 "deadSessions": [{**session._asdict(), "died_at": session.died_at.isoformat()} for session in dead],
                 "version": VERSION,

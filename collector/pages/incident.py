@@ -59,7 +59,7 @@ class IncidentPages:
 
     async def show_incident(self, request: Request) -> Response:
         """The incident; ``ID.json`` and ``ID.md`` are the same for programs."""
-        return await self._pages.answer_page(request, partial(self._build_page, request))
+        return await self._pages.answer_page(request, partial(self._build_incident_page, request))
 
     async def act(self, request: Request) -> Response:
         """Apply a person's action and show the incident again."""
@@ -69,7 +69,7 @@ class IncidentPages:
         """Apply a person's action to the incidents that were chosen in the list."""
         return await self._pages.answer_form(request, partial(self._act_on_many, request))
 
-    async def _build_page(self, request: Request, person: Person) -> Answer:
+    async def _build_incident_page(self, request: Request, person: Person) -> Answer:
         incident_id = re.sub(r"\.(json|md)$", "", request.path_params["incident_id"])
         incident, trend = await self._read_incident(incident_id, person)
         base = self._public_url or str(request.base_url).rstrip("/")

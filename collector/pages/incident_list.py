@@ -88,9 +88,9 @@ class IncidentListPages:
 
     async def show_list(self, request: Request) -> Response:
         """The list; ``/incidents.json`` and ``/incidents.md`` are the same for programs."""
-        return await self._pages.answer_page(request, partial(self._build_page, request))
+        return await self._pages.answer_page(request, partial(self._build_list_page, request))
 
-    async def _build_page(self, request: Request, person: Person) -> Answer:
+    async def _build_list_page(self, request: Request, person: Person) -> Answer:
         address = _read_address(request)
         query = _build_query(address, person)
         after = _read_place(address.get("after"), query.sort)

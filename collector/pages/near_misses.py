@@ -24,9 +24,9 @@ class NearMissPages:
 
     async def show_near_misses(self, request: Request) -> Response:
         """The newest near misses; ``/near-misses.json`` and ``/near-misses.md`` are the same for programs."""
-        return await self._pages.answer_page(request, partial(self._build_page, request))
+        return await self._pages.answer_page(request, partial(self._build_near_misses_page, request))
 
-    async def _build_page(self, request: Request, person: Person) -> Answer:
+    async def _build_near_misses_page(self, request: Request, person: Person) -> Answer:
         project = request.query_params.get("project") or None
         rule = request.query_params.get("rule") or None
         if any(text is not None and not NAME.fullmatch(text) for text in (project, rule)):

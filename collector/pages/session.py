@@ -30,9 +30,9 @@ class SessionPages:
 
     async def show_session(self, request: Request) -> Response:
         """The session; ``/session.json`` and ``/session.md`` are the same for programs."""
-        return await self._pages.answer_page(request, partial(self._build_page, request))
+        return await self._pages.answer_page(request, partial(self._build_session_page, request))
 
-    async def _build_page(self, request: Request, person: Person) -> Answer:
+    async def _build_session_page(self, request: Request, person: Person) -> Answer:
         project = request.query_params.get("project", "")
         session_id = request.query_params.get("id", "")
         if not NAME.fullmatch(project) or not NAME.fullmatch(session_id):

@@ -1,4 +1,4 @@
-"""Near misses: visits with a failure that was judged, and that a rule kept silent. Each analysis of a session replaces its rows."""
+"""Near misses: visits with a failure that was judged, and that a rule kept silent. An analysis replaces its session's rows."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tests.integration.api_cases import ALL, BLOG, SHOP, fill, serving, whole_detection
 from tests.integration.incident_store_cases import detection, iso
-from tests.integration.page_cases import find_foreign_markup, own_origin, page_of, record_one, send, sign_in
+from tests.integration.page_cases import csrf_of, find_foreign_markup, own_origin, page_of, record_one, send, sign_in
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
 
@@ -267,6 +269,47 @@ def test_of_two_people_the_second_is_told(client: httpx.Client) -> None:
 def test_a_form_is_checked(client: httpx.Client, fields: dict[str, str], status: int) -> None:
     page = page_of(client)
     assert send(client, page, f"{page}/act", **fields).status_code == status
+
+
+ODD = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
+    ["-1", "1e9", "null", "%00", "'--", "\x00", "9" * 40]
+)
+fuzzed = settings(
+    max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@fuzzed
+@given(
+    st.sampled_from(
+        ["/incidents", "/incidents.json", "/session", "/session.md", "/near-misses", "/health", "/incidents/x"]
+    ),
+    st.dictionaries(
+        st.sampled_from(
+            ["status", "severity", "q", "sort", "after", "route", "project", "id", "rule", "since", "minScore"]
+        )
+        | ODD,
+        ODD,
+        max_size=4,
+    ),
+)
+def test_no_parameter_breaks_a_page(client: httpx.Client, path: str, parameters: dict[str, str]) -> None:
+    assert client.get(path, params=parameters).status_code in (200, 400, 404)
+
+
+@fuzzed
+@given(
+    st.dictionaries(
+        st.sampled_from(["action", "reason", "seen", "until", "sessions", "incident", "back", "tracker"]) | ODD,
+        ODD,
+        max_size=5,
+    ),
+    st.sampled_from(["/incidents/inc_x/act", "/incidents/act", "/health/retry", "/sign-in"]),
+)
+def test_no_form_breaks_a_page(client: httpx.Client, fields: dict[str, str], path: str) -> None:
+    csrf = csrf_of(client.get("/incidents"))
+    answer = client.post(path, data={**fields, "csrf": csrf}, headers=own_origin(client))
+    assert answer.status_code in (303, 400, 401, 404, 409)
 
 
 def test_several_incidents_at_once(client: httpx.Client, store: IncidentStore) -> None:
