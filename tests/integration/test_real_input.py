@@ -90,7 +90,6 @@ def test_a_failure_that_was_overcome_is_kept_as_a_near_miss(stores: tuple[EventS
     target = {
         "target_type": "button",
         "target_id": "pay",
-        "label": "Pay",
         "route": "/checkout",
         "input_method": "mouse",
     }

@@ -24,7 +24,7 @@ CREATE TABLE sign_in_links (
 CREATE INDEX sign_in_links_expiry ON sign_in_links (expires_at);
 
 -- The figures by day of an incident, read from the index alone.
-CREATE INDEX detections_days ON detections (incident_id, happened_at) WHERE retracted_at IS NULL;
+CREATE INDEX detections_days ON detections (incident_id, happened_at) INCLUDE (app_version) WHERE retracted_at IS NULL;
 
 -- Visits with a failure that was judged, without a detection, and the rule that kept them silent: the near misses. Derived: a session that is
 -- analysed again replaces its rows, and retention deletes old ones.
