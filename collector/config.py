@@ -50,8 +50,8 @@ class CollectorConfig(BaseModel):
         Field(
             ge=1,
             le=64,
-            description="Processes that share the port. More than one needs `api` to be false: people who sign in on the pages "
-            "are known to one process only.",
+            description="Processes that share the port. More than one needs `api` to be false: attempts to sign in are "
+            "limited by each process alone.",
         ),
     ] = 1
     lander_status: Annotated[

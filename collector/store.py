@@ -13,12 +13,22 @@ from collector.access.keys import KeySource
 from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
-from incidents.lifecycle import Action, ConfirmRule, IllegalTransition
+from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
 from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
     from incidents.incident import IncidentDetail
+    from stores.incidents.incident_review import (
+        CursorPage,
+        DeadSession,
+        Place,
+        SessionView,
+        Trend,
+        WaitingExport,
+    )
+    from stores.incidents.page_sessions import SignedIn
+    from stores.incidents.silences import Silence
     from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
@@ -47,6 +57,8 @@ class IncidentLedger(Protocol):
         project: str | None = None,
         until: datetime | None = None,
         sessions: int | None = None,
+        *,
+        expected: Status | None = None,
     ) -> "IncidentDetail": ...
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
@@ -55,6 +67,34 @@ class ProjectSource(KeySource, Protocol):
     """Reads keys and projects."""
 
     def list_known_projects(self) -> list[str]: ...
+
+
+class PageSessions(Protocol):
+    """Sign-in of people; tokens are known by their hashes."""
+
+    def add_sign_in_link(self, token_hash: str, holder: "SignedIn", expires_at: datetime) -> None: ...
+    def use_sign_in_link(self, token_hash: str, session_hash: str, session_expires: datetime) -> "SignedIn | None": ...
+    def begin_page_session(self, token_hash: str, holder: "SignedIn", expires_at: datetime) -> None: ...
+    def find_page_session(self, token_hash: str) -> "SignedIn | None": ...
+    def end_page_session(self, token_hash: str) -> None: ...
+
+
+class ReviewReader(Protocol):
+    """Reads for the review pages."""
+
+    def list_page(self, query: IncidentQuery, after: "Place | None", days: int) -> "CursorPage": ...
+    def read_trend(self, incident_id: str, last_seen: datetime, days: int) -> "Trend": ...
+    def read_session(self, project: str, session_id: str) -> "SessionView": ...
+    def list_waiting_exports(self, project: str | None) -> "list[WaitingExport]": ...
+    def list_dead_sessions(self, project: str | None) -> "list[DeadSession]": ...
+    def retry_export(self, incident_id: str, tracker: str, actor: str, project: str | None) -> None: ...
+
+
+class SilenceReader(Protocol):
+    """Reads near misses."""
+
+    def list_silences(self, project: str | None, rule: str | None) -> "list[Silence]": ...
+    def count_silences(self, project: str | None) -> dict[str, int]: ...
 
 
 class Incidents(Protocol):
@@ -66,6 +106,12 @@ class Incidents(Protocol):
     def incidents(self) -> IncidentReader: ...
     @property
     def ledger(self) -> IncidentLedger: ...
+    @property
+    def people(self) -> PageSessions: ...
+    @property
+    def review(self) -> ReviewReader: ...
+    @property
+    def silences(self) -> SilenceReader: ...
     def close(self) -> None: ...
 
 

@@ -15,6 +15,7 @@ from tasks.retention import (
     drop_events,
     find_retention_limit,
     forget_ended_detections,
+    forget_near_misses,
     forget_senders,
 )
 
@@ -39,6 +40,7 @@ def retention(days: int | None = None) -> State[Any]:
     report.counts["detections whose sender is forgotten"] = report.run_step(forget_senders) or 0
     ended = report.run_step(forget_ended_detections) or 0
     report.counts["outcomes of detections in open sessions forgotten"] = ended
+    report.counts["near misses forgotten"] = report.run_step(forget_near_misses) or 0
     days = effective_settings().keep_events_days if days is None else days
     if days <= 0:
         report.add_lines("Kept", ["Everything, for ever."])

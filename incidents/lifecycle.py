@@ -41,6 +41,10 @@ class IllegalTransition(PermanentError):
     """The incident's status does not allow the action (HTTP 409)."""
 
 
+class ChangedMeanwhile(IllegalTransition):
+    """Somebody moved the incident after the person who acts had seen it (HTTP 409)."""
+
+
 @dataclass(frozen=True)
 class ConfirmRule:
     """When a draft is confirmed: ``min_sessions`` distinct sessions, or ``min_users`` distinct users, within ``window_days``.

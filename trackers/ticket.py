@@ -71,6 +71,11 @@ def ticket_to_adf(ticket: Ticket) -> AdfNode:
     return document.render_adf(ticket.body)
 
 
+def build_reproduction(incident: IncidentDetail) -> Document:
+    """The steps to reproduce the failure; empty without an example session."""
+    return tuple(_reproduction_section(incident))
+
+
 def recurrence_comment(ticket: Ticket) -> Document:
     """The comment on an existing ticket when its incident is reopened: the reason, the evidence now, and the link."""
     reason = (

@@ -94,6 +94,16 @@ class Gate:
             raise ApiError(403, "forbidden", f"this is not an {role} key")
         return grant
 
+    def check_guesses(self, request: Request) -> None:
+        """Raise ApiError (429) for a source that may not try unknown keys or sign-in links now."""
+        wait = self._guesses.find_wait_seconds(self.find_request_source(request), time.monotonic())
+        if wait:
+            raise rate_limit_error("keys", "too many unknown keys from this address", wait)
+
+    def count_guess(self, request: Request) -> None:
+        """Count a wrong key or sign-in link of the request's source."""
+        self._guesses.take_tokens(self.find_request_source(request), time.monotonic())
+
 
 def read_header_key(request: Request) -> str | None:
     """The key in ``X-API-Key`` or ``Authorization: Bearer``."""

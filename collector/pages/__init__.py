@@ -1,1 +1,1 @@
-"""Pages for people: the incident and its sign-in. Rendered on the server, without scripts and external resources."""
+"""The review pages for people: rendered on the server, as HTML, JSON and Markdown (docs/review.md)."""

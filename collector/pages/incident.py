@@ -1,99 +1,238 @@
 """``/incidents/{id}``: the page to which links in tickets, artifacts and warnings lead."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from collector.access.callers import visible_project
 from collector.http_errors import ApiError
-from collector.pages.html import render_page
-from collector.pages.sign_in import COOKIE, PageSessions, read_form, set_session_cookie
+from collector.pages import charts
+from collector.pages.documents import incident_to_markdown, steps_to_markdown
+from collector.pages.impact import present_impact
+from collector.pages.page import Answer, Pages
+from collector.pages.people import Person, last_value, read_form, require_actor
+from collector.pages.timeline import draw_timeline
+from collector.routes.fields import parse_moment
+from collector.routes.incidents import MAX_REASON
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
+from incidents.lifecycle import STATUSES, Action, Status
 
 if TYPE_CHECKING:
-    from incidents.incident import ExampleSession, IncidentDetail
+    from incidents.incident import IncidentDetail
+    from stores.incidents.incident_review import Trend
 
-if TYPE_CHECKING:
-    from incidents.incident import ExampleSession, IncidentDetail
+INCIDENT_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
+TREND_DAYS: Final = 30
+_MAX_BULK: Final = 200
+_MAX_SESSIONS: Final = 10**9
+_BACK: Final = re.compile(r"/incidents(?:\?[!-\[\]-~]{0,2000})?")
+_FACETS: Final = (
+    ("Version", "appVersions", "version"),
+    ("Browser", "browsers", "browser"),
+    ("Environment", "environments", "environment"),
+    ("Page", "routes", "route"),
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-_PATH: Final = re.compile(r"/incidents/[A-Za-z0-9_\-]{1,100}")
-_STEPS: Final = 200
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided: the action, its reason, and for a suppression when it ends."""
+
+    action: Action
+    reason: str
+    until: datetime | None = None
+    sessions: int | None = None
 
 
 class IncidentPages:
-    """The page of an incident, and signing in and out."""
+    """The page of an incident, and what people do there."""
 
     def __init__(self, services: Services) -> None:
+        self._pages = Pages(services)
         self._store = services.store
-        self._people = PageSessions(services.keys, services.gate)
-        self._secure = services.config.public_url.startswith("https://")
+        self._public_url = services.config.public_url.rstrip("/")
 
     async def show_incident(self, request: Request) -> Response:
-        """The incident, the sign-in form (401), or a page with the error (404, 503)."""
-        incident_id: str = request.path_params["incident_id"]
-        path = f"/incidents/{incident_id}"
-        if not _PATH.fullmatch(path):
-            return _render_problem_page(ApiError(404, "not_found", "There is no such incident."))
-        grant = self._people.find_signed_in_grant(request)
-        if grant is None:
-            return render_page("sign_in.html", 401, target=path, problem="")
+        """The incident; ``ID.json`` and ``ID.md`` are the same for programs."""
+        return await self._pages.answer_page(request, partial(self._build_incident_page, request))
+
+    async def act(self, request: Request) -> Response:
+        """Apply a person's action and show the incident again."""
+        return await self._pages.answer_form(request, partial(self._act, request))
+
+    async def act_on_many(self, request: Request) -> Response:
+        """Apply a person's action to the incidents that were chosen in the list."""
+        return await self._pages.answer_form(request, partial(self._act_on_many, request))
+
+    async def _build_incident_page(self, request: Request, person: Person) -> Answer:
+        incident_id = re.sub(r"\.(json|md)$", "", request.path_params["incident_id"])
+        incident, trend = await self._read_incident(incident_id, person)
+        base = self._public_url or str(request.base_url).rstrip("/")
+        return Answer(
+            "incident.html",
+            _present_incident(incident, trend),
+            {
+                **incident,
+                "trend": {
+                    "start": trend.start.isoformat(),
+                    "counts": trend.counts,
+                    "versions": [
+                        {"version": seen.version, "firstSeen": seen.first_seen.isoformat(), "sessions": seen.number}
+                        for seen in trend.versions
+                    ],
+                },
+            },
+            partial(incident_to_markdown, incident, base),
+        )
+
+    async def _read_incident(self, incident_id: str, person: Person) -> "tuple[IncidentDetail, Trend]":
+        if not INCIDENT_ID.fullmatch(incident_id):
+            raise ApiError(404, "not_found", "There is no such incident.")
+        incident = await self._store.ask_store(lambda store: store.incidents.read_incident(incident_id, person.project))
+        if incident is None:
+            raise ApiError(404, "not_found", "There is no such incident.")
+        seen = datetime.fromisoformat(incident["lastSeen"] or incident["createdAt"])
+        return incident, await self._store.ask_store(
+            lambda store: store.review.read_trend(incident_id, seen, TREND_DAYS)
+        )
+
+    async def _act(self, request: Request, person: Person) -> Response:
+        incident_id = request.path_params["incident_id"]
+        form = await read_form(request)
+        require_actor(person, form)
+        decision, seen = _read_decision(form), _read_status(last_value(form, "seen"))
         try:
-            found = await self._store.ask_store(
-                lambda store: store.incidents.read_incident(incident_id, visible_project(grant))
+            if not INCIDENT_ID.fullmatch(incident_id):
+                raise ApiError(404, "not_found", "There is no such incident.")
+            await self._apply(incident_id, decision, person, seen)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            incident, trend = await self._read_incident(incident_id, person)
+            values = _present_incident(incident, trend, problem=error.message, reason=decision.reason)
+            return await self._pages.render(request, "incident.html", 409, person=person, **values)
+        return RedirectResponse(f"/incidents/{incident_id}", 303, headers={"cache-control": "no-store"})
+
+    async def _act_on_many(self, request: Request, person: Person) -> Response:
+        form = await read_form(request)
+        require_actor(person, form)
+        decision = _read_decision(form)
+        back = last_value(form, "back")
+        back = back if _BACK.fullmatch(back) else "/incidents"
+        chosen = [value.partition(":") for value in form.get("incident", [])][:_MAX_BULK]
+        refused = []
+        for incident_id, _, seen in chosen:
+            try:
+                if not INCIDENT_ID.fullmatch(incident_id):
+                    raise ApiError(404, "not_found", "There is no such incident.")
+                await self._apply(incident_id, decision, person, _read_status(seen))
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    raise
+                refused.append((incident_id, error.message))
+        if refused or not chosen:
+            return await self._pages.render(
+                request,
+                "bulk.html",
+                409,
+                person=person,
+                refused=refused,
+                done=len(chosen) - len(refused),
+                back=back,
+                action=decision.action,
             )
-        except ApiError as error:
-            return _render_problem_page(error)
-        if found is None:
-            return _render_problem_page(ApiError(404, "not_found", "There is no such incident."))
-        return render_page("incident.html", incident=found, example=_first_example(found), steps=_STEPS, who=grant.name)
+        return RedirectResponse(back, 303, headers={"cache-control": "no-store"})
 
-    async def sign_in(self, request: Request) -> Response:
-        """Begin a session and redirect to the requested page; 401 and the form again for a wrong key."""
-        try:
-            form = await read_form(request)
-        except ApiError as error:
-            return _render_problem_page(error)
-        target = form.get("target", "")
-        if not _PATH.fullmatch(target):
-            return _render_problem_page(ApiError(400, "invalid_body", "The form has no valid target page."))
-        try:
-            token = self._people.begin_session(request, form.get("key", ""))
-        except ApiError as error:
-            return render_page("sign_in.html", error.status, target=target, problem=error.message)
-        response = RedirectResponse(target, 303)
-        set_session_cookie(response, token, secure=self._secure)
-        return response
-
-    async def sign_out(self, request: Request) -> Response:
-        """End the session of the browser."""
-        try:
-            await read_form(request)
-        except ApiError as error:
-            return _render_problem_page(error)
-        self._people.end_session(request)
-        response = render_page("message.html", title="Signed out", text="You are signed out.")
-        response.delete_cookie(COOKIE, path="/")
-        return response
+    async def _apply(self, incident_id: str, decision: Decision, person: Person, seen: Status) -> None:
+        await self._store.ask_store(
+            lambda store: store.ledger.apply_action(
+                incident_id,
+                decision.action,
+                decision.reason,
+                person.name,
+                person.project,
+                decision.until,
+                decision.sessions,
+                expected=seen,
+            )
+        )
 
 
-def _first_example(incident: "IncidentDetail") -> "ExampleSession | None":
-    """The example session whose timeline is shown: the first, as in the ticket."""
+def _present_incident(
+    incident: "IncidentDetail", trend: "Trend", *, problem: str = "", reason: str = ""
+) -> dict[str, Any]:
+    """The values of the template. ``problem``: why the person's action was not applied; ``reason``: the one they entered."""
     examples = incident["examples"]
-    return examples[0] if examples else None
+    affected = incident["affectedSessions"] or incident["openSessions"]
+    facets = [
+        (title, parameter, charts.compute_shares(incident["sessionsBy"].get(name, {}), affected))
+        for title, name, parameter in _FACETS
+    ]
+    return {
+        "incident": incident,
+        "example": examples[0] if examples else None,
+        "timeline": draw_timeline(examples[0]) if examples else None,
+        "trend": charts.draw_trend(trend),
+        "facets": [(title, parameter, shares) for title, parameter, shares in facets if shares],
+        "signals": charts.compute_shares(incident["signals"], affected),
+        "steps": steps_to_markdown(incident),
+        "main_action": next(
+            (name for name in ("confirm", "resolve", "reopen") if name in incident["allowedActions"]), ""
+        ),
+        "problem": problem,
+        "reason": reason,
+        "impact": present_impact(incident["impact"]),
+    }
 
 
-def _render_problem_page(error: ApiError) -> Response:
-    return render_page("message.html", error.status, title="This page cannot be shown", text=error.message)
+def _read_decision(form: dict[str, list[str]]) -> Decision:
+    """The action of a form. Raises ApiError (400)."""
+    action, reason = last_value(form, "action"), last_value(form, "reason").strip()
+    if action not in get_args(Action):
+        raise ApiError(400, "invalid_body", "The form names no action.")
+    if not reason or len(reason) > MAX_REASON or _CONTROL.search(reason):
+        raise ApiError(400, "invalid_body", f"A reason is needed: one line of at most {MAX_REASON} characters.")
+    if action != "suppress":
+        return Decision(cast(Action, action), reason)
+    return Decision("suppress", reason, _read_until(last_value(form, "until")), _read_sessions(form))
+
+
+def _read_until(text: str) -> datetime | None:
+    if not text:
+        return None
+    at = parse_moment(f"{text}T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text)
+    if at is None:
+        raise ApiError(400, "invalid_body", "The end of the suppression is a date, like 2026-01-31.")
+    return at
+
+
+def _read_sessions(form: dict[str, list[str]]) -> int | None:
+    text = last_value(form, "sessions")
+    if not text:
+        return None
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+    if not 1 <= number <= _MAX_SESSIONS:
+        raise ApiError(400, "invalid_body", "The number of further sessions is a whole number of at least 1.")
+    return number
+
+
+def _read_status(text: str) -> Status:
+    if text not in STATUSES:
+        raise ApiError(400, "invalid_body", "The form does not name the status that you saw.")
+    return text
 
 
 GROUP: Final = RouteGroup(
     IncidentPages,
     (
+        Route("post", "/incidents/act", IncidentPages.act_on_many),
         Route("get", "/incidents/{incident_id}", IncidentPages.show_incident),
-        Route("post", "/sign-in", IncidentPages.sign_in),
-        Route("post", "/sign-out", IncidentPages.sign_out),
+        Route("post", "/incidents/{incident_id}/act", IncidentPages.act),
     ),
 )

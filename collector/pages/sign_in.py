@@ -1,96 +1,143 @@
-"""Sign-in for pages: a person enters an operator key; the browser then keeps a random token, not the key.
+"""Signing in and out: with an operator key, or with a link that works once."""
 
-Sessions are in the memory of this process: after a restart people sign in again. Revoking a key ends its sessions at once.
-"""
-
-import hashlib
-import secrets
-import time
-from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import parse_qs, urlsplit
+import re
+from typing import Annotated, Final, Literal
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
-from collector.access.callers import Gate
-from collector.access.keys import Grant, KeyRing
-from collector.http_errors import ApiError
+from collector.http_errors import ApiError, json_response
+from collector.pages.page import Pages
+from collector.pages.people import COOKIE, last_value, read_form
+from collector.routes.route import BODY_STATUSES, Operation, Route, RouteGroup
+from collector.services import Services
+from collector.transport.body import validate_body
 
-COOKIE: Final = "furrow_session"
-KEPT_SECONDS: Final = 12 * 3600
-"""Duration of a session: a working day."""
-_MAX_SESSIONS: Final = 1_000
-_MAX_FORM_BYTES: Final = 4_096
-
-
-@dataclass(frozen=True)
-class _Session:
-    key_hash: str
-    ends: float  # seconds, monotonic
-
-
-class PageSessions:
-    """The sessions of people who use the pages. At most ``_MAX_SESSIONS``; then the oldest is removed."""
-
-    def __init__(self, keys: KeyRing, gate: Gate) -> None:
-        self._keys = keys
-        self._gate = gate
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
-
-    def find_signed_in_grant(self, request: Request) -> Grant | None:
-        """The grant of the signed-in person; None when they must sign in."""
-        digest = _hash_token(request.cookies.get(COOKIE, ""))
-        session = self._sessions.get(digest)
-        if session is None:
-            return None
-        grant = self._keys.find_grant_by_hash(session.key_hash)
-        if grant is None or grant.role != "operator" or session.ends < time.monotonic():
-            del self._sessions[digest]
-            return None
-        return grant
-
-    def begin_session(self, request: Request, key: str) -> str:
-        """Begin a session for ``key``; returns its token. Raises ApiError: 401 or 403 without an operator key, 429 after many
-        unknown keys."""
-        grant = self._gate.require_grant(request, key.strip(), "operator")
-        token = secrets.token_urlsafe(32)
-        while len(self._sessions) >= _MAX_SESSIONS:
-            self._sessions.popitem(last=False)
-        self._sessions[_hash_token(token)] = _Session(grant.key_hash, time.monotonic() + KEPT_SECONDS)
-        return token
-
-    def end_session(self, request: Request) -> None:
-        """End the session of ``request``, if there is one."""
-        self._sessions.pop(_hash_token(request.cookies.get(COOKIE, "")), None)
+HOME: Final = "/incidents"
+_MAX_BODIES: Final = 8
+_TARGET: Final = re.compile(
+    r"/(?:incidents(?:/[A-Za-z0-9_\-]{1,100})?|session|near-misses|health)(?:\?[!-\[\]-~]{0,2000})?"
+)
 
 
-def set_session_cookie(response: Response, token: str, *, secure: bool) -> None:
-    """Set the cookie with ``token``. Lax, not Strict: people follow links from tickets. GET changes nothing on any page."""
-    response.set_cookie(COOKIE, token, max_age=KEPT_SECONDS, httponly=True, samesite="lax", secure=secure, path="/")
+class SignInLinkRequest(BaseModel):
+    """What the link allows."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    role: Annotated[Literal["viewer", "operator"], Field(description="A `viewer` reads; an `operator` also acts.")] = (
+        "operator"
+    )
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form that a page of this collector sent. Raises ApiError (400, 403, 413)."""
-    _check_form_origin(request)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_FORM_BYTES:
-            raise ApiError(413, "too_large", f"a form has at most {_MAX_FORM_BYTES} bytes")
-    try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
-    except ValueError:
-        raise ApiError(400, "invalid_body", "the body is not a form") from None
-    return {name: values[0] for name, values in fields.items()}
+class SignInLink(TypedDict):
+    """A link that signs one person in, once, with the rights of the key that made it."""
+
+    url: str
+    expiresAt: str
 
 
-def _check_form_origin(request: Request) -> None:
-    # A form on another site must not sign anybody in or out. Browsers send Origin with every posted form.
-    origin = request.headers.get("origin", "")
-    if urlsplit(origin).netloc != request.headers.get("host") or not origin.startswith(("http://", "https://")):
-        raise ApiError(403, "origin_not_allowed", "the form was sent by a page of another origin")
+class SignInPages:
+    """Signing in and out."""
+
+    def __init__(self, services: Services) -> None:
+        self._pages = Pages(services)
+        self._gate = services.gate
+        self._public_url = services.config.public_url.rstrip("/")
+        self._doorway = services.make_doorway(_MAX_BODIES)
+
+    async def go_home(self, _: Request) -> Response:
+        """Redirect to the list of incidents."""
+        return RedirectResponse(HOME, 303, headers={"cache-control": "no-store"})
+
+    async def show_form(self, request: Request) -> Response:
+        """The form, which leads to the list of incidents."""
+        response = await self._pages.ask_to_sign_in(request, target=HOME)
+        response.status_code = 200
+        return response
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session with a key and redirect to the requested page; 401 and the form again for a wrong key."""
+        try:
+            form = await read_form(request)
+            target = last_value(form, "target")
+            if not _TARGET.fullmatch(target):
+                raise ApiError(400, "invalid_body", "The form has no valid target page.")
+        except ApiError as error:
+            return await self._pages.answer_problem(request, error)
+        try:
+            token = await self._pages.people.begin_session(request, last_value(form, "key"))
+        except ApiError as error:
+            return await self._pages.render(
+                request, "sign_in.html", error.status, target=target, problem=error.message, again=False, person=None
+            )
+        response = RedirectResponse(target, 303, headers={"cache-control": "no-store"})
+        self._pages.people.set_cookie(response, token)
+        return response
+
+    async def use_link(self, request: Request) -> Response:
+        """Begin a session with a one-time link and redirect to the list; 401 and the form for one that works no more."""
+        try:
+            token = await self._pages.people.use_link(request, request.path_params["token"])
+        except ApiError as error:
+            return await self._pages.render(
+                request, "sign_in.html", error.status, target=HOME, problem=error.message, again=False, person=None
+            )
+        response = RedirectResponse(HOME, 303, headers={"cache-control": "no-store", "referrer-policy": "no-referrer"})
+        self._pages.people.set_cookie(response, token)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session of the browser."""
+        try:
+            await read_form(request)
+            await self._pages.people.end_session(request)
+        except ApiError as error:
+            return await self._pages.answer_problem(request, error)
+        response = RedirectResponse("/sign-in", 303, headers={"cache-control": "no-store"})
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+    async def make_link(self, request: Request) -> Response:
+        """A new link for the holder of an operator key."""
+        return await self._doorway.answer_request(request, self._make_link)
+
+    async def _make_link(self, request: Request) -> Response:
+        grant = self._gate.require_operator(request)
+        body = await self._doorway.read_body(request)
+        sent = validate_body(SignInLinkRequest, body.content)
+        token, expires = await self._pages.people.make_link_token(grant, sent.role)
+        base = self._public_url or str(request.base_url).rstrip("/")
+        link: SignInLink = {
+            "url": f"{base}/sign-in/{token}",
+            "expiresAt": expires.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        return json_response(link)
 
 
-def _hash_token(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+GROUP: Final = RouteGroup(
+    SignInPages,
+    (
+        Route("get", "/", SignInPages.go_home),
+        Route("get", "/sign-in", SignInPages.show_form),
+        Route("post", "/sign-in", SignInPages.sign_in),
+        Route("get", "/sign-in/{token}", SignInPages.use_link),
+        Route("post", "/sign-out", SignInPages.sign_out),
+        Route(
+            "post",
+            "/v1/sign-in-links",
+            SignInPages.make_link,
+            Operation(
+                tag="Operation",
+                summary="Make a sign-in link",
+                text="The link signs one person in on the pages, once, within an hour, with the rights of the key.",
+                answer=SignInLink,
+                errors=BODY_STATUSES,
+                body=SignInLinkRequest,
+                example={"role": "viewer"},
+            ),
+        ),
+    ),
+)

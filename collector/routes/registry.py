@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from collector.pages import assets, health, incident_list, near_misses, session, sign_in
 from collector.pages import incident as incident_page
 from collector.routes import docs, events, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
@@ -13,7 +14,13 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     sessions.GROUP,
     incidents.GROUP,
     status.GROUP,
+    sign_in.GROUP,
+    incident_list.GROUP,
     incident_page.GROUP,
+    session.GROUP,
+    near_misses.GROUP,
+    health.GROUP,
+    assets.GROUP,
     docs.GROUP,
 )
 """In the order of the documentation."""

@@ -134,7 +134,10 @@ class StatusEndpoints:
         are of all projects together, so that they are null.
         """
         grant = self._gate.require_operator(request)
-        project = visible_project(grant)
+        return json_response(await self.read_status(visible_project(grant)))
+
+    async def read_status(self, project: str | None) -> InstallationStatus:
+        """The figures of one project, or (None) of the whole installation."""
         counts = await self._read_store_counts(project)
         content: InstallationStatus = {
             "project": project,
@@ -160,7 +163,7 @@ class StatusEndpoints:
             await anyio.to_thread.run_sync(
                 self._add_installation_figures, content, progress, limiter=self._one_at_a_time
             )
-        return json_response(content)
+        return content
 
     async def show_metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""

@@ -145,7 +145,7 @@ def show(incident_id: Id, url: Url = "", key: Key = "", as_json: AsJson = False)
     if as_json:
         print_json(incident)
     else:
-        _print_incident(incident)
+        _print_incident(incident, url.rstrip("/") or Settings().pages_url)
 
 
 @app.command()
@@ -303,7 +303,7 @@ def _format_ticket_keys(incident: Incident) -> str:
     return f" [{', '.join(keys)}]" if keys else ""
 
 
-def _print_incident(incident: IncidentDetail) -> None:
+def _print_incident(incident: IncidentDetail, pages_url: str) -> None:
     out.print(styled_text(incident["title"], "bold"))
     out.print(
         styled_text(incident["incidentId"]),
@@ -312,7 +312,7 @@ def _print_incident(incident: IncidentDetail) -> None:
         soft_wrap=True,
     )
     out.print()
-    print_facts(_list_facts(incident))
+    print_facts([*_list_facts(incident), ("Page", f"{pages_url}/incidents/{incident['incidentId']}")])
     if incident["explanation"]:
         _print_heading("Why")
         out.print(Text(sanitize_lines(incident["explanation"])))

@@ -21,6 +21,8 @@ from furrow.cli.common import (
     sanitize_line,
     styled_text,
 )
+from furrow.cli.incidents import Key, Url, connect_to_collector
+from furrow.clients.sign_in_link import make_first_link
 
 if TYPE_CHECKING:
     from furrow.doctor.report import Finding
@@ -120,11 +122,25 @@ def prefect_login(data_dir: DataDir = None) -> None:
     print(auth.get_secret_value())
 
 
+def sign_in(
+    viewer: Annotated[bool, typer.Option("--viewer", help="The link lets its person read, not act.")] = False,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Print a link that signs one person in on the review pages, once.
+
+    The link works within an hour, with the rights of the operator key. The history shows the label of that key.
+    """
+    with connect_to_collector(url, key) as api:
+        print(api.make_sign_in_link("viewer" if viewer else "operator")["url"])
+
+
 def _print_ready_message(installation: "Installation") -> None:
     out.print()
     out.print(
         styled_text("Furrow is up.", "bold"), styled_text(f"Data: {installation.settings.data_dir}"), soft_wrap=True
     )
+    _print_sign_in_link(installation)
     out.print(f"  events    {installation.collector_url}/v1/events", markup=False)
     out.print(f"  incidents {installation.collector_url}/v1/incidents", markup=False)
     out.print(f"  runs      {installation.prefect_url}", markup=False)
@@ -134,6 +150,14 @@ def _print_ready_message(installation: "Installation") -> None:
         key = _print_development_keys(installation)
     _print_script_tags(installation.settings.pages_url, key)
     out.print("Stop it with Ctrl-C.\n")
+
+
+def _print_sign_in_link(installation: "Installation") -> None:
+    link = make_first_link(installation.settings, installation.collector_url, installation.has_development_keys)
+    shown = link or f"{installation.settings.pages_url}/incidents  (`furrow sign-in` prints a link that signs you in)"
+    out.print(Text.assemble("  review    ", (shown, "bold" if link else "")), soft_wrap=True)
+    if link:
+        out.print("            (signs you in once, within an hour; `furrow sign-in` prints another)", markup=False)
 
 
 def _print_development_keys(installation: "Installation") -> str:
@@ -168,5 +192,11 @@ def _print_script_tags(collector: str, key: str) -> None:
         out.print(f"  {name:<13}{tag}", markup=False, soft_wrap=True, highlight=False)
 
 
-COMMANDS: Final[Commands] = {"up": up, "demo": demo, "doctor": doctor, "prefect-login": prefect_login}
+COMMANDS: Final[Commands] = {
+    "up": up,
+    "demo": demo,
+    "doctor": doctor,
+    "sign-in": sign_in,
+    "prefect-login": prefect_login,
+}
 """The commands of this module, by name."""

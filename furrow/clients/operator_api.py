@@ -32,6 +32,13 @@ class IncidentPage(TypedDict):
     offset: int
 
 
+class SignInLink(TypedDict):
+    """A link that signs one person in on the pages, once."""
+
+    url: str
+    expiresAt: str
+
+
 class _ProjectList(TypedDict):
     projects: list[str]
 
@@ -87,6 +94,10 @@ class OperatorApi:
         """Confirm, suppress, resolve or reopen an incident, and return it as it is afterwards."""
         path = f"/v1/incidents/{_check_incident_id(incident_id)}/{action}"
         return self._call_collector(Incident, "POST", path, body=body)
+
+    def make_sign_in_link(self, role: str = "operator") -> SignInLink:
+        """A new sign-in link with the rights of the key; ``role``: ``viewer`` or ``operator``."""
+        return self._call_collector(SignInLink, "POST", "/v1/sign-in-links", body={"role": role})
 
     def _call_collector(
         self,

@@ -18,7 +18,7 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import DEFAULT_RULE, Rules
-from stores.incidents import incident_open, incident_source
+from stores.incidents import incident_open, incident_source, silences
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_settle import settle_incidents
 
@@ -109,6 +109,7 @@ class IncidentErasure:
             connection.execute(_LOCK_PENDING, values)
             pending = len(connection.execute(_DROP_PENDING, values).all())
             dead = len(connection.execute(_DROP_DEAD, values).all())
+            silences.erase_silences(connection, project, values["sessions"])
             opened = set(connection.execute(_OPEN_INCIDENTS, values).scalars())
             incident_open.lock_incident_ids(connection, opened)
             ids = sorted({*connection.execute(_INCIDENTS, values).scalars(), *opened})
@@ -134,6 +135,11 @@ class IncidentErasure:
         """Delete the open detections that ended more than ``days`` days ago. Returns how many."""
         with self._database.open_transaction() as connection:
             return incident_open.forget_ended_detections(connection, days)
+
+    def forget_silences(self, days: int) -> int:
+        """Delete the near misses that were analysed more than ``days`` days ago. Returns how many."""
+        with self._database.open_transaction() as connection:
+            return silences.forget_silences(connection, days)
 
     def forget_sources(self, days: Mapping[str, float]) -> int:
         """Delete the senders of detections that no longer count. Returns how many detections.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.incident import IncidentDetail
-from incidents.lifecycle import Action
+from incidents.lifecycle import Action, Status
 from incidents.model import DEFAULT_RULE, AnalysedSession, OpenResult, RecordResult, Rules
 from stores.incidents import incident_flood, incident_look, incident_read, incident_record, incident_settle
 from stores.incidents.incident_database import Database
@@ -59,12 +59,15 @@ class IncidentLedger:
         until: datetime | None = None,
         sessions: int | None = None,
         at: datetime | None = None,
+        *,
+        expected: Status | None = None,
     ) -> IncidentDetail:
         """Apply the ``action`` of ``actor`` to an incident; returns it as ``read_incident`` does.
 
         ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Every action
-        releases an incident that a flood held back; "confirm" also does so when it is confirmed already.
-        Raises IllegalTransition, NotFound, or PermanentError for a number of sessions below 1.
+        releases an incident that a flood held back; "confirm" also does so when it is confirmed already. ``expected``: the
+        status that the person saw. Raises ChangedMeanwhile when it is another now, IllegalTransition, NotFound,
+        or PermanentError for a number of sessions below 1.
         """
         if sessions is not None and sessions < 1:
             raise PermanentError("a suppression ends after at least 1 more session")
@@ -72,6 +75,8 @@ class IncidentLedger:
         with self._database.open_transaction() as connection:
             row = incident_record.lock_incident_row(connection, incident_id, project)
             before, why = incident_settle.build_incident_state(row), reason.strip() or "no reason given"
+            if expected not in (None, before.status):
+                raise lifecycle.ChangedMeanwhile(f"the incident is {before.status} now, no longer {expected}")
             # It was held until a person decides about it.
             held = incident_flood.release_held_incident(connection, incident_id)
             if action == "confirm" and held and before.status in lifecycle.EXPORTABLE:

@@ -2,6 +2,7 @@
 
 # Statements are put together from constants of this module alone; values are always bound.
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -44,10 +45,13 @@ SORTS = {
 # "Exported" means that a ticket exists; it is not a status (docs/contracts/incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
+_HAS_TEXT = """(i.title ILIKE :words OR i.primary_failure_point ILIKE :words OR i.label ILIKE :words
+    OR i.incident_id ILIKE :words)"""
+
 IS_WITHDRAWN = "(i.status = 'draft' AND i.withdrawn_at IS NOT NULL)"
 
-_FLAGS = f"{IS_HELD} AS held, {IS_SUSPICIOUS} AS suspicious"
-_WHOLE = text(f"SELECT i.*, {_FLAGS} FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
+FLAGS = f"{IS_HELD} AS held, {IS_SUSPICIOUS} AS suspicious"
+_WHOLE = text(f"SELECT i.*, {FLAGS} FROM incidents i WHERE i.incident_id = ANY(CAST(:ids AS text[]))")
 _TICKETS = text("SELECT * FROM outbox WHERE incident_id = ANY(CAST(:ids AS text[])) ORDER BY tracker")
 _HISTORY = text("""
     SELECT incident_id, at, actor, from_status, to_status, reason
@@ -127,19 +131,19 @@ class IncidentReader:
         order = _build_sort_order(query.sort)
         if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
             raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
-        where, values = _build_filters(query)
+        where, values = build_filters(query)
         with self._database.open_transaction() as connection:
             total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
             rows = connection.execute(
                 text(
-                    f"SELECT i.*, {_FLAGS} FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
+                    f"SELECT i.*, {FLAGS} FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
                 ),
                 {**values, "limit": query.limit, "offset": query.offset},
             ).all()
             ids = [row.incident_id for row in rows]
-            tickets, rates = _read_tickets(connection, ids), impact_read.read_rates(connection, ids)
+            tickets, rates = read_tickets(connection, ids), impact_read.read_rates(connection, ids)
             page = tuple(
-                _build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id)) for row in rows
+                build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id)) for row in rows
             )
             return IncidentPage(page, total, query.limit, query.offset)
 
@@ -183,7 +187,7 @@ def _build_sort_order(sort: str) -> str:
     return f"{SORTS[name]} {direction}, i.incident_id"
 
 
-def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
+def build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
     """The condition, made of constants, and its bound values."""
     wanted: list[tuple[str, str, object]] = [
         ("i.project = :project", "project", query.project),
@@ -195,10 +199,19 @@ def _build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
         (f"{HAS_TICKET} = :exported", "exported", query.exported),
         (f"{IS_HELD} = :held", "held", query.held),
         (f"{IS_WITHDRAWN} = :withdrawn", "withdrawn", query.withdrawn),
+        (_HAS_TEXT, "words", _build_pattern(query.words)),
+        ("jsonb_exists(i.facets -> 'appVersions', :version)", "version", query.version),
+        ("jsonb_exists(i.facets -> 'environments', :environment)", "environment", query.environment),
+        ("jsonb_exists(i.facets -> 'browsers', :browser)", "browser", query.browser),
     ]
     used = [(condition, name, value) for condition, name, value in wanted if value is not None]
     where = " AND ".join(condition for condition, _, _ in used) or "true"
     return where, {name: value for _, name, value in used}
+
+
+def _build_pattern(words: str | None) -> str | None:
+    """A pattern of LIKE that finds ``words`` anywhere; its signs mean themselves."""
+    return None if words is None else "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
 
 
 def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list[IncidentDetail]:
@@ -206,7 +219,7 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
     keys = {"ids": list(ids)}
     rows = connection.execute(_WHOLE, keys)
     row_of = {row.incident_id: row for row in rows}
-    tickets, rates = _read_tickets(connection, ids), impact_read.read_rates(connection, ids)
+    tickets, rates = read_tickets(connection, ids), impact_read.read_rates(connection, ids)
     impacts = impact_read.read_impacts(connection, ids)
     history = _group_by_incident(
         (row.incident_id, _build_history_json(row)) for row in connection.execute(_HISTORY, keys)
@@ -214,7 +227,7 @@ def read_incident_details(connection: sa.Connection, ids: Sequence[str]) -> list
     examples = _read_examples(connection, list(row_of.values()))
     return [
         {
-            **_build_incident_json(row_of[id_], tickets.get(id_, []), rates.get(id_)),
+            **build_incident_json(row_of[id_], tickets.get(id_, []), rates.get(id_)),
             "explanation": examples[id_][0]["explanation"] if id_ in examples else "",
             "impact": impacts.get(id_),
             "examples": examples.get(id_, []),
@@ -230,17 +243,17 @@ def _read_examples(connection: sa.Connection, rows: "Sequence[sa.Row[Any]]") -> 
     complete = {"ids": [row.incident_id for row in rows if row.affected_sessions]}
     still_open = {"ids": [row.incident_id for row in rows if not row.affected_sessions and row.open_sessions]}
     return _group_by_incident(
-        (row.incident_id, _build_example_json(row.body, row.open))
+        (row.incident_id, build_example_json(row.body, row.open))
         for statement, keys in ((_EXAMPLES, complete), (_OPEN_EXAMPLES, still_open))
         for row in (connection.execute(statement, keys) if keys["ids"] else ())
     )
 
 
-def _read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[TicketRecord]]:
+def read_tickets(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[TicketRecord]]:
     if not ids:
         return {}
     rows = connection.execute(_TICKETS, {"ids": list(ids)})
-    return _group_by_incident((row.incident_id, _build_ticket_json(row)) for row in rows)
+    return _group_by_incident((row.incident_id, build_ticket_json(row)) for row in rows)
 
 
 def _group_by_incident(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
@@ -250,7 +263,7 @@ def _group_by_incident(pairs: Iterable[tuple[str, _T]]) -> dict[str, list[_T]]:
     return groups
 
 
-def _build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: Rate | None) -> Incident:
+def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: Rate | None) -> Incident:
     facets = {name: _sort_by_sessions(values) for name, values in row.facets.items()}
     return {
         "incidentId": row.incident_id,
@@ -318,7 +331,7 @@ def _sort_by_sessions(values: dict[str, int]) -> dict[str, int]:
     return dict(sorted(values.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:
+def build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:
     return {
         "tracker": row.tracker,
         "state": row.state,
@@ -342,7 +355,7 @@ def _build_history_json(row: "sa.Row[Any]") -> HistoryEntry:
     }
 
 
-def _build_example_json(body: Detection, still_open: bool) -> ExampleSession:
+def build_example_json(body: Detection, still_open: bool) -> ExampleSession:
     return {
         "open": still_open,
         "detectionId": body["detectionId"],

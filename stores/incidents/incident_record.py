@@ -23,6 +23,7 @@ from stores.incidents import (
     incident_reach,
     incident_source,
     incident_suspects,
+    silences,
 )
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
 from stores.incidents.incident_settle import SettleResult, settle_incidents
@@ -180,6 +181,7 @@ def record_detections(
         for item in analysed
     }
     done = _replace_detections(connection, {key: sessions[key] for key in keys}, rows, rules, backfill)
+    silences.replace_silences(connection, keys, analysed)
     if keys:
         connection.execute(_CLEAR, build_key_columns(list(keys)))
         connection.execute(_CLEAR_DEAD, build_key_columns(list(keys)))

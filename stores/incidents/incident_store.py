@@ -31,9 +31,12 @@ from stores.incidents.incident_ledger import IncidentLedger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
 from stores.incidents.incident_reach import ReachLedger
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
+from stores.incidents.incident_review import ReviewReader
 from stores.incidents.key_registry import KeyRegistry
 from stores.incidents.open_alerts import OpenAlerts
+from stores.incidents.page_sessions import PageSessions
 from stores.incidents.session_queue import SessionQueue
+from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
 
 __all__ = [
@@ -79,6 +82,9 @@ class IncidentStore:
         self.erasure = IncidentErasure(database)
         self.reach = ReachLedger(database)
         self.keys = KeyRegistry(database)
+        self.people = PageSessions(database)
+        self.review = ReviewReader(database)
+        self.silences = SilenceReader(database)
 
     @classmethod
     def connect(cls, url: str) -> Self:

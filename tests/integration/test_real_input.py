@@ -81,7 +81,61 @@ def test_the_access_log_gives_its_sessions_and_no_incident(stores: tuple[EventSt
     assert events.count_events().distinct == 10_000
     assert events.count_sessions().visits == sessions_of_the_log()
     assert incidents.incidents.list_incidents(IncidentQuery()).total == 0
+    assert sum(incidents.silences.count_silences(None).values()) < 20, "crawlers are no near misses"
     assert set(events.count_sessions().silent) <= {"unattributed", "background", "bot", "no_behavioural_signal"}
+
+
+def test_a_failure_that_was_overcome_is_kept_as_a_near_miss(stores: tuple[EventStore, IncidentStore]) -> None:
+    events, incidents = stores
+    target = {
+        "target_type": "button",
+        "target_id": "pay",
+        "route": "/checkout",
+        "input_method": "mouse",
+    }
+    answer = {"method": "POST", "url": "/api/orders", "duration_ms": 200, "route": "/checkout"}
+    made = []
+    for n, status in enumerate((500, 500, 201)):
+        made.append(
+            row(
+                "overcome",
+                event_type="click",
+                ts=n * 4_000,
+                received_ms=1,
+                event_id=str(uuid.UUID(int=2 * n + 1)),
+                **target,
+            )
+        )
+        made.append(
+            row(
+                "overcome",
+                event_type="network",
+                ts=n * 4_000 + 300,
+                received_ms=1,
+                event_id=str(uuid.UUID(int=2 * n + 2)),
+                status=status,
+                **answer,
+            )
+        )
+    made.append(
+        row(
+            "overcome",
+            event_type="session_end",
+            ts=20_000,
+            received_ms=1,
+            event_id=str(uuid.UUID(int=99)),
+            route="/checkout",
+        )
+    )
+    events.land_segment(lines(made), "first")
+    analyse_everything()
+    assert incidents.incidents.list_incidents(IncidentQuery()).total == 0
+    (silence,) = incidents.silences.list_silences(None, None)
+    assert silence.session_id == "overcome"
+    assert "POST /api/orders" in silence.failure_point
+    assert incidents.silences.count_silences(None) == {silence.rule: 1}
+    incidents.erasure.forget_silences(0)
+    assert incidents.silences.count_silences(None) == {}
 
 
 def snowplow(name: str) -> list[dict[str, str]]:

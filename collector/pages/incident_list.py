@@ -1,0 +1,228 @@
+"""``/incidents``: the list, with its filters in the address."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, get_args
+from urllib.parse import urlencode
+
+import msgspec
+from fastapi import Request, Response
+
+from collector.access.keys import DEFAULT_PROJECT
+from collector.http_errors import ApiError
+from collector.pages import charts
+from collector.pages.documents import incidents_to_markdown
+from collector.pages.page import Answer, Pages
+from collector.pages.people import Person
+from collector.routes.query import parse_incident_query
+from collector.routes.route import Route, RouteGroup
+from collector.services import Services
+from core.browser_script import build_script_tag
+from incidents.lifecycle import STATUSES, Severity, Status
+from incidents.model import IncidentQuery
+
+if TYPE_CHECKING:
+    from stores.incidents.incident_review import CursorPage, Place
+
+PAGE_SIZE: Final = 50
+_NO_KEY: Final = "YOUR-INGEST-KEY"
+OPEN_STATUSES: Final[tuple[Status, ...]] = ("draft", "confirmed", "regressed")
+"""What needs a person: the list shows these unless another status is asked for."""
+_TABS: Final = ("open", *STATUSES, "all")
+_ORDERS: Final = {
+    "lastSeen": datetime,
+    "firstSeen": datetime,
+    "affectedSessions": int,
+    "affectedUsers": int,
+    "highestScore": int,
+    "severity": int,
+}
+"""What the list can be sorted by, and the type of the value at which a page begins."""
+_TEXTS: Final = ("q", "version", "environment", "browser")
+_PLAIN: Final = ("status", "severity", "project", "route", "exported", "held", "withdrawn", "since", "minScore")
+_KNOWN: Final = frozenset((*_TEXTS, *_PLAIN, "sort", "after"))
+_MAX_TEXT: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class ListAddress:
+    """The filters of the address, as they were entered; empty ones are left out."""
+
+    values: tuple[tuple[str, str], ...]
+
+    def link(self, **changes: str) -> str:
+        """The address of the list with these filters instead ('' leaves one out). It begins at the first page."""
+        kept = [(name, value) for name, value in self.values if name not in changes and name != "after"]
+        query = urlencode([*kept, *((name, value) for name, value in changes.items() if value)])
+        return f"/incidents?{query}" if query else "/incidents"
+
+    def get(self, name: str) -> str:
+        """The value of a filter; '' when it is not set."""
+        return dict(self.values).get(name, "")
+
+    @property
+    def here(self) -> str:
+        """The address of this page."""
+        return f"/incidents?{urlencode(self.values)}" if self.values else "/incidents"
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether anything but the order and the place in the list is set."""
+        return any(name not in ("sort", "after") for name, _ in self.values)
+
+
+class IncidentListPages:
+    """The list of incidents."""
+
+    def __init__(self, services: Services) -> None:
+        self._pages = Pages(services)
+        self._store = services.store
+        self._public_url = services.config.public_url.rstrip("/")
+        ingest = services.config.development_ingest_key
+        self._ingest_key = ingest.get_secret_value() if ingest else _NO_KEY
+
+    async def show_list(self, request: Request) -> Response:
+        """The list; ``/incidents.json`` and ``/incidents.md`` are the same for programs."""
+        return await self._pages.answer_page(request, partial(self._build_list_page, request))
+
+    async def _build_list_page(self, request: Request, person: Person) -> Answer:
+        address = _read_address(request)
+        query = _build_query(address, person)
+        after = _read_place(address.get("after"), query.sort)
+        page = await self._store.ask_store(lambda store: store.review.list_page(query, after, charts.SPARK_DAYS))
+        projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
+        base = self._public_url or str(request.base_url).rstrip("/")
+        next_page = _write_place(page.after) if page.after else ""
+        values = {
+            **_present_list(page, address, query),
+            "projects": [project for project in projects if person.grant.sees_project(project)],
+            "next_page": f"{address.link(after=next_page)}" if next_page else "",
+            "script_tag": build_script_tag(
+                base, self._ingest_key if person.grant.sees_project(DEFAULT_PROJECT) else _NO_KEY
+            ),
+            "is_empty": not page.counts and not address.has_filters,
+        }
+        fragment = request.headers.get("hx-target") == "list"
+        return Answer(
+            "_list.html" if fragment else "incidents.html",
+            values,
+            {
+                "incidents": [
+                    {**incident, "activity": page.activity[incident["incidentId"]]} for incident in page.incidents
+                ],
+                "counts": {status: page.counts.get(status, 0) for status in STATUSES},
+                "next": next_page or None,
+            },
+            partial(incidents_to_markdown, page.incidents, base, "Incidents"),
+        )
+
+
+def _read_address(request: Request) -> ListAddress:
+    """The filters of the address. Raises ApiError (400)."""
+    merged: dict[str, str] = {}
+    for name, text in request.query_params.multi_items():
+        if name not in _KNOWN:
+            raise ApiError(400, "invalid_parameter", f"There is no filter `{_show(name)}`.")
+        if len(text) > _MAX_TEXT or _CONTROL.search(text):
+            raise ApiError(400, "invalid_parameter", f"`{name}` is text of at most {_MAX_TEXT} characters.")
+        if text.strip():
+            value = text.strip()
+            merged[name] = f"{merged[name]},{value}" if name in merged and name in ("status", "severity") else value
+    return ListAddress(tuple(merged.items()))
+
+
+def _show(name: str) -> str:
+    return _CONTROL.sub(" ", name[:40])
+
+
+def _build_query(address: ListAddress, person: Person) -> IncidentQuery:
+    """The query for the store. Raises ApiError (400, 404)."""
+    parameters = [
+        (name, value) for name, value in address.values if name in _PLAIN and not (name == "status" and value in _TABS)
+    ]
+    query = parse_incident_query(parameters, person.grant)
+    sort = address.get("sort") or "-lastSeen"
+    if sort.removeprefix("-") not in _ORDERS:
+        raise ApiError(400, "invalid_parameter", f"The list is sorted by one of {', '.join(_ORDERS)}.")
+    status = address.get("status")
+    chosen: tuple[Status, ...] = query.status
+    if status in ("", "open"):
+        chosen = OPEN_STATUSES
+    elif status == "all":
+        chosen = ()
+    elif status in STATUSES:
+        chosen = tuple(known for known in STATUSES if known == status)
+    return replace(
+        query,
+        status=chosen,
+        words=address.get("q") or None,
+        version=address.get("version") or None,
+        environment=address.get("environment") or None,
+        browser=address.get("browser") or None,
+        sort=sort,
+        limit=PAGE_SIZE,
+    )
+
+
+def _present_list(page: "CursorPage", address: ListAddress, query: IncidentQuery) -> dict[str, Any]:
+    today = datetime.now(UTC).date()
+    status = address.get("status") or "open"
+    counts: dict[str, int] = {
+        "open": sum(page.counts.get(known, 0) for known in OPEN_STATUSES),
+        "all": sum(page.counts.values()),
+    }
+    counts |= {known: page.counts.get(known, 0) for known in STATUSES}
+    rows = [
+        (incident, charts.draw_sparkline(page.activity[incident["incidentId"]], today)) for incident in page.incidents
+    ]
+    total = sum(page.counts.get(known, 0) for known in query.status) if query.status else counts["all"]
+    return {
+        "rows": rows,
+        "address": address,
+        "tabs": [
+            (name, counts[name], address.link(status="" if name == "open" else name), name == status) for name in _TABS
+        ],
+        "status": status,
+        "severities": get_args(Severity),
+        "total": total,
+        "sort": query.sort,
+    }
+
+
+def _write_place(place: "Place") -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([place.value, place.incident_id])).decode().rstrip("=")
+
+
+def _read_place(text: str, sort: str) -> "Place | None":
+    """Where a page begins. Raises ApiError (400) for a text that no page of this order shows."""
+    from stores.incidents.incident_review import Place
+
+    if not text:
+        return None
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        value, incident_id = msgspec.json.decode(packed, type=tuple[str, str])
+        if _ORDERS[sort.removeprefix("-")] is int:
+            valid = re.fullmatch(r"-?\d{1,9}", value, re.ASCII) is not None
+        else:
+            valid = datetime.fromisoformat(value).tzinfo is not None
+        if not valid or not re.fullmatch(r"[A-Za-z0-9_\-]{1,100}", incident_id):
+            raise ValueError
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise ApiError(400, "invalid_parameter", "`after` is of another list: open the first page.") from None
+    return Place(value, incident_id)
+
+
+GROUP: Final = RouteGroup(
+    IncidentListPages,
+    (
+        Route("get", "/incidents", IncidentListPages.show_list),
+        Route("get", "/incidents.json", IncidentListPages.show_list),
+        Route("get", "/incidents.md", IncidentListPages.show_list),
+    ),
+)
