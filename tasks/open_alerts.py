@@ -1,12 +1,11 @@
 """Alert people of incidents that are drafted while their sessions go on."""
 
 import logging
-from collections.abc import Sequence
 from typing import Final
 from uuid import UUID, uuid5
 
 from prefect.client.orchestration import get_client
-from prefect.events import emit_event
+from prefect.events import Event, Resource
 from prefect.events.filters import EventFilter, EventIDFilter
 
 from blocks.documents import effective_settings
@@ -26,19 +25,27 @@ _log = logging.getLogger("furrow.open_alerts")
 def alert_of_open_incidents(store: IncidentStore) -> int:
     """Emit the event of each draft that enough open sessions show. Returns how many were emitted.
 
-    Prefect sends events from a queue in memory and drops what it cannot send. So an incident is marked when Prefect shows its
-    event, in a later run; until then each run emits it again.
+    Prefect's own queue of events is in memory and drops what it cannot send, and its server stores events some seconds later.
+    So events are posted, and an incident is marked when Prefect shows its event, in a later run; until then each run emits it
+    again.
     """
-    pending = store.alerts.find_pending_alerts()
+    pending = {_event_id(alert): alert for alert in store.alerts.find_pending_alerts()}
     if not pending:
         return 0
-    recorded = _find_recorded(pending)
-    if recorded is None:
+    try:
+        with get_client(sync_client=True) as client:
+            which = EventFilter(id=EventIDFilter(id=list(pending)))
+            recorded = {event.id for event in client.read_events(which, limit=len(pending)).events}
+            events = [_describe_alert(alert, id_) for id_, alert in pending.items() if id_ not in recorded]
+            if events:
+                client.request("POST", "/events", json=[event.model_dump(mode="json") for event in events])
+    except Exception:
+        count_degraded("open_sessions", "event")
+        _log.exception("the alerts of incidents could not be emitted; the next run tries again")
         return 0
-    arrived = [alert.incident_id for alert in pending if _event_id(alert) in recorded]
-    if arrived:
-        store.alerts.mark_alerted(arrived)
-    return sum(_emit_alert(alert) for alert in pending if _event_id(alert) not in recorded)
+    if recorded:
+        store.alerts.mark_alerted([pending[id_].incident_id for id_ in recorded])
+    return len(events)
 
 
 def _event_id(alert: OpenAlert) -> UUID:
@@ -49,38 +56,19 @@ def _place() -> str:
     return effective_settings().data_dir.resolve().name
 
 
-def _find_recorded(pending: Sequence[OpenAlert]) -> set[UUID] | None:
-    """Which of their events Prefect has stored. None if it does not answer."""
-    which = EventFilter(id=EventIDFilter(id=[_event_id(alert) for alert in pending]))
-    try:
-        with get_client(sync_client=True) as client:
-            return {event.id for event in client.read_events(which, limit=len(pending)).events}
-    except Exception:
-        _report_failure("Prefect does not show whether the alerts of incidents arrived; the next run asks again")
-        return None
-
-
-def _emit_alert(alert: OpenAlert) -> bool:
+def _describe_alert(alert: OpenAlert, id_: UUID) -> Event:
     message = (
         f"project {alert.project}: {alert.title} ({format_count(alert.sessions, 'session')} that go on);"
         f" {effective_settings().pages_url}/incidents/{alert.incident_id}"
     )
-    try:
-        emit_event(
-            event=DRAFTED,
-            id=_event_id(alert),
-            resource={
+    return Event(
+        event=DRAFTED,
+        id=id_,
+        resource=Resource(
+            {
                 "prefect.resource.id": f"{RESOURCE}.{_place()}.{alert.incident_id}",
                 "prefect.resource.name": alert.incident_id,
-            },
-            payload={"message": message, "incidentId": alert.incident_id, "openSessions": alert.sessions},
-        )
-    except Exception:
-        _report_failure("the alert of an incident could not be emitted; the next run tries again")
-        return False
-    return True
-
-
-def _report_failure(message: str) -> None:
-    count_degraded("open_sessions", "event")
-    _log.exception(message)
+            }
+        ),
+        payload={"message": message, "incidentId": alert.incident_id, "openSessions": alert.sessions},
+    )
