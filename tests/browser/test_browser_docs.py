@@ -150,7 +150,7 @@ def test_consent(site: Site, collector: Collector) -> None:
     assert page.execute_script("return furrow.session()") == ""
     site.click("button[onclick*=false]")
     assert find_storage(page) == []
-    assert page.execute_async_script("indexedDB.databases().then(arguments[0])") == []
+    wait_for(page, lambda page: page.execute_async_script("indexedDB.databases().then(arguments[0])") == [])
 
 
 @pytest.mark.parametrize(
