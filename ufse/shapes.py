@@ -21,6 +21,8 @@ MOST_CLICKS: Final = 100
 """Clicks that one event may stand for; the same limit as in the contract."""
 CLICK_PACE_MS: Final = 300
 """Between two clicks of an event that names no span (own choice)."""
+REPORTED_DEAD: Final = "dead, reported"
+"""Verdict of a click that a verdict of its own called dead: it is no click that repeats an earlier one (verdict_reports.py)."""
 COPY_MARK: Final = "\x1f"
 """Between the id of an event and the number of the click that it stands for."""
 
@@ -108,7 +110,8 @@ def _apply_verdicts(table: pa.Table) -> pa.Table:
     responded[open_clicks] = answer[owner[responded[clicks] < 0]]
     found = [""] * (size + 1)
     for number, text in sorted(zip(judged.tolist(), _read_texts(table, "verdict", verdicts), strict=True)):
-        found[number] = text if number >= 0 and text else found[number]
+        if number >= 0 and text:
+            found[number] = REPORTED_DEAD if text == "dead" else text
     texts = np.array(_read_texts(table, "verdict", np.arange(table.num_rows)), dtype=object)
     own = texts[clicks]
     texts[clicks] = np.where(own == "", np.array(found, dtype=object)[owner], own)

@@ -12,10 +12,11 @@ from ufse.arrays import Ints, Ragged, mark_group_starts
 from ufse.candidates import Clusters
 from ufse.index import Index
 from ufse.sessions import CLICK
+from ufse.shapes import REPORTED_DEAD
 from ufse.signals.flows import select_flow_signals
 from ufse.signals.model import PLAIN, ClusterSignals, SignalFacts, SignalKind, Signals
 
-_STRUGGLES: Final = ("rage", "dead", "error")
+_STRUGGLES: Final = ("rage", "dead", REPORTED_DEAD, "error")
 """Verdicts that speak of a struggle; a slow click may have been served."""
 
 

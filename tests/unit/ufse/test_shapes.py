@@ -28,6 +28,7 @@ from tests.unit.ufse.scene import (
 )
 from ufse import DEFAULT, EVENT_SCHEMA, detect
 from ufse.sessions import order_events
+from ufse.shapes import REPORTED_DEAD
 
 FAILED = "POST /api/orders → 500"
 
@@ -186,14 +187,14 @@ def report(t: float, target: Row = PAY, **values: Any) -> Row:
 @pytest.mark.parametrize(
     ("reports", "expected"),
     [
-        ([report(0.992)], ["dead", "", "", ""]),
-        ([report(1.25)], ["", "dead", "", ""]),
-        ([report(1.2)], ["dead", "", "", ""]),
-        ([report(1.4), report(0.99)], ["dead", "dead", "", ""]),
+        ([report(0.992)], [REPORTED_DEAD, "", "", ""]),
+        ([report(1.25)], ["", REPORTED_DEAD, "", ""]),
+        ([report(1.2)], [REPORTED_DEAD, "", "", ""]),
+        ([report(1.4), report(0.99)], [REPORTED_DEAD, REPORTED_DEAD, "", ""]),
         ([report(1.4), report(1.39, verdict="slow")], ["", "slow", "", ""]),
-        ([report(2.38)], ["", "dead", "", ""]),
+        ([report(2.38)], ["", REPORTED_DEAD, "", ""]),
         ([report(2.5)], ["", "", "", ""]),
-        ([report(9.2)], ["", "", "", "dead"]),
+        ([report(9.2)], ["", "", "", REPORTED_DEAD]),
         ([report(1, {"target_type": "button", "target_id": "other"})], ["", "", "", ""]),
         ([report(1, {})], ["", "", "", ""]),
         ([report(1, session_id="t"), report(1, project="q")], ["", "", "", ""]),
@@ -212,13 +213,23 @@ def test_a_verdict_without_an_id_is_about_the_nearest_click_on_its_control(
 def test_a_click_has_the_verdicts_of_its_id_and_of_its_control() -> None:
     named = verdict(12, "c", 1)
     rows = [click(9, own_id="c"), report(9.1), named]
-    assert (read_verdicts(rows), read_responses(rows)) == (["dead"], [1])
+    assert (read_verdicts(rows), read_responses(rows)) == ([REPORTED_DEAD], [1])
 
 
 def test_the_time_of_a_verdict_is_the_clients() -> None:
     """The click came without the time of sending: its time is not corrected, the report's is."""
     rows = [click(1, client_ts=T0 + 1_000), report(61, client_ts=T0 + 1_070)]
-    assert read_verdicts(rows) == ["dead"]
+    assert read_verdicts(rows) == [REPORTED_DEAD]
+
+
+def test_clicks_that_are_reported_dead_stay_clicks() -> None:
+    """Each of a rage may be called dead by an event of its own: none of them repeats an earlier one."""
+    plain = [*rage(), answer(12.2, 500, took=2.15)]
+    clicks = [row for row in plain if row["event_type"] == "click"]
+    reports = [{**row, "event_type": "verdict", "verdict": "dead", "own_id": f"r{n}"} for n, row in enumerate(clicks)]
+    judged = [*plain, *reports[1:]]
+    assert signals(judged) == signals(plain) | {"verdict"}
+    assert bodies(judged)[0]["frustrationScore"] == bodies(plain)[0]["frustrationScore"] + 5
 
 
 def test_verdicts_silence_rage_that_was_answered() -> None:
