@@ -30,6 +30,7 @@ from tests.deploy.test_proxies import collector as collector_behind_proxy
 from tests.deploy.test_proxies import running
 from tests.e2e.installation import until
 from tests.integration.test_collector import BATCH, config_for
+from tests.npm import install_packages
 from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
@@ -175,7 +176,7 @@ def test_content_security_policies(site: Site, collector: Collector, policy: str
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Bundles one of the applications in tests/browser/frameworks with the examples."""
-    _install_frameworks()
+    install_packages(FRAMEWORKS)
     folder = tmp_path_factory.mktemp("frameworks")
     for file in [*FRAMEWORKS.glob("*.js"), *FRAMEWORKS.glob("*.jsx"), *FRAMEWORKS.glob("*.ts")]:
         shutil.copy(file, folder)
@@ -198,19 +199,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
         return ran.stdout
 
     return build
-
-
-def _install_frameworks() -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("Node.js with npm is missing: the examples for frameworks are not run")
-    installed = FRAMEWORKS / "node_modules/.package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= (FRAMEWORKS / "package-lock.json").stat().st_mtime:
-        return
-    ran = subprocess.run([npm, "ci"], cwd=FRAMEWORKS, capture_output=True, text=True, timeout=300)
-    if re.search(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|E403|E404", ran.stderr):
-        pytest.skip(f"no package registry: the examples for frameworks are not run ({ran.stderr.splitlines()[0]})")
-    assert ran.returncode == 0, ran.stderr
 
 
 PLACES: Final = {

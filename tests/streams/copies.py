@@ -6,7 +6,6 @@ server of this machine: a small shop, a stand-in for the vendors' back ends, and
 
 import json
 import re
-import shutil
 import ssl
 import subprocess
 import threading
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
 
-import pytest
-
 from collector.streams.stream import SentBody
 from tests.attacks.collector import INGEST
+from tests.npm import install_packages
 from tests.streams.recordings import inflate
 
 RECORD: Final = Path(__file__).parent / "record"
@@ -62,16 +60,8 @@ _PAGE: Final = """<!doctype html><html lang=en><title>Shop</title><script src=/s
 
 
 def require_packages() -> None:
-    """Installs the SDKs, at the versions of their package-lock.json. Skips the test, with the reason, where it cannot."""
-    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)}: not installed, so that the code of docs/streams is not tried")
-    lock, installed = RECORD / "package-lock.json", RECORD / "node_modules/.package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    done = subprocess.run(["npm", "ci", "--prefer-offline"], cwd=RECORD, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"`npm ci` in tests/streams/record fails, so that no SDK is tried: {done.stderr[-300:]}")
+    """Installs the SDKs, at the versions of their package-lock.json."""
+    install_packages(RECORD)
 
 
 def read_snippets(page: str, *, furrow: str = f"https://{FURROW}", key: str = INGEST) -> list[str]:
