@@ -133,5 +133,7 @@ def _install_route(app: FastAPI, route: Route[Any]) -> None:
 
 def _read_configured_keys(config: CollectorConfig) -> FixedKeys:
     ingest = [key.get_secret_value() for key in (config.ingest_key, config.development_ingest_key) if key]
-    operator = [key.get_secret_value() for key in (config.operator_key, config.development_operator_key) if key]
-    return FixedKeys.from_configured_keys([*ingest, TEST_KEY] if config.embedded else ingest, operator)
+    operator = [config.operator_key.get_secret_value()] if config.operator_key else []
+    # The installation's own key: who reads it in the data directory may change the installation anyhow.
+    admin = [config.development_operator_key.get_secret_value()] if config.development_operator_key else []
+    return FixedKeys.from_configured_keys([*ingest, TEST_KEY] if config.embedded else ingest, operator, admin)

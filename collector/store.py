@@ -13,12 +13,15 @@ from collector.access.keys import KeySource
 from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
+from core.roles import Scope
+from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
 from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
     from incidents.incident import IncidentDetail
+    from stores.incidents.audit_log import AuditPage, AuditPlace
     from stores.incidents.incident_review import (
         CursorPage,
         DeadSession,
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
         Trend,
         WaitingExport,
     )
-    from stores.incidents.page_sessions import SignedIn
+    from stores.incidents.page_sessions import OpenPageSession, ProviderVisit, SignedIn
     from stores.incidents.silences import Silence
     from ufse.detection import Detection
 
@@ -77,6 +80,28 @@ class PageSessions(Protocol):
     def begin_page_session(self, token_hash: str, holder: "SignedIn", expires_at: datetime) -> None: ...
     def find_page_session(self, token_hash: str) -> "SignedIn | None": ...
     def end_page_session(self, token_hash: str) -> None: ...
+    def find_sign_in_link(self, token_hash: str) -> "SignedIn | None": ...
+    def list_page_sessions(self) -> "list[OpenPageSession]": ...
+    def end_numbered_session(self, session_id: int) -> bool: ...
+    def choose_project(self, token_hash: str, scope: Scope) -> None: ...
+    def begin_provider_visit(self, state_hash: str, browser_hash: str, target: str, expires_at: datetime) -> None: ...
+    def end_provider_visit(self, state_hash: str, browser_hash: str) -> "ProviderVisit | None": ...
+
+
+class AuditLog(Protocol):
+    """Adds to the audit log and reads it."""
+
+    def add_audit_entry(
+        self, actor: str, action: AuditAction, project: str, subject: str = "", reason: str = ""
+    ) -> None: ...
+    def list_audit_entries(
+        self,
+        project: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: "AuditPlace | None" = None,
+        most: int = 200,
+    ) -> "AuditPage": ...
 
 
 class ReviewReader(Protocol):
@@ -108,6 +133,8 @@ class Incidents(Protocol):
     def ledger(self) -> IncidentLedger: ...
     @property
     def people(self) -> PageSessions: ...
+    @property
+    def audit(self) -> AuditLog: ...
     @property
     def review(self) -> ReviewReader: ...
     @property

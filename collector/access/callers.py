@@ -5,12 +5,19 @@ from typing import Final
 
 from fastapi import Request
 
-from collector.access.keys import ALL_PROJECTS, Grant, KeyRing, Role
+from collector.access.keys import ALL_PROJECTS, Grant, KeyRing
 from collector.http_errors import ApiError
 from collector.metrics import REFUSED
 from collector.senders.source import SourceReader
 from collector.transport.limits import FairLimit, RateLimit
+from core.roles import KeyRole, includes_role
 
+_ROLE_REFUSALS: Final[dict[KeyRole, str]] = {
+    "ingest": "this is not an ingest key",
+    "viewer": "this is not an operator key",
+    "operator": "this is not an operator key",
+    "admin": "this is not an admin key",
+}
 _LONG_KEY: Final = 20
 """Characters from which on a key cannot be guessed by trying; `furrow keys create` makes longer keys."""
 _BYTES_BURST_SECONDS: Final = 8.0
@@ -70,13 +77,18 @@ class Gate:
         """The source of the request (`collector.senders.source`)."""
         return self._sources.find_request_source(request)
 
+    def require_reader(self, request: Request) -> Grant:
+        """The grant of the key in the header, which is a person's: a viewer's, an operator's or an admin's. Raises ApiError
+        (401, 403, 429)."""
+        return self.require_grant(request, read_header_key(request), "viewer")
+
     def require_operator(self, request: Request) -> Grant:
-        """The grant of the operator key in the header. Raises ApiError (401, 403, 429)."""
+        """The grant of the operator's or admin's key in the header. Raises ApiError (401, 403, 429)."""
         return self.require_grant(request, read_header_key(request), "operator")
 
-    def require_grant(self, request: Request, key: str | None, role: Role) -> Grant:
-        """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 for a key of another role, 429 after many unknown
-        keys, 503 while the keys have never been read."""
+    def require_grant(self, request: Request, key: str | None, role: KeyRole) -> Grant:
+        """The grant of ``key``. Raises ApiError: 401 for an unknown key, 403 for a key whose role does not include ``role``,
+        429 after many unknown keys, 503 while the keys have never been read."""
         if not key:
             raise ApiError(401, "unauthorized", "no API key: send X-API-Key or Authorization: Bearer")
         source, now = self.find_request_source(request), time.monotonic()
@@ -90,8 +102,8 @@ class Gate:
                 raise rate_limit_error("keys", "too many unknown keys from this address", wait)
             self._guesses.take_tokens(source, now)
             raise ApiError(401, "unauthorized", "unknown API key")
-        if grant.role != role:
-            raise ApiError(403, "forbidden", f"this is not an {role} key")
+        if not includes_role(grant.role, role):
+            raise ApiError(403, "forbidden", _ROLE_REFUSALS[role])
         return grant
 
     def check_guesses(self, request: Request) -> None:

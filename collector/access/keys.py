@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,11 +23,10 @@ from collector.access.origins import is_origin_allowed
 from collector.access.projects import DEFAULTS, ProjectSettings, select_fitting_settings
 from core.errors import FurrowError
 from core.metrics import count_degraded
+from core.roles import EVERY_PROJECT, PersonRole
 from incidents.lifecycle import RULE
 
-Role = Literal["ingest", "operator"]
-
-ALL_PROJECTS: Final = "*"
+ALL_PROJECTS: Final = EVERY_PROJECT
 DEFAULT_PROJECT: Final = "default"
 TEST_KEY: Final = "test-key"
 """The ingest key of the documentation: valid only while no other machine can reach the collector."""
@@ -37,8 +36,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key allows: ``ingest`` (send events) or ``operator`` (see incidents and act on them), in one project or
-    (``*``) in all. The history of incidents shows ``name``."""
+    """What a key allows: ``ingest`` (send events) or the role of a person (`core.roles`), in one project or (``*``) in all.
+    The history of incidents shows ``name``. A person of an OpenID provider has a grant with an empty ``key_hash``."""
 
     project: str
     role: str
@@ -101,14 +100,18 @@ class FixedKeys:
     grants: Mapping[str, Grant] = field(default_factory=dict)
 
     @classmethod
-    def from_configured_keys(cls, ingest: Iterable[str], operator: Iterable[str]) -> "FixedKeys":
-        """The grants of configured keys. Ingest keys write to the project ``default``; operator keys see all projects.
+    def from_configured_keys(
+        cls, ingest: Iterable[str], operator: Iterable[str], admin: Iterable[str] = ()
+    ) -> "FixedKeys":
+        """The grants of configured keys. Ingest keys write to the project ``default``; the others are for all projects.
 
-        Empty keys are ignored, and so is ``test-key`` as an operator key.
+        Empty keys are ignored, and so is ``test-key`` except for ingest.
         """
+        roles: tuple[tuple[PersonRole, Iterable[str]], ...] = (("operator", operator), ("admin", admin))
         grants = [
-            Grant(ALL_PROJECTS, "operator", hash_key(key), _configured_key_name(key))
-            for key in operator
+            Grant(ALL_PROJECTS, role, hash_key(key), _configured_key_name(key))
+            for role, keys in roles
+            for key in keys
             if key and key != TEST_KEY
         ]
         grants += [Grant(DEFAULT_PROJECT, "ingest", hash_key(key), _configured_key_name(key)) for key in ingest if key]
@@ -281,8 +284,8 @@ class KeyRing:
 
 
 def _effective_project(project: str, role: str) -> str:
-    # Events belong to exactly one project; an operator key without a project is for all projects.
-    if role == "operator":
+    # Events belong to exactly one project; a person's key without a project is for all projects.
+    if role != "ingest":
         return project or ALL_PROJECTS
     return DEFAULT_PROJECT if project in ("", ALL_PROJECTS) else project
 

@@ -1,7 +1,7 @@
 """Signing in and out: with an operator key, or with a link that works once."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -14,6 +14,7 @@ from collector.pages.people import COOKIE, last_value, read_form
 from collector.routes.route import BODY_STATUSES, Operation, Route, RouteGroup
 from collector.services import Services
 from collector.transport.body import validate_body
+from core.roles import PersonRole
 
 HOME: Final = "/incidents"
 _MAX_BODIES: Final = 8
@@ -27,9 +28,13 @@ class SignInLinkRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    role: Annotated[Literal["viewer", "operator"], Field(description="A `viewer` reads; an `operator` also acts.")] = (
-        "operator"
-    )
+    role: Annotated[
+        PersonRole | None,
+        Field(
+            description="A `viewer` reads; an `operator` also acts on incidents; an `admin` also edits settings, keys and "
+            "projects. At most the role of the key, which is the default."
+        ),
+    ] = None
 
 
 class SignInLink(TypedDict):

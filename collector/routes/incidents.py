@@ -81,7 +81,7 @@ class IncidentEndpoints:
 
     async def list_incidents(self, request: Request) -> Response:
         """A page of incidents."""
-        grant = self._gate.require_operator(request)
+        grant = self._gate.require_reader(request)
         query = parse_incident_query(request.query_params.multi_items(), grant)
         page = await self._store.ask_store(lambda store: store.incidents.list_incidents(query))
         answer: IncidentPage = {
@@ -94,14 +94,14 @@ class IncidentEndpoints:
 
     async def list_projects(self, request: Request) -> Response:
         """The projects that the key sees."""
-        grant = self._gate.require_operator(request)
+        grant = self._gate.require_reader(request)
         known = await self._store.ask_store(lambda store: store.keys.list_known_projects())
         answer: Projects = {"projects": [project for project in known if grant.sees_project(project)]}
         return json_response(answer)
 
     async def show_incident(self, request: Request) -> Response:
         """One incident. 404 also when the key does not see its project."""
-        grant = self._gate.require_operator(request)
+        grant = self._gate.require_reader(request)
         incident_id = _read_incident_id(request)
         found = await self._store.ask_store(
             lambda store: store.incidents.read_incident(incident_id, visible_project(grant))

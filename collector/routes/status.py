@@ -133,7 +133,7 @@ class StatusEndpoints:
         A key of one project gets that project's figures only. Those of the spool, the dead letters and the event store
         are of all projects together, so that they are null.
         """
-        grant = self._gate.require_operator(request)
+        grant = self._gate.require_reader(request)
         return json_response(await self.read_status(visible_project(grant)))
 
     async def read_status(self, project: str | None) -> InstallationStatus:
@@ -167,7 +167,7 @@ class StatusEndpoints:
 
     async def show_metrics(self, request: Request) -> Response:
         """Prometheus metrics of all projects together."""
-        if not self._is_from_this_machine(request) and self._gate.require_operator(request).project != ALL_PROJECTS:
+        if not self._is_from_this_machine(request) and self._gate.require_reader(request).project != ALL_PROJECTS:
             raise ApiError(403, "forbidden", "metrics are of all projects; this key is for one project")
         metrics.LAG_SECONDS.set(self._current_lag(None).longest_wait_seconds)
         return Response(metrics.render_metrics(), media_type="text/plain; version=0.0.4")

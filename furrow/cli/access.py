@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 ALL_PROJECTS = "*"
 PREFIX_LENGTH = 11
+COMMAND_LINE = "command line"
+"""Who the audit log names for what is done with access to the database."""
 _LABEL_LENGTH = 100
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
@@ -77,10 +79,12 @@ class EngineConfiguration(TypedDict):
 
 
 class Role(StrEnum):
-    """What a key is for: sending events, or reading incidents and acting on them."""
+    """What a key is for: sending events, or one of the roles of people (`core.roles`)."""
 
     ingest = "ingest"
+    viewer = "viewer"
     operator = "operator"
+    admin = "admin"
 
 
 @contextlib.contextmanager
@@ -105,10 +109,15 @@ def open_incident_store(settings: Settings) -> "Iterator[IncidentStore]":
 @keys.command("create")
 def create_key(
     project: Annotated[
-        str, typer.Option("--project", help="Project of the key; for an operator key, `*` is all projects.")
+        str, typer.Option("--project", help="Project of the key; `*` is all projects, except for an ingest key.")
     ] = "default",
     role: Annotated[
-        Role, typer.Option("--role", help="ingest: send events. operator: read incidents and act on them.")
+        Role,
+        typer.Option(
+            "--role",
+            help="ingest: send events. viewer: read incidents. operator: also act on them. admin: also edit settings, keys and "
+            "projects.",
+        ),
     ] = Role.ingest,
     label: Annotated[
         str, typer.Option("--label", help="Name of the key's user, shown in the history of incidents.")
@@ -128,6 +137,8 @@ def create_key(
     key = generate_api_key(role)
     with open_incident_store(load_command_settings(data_dir)) as store:
         store.keys.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
+        note = f"{role.value} key {label}".rstrip()
+        store.audit.add_audit_entry(COMMAND_LINE, "key.created", project, key[:PREFIX_LENGTH], note)
     if as_json:
         created = {"key": key, "prefix": key[:PREFIX_LENGTH], "project": project, "role": role.value, "label": label}
         print_json(created)
@@ -196,6 +207,11 @@ def revoke_key(
     with open_incident_store(load_command_settings(data_dir)) as store:
         count = store.keys.revoke_api_keys(prefix)
         every = store.keys.read_api_keys()
+        for key in every if count else ():
+            if key.prefix == prefix:
+                store.audit.add_audit_entry(
+                    COMMAND_LINE, "key.revoked", key.project, prefix, f"{key.role} key {key.label}"
+                )
     if all(key.prefix != prefix for key in every):
         raise PermanentError(f"there is no key {prefix!r}; `furrow keys list` shows the first characters of each key")
     if as_json:
@@ -267,6 +283,8 @@ def set_project(
             project, origins, merge_settings(_find_project(store, project).settings, changes, unset or ())
         )
         after = _find_project(store, project)
+        named = ", ".join([*(["origins"] if origins is not None else []), *changes, *(unset or ())])
+        store.audit.add_audit_entry(COMMAND_LINE, "project.changed", project, project, named)
     if as_json:
         print_json(_project_to_json(after))
     else:
@@ -302,14 +320,15 @@ def show_project(
 
 
 def generate_api_key(role: Role) -> str:
-    """A new key: fi (ingest) or fo (operator), then 256 random bits. Its first 11 characters identify it in lists."""
-    return f"{'fi' if role is Role.ingest else 'fo'}_{secrets.token_urlsafe(32)}"
+    """A new key: fi (ingest), fv (viewer), fo (operator) or fa (admin), then 256 random bits. Its first 11 characters identify
+    it in lists."""
+    return f"f{role.value[0]}_{secrets.token_urlsafe(32)}"
 
 
 def _check_key_scope(project: str, role: Role) -> None:
     if project == ALL_PROJECTS:
         if role is Role.ingest:
-            raise WrongUse("an ingest key belongs to one project; `*` is only for operator keys")
+            raise WrongUse("an ingest key belongs to one project; `*` is only for keys of people")
     else:
         check_project_id(project)
 

@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from core.errors import PermanentError
+from core.roles import PersonRole
 from furrow.cli.common import (
     AsJson,
     Commands,
@@ -124,15 +125,23 @@ def prefect_login(data_dir: DataDir = None) -> None:
 
 def sign_in(
     viewer: Annotated[bool, typer.Option("--viewer", help="The link lets its person read, not act.")] = False,
+    role: Annotated[
+        PersonRole | None,
+        typer.Option(
+            "--role",
+            help="viewer: read. operator: also act on incidents. admin: also edit settings, keys and projects. At most the "
+            "role of the key, which is the default.",
+        ),
+    ] = None,
     url: Url = "",
     key: Key = "",
 ) -> None:
     """Print a link that signs one person in on the review pages, once.
 
-    The link works within an hour, with the rights of the operator key. The history shows the label of that key.
+    The link works within an hour, with the rights of the key. The history shows the label of that key.
     """
     with connect_to_collector(url, key) as api:
-        print(api.make_sign_in_link("viewer" if viewer else "operator")["url"])
+        print(api.make_sign_in_link("viewer" if viewer else role)["url"])
 
 
 def _print_ready_message(installation: "Installation") -> None:

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from core.errors import PermanentError, TransientError, WrongUse
 from core.http_errors import describe_http_error
 from core.package import VERSION
+from core.roles import PersonRole
 from furrow.clients.addresses import is_server_address
 from incidents.incident import Incident, IncidentDetail
 
@@ -95,9 +96,9 @@ class OperatorApi:
         path = f"/v1/incidents/{_check_incident_id(incident_id)}/{action}"
         return self._call_collector(Incident, "POST", path, body=body)
 
-    def make_sign_in_link(self, role: str = "operator") -> SignInLink:
-        """A new sign-in link with the rights of the key; ``role``: ``viewer`` or ``operator``."""
-        return self._call_collector(SignInLink, "POST", "/v1/sign-in-links", body={"role": role})
+    def make_sign_in_link(self, role: PersonRole | None = None) -> SignInLink:
+        """A new sign-in link with the rights of the key; ``role``: a lower one than the key's."""
+        return self._call_collector(SignInLink, "POST", "/v1/sign-in-links", body={"role": role} if role else {})
 
     def _call_collector(
         self,

@@ -36,11 +36,12 @@ TABLES = (
     "incident_steps",
     "incident_reach",
     "reach_horizon",
+    "audit_log",
 )
 """Every table; a table comes after those to which it refers."""
-NOT_KEPT = ("page_sessions", "sign_in_links", "silences")
+NOT_KEPT = ("page_sessions", "provider_visits", "sign_in_links", "silences")
 """Tables that no backup holds: who restores it signs in again, and near misses come from the next analyses."""
-SEQUENCES = ("pending_versions", "incident_history_id_seq")
+SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq")
 _CHUNK = 1 << 20
 
 

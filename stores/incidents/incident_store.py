@@ -24,6 +24,7 @@ from incidents.model import (
     TouchedSession,
 )
 from stores.incidents import incident_schema
+from stores.incidents.audit_log import AuditLog
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
 from stores.incidents.incident_flood import Flood, FloodGate
@@ -83,6 +84,7 @@ class IncidentStore:
         self.reach = ReachLedger(database)
         self.keys = KeyRegistry(database)
         self.people = PageSessions(database)
+        self.audit = AuditLog(database)
         self.review = ReviewReader(database)
         self.silences = SilenceReader(database)
 

@@ -43,7 +43,7 @@ def test_a_viewers_link_reads(tmp_path: Path, postgres_url: str) -> None:
         assert 'name="action"' not in shown.text
 
 
-@pytest.mark.parametrize("role", ["admin", "", None, 3])
+@pytest.mark.parametrize("role", ["owner", "ingest", "", 3])
 def test_a_link_has_a_known_role(tmp_path: Path, postgres_url: str, role: object) -> None:
     fill(postgres_url).close()
     with serving(tmp_path, postgres_url) as client:
