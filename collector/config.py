@@ -6,6 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from collector.oidc.config import OidcConfig
 from collector.transport.connections import Waits
 from core import kept_secrets
 from core.hosts import LOOPBACK_NAMES, host_names, host_of_url
@@ -107,6 +108,9 @@ class CollectorConfig(BaseModel):
     waits: Annotated[Waits, Field(description="Seconds after which a waiting connection is closed.")] = Waits()
     body_seconds: Annotated[float, Field(gt=0, description="Seconds within which a body must arrive.")] = 20.0
     max_in_flight: Annotated[int, Field(ge=1, description="Bodies in memory at once; further ones get 503.")] = 256
+    oidc: Annotated[
+        OidcConfig | None, Field(description="The OpenID provider; None: people sign in with links and keys only.")
+    ] = None
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
     trusted_proxies: Annotated[
         str, Field(description="Proxies whose `X-Forwarded-For` is believed, as in `FURROW_TRUSTED_PROXIES`.")
@@ -148,6 +152,7 @@ class CollectorConfig(BaseModel):
             spool_project_part=settings.spool_project_percent / 100,
             spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
+            oidc=OidcConfig.from_settings(settings),
             trusted_proxies=settings.trusted_proxies,
             requests_per_second=settings.requests_per_second,
             source_part=settings.source_percent / 100,

@@ -37,9 +37,9 @@ def includes_role(held: str, needed: KeyRole) -> bool:
     return PERSON_ROLES.index(held) >= PERSON_ROLES.index(needed)
 
 
-def lower_role(one: PersonRole, other: PersonRole) -> PersonRole:
+def lower_role(first: PersonRole, second: PersonRole) -> PersonRole:
     """The role that may do less."""
-    return min(one, other, key=PERSON_ROLES.index)
+    return min(first, second, key=PERSON_ROLES.index)
 
 
 def join_scopes(scopes: "tuple[Scope, ...]") -> tuple[Scope, ...]:
@@ -51,7 +51,9 @@ def join_scopes(scopes: "tuple[Scope, ...]") -> tuple[Scope, ...]:
             highest[scope.project] = scope.role
     joined = [Scope(project, role) for project, role in highest.items()]
     return tuple(
-        sorted(joined, key=lambda one: (one.project != EVERY_PROJECT, -PERSON_ROLES.index(one.role), one.project))
+        sorted(
+            joined, key=lambda scope: (scope.project != EVERY_PROJECT, -PERSON_ROLES.index(scope.role), scope.project)
+        )
     )
 
 

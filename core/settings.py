@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import WrongUse
 from core.networks import parse_networks, reachable_host
+from core.oidc_settings import OidcSettings
 from core.setting_parts import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, OnlyFor
 from core.tracker_kinds import TrackerSettings
 
@@ -25,7 +26,7 @@ EMBEDDED = "embedded"
 LOG = "log"
 
 
-class Settings(TrackerSettings, BaseSettings):
+class Settings(TrackerSettings, OidcSettings, BaseSettings):
     """The settings of one installation. Secrets are ``SecretStr``: logs, reprs and errors do not show them."""
 
     model_config = SettingsConfigDict(

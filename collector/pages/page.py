@@ -45,6 +45,7 @@ class Pages:
     def __init__(self, services: Services) -> None:
         self.people = People(services)
         self.store = services.store
+        self._provider = services.config.oidc.label if services.config.oidc else ""
         self._threads = anyio.CapacityLimiter(_THREADS)
 
     async def answer_page(
@@ -86,13 +87,20 @@ class Pages:
         query = f"?{request.url.query}" if request.url.query else ""
         # A strict cookie is not sent with the first request after a link on another site. The page asks once more by itself.
         again = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
+        return await self.render_sign_in(request, 401, target or request.url.path + query, again=again)
+
+    async def render_sign_in(
+        self, request: Request, status: int, target: str, problem: str = "", *, again: bool = False
+    ) -> Response:
+        """The ways to sign in. ``problem``: why the last one failed; ``again``: the page asks once more by itself."""
         return await self.render(
             request,
             "sign_in.html",
-            401,
-            target=target or request.url.path + query,
-            problem="",
+            status,
+            target=target,
+            problem=problem,
             again=again,
+            provider=self._provider,
             person=None,
         )
 

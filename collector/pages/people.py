@@ -98,7 +98,7 @@ class People:
     def make_person(self, holder: "SignedIn", csrf: str = "") -> Person | None:
         """The person of a session; None when its key is revoked or no person's, or its provider is no longer configured."""
         if holder.person:
-            scope = next((one for one in holder.scopes if one.project == holder.project), None)
+            scope = next((scope for scope in holder.scopes if scope.project == holder.project), None)
             if scope is None or not self._has_provider:
                 return None
             return Person(Grant(scope.project, scope.role, "", holder.person), scope.role, csrf, holder.scopes)
@@ -164,17 +164,18 @@ class People:
         await self.record_audit(person.name, "sign_in", person.grant.project, reason=f"one-time link, {person.role}")
         return token
 
-    async def end_session(self, request: Request) -> None:
-        """End the session of ``request``, if there is one."""
+    async def end_session(self, request: Request) -> Person | None:
+        """End the session of ``request``; its person, if there is one."""
         person = await self.find_person(request)
         digest = hash_token(request.cookies.get(COOKIE, ""))
         await self._store.ask_store(lambda store: store.people.end_page_session(digest))
         if person is not None:
             await self.record_audit(person.name, "sign_out", person.grant.project)
+        return person
 
     async def choose_project(self, request: Request, person: Person, project: str) -> None:
         """Let a provider's person look at another of their projects. Raises ApiError (403) for any other."""
-        scope = next((one for one in person.scopes if one.project == project), None)
+        scope = next((scope for scope in person.scopes if scope.project == project), None)
         if scope is None:
             raise ApiError(403, "forbidden", "Your groups give you no role in this project.")
         digest = hash_token(request.cookies.get(COOKIE, ""))

@@ -19,8 +19,13 @@ from core.roles import PersonRole
 HOME: Final = "/incidents"
 _MAX_BODIES: Final = 8
 _TARGET: Final = re.compile(
-    r"/(?:incidents(?:/[A-Za-z0-9_\-]{1,100})?|session|near-misses|health)(?:\?[!-\[\]-~]{0,2000})?"
+    r"/(?:incidents(?:/[A-Za-z0-9_\-]{1,100})?|session|near-misses|health|audit|settings)(?:\?[!-\[\]-~]{0,2000})?"
 )
+
+
+def is_own_page(target: str) -> bool:
+    """Whether ``target`` is the path of a page here: a sign-in leads nowhere else."""
+    return _TARGET.fullmatch(target) is not None
 
 
 class SignInLinkRequest(BaseModel):
@@ -68,16 +73,14 @@ class SignInPages:
         try:
             form = await read_form(request)
             target = last_value(form, "target")
-            if not _TARGET.fullmatch(target):
+            if not is_own_page(target):
                 raise ApiError(400, "invalid_body", "The form has no valid target page.")
         except ApiError as error:
             return await self._pages.answer_problem(request, error)
         try:
             token = await self._pages.people.begin_session(request, last_value(form, "key"))
         except ApiError as error:
-            return await self._pages.render(
-                request, "sign_in.html", error.status, target=target, problem=error.message, again=False, person=None
-            )
+            return await self._pages.render_sign_in(request, error.status, target, error.message)
         response = RedirectResponse(target, 303, headers={"cache-control": "no-store"})
         self._pages.people.set_cookie(response, token)
         return response
@@ -87,9 +90,7 @@ class SignInPages:
         try:
             token = await self._pages.people.use_link(request, request.path_params["token"])
         except ApiError as error:
-            return await self._pages.render(
-                request, "sign_in.html", error.status, target=HOME, problem=error.message, again=False, person=None
-            )
+            return await self._pages.render_sign_in(request, error.status, HOME, error.message)
         response = RedirectResponse(HOME, 303, headers={"cache-control": "no-store", "referrer-policy": "no-referrer"})
         self._pages.people.set_cookie(response, token)
         return response
@@ -98,10 +99,12 @@ class SignInPages:
         """End the session of the browser."""
         try:
             await read_form(request)
-            await self._pages.people.end_session(request)
+            person = await self._pages.people.end_session(request)
         except ApiError as error:
             return await self._pages.answer_problem(request, error)
-        response = RedirectResponse("/sign-in", 303, headers={"cache-control": "no-store"})
+        # A person of a provider is still signed in there, which a page states.
+        left = "/signed-out" if person and not person.grant.key_hash else "/sign-in"
+        response = RedirectResponse(left, 303, headers={"cache-control": "no-store"})
         response.delete_cookie(COOKIE, path="/")
         return response
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from collector.pages import assets, health, incident_list, near_misses, session, sign_in
+from collector.pages import assets, health, incident_list, near_misses, provider_sign_in, session, sign_in
 from collector.pages import incident as incident_page
 from collector.routes import docs, events, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
@@ -14,6 +14,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     sessions.GROUP,
     incidents.GROUP,
     status.GROUP,
+    provider_sign_in.GROUP,  # before sign_in, whose paths of links would match its own
     sign_in.GROUP,
     incident_list.GROUP,
     incident_page.GROUP,

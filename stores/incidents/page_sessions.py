@@ -197,5 +197,5 @@ def _session_values(token_hash: str, holder: SignedIn, expires_at: datetime) -> 
 
 
 def _read_holder(row: "Row[tuple[object, ...]]") -> SignedIn:
-    scopes = tuple(Scope(one["project"], one["role"]) for one in row.scopes or () if is_person_role(one["role"]))
+    scopes = tuple(Scope(kept["project"], kept["role"]) for kept in row.scopes or () if is_person_role(kept["role"]))
     return SignedIn(row.key_hash or "", row.role, row.person or "", scopes, row.project or "")

@@ -39,7 +39,7 @@ def test_groups_have_a_role_in_all_or_in_some_projects() -> None:
      '{"a": null}', '{"a": ["viewer"]}', '{"a": ""}'],
 )  # fmt: skip
 def test_another_mapping_is_refused_without_its_values(text: str) -> None:
-    with pytest.raises(ValueError, match="must be a JSON object|role of a group") as caught:
+    with pytest.raises(ValueError, match=r"must be a JSON object|role of a group") as caught:
         parse_group_roles(text)
     assert "owner" not in str(caught.value)
 
