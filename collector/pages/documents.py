@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from collector.pages.html import session_address
 
 if TYPE_CHECKING:
+    from incidents.audit import AuditRecord
     from incidents.incident import Incident, IncidentDetail
     from stores.incidents.incident_review import DeadSession, SessionView, WaitingExport
     from stores.incidents.silences import Silence
@@ -114,6 +115,25 @@ def near_misses_to_markdown(silences: "Sequence[Silence]", counts: "Mapping[str,
     ]
     blocks: list[Block] = [Heading("Near misses"), *make_list(by_rule)] if by_rule else [Heading("Near misses")]
     blocks += make_list(lines) if lines else [Paragraph(("None are stored.",))]
+    return render_markdown(tuple(blocks))
+
+
+def audit_to_markdown(entries: "Sequence[AuditRecord]") -> str:
+    """Entries of the audit log."""
+    from trackers.document import Code, Heading, Paragraph, make_list, render_markdown, to_plain_line
+
+    lines: list[Line] = [
+        (
+            f"{entry['at']} {to_plain_line(entry['actor'], 120)}: ",
+            Code(entry["action"]),
+            f", project {to_plain_line(entry['projectId'], 128)}",
+            f", {to_plain_line(entry['subject'], 200)}" if entry["subject"] else "",
+            f": {to_plain_line(entry['reason'], 600)}" if entry["reason"] else "",
+        )
+        for entry in entries
+    ]
+    blocks: list[Block] = [Heading("Audit")]
+    blocks += make_list(lines) if lines else [Paragraph(("No entries.",))]
     return render_markdown(tuple(blocks))
 
 

@@ -70,9 +70,20 @@ class Pages:
             person = await self.people.find_person(request)
             if person is None:
                 return await self.ask_to_sign_in(request, "html", target="/incidents")
-            return await act(person)
+            return await self._act_or_record(request, person, act)
         except ApiError as error:
             return await self.answer_problem(request, error)
+
+    async def _act_or_record(
+        self, request: Request, person: Person, act: Callable[[Person], Awaitable[Response]]
+    ) -> Response:
+        try:
+            return await act(person)
+        except ApiError as error:
+            if error.code == "forbidden":
+                path = request.url.path
+                await self.people.record_audit(person.name, "action.refused", person.grant.project, path, error.message)
+            raise
 
     async def render(self, request: Request, template: str, status: int = 200, /, **values: Any) -> Response:
         """A page of HTML, rendered in a thread."""
