@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 import blocks
 from core.browser_script import build_script_tag, installed_browser_script
 from core.engine_settings import LEAST
+from core.oidc_settings import OidcSettings
 from core.project_settings import SETTINGS
 from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS
@@ -115,9 +116,10 @@ def _render_parts() -> dict[str, str]:
 
 
 def _ordered_settings(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
-    """The fields of ``settings``, those of trackers last."""
-    trackers = {name: field for kind in TRACKER_KINDS for name, field in kind.settings.model_fields.items()}
-    return {name: field for name, field in settings.model_fields.items() if name not in trackers} | trackers
+    """The fields of ``settings``, those of sign-in and of trackers last."""
+    last = {name: field for name, field in settings.model_fields.items() if name in OidcSettings.model_fields}
+    last |= {name: field for kind in TRACKER_KINDS for name, field in kind.settings.model_fields.items()}
+    return {name: field for name, field in settings.model_fields.items() if name not in last} | last
 
 
 def _described_fields(block: type[BaseModel]) -> dict[str, FieldInfo]:

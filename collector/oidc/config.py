@@ -30,10 +30,12 @@ class OidcConfig(BaseModel):
         """The provider of ``FURROW_OIDC_…``; None without ``FURROW_OIDC_ISSUER``."""
         if not settings.oidc_issuer:
             return None
+        secret = settings.oidc_client_secret
         return cls(
             issuer=settings.oidc_issuer,
             client_id=settings.oidc_client_id,
-            client_secret=settings.oidc_client_secret,
+            # Containers pass an empty secret where there is none.
+            client_secret=secret if secret and secret.get_secret_value() else None,
             scopes=settings.oidc_scopes,
             groups_claim=settings.oidc_groups_claim,
             groups=parse_group_roles(settings.oidc_groups),

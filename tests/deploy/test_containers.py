@@ -85,7 +85,7 @@ def test_each_container_gets_its_own_secrets_alone() -> None:
         "postgres": {"postgres_superuser_password", "postgres_password"},
         "prefect": set(),
         "deploy": stores,
-        "collector": {"furrow_incident_store_url", "furrow_user_salt"},
+        "collector": {"furrow_incident_store_url", "furrow_oidc_client_secret", "furrow_user_salt"},
         "lander": stores,
         "worker": stores | {"furrow_jira_token", "furrow_linear_key"},
     }

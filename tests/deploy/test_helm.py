@@ -96,7 +96,7 @@ def test_each_process_gets_its_own_secrets_alone(chart: list[dict[str, Any]]) ->
     }
     stores = {"event-store-url", "incident-store-url"}
     assert entries == {
-        "collector": {"incident-store-url", "user-salt"},
+        "collector": {"incident-store-url", "user-salt", "oidc-client-secret"},
         "lander": {*stores, "prefect-auth"},
         "deploy": {*stores, "prefect-auth"},
         "prefect": {"prefect-auth"},
