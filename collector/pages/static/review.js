@@ -145,6 +145,19 @@
   }
   setInterval(() => watchForEvents().catch(() => {}), 3000);
 
+  // A link to a moment (`#t=1500`) that is not in the shown part of a session leads to the part that has it.
+  function findMoment() {
+    const moment = /^#t=(-?\d{1,12})$/.exec(location.hash);
+    if (!moment || location.pathname !== "/session" || document.getElementById(location.hash.slice(1))) return;
+    const address = new URL(location.href);
+    if (address.searchParams.get("at") === moment[1]) return;
+    address.searchParams.delete("from");
+    address.searchParams.set("at", moment[1]);
+    location.replace(address);
+  }
+  window.addEventListener("hashchange", findMoment);
+
   showLocalTimes(document);
+  findMoment();
   watchForEvents().catch(() => {});
 })();
