@@ -2,7 +2,7 @@
 threads that intake needs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -14,7 +14,8 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
-from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
+from incidents.model import IncidentPage, IncidentQuery, NotFound, ProjectRecord, StoreCounts
+from incidents.model import KeyRecord as StoredKey
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         WaitingExport,
     )
     from stores.incidents.page_sessions import SignedIn
+    from stores.incidents.saved_views import SavedView
+    from stores.incidents.setting_edits import NewKey, SettingChange
     from stores.incidents.silences import Silence
     from ufse.detection import Detection
 
@@ -67,6 +70,8 @@ class ProjectSource(KeySource, Protocol):
     """Reads keys and projects."""
 
     def list_known_projects(self) -> list[str]: ...
+    def read_api_keys(self) -> list[StoredKey]: ...
+    def read_projects(self) -> list[ProjectRecord]: ...
 
 
 class PageSessions(Protocol):
@@ -97,6 +102,30 @@ class SilenceReader(Protocol):
     def count_silences(self, project: str | None) -> dict[str, int]: ...
 
 
+class SettingEdits(Protocol):
+    """Changes of keys and projects, with who changed what."""
+
+    def create_key(self, key: "NewKey", actor: str) -> None: ...
+    def revoke_key(self, prefix: str, project: str, actor: str) -> bool: ...
+    def change_project(
+        self,
+        before: ProjectRecord,
+        origins: Sequence[str],
+        settings: Mapping[str, object],
+        actor: str,
+        change: str,
+    ) -> None: ...
+    def list_changes(self, project: str | None) -> "list[SettingChange]": ...
+
+
+class SavedViews(Protocol):
+    """Named filters of the list of incidents."""
+
+    def list_views(self, owner: str) -> "list[SavedView]": ...
+    def save_view(self, view: "SavedView") -> None: ...
+    def remove_view(self, owner: str, name: str) -> bool: ...
+
+
 class Incidents(Protocol):
     """The parts of the incident store that the collector uses."""
 
@@ -112,6 +141,10 @@ class Incidents(Protocol):
     def review(self) -> ReviewReader: ...
     @property
     def silences(self) -> SilenceReader: ...
+    @property
+    def edits(self) -> SettingEdits: ...
+    @property
+    def views(self) -> SavedViews: ...
     def close(self) -> None: ...
 
 

@@ -59,6 +59,11 @@ class Person:
         """Whether the person may change anything."""
         return self.role == "operator"
 
+    @property
+    def may_administer(self) -> bool:
+        """Whether the person may change settings, keys and projects: an operator who is not bound to one project."""
+        return self.may_act and self.project is None
+
 
 class People:
     """Sessions of people. Every method that asks the store raises ApiError (503) when it does not answer."""
@@ -162,6 +167,13 @@ def require_actor(person: Person, form: dict[str, list[str]]) -> None:
         raise ApiError(403, "csrf", "The form is of an older sign-in. Go back, reload the page, and send it again.")
     if not person.may_act:
         raise ApiError(403, "forbidden", "You are signed in as a viewer, who may not change anything.")
+
+
+def require_administrator(person: Person, form: dict[str, list[str]]) -> None:
+    """As `require_actor`; the person must also be allowed to change settings. Raises ApiError (403)."""
+    require_actor(person, form)
+    if not person.may_administer:
+        raise ApiError(403, "forbidden", "Only a person with an operator key of all projects may change settings.")
 
 
 def last_value(form: dict[str, list[str]], name: str) -> str:

@@ -18,7 +18,7 @@ from collector.transport.body import validate_body
 HOME: Final = "/incidents"
 _MAX_BODIES: Final = 8
 _TARGET: Final = re.compile(
-    r"/(?:incidents(?:/[A-Za-z0-9_\-]{1,100})?|session|near-misses|health)(?:\?[!-\[\]-~]{0,2000})?"
+    r"/(?:incidents(?:/[A-Za-z0-9_\-]{1,100})?|session|near-misses|health|settings)(?:\?[!-\[\]-~]{0,2000})?"
 )
 
 

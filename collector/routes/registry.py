@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from collector.pages import assets, health, incident_list, near_misses, session, sign_in
+from collector.pages import assets, health, incident_list, near_misses, session, settings, sign_in
 from collector.pages import incident as incident_page
 from collector.routes import docs, events, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
@@ -20,6 +20,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     session.GROUP,
     near_misses.GROUP,
     health.GROUP,
+    settings.GROUP,
     assets.GROUP,
     docs.GROUP,
 )

@@ -28,8 +28,8 @@ _TIMES: Final = f"""
 """
 _DETAILS: Final = f"""
     SELECT toString(event_id) AS event_id, event_type, route, target_type, target_id, target_selector,
-           target_tag, target_label, disabled, responded, action, depth, direction, valid, nav_type, external, download, error_type, message,
-           status, method, url, duration_ms, aborted, perf_kind, state, verdict, clicks, body_error
+           target_tag, target_label, disabled, responded, action, depth, direction, valid, nav_type, external, download,
+           error_type, message, status, method, url, duration_ms, aborted, perf_kind, state, verdict, clicks, body_error
     FROM events {_WHERE} AND event_id IN (SELECT toUUID(arrayJoin({{ids:Array(String)}})))
     ORDER BY received_ms, ts LIMIT 1 BY event_id
 """

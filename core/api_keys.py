@@ -1,0 +1,14 @@
+"""New API keys. Only a key's hash and its first characters are stored."""
+
+import secrets
+from typing import Final
+
+PREFIX_LENGTH: Final = 11
+"""First characters of a key, by which people recognise it in lists."""
+LABEL_LENGTH: Final = 100
+"""Most characters of the name of a key's user."""
+
+
+def generate_api_key(role: str) -> str:
+    """A new key: fi (ingest) or fo (operator), then 256 random bits."""
+    return f"{'fi' if role == 'ingest' else 'fo'}_{secrets.token_urlsafe(32)}"
