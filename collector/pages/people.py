@@ -161,10 +161,15 @@ async def read_form(request: Request) -> dict[str, list[str]]:
         raise ApiError(400, "invalid_body", "The body is not a form.") from None
 
 
-def require_actor(person: Person, form: dict[str, list[str]]) -> None:
-    """Check that this person's own page sent the form, and that the person may act. Raises ApiError (403)."""
+def check_form_token(person: Person, form: dict[str, list[str]]) -> None:
+    """Check that this person's own page sent the form. Raises ApiError (403)."""
     if not person.csrf or not hmac.compare_digest(last_value(form, CSRF_FIELD).encode(), person.csrf.encode()):
         raise ApiError(403, "csrf", "The form is of an older sign-in. Go back, reload the page, and send it again.")
+
+
+def require_actor(person: Person, form: dict[str, list[str]]) -> None:
+    """Check that this person's own page sent the form, and that the person may act. Raises ApiError (403)."""
+    check_form_token(person, form)
     if not person.may_act:
         raise ApiError(403, "forbidden", "You are signed in as a viewer, who may not change anything.")
 

@@ -33,7 +33,11 @@ def incident_to_playwright(incident: "IncidentDetail") -> str:
         f"// Incident {_in_comment(incident['incidentId'])}, made from one example session.",
         "// Typed values are not recorded. Addresses with an id hold a placeholder like :id: replace it.",
         *_write_steps(examples[0], incident, awaited),
-        *([_check_answer(request)] if request else [f"// What failed: {_in_comment(incident['failurePoint']['feedback'])}"]),
+        *(
+            [_check_answer(request)]
+            if request
+            else [f"// What failed: {_in_comment(incident['failurePoint']['feedback'])}"]
+        ),
     ]
     return "\n".join(
         [
@@ -48,7 +52,7 @@ def incident_to_playwright(incident: "IncidentDetail") -> str:
 
 
 def _write_steps(example: "ExampleSession", incident: "IncidentDetail", awaited: list[str]) -> Iterator[str]:
-    """The lines of what the person did, in order; ``awaited`` stands before the first click or submit on the failing control."""
+    """What the person did, a line each; ``awaited`` stands before the first click or submit on the failing control."""
     failing, label = incident["failurePoint"]["target"], incident["label"]
     steps = [entry for entry in example["timeline"] if entry.get("eventType") in _WRITERS]
     if not steps or steps[0].get("eventType") != "navigation":
@@ -101,7 +105,8 @@ def _locate(target: str, label: str) -> str:
 def _await_answer(request: re.Match[str]) -> Iterator[str]:
     method, path = request[1], request[2]
     yield "const answered = page.waitForResponse("
-    yield f"  (answer) => answer.request().method() === {_quote(method)} && {_match_path(path)}.test(new URL(answer.url()).pathname),"
+    yield f"  (answer) => answer.request().method() === {_quote(method)}"
+    yield f"    && {_match_path(path)}.test(new URL(answer.url()).pathname),"
     yield ");"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from collector.pages import assets, health, incident_list, near_misses, session, settings, sign_in
+from collector.pages import assets, health, incident_list, near_misses, saved_views, session, settings, sign_in
 from collector.pages import incident as incident_page
 from collector.routes import docs, events, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
@@ -16,6 +16,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     status.GROUP,
     sign_in.GROUP,
     incident_list.GROUP,
+    saved_views.GROUP,
     incident_page.GROUP,
     session.GROUP,
     near_misses.GROUP,

@@ -253,7 +253,9 @@ def test_a_key_of_one_project_sees_that_project_alone(client: httpx.Client) -> N
 
 
 def test_hostile_stored_settings_are_text(client: httpx.Client, store: IncidentStore) -> None:
-    store.keys.save_project("shop", [HOSTILE], {"ignoredRoutes": [HOSTILE], "jiraProject": HOSTILE, "thresholds": HOSTILE})
+    store.keys.save_project(
+        "shop", [HOSTILE], {"ignoredRoutes": [HOSTILE], "jiraProject": HOSTILE, "thresholds": HOSTILE}
+    )
     store.keys.save_api_key("hash", HOSTILE[:11], "shop", "ingest", HOSTILE)
     shown = client.get("/settings?project=shop")
     assert (shown.status_code, find_foreign_markup(shown)) == (200, [])

@@ -61,8 +61,8 @@ def test_the_steps_are_a_test_of_the_failing_request(tmp_path: Path) -> None:
         '  await page.goto("/checkout");',
         '  await page.locator("input#mail").first().fill("test");',
         "  const answered = page.waitForResponse(",
-        '    (answer) => answer.request().method() === "POST" && '
-        'new RegExp("^\\\\/api\\\\/orders\\\\/[^/]+/?$").test(new URL(answer.url()).pathname),',
+        '    (answer) => answer.request().method() === "POST"',
+        '      && new RegExp("^\\\\/api\\\\/orders\\\\/[^/]+/?$").test(new URL(answer.url()).pathname),',
         "  );",
         '  await page.locator("button#pay").first().click();',
         '  expect((await answered).status(), "POST /api/orders/:id \\u2192 500").toBeLessThan(400);',
