@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stores.incidents.saved_views import SavedView
     from stores.incidents.setting_edits import NewKey, SettingChange
     from stores.incidents.silences import Silence
+    from stores.incidents.tracker_checks import TrackerCheck
     from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
@@ -119,6 +120,13 @@ class SettingEdits(Protocol):
     def list_changes(self, project: str | None) -> "list[SettingChange]": ...
 
 
+class TrackerChecks(Protocol):
+    """Questions whether a tracker takes tickets."""
+
+    def ask_about_tracker(self, tracker: str, actor: str) -> None: ...
+    def list_checks(self) -> "list[TrackerCheck]": ...
+
+
 class SavedViews(Protocol):
     """Named filters of the list of incidents."""
 
@@ -146,6 +154,8 @@ class Incidents(Protocol):
     def edits(self) -> SettingEdits: ...
     @property
     def views(self) -> SavedViews: ...
+    @property
+    def checks(self) -> TrackerChecks: ...
     def close(self) -> None: ...
 
 

@@ -19,6 +19,7 @@ from collector.pages.settings_view import (
     SettingsView,
     list_elsewhere,
     list_environment,
+    list_trackers,
     mark_project,
     present_sections,
     settings_to_json,
@@ -69,6 +70,10 @@ class SettingsPages:
         """Revoke a key."""
         return await self._answer_edit(request, self._revoke_key)
 
+    async def check_tracker(self, request: Request) -> Response:
+        """Ask whether a tracker takes tickets; the next run of `export` answers."""
+        return await self._answer_edit(request, self._check_tracker)
+
     async def _answer_edit(self, request: Request, edit: Edit) -> Response:
         async def act(person: Person) -> Response:
             form = await read_form(request)
@@ -102,6 +107,7 @@ class SettingsPages:
         keys = await self._store.ask_store(lambda store: store.keys.read_api_keys())
         changes = await self._store.ask_store(lambda store: store.edits.list_changes(person.project))
         everywhere = person.project is None
+        checks = await self._store.ask_store(lambda store: store.checks.list_checks()) if everywhere else []
         return SettingsView(
             project,
             seen,
@@ -113,6 +119,7 @@ class SettingsPages:
             list_environment(self._config) if everywhere else [],
             list_elsewhere() if everywhere else [],
             changes,
+            list_trackers(checks) if everywhere else [],
         )
 
     def _list_configured_keys(self) -> list[tuple[str, str]]:
@@ -203,6 +210,14 @@ class SettingsPages:
         shown = last_value(form, "project")
         return _show_saved(shown if is_project_id(shown) else DEFAULT_PROJECT, "keys")
 
+    async def _check_tracker(self, _: Request, person: Person, form: Form) -> Response:
+        tracker = settings_forms.read_tracker(form)
+        await self._store.ask_store(lambda store: store.checks.ask_about_tracker(tracker, person.name))
+        shown = last_value(form, "project")
+        project = shown if is_project_id(shown) else DEFAULT_PROJECT
+        address = f"/settings?{urlencode({'project': project})}#engine"
+        return RedirectResponse(address, 303, headers={"cache-control": "no-store"})
+
 
 def _show_saved(project: str, section: str) -> Response:
     address = f"/settings?{urlencode({'project': project, 'saved': 1})}#{section}"
@@ -220,5 +235,6 @@ GROUP: Final = RouteGroup(
         Route("post", "/settings/values", SettingsPages.change_values),
         Route("post", "/settings/keys", SettingsPages.create_key),
         Route("post", "/settings/keys/revoke", SettingsPages.revoke_key),
+        Route("post", "/settings/trackers/check", SettingsPages.check_tracker),
     ),
 )

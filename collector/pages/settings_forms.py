@@ -13,6 +13,7 @@ from core.api_keys import LABEL_LENGTH
 from core.errors import WrongUse
 from core.project_changes import merge_settings, normalize_origin
 from core.project_settings import PARTED, is_project_id
+from core.tracker_kinds import TRACKER_NAMES
 
 if TYPE_CHECKING:
     from incidents.model import ProjectRecord
@@ -53,6 +54,14 @@ def read_revoked_key(form: Form) -> tuple[str, str]:
     if not _PREFIX.fullmatch(prefix) or not (project == ALL_PROJECTS or is_project_id(project)):
         raise ApiError(400, "invalid_body", "The form names no key.")
     return prefix, project
+
+
+def read_tracker(form: Form) -> str:
+    """The tracker that a form asks about."""
+    tracker = last_value(form, "tracker")
+    if tracker not in TRACKER_NAMES:
+        raise ApiError(400, "invalid_body", "The form names no tracker.")
+    return tracker
 
 
 def read_origins(form: Form) -> list[str]:

@@ -16,6 +16,7 @@ from core.tracker_kinds import TRACKER_KINDS
 if TYPE_CHECKING:
     from incidents.model import KeyRecord, ProjectRecord
     from stores.incidents.setting_edits import SettingChange
+    from stores.incidents.tracker_checks import TrackerCheck
 
 PATTERNS: Final = ("ignoredRoutes", "ignoredTargets")
 """Settings that are lists of patterns, one a line."""
@@ -81,6 +82,15 @@ class ShownSection(NamedTuple):
     own: int
 
 
+class ShownTracker(NamedTuple):
+    """A tracker, the settings that set it up, and the last question whether it takes tickets."""
+
+    name: str
+    title: str
+    setup: str
+    check: "TrackerCheck | None"
+
+
 class EnvironmentSetting(NamedTuple):
     """A setting of the installation; ``value`` is 'set' or 'not set' for a secret."""
 
@@ -104,6 +114,7 @@ class SettingsView:
     environment: Sequence[EnvironmentSetting]
     elsewhere: Sequence[tuple[str, str]]
     changes: Sequence["SettingChange"]
+    trackers: Sequence[ShownTracker]
 
     @property
     def seen(self) -> str:
@@ -156,6 +167,12 @@ def list_elsewhere() -> list[tuple[str, str]]:
     return [(f"FURROW_{name.upper()}", fields[name].description or "") for name in _ENGINE_SETTINGS]
 
 
+def list_trackers(checks: "Sequence[TrackerCheck]") -> list[ShownTracker]:
+    """Every tracker that Furrow can file tickets in."""
+    by_name = {check.tracker: check for check in checks}
+    return [ShownTracker(kind.name, kind.title, kind.setup_settings, by_name.get(kind.name)) for kind in TRACKER_KINDS]
+
+
 def settings_to_json(view: SettingsView) -> dict[str, Any]:
     """The page for programs: no key and no secret is in it."""
     return {
@@ -181,6 +198,15 @@ def settings_to_json(view: SettingsView) -> dict[str, Any]:
             for key in view.keys
         ],
         "environment": {shown.variable: shown.value for shown in view.environment},
+        "trackers": [
+            {
+                "tracker": shown.name,
+                "accepts": shown.check.accepts if shown.check else None,
+                "answer": shown.check.answer if shown.check else None,
+                "answeredAt": shown.check.answered_at.isoformat() if shown.check and shown.check.answered_at else None,
+            }
+            for shown in view.trackers
+        ],
         "changes": [{**change._asdict(), "at": change.at.isoformat()} for change in view.changes],
     }
 

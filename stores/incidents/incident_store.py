@@ -40,6 +40,7 @@ from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.tracker_checks import TrackerChecks
 
 __all__ = [
     "AnalysedSession",
@@ -89,6 +90,7 @@ class IncidentStore:
         self.silences = SilenceReader(database)
         self.edits = SettingEdits(database)
         self.views = SavedViews(database)
+        self.checks = TrackerChecks(database)
 
     @classmethod
     def connect(cls, url: str) -> Self:

@@ -214,7 +214,14 @@ def test_two_changes_at_once_keep_both_histories(client: httpx.Client, store: In
     assert len(store.edits.list_changes("shop")) == 1
 
 
-PATHS = ("/settings/projects", "/settings/origins", "/settings/values", "/settings/keys", "/settings/keys/revoke")
+PATHS = (
+    "/settings/projects",
+    "/settings/origins",
+    "/settings/values",
+    "/settings/keys",
+    "/settings/keys/revoke",
+    "/settings/trackers/check",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -238,6 +245,19 @@ def test_only_an_administrator_changes_settings(client: httpx.Client, store: Inc
     assert 'action="/settings' not in seen.text
     assert client.post(path, data={**wanted, "csrf": token}, headers=own_origin(client)).status_code == 403
     assert store.edits.list_changes(None) == []
+
+
+def test_a_tracker_is_asked_about_and_answers(client: httpx.Client, store: IncidentStore) -> None:
+    assert edit(client, "/settings/trackers/check", tracker="jira").status_code == 303
+    assert "asked now by all-op" in re.sub(r"<[^>]*>", "", client.get("/settings").text)
+    assert store.checks.list_unanswered() == ["jira"]
+    store.checks.record_answer("jira", False, f"Jira answered 401: {HOSTILE}")
+    shown = client.get("/settings")
+    assert find_foreign_markup(shown) == []
+    assert "Jira answered 401" in shown.text
+    (jira,) = [one for one in client.get("/settings.json").json()["trackers"] if one["tracker"] == "jira"]
+    assert jira["accepts"] is False
+    assert edit(client, "/settings/trackers/check", tracker="nothing").status_code == 400
 
 
 def test_a_key_of_one_project_sees_that_project_alone(client: httpx.Client) -> None:
@@ -268,7 +288,7 @@ ODD = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
     ["-1", "1e9", "null", "%00", "'--", "\x00", "9" * 40, "shop", "*", "limits", "thresholds", "operator", HOSTILE]
 )
 fuzzed = settings(suppress_health_check=list(HealthCheck), max_examples=60)
-FIELDS = ("project", "seen", "section", "origins", "role", "label", "everywhere", "prefix", "key_project",
+FIELDS = ("project", "tracker", "seen", "section", "origins", "role", "label", "everywhere", "prefix", "key_project",
           "set.confirmSessions", "set.ignoredRoutes", "set.thresholds.rage_clicks", "set.jiraProject")  # fmt: skip
 
 

@@ -20,3 +20,14 @@ CREATE TABLE saved_views (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (owner, name)
 );
+
+-- The last question of a person whether a tracker takes tickets, and the answer of the next run of `export`.
+--   accepts  NULL until the answer, and where the tracker is not configured
+CREATE TABLE tracker_checks (
+    tracker     text COLLATE "C" PRIMARY KEY,
+    asked_at    timestamptz NOT NULL DEFAULT now(),
+    asked_by    text NOT NULL,
+    answered_at timestamptz,
+    accepts     boolean,
+    answer      text NOT NULL DEFAULT ''
+);
