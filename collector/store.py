@@ -2,7 +2,7 @@
 threads that intake needs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -16,7 +16,8 @@ from core.metrics import count_degraded
 from core.roles import Scope
 from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
-from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
+from incidents.model import IncidentPage, IncidentQuery, NotFound, ProjectRecord, StoreCounts
+from incidents.model import KeyRecord as StoredKey
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
         WaitingExport,
     )
     from stores.incidents.page_sessions import OpenPageSession, ProviderVisit, SignedIn
+    from stores.incidents.saved_views import SavedView
+    from stores.incidents.setting_edits import NewKey, SettingChange
     from stores.incidents.silences import Silence
+    from stores.incidents.tracker_checks import TrackerCheck
     from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
@@ -70,6 +74,8 @@ class ProjectSource(KeySource, Protocol):
     """Reads keys and projects."""
 
     def list_known_projects(self) -> list[str]: ...
+    def read_api_keys(self) -> list[StoredKey]: ...
+    def read_projects(self) -> list[ProjectRecord]: ...
 
 
 class PageSessions(Protocol):
@@ -109,6 +115,7 @@ class ReviewReader(Protocol):
 
     def list_page(self, query: IncidentQuery, after: "Place | None", days: int) -> "CursorPage": ...
     def read_trend(self, incident_id: str, last_seen: datetime, days: int) -> "Trend": ...
+    def find_neighbours(self, incident_id: str, status: Status, project: str | None) -> tuple[str, str]: ...
     def read_session(self, project: str, session_id: str) -> "SessionView": ...
     def list_waiting_exports(self, project: str | None) -> "list[WaitingExport]": ...
     def list_dead_sessions(self, project: str | None) -> "list[DeadSession]": ...
@@ -120,6 +127,37 @@ class SilenceReader(Protocol):
 
     def list_silences(self, project: str | None, rule: str | None) -> "list[Silence]": ...
     def count_silences(self, project: str | None) -> dict[str, int]: ...
+
+
+class SettingEdits(Protocol):
+    """Changes of keys and projects, with who changed what."""
+
+    def create_key(self, key: "NewKey", actor: str) -> None: ...
+    def revoke_key(self, prefix: str, project: str, actor: str) -> bool: ...
+    def change_project(
+        self,
+        before: ProjectRecord,
+        origins: Sequence[str],
+        settings: Mapping[str, object],
+        actor: str,
+        change: str,
+    ) -> None: ...
+    def list_changes(self, project: str | None) -> "list[SettingChange]": ...
+
+
+class TrackerChecks(Protocol):
+    """Questions whether a tracker takes tickets."""
+
+    def ask_about_tracker(self, tracker: str, actor: str) -> None: ...
+    def list_checks(self) -> "list[TrackerCheck]": ...
+
+
+class SavedViews(Protocol):
+    """Named filters of the list of incidents."""
+
+    def list_views(self, owner: str) -> "list[SavedView]": ...
+    def save_view(self, view: "SavedView") -> None: ...
+    def remove_view(self, owner: str, name: str) -> bool: ...
 
 
 class Incidents(Protocol):
@@ -139,6 +177,12 @@ class Incidents(Protocol):
     def review(self) -> ReviewReader: ...
     @property
     def silences(self) -> SilenceReader: ...
+    @property
+    def edits(self) -> SettingEdits: ...
+    @property
+    def views(self) -> SavedViews: ...
+    @property
+    def checks(self) -> TrackerChecks: ...
     def close(self) -> None: ...
 
 

@@ -11,6 +11,7 @@ from core.errors import NotConfigured
 from core.tracker_kinds import TRACKER_NAMES
 from tasks.export import Outcome, claim_incident, connect_tracker, export_incident, log_tickets, preview_tickets
 from tasks.report import Report, describe_failure
+from tasks.tracker_checks import answer_tracker_checks
 from tasks.waiting import describe_waiting_tickets, hasten_tickets
 from trackers.protocol import Tracker
 
@@ -38,6 +39,9 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
         _log_waiting_tickets(report)
     waits = report.run_step(describe_waiting_tickets)
     report.add_lines("Waiting tickets, until when, and how to file them earlier", waits or [])
+    # Not when the store is away: a run reports that once.
+    if waits is not None and not dry_run and (checked := report.run_step(answer_tracker_checks)):
+        report.counts["trackers checked for the page of settings"] = checked
     return report.finish_run()
 
 

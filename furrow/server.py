@@ -38,11 +38,13 @@ from core.ending import run_to_exit_code
 from core.errors import PermanentError, WrongUse
 from core.package import ROOT
 from core.private_files import restrict_new_files
+from core.session_window import find_window_socket
 from core.settings import Settings
 from furrow.engine import admission, automations, process_worker
 from furrow.engine.shards import DETECT, MOST_SHARDS, shard_deployment_name, split_into_shards
 from furrow.engine.stranded import POOL
 from lander.loop import Lander
+from lander.session_socket import serve_session_windows
 from stores import opening
 from tasks import connections
 
@@ -84,7 +86,8 @@ def deploy_server_mode(shards: int = 1) -> None:
 
 
 def run_spool_lander() -> None:
-    """Move events from the spool of this machine's collector to the event store, until SIGTERM or SIGINT."""
+    """Move events from the spool of this machine's collector to the event store, until SIGTERM or SIGINT; meanwhile answer the
+    collector's questions about stored sessions."""
     settings = Settings()
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     lander = Lander(settings.spool_dir, connections.landing_store, settings.lander_status)
@@ -96,8 +99,9 @@ def run_spool_lander() -> None:
         signal.signal(number, stop_lander)
     thread = threading.Thread(target=lander.land_until_stopped, name="furrow-lander")
     thread.start()
-    while thread.is_alive():
-        thread.join(_JOIN_SECONDS)  # with a timeout, so that signals are handled
+    with serve_session_windows(find_window_socket(settings.lander_status), connections.landing_store):
+        while thread.is_alive():
+            thread.join(_JOIN_SECONDS)  # with a timeout, so that signals are handled
     connections.close_connections()
 
 

@@ -16,6 +16,7 @@ AuditAction = Literal[
     "key.created",
     "key.revoked",
     "project.changed",
+    "tracker.asked",
 ]
 """What the log itself holds; the history of incidents adds ``incident.STATUS`` and ``incident.note``."""
 

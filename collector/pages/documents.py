@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from collector.pages.html import session_address
+from collector.pages.session_part import SessionPart
 
 if TYPE_CHECKING:
     from incidents.audit import AuditRecord
@@ -75,8 +76,8 @@ def incidents_to_markdown(incidents: "Sequence[Incident]", base: str, title: str
     return render_markdown((Heading(title), *listed))
 
 
-def session_to_markdown(project: str, session_id: str, view: "SessionView", base: str) -> str:
-    """One client session: its detections with their timelines, and why it was not flagged."""
+def session_to_markdown(project: str, session_id: str, view: "SessionView", base: str, part: SessionPart) -> str:
+    """One client session: its detections, why it was not flagged, and its events; without these the detections' timelines."""
     from trackers.document import Code, Heading, Link, Paragraph, make_list, render_markdown, to_plain_line
 
     blocks: list[Block] = [
@@ -87,7 +88,7 @@ def session_to_markdown(project: str, session_id: str, view: "SessionView", base
         link = Link(to_plain_line(found.title, 250) or found.incident_id, f"{base}/incidents/{found.incident_id}")
         steps: list[Line] = [
             (f"{(entry.get('offsetMs') or 0) / 1000:.1f} s: ", to_plain_line(entry.get("text") or "", 300))
-            for entry in found.example["timeline"]
+            for entry in (() if part.window else found.example["timeline"])
         ]
         blocks += [Heading("Flagged"), Paragraph((link, f", score {found.example['score']}"))]
         blocks += [Paragraph((to_plain_line(found.example["explanation"], 600),)), *make_list(steps)]
@@ -96,6 +97,15 @@ def session_to_markdown(project: str, session_id: str, view: "SessionView", base
     ]
     if silent:
         blocks += [Heading("Not flagged"), *make_list(silent)]
+    if part.window is None:
+        blocks += [Paragraph((f"The stored events cannot be read: {part.problem}.",))]
+        return render_markdown(tuple(blocks))
+    window = part.window
+    first, last = window.start + 1, window.start + len(window.events)
+    events: list[Line] = [
+        (f"{(event.at_ms - part.zero_ms) / 1000:.1f} s: ", to_plain_line(event.text, 300)) for event in window.events
+    ]
+    blocks += [Heading(f"Events {first:,} to {last:,} of {window.total:,}"), *make_list(events)] if events else []
     return render_markdown(tuple(blocks))
 
 

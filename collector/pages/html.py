@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from collector.pages.assets import asset_address
+from collector.pages.impact import format_percent
 from collector.pages.timeline import LaneLayout
 from collector.routes.script import choose_coding
 
@@ -62,6 +63,7 @@ def _template_environment() -> Environment:
         "seconds": format_seconds,
         "session_address": session_address,
         "thousands": _format_thousands,
+        "percent": format_percent,
     }
     environment.globals |= {"asset": asset_address, "lanes": LaneLayout()}
     return environment

@@ -15,6 +15,7 @@ from collector.pages.documents import incident_to_markdown, steps_to_markdown
 from collector.pages.impact import present_impact
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person, last_value, read_form, require_actor
+from collector.pages.playwright import incident_to_playwright
 from collector.pages.timeline import draw_timeline
 from collector.routes.fields import parse_moment
 from collector.routes.incidents import MAX_REASON
@@ -73,12 +74,15 @@ class IncidentPages:
     async def _build_incident_page(self, request: Request, person: Person) -> Answer:
         incident_id = re.sub(r"\.(json|md)$", "", request.path_params["incident_id"])
         incident, trend = await self._read_incident(incident_id, person)
+        before, after = await self._find_neighbours(incident, person)
         base = self._public_url or str(request.base_url).rstrip("/")
         return Answer(
             "incident.html",
-            _present_incident(incident, trend),
+            {**_present_incident(incident, trend), "before": before, "after": after},
             {
                 **incident,
+                "previous": before or None,
+                "next": after or None,
                 "trend": {
                     "start": trend.start.isoformat(),
                     "counts": trend.counts,
@@ -102,6 +106,12 @@ class IncidentPages:
             lambda store: store.review.read_trend(incident_id, seen, TREND_DAYS)
         )
 
+    async def _find_neighbours(self, incident: "IncidentDetail", person: Person) -> tuple[str, str]:
+        incident_id, status = incident["incidentId"], incident["status"]
+        return await self._store.ask_store(
+            lambda store: store.review.find_neighbours(incident_id, status, person.project)
+        )
+
     async def _act(self, request: Request, person: Person) -> Response:
         incident_id = request.path_params["incident_id"]
         form = await read_form(request)
@@ -116,7 +126,10 @@ class IncidentPages:
                 raise
             incident, trend = await self._read_incident(incident_id, person)
             values = _present_incident(incident, trend, problem=error.message, reason=decision.reason)
-            return await self._pages.render(request, "incident.html", 409, person=person, **values)
+            before, after = await self._find_neighbours(incident, person)
+            return await self._pages.render(
+                request, "incident.html", 409, person=person, before=before, after=after, **values
+            )
         return RedirectResponse(f"/incidents/{incident_id}", 303, headers={"cache-control": "no-store"})
 
     async def _act_on_many(self, request: Request, person: Person) -> Response:
@@ -182,6 +195,7 @@ def _present_incident(
         "facets": [(title, parameter, shares) for title, parameter, shares in facets if shares],
         "signals": charts.compute_shares(incident["signals"], affected),
         "steps": steps_to_markdown(incident),
+        "code": incident_to_playwright(incident),
         "main_action": next(
             (name for name in ("confirm", "resolve", "reopen") if name in incident["allowedActions"]), ""
         ),

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -16,8 +16,10 @@ from collector.access.keys import DEFAULT_PROJECT
 from collector.http_errors import ApiError
 from collector.pages import charts
 from collector.pages.documents import incidents_to_markdown
+from collector.pages.list_address import PLAIN_FILTERS, ListAddress, read_filters
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person
+from collector.pages.saved_views import present_views
 from collector.routes.query import parse_incident_query
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
@@ -42,38 +44,6 @@ _ORDERS: Final = {
     "severity": int,
 }
 """What the list can be sorted by, and the type of the value at which a page begins."""
-_TEXTS: Final = ("q", "version", "environment", "browser")
-_PLAIN: Final = ("status", "severity", "project", "route", "exported", "held", "withdrawn", "since", "minScore")
-_KNOWN: Final = frozenset((*_TEXTS, *_PLAIN, "sort", "after"))
-_MAX_TEXT: Final = 200
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class ListAddress:
-    """The filters of the address, as they were entered; empty ones are left out."""
-
-    values: tuple[tuple[str, str], ...]
-
-    def link(self, **changes: str) -> str:
-        """The address of the list with these filters instead ('' leaves one out). It begins at the first page."""
-        kept = [(name, value) for name, value in self.values if name not in changes and name != "after"]
-        query = urlencode([*kept, *((name, value) for name, value in changes.items() if value)])
-        return f"/incidents?{query}" if query else "/incidents"
-
-    def get(self, name: str) -> str:
-        """The value of a filter; '' when it is not set."""
-        return dict(self.values).get(name, "")
-
-    @property
-    def here(self) -> str:
-        """The address of this page."""
-        return f"/incidents?{urlencode(self.values)}" if self.values else "/incidents"
-
-    @property
-    def has_filters(self) -> bool:
-        """Whether anything but the order and the place in the list is set."""
-        return any(name not in ("sort", "after") for name, _ in self.values)
 
 
 class IncidentListPages:
@@ -91,11 +61,12 @@ class IncidentListPages:
         return await self._pages.answer_page(request, partial(self._build_list_page, request))
 
     async def _build_list_page(self, request: Request, person: Person) -> Answer:
-        address = _read_address(request)
+        address = read_filters(request.query_params.multi_items())
         query = _build_query(address, person)
         after = _read_place(address.get("after"), query.sort)
         page = await self._store.ask_store(lambda store: store.review.list_page(query, after, charts.SPARK_DAYS))
         projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
+        views = await self._store.ask_store(lambda store: store.views.list_views(person.grant.key_hash))
         base = self._public_url or str(request.base_url).rstrip("/")
         next_page = _write_place(page.after) if page.after else ""
         values = {
@@ -105,6 +76,8 @@ class IncidentListPages:
             "script_tag": build_script_tag(
                 base, self._ingest_key if person.grant.sees_project(DEFAULT_PROJECT) else _NO_KEY
             ),
+            "views": present_views(views, address, person),
+            "query": urlencode(address.without_place()),
             "is_empty": not page.counts and not address.has_filters,
         }
         fragment = request.headers.get("hx-target") == "list"
@@ -122,28 +95,12 @@ class IncidentListPages:
         )
 
 
-def _read_address(request: Request) -> ListAddress:
-    """The filters of the address. Raises ApiError (400)."""
-    merged: dict[str, str] = {}
-    for name, text in request.query_params.multi_items():
-        if name not in _KNOWN:
-            raise ApiError(400, "invalid_parameter", f"There is no filter `{_show(name)}`.")
-        if len(text) > _MAX_TEXT or _CONTROL.search(text):
-            raise ApiError(400, "invalid_parameter", f"`{name}` is text of at most {_MAX_TEXT} characters.")
-        if text.strip():
-            value = text.strip()
-            merged[name] = f"{merged[name]},{value}" if name in merged and name in ("status", "severity") else value
-    return ListAddress(tuple(merged.items()))
-
-
-def _show(name: str) -> str:
-    return _CONTROL.sub(" ", name[:40])
-
-
 def _build_query(address: ListAddress, person: Person) -> IncidentQuery:
     """The query for the store. Raises ApiError (400, 404)."""
     parameters = [
-        (name, value) for name, value in address.values if name in _PLAIN and not (name == "status" and value in _TABS)
+        (name, value)
+        for name, value in address.values
+        if name in PLAIN_FILTERS and not (name == "status" and value in _TABS)
     ]
     query = parse_incident_query(parameters, person.grant)
     sort = address.get("sort") or "-lastSeen"

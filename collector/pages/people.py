@@ -70,6 +70,15 @@ class Person:
         sessions of others."""
         return includes_role(self.role, "admin")
 
+    @property
+    def may_administer_all(self) -> bool:
+        """Whether the person is an admin of all projects: of what belongs to no single one, too."""
+        return self.may_administer and self.project is None
+
+    def administers(self, project: str) -> bool:
+        """Whether the person is an admin of ``project`` (``*``: of all)."""
+        return self.may_administer and self.project in (None, project)
+
 
 class People:
     """Sessions of people. Every method that asks the store raises ApiError (503) when it does not answer."""

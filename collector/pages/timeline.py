@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from incidents.incident import ExampleSession
-    from ufse.detection import SignalEntry, TimelineEntry
 
 LANES: Final = ("Person", "Page", "Network", "Errors")
 _LANE_OF: Final = {
@@ -25,6 +24,8 @@ RIGHT: Final = 16.0
 TOP: Final = 40.0
 """Space above the lanes, for the signals."""
 LANE_HEIGHT: Final = 26.0
+FEEDBACK: Final = "feedback"
+"""The signal that is the failure itself."""
 _AXIS: Final = 20.0
 _RADIUS: Final = 6.0
 _MOST: Final = 200
@@ -74,83 +75,135 @@ class Tick(NamedTuple):
     label: str
 
 
+class Failure(NamedTuple):
+    """A moment of failure: its place, and its milliseconds since the first signal."""
+
+    x: float
+    offset_ms: int
+
+
 class Timeline(NamedTuple):
-    """The drawing. ``failure_x``: the moment of failure, which has ``failure_ms``; ``more``: events that are not shown."""
+    """The drawing. ``failures``: the moments of failure within it; ``more``: events that are not shown."""
 
     steps: list[Step]
     brackets: list[Bracket]
     ticks: list[Tick]
-    failure_x: float
-    failure_ms: int
+    failures: list[Failure]
     height: float
     more: int
 
 
+class Entry(NamedTuple):
+    """An event to draw. ``failed``: it is an error, or a request that failed."""
+
+    event_id: str
+    offset_ms: int
+    kind: str
+    text: str
+    route: str
+    failed: bool = False
+
+
+class Signal(NamedTuple):
+    """A signal of a detection: when it began and ended (ms since the first signal), and the events that it rests on."""
+
+    kind: str
+    text: str
+    begin: int
+    end: int
+    event_ids: tuple[str, ...]
+
+
 def draw_timeline(example: "ExampleSession") -> Timeline | None:
-    """The drawing of an example session; None when it has no events."""
-    entries = [entry for entry in example["timeline"] if isinstance(entry.get("offsetMs"), int)][:_MOST]
-    if not entries:
-        return None
-    signals = _measure_signals(example)
-    failure = next((begin for entry, begin, _ in signals if entry["type"] == "feedback"), 0)
-    times = [entry["offsetMs"] for entry in entries] + [failure]
+    """The drawing of the events that explain an example session; None when it has none."""
+    entries = [
+        Entry(
+            entry.get("eventId") or "",
+            entry["offsetMs"],
+            entry["eventType"],
+            entry.get("text") or entry["eventType"],
+            entry.get("route") or "",
+        )
+        for entry in example["timeline"]
+        if isinstance(entry.get("offsetMs"), int)
+    ][:_MOST]
+    zero = parse_epoch_ms(example["timestamp"])
+    signals = [] if zero is None else measure_signals(example, zero)
+    begins = [signal.begin for signal in signals if signal.kind == FEEDBACK][:1] or [0]
+    return draw_entries(entries, signals, begins, len(example["timeline"]) - len(entries)) if entries else None
+
+
+def draw_entries(
+    entries: Sequence[Entry], signals: Sequence[Signal], failures: Sequence[int], more: int = 0, *, whole: bool = True
+) -> Timeline:
+    """The drawing of ``entries``, of which there is at least one, with brackets for ``signals`` and a line at each of
+    ``failures`` (ms since the first signal).
+
+    ``whole``: the drawing reaches to the failures; else only what lies between its first and last event is drawn.
+    """
+    times = [entry.offset_ms for entry in entries] + (list(failures) if whole else [])
     low, high = min(times), max(times)
     scale = (WIDTH - LEFT - RIGHT) / max(high - low, _LEAST_SPAN_MS)
 
     def place(offset_ms: int) -> float:
         return round(LEFT + (min(max(offset_ms, low), high) - low) * scale, 1)
 
-    evidence = {id_ for entry, _, _ in signals if entry["type"] == "feedback" for id_ in entry.get("eventIds") or ()}
+    evidence = {id_ for signal in signals if signal.kind == FEEDBACK for id_ in signal.event_ids}
+    seen = [signal for signal in signals if whole or (signal.end >= low and signal.begin <= high)]
     brackets = [
         Bracket(
-            place(begin) - _RADIUS,
-            round(place(end) - place(begin) + 2 * _RADIUS, 1),
+            place(signal.begin) - _RADIUS,
+            round(place(signal.end) - place(signal.begin) + 2 * _RADIUS, 1),
             12.0 + 14 * (row % _BRACKET_ROWS),
-            entry["type"],
-            entry.get("text") or entry["type"],
+            signal.kind,
+            signal.text,
         )
-        for row, (entry, begin, end) in enumerate(signals)
+        for row, signal in enumerate(seen)
     ]
     return Timeline(
-        _place_steps(entries, place_of=[place(entry["offsetMs"]) for entry in entries], evidence=evidence),
+        _place_steps(entries, [place(entry.offset_ms) for entry in entries], evidence),
         brackets,
         [Tick(place(at), _format_offset(at)) for at in _choose_ticks(low, high)],
-        place(failure),
-        failure,
+        [Failure(place(at), at) for at in failures if low <= at <= high],
         TOP + LANE_HEIGHT * len(LANES) + _AXIS,
-        len(example["timeline"]) - len(entries),
+        more,
     )
 
 
-def _place_steps(entries: "Sequence[TimelineEntry]", *, place_of: list[float], evidence: set[str]) -> list[Step]:
+def _place_steps(entries: Sequence[Entry], place_of: list[float], evidence: set[str]) -> list[Step]:
     return [
         Step(
             x,
             TOP + LANE_HEIGHT * (lane + 0.5),
             lane,
-            entry["offsetMs"],
-            entry.get("text") or entry["eventType"],
-            entry.get("route") or "",
-            entry["eventType"],
-            lane == 3 or entry.get("eventId") in evidence,
+            entry.offset_ms,
+            entry.text,
+            entry.route,
+            entry.kind,
+            lane == 3 or entry.failed or entry.event_id in evidence,
             number,
         )
         for number, (entry, x) in enumerate(zip(entries, place_of, strict=True), start=1)
-        for lane in (_LANE_OF.get(entry["eventType"], 1),)
+        for lane in (_LANE_OF.get(entry.kind, 1),)
     ]
 
 
-def _measure_signals(example: "ExampleSession") -> "list[tuple[SignalEntry, int, int]]":
-    """Each signal with its begin and end, in milliseconds since the first signal."""
-    zero = _parse_time(example["timestamp"])
+def measure_signals(example: "ExampleSession", zero_ms: int) -> list[Signal]:
+    """The signals of a detection, in milliseconds since ``zero_ms`` (epoch ms); those without a time are left out."""
     measured = []
     for signal in example["triggeringSignals"]:
-        begin, end = _parse_time(signal.get("start", "")), _parse_time(signal.get("end", ""))
-        if zero is not None and begin is not None:
-            offset = round((begin - zero).total_seconds() * 1000)
-            length = round(((end or begin) - begin).total_seconds() * 1000)
-            measured.append((signal, offset, offset + max(0, length)))
+        begin, end = parse_epoch_ms(signal.get("start", "")), parse_epoch_ms(signal.get("end", ""))
+        if begin is not None:
+            last = max(begin, begin if end is None else end)
+            text, ids = signal.get("text") or signal["type"], tuple(signal.get("eventIds") or ())
+            measured.append(Signal(signal["type"], text, begin - zero_ms, last - zero_ms, ids))
     return measured
+
+
+def parse_epoch_ms(text: str) -> int | None:
+    """Epoch ms of an RFC 3339 text with a zone; None for another text."""
+    at = _parse_time(text)
+    return None if at is None else round(at.timestamp() * 1000)
 
 
 def _parse_time(text: str) -> datetime | None:

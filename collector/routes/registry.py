@@ -2,7 +2,18 @@
 
 from typing import Any, Final
 
-from collector.pages import assets, audit, health, incident_list, near_misses, provider_sign_in, session, sign_in
+from collector.pages import (
+    assets,
+    audit,
+    health,
+    incident_list,
+    near_misses,
+    provider_sign_in,
+    saved_views,
+    session,
+    settings,
+    sign_in,
+)
 from collector.pages import incident as incident_page
 from collector.routes import docs, events, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
@@ -17,11 +28,13 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     provider_sign_in.GROUP,  # before sign_in, whose paths of links would match its own
     sign_in.GROUP,
     incident_list.GROUP,
+    saved_views.GROUP,
     incident_page.GROUP,
     session.GROUP,
     near_misses.GROUP,
     health.GROUP,
     audit.GROUP,
+    settings.GROUP,
     assets.GROUP,
     docs.GROUP,
 )

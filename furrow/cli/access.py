@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -12,8 +11,16 @@ import typer
 from rich.table import Table
 from typing_extensions import TypedDict
 
+from core.api_keys import LABEL_LENGTH, PREFIX_LENGTH, generate_api_key
 from core.errors import NotConfigured, PermanentError, WrongUse
 from core.known_projects import check_project
+from core.project_changes import (
+    check_project_id,
+    choose_origins,
+    merge_settings,
+    parse_setting_options,
+    read_project_file,
+)
 from core.project_settings import SETTINGS, select_usable_settings
 from core.settings import Settings
 from furrow.cli.common import (
@@ -27,13 +34,6 @@ from furrow.cli.common import (
     print_json,
     styled_text,
 )
-from furrow.cli.project_changes import (
-    check_project_id,
-    choose_origins,
-    merge_settings,
-    parse_setting_options,
-    read_project_file,
-)
 from incidents.model import KeyRecord, ProjectRecord
 from stores import opening
 
@@ -41,10 +41,8 @@ if TYPE_CHECKING:
     from stores.incidents.incident_store import IncidentStore
 
 ALL_PROJECTS = "*"
-PREFIX_LENGTH = 11
 COMMAND_LINE = "command line"
 """Who the audit log names for what is done with access to the database."""
-_LABEL_LENGTH = 100
 
 keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 projects = typer.Typer(no_args_is_help=True, help="List and set up projects.")
@@ -132,9 +130,9 @@ def create_key(
     from collector.access.keys import hash_key
 
     _check_key_scope(project, role)
-    if len(label) > _LABEL_LENGTH or not label.isprintable():
-        raise WrongUse(f"a label has at most {_LABEL_LENGTH} characters, on one line")
-    key = generate_api_key(role)
+    if len(label) > LABEL_LENGTH or not label.isprintable():
+        raise WrongUse(f"a label has at most {LABEL_LENGTH} characters, on one line")
+    key = generate_api_key(role.value)
     with open_incident_store(load_command_settings(data_dir)) as store:
         store.keys.save_api_key(hash_key(key), key[:PREFIX_LENGTH], project, role.value, label)
         note = f"{role.value} key {label}".rstrip()
@@ -317,12 +315,6 @@ def show_project(
     }
     print_facts([("  configuration", configuration["configHash"]), ("  invalid, ignored", ", ".join(unusable))])
     print_facts([(f"    {name}", f"{value:,}") for name, value in values.items()])
-
-
-def generate_api_key(role: Role) -> str:
-    """A new key: fi (ingest), fv (viewer), fo (operator) or fa (admin), then 256 random bits. Its first 11 characters identify
-    it in lists."""
-    return f"f{role.value[0]}_{secrets.token_urlsafe(32)}"
 
 
 def _check_key_scope(project: str, role: Role) -> None:

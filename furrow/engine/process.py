@@ -17,11 +17,13 @@ from prefect.exceptions import PrefectHTTPStatusError
 from core import last_errors, prefect_gate
 from core.health import BEAT_S, Heartbeat, heartbeat_file
 from core.metrics import count_degraded
+from core.session_window import find_window_socket
 from core.settings import Settings
 from furrow import prefect_economy
 from furrow.engine import worker
 from furrow.engine.watch import watch_lag
 from lander.loop import Lander
+from lander.session_socket import serve_session_windows
 from tasks import connections, stopping
 
 _STOP_SECONDS = 8.0
@@ -39,10 +41,11 @@ async def main(settings: Settings) -> None:
     thread.start()
     watching = threading.Event()
     threading.Thread(target=watch_lag, args=(watching,), name="furrow-watch", daemon=True).start()
+    windows = serve_session_windows(find_window_socket(settings.lander_status), connections.landing_store)
     async with anyio.create_task_group() as group:
         group.start_soon(_beat_while_alive, Heartbeat(heartbeat_file(settings.data_dir, "worker")))
         group.start_soon(_serve_worker)
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with windows, anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 break
         _log.info("stopping")

@@ -37,9 +37,10 @@ TABLES = (
     "incident_reach",
     "reach_horizon",
     "audit_log",
+    "saved_views",
 )
 """Every table; a table comes after those to which it refers."""
-NOT_KEPT = ("page_sessions", "provider_visits", "sign_in_links", "silences")
+NOT_KEPT = ("page_sessions", "provider_visits", "sign_in_links", "silences", "tracker_checks")
 """Tables that no backup holds: who restores it signs in again, and near misses come from the next analyses."""
 SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq")
 _CHUNK = 1 << 20
@@ -82,7 +83,8 @@ def load_incident_tables(url: str, folder: Path, manifest: IncidentDump) -> None
     with _open_transaction(url) as (connection, driver):
         refuse_unless_empty(connection, manifest.revision)
         incident_schema.migrate(connection, manifest.revision)
-        for table in TABLES:
+        # A backup of an older schema has not the tables of a newer one.
+        for table in (table for table in TABLES if table in manifest.columns):
             found = _copy_table_in(driver, table, manifest.columns[table], _build_table_path(folder, table))
             if found != manifest.rows[table]:
                 raise PermanentError(f"the backup's table {table} holds {found} rows instead of {manifest.rows[table]}")

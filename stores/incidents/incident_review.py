@@ -94,6 +94,15 @@ _RETRY = text("""
 """)
 
 
+_OPEN: tuple[Status, ...] = ("draft", "confirmed", "regressed")
+_NEIGHBOUR = """
+    SELECT i.incident_id FROM incidents i JOIN incidents here ON here.incident_id = :incident_id
+    WHERE {where} AND (coalesce(i.last_seen, i.created_at), here.incident_id)
+        {sign} (coalesce(here.last_seen, here.created_at), i.incident_id)
+    ORDER BY coalesce(i.last_seen, i.created_at) {order}, i.incident_id {other} LIMIT 1
+"""
+
+
 class Place(NamedTuple):
     """Where a page begins: after the incident with this sort value (as Postgres writes it) and id."""
 
@@ -235,6 +244,20 @@ class ReviewReader:
             counts = _read_days(connection, [incident_id], start, days)
             seen = [VersionSeen(*row) for row in connection.execute(_VERSIONS, {"incident_id": incident_id})]
         return Trend(start, counts.get(incident_id, [0] * days), seen)
+
+    def find_neighbours(self, incident_id: str, status: Status, project: str | None) -> tuple[str, str]:
+        """The incidents before and after this one in the list, last seen first; '' at its ends.
+
+        The list is that of the open incidents for one of them, else that of the incidents with the same status.
+        """
+        query = IncidentQuery(project=project, status=_OPEN if status in _OPEN else (status,))
+        where, values = incident_read.build_filters(query)
+        found = []
+        with self._database.open_transaction() as connection:
+            for sign, order, other in ((">", "ASC", "DESC"), ("<", "DESC", "ASC")):
+                statement = text(_NEIGHBOUR.format(where=where, sign=sign, order=order, other=other))
+                found.append(connection.execute(statement, {**values, "incident_id": incident_id}).scalar() or "")
+        return found[0], found[1]
 
     def read_session(self, project: str, session_id: str) -> SessionView:
         """What is stored about one client session."""

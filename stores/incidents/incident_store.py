@@ -36,9 +36,12 @@ from stores.incidents.incident_review import ReviewReader
 from stores.incidents.key_registry import KeyRegistry
 from stores.incidents.open_alerts import OpenAlerts
 from stores.incidents.page_sessions import PageSessions
+from stores.incidents.saved_views import SavedViews
 from stores.incidents.session_queue import SessionQueue
+from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.tracker_checks import TrackerChecks
 
 __all__ = [
     "AnalysedSession",
@@ -87,6 +90,9 @@ class IncidentStore:
         self.audit = AuditLog(database)
         self.review = ReviewReader(database)
         self.silences = SilenceReader(database)
+        self.edits = SettingEdits(database)
+        self.views = SavedViews(database)
+        self.checks = TrackerChecks(database)
 
     @classmethod
     def connect(cls, url: str) -> Self:

@@ -1,7 +1,4 @@
-"""The review pages in a real Chromium, by hand: sign in by the link, look, decide by keyboard and click.
-
-``python -m tests.browser.test_review`` takes the screenshots of docs/review.md.
-"""
+"""The review pages in a real Chromium, by hand: sign in by the link, look, decide by keyboard and click."""
 
 import threading
 from collections.abc import Iterator
@@ -148,9 +145,18 @@ def test_the_pages_are_accessible(browser: Chrome, client: httpx.Client) -> None
         "/near-misses",
         "/health",
         "/incidents/nothing",
+        "/settings?project=shop",
     ):
         browser.get(f"{client.base_url}{path}")
         found[path] = run_axe(browser)
+    browser.delete_all_cookies()
+    browser.get(f"{client.base_url}/settings")
+    browser.find_element(By.ID, "key").send_keys("all-operator", Keys.ENTER)
+    wait_for(browser, lambda page: page.find_elements(By.ID, "origins"))
+    browser.get(f"{client.base_url}/settings?project=shop")
+    for summary in browser.find_elements(By.CSS_SELECTOR, "summary"):
+        summary.click()
+    found["/settings of an administrator"] = run_axe(browser)
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
@@ -163,31 +169,3 @@ def run_axe(page: Chrome) -> list[str]:
         axe.run(document, {runOnly: tags}).then((r) => done(r.violations));
     """)
     return [f"{rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in result]
-
-
-def take_screenshots() -> None:
-    """Write the pictures of docs/review.md."""
-    import tempfile
-
-    from stores.embedded_postgres import EmbeddedPostgres
-    from tests.browser.conftest import open_chromium
-
-    docs = Path(__file__).parents[2] / "docs"
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        server.start()
-        store = fill(server.url)
-        fill_scene(store)
-        with serving(Path(folder) / "c", server.url) as client, open_chromium(Path(folder), browser="ALL") as page:
-            page.get(make_link(client))
-            page.save_screenshot(str(docs / "review-incidents.png"))
-            page.find_element(By.CSS_SELECTOR, "[data-row] .title a").click()
-            wait_for(page, lambda page: page.find_elements(By.ID, "why"))
-            page.save_screenshot(str(docs / "review-incident.png"))
-        store.close()
-        server.stop()
-
-
-if __name__ == "__main__":
-    take_screenshots()

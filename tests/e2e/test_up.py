@@ -54,6 +54,13 @@ def test_twenty_frustrated_sessions_become_one_confirmed_incident(up: Up) -> Non
     assert status["detections"] == 20
 
 
+def test_the_page_of_a_session_has_its_stored_events(up: Up) -> None:
+    """The collector asks the lander: chDB belongs to the engine's process."""
+    shown = up.get("/session.json?project=default&id=frustrated-3")
+    assert (shown["eventsTotal"], len(shown["events"]), len(shown["detections"])) == (11, 11, 1)
+    assert (up.data / "session-events.sock").stat().st_mode & 0o077 == 0
+
+
 def test_runs_are_completed_and_linked_to_their_deployment(up: Up) -> None:
     (deployment,) = [d for d in up.prefect_post("/deployments/filter", {}) if d["name"] == "detect"]
     wanted = {"flow_runs": {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"any_": ["COMPLETED"]}}}}

@@ -13,7 +13,7 @@ ALLOWED = {"html", "head", "meta", "title", "link", "script", "body", "a", "head
            "button", "form", "main", "h1", "h2", "h3", "p", "code", "pre", "table", "thead", "tbody", "tr", "th", "td",
            "dl", "dt", "dd",
            "ul", "ol", "li", "section", "aside", "input", "label", "select", "option", "noscript", "circle", "rect",
-           "line", "g", "text", "i", "b", "small", "br", "kbd", "dialog", "time", "details", "summary"}  # fmt: skip
+           "line", "g", "text", "i", "b", "small", "br", "kbd", "dialog", "time", "details", "summary", "textarea"}  # fmt: skip
 
 
 class _Reader(HTMLParser):

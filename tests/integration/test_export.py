@@ -631,3 +631,23 @@ def test_what_is_refused_is_told_with_the_trackers_words(jira: FakeJira) -> None
     assert line.startswith("jira: 2 tickets refused")
     assert "valid project is required" in line
     assert line.endswith("fix the cause, then file them with `furrow export --retry-failed`")
+
+
+def test_a_run_answers_whether_a_tracker_takes_tickets(jira: FakeJira) -> None:
+    for name in ("jira", "linear"):
+        store().checks.ask_about_tracker(name, "Ann")
+    run()
+    found = {check.tracker: check for check in store().checks.list_checks()}
+    assert found["jira"].accepts is True
+    assert "OPS" in found["jira"].answer
+    assert found["linear"].accepts is None
+    assert store().checks.list_unanswered() == []
+    jira.projects = set()
+    store().checks.ask_about_tracker("jira", "Ann")
+    export(dry_run=True, return_state=True)
+    assert store().checks.list_unanswered() == ["jira"]
+    run()
+    (refused,) = [check for check in store().checks.list_checks() if check.tracker == "jira"]
+    assert refused.accepts is False
+    assert "OPS" in refused.answer
+    assert fake_jira.TOKEN not in refused.answer

@@ -49,6 +49,11 @@
     return true;
   }
 
+  function follow(selector) {
+    const link = find(selector);
+    if (link) link.click();
+  }
+
   const keys = {
     j: () => move(1),
     k: () => move(-1),
@@ -56,10 +61,9 @@
       const box = find("tr.on input.pick");
       if (box) box.checked = !box.checked;
     },
-    u: () => {
-      const up = find("[data-up]");
-      if (up) up.click();
-    },
+    u: () => follow("[data-up]"),
+    "[": () => follow("[data-previous]"),
+    "]": () => follow("[data-next]"),
     "/": () => {
       const search = find("#q");
       if (search) search.select();
@@ -120,6 +124,8 @@
   document.addEventListener("htmx:pushedIntoHistory", () => {
     const list = find("#list");
     if (list) list.setAttribute("hx-get", location.pathname + location.search);
+    const saved = find("[data-filters]"); // the view that would be saved is the one that is seen
+    if (saved) saved.value = location.search.slice(1);
   });
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.xhr.status === 401) location.reload();
@@ -145,6 +151,19 @@
   }
   setInterval(() => watchForEvents().catch(() => {}), 3000);
 
+  // A link to a moment (`#t=1500`) that is not in the shown part of a session leads to the part that has it.
+  function findMoment() {
+    const moment = /^#t=(-?\d{1,12})$/.exec(location.hash);
+    if (!moment || location.pathname !== "/session" || document.getElementById(location.hash.slice(1))) return;
+    const address = new URL(location.href);
+    if (address.searchParams.get("at") === moment[1]) return;
+    address.searchParams.delete("from");
+    address.searchParams.set("at", moment[1]);
+    location.replace(address);
+  }
+  window.addEventListener("hashchange", findMoment);
+
   showLocalTimes(document);
+  findMoment();
   watchForEvents().catch(() => {});
 })();

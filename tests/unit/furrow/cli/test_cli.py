@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from rich.console import Console
 
+from core.api_keys import generate_api_key
 from core.errors import PermanentError, TransientError, WrongUse, exit_code
 from core.plurals import format_counted_name
+from core.project_changes import normalize_origin
 from core.project_settings import MAX_PATTERNS, SETTINGS, find_setting_problem, select_usable_settings
 from furrow.cli import common
-from furrow.cli.access import Role, generate_api_key
-from furrow.cli.project_changes import normalize_origin
 from furrow.cli.runs import PrefectAddress, RunsApi, parse_parameters
 from furrow.clients.operator_api import OperatorApi
 from furrow.clients.prefect_api import FlowRun
@@ -99,7 +99,7 @@ def test_what_is_no_origin_is_refused(origin: str) -> None:
 
 
 def test_keys_are_long_random_and_say_what_they_are_for() -> None:
-    keys = {generate_api_key(Role.ingest) for _ in range(100)} | {generate_api_key(Role.operator) for _ in range(100)}
+    keys = {generate_api_key("ingest") for _ in range(100)} | {generate_api_key("operator") for _ in range(100)}
     assert len(keys) == len({key[:11] for key in keys}) == 200
     assert {key[:3] for key in keys} == {"fi_", "fo_"}
     assert all(len(key) == 46 and key.isascii() for key in keys)
