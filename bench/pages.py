@@ -3,7 +3,8 @@
 It starts an embedded Postgres, fills it (bench/incident_rows.py), starts the collector as ``furrow up`` does, and requests each
 page and each list of the HTTP API many times over one connection, one request after another, signed in as an operator. Pages are
 asked for in turns, so that a slow moment of the machine meets all of them. Printed for each: p50 and p95 in milliseconds on the
-clock, and the bytes that were sent (gzip). ``--directory`` keeps the filled store for the next run.
+clock, milliseconds of CPU that a request takes in the collector and in Postgres (which other programs on the machine hardly
+change; Linux only), and the bytes that were sent (gzip). ``--directory`` keeps the filled store for the next run.
 
 The last line is JSON.
 """
@@ -40,12 +41,45 @@ _PATIENCE_S: Final = 60
 
 @dataclass(frozen=True)
 class PageFigures:
-    """Milliseconds on the clock, and bytes as sent, of one address."""
+    """Milliseconds on the clock, mean milliseconds of CPU (None: not known), and bytes as sent, of one address."""
 
     name: str
     p50_ms: float
     p95_ms: float
+    collector_cpu_ms: float | None
+    postgres_cpu_ms: float | None
     sent_bytes: int
+
+
+@dataclass(frozen=True)
+class ServedStore:
+    """A collector over a filled store, and a client that is signed in. ``url``: of the store; the rest are process ids."""
+
+    url: str
+    client: httpx.Client
+    collector: int
+    postgres: int
+
+    def read_clocks(self) -> tuple[int, int, int]:
+        """Nanoseconds: on the clock, of CPU of the collector, and of CPU of Postgres (0 on other systems than Linux)."""
+        backends = _read_lines(f"/proc/{self.postgres}/task/{self.postgres}/children")
+        return (
+            time.perf_counter_ns(),
+            read_cpu_ns(self.collector),
+            sum(read_cpu_ns(int(pid)) for pid in backends),
+        )
+
+
+def read_cpu_ns(pid: int) -> int:
+    """Nanoseconds of CPU that the threads of a process took; 0 when it has ended, and on other systems than Linux."""
+    return sum(int(_read_lines(str(file))[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
+def _read_lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text().split() or ["0"]
+    except OSError:  # other systems, or a thread that ended meanwhile
+        return ["0"]
 
 
 def list_addresses(url: str, size: Size, client: httpx.Client) -> dict[str, str]:
@@ -96,32 +130,37 @@ def _follow_pages(client: httpx.Client, depth: int) -> str:
     return address
 
 
-def measure_pages(client: httpx.Client, addresses: dict[str, str], rounds: int) -> list[PageFigures]:
+def measure_pages(store: ServedStore, addresses: dict[str, str], rounds: int) -> list[PageFigures]:
     """Request each address ``rounds`` times, in turns."""
-    took: dict[str, list[float]] = {name: [] for name in addresses}
+    took: dict[str, list[tuple[float, ...]]] = {name: [] for name in addresses}
     sizes: dict[str, int] = {}
     for number in range(rounds + 1):
         for name, address in addresses.items():
-            start = time.perf_counter()
-            with client.stream("GET", address) as answer:
+            before = store.read_clocks()
+            with store.client.stream("GET", address) as answer:
                 sent = sum(len(part) for part in answer.iter_raw())
-            passed = time.perf_counter() - start
+            after = store.read_clocks()
             if answer.status_code != httpx.codes.OK:
                 raise SystemExit(f"{address} was answered {answer.status_code}")
             sizes[name] = sent
             if number:  # the first request opens connections and compiles templates
-                took[name].append(passed * 1e3)
-    return [
-        PageFigures(name, *(round(float(value), 1) for value in np.percentile(values, [50, 95])), sizes[name])
-        for name, values in took.items()
-    ]
+                took[name].append(tuple((b - a) / 1e6 for a, b in zip(before, after, strict=True)))
+    return [_build_figures(name, np.array(values), sizes[name]) for name, values in took.items()]
+
+
+def _build_figures(name: str, values: np.ndarray, sent: int) -> PageFigures:
+    p50, p95 = np.percentile(values[:, 0], [50, 95])
+    cpu = values[:, 1:].mean(axis=0)
+    known = [round(float(part), 1) if values[:, n + 1].any() else None for n, part in enumerate(cpu)]
+    return PageFigures(name, round(float(p50), 1), round(float(p95), 1), known[0], known[1], sent)
 
 
 @contextmanager
-def serve_filled_store(directory: Path, size: Size) -> Iterator[tuple[str, httpx.Client]]:
-    """A collector over a filled store, and a client that is signed in. Yields the store's URL, too."""
-    with open_filled_store(directory, size) as url, _serve_collector(directory, url) as client:
-        yield url, client
+def serve_filled_store(directory: Path, size: Size) -> Iterator[ServedStore]:
+    """A collector over a filled store."""
+    with open_filled_store(directory, size) as url, _serve_collector(directory, url) as (client, collector):
+        postmaster = int((directory / "postgres" / "postmaster.pid").read_text().split()[0])
+        yield ServedStore(url, client, collector, postmaster)
 
 
 @contextmanager
@@ -141,7 +180,7 @@ def open_filled_store(directory: Path, size: Size) -> Iterator[str]:
 
 
 @contextmanager
-def _serve_collector(directory: Path, url: str) -> Iterator[httpx.Client]:
+def _serve_collector(directory: Path, url: str) -> Iterator[tuple[httpx.Client, int]]:
     config = {
         "spool_dir": str(directory / "spool"),
         "user_salt": "bench",
@@ -161,7 +200,7 @@ def _serve_collector(directory: Path, url: str) -> Iterator[httpx.Client]:
         headers = {"X-API-Key": KEY, "accept-encoding": "gzip"}
         with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=_PATIENCE_S) as client:
             _sign_in(client)
-            yield client
+            yield client, process.pid
     finally:
         process.terminate()
         process.wait()
@@ -184,9 +223,9 @@ def measure(size: Size, rounds: int, directory: str | None = None) -> dict[str, 
     restrict_new_files()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as fresh,
-        serve_filled_store(Path(directory or fresh), size) as (url, client),
+        serve_filled_store(Path(directory or fresh), size) as store,
     ):
-        pages = measure_pages(client, list_addresses(url, size, client), rounds)
+        pages = measure_pages(store, list_addresses(store.url, size, store.client), rounds)
     return {"machine": machine(), "size": asdict(size), "pages": [asdict(page) for page in pages]}
 
 
@@ -195,11 +234,13 @@ def show_table(figures: dict[str, Any]) -> Table:
     size = figures["size"]
     table = Table(title=f"Pages with {size['incidents']:,} incidents and {size['detections']:,} detections")
     table.add_column("page")
-    for name in ("p50 ms", "p95 ms", "kB sent"):
+    for name in ("p50 ms", "p95 ms", "CPU ms", "of it Postgres", "kB sent"):
         table.add_column(name, justify="right")
     for page in figures["pages"]:
+        parts = [page[f"{part}_cpu_ms"] for part in ("collector", "postgres")]
+        cpu = ["?", "?"] if None in parts else [f"{sum(parts):.1f}", f"{parts[1]:.1f}"]
         table.add_row(
-            page["name"], f"{page['p50_ms']:.1f}", f"{page['p95_ms']:.1f}", f"{page['sent_bytes'] / 1e3:.1f}"
+            page["name"], f"{page['p50_ms']:.1f}", f"{page['p95_ms']:.1f}", *cpu, f"{page['sent_bytes'] / 1e3:.1f}"
         )
     return table
 

@@ -45,8 +45,8 @@ SORTS = {
 # "Exported" means that a ticket exists; it is not a status (docs/contracts/incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
-_HAS_TEXT = """(i.title ILIKE :words OR i.primary_failure_point ILIKE :words OR i.label ILIKE :words
-    OR i.incident_id ILIKE :words)"""
+# The title, the failure point, the label and the id, in lower case, one below the other.
+_HAS_TEXT = "i.searched LIKE lower(CAST(:words AS text))"
 
 IS_WITHDRAWN = "(i.status = 'draft' AND i.withdrawn_at IS NOT NULL)"
 
@@ -85,14 +85,18 @@ _EXAMPLES_SQL = f"""
 """
 _EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "detections").replace("{still_open}", "false"))
 _OPEN_EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "open_detections").replace("{still_open}", "true"))
+# Of detections there are very many: each incident has their numbers (incident_settle.py).
 _FIGURES = text(f"""
-    SELECT 'detections' AS what, CASE WHEN retracted_at IS NULL THEN 'live' ELSE 'retracted' END AS kind,
-           count(*) AS number
-    FROM detections WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY 2
+    WITH found AS (
+        SELECT status, {IS_WITHDRAWN} AS withdrawn, count(*) AS number, sum(detections) AS live,
+               sum(retracted_detections) AS retracted
+        FROM incidents i WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY status, withdrawn
+    )
+    SELECT 'detections' AS what, 'live' AS kind, coalesce(sum(live), 0)::bigint AS number FROM found
+    UNION ALL SELECT 'detections', 'retracted', coalesce(sum(retracted), 0)::bigint FROM found
     UNION ALL SELECT 'detections', 'open', count(*)
     FROM open_detections WHERE retracted_at IS NULL AND (CAST(:project AS text) IS NULL OR project = :project)
-    UNION ALL SELECT 'incidents', status, count(*)
-    FROM incidents i WHERE NOT {IS_WITHDRAWN} AND (CAST(:project AS text) IS NULL OR project = :project) GROUP BY status
+    UNION ALL SELECT 'incidents', status, sum(number)::bigint FROM found WHERE NOT withdrawn GROUP BY status
     UNION ALL SELECT 'tickets', o.state, count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
