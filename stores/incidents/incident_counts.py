@@ -115,10 +115,6 @@ _BEST = text("""
          ORDER BY d.score DESC, d.story_length, d.detection_id LIMIT 1)) AS body
     FROM unnest(CAST(:ids AS text[]), CAST(:labels AS text[]), CAST(:scores AS integer[])) AS i(id, label, score)
 """)
-_NUMBERS = text("""
-    SELECT incident_id, kind, number FROM incident_counts
-    WHERE incident_id = ANY(CAST(:ids AS text[])) AND kind IN ('detections', 'retracted')
-""")
 
 
 def read_counted_figures(connection: sa.Connection, caps: Mapping[str, Sequence[Any]]) -> Figures:
@@ -135,11 +131,6 @@ def read_counted_figures(connection: sa.Connection, caps: Mapping[str, Sequence[
     highest = {"ids": ids, "highest": [totals[id_].highest_score for id_ in ids]}
     shared = {row.incident_id: row.score for row in connection.execute(_SHARED_SCORES, highest)}
     return Figures(totals, facets, _read_best(connection, ids, shared), shared)
-
-
-def read_detection_numbers(connection: sa.Connection, ids: Sequence[str]) -> dict[tuple[str, str], int]:
-    """How many detections of these incidents hold (``detections``) and do not (``retracted``), by incident and kind."""
-    return {(row.incident_id, row.kind): row.number for row in connection.execute(_NUMBERS, {"ids": list(ids)})}
 
 
 def _read_best(connection: sa.Connection, ids: Sequence[str], shared: Mapping[str, int]) -> dict[str, Detection]:

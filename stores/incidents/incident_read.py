@@ -85,18 +85,16 @@ _EXAMPLES_SQL = f"""
 """
 _EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "detections").replace("{still_open}", "false"))
 _OPEN_EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "open_detections").replace("{still_open}", "true"))
-# Of detections there are very many: each incident has their numbers (incident_settle.py).
+# Of detections there are very many: their numbers are sums over what is counted of each incident.
 _FIGURES = text(f"""
-    WITH found AS (
-        SELECT status, {IS_WITHDRAWN} AS withdrawn, count(*) AS number, sum(detections) AS live,
-               sum(retracted_detections) AS retracted
-        FROM incidents i WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY status, withdrawn
-    )
-    SELECT 'detections' AS what, 'live' AS kind, coalesce(sum(live), 0)::bigint AS number FROM found
-    UNION ALL SELECT 'detections', 'retracted', coalesce(sum(retracted), 0)::bigint FROM found
+    SELECT 'detections' AS what, c.kind, sum(c.number)::bigint AS number
+    FROM incident_counts c
+    WHERE c.kind IN ('detections', 'retracted') AND (CAST(:project AS text) IS NULL OR c.incident_id IN (
+        SELECT incident_id FROM incidents WHERE project = :project)) GROUP BY c.kind
     UNION ALL SELECT 'detections', 'open', count(*)
     FROM open_detections WHERE retracted_at IS NULL AND (CAST(:project AS text) IS NULL OR project = :project)
-    UNION ALL SELECT 'incidents', status, sum(number)::bigint FROM found WHERE NOT withdrawn GROUP BY status
+    UNION ALL SELECT 'incidents', status, count(*)
+    FROM incidents i WHERE NOT {IS_WITHDRAWN} AND (CAST(:project AS text) IS NULL OR project = :project) GROUP BY status
     UNION ALL SELECT 'tickets', o.state, count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
@@ -170,7 +168,7 @@ class IncidentReader:
                 found.setdefault(row.what, {})[row.kind] = row.number
             detections = found.get("detections", {})
             return {
-                "detections": detections.get("live", 0),
+                "detections": detections.get("detections", 0),
                 "retracted": detections.get("retracted", 0),
                 "openDetections": detections.get("open", 0),
                 "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},

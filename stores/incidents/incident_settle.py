@@ -21,7 +21,7 @@ from incidents.model import Rules
 from stores.incidents import incident_open
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
-from stores.incidents.incident_counts import read_counted_figures, read_detection_numbers
+from stores.incidents.incident_counts import read_counted_figures
 from stores.incidents.incident_figures import Facets, Figures, read_figures
 from ufse.detection import Detection, FailurePoint
 
@@ -68,7 +68,6 @@ _COMPUTED = {
     "confidence": "double precision",
     "facets": "jsonb",
 }
-_NUMBERS = {"detections": "integer", "retracted_detections": "integer"}
 _EVER = datetime.min.replace(tzinfo=UTC)
 _COUNTS = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")
 """Counts of complete sessions alone."""
@@ -87,7 +86,7 @@ _DECIDED = {
     "suppressed_sessions": "integer",
     "generation": "integer",
 }
-_COLUMNS = _COMPUTED | _NUMBERS | _OPEN | _DECIDED
+_COLUMNS = _COMPUTED | _OPEN | _DECIDED
 
 
 def _join_columns(template: str) -> str:
@@ -182,11 +181,7 @@ def settle_incidents(
         draft, notices = _settle_open_draft(row, state.status, rule, known)
         changes += [(id_, move) for move in [*moves, *notices]]
         computed = _compute_incident_columns(row, known)
-        numbers = {
-            "detections": known.numbers.get((id_, "detections"), 0),
-            "retracted_detections": known.numbers.get((id_, "retracted"), 0),
-        }
-        updates.append({"incident_id": id_, **computed, **numbers, **draft, **build_state_columns(state)})
+        updates.append({"incident_id": id_, **computed, **draft, **build_state_columns(state)})
     connection.execute(_UPDATE, {"rows": encode_json_text(updates)})
     write_incident_history(connection, [*notes, *changes])
     return SettleResult(tuple(ids), tuple(changes))
@@ -202,7 +197,6 @@ class _KnownEvidence:
     open: Figures
     open_counts: Mapping[str, incident_open.OpenCount]
     sightings: "Mapping[str, list[_TimedSighting]]"
-    numbers: Mapping[tuple[str, str], int]
 
 
 def _read_evidence(
@@ -219,7 +213,6 @@ def _read_evidence(
         open=read_figures(connection, of_open, "open_detections"),
         open_counts=counts,
         sightings=_read_sightings(connection, caps, before),
-        numbers=read_detection_numbers(connection, caps["ids"]),
     )
 
 

@@ -30,13 +30,13 @@ CREATE INDEX incident_counts_top ON incident_counts (incident_id, kind, number D
     WHERE kind IN ('signals', 'routes', 'environments', 'appVersions', 'browsers', 'label sources');
 CREATE INDEX incident_counts_empty ON incident_counts (incident_id) WHERE number = 0;
 
---   detections, retracted_detections   rows of `detections` that hold, and that do not: for the figures of an installation
---   searched                           what a search of the list looks through, in lower case
-ALTER TABLE incidents
-    ADD COLUMN detections integer NOT NULL DEFAULT 0,
-    ADD COLUMN retracted_detections integer NOT NULL DEFAULT 0,
-    ADD COLUMN searched text COLLATE "C" GENERATED ALWAYS AS (
-        lower(title || E'\n' || primary_failure_point || E'\n' || label || E'\n' || incident_id)) STORED;
+-- Figures of an installation are sums over its incidents.
+CREATE INDEX incident_counts_figures ON incident_counts (kind, incident_id) INCLUDE (number)
+    WHERE kind IN ('detections', 'retracted');
+
+--   searched  what a search of the list looks through, in lower case
+ALTER TABLE incidents ADD COLUMN searched text COLLATE "C" GENERATED ALWAYS AS (
+    lower(title || E'\n' || primary_failure_point || E'\n' || label || E'\n' || incident_id)) STORED;
 
 CREATE INDEX detections_visit ON detections (incident_id, visit_id);
 -- The scores of each source, from the highest on.
@@ -44,7 +44,6 @@ CREATE INDEX detections_scores ON detections (incident_id, score, coalesce(sourc
 -- What the confirm rule may count.
 CREATE INDEX detections_counting ON detections (incident_id, received_at)
     WHERE retracted_at IS NULL AND received_at IS NOT NULL;
-CREATE INDEX detections_retracted ON detections (project) WHERE retracted_at IS NOT NULL;
 CREATE INDEX silences_newest ON silences (analysed_at DESC, project, visit_id);
 CREATE INDEX silences_project ON silences (project, analysed_at DESC, visit_id);
 CREATE INDEX silences_count ON silences (project, rule);
@@ -208,8 +207,3 @@ BEGIN
         PERFORM count_visits(part.incidents, part.visits);
     END LOOP;
 END $$;
-UPDATE incidents i SET
-    detections = coalesce((SELECT c.number FROM incident_counts c WHERE c.incident_id = i.incident_id AND c.kind = 'detections'), 0),
-    retracted_detections =
-        coalesce((SELECT c.number FROM incident_counts c WHERE c.incident_id = i.incident_id AND c.kind = 'retracted'), 0)
-WHERE EXISTS (SELECT FROM detections d WHERE d.incident_id = i.incident_id);
