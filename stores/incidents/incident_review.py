@@ -16,6 +16,7 @@ from incidents.lifecycle import HistoryChange, Status
 from incidents.model import IncidentQuery, NotFound
 from stores.incidents import impact_read, incident_read
 from stores.incidents.incident_database import Database
+from stores.incidents.incident_figures import FACET_VALUES
 from stores.incidents.incident_settle import write_incident_history
 from stores.incidents.silences import Silence, read_session_silences
 
@@ -35,18 +36,23 @@ _SESSIONS_SHOWN = 50
 _EXPORTS_SHOWN = 100
 
 _COUNT_BY_STATUS = "SELECT i.status, count(*) AS number FROM incidents i WHERE {where} GROUP BY i.status"
+# Counted with each detection: the detections of one incident may be very many.
 _BY_DAY = text("""
-    SELECT d.incident_id, CAST(d.happened_at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS number
-    FROM detections d
-    WHERE d.incident_id = ANY(CAST(:ids AS text[])) AND d.retracted_at IS NULL
-      AND d.happened_at >= :start AND d.happened_at < :stop
-    GROUP BY 1, 2
+    SELECT c.incident_id, CAST(c.value AS date) AS day, c.number
+    FROM unnest(CAST(:ids AS text[])) AS i(id) CROSS JOIN unnest(CAST(:days AS text[])) AS d(day)
+    JOIN incident_counts c ON (c.incident_id, c.kind, c.key) = (i.id, 'day', md5(d.day)::uuid)
 """)
-_VERSIONS = text("""
-    SELECT d.app_version AS version, min(d.happened_at) AS first_seen, count(*) AS number
-    FROM detections d
-    WHERE d.incident_id = :incident_id AND d.retracted_at IS NULL AND d.app_version <> ''
-    GROUP BY d.app_version ORDER BY first_seen LIMIT 20
+_VERSIONS = text(f"""
+    SELECT top.value AS version, seen.first_seen, top.number
+    FROM (
+        SELECT value, number FROM incident_counts WHERE incident_id = :incident_id AND kind = 'appVersions'
+        ORDER BY number DESC, value LIMIT {FACET_VALUES}
+    ) top
+    CROSS JOIN LATERAL (
+        SELECT min(d.happened_at) AS first_seen FROM detections d
+        WHERE d.incident_id = :incident_id AND d.retracted_at IS NULL AND d.app_version <> '' AND d.app_version = top.value
+    ) seen
+    ORDER BY seen.first_seen, top.value LIMIT 20
 """)
 _SESSION = """
     SELECT d.body, d.incident_id, i.title, i.status, i.severity, {still_open} AS open
@@ -113,7 +119,7 @@ class CursorPage:
 
 
 class VersionSeen(NamedTuple):
-    """A version of the application, the time of its first detection, and how many detections it has."""
+    """A version of the application, the time of its first detection, and how many sessions (visits) it has."""
 
     version: str
     first_seen: datetime
@@ -307,8 +313,7 @@ def _read_activity(connection: sa.Connection, ids: Sequence[str], days: int) -> 
 
 
 def _read_days(connection: sa.Connection, ids: Sequence[str], start: date, days: int) -> dict[str, list[int]]:
-    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
-    values = {"ids": list(ids), "start": begin, "stop": begin + timedelta(days=days)}
+    values = {"ids": list(ids), "days": [(start + timedelta(days=n)).isoformat() for n in range(days)]}
     counts: dict[str, list[int]] = {}
     for row in connection.execute(_BY_DAY, values):
         counts.setdefault(row.incident_id, [0] * days)[(row.day - start).days] = row.number

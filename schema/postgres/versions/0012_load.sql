@@ -13,7 +13,7 @@ CREATE TABLE counted_visits (
 -- How many times each fact was counted.
 --   visits     sessions, ended, overcome (value ''); signals, routes, environments, appVersions, browsers (a facet's value);
 --              source, source ended, source overcome (of one source; no value is kept)
---   detections detections, retracted (value ''), score, severity, label; user, label source (no value is kept)
+--   detections detections, retracted (value ''), score, severity, day (in UTC); user, label source (no value is kept)
 --   derived    users (value ''): how many have a number; label sources (label): how many sources have it;
 --              sources (sessions / ended / overcome): how many sources have so many sessions, and whether half of them ended or
 --              overcame the failure
@@ -44,9 +44,20 @@ CREATE INDEX detections_scores ON detections (incident_id, score, coalesce(sourc
 -- What the confirm rule may count.
 CREATE INDEX detections_counting ON detections (incident_id, received_at)
     WHERE retracted_at IS NULL AND received_at IS NOT NULL;
+-- When each version was first seen. Figures by day are counted, so that this index needs no version any more.
+CREATE INDEX detections_versions ON detections (incident_id, app_version, happened_at)
+    WHERE retracted_at IS NULL AND app_version <> '';
+DROP INDEX detections_days;
+CREATE INDEX detections_days ON detections (incident_id, happened_at) WHERE retracted_at IS NULL;
 CREATE INDEX silences_newest ON silences (analysed_at DESC, project, visit_id);
 CREATE INDEX silences_project ON silences (project, analysed_at DESC, visit_id);
 CREATE INDEX silences_count ON silences (project, rule);
+-- The order of export (incident_outbox.py), and incidents that came back, of which existing tickets are told.
+DROP INDEX incidents_export;
+CREATE INDEX incidents_export ON incidents (
+    project, array_position(ARRAY['Critical', 'High', 'Medium', 'Low'], severity), created_at, highest_score DESC, incident_id)
+    WHERE status IN ('confirmed', 'regressed');
+CREATE INDEX incidents_recurred ON incidents (project) WHERE generation > 0 AND status IN ('confirmed', 'regressed');
 CREATE INDEX outbox_waiting ON outbox (state, updated_at DESC) WHERE state <> 'filed';
 
 CREATE FUNCTION count_visits(incidents text[], visits text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -76,6 +87,7 @@ BEGIN
         SELECT d.incident_id, d.visit_id, unnest(
             CASE WHEN d.retracted_at IS NOT NULL THEN ARRAY['retracted' || E'\x1f'] ELSE
             ARRAY['detections' || E'\x1f', 'score' || E'\x1f' || d.score, 'severity' || E'\x1f' || d.severity_type,
+                  'day' || E'\x1f' || to_char(d.happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'),
                   CASE WHEN d.user_hash <> '' THEN 'user' || E'\x1f' || d.user_hash END,
                   'label source' || E'\x1f' || coalesce(d.source, 0) || E'\x1f' || d.label] END) AS fact
         FROM found d
@@ -164,10 +176,12 @@ BEGIN
             SELECT o.incident_id AS old_incident, o.visit_id AS old_visit, n.incident_id, n.visit_id
             FROM old_rows o JOIN new_rows n USING (project, detection_id)
             WHERE (o.incident_id, o.visit_id, o.retracted_at IS NULL, o.source, o.ended_flow, o.resolved, o.environment,
-                   o.app_version, o.browser, o.signals, o.routes, o.score, o.severity_type, o.user_hash, o.label)
+                   o.app_version, o.browser, o.signals, o.routes, o.score, o.severity_type, o.user_hash, o.label,
+                   o.happened_at)
                IS DISTINCT FROM
                   (n.incident_id, n.visit_id, n.retracted_at IS NULL, n.source, n.ended_flow, n.resolved, n.environment,
-                   n.app_version, n.browser, n.signals, n.routes, n.score, n.severity_type, n.user_hash, n.label)
+                   n.app_version, n.browser, n.signals, n.routes, n.score, n.severity_type, n.user_hash, n.label,
+                   n.happened_at)
         )
         SELECT array_agg(incident_id), array_agg(visit_id) INTO incidents, visits
         FROM (SELECT incident_id, visit_id FROM pairs UNION SELECT old_incident, old_visit FROM pairs) every;
