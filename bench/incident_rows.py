@@ -5,6 +5,7 @@ has about 1 in 22 detections, the median about 40 of a million. Everything is de
 same rows; only times are relative to now.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,21 +49,21 @@ _BODY = {
 # A number from 0 to 1 for row n and column c; the same in every run.
 _PART = "((hashint8extended({n}, {c}) & 2147483647) / 2147483648.0)"
 _ID = "'inc_' || md5('incident ' || {n})"
-_PROJECT = "(ARRAY['default', 'shop', 'blog'])[1 + {n} % 3]"
+_PROJECT = "(ARRAY['default', 'shop', 'blog'])[1 + {n} %% 3]"
 _INCIDENTS = f"""
     INSERT INTO incidents (incident_id, project, fingerprint, status, title, failure_point, primary_failure_point, label,
         route, severity, severity_type, priority, resolved_at, created_at, updated_at)
     SELECT {_ID.format(n="n")}, {_PROJECT.format(n="n")}, md5('incident ' || n),
-        (ARRAY['confirmed', 'confirmed', 'draft', 'resolved', 'suppressed', 'regressed', 'draft'])[1 + n % 7],
+        (ARRAY['confirmed', 'confirmed', 'draft', 'resolved', 'suppressed', 'regressed', 'draft'])[1 + n %% 7],
         word || ' on ' || path || ' fails: POST /api/' || word || ' → 500', 
         jsonb_build_object('route', path, 'target', 'button#' || word, 'feedback', 'POST /api/' || word || ' → 500'),
         path || ' › button#' || word || ' › POST /api/' || word || ' → 500', initcap(word), path,
-        (ARRAY['Critical', 'High', 'Medium', 'Low'])[1 + n % 4], 'Bug', (ARRAY['P0', 'P1', 'P2', 'P3'])[1 + n % 4],
-        CASE WHEN n % 7 = 3 THEN now() - make_interval(days => 1 + n % 20) END,
+        (ARRAY['Critical', 'High', 'Medium', 'Low'])[1 + n %% 4], 'Bug', (ARRAY['P0', 'P1', 'P2', 'P3'])[1 + n %% 4],
+        CASE WHEN n %% 7 = 3 THEN now() - make_interval(days => 1 + n %% 20) END,
         now() - make_interval(days => {_DAYS}) + make_interval(secs => n), now()
     FROM (
-        SELECT n, '/area-' || n % 50 || '/page-' || n % 400 AS path,
-            (ARRAY['pay', 'save', 'search', 'upload', 'checkout', 'filter', 'login', 'invite'])[1 + n % 8] || '-' || n AS word
+        SELECT n, '/area-' || n %% 50 || '/page-' || n %% 400 AS path,
+            (ARRAY['pay', 'save', 'search', 'upload', 'checkout', 'filter', 'login', 'invite'])[1 + n %% 8] || '-' || n AS word
         FROM generate_series(0, %(incidents)s - 1) n
     ) named
 """
@@ -71,21 +72,21 @@ _DETECTIONS = f"""
         last_seen, user_hash, environment, app_version, browser, severity_type, ended_flow, resolved, signals, routes,
         story_length, label, body, received_at, source, retracted_at, created_at)
     SELECT {_PROJECT.format(n="i")}, md5('detection ' || n), 'session-' || n, md5('visit ' || n), at - interval '20 s',
-        {_ID.format(n="i")}, 70 + (n * 7 % 31)::integer, at, at + interval '9 s', md5('user ' || n / 3),
-        (ARRAY['production', 'production', 'staging'])[1 + n % 3], '2.' || n % 9 || '.' || n % 4,
-        (ARRAY['Chrome', 'Firefox', 'Safari', 'Edge'])[1 + n % 4], 'Bug', n % 3 = 0, n % 5 = 0,
-        ARRAY['rage', 'feedback'], ARRAY['/area-' || i % 50 || '/page-' || i % 400], {_STEPS}, 'Pay', 
+        {_ID.format(n="i")}, 70 + (n * 7 %% 31)::integer, at, at + interval '9 s', md5('user ' || n / 3),
+        (ARRAY['production', 'production', 'staging'])[1 + n %% 3], '2.' || n %% 9 || '.' || n %% 4,
+        (ARRAY['Chrome', 'Firefox', 'Safari', 'Edge'])[1 + n %% 4], 'Bug', n %% 3 = 0, n %% 5 = 0,
+        ARRAY['rage', 'feedback'], ARRAY['/area-' || i %% 50 || '/page-' || i %% 400], {_STEPS}, 'Pay', 
         CAST(%(body)s AS jsonb) || jsonb_build_object('detectionId', md5('detection ' || n), 'sessionId', 'session-' || n,
             'projectId', {_PROJECT.format(n="i")}, 'visitId', md5('visit ' || n), 'visitStart', '2026-01-15T10:00:00Z',
-            'timestamp', '2026-01-15T10:00:05Z', 'frustrationScore', 70 + n * 7 % 31, 'failurePoint', jsonb_build_object(
-            'route', '/area-' || i % 50, 'target', 'button#pay', 'feedback', 'POST /api/orders → 500'),
-            'primaryFailurePoint', '/area-' || i % 50 || ' › button#pay › POST /api/orders → 500',
-            'context', jsonb_build_object('label', 'Pay', 'appVersion', '2.' || n % 9, 'environment', 'production')),
+            'timestamp', '2026-01-15T10:00:05Z', 'frustrationScore', 70 + n * 7 %% 31, 'failurePoint', jsonb_build_object(
+            'route', '/area-' || i %% 50, 'target', 'button#pay', 'feedback', 'POST /api/orders → 500'),
+            'primaryFailurePoint', '/area-' || i %% 50 || ' › button#pay › POST /api/orders → 500',
+            'context', jsonb_build_object('label', 'Pay', 'appVersion', '2.' || n %% 9, 'environment', 'production')),
         CASE WHEN at > now() - interval '9 days' THEN at END,
         CASE WHEN at > now() - interval '9 days' THEN 4611686018427387904 + n / 2 ELSE n / 2 + 1 END,
-        CASE WHEN n % 50 = 49 THEN now() END, at
+        CASE WHEN n %% 50 = 49 THEN now() END, at
     FROM (
-        SELECT n, floor(%(incidents)s * power({_PART.format(n="n", c=1)}, 3))::bigint AS i,
+        SELECT n, coalesce(CAST(%(incident)s AS bigint), floor(%(incidents)s * power({_PART.format(n="n", c=1)}, 3))::bigint) AS i,
             now() - make_interval(secs => {_DAYS} * 86400 * {_PART.format(n="n", c=2)}) AS at
         FROM generate_series(%(first)s, %(last)s - 1) n
     ) placed
@@ -166,12 +167,8 @@ def fill_incident_store(url: str, size: Size) -> None:
     values: dict[str, Any] = {"incidents": size.incidents, "silences": size.silences}
     with psycopg.connect(url) as connection:
         connection.execute("SET synchronous_commit = off")
-        connection.execute(_INCIDENTS.replace("% ", "%% "), values)
-        insert = _DETECTIONS.replace("% ", "%% ")
-        for first in range(0, size.detections, _CHUNK):
-            last = min(size.detections, first + _CHUNK)
-            connection.execute(insert, {**values, "first": first, "last": last, "body": json.dumps(_BODY)})
-            connection.commit()
+        connection.execute(_INCIDENTS, values)
+        _add_detections(connection, size, 0, size.detections)
         connection.execute(_FIGURES)
         for statement in _BESIDE:
             connection.execute(statement, values)
@@ -179,9 +176,29 @@ def fill_incident_store(url: str, size: Size) -> None:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def name_incident(number: int, url: str) -> str:
-    """The id of incident ``number``."""
+def fill_one_incident(url: str, incident: int, sessions: int) -> None:
+    """Write ``sessions`` detections of one incident; there are at most 10^6 of each of the first incidents."""
     with psycopg.connect(url) as connection:
-        row = connection.execute(f"SELECT {_ID.format(n='%s::text')}", (number,)).fetchone()
-    assert row is not None
-    return str(row[0])
+        first = (incident + 1) * 1_000_000
+        _add_detections(connection, Size(), first, first + sessions, incident)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+
+
+def _add_detections(
+    connection: "psycopg.Connection[Any]", size: Size, first: int, stop: int, incident: int | None = None
+) -> None:
+    values = {"incidents": size.incidents, "incident": incident, "body": json.dumps(_BODY)}
+    for start in range(first, stop, _CHUNK):
+        connection.execute(_DETECTIONS, {**values, "first": start, "last": min(stop, start + _CHUNK)})
+        connection.commit()
+
+
+def name_incident(number: int) -> str:
+    """The id of incident ``number``."""
+    return f"inc_{hashlib.md5(f'incident {number}'.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def name_project(number: int) -> str:
+    """The project of incident ``number``."""
+    return PROJECTS[number % len(PROJECTS)]

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.incident_rows import Size, fill_incident_store, name_incident
-from bench.measure import machine
+from bench.measure import machine, read_cpu_ns, read_postgres_cpu_ns
 from core.private_files import restrict_new_files
 from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
@@ -62,29 +62,12 @@ class ServedStore:
 
     def read_clocks(self) -> tuple[int, int, int]:
         """Nanoseconds: on the clock, of CPU of the collector, and of CPU of Postgres (0 on other systems than Linux)."""
-        backends = _read_lines(f"/proc/{self.postgres}/task/{self.postgres}/children")
-        return (
-            time.perf_counter_ns(),
-            read_cpu_ns(self.collector),
-            sum(read_cpu_ns(int(pid)) for pid in backends),
-        )
+        return time.perf_counter_ns(), read_cpu_ns(self.collector), read_postgres_cpu_ns(self.postgres)
 
 
-def read_cpu_ns(pid: int) -> int:
-    """Nanoseconds of CPU that the threads of a process took; 0 when it has ended, and on other systems than Linux."""
-    return sum(int(_read_lines(str(file))[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-
-
-def _read_lines(file: str) -> list[str]:
-    try:
-        return Path(file).read_text().split() or ["0"]
-    except OSError:  # other systems, or a thread that ended meanwhile
-        return ["0"]
-
-
-def list_addresses(url: str, size: Size, client: httpx.Client) -> dict[str, str]:
+def list_addresses(size: Size, client: httpx.Client) -> dict[str, str]:
     """What is requested: name → address."""
-    largest, middle = name_incident(0, url), name_incident(size.incidents // 10, url)
+    largest, middle = name_incident(0), name_incident(size.incidents // 10)
     deep = _follow_pages(client, _DEPTH)
     filters = {
         "all": {"status": "all"},
@@ -225,7 +208,7 @@ def measure(size: Size, rounds: int, directory: str | None = None) -> dict[str, 
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as fresh,
         serve_filled_store(Path(directory or fresh), size) as store,
     ):
-        pages = measure_pages(store, list_addresses(store.url, size, store.client), rounds)
+        pages = measure_pages(store, list_addresses(size, store.client), rounds)
     return {"machine": machine(), "size": asdict(size), "pages": [asdict(page) for page in pages]}
 
 
