@@ -13,24 +13,14 @@ from sqlalchemy import text
 from core.errors import PermanentError
 from incidents.incident import ExampleSession, Incident, TicketRecord
 from incidents.lifecycle import HistoryChange, Status
-from incidents.model import IncidentQuery, NotFound
+from incidents.model import IncidentQuery, NotFound, Place
 from stores.incidents import impact_read, incident_read
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_figures import FACET_VALUES
+from stores.incidents.incident_orders import build_list_order
 from stores.incidents.incident_settle import write_incident_history
 from stores.incidents.silences import Silence, read_session_silences
 
-# Sort keys: JSON name → SQL that is never NULL, and its type. A page begins after a value and an id.
-_ORDERS = {
-    "lastSeen": ("coalesce(i.last_seen, i.created_at)", "timestamptz"),
-    "firstSeen": ("coalesce(i.first_seen, i.created_at)", "timestamptz"),
-    "affectedSessions": ("i.affected_sessions", "integer"),
-    "affectedUsers": ("i.affected_users", "integer"),
-    "highestScore": ("i.highest_score", "integer"),
-    "severity": ("array_position(ARRAY['Low', 'Medium', 'High', 'Critical'], i.severity)", "integer"),
-}
-ORDERS = tuple(_ORDERS)
-"""What pages can be sorted by."""
 MAX_PAGE = 200
 _SESSIONS_SHOWN = 50
 _EXPORTS_SHOWN = 100
@@ -98,13 +88,6 @@ _RETRY = text("""
       AND o.state IN ('export_failed', 'retry') AND (CAST(:project AS text) IS NULL OR i.project = :project)
     RETURNING i.status
 """)
-
-
-class Place(NamedTuple):
-    """Where a page begins: after the incident with this sort value (as Postgres writes it) and id."""
-
-    value: str
-    incident_id: str
 
 
 @dataclass(frozen=True)
@@ -206,18 +189,10 @@ class ReviewReader:
         PermanentError for an unknown sort, a wrong place, or a limit outside 1–200."""
         if not 1 <= query.limit <= MAX_PAGE:
             raise PermanentError(f"limit must be 1 to {MAX_PAGE}")
-        order, kind, falls = _find_order(query.sort)
-        where, values = incident_read.build_filters(query)
-        begins = _begin_condition(order, kind, falls) if after else "true"
-        place = {"place": after.value, "place_id": after.incident_id} if after else {}
-        page = text(f"""
-            SELECT i.*, {incident_read.FLAGS}, CAST({order} AS text) AS place FROM incidents i
-            WHERE {where} AND {begins}
-            ORDER BY {order} {"DESC" if falls else "ASC"}, i.incident_id LIMIT :limit
-        """)
+        order = build_list_order(query.sort, after)
         with self._database.open_transaction() as connection:
-            rows = connection.execute(page, {**values, **place, "limit": query.limit + 1}).all()
-            shown = rows[: query.limit]
+            found = incident_read.read_listed_rows(connection, replace(query, offset=0), order)
+            shown, following = incident_read.cut_page(found, query.limit)
             ids = [row.incident_id for row in shown]
             tickets, rates = incident_read.read_tickets(connection, ids), impact_read.read_rates(connection, ids)
             activity = _read_activity(connection, ids, days)
@@ -226,7 +201,7 @@ class ReviewReader:
                     incident_read.build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id))
                     for row in shown
                 ),
-                Place(shown[-1].place, shown[-1].incident_id) if len(rows) > len(shown) else None,
+                following,
                 _count_by_status(connection, query),
                 activity,
             )
@@ -285,19 +260,6 @@ class ReviewReader:
                 raise NotFound(f"no ticket of {incident_id} waits at {tracker}")
             change = HistoryChange(actor, status, status, f"export to {tracker} asked for again")
             write_incident_history(connection, [(incident_id, change)])
-
-
-def _find_order(sort: str) -> tuple[str, str, bool]:
-    name = sort.removeprefix("-")
-    if name not in _ORDERS:
-        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; use one of {', '.join(_ORDERS)}")
-    return (*_ORDERS[name], sort.startswith("-"))
-
-
-def _begin_condition(order: str, kind: str, falls: bool) -> str:
-    sign = "<" if falls else ">"
-    value = f"CAST(:place AS {kind})"
-    return f"({order} {sign} {value} OR ({order} = {value} AND i.incident_id > :place_id))"
 
 
 def _count_by_status(connection: sa.Connection, query: IncidentQuery) -> dict[Status, int]:

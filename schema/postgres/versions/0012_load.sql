@@ -58,6 +58,15 @@ CREATE INDEX incidents_export ON incidents (
     project, array_position(ARRAY['Critical', 'High', 'Medium', 'Low'], severity), created_at, highest_score DESC, incident_id)
     WHERE status IN ('confirmed', 'regressed');
 CREATE INDEX incidents_recurred ON incidents (project) WHERE generation > 0 AND status IN ('confirmed', 'regressed');
+-- The descending orders of lists (incident_orders.py), and the counts by status beside them.
+CREATE INDEX incidents_by_last_seen ON incidents (coalesce(last_seen, created_at) DESC, incident_id);
+CREATE INDEX incidents_by_first_seen ON incidents (coalesce(first_seen, created_at) DESC, incident_id);
+CREATE INDEX incidents_by_sessions ON incidents (affected_sessions DESC, incident_id);
+CREATE INDEX incidents_by_users ON incidents (affected_users DESC, incident_id);
+CREATE INDEX incidents_by_score ON incidents (highest_score DESC, incident_id);
+CREATE INDEX incidents_by_severity ON incidents (
+    array_position(ARRAY['Low', 'Medium', 'High', 'Critical'], severity) DESC, incident_id);
+CREATE INDEX incidents_counted ON incidents (project, status, withdrawn_at);
 CREATE INDEX outbox_waiting ON outbox (state, updated_at DESC) WHERE state <> 'filed';
 
 CREATE FUNCTION count_visits(incidents text[], visits text[]) RETURNS void LANGUAGE plpgsql AS $$
