@@ -37,8 +37,8 @@ _SMALL: Final = 100
 _RULE: Final = ConfirmRule()
 _TRACKER: Final = "linear"
 """A tracker that has no ticket yet: all confirmed incidents wait."""
-_NUMBERS: Final = (0, 3)
-"""The incident with few sessions and the one with many; both are of one project."""
+_NUMBERS: Final = (0, 21)
+"""The incident with few sessions and the one with many; both are confirmed and of one project."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _open_database(postgres: EmbeddedPostgres, name: str) -> Iterator[tuple[str,
 
 def _measure_settling(meter: Meter, postgres: EmbeddedPostgres, sessions: int, rounds: int) -> None:
     with _open_database(postgres, "settling") as (url, store):
-        fill_incident_store(url, Size(incidents=10, detections=0, silences=0))
+        fill_incident_store(url, Size(incidents=30, detections=0, silences=0))
         for number, size in zip(_NUMBERS, (_SMALL, sessions), strict=True):
             fill_one_incident(url, number, size)
         with psycopg.connect(url) as connection:

@@ -105,15 +105,18 @@ _ELECTED = text("""
     ) top
 """)
 # With a score that a second source reaches, else above it.
-_BEST = text("""
-    SELECT i.id AS incident_id, coalesce(
-        (SELECT d.body FROM detections d
-         WHERE d.incident_id = i.id AND d.retracted_at IS NULL AND d.label = i.label AND d.score <= i.score
-         ORDER BY d.score DESC, d.story_length, d.detection_id LIMIT 1),
-        (SELECT d.body FROM detections d
-         WHERE d.incident_id = i.id AND d.retracted_at IS NULL AND d.label = i.label AND d.score > i.score
-         ORDER BY d.score DESC, d.story_length, d.detection_id LIMIT 1)) AS body
+_CHOSEN = """
+    SELECT d.project, d.detection_id FROM detections d
+    WHERE d.incident_id = i.id AND d.retracted_at IS NULL AND d.label = i.label AND d.score {sign} i.score
+    ORDER BY d.score DESC, d.story_length, d.detection_id LIMIT 1
+"""
+_BEST = text(f"""
+    SELECT i.id AS incident_id, d.body
     FROM unnest(CAST(:ids AS text[]), CAST(:labels AS text[]), CAST(:scores AS integer[])) AS i(id, label, score)
+    LEFT JOIN LATERAL ({_CHOSEN.format(sign="<=")}) shared ON true
+    LEFT JOIN LATERAL ({_CHOSEN.format(sign=">")}) above ON shared.project IS NULL
+    JOIN detections d ON d.project = coalesce(shared.project, above.project)
+        AND d.detection_id = coalesce(shared.detection_id, above.detection_id)
 """)
 
 

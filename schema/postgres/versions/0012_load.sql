@@ -39,6 +39,10 @@ ALTER TABLE incidents ADD COLUMN searched text COLLATE "C" GENERATED ALWAYS AS (
     lower(title || E'\n' || primary_failure_point || E'\n' || label || E'\n' || incident_id)) STORED;
 
 CREATE INDEX detections_visit ON detections (incident_id, visit_id);
+-- Examples and the representative detection are chosen in the index alone.
+DROP INDEX detections_incident;
+CREATE INDEX detections_incident ON detections (incident_id, score DESC, story_length, detection_id)
+    INCLUDE (project, label, source) WHERE retracted_at IS NULL;
 -- The scores of each source, from the highest on.
 CREATE INDEX detections_scores ON detections (incident_id, score, coalesce(source, 0)) WHERE retracted_at IS NULL;
 -- What the confirm rule may count.
