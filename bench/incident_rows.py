@@ -1,8 +1,8 @@
 """A Postgres with as many incidents and detections as an installation has after some years, written by SQL.
 
-The rows go through the real schema: triggers, keys and indexes see each of them. Incidents differ in size: the largest of 10,000
-has about 1 in 22 detections, the median about 40 of a million. Everything is derived from row numbers, so that two runs write the
-same rows; only times are relative to now.
+The rows go through the real schema: triggers, keys and indexes see each of them. Incidents differ in size: the largest of
+10,000 has about 1 in 22 detections, the median about 40 of a million. Everything is derived from row numbers, so that two runs
+write the same rows; only times are relative to now.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ _INCIDENTS = f"""
         route, severity, severity_type, priority, resolved_at, created_at, updated_at)
     SELECT {_ID.format(n="n")}, {_PROJECT.format(n="n")}, md5('incident ' || n),
         (ARRAY['confirmed', 'confirmed', 'draft', 'resolved', 'suppressed', 'regressed', 'draft'])[1 + n %% 7],
-        word || ' on ' || path || ' fails: POST /api/' || word || ' → 500', 
+        word || ' on ' || path || ' fails: POST /api/' || word || ' → 500',
         jsonb_build_object('route', path, 'target', 'button#' || word, 'feedback', 'POST /api/' || word || ' → 500'),
         path || ' › button#' || word || ' › POST /api/' || word || ' → 500', initcap(word), path,
         (ARRAY['Critical', 'High', 'Medium', 'Low'])[1 + n %% 4], 'Bug', (ARRAY['P0', 'P1', 'P2', 'P3'])[1 + n %% 4],
@@ -75,7 +75,7 @@ _DETECTIONS = f"""
         {_ID.format(n="i")}, 70 + (n * 7 %% 31)::integer, at, at + interval '9 s', md5('user ' || n / 3),
         (ARRAY['production', 'production', 'staging'])[1 + n %% 3], '2.' || n %% 9 || '.' || n %% 4,
         (ARRAY['Chrome', 'Firefox', 'Safari', 'Edge'])[1 + n %% 4], 'Bug', n %% 3 = 0, n %% 5 = 0,
-        ARRAY['rage', 'feedback'], ARRAY['/area-' || i %% 50 || '/page-' || i %% 400], {_STEPS}, 'Pay', 
+        ARRAY['rage', 'feedback'], ARRAY['/area-' || i %% 50 || '/page-' || i %% 400], {_STEPS}, 'Pay',
         CAST(%(body)s AS jsonb) || jsonb_build_object('detectionId', md5('detection ' || n), 'sessionId', 'session-' || n,
             'projectId', {_PROJECT.format(n="i")}, 'visitId', md5('visit ' || n), 'visitStart', '2026-01-15T10:00:00Z',
             'timestamp', '2026-01-15T10:00:05Z', 'frustrationScore', 70 + n * 7 %% 31, 'failurePoint', jsonb_build_object(
@@ -86,7 +86,8 @@ _DETECTIONS = f"""
         CASE WHEN at > now() - interval '9 days' THEN 4611686018427387904 + n / 2 ELSE n / 2 + 1 END,
         CASE WHEN n %% 50 = 49 THEN now() END, at
     FROM (
-        SELECT n, coalesce(CAST(%(incident)s AS bigint), floor(%(incidents)s * power({_PART.format(n="n", c=1)}, 3))::bigint) AS i,
+        SELECT n, coalesce(CAST(%(incident)s AS bigint),
+                floor(%(incidents)s * power({_PART.format(n="n", c=1)}, 3))::bigint) AS i,
             now() - make_interval(secs => {_DAYS} * 86400 * {_PART.format(n="n", c=2)}) AS at
         FROM generate_series(%(first)s, %(last)s - 1) n
     ) placed

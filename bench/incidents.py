@@ -84,7 +84,10 @@ def measure(sessions: int, waiting: int, rounds: int) -> dict[str, Any]:
             _measure_claims(meter, postgres, waiting, rounds)
         finally:
             postgres.stop()
-    parts = {part: (meter.find_cost(f"{part} small"), meter.find_cost(f"{part} large")) for part in ("settle", "claim", "count")}
+    parts = {
+        part: (meter.find_cost(f"{part} small"), meter.find_cost(f"{part} large"))
+        for part in ("settle", "claim", "count")
+    }
     return {
         "machine": machine(),
         "sessions": [_SMALL, sessions],
@@ -155,7 +158,9 @@ def _measure_claims(meter: Meter, postgres: EmbeddedPostgres, waiting: int, roun
         for url, number in ((few, _SMALL), (many, waiting)):
             fill_incident_store(url, Size(incidents=number, detections=number * 3, silences=0))
             with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("UPDATE incidents SET status = 'confirmed', affected_sessions = 3, highest_score = 90")
+                connection.execute(
+                    "UPDATE incidents SET status = 'confirmed', affected_sessions = 3, highest_score = 90"
+                )
                 connection.execute("VACUUM (ANALYZE)")
         for _ in range(min(rounds, _SMALL // 2) + 1):
             for name, store in (("small", small), ("large", large)):

@@ -1,9 +1,9 @@
 """How long a page takes, and how large it is: ``python -m bench pages [--incidents 10000] [--detections 1000000]``.
 
 It starts an embedded Postgres, fills it (bench/incident_rows.py), starts the collector as ``furrow up`` does, and requests each
-page and each list of the HTTP API many times over one connection, one request after another, signed in as an operator. Pages are
-asked for in turns, so that a slow moment of the machine meets all of them. Printed for each: p50 and p95 in milliseconds on the
-clock, milliseconds of CPU that a request takes in the collector and in Postgres (which other programs on the machine hardly
+page and each list of the HTTP API many times over one connection, one request after another, signed in as an operator. Pages
+are asked for in turns, so that a slow moment of the machine meets all of them. Printed for each: p50 and p95 in milliseconds on
+the clock, milliseconds of CPU that a request takes in the collector and in Postgres (which other programs on the machine hardly
 change; Linux only), and the bytes that were sent (gzip). ``--directory`` keeps the filled store for the next run.
 
 The last line is JSON.
@@ -175,7 +175,8 @@ def _serve_collector(directory: Path, url: str) -> Iterator[tuple[httpx.Client, 
     process = subprocess.Popen(
         [sys.executable, "-m", "collector", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     try:
         process.stdin.write(json.dumps(config))
         process.stdin.close()
@@ -196,7 +197,9 @@ def _sign_in(client: httpx.Client) -> None:
         if time.monotonic() > until:
             raise SystemExit("the collector did not read the incident store")
         time.sleep(0.2)
-    answer = client.post("/sign-in", data={"key": KEY, "target": "/incidents"}, headers={"origin": str(client.base_url)})
+    answer = client.post(
+        "/sign-in", data={"key": KEY, "target": "/incidents"}, headers={"origin": str(client.base_url)}
+    )
     if answer.status_code != httpx.codes.SEE_OTHER:
         raise SystemExit(f"signing in was answered {answer.status_code}")
 

@@ -31,8 +31,8 @@ from stores.events.session_steps import (
 )
 from stores.incidents.incident_detection import parse_browser_name
 from stores.incidents.incident_reach import (
-    IncidentStep,
     MOST_BATCHES,
+    IncidentStep,
     ReachCount,
     ReachLedger,
     SessionHit,

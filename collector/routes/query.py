@@ -88,12 +88,14 @@ PARAMETERS: Final = (
     ),
     _declare_parameter(
         "cursor",
-        "Where the page begins: `next` of the page before it, with the same `sort`. A page costs the same at any depth, and none "
-        "is left out or repeated when others appear meanwhile. Not with `offset`.",
+        "Where the page begins: `next` of the page before it, with the same `sort`. A page costs the same at any depth, and "
+        "none is left out or repeated when others appear meanwhile. Not with `offset`.",
         {"type": "string", "maxLength": MAX_CURSOR, "pattern": "^[A-Za-z0-9_-]+$"},
     ),
     _declare_parameter(
-        "offset", "Incidents to skip; for the first few pages. The cost grows with it: use `cursor` for depth.", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
+        "offset",
+        "Incidents to skip; for the first few pages. The cost grows with it: use `cursor` for depth.",
+        {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     ),
 )
 """As the OpenAPI document describes them."""
@@ -107,9 +109,7 @@ def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> Inc
     for name, text in parameters:
         match name:
             case "cursor":
-                if not text:
-                    raise _invalid_parameter(name, "`next` of a page")
-                cursor = text
+                cursor = text or " "  # no cursor is empty
             case "status" | "severity":
                 known = get_args(Status if name == "status" else Severity)
                 values[name] = (*values.get(name, ()), *_parse_known_words(name, text, known))

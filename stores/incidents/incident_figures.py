@@ -1,7 +1,7 @@
 """The figures of incidents: totals, facets and the representative detection of those that are live, counted anew.
 
-Of sessions that go on (the table ``open_detections``), and of complete ones (``detections``) where `incident_counts`, which keeps
-its counts up, is compared with a recount.
+Of sessions that go on (the table ``open_detections``), and of complete ones (``detections``) where `incident_counts`, which
+keeps its counts up, is compared with a recount.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.

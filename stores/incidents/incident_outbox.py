@@ -79,8 +79,8 @@ _CHOSEN = f"""
         ORDER BY c.place LIMIT :limit
     )
 """
-# The next ones in the order of export. Each project is read in this order from an index, until enough are found, so that the cost
-# does not follow the number that waits. Told again are only incidents that came back, or whose last attempt failed.
+# The next ones in the order of export. Each project is read in this order from an index, until enough are found, so that the
+# cost does not follow the number that waits. Told again are only incidents that came back, or whose last attempt failed.
 _NEXT_COLUMNS = f"""
     i.incident_id, i.generation, coalesce(o.state, 'new') AS state, {_SEVERITY} AS severity_rank, i.created_at, i.highest_score
 """

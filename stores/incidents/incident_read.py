@@ -52,7 +52,8 @@ _EXAMPLES_SQL = f"""
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
     JOIN incidents n ON n.incident_id = i.id
     CROSS JOIN LATERAL (
-        SELECT project, detection_id, row_number() OVER (ORDER BY agrees DESC, turn, score DESC, story_length, detection_id) AS rank
+        SELECT project, detection_id,
+               row_number() OVER (ORDER BY agrees DESC, turn, score DESC, story_length, detection_id) AS rank
         FROM (
             SELECT d.project, d.score, d.story_length, d.detection_id,
                    d.label = n.label AND d.score <= n.shared_score AS agrees,

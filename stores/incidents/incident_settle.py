@@ -19,9 +19,9 @@ from incidents import lifecycle
 from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
 from incidents.model import Rules
 from stores.incidents import incident_open
+from stores.incidents.incident_counts import read_counted_figures
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
-from stores.incidents.incident_counts import read_counted_figures
 from stores.incidents.incident_figures import Facets, Figures, read_figures
 from ufse.detection import Detection, FailurePoint
 

@@ -132,7 +132,8 @@ def test_any_sequence_of_operations_leads_to_the_counts_of_a_recount(
         change_something(store, postgres_url, chance, names)
         with psycopg.connect(postgres_url) as connection:  # so that what was just stored may be forgotten
             connection.execute(
-                "UPDATE detections SET created_at = created_at - interval '3 days', received_at = received_at - interval '3 days'"
+                "UPDATE detections SET created_at = created_at - interval '3 days',"
+                " received_at = received_at - interval '3 days'"
             )
         most = max(most, assert_counts_are_those_of_a_recount(postgres_url))
     assert most == len(FAILURES)
@@ -162,7 +163,9 @@ def test_detections_that_move_to_another_incident_are_counted_there(store: Incid
     record(store, *(detection(f"s{n}", FAILURES[n % 2], user=f"u{n}") for n in range(8)))
     with psycopg.connect(postgres_url) as connection:
         first, second = (row[0] for row in connection.execute("SELECT incident_id FROM incidents ORDER BY 1"))
-        connection.execute("UPDATE detections SET incident_id = %s WHERE session_id IN ('s0', 's1', 's2', 's3')", [first])
+        connection.execute(
+            "UPDATE detections SET incident_id = %s WHERE session_id IN ('s0', 's1', 's2', 's3')", [first]
+        )
         numbers = dict(
             connection.execute(
                 "SELECT incident_id, number FROM incident_counts WHERE kind = 'sessions' ORDER BY 1"
