@@ -4,8 +4,9 @@
 ``python -m bench incremental`` stores a hundred million events (4 GB, minutes) and compares a batch in that store with one in
 an empty store; ``python -m bench latency`` runs a whole Furrow for some minutes;
 ``python -m bench sizing`` measures the memory, CPU and disk of an installation; ``python -m bench intake`` measures events/s
-durable and landed, with ``wrk``; ``python -m bench browser`` measures what furrow.js costs a page, in Chromium (all have
-their own ``--help``).
+durable and landed, with ``wrk``; ``python -m bench browser`` measures what furrow.js costs a page, in Chromium;
+``python -m bench pages`` measures the pages and lists of a full store; ``python -m bench incidents`` what one more session and
+one more ticket cost beside few and beside many (all have their own ``--help``).
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import browser, incremental, intake, latency, prefect_database, sizing
+from bench import browser, incidents, incremental, intake, latency, pages, prefect_database, sizing
 from bench.measure import ONE_THREAD, machine
 
 _M = 1e6
@@ -28,9 +29,11 @@ def main() -> None:
     """Run the benchmark of this module."""
     alone = {
         "browser": browser.main,
+        "incidents": incidents.main,
         "incremental": incremental.main,
         "intake": intake.main,
         "latency": latency.main,
+        "pages": pages.main,
         "prefect-database": prefect_database.main,
         "sizing": sizing.main,
     }

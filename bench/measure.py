@@ -98,3 +98,22 @@ def _cpu() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def read_cpu_ns(pid: int | None = None) -> int:
+    """Nanoseconds of CPU that the threads of a process (None: this one) took; 0 when it has ended, and on other systems than
+    Linux."""
+    return sum(int(_read_words(file)[0]) for file in Path(f"/proc/{pid or 'self'}/task").glob("*/schedstat"))
+
+
+def read_postgres_cpu_ns(postmaster: int) -> int:
+    """Nanoseconds of CPU that the processes of a Postgres server took that run now, as ``read_cpu_ns``."""
+    children = _read_words(Path(f"/proc/{postmaster}/task/{postmaster}/children"))
+    return sum(read_cpu_ns(int(pid)) for pid in children if pid != "0")
+
+
+def _read_words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split() or ["0"]
+    except OSError:  # other systems, or a process that ended meanwhile
+        return ["0"]

@@ -202,6 +202,12 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
     detect_seconds: int = Field(
         20, ge=1, description="Time (s) after which a `detect` run ends and leaves remaining work to the next run."
     )
+    impact_seconds: int = Field(
+        300,
+        ge=0,
+        description="Longest time (s) that analysed sessions wait until the impact of incidents is counted; 0: counted by each "
+        "`detect` run. Sessions that are counted together cost less.",
+    )
     export_min_score: int = Field(
         80, ge=70, le=100, description="Lowest score of incidents that are exported; at least 70."
     )

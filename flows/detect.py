@@ -55,7 +55,7 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
 
 def _count_impact(report: Report, until: float) -> None:
     """Count what the recorded sessions reached. It is last: nothing waits for it, and the next run repeats what fails."""
-    counted = report.run_step(count_impact, until - time.monotonic())
+    counted = report.run_step(count_impact, until - time.monotonic(), Settings().impact_seconds)
     if counted is None:
         return
     report.counts["incidents whose impact is counted anew"] += counted.incidents

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from typing_extensions import TypedDict
@@ -152,6 +152,13 @@ class OpenResult:
     drafted: tuple[str, ...] = ()
 
 
+class Place(NamedTuple):
+    """Where a page of a list begins: after the incident with this sort value (as Postgres writes it) and id."""
+
+    value: str
+    incident_id: str
+
+
 @dataclass(frozen=True)
 class IncidentQuery:
     """Filters of a list of incidents; a filter that is not set matches all.
@@ -159,7 +166,7 @@ class IncidentQuery:
     ``since``: last seen at or after; ``held``: held back from export in a flood; ``withdrawn``: only those, else none, that
     open sessions drafted and no session shows any more; ``words``: in the title, the failure point, the label or the id;
     ``version``, ``environment``, ``browser``: of at least one session; ``sort``: one of ``SORTS`` with "-" in front
-    for descending; ``limit`` 1–1000.
+    for descending; ``limit`` 1–1000; ``after``: where the page begins (``offset`` is then 0).
     """
 
     project: str | None = None
@@ -178,16 +185,19 @@ class IncidentQuery:
     sort: str = "-lastSeen"
     limit: int = 100
     offset: int = 0
+    after: Place | None = None
 
 
 @dataclass(frozen=True)
 class IncidentPage:
-    """One page of incidents (list JSON, without history and examples) and how many match in all."""
+    """One page of incidents (list JSON, without history and examples) and how many match in all. ``after``: where the next page
+    begins; None on the last one."""
 
     incidents: "tuple[Incident, ...]"
     total: int
     limit: int
     offset: int
+    after: Place | None = None
 
 
 class StoreCounts(TypedDict):

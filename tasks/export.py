@@ -352,7 +352,7 @@ def log_tickets() -> LoggedTickets:
             incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest
         )
         logged.lines.append(_ticket_summary(ticket))
-    logged.waiting = len(store.outbox.find_exportable_incidents(tracker.name, _MOST_WAITING, settings.export_min_score))
+    logged.waiting = store.outbox.count_exportable_incidents(tracker.name, settings.export_min_score)
     return logged
 
 

@@ -1,7 +1,8 @@
 """Count how many sessions reached the steps of incidents, and how many the incidents hit (docs/impact.md).
 
-A run counts the client sessions that were recorded since the last one, and the incidents that are new or fixed since then. If
-it fails, nothing is counted and all of it stays in line for the next run.
+A run counts the client sessions that were recorded since the last count, and the incidents that are new or fixed since then.
+What was recorded within the last few minutes may wait: most of the cost is of the count, not of the sessions. If it fails,
+nothing is counted and all of it stays in line for the next run.
 """
 
 import time
@@ -30,6 +31,7 @@ from stores.events.session_steps import (
 )
 from stores.incidents.incident_detection import parse_browser_name
 from stores.incidents.incident_reach import (
+    MOST_BATCHES,
     IncidentStep,
     ReachCount,
     ReachLedger,
@@ -45,8 +47,8 @@ from tasks.stopping import raise_if_stopped
 from ufse.agents import is_machine_agent
 from ufse.steps import UsedSteps, identify_step
 
-BATCHES: Final = 4
-"""Recorded batches that are counted at once: up to 20,000 client sessions."""
+SESSIONS: Final = 20_000
+"""Client sessions from which on no further recorded batch is counted with them (own choice)."""
 NEW_INCIDENTS: Final = 500
 """New incidents that are counted at once: one query over the stored steps (own choice)."""
 
@@ -66,10 +68,11 @@ class CountedReach:
 
 
 @task(name="count impact", **POLICY)
-def count_impact(seconds: float) -> CountedReach:
+def count_impact(seconds: float, wait_s: float = 0) -> CountedReach:
     """Count what waits, part by part; each is committed. Begins no further one after ``seconds``.
 
-    With a store that is log-only there is nothing to count.
+    Counts nothing as long as all sessions that wait have waited less than ``wait_s`` seconds and are few. With a store that is
+    log-only there is nothing to count.
     """
     incidents, done, until = connections.incident_store(), CountedReach(), time.monotonic() + seconds
     if isinstance(incidents, LogIncidentStore):
@@ -78,6 +81,8 @@ def count_impact(seconds: float) -> CountedReach:
         events = connections.event_store()
     except NotConfigured:
         return done  # the steps that need events say so
+    if incidents.reach.may_wait(wait_s, SESSIONS):
+        return done
     while _count_part(events, incidents, done) and time.monotonic() < until:
         raise_if_stopped()
     done.left = incidents.reach.count_waiting_sessions()
@@ -90,7 +95,7 @@ def _count_part(events: EventStore, incidents: IncidentStore, done: CountedReach
         if count is None:
             done.busy = True
             return False
-        waiting = count.take_waiting(BATCHES)
+        waiting = count.take_waiting(SESSIONS)
         changed = _record_batches(events, incidents.reach, count, waiting)
         new = _begin_new_incidents(count)
         _count_incidents(events, count, new, None)
@@ -99,10 +104,11 @@ def _count_part(events: EventStore, incidents: IncidentStore, done: CountedReach
         _count_incidents(events, count, old, Buckets.of_slots(sorted(changed.slots), count.horizon_ms))
         confirmed = count.note_confirmed_fixes([step.incident_id for step in (*new, *old)])
         count.remove_waiting(waiting)
-    done.sessions += sum(len(batch.hashes) for batch in waiting)
+    sessions = sum(len(batch.hashes) for batch in waiting)
+    done.sessions += sessions
     done.incidents += len(new)
     done.confirmed += confirmed
-    return len(waiting) == BATCHES or len(new) == NEW_INCIDENTS
+    return sessions >= SESSIONS or len(waiting) == MOST_BATCHES or len(new) == NEW_INCIDENTS
 
 
 @dataclass

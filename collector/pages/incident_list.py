@@ -1,15 +1,11 @@
 """``/incidents``: the list, with its filters in the address."""
 
-import base64
-import binascii
-import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import urlencode
 
-import msgspec
 from fastapi import Request, Response
 
 from collector.access.keys import DEFAULT_PROJECT
@@ -20,6 +16,7 @@ from collector.pages.list_address import PLAIN_FILTERS, ListAddress, read_filter
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person
 from collector.pages.saved_views import present_views
+from collector.routes.cursors import read_cursor, write_cursor
 from collector.routes.query import parse_incident_query
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
@@ -28,22 +25,15 @@ from incidents.lifecycle import STATUSES, Severity, Status
 from incidents.model import IncidentQuery
 
 if TYPE_CHECKING:
-    from stores.incidents.incident_review import CursorPage, Place
+    from stores.incidents.incident_review import CursorPage
 
 PAGE_SIZE: Final = 50
 _NO_KEY: Final = "YOUR-INGEST-KEY"
 OPEN_STATUSES: Final[tuple[Status, ...]] = ("draft", "confirmed", "regressed")
 """What needs a person: the list shows these unless another status is asked for."""
 _TABS: Final = ("open", *STATUSES, "all")
-_ORDERS: Final = {
-    "lastSeen": datetime,
-    "firstSeen": datetime,
-    "affectedSessions": int,
-    "affectedUsers": int,
-    "highestScore": int,
-    "severity": int,
-}
-"""What the list can be sorted by, and the type of the value at which a page begins."""
+_ORDERS: Final = ("lastSeen", "firstSeen", "affectedSessions", "affectedUsers", "highestScore", "severity")
+"""What the list can be sorted by."""
 
 
 class IncidentListPages:
@@ -63,12 +53,12 @@ class IncidentListPages:
     async def _build_list_page(self, request: Request, person: Person) -> Answer:
         address = read_filters(request.query_params.multi_items())
         query = _build_query(address, person)
-        after = _read_place(address.get("after"), query.sort)
+        after = read_cursor(address.get("after"), query.sort, "after")
         page = await self._store.ask_store(lambda store: store.review.list_page(query, after, charts.SPARK_DAYS))
         projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
         views = await self._store.ask_store(lambda store: store.views.list_views(person.grant.key_hash))
         base = self._public_url or str(request.base_url).rstrip("/")
-        next_page = _write_place(page.after) if page.after else ""
+        next_page = write_cursor(page.after)
         values = {
             **_present_list(page, address, query),
             "projects": [project for project in projects if person.grant.sees_project(project)],
@@ -149,30 +139,6 @@ def _present_list(page: "CursorPage", address: ListAddress, query: IncidentQuery
         "total": total,
         "sort": query.sort,
     }
-
-
-def _write_place(place: "Place") -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([place.value, place.incident_id])).decode().rstrip("=")
-
-
-def _read_place(text: str, sort: str) -> "Place | None":
-    """Where a page begins. Raises ApiError (400) for a text that no page of this order shows."""
-    from stores.incidents.incident_review import Place
-
-    if not text:
-        return None
-    try:
-        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        value, incident_id = msgspec.json.decode(packed, type=tuple[str, str])
-        if _ORDERS[sort.removeprefix("-")] is int:
-            valid = re.fullmatch(r"-?\d{1,9}", value, re.ASCII) is not None
-        else:
-            valid = datetime.fromisoformat(value).tzinfo is not None
-        if not valid or not re.fullmatch(r"[A-Za-z0-9_\-]{1,100}", incident_id):
-            raise ValueError
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise ApiError(400, "invalid_parameter", "`after` is of another list: open the first page.") from None
-    return Place(value, incident_id)
 
 
 GROUP: Final = RouteGroup(

@@ -22,6 +22,8 @@ class IncidentPage(TypedDict):
     """How many match, on all pages."""
     limit: int
     offset: int
+    next: str | None
+    """`cursor` of the page that follows; null on the last one."""
 
 
 class Analysis(TypedDict):

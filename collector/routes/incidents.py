@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from collector.access.callers import require_named_project, visible_project
 from collector.http_errors import ApiError, json_response
+from collector.routes.cursors import write_cursor
 from collector.routes.external import IncidentRequest, refuse_future_times, to_detection
 from collector.routes.fields import NOT_BLANK, WHOLE_NUMBER, Time, parse_moment
 from collector.routes.query import PARAMETERS, parse_incident_query
@@ -89,6 +90,7 @@ class IncidentEndpoints:
             "total": page.total,
             "limit": query.limit,
             "offset": query.offset,
+            "next": write_cursor(page.after) or None,
         }
         return json_response(answer)
 

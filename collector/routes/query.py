@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args
 from collector.access.callers import visible_project
 from collector.access.keys import Grant
 from collector.http_errors import ApiError
+from collector.routes.cursors import MAX_CURSOR, read_cursor
 from collector.routes.fields import parse_moment
 from collector.routes.route import JsonSchema, Parameter
 from incidents.lifecycle import Severity, Status
@@ -14,6 +15,7 @@ from incidents.model import IncidentQuery
 
 MAX_LIMIT: Final = 1_000
 MAX_OFFSET: Final = 2**31
+DEFAULT_SORT: Final = "-lastSeen"
 SORTS: Final = (
     "lastSeen",
     "firstSeen",
@@ -79,13 +81,21 @@ PARAMETERS: Final = (
     _declare_parameter(
         "sort",
         "A leading `-` sorts in descending order.",
-        {"type": "string", "enum": [f"{sign}{name}" for name in SORTS for sign in ("", "-")], "default": "-lastSeen"},
+        {"type": "string", "enum": [f"{sign}{name}" for name in SORTS for sign in ("", "-")], "default": DEFAULT_SORT},
     ),
     _declare_parameter(
         "limit", "Size of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100}
     ),
     _declare_parameter(
-        "offset", "Incidents to skip.", {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}
+        "cursor",
+        "Where the page begins: `next` of the page before it, with the same `sort`. A page costs the same at any depth, and "
+        "none is left out or repeated when others appear meanwhile. Not with `offset`.",
+        {"type": "string", "maxLength": MAX_CURSOR, "pattern": "^[A-Za-z0-9_-]+$"},
+    ),
+    _declare_parameter(
+        "offset",
+        "Incidents to skip; for the first few pages. The cost grows with it: use `cursor` for depth.",
+        {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     ),
 )
 """As the OpenAPI document describes them."""
@@ -95,8 +105,11 @@ def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> Inc
     """The query for the store. Raises ApiError: 400 for an unknown or invalid parameter, 404 for a project that the key
     does not see."""
     values: dict[str, Any] = {}
+    cursor = ""
     for name, text in parameters:
         match name:
+            case "cursor":
+                cursor = text or " "  # no cursor is empty
             case "status" | "severity":
                 known = get_args(Status if name == "status" else Severity)
                 values[name] = (*values.get(name, ()), *_parse_known_words(name, text, known))
@@ -127,7 +140,9 @@ def parse_incident_query(parameters: list[tuple[str, str]], grant: Grant) -> Inc
         if values.get("project", own) != own:
             raise ApiError(404, "not_found", "no such project")
         values["project"] = own
-    return IncidentQuery(**values)
+    if cursor and "offset" in values:
+        raise ApiError(400, "invalid_parameter", "`cursor` and `offset` exclude each other")
+    return IncidentQuery(**values, after=read_cursor(cursor, values.get("sort", DEFAULT_SORT), "cursor"))
 
 
 def _parse_known_words(name: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

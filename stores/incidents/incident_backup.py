@@ -40,8 +40,17 @@ TABLES = (
     "saved_views",
 )
 """Every table; a table comes after those to which it refers."""
-NOT_KEPT = ("page_sessions", "provider_visits", "sign_in_links", "silences", "tracker_checks")
-"""Tables that no backup holds: who restores it signs in again, and near misses come from the next analyses."""
+NOT_KEPT = (
+    "page_sessions",
+    "provider_visits",
+    "sign_in_links",
+    "silences",
+    "tracker_checks",
+    "counted_visits",
+    "incident_counts",
+)
+"""Tables that no backup holds: who restores it signs in again, near misses come from the next analyses, and the counts from
+the detections, as they are loaded."""
 SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq")
 _CHUNK = 1 << 20
 

@@ -1,11 +1,12 @@
-"""The figures of incidents: totals, facets and the representative detection of those that are live.
+"""The figures of incidents: totals, facets and the representative detection of those that are live, counted anew.
 
-Of complete sessions (the table ``detections``) and of sessions that go on (``open_detections``), by the same statements.
+Of sessions that go on (the table ``open_detections``), and of complete ones (``detections``) where `incident_counts`, which
+keeps its counts up, is compared with a recount.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ Facets = dict[str, dict[str, int]]
 Table = Literal["detections", "open_detections"]
 
 # Maximum values of a facet: a hostile client could invent app versions without end.
-_FACET_VALUES = 50
+FACET_VALUES = 50
 
 _LIVE = """
     SELECT d.* FROM {table} d WHERE d.incident_id = ANY(CAST(:ids AS text[])) AND d.retracted_at IS NULL
@@ -82,7 +83,7 @@ _FACETS_SQL = f"""
         FROM counted
     )
     SELECT incident_id, facet, jsonb_object_agg(value, sessions) AS counts
-    FROM ranked WHERE place <= {_FACET_VALUES} GROUP BY incident_id, facet
+    FROM ranked WHERE place <= {FACET_VALUES} GROUP BY incident_id, facet
 """
 # Usually each detection of an incident is of another session; then counting rows gives the same, three times as fast.
 _FACETS = _FACETS_SQL.replace("{sessions}", "count(*)")
@@ -123,18 +124,31 @@ _STATEMENTS: dict[Table, _Statements] = {
 
 @dataclass(frozen=True)
 class Figures:
-    """By incident id: the totals of its live detections, their facets, and the representative one. Without any: no entry."""
+    """By incident id: the totals of its live detections, their facets, the representative one, and the highest score that two
+    sources reach (of one source alone: its highest). Without any: no entry."""
 
     totals: "Mapping[str, sa.Row[Any]]"
     facets: Mapping[str, Facets]
     best: Mapping[str, Detection]
+    shared_scores: Mapping[str, int]
 
 
 def read_figures(connection: sa.Connection, caps: Mapping[str, object], table: Table = "detections") -> Figures:
     """The figures of the incidents ``caps["ids"]``; ``caps["per_source"]``: sessions of one source that count for each."""
     statements = _STATEMENTS[table]
     totals = {row.incident_id: row for row in connection.execute(statements.totals, caps)} if caps["ids"] else {}
-    return Figures(totals, _read_facets(connection, totals, statements), _read_best(connection, totals, statements))
+    return Figures(
+        totals,
+        _read_facets(connection, totals, statements),
+        _read_best(connection, totals, statements),
+        {id_: total.shared_score for id_, total in totals.items()},
+    )
+
+
+def read_elected_labels(connection: sa.Connection, ids: Sequence[str], table: Table = "detections") -> dict[str, str]:
+    """The label of most sources of each of these incidents; of equals, the older one."""
+    rows = connection.execute(_STATEMENTS[table].elected, {"ids": list(ids)})
+    return {row.incident_id: row.label for row in rows}
 
 
 def _read_facets(

@@ -70,14 +70,49 @@ _CANDIDATES = f"""
     WHERE {_ELIGIBLE} AND (CAST(:only AS text[]) IS NULL OR i.incident_id = ANY(CAST(:only AS text[])))
       AND CASE WHEN :failed THEN o.state IS NOT DISTINCT FROM 'export_failed' ELSE {_WAITS} END
 """
-_CLAIM = text(f"""
+_CHOSEN = f"""
     WITH recent AS ({_RECENT}), candidates AS ({_CANDIDATES}), picked AS (
         SELECT c.incident_id, c.state, c.generation, c.place
         FROM candidates c LEFT JOIN recent r USING (project)
         WHERE CAST(:rate AS bigint) IS NULL OR c.ticket_key IS NOT NULL
            OR c.place_in_project + coalesce(r.number, 0) <= CAST(:rate AS bigint)
         ORDER BY c.place LIMIT :limit
-    ), leased AS (
+    )
+"""
+# The next ones in the order of export. Each project is read in this order from an index, until enough are found, so that the
+# cost does not follow the number that waits. Told again are only incidents that came back, or whose last attempt failed.
+_NEXT_COLUMNS = f"""
+    i.incident_id, i.generation, coalesce(o.state, 'new') AS state, {_SEVERITY} AS severity_rank, i.created_at, i.highest_score
+"""
+_NEXT = f"""
+    WITH RECURSIVE recent AS ({_RECENT}), names AS (
+        SELECT min(project) AS project FROM incidents WHERE status IN ('confirmed', 'regressed')
+        UNION ALL
+        SELECT (SELECT min(project) FROM incidents WHERE status IN ('confirmed', 'regressed') AND project > n.project)
+        FROM names n WHERE n.project IS NOT NULL
+    ), candidates AS (
+        SELECT c.* FROM names n LEFT JOIN recent r USING (project) CROSS JOIN LATERAL (
+            (SELECT {_NEXT_COLUMNS} FROM {_JOIN}
+             WHERE i.project = n.project AND {_ELIGIBLE} AND {_WAITS} AND o.ticket_key IS NULL
+             ORDER BY {_ORDER}
+             LIMIT least(:limit, greatest(0, coalesce(CAST(:rate AS bigint) - coalesce(r.number, 0), :limit))))
+            UNION ALL
+            (SELECT {_NEXT_COLUMNS} FROM incidents i JOIN outbox o ON o.incident_id = i.incident_id AND o.tracker = :tracker
+             WHERE i.project = n.project AND i.generation > 0 AND {_ELIGIBLE} AND {_WAITS} AND o.ticket_key IS NOT NULL)
+            UNION ALL
+            (SELECT {_NEXT_COLUMNS} FROM outbox o JOIN incidents i USING (incident_id)
+             WHERE i.project = n.project AND i.generation = 0 AND o.tracker = :tracker AND o.state <> 'filed'
+               AND {_ELIGIBLE} AND {_WAITS} AND o.ticket_key IS NOT NULL)
+        ) c
+        WHERE n.project IS NOT NULL
+    ), picked AS (
+        SELECT incident_id, state, generation,
+               row_number() OVER (ORDER BY severity_rank, created_at, highest_score DESC, incident_id) AS place
+        FROM candidates ORDER BY place LIMIT :limit
+    )
+"""
+_LEASE = """
+    , leased AS (
         INSERT INTO outbox AS o (incident_id, tracker, state, attempts, generation, lease_until)
         SELECT incident_id, :tracker, 'claimed', 1, generation, clock_timestamp() + make_interval(secs => :lease_s)
         FROM picked ORDER BY incident_id
@@ -86,7 +121,9 @@ _CLAIM = text(f"""
         RETURNING *
     )
     SELECT l.*, p.state AS state_before FROM leased l JOIN picked p USING (incident_id) ORDER BY p.place
-""")
+"""
+_CLAIM_NEXT, _CLAIM_CHOSEN = text(_NEXT + _LEASE), text(_CHOSEN + _LEASE)
+_COUNT_EXPORTABLE = text(f"SELECT count(*) FROM {_JOIN} WHERE {_ELIGIBLE} AND {_WAITS}")
 _LOCK_TRACKER = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow outbox ' || :tracker, 0))")
 _LOCK_ROW = text("""
     SELECT o.*, i.status FROM outbox o JOIN incidents i USING (incident_id)
@@ -163,6 +200,12 @@ class Outbox:
             ids = list(connection.execute(_EXPORTABLE, values).scalars())
             return read_incident_details(connection, ids)
 
+    def count_exportable_incidents(self, tracker: str, min_score: int) -> int:
+        """How many incidents wait for a ticket at ``tracker``."""
+        values = {"tracker": tracker, "min_score": max(min_score, LEAST_SCORE), "project": None}
+        with self._database.open_transaction() as connection:
+            return int(connection.execute(_COUNT_EXPORTABLE, values).scalar_one())
+
     def list_waiting_tickets(self) -> list[WaitingTickets]:
         """The tickets that the next export does not file, and why, by tracker and state."""
         with self._database.open_transaction() as connection:
@@ -215,7 +258,8 @@ class Outbox:
             # One claim at a time per tracker (they take milliseconds): the second sees the leases of the first, so that
             # no ticket and no place within the rate is used twice.
             connection.execute(_LOCK_TRACKER, {"tracker": tracker})
-            rows = connection.execute(_CLAIM, values).all()
+            statement = _CLAIM_NEXT if only is None and not failed else _CLAIM_CHOSEN
+            rows = connection.execute(statement, values).all()
             whole = read_incident_details(connection, [row.incident_id for row in rows])
             return [_build_ticket_claim(row, incident) for row, incident in zip(rows, whole, strict=True)]
 

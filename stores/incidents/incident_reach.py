@@ -29,6 +29,8 @@ RECENT_MS: Final = 24 * 3_600_000
 """Counts are kept by slot for so long, then by day (own choice): pages that are open all day change theirs."""
 DAY_MS: Final = 86_400_000
 _HOUR_MS: Final = 3_600_000
+MOST_BATCHES: Final = 1_000
+"""Batches that are taken at once, however few sessions they have."""
 
 _ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(hashtextextended('furrow reach', 0))")
 _ADD_WAITING = text("""
@@ -36,9 +38,17 @@ _ADD_WAITING = text("""
     VALUES (now() + make_interval(secs => :delay_s), CAST(:hashes AS bigint[]), :first, CAST(:slots AS bigint[]),
             CAST(:steps AS bigint[]))
 """)
+# Batches, the oldest first, until they have so many sessions.
 _WAITING = text("""
-    SELECT batch, hashes, first_received_ms, slots, steps FROM uncounted_sessions
-    WHERE due_at <= now() ORDER BY due_at, batch LIMIT :limit
+    SELECT batch, hashes, first_received_ms, slots, steps FROM (
+        SELECT *, sum(cardinality(hashes) + 1) OVER (ORDER BY due_at, batch) - cardinality(hashes) - 1 AS before
+        FROM uncounted_sessions WHERE due_at <= now()
+    ) placed
+    WHERE before < :sessions ORDER BY due_at, batch LIMIT :batches
+""")
+_YOUNG = text("""
+    SELECT min(due_at) > now() - make_interval(secs => :wait_s) AND sum(cardinality(hashes)) < :sessions
+    FROM uncounted_sessions WHERE due_at <= now()
 """)
 _WAITING_COUNT = text("""
     SELECT coalesce(sum(cardinality(hashes)), 0) AS sessions FROM uncounted_sessions WHERE due_at <= now()
@@ -183,8 +193,8 @@ class ReachCount:
         self._connection.execute(_SET_HORIZON, {"horizon": wanted})
         return wanted
 
-    def take_waiting(self, limit: int) -> list[WaitingBatch]:
-        """Up to ``limit`` batches to count, the oldest first."""
+    def take_waiting(self, sessions: int) -> list[WaitingBatch]:
+        """Batches to count, the oldest first, until they have ``sessions`` client sessions, at most 1,000 batches."""
         return [
             WaitingBatch(
                 str(row.batch),
@@ -193,7 +203,7 @@ class ReachCount:
                 tuple(row.slots),
                 tuple(row.steps),
             )
-            for row in self._connection.execute(_WAITING, {"limit": limit})
+            for row in self._connection.execute(_WAITING, {"sessions": sessions, "batches": MOST_BATCHES})
         ]
 
     def remove_waiting(self, batches: Sequence[WaitingBatch]) -> None:
@@ -270,6 +280,12 @@ class ReachLedger:
         with self._database.open_transaction() as connection:
             free = connection.execute(_ONE_AT_A_TIME).scalar_one()
             yield ReachCount(connection, round(moment.timestamp() * 1000)) if free else None
+
+    def may_wait(self, wait_s: float, sessions: int) -> bool:
+        """Whether all that waits to be counted has waited less than ``wait_s`` seconds and is fewer than ``sessions`` client
+        sessions. False when nothing waits."""
+        with self._database.open_transaction() as connection:
+            return bool(connection.execute(_YOUNG, {"wait_s": wait_s, "sessions": sessions}).scalar_one())
 
     def count_waiting_sessions(self) -> int:
         """Client sessions that are analysed and not counted yet; one that is there twice counts twice."""

@@ -13,10 +13,11 @@ from typing_extensions import TypedDict
 from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, Rate, TicketRecord
-from incidents.model import IncidentPage, IncidentQuery, StoreCounts
+from incidents.model import IncidentPage, IncidentQuery, Place, StoreCounts
 from stores.incidents import impact_read, incident_flood
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_flood import IS_HELD
+from stores.incidents.incident_orders import ListOrder, build_list_order
 from stores.incidents.incident_suspects import IS_SUSPICIOUS
 from stores.incidents.incident_times import format_utc_time
 from ufse.detection import Detection
@@ -26,27 +27,14 @@ _T = TypeVar("_T")
 MAX_LIMIT = 1_000
 EXAMPLES = 5
 # Maximum detections of an incident that are searched for examples, so that a large incident is read as fast as a small one.
-_LOOKED_AT = 2_000
-
-# Sort keys of a list: JSON name → SQL. Ranks replace words whose alphabetical order differs.
-SORTS = {
-    "lastSeen": "i.last_seen",
-    "firstSeen": "i.first_seen",
-    "affectedSessions": "i.affected_sessions",
-    "affectedUsers": "i.affected_users",
-    "highestScore": "i.highest_score",
-    "medianScore": "i.median_score",
-    "severity": "array_position(ARRAY['Low', 'Medium', 'High', 'Critical'], i.severity)",
-    "priority": "i.priority",
-    "createdAt": "i.created_at",
-    "updatedAt": "i.updated_at",
-}
+_LOOKED_AT = 500
+_RANKED = "project, detection_id, score, story_length, label, source"
 
 # "Exported" means that a ticket exists; it is not a status (docs/contracts/incidents-and-tickets.md).
 HAS_TICKET = "EXISTS (SELECT 1 FROM outbox o WHERE o.incident_id = i.incident_id AND o.ticket_key IS NOT NULL)"
 
-_HAS_TEXT = """(i.title ILIKE :words OR i.primary_failure_point ILIKE :words OR i.label ILIKE :words
-    OR i.incident_id ILIKE :words)"""
+# The title, the failure point, the label and the id, in lower case, one below the other.
+_HAS_TEXT = "i.searched LIKE lower(CAST(:words AS text))"
 
 IS_WITHDRAWN = "(i.status = 'draft' AND i.withdrawn_at IS NOT NULL)"
 
@@ -60,35 +48,39 @@ _HISTORY = text("""
 # One of each source before a second one of any source. First those that agree with the others: with the label of most sources,
 # and with a score that at least two sources reach. Then the highest score, then the shortest timeline.
 _EXAMPLES_SQL = f"""
-    SELECT n.incident_id, best.body, {{still_open}} AS open
+    SELECT n.incident_id, d.body, {{still_open}} AS open
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS i(id, place)
     JOIN incidents n ON n.incident_id = i.id
     CROSS JOIN LATERAL (
-        SELECT body, row_number() OVER (ORDER BY agrees DESC, turn, score DESC, story_length, detection_id) AS rank
+        SELECT project, detection_id,
+               row_number() OVER (ORDER BY agrees DESC, turn, score DESC, story_length, detection_id) AS rank
         FROM (
-            SELECT d.body, d.score, d.story_length, d.detection_id,
+            SELECT d.project, d.score, d.story_length, d.detection_id,
                    d.label = n.label AND d.score <= n.shared_score AS agrees,
                    row_number() OVER (
                        PARTITION BY coalesce(d.source, 0), d.label = n.label AND d.score <= n.shared_score
                        ORDER BY d.score DESC, d.story_length, d.detection_id) AS turn
             FROM (
-                (SELECT * FROM {{table}} WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
+                (SELECT {_RANKED} FROM {{table}} WHERE incident_id = i.id AND retracted_at IS NULL AND score <= n.shared_score
                  ORDER BY score DESC, story_length, detection_id LIMIT {_LOOKED_AT})
                 UNION ALL
-                (SELECT * FROM {{table}} WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
+                (SELECT {_RANKED} FROM {{table}} WHERE incident_id = i.id AND retracted_at IS NULL AND score > n.shared_score
                  ORDER BY score DESC, story_length, detection_id LIMIT {EXAMPLES})
             ) d
         ) ranked
         ORDER BY rank LIMIT {EXAMPLES}
     ) best
+    JOIN {{table}} d ON (d.project, d.detection_id) = (best.project, best.detection_id)
     ORDER BY i.place, best.rank
 """
 _EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "detections").replace("{still_open}", "false"))
 _OPEN_EXAMPLES = text(_EXAMPLES_SQL.replace("{table}", "open_detections").replace("{still_open}", "true"))
+# Of detections there are very many: their numbers are sums over what is counted of each incident.
 _FIGURES = text(f"""
-    SELECT 'detections' AS what, CASE WHEN retracted_at IS NULL THEN 'live' ELSE 'retracted' END AS kind,
-           count(*) AS number
-    FROM detections WHERE CAST(:project AS text) IS NULL OR project = :project GROUP BY 2
+    SELECT 'detections' AS what, c.kind, sum(c.number)::bigint AS number
+    FROM incident_counts c
+    WHERE c.kind IN ('detections', 'retracted') AND (CAST(:project AS text) IS NULL OR c.incident_id IN (
+        SELECT incident_id FROM incidents WHERE project = :project)) GROUP BY c.kind
     UNION ALL SELECT 'detections', 'open', count(*)
     FROM open_detections WHERE retracted_at IS NULL AND (CAST(:project AS text) IS NULL OR project = :project)
     UNION ALL SELECT 'incidents', status, count(*)
@@ -128,24 +120,20 @@ class IncidentReader:
 
     def list_incidents(self, query: IncidentQuery) -> IncidentPage:
         """One page of incidents. Raises PermanentError for an unknown sort, a negative offset or a limit outside 1–1000."""
-        order = _build_sort_order(query.sort)
+        order = build_list_order(query.sort, query.after)
         if not 1 <= query.limit <= MAX_LIMIT or query.offset < 0:
             raise PermanentError(f"limit must be 1 to {MAX_LIMIT} and offset at least 0")
         where, values = build_filters(query)
         with self._database.open_transaction() as connection:
             total = connection.execute(text(f"SELECT count(*) FROM incidents i WHERE {where}"), values).scalar_one()
-            rows = connection.execute(
-                text(
-                    f"SELECT i.*, {FLAGS} FROM incidents i WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset"
-                ),
-                {**values, "limit": query.limit, "offset": query.offset},
-            ).all()
+            found = read_listed_rows(connection, query, order)
+            rows, after = cut_page(found, query.limit)
             ids = [row.incident_id for row in rows]
             tickets, rates = read_tickets(connection, ids), impact_read.read_rates(connection, ids)
             page = tuple(
                 build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id)) for row in rows
             )
-            return IncidentPage(page, total, query.limit, query.offset)
+            return IncidentPage(page, total, query.limit, query.offset, after)
 
     def read_incident(self, incident_id: str, project: str | None = None) -> IncidentDetail | None:
         """One incident with history, examples, timelines and tickets; None when unknown or of another project."""
@@ -166,7 +154,7 @@ class IncidentReader:
                 found.setdefault(row.what, {})[row.kind] = row.number
             detections = found.get("detections", {})
             return {
-                "detections": detections.get("live", 0),
+                "detections": detections.get("detections", 0),
                 "retracted": detections.get("retracted", 0),
                 "openDetections": detections.get("open", 0),
                 "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
@@ -179,12 +167,21 @@ class IncidentReader:
             }
 
 
-def _build_sort_order(sort: str) -> str:
-    name = sort.removeprefix("-")
-    if name not in SORTS:
-        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; use one of {', '.join(SORTS)}")
-    direction = "DESC NULLS LAST" if sort.startswith("-") else "ASC NULLS LAST"
-    return f"{SORTS[name]} {direction}, i.incident_id"
+def read_listed_rows(connection: sa.Connection, query: IncidentQuery, order: ListOrder) -> "Sequence[sa.Row[Any]]":
+    """The rows of a page in ``order``, and one more if another page follows; each with its ``place``."""
+    where, values = build_filters(query)
+    page = text(f"""
+        SELECT i.*, {FLAGS}, CAST({order.value} AS text) AS place FROM incidents i
+        WHERE {where} AND {order.condition} ORDER BY {order.clause} LIMIT :limit OFFSET :offset
+    """)
+    bounds = {"limit": query.limit + 1, "offset": query.offset}
+    return connection.execute(page, {**values, **order.values, **bounds}).all()
+
+
+def cut_page(rows: "Sequence[sa.Row[Any]]", limit: int) -> "tuple[Sequence[sa.Row[Any]], Place | None]":
+    """The rows of a page, and where the next one begins."""
+    shown = rows[:limit]
+    return shown, Place(shown[-1].place, shown[-1].incident_id) if len(rows) > limit else None
 
 
 def build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:

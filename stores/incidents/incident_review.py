@@ -13,40 +13,36 @@ from sqlalchemy import text
 from core.errors import PermanentError
 from incidents.incident import ExampleSession, Incident, TicketRecord
 from incidents.lifecycle import HistoryChange, Status
-from incidents.model import IncidentQuery, NotFound
+from incidents.model import IncidentQuery, NotFound, Place
 from stores.incidents import impact_read, incident_read
 from stores.incidents.incident_database import Database
+from stores.incidents.incident_figures import FACET_VALUES
+from stores.incidents.incident_orders import build_list_order
 from stores.incidents.incident_settle import write_incident_history
 from stores.incidents.silences import Silence, read_session_silences
 
-# Sort keys: JSON name → SQL that is never NULL, and its type. A page begins after a value and an id.
-_ORDERS = {
-    "lastSeen": ("coalesce(i.last_seen, i.created_at)", "timestamptz"),
-    "firstSeen": ("coalesce(i.first_seen, i.created_at)", "timestamptz"),
-    "affectedSessions": ("i.affected_sessions", "integer"),
-    "affectedUsers": ("i.affected_users", "integer"),
-    "highestScore": ("i.highest_score", "integer"),
-    "severity": ("array_position(ARRAY['Low', 'Medium', 'High', 'Critical'], i.severity)", "integer"),
-}
-ORDERS = tuple(_ORDERS)
-"""What pages can be sorted by."""
 MAX_PAGE = 200
 _SESSIONS_SHOWN = 50
 _EXPORTS_SHOWN = 100
 
 _COUNT_BY_STATUS = "SELECT i.status, count(*) AS number FROM incidents i WHERE {where} GROUP BY i.status"
+# Counted with each detection: the detections of one incident may be very many.
 _BY_DAY = text("""
-    SELECT d.incident_id, CAST(d.happened_at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS number
-    FROM detections d
-    WHERE d.incident_id = ANY(CAST(:ids AS text[])) AND d.retracted_at IS NULL
-      AND d.happened_at >= :start AND d.happened_at < :stop
-    GROUP BY 1, 2
+    SELECT c.incident_id, CAST(c.value AS date) AS day, c.number
+    FROM unnest(CAST(:ids AS text[])) AS i(id) CROSS JOIN unnest(CAST(:days AS text[])) AS d(day)
+    JOIN incident_counts c ON (c.incident_id, c.kind, c.key) = (i.id, 'day', md5(d.day)::uuid)
 """)
-_VERSIONS = text("""
-    SELECT d.app_version AS version, min(d.happened_at) AS first_seen, count(*) AS number
-    FROM detections d
-    WHERE d.incident_id = :incident_id AND d.retracted_at IS NULL AND d.app_version <> ''
-    GROUP BY d.app_version ORDER BY first_seen LIMIT 20
+_VERSIONS = text(f"""
+    SELECT top.value AS version, seen.first_seen, top.number
+    FROM (
+        SELECT value, number FROM incident_counts WHERE incident_id = :incident_id AND kind = 'appVersions'
+        ORDER BY number DESC, value LIMIT {FACET_VALUES}
+    ) top
+    CROSS JOIN LATERAL (
+        SELECT min(d.happened_at) AS first_seen FROM detections d
+        WHERE d.incident_id = :incident_id AND d.retracted_at IS NULL AND d.app_version <> '' AND d.app_version = top.value
+    ) seen
+    ORDER BY seen.first_seen, top.value LIMIT 20
 """)
 _SESSION = """
     SELECT d.body, d.incident_id, i.title, i.status, i.severity, {still_open} AS open
@@ -103,13 +99,6 @@ _NEIGHBOUR = """
 """
 
 
-class Place(NamedTuple):
-    """Where a page begins: after the incident with this sort value (as Postgres writes it) and id."""
-
-    value: str
-    incident_id: str
-
-
 @dataclass(frozen=True)
 class CursorPage:
     """One page of incidents. ``after``: where the next begins, None on the last; ``counts``: incidents by status that match
@@ -122,7 +111,7 @@ class CursorPage:
 
 
 class VersionSeen(NamedTuple):
-    """A version of the application, the time of its first detection, and how many detections it has."""
+    """A version of the application, the time of its first detection, and how many sessions (visits) it has."""
 
     version: str
     first_seen: datetime
@@ -209,18 +198,10 @@ class ReviewReader:
         PermanentError for an unknown sort, a wrong place, or a limit outside 1–200."""
         if not 1 <= query.limit <= MAX_PAGE:
             raise PermanentError(f"limit must be 1 to {MAX_PAGE}")
-        order, kind, falls = _find_order(query.sort)
-        where, values = incident_read.build_filters(query)
-        begins = _begin_condition(order, kind, falls) if after else "true"
-        place = {"place": after.value, "place_id": after.incident_id} if after else {}
-        page = text(f"""
-            SELECT i.*, {incident_read.FLAGS}, CAST({order} AS text) AS place FROM incidents i
-            WHERE {where} AND {begins}
-            ORDER BY {order} {"DESC" if falls else "ASC"}, i.incident_id LIMIT :limit
-        """)
+        order = build_list_order(query.sort, after)
         with self._database.open_transaction() as connection:
-            rows = connection.execute(page, {**values, **place, "limit": query.limit + 1}).all()
-            shown = rows[: query.limit]
+            found = incident_read.read_listed_rows(connection, replace(query, offset=0), order)
+            shown, following = incident_read.cut_page(found, query.limit)
             ids = [row.incident_id for row in shown]
             tickets, rates = incident_read.read_tickets(connection, ids), impact_read.read_rates(connection, ids)
             activity = _read_activity(connection, ids, days)
@@ -229,7 +210,7 @@ class ReviewReader:
                     incident_read.build_incident_json(row, tickets.get(row.incident_id, []), rates.get(row.incident_id))
                     for row in shown
                 ),
-                Place(shown[-1].place, shown[-1].incident_id) if len(rows) > len(shown) else None,
+                following,
                 _count_by_status(connection, query),
                 activity,
             )
@@ -304,19 +285,6 @@ class ReviewReader:
             write_incident_history(connection, [(incident_id, change)])
 
 
-def _find_order(sort: str) -> tuple[str, str, bool]:
-    name = sort.removeprefix("-")
-    if name not in _ORDERS:
-        raise PermanentError(f"incidents cannot be sorted by {name[:40]!r}; use one of {', '.join(_ORDERS)}")
-    return (*_ORDERS[name], sort.startswith("-"))
-
-
-def _begin_condition(order: str, kind: str, falls: bool) -> str:
-    sign = "<" if falls else ">"
-    value = f"CAST(:place AS {kind})"
-    return f"({order} {sign} {value} OR ({order} = {value} AND i.incident_id > :place_id))"
-
-
 def _count_by_status(connection: sa.Connection, query: IncidentQuery) -> dict[Status, int]:
     where, values = incident_read.build_filters(replace(query, status=()))
     found = connection.execute(text(_COUNT_BY_STATUS.format(where=where)), values)
@@ -330,8 +298,7 @@ def _read_activity(connection: sa.Connection, ids: Sequence[str], days: int) -> 
 
 
 def _read_days(connection: sa.Connection, ids: Sequence[str], start: date, days: int) -> dict[str, list[int]]:
-    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
-    values = {"ids": list(ids), "start": begin, "stop": begin + timedelta(days=days)}
+    values = {"ids": list(ids), "days": [(start + timedelta(days=n)).isoformat() for n in range(days)]}
     counts: dict[str, list[int]] = {}
     for row in connection.execute(_BY_DAY, values):
         counts.setdefault(row.incident_id, [0] * days)[(row.day - start).days] = row.number

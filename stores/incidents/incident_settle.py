@@ -1,14 +1,15 @@
 """Recomputes incidents from their live detections, applies the rules, and writes the changes.
 
-Counts are never incremented: they are recomputed under the lock of the incident's row, so a rerun, a replay, a late event and
-two workers at once lead to the same row (docs/contracts/incidents-and-tickets.md).
+The counts come from `incident_counts`, which Postgres keeps up with each change of a detection: they are those of a recount,
+read under the lock of the incident's row, so a rerun, a replay, a late event and two workers at once lead to the same row
+(docs/contracts/incidents-and-tickets.md, docs/decisions/0128).
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypedDict
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from incidents import lifecycle
 from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
 from incidents.model import Rules
 from stores.incidents import incident_open
+from stores.incidents.incident_counts import read_counted_figures
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
 from stores.incidents.incident_figures import Facets, Figures, read_figures
@@ -32,9 +34,10 @@ _SIGHTINGS = text("""
                row_number() OVER (hour ORDER BY d.received_at, d.detection_id) AS place,
                row_number() OVER (hour ORDER BY d.received_at DESC, d.detection_id DESC) AS place_from_end,
                r.per_source
-        FROM unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[])) AS r(id, per_source)
+        FROM unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[]), CAST(:since AS timestamptz[]))
+             AS r(id, per_source, since)
         JOIN incidents i ON i.incident_id = r.id
-        JOIN detections d ON d.incident_id = i.incident_id AND d.retracted_at IS NULL AND d.received_at IS NOT NULL
+        JOIN detections d ON d.incident_id = i.incident_id AND d.retracted_at IS NULL AND d.received_at >= r.since
             AND NOT d.suspect AND NOT d.key_suspect
         WHERE i.status = 'draft' OR i.suppressed_from = 'draft' OR d.received_at > i.resolved_at
            OR d.received_at >= i.suppressed_until
@@ -65,6 +68,7 @@ _COMPUTED = {
     "confidence": "double precision",
     "facets": "jsonb",
 }
+_EVER = datetime.min.replace(tzinfo=UTC)
 _COUNTS = ("affected_sessions", "counted_sessions", "affected_users", "ended_sessions", "overcome_sessions")
 """Counts of complete sessions alone."""
 _OPEN = {
@@ -164,7 +168,7 @@ def settle_incidents(
         "ids": ids,
         "per_source": [find_confirm_rule(rules, before[id_].project).per_source for id_ in ids],
     }
-    known = _read_evidence(connection, caps)
+    known = _read_evidence(connection, caps, before)
     updates: list[dict[str, object]] = []
     changes: list[tuple[str, HistoryChange]] = []
     for id_ in ids:
@@ -195,8 +199,10 @@ class _KnownEvidence:
     sightings: "Mapping[str, list[_TimedSighting]]"
 
 
-def _read_evidence(connection: sa.Connection, caps: Mapping[str, list[Any]]) -> _KnownEvidence:
-    complete = read_figures(connection, caps)
+def _read_evidence(
+    connection: sa.Connection, caps: Mapping[str, list[Any]], before: "Mapping[str, sa.Row[Any]]"
+) -> _KnownEvidence:
+    complete = read_counted_figures(connection, caps)
     counts = incident_open.count_open_sessions(connection, caps)
     limits = dict(zip(caps["ids"], caps["per_source"], strict=True))
     alone = [id_ for id_ in caps["ids"] if id_ in counts and id_ not in complete.totals]
@@ -206,7 +212,7 @@ def _read_evidence(connection: sa.Connection, caps: Mapping[str, list[Any]]) -> 
         complete=complete,
         open=read_figures(connection, of_open, "open_detections"),
         open_counts=counts,
-        sightings=_read_sightings(connection, caps),
+        sightings=_read_sightings(connection, caps, before),
     )
 
 
@@ -293,12 +299,30 @@ class _TimedSighting(NamedTuple):
     after_until: bool
 
 
-def _read_sightings(connection: sa.Connection, caps: Mapping[str, object]) -> dict[str, list[_TimedSighting]]:
+def _read_sightings(
+    connection: sa.Connection, caps: Mapping[str, list[Any]], before: "Mapping[str, sa.Row[Any]]"
+) -> dict[str, list[_TimedSighting]]:
+    """The sightings by which a rule may move these incidents. Of most there are none: nothing waits to be confirmed."""
+    wanted = [
+        (id_, most, since)
+        for id_, most in zip(caps["ids"], caps["per_source"], strict=True)
+        if (since := _find_first_receipt(before[id_])) is not None
+    ]
+    if not wanted:
+        return {}
+    values = dict(zip(("ids", "per_source", "since"), map(list, zip(*wanted, strict=True)), strict=True))
     found: dict[str, list[_TimedSighting]] = {}
-    for row in connection.execute(_SIGHTINGS, caps):
+    for row in connection.execute(_SIGHTINGS, values):
         sighting = Sighting(row.received_at, row.visit_id, row.user_hash, row.source)
         found.setdefault(row.incident_id, []).append(_TimedSighting(sighting, row.after_fix, row.after_until))
     return found
+
+
+def _find_first_receipt(row: "sa.Row[Any]") -> datetime | None:
+    """Detections that were received before this time move the incident by no rule; None: none of them does."""
+    if "draft" in (row.status, row.suppressed_from):
+        return _EVER
+    return min((at for at in (row.resolved_at, row.suppressed_until) if at is not None), default=None)
 
 
 def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting]) -> Evidence:
@@ -315,17 +339,15 @@ def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting])
 def _compute_incident_columns(row: "sa.Row[Any]", known: _KnownEvidence) -> dict[str, object]:
     """The computed columns: of the complete sessions, else of the open ones, else without any."""
     id_ = row.incident_id
-    if total := known.complete.totals.get(id_):
-        return {**_compute_columns(total, known.complete.facets.get(id_, {}), known.complete.best[id_])}
-    if total := known.open.totals.get(id_):
-        columns = _compute_columns(total, known.open.facets.get(id_, {}), known.open.best[id_], still_open=True)
-        return {**columns, **dict.fromkeys(_COUNTS, 0)}
+    if id_ in known.complete.totals:
+        return {**_compute_columns(known.complete, id_)}
+    if id_ in known.open.totals:
+        return {**_compute_columns(known.open, id_, still_open=True), **dict.fromkeys(_COUNTS, 0)}
     return _build_empty_columns(row)
 
 
-def _compute_columns(
-    total: "sa.Row[Any]", facets: Facets, best: Detection, still_open: bool = False
-) -> _ComputedColumns:
+def _compute_columns(figures: Figures, incident_id: str, still_open: bool = False) -> _ComputedColumns:
+    total, best = figures.totals[incident_id], figures.best[incident_id]
     sessions = total.affected_sessions
     impact = lifecycle.classify_impact(total.sources, total.ended_sources, total.overcome_sources)
     severity = lifecycle.look_up_severity(impact, sessions)
@@ -344,10 +366,10 @@ def _compute_columns(
         "ended_sessions": total.ended_sessions,
         "overcome_sessions": total.overcome_sessions,
         "highest_score": total.highest_score,
-        "shared_score": total.shared_score,
+        "shared_score": figures.shared_scores[incident_id],
         "median_score": total.median_score,
         "confidence": confidence,
-        "facets": facets,
+        "facets": figures.facets.get(incident_id, {}),
     }
 
 

@@ -23,14 +23,22 @@ _KNOWN = text("""
     JOIN unnest(CAST(:project AS text[]), CAST(:source AS bigint[])) AS k(project, source)
       ON (d.project, d.source) = (k.project, k.source)
 """)
+_OLD = """
+    FROM detections d
+    LEFT JOIN unnest(CAST(:projects AS text[]), CAST(:days AS double precision[])) AS r(project, days) USING (project)
+    WHERE d.received_at IS NOT NULL
+      AND greatest(d.received_at, d.created_at)
+          < now() - make_interval(secs => 86400 * (coalesce(r.days, CAST(:default_days AS double precision)) + 1))
+"""
+# Their counts change, and writers of detections lock incidents first.
+_LOCK_OLD = text(f"""
+    SELECT incident_id FROM incidents WHERE incident_id IN (SELECT d.incident_id {_OLD})
+    ORDER BY incident_id FOR NO KEY UPDATE
+""")
 # Numbers replace hashes: the sources of one incident stay distinct, and nothing else is known of them.
-_FORGET = text("""
+_FORGET = text(f"""
     WITH old AS (
-        SELECT d.project, d.detection_id, d.incident_id, d.source FROM detections d
-        LEFT JOIN unnest(CAST(:projects AS text[]), CAST(:days AS double precision[])) AS r(project, days) USING (project)
-        WHERE d.received_at IS NOT NULL
-          AND greatest(d.received_at, d.created_at)
-              < now() - make_interval(secs => 86400 * (coalesce(r.days, CAST(:default_days AS double precision)) + 1))
+        SELECT d.project, d.detection_id, d.incident_id, d.source {_OLD} AND d.incident_id = ANY(CAST(:ids AS text[]))
     ), used AS (
         SELECT d.incident_id, max(d.source) AS last FROM detections d
         WHERE d.incident_id IN (SELECT incident_id FROM old) AND d.source < :first_hash GROUP BY d.incident_id
@@ -79,7 +87,8 @@ def forget_sources(connection: sa.Connection, days: Mapping[str, float]) -> int:
         "default_days": days[""],
         "first_hash": FIRST_HASH,
     }
-    return len(connection.execute(_FORGET, values).all())
+    ids = list(connection.execute(_LOCK_OLD, values).scalars())
+    return len(connection.execute(_FORGET, {**values, "ids": ids}).all())
 
 
 def _find_stored_sources(connection: sa.Connection, names: Sequence[tuple[str, int]]) -> set[tuple[str, int | None]]:

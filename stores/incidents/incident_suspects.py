@@ -21,8 +21,10 @@ from stores.incidents.incident_source import FIRST_HASH
 
 IS_SUSPICIOUS: Final = """(
     i.status = 'draft'
-    AND EXISTS (SELECT FROM detections s
-                WHERE s.incident_id = i.incident_id AND (s.suspect OR s.key_suspect) AND s.retracted_at IS NULL)
+    AND (EXISTS (SELECT FROM detections s
+                 WHERE s.incident_id = i.incident_id AND s.suspect AND s.retracted_at IS NULL)
+         OR EXISTS (SELECT FROM detections s
+                    WHERE s.incident_id = i.incident_id AND s.key_suspect AND s.retracted_at IS NULL))
 )"""
 """A draft with detections that do not count because of their senders or their key (incident_key_flood.py); ``i``: its row."""
 
@@ -43,6 +45,9 @@ _MARK = text("""
     WHERE (d.project, d.detection_id) = (marked.project, marked.detection_id)
     RETURNING d.incident_id, d.source, marked.status
 """)
+_SUSPECTED = text("""
+    SELECT DISTINCT incident_id FROM detections WHERE incident_id = ANY(CAST(:ids AS text[])) AND suspect
+""")
 # Later sessions of a suspect at the same incident.
 _MARK_LATER = text("""
     UPDATE detections d SET suspect = true, updated_at = now()
@@ -61,7 +66,9 @@ def mark_suspects(
     ``incidents``: those that new detections show, with their projects. Runs after the detections are written and before the
     incidents are settled, in one transaction.
     """
-    connection.execute(_MARK_LATER, {"ids": sorted(incidents), "first_hash": FIRST_HASH})
+    # Most incidents have no suspect: what is marked is in an index of its own, and their detections are not looked through.
+    if known := sorted(connection.execute(_SUSPECTED, {"ids": sorted(incidents)}).scalars()):
+        connection.execute(_MARK_LATER, {"ids": known, "first_hash": FIRST_HASH})
     notes: list[tuple[str, HistoryChange]] = []
     for project in sorted(set(incidents.values())):
         most = find_confirm_rule(rules, project).new_per_source

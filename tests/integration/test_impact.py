@@ -31,6 +31,7 @@ def configured(
     """Both stores configured for this test alone."""
     monkeypatch.setenv("FURROW_EVENT_STORE_URL", event_store_url)
     monkeypatch.setenv("FURROW_INCIDENT_STORE_URL", postgres_url)
+    monkeypatch.setenv("FURROW_IMPACT_SECONDS", "0")  # each run counts
     documents.forget_blocks()
     yield
     connections.close_connections()
@@ -399,3 +400,29 @@ def test_a_backfill_counts_what_was_analysed_before_there_were_counts(configured
     assert flows.backfill.backfill(**window, dry_run=False).name == "Completed"
     run()
     assert counts() == once
+
+
+def test_sessions_of_several_runs_are_counted_together(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURROW_IMPACT_SECONDS", "300")
+    for number in range(3):
+        land(frustrated(f"bad{number}"), *(calm(f"good{number}-{n}") for n in range(2)))
+        run()
+        assert whole() == []
+    assert store().reach.count_waiting_sessions() == 9
+    with store()._database.open_transaction() as connection:
+        connection.execute(text("UPDATE uncounted_sessions SET due_at = due_at - interval '301 seconds'"))
+    run()
+    assert whole() == [Share(9, 3)]
+    assert store().reach.count_waiting_sessions() == 0
+    assert counts() == recount()
+
+
+def test_many_sessions_do_not_wait(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FURROW_IMPACT_SECONDS", "300")
+    monkeypatch.setattr("tasks.impact.SESSIONS", 3)
+    land(*(frustrated(f"bad{n}") for n in range(2)))
+    run()
+    assert whole() == []
+    land(*(calm(f"good{n}") for n in range(2)))
+    run()
+    assert whole() == [Share(4, 2)]
