@@ -10,6 +10,7 @@ from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
 from ufse.dead_controls import mark_missing_answers
+from ufse.exempted import remove_exempt_answers, remove_exempt_silence
 from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
@@ -86,9 +87,12 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     action = merge_crashing_rows(frame, action, causes.cause, negative != NONE, actions.by_click)
     actions = replace(actions, action=action)
     negative = remove_normal_slowness(frame, negative, causes.cause, config)
+    if config.exemptions:
+        negative = remove_exempt_answers(frame, negative, causes.cause, config)
     background = find_background(frame, actions, causes, negative, config)
     success = _is_success(frame)
     negative, causes = mark_missing_answers(frame, actions, causes, background.background, negative, config)
+    negative = remove_exempt_silence(frame, negative, config)
     negative = _keep_evidence(frame, negative, actions, causes.cause, background, success)
     own = success & ~background.background & background.lonely
     negative = remove_accepted_errors(frame, negative, actions.action, causes.cause, own, config)

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 import numpy as np
@@ -20,12 +20,13 @@ from ufse.crawlers import find_crawled_visits, find_touched_visits
 from ufse.detection import Candidate, Detection, WhyNot
 from ufse.encoding import measure_texts, rank_distinct_texts
 from ufse.event_columns import EventColumns
+from ufse.exempted import find_covered_rows, find_test_visits
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
 from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
-from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
+from ufse.judge import EMITTED, EXEMPTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.lookups import find_lookups
 from ufse.observed import observe_sessions
 from ufse.page_answers import add_page_answers
@@ -36,7 +37,7 @@ from ufse.sessions import Visits, order_events
 from ufse.slowness import find_normal_slowness
 from ufse.unanswered import may_lack_answers
 from ufse.verdict_reports import drop_verdict_reports
-from ufse.verdicts import describe_limits, verdict_text
+from ufse.verdicts import describe_exemptions, describe_limits, verdict_text
 from ufse.words import Words
 
 _log = logging.getLogger("ufse")
@@ -315,10 +316,10 @@ class _DetectionRun:
         agents = _find_machine_visits(suspects, len(hot)) & hot
         crawled = suspects.crawled & hot & ~agents
         machines = agents | crawled
-        best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
-        passed = best[judged.rule[best] == EMITTED]
-        declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(hot))
-        passed = passed[~is_among(judged.clusters.visit[passed], declared)]
+        passed, declared = _find_passed_clusters(suspects, judged, machines)
+        if config.exemptions:
+            tested = find_test_visits(suspects.source, suspects.visit, len(hot), config)
+            passed = passed[~tested[judged.clusters.visit[passed]]]
         emitted = drop_same_struggles(index, judged, passed)
         self._add_detections(judged, emitted)
         if self.wanted.why_not:
@@ -326,8 +327,45 @@ class _DetectionRun:
             explained[judged.clusters.visit[emitted]] = True
             self._explain_machines(agents, crawled, declared)
             explained[declared] = True
+            if config.exemptions:
+                exempt = self._explain_exempt_visits(suspects, explained)
+                explained[exempt], hot[exempt] = True, True
             self._explain_silent_visits(judged, np.flatnonzero(hot & ~explained))
         return hot
+
+    def _explain_exempt_visits(self, suspects: _SuspectVisits, explained: Bools) -> Ints:
+        """Gives the reason for the visits that would have a detection without the project's exceptions; returns them.
+
+        They are judged once more without exceptions, which costs nothing where no exception covers anything.
+        """
+        frame = suspects.frame
+        covered = [
+            (exemption, rows)
+            for exemption, rows in find_covered_rows(frame, suspects.source, suspects.visit, self.config)
+            if rows.any()
+        ]
+        if not covered:
+            return np.zeros(0, dtype=np.int64)
+        config = replace(self.config, exemptions=())
+        judged = judge_clusters(Index(frame, attribute_feedback(frame, config), config))
+        passed, _ = _find_passed_clusters(suspects, judged, explained)
+        emitted = drop_same_struggles(judged.index, judged, passed)
+        owner, row = judged.rows_of_clusters
+        own = [any_by_owner(owner, rows[row], len(judged.clusters)) for _, rows in covered]
+        visits = judged.clusters.visit[emitted]
+        wide = [any_by_owner(frame.visit, rows, len(explained)) for _, rows in covered]
+        words = Words(judged)
+        for visit in np.unique(visits).tolist():
+            clusters = emitted[visits == visit]
+            named = [one for (one, _), at in zip(covered, own, strict=True) if at[clusters].any()]
+            named = named or [one for (one, _), at in zip(covered, wide, strict=True) if at[visit]]
+            text = describe_exemptions(named)
+            listed = [
+                {**self._describe_candidate(judged, words, c), "rule": RULE_NAMES[EXEMPTED], "text": text}
+                for c in clusters.tolist()
+            ]
+            self._add_why_not(visit, RULE_NAMES[EXEMPTED], text, listed)
+        return np.unique(visits)
 
     def _add_detections(self, judged: Judgement, emitted: Ints) -> None:
         if not len(emitted):
@@ -425,6 +463,17 @@ class _DetectionRun:
                 }
             )
         )
+
+
+def _find_passed_clusters(suspects: _SuspectVisits, judged: Judgement, left_out: Bools) -> tuple[Ints, Ints]:
+    """(The clusters that passed all rules, without those of machines; the visits that declare a machine).
+
+    ``left_out``: per visit, whether it is none of a person, or of no interest.
+    """
+    best = judged.best_clusters[~left_out[judged.clusters.visit[judged.best_clusters]]]
+    passed = best[judged.rule[best] == EMITTED]
+    declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(left_out))
+    return passed[~is_among(judged.clusters.visit[passed], declared)], declared
 
 
 def _find_machine_visits(suspects: _SuspectVisits, visits: int) -> Bools:
