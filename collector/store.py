@@ -2,7 +2,7 @@
 threads that intake needs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -15,6 +15,14 @@ from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
 from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
+from incidents.verdicts import (
+    ExemptionRecord,
+    ExemptionState,
+    ExemptionStep,
+    Proposal,
+    Verdict,
+    VerdictReason,
+)
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     )
     from stores.incidents.page_sessions import SignedIn
     from stores.incidents.silences import Silence
+    from stores.incidents.verdict_ledger import VerdictKey
     from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
@@ -97,6 +106,34 @@ class SilenceReader(Protocol):
     def count_silences(self, project: str | None) -> dict[str, int]: ...
 
 
+class VerdictLedger(Protocol):
+    """Writes and reads what people say of sessions."""
+
+    def save_verdict(self, key: "VerdictKey", reason: VerdictReason | None, note: str = "") -> list[Verdict]: ...
+    def drop_verdict(self, key: "VerdictKey") -> list[Verdict]: ...
+    def list_verdicts(
+        self, project: str | None = None, incident_id: str | None = None, session_id: str | None = None
+    ) -> list[Verdict]: ...
+    def read_traffic_shares(self, projects: Sequence[str]) -> dict[tuple[str, str, str], float]: ...
+
+
+class ExemptionLedger(Protocol):
+    """Keeps the exceptions of projects."""
+
+    def ask_for_trial(self, proposal: Proposal, actor: str) -> None: ...
+    def move_exemption(
+        self,
+        exemption_id: str,
+        step: ExemptionStep,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        *,
+        expected: ExemptionState | None = None,
+    ) -> None: ...
+    def list_exemptions(self, project: str | None) -> list[ExemptionRecord]: ...
+
+
 class Incidents(Protocol):
     """The parts of the incident store that the collector uses."""
 
@@ -112,6 +149,10 @@ class Incidents(Protocol):
     def review(self) -> ReviewReader: ...
     @property
     def silences(self) -> SilenceReader: ...
+    @property
+    def verdicts(self) -> VerdictLedger: ...
+    @property
+    def exemptions(self) -> ExemptionLedger: ...
     def close(self) -> None: ...
 
 

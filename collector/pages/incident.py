@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from collector.http_errors import ApiError
 from collector.pages import charts
 from collector.pages.documents import incident_to_markdown, steps_to_markdown
+from collector.pages.exceptions import Overview, read_overview
 from collector.pages.impact import present_impact
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person, last_value, read_form, require_actor
@@ -20,7 +21,9 @@ from collector.routes.fields import parse_moment
 from collector.routes.incidents import MAX_REASON
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
+from collector.store import Incidents
 from incidents.lifecycle import STATUSES, Action, Status
+from incidents.verdicts import REASONS, Verdict
 
 if TYPE_CHECKING:
     from incidents.incident import IncidentDetail
@@ -50,6 +53,27 @@ class Decision:
     sessions: int | None = None
 
 
+@dataclass(frozen=True)
+class ShownVerdicts:
+    """The verdicts on an incident's sessions, and what they have in common."""
+
+    verdicts: list[Verdict]
+    overview: Overview
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For the template: verdicts by session."""
+        by_session: dict[str, list[Verdict]] = {}
+        for one in self.verdicts:
+            by_session.setdefault(one.session_id, []).append(one)
+        return {"verdicts": by_session, "overview": self.overview, "verdict_reasons": REASONS}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For the page's JSON."""
+        return {**self.overview.to_json(), "list": [one.to_json() for one in self.verdicts]}
+
+
 class IncidentPages:
     """The page of an incident, and what people do there."""
 
@@ -73,12 +97,14 @@ class IncidentPages:
     async def _build_incident_page(self, request: Request, person: Person) -> Answer:
         incident_id = re.sub(r"\.(json|md)$", "", request.path_params["incident_id"])
         incident, trend = await self._read_incident(incident_id, person)
+        shown = await self._read_verdicts(incident)
         base = self._public_url or str(request.base_url).rstrip("/")
         return Answer(
             "incident.html",
-            _present_incident(incident, trend),
+            {**_present_incident(incident, trend), **shown.values},
             {
                 **incident,
+                "verdicts": shown.data,
                 "trend": {
                     "start": trend.start.isoformat(),
                     "counts": trend.counts,
@@ -102,6 +128,13 @@ class IncidentPages:
             lambda store: store.review.read_trend(incident_id, seen, TREND_DAYS)
         )
 
+    async def _read_verdicts(self, incident: "IncidentDetail") -> "ShownVerdicts":
+        def read(store: Incidents) -> ShownVerdicts:
+            verdicts = store.verdicts.list_verdicts(incident_id=incident["incidentId"])
+            return ShownVerdicts(verdicts, read_overview(store, incident["projectId"], verdicts))
+
+        return await self._store.ask_store(read)
+
     async def _act(self, request: Request, person: Person) -> Response:
         incident_id = request.path_params["incident_id"]
         form = await read_form(request)
@@ -116,6 +149,7 @@ class IncidentPages:
                 raise
             incident, trend = await self._read_incident(incident_id, person)
             values = _present_incident(incident, trend, problem=error.message, reason=decision.reason)
+            values |= (await self._read_verdicts(incident)).values
             return await self._pages.render(request, "incident.html", 409, person=person, **values)
         return RedirectResponse(f"/incidents/{incident_id}", 303, headers={"cache-control": "no-store"})
 

@@ -13,6 +13,7 @@ from collector.pages.people import Person
 from collector.pages.timeline import draw_timeline
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
+from incidents.verdicts import REASONS
 
 if TYPE_CHECKING:
     from stores.incidents.incident_review import SessionView
@@ -47,11 +48,22 @@ class SessionPages:
                 "Nothing is stored about this session: no incident has it, it waits for no analysis, and no rule that "
                 "silenced it is kept. `furrow explain SESSION` analyses the stored events again.",
             )
+        verdicts = await self._store.ask_store(lambda store: store.verdicts.list_verdicts(project, None, session_id))
         base = self._public_url or str(request.base_url).rstrip("/")
         return Answer(
             "session.html",
-            {"project": project, "session_id": session_id, "view": view, "drawn": _draw_visits(view)},
-            _session_to_json(project, session_id, view),
+            {
+                "project": project,
+                "session_id": session_id,
+                "view": view,
+                "drawn": _draw_visits(view),
+                "verdicts": {
+                    incident: [one for one in verdicts if one.incident_id == incident]
+                    for incident in {one.incident_id for one in verdicts}
+                },
+                "verdict_reasons": REASONS,
+            },
+            {**_session_to_json(project, session_id, view), "verdicts": [one.to_json() for one in verdicts]},
             partial(session_to_markdown, project, session_id, view, base),
         )
 

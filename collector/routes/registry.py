@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
-from collector.pages import assets, health, incident_list, near_misses, session, sign_in
+from collector.pages import assets, exceptions, health, incident_list, near_misses, session, sign_in
 from collector.pages import incident as incident_page
-from collector.routes import docs, events, incidents, script, sessions, status, streams
+from collector.pages import verdicts as verdict_forms
+from collector.routes import docs, events, incidents, script, sessions, status, streams, verdicts
 from collector.routes.route import RouteGroup
 
 GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
@@ -13,12 +14,15 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     script.GROUP,
     sessions.GROUP,
     incidents.GROUP,
+    verdicts.GROUP,
     status.GROUP,
     sign_in.GROUP,
     incident_list.GROUP,
     incident_page.GROUP,
+    verdict_forms.GROUP,
     session.GROUP,
     near_misses.GROUP,
+    exceptions.GROUP,
     health.GROUP,
     assets.GROUP,
     docs.GROUP,

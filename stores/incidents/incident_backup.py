@@ -36,11 +36,14 @@ TABLES = (
     "incident_steps",
     "incident_reach",
     "reach_horizon",
+    "verdicts",
+    "exemptions",
+    "exemption_history",
 )
 """Every table; a table comes after those to which it refers."""
 NOT_KEPT = ("page_sessions", "sign_in_links", "silences")
 """Tables that no backup holds: who restores it signs in again, and near misses come from the next analyses."""
-SEQUENCES = ("pending_versions", "incident_history_id_seq")
+SEQUENCES = ("pending_versions", "incident_history_id_seq", "exemption_history_id_seq")
 _CHUNK = 1 << 20
 
 

@@ -24,6 +24,7 @@ from incidents.model import (
     TouchedSession,
 )
 from stores.incidents import incident_schema
+from stores.incidents.exemption_ledger import ExemptionLedger
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
 from stores.incidents.incident_flood import Flood, FloodGate
@@ -38,6 +39,7 @@ from stores.incidents.page_sessions import PageSessions
 from stores.incidents.session_queue import SessionQueue
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.verdict_ledger import VerdictLedger
 
 __all__ = [
     "AnalysedSession",
@@ -85,6 +87,8 @@ class IncidentStore:
         self.people = PageSessions(database)
         self.review = ReviewReader(database)
         self.silences = SilenceReader(database)
+        self.verdicts = VerdictLedger(database)
+        self.exemptions = ExemptionLedger(database)
 
     @classmethod
     def connect(cls, url: str) -> Self:
