@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 # Pydantic reads typing's own TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
@@ -203,11 +203,6 @@ def _would_silence(exemption: Exemption, verdict: Verdict) -> bool:
     endpoint, result = split_answer(verdict.feedback)
     wanted = "slow" if exemption.kind == "known_slow" else str(exemption.status)
     return (endpoint, result) == (exemption.endpoint, wanted)
-
-
-def is_reason(text: str) -> bool:
-    """Whether ``text`` is one of REASONS."""
-    return text in get_args(VerdictReason)
 
 
 class IncidentTrial(TypedDict):
