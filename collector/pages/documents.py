@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from collector.pages.html import session_address
 
 if TYPE_CHECKING:
-    from collector.pages.exceptions import Overview
+    from collector.exemptions import Overview
     from incidents.incident import Incident, IncidentDetail
     from incidents.verdicts import ExemptionRecord
     from stores.incidents.incident_review import DeadSession, SessionView, WaitingExport

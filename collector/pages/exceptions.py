@@ -1,7 +1,6 @@
 """``/exceptions``: what verdicts have in common, which exceptions follow, what their replay found, and which ones hold."""
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast, get_args
 from urllib.parse import urlencode
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
+from collector.exemptions import EXEMPTION_ID, ask_for_trial, read_overview
 from collector.http_errors import ApiError
 from collector.pages.documents import exceptions_to_markdown
 from collector.pages.page import Answer, Pages
@@ -17,84 +17,9 @@ from collector.pages.session import NAME
 from collector.routes.incidents import MAX_REASON
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
-from collector.store import Incidents, StoreCalls
-from incidents.verdicts import (
-    AGREEING,
-    REASONS,
-    ExemptionRecord,
-    ExemptionState,
-    ExemptionStep,
-    Proposal,
-    Verdict,
-    count_common,
-    list_exemptions,
-    propose_exemptions,
-    settle_sessions,
-)
+from incidents.verdicts import AGREEING, REASONS, ExemptionRecord, ExemptionState, ExemptionStep
 
-EXEMPTION_ID: Final = re.compile(r"exc_[0-9a-f]{32}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The verdicts of a project or an incident. ``sessions``: with a verdict on which all agree; ``frustrated``: those of
-    them with frustration; ``disputed``: those about which people disagree."""
-
-    sessions: int
-    frustrated: int
-    disputed: int
-    common: dict[str, list[tuple[str, int]]]
-    proposals: list[Proposal]
-
-    def to_json(self) -> dict[str, Any]:
-        """As the pages' JSON shows it."""
-        return {
-            "sessions": self.sessions,
-            "frustrated": self.frustrated,
-            "disputed": self.disputed,
-            "common": {
-                name: [{"value": value, "sessions": number} for value, number in values]
-                for name, values in self.common.items()
-            },
-            "proposals": [
-                {
-                    "exceptionId": one.exemption_id,
-                    "projectId": one.project,
-                    "text": one.exemption.describe(),
-                    "content": one.exemption.content(),
-                    "sessions": one.sessions,
-                    "reason": one.reason,
-                }
-                for one in self.proposals
-            ],
-        }
-
-
-def read_overview(store: Incidents, project: str | None, verdicts: list[Verdict] | None = None) -> Overview:
-    """The overview of a project (None: of all), or of the ``verdicts`` of one incident in it. Raises what the store raises."""
-    everywhere = store.verdicts.list_verdicts(project) if verdicts is None or verdicts else []
-    settled, disputed = settle_sessions(everywhere if verdicts is None else verdicts)
-    shares = store.verdicts.read_traffic_shares(sorted({one.project for one in everywhere})) if everywhere else {}
-    proposals = propose_exemptions(settle_sessions(everywhere)[0], shares)
-    if verdicts is not None:
-        own = {exemption for verdict in settled for exemption in list_exemptions(verdict)}
-        proposals = [one for one in proposals if one.exemption in own]
-    frustrated = sum(one.frustrated for one in settled)
-    return Overview(len(settled), frustrated, disputed, count_common(settled), proposals)
-
-
-async def ask_for_trial(store: StoreCalls, exemption_id: str, project: str | None, actor: str) -> None:
-    """Ask for the replay of a proposal. Raises ApiError (404) when verdicts propose no such exception (any more)."""
-
-    def find_and_ask(stores: Incidents) -> bool:
-        found = [one for one in read_overview(stores, project).proposals if one.exemption_id == exemption_id]
-        for proposal in found:
-            stores.exemptions.ask_for_trial(proposal, actor)
-        return bool(found)
-
-    if not await store.ask_store(find_and_ask):
-        raise ApiError(404, "not_found", "The verdicts do not propose this exception any more.")
 
 
 class ExceptionPages:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
+from collector.exemptions import Overview, read_overview
 from collector.http_errors import ApiError
 from collector.pages import charts
 from collector.pages.documents import incident_to_markdown, steps_to_markdown
-from collector.pages.exceptions import Overview, read_overview
 from collector.pages.impact import present_impact
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person, last_value, read_form, require_actor

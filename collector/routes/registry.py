@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-from collector.pages import assets, exceptions, health, incident_list, near_misses, session, sign_in
+from collector.pages import assets, health, incident_list, near_misses, session, sign_in
+from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
 from collector.pages import verdicts as verdict_forms
-from collector.routes import docs, events, incidents, script, sessions, status, streams, verdicts
+from collector.routes import docs, events, exceptions, incidents, script, sessions, status, streams, verdicts
 from collector.routes.route import RouteGroup
 
 GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
@@ -15,6 +16,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     sessions.GROUP,
     incidents.GROUP,
     verdicts.GROUP,
+    exceptions.GROUP,
     status.GROUP,
     sign_in.GROUP,
     incident_list.GROUP,
@@ -22,7 +24,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     verdict_forms.GROUP,
     session.GROUP,
     near_misses.GROUP,
-    exceptions.GROUP,
+    exception_page.GROUP,
     health.GROUP,
     assets.GROUP,
     docs.GROUP,

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from prefect.client.schemas.objects import State
 
-from collector.pages.exceptions import read_overview
+from collector.exemptions import read_overview
 from core import metrics
 from flows.detect import detect
 from stores.incidents.incident_store import IncidentQuery, IncidentStore

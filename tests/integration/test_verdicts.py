@@ -10,6 +10,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from core.errors import WrongUse
+from furrow.cli.app import app as furrow_app
 from incidents.lifecycle import IllegalTransition
 from incidents.model import NotFound
 from incidents.verdicts import Proposal, TrialResult
@@ -316,3 +318,78 @@ def test_exceptions_of_another_project_are_not_there(client: httpx.Client, store
     assert client.get("/exceptions?project=%00").status_code == 400
     for wrong in ({"exception": "x"}, {"step": "odd"}, {"step": "accept", "seen": "odd"}):
         assert send(client, page, "/exceptions/act", **{**act, "step": "try", **wrong}).status_code in (400, 404)
+
+
+def propose_cart(store: IncidentStore) -> tuple[str, str]:
+    """Three sessions without frustration; the incident and the id of the exception that they propose."""
+    for number in range(3):
+        cart = refused(store, f"c{number}", userHash=f"u{number}")
+        store.verdicts.save_verdict(VerdictKey(cart, f"c{number}", "Ann"), "expected_refusal")
+    exemption = Exemption("expected_answer", endpoint="POST /api/cart", status=409)
+    return cart, Proposal("shop", exemption, 3, "expected_refusal").exemption_id
+
+
+def test_the_api_of_exceptions_follows_the_same_steps(client: httpx.Client, store: IncidentStore) -> None:
+    client.cookies.clear()
+    _, id_ = propose_cart(store)
+    why = {"reason": "the cart refuses what is sold out"}
+    listed = client.get("/v1/exceptions?project=shop", headers=ALL).json()
+    assert [(one["exceptionId"], one["sessions"]) for one in listed["proposals"]] == [(id_, 3)]
+    assert listed["exceptions"] == []
+    assert client.get("/v1/exceptions", headers=BLOG).json()["proposals"] == []
+    assert client.get("/v1/exceptions?project=shop", headers=BLOG).status_code == 404
+    assert client.get("/v1/exceptions").status_code == 401
+    assert client.post(f"/v1/exceptions/{id_}/try", json=why, headers=BLOG).status_code == 404
+    assert client.post(f"/v1/exceptions/{id_}/try", json={}, headers=SHOP).status_code == 400
+    tried = client.post(f"/v1/exceptions/{id_}/try", json=why, headers=SHOP)
+    assert [one["state"] for one in tried.json()["exceptions"]] == ["asked"]
+    assert client.post(f"/v1/exceptions/{id_}/accept", json=why, headers=SHOP).status_code == 409
+    asked = store.exemptions.find_asked_exemption()
+    assert asked is not None
+    store.exemptions.save_trial_result(asked, EMPTY)
+    assert client.post(f"/v1/exceptions/{id_}/accept", json=why, headers=BLOG).status_code == 404
+    accepted = client.post(f"/v1/exceptions/{id_}/accept", json=why, headers=SHOP).json()["exceptions"]
+    assert (accepted[0]["state"], accepted[0]["history"][-1]["actor"]) == ("accepted", "shop on call")
+    ended = client.post(f"/v1/exceptions/{id_}/end", json=why, headers=SHOP).json()["exceptions"]
+    assert ended[0]["state"] == "ended"
+    assert client.post("/v1/exceptions/exc_0/try", json=why, headers=SHOP).status_code == 404
+    assert client.post(f"/v1/exceptions/exc_{'0' * 32}/try", json=why, headers=SHOP).status_code == 404
+
+
+def test_the_commands_do_what_the_api_does(
+    client: httpx.Client, store: IncidentStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cart, id_ = propose_cart(store)
+    address = ["--url", str(client.base_url).rstrip("/"), "--key", "shop-operator"]
+
+    def call(*arguments: str) -> str:
+        furrow_app([*arguments, *address], standalone_mode=False)
+        return " ".join(capsys.readouterr().out.split())
+
+    said = call("incidents", "verdict", cart, "c0", "--no-frustration", "other", "--text", "seen")
+    assert "shop on call: no frustration, another reason: seen" in said
+    assert "Ann: no frustration, an expected refusal" in said
+    assert "shop on call" not in call("incidents", "verdict", cart, "c0", "--take-back")
+    assert f"{id_} proposed, shop: POST /api/cart → 409 is no failure" in call("exceptions", "list")
+    assert f"{id_} asked" in call("exceptions", "try", id_)
+    asked = store.exemptions.find_asked_exemption()
+    assert asked is not None
+    store.exemptions.save_trial_result(asked, EMPTY)
+    assert "would silence 41 of 120 sessions, 3 of them confirmed by a person" in call("exceptions", "list")
+    assert f"{id_} accepted" in call("exceptions", "accept", id_, "--reason", "agreed")
+    assert f"{id_} ended" in call("exceptions", "take-back", id_, "--reason", "no longer")
+    with pytest.raises(WrongUse):
+        call("incidents", "verdict", cart, "c0", "--frustration", "--take-back")
+
+
+def test_a_viewer_reads_and_does_not_decide(client: httpx.Client, store: IncidentStore) -> None:
+    propose_cart(store)
+    link = client.post("/v1/sign-in-links", json={"role": "viewer"}, headers=SHOP).json()["url"]
+    client.cookies.clear()
+    client.get(link)
+    page = page_of(client)
+    for path in (page, "/exceptions"):
+        shown = client.get(path)
+        assert shown.status_code in (200, 401)
+        assert 'name="verdict"' not in shown.text
+        assert 'name="step"' not in shown.text
