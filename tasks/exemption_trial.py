@@ -83,7 +83,9 @@ def try_exemptions(seconds: float = TRIAL_SECONDS) -> str | None:
     rules = confirm_rules(overrides)
     result = _build_result(store, window, compared, rules.get(asked.project, rules[""]))
     saved = store.exemptions.save_trial_result(asked, result)
-    return _describe_trial(asked, exemption.describe(), result) if saved else f"{asked.exemption_id} was decided meanwhile"
+    return (
+        _describe_trial(asked, exemption.describe(), result) if saved else f"{asked.exemption_id} was decided meanwhile"
+    )
 
 
 def _replay_window(window: Window, tried: Configurations, seconds: float) -> Compared:

@@ -28,7 +28,9 @@ def remove_exempt_answers(frame: Frame, negative: Small, cause: Ints, config: Co
     measured = (negative == SLOW) & ((frame.kind == PERFORMANCE) | (frame.kind == LOADING)) & (cause >= 0) & slow
     other = (negative == SLOW) & ~covered & ~measured & (cause >= 0)
     measured &= ~is_among(cause, cause[other])
-    return np.where(covered | measured | _is_chained_error(frame, negative, cause, rows, config), np.int8(NONE), negative)
+    return np.where(
+        covered | measured | _is_chained_error(frame, negative, cause, rows, config), np.int8(NONE), negative
+    )
 
 
 def _is_chained_error(frame: Frame, negative: Small, cause: Ints, rows: Ints, config: Config) -> Bools:

@@ -237,7 +237,9 @@ def evaluate(
     ] = "",
     verdicts: Annotated[
         bool,
-        typer.Option("--verdicts", help="Use the sessions about which people decided on the review pages instead of files."),
+        typer.Option(
+            "--verdicts", help="Use the sessions about which people decided on the review pages instead of files."
+        ),
     ] = False,
     project: Annotated[
         str, typer.Option("--project", help="With --replay or --verdicts: only sessions of this project.")

@@ -136,7 +136,9 @@ class OperatorApi:
     def move_exception(self, exception_id: str, step: str, reason: str) -> ExceptionList:
         """Ask for the replay of an exception (``try``), accept, reject or take it back (``end``)."""
         if not _EXCEPTION_ID.fullmatch(exception_id):
-            raise WrongUse("an exception id has the form exc_ and 32 hex digits; `furrow exceptions list` shows the ids")
+            raise WrongUse(
+                "an exception id has the form exc_ and 32 hex digits; `furrow exceptions list` shows the ids"
+            )
         return self._call_collector(
             ExceptionList, "POST", f"/v1/exceptions/{exception_id}/{step}", body={"reason": reason}
         )

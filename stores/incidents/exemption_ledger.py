@@ -172,7 +172,9 @@ class ExemptionLedger:
         with self._database.open_transaction() as connection:
             rows = connection.execute(_LIST, {"project": project}).all()
             history = connection.execute(_HISTORY, {"ids": [row.exemption_id for row in rows]}).all()
-        return [_build_record(row, [entry for entry in history if entry.exemption_id == row.exemption_id]) for row in rows]
+        return [
+            _build_record(row, [entry for entry in history if entry.exemption_id == row.exemption_id]) for row in rows
+        ]
 
     def read_accepted(self) -> list[StoredExemption]:
         """The accepted exceptions of all projects, ordered."""

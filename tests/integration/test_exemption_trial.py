@@ -33,9 +33,7 @@ def refused(session_id: str, status: int = 409, **columns: Any) -> list[dict[str
         click = {"target_type": "button", "target_id": "add", "route": "/cart", "input_method": "mouse"}
         events.append(row(session_id, SHIFT + n * 700, event_type="click", **click, **columns))
         answer = {"method": "POST", "url": "/api/cart", "status": status, "duration_ms": 200}
-        events.append(
-            row(session_id, SHIFT + n * 700 + 300, event_type="network", **answer, route="/cart", **columns)
-        )
+        events.append(row(session_id, SHIFT + n * 700 + 300, event_type="network", **answer, route="/cart", **columns))
     return [*events, row(session_id, SHIFT + 9_000, event_type="session_end", route="/cart", **columns)]
 
 
@@ -77,7 +75,12 @@ def test_from_verdicts_to_silence_and_back() -> None:
     assert (result["analysed"], result["silenced"], result["failed"], result["appeared"]) == (8, 5, 0, 0)
     assert (result["confirmedByPerson"], result["refutedByPerson"], result["complete"]) == (0, 3, True)
     (incident,) = result["incidents"]
-    assert (incident["incidentId"], incident["silenced"], incident["left"], incident["below"]) == (incident_id, 5, 0, True)
+    assert (incident["incidentId"], incident["silenced"], incident["left"], incident["below"]) == (
+        incident_id,
+        5,
+        0,
+        True,
+    )
     assert result["incidentsBelow"] == 1
     assert len(store().incidents.list_incidents(IncidentQuery()).incidents) == 2  # nothing was decided yet
     land(refused("before"))
@@ -89,7 +92,10 @@ def test_from_verdicts_to_silence_and_back() -> None:
     ((session, rule, text),) = silences()
     assert (session, rule) == ("after", "exempted")
     assert text.startswith("Silenced by your exception: POST /api/cart → 409 is no failure, set by Bob on ")
-    affected = {one["incidentId"]: one["affectedSessions"] for one in store().incidents.list_incidents(IncidentQuery()).incidents}
+    affected = {
+        one["incidentId"]: one["affectedSessions"]
+        for one in store().incidents.list_incidents(IncidentQuery()).incidents
+    }
     assert sorted(affected.values()) == [4, 6]
     store().exemptions.move_exemption(id_, "end", "no longer", "Ann")
     land(refused("again"))

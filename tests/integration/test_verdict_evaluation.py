@@ -49,7 +49,9 @@ def test_precision_is_measured_by_the_engine_and_the_exceptions_of_now() -> None
     rules = {one["name"]: (one["frustrated"], one["detected"]) for one in found["byRule"]}
     assert rules["a request failed"] == (3, 3)
     assert "3 of 6 detections with frustration, 0.500 (0.188 to 0.812)" in shown
-    proposal = Proposal("default", Exemption("expected_answer", endpoint="POST /api/cart", status=409), 3, "expected_refusal")
+    proposal = Proposal(
+        "default", Exemption("expected_answer", endpoint="POST /api/cart", status=409), 3, "expected_refusal"
+    )
     store().exemptions.ask_for_trial(proposal, "Ann")
     run()
     store().exemptions.move_exemption(proposal.exemption_id, "accept", "", "Ann")

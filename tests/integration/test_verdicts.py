@@ -72,10 +72,7 @@ def refused(store: IncidentStore, session: str, **context: Any) -> str:
     found["fingerprint"] = "cart"
     found["context"] = {**found["context"], **context}
     record_one(store, found)
-    return next(
-        one.incident_id
-        for one in store.detections.read_stored_detections([("shop", session)])
-    )
+    return next(one.incident_id for one in store.detections.read_stored_detections([("shop", session)]))
 
 
 def test_a_verdict_is_kept_with_its_facts_and_the_same_again_changes_nothing(store: IncidentStore) -> None:
@@ -269,7 +266,9 @@ def test_a_form_of_a_verdict_is_checked_like_every_form(client: httpx.Client, st
     ):
         assert client.post(f"{page}/verdict", data=data, headers=headers).status_code == status, data
     assert store.verdicts.list_verdicts() == []
-    outside = send(client, page, f"{page}/verdict", session="s1", verdict="frustration", back="session", project="//evil")
+    outside = send(
+        client, page, f"{page}/verdict", session="s1", verdict="frustration", back="session", project="//evil"
+    )
     assert outside.headers["location"].startswith(("/session?project=shop", "/incidents/"))
 
 
@@ -292,7 +291,9 @@ def test_three_verdicts_propose_an_exception_that_a_person_tries_and_accepts(
     assert asked is not None
     store.exemptions.save_trial_result(asked, EMPTY)
     told = client.get("/exceptions").text
-    assert "Would silence 41 sessions, 3 of them confirmed by a person; 2 incidents would fall below confirmation" in told
+    assert (
+        "Would silence 41 sessions, 3 of them confirmed by a person; 2 incidents would fall below confirmation" in told
+    )
     accepted = send(client, "/exceptions", "/exceptions/act", **act, step="accept", seen="tried", reason=HOSTILE)
     assert accepted.status_code == 303
     late = send(client, "/exceptions", "/exceptions/act", **act, step="reject", seen="tried")
@@ -307,7 +308,9 @@ def test_three_verdicts_propose_an_exception_that_a_person_tries_and_accepts(
 
 
 def test_exceptions_of_another_project_are_not_there(client: httpx.Client, store: IncidentStore) -> None:
-    other = Proposal("blog", Exemption("test_traffic", traffic_field="environment", value="blog-env"), 3, "test_traffic")
+    other = Proposal(
+        "blog", Exemption("test_traffic", traffic_field="environment", value="blog-env"), 3, "test_traffic"
+    )
     store.exemptions.ask_for_trial(other, "Ann")
     assert "blog-env" not in client.get("/exceptions").text
     assert client.get("/exceptions?project=blog").status_code == 404
