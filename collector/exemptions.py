@@ -41,14 +41,14 @@ class Overview:
             },
             "proposals": [
                 {
-                    "exceptionId": one.exemption_id,
-                    "projectId": one.project,
-                    "text": one.exemption.describe(),
-                    "content": one.exemption.content(),
-                    "sessions": one.sessions,
-                    "reason": one.reason,
+                    "exceptionId": proposal.exemption_id,
+                    "projectId": proposal.project,
+                    "text": proposal.exemption.describe(),
+                    "content": proposal.exemption.content(),
+                    "sessions": proposal.sessions,
+                    "reason": proposal.reason,
                 }
-                for one in self.proposals
+                for proposal in self.proposals
             ],
         }
 
@@ -57,22 +57,28 @@ def read_overview(store: Incidents, project: str | None, verdicts: list[Verdict]
     """The overview of a project (None: of all), or of the ``verdicts`` of one incident in it. Raises what the store raises."""
     everywhere = store.verdicts.list_verdicts(project) if verdicts is None or verdicts else []
     settled, disputed = settle_sessions(everywhere if verdicts is None else verdicts)
-    shares = store.verdicts.read_traffic_shares(sorted({one.project for one in everywhere})) if everywhere else {}
+    shares = (
+        store.verdicts.read_traffic_shares(sorted({verdict.project for verdict in everywhere})) if everywhere else {}
+    )
     proposals = propose_exemptions(settle_sessions(everywhere)[0], shares)
     if verdicts is not None:
         own = {exemption for verdict in settled for exemption in list_exemptions(verdict)}
-        proposals = [one for one in proposals if one.exemption in own]
-    frustrated = sum(one.frustrated for one in settled)
+        proposals = [proposal for proposal in proposals if proposal.exemption in own]
+    frustrated = sum(verdict.frustrated for verdict in settled)
     return Overview(len(settled), frustrated, disputed, count_common(settled), proposals)
 
 
-async def ask_for_trial(store: StoreCalls, exemption_id: str, project: str | None, actor: str) -> None:
+async def ask_for_trial(
+    store: StoreCalls, exemption_id: str, project: str | None, actor: str, reason: str = ""
+) -> None:
     """Ask for the replay of a proposal. Raises ApiError (404) when verdicts propose no such exception (any more)."""
 
     def find_and_ask(stores: Incidents) -> bool:
-        found = [one for one in read_overview(stores, project).proposals if one.exemption_id == exemption_id]
+        found = [
+            proposal for proposal in read_overview(stores, project).proposals if proposal.exemption_id == exemption_id
+        ]
         for proposal in found:
-            stores.exemptions.ask_for_trial(proposal, actor)
+            stores.exemptions.ask_for_trial(proposal, actor, reason)
         return bool(found)
 
     if not await store.ask_store(find_and_ask):

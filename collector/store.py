@@ -120,7 +120,7 @@ class VerdictLedger(Protocol):
 class ExemptionLedger(Protocol):
     """Keeps the exceptions of projects."""
 
-    def ask_for_trial(self, proposal: Proposal, actor: str) -> None: ...
+    def ask_for_trial(self, proposal: Proposal, actor: str, reason: str = "") -> None: ...
     def move_exemption(
         self,
         exemption_id: str,

@@ -1,6 +1,7 @@
 """What people say of sessions of incidents, what their verdicts have in common, and which exceptions follow. Pure.
 
-Nothing here decides: a proposal holds when a person accepted it, after its replay (docs/contracts/incidents-and-tickets.md, Verdicts).
+Nothing here decides: a proposal holds when a person accepted it, after its replay
+(docs/contracts/incidents-and-tickets.md, Verdicts).
 """
 
 import re
@@ -29,9 +30,9 @@ REASONS: Final[Mapping[VerdictReason, str]] = {
 AGREEING: Final = 3
 """Sessions that must agree before an exception is proposed: as many as make a draft trusted (the confirm rule)."""
 KNOWN_SLOW_MS: Final = 30_000
-"""Limit of a proposed slow request: gateways end a request after 30 s or less, so that a longer wait is not how it usually is."""
+"""Limit of a proposed slow request: gateways end a request after 30 s or less, so a longer wait is not how it usually is."""
 MOST_TRAFFIC_SHARE: Final = 0.5
-"""No environment or version that has more of the project's detections is proposed as test traffic: then most users are in it."""
+"""No environment or version that has more of the project's detections is proposed as test traffic: most users are in it."""
 _ANSWER: Final = re.compile(r"((?:[A-Z]+ )?/.*) → (slow|[45][0-9][0-9])", re.DOTALL)
 
 
@@ -113,9 +114,9 @@ def settle_sessions(verdicts: Iterable[Verdict]) -> tuple[list[Verdict], int]:
     found: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
         found[verdict.incident_id, verdict.session_id].append(verdict)
-    agreed = [own for own in found.values() if len({one.frustrated for one in own}) == 1]
-    settled = [max(own, key=lambda one: (one.decided_at, one.actor)) for own in agreed]
-    settled.sort(key=lambda one: (one.decided_at, one.incident_id, one.session_id), reverse=True)
+    agreed = [own for own in found.values() if len({verdict.frustrated for verdict in own}) == 1]
+    settled = [max(own, key=lambda verdict: (verdict.decided_at, verdict.actor)) for own in agreed]
+    settled.sort(key=lambda verdict: (verdict.decided_at, verdict.incident_id, verdict.session_id), reverse=True)
     return settled, len(found) - len(agreed)
 
 
@@ -123,21 +124,21 @@ def count_common(settled: Iterable[Verdict]) -> dict[str, list[tuple[str, int]]]
     """What the sessions without frustration have in common: by name of the fact, its values with their number of sessions,
     the most frequent first. Values of a single session are left out where there are several sessions.
     """
-    calm = [one for one in settled if not one.frustrated]
+    calm = [verdict for verdict in settled if not verdict.frustrated]
     facts: Mapping[str, Callable[[Verdict], Iterable[str]]] = {
-        "reason": lambda one: [REASONS[one.reason]] if one.reason else [],
-        "control": lambda one: [one.target],
-        "answer": lambda one: [one.feedback],
-        "route": lambda one: [one.route],
-        "signal": lambda one: one.signals,
-        "rule": lambda one: one.rules,
-        "environment": lambda one: [one.environment],
-        "version": lambda one: [one.app_version],
+        "reason": lambda verdict: [REASONS[verdict.reason]] if verdict.reason else [],
+        "control": lambda verdict: [verdict.target],
+        "answer": lambda verdict: [verdict.feedback],
+        "route": lambda verdict: [verdict.route],
+        "signal": lambda verdict: verdict.signals,
+        "rule": lambda verdict: verdict.rules,
+        "environment": lambda verdict: [verdict.environment],
+        "version": lambda verdict: [verdict.app_version],
     }
     least = 1 if len(calm) < 2 else 2
     common: dict[str, list[tuple[str, int]]] = {}
     for name, read in facts.items():
-        counts = Counter(value for one in calm for value in set(read(one)) if value)
+        counts = Counter(value for verdict in calm for value in set(read(verdict)) if value)
         shown = sorted(((value, n) for value, n in counts.items() if n >= least), key=lambda item: (-item[1], item[0]))
         if shown:
             common[name] = shown[:10]
@@ -157,15 +158,15 @@ def propose_exemptions(
         if not verdict.frustrated:
             for exemption in list_exemptions(verdict):
                 votes[verdict.project, exemption].append(verdict)
-    against = [one for one in settled if one.frustrated]
+    against = [verdict for verdict in settled if verdict.frustrated]
     found = []
     for (project, exemption), own in votes.items():
         share = shares.get((project, exemption.traffic_field, exemption.value), 0.0)
-        opposed = any(one.project == project and _would_silence(exemption, one) for one in against)
+        opposed = any(verdict.project == project and _would_silence(exemption, verdict) for verdict in against)
         if len(own) >= least and not opposed and share <= MOST_TRAFFIC_SHARE:
             reason = own[0].reason or "other"
             found.append(Proposal(project, exemption, len(own), reason))
-    return sorted(found, key=lambda one: (-one.sessions, one.project, one.exemption.describe()))
+    return sorted(found, key=lambda proposal: (-proposal.sessions, proposal.project, proposal.exemption.describe()))
 
 
 def split_answer(feedback: str) -> tuple[str, str]:

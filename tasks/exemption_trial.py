@@ -144,23 +144,23 @@ def _list_incidents(store: IncidentStore, vanished: Sequence[SessionPoint], rule
     left = store.exemptions.count_left([(f"inc_{fingerprint}", session) for session, fingerprint in vanished])
     return [
         {
-            "incidentId": one.incident_id,
-            "title": one.title,
-            "status": one.status,
-            "silenced": one.silenced,
-            "left": one.sessions_left,
-            "below": one.status in EXPORTABLE
-            and one.sessions_left < rule.min_sessions
-            and one.users_left < rule.min_users,
+            "incidentId": incident.incident_id,
+            "title": incident.title,
+            "status": incident.status,
+            "silenced": incident.silenced,
+            "left": incident.sessions_left,
+            "below": incident.status in EXPORTABLE
+            and incident.sessions_left < rule.min_sessions
+            and incident.users_left < rule.min_users,
         }
-        for one in left
-        if one.silenced
+        for incident in left
+        if incident.silenced
     ]
 
 
 def _describe_trial(asked: StoredExemption, text: str, result: TrialResult) -> str:
     return (
         f"{asked.project}: “{text}” would silence {result['silenced']:,} of {result['analysed']:,} sessions, "
-        f"{result['confirmedByPerson']:,} of them confirmed by a person; {result['incidentsBelow']:,} incidents would fall below "
-        "confirmation"
+        f"{result['confirmedByPerson']:,} of them confirmed by a person; {result['incidentsBelow']:,} incidents would fall "
+        "below confirmation"
     )

@@ -87,24 +87,24 @@ def evaluate_verdicts(project: str | None) -> VerdictEvaluation:
 
 def _judge_batch(verdicts: Sequence[Verdict], config: dict[str, ufse.Config], judged: Judged) -> None:
     events = connections.event_store()
-    stored = find_stored_sessions(events, [(one.project, one.session_id) for one in verdicts])
-    known = {(one.project, one.session_id) for one in stored}
-    judged.without_events += sum((one.project, one.session_id) not in known for one in verdicts)
+    stored = find_stored_sessions(events, [(verdict.project, verdict.session_id) for verdict in verdicts])
+    known = {(session.project, session.session_id) for session in stored}
+    judged.without_events += sum((verdict.project, verdict.session_id) not in known for verdict in verdicts)
     if not stored:
         return
-    history = read_project_history(events, sorted({one.project for one in stored}), time.time_ns() // 1_000_000)
+    history = read_project_history(events, sorted({session.project for session in stored}), time.time_ns() // 1_000_000)
     table: pa.Table = read_session_events(events, stored)
     result = ufse.detect_each(table, config, history=history)
     failed = {(error["projectId"], error["sessionId"]) for error in result.errors}
     found: dict[tuple[str, str, str], Detection] = {}
     for body in (detection.to_json() for detection in result.detections):
         found.setdefault((body["projectId"], body["sessionId"], body["fingerprint"]), body)
-    for one in verdicts:
-        key = (one.project, one.session_id)
+    for verdict in verdicts:
+        key = (verdict.project, verdict.session_id)
         if key in failed:
             judged.failed += 1
         elif key in known:
-            judged.pairs.append((one, found.get((*key, one.incident_id.removeprefix("inc_")))))
+            judged.pairs.append((verdict, found.get((*key, verdict.incident_id.removeprefix("inc_")))))
 
 
 def build_evaluation(judged: Judged, disputed: int) -> VerdictEvaluation:

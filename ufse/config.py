@@ -167,7 +167,7 @@ class Config:
             patterns = getattr(self, name)
             if type(patterns) is not tuple or not all(type(pattern) is str and pattern for pattern in patterns):
                 wrong.append(f"{name} must be a tuple of patterns that are not empty, not {reprlib.repr(patterns)}")
-        if type(self.exemptions) is not tuple or not all(type(one) is Exemption for one in self.exemptions):
+        if type(self.exemptions) is not tuple or not all(type(exemption) is Exemption for exemption in self.exemptions):
             wrong.append(f"exemptions must be a tuple of Exemption, not {reprlib.repr(self.exemptions)}")
         if type(self.weights) is not Weights:
             wrong.append(f"weights must be Weights, not {reprlib.repr(self.weights)}")
@@ -210,7 +210,7 @@ class Config:
             del values["visits_open"]  # of complete visits, as before the setting existed
         del values["exemptions"]
         if self.exemptions:
-            values["exemptions"] = sorted(([*one.content().items()] for one in self.exemptions), key=repr)
+            values["exemptions"] = sorted(([*exemption.content().items()] for exemption in self.exemptions), key=repr)
         values |= {name: self[name] for name in declared_thresholds()}
         values["weights"] |= {rule: self.read_points(rule) for rule in declared_rules()}
         serialized = json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -47,8 +47,8 @@ def _is_chained_error(frame: Frame, negative: Small, cause: Ints, rows: Ints, co
 
 def remove_exempt_silence(frame: Frame, negative: Small, config: Config) -> Small:
     """``negative`` without the presses of decorative controls that nothing answered."""
-    silent = np.flatnonzero(negative == SILENT)
-    if not len(silent) or not config.exemptions:
+    silent = np.flatnonzero(negative == SILENT) if config.exemptions else np.zeros(0, dtype=np.int64)
+    if not len(silent):
         return negative
     negative = negative.copy()
     negative[silent[is_decorative(frame, silent, config)]] = NONE

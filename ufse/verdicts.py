@@ -28,7 +28,7 @@ def describe_limits(config: Config) -> str:
 
 def describe_exemptions(exemptions: Sequence[Exemption]) -> str:
     """Which exceptions kept a visit silent, in sentences, in the order of their texts."""
-    texts = {f"{one.describe()}{f', {one.origin}' if one.origin else ''}" for one in exemptions}
+    texts = {f"{exemption.describe()}{f', {exemption.origin}' if exemption.origin else ''}" for exemption in exemptions}
     return " ".join(f"Silenced by your exception: {text}." for text in sorted(texts))
 
 

@@ -133,17 +133,17 @@ def exceptions_to_markdown(overview: "Overview", records: "Sequence[ExemptionRec
         for value, number in values
     ]
     proposed: list[Line] = [
-        (Code(to_plain_line(one.exemption.describe(), 600)), f": {one.sessions} sessions agree")
-        for one in overview.proposals
+        (Code(to_plain_line(entry.exemption.describe(), 600)), f": {entry.sessions} sessions agree")
+        for entry in overview.proposals
     ]
     kept: list[Line] = [
         (
-            Code(to_plain_line(one["text"], 600)),
-            f": {one['state']}, project ",
-            Code(to_plain_line(one["projectId"], 100)),
-            _write_trial(one),
+            Code(to_plain_line(entry["text"], 600)),
+            f": {entry['state']}, project ",
+            Code(to_plain_line(entry["projectId"], 100)),
+            _write_trial(entry),
         )
-        for one in records
+        for entry in records
     ]
     blocks: list[Block] = [Heading("Exceptions"), Paragraph((Link("Exceptions", f"{base}/exceptions"), ". ", facts))]
     for title, lines in (("In common", common), ("Proposed", proposed), ("Kept", kept)):

@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Any, Final, cast, get_args
+from typing import Final, cast, get_args
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -42,8 +42,8 @@ class ExceptionPages:
         project = _read_project(request.query_params.get("project", ""), person)
         overview = await self._store.ask_store(lambda store: read_overview(store, project))
         records = await self._store.ask_store(lambda store: store.exemptions.list_exemptions(project))
-        known = {one["exceptionId"]: one["state"] for one in records}
-        fresh = [one for one in overview.proposals if known.get(one.exemption_id) in (None, "ended")]
+        known = {record["exceptionId"]: record["state"] for record in records}
+        fresh = [proposal for proposal in overview.proposals if known.get(proposal.exemption_id) in (None, "ended")]
         values = {
             "project": project or "",
             "overview": overview,
@@ -67,7 +67,7 @@ class ExceptionPages:
         if len(reason) > MAX_REASON or _CONTROL.search(reason):
             raise ApiError(400, "invalid_body", f"A reason is one line of at most {MAX_REASON} characters.")
         if step == "try":
-            await ask_for_trial(self._store, exemption_id, project, person.name)
+            await ask_for_trial(self._store, exemption_id, project, person.name, reason)
         elif step in get_args(ExemptionStep):
             seen = last_value(form, "seen")
             if seen not in get_args(ExemptionState):
@@ -105,7 +105,7 @@ def _group_records(records: list[ExemptionRecord]) -> list[tuple[str, list[Exemp
         "rejected": "Rejected",
         "ended": "Taken back",
     }
-    groups = [(title, [one for one in records if one["state"] == state]) for state, title in titles.items()]
+    groups = [(title, [record for record in records if record["state"] == state]) for state, title in titles.items()]
     return [(title, found) for title, found in groups if found]
 
 

@@ -64,14 +64,14 @@ class ShownVerdicts:
     def values(self) -> dict[str, Any]:
         """For the template: verdicts by session."""
         by_session: dict[str, list[Verdict]] = {}
-        for one in self.verdicts:
-            by_session.setdefault(one.session_id, []).append(one)
+        for verdict in self.verdicts:
+            by_session.setdefault(verdict.session_id, []).append(verdict)
         return {"verdicts": by_session, "overview": self.overview, "verdict_reasons": REASONS}
 
     @property
     def data(self) -> dict[str, Any]:
         """For the page's JSON."""
-        return {**self.overview.to_json(), "list": [one.to_json() for one in self.verdicts]}
+        return {**self.overview.to_json(), "list": [verdict.to_json() for verdict in self.verdicts]}
 
 
 class IncidentPages:

@@ -58,12 +58,12 @@ class SessionPages:
                 "view": view,
                 "drawn": _draw_visits(view),
                 "verdicts": {
-                    incident: [one for one in verdicts if one.incident_id == incident]
-                    for incident in {one.incident_id for one in verdicts}
+                    incident: [verdict for verdict in verdicts if verdict.incident_id == incident]
+                    for incident in {verdict.incident_id for verdict in verdicts}
                 },
                 "verdict_reasons": REASONS,
             },
-            {**_session_to_json(project, session_id, view), "verdicts": [one.to_json() for one in verdicts]},
+            {**_session_to_json(project, session_id, view), "verdicts": [verdict.to_json() for verdict in verdicts]},
             partial(session_to_markdown, project, session_id, view, base),
         )
 

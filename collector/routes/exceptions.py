@@ -86,7 +86,7 @@ class ExceptionEndpoints:
         reason = validate_body(ExceptionRequest, body.content).reason
         project = visible_project(grant)
         if step == "try":
-            await ask_for_trial(self._store, exemption_id, project, grant.name)
+            await ask_for_trial(self._store, exemption_id, project, grant.name, reason)
         else:
             await self._store.ask_store(partial(_move, exemption_id, step, reason, grant.name, project))
         return json_response(await self._read_list(project))
@@ -98,14 +98,14 @@ class ExceptionEndpoints:
         overview, records = await self._store.ask_store(read)
         proposals: list[ProposedException] = [
             {
-                "exceptionId": one.exemption_id,
-                "projectId": one.project,
-                "text": one.exemption.describe(),
-                "content": one.exemption.content(),
-                "sessions": one.sessions,
-                "reason": one.reason,
+                "exceptionId": proposal.exemption_id,
+                "projectId": proposal.project,
+                "text": proposal.exemption.describe(),
+                "content": proposal.exemption.content(),
+                "sessions": proposal.sessions,
+                "reason": proposal.reason,
             }
-            for one in overview.proposals
+            for proposal in overview.proposals
         ]
         return {"proposals": proposals, "exceptions": records}
 

@@ -59,10 +59,10 @@ def verdict(
     if as_json:
         print_json(found)
         return
-    for one in found["verdicts"]:
-        said = "frustration" if one["frustrated"] else f"no frustration, {REASONS[one['reason'] or 'other']}"
-        text = f": {one['text']}" if one["text"] else ""
-        out.print(styled_text(f"{format_minute(one['at'])} {one['actor']}: {said}{text}"), soft_wrap=True)
+    for kept in found["verdicts"]:
+        judgement = "frustration" if kept["frustrated"] else f"no frustration, {REASONS[kept['reason'] or 'other']}"
+        text = f": {kept['text']}" if kept["text"] else ""
+        out.print(styled_text(f"{format_minute(kept['at'])} {kept['actor']}: {judgement}{text}"), soft_wrap=True)
     if not found["verdicts"]:
         out.print(styled_text("no verdict on this session", "dim"))
 
@@ -117,7 +117,7 @@ def _decide(exception_id: str, step: str, reason: str, url: str, key: str, as_js
         raise WrongUse("--reason must not be empty; it is stored in the history of the exception")
     with connect_to_collector(url, key) as api:
         found = api.move_exception(exception_id, step, reason)
-    only = [one for one in found["exceptions"] if one["exceptionId"] == exception_id]
+    only = [record for record in found["exceptions"] if record["exceptionId"] == exception_id]
     _print_exceptions({"proposals": [], "exceptions": only}, as_json)
 
 
@@ -125,14 +125,14 @@ def _print_exceptions(found: ExceptionList, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    known = {one["exceptionId"] for one in found["exceptions"] if one["state"] != "ended"}
-    fresh = [one for one in found["proposals"] if one["exceptionId"] not in known]
+    known = {record["exceptionId"] for record in found["exceptions"] if record["state"] != "ended"}
+    fresh = [proposal for proposal in found["proposals"] if proposal["exceptionId"] not in known]
     for proposal in fresh:
         line = f"{proposal['exceptionId']} proposed, {proposal['projectId']}: {proposal['text']}"
         out.print(styled_text(line), styled_text(f"  {proposal['sessions']:,} sessions agree", "dim"), soft_wrap=True)
-    for one in found["exceptions"]:
-        line = f"{one['exceptionId']} {one['state']}, {one['projectId']}: {one['text']}"
-        out.print(styled_text(line), styled_text(_describe_result(one), "dim"), sep="", soft_wrap=True)
+    for record in found["exceptions"]:
+        line = f"{record['exceptionId']} {record['state']}, {record['projectId']}: {record['text']}"
+        out.print(styled_text(line), styled_text(_describe_result(record), "dim"), sep="", soft_wrap=True)
     if not fresh and not found["exceptions"]:
         out.print(styled_text("no exceptions; three verdicts that agree propose one", "dim"))
 

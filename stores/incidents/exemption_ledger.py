@@ -101,7 +101,7 @@ class ExemptionLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ask_for_trial(self, proposal: Proposal, actor: str) -> None:
+    def ask_for_trial(self, proposal: Proposal, actor: str, reason: str = "") -> None:
         """Ask for the replay of a proposed exception. It changes nothing while one is asked for or accepted."""
         exemption, id_ = proposal.exemption, proposal.exemption_id
         person = exemption.value if exemption.traffic_field == "user_hash" else ""
@@ -110,7 +110,13 @@ class ExemptionLedger:
         with self._database.open_transaction() as connection:
             asked = connection.execute(_ASK, {**values, "user_hash": person, "actor": actor}).one_or_none()
             if asked is not None:
-                _note(connection, id_, actor, "asked", f"{proposal.sessions} sessions agree; to be replayed")
+                _note(
+                    connection,
+                    id_,
+                    actor,
+                    "asked",
+                    f"{proposal.sessions} sessions agree; {reason.strip() or 'to be replayed'}",
+                )
 
     def move_exemption(
         self,

@@ -99,8 +99,8 @@ class VerdictLedger:
             if known is None or tuple(known) != decided:
                 facts = {**_read_facts(body), "project": row.project, "frustrated": decided[0], "reason": decided[1]}
                 connection.execute(_SAVE, {**facts, **ids, "note": note})
-                said = "frustration" if reason is None else f"no frustration, {REASONS[reason]}"
-                _note_in_history(connection, key, row.status, f"verdict on a session: {said}")
+                judgement = "frustration" if reason is None else f"no frustration, {REASONS[reason]}"
+                _note_in_history(connection, key, row.status, f"verdict on a session: {judgement}")
             return _list_verdicts(connection, None, key.incident_id, key.session_id)
 
     def drop_verdict(self, key: VerdictKey) -> list[Verdict]:

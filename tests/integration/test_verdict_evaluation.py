@@ -67,9 +67,9 @@ def test_sessions_without_events_are_counted_and_left_out() -> None:
     incident_id = judge("s0")
     with store()._database.open_transaction() as connection:
         connection.exec_driver_sql(
-            "INSERT INTO verdicts SELECT project, incident_id, 'dropped', actor, detection_id, frustrated, reason, note, route, "
-            "target, feedback, signals, rules, environment, app_version, user_hash, engine_version, config_hash, decided_at "
-            "FROM verdicts"
+            "INSERT INTO verdicts SELECT project, incident_id, 'dropped', actor, detection_id, frustrated, reason, note, "
+            "route, target, feedback, signals, rules, environment, app_version, user_hash, engine_version, config_hash, "
+            "decided_at FROM verdicts"
         )
     found, _ = measure()
     assert (found["judged"], found["withoutEvents"]) == (1, 1)

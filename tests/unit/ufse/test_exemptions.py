@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ufse
-from tests.unit.ufse.scene import Row, answer, click, error, event, run, table
+from tests.unit.ufse.scene import Row, answer, click, end, error, event, run, table
+from tests.unit.ufse.verdicts.test_silent_controls import PRE, F, jn
 from ufse import DEFAULT, Config
 from ufse.exemptions import Exemption, identify_exemption, make_exemption
 
@@ -44,7 +45,7 @@ def test_an_expected_answer_is_no_failure_and_the_silence_names_the_exception() 
     )
     (candidate,) = why["candidates"]
     assert candidate["failurePoint"] == "/checkout › button#pay › POST /api/orders → 409"
-    assert candidate["score"] is not None and candidate["score"] >= 80
+    assert (candidate["score"] or 0) >= 80
 
 
 def test_only_the_named_status_of_the_named_request_is_expected() -> None:
@@ -161,3 +162,13 @@ def test_any_order_of_rows_and_exceptions_gives_the_same_answer(random: Any) -> 
     found = ufse.detect(events.take(shuffled), with_exemptions(*reversed(exemptions)), why_not=True)
     assert [d.to_json() for d in found.detections] == [d.to_json() for d in expected.detections]
     assert [w.to_json() for w in found.why_not] == [w.to_json() for w in expected.why_not]
+
+
+def test_a_decorative_control_needs_no_answer() -> None:
+    """A filled-in form whose control never answers, while others do."""
+    rows = [*PRE, *F, *jn(22, 27, 33, 40), end(50, "/signup")]
+    decorative = Exemption("decorative_control", route="/signup", target="button#join")
+    assert [d.to_json()["failurePoint"]["feedback"] for d in judge(rows).detections] == ["never answered"]
+    (silent,) = judge(rows, decorative).why_not
+    assert silent.to_json()["rule"] == "exempted"
+    assert len(judge(rows, replace(decorative, target="button#other")).detections) == 1
