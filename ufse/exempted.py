@@ -17,6 +17,8 @@ def remove_exempt_answers(frame: Frame, negative: Small, cause: Ints, config: Co
     """``negative`` without the answers that an exception covers, and without what such an answer brought with it: the
     errors that follow it within ``chain_window_ms``, and the measurements of the same slow interaction.
     """
+    if not config.exemptions:
+        return negative
     covered = np.zeros(len(frame), dtype=np.bool_)
     for exemption in config.exemptions:
         covered |= _find_exempt_answers(frame, exemption)
