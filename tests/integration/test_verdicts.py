@@ -386,13 +386,18 @@ def test_the_commands_do_what_the_api_does(
 
 
 def test_a_viewer_reads_and_does_not_decide(client: httpx.Client, store: IncidentStore) -> None:
-    propose_cart(store)
+    cart, id_ = propose_cart(store)
+    pages = (f"/incidents/{cart}", "/session?project=shop&id=c0", "/exceptions")
     link = client.post("/v1/sign-in-links", json={"role": "viewer"}, headers=SHOP).json()["url"]
+    token = csrf_of(client.get("/exceptions"))
     client.cookies.clear()
-    client.get(link)
-    page = page_of(client)
-    for path in (page, "/exceptions"):
+    assert client.get(link).status_code == 303
+    for path in pages:
         shown = client.get(path)
-        assert shown.status_code in (200, 401)
+        assert shown.status_code == 200
         assert 'name="verdict"' not in shown.text
         assert 'name="step"' not in shown.text
+    act = {"csrf": token, "exception": id_, "step": "try"}
+    assert client.post("/exceptions/act", data=act, headers=own_origin(client)).status_code == 403
+    judged = {"csrf": token, "session": "c0", "verdict": "frustration"}
+    assert client.post(f"{pages[0]}/verdict", data=judged, headers=own_origin(client)).status_code == 403
