@@ -16,8 +16,16 @@ from core.metrics import count_degraded
 from core.roles import Scope
 from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
-from incidents.model import IncidentPage, IncidentQuery, NotFound, ProjectRecord, StoreCounts
+from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
 from incidents.model import KeyRecord as StoredKey
+from incidents.verdicts import (
+    ExemptionRecord,
+    ExemptionState,
+    ExemptionStep,
+    Proposal,
+    Verdict,
+    VerdictReason,
+)
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
     from stores.incidents.incident_review import (
         CursorPage,
         DeadSession,
-        Place,
         SessionView,
         Trend,
         WaitingExport,
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from stores.incidents.setting_edits import NewKey, SettingChange
     from stores.incidents.silences import Silence
     from stores.incidents.tracker_checks import TrackerCheck
+    from stores.incidents.verdict_ledger import VerdictKey
     from ufse.detection import Detection
 
 _log = logging.getLogger("collector.store")
@@ -160,6 +168,34 @@ class SavedViews(Protocol):
     def remove_view(self, owner: str, name: str) -> bool: ...
 
 
+class VerdictLedger(Protocol):
+    """Writes and reads what people say of sessions."""
+
+    def save_verdict(self, key: "VerdictKey", reason: VerdictReason | None, note: str = "") -> list[Verdict]: ...
+    def drop_verdict(self, key: "VerdictKey") -> list[Verdict]: ...
+    def list_verdicts(
+        self, project: str | None = None, incident_id: str | None = None, session_id: str | None = None
+    ) -> list[Verdict]: ...
+    def read_traffic_shares(self, projects: Sequence[str]) -> dict[tuple[str, str, str], float]: ...
+
+
+class ExemptionLedger(Protocol):
+    """Keeps the exceptions of projects."""
+
+    def ask_for_trial(self, proposal: Proposal, actor: str, reason: str = "") -> None: ...
+    def move_exemption(
+        self,
+        exemption_id: str,
+        step: ExemptionStep,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        *,
+        expected: ExemptionState | None = None,
+    ) -> None: ...
+    def list_exemptions(self, project: str | None) -> list[ExemptionRecord]: ...
+
+
 class Incidents(Protocol):
     """The parts of the incident store that the collector uses."""
 
@@ -183,6 +219,10 @@ class Incidents(Protocol):
     def views(self) -> SavedViews: ...
     @property
     def checks(self) -> TrackerChecks: ...
+    @property
+    def verdicts(self) -> VerdictLedger: ...
+    @property
+    def exemptions(self) -> ExemptionLedger: ...
     def close(self) -> None: ...
 
 

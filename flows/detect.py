@@ -13,12 +13,13 @@ from core.settings import Settings
 from stores.incidents.incident_store import PendingSession, RecordResult
 from tasks import lag
 from tasks.enqueue import sessionize
+from tasks.exemption_trial import try_exemptions
 from tasks.flood import flood_lines, review_floods, warn_of_floods
 from tasks.impact import count_impact
 from tasks.incidents import describe_incidents
 from tasks.open_sessions import look_at_open_sessions
 from tasks.progress import Progress
-from tasks.report import Report, describe_failure
+from tasks.report import Report, describe_failure, escape_markdown
 from tasks.score import Scored, count_due_sessions, read_due_sessions, score_sessions
 from tasks.upsert import log_detections, set_aside_poisoned, upsert_detections
 
@@ -50,6 +51,7 @@ def detect(shard: int = 0, shards: int = 1) -> State[Any]:
         if not (report.failed or report.stopped):
             lag.record_detect_completion()
         _count_impact(report, began + seconds)
+        _try_exemptions(report)
     return report.finish_run()
 
 
@@ -62,6 +64,13 @@ def _count_impact(report: Report, until: float) -> None:
     report.counts["fixes confirmed by counts"] += len(counted.confirmed)
     if counted.left and not counted.busy:
         report.pending.append(f"reached steps not counted yet: {format_count(counted.left, 'session')}")
+
+
+def _try_exemptions(report: Report) -> None:
+    """Replay one exception that a person asked for. It is last, and has its own limit of time: it is asked for rarely."""
+    found = report.run_step(try_exemptions)
+    if found:
+        report.add_lines("Exception replayed", [escape_markdown(found)])
 
 
 def _report_floods(report: Report) -> None:

@@ -189,7 +189,13 @@ def summarize_erasure(
         counts.update(counter)
     for entry in found:
         counts.update(
-            {"detections": entry.detections, "sessions in line": entry.pending, "sessions given up": entry.dead}
+            {
+                "detections": entry.detections,
+                "sessions in line": entry.pending,
+                "sessions given up": entry.dead,
+                "verdicts": entry.verdicts,
+                "exceptions": entry.exemptions,
+            }
         )
     tickets = {(t.tracker, t.key): t for entry in found for t in entry.tickets}
     first = found[0] if found else incident_erasure.ErasedIncidentData()

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from core.engine_settings import SECTIONS, STORED, build_engine_config
 from core.metrics import count_degraded
@@ -11,6 +12,10 @@ from core.settings import Settings
 from stores.incidents.incident_store import ConfirmRule, IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from ufse.config import DEFAULT, Config
+from ufse.exemptions import Exemption
+
+EXEMPTIONS: Final = "exemptions"
+"""Where the overrides of a project hold its accepted exceptions."""
 
 _log = logging.getLogger("furrow.thresholds")
 _logged_settings: set[tuple[str, str, str]] = set()
@@ -31,6 +36,20 @@ def read_project_thresholds(store: IncidentStore | LogIncidentStore) -> Override
             _log_unusable_setting(project.id, name, _stored_value(settings, name))
         if fitting:
             found[project.id] = fitting
+    for project_id, exemptions in read_accepted_exemptions(store).items():
+        found[project_id] = {**found.get(project_id, {}), EXEMPTIONS: exemptions}
+    return found
+
+
+def read_accepted_exemptions(store: IncidentStore) -> dict[str, tuple[Exemption, ...]]:
+    """The exceptions that people accepted, by project. One that this version cannot read is logged once, counted, and left
+    out: what it silenced is reported again."""
+    found: dict[str, tuple[Exemption, ...]] = {}
+    for row in store.exemptions.read_accepted():
+        try:
+            found[row.project] = (*found.get(row.project, ()), row.build())
+        except ValueError:
+            _log_unusable_setting(row.project, f"exception {row.exemption_id}", row.body)
     return found
 
 
@@ -66,9 +85,9 @@ def confirm_rules(overrides: Overrides) -> dict[str, ConfirmRule]:
 def engine_configs(overrides: Overrides) -> dict[str, Config]:
     """The engine's configuration of each project that sets something of it, and under '' that of all others."""
     own = {
-        project: build_engine_config(values)
+        project: replace(build_engine_config(values), exemptions=values.get(EXEMPTIONS, ()))
         for project, values in overrides.items()
-        if any(STORED.get(section, section) in values for section in SECTIONS)
+        if any(STORED.get(section, section) in values for section in SECTIONS) or EXEMPTIONS in values
     }
     return {"": DEFAULT, **own}
 

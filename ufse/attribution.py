@@ -10,6 +10,7 @@ from ufse.background import Background, find_background
 from ufse.causes import Causes, find_causes
 from ufse.config import Config
 from ufse.dead_controls import mark_missing_answers
+from ufse.exempted import remove_exempt_answers
 from ufse.feedback import CRASH, INVALID, NONE, RETURNED, SLOW, classify_feedback
 from ufse.frame import Frame
 from ufse.harmless_errors import remove_accepted_errors, remove_unload_errors, remove_wandering_errors
@@ -78,7 +79,7 @@ def attribute_feedback(frame: Frame, config: Config) -> Attribution:
     """Attributes every feedback event of the frame; works on whole columns."""
     actions = find_user_actions(frame, config)
     causes = add_late_causes(frame, actions, find_causes(frame, actions.causing, config), config)
-    negative, causes = _mark_invalid_submits(frame, classify_feedback(frame, config), causes)
+    negative, causes = _mark_invalid_submits(frame, _classify_answers(frame, causes.cause, config), causes)
     negative = _judge_aborted_requests(frame, negative, causes, actions.user_navigation, config)
     negative = remove_unload_errors(frame, remove_lookups(frame, negative, causes.cause), actions)
     negative = remove_wandering_errors(frame, negative, actions.action, causes.cause)
@@ -142,6 +143,11 @@ def _keep_evidence(
     negative = _remove_page_telemetry(frame, negative, cause, success, actions.by_click)
     answered = success & ~background.background & background.lonely
     return _remove_answered_loading(frame, negative, actions.action, cause, answered)
+
+
+def _classify_answers(frame: Frame, cause: Ints, config: Config) -> Small:
+    """The kind of negative feedback of each event by itself, without what the project's exceptions cover."""
+    return remove_exempt_answers(frame, classify_feedback(frame, config), cause, config)
 
 
 def _mark_invalid_submits(frame: Frame, negative: Small, causes: Causes) -> tuple[Small, Causes]:

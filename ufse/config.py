@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from ufse.declared import Collected, Threshold, declared_rules, declared_thresholds
+from ufse.exemptions import Exemption
 from ufse.weights import Weights, find_points_problem
 
 Numbers = tuple[tuple[str, int], ...]
@@ -150,6 +151,8 @@ class Config:
     ignored_targets: tuple[str, ...] = ()
     """Shell-style patterns matched against a target's name (``button#pay``), id, selector and label."""
     weights: Weights = field(default_factory=Weights)
+    exemptions: tuple[Exemption, ...] = ()
+    """What a person decided is no frustration (``ufse.exemptions``)."""
     visits_open: bool = False
     """The visits may go on: how they end is no evidence (``ufse.open_visits``)."""
     declared_thresholds: Numbers = ()
@@ -164,6 +167,8 @@ class Config:
             patterns = getattr(self, name)
             if type(patterns) is not tuple or not all(type(pattern) is str and pattern for pattern in patterns):
                 wrong.append(f"{name} must be a tuple of patterns that are not empty, not {reprlib.repr(patterns)}")
+        if type(self.exemptions) is not tuple or not all(type(exemption) is Exemption for exemption in self.exemptions):
+            wrong.append(f"exemptions must be a tuple of Exemption, not {reprlib.repr(self.exemptions)}")
         if type(self.weights) is not Weights:
             wrong.append(f"weights must be Weights, not {reprlib.repr(self.weights)}")
         for less, more in [] if wrong else RELATIONS:
@@ -203,6 +208,9 @@ class Config:
         del values["declared_thresholds"], values["declared_weights"]
         if not self.visits_open:
             del values["visits_open"]  # of complete visits, as before the setting existed
+        del values["exemptions"]
+        if self.exemptions:
+            values["exemptions"] = sorted(([*exemption.content().items()] for exemption in self.exemptions), key=repr)
         values |= {name: self[name] for name in declared_thresholds()}
         values["weights"] |= {rule: self.read_points(rule) for rule in declared_rules()}
         serialized = json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -33,6 +33,7 @@ from ufse.arrays import (
 )
 from ufse.causes import Causes
 from ufse.config import Config
+from ufse.exempted import remove_exempt_silence
 from ufse.feedback import NONE, SILENT
 from ufse.frame import Frame
 from ufse.sessions import CLICK, ERROR, INPUT, LOADING, NAVIGATION, NETWORK, SUBMIT, VISIBILITY
@@ -74,7 +75,8 @@ def mark_missing_answers(
 ) -> tuple[Small, Causes]:
     """``negative`` and ``causes`` with the tries that were never answered, of one run or over the visit, see both modules."""
     negative, causes = mark_silent_tries(frame, actions, causes, background, negative, config)
-    return mark_dead_tries(frame, actions, causes, background, negative, config)
+    negative, causes = mark_dead_tries(frame, actions, causes, background, negative, config)
+    return remove_exempt_silence(frame, negative, config), causes
 
 
 def mark_dead_tries(

@@ -46,7 +46,8 @@ from ufse.waits import count_waits, mark_served_waits
     IGNORED,
     RESOLVED,
     BELOW_HIGH,
-) = range(7)
+    EXEMPTED,
+) = range(8)
 RULE_NAMES: Final = (
     "emitted",
     "no_behavioural_signal",
@@ -55,8 +56,9 @@ RULE_NAMES: Final = (
     "ignored",
     "resolved",
     "below_high",
+    "exempted",
 )
-"""Names of the rules in the order in which they are checked."""
+"""Names of the rules in the order in which they are checked; the last one is found by judging without exceptions."""
 
 _SAME, _RELOAD, _RELOAD_OTHER, _PAGE, _NEAR = (
     RAGE_PLACES.index(p) for p in ("same", "reload", "reload_other", "page", "near")
@@ -93,6 +95,15 @@ class Judgement:
         order = np.lexsort((c.failure, -self.score, self.rule != EMITTED, c.candidate))
         first = order[mark_group_starts(c.candidate[order])]
         return first[np.lexsort((c.failure[first], c.visit[first]))]
+
+    @cached_property
+    def rows_of_clusters(self) -> tuple[Ints, Ints]:
+        """(Cluster, row) of all feedback, of the interactions that caused it, and of all signals; in no order."""
+        negatives, signals = self.clusters.negatives, self.signals.rows
+        owner = np.concatenate((negatives.owner, negatives.owner, self.owner[signals.owner]))
+        cause = self.index.attribution.cause[negatives.values]
+        values = np.concatenate((negatives.values, np.maximum(cause, 0), signals.values))
+        return owner, values
 
     @cached_property
     def signals_by_cluster(self) -> Lookup:

@@ -1,8 +1,7 @@
 """The whole pipeline: events in, detections out (docs/contracts/detection.md, Pipeline)."""
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -10,23 +9,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ufse.agents import is_machine_agent
 from ufse.arrays import Bools, Ints, any_by_owner, is_among, mark_group_starts
 from ufse.attribution import attribute_feedback
-from ufse.batches import split_batch
+from ufse.batches import join_visits, split_batch
 from ufse.config import DEFAULT, Config
 from ufse.copies import drop_doubled_reports
 from ufse.crawlers import find_crawled_visits, find_touched_visits
 from ufse.detection import Candidate, Detection, WhyNot
-from ufse.encoding import measure_texts, rank_distinct_texts
 from ufse.event_columns import EventColumns
+from ufse.exempt_visits import find_exempt_visits
+from ufse.exempted import find_test_visits
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
 from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
-from ufse.judge import EMITTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
+from ufse.judge import EMITTED, EXEMPTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
 from ufse.lookups import find_lookups
+from ufse.machines import find_declared_machines, find_machine_visits
 from ufse.observed import observe_sessions
 from ufse.page_answers import add_page_answers
 from ufse.presence import find_unattended_navigations
@@ -40,12 +40,6 @@ from ufse.verdicts import describe_limits, verdict_text
 from ufse.words import Words
 
 _log = logging.getLogger("ufse")
-
-_DECLARED = re.compile(
-    r'"(assistive|assistive_?technology|(is_?)?screen_?reader|(is_?)?bot|webdriver|automated|synthetic)"'
-    r'\s*:\s*(true|1\b|"(?!"|false|no|none|0")[^"]*")',
-    re.I,
-)
 
 
 class EmittedDetection:
@@ -144,7 +138,7 @@ def _join_results(parts: list[Result]) -> Result:
     return Result(
         _sort_detections([d for p in parts for d in p.detections]),
         sorted((w for p in parts for w in p.why_not), key=_why_not_sort_key),
-        _join_visits([p.visits for p in parts]),
+        join_visits([p.visits for p in parts]),
         [e for p in parts for e in p.errors],
         Observed.join_parts([p.observed for p in parts]),
     )
@@ -200,24 +194,6 @@ def detect_each(
             for m in (mask, pc.invert(mask))
         ]
         return _join_results(halves)
-
-
-def _join_visits(parts: list[Visits]) -> Visits:
-    project, projects = _join_codes([(v.project_code, v.projects) for v in parts])
-    session, sessions = _join_codes([(v.session_code, v.sessions) for v in parts])
-    arrays = {
-        n: np.concatenate([getattr(v, n) for v in parts])
-        for n in ("start_ms", "end_ms", "events", "late_events", "truncated")
-    }
-    order = np.lexsort((arrays["start_ms"], session, project))
-    return Visits(projects, sessions, project[order], session[order], **{n: a[order] for n, a in arrays.items()})
-
-
-def _join_codes(parts: list[tuple[Ints, Sequence[str]]]) -> tuple[Ints, list[str]]:
-    """One column of codes, and its sorted texts, from several with texts of their own."""
-    rank, distinct = rank_distinct_texts([text for _, texts in parts for text in texts])
-    bounds = np.cumsum([0, *(len(texts) for _, texts in parts)])
-    return np.concatenate([rank[low + code] for low, (code, _) in zip(bounds, parts, strict=False)]), distinct
 
 
 def _sort_detections(detections: list[EmittedDetection]) -> list[EmittedDetection]:
@@ -312,13 +288,13 @@ class _DetectionRun:
         judged = judge_clusters(index)
         hot = hot.copy()
         hot[judged.clusters.visit] = True
-        agents = _find_machine_visits(suspects, len(hot)) & hot
+        agents = find_machine_visits(suspects.source, suspects.visit, len(hot)) & hot
         crawled = suspects.crawled & hot & ~agents
         machines = agents | crawled
-        best = judged.best_clusters[~machines[judged.clusters.visit[judged.best_clusters]]]
-        passed = best[judged.rule[best] == EMITTED]
-        declared = _find_declared_machines(suspects, np.unique(judged.clusters.visit[passed]), len(hot))
-        passed = passed[~is_among(judged.clusters.visit[passed], declared)]
+        passed, declared = _find_passed_clusters(suspects, judged, machines)
+        if config.exemptions:
+            tested = find_test_visits(suspects.source, suspects.visit, len(hot), config)
+            passed = passed[~tested[judged.clusters.visit[passed]]]
         emitted = drop_same_struggles(index, judged, passed)
         self._add_detections(judged, emitted)
         if self.wanted.why_not:
@@ -326,8 +302,38 @@ class _DetectionRun:
             explained[judged.clusters.visit[emitted]] = True
             self._explain_machines(agents, crawled, declared)
             explained[declared] = True
+            if config.exemptions:
+                exempt = self._explain_exempt_visits(suspects, explained)
+                explained[exempt], hot[exempt] = True, True
             self._explain_silent_visits(judged, np.flatnonzero(hot & ~explained))
         return hot
+
+    def _explain_exempt_visits(self, suspects: _SuspectVisits, explained: Bools) -> Ints:
+        """Gives the reason for the visits that would have a detection without the project's exceptions; returns them.
+
+        They are judged once more without exceptions, which costs nothing where no exception covers anything.
+        """
+        found = find_exempt_visits(
+            suspects.frame,
+            suspects.source,
+            suspects.visit,
+            self.config,
+            lambda judged: _find_passed_clusters(suspects, judged, explained)[0],
+        )
+        if found is None:
+            return np.zeros(0, dtype=np.int64)
+        for visit, clusters, text in found.visits:
+            words = Words(found.judged)
+            listed: list[Candidate] = [
+                {
+                    **self._describe_candidate(found.judged, words, cluster),
+                    "rule": RULE_NAMES[EXEMPTED],
+                    "text": text,
+                }
+                for cluster in clusters
+            ]
+            self._add_why_not(visit, RULE_NAMES[EXEMPTED], text, listed)
+        return np.array([visit for visit, _, _ in found.visits], dtype=np.int64)
 
     def _add_detections(self, judged: Judgement, emitted: Ints) -> None:
         if not len(emitted):
@@ -427,21 +433,14 @@ class _DetectionRun:
         )
 
 
-def _find_machine_visits(suspects: _SuspectVisits, visits: int) -> Bools:
-    """Per visit: whether its user agent declares a bot or assistive technology."""
-    code, texts = suspects.source.read_codes("user_agent", np.arange(len(suspects.visit)))
-    declared = np.array([is_machine_agent(t) for t in texts] or [False])
-    return any_by_owner(suspects.visit, declared[code], visits) if declared.any() else np.zeros(visits, dtype=np.bool_)
+def _find_passed_clusters(suspects: _SuspectVisits, judged: Judgement, left_out: Bools) -> tuple[Ints, Ints]:
+    """(The clusters that passed all rules, without those of machines; the visits that declare a machine).
 
-
-def _find_declared_machines(suspects: _SuspectVisits, asked: Ints, visits: int) -> Ints:
-    """Of the visits ``asked``: those whose metadata declare a bot or assistive technology."""
-    rows = np.flatnonzero(any_by_owner(asked, np.ones(len(asked), dtype=np.bool_), visits)[suspects.visit])
-    column = suspects.source.table["metadata"]
-    if not pa.types.is_dictionary(column.type):  # most are empty, and their lengths are cheap to read
-        rows = rows[measure_texts(column, suspects.source.row[rows]) > 2]
-    if not len(rows):
-        return asked[:0]
-    code, texts = suspects.source.read_codes("metadata", rows)
-    declared = np.array([bool(_DECLARED.search(t)) for t in texts])
-    return np.unique(suspects.visit[rows[declared[code]]])
+    ``left_out``: per visit, whether it is none of a person, or of no interest.
+    """
+    best = judged.best_clusters[~left_out[judged.clusters.visit[judged.best_clusters]]]
+    passed = best[judged.rule[best] == EMITTED]
+    declared = find_declared_machines(
+        suspects.source, suspects.visit, np.unique(judged.clusters.visit[passed]), len(left_out)
+    )
+    return passed[~is_among(judged.clusters.visit[passed], declared)], declared

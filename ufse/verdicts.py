@@ -1,8 +1,10 @@
 """Why a candidate gave no detection, in a sentence."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from ufse.config import Config
+from ufse.exemptions import Exemption
 from ufse.formats import format_duration
 from ufse.judge import RULE_NAMES
 from ufse.score import confidence_level
@@ -22,6 +24,12 @@ def describe_limits(config: Config) -> str:
         f"Only the beginning of the visit was analysed: its first {config.max_visit_events:,} actions, and at most "
         f"{config.max_visit_ms / 3_600_000:g} h."
     )
+
+
+def describe_exemptions(exemptions: Sequence[Exemption]) -> str:
+    """Which exceptions kept a visit silent, in sentences, in the order of their texts."""
+    texts = {f"{exemption.describe()}{f', {exemption.origin}' if exemption.origin else ''}" for exemption in exemptions}
+    return " ".join(f"Silenced by your exception: {text}." for text in sorted(texts))
 
 
 def verdict_text(rule: int, score: int, points: RulePoints, config: Config, unreported: bool = False) -> str:

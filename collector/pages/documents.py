@@ -10,8 +10,10 @@ from collector.pages.html import session_address
 from collector.pages.session_part import SessionPart
 
 if TYPE_CHECKING:
+    from collector.exemptions import Overview
     from incidents.audit import AuditRecord
     from incidents.incident import Incident, IncidentDetail
+    from incidents.verdicts import ExemptionRecord
     from stores.incidents.incident_review import DeadSession, SessionView, WaitingExport
     from stores.incidents.silences import Silence
     from trackers.document import Block, Line
@@ -145,6 +147,48 @@ def audit_to_markdown(entries: "Sequence[AuditRecord]") -> str:
     blocks: list[Block] = [Heading("Audit")]
     blocks += make_list(lines) if lines else [Paragraph(("No entries.",))]
     return render_markdown(tuple(blocks))
+
+
+def exceptions_to_markdown(overview: "Overview", records: "Sequence[ExemptionRecord]", base: str) -> str:
+    """What verdicts have in common, what they propose, and the exceptions of projects."""
+    from trackers.document import Code, Heading, Link, Paragraph, make_list, render_markdown, to_plain_line
+
+    facts = (
+        f"{overview.sessions} sessions with a verdict: {overview.frustrated} with frustration, "
+        f"{overview.sessions - overview.frustrated} without; {overview.disputed} disputed."
+    )
+    common: list[Line] = [
+        (f"{name}: ", Code(to_plain_line(value, 300)), f", {number}")
+        for name, values in overview.common.items()
+        for value, number in values
+    ]
+    proposed: list[Line] = [
+        (Code(to_plain_line(entry.exemption.describe(), 600)), f": {entry.sessions} sessions agree")
+        for entry in overview.proposals
+    ]
+    kept: list[Line] = [
+        (
+            Code(to_plain_line(entry["text"], 600)),
+            f": {entry['state']}, project ",
+            Code(to_plain_line(entry["projectId"], 100)),
+            _write_trial(entry),
+        )
+        for entry in records
+    ]
+    blocks: list[Block] = [Heading("Exceptions"), Paragraph((Link("Exceptions", f"{base}/exceptions"), ". ", facts))]
+    for title, lines in (("In common", common), ("Proposed", proposed), ("Kept", kept)):
+        blocks += [Heading(title), *make_list(lines)] if lines else []
+    return render_markdown(tuple(blocks))
+
+
+def _write_trial(record: "ExemptionRecord") -> str:
+    found = record["result"]
+    if found is None:
+        return ""
+    return (
+        f", would silence {found['silenced']} of {found['analysed']} sessions, {found['confirmedByPerson']} of them "
+        f"confirmed by a person; {found['incidentsBelow']} incidents would fall below confirmation"
+    )
 
 
 def health_to_markdown(

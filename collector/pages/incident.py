@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
+from collector.exemptions import Overview, read_overview
 from collector.http_errors import ApiError
 from collector.pages import charts
 from collector.pages.documents import incident_to_markdown, steps_to_markdown
@@ -21,7 +22,9 @@ from collector.routes.fields import parse_moment
 from collector.routes.incidents import MAX_REASON
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
+from collector.store import Incidents
 from incidents.lifecycle import STATUSES, Action, Status
+from incidents.verdicts import REASONS, Verdict
 
 if TYPE_CHECKING:
     from incidents.incident import IncidentDetail
@@ -51,6 +54,27 @@ class Decision:
     sessions: int | None = None
 
 
+@dataclass(frozen=True)
+class ShownVerdicts:
+    """The verdicts on an incident's sessions, and what they have in common."""
+
+    verdicts: list[Verdict]
+    overview: Overview
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For the template: verdicts by session."""
+        by_session: dict[str, list[Verdict]] = {}
+        for verdict in self.verdicts:
+            by_session.setdefault(verdict.session_id, []).append(verdict)
+        return {"verdicts": by_session, "overview": self.overview, "verdict_reasons": REASONS}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For the page's JSON."""
+        return {**self.overview.to_json(), "list": [verdict.to_json() for verdict in self.verdicts]}
+
+
 class IncidentPages:
     """The page of an incident, and what people do there."""
 
@@ -75,14 +99,16 @@ class IncidentPages:
         incident_id = re.sub(r"\.(json|md)$", "", request.path_params["incident_id"])
         incident, trend = await self._read_incident(incident_id, person)
         before, after = await self._find_neighbours(incident, person)
+        shown = await self._read_verdicts(incident)
         base = self._public_url or str(request.base_url).rstrip("/")
         return Answer(
             "incident.html",
-            {**_present_incident(incident, trend), "before": before, "after": after},
+            {**_present_incident(incident, trend), **shown.values, "before": before, "after": after},
             {
                 **incident,
                 "previous": before or None,
                 "next": after or None,
+                "verdicts": shown.data,
                 "trend": {
                     "start": trend.start.isoformat(),
                     "counts": trend.counts,
@@ -112,6 +138,13 @@ class IncidentPages:
             lambda store: store.review.find_neighbours(incident_id, status, person.project)
         )
 
+    async def _read_verdicts(self, incident: "IncidentDetail") -> "ShownVerdicts":
+        def read(store: Incidents) -> ShownVerdicts:
+            verdicts = store.verdicts.list_verdicts(incident_id=incident["incidentId"])
+            return ShownVerdicts(verdicts, read_overview(store, incident["projectId"], verdicts))
+
+        return await self._store.ask_store(read)
+
     async def _act(self, request: Request, person: Person) -> Response:
         incident_id = request.path_params["incident_id"]
         form = await read_form(request)
@@ -127,9 +160,8 @@ class IncidentPages:
             incident, trend = await self._read_incident(incident_id, person)
             values = _present_incident(incident, trend, problem=error.message, reason=decision.reason)
             before, after = await self._find_neighbours(incident, person)
-            return await self._pages.render(
-                request, "incident.html", 409, person=person, before=before, after=after, **values
-            )
+            values |= {**(await self._read_verdicts(incident)).values, "before": before, "after": after}
+            return await self._pages.render(request, "incident.html", 409, person=person, **values)
         return RedirectResponse(f"/incidents/{incident_id}", 303, headers={"cache-control": "no-store"})
 
     async def _act_on_many(self, request: Request, person: Person) -> Response:

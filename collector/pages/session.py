@@ -16,6 +16,7 @@ from collector.routes.route import Route, RouteGroup
 from collector.services import Services
 from collector.session_events import EventsUnavailable, SessionEvents
 from core.session_window import WindowRequest
+from incidents.verdicts import REASONS
 
 if TYPE_CHECKING:
     from stores.incidents.incident_review import SessionView
@@ -43,23 +44,34 @@ class SessionPages:
         address = _read_address(request)
         if not person.grant.sees_project(address.project):
             raise ApiError(404, "not_found", "There is no such session.")
-        view = await self._store.ask_store(lambda store: store.review.read_session(address.project, address.session_id))
+        project, session_id = address.project, address.session_id
+        view = await self._store.ask_store(lambda store: store.review.read_session(project, session_id))
         part = await self._read_part(address, view)
         if not view.is_known and not (part.window and part.window.total):
             raise _explain_unknown(part.problem if self._events.is_configured else "")
+        verdicts = await self._store.ask_store(lambda store: store.verdicts.list_verdicts(project, None, session_id))
         base = self._public_url or str(request.base_url).rstrip("/")
         return Answer(
             "session.html",
             {
-                "project": address.project,
-                "session_id": address.session_id,
+                "project": project,
+                "session_id": session_id,
                 "view": view,
                 "part": present_part(part, view, address),
                 "most": _MOST_SHOWN,
                 "drawn": [] if part.window else [(found, draw_timeline(found.example)) for found in view.detections],
+                "verdicts": {
+                    incident: [verdict for verdict in verdicts if verdict.incident_id == incident]
+                    for incident in {verdict.incident_id for verdict in verdicts}
+                },
+                "verdict_reasons": REASONS,
             },
-            {**_session_to_json(address.project, address.session_id, view), **part_to_json(part)},
-            partial(session_to_markdown, address.project, address.session_id, view, base, part),
+            {
+                **_session_to_json(project, session_id, view),
+                **part_to_json(part),
+                "verdicts": [verdict.to_json() for verdict in verdicts],
+            },
+            partial(session_to_markdown, project, session_id, view, base, part),
         )
 
     async def _read_part(self, address: SessionAddress, view: "SessionView") -> SessionPart:

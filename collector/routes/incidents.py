@@ -104,7 +104,7 @@ class IncidentEndpoints:
     async def show_incident(self, request: Request) -> Response:
         """One incident. 404 also when the key does not see its project."""
         grant = self._gate.require_reader(request)
-        incident_id = _read_incident_id(request)
+        incident_id = read_incident_id(request)
         found = await self._store.ask_store(
             lambda store: store.incidents.read_incident(incident_id, visible_project(grant))
         )
@@ -122,7 +122,7 @@ class IncidentEndpoints:
 
     async def _act_on_incident(self, action: Action, request: Request) -> Response:
         grant = self._gate.require_operator(request)
-        incident_id = _read_incident_id(request)
+        incident_id = read_incident_id(request)
         body = await self._doorway.read_body(request)
         sent = validate_body(SuppressRequest if action == "suppress" else ActionRequest, body.content)
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
@@ -155,7 +155,8 @@ class IncidentEndpoints:
         return json_response(answer)
 
 
-def _read_incident_id(request: Request) -> str:
+def read_incident_id(request: Request) -> str:
+    """The incident id of the path. Raises ApiError (404) for what cannot be one."""
     incident_id: str = request.path_params["incident_id"]
     if not _INCIDENT_ID.fullmatch(incident_id):
         raise ApiError(404, "not_found", "no such incident")
@@ -174,7 +175,7 @@ def _load_detail_type() -> type:
     return IncidentDetail
 
 
-_ID: Final[Parameter] = {
+INCIDENT_ID_PARAMETER: Final[Parameter] = {
     "name": "incident_id",
     "in": "path",
     "required": True,
@@ -206,7 +207,7 @@ def _declare_action(action: Action) -> Route[IncidentEndpoints]:
             errors=(*BODY_STATUSES, 404, 409),
             body=SuppressRequest if action == "suppress" else ActionRequest,
             example={"reason": "seen in the checkout's dashboard too"},
-            parameters=(_ID,),
+            parameters=(INCIDENT_ID_PARAMETER,),
         ),
     )
 
@@ -278,7 +279,7 @@ GROUP: Final = RouteGroup(
                 text="With its history, up to 5 example sessions and their timelines.",
                 answer=_load_detail_type,
                 errors=(401, 403, 404, 503),
-                parameters=(_ID,),
+                parameters=(INCIDENT_ID_PARAMETER,),
             ),
         ),
         *(_declare_action(action) for action in get_args(Action)),

@@ -14,8 +14,10 @@ from collector.pages import (
     settings,
     sign_in,
 )
+from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
-from collector.routes import docs, events, incidents, script, sessions, status, streams
+from collector.pages import verdicts as verdict_forms
+from collector.routes import docs, events, exceptions, incidents, script, sessions, status, streams, verdicts
 from collector.routes.route import RouteGroup
 
 GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
@@ -24,14 +26,18 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     script.GROUP,
     sessions.GROUP,
     incidents.GROUP,
+    verdicts.GROUP,
+    exceptions.GROUP,
     status.GROUP,
     provider_sign_in.GROUP,  # before sign_in, whose paths of links would match its own
     sign_in.GROUP,
     incident_list.GROUP,
     saved_views.GROUP,
     incident_page.GROUP,
+    verdict_forms.GROUP,
     session.GROUP,
     near_misses.GROUP,
+    exception_page.GROUP,
     health.GROUP,
     audit.GROUP,
     settings.GROUP,

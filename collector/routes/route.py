@@ -16,7 +16,7 @@ BODY_STATUSES = (400, 401, 403, 408, 413, 415, 503)
 
 JsonSchema = Mapping[str, object]
 Handler = Callable[[Request], Awaitable[Response]]
-Tag = Literal["Events", "Script", "Incidents", "Operation"]
+Tag = Literal["Events", "Script", "Incidents", "Exceptions", "Operation"]
 Endpoints = TypeVar("Endpoints")
 
 # `in` is a keyword of Python, so that this is not a class.

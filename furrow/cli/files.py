@@ -18,7 +18,7 @@ from core.kept_secrets import INGEST_KEY, known_development_key
 from core.plurals import format_count
 from core.settings import Settings
 from furrow import example_files
-from furrow.cli import explained, replay, runs
+from furrow.cli import evaluated_verdicts, explained, replay, runs
 from furrow.cli.common import (
     AsJson,
     Commands,
@@ -235,7 +235,15 @@ def evaluate(
             help="Use stored events instead of files: of the last 7d, 24h, …, or of 2026-01-01..2026-01-08 (UTC).",
         ),
     ] = "",
-    project: Annotated[str, typer.Option("--project", help="With --replay: only sessions of this project.")] = "",
+    verdicts: Annotated[
+        bool,
+        typer.Option(
+            "--verdicts", help="Use the sessions about which people decided on the review pages instead of files."
+        ),
+    ] = False,
+    project: Annotated[
+        str, typer.Option("--project", help="With --replay or --verdicts: only sessions of this project.")
+    ] = "",
     timeout: runs.Timeout = 600,
     data_dir: DataDir = None,
     prefect_port: PrefectPort = None,
@@ -253,7 +261,16 @@ def evaluate(
     With `--replay WINDOW --config NEW.toml`, it compares two configurations on stored events instead: which detections would
     appear, disappear or get other points with the new configuration. It starts a run of the deployment `replay` and shows its
     result; nothing is stored. Apply the configuration with `furrow projects set PROJECT --config NEW.toml`.
+
+    With `--verdicts`, it analyses the stored sessions with a person's verdict again, with the engine and the exceptions of now,
+    and prints the precision by project, signal and rule, each with its 95 % interval (Wilson).
     """
+    if verdicts:
+        if events or labels or window or config:
+            raise WrongUse("--verdicts uses stored events and the settings of now: pass no files, --config or --replay")
+        address = runs.find_prefect_address(prefect_url, prefect_port, data_dir)
+        evaluated_verdicts.run_verdict_evaluation(project, address, timeout, as_json)
+        return
     if window:
         if events or labels:
             raise WrongUse("--replay uses stored events: pass no files of events and labels")
@@ -262,7 +279,7 @@ def evaluate(
         )
         return
     if project:
-        raise WrongUse("--project requires --replay")
+        raise WrongUse("--project requires --replay or --verdicts")
     if events is None or labels is None:
         raise WrongUse("pass a file of events and a file of labels, or --replay WINDOW --config NEW.toml")
     _evaluate_files(events, labels, _load_engine_configs(config), as_json)

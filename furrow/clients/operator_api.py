@@ -16,9 +16,11 @@ from core.package import VERSION
 from core.roles import PersonRole
 from furrow.clients.addresses import is_server_address
 from incidents.incident import Incident, IncidentDetail
+from incidents.verdicts import ExemptionRecord, VerdictRecord
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _INCIDENT_ID = re.compile(r"[A-Za-z0-9_\-]{1,100}")
+_EXCEPTION_ID = re.compile(r"exc_[0-9a-f]{32}")
 _LONGEST_REASON = 500
 T = TypeVar("T")
 
@@ -31,6 +33,31 @@ class IncidentPage(TypedDict):
     """All incidents that match the filters."""
     limit: int
     offset: int
+
+
+class SessionVerdicts(TypedDict):
+    """All verdicts on a session of an incident, the newest first."""
+
+    incidentId: str
+    sessionId: str
+    verdicts: list[VerdictRecord]
+
+
+class ProposedException(TypedDict):
+    """An exception that verdicts propose."""
+
+    exceptionId: str
+    projectId: str
+    text: str
+    sessions: int
+    reason: str
+
+
+class ExceptionList(TypedDict):
+    """Exceptions of projects, and what verdicts propose."""
+
+    proposals: list[ProposedException]
+    exceptions: list[ExemptionRecord]
 
 
 class SignInLink(TypedDict):
@@ -95,6 +122,27 @@ class OperatorApi:
         """Confirm, suppress, resolve or reopen an incident, and return it as it is afterwards."""
         path = f"/v1/incidents/{_check_incident_id(incident_id)}/{action}"
         return self._call_collector(Incident, "POST", path, body=body)
+
+    def judge_session(self, incident_id: str, body: Mapping[str, object]) -> SessionVerdicts:
+        """Keep, change or take back the key holder's verdict on a session of an incident; all verdicts on the session."""
+        path = f"/v1/incidents/{_check_incident_id(incident_id)}/verdict"
+        return self._call_collector(SessionVerdicts, "POST", path, body=body)
+
+    def list_exceptions(self, project: str) -> ExceptionList:
+        """The exceptions of a project ('': of all that the key sees), and what verdicts propose."""
+        return self._call_collector(
+            ExceptionList, "GET", "/v1/exceptions", filters={"project": project} if project else {}
+        )
+
+    def move_exception(self, exception_id: str, step: str, reason: str) -> ExceptionList:
+        """Ask for the replay of an exception (``try``), accept, reject or take it back (``end``)."""
+        if not _EXCEPTION_ID.fullmatch(exception_id):
+            raise WrongUse(
+                "an exception id has the form exc_ and 32 hex digits; `furrow exceptions list` shows the ids"
+            )
+        return self._call_collector(
+            ExceptionList, "POST", f"/v1/exceptions/{exception_id}/{step}", body={"reason": reason}
+        )
 
     def make_sign_in_link(self, role: PersonRole | None = None) -> SignInLink:
         """A new sign-in link with the rights of the key; ``role``: a lower one than the key's."""

@@ -17,6 +17,16 @@ _SESSION_BY_ID: Final = """
     GROUP BY project, session_id, session_hash
     ORDER BY project
 """
+_SESSIONS_BY_ID: Final = """
+    SELECT project, session_id, session_hash, min(received_ms) AS first, max(received_ms) AS last,
+           max(ts) AS last_ts, maxIf(ts, event_type = 'session_end') AS ended_ts
+    FROM events
+    WHERE session_hash IN (
+        SELECT sipHash64(asked.1, asked.2)
+        FROM (SELECT arrayJoin(arrayZip({projects:Array(String)}, {sessions:Array(String)})) AS asked))
+    GROUP BY project, session_id, session_hash
+    ORDER BY project, session_id
+"""
 _LAST: Final = """
     SELECT project, session_id, session_hash, first_received_ms FROM sessions FINAL
     WHERE ({all:UInt8} = 1 OR project = {project:String}) AND ({rule:String} = '' OR has(rules, {rule:String}))
@@ -55,6 +65,16 @@ class StoredSession(NamedTuple):
 def find_stored_session(store: EventStore, session_id: str, project: str) -> list[StoredSession]:
     """The client session with this id; empty if none of its events is stored."""
     return _build_stored_sessions(store.query_arrow(_SESSION_BY_ID, {"project": project, "session": session_id}))
+
+
+def find_stored_sessions(store: EventStore, keys: Sequence[tuple[str, str]]) -> list[StoredSession]:
+    """The client sessions ``keys`` (project, session id) of which events are stored, ordered by key."""
+    if not keys:
+        return []
+    asked = {"projects": [project for project, _ in keys], "sessions": [session_id for _, session_id in keys]}
+    found = _build_stored_sessions(store.query_arrow(_SESSIONS_BY_ID, asked))
+    wanted = set(keys)  # two keys may have one hash
+    return [session for session in found if (session.project, session.session_id) in wanted]
 
 
 def find_last_sessions(

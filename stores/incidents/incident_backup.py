@@ -38,6 +38,9 @@ TABLES = (
     "reach_horizon",
     "audit_log",
     "saved_views",
+    "verdicts",
+    "exemptions",
+    "exemption_history",
 )
 """Every table; a table comes after those to which it refers."""
 NOT_KEPT = (
@@ -51,7 +54,7 @@ NOT_KEPT = (
 )
 """Tables that no backup holds: who restores it signs in again, near misses come from the next analyses, and the counts from
 the detections, as they are loaded."""
-SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq")
+SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq", "exemption_history_id_seq")
 _CHUNK = 1 << 20
 
 

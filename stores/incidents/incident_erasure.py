@@ -18,7 +18,7 @@ from core.errors import PermanentError
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import DEFAULT_RULE, Rules
-from stores.incidents import incident_open, incident_source, silences
+from stores.incidents import exemption_ledger, incident_open, incident_source, silences, verdict_ledger
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_settle import settle_incidents
 
@@ -78,6 +78,9 @@ class ErasedIncidentData:
     incidents: int = 0
     emptied: int = 0
     tickets: tuple[ErasureTicket, ...] = ()
+    verdicts: int = 0
+    exemptions: int = 0
+    """Exceptions for this person's test traffic."""
 
 
 class IncidentErasure:
@@ -110,6 +113,8 @@ class IncidentErasure:
             pending = len(connection.execute(_DROP_PENDING, values).all())
             dead = len(connection.execute(_DROP_DEAD, values).all())
             silences.erase_silences(connection, project, values["sessions"])
+            verdicts = verdict_ledger.erase_verdicts(connection, project, values["sessions"], user_hash)
+            exemptions = exemption_ledger.erase_exemptions(connection, project, user_hash)
             opened = set(connection.execute(_OPEN_INCIDENTS, values).scalars())
             incident_open.lock_incident_ids(connection, opened)
             ids = sorted({*connection.execute(_INCIDENTS, values).scalars(), *opened})
@@ -129,7 +134,7 @@ class IncidentErasure:
                 ErasureTicket(row.incident_id, row.tracker, row.ticket_key, row.url or "")
                 for row in connection.execute(_TICKETS, {"ids": ids})
             )
-            return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets)
+            return ErasedIncidentData(len(gone), pending, dead, len(affected), emptied, tickets, verdicts, exemptions)
 
     def forget_ended_detections(self, days: int) -> int:
         """Delete the open detections that ended more than ``days`` days ago. Returns how many."""

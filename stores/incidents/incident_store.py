@@ -25,6 +25,7 @@ from incidents.model import (
 )
 from stores.incidents import incident_schema
 from stores.incidents.audit_log import AuditLog
+from stores.incidents.exemption_ledger import ExemptionLedger
 from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
 from stores.incidents.incident_flood import Flood, FloodGate
@@ -42,6 +43,7 @@ from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
 from stores.incidents.tracker_checks import TrackerChecks
+from stores.incidents.verdict_ledger import VerdictLedger
 
 __all__ = [
     "AnalysedSession",
@@ -93,6 +95,8 @@ class IncidentStore:
         self.edits = SettingEdits(database)
         self.views = SavedViews(database)
         self.checks = TrackerChecks(database)
+        self.verdicts = VerdictLedger(database)
+        self.exemptions = ExemptionLedger(database)
 
     @classmethod
     def connect(cls, url: str) -> Self:

@@ -143,6 +143,7 @@ def test_the_pages_are_accessible(browser: Chrome, client: httpx.Client) -> None
         f"/incidents/{incident}",
         "/session?project=shop&id=s-payment-0",
         "/near-misses",
+        "/exceptions",
         "/health",
         "/incidents/nothing",
         "/settings?project=shop",

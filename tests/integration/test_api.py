@@ -485,7 +485,7 @@ def test_a_collector_that_faces_the_internet_serves_none_of_this(
         assert client.get("/v1/health").status_code == 200
         for route, _ in documented_routes():
             if route.path not in ("/v1/events", "/v1/health", "/furrow.js", "/furrow-{version}.js"):
-                path = route.path.replace("{incident_id}", "inc_1")
+                path = route.path.replace("{incident_id}", "inc_1").replace("{exception_id}", "exc_1")
                 answer = client.request(route.method, path, headers=ALL)
                 assert (answer.status_code, code(answer)) == (404, "not_found")
         for path in ("/docs", "/openapi.json", "/metrics", "/redoc"):
@@ -496,7 +496,8 @@ def test_every_route_is_documented_and_the_other_way_round() -> None:
     app = create_app(CollectorConfig(spool_dir=Path("unused"), user_salt=SecretStr("s")))
     hidden = {"/metrics", "/docs", "/openapi.json", "/", "/sign-in", "/sign-in/{token}", "/sign-out", "/assets/{name}"}
     hidden |= {"/incidents/{incident_id}", "/incidents/{incident_id}/act", "/incidents/act", "/health/retry"}
-    pages = ("incidents", "session", "near-misses", "health")
+    hidden |= {"/incidents/{incident_id}/verdict", "/exceptions/act"}
+    pages = ("incidents", "session", "near-misses", "exceptions", "health")
     hidden |= {f"/{page}{form}" for page in pages for form in ("", ".json", ".md")}
     hidden |= {"/intake/{format}/{key}", "/intake/{format}/{key}/{anything:path}"}  # in the vendors' formats
     served = {(method.lower(), path) for method, path in routes(app) if path not in hidden and method != "OPTIONS"}

@@ -157,7 +157,7 @@ def test_a_key_of_another_project_sees_nothing(client: httpx.Client) -> None:
 def test_every_page_is_json_and_markdown_for_programs(client: httpx.Client) -> None:
     page = page_of(client)
     client.cookies.clear()
-    for path in ("/incidents", page, "/near-misses", "/health"):
+    for path in ("/incidents", page, "/near-misses", "/exceptions", "/health"):
         assert client.get(f"{path}.json").status_code == 401
         data = client.get(f"{path}.json", headers=ALL)
         text = client.get(f"{path}.md", headers=ALL)

@@ -29,6 +29,7 @@ from ufse.attribution import Attribution
 from ufse.candidates import Clusters
 from ufse.columns import UNKNOWN_POSITION
 from ufse.config import Config
+from ufse.exempted import is_decorative
 from ufse.feedback import SLOW
 from ufse.formats import format_duration
 from ufse.frame import Frame
@@ -66,6 +67,7 @@ def _find_click_runs(frame: Frame, attribution: Attribution, config: Config) -> 
     runs = Ragged(rows, np.append(begin, len(rows)) if len(begin) else np.zeros(1, dtype=np.int64))
     runs = runs.take_lists(np.flatnonzero(sizes >= config.rage_clicks))
     barred = any_by_owner(runs.owner, is_never_rage(frame, attribution, runs.values), len(runs))
+    barred |= any_by_owner(runs.owner, is_decorative(frame, runs.values, config), len(runs))
     runs = runs.take_lists(np.flatnonzero(~barred & _is_human_run(frame, runs, config)))
     return _build_rage_signals(
         frame, attribution, runs.take_lists(np.flatnonzero(~_is_answered_run(frame, attribution, runs))), PLAIN

@@ -10,6 +10,7 @@ import numpy as np
 
 from ufse.arrays import Ints, Ragged, mark_group_starts
 from ufse.candidates import Clusters
+from ufse.exempted import is_decorative
 from ufse.index import Index
 from ufse.sessions import CLICK
 from ufse.shapes import REPORTED_DEAD
@@ -27,7 +28,8 @@ def _find_verdict_rows(index: Index) -> Ints:
     if not len(rows) or "verdict" not in frame.source.table.column_names:
         return rows[:0]
     code, texts = frame.source.read_codes("verdict", rows)
-    return np.asarray(rows[np.array([text in _STRUGGLES for text in texts])[code]], dtype=np.int64)
+    rows = rows[np.array([text in _STRUGGLES for text in texts])[code]]
+    return np.asarray(rows[~is_decorative(frame, rows, index.config)], dtype=np.int64)
 
 
 def _relate_to_clusters(index: Index, clusters: Clusters) -> ClusterSignals:
