@@ -56,17 +56,21 @@ def provider_config(port: int, **changes: Any) -> OidcConfig:
 
 @contextmanager
 def running_provider(
-    port: int, collector: str, people: Mapping[str, Any] = PEOPLE, options: Mapping[str, Any] | None = None
+    port: int,
+    collector: str,
+    people: Mapping[str, Any] = PEOPLE,
+    options: Mapping[str, Any] | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[None]:
     """The provider, for the pages of ``collector``."""
     install_packages(FOLDER)
-    arguments = [str(port), f"{collector}/sign-in/callback", json.dumps(people), json.dumps(options or {})]
+    arguments = [str(port), f"{collector}/sign-in/callback", json.dumps(people), json.dumps(options or {}), host]
     with subprocess.Popen(
         ["node", "provider.js", *arguments], cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().strip() == f"http://127.0.0.1:{port}"
+            assert process.stdout.readline().strip() == f"http://{host}:{port}"
             yield
         finally:
             process.terminate()

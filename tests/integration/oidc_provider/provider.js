@@ -1,11 +1,11 @@
-// A real OpenID provider (npm oidc-provider) with its own interaction pages. Arguments: port, redirect URI, then JSON of the people:
-// {"ann": {"name": …, "groups": […]}}. The first line of its output is its issuer, when it listens.
+// A real OpenID provider (npm oidc-provider) with its own interaction pages. Arguments: port, redirect URI, JSON of the people
+// {"ann": {"name": …, "groups": […]}}, JSON of further options, host. The first line of its output is its issuer, when it listens.
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
 
-const [port, redirect, people, options] = process.argv.slice(2);
+const [port, redirect, people, options, host] = process.argv.slice(2);
 const accounts = JSON.parse(people);
-const issuer = `http://127.0.0.1:${port}`;
+const issuer = `http://${host}:${port}`;
 const provider = new Provider(issuer, {
   clients: [
     {
@@ -25,4 +25,4 @@ const provider = new Provider(issuer, {
     accounts[id] && { accountId: id, claims: () => ({ sub: id, ...accounts[id] }) },
   ...JSON.parse(options ?? "{}"),
 });
-createServer(provider.callback()).listen(Number(port), "127.0.0.1", () => console.log(issuer));
+createServer(provider.callback()).listen(Number(port), host, () => console.log(issuer));
