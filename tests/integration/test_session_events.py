@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.metrics import DEGRADED
 from core.session_window import SHOWN_EVENTS, WindowRequest, find_window_socket
@@ -253,3 +255,22 @@ def test_times_are_those_of_the_engine(event_store: EventStore) -> None:
 def test_a_wrong_part_is_a_page_that_says_so(client: httpx.Client, query: str) -> None:
     assert client.get(f"/session?project=shop&id=s1&{query}").status_code == 400
     assert client.get(f"/session.json?project=shop&id=s1&{query}", headers=SHOP).status_code == 400
+
+
+ODD = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
+    ["-1", "1e9", "%00", "9" * 12, "-" + "9" * 12, "0"]
+)
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=50)
+@given(
+    st.sampled_from(["/session", "/session.json", "/session.md"]),
+    st.fixed_dictionaries({"project": st.just("shop"), "id": st.just("many") | ODD}),
+    st.dictionaries(st.sampled_from(["from", "at"]) | ODD, ODD | st.integers().map(str), max_size=3),
+)
+def test_no_parameter_breaks_the_session(
+    client: httpx.Client, event_store: EventStore, path: str, named: dict[str, str], more: dict[str, str]
+) -> None:
+    if client.get("/session?project=shop&id=many").status_code == 404:
+        event_store.land_segment(lines(many_rows("many", 200)), "many")
+    assert client.get(path, params={**more, **named}).status_code in (200, 400, 404)
