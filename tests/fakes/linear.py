@@ -142,6 +142,7 @@ class _Root:
             "team": team,
             "state": team["defaultIssueState"],
             "createdAt": datetime.now(UTC).isoformat(),
+            "previousIdentifiers": [],
             "archivedAt": None,
             "trashed": None,
             "completedAt": None,

@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
+from core.metrics import count_degraded
 from trackers import http_errors
 from trackers.document import render_adf, render_wiki
 from trackers.jira.answers import (
@@ -51,14 +52,6 @@ _MOST_BETWEEN = 20
 # "Accepts max 50 ids" (jira-cloud-v3.openapi.json, reconcileIssues).
 _MOST_RECONCILED = 50
 _log = logging.getLogger("furrow.tickets")
-
-
-class _Identity(NamedTuple):
-    """What tells whose ticket an issue is; ``incident`` is the value of its property, None if it has none."""
-
-    key: str
-    labels: Sequence[str]
-    incident: object
 
 
 class JiraTracker:
@@ -117,7 +110,7 @@ class JiraTracker:
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
         """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived."""
-        state = self.fetch_ticket_state(key)
+        state = self._fetch_state(key, ticket)
         if state.kind == "missing":
             raise PermanentError(f"{key} does not exist in Jira any more")
         # An archived issue can be neither commented on nor moved.
@@ -129,12 +122,22 @@ class JiraTracker:
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state."""
+        return self._fetch_state(key, None)
+
+    def _fetch_state(self, key: str, ticket: Ticket | None) -> TicketState:
+        """The issue's state. A moved issue has another key; it is known by the identity of its ``ticket``."""
         try:
             issue = self._client.read(
-                Issue, "read the issue", _issue_path(key), fields="status,resolutiondate,archiveddate"
+                Issue,
+                "read the issue",
+                _issue_path(key),
+                fields="status,resolutiondate,archiveddate,labels",
+                properties=PROPERTY,
             )
         except MissingResource:
             return TicketState("missing")
+        if issue.key.upper() != key.upper() and ticket and not _is_issue_of(issue, ticket):
+            raise TransientError(f"Jira answered with another issue than {key}")
         if issue.fields and issue.fields.archiveddate:
             return TicketState("archived", parse_jira_time(issue.fields.archiveddate))
         if issue.fields and status_category(issue.fields.status) == "done":
@@ -169,9 +172,23 @@ class JiraTracker:
                 raise
             del fields["priority"]
             created = self._post_issue(body)
+        filed = self._filed_ticket(created.key)
+        self._check_created(filed.key, ticket)
         if str(created.id).isdigit():
             self._created_ids.append(int(created.id))
-        return self._filed_ticket(created.key)
+        return filed
+
+    def _check_created(self, key: str, ticket: Ticket) -> None:
+        """Raise TransientError if the issue is another ticket's: the answer holds nothing that came with the request."""
+        try:
+            issue = self._client.read(Issue, "read an issue", _issue_path(key), fields="labels", properties=PROPERTY)
+        except (MissingResource, RefusedRequest) as refusal:
+            # An account that may create issues need not be allowed to read them.
+            count_degraded("jira", "unread_ticket")
+            _log.warning("%s was created but cannot be read: %s", key, refusal)
+            return
+        if not _is_issue_of(issue, ticket):
+            raise TransientError(f"Jira answered with another issue ({key}) than the one that it was asked to create")
 
     def _post_issue(self, body: Mapping[str, object]) -> CreatedIssue:
         return self._client.write(CreatedIssue, "create the issue", "issue", body)
@@ -222,20 +239,18 @@ class JiraTracker:
         for number in _unseen_numbers(numbers):
             if number > last and missing >= _GAP:
                 continue
-            identity = self._read_identity(f"{project}-{number}")
-            missing = missing + 1 if identity is None else 0
-            if identity and (_ticket_label(ticket) in identity.labels or identity.incident == ticket.incident_id):
-                return self._filed_ticket(identity.key)
+            issue = self._read_issue(f"{project}-{number}")
+            missing = missing + 1 if issue is None else 0
+            if issue and _is_issue_of(issue, ticket):
+                return self._filed_ticket(issue.key)
         return None
 
-    def _read_identity(self, key: str) -> _Identity | None:
-        """Identity of the issue with this key; None when there is none or the account may not see it."""
+    def _read_issue(self, key: str) -> Issue | None:
+        """The issue with this key; None when there is none or the account may not see it."""
         try:
-            issue = self._client.read(Issue, "read an issue", _issue_path(key), fields="labels", properties=PROPERTY)
+            return self._client.read(Issue, "read an issue", _issue_path(key), fields="labels", properties=PROPERTY)
         except (MissingResource, RefusedRequest):
             return None
-        identity = (issue.properties or {}).get(PROPERTY)
-        return _Identity(issue.key, issue.labels, identity.get("incident") if isinstance(identity, dict) else None)
 
     # Report a recurrence
     # --------------------------------------------------------------------------------------------------------------
@@ -294,6 +309,13 @@ def _comment_digest(comment: Comment) -> object:
         if entry.key == PROPERTY and isinstance(entry.value, dict):
             return entry.value.get(_DIGEST_KEY)
     return None
+
+
+def _is_issue_of(issue: Issue, ticket: Ticket) -> bool:
+    """Whether the issue is this ticket's, by its label or its property; a person may have removed one of them."""
+    identity = (issue.properties or {}).get(PROPERTY)
+    incident = identity.get("incident") if isinstance(identity, dict) else None
+    return _ticket_label(ticket) in issue.labels or incident == ticket.incident_id
 
 
 def _ticket_label(ticket: Ticket) -> str:

@@ -13,7 +13,7 @@ query FurrowLabels($names: [IssueLabelFilter!]!) {
 }"""
 CREATE_LABEL = """
 mutation FurrowCreateLabel($input: IssueLabelCreateInput!) {
-  issueLabelCreate(input: $input) { success issueLabel { id } }
+  issueLabelCreate(input: $input) { success issueLabel { id name } }
 }"""
 CREATE = f"""
 mutation FurrowCreate($input: IssueCreateInput!) {{
@@ -21,11 +21,11 @@ mutation FurrowCreate($input: IssueCreateInput!) {{
 }}"""
 ISSUE = f"""
 query FurrowIssue($id: String!) {{
-  issue(id: $id) {{ {_ISSUE} archivedAt trashed completedAt canceledAt state {{ type }} }}
+  issue(id: $id) {{ {_ISSUE} previousIdentifiers archivedAt trashed completedAt canceledAt state {{ type }} }}
 }}"""
 BY_URL = f"""
 query FurrowAttachments($url: String!) {{
-  attachmentsForURL(url: $url, first: 10, includeArchived: true) {{ nodes {{ issue {{ {_ISSUE} createdAt }} }} }}
+  attachmentsForURL(url: $url, first: 10, includeArchived: true) {{ nodes {{ url issue {{ {_ISSUE} createdAt }} }} }}
 }}"""
 ATTACH = """
 mutation FurrowAttach($input: AttachmentCreateInput!) { attachmentCreate(input: $input) { success } }"""

@@ -133,6 +133,8 @@ class LinearTracker:
             created = self._client.query(CreateIssueAnswer, queries.CREATE, input=issue).issue_create
             if not created.success or not created.issue:
                 raise PermanentError("Linear did not create the issue and did not say why")
+            if created.issue.id.lower() != str(client_id):
+                raise TransientError("Linear answered with another issue than the one that it was asked to create")
             return created.issue
         except PermanentError:
             # Linear refuses a second issue with the same id: the first one is then the ticket.
@@ -142,10 +144,16 @@ class LinearTracker:
             return found
 
     def _fetch_issue(self, id_: str) -> Issue | None:
+        """The issue with this id or identifier, also one of before it moved to another team."""
         try:
-            return self._client.query(IssueAnswer, queries.ISSUE, id=id_).issue
+            issue = self._client.query(IssueAnswer, queries.ISSUE, id=id_).issue
         except MissingObject:
             return None
+        if issue and id_.upper() not in {
+            name.upper() for name in (issue.id, issue.identifier, *(issue.previous_identifiers or ()))
+        }:
+            raise TransientError(f"Linear answered with another issue than {id_}")
+        return issue
 
     def _find_by_page_url(self, ticket: Ticket) -> Issue | None:
         if not ticket.url:
@@ -156,7 +164,7 @@ class LinearTracker:
             # Needed only when Furrow's own records are lost; the id alone prevents duplicates.
             _log.warning("Linear does not say which issues link to %s: %s", ticket.incident_id, refusal)
             return None
-        issues = [attachment.issue for attachment in attachments if attachment.issue]
+        issues = [one.issue for one in attachments if one.issue and one.url in (None, ticket.url)]
         return min(issues, key=lambda issue: str(issue.created_at), default=None)
 
     def _attach_page(self, issue: Issue, ticket: Ticket) -> None:
@@ -240,6 +248,8 @@ class LinearTracker:
         label = {"name": name, "teamId": team_id}
         try:
             created = self._client.query(CreateLabelAnswer, queries.CREATE_LABEL, input=label).issue_label_create
+            if (created.issue_label.name or name).lower() != name.lower():
+                raise TransientError("Linear answered with another label than the one that it was asked to create")
             self._label_ids[team_id, name] = created.issue_label.id
         except PermanentError as refusal:
             # Another exporter may have created it at this moment. Otherwise it is not requested again.
