@@ -256,7 +256,7 @@ class JiraTracker:
     # --------------------------------------------------------------------------------------------------------------
 
     def _add_comment(self, key: str, ticket: Ticket) -> None:
-        digest = sha256(f"{ticket.incident_id}\0{ticket.came_back}".encode()).hexdigest()[:32]
+        digest = sha256(ticket.recurrence_id.encode()).hexdigest()[:32]
         if digest in self._read_comment_digests(key):
             return
         text = recurrence_comment(ticket)

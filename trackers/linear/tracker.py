@@ -181,7 +181,7 @@ class LinearTracker:
 
     def _add_comment(self, issue_id: str, key: str, ticket: Ticket) -> None:
         # The id is a hash of what the comment reports, so that the same report is the same comment.
-        digest = hashlib.sha256(f"furrow\0{key}\0{ticket.incident_id}\0{ticket.came_back}".encode()).digest()
+        digest = hashlib.sha256(f"furrow\0{key}\0{ticket.recurrence_id}".encode()).digest()
         id_ = str(UUID(bytes=digest[:16], version=4))
         comment = {"id": id_, "issueId": issue_id, "body": render_markdown(recurrence_comment(ticket))}
         try:
