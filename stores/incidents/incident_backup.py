@@ -31,6 +31,7 @@ TABLES = (
     "open_detections",
     "incident_history",
     "outbox",
+    "former_tickets",
     "floods",
     "uncounted_sessions",
     "incident_steps",
@@ -38,7 +39,7 @@ TABLES = (
     "reach_horizon",
 )
 """Every table; a table comes after those to which it refers."""
-NOT_KEPT = ("page_sessions", "sign_in_links", "silences")
+NOT_KEPT = ("page_sessions", "sign_in_links", "silences", "tracker_gates")
 """Tables that no backup holds: who restores it signs in again, and near misses come from the next analyses."""
 SEQUENCES = ("pending_versions", "incident_history_id_seq")
 _CHUNK = 1 << 20

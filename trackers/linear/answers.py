@@ -87,8 +87,9 @@ class Issue(msgspec.Struct, rename="camel"):
     canceled_at: str | None = None
     trashed: bool | None = None
     state: State | None = None
-    previous_identifiers: list[str] | None = None
-    """Its identifiers in the teams that it was in before."""
+    title: str | None = None
+    description: str | None = None
+    priority: float | None = None
 
 
 class IssueAnswer(msgspec.Struct):
@@ -97,8 +98,21 @@ class IssueAnswer(msgspec.Struct):
     issue: Issue | None = None
 
 
+class FormerKeys(msgspec.Struct, rename="camel"):
+    """An issue's identifiers in the teams that it was in before."""
+
+    id: str
+    previous_identifiers: list[str] | None = None
+
+
+class FormerKeysAnswer(msgspec.Struct):
+    """The former identifiers of one issue."""
+
+    issue: FormerKeys | None = None
+
+
 class CreatedIssue(msgspec.Struct):
-    """Payload of the mutation."""
+    """Payload of the mutations that create or update an issue."""
 
     success: bool
     issue: Issue | None = None
@@ -108,6 +122,12 @@ class CreateIssueAnswer(msgspec.Struct, rename="camel"):
     """A created issue."""
 
     issue_create: CreatedIssue
+
+
+class UpdateIssueAnswer(msgspec.Struct, rename="camel"):
+    """An updated issue."""
+
+    issue_update: CreatedIssue
 
 
 class Attachment(msgspec.Struct):
