@@ -1,7 +1,7 @@
 """What requests to a tracker wait for: the tracker's pause, the pace of all exporters, and the lease of the ticket.
 
-The export sets a gate for its calls (`use_gate`); the clients of trackers send each request through it (`send_request`) and pass
-it right before they create an issue (`pass_fence`). Without a gate, as in ``furrow doctor``, requests are sent at once.
+The export sets a gate for its calls (`use_gate`). The clients of trackers send each request through it (`send_request`) and
+pass it right before they create an issue (`pass_fence`). Without a gate, as in ``furrow doctor``, requests are sent at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ MOST_TRIES: Final = 50
 
 
 class RateLimited(TransientError):
-    """The tracker, or its gate, takes no request now. Nothing was done: the same request may be sent after ``retry_after`` s."""
+    """The tracker, or its gate, takes no request now. Nothing was done: it may be sent again after ``retry_after`` s."""
 
 
 class AccessRefused(PermanentError):

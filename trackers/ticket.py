@@ -44,7 +44,7 @@ class Ticket:
     """One ticket, the same for every tracker.
 
     ``labels`` hold no spaces. ``priority`` is P0–P4. ``url`` is the address of the incident's page, None if it has none.
-    ``came_back`` is the reason why a resolved incident was reopened; '' for other incidents. ``generation``: how often it was.
+    ``came_back`` is the reason why a resolved incident was reopened; '' for others. ``generation``: how often it was.
     ``sessions``: affected ones. ``proof``: the counts that confirm its fix, '' without them. ``replaces``: the key of its
     former ticket, which was deleted in the tracker; '' without one.
     """

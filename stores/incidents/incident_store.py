@@ -38,6 +38,8 @@ from stores.incidents.page_sessions import PageSessions
 from stores.incidents.session_queue import SessionQueue
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.ticket_upkeep import TicketUpkeep
+from stores.incidents.tracker_gates import TrackerGates
 
 __all__ = [
     "AnalysedSession",
@@ -77,6 +79,8 @@ class IncidentStore:
         self.incidents = IncidentReader(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
+        self.tickets = TicketUpkeep(database)
+        self.gates = TrackerGates(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)
         self.erasure = IncidentErasure(database)

@@ -134,7 +134,9 @@ class FakeJira(Fake):
             case "PUT", []:
                 changes = request.json["fields"]
                 if "priority" in changes and not self.has_priority:
-                    return _no(priority="Field 'priority' cannot be set. It is not on the appropriate screen, or unknown.")
+                    return _no(
+                        priority="Field 'priority' cannot be set. It is not on the appropriate screen, or unknown."
+                    )
                 issue["fields"] |= changes
                 return Answer(204)
             case "GET", ["comment"]:

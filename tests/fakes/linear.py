@@ -183,7 +183,8 @@ class _Root:
         issue = self.issue(info, id)
         changes = dict(input)
         if "stateId" in changes:
-            state = next(one for one in self.fake.states.values() if one["id"] == changes.pop("stateId"))
+            wanted = changes.pop("stateId")
+            state = next(one for one in self.fake.states.values() if one["id"] == wanted)
             issue.update(state=state, completedAt=None)
         issue.update(changes)
         return {"success": True, "issue": issue}
