@@ -213,7 +213,9 @@ class LinearTracker:
             _log.warning("Linear does not say which issues link to %s: %s", ticket.incident_id, refusal)
             return None
         issues = [
-            one.issue for one in attachments if one.issue and not one.issue.trashed and one.url in (None, ticket.url)
+            found.issue
+            for found in attachments
+            if found.issue and not found.issue.trashed and found.url in (None, ticket.url)
         ]
         return min(issues, key=lambda issue: str(issue.created_at), default=None)
 
