@@ -13,7 +13,7 @@ from prefect import task
 
 from blocks.documents import effective_settings
 from core.error_messages import describe_error
-from core.errors import FurrowError, TransientError
+from core.errors import FurrowError, PermanentError, TransientError
 from core.metrics import count_degraded
 from incidents.incident import IncidentDetail
 from stores.incidents.incident_store import IncidentStore
@@ -22,7 +22,7 @@ from stores.incidents.ticket_upkeep import DueCheck, DueTicket, OpenTwin
 from tasks import connections
 from tasks.retrying import POLICY
 from tasks.tracker_gate import SharedGate
-from trackers.gate import MissingTicket, use_gate
+from trackers.gate import AccessRefused, MissingTicket, use_gate
 from trackers.protocol import FindsTwins, KeepsFacts, Shown, Tracker
 from trackers.ticket import Ticket, build_ticket, growth_comment, proof_comment
 
@@ -125,8 +125,16 @@ def _ticket_url(check: DueCheck, key: str) -> str:
 
 
 def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: OpenTwin, done: Upkeep) -> None:
-    finder.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
-    store.tickets.record_closed_twin(twin.incident["incidentId"], tracker, twin.key)
+    """Close a second ticket. If the tracker does not allow it, the history says so, and it is left to people."""
+    incident_id = twin.incident["incidentId"]
+    try:
+        finder.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
+    except PermanentError as refusal:
+        if isinstance(refusal, AccessRefused) and refusal.everything:
+            raise
+        store.tickets.record_closed_twin(incident_id, tracker, twin.key, describe_error(refusal))
+        raise
+    store.tickets.record_closed_twin(incident_id, tracker, twin.key)
     done.closed += 1
 
 

@@ -225,10 +225,15 @@ class TicketUpkeep:
             }
             return [OpenTwin(whole[row.incident_id], row.ticket_key, row.kept) for row in rows]
 
-    def record_closed_twin(self, incident_id: str, tracker: str, key: str) -> None:
-        """The second ticket is closed in the tracker."""
+    def record_closed_twin(self, incident_id: str, tracker: str, key: str, why_not: str = "") -> None:
+        """The second ticket is closed in the tracker; ``why_not``: it cannot be, in the tracker's words, and stays open."""
+        values = {"incident_id": incident_id, "tracker": tracker}
         with self._database.open_transaction() as connection:
-            connection.execute(_CLOSED, {"incident_id": incident_id, "tracker": tracker, "key": key})
+            row = connection.execute(_LOCK, values).one()
+            connection.execute(_CLOSED, values | {"key": key})
+            if why_not:
+                note = f"the second ticket {key} at {tracker} could not be closed: {clean_for_postgres(why_not)}"
+                _write_note(connection, row, note)
 
     # Deleted tickets
     # ------------------------------------------------------------------------------------------------------------------

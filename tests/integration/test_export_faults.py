@@ -21,6 +21,7 @@ from tests.integration.incident_store_cases import MONDAY, detection, history, i
 from tests.integration.test_export import (
     AT_ONCE,
     ROOT,
+    artifact,
     confirmed,
     end_leases,
     installation,
@@ -160,6 +161,40 @@ def test_an_exporter_that_was_frozen_beyond_its_lease_creates_nothing(jira: Fake
         frozen.kill()
     assert len(jira.issues) == 1
     assert (ticket_of()["state"], ticket_of()["key"]) == ("filed", key)
+
+
+def test_an_exporter_that_was_frozen_in_its_request_leaves_one_open_ticket(jira: FakeJira) -> None:
+    """The lease ends while the request is on its way; another exporter files the ticket before it arrives."""
+    confirmed("pay")
+    jira.lag = 2
+
+    def file_elsewhere() -> None:
+        end_leases()
+        run()
+
+    jira.faults = [Fault(is_create, before=file_elsewhere)]
+    assert run().name == "Degraded"
+    assert len(jira.issues) == 2
+    for issue in jira.issues.values():
+        issue["unseen"] = 0
+    an_hour_later()
+    run()
+    assert open_issues(jira) == [ticket_of()["key"]]
+    assert run().name == "Completed"
+
+
+def test_a_second_ticket_that_may_not_be_closed_is_left_to_people(jira: FakeJira) -> None:
+    confirmed("pay")
+    refused = Fault(
+        lambda one: one.method == "POST" and one.path.endswith("/transitions"), Answer(400, {"errorMessages": ["no"]})
+    )
+    jira.faults = [Fault(is_create, replayed=True), refused]
+    run()
+    assert len(open_issues(jira)) == 2
+    assert any("could not be closed" in reason for _, _, reason in history(store(), incident_id()))
+    asked = len(jira.requests)
+    assert run().name == "Completed"
+    assert len(jira.requests) == asked
 
 
 # The tracker's pace
@@ -367,6 +402,28 @@ def test_title_priority_and_counts_follow_the_incident(tracker: Any) -> None:
     asked = len(tracker.requests)
     run()
     assert len(tracker.requests) == asked
+
+
+@pytest.mark.parametrize("status", [503, 422])
+def test_facts_that_a_tracker_does_not_take_are_still_due(tracker: Any, status: int) -> None:
+    confirmed("pay")
+    run()
+    more(42)
+    errors = {"errorMessages": ["no"], "errors": [{"message": "no"}]}
+    tracker.faults = [Fault(is_change, Answer(status, errors), times=10)]
+    asked = len(tracker.requests)
+    assert run().name == "Completed"  # nothing waits for it; the artifact lists it
+    assert "Upkeep" in artifact()
+    run()
+    assert len(tracker.requests) - asked <= 3  # not at every run
+    tracker.faults = []
+    an_hour_later()
+    run()
+    assert "43 sessions" in str([issue.get("title") or issue["fields"]["summary"] for issue in tracker.issues.values()])
+
+
+def is_change(request: Request) -> bool:
+    return request.method == "PUT" or (request.path == "/graphql" and operation(request) == "FurrowUpdate")
 
 
 def test_what_a_person_wrote_in_a_ticket_stays(tracker: Any) -> None:
