@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-long test-soak test-browser test-engines browsers chaos lint format docs lock bench clean
+.PHONY: setup demo test test-long test-soak test-browser test-engines browsers chaos trials lint format docs lock bench clean
 
 setup: $(READY)  ## Prepare .venv, so that .venv/bin/furrow works
 
@@ -50,6 +50,9 @@ SEEDS = 1000-1199
 FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)
 chaos: $(READY)  ## Everything killed, cut, late and doubled, an hour of it; SEEDS=1000-1019 alone for a few scenarios
 	$(BIN)/python -m tests.chaos --seeds "$(SEEDS)" --fresh "$(FRESH)"
+
+trials: $(READY)  ## All 216 faults between the export and Jira Cloud, Jira Data Center and Linear
+	FURROW_TEST_TRIALS_EVERY=1 $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_ticket_trials.py
 
 lint: $(READY)  ## What CI checks beside the tests
 	$(BIN)/ruff format --check .

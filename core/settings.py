@@ -213,6 +213,12 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
     )
     export_limit: int = Field(20, ge=1, description="Most tickets that one `export` run files in one tracker.")
     export_rate: int = Field(100, ge=1, description="Most new tickets of one project in one tracker in an hour.")
+    tracker_requests: int = Field(
+        300,
+        ge=1,
+        description="Most requests in a minute that all exporters together send to one tracker. A pause that the tracker asks "
+        "for is kept, too.",
+    )
     public_url: str = Field(
         "",
         description="URL of the collector for links in tickets and runs; empty: `FURROW_HOST` and `FURROW_PORT`, which may "

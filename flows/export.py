@@ -7,12 +7,23 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
-from core.errors import NotConfigured
+from core.errors import NotConfigured, TransientError
+from core.last_errors import format_duration
 from core.tracker_kinds import TRACKER_NAMES
-from tasks.export import Outcome, claim_incident, connect_tracker, export_incident, log_tickets, preview_tickets
-from tasks.report import Report, describe_failure
+from tasks.export import (
+    Outcome,
+    claim_incident,
+    connect_tracker,
+    export_incident,
+    log_tickets,
+    preview_tickets,
+)
+from tasks.report import Report, describe_failure, escape_markdown
 from tasks.tracker_checks import answer_tracker_checks
+from tasks.tracker_gate import find_pause, find_refusal
+from tasks.upkeep import describe_upkeep_errors, keep_tickets_up, upkeep_counts
 from tasks.waiting import describe_waiting_tickets, hasten_tickets
+from trackers.gate import AccessRefused
 from trackers.protocol import Tracker
 
 
@@ -47,6 +58,10 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
 
 def _export_to_tracker(report: Report, tracker: Tracker) -> None:
     """File the tickets that wait for this tracker, up to the run's limit; stop when the tracker is unavailable."""
+    if pause := report.run_step(find_pause, tracker.name):
+        why = f"it asks to wait {format_duration(pause.seconds)}: {pause.reason}"
+        report.record_failure(f"export to {tracker.name}", TransientError(why, retry_after=pause.seconds))
+        return
     outcomes = []
     for _ in range(effective_settings().export_limit):
         leased = report.run_step(claim_incident, tracker.name)
@@ -57,6 +72,19 @@ def _export_to_tracker(report: Report, tracker: Tracker) -> None:
             report.pending.append(f"{tracker.name}: the other waiting tickets are left to the next run")
             break
     report_outcomes(report, outcomes)
+    if any(outcome.is_tracker_away for outcome in outcomes) or report.stopped:
+        return
+    if not any(isinstance(outcome.error, AccessRefused) for outcome in outcomes) and (
+        refusal := report.run_step(find_refusal, tracker.name)
+    ):
+        report.record_failure(f"export to {tracker.name}", refusal)
+        return
+    if done := report.run_step(keep_tickets_up, tracker):
+        report.counts.update(upkeep_counts(done))
+        report.add_lines(
+            f"Upkeep at {tracker.name} that is left to a later run",
+            [escape_markdown(line) for line in describe_upkeep_errors(done)],
+        )
 
 
 def report_outcomes(report: Report, outcomes: list[Outcome]) -> None:

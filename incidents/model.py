@@ -8,7 +8,7 @@ from uuid import UUID
 
 from typing_extensions import TypedDict
 
-from core.errors import PermanentError
+from core.errors import PermanentError, TransientError
 from incidents.lifecycle import ConfirmRule, Severity, Status
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ class TicketClaim:
 
     ``client_id``: the ticket's identity (UUID v4), the same in each attempt. ``state``: before this claim ("new", "logged",
     "retry", "claimed" = the last exporter died, "export_failed", "filed" = the incident recurred). ``attempts`` includes this
-    one. ``generation``: number of recurrences. ``key`` and ``url``: of the existing ticket, to be updated.
+    one. ``generation``: number of recurrences. ``key`` and ``url``: of the existing ticket, to be updated. ``token``: of this
+    lease. ``replaces``: key of the former ticket, which was deleted in the tracker; '' without one.
     """
 
     incident: "IncidentDetail"
@@ -237,6 +238,16 @@ class TicketClaim:
     generation: int
     key: str | None = None
     url: str | None = None
+    token: UUID | None = None
+    replaces: str = ""
+
+
+class LostLease(TransientError):
+    """Another exporter holds this ticket now, or may take it at any moment: nothing is created or recorded for it."""
+
+
+class SecondTicket(PermanentError):
+    """The incident has another ticket at this tracker already; the one of the message is a second one."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,17 @@ Connections are opened once for each address and kept for the process; a changed
 (`blocks.documents.FRESH_SECONDS`).
 """
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from pydantic import SecretStr
+
 from blocks.documents import effective_settings, known_settings
 from core.settings import Settings
+from core.tracker_kinds import find_tracker_kind
 from stores import opening
 from stores.events.event_store import EventStore
 from stores.incidents.incident_store import IncidentStore
@@ -52,6 +57,21 @@ def open_tracker(name: str) -> Tracker | None:
     say. Raises PermanentError when the configuration lacks something.
     """
     return make_tracker(name, effective_settings(), _targets_by_project)
+
+
+def identify_access(name: str) -> str:
+    """What identifies the settings with which the tracker is used (address, credentials, targets): a hash, hexadecimal."""
+    kind = find_tracker_kind(name)
+    if kind is None:
+        return ""
+    settings = effective_settings()
+    used = [_plain_setting(getattr(settings, field)) for field in sorted(kind.settings.model_fields)]
+    whole = json.dumps([used, sorted(_targets_by_project(kind.target.name).items())])
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def _plain_setting(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _targets_by_project(setting: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ identity (docs/contracts/incidents-and-tickets.md, Export).
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -21,13 +21,15 @@ from blocks.documents import effective_settings
 from core.error_messages import describe_error
 from core.errors import NotConfigured, TransientError
 from incidents.incident import Incident, IncidentDetail
-from incidents.model import IncidentQuery, TicketClaim
+from incidents.model import IncidentQuery, LostLease, SecondTicket, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
+from tasks.tracker_gate import PATIENCE_S, SharedGate
 from trackers import document
+from trackers.gate import AccessRefused, MissingTicket, RateLimited, use_gate
 from trackers.protocol import Filed, Logged, Tracker
 from trackers.ticket import Ticket, build_ticket
 
@@ -35,8 +37,10 @@ LEASE_S: Final = 300.0
 """Duration of a claim: longer than all attempts of one run with every request at its time-out."""
 LAST_START_S: Final = 180.0
 """No ticket is created later than this after the claim, so that the request ends before the lease does."""
-PATIENCE_S: Final = 10.0
-"""Longest wait requested by a tracker that is waited for within the run."""
+LAST_REQUEST_S: Final = 30.0
+"""The lease lasts longer than this when a ticket is created: longer than one request at its time-out."""
+REFUSED_S: Final = 3_600.0
+"""A ticket is tried again so long after the tracker refused Furrow, if its settings stay as they are."""
 
 _PAGE = 1_000
 _MOST_WAITING = 1_000
@@ -44,7 +48,7 @@ _NO_IDENTITY = UUID(int=0)  # the log tracker has no identities
 _SECOND_ATTEMPT = 2
 _LONGEST_BACKOFF_S = 3_600.0
 
-Result = Literal["filed", "updated", "postponed", "refused", "unrecorded", "skipped", "would file"]
+Result = Literal["filed", "updated", "deleted", "postponed", "refused", "unrecorded", "skipped", "would file"]
 
 
 @dataclass
@@ -90,7 +94,8 @@ class Outcome:
     @property
     def is_tracker_away(self) -> bool:
         """Whether the tracker is unavailable, so that further tickets would fail now, too."""
-        return isinstance(self.error, TransientError)
+        refused = isinstance(self.error, AccessRefused) and self.error.everything
+        return refused or (isinstance(self.error, TransientError) and not isinstance(self.error, LostLease))
 
     def markdown_line(self) -> str:
         """One Markdown line for people; only the links to the ticket and the incident are active."""
@@ -121,7 +126,9 @@ def preview_tickets(trackers: list[str]) -> list[Preview]:
     return [
         Preview(name, _ticket_summary(_incident_ticket(incident)))
         for name in trackers or [connections.log_tracker().name]
-        for incident in store.outbox.find_exportable_incidents(name, _MOST_WAITING, settings.export_min_score)
+        for incident in store.outbox.find_exportable_incidents(
+            name, _MOST_WAITING, settings.export_min_score, access=connections.identify_access(name)
+        )
     ]
 
 
@@ -152,6 +159,7 @@ def claim_incident(tracker: str, failed_id: str | None = None) -> LeasedClaim | 
         failed=failed_id is not None,
         # The rate limit does not apply to tickets that a person retries.
         rate=settings.export_rate if failed_id is None else None,
+        access=connections.identify_access(tracker),
     )
     return LeasedClaim(claims[0], until) if claims else None
 
@@ -212,10 +220,12 @@ def export_incident(tracker: Tracker, leased: LeasedClaim) -> Outcome:
     result: Result = "updated" if claim.key else "filed"
     try:
         ticket = file_ticket(tracker, leased)
+    except MissingTicket as error:
+        return _replace_ticket(tracker.name, claim, error)
     except Exception as error:
         return _record_failure(tracker.name, claim, error)
     try:
-        record_filed(claim.incident["incidentId"], tracker.name, ticket)
+        record_filed(claim.incident["incidentId"], tracker.name, ticket, claim.incident)
     except Exception as error:
         # The row stays claimed. After the lease, the ticket is found by its identity.
         words = f"the ticket exists but could not be recorded: {_error_words(error)}"
@@ -235,11 +245,24 @@ def file_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     Waits here when the tracker requests a short wait, in addition to the pause between attempts.
     """
     try:
-        return _file_or_find_ticket(tracker, leased)
+        with use_gate(_open_gate(tracker.name, leased)):
+            return _file_or_find_ticket(tracker, leased)
+    except RateLimited:
+        raise  # the gate waited as long as it is waited for
     except TransientError as error:
         if error.retry_after and error.retry_after <= PATIENCE_S and _attempt_number() <= POLICY["retries"]:
             time.sleep(error.retry_after)
         raise
+
+
+def _open_gate(tracker: str, leased: LeasedClaim) -> SharedGate:
+    store, claim = _require_incident_store(), leased.claim
+
+    def check_lease() -> None:
+        _check_lease(leased)
+        store.outbox.check_lease(claim.incident["incidentId"], tracker, claim.token, LAST_REQUEST_S)
+
+    return SharedGate(store.gates, tracker, effective_settings().tracker_requests, leased.until, check_lease)
 
 
 def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
@@ -247,7 +270,7 @@ def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     again = claim.attempts > 1 or _attempt_number() > 1
     # After an expired lease and after a refusal, no request can still be in progress.
     patient = claim.state == "retry" or _attempt_number() > 1
-    ticket = _incident_ticket(claim.incident)
+    ticket = _incident_ticket(claim.incident, claim.replaces)
     _check_lease(leased)
     # A ticket with a recorded key gets the report; it is neither searched for nor created.
     filed = tracker.report_recurrence(claim.key, ticket) if claim.key else None
@@ -272,22 +295,58 @@ def _attempt_number() -> int:
 
 
 @task(name="record ticket", **POLICY)
-def record_filed(incident_id: str, tracker: str, ticket: Filed) -> None:
-    """Store the ticket's key in the outbox."""
-    _require_incident_store().outbox.record_filed_ticket(incident_id, tracker, ticket.key, ticket.url)
+def record_filed(incident_id: str, tracker: str, ticket: Filed, incident: IncidentDetail | None = None) -> None:
+    """Store the ticket's key in the outbox; of the ``incident`` that it was made from, what the ticket shows.
+
+    A second ticket, filed by an exporter that was held up after its last look at the lease, is searched for at once.
+    """
+    store = _require_incident_store()
+    shown = asdict(ticket.shown) | {"for": incident["priority"]} if ticket.shown and incident else None
+    sessions = incident["affectedSessions"] if incident else None
+    try:
+        store.outbox.record_filed_ticket(incident_id, tracker, ticket.key, ticket.url, shown=shown, sessions=sessions)
+    except SecondTicket:
+        store.tickets.call_for_check(incident_id, tracker)
+        raise
 
 
 @task(name="record failure", **POLICY)
-def record_failed(incident_id: str, tracker: str, words: str, retry_at: datetime | None) -> None:
-    """Store why there is no ticket, and when it is retried (None: only on request of a person)."""
-    _require_incident_store().outbox.record_failed_export(incident_id, tracker, words, retry_at)
+def record_failed(claim: TicketClaim, tracker: str, words: str, error: Exception, retry_at: datetime | None) -> None:
+    """Store why there is no ticket, and when it is retried (None: on request of a person, or when the settings change)."""
+    refused = isinstance(error, AccessRefused)
+    _require_incident_store().outbox.record_failed_export(
+        claim.incident["incidentId"],
+        tracker,
+        words,
+        retry_at,
+        token=claim.token,
+        refused_by=connections.identify_access(tracker) if refused else None,
+        refused_until=datetime.now(UTC) + timedelta(seconds=REFUSED_S) if refused else None,
+    )
+
+
+@task(name="record deleted ticket", **POLICY)
+def record_deleted(incident_id: str, tracker: str, key: str) -> bool:
+    """Note that the ticket was deleted in the tracker; whether the next export files a new one."""
+    return _require_incident_store().tickets.replace_deleted_ticket(incident_id, tracker, key)
+
+
+def _replace_ticket(tracker: str, claim: TicketClaim, error: MissingTicket) -> Outcome:
+    try:
+        again = record_deleted(claim.incident["incidentId"], tracker, claim.key or "")
+    except Exception as second:
+        words = f"{_error_words(error)}; this could not be recorded: {_error_words(second)}"
+        return _make_outcome(claim, tracker, "unrecorded", words, None, second)
+    if again:
+        return _make_outcome(claim, tracker, "deleted", f"{_error_words(error)}; a new one is filed", None)
+    return _make_outcome(claim, tracker, "refused", f"{_error_words(error)}, for the second time", None, error)
 
 
 def _record_failure(tracker: str, claim: TicketClaim, error: Exception) -> Outcome:
     transient = isinstance(error, TransientError)
     words = _error_words(error)
     try:
-        record_failed(claim.incident["incidentId"], tracker, words, _retry_at(claim, error) if transient else None)
+        record_failed(claim, tracker, words, error, _retry_at(claim, error) if transient else None)
         _log_unfiled_ticket(tracker, claim.incident)
     except Exception as second:
         both = f"{words}; this could not be recorded: {_error_words(second)}"
@@ -298,7 +357,8 @@ def _record_failure(tracker: str, claim: TicketClaim, error: Exception) -> Outco
 def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
     """When to retry: at the tracker's time; else at once after the first two failures, then with a growing pause."""
     asked = getattr(error, "retry_after", None) or 0.0
-    more = claim.attempts - _SECOND_ATTEMPT
+    # A rate limit is no failure of this ticket: it does not make the pauses grow.
+    more = 0 if isinstance(error, RateLimited) and asked else claim.attempts - _SECOND_ATTEMPT
     backoff = min(_LONGEST_BACKOFF_S, 60.0 * 2 ** min(more, 10)) * random.uniform(0.75, 1.25) if more > 0 else 0.0
     return datetime.now(UTC) + timedelta(seconds=max(asked, backoff))
 
@@ -366,8 +426,8 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _incident_ticket(incident: IncidentDetail) -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url)
+def _incident_ticket(incident: IncidentDetail, replaces: str = "") -> Ticket:
+    return build_ticket(incident, effective_settings().pages_url, replaces)
 
 
 def _require_incident_store() -> IncidentStore:

@@ -67,6 +67,19 @@ def seconds_until_retry(headers: Mapping[str, str], now: datetime | None = None)
     return None if asked is None else min(max(asked, 0.0), LONGEST_WAIT)
 
 
+def seconds_until_renewed(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds until a limit is renewed that a successful answer shows as used up; None if it shows none."""
+    now = now or datetime.now(UTC)
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    resets = (
+        _parse_reset_time(value, now)
+        for name, value in lower.items()
+        if _RESET.fullmatch(name) and _is_exhausted(lower, name)
+    )
+    asked = max((seconds for seconds in resets if seconds is not None), default=None)
+    return None if asked is None else min(max(asked, 0.0), LONGEST_WAIT)
+
+
 _RESET = re.compile(r"x-ratelimit(-[a-z-]+)?-reset")
 _EPOCH_MS = 1e11
 _EPOCH_S = 1e9

@@ -1,19 +1,34 @@
 """The protocol of trackers: a server's, or the log."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
+from trackers.document import Document
 from trackers.ticket import Ticket
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a ticket showed right after Furrow's last write. What differs now was changed by a person, and is left alone.
+
+    ``digest``: SHA-256 (hex) of the description as the tracker returns it; None where a value is not known.
+    """
+
+    title: str | None = None
+    priority: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
 class Filed:
-    """A ticket in a tracker: its ``key`` there, and its URL for people."""
+    """A ticket in a tracker: its ``key`` there, its URL for people, and what it shows if this was just written."""
 
     key: str
     url: str
+    shown: Shown | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,28 @@ class Tracker(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
+
+
+@runtime_checkable
+class KeepsFacts(Protocol):
+    """A tracker whose tickets are brought up to date. Raises as `Tracker` does, and MissingTicket."""
+
+    def update_facts(self, key: str, ticket: Ticket, shown: Shown) -> Shown:
+        """Write title, priority and text where they are still as in ``shown``. Returns what the ticket shows now."""
+
+    def add_note(self, key: str, note_id: str, text: Document) -> None:
+        """Comment on the ticket, once for each ``note_id``."""
+
+
+@runtime_checkable
+class FindsTwins(Protocol):
+    """A tracker that may have two issues of one ticket, because it takes no identity from its client. Raises as `Tracker`."""
+
+    def find_twins(self, tickets: Sequence[Ticket]) -> dict[str, list[str]]:
+        """By incident id, the keys of all issues with the ticket's identity, oldest first; what was not found is left out."""
+
+    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
+        """Close the issue ``key`` as a duplicate of ``kept``, with a comment and a link. The same again changes nothing."""
 
 
 class RemoteTracker(Tracker, Protocol):

@@ -7,9 +7,10 @@ The text says what fails, where and for how many people, with figures and record
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from urllib.parse import quote
 
+from incidents.impact import Share, describe_proof, describe_share
 from incidents.incident import IncidentDetail
 from trackers import document
 from trackers.document import (
@@ -30,6 +31,7 @@ from ufse.detection import TimelineEntry
 # Jira's limit for a summary is 255.
 TITLE_LENGTH = 250
 _STEPS = 15
+_LONGEST_ROUND = 4
 _EXAMPLES = 5
 _POINTS = 12
 _FACETS = 6
@@ -42,7 +44,9 @@ class Ticket:
     """One ticket, the same for every tracker.
 
     ``labels`` hold no spaces. ``priority`` is P0–P4. ``url`` is the address of the incident's page, None if it has none.
-    ``came_back`` is the reason why a resolved incident was reopened; '' for other incidents.
+    ``came_back`` is the reason why a resolved incident was reopened; '' for others. ``generation``: how often it was.
+    ``sessions``: affected ones. ``proof``: the counts that confirm its fix, '' without them. ``replaces``: the key of its
+    former ticket, which was deleted in the tracker; '' without one.
     """
 
     incident_id: str
@@ -54,6 +58,15 @@ class Ticket:
     body: Document
     url: str | None = None
     came_back: str = ""
+    generation: int = 0
+    sessions: int = 0
+    proof: str = ""
+    replaces: str = ""
+
+    @property
+    def recurrence_id(self) -> str:
+        """What tells one recurrence from another: its comment is written once. Two may have the same reason in words."""
+        return f"{self.incident_id}\0{self.generation}\0{self.came_back}"
 
 
 def ticket_to_markdown(ticket: Ticket) -> str:
@@ -83,18 +96,44 @@ def recurrence_comment(ticket: Ticket) -> Document:
         if ticket.came_back
         else "The incident is open again."
     )
-    content: list[Block] = [Paragraph((reason,))]
+    return (
+        Paragraph((reason,)),
+        *_sections(ticket, "Evidence", "Failing request or error"),
+        *_link_section(ticket.url),
+    )
+
+
+def growth_comment(ticket: Ticket, before: int) -> Document:
+    """The comment on a ticket whose incident affects many more sessions than the ``before`` that were last reported."""
+    reason = f"{_count_with_noun(ticket.sessions, 'session')} affected now, {before} when this was last reported here."
+    return (Paragraph((reason,)), *_sections(ticket, "Evidence"), *_link_section(ticket.url))
+
+
+def proof_comment(ticket: Ticket) -> Document:
+    """The comment that the fix is confirmed, with the counts."""
+    return (Paragraph((f"{ticket.proof[:1].upper()}{ticket.proof[1:]}.",)), *_link_section(ticket.url))
+
+
+def duplicate_comment(ticket: Ticket, kept: str) -> Document:
+    """The comment on a second issue of a ticket; ``kept`` is the key of the one that stays."""
+    reason = f"This is a second issue of the same incident; {kept} stays. One request was carried out twice."
+    return (Paragraph((reason,)), *_link_section(ticket.url))
+
+
+def _sections(ticket: Ticket, *headings: str) -> Iterable[Block]:
     kept = False
     for block in ticket.body:
         if isinstance(block, Heading):
-            kept = block.text in ("Evidence", "Failing request or error")
+            kept = block.text in headings
         if kept:
-            content.append(block)
-    return (*content, *_link_section(ticket.url))
+            yield block
 
 
-def build_ticket(incident: IncidentDetail, public_url: str | None) -> Ticket:
-    """The ticket of an incident; ``public_url`` is the address of Furrow's pages, None for a ticket without a link."""
+def build_ticket(incident: IncidentDetail, public_url: str | None, replaces: str = "") -> Ticket:
+    """The ticket of an incident; ``public_url`` is the address of Furrow's pages, None for a ticket without a link.
+
+    ``replaces``: the key of its former ticket, which was deleted.
+    """
     url = _incident_page_url(incident, public_url)
     came_back = _recurrence_reason(incident)
     return Ticket(
@@ -104,9 +143,13 @@ def build_ticket(incident: IncidentDetail, public_url: str | None) -> Ticket:
         labels=_ticket_labels(incident),
         priority=incident["priority"],
         severity=incident["severity"],
-        body=tuple(_ticket_body(incident, came_back, url)),
+        body=tuple(_ticket_body(incident, came_back, url, to_plain_line(replaces, _VALUE))),
         url=url,
         came_back=came_back,
+        generation=incident.get("generation", 0),
+        sessions=incident["affectedSessions"],
+        proof=_fix_proof(incident),
+        replaces=replaces,
     )
 
 
@@ -135,13 +178,26 @@ def _label_slug(text: str) -> str:
 
 
 def _recurrence_reason(incident: IncidentDetail) -> str:
-    if incident["status"] != "regressed":
+    # Lines without a change of status (a ticket was filed, an export failed) are in the history of a regressed incident, too.
+    left = [entry for entry in incident["history"] if entry["from"] == "resolved"]
+    if incident["status"] == "regressed":
+        reasons = [entry["reason"] for entry in left if entry["to"] == "regressed"]
+        return to_plain_line(reasons[-1] if reasons else "the failure came back after it was resolved", _SENTENCE)
+    if incident["status"] == "confirmed" and left and left[-1]["to"] == "confirmed":
+        return to_plain_line(f"reopened by {left[-1]['actor']}: {left[-1]['reason']}", _SENTENCE)
+    return ""
+
+
+def _fix_proof(incident: IncidentDetail) -> str:
+    fix = incident["impact"]["fix"] if incident["impact"] else None
+    if fix is None or not fix["confirmed"] or incident["status"] != "resolved":
         return ""
-    reasons = [entry["reason"] for entry in incident["history"] if entry["to"] == "regressed"]
-    return to_plain_line(reasons[-1] if reasons else "the failure came back after it was resolved", _SENTENCE)
+    return describe_proof(Share(fix["before"]["reached"], fix["before"]["hit"]), Share(fix["reached"], fix["hit"]))
 
 
-def _ticket_body(incident: IncidentDetail, came_back: str, url: str | None) -> Iterable[Block]:
+def _ticket_body(incident: IncidentDetail, came_back: str, url: str | None, replaces: str) -> Iterable[Block]:
+    if replaces:
+        yield Paragraph((f"This replaces {replaces}, which was deleted here.",))
     if came_back:
         yield Paragraph((f"This incident was resolved before. Reason for reopening: {came_back}.",))
     yield from _attempt_section(incident)
@@ -195,6 +251,7 @@ def _evidence_section(incident: IncidentDetail) -> Iterable[Block]:
     known = _count_with_noun(users, "known user") if users else "users not identified"
     lines: list[Line] = [
         (f"{_count_with_noun(sessions, 'session')}, {known}",),
+        *_share_lines(incident),
         (f"First seen {_format_minute(incident['firstSeen'])}, last seen {_format_minute(incident['lastSeen'])}",),
         (f"Score: highest {incident['highestScore']}, median {incident['medianScore']:g} of 100",),
     ]
@@ -207,6 +264,13 @@ def _evidence_section(incident: IncidentDetail) -> Iterable[Block]:
     yield from make_list(lines)
 
 
+def _share_lines(incident: IncidentDetail) -> Iterable[Line]:
+    """The share of the sessions that reached the step; no line while it is not counted."""
+    rate = incident["reached"]
+    if rate and rate["reached"]:
+        yield (f"Share: {describe_share(Share(rate['reached'], rate['hit']))}",)
+
+
 def _reproduction_section(incident: IncidentDetail) -> Iterable[Block]:
     # The first example is the one on which most sources agree. A single sender could forge the shortest.
     examples = incident["examples"]
@@ -214,28 +278,58 @@ def _reproduction_section(incident: IncidentDetail) -> Iterable[Block]:
     if not story:
         return
     yield Heading("How to reproduce")
-    yield from make_list((_step_line(entries) for entries in story[:_STEPS]), numbered=True)
+    start = min(_offset_seconds(entry) for entry in story[0])
+    yield from make_list((_step_line(entries, start) for entries in story[:_STEPS]), numbered=True)
     if len(story) > _STEPS:
         yield Paragraph((f"{_count_with_noun(len(story) - _STEPS, 'more step')} in the incident's timeline.",))
 
 
 def _fold_repeats(timeline: Sequence[TimelineEntry]) -> list[list[TimelineEntry]]:
-    """The timeline with repetitions of the same entry as one step. Stored entries may be older than a key of theirs."""
-    return [list(same) for _, same in groupby(timeline, key=lambda entry: (entry.get("text"), entry.get("route")))]
+    """One item for each step: its entries. What people did again and again, also in turn (a click and its answer), is one step.
+
+    Stored entries may be older than a key of theirs.
+    """
+    runs = [list(same) for _, same in groupby(timeline, key=_step_name)]
+    names = [_step_name(run[0]) for run in runs]
+    steps: list[list[TimelineEntry]] = []
+    place = 0
+    while place < len(runs):
+        found = {period: _count_rounds(names, place, period) for period in range(2, _LONGEST_ROUND + 1)}
+        period = max(found, key=lambda period: period * found[period] if found[period] > 1 else 0)
+        if found[period] == 1:
+            period = 1
+        end = place + period * found.get(period, 1)
+        steps += [list(chain.from_iterable(runs[place + turn : end : period])) for turn in range(period)]
+        place = end
+    return steps
 
 
-def _step_line(entries: Sequence[TimelineEntry]) -> Line:
+def _step_name(entry: TimelineEntry) -> tuple[str | None, str | None]:
+    return entry.get("text"), entry.get("route")
+
+
+def _count_rounds(names: Sequence[object], start: int, period: int) -> int:
+    """How often the ``period`` names at ``start`` follow each other; at least 1."""
+    block, rounds = names[start : start + period], 1
+    while len(block) == period and names[start + rounds * period : start + (rounds + 1) * period] == block:
+        rounds += 1
+    return rounds
+
+
+def _step_line(entries: Sequence[TimelineEntry], start: float) -> Line:
+    """One line; times are seconds since ``start``, the offset of the first step."""
     entry = entries[0]
     where = to_plain_line(entry.get("route"), _VALUE)
     place: Line = (" on ", Code(where)) if where else ()
     times = f", {len(entries)} times" if len(entries) > 1 else ""
-    begin, end = _offset_seconds(entry), _offset_seconds(entries[-1])
-    when = f"{begin:.1f} s" if begin == end else f"{begin:.1f}–{end:.1f} s"
+    begin, end = _offset_seconds(entry) - start, _offset_seconds(entries[-1]) - start
+    when = f"{begin:.1f} s" if f"{begin:.1f}" == f"{end:.1f}" else f"{begin:.1f}–{end:.1f} s"
     return (to_plain_line(entry.get("text") or entry.get("eventType"), 200), *place, f"{times} (at {when})")
 
 
 def _offset_seconds(entry: TimelineEntry) -> float:
-    return max(0, entry.get("offsetMs") or 0) / 1000
+    """Seconds from the first signal; negative for the steps before it."""
+    return (entry.get("offsetMs") or 0) / 1000
 
 
 def _failure_section(incident: IncidentDetail) -> Iterable[Block]:

@@ -119,17 +119,24 @@ def refuse_redirect(status: int, location: str | None, what: str) -> None:
 
 
 def httpx_client(reach: Reach, host: str, **options: Any) -> httpx.Client:
-    """A client for one host that connects within ``reach`` and follows no redirects."""
+    """A client for one host that connects within ``reach``, follows no redirects, and makes a connection for each request."""
     if proxy := _https_proxy_for(host):
-        return httpx.Client(proxy=proxy, trust_env=False, follow_redirects=False, **options)
+        return httpx.Client(proxy=proxy, trust_env=False, follow_redirects=False, limits=_NOT_KEPT_OPEN, **options)
     return httpx.Client(transport=_Transport(reach), follow_redirects=False, **options)
+
+
+# What is left unread on a connection (an answer that was sent twice, or late) would be the answer to the next request. So no
+# connection serves a second one: the handshake costs little beside what trackers allow in a minute.
+_NOT_KEPT_OPEN: Final = httpx.Limits(max_keepalive_connections=0)
 
 
 class _Transport(httpx.HTTPTransport):
     def __init__(self, reach: Reach) -> None:
         super().__init__()
         # httpx has no parameter for the network backend; its pool has.
-        self._pool = httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), network_backend=_Backend(reach))
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(), max_keepalive_connections=0, network_backend=_Backend(reach)
+        )
 
 
 class _Backend(httpcore.SyncBackend):
@@ -169,6 +176,12 @@ class _Adapter(HTTPAdapter):
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
         super().__init__()
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        # One request for each connection, as above; a server may keep one open that was asked to close it.
+        self.poolmanager.clear()
+        answer: requests.Response = super().send(*arguments, **options)
+        return answer
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)

@@ -31,6 +31,7 @@ TABLES = (
     "open_detections",
     "incident_history",
     "outbox",
+    "former_tickets",
     "floods",
     "uncounted_sessions",
     "incident_steps",
@@ -49,6 +50,7 @@ NOT_KEPT = (
     "sign_in_links",
     "silences",
     "tracker_checks",
+    "tracker_gates",
     "counted_visits",
     "incident_counts",
 )

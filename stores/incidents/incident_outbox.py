@@ -8,17 +8,18 @@ ticket for each tracker.
 
 # Statements are put together from constants of this module alone; values are always bound.
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
-from core.errors import PermanentError
 from incidents.incident import IncidentDetail
 from incidents.lifecycle import RULE, HistoryChange
-from incidents.model import NotFound, TicketClaim
+from incidents.model import LostLease, NotFound, SecondTicket, TicketClaim
 from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_flood import IS_HELD
 from stores.incidents.incident_read import read_incident_details
@@ -45,7 +46,10 @@ _WAITS = """
      OR o.state = 'logged'
      OR (o.state = 'retry' AND (o.retry_at IS NULL OR o.retry_at <= clock_timestamp()))
      OR (o.state = 'claimed' AND o.lease_until <= clock_timestamp())
-     OR (o.state = 'filed' AND o.generation < i.generation))
+     OR (o.state = 'filed' AND o.generation < i.generation)
+     -- The tracker itself refused: again with other credentials, and after a while.
+     OR (o.state = 'export_failed' AND o.refused_by IS NOT NULL
+         AND (o.refused_by <> CAST(:access AS text) OR o.retry_at <= clock_timestamp())))
 """
 _JOIN = "incidents i LEFT JOIN outbox o ON o.incident_id = i.incident_id AND o.tracker = :tracker"
 
@@ -113,14 +117,19 @@ _NEXT = f"""
 """
 _LEASE = """
     , leased AS (
-        INSERT INTO outbox AS o (incident_id, tracker, state, attempts, generation, lease_until)
-        SELECT incident_id, :tracker, 'claimed', 1, generation, clock_timestamp() + make_interval(secs => :lease_s)
+        INSERT INTO outbox AS o (incident_id, tracker, state, attempts, generation, lease_until, lease_token)
+        SELECT incident_id, :tracker, 'claimed', 1, generation, clock_timestamp() + make_interval(secs => :lease_s),
+               gen_random_uuid()
         FROM picked ORDER BY incident_id
         ON CONFLICT (incident_id, tracker) DO UPDATE SET state = 'claimed', attempts = o.attempts + 1,
-            generation = excluded.generation, lease_until = excluded.lease_until, retry_at = NULL, updated_at = now()
+            generation = excluded.generation, lease_until = excluded.lease_until, lease_token = excluded.lease_token,
+            retry_at = NULL, refused_by = NULL, updated_at = now()
         RETURNING *
     )
-    SELECT l.*, p.state AS state_before FROM leased l JOIN picked p USING (incident_id) ORDER BY p.place
+    SELECT l.*, p.state AS state_before,
+           (SELECT f.ticket_key FROM former_tickets f WHERE f.incident_id = l.incident_id AND f.tracker = l.tracker
+                AND f.why = 'deleted' ORDER BY f.found_at DESC LIMIT 1) AS replaces
+    FROM leased l JOIN picked p USING (incident_id) ORDER BY p.place
 """
 _CLAIM_NEXT, _CLAIM_CHOSEN = text(_NEXT + _LEASE), text(_CHOSEN + _LEASE)
 _COUNT_EXPORTABLE = text(f"SELECT count(*) FROM {_JOIN} WHERE {_ELIGIBLE} AND {_WAITS}")
@@ -131,11 +140,23 @@ _LOCK_ROW = text("""
 """)
 _FILED = text("""
     UPDATE outbox SET state = 'filed', ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
-        last_error = NULL, retry_at = NULL, lease_until = NULL, updated_at = now()
+        last_error = NULL, retry_at = NULL, lease_until = NULL, lease_token = NULL, updated_at = now(),
+        shown = CASE WHEN ticket_key IS NULL THEN CAST(:shown AS jsonb) ELSE shown END,
+        shown_sessions = CASE WHEN ticket_key IS NULL THEN CAST(:sessions AS integer) ELSE shown_sessions END,
+        noted_sessions = coalesce(:sessions, noted_sessions),
+        noted_at = CASE WHEN ticket_key IS NULL THEN noted_at ELSE now() END,
+        check_at = CASE WHEN ticket_key IS NULL THEN now() ELSE check_at END,
+        checks_left = CASE WHEN ticket_key IS NULL THEN 2 ELSE checks_left END
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
+_HOLDS = text("""
+    SELECT 1 FROM outbox WHERE incident_id = :incident_id AND tracker = :tracker AND state = 'claimed'
+        AND lease_token = CAST(:token AS uuid)
+        AND lease_until > clock_timestamp() + make_interval(secs => CAST(:seconds AS float))
+""")
 _FAILED = text("""
-    UPDATE outbox SET state = :state, last_error = :reason, retry_at = :retry_at, lease_until = NULL, updated_at = now()
+    UPDATE outbox SET state = :state, last_error = :reason, retry_at = :retry_at, lease_until = NULL, lease_token = NULL,
+        refused_by = :refused_by, updated_at = now()
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 _LOGGED = text("""
@@ -155,6 +176,15 @@ _WAITING_TICKETS = text("""
     GROUP BY o.tracker, o.state ORDER BY o.tracker, o.state
 """)
 _HASTEN = text("UPDATE outbox SET retry_at = NULL, updated_at = now() WHERE state = 'retry' AND retry_at IS NOT NULL")
+
+
+_REFUSED = text("""
+    SELECT (array_agg(o.last_error ORDER BY o.updated_at DESC))[1] AS reason, count(*) AS number
+    FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE o.tracker = :tracker AND o.state = 'export_failed' AND o.refused_by = :access
+        AND i.status IN ('confirmed', 'regressed')
+    HAVING count(*) > 0
+""")
 
 
 class WaitingTickets(NamedTuple):
@@ -184,6 +214,7 @@ class Outbox:
         min_score: int,
         project: str | None = None,
         unlogged: bool = False,
+        access: str | None = None,
     ) -> list[IncidentDetail]:
         """Incidents that wait for a ticket at ``tracker``, in the order of export. It claims nothing.
 
@@ -195,6 +226,7 @@ class Outbox:
             "min_score": max(min_score, LEAST_SCORE),
             "project": project,
             "unlogged": unlogged,
+            "access": access,
         }
         with self._database.open_transaction() as connection:
             ids = list(connection.execute(_EXPORTABLE, values).scalars())
@@ -202,7 +234,7 @@ class Outbox:
 
     def count_exportable_incidents(self, tracker: str, min_score: int) -> int:
         """How many incidents wait for a ticket at ``tracker``."""
-        values = {"tracker": tracker, "min_score": max(min_score, LEAST_SCORE), "project": None}
+        values = {"tracker": tracker, "min_score": max(min_score, LEAST_SCORE), "project": None, "access": None}
         with self._database.open_transaction() as connection:
             return int(connection.execute(_COUNT_EXPORTABLE, values).scalar_one())
 
@@ -237,11 +269,13 @@ class Outbox:
         project: str | None = None,
         rate: int | None = None,
         rate_window_s: float = 3600,
+        access: str | None = None,
     ) -> list[TicketClaim]:
         """Lease incidents to file now, in the order of export; no other run gets them until the lease ends.
 
         ``failed`` claims those that failed for good, and only those; ``only`` restricts to ids; ``rate`` is the number
-        of new tickets per project in ``rate_window_s`` seconds.
+        of new tickets per project in ``rate_window_s`` seconds; ``access`` identifies the tracker's settings: tickets that
+        it refused under others are claimed again.
         """
         values = {
             "tracker": tracker,
@@ -253,6 +287,7 @@ class Outbox:
             "project": project,
             "rate": rate,
             "rate_window_s": rate_window_s,
+            "access": access,
         }
         with self._database.open_transaction() as connection:
             # One claim at a time per tracker (they take milliseconds): the second sees the leases of the first, so that
@@ -263,32 +298,78 @@ class Outbox:
             whole = read_incident_details(connection, [row.incident_id for row in rows])
             return [_build_ticket_claim(row, incident) for row, incident in zip(rows, whole, strict=True)]
 
-    def record_filed_ticket(self, incident_id: str, tracker: str, key: str, url: str) -> None:
-        """Record the ticket. The same key again changes nothing; another key raises PermanentError."""
+    def find_refusal(self, tracker: str, access: str) -> tuple[str, int] | None:
+        """The words with which the tracker refuses Furrow under these settings, and how many tickets wait because of that."""
+        with self._database.open_transaction() as connection:
+            row = connection.execute(_REFUSED, {"tracker": tracker, "access": access}).one_or_none()
+            return None if row is None else (row.reason or "", row.number)
+
+    def check_lease(self, incident_id: str, tracker: str, token: UUID | None, seconds: float) -> None:
+        """Raise LostLease unless the row is claimed with this token for ``seconds`` more."""
+        values = {"incident_id": incident_id, "tracker": tracker, "token": token, "seconds": seconds}
+        with self._database.open_transaction() as connection:
+            if connection.execute(_HOLDS, values).one_or_none() is None:
+                raise LostLease(
+                    "the lease of this ticket is nearly over, or another run holds it; the next run continues"
+                )
+
+    def record_filed_ticket(
+        self,
+        incident_id: str,
+        tracker: str,
+        key: str,
+        url: str,
+        *,
+        shown: Mapping[str, str | None] | None = None,
+        sessions: int | None = None,
+    ) -> None:
+        """Record the ticket. The same key again changes nothing; another key raises SecondTicket.
+
+        ``shown``: what the ticket shows, for `stores.incidents.ticket_upkeep`; ``sessions``: the number that its text names.
+        """
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
             if row.ticket_key not in (None, key):
-                raise PermanentError(
+                raise SecondTicket(
                     f"incident {incident_id} has the ticket {row.ticket_key} at {tracker} already; {key} is a second one"
                 )
             if row.state == "filed":
                 return
-            values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url}
-            connection.execute(_FILED, values)
+            values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url, "sessions": sessions}
+            connection.execute(
+                _FILED, values | {"shown": None if shown is None else json.dumps(clean_for_postgres(shown))}
+            )
             note = (
                 f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} updated"
             )
             write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
-    def record_failed_export(self, incident_id: str, tracker: str, reason: str, retry_at: datetime | None) -> None:
-        """Record a failure: retried after ``retry_at``; None: only by a person (``export_failed``)."""
+    def record_failed_export(
+        self,
+        incident_id: str,
+        tracker: str,
+        reason: str,
+        retry_at: datetime | None,
+        *,
+        token: UUID | None = None,
+        refused_by: str | None = None,
+        refused_until: datetime | None = None,
+    ) -> None:
+        """Record a failure: retried after ``retry_at``; None: only by a person (``export_failed``).
+
+        ``token``: of the claim; nothing is recorded when another exporter holds the row now. ``refused_by``: the tracker's
+        settings under which it refused Furrow: the ticket is claimed again under others, and after ``refused_until``.
+        """
         reason = clean_for_postgres(reason)
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
+            if token is not None and row.lease_token != token:
+                return
             state = "export_failed" if retry_at is None else "retry"
-            values = {"incident_id": incident_id, "tracker": tracker, "state": state, "retry_at": retry_at}
-            connection.execute(_FAILED, values | {"reason": reason[:_REASON_LENGTH]})
-            if retry_at is None:
+            values = {"incident_id": incident_id, "tracker": tracker, "state": state, "refused_by": refused_by}
+            times = {"retry_at": refused_until if refused_by else retry_at}
+            connection.execute(_FAILED, values | times | {"reason": reason[:_REASON_LENGTH]})
+            if retry_at is None and (refused_by is None or row.last_error != reason[:_REASON_LENGTH]):
                 note = f"export to {tracker} failed permanently: {reason}"
                 write_incident_history(connection, [(incident_id, HistoryChange(RULE, row.status, row.status, note))])
 
@@ -302,6 +383,8 @@ def _build_ticket_claim(row: "sa.Row[Any]", incident: IncidentDetail) -> TicketC
         generation=row.generation,
         key=row.ticket_key,
         url=row.url,
+        token=row.lease_token,
+        replaces=row.replaces or "",
     )
 
 

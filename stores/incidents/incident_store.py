@@ -42,7 +42,9 @@ from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.ticket_upkeep import TicketUpkeep
 from stores.incidents.tracker_checks import TrackerChecks
+from stores.incidents.tracker_gates import TrackerGates
 from stores.incidents.verdict_ledger import VerdictLedger
 
 __all__ = [
@@ -83,6 +85,8 @@ class IncidentStore:
         self.incidents = IncidentReader(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
+        self.tickets = TicketUpkeep(database)
+        self.gates = TrackerGates(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)
         self.erasure = IncidentErasure(database)

@@ -45,6 +45,8 @@ class FakeJira(Fake):
         self.cloud, self.project, self.lag = kind == "cloud", project, lag
         self.projects = {project}
         self.issues: dict[str, dict[str, Any]] = {}
+        self.deleted: list[dict[str, Any]] = []
+        self.links: list[dict[str, Any]] = []
         self.has_priority = True
         self.issue_types = {"Bug", "Task"}
         self.may_create = True
@@ -62,6 +64,10 @@ class FakeJira(Fake):
     def finish(self, key: str) -> None:
         """Somebody sets it to done."""
         self.issues[key]["status"] = "done"
+
+    def delete(self, key: str) -> None:
+        """Somebody deletes it."""
+        self.deleted.append(self.issues.pop(key))
 
     def handle(self, request: Request) -> Answer:
         prefix = "/rest/api/3/" if self.cloud else "/rest/api/2/"
@@ -87,6 +93,13 @@ class FakeJira(Fake):
                 return self._create(request.json)
             case "POST", ["search", "jql"] | ["search"]:
                 return self._search(request.json)
+            case "POST", ["issueLink"]:
+                link = request.json
+                if not {link["inwardIssue"]["key"], link["outwardIssue"]["key"]} <= set(self.issues):
+                    return _no("The issue does not exist.", status=404)
+                if link not in self.links:  # the same link again changes nothing
+                    self.links.append(link)
+                return Answer(201)
             case method, ["issue", key, *rest]:
                 issue = self.issues.get(key)
                 if issue is None:
@@ -118,6 +131,14 @@ class FakeJira(Fake):
         match method, rest:
             case "GET", []:
                 return Answer(200, self._shown(issue, request.query))
+            case "PUT", []:
+                changes = request.json["fields"]
+                if "priority" in changes and not self.has_priority:
+                    return _no(
+                        priority="Field 'priority' cannot be set. It is not on the appropriate screen, or unknown."
+                    )
+                issue["fields"] |= changes
+                return Answer(204)
             case "GET", ["comment"]:
                 comments = issue["comments"]
                 kept = comments if "properties" in "".join(request.query.get("expand", [])) else [
@@ -173,9 +194,10 @@ class FakeJira(Fake):
 
     def _made(self, fields: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
         project = fields["project"]["key"]
-        number = 1 + sum(key.startswith(f"{project}-") for key in self.issues)
+        made = [*self.issues, *(issue["key"] for issue in self.deleted)]
+        number = 1 + sum(key.startswith(f"{project}-") for key in made)
         issue = {
-            "id": str(10_000 + len(self.issues)),
+            "id": str(10_000 + len(made)),
             "key": f"{project}-{number}",
             "fields": fields,
             "properties": properties,
@@ -187,7 +209,8 @@ class FakeJira(Fake):
         return issue
 
     def _search(self, body: dict[str, Any]) -> Answer:
-        label = re.search(r'labels = "([^"]+)"', body["jql"])
+        label = re.search(r'labels (?:=|in) \(?((?:"[^"]+"(?:, )?)+)', body["jql"])
+        labels = set(re.findall(r'"([^"]+)"', label[1])) if label else set()
         project = re.search(r'project = "([^"]+)"', body["jql"])
         if not label and not project:
             return _no("Unbounded JQL queries are not allowed here. Please add a search restriction to your query.")
@@ -195,7 +218,7 @@ class FakeJira(Fake):
         for issue in self.issues.values():
             hidden = issue["unseen"] > 0 and int(issue["id"]) not in body.get("reconcileIssues", ())
             issue["unseen"] = max(0, issue["unseen"] - 1)
-            right = not label or label[1] in issue["fields"]["labels"]
+            right = not label or bool(labels & set(issue["fields"]["labels"]))
             right = right and (not project or issue["key"].startswith(f"{project[1]}-"))
             if right and not hidden:
                 found.append({"id": issue["id"], "key": issue["key"], "fields": {"labels": issue["fields"]["labels"]}})

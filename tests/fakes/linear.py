@@ -70,6 +70,10 @@ class FakeLinear(Fake):
         """Somebody sets it to done."""
         self.by_key(key).update(state=self.states["completed"], completedAt="2024-02-01T09:30:00.000Z")
 
+    def delete(self, key: str) -> None:
+        """Somebody deletes it: it is in the trash."""
+        self.by_key(key).update(trashed=True, archivedAt="2024-03-01T00:00:00.000Z")
+
     def handle(self, request: Request) -> Answer:
         if request.headers.get("authorization") != KEY:
             said = {"code": "AUTHENTICATION_ERROR", "type": "authentication error"}
@@ -142,6 +146,7 @@ class _Root:
             "team": team,
             "state": team["defaultIssueState"],
             "createdAt": datetime.now(UTC).isoformat(),
+            "previousIdentifiers": [],
             "archivedAt": None,
             "trashed": None,
             "completedAt": None,
@@ -176,9 +181,13 @@ class _Root:
 
     def issueUpdate(self, info: Any, id: str, input: Any) -> Any:
         issue = self.issue(info, id)
-        state = next(one for one in self.fake.states.values() if one["id"] == input["stateId"])
-        issue.update(state=state, completedAt=None)
-        return {"success": True}
+        changes = dict(input)
+        if "stateId" in changes:
+            wanted = changes.pop("stateId")
+            state = next(one for one in self.fake.states.values() if one["id"] == wanted)
+            issue.update(state=state, completedAt=None)
+        issue.update(changes)
+        return {"success": True, "issue": issue}
 
 
 def shown(issue: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,21 +40,30 @@ class Fault:
     """What goes wrong with the next ``times`` requests that match.
 
     ``answer`` is given instead of doing anything; ``lost``: everything is done and then the connection is cut;
-    ``before`` and ``after`` are called around the work, outside of the fake's lock.
+    ``twice``: the answer is sent twice, the second time ``twice_after`` seconds later; ``replayed``: the work is done twice, as
+    by a proxy that repeats a request, and the last answer is sent; ``before`` and ``after`` are called around the work, outside
+    of the fake's lock.
     """
 
     matches: Callable[[Request], bool]
     answer: Answer | None = None
     lost: bool = False
+    twice: bool = False
+    twice_after: float = 0.0
+    replayed: bool = False
     before: Callable[[], object] | None = None
     after: Callable[[], object] | None = None
     times: int = 1
 
 
 class Fake(ABC):
-    """A tracker on a socket of this machine; ``stop`` and ``start`` again keep the address and what was filed."""
+    """A tracker on a socket of this machine; ``stop`` and ``start`` again keep the address and what was filed.
+
+    ``keep_alive``: connections stay open after an answer, also where the client wants them closed.
+    """
 
     name = ""
+    keep_alive = False
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -116,6 +126,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     owner: Fake
 
     def do_GET(self) -> None:
@@ -141,17 +152,27 @@ class _Handler(BaseHTTPRequestHandler):
         with self.owner.guard:
             self.owner.requests.append(request)
             answer = fault.answer if fault and fault.answer else self.owner.handle(request)
+            if fault and fault.replayed:
+                answer = self.owner.handle(request)
         if fault and fault.after:
             fault.after()
-        self.close_connection = True
+        self.close_connection = not self.owner.keep_alive
         if fault and fault.lost:
+            self.close_connection = True
             return
+        self._send(answer)
+        if fault and fault.twice:
+            self.wfile.flush()
+            time.sleep(fault.twice_after)
+            self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         content = b"" if answer.body is None else body.encode()
         self.send_response(answer.status)
         for name, value in {"Content-Type": "application/json", **answer.headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Connection", "close")
+        self.send_header("Connection", "keep-alive" if self.owner.keep_alive else "close")
         self.end_headers()
         self.wfile.write(content)

@@ -17,9 +17,18 @@ class Status(msgspec.Struct, rename="camel"):
     status_category: Category | None = None
 
 
-class IssueFields(msgspec.Struct):
-    """Fields of an issue, as far as they were requested. Times are text in ISO 8601."""
+class Priority(msgspec.Struct):
+    """Priority of an issue."""
 
+    name: str = ""
+
+
+class IssueFields(msgspec.Struct):
+    """Fields of an issue, as far as they were requested. Times are text in ISO 8601; ``description`` is ADF or wiki markup."""
+
+    summary: str | None = None
+    description: object = None
+    priority: Priority | None = None
     labels: list[str] | None = None
     status: Status | None = None
     resolutiondate: str | None = None
@@ -71,12 +80,19 @@ class CommentPage(msgspec.Struct):
     comments: list[Comment] | None = None
 
 
+class TransitionField(msgspec.Struct, rename="camel"):
+    """A field on the screen of a transition, with the values that it may have."""
+
+    allowed_values: list[Priority] | None = None
+
+
 class Transition(msgspec.Struct):
-    """A transition that the issue's workflow allows now, and the status that it leads to."""
+    """A transition that the issue's workflow allows now, and the status that it leads to. ``fields``: if requested."""
 
     id: str | int
     name: str = ""
     to: Status | None = None
+    fields: dict[str, TransitionField] | None = None
 
 
 class TransitionList(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -13,7 +13,8 @@ from jira.utils import json_loads
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
-from trackers import http_errors, transport
+from trackers import gate, http_errors, transport
+from trackers.gate import AccessRefused, RateLimited
 from trackers.jira.answers import Refusal
 from trackers.transport import Reach
 
@@ -29,6 +30,14 @@ class RefusedRequest(PermanentError):
         self.fields = set(fields)
 
 
+class RefusedAccess(RefusedRequest, AccessRefused):
+    """Jira refuses the account: 401, 403, or a project that is not there."""
+
+    def __init__(self, message: str, everything: bool = False) -> None:
+        super().__init__(message)
+        self.everything = everything
+
+
 class MissingResource(PermanentError):
     """Jira answered 404."""
 
@@ -41,15 +50,22 @@ class _Package(JIRA):
     """
 
     def get_json(self, path: str, parameters: Mapping[str, str | int]) -> object:
-        answer: object = json_loads(self._session.get(self._get_url(path), params=parameters))
-        return answer
+        return _read_answer(self._session.get(self._get_url(path), params=parameters))
 
     def post_json(self, path: str, body: Mapping[str, object]) -> object:
-        answer: object = json_loads(self._session.post(self._get_url(path), data=json.dumps(body)))
-        return answer
+        return _read_answer(self._session.post(self._get_url(path), data=json.dumps(body)))
+
+    def put_json(self, path: str, body: Mapping[str, object]) -> object:
+        return _read_answer(self._session.put(self._get_url(path), data=json.dumps(body)))
 
     def guard_connections(self, reach: Reach) -> None:
         transport.guard_session(self._session, reach, "Jira")
+
+
+def _read_answer(answer: requests.Response) -> object:
+    gate.note_exhausted(http_errors.seconds_until_renewed(answer.headers))
+    content: object = json_loads(answer)
+    return content
 
 
 class JiraClient:
@@ -85,18 +101,26 @@ class JiraClient:
 
     def read(self, answer: type[_Answer], doing: str, path: str, **parameters: str | int) -> _Answer:
         """GET ``path`` of the API."""
-        with self._translate_errors(doing):
-            return msgspec.convert(self._package.get_json(path, parameters), answer)
+        return self._send(answer, doing, lambda: self._package.get_json(path, parameters))
 
     def write(self, answer: type[_Answer], doing: str, path: str, body: Mapping[str, object]) -> _Answer:
         """POST ``body`` to ``path`` of the API."""
-        with self._translate_errors(doing):
-            return msgspec.convert(self._package.post_json(path, body), answer)
+        return self._send(answer, doing, lambda: self._package.post_json(path, body))
 
     def write_only(self, doing: str, path: str, body: Mapping[str, object]) -> None:
         """POST ``body`` to ``path`` of the API; the content of the answer is not read."""
-        with self._translate_errors(doing):
-            self._package.post_json(path, body)
+        self._send(object, doing, lambda: self._package.post_json(path, body))
+
+    def change(self, doing: str, path: str, body: Mapping[str, object]) -> None:
+        """PUT ``body`` to ``path`` of the API; the content of the answer is not read."""
+        self._send(object, doing, lambda: self._package.put_json(path, body))
+
+    def _send(self, answer: type[_Answer], doing: str, send: Callable[[], object]) -> _Answer:
+        def send_once() -> _Answer:
+            with self._translate_errors(doing):
+                return msgspec.convert(send(), answer)
+
+        return gate.send_request(send_once)
 
     @contextmanager
     def _translate_errors(self, doing: str) -> Iterator[None]:
@@ -125,10 +149,14 @@ class JiraClient:
         answer = error.response
         fields, reason = _parse_refusal(answer)
         message = f"Jira answered {status}: {http_errors.to_safe_line(reason or 'no reason given', self._secrets)}"
+        if answer is not None and status == requests.codes.too_many_requests:
+            return RateLimited(message, retry_after=http_errors.seconds_until_retry(answer.headers))
         if answer is None or status == 0 or http_errors.is_transient_status(status):
             return TransientError(
                 message, retry_after=http_errors.seconds_until_retry(answer.headers) if answer is not None else None
             )
+        if status in (requests.codes.unauthorized, requests.codes.forbidden):
+            return RefusedAccess(message, everything=status == requests.codes.unauthorized)
         return MissingResource(message) if status == requests.codes.not_found else RefusedRequest(message, fields)
 
 

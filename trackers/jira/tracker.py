@@ -9,36 +9,27 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
-from typing import Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
+from core.metrics import count_degraded
 from trackers import http_errors
-from trackers.document import render_adf, render_wiki
-from trackers.jira.answers import (
-    Comment,
-    CommentPage,
-    CreatedIssue,
-    Issue,
-    IssuePage,
-    TransitionList,
-    parse_jira_time,
-    status_category,
-)
+from trackers.document import Document
+from trackers.gate import MissingTicket, pass_fence
+from trackers.jira.answers import CreatedIssue, Issue, IssuePage, parse_jira_time, status_category
 from trackers.jira.checks import check_jira_access
-from trackers.jira.client import JiraClient, JiraKind, MissingResource, RefusedRequest
-from trackers.protocol import Filed, TicketState
-from trackers.ticket import Ticket, recurrence_comment, ticket_to_adf, ticket_to_wiki
+from trackers.jira.client import JiraClient, JiraKind, MissingResource, RefusedAccess, RefusedRequest
+from trackers.jira.issues import PRIORITIES, PROPERTY, IssueEditor, describe_shown, issue_path
+from trackers.protocol import Filed, Shown, TicketState
+from trackers.ticket import Ticket, recurrence_comment
 from trackers.transport import Reach
 
-# P0–P4 → Jira Highest…Lowest (incidents-and-tickets.md).
-PRIORITIES: Final[Mapping[str, str]] = {"P0": "Highest", "P1": "High", "P2": "Medium", "P3": "Low", "P4": "Lowest"}
-PROPERTY: Final = "furrow"
 LAG: tuple[float, ...] = (1.0, 2.0, 4.0)
 """Waits (s) between searches for a ticket that may exist; search lags by seconds."""
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
@@ -51,14 +42,6 @@ _MOST_BETWEEN = 20
 # "Accepts max 50 ids" (jira-cloud-v3.openapi.json, reconcileIssues).
 _MOST_RECONCILED = 50
 _log = logging.getLogger("furrow.tickets")
-
-
-class _Identity(NamedTuple):
-    """What tells whose ticket an issue is; ``incident`` is the value of its property, None if it has none."""
-
-    key: str
-    labels: Sequence[str]
-    incident: object
 
 
 class JiraTracker:
@@ -86,6 +69,7 @@ class JiraTracker:
         if not self._project and not self._projects:
             raise PermanentError("the Jira project is not set")
         self._cloud = kind == "cloud"
+        self._editor = IssueEditor(self._client, self._cloud)
         self._issue_type = issue_type
         self._lag = LAG if lag is None else tuple(lag)
         self._created_ids: list[int] = []
@@ -117,24 +101,78 @@ class JiraTracker:
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
         """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived."""
-        state = self.fetch_ticket_state(key)
+        state = self._fetch_state(key, ticket)
         if state.kind == "missing":
-            raise PermanentError(f"{key} does not exist in Jira any more")
+            raise self._missing_ticket(key)
         # An archived issue can be neither commented on nor moved.
         if state.kind != "archived":
-            self._add_comment(key, ticket)
+            self._editor.add_comment(key, ticket.recurrence_id, recurrence_comment(ticket))
         if state.kind == "done":
-            self._reopen_issue(key)
+            self._editor.reopen_issue(key)
         return self._filed_ticket(key)
+
+    def update_facts(self, key: str, ticket: Ticket, shown: Shown) -> Shown:
+        """See `trackers.protocol.KeepsFacts`."""
+        try:
+            issue = self._editor.read_issue(key)
+        except MissingResource:
+            raise self._missing_ticket(key) from None
+        if issue.key.upper() != key.upper() and not _is_issue_of(issue, ticket):
+            raise TransientError(f"Jira answered with another issue than {key}")
+        return self._editor.update_facts(issue, ticket, shown)
+
+    def add_note(self, key: str, note_id: str, text: Document) -> None:
+        """See `trackers.protocol.KeepsFacts`."""
+        try:
+            self._editor.add_comment(key, note_id, text)
+        except MissingResource:
+            raise self._missing_ticket(key) from None
+
+    def find_twins(self, tickets: Sequence[Ticket]) -> dict[str, list[str]]:
+        """See `trackers.protocol.FindsTwins`. An issue with the label alone, like a person's copy, is none."""
+        labels = [f'"{_ticket_label(ticket)}"' for ticket in tickets]
+        which = f"labels = {labels[0]}" if len(labels) == 1 else f"labels in ({', '.join(labels)})"
+        issues = self._search_issues(f"{which} ORDER BY created ASC")
+        found = {}
+        for ticket in tickets:
+            keys = sorted({issue.key for issue in issues if _ticket_label(ticket) in issue.labels}, key=_issue_number)
+            if len(keys) > 1:
+                keys = [key for key in keys if _has_property(self._read_issue(key), ticket)]
+            if keys:
+                found[ticket.incident_id] = keys
+        return found
+
+    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
+        """See `trackers.protocol.FindsTwins`."""
+        self._editor.close_twin(key, kept, ticket)
+
+    def _missing_ticket(self, key: str) -> PermanentError:
+        """The error for an issue that is not there: deleted, or out of sight with its whole project."""
+        project = key.rpartition("-")[0]
+        try:
+            self._client.read(dict, "read the project", f"project/{quote(project, safe='')}")
+        except (MissingResource, RefusedRequest) as refusal:
+            return RefusedAccess(f"{key} cannot be read, and neither can the project {project}: {refusal}")
+        return MissingTicket(f"{key} does not exist in Jira any more")
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state."""
+        return self._fetch_state(key, None)
+
+    def _fetch_state(self, key: str, ticket: Ticket | None) -> TicketState:
+        """The issue's state. A moved issue has another key; it is known by the identity of its ``ticket``."""
         try:
             issue = self._client.read(
-                Issue, "read the issue", _issue_path(key), fields="status,resolutiondate,archiveddate"
+                Issue,
+                "read the issue",
+                issue_path(key),
+                fields="status,resolutiondate,archiveddate,labels",
+                properties=PROPERTY,
             )
         except MissingResource:
             return TicketState("missing")
+        if issue.key.upper() != key.upper() and ticket and not _is_issue_of(issue, ticket):
+            raise TransientError(f"Jira answered with another issue than {key}")
         if issue.fields and issue.fields.archiveddate:
             return TicketState("archived", parse_jira_time(issue.fields.archiveddate))
         if issue.fields and status_category(issue.fields.status) == "done":
@@ -154,7 +192,7 @@ class JiraTracker:
             "project": {"key": self._project_key(ticket)},
             "issuetype": {"name": self._issue_type},
             "summary": ticket.title,
-            "description": ticket_to_adf(ticket) if self._cloud else ticket_to_wiki(ticket),
+            "description": self._editor.describe_ticket(ticket),
             "labels": [_ticket_label(ticket), *ticket.labels],
         }
         if ticket.priority in PRIORITIES:
@@ -165,15 +203,35 @@ class JiraTracker:
             created = self._post_issue(body)
         except RefusedRequest as refusal:
             # Many projects have no field for the priority, or other names for it: file the ticket without.
+            if "project" in refusal.fields:
+                raise RefusedAccess(str(refusal)) from None
             if refusal.fields != {"priority"} or "priority" not in fields:
                 raise
             del fields["priority"]
             created = self._post_issue(body)
+        filed = self._filed_ticket(created.key)
+        shown = self._check_created(filed.key, ticket)
         if str(created.id).isdigit():
             self._created_ids.append(int(created.id))
-        return self._filed_ticket(created.key)
+        return replace(filed, shown=shown)
+
+    def _check_created(self, key: str, ticket: Ticket) -> Shown | None:
+        """What the created issue shows; None if it cannot be read.
+
+        Raises TransientError if the issue is another ticket's: the answer holds nothing that came with the request."""
+        try:
+            issue = self._editor.read_issue(key)
+        except (MissingResource, RefusedRequest) as refusal:
+            # An account that may create issues need not be allowed to read them.
+            count_degraded("jira", "unread_ticket")
+            _log.warning("%s was created but cannot be read: %s", key, refusal)
+            return None
+        if not _is_issue_of(issue, ticket):
+            raise TransientError(f"Jira answered with another issue ({key}) than the one that it was asked to create")
+        return describe_shown(issue)
 
     def _post_issue(self, body: Mapping[str, object]) -> CreatedIssue:
+        pass_fence()
         return self._client.write(CreatedIssue, "create the issue", "issue", body)
 
     def _project_key(self, ticket: Ticket) -> str:
@@ -222,61 +280,18 @@ class JiraTracker:
         for number in _unseen_numbers(numbers):
             if number > last and missing >= _GAP:
                 continue
-            identity = self._read_identity(f"{project}-{number}")
-            missing = missing + 1 if identity is None else 0
-            if identity and (_ticket_label(ticket) in identity.labels or identity.incident == ticket.incident_id):
-                return self._filed_ticket(identity.key)
+            issue = self._read_issue(f"{project}-{number}")
+            missing = missing + 1 if issue is None else 0
+            if issue and _is_issue_of(issue, ticket):
+                return self._filed_ticket(issue.key)
         return None
 
-    def _read_identity(self, key: str) -> _Identity | None:
-        """Identity of the issue with this key; None when there is none or the account may not see it."""
+    def _read_issue(self, key: str) -> Issue | None:
+        """The issue with this key; None when there is none or the account may not see it."""
         try:
-            issue = self._client.read(Issue, "read an issue", _issue_path(key), fields="labels", properties=PROPERTY)
+            return self._editor.read_issue(key)
         except (MissingResource, RefusedRequest):
             return None
-        identity = (issue.properties or {}).get(PROPERTY)
-        return _Identity(issue.key, issue.labels, identity.get("incident") if isinstance(identity, dict) else None)
-
-    # Report a recurrence
-    # --------------------------------------------------------------------------------------------------------------
-
-    def _add_comment(self, key: str, ticket: Ticket) -> None:
-        digest = sha256(f"{ticket.incident_id}\0{ticket.came_back}".encode()).hexdigest()[:32]
-        if digest in self._read_comment_digests(key):
-            return
-        text = recurrence_comment(ticket)
-        body = {
-            "body": render_adf(text) if self._cloud else render_wiki(text),
-            "properties": [{"key": PROPERTY, "value": {_DIGEST_KEY: digest}}],
-        }
-        self._client.write_only("comment on the issue", f"{_issue_path(key)}/comment", body)
-
-    def _read_comment_digests(self, key: str) -> set[object]:
-        """The digests of the newest comments; none when the account may not read them."""
-        try:
-            page = self._client.read(
-                CommentPage,
-                "read the comments",
-                f"{_issue_path(key)}/comment",
-                expand="properties",
-                orderBy="-created",
-                maxResults=_PAGE,
-            )
-        except PermanentError as refusal:
-            _log.warning("the comments of %s cannot be read: %s", key, refusal)
-            return set()
-        return {_comment_digest(comment) for comment in page.comments or ()}
-
-    def _reopen_issue(self, key: str) -> None:
-        path = f"{_issue_path(key)}/transitions"
-        answer = self._client.read(TransitionList, "read the transitions", path)
-        # "To do" before "in progress"; of those, first the transitions that are called "reopen".
-        ways = [way for way in answer.transitions or () if status_category(way.to) in ("new", "indeterminate")]
-        ways.sort(key=lambda way: (status_category(way.to) != "new", "reopen" not in way.name.lower()))
-        if not ways:
-            _log.warning("Jira offers no transition to reopen %s; it has a comment", key)
-            return
-        self._client.write_only("open the issue again", path, {"transition": {"id": str(ways[0].id)}})
 
     def _filed_ticket(self, key: str) -> Filed:
         if not _KEY.fullmatch(key):
@@ -285,15 +300,14 @@ class JiraTracker:
         return Filed(key, f"{self._client.url}/browse/{key}")
 
 
-# The key that comments in Jira have had from the first version on.
-_DIGEST_KEY = "told"
+def _is_issue_of(issue: Issue, ticket: Ticket) -> bool:
+    """Whether the issue is this ticket's, by its label or its property; a person may have removed one of them."""
+    return _ticket_label(ticket) in issue.labels or _has_property(issue, ticket)
 
 
-def _comment_digest(comment: Comment) -> object:
-    for entry in comment.properties or ():
-        if entry.key == PROPERTY and isinstance(entry.value, dict):
-            return entry.value.get(_DIGEST_KEY)
-    return None
+def _has_property(issue: Issue | None, ticket: Ticket) -> bool:
+    identity = (issue.properties or {}).get(PROPERTY) if issue else None
+    return isinstance(identity, dict) and identity.get("incident") == ticket.incident_id
 
 
 def _ticket_label(ticket: Ticket) -> str:
@@ -302,10 +316,6 @@ def _ticket_label(ticket: Ticket) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", fingerprint):
         fingerprint = sha256(fingerprint.encode()).hexdigest()[:32]
     return f"furrow-{fingerprint}"
-
-
-def _issue_path(key: str) -> str:
-    return f"issue/{quote(key, safe='')}"
 
 
 def _issue_number(key: str) -> int:

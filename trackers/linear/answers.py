@@ -48,10 +48,17 @@ class LabelAnswer(msgspec.Struct, rename="camel"):
     issue_labels: Nodes[Label]
 
 
+class NewLabel(msgspec.Struct):
+    """A label that was created; ``name`` is that of the request."""
+
+    id: str
+    name: str | None = None
+
+
 class CreatedLabel(msgspec.Struct, rename="camel"):
     """Payload of the mutation."""
 
-    issue_label: Reference
+    issue_label: NewLabel
 
 
 class CreateLabelAnswer(msgspec.Struct, rename="camel"):
@@ -80,6 +87,9 @@ class Issue(msgspec.Struct, rename="camel"):
     canceled_at: str | None = None
     trashed: bool | None = None
     state: State | None = None
+    title: str | None = None
+    description: str | None = None
+    priority: float | None = None
 
 
 class IssueAnswer(msgspec.Struct):
@@ -88,8 +98,21 @@ class IssueAnswer(msgspec.Struct):
     issue: Issue | None = None
 
 
+class FormerKeys(msgspec.Struct, rename="camel"):
+    """An issue's identifiers in the teams that it was in before."""
+
+    id: str
+    previous_identifiers: list[str] | None = None
+
+
+class FormerKeysAnswer(msgspec.Struct):
+    """The former identifiers of one issue."""
+
+    issue: FormerKeys | None = None
+
+
 class CreatedIssue(msgspec.Struct):
-    """Payload of the mutation."""
+    """Payload of the mutations that create or update an issue."""
 
     success: bool
     issue: Issue | None = None
@@ -101,10 +124,23 @@ class CreateIssueAnswer(msgspec.Struct, rename="camel"):
     issue_create: CreatedIssue
 
 
+class UpdateIssueAnswer(msgspec.Struct, rename="camel"):
+    """An updated issue."""
+
+    issue_update: CreatedIssue
+
+
+class Attachment(msgspec.Struct):
+    """An attachment, with its URL and its issue."""
+
+    url: str | None = None
+    issue: Issue | None = None
+
+
 class AttachmentAnswer(msgspec.Struct, rename="camel"):
     """Attachments with a URL, each with its issue."""
 
-    attachments_for_url: Nodes[IssueAnswer] = msgspec.field(name="attachmentsForURL")
+    attachments_for_url: Nodes[Attachment] = msgspec.field(name="attachmentsForURL")
 
 
 class CommentAnswer(msgspec.Struct):

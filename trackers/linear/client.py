@@ -1,6 +1,7 @@
 """Requests to Linear's GraphQL API: typed answers, and Furrow's errors."""
 
 import re
+from collections.abc import Mapping
 from typing import NoReturn, TypeVar
 
 import httpx
@@ -9,7 +10,8 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
 from core.http_errors import describe_http_error
-from trackers import http_errors, transport
+from trackers import gate, http_errors, transport
+from trackers.gate import AccessRefused, RateLimited
 from trackers.linear.answers import Envelope, Error
 from trackers.transport import Reach
 
@@ -17,6 +19,15 @@ _Answer = TypeVar("_Answer")
 _NOT_THERE = re.compile("not found|could not find|cannot return null", re.IGNORECASE)
 # Codes of Linear's own failures; two writers at one issue get LOCK_TIMEOUT.
 _SERVER_ERRORS = {"INTERNAL_SERVER_ERROR", "INTERNAL_ERROR", "LOCK_TIMEOUT", "BOOTSTRAP_ERROR", "NETWORK_ERROR"}
+
+
+_ACCESS_ERRORS = {"AUTHENTICATION_ERROR", "FORBIDDEN"}
+
+
+class RefusedCredentials(AccessRefused):
+    """Linear does not take the key."""
+
+    everything = True
 
 
 class MissingObject(PermanentError):
@@ -53,6 +64,9 @@ class LinearClient:
 
     def send(self, document: str, **variables: object) -> msgspec.Raw:
         """As `query`, for documents whose ``data`` is not read."""
+        return gate.send_request(lambda: self._send_once(document, variables))
+
+    def _send_once(self, document: str, variables: Mapping[str, object]) -> msgspec.Raw:
         try:
             answer = self._client.post(self._url, json={"query": document.strip(), "variables": variables})
         except httpx.UnsupportedProtocol:
@@ -67,6 +81,7 @@ class LinearClient:
         errors = envelope.errors or []
         if errors or answer.is_error or not bytes(envelope.data).lstrip().startswith(b"{"):
             self._raise_refusal(answer, errors, "")
+        gate.note_exhausted(http_errors.seconds_until_renewed(answer.headers))
         return envelope.data
 
     def _decode(self, data: msgspec.Raw, answer: type[_Answer]) -> _Answer:
@@ -80,16 +95,23 @@ class LinearClient:
         codes = {error.code for error in errors}
         reason = "; ".join(error.text for error in errors) or fallback or "no reason given"
         message = f"Linear answered {answer.status_code}: {http_errors.to_safe_line(reason, [self._key])}"
+        if "RATELIMITED" in codes or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise RateLimited(message, retry_after=http_errors.seconds_until_retry(answer.headers))
         if (
-            "RATELIMITED" in codes
-            or http_errors.is_transient_status(answer.status_code)
+            http_errors.is_transient_status(answer.status_code)
             or codes & _SERVER_ERRORS
             or not (errors or answer.is_error)
         ):
             raise TransientError(message, retry_after=http_errors.seconds_until_retry(answer.headers))
-        if errors and answer.status_code not in (401, 403) and _NOT_THERE.search(reason):
+        if answer.status_code in (401, 403) or codes & _ACCESS_ERRORS:
+            raise RefusedCredentials(message) if _is_about_token(answer, codes) else AccessRefused(message)
+        if errors and _NOT_THERE.search(reason):
             raise MissingObject(message)
         raise PermanentError(message)
+
+
+def _is_about_token(answer: httpx.Response, codes: set[str]) -> bool:
+    return answer.status_code == httpx.codes.UNAUTHORIZED or "AUTHENTICATION_ERROR" in codes
 
 
 def _describe_content(answer: httpx.Response) -> str:

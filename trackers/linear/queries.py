@@ -3,6 +3,7 @@
 from typing import Final
 
 _ISSUE = "id identifier url"
+_FACTS = "title description priority"
 TEAM = """
 query FurrowTeam($key: String!) {
   teams(filter: {key: {eqIgnoreCase: $key}}, first: 50) { nodes { id key } }
@@ -13,19 +14,25 @@ query FurrowLabels($names: [IssueLabelFilter!]!) {
 }"""
 CREATE_LABEL = """
 mutation FurrowCreateLabel($input: IssueLabelCreateInput!) {
-  issueLabelCreate(input: $input) { success issueLabel { id } }
+  issueLabelCreate(input: $input) { success issueLabel { id name } }
 }"""
 CREATE = f"""
 mutation FurrowCreate($input: IssueCreateInput!) {{
-  issueCreate(input: $input) {{ success issue {{ {_ISSUE} }} }}
+  issueCreate(input: $input) {{ success issue {{ {_ISSUE} {_FACTS} }} }}
 }}"""
 ISSUE = f"""
 query FurrowIssue($id: String!) {{
-  issue(id: $id) {{ {_ISSUE} archivedAt trashed completedAt canceledAt state {{ type }} }}
+  issue(id: $id) {{ {_ISSUE} {_FACTS} archivedAt trashed completedAt canceledAt state {{ type }} }}
+}}"""
+FORMER_KEYS = """
+query FurrowFormerKeys($id: String!) { issue(id: $id) { id previousIdentifiers } }"""
+UPDATE = f"""
+mutation FurrowUpdate($id: String!, $input: IssueUpdateInput!) {{
+  issueUpdate(id: $id, input: $input) {{ success issue {{ {_ISSUE} {_FACTS} }} }}
 }}"""
 BY_URL = f"""
 query FurrowAttachments($url: String!) {{
-  attachmentsForURL(url: $url, first: 10, includeArchived: true) {{ nodes {{ issue {{ {_ISSUE} createdAt }} }} }}
+  attachmentsForURL(url: $url, first: 10, includeArchived: true) {{ nodes {{ url issue {{ {_ISSUE} createdAt trashed }} }} }}
 }}"""
 ATTACH = """
 mutation FurrowAttach($input: AttachmentCreateInput!) { attachmentCreate(input: $input) { success } }"""
@@ -41,5 +48,5 @@ REOPEN = """
 mutation FurrowReopen($id: String!, $input: IssueUpdateInput!) { issueUpdate(id: $id, input: $input) { success } }"""
 
 DOCUMENTS: Final = (
-    TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES, REOPEN,
+    TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES, REOPEN,
 )  # fmt: skip

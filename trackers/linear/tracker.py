@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -17,22 +18,25 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
 from trackers import http_errors
-from trackers.document import render_markdown
+from trackers.document import Document, render_markdown
+from trackers.gate import AccessRefused, MissingTicket, pass_fence
 from trackers.linear import queries
 from trackers.linear.answers import (
     AttachmentAnswer,
     CommentAnswer,
     CreateIssueAnswer,
     CreateLabelAnswer,
+    FormerKeysAnswer,
     Issue,
     IssueAnswer,
     LabelAnswer,
     StatesAnswer,
     TeamAnswer,
+    UpdateIssueAnswer,
     parse_linear_time,
 )
 from trackers.linear.client import LinearClient, MissingObject
-from trackers.protocol import Filed, TicketState
+from trackers.protocol import Filed, Shown, TicketState
 from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
 from trackers.transport import Reach
 
@@ -81,15 +85,16 @@ class LinearTracker:
     def file_ticket(self, ticket: Ticket, client_id: UUID) -> Filed:
         """Create the issue and attach the incident's page to it, or return the issue that exists already."""
         found = self._find_by_page_url(ticket)
+        created = found is None
         if found is None:
             found = self._create_issue(ticket, client_id)
         self._attach_page(found, ticket)
-        return self._filed_ticket(found)
+        return replace(self._filed_ticket(found), shown=_describe_shown(found) if created else None)
 
     def find_ticket(self, ticket: Ticket, client_id: UUID, patient: bool = True) -> Filed | None:
         """The issue with this id or with the incident's page attached. A missing attachment is added."""
         found = self._fetch_issue(str(client_id)) or self._find_by_page_url(ticket)
-        if found is None:
+        if found is None or found.trashed:
             return None
         self._attach_page(found, ticket)
         return self._filed_ticket(found)
@@ -97,17 +102,49 @@ class LinearTracker:
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
         """Comment that the failure came back (once for each reason), and reopen the issue unless it is archived."""
         issue = self._fetch_issue(key)
-        if issue is None:
-            raise PermanentError(f"{key} does not exist in Linear any more")
-        self._add_comment(issue.id, key, ticket)
+        if issue is None or issue.trashed:
+            raise self._missing_ticket(key, ticket)
+        self._add_comment(issue.id, f"furrow\0{key}\0{ticket.recurrence_id}", recurrence_comment(ticket))
         if _ticket_state(issue).kind == "done":
             self._reopen_issue(issue.id)
         return self._filed_ticket(issue)
 
     def fetch_ticket_state(self, key: str) -> TicketState:
-        """The issue's state; an issue in the trash counts as archived."""
+        """The issue's state; an issue in the trash counts as missing."""
         issue = self._fetch_issue(key)
-        return TicketState("missing") if issue is None else _ticket_state(issue)
+        return TicketState("missing") if issue is None or issue.trashed else _ticket_state(issue)
+
+    def update_facts(self, key: str, ticket: Ticket, shown: Shown) -> Shown:
+        """See `trackers.protocol.KeepsFacts`."""
+        issue = self._fetch_issue(key)
+        if issue is None or issue.trashed:
+            raise self._missing_ticket(key, ticket)
+        now, wanted = _describe_shown(issue), str(PRIORITIES.get(ticket.priority, 0))
+        changes: dict[str, object] = {}
+        if now.title == shown.title and now.title != ticket.title:
+            changes["title"] = ticket.title
+        if now.priority == shown.priority and now.priority != wanted:
+            changes["priority"] = int(wanted)
+        if now.digest == shown.digest:
+            changes["description"] = ticket_to_markdown(ticket)
+        if not changes:
+            return shown
+        updated = self._client.query(UpdateIssueAnswer, queries.UPDATE, id=issue.id, input=changes).issue_update
+        if not updated.issue or updated.issue.id != issue.id:
+            raise TransientError("Linear answered with another issue than the one that it was asked to change")
+        written = _describe_shown(updated.issue)
+        return Shown(
+            written.title if now.title == shown.title else shown.title,
+            written.priority if now.priority == shown.priority else shown.priority,
+            written.digest if now.digest == shown.digest else shown.digest,
+        )
+
+    def add_note(self, key: str, note_id: str, text: Document) -> None:
+        """See `trackers.protocol.KeepsFacts`."""
+        issue = self._fetch_issue(key)
+        if issue is None or issue.trashed:
+            raise PermanentError(f"{key} does not exist in Linear any more")
+        self._add_comment(issue.id, f"furrow\0{key}\0{note_id}", text)
 
     def check_access(self) -> str:
         """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
@@ -129,10 +166,13 @@ class LinearTracker:
             "priority": PRIORITIES.get(ticket.priority, 0),
             "labelIds": self._ensure_labels(team_id, ticket.labels),
         }
+        pass_fence()
         try:
             created = self._client.query(CreateIssueAnswer, queries.CREATE, input=issue).issue_create
             if not created.success or not created.issue:
                 raise PermanentError("Linear did not create the issue and did not say why")
+            if created.issue.id.lower() != str(client_id):
+                raise TransientError("Linear answered with another issue than the one that it was asked to create")
             return created.issue
         except PermanentError:
             # Linear refuses a second issue with the same id: the first one is then the ticket.
@@ -142,10 +182,26 @@ class LinearTracker:
             return found
 
     def _fetch_issue(self, id_: str) -> Issue | None:
+        """The issue with this id or identifier, also one of before it moved to another team."""
         try:
-            return self._client.query(IssueAnswer, queries.ISSUE, id=id_).issue
+            issue = self._client.query(IssueAnswer, queries.ISSUE, id=id_).issue
         except MissingObject:
             return None
+        if issue and id_.upper() not in (issue.id.upper(), issue.identifier.upper()):
+            former = self._client.query(FormerKeysAnswer, queries.FORMER_KEYS, id=issue.id).issue
+            keys = former.previous_identifiers if former and former.id == issue.id else None
+            if id_.upper() not in {key.upper() for key in keys or ()}:
+                raise TransientError(f"Linear answered with another issue than {id_}")
+        return issue
+
+    def _missing_ticket(self, key: str, ticket: Ticket) -> PermanentError:
+        """The error for an issue that is not there: deleted, or out of sight with its whole team."""
+        self._team_ids.clear()
+        try:
+            self._team_id(ticket.project)
+        except PermanentError as refusal:
+            return AccessRefused(f"{key} cannot be read, and neither can its team: {refusal}")
+        return MissingTicket(f"{key} does not exist in Linear any more, or is in its trash")
 
     def _find_by_page_url(self, ticket: Ticket) -> Issue | None:
         if not ticket.url:
@@ -156,7 +212,11 @@ class LinearTracker:
             # Needed only when Furrow's own records are lost; the id alone prevents duplicates.
             _log.warning("Linear does not say which issues link to %s: %s", ticket.incident_id, refusal)
             return None
-        issues = [attachment.issue for attachment in attachments if attachment.issue]
+        issues = [
+            found.issue
+            for found in attachments
+            if found.issue and not found.issue.trashed and found.url in (None, ticket.url)
+        ]
         return min(issues, key=lambda issue: str(issue.created_at), default=None)
 
     def _attach_page(self, issue: Issue, ticket: Ticket) -> None:
@@ -171,11 +231,10 @@ class LinearTracker:
             # The ticket exists, and the outbox knows its id.
             _log.warning("Linear refused the link to %s: %s", ticket.incident_id, refusal)
 
-    def _add_comment(self, issue_id: str, key: str, ticket: Ticket) -> None:
+    def _add_comment(self, issue_id: str, identity: str, text: Document) -> None:
         # The id is a hash of what the comment reports, so that the same report is the same comment.
-        digest = hashlib.sha256(f"furrow\0{key}\0{ticket.incident_id}\0{ticket.came_back}".encode()).digest()
-        id_ = str(UUID(bytes=digest[:16], version=4))
-        comment = {"id": id_, "issueId": issue_id, "body": render_markdown(recurrence_comment(ticket))}
+        id_ = str(UUID(bytes=hashlib.sha256(identity.encode()).digest()[:16], version=4))
+        comment = {"id": id_, "issueId": issue_id, "body": render_markdown(text)}
         try:
             self._client.send(queries.COMMENT, input=comment)
         except PermanentError:
@@ -208,7 +267,7 @@ class LinearTracker:
             teams = self._client.query(TeamAnswer, queries.TEAM, key=key).teams.nodes
             found = next((team.id for team in teams if team.key.lower() == key.lower()), None)
             if found is None:
-                raise PermanentError(f"Linear has no team with the key {key!r} that this API key may see")
+                raise AccessRefused(f"Linear has no team with the key {key!r} that this API key may see")
             self._team_ids[key] = found
         return self._team_ids[key]
 
@@ -240,6 +299,8 @@ class LinearTracker:
         label = {"name": name, "teamId": team_id}
         try:
             created = self._client.query(CreateLabelAnswer, queries.CREATE_LABEL, input=label).issue_label_create
+            if (created.issue_label.name or name).lower() != name.lower():
+                raise TransientError("Linear answered with another label than the one that it was asked to create")
             self._label_ids[team_id, name] = created.issue_label.id
         except PermanentError as refusal:
             # Another exporter may have created it at this moment. Otherwise it is not requested again.
@@ -261,8 +322,15 @@ class LinearTracker:
         return url if (ours or theirs) and plain else f"https://{_SITE}/issue/{key}"
 
 
+def _describe_shown(issue: Issue) -> Shown:
+    if issue.title is None:
+        return Shown()
+    digest = hashlib.sha256((issue.description or "").encode()).hexdigest()
+    return Shown(issue.title, None if issue.priority is None else str(int(issue.priority)), digest)
+
+
 def _ticket_state(issue: Issue) -> TicketState:
-    if issue.archived_at or issue.trashed:
+    if issue.archived_at:
         return TicketState("archived", parse_linear_time(issue.archived_at))
     if issue.state and issue.state.type in _DONE:
         return TicketState("done", parse_linear_time(issue.completed_at or issue.canceled_at))

@@ -38,6 +38,8 @@ REDUCED_LINEAR, REDUCED_JIRA = HERE / "linear.graphql", HERE / "jira-cloud-v3.js
 OPERATIONS = (
     ("post", "/rest/api/3/issue"),
     ("get", "/rest/api/3/issue/{issueIdOrKey}"),
+    ("put", "/rest/api/3/issue/{issueIdOrKey}"),
+    ("post", "/rest/api/3/issueLink"),
     ("post", "/rest/api/3/search/jql"),
     ("get", "/rest/api/3/issue/{issueIdOrKey}/comment"),
     ("post", "/rest/api/3/issue/{issueIdOrKey}/comment"),

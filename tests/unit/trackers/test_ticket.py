@@ -202,3 +202,72 @@ def test_no_value_forges_a_line_of_the_log(text: str) -> None:
 
 def test_control_characters_are_made_visible() -> None:
     assert escape_invisible("a\x1b[31m\u202eb\r\n") == "a\\x1b[31m\\u202eb\\r\\n"
+
+
+def steps(*entries: tuple[int, str]) -> list[str]:
+    """The lines of the reproduction for (offset in ms, text)."""
+    example = incident()["examples"][0]
+    timeline = [{"offsetMs": at, "eventType": "click", "route": "", "target": "", "text": text} for at, text in entries]
+    text = ticket_to_markdown(build_ticket(incident(examples=[{**example, "timeline": timeline}]), None))
+    section = text.partition("## How to reproduce")[2].partition("##")[0]
+    return [line.partition(". ")[2] for line in section.strip().splitlines()]
+
+
+def test_steps_before_the_first_signal_have_their_times() -> None:
+    """Offsets are counted from the first signal; the person began before it."""
+    assert steps((-8_200, "opened"), (-3_000, "typed"), (0, "clicked"), (400, "failed")) == [
+        "opened (at 0.0 s)", "typed (at 5.2 s)", "clicked (at 8.2 s)", "failed (at 8.6 s)",
+    ]  # fmt: skip
+
+
+def test_tries_and_their_answers_in_turn_are_one_line_each() -> None:
+    tries = [
+        (0, "click"),
+        (100, "500"),
+        (1_000, "click"),
+        (1_100, "click"),
+        (1_200, "500"),
+        (2_000, "click"),
+        (2_100, "500"),
+    ]
+    assert steps((-500, "opened"), *tries, (3_000, "left")) == [
+        "opened (at 0.0 s)", "click, 4 times (at 0.5–2.5 s)", "500, 3 times (at 0.6–2.6 s)", "left (at 3.5 s)",
+    ]  # fmt: skip
+
+
+def test_the_share_of_those_who_reached_the_step_is_in_the_evidence() -> None:
+    reached = {"reached": 120, "hit": 37, "rate": 0.308333, "low": 0.23, "high": 0.4}
+    text = ticket_to_markdown(build_ticket(incident(reached=reached), None))
+    assert "- Share: 37 of 120 sessions that reached this step (30.8%; 95 % interval 23.3% to 39.6%)" in text
+    assert "Share:" not in ticket_to_markdown(build_ticket(incident(), None))
+
+
+def line(before: str | None, after: str, reason: str) -> dict[str, Any]:
+    return {"at": "", "actor": "rule", "from": before, "to": after, "reason": reason}
+
+
+def test_the_reason_is_that_of_the_regression_and_not_the_latest_line() -> None:
+    lines = [
+        line("resolved", "regressed", "came back: 3 sessions"),
+        line("regressed", "regressed", "ticket WEB-3 at jira updated"),
+        line("regressed", "regressed", "export to linear failed permanently: 403"),
+    ]
+    assert build_ticket(incident(status="regressed", history=lines), None).came_back == "came back: 3 sessions"
+
+
+def test_two_regressions_with_the_same_words_are_two() -> None:
+    lines = [line("resolved", "regressed", "came back: 3 sessions")]
+    first, second = (
+        build_ticket(incident(status="regressed", history=lines, generation=number), None) for number in (1, 2)
+    )
+    assert first.recurrence_id != second.recurrence_id
+
+
+def test_the_counts_of_a_confirmed_fix_are_the_proof() -> None:
+    before, since = {"reached": 200, "hit": 60}, {"reached": 900, "hit": 0}
+    impact = {"fix": {**since, "before": before, "confirmed": True}}
+    resolved = build_ticket(incident(status="resolved", impact=impact), None)
+    assert resolved.proof.startswith("confirmed fixed: 900 sessions reached this step since the fix, 0 hit it")
+    assert build_ticket(incident(impact=impact), None).proof == ""
+    impact["fix"]["confirmed"] = False
+    assert build_ticket(incident(status="resolved", impact=impact), None).proof == ""

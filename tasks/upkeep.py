@@ -1,0 +1,194 @@
+"""Upkeep of filed tickets, after the new ones: second tickets, facts that are out of date, comments.
+
+It needs requests that nothing waits for. So it comes last, leaves a part of the tracker's pace to others, and ends at the first
+sign that the tracker wants no requests.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from prefect import task
+
+from blocks.documents import effective_settings
+from core.error_messages import describe_error
+from core.errors import FurrowError, PermanentError, TransientError
+from core.metrics import count_degraded
+from incidents.incident import IncidentDetail
+from stores.incidents.incident_store import IncidentStore
+from stores.incidents.log_incident_store import LogIncidentStore
+from stores.incidents.ticket_upkeep import DueCheck, DueTicket, OpenTwin
+from tasks import connections
+from tasks.retrying import POLICY
+from tasks.tracker_gate import SharedGate
+from trackers.gate import AccessRefused, MissingTicket, use_gate
+from trackers.protocol import FindsTwins, KeepsFacts, Shown, Tracker
+from trackers.ticket import Ticket, build_ticket, growth_comment, proof_comment
+
+LONGEST_S: Final = 60.0
+"""No request of the upkeep is sent later than this after its begin."""
+_BATCH: Final = 20
+_LATER_S: Final = 3_600.0
+
+
+@dataclass
+class Upkeep:
+    """What was done, and the errors after which the rest was left to a later run."""
+
+    second: int = 0
+    closed: int = 0
+    deleted: int = 0
+    updated: int = 0
+    commented: int = 0
+    errors: list[FurrowError] = field(default_factory=list)
+
+
+@task(name="keep tickets up", **{**POLICY, "retries": 0})
+def keep_tickets_up(tracker: Tracker) -> Upkeep:
+    """Close second tickets, bring titles, priorities and texts up to date, and report growth and proven fixes."""
+    store = connections.incident_store()
+    done = Upkeep()
+    if isinstance(store, LogIncidentStore):
+        return done
+    gate = SharedGate(store.gates, tracker.name, effective_settings().tracker_requests, time.monotonic() + LONGEST_S)
+    with use_gate(gate):
+        for step in _list_steps(store, tracker, done):
+            try:
+                step()
+            except TransientError as error:
+                # Nothing is lost: what was not done is still due.
+                count_degraded("upkeep", type(error).__name__)
+                done.errors.append(error)
+                break
+            except FurrowError as error:
+                count_degraded("upkeep", type(error).__name__)
+                done.errors.append(error)
+    return done
+
+
+def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterator[Callable[[], None]]:
+    if isinstance(tracker, FindsTwins):
+        finder = tracker
+        checks = store.tickets.find_due_checks(tracker.name, _BATCH)
+        if checks:
+            yield lambda: _search_twins(store, tracker, finder, checks, done)
+        for twin in store.tickets.find_open_twins(tracker.name, _BATCH):
+            yield lambda twin=twin: _close_twin(store, tracker.name, finder, twin, done)  # type: ignore[misc]
+    if isinstance(tracker, KeepsFacts):
+        keeper = tracker
+        for due in store.tickets.claim_due_tickets(tracker.name, _BATCH):
+            yield lambda due=due: _bring_up_to_date(store, tracker.name, keeper, due, done)  # type: ignore[misc]
+
+
+def _make_ticket(incident: IncidentDetail) -> Ticket:
+    return build_ticket(incident, effective_settings().pages_url)
+
+
+# Second tickets
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _search_twins(
+    store: IncidentStore, tracker: Tracker, finder: FindsTwins, checks: Sequence[DueCheck], done: Upkeep
+) -> None:
+    """One search for all. A ticket that it does not show is searched for alone, and read when no other search comes."""
+    tickets = {check.incident["incidentId"]: _make_ticket(check.incident) for check in checks}
+    found = finder.find_twins(list(tickets.values()))
+    for check in checks:
+        incident_id = check.incident["incidentId"]
+        keys = found.get(incident_id, [])
+        if check.key not in keys and len(checks) > 1:
+            keys = finder.find_twins([tickets[incident_id]]).get(incident_id, [])
+        if not keys and check.last and tracker.fetch_ticket_state(check.key).kind == "missing":
+            _note_missing(store, tracker, check.incident, check.key, done)
+            continue
+        if check.key not in keys:
+            # The search lags, or a person took the label away: the ledger's ticket is one of them.
+            keys = [*keys, check.key]
+        for second in (others := _order_keys(keys))[1:]:
+            kept = others[0]
+            store.tickets.record_twin(incident_id, tracker.name, (kept, _ticket_url(check, kept)), second)
+            done.second += 1
+    store.tickets.record_checks(tracker.name, list(tickets))
+
+
+def _order_keys(keys: Sequence[str]) -> list[str]:
+    """Oldest first: the number of an issue grows within a project."""
+    return sorted(keys, key=lambda key: int(key.rpartition("-")[2]))
+
+
+def _ticket_url(check: DueCheck, key: str) -> str:
+    """The URL of a ticket like the one that is recorded, with another key."""
+    urls = [ticket["url"] or "" for ticket in check.incident["tickets"] if ticket["key"] == check.key]
+    return urls[0].removesuffix(check.key) + key if urls else ""
+
+
+def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: OpenTwin, done: Upkeep) -> None:
+    """Close a second ticket. If the tracker does not allow it, the history says so, and it is left to people."""
+    incident_id = twin.incident["incidentId"]
+    try:
+        finder.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
+    except PermanentError as refusal:
+        if isinstance(refusal, AccessRefused) and refusal.everything:
+            raise
+        store.tickets.record_closed_twin(incident_id, tracker, twin.key, describe_error(refusal))
+        raise
+    store.tickets.record_closed_twin(incident_id, tracker, twin.key)
+    done.closed += 1
+
+
+# Facts
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _bring_up_to_date(store: IncidentStore, tracker: str, keeper: KeepsFacts, due: DueTicket, done: Upkeep) -> None:
+    incident_id, ticket = due.incident["incidentId"], _make_ticket(due.incident)
+    known = Shown(**{name: (due.shown or {}).get(name) for name in ("title", "priority", "digest")})
+    proved = due.proved and bool(ticket.proof)
+    try:
+        shown = known if due.proved else keeper.update_facts(due.key, ticket, known)
+        if due.grown:
+            note = f"growth\0{ticket.recurrence_id}\0{due.noted_sessions}"
+            keeper.add_note(due.key, note, growth_comment(ticket, due.noted_sessions))
+        if proved:
+            keeper.add_note(due.key, f"proof\0{ticket.recurrence_id}", proof_comment(ticket))
+    except MissingTicket:
+        store.tickets.replace_deleted_ticket(incident_id, tracker, due.key)
+        done.deleted += 1
+        return
+    except TransientError:
+        raise  # again in ten minutes
+    except FurrowError:
+        store.tickets.postpone_upkeep(incident_id, tracker, _LATER_S)
+        raise
+    known_now = None if due.shown is None else {**asdict(shown), "for": due.incident["priority"]}
+    store.tickets.record_upkeep(due, tracker, known_now, noted=due.grown, proved=proved)
+    done.updated += shown != known
+    done.commented += due.grown + proved
+
+
+def _note_missing(store: IncidentStore, tracker: Tracker, incident: IncidentDetail, key: str, done: Upkeep) -> None:
+    """The ticket is missing; a report of it tells whether it was deleted or cannot be seen. Raises AccessRefused for that."""
+    if isinstance(tracker, KeepsFacts):
+        try:
+            tracker.update_facts(key, _make_ticket(incident), Shown())
+        except MissingTicket:
+            store.tickets.replace_deleted_ticket(incident["incidentId"], tracker.name, key)
+            done.deleted += 1
+
+
+def upkeep_counts(done: Upkeep) -> dict[str, int]:
+    """The counts of a report, by what was done."""
+    return {
+        "second tickets found": done.second,
+        "second tickets closed": done.closed,
+        "deleted tickets that are filed anew": done.deleted,
+        "tickets brought up to date": done.updated,
+        "comments on tickets": done.commented,
+    }
+
+
+def describe_upkeep_errors(done: Upkeep) -> list[str]:
+    """One line for each error."""
+    return [describe_error(error) for error in done.errors]
