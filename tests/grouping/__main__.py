@@ -33,7 +33,9 @@ def main() -> None:
     for pair, ok, prints in judged:
         if chosen.misses and not ok and (chosen.aside or not pair.aside):
             seen = "/".join(str(len(p)) for p in prints)
-            scenes = [{k: v for k, v in vars(s).items() if v and v != getattr(type(s), k, None)} for s in (pair.a, pair.b)]
+            scenes = [
+                {k: v for k, v in vars(s).items() if v and v != getattr(type(s), k, None)} for s in (pair.a, pair.b)
+            ]
             print(f"{pair.bugs} {pair.family} ({seen} incidents): {scenes[0]} | {scenes[1]}")
 
 

@@ -69,7 +69,13 @@ def read_pairs() -> list[Pair]:
 
 def make_events(scene: Scene, session: str) -> Iterator[Event]:
     """The session in which the scene is seen: the control is pressed five times, fails each time, and the user leaves."""
-    target = {"type": scene.type, "tagName": scene.tag, "id": scene.id, "selector": scene.selector, "label": scene.label}
+    target = {
+        "type": scene.type,
+        "tagName": scene.tag,
+        "id": scene.id,
+        "selector": scene.selector,
+        "label": scene.label,
+    }
     target = {name: text for name, text in target.items() if text}
 
     def event(ms: int, kind: str, route: str = scene.route, **rest: object) -> Event:
@@ -93,7 +99,10 @@ def _make_context(scene: Scene) -> Iterator[Event]:
     routes = list(scene.context)
     if scene.values:
         pattern, _, count = scene.values.rpartition("*")
-        names = [f"{'bcdfglmnprst'[n % 12]}{'aeiou'[n // 12 % 5]}{'lmnrst'[n // 60 % 6]}{'ao'[n // 360]}" for n in range(int(count))]
+        names = [
+            f"{'bcdfglmnprst'[n % 12]}{'aeiou'[n // 12 % 5]}{'lmnrst'[n // 60 % 6]}{'ao'[n // 360]}"
+            for n in range(int(count))
+        ]
         routes += [pattern.replace("*", name) for name in names]
     for n, route in enumerate(routes):
         yield {
