@@ -30,12 +30,15 @@ TABLES = (
     "detections",
     "open_detections",
     "incident_history",
+    "incident_fingerprints",
     "outbox",
     "floods",
     "uncounted_sessions",
     "incident_steps",
     "incident_reach",
     "reach_horizon",
+    "project_routes",
+    "route_rules",
 )
 """Every table; a table comes after those to which it refers."""
 NOT_KEPT = ("page_sessions", "sign_in_links", "silences")

@@ -28,6 +28,7 @@ from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
 from stores.incidents.incident_flood import Flood, FloodGate
 from stores.incidents.incident_ledger import IncidentLedger
+from stores.incidents.incident_merge import IncidentMerger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
 from stores.incidents.incident_reach import ReachLedger
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
@@ -75,6 +76,7 @@ class IncidentStore:
         self.queue = SessionQueue(database)
         self.ledger = IncidentLedger(database)
         self.incidents = IncidentReader(database)
+        self.merger = IncidentMerger(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
         self.floods = FloodGate(database)
