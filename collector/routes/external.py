@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ufse.detection import Detection
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
 _HIGH, _MEDIUM = 80, 50  # detection.md, Score
 _MAX_LABEL = 80
@@ -164,14 +165,20 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
 
 def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
     """The Detection JSON, in ``project``; equal for equal input. Imports the engine for its fingerprints."""
+    from ufse.grouping.fingerprint import FINGERPRINT_VERSION
+    from ufse.grouping.shown import compute_shown_fingerprints
     from ufse.patterns import clean_text, digest_texts, fold_path
 
     route, target, feedback = (clean_text(part) for part in _mask_failure_point(sent))
     route = fold_path(route) if route else ""
-    own = digest_texts(("failure", project, route, target, feedback))
-    # The engine's own fingerprint means the engine's incident; any other fingerprint is a grouping by the sender.
-    fingerprint = own if sent.fingerprint in (None, own) else digest_texts(("external", project, str(sent.fingerprint)))
-    identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
+    own = compute_shown_fingerprints(project, route, target, feedback, mask_name(sent.context.label or ""))
+    older = list(own.older)
+    fingerprint, named = own.current, own.older[0]
+    if sent.fingerprint not in (None, own.current, *older):
+        # A fingerprint of an incident of this project leads to it; any other one is a grouping by the sender.
+        older = [str(sent.fingerprint)] if _FINGERPRINT.fullmatch(str(sent.fingerprint)) else []
+        fingerprint = named = digest_texts(("external", project, str(sent.fingerprint)))
+    identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, named)
     score = round(sent.frustrationScore)
     last_seen = max(
         sent.lastSeen or sent.timestamp, sent.timestamp
@@ -183,6 +190,8 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
         "visitId": digest_texts(("external visit", project, sent.sessionId, sent.visitId or "")),
         "visitStart": min(sent.visitStart or sent.timestamp, sent.timestamp),
         "fingerprint": fingerprint,
+        "fingerprintVersion": FINGERPRINT_VERSION,
+        "olderFingerprints": older,
         "failurePoint": {"route": route, "target": target, "feedback": feedback},
         "primaryFailurePoint": _SEPARATOR.join(part for part in (route, target, feedback) if part),
         "frustrationScore": score,

@@ -102,7 +102,7 @@ class IncidentEndpoints:
     async def show_incident(self, request: Request) -> Response:
         """One incident. 404 also when the key does not see its project."""
         grant = self._gate.require_operator(request)
-        incident_id = _read_incident_id(request)
+        incident_id = read_incident_id(request)
         found = await self._store.ask_store(
             lambda store: store.incidents.read_incident(incident_id, visible_project(grant))
         )
@@ -120,7 +120,7 @@ class IncidentEndpoints:
 
     async def _act_on_incident(self, action: Action, request: Request) -> Response:
         grant = self._gate.require_operator(request)
-        incident_id = _read_incident_id(request)
+        incident_id = read_incident_id(request)
         body = await self._doorway.read_body(request)
         sent = validate_body(SuppressRequest if action == "suppress" else ActionRequest, body.content)
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
@@ -153,7 +153,8 @@ class IncidentEndpoints:
         return json_response(answer)
 
 
-def _read_incident_id(request: Request) -> str:
+def read_incident_id(request: Request) -> str:
+    """The incident's id in the path. Raises ApiError (404) for what can be none."""
     incident_id: str = request.path_params["incident_id"]
     if not _INCIDENT_ID.fullmatch(incident_id):
         raise ApiError(404, "not_found", "no such incident")
@@ -166,13 +167,14 @@ def _load_page_type() -> type:
     return IncidentPage
 
 
-def _load_detail_type() -> type:
+def load_detail_type() -> type:
+    """The type of an incident's answer; imported when the OpenAPI document is made."""
     from incidents.incident import IncidentDetail
 
     return IncidentDetail
 
 
-_ID: Final[Parameter] = {
+ID_PARAMETER: Final[Parameter] = {
     "name": "incident_id",
     "in": "path",
     "required": True,
@@ -200,11 +202,11 @@ def _declare_action(action: Action) -> Route[IncidentEndpoints]:
             tag="Incidents",
             summary=f"{title} an incident",
             text=f"{text} The history names the key's label and the reason.",
-            answer=_load_detail_type,
+            answer=load_detail_type,
             errors=(*BODY_STATUSES, 404, 409),
             body=SuppressRequest if action == "suppress" else ActionRequest,
             example={"reason": "seen in the checkout's dashboard too"},
-            parameters=(_ID,),
+            parameters=(ID_PARAMETER,),
         ),
     )
 
@@ -274,9 +276,9 @@ GROUP: Final = RouteGroup(
                 tag="Incidents",
                 summary="Show an incident",
                 text="With its history, up to 5 example sessions and their timelines.",
-                answer=_load_detail_type,
+                answer=load_detail_type,
                 errors=(401, 403, 404, 503),
-                parameters=(_ID,),
+                parameters=(ID_PARAMETER,),
             ),
         ),
         *(_declare_action(action) for action in get_args(Action)),

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from collector.pages import assets, health, incident_list, near_misses, session, sign_in
 from collector.pages import incident as incident_page
-from collector.routes import docs, events, incidents, script, sessions, status, streams
+from collector.routes import docs, events, grouping, incidents, script, sessions, status, streams
 from collector.routes.route import RouteGroup
 
 GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
@@ -13,6 +13,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     script.GROUP,
     sessions.GROUP,
     incidents.GROUP,
+    grouping.GROUP,
     status.GROUP,
     sign_in.GROUP,
     incident_list.GROUP,

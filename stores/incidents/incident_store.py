@@ -36,6 +36,7 @@ from stores.incidents.incident_review import ReviewReader
 from stores.incidents.key_registry import KeyRegistry
 from stores.incidents.open_alerts import OpenAlerts
 from stores.incidents.page_sessions import PageSessions
+from stores.incidents.project_routes import ProjectRoutes
 from stores.incidents.session_queue import SessionQueue
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
@@ -77,6 +78,7 @@ class IncidentStore:
         self.ledger = IncidentLedger(database)
         self.incidents = IncidentReader(database)
         self.merger = IncidentMerger(database)
+        self.routes = ProjectRoutes(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
         self.floods = FloodGate(database)

@@ -54,7 +54,9 @@ def test_an_incident_of_an_older_version_keeps_its_sessions(postgres_url: str) -
         migrate(connection, "0008")
         for name in ("pay-1", "pay-2"):
             connection.execute(
-                text("INSERT INTO incidents (incident_id, project, fingerprint, status) VALUES (:id, 'shop', :f, 'confirmed')"),
+                text(
+                    "INSERT INTO incidents (incident_id, project, fingerprint, status) VALUES (:id, 'shop', :f, 'confirmed')"
+                ),
                 {"id": incident_id(name), "f": digest("shop", name)},
             )
             connection.execute(
@@ -75,7 +77,9 @@ def test_an_incident_of_an_older_version_keeps_its_sessions(postgres_url: str) -
     store = IncidentStore.connect(postgres_url)
     store.migrate()
     # Version 2 calls both one; the incidents stay, with their own sessions and new ones of the same name.
-    record(store, grouped("new 1", "pay-1", "pay"), grouped("new 2", "pay-2", "pay"), grouped("old pay-1", "pay-1", "pay"))
+    record(
+        store, grouped("new 1", "pay-1", "pay"), grouped("new 2", "pay-2", "pay"), grouped("old pay-1", "pay-1", "pay")
+    )
     assert listed(store) == {incident_id("pay-1"), incident_id("pay-2")}
     assert (sessions_of(store, incident_id("pay-1")), sessions_of(store, incident_id("pay-2"))) == (2, 2)
     # A name that no incident has joins the one that took the new fingerprint first.
@@ -111,7 +115,10 @@ def test_a_merge_is_remembered(store: IncidentStore) -> None:
     assert (gone["mergedInto"], gone["affectedSessions"], gone["allowedActions"]) == (new_id("pay"), 0, [])
     # New detections, the same session again, and a later version of the rules.
     record(store, grouped("d", "buy", "buy"), grouped("b", "buy", "buy"))
-    record(store, grouped("e", "buy", "x", olderFingerprints=[digest("shop", "buy"), digest("2", "buy")], fingerprintVersion=3))
+    record(
+        store,
+        grouped("e", "buy", "x", olderFingerprints=[digest("shop", "buy"), digest("2", "buy")], fingerprintVersion=3),
+    )
     assert sessions_of(store, new_id("pay")) == 5
     assert store.merger.merge_incidents(new_id("buy"), new_id("pay"), "again", "eve")["affectedSessions"] == 5
     assert any("the same button" in reason for _, _, reason in history(store, new_id("pay")))

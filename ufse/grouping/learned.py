@@ -31,26 +31,41 @@ class RouteRules:
 
     def replace_segments(self, segments: list[str]) -> list[str]:
         """The segments without locales, with ``:id`` in the places of parameters."""
+        return self._replace(segments, keep_locales=False)
+
+    def replace_values(self, segments: list[str]) -> list[str]:
+        """The segments with ``:id`` in the places of parameters, as they are learned from; locales stay."""
+        return self._replace(segments, keep_locales=True)
+
+    def _replace(self, segments: list[str], keep_locales: bool) -> list[str]:
         found: list[str] = []
+        locales: list[str] = []
         for segment in segments:
             if segment.startswith("!") or segment in _VOCABULARY.ambiguous:
                 plain = segment.removeprefix("!")
                 kind = self.locales.get(plain, "") if all(s in _VOCABULARY.shells for s in found) else "word"
                 if (kind or _presume(segment)) == "locale":
+                    locales.append(segment)
                     continue
                 segment = plain
             if self.places and len(found) < MOST_SEGMENTS and segment != ID:
                 kind = self.places.get("/" + "/".join([*found, "*"]), "name")
                 segment = ID if kind == "parameter" and segment not in _VOCABULARY.reserved else segment
             found.append(segment)
-        return found
-
-    def merge_decided(self, decided: "RouteRules") -> "RouteRules":
-        """These rules, where ``decided`` says nothing else."""
-        return RouteRules({**self.places, **decided.places}, {**self.locales, **decided.locales})
+        if not (keep_locales and locales):
+            return found
+        shells = next((n for n, segment in enumerate(found) if segment not in _VOCABULARY.shells), len(found))
+        return [*found[:shells], *locales, *found[shells:]]
 
 
 NO_RULES: Final = RouteRules()
+
+
+def is_place(place: str, kind: RuleKind) -> bool:
+    """Whether a rule of this kind can be about ``place``."""
+    if kind in ("parameter", "name"):
+        return place.startswith("/") and place.endswith("/*") and len(place) <= 512
+    return 0 < len(place) <= 20 and "/" not in place
 
 
 def _presume(segment: str) -> RuleKind:

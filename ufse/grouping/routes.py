@@ -8,7 +8,7 @@ from ufse.grouping.learned import NO_RULES, RouteRules
 from ufse.grouping.texts import EMAIL, is_opaque
 from ufse.grouping.vocabulary import load_vocabulary
 from ufse.memo import memoize_texts
-from ufse.patterns import ID
+from ufse.patterns import ID, clean_text
 
 _VOCABULARY = load_vocabulary()
 _LONGEST: Final = 2_048
@@ -55,9 +55,9 @@ def _decode(path: str) -> str:
     for _ in range(3):
         decoded = unquote(path)
         if decoded == path:
-            return path
+            return clean_text(path)
         path = decoded
-    return path.replace("%", "")
+    return clean_text(path.replace("%", ""))
 
 
 def split_route(pattern: str) -> list[str]:
