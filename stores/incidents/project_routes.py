@@ -22,8 +22,8 @@ RULES_VERSION: Final = 1
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('furrow routes ' || :project, 0))")
 _MISSING = text("""
-    SELECT route FROM unnest(CAST(:routes AS text[])) AS route
-    WHERE NOT EXISTS (SELECT FROM project_routes p WHERE (p.project, p.route) = (:project, route))
+    SELECT new.name FROM unnest(CAST(:routes AS text[])) AS new(name)
+    WHERE NOT EXISTS (SELECT FROM project_routes p WHERE (p.project, p.route) = (:project, new.name))
 """)
 _ADD = text("""
     INSERT INTO project_routes (project, route) SELECT :project, route FROM unnest(CAST(:routes AS text[])) AS route

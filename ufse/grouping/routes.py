@@ -84,15 +84,19 @@ def _fold_segments(raw: list[str]) -> list[str]:
     found: list[str] = []
     for text in raw:
         before = found[-1] if found else ""
-        if is_locale(text) and all(s in _VOCABULARY.shells or s.startswith("!") for s in found):
+        if is_locale(text) and all(_may_precede_locale(s) for s in found):
             found.append(mark_locale(text))
-        elif _HANDLE.fullmatch(text):
-            found.append(text[0] + ID)
         elif text.startswith(ID) or is_id(text) or is_id(text.casefold()) or _names_one_thing(before, text):
             found.append(ID)
+        elif _HANDLE.fullmatch(text):
+            found.append(text[0] + ID)
         else:
             found.append(text.casefold())
     return found
+
+
+def _may_precede_locale(segment: str) -> bool:
+    return segment in _VOCABULARY.shells or segment in _VOCABULARY.ambiguous or segment.startswith("!")
 
 
 def is_id(segment: str) -> bool:
