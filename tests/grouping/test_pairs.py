@@ -11,7 +11,9 @@ from tests.grouping.scenes import find_fingerprints, read_pairs
 def test_one_bug_is_one_incident_and_two_stay_two(tmp_path: Path) -> None:
     pairs = read_pairs()
     assert len(pairs) >= 350
-    right = [(pair, is_right(pair, found)) for pair, found in zip(pairs, find_fingerprints(pairs, tmp_path), strict=True)]
+    right = [
+        (pair, is_right(pair, found)) for pair, found in zip(pairs, find_fingerprints(pairs, tmp_path), strict=True)
+    ]
     for aside, one, two in ((False, 99, 100), (True, 97, 100)):
         for bugs, least in (("one", one), ("two", two)):
             share = [ok for pair, ok in right if (pair.bugs, pair.aside) == (bugs, aside)]

@@ -78,7 +78,9 @@ def test_learners_at_once_learn_the_same(store: IncidentStore) -> None:
     assert [(rule.place, rule.kind) for rule in store.routes.list_rules("shop")] == [("/shop/*", "parameter")]
 
 
-def test_routes_beyond_the_limit_are_not_kept(store: IncidentStore, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_beyond_the_limit_are_not_kept(
+    store: IncidentStore, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stores.incidents.project_routes.MOST_ROUTES", 10)
     store.routes.learn_routes({"shop": tenants(0, 60)})
     store.routes.learn_routes({"shop": tenants(60, 120)})

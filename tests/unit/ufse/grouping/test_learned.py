@@ -60,12 +60,17 @@ def test_what_can_be_a_place() -> None:
 
 def test_rules_change_the_fingerprint_and_keep_the_older_ones() -> None:
     def visit(session: str, route: str) -> list[dict[str, object]]:
-        rows = [go(0, "/start"), *(r for i in range(5) for r in (click(10 + i, route=route), answer(10.2 + i, 500, route=route)))]
+        rows = [
+            go(0, "/start"),
+            *(r for i in range(5) for r in (click(10 + i, route=route), answer(10.2 + i, 500, route=route))),
+        ]
         return [{**row, "session_id": session} for row in [*rows, go(20, "/home"), end(25, "/home")]]
 
     both = table([*visit("a", "/shop/acme/pay"), *visit("b", "/shop/globex/pay")])
     plain = [d.to_json() for d in detect(both).detections]
-    others = [{**go(n, "/shop/" + route[1] + "/pay"), "session_id": f"c{n}"} for n, route in enumerate(values(150, "/shop/*"))]
+    others = [
+        {**go(n, "/shop/" + route[1] + "/pay"), "session_id": f"c{n}"} for n, route in enumerate(values(150, "/shop/*"))
+    ]
     learned = [d.to_json() for d in detect(both, history=learn_history(table(others))).detections]
     assert len({body["fingerprint"] for body in plain}) == 2
     assert len({body["fingerprint"] for body in learned}) == 1
