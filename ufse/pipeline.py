@@ -130,9 +130,8 @@ def learn_history(events: pa.Table, config: Config | Mapping[str, Config] = DEFA
     negative included. It is the ``history`` for a file, whose sessions have no store.
     """
     parts = [_observe_slice(part, own) for own, part in split_batch(events, config)]
-    found = sum_observed(Observed.join_parts(parts))
     routes = {project: learn_rules(routes) for project, routes in list_routes(events).items()}
-    return replace(found, routes=routes)
+    return replace(sum_observed(Observed.join_parts(parts)), routes=routes)
 
 
 def _observe_slice(events: pa.Table, config: Config) -> Observed:

@@ -40,7 +40,7 @@ class SplitRequest(ActionRequest):
         Field(
             max_length=4_096,
             pattern=NOT_BLANK,
-            description="As in `primaryFailurePoint` of its detections. The error for another text lists those of the incident.",
+            description="As in `primaryFailurePoint` of a detection. The error for another text lists those of the incident.",
         ),
     ]
 
@@ -107,7 +107,7 @@ GROUP: Final = RouteGroup(
             Operation(
                 tag="Incidents",
                 summary="Merge an incident into another one",
-                text="Its detections, also future ones, belong to `into`, whatever the rules of grouping say. One ticket remains "
+                text="Its detections, also future ones, belong to `into`, whatever the rules of grouping say. One ticket stays "
                 "at each tracker; a second one is marked as a duplicate in the history and not closed.",
                 answer=load_detail_type,
                 errors=(*BODY_STATUSES, 404, 409),

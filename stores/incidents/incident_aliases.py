@@ -1,7 +1,7 @@
-"""Which incident a detection belongs to: the fingerprints that lead to incidents (docs/decisions/0130-grouping-is-versioned.md).
+"""Which incident a detection belongs to: fingerprints that lead to incidents (docs/decisions/0130-grouping-is-versioned.md).
 
-A detection carries the fingerprint of this version of the rules of grouping, and older ones. What a person decided comes first,
-then the oldest fingerprint that is known; a detection without a known one makes an incident named by the newest.
+A detection carries the fingerprint of this version of the rules of grouping, and older ones. What a person decided comes
+first, then the oldest fingerprint that is known; a detection without a known one makes an incident named by the newest.
 """
 
 # Statements are put together from constants of this module alone; values are always bound.
@@ -42,7 +42,7 @@ class _Known(NamedTuple):
 def assign_incidents(connection: sa.Connection, rows: Sequence[DetectionRow], remember: bool = True) -> None:
     """Set ``incident_id`` of each row to the incident that its fingerprints lead to.
 
-    ``remember``: the newest fingerprint leads to this incident from now on, and the incident is inserted by the same transaction.
+    ``remember``: the newest fingerprint leads to this incident from now on; the same transaction inserts the incident.
     Otherwise (open sessions, which make no incident at first) nothing is written.
     """
     if not rows:

@@ -1,9 +1,9 @@
 """Merging and splitting of incidents by a person: remembered, and stronger than every version of the rules of grouping.
 
-A merge moves the detections and fingerprints of one incident to another. The merged incident stays, empty, and names the other.
-At each tracker one ticket remains: if only the merged incident has one, it moves; if both have, the other's remains and the ledger
-marks the merged incident's as its duplicate. Nothing is written to the tracker. A split moves the detections of one failure point
-to an incident of their own.
+A merge moves the detections and fingerprints of one incident to another. The merged incident stays, empty, and names the
+other. At each tracker one ticket remains: if only the merged incident has one, it moves; if both have, the other's remains
+and the ledger marks the merged incident's as its duplicate. Nothing is written to the tracker. A split moves the detections
+of one failure point to an incident of their own.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import text
 from incidents import lifecycle
 from incidents.incident import IncidentDetail
 from incidents.lifecycle import HistoryChange, IllegalTransition
-from incidents.model import DEFAULT_RULE, NotFound, Rules
+from incidents.model import DEFAULT_RULE, Rules
 from stores.incidents import incident_read, incident_record, incident_settle
 from stores.incidents.incident_database import Database
 from ufse.grouping.fingerprint import FINGERPRINT_VERSION
@@ -50,12 +50,15 @@ _MARK_DUPLICATES = text("""
 """)
 _BEING_FILED = text("""
     SELECT incident_id, tracker FROM outbox
-    WHERE incident_id IN (:source, :target) AND state = 'claimed' AND lease_until > clock_timestamp() ORDER BY incident_id, tracker
+    WHERE incident_id IN (:source, :target) AND state = 'claimed' AND lease_until > clock_timestamp()
+    ORDER BY incident_id, tracker
 """)
 _POINTS = text("""
-    SELECT body ->> 'primaryFailurePoint' AS point, coalesce(body -> 'olderFingerprints' ->> 0, body ->> 'fingerprint') AS first,
+    SELECT body ->> 'primaryFailurePoint' AS point,
+           coalesce(body -> 'olderFingerprints' ->> 0, body ->> 'fingerprint') AS first,
            count(DISTINCT visit_id) AS sessions
-    FROM detections WHERE incident_id = :incident_id AND retracted_at IS NULL GROUP BY point, first ORDER BY sessions DESC, point, first
+    FROM detections WHERE incident_id = :incident_id AND retracted_at IS NULL
+    GROUP BY point, first ORDER BY sessions DESC, point, first
 """)
 _SPLIT = """
     UPDATE {table} SET incident_id = :target, updated_at = now()
@@ -69,7 +72,8 @@ _DECIDE = text("""
     ON CONFLICT (project, fingerprint) DO UPDATE SET incident_id = excluded.incident_id, decided = true
 """)
 _NAME = text("""
-    INSERT INTO incident_fingerprints (project, fingerprint, incident_id, version) VALUES (:project, :fingerprint, :incident_id, :version)
+    INSERT INTO incident_fingerprints (project, fingerprint, incident_id, version)
+    VALUES (:project, :fingerprint, :incident_id, :version)
     ON CONFLICT (project, fingerprint) DO NOTHING
 """)
 

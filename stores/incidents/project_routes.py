@@ -1,8 +1,9 @@
-"""What the routes of each project show: the tables ``project_routes`` and ``route_rules`` (docs/decisions/0131-learned-routes.md).
+"""What the routes of each project show: the tables ``project_routes`` and ``route_rules`` (docs/decisions/0131-learned-
+routes.md).
 
-Routes are added when sessions are scored. Rules are learned anew when a route is new, from at most ``MOST_ROUTES`` of a project. A
-place that holds a parameter stays one, and the routes of its values become one route, so that the table follows the places of a
-project and not its values. What a person decided wins, and is never learned again.
+Routes are added when sessions are scored. Rules are learned anew when a route is new, from at most ``MOST_ROUTES`` of a
+project. A place that holds a parameter stays one, and the routes of its values become one route, so that the table follows
+the places of a project and not its values. What a person decided wins, and is never learned again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,8 @@ _RULES = text("""
     WHERE project = ANY(CAST(:projects AS text[])) ORDER BY project, place
 """)
 _SAVE = text("""
-    INSERT INTO route_rules AS r (project, place, kind, decided_by, version) VALUES (:project, :place, :kind, :decided_by, :version)
+    INSERT INTO route_rules AS r (project, place, kind, decided_by, version)
+    VALUES (:project, :place, :kind, :decided_by, :version)
     ON CONFLICT (project, place) DO UPDATE
         SET kind = excluded.kind, decided_by = excluded.decided_by, version = excluded.version, updated_at = now()
     WHERE (r.kind, r.decided_by, r.version) IS DISTINCT FROM (excluded.kind, excluded.decided_by, excluded.version)
@@ -63,7 +65,7 @@ class ProjectRoutes:
         self._database = database
 
     def learn_routes(self, seen: Mapping[str, Sequence[list[str]]]) -> dict[str, RouteRules]:
-        """Add the routes (``split_route``) that projects show, and return their rules. Routes that are known cost one look-up."""
+        """Add the routes (``split_route``) that projects show, and return their rules. Known routes cost one look-up."""
         with self._database.open_transaction() as connection:
             rules = _read_rules(connection, sorted(seen))
             for project in sorted(seen):

@@ -1,10 +1,10 @@
 """Pairs of scenes: two ways in which one bug may be named, or two bugs that are named alike.
 
-``pairs.jsonl`` has one pair a line: ``family``, ``bugs`` (``one`` or ``two``) and the scenes ``a`` and ``b``. A scene is a control
-(``type``, ``tag``, ``id``, ``selector``, ``label``) on a ``route`` that is pressed until the user gives up, and what fails each time: a
-request (``method``, ``url``, ``status``) or, with ``message``, an error (``frame``: of its stack). ``context`` are routes that other
-sessions of the project visit; ``values`` (``/shop/*/orders*300``) are so many sessions with a name of their own in place of ``*``.
-The events pass the collector's contract, masks included.
+``pairs.jsonl`` has one pair a line: ``family``, ``bugs`` (``one`` or ``two``) and the scenes ``a`` and ``b``. A scene is a
+control (``type``, ``tag``, ``id``, ``selector``, ``label``) on a ``route`` that is pressed until the user gives up, and what
+fails each time: a request (``method``, ``url``, ``status``) or, with ``message``, an error (``frame``: of its stack).
+``context`` are routes that other sessions of the project visit; ``values`` (``/shop/*/orders*300``) are so many sessions with
+a name of their own in place of ``*``. The events pass the collector's contract, masks included.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Controls as grouping compares them: by an id of the application, else by label and place, without what frameworks generate."""
+"""Controls as grouping compares them: by an id of the application, else by label and place."""
 
 import re
 from typing import Final
 
-from ufse.generated import UUID, find_own_id, split_vocabulary, strip_class_hash
+from ufse.generated import UUID, find_own_id, strip_class_hash
 from ufse.grouping.labels import fold_label
 from ufse.grouping.texts import is_opaque
 from ufse.grouping.vocabulary import load_vocabulary
@@ -18,7 +18,7 @@ _GENERATED: Final = re.compile(
     r"|tippy-\d+|lightning-\d+|elementor-element-[0-9a-f]{6,}|shopify-section-template--\d+__\w+|melt-[\w-]{8,}|k-[0-9a-f]{8}[\w-]*)(?![A-Za-z0-9])",
     re.I,
 )
-"""Ids beyond ``ufse.generated``: of Element Plus, PrimeVue, Webflow, Phoenix, Mantine, React Aria, antd, Fluent UI, jQuery UI, Bits UI."""
+"""Ids beyond ``ufse.generated``: of Element Plus, PrimeVue, Webflow, Phoenix, Mantine, React Aria, antd, Fluent UI."""
 _RENDERED: Final = re.compile(r":[rR][0-9a-zA-Z]{0,12}:|«[rR][0-9a-zA-Z]*»|(?<![A-Za-z0-9])_[rR]_[0-9a-zA-Z]+_")
 _DRUPAL: Final = re.compile(r"--(?:\d+|[\w-]{11})$")
 """What Drupal's ``Html::getUniqueId`` adds: a counter, and a random text of 8 bytes in Base64 after AJAX."""
@@ -33,10 +33,6 @@ _ATOMIC: Final = re.compile(
     r"x[a-z0-9]{5,7}|_[a-z0-9]{5,9}|s-[A-Za-z0-9_-]{8,}|astro-[A-Za-z0-9]{6,}|css-var-\w+|css-dev-only-[\w-]+"
 )
 """Classes of StyleX, vanilla-extract, Qwik and Svelte, Astro and antd that name nothing."""
-_STRUCTURE: Final = split_vocabulary("""
-    html body div span main section article header footer nav aside ul ol li table thead tbody tfoot tr td th dl dt dd p form fieldset
-    button a input select textarea label svg path img i b em strong
-""")
 
 
 def group_control(part: str, identity: str, selector: str, label: str) -> str:
@@ -104,7 +100,7 @@ def _has_verb(own: str) -> bool:
 
 
 def _read_path(selector: str) -> tuple[Selector, str]:
-    """The selector as read, and as compared without a label: from the last id on, without positions but in columns and at the end."""
+    """The selector as read, and as compared without a label: from the last id on; positions stay in columns and at the end."""
     if selector.startswith(("/", "(")):
         selector = _convert_xpath(selector)
     read = read_selector(selector)

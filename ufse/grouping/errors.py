@@ -71,11 +71,12 @@ _WORDINGS: Final[tuple[_Wording, ...]] = (
     ),
     _declare_wording(r"minified (?P<name>\w+) error #(?P<number>\d+).*", _minified),
     _declare_wording(
-        r"failed to fetch dynamically imported module.*|error loading dynamically imported module.*|importing a module script failed.*",
+        r"(?:failed to fetch|error loading) dynamically imported module.*|importing a module script failed.*",
         "module import failed",
     ),
     _declare_wording(
-        r"failed to fetch\.?|networkerror when attempting to fetch resource\.?|load failed\.?|network request failed\.?|the network connection was lost\.?|network ?error\.?",
+        r"(?:failed to fetch|networkerror when attempting to fetch resource|load failed|network request failed"
+        r"|the network connection was lost|network ?error)\.?",
         "fetch failed",
     ),
     _declare_wording(r"loading css chunk \S+ failed.*", "css chunk failed"),
@@ -86,7 +87,7 @@ _WORDINGS: Final[tuple[_Wording, ...]] = (
         "json ended early",
     ),
     _declare_wording(
-        r"unexpected (?:token|character|number|string|non-whitespace character)\b.* json\b.*|json\.parse: .*|json parse error: .*",
+        r"unexpected (?:token|character|number|string|non-whitespace character)\b.* json\b.*|json(?:\.parse| parse error): .*",
         "json invalid",
     ),
     _declare_wording(r"maximum call stack size exceeded\.?.*|too much recursion.*|out of stack space.*", "recursion"),
@@ -114,7 +115,8 @@ _QUOTED: Final = re.compile(
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$.-]*")
 _STATUS: Final = re.compile(
-    r"(?:\b(?:http|https|status|status code|statuscode|code|errno)\b|\berror\s?#|\b(?:error|response)\b(?= \d{3}\b))\s*[:=#]?\s*(?P<number>\d{2,4})\b",
+    r"(?:\b(?:http|https|status|status code|statuscode|code|errno)\b|\berror\s?#|\b(?:error|response)\b(?= \d{3}\b))"
+    r"\s*[:=#]?\s*(?P<number>\d{2,4})\b",
     re.I,
 )
 """Numbers that say what failed: statuses and codes of errors."""

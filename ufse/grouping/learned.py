@@ -1,7 +1,7 @@
 """What a project's own routes show: which places hold names of things, and which short segments are locales.
 
-A place is a path with ``*`` for its last segment, like ``/shop/*``. With hundreds of values it holds a parameter; with five it is
-named. A segment such as ``it`` at the beginning is a locale or a department: what else the project has decides.
+A place is a path with ``*`` for its last segment, like ``/shop/*``. With hundreds of values it holds a parameter; with five
+it is named. A segment such as ``it`` at the beginning is a locale or a department: what else the project has decides.
 """
 
 from collections import defaultdict

@@ -16,7 +16,7 @@ _TEMPLATE: Final = re.compile(
     r":(?P<colon>[A-Za-z_]\w*)(?:\([^/]*\))?[?*+]?|\{(?P<brace>[^{}]*)\}|\[\[?\.{0,3}(?P<square>[\w-]+)\]?\]|\$(?P<dollar>\w*)"
     r"|<(?:\w+:)?(?P<angle>\w+)>|\*{1,2}|\(\.\*\)"
 )
-"""Parameters as Express, Vue, Angular and Rails (``:id``), OpenAPI, Spring and ASP.NET (``{id}``), Next and SvelteKit (``[id]``),
+"""Parameters as Express, Vue, Angular and Rails (``:id``), OpenAPI, Spring, ASP.NET (``{id}``), Next, SvelteKit (``[id]``),
 TanStack and Remix (``$id``), Flask and Django (``<int:id>``) write them."""
 _GROUP: Final = re.compile(r"\([\w.-]+\)")
 """A route group of Next, which is in no address."""
@@ -40,7 +40,7 @@ def fold_route(pattern: str, rules: RouteRules = NO_RULES) -> str:
 
 @memoize_texts
 def _split_route(pattern: str) -> str:
-    raw = [segment for segment in _MATRIX.sub("", _decode(pattern[:_LONGEST])).split("/") if segment]
+    raw = [segment for segment in _MATRIX.sub("", _decode_percents(pattern[:_LONGEST])).split("/") if segment]
     while raw and (_INDEX.fullmatch(raw[-1]) or _PAGE.fullmatch(raw[-1])):
         page = raw.pop()
         if not _INDEX.fullmatch(page):
@@ -50,7 +50,7 @@ def _split_route(pattern: str) -> str:
     return "/".join(_fold_segments(raw))
 
 
-def _decode(path: str) -> str:
+def _decode_percents(path: str) -> str:
     """``path`` without percent-encoding, also where it is encoded several times."""
     for _ in range(3):
         decoded = unquote(path)

@@ -1,4 +1,4 @@
-"""Values inside of texts: dates, times, amounts, addresses and opaque tokens, which grouping replaces in labels and messages."""
+"""Values inside of texts: dates, times, amounts, addresses and opaque tokens, which grouping replaces."""
 
 import re
 from typing import Final
@@ -43,7 +43,7 @@ _PREFIXED: Final = re.compile(r"(?P<prefix>[A-Za-z][A-Za-z0-9]{0,11})[_-](?P<tok
 
 
 def is_opaque(token: str) -> bool:
-    """Whether a token of letters, digits, ``_`` and ``-`` is made by a machine: a hash, a short id, a prefixed id (``cus_N8x…``)."""
+    """Whether a token of letters, digits, ``_`` and ``-`` is made by a machine: a hash, a short id, ``cus_N8x…``."""
     if not 4 <= len(token) <= 128 or not token.isascii() or _WORDY.fullmatch(token):
         return False
     found = _PREFIXED.fullmatch(token)

@@ -11,12 +11,12 @@ from ufse.grouping.routes import fold_route
 from ufse.patterns import fold_path
 
 WORDS = st.sampled_from(
-    "Pay Save Delete Anna Message 3 items (12) $12.00 12,99 € 2024-05-12 14:30 Order #8841 Mon May 'x' \"y z\" … now Jetzt "
-    "bezahlen of 7 days @tom a@b.de https://a.b/c ⏳ cus_N8x7Kp2 99+".split()
+    """Pay Save Delete Anna Message 3 items (12) $12.00 12,99 € 2024-05-12 14:30 Order #8841 Mon May 'x' "y z" … now Jetzt
+    bezahlen of 7 days @tom a@b.de https://a.b/c ⏳ cus_N8x7Kp2 99+""".split()  # noqa: SIM905
 )
 SEGMENTS = st.sampled_from(
-    "de en-GB it hr api v1 users alice new Orders 8841 x7Kp2 PROJ-7 index.html index.php Default.aspx @bob blog how-to-bake "
-    "%2541 %2F a;b=1 :id foo.html.html search red+shoes t acme zh_CN fr it de 550e8400-e29b-41d4-a716-446655440000".split()
+    """de en-GB it hr bs IT api v1 users alice new Orders 8841 x7Kp2 PROJ-7 index.html index.php Default.aspx @bob blog
+    how-to-bake %2541 %2F a;b=1 :id foo.html.html search red+shoes t acme zh_CN fr 550e8400-e29b-41d4-a716-446655440000""".split()  # noqa: SIM905
 )
 TEXTS = st.one_of(st.text(max_size=120), st.lists(WORDS, max_size=8).map(" ".join))
 
