@@ -78,6 +78,17 @@ class IncidentLedger(Protocol):
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
 
+class IncidentMerger(Protocol):
+    """Merges and splits incidents."""
+
+    def merge_incidents(
+        self, source: str, target: str, reason: str, actor: str, project: str | None, rules: ConfirmRule
+    ) -> "IncidentDetail": ...
+    def split_incident(
+        self, source: str, point: str, reason: str, actor: str, project: str | None, rules: ConfirmRule
+    ) -> "IncidentDetail": ...
+
+
 class ProjectSource(KeySource, Protocol):
     """Reads keys and projects."""
 
@@ -205,6 +216,8 @@ class Incidents(Protocol):
     def incidents(self) -> IncidentReader: ...
     @property
     def ledger(self) -> IncidentLedger: ...
+    @property
+    def merger(self) -> IncidentMerger: ...
     @property
     def people(self) -> PageSessions: ...
     @property

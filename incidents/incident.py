@@ -133,6 +133,8 @@ class Incident(TypedDict):
     suppressedSessions: int | None
     withdrawnAt: str | None
     """It was drafted from open sessions, and none of them shows it any more. Lists leave it out."""
+    mergedInto: str | None
+    """The incident into which a person merged it. Lists leave it out."""
     generation: int
     """How often it came back."""
     allowedActions: list[Action]

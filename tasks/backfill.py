@@ -17,7 +17,7 @@ import pyarrow as pa
 from prefect import task
 
 from core.errors import NotConfigured, PermanentError
-from stores.incidents.incident_detection import build_detection_row, decode_json_text
+from stores.incidents.incident_detection import DetectionRow, build_detection_row, decode_json_text
 from stores.incidents.incident_store import (
     AnalysedSession,
     IncidentStore,
@@ -140,7 +140,14 @@ def compare_detections(analysed: Sequence[AnalysedSession]) -> Changes:
     stored = store.detections.read_stored_detections(
         [(session.pending.project, session.pending.session_id) for session in analysed]
     )
-    differences = _find_differences(analysed, stored)
+    # Compared in the stored form: if it is equal, nothing would be written.
+    rows = [
+        build_detection_row(body, session.pending.project, session.pending.session_id)
+        for session in analysed
+        for body in session.detections
+    ]
+    store.detections.assign_incidents(rows)
+    differences = _find_differences(rows, stored)
     named = store.incidents.read_incident_summaries(list(differences))
     return {id_: _make_change(kinds, points, named.get(id_)) for id_, (kinds, points) in differences.items()}
 
@@ -163,33 +170,34 @@ def change_sections(changes: Changes, title: str) -> Iterator[tuple[str, list[st
 
 
 def _find_differences(
-    analysed: Sequence[AnalysedSession], stored: Sequence[StoredDetection]
+    rows: Sequence[DetectionRow], stored: Sequence[StoredDetection]
 ) -> dict[str, tuple[Counter[str], str]]:
     """By incident id: detections by kind, and the name that the engine gives it ('' when it is only retracted)."""
     before = {(detection.project, detection.detection_id): detection for detection in stored}
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     points: dict[str, str] = {}
-    for session in analysed:
-        for body in session.detections:
-            # Compared in the stored form: if it is equal, nothing would be written.
-            row = build_detection_row(body, session.pending.project, session.pending.session_id)
-            known = before.pop((row["project"], row["detection_id"]), None)
-            points.setdefault(row["incident_id"], str(body.get("primaryFailurePoint") or ""))
-            if known is None:
-                kinds[row["incident_id"]]["new"] += 1
-            elif known.incident_id != row["incident_id"]:
-                kinds[known.incident_id]["retracted"] += 1
-                kinds[row["incident_id"]]["new"] += 1
-            elif _without_versions(known.body) != _without_versions(decode_json_text(row["body"])):
-                kinds[row["incident_id"]]["changed"] += 1
+    for row in rows:
+        body = decode_json_text(row["body"])
+        known = before.pop((row["project"], row["detection_id"]), None)
+        points.setdefault(row["incident_id"], str(body.get("primaryFailurePoint") or ""))
+        if known is None:
+            kinds[row["incident_id"]]["new"] += 1
+        elif known.incident_id != row["incident_id"]:
+            kinds[known.incident_id]["retracted"] += 1
+            kinds[row["incident_id"]]["new"] += 1
+        elif _without_versions(known.body) != _without_versions(body):
+            kinds[row["incident_id"]]["changed"] += 1
     for gone in before.values():
         kinds[gone.incident_id]["retracted"] += 1
     return {id_: (counts, points.get(id_, "")) for id_, counts in kinds.items()}
 
 
+_VERSIONS = frozenset({"engineVersion", "configHash", "fingerprint", "fingerprintVersion", "olderFingerprints"})
+
+
 def _without_versions(body: Detection) -> dict[str, object]:
     """A detection without its versions, so that another configuration with the same result is no difference."""
-    return {name: value for name, value in body.items() if name not in ("engineVersion", "configHash")}
+    return {name: value for name, value in body.items() if name not in _VERSIONS}
 
 
 def _make_change(kinds: Counter[str], point: str, named: IncidentSummary | None) -> Change:

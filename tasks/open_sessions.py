@@ -24,6 +24,7 @@ from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.open_alerts import alert_of_open_incidents
 from tasks.origins import add_origins
+from tasks.project_routes import read_route_rules
 from tasks.retrying import POLICY
 from tasks.score import Answer, answers_by_session, session_spans
 from tasks.stopping import raise_if_stopped
@@ -113,7 +114,10 @@ def _judge_sessions(
     hashes = [session.session_hash for session in wanted]
     first = events.find_first_receipt(hashes, min(session.received_ms for session in wanted))
     # The same history as for their analysis when they are complete; a look adds nothing to it.
-    history = read_project_history(events, [session.project for session in wanted], int(time.time() * 1000))
+    projects = [session.project for session in wanted]
+    history = replace(
+        read_project_history(events, projects, int(time.time() * 1000)), routes=read_route_rules(projects)
+    )
     found: dict[SessionKey, Answer] = {}
     left: set[int] = set()
     for batch in open_sessions.plan_open_batches(events, hashes, first):

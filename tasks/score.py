@@ -3,7 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from stores.events.event_history import ObservedSession, read_project_history, r
 from stores.events.event_store import SESSION_COLUMNS
 from stores.incidents.incident_store import AnalysedSession, PendingSession
 from tasks import connections
+from tasks.project_routes import learn_project_routes
 from tasks.retrying import POLICY
 from tasks.stopping import raise_if_stopped
 from tasks.thresholds import engine_configs, read_project_thresholds
@@ -67,6 +68,7 @@ def score_sessions(pending: Sequence[PendingSession], note: bool = True, last_re
     scored = Scored(visits=store.record_calm_sessions(hashes, first, now_us, last_received_ms) if note else 0)
     # Read once: all sessions of these batches are judged with the same history, which holds none of their new events.
     history = read_project_history(store, [session.project for session in pending], now_us // 1000)
+    history = replace(history, routes=learn_project_routes(pending, first, last_received_ms))
     found: dict[tuple[str, str], Answer] = {}
     for batch in store.plan_batches(hashes, first, last_received_ms):
         raise_if_stopped()

@@ -9,7 +9,7 @@ from typing import Final, Literal
 # Pydantic, which makes the OpenAPI document of these, reads typing's own TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
-OUTPUT_VERSION: Final = 1
+OUTPUT_VERSION: Final = 2
 """Version of the declarations below; it is not part of the output. Raise it, and say so in CHANGELOG.md, when a key is added,
 removed or changes its type or meaning: ``tests/unit/ufse/test_output.py`` compares the declarations with what is emitted.
 """
@@ -83,6 +83,10 @@ class Detection(TypedDict):
     visitId: str
     visitStart: str
     fingerprint: str
+    fingerprintVersion: int
+    """Version of the rules of grouping that made ``fingerprint``."""
+    olderFingerprints: list[str]
+    """Fingerprints of the same failure point by earlier versions or without learned routes, the oldest first."""
     failurePoint: FailurePoint
     primaryFailurePoint: str
     """The failure point as one text: ``route › target › feedback``."""

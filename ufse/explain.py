@@ -12,11 +12,20 @@ from ufse.detection import Detection, DetectionContext, SignalEntry
 from ufse.encoding import make_rows
 from ufse.feedback import SLOW
 from ufse.formats import format_duration, format_timestamps
+from ufse.grouping.errors import group_error
+from ufse.grouping.fingerprint import (
+    FINGERPRINT_VERSION,
+    Fingerprints,
+    GroupedPoint,
+    compute_fingerprints,
+    compute_first_fingerprint,
+    group_request,
+)
+from ufse.grouping.learned import NO_RULES
 from ufse.judge import Judgement
-from ufse.memo import memoize_texts
 from ufse.patterns import digest_texts
 from ufse.score import confidence_level
-from ufse.sessions import NETWORK, Visits
+from ufse.sessions import ERROR, NETWORK, Visits
 from ufse.shapes import remove_copy_marks
 from ufse.signals.model import PLAIN, SignalFacts, Signals
 from ufse.signals.registry import FEEDBACK, SIGNALS
@@ -57,6 +66,10 @@ class _Emitted(NamedTuple):
     session: str
     visit_id: str
     visit_started_at: str
+    error_type: str
+    message: str
+    frame: str
+    """Of the failing error as sent; '' for other failures."""
 
 
 class _ShownSignal(NamedTuple):
@@ -87,6 +100,7 @@ class DetectionWriter:
         read.
         """
         self.unreported = judged.index.frame.lacks_successes(judged.clusters.visit[emitted])
+        self.routes = judged.index.frame.known.history.routes
         index = judged.index.trim_for_explanation()
         clusters = replace(judged.clusters, index=index)
         self.visits, self.emitted = visits, emitted
@@ -174,8 +188,21 @@ class DetectionWriter:
             source.read_texts("user_hash", failure),
             *(source.read_clean_texts(name, failure) for name in ("environment", "app_version", "user_agent")),
             *self._identify_visits(clusters.visit[emitted]),
+            *self._read_errors(failure),
         )
         return make_rows(_Emitted, columns)
+
+    def _read_errors(self, failure: Ints) -> tuple[list[str], ...]:
+        """Per failure: type, message and frame of the error; '' for other failures."""
+        source, found = self.frame.source, []
+        errors = np.flatnonzero(self.frame.kind[failure] == ERROR)
+        for name in ("error_type", "message", "frame"):
+            texts = [""] * len(failure)
+            if len(errors) and name in source.table.column_names:
+                for place, text in zip(errors.tolist(), source.read_texts(name, failure[errors]), strict=True):
+                    texts[place] = text
+            found.append(texts)
+        return tuple(found)
 
     def _identify_visits(self, visit: Ints) -> tuple[list[str], ...]:
         """Per visit of ``visit``: its project, client session, id and start."""
@@ -191,27 +218,40 @@ class DetectionWriter:
 
     def detection_identity(self, number: int) -> tuple[str, str]:
         """(Detection id, fingerprint) of one emitted cluster: the same session and failure point give the same id."""
-        return self._identify_detection(self._facts[number])
+        facts = self._facts[number]
+        return self._identify_detection(facts), self._find_fingerprints(facts).current
 
-    def _identify_detection(self, facts: _Emitted) -> tuple[str, str]:
+    def _identify_detection(self, facts: _Emitted) -> str:
+        """The id of a detection. It does not depend on grouping, so that a new version of it finds the stored one."""
         action, feedback = self.words.describe_action(facts.action), self.words.feedback_text(facts.answer)
-        fingerprint = _compute_fingerprint(facts.project, action.route, action.target, feedback)
-        return digest_texts(("detection", facts.visit_id, fingerprint)), fingerprint
+        first = compute_first_fingerprint(facts.project, action.route, action.target, feedback)
+        return digest_texts(("detection", facts.visit_id, first))
+
+    def _find_fingerprints(self, facts: _Emitted) -> Fingerprints:
+        action, feedback = self.words.describe_action(facts.action), self.words.feedback_text(facts.answer)
+        failure = group_request(feedback) if facts.answer.kind == NETWORK else feedback
+        if facts.answer.kind == ERROR and facts.answer.negative != SLOW:
+            failure = group_error(facts.error_type, facts.message, facts.frame) or feedback
+        control = self.frame.targets[facts.action % self.words.target_count].group
+        point = GroupedPoint(action.route, action.target, feedback, control, failure)
+        return compute_fingerprints(facts.project, point, self.routes.get(facts.project, NO_RULES))
 
     def write_detection(self, number: int) -> Detection:
         """The JSON of one detection, in a fixed order of keys."""
         facts, words, config = self._facts[number], self.words, self.index.config
-        detection_id, fingerprint = self._identify_detection(facts)
+        prints = self._find_fingerprints(facts)
         action, feedback = words.describe_action(facts.action), words.feedback_text(facts.answer)
         signals = self._write_signals(number, feedback)
         leaving = "abandonment" in [signal["type"] for signal in signals]
         return {
-            "detectionId": detection_id,
+            "detectionId": self._identify_detection(facts),
             "projectId": facts.project,
             "sessionId": facts.session,
             "visitId": facts.visit_id,
             "visitStart": facts.visit_started_at,
-            "fingerprint": fingerprint,
+            "fingerprint": prints.current,
+            "fingerprintVersion": FINGERPRINT_VERSION,
+            "olderFingerprints": list(prints.older),
             "failurePoint": {"route": action.route, "target": action.target, "feedback": feedback},
             "primaryFailurePoint": words.write_failure_point(facts.action, facts.answer),
             "frustrationScore": facts.score,
@@ -323,9 +363,3 @@ class DetectionWriter:
 
 def _capitalize_sentence(text: str) -> str:
     return text[0].upper() + text[1:] if text.startswith(("the ", "activity ")) else text
-
-
-@memoize_texts
-def _compute_fingerprint(project: str, route: str, target: str, feedback: str) -> str:
-    """The hash of a failure point, which many sessions share."""
-    return digest_texts(("failure", project, route, target, feedback))

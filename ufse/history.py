@@ -5,7 +5,8 @@ summed to one row per project and endpoint or collector. The event store sums it
 (stores/events/event_history.py). docs/decisions/0060-what-other-sessions-show.md says which table is used where.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ufse.arrays import Ints, mark_group_starts
+from ufse.grouping.learned import RouteRules
 
 _KEY: Final = [("project", pa.string()), ("session_id", pa.string())]
 
@@ -134,6 +136,8 @@ class ProjectHistory:
     """Rows of ENDPOINT_FACTS, one per project and endpoint."""
     collectors: pa.Table
     """Rows of COLLECTOR_FACTS, one per project and collector."""
+    routes: Mapping[str, RouteRules] = field(default_factory=dict)
+    """What the routes of each project show; fingerprints alone read it."""
 
     @staticmethod
     def make_empty() -> "ProjectHistory":

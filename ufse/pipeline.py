@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 import numpy as np
@@ -22,6 +22,8 @@ from ufse.exempted import find_test_visits
 from ufse.explain import DetectionWriter
 from ufse.formats import format_timestamp
 from ufse.frame import Frame, build_frame
+from ufse.grouping.learned import learn_rules
+from ufse.grouping.observed_routes import list_routes
 from ufse.history import NO_HISTORY, Observed, ProjectHistory, sum_observed
 from ufse.index import Index
 from ufse.judge import EMITTED, EXEMPTED, RULE_NAMES, Judgement, drop_same_struggles, judge_clusters
@@ -122,7 +124,8 @@ def learn_history(events: pa.Table, config: Config | Mapping[str, Config] = DEFA
     negative included. It is the ``history`` for a file, whose sessions have no store.
     """
     parts = [_observe_slice(part, own) for own, part in split_batch(events, config)]
-    return sum_observed(Observed.join_parts(parts))
+    routes = {project: learn_rules(routes) for project, routes in list_routes(events).items()}
+    return replace(sum_observed(Observed.join_parts(parts)), routes=routes)
 
 
 def _observe_slice(events: pa.Table, config: Config) -> Observed:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from ufse.generated import split_vocabulary
+from ufse.grouping.controls import group_control
 from ufse.identity import Identity, identify_control
 from ufse.memo import memoize_texts
 from ufse.patterns import clean_text
@@ -80,6 +81,8 @@ class Target:
     """Only a type or tag is known: different controls look the same."""
     placed: bool = False
     """Its id is generated and no other id names it, so that two of its name may stand in two places."""
+    group: str = ""
+    """What it is called in a fingerprint (``ufse.grouping``)."""
 
     @property
     def meaningful(self) -> bool:
@@ -121,7 +124,8 @@ def describe_target(kind: str, identity: str, selector: str, tag: str, label: st
     """What these five texts, as sent, describe."""
     if not (kind or identity or selector or tag or label):
         return Described(NO_TARGET, identify_control("control", "", "", "", "", ""), False)
-    found = identify_control(_find_part(kind.lower(), tag.lower()), kind, identity, selector, tag, label)
+    part = _find_part(kind.lower(), tag.lower())
+    found = identify_control(part, kind, identity, selector, tag, label)
     kind_word, tag_word, shown = found.role or kind.lower(), tag.lower(), clean_text(label)
     words = [*_split_name_words(identity), "", *_split_name_words(selector), "", *_split_name_words(label)]
     role = kind_word or tag_word
@@ -148,6 +152,7 @@ def describe_target(kind: str, identity: str, selector: str, tag: str, label: st
         link=role in {"link", "a", "menuitem", "tab"},
         nameless=not (identity or selector or label),
         placed=found.generated,
+        group=group_control(part, identity, selector, label),
     )
     return Described(target, found, not found.role and (role in CHILD_TAGS) and not found.exact.startswith("control#"))
 

@@ -27,11 +27,13 @@ from collector.routes.fields import (
 
 if TYPE_CHECKING:
     from ufse.detection import Detection, DetectionContext, SignalEntry, TimelineEntry
+    from ufse.grouping.fingerprint import Fingerprints
 
 if TYPE_CHECKING:
     from ufse.detection import Detection
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 _SEPARATOR: Final = " › "
 _HIGH, _MEDIUM = 80, 50  # detection.md, Score
 _MAX_LABEL = 80
@@ -164,14 +166,13 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
 
 def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
     """The Detection JSON, in ``project``; equal for equal input. Imports the engine for its fingerprints."""
+    from ufse.grouping.fingerprint import FINGERPRINT_VERSION
     from ufse.patterns import clean_text, digest_texts, fold_path
 
     route, target, feedback = (clean_text(part) for part in _mask_failure_point(sent))
     route = fold_path(route) if route else ""
-    own = digest_texts(("failure", project, route, target, feedback))
-    # The engine's own fingerprint means the engine's incident; any other fingerprint is a grouping by the sender.
-    fingerprint = own if sent.fingerprint in (None, own) else digest_texts(("external", project, str(sent.fingerprint)))
-    identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, fingerprint)
+    prints, named = _group_detection(sent, project, (route, target, feedback))
+    identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, named)
     score = round(sent.frustrationScore)
     last_seen = max(
         sent.lastSeen or sent.timestamp, sent.timestamp
@@ -182,7 +183,9 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
         "sessionId": stored_session(project, sent.sessionId, salt),
         "visitId": digest_texts(("external visit", project, sent.sessionId, sent.visitId or "")),
         "visitStart": min(sent.visitStart or sent.timestamp, sent.timestamp),
-        "fingerprint": fingerprint,
+        "fingerprint": prints.current,
+        "fingerprintVersion": FINGERPRINT_VERSION,
+        "olderFingerprints": list(prints.older),
         "failurePoint": {"route": route, "target": target, "feedback": feedback},
         "primaryFailurePoint": _SEPARATOR.join(part for part in (route, target, feedback) if part),
         "frustrationScore": score,
@@ -202,6 +205,23 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
     }
     # Without `incidentId`, which the store derives from the fingerprint, and `configHash`: no configuration made it.
     return cast("Detection", detection)
+
+
+def _group_detection(sent: DetectionSent, project: str, point: tuple[str, str, str]) -> "tuple[Fingerprints, str]":
+    """The fingerprints of a detection, and the one that names the detection itself.
+
+    A fingerprint of an incident of this project leads to that incident; any other one is a grouping by the sender.
+    """
+    from ufse.grouping.fingerprint import Fingerprints
+    from ufse.grouping.shown import compute_shown_fingerprints
+    from ufse.patterns import digest_texts
+
+    own = compute_shown_fingerprints(project, *point, mask_name(sent.context.label or ""))
+    if sent.fingerprint in (None, own.current, *own.older):
+        return own, own.older[0]
+    external = digest_texts(("external", project, str(sent.fingerprint)))
+    known = (str(sent.fingerprint),) if _FINGERPRINT.fullmatch(str(sent.fingerprint)) else ()
+    return Fingerprints(external, known), external
 
 
 def _mask_failure_point(sent: DetectionSent) -> tuple[str, str, str]:

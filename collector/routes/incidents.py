@@ -169,7 +169,8 @@ def _load_page_type() -> type:
     return IncidentPage
 
 
-def _load_detail_type() -> type:
+def load_detail_type() -> type:
+    """The type of an incident's answer; imported when the OpenAPI document is made."""
     from incidents.incident import IncidentDetail
 
     return IncidentDetail
@@ -203,7 +204,7 @@ def _declare_action(action: Action) -> Route[IncidentEndpoints]:
             tag="Incidents",
             summary=f"{title} an incident",
             text=f"{text} The history names the key's label and the reason.",
-            answer=_load_detail_type,
+            answer=load_detail_type,
             errors=(*BODY_STATUSES, 404, 409),
             body=SuppressRequest if action == "suppress" else ActionRequest,
             example={"reason": "seen in the checkout's dashboard too"},
@@ -277,7 +278,7 @@ GROUP: Final = RouteGroup(
                 tag="Incidents",
                 summary="Show an incident",
                 text="With its history, up to 5 example sessions and their timelines.",
-                answer=_load_detail_type,
+                answer=load_detail_type,
                 errors=(401, 403, 404, 503),
                 parameters=(INCIDENT_ID_PARAMETER,),
             ),

@@ -17,7 +17,18 @@ from collector.pages import (
 from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
 from collector.pages import verdicts as verdict_forms
-from collector.routes import docs, events, exceptions, incidents, script, sessions, status, streams, verdicts
+from collector.routes import (
+    docs,
+    events,
+    exceptions,
+    grouping,
+    incidents,
+    script,
+    sessions,
+    status,
+    streams,
+    verdicts,
+)
 from collector.routes.route import RouteGroup
 
 GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
@@ -28,6 +39,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     incidents.GROUP,
     verdicts.GROUP,
     exceptions.GROUP,
+    grouping.GROUP,
     status.GROUP,
     provider_sign_in.GROUP,  # before sign_in, whose paths of links would match its own
     sign_in.GROUP,

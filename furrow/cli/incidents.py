@@ -231,6 +231,38 @@ def reopen(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_jso
     _perform_action(_Action(incident_id, "reopen", reason), url, key, as_json)
 
 
+@app.command()
+def merge(
+    incident_id: Id,
+    into: Annotated[str, typer.Option("--into", help="Id of the incident that remains.")],
+    reason: Reason,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Merge an incident into another one.
+
+    Its detections, also future ones, belong to the other incident, whatever the rules of grouping say.
+    """
+    _perform_action(_Action(incident_id, "merge", reason, {"into": into}), url, key, as_json)
+
+
+@app.command()
+def split(
+    incident_id: Id,
+    failure_point: Annotated[
+        str,
+        typer.Option("--failure-point", help="The failure point to split off; the error for another one lists them."),
+    ],
+    reason: Reason,
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Split a failure point off to an incident of its own."""
+    _perform_action(_Action(incident_id, "split", reason, {"failurePoint": failure_point}), url, key, as_json)
+
+
 @dataclass(frozen=True)
 class _Action:
     incident_id: str

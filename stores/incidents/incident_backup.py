@@ -30,6 +30,7 @@ TABLES = (
     "detections",
     "open_detections",
     "incident_history",
+    "incident_fingerprints",
     "outbox",
     "former_tickets",
     "floods",
@@ -42,6 +43,8 @@ TABLES = (
     "verdicts",
     "exemptions",
     "exemption_history",
+    "project_routes",
+    "route_rules",
 )
 """Every table; a table comes after those to which it refers."""
 NOT_KEPT = (

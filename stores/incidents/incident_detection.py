@@ -23,6 +23,10 @@ class DetectionRow(TypedDict):
     visit_id: str
     visit_start: str
     incident_id: str
+    """Of a new incident; ``incident_aliases.assign_incidents`` sets the one that its fingerprints lead to."""
+    fingerprints: list[str]
+    """The oldest first, that of this version last."""
+    fingerprint_version: int
     origin: Literal["engine", "external"]
     score: int
     happened_at: str
@@ -59,6 +63,8 @@ def build_detection_row(detection: Detection, project: str, session: str) -> Det
             "visit_id": detection["visitId"],
             "visit_start": detection["visitStart"],
             "incident_id": f"inc_{detection['fingerprint']}",
+            "fingerprints": [*(detection.get("olderFingerprints") or ()), detection["fingerprint"]],
+            "fingerprint_version": int(detection.get("fingerprintVersion") or 1),
             "origin": "engine",
             "score": int(detection["frustrationScore"]),
             "happened_at": detection["timestamp"],

@@ -77,6 +77,8 @@ class IncidentLedger:
             before, why = incident_settle.build_incident_state(row), reason.strip() or "no reason given"
             if expected not in (None, before.status):
                 raise lifecycle.ChangedMeanwhile(f"the incident is {before.status} now, no longer {expected}")
+            if row.merged_into:
+                raise lifecycle.IllegalTransition(f"the incident is merged into {row.merged_into}; act on that one")
             # It was held until a person decides about it.
             held = incident_flood.release_held_incident(connection, incident_id)
             if action == "confirm" and held and before.status in lifecycle.EXPORTABLE:

@@ -16,7 +16,7 @@ from core.plurals import format_count
 from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, OpenResult, Rules, SessionKey
-from stores.incidents import incident_flood, incident_open, incident_source
+from stores.incidents import incident_aliases, incident_flood, incident_open, incident_source
 from stores.incidents.incident_record import (
     SentRow,
     build_sent_rows,
@@ -64,6 +64,7 @@ def record_open_detections(
     versions = lock_pending_sessions(connection, [*looked, *unjudged])
     keys = sorted(key for key, item in items.items() if versions.get(key) == item.pending.version)
     rows = _leave_out_known(connection, [row for key in keys for row in build_sent_rows(items[key], sources.get(key))])
+    incident_aliases.assign_incidents(connection, rows, remember=False)
     projects = {row["incident_id"]: row["project"] for row in rows}
     touched = sorted({*incident_open.find_open_incidents(connection, keys), *projects})
     incident_open.lock_incident_ids(connection, touched)
@@ -74,6 +75,7 @@ def record_open_detections(
     drafts = _find_new_drafts(connection, touched, rows, rules)
     created = insert_missing_incidents(connection, {id_: draft.project for id_, draft in drafts.items()})
     connection.execute(_MARK, {"ids": created})
+    incident_aliases.assign_incidents(connection, [row for row in rows if row["incident_id"] in set(created)])
     before = lock_incident_rows(connection, touched, {id_: projects[id_] for id_ in created})
     notes = [(id_, _build_draft_change(drafts[id_])) for id_ in created]
     notes += incident_open.build_retraction_changes(retracted, {id_: row.status for id_, row in before.items()})

@@ -202,7 +202,7 @@ def build_filters(query: IncidentQuery) -> tuple[str, dict[str, object]]:
         ("jsonb_exists(i.facets -> 'browsers', :browser)", "browser", query.browser),
     ]
     used = [(condition, name, value) for condition, name, value in wanted if value is not None]
-    where = " AND ".join(condition for condition, _, _ in used) or "true"
+    where = " AND ".join(["i.merged_into IS NULL", *(condition for condition, _, _ in used)])
     return where, {name: value for _, name, value in used}
 
 
@@ -295,8 +295,9 @@ def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: R
         "suppressedUntil": format_utc_time(row.suppressed_until),
         "suppressedSessions": row.suppressed_sessions,
         "withdrawnAt": format_utc_time(row.withdrawn_at) if row.status == "draft" else None,
+        "mergedInto": row.merged_into,
         "generation": row.generation,
-        "allowedActions": list(lifecycle.list_allowed_actions(row.status, row.held)),
+        "allowedActions": [] if row.merged_into else list(lifecycle.list_allowed_actions(row.status, row.held)),
         "createdAt": format_utc_time(row.created_at),
         "updatedAt": format_utc_time(row.updated_at),
     }

@@ -17,6 +17,7 @@ from incidents import lifecycle
 from incidents.lifecycle import HistoryChange
 from incidents.model import AnalysedSession, NotFound, RecordResult, Rules, SessionKey
 from stores.incidents import (
+    incident_aliases,
     incident_flood,
     incident_key_flood,
     incident_open,
@@ -104,8 +105,11 @@ _RETRACT = text("""
           SELECT * FROM unnest(CAST(:kept_project AS text[]), CAST(:kept AS text[])))
     RETURNING d.incident_id
 """)
+# Keys of a detection that another version of the engine or of grouping writes otherwise.
+_VERSIONS = "CAST('{engineVersion,configHash,fingerprint,fingerprintVersion,olderFingerprints}' AS text[])"
 # Later events from another source contradict a detection: it is marked once and does not change any more.
-_CONTEST = text("""
+_CONTEST = text(
+    """
     UPDATE detections d SET contested_at = now(), updated_at = now()
     FROM unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
     WHERE (d.project, d.session_id) = (k.project, k.session_id)
@@ -114,9 +118,10 @@ _CONTEST = text("""
           SELECT FROM json_to_recordset(CAST(:rows AS json)) AS new(
               project text, detection_id text, incident_id text, body jsonb)
           WHERE (new.project, new.detection_id, new.incident_id) = (d.project, d.detection_id, d.incident_id)
-            AND new.body - 'engineVersion' - 'configHash' = d.body - 'engineVersion' - 'configHash')
+            AND new.body - {versions} = d.body - {versions})
     RETURNING d.incident_id
-""")
+""".replace("{versions}", _VERSIONS)
+)
 _CLEAR = text("""
     DELETE FROM pending_sessions t
     USING unnest(CAST(:project AS text[]), CAST(:session_id AS text[])) AS k(project, session_id)
@@ -253,6 +258,7 @@ def _replace_detections(
     backfill: bool = False,
 ) -> _ReplaceResult:
     """Replace the detections of the sessions ``keys`` by ``rows``."""
+    incident_aliases.assign_incidents(connection, rows)
     columns = build_key_columns(list(keys))
     known = set(connection.execute(_KNOWN, columns).scalars()) if keys else set()
     opened = incident_open.find_open_incidents(connection, keys) if keys else set()

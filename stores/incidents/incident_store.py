@@ -30,6 +30,7 @@ from stores.incidents.incident_database import Database
 from stores.incidents.incident_erasure import IncidentErasure
 from stores.incidents.incident_flood import Flood, FloodGate
 from stores.incidents.incident_ledger import IncidentLedger
+from stores.incidents.incident_merge import IncidentMerger
 from stores.incidents.incident_outbox import Outbox, WaitingTickets
 from stores.incidents.incident_reach import ReachLedger
 from stores.incidents.incident_read import IncidentReader, IncidentSummary
@@ -37,6 +38,7 @@ from stores.incidents.incident_review import ReviewReader
 from stores.incidents.key_registry import KeyRegistry
 from stores.incidents.open_alerts import OpenAlerts
 from stores.incidents.page_sessions import PageSessions
+from stores.incidents.project_routes import ProjectRoutes
 from stores.incidents.saved_views import SavedViews
 from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
@@ -83,6 +85,8 @@ class IncidentStore:
         self.queue = SessionQueue(database)
         self.ledger = IncidentLedger(database)
         self.incidents = IncidentReader(database)
+        self.merger = IncidentMerger(database)
+        self.routes = ProjectRoutes(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
         self.tickets = TicketUpkeep(database)

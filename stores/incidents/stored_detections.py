@@ -6,8 +6,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 
 from incidents.model import SessionKey
-from stores.incidents import incident_open
+from stores.incidents import incident_aliases, incident_open
 from stores.incidents.incident_database import Database
+from stores.incidents.incident_detection import DetectionRow
 from stores.incidents.session_queue import build_key_columns
 from ufse.detection import Detection
 
@@ -56,6 +57,11 @@ class StoredDetections:
         """Which of these sessions have an open detection."""
         with self._database.open_transaction() as connection:
             return incident_open.find_open_sessions(connection, keys)
+
+    def assign_incidents(self, rows: Sequence[DetectionRow]) -> None:
+        """Set ``incident_id`` of each row to the incident that it would belong to. Nothing is written."""
+        with self._database.open_transaction() as connection:
+            incident_aliases.assign_incidents(connection, rows, remember=False)
 
     def read_stored_detections(self, keys: Sequence[SessionKey]) -> list[StoredDetection]:
         """The live detections of these sessions."""

@@ -13,7 +13,8 @@ from ufse.arrays import Ints
 from ufse.event_columns import EventColumns
 
 KEYS = [
-    *("detectionId", "projectId", "sessionId", "visitId", "visitStart", "fingerprint", "failurePoint"),
+    *("detectionId", "projectId", "sessionId", "visitId", "visitStart", "fingerprint"),
+    *("fingerprintVersion", "olderFingerprints", "failurePoint"),
     *(
         "primaryFailurePoint",
         "frustrationScore",
