@@ -41,7 +41,7 @@ TABLES = (
 """Every table; a table comes after those to which it refers."""
 NOT_KEPT = ("page_sessions", "provider_visits", "sign_in_links", "silences")
 """Tables that no backup holds: who restores it signs in again, and near misses come from the next analyses."""
-SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq")
+SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq", "page_sessions_session_id_seq")
 _CHUNK = 1 << 20
 
 
