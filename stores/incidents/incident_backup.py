@@ -59,7 +59,13 @@ NOT_KEPT = (
 )
 """Tables that no backup holds: who restores it signs in again, near misses come from the next analyses, and the counts from
 the detections, as they are loaded."""
-SEQUENCES = ("pending_versions", "incident_history_id_seq", "audit_log_id_seq", "exemption_history_id_seq")
+SEQUENCES = (
+    "pending_versions",
+    "incident_history_id_seq",
+    "audit_log_id_seq",
+    "exemption_history_id_seq",
+    "page_sessions_session_id_seq",
+)
 _CHUNK = 1 << 20
 
 
