@@ -12,6 +12,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 
 from stores.incidents.incident_store import IncidentStore
 from tests.browser.conftest import wait_for
@@ -65,6 +66,19 @@ def test_a_person_signs_in_finds_an_incident_and_decides_by_keyboard(browser: Ch
     press(browser, "r", "fixed by hand", Keys.ENTER)
     wait_for(browser, lambda page: "resolved" in page.find_element(By.CSS_SELECTOR, ".pills").text)
     assert "fixed by hand" in browser.find_element(By.CSS_SELECTOR, ".history").text
+    assert find_problems(browser) == []
+
+
+def test_a_person_says_that_it_was_no_frustration(browser: Chrome, client: httpx.Client) -> None:
+    browser.get(make_link(client))
+    incident = client.get("/v1/incidents", headers=SHOP).json()["incidents"][0]["incidentId"]
+    browser.get(f"{client.base_url}/incidents/{incident}")
+    Select(browser.find_element(By.ID, "why-not")).select_by_visible_text("an expected refusal")
+    browser.find_element(By.ID, "in-words").send_keys("sold out")
+    browser.find_element(By.CSS_SELECTOR, "button[value=no_frustration]").click()
+    wait_for(browser, lambda page: "no, an expected refusal. sold out" in page.page_source)
+    browser.find_element(By.CSS_SELECTOR, "button[name=verdict][value=none]").click()
+    wait_for(browser, lambda page: "Nobody has decided yet" in page.page_source)
     assert find_problems(browser) == []
 
 
@@ -137,6 +151,7 @@ def test_the_pages_are_accessible(browser: Chrome, client: httpx.Client) -> None
     found = {"/sign-in": run_axe(browser)}
     browser.get(make_link(client))
     incident = client.get("/v1/incidents", headers=SHOP).json()["incidents"][0]["incidentId"]
+    judge_examples(client, incident)
     for path in (
         "/incidents",
         "/incidents?q=nothing",
@@ -159,6 +174,17 @@ def test_the_pages_are_accessible(browser: Chrome, client: httpx.Client) -> None
         summary.click()
     found["/settings of an administrator"] = run_axe(browser)
     assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def judge_examples(client: httpx.Client, incident_id: str) -> None:
+    """A verdict on each example session, and the replay of what they propose."""
+    examples = client.get(f"/v1/incidents/{incident_id}", headers=SHOP).json()["examples"]
+    for example in examples:
+        verdict = {"sessionId": example["sessionId"], "verdict": "no_frustration", "reason": "expected_refusal"}
+        assert client.post(f"/v1/incidents/{incident_id}/verdict", json=verdict, headers=SHOP).status_code == 200
+    for proposal in client.get("/v1/exceptions", headers=SHOP).json()["proposals"]:
+        path = f"/v1/exceptions/{proposal['exceptionId']}/try"
+        assert client.post(path, json={"reason": "to see"}, headers=SHOP).status_code == 200
 
 
 def run_axe(page: Chrome) -> list[str]:
