@@ -14,7 +14,7 @@ from collector.http_errors import ApiError
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
-from incidents.model import IncidentPage, IncidentQuery, NotFound, StoreCounts
+from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, StoreCounts
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from stores.incidents.incident_review import (
         CursorPage,
         DeadSession,
-        Place,
         SessionView,
         Trend,
         WaitingExport,
@@ -82,7 +81,7 @@ class PageSessions(Protocol):
 class ReviewReader(Protocol):
     """Reads for the review pages."""
 
-    def list_page(self, query: IncidentQuery, after: "Place | None", days: int) -> "CursorPage": ...
+    def list_page(self, query: IncidentQuery, after: Place | None, days: int) -> "CursorPage": ...
     def read_trend(self, incident_id: str, last_seen: datetime, days: int) -> "Trend": ...
     def read_session(self, project: str, session_id: str) -> "SessionView": ...
     def list_waiting_exports(self, project: str | None) -> "list[WaitingExport]": ...
