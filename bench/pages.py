@@ -27,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.incident_rows import Size, fill_incident_store, name_incident
+from bench.incident_rows import Size, fill_incident_store, name_incident, name_project
 from bench.measure import machine, read_cpu_ns, read_postgres_cpu_ns
 from core.private_files import restrict_new_files
 from stores.embedded_postgres import EmbeddedPostgres
@@ -68,6 +68,7 @@ class ServedStore:
 def list_addresses(size: Size, client: httpx.Client) -> dict[str, str]:
     """What is requested: name → address."""
     largest, middle = name_incident(0), name_incident(size.incidents // 10)
+    example = client.get(f"/v1/incidents/{largest}").raise_for_status().json()["examples"][0]["sessionId"]
     deep = _follow_pages(client, _DEPTH)
     filters = {
         "all": {"status": "all"},
@@ -90,7 +91,7 @@ def list_addresses(size: Size, client: httpx.Client) -> dict[str, str]:
         "incidents: deep page": deep,
         "incident: largest": f"/incidents/{largest}",
         "incident: middle": f"/incidents/{middle}",
-        "session": "/session?project=default&id=session-0",
+        "session": f"/session?{urlencode({'project': name_project(0), 'id': example})}",
         "near misses": "/near-misses",
         "near misses: project, rule": "/near-misses?project=shop&rule=low",
         "health": "/health",

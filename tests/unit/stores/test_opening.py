@@ -25,9 +25,11 @@ MAY_NAME_THE_MODES = {
 }
 MAY_CONSTRUCT = {
     "stores/opening.py",
+    "bench/incidents.py",
     "bench/incremental.py",  # an embedded Postgres in a folder of the benchmark, which no setting names
     "bench/prefect_database.py",
     "bench/latency.py",
+    "bench/pages.py",
     "bench/sizing.py",
 }
 STORES = {"EventStore", "IncidentStore", "LogIncidentStore", "EmbeddedPostgres"}
