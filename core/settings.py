@@ -213,7 +213,7 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
     )
     export_limit: int = Field(20, ge=1, description="Most tickets that one `export` run files in one tracker.")
     export_rate: int = Field(100, ge=1, description="Most new tickets of one project in one tracker in an hour.")
-    tracker_requests: int = Field(
+    tracker_requests: Annotated[int, OnlyFor(ENGINE)] = Field(
         300,
         ge=1,
         description="Most requests in a minute that all exporters together send to one tracker. A pause that the tracker asks "
