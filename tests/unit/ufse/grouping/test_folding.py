@@ -16,7 +16,8 @@ WORDS = st.sampled_from(
 )
 SEGMENTS = st.sampled_from(
     """de en-GB it hr bs IT api v1 users alice new Orders 8841 x7Kp2 PROJ-7 index.html index.php Default.aspx @bob blog
-    how-to-bake %2541 %2F a;b=1 :id foo.html.html search red+shoes t acme zh_CN fr 550e8400-e29b-41d4-a716-446655440000""".split()  # noqa: SIM905
+    how-to-bake %2541 %2F a;b=1 :id foo.html.html search red+shoes t acme zh_CN fr
+    550e8400-e29b-41d4-a716-446655440000""".split()  # noqa: SIM905
 )
 TEXTS = st.one_of(st.text(max_size=120), st.lists(WORDS, max_size=8).map(" ".join))
 
