@@ -56,7 +56,7 @@ class IncidentListPages:
         after = read_cursor(address.get("after"), query.sort, "after")
         page = await self._store.ask_store(lambda store: store.review.list_page(query, after, charts.SPARK_DAYS))
         projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
-        views = await self._store.ask_store(lambda store: store.views.list_views(person.grant.key_hash))
+        views = await self._store.ask_store(lambda store: store.views.list_views(person.owner))
         base = self._public_url or str(request.base_url).rstrip("/")
         next_page = write_cursor(page.after)
         values = {

@@ -55,6 +55,11 @@ class Person:
         return self.grant.name
 
     @property
+    def owner(self) -> str:
+        """Whose saved views are theirs: the hash of their key, or of the name that the provider states. Never ''."""
+        return self.grant.key_hash or hash_token(f"person {self.name}")
+
+    @property
     def project(self) -> str | None:
         """The only project that the person sees; None: all."""
         return visible_project(self.grant)

@@ -69,7 +69,7 @@ class ViewForms:
         require_own_form(person, form)
         name, query = _read_name(form), _read_query(form)
         shared = _read_shared(form, person)
-        view = SavedView(EVERYBODY if shared else person.grant.key_hash, name, query)
+        view = SavedView(EVERYBODY if shared else person.owner, name, query)
         await self._store.ask_store(lambda store: store.views.save_view(view))
         return _show_list(query)
 
@@ -79,7 +79,7 @@ class ViewForms:
         form = await read_form(request)
         require_own_form(person, form)
         name = _read_name(form)
-        owner = EVERYBODY if _read_shared(form, person) else person.grant.key_hash
+        owner = EVERYBODY if _read_shared(form, person) else person.owner
         if not await self._store.ask_store(lambda store: store.views.remove_view(owner, name)):
             raise ApiError(404, "not_found", "There is no such view.")
         return _show_list("")

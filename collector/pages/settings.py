@@ -128,7 +128,7 @@ class SettingsPages:
             ("ingest", "FURROW_INGEST_KEY", config.ingest_key),
             ("operator", "FURROW_OPERATOR_KEY", config.operator_key),
             ("ingest", "the data directory (development key)", config.development_ingest_key),
-            ("operator", "the data directory (development key)", config.development_operator_key),
+            ("admin", "the data directory (development key)", config.development_operator_key),
         )
         return [(role, place) for role, place, key in found if key]
 

@@ -91,7 +91,13 @@ def open_scene(folder: Path, postgres_url: str, events: EventStore) -> Iterator[
     status = folder / "lander.json"
     with (
         serve_session_windows(find_window_socket(status), lambda: events),
-        serving(folder, postgres_url, lander_status=status, operator_key="operator-of-all-projects") as client,
+        serving(
+            folder,
+            postgres_url,
+            lander_status=status,
+            operator_key="operator-of-all-projects",
+            development_operator_key="all-admin",
+        ) as client,
     ):
         yield client
     store.close()
@@ -100,7 +106,7 @@ def open_scene(folder: Path, postgres_url: str, events: EventStore) -> Iterator[
 def sign_in_everywhere(page: Chrome, client: httpx.Client) -> None:
     """Sign in with the key of all projects, at the empty list, too."""
     page.get(f"{client.base_url}/sign-in")
-    page.find_element(By.ID, "key").send_keys("all-operator", Keys.ENTER)
+    page.find_element(By.ID, "key").send_keys("all-admin", Keys.ENTER)
     wait_for(page, lambda page: page.find_elements(By.ID, "filters"))
 
 

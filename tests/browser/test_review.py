@@ -33,7 +33,7 @@ def store(postgres_url: str) -> Iterator[IncidentStore]:
 
 @pytest.fixture
 def client(tmp_path: Path, postgres_url: str, store: IncidentStore) -> Iterator[httpx.Client]:
-    with serving(tmp_path / "collector", postgres_url) as made:
+    with serving(tmp_path / "collector", postgres_url, development_operator_key="all-admin") as made:
         yield made
 
 
@@ -167,7 +167,7 @@ def test_the_pages_are_accessible(browser: Chrome, client: httpx.Client) -> None
         found[path] = run_axe(browser)
     browser.delete_all_cookies()
     browser.get(f"{client.base_url}/settings")
-    browser.find_element(By.ID, "key").send_keys("all-operator", Keys.ENTER)
+    browser.find_element(By.ID, "key").send_keys("all-admin", Keys.ENTER)
     wait_for(browser, lambda page: page.find_elements(By.ID, "origins"))
     browser.get(f"{client.base_url}/settings?project=shop")
     for summary in browser.find_elements(By.CSS_SELECTOR, "summary"):

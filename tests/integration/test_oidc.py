@@ -93,6 +93,14 @@ def test_a_person_of_two_projects_chooses_one_and_no_other(made: Installation, p
     assert person.get(shop).status_code == 200
 
 
+def test_the_saved_views_of_a_person_are_theirs(made: Installation, person: httpx.Client, store: IncidentStore) -> None:
+    log_in(person, "cleo")
+    assert send(person, "/incidents", "/incidents/views", name="mine", query="status=all").status_code == 303
+    assert "mine" in person.get("/incidents").text
+    assert send(person, "/incidents", "/incidents/views", name="all", query="", shared="on").status_code == 403
+    assert store.views.list_views("") == []
+
+
 @pytest.mark.parametrize(
     ("login", "reason"), [("eve", "in no group that may use Furrow"), ("fay", "no groups in the claim")]
 )

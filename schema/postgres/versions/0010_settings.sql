@@ -1,5 +1,5 @@
 -- Named filters of the list of incidents.
---   owner  SHA-256 of the key of the person who saved it; '' for a view that everybody sees
+--   owner  SHA-256 of the key, or of the name of the provider's person, who saved it; '' for a view that everybody sees
 --   query  the filters as they stand in the address, without '?'
 CREATE TABLE saved_views (
     owner      text COLLATE "C" NOT NULL,
