@@ -46,7 +46,7 @@ def test_incidents_keep_their_numbers_and_tickets(upgraded: IncidentStore) -> No
     found = upgraded.incidents.read_incident(listed["shop"]["incidentId"])
     assert found is not None
     assert [change["to"] for change in found["history"]] == ["draft", "confirmed", "confirmed"]
-    assert upgraded.incidents.read_store_counts().detections == 5
+    assert upgraded.incidents.read_store_counts()["detections"] == 5
     upgraded.close()
 
 
