@@ -108,7 +108,8 @@ def _count_part(events: EventStore, incidents: IncidentStore, done: CountedReach
     done.sessions += sessions
     done.incidents += len(new)
     done.confirmed += confirmed
-    return sessions >= SESSIONS or len(waiting) == MOST_BATCHES or len(new) == NEW_INCIDENTS
+    # As `take_waiting` weighs them: one more for each batch.
+    return sessions + len(waiting) >= SESSIONS or len(waiting) == MOST_BATCHES or len(new) == NEW_INCIDENTS
 
 
 @dataclass

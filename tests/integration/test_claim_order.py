@@ -17,8 +17,8 @@ _INCIDENT = """
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, now() - make_interval(secs => %s))
 """
 _TICKET = """
-    INSERT INTO outbox (incident_id, tracker, state, ticket_key, generation, retry_at, lease_until, filed_at)
-    VALUES (%s, %s, %s, %s, %s, now() + make_interval(secs => %s), now() + make_interval(secs => %s),
+    INSERT INTO outbox (incident_id, tracker, state, ticket_key, generation, refused_by, retry_at, lease_until, filed_at)
+    VALUES (%s, %s, %s, %s, %s, %s, now() + make_interval(secs => %s), now() + make_interval(secs => %s),
         now() - make_interval(secs => %s))
 """
 
@@ -57,7 +57,9 @@ def fill(url: str, chance: random.Random) -> None:
                     state = chance.choice(("logged", "claimed", "retry", "filed", "export_failed"))
                     key = "WEB-1" if state == "filed" or chance.random() < 0.3 else None
                     moments = (chance.choice((-60, 600)), chance.choice((-60, 600)), chance.choice((60, 7_200)))
-                    connection.execute(_TICKET, (incident, tracker, state, key, chance.choice((0, 1)), *moments))
+                    refused = chance.choice((None, "settings", "others")) if state == "export_failed" else None
+                    values = (incident, tracker, state, key, chance.choice((0, 1)), refused, *moments)
+                    connection.execute(_TICKET, values)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -72,6 +74,7 @@ def test_the_next_claim_is_that_of_all_that_wait(database: Database, postgres_ur
             "lease_s": 60,
             "only": None,
             "failed": False,
+            "access": chance.choice((None, "settings")),
             "project": chance.choice((None, "shop")),
             "rate": chance.choice((None, 0, 1, 5, 1_000)),
             "rate_window_s": 3600,

@@ -235,7 +235,7 @@ def test_a_connection_that_is_cut_in_the_middle_is_transient(store: IncidentStor
 
 def test_errors_that_waiting_cannot_cure_are_permanent(postgres_url: str) -> None:
     never_migrated = IncidentStore.connect(postgres_url)
-    with pytest.raises(PermanentError, match='relation "detections" does not exist'):
+    with pytest.raises(PermanentError, match='relation "incident_counts" does not exist'):
         never_migrated.incidents.read_store_counts()
     never_migrated.close()
     with pytest.raises(PermanentError, match="does not exist"):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.access.keys import hash_key
 from stores.incidents.incident_store import IncidentStore
 from tests.integration.api_cases import BLOG, fill, serving
 from tests.integration.incident_store_cases import detection
@@ -20,6 +21,7 @@ HOSTILE = "<script>alert(1)</script>\"'>"
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[IncidentStore]:
     made = fill(postgres_url)
+    made.keys.save_api_key(hash_key("all-admin"), "all-ad", "*", "admin", "all-admin")
     yield made
     made.close()
 
@@ -27,7 +29,7 @@ def store(postgres_url: str) -> Iterator[IncidentStore]:
 @pytest.fixture
 def client(tmp_path: Path, postgres_url: str, store: IncidentStore) -> Iterator[httpx.Client]:
     with serving(tmp_path, postgres_url) as made:
-        sign_in(made, "/incidents", "all-operator")
+        sign_in(made, "/incidents", "all-admin")
         yield made
 
 
@@ -48,7 +50,7 @@ def test_a_view_is_saved_found_and_removed(client: httpx.Client) -> None:
         assert send(client, "/incidents", path, name="Everybody's", query="q=x", shared="on").status_code == 403
     assert send(client, "/incidents", "/incidents/views/remove", name="Mornings").status_code == 404
     client.cookies.clear()
-    sign_in(client, "/incidents", "all-operator")
+    sign_in(client, "/incidents", "all-admin")
     assert send(client, "/incidents", "/incidents/views/remove", name="Mornings").status_code == 303
     assert "Mornings" not in client.get("/incidents").text
 
@@ -119,8 +121,14 @@ def test_empty_pages_teach(tmp_path: Path, postgres_url: str) -> None:
     store = IncidentStore.connect(postgres_url)
     store.migrate()
     store.close()
-    with serving(tmp_path, postgres_url, operator_key="all-operator", public_url="http://localhost:8080") as client:
-        sign_in(client, "/incidents", "all-operator")
+    with serving(
+        tmp_path,
+        postgres_url,
+        operator_key="all-operator",
+        development_operator_key="own-admin",
+        public_url="http://localhost:8080",
+    ) as client:
+        sign_in(client, "/incidents", "own-admin")
         shown = client.get("/incidents").text
         for text in ("http://localhost:8080/furrow.js", "YOUR-INGEST-KEY", "create one in Settings", "data-waiting"):
             assert text in shown

@@ -13,7 +13,7 @@ from collector.transport.limits import RateLimit
 from core.settings import Settings
 from incidents.lifecycle import ConfirmRule
 from stores.embedded_postgres import EmbeddedPostgres
-from stores.incidents import incident_read
+from stores.incidents import incident_orders, incident_read
 
 
 def test_the_settings_of_an_installation_configure_its_collector(tmp_path: Path) -> None:
@@ -130,5 +130,5 @@ def test_metrics_of_all_processes_are_told_together(tmp_path: Path, monkeypatch:
 
 
 def test_incidents_can_be_sorted_by_what_the_store_sorts_by() -> None:
-    assert set(query.SORTS) == set(incident_read.SORTS)
+    assert set(query.SORTS) == set(incident_orders.ORDERS)
     assert query.MAX_LIMIT == incident_read.MAX_LIMIT

@@ -51,7 +51,8 @@ def with_value(name: str, value: Any) -> Config:
 
 
 def test_every_number_of_the_engine_is_a_threshold_with_limits_and_a_meaning() -> None:
-    others = {"ignored_routes", "ignored_targets", "weights", "visits_open", "declared_thresholds", "declared_weights"}
+    others = {"ignored_routes", "ignored_targets", "weights", "visits_open", "exemptions"}
+    others |= {"declared_thresholds", "declared_weights"}
     assert {one.name for one in fields(Config)} - others == set(THRESHOLDS) - set(declared_thresholds())
     assert all(one.low <= one.default <= one.high and one.meaning for one in THRESHOLDS.values())
     assert all(

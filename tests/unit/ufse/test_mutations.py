@@ -15,7 +15,7 @@ OF_REGISTERED = {"declared_thresholds", "declared_weights"}
 """Numbers of signals that are registered later: test_registry is about them."""
 SWITCHES = {"visits_open"}
 """What is no number: test_open_visits is about it."""
-CONFIG = [f.name for f in fields(Config) if f.name not in {"weights", *SWITCHES, *OF_REGISTERED}]
+CONFIG = [f.name for f in fields(Config) if f.name not in {"weights", "exemptions", *SWITCHES, *OF_REGISTERED}]
 WEIGHTS = [f"weights.{f.name}" for f in fields(Weights)]
 BESIDE = {"status", "blocked"}
 """What the table names that is no field: statuses and the second try are written into the rules."""
