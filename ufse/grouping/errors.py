@@ -105,7 +105,9 @@ _WORDINGS: Final[tuple[_Wording, ...]] = (
     ),
     _declare_wording(r".*quota.{0,20}exceed.*|.*exceeded the quota.*", "quota exceeded"),
 )
-_SPECIFIED: Final = re.compile(r"failed to (?:execute|set|read|construct)\b", re.I)
+_EXECUTED: Final = re.compile(r"failed to execute '(?P<method>\w+)' on '(?P<interface>\w+)':\s*", re.I)
+"""How Blink begins what Gecko begins with ``Node.removeChild:``; the rest is in the words of the standard."""
+_SPECIFIED: Final = re.compile(r"failed to (?:execute|set|read|construct)\b|[A-Za-z]+\.[A-Za-z]+: ", re.I)
 """Messages of the DOM, whose quotations name interfaces and methods."""
 _QUOTED: Final = re.compile(
     r"(?P<before>\b(?:field|property|column|key|parameter|param|argument|attribute|variable|method|function|option|prop|module|component"
@@ -136,6 +138,7 @@ def fold_message_text(message: str) -> str:
     text = " ".join(clean_text(message[:LONGEST]).split())
     while found := _PREFIX.match(text):
         text = text[found.end() :]
+    text = _EXECUTED.sub(lambda m: f"{m['interface']}.{m['method']}: ", text, count=1)
     for pattern, canonical in _WORDINGS:
         match = pattern.fullmatch(text)
         if match:
