@@ -171,7 +171,12 @@ def test_the_first_event_turns_the_line_green(
         with (
             serve_session_windows(find_window_socket(status), lambda: event_store),
             serving(
-                folder, postgres_url, lander_status=status, development_operator_key="all-admin", ingest_key="sender"
+                folder,
+                postgres_url,
+                lander_status=status,
+                operator_key="all-operator",
+                development_operator_key="all-admin",
+                ingest_key="sender",
             ) as client,
         ):
             sign_in_everywhere(browser, client)
