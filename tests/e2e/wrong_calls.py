@@ -94,7 +94,7 @@ OPTIONS: Final = [
     "explain --last 0",
     "explain --last 51",
     "run detect --timeout -1",
-    "keys create --role admin",
+    "keys create --role owner",
     "up --port 0",
     "up --prefect-port 65536",
     "doctor --port -1",
