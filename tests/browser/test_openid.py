@@ -15,6 +15,7 @@ from tests.browser.conftest import wait_for
 from tests.browser.test_review import AXE, find_problems, run_axe
 from tests.integration.api_cases import fill, serving
 from tests.integration.oidc_cases import provider_config, running_provider
+from tests.npm import install_packages
 from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
@@ -66,8 +67,7 @@ def test_a_person_signs_in_at_the_provider_and_leaves_it(browser: Chrome, client
 
 
 def test_the_pages_of_signing_in_and_the_audit_log_are_accessible(browser: Chrome, client: httpx.Client) -> None:
-    if not AXE.exists():
-        pytest.skip("browser/node_modules is missing (`npm ci` in browser/): axe-core is not run")
+    install_packages(AXE.parents[2])
     browser.get(f"{client.base_url}/audit")
     found = {"sign-in": run_axe(browser)}
     enter_at_provider(browser, "ada")
