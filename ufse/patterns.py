@@ -22,7 +22,7 @@ _HASH_MARKS: Final = ("#", "#!")
 _KEYED = re.compile(
     r"([A-Za-z_][\w.]*)\((?:-?\d+|(?:guid)?'[^()]*'|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\w+=[^()]+|:id)\)", re.I
 )
-"""An entity and its key, ``Orders(42)``, ``Customers('ALFKI')``, ``Lines(Order=1,Product=11)`` (OData 4.01, URL conventions, 4.3)."""
+"""An entity and its key: ``Orders(42)``, ``Customers('ALFKI')``, ``Lines(Order=1,Product=11)`` (OData 4.01, URL conventions)."""
 _TOKEN = re.compile(r"[^\W_]+|[\W_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _FILE = re.compile(r"(.+)(\.[a-z][a-z0-9]{1,4})", re.I)
@@ -78,7 +78,7 @@ def fold_path(path: str) -> str:
 
     Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits are replaced; words, versions (``v2``) and names such
     as ``oauth2`` stay. Query, trailing slash and origin are removed, and the fragment unless it is the page of a hash router:
-    ``/#/orders/8841?tab=2`` gives ``/#/orders/:id``. The key of an OData entity is replaced: ``/Orders(42)`` gives ``/Orders(:id)``.
+    ``/#/orders/8841?tab=2`` gives ``/#/orders/:id``. The key of an OData entity, too: ``/Orders(42)`` gives ``/Orders(:id)``.
     """
     return _fold_path(path)
 
