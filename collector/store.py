@@ -29,6 +29,7 @@ from incidents.verdicts import (
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
+    from incidents.fixes import Fix
     from incidents.incident import IncidentDetail
     from stores.incidents.audit_log import AuditPage, AuditPlace
     from stores.incidents.incident_review import (
@@ -74,6 +75,7 @@ class IncidentLedger(Protocol):
         sessions: int | None = None,
         *,
         expected: Status | None = None,
+        fix: "Fix" = ...,
     ) -> "IncidentDetail": ...
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
