@@ -18,6 +18,7 @@ from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
 from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
 from incidents.model import KeyRecord as StoredKey
+from incidents.releases import NewRelease, ReleaseRecord
 from incidents.verdicts import (
     ExemptionRecord,
     ExemptionState,
@@ -89,6 +90,13 @@ class IncidentMerger(Protocol):
     def split_incident(
         self, source: str, point: str, reason: str, actor: str, project: str | None, rules: ConfirmRule
     ) -> "IncidentDetail": ...
+
+
+class ReleaseBook(Protocol):
+    """Keeps releases of projects."""
+
+    def add_release(self, release: NewRelease, actor: str) -> list[str]: ...
+    def list_releases(self, project: str, environment: str | None = None, limit: int = 100) -> list[ReleaseRecord]: ...
 
 
 class ProjectSource(KeySource, Protocol):
@@ -220,6 +228,8 @@ class Incidents(Protocol):
     def ledger(self) -> IncidentLedger: ...
     @property
     def merger(self) -> IncidentMerger: ...
+    @property
+    def releases(self) -> ReleaseBook: ...
     @property
     def people(self) -> PageSessions: ...
     @property

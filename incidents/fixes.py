@@ -33,8 +33,8 @@ class Fix:
     """Where an incident was fixed.
 
     ``version``: with the fix; '' if it is not known. ``environment``: the only one that was fixed; '': all.
-    ``next_release``: the first release after the resolution has the fix. Raises FixError for names that cannot be such, and for
-    a version that is both known and the next one.
+    ``next_release``: the first release after the resolution has the fix. Raises FixError for names that cannot be such, for a
+    version that is both known and the next one, and for an environment alone.
     """
 
     version: str = ""
@@ -46,11 +46,13 @@ class Fix:
         object.__setattr__(self, "environment", check_name("environment", self.environment))
         if self.version and self.next_release:
             raise FixError("an incident is fixed in a version or in the next release, not in both")
+        if self.environment and not (self.version or self.next_release):
+            raise FixError("the environment of a fix goes with its version, or with the next release")
 
     def __str__(self) -> str:
-        """``2.5 (production)``, ``the next release``, ``production``; '' if nothing is known."""
+        """``2.5 (production)``, ``the next release``; '' if nothing is known."""
         where = "the next release" if self.next_release else self.version
-        return f"{where} ({self.environment})" if where and self.environment else where or self.environment
+        return f"{where} ({self.environment})" if self.environment else where
 
 
 NO_FIX: Final = Fix()
@@ -74,5 +76,5 @@ def choose_showing_versions(fix: Fix, seen: Iterable[SeenVersion], order: Releas
         entry
         for entry in seen
         if fix.environment in ("", entry.environment)
-        and (not fix.version or order.is_not_older(entry.version, fix.version, entry.environment))
+        and order.is_not_older(entry.version, fix.version, entry.environment)
     ]

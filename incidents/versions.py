@@ -163,11 +163,16 @@ class ReleaseOrder:
         if numbers == 0:
             return 0
         left, right = self._find(version, environment), self._find(other, environment)
-        apart = bool(left and right and left.branch and right.branch and left.branch != right.branch)
+        apart = self.are_of_other_branches(version, other, environment)
         times = _compare_times(left, right)
         if numbers is None:
             return None if apart else times
         return None if apart and times not in (None, numbers) else numbers
+
+    def are_of_other_branches(self, version: str, other: str, environment: str = "") -> bool:
+        """Whether both versions were told, with different branches."""
+        left, right = self._find(version, environment), self._find(other, environment)
+        return bool(left and right and left.branch and right.branch and left.branch != right.branch)
 
     def is_not_older(self, version: str, fix: str, environment: str = "") -> bool:
         """Whether ``version`` is known to be ``fix`` or newer."""

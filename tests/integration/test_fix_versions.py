@@ -80,6 +80,20 @@ def test_a_fix_of_one_environment_is_shown_not_to_hold_there_alone(store: Incide
     assert "fixed in 2.5.0 (staging);" in history(store, incident_id())[-1][2]
 
 
+def test_builds_without_numbers_are_ordered_by_the_time_at_which_they_were_first_seen(store: IncidentStore) -> None:
+    show(store, "abc", "deadbee", MONDAY)
+    resolve(store, Fix("c0ffee1"), MONDAY + DAY)
+    # Nobody has seen the fix yet: the order is unknown.
+    assert show(store, "abc", "facade2", MONDAY + 2 * DAY).regressed == ()
+    assert show(store, "a", "c0ffee1", MONDAY + 3 * DAY).regressed == ()
+    assert show(store, "def", "facade2", MONDAY + 4 * DAY).regressed == ()
+    assert show(store, "def", "deadbee", MONDAY + 4 * DAY).regressed == ()
+    # In another environment nobody has seen the fix.
+    assert show(store, "ghi", "badcab3", MONDAY + 5 * DAY, "staging").regressed == ()
+    assert show(store, "ab", "badcab3", MONDAY + 5 * DAY).regressed == (incident_id(),)
+    assert "came back in badcab3, c0ffee1: 3 sessions of 3 sources" in history(store, incident_id())[-1][2]
+
+
 def test_without_a_version_of_the_fix_any_session_shows_it_again(store: IncidentStore) -> None:
     show(store, "abc", "2.4.0", MONDAY)
     store.ledger.apply_action(incident_id(), "resolve", "deployed", "eve", at=MONDAY + DAY)

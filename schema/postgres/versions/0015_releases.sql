@@ -1,5 +1,5 @@
 -- Versions of a project in an environment ('': in all, or not known), told by an operator or seen in the stream.
---   released_at, told_by   of a release that was told
+--   released_at, added_by   of a release that was told
 --   first_seen             receipt of the first session with it
 --   sources                hashes of up to two senders of its sessions, until a second one is known (spread)
 CREATE TABLE releases (
@@ -8,7 +8,7 @@ CREATE TABLE releases (
     version      text COLLATE "C" NOT NULL,
     branch       text NOT NULL DEFAULT '',
     released_at  timestamptz,
-    told_by      text,
+    added_by      text,
     first_seen   timestamptz,
     sources      bigint[] NOT NULL DEFAULT '{}',
     spread       boolean NOT NULL DEFAULT false,
