@@ -28,6 +28,11 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
+def is_name(name: str) -> bool:
+    """Whether a version or an environment that a session names can be one of a release."""
+    return bool(name) and name == name.strip() and len(name) <= LONGEST_NAME and not _CONTROL.search(name)
+
+
 @dataclass(frozen=True)
 class Fix:
     """Where an incident was fixed.

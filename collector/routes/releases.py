@@ -1,4 +1,4 @@
-"""The endpoints of releases: told by deployments, listed with those that were seen in sessions."""
+"""The endpoints of releases: added by deployments, listed with those that were seen in sessions."""
 
 import time
 from datetime import UTC, datetime
@@ -120,7 +120,7 @@ GROUP: Final = RouteGroup(
             ReleaseEndpoints.add_release,
             Operation(
                 tag="Incidents",
-                summary="Tell a release",
+                summary="Add a release",
                 text="For the last step of a deployment. Incidents that were resolved in the next release get its version.",
                 answer=ReleaseAdded,
                 errors=BODY_STATUSES,
@@ -135,7 +135,7 @@ GROUP: Final = RouteGroup(
             Operation(
                 tag="Incidents",
                 summary="List releases",
-                text="The last 100 versions of a project, told or seen in sessions, the newest first.",
+                text="The last 100 versions of a project, added or seen in sessions, the newest first.",
                 answer=ReleaseList,
                 errors=(400, 401, 403, 503),
                 parameters=(_PROJECT, _ENVIRONMENT),

@@ -1,4 +1,4 @@
-"""`furrow releases`: tell a release, and list the versions of a project, over the collector's API for operators."""
+"""`furrow releases`: add a release, and list the versions of a project, over the collector's API for operators."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from core.plurals import format_count
 from furrow.cli.common import AsJson, format_minute, out, print_json, styled_text
 from furrow.cli.incidents import Key, Url, connect_to_collector
 
-app = typer.Typer(no_args_is_help=True, help="Tell and list releases.")
+app = typer.Typer(no_args_is_help=True, help="Add and list releases.")
 
 Project = Annotated[str, typer.Argument(help="Id of the project.")]
 
@@ -28,7 +28,7 @@ def add_release(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Tell a release, for the last step of a deployment.
+    """Add a release, for the last step of a deployment.
 
     Incidents that were resolved in the next release get its version. The same again changes nothing.
     """
@@ -43,7 +43,7 @@ def add_release(
         return
     fixed = len(answer["incidents"])
     more = f"; it has the fix of {format_count(fixed, 'incident')}" if fixed else ""
-    out.print(styled_text(f"{project} {version} is told{more}"))
+    out.print(styled_text(f"{project} {version} is out{more}"))
 
 
 @app.command("list")
@@ -54,7 +54,7 @@ def list_releases(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the last 100 versions of a project, told or seen in sessions, the newest first."""
+    """List the last 100 versions of a project, added or seen in sessions, the newest first."""
     with connect_to_collector(url, key) as api:
         answer = api.list_releases(project, environment)
     if as_json:
@@ -69,4 +69,4 @@ def list_releases(
             format_minute(release["releasedAt"]),
             format_minute(release["firstSeen"]),
         )
-    out.print(table if answer["releases"] else "no releases: none was told, and no session named a version")
+    out.print(table if answer["releases"] else "no releases: none was added, and no session named a version")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from core.errors import PermanentError
-from incidents.fixes import Fix, SeenVersion, check_name, choose_showing_versions
+from incidents.fixes import Fix, SeenVersion, check_name, choose_showing_versions, is_name
 from incidents.lifecycle import RULE
 from incidents.releases import NewRelease, ReleaseRecord
 from incidents.versions import Release, ReleaseOrder
@@ -113,6 +113,11 @@ class VersionSight(NamedTuple):
         """What the sight is of."""
         return VersionKey(self.project, self.environment, self.version)
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be noted."""
+        return is_name(self.version) and (not self.environment or is_name(self.environment))
+
 
 class VersionKey(NamedTuple):
     """A version of a project in an environment."""
@@ -146,8 +151,10 @@ class ReleaseBook:
             connection.execute(_LOCK, {"project": release.project})
             if connection.execute(_ADD, values).one_or_none() is None:
                 return []
+            # Incidents are locked before their steps, as by the count of impact.
+            adopted = adopt_next_releases(connection, [release.project])
             connection.execute(_ORDER_CHANGED, {"project": release.project})
-            return adopt_next_releases(connection, [release.project])
+            return adopted
 
     def list_releases(self, project: str, environment: str | None = None, limit: int = 100) -> list[ReleaseRecord]:
         """The releases of a project, the newest first; ``environment`` None: of all."""
@@ -157,11 +164,14 @@ class ReleaseBook:
 
 
 def see_versions(connection: sa.Connection, sights: Sequence[VersionSight]) -> None:
-    """Note when versions were first seen. Costs one look-up for those that are known."""
+    """Note when versions were first seen. Costs one look-up for those that are known.
+
+    Names that no release can have (spaces around them, control characters) are left out: what browsers send may be anything.
+    """
     first: dict[VersionKey, datetime] = {}
     for sight in sights:
-        if sight.version:
-            key = VersionKey._make(map(clean_for_postgres, sight.key))
+        if sight.is_usable:
+            key = sight.key
             first[key] = min(first.get(key, sight.at), sight.at)
     if not first:
         return
@@ -233,7 +243,7 @@ def adopt_next_releases(connection: sa.Connection, projects: Sequence[str]) -> l
 
 def _find_next_release(connection: sa.Connection, row: "sa.Row[Any]") -> str:
     values = {"project": row.project, "environment": row.fix_environment, "since": row.resolved_at}
-    later = connection.execute(_LATER, values).all()
+    later = [found for found in connection.execute(_LATER, values) if is_name(found.version)]
     names = sorted({found.version for found in later} | {row.usual_version})
     order = read_release_orders(connection, [row.project], names).get(row.project, ReleaseOrder()) if later else None
     for found in later:
@@ -264,7 +274,7 @@ class SeenVersions:
     def see_versions(self, sights: Sequence[VersionSight]) -> dict[VersionKey, list[int]]:
         """Note when versions were first seen. Returns those of which one sender at most is known, with its hash."""
         see_versions(self._connection, sights)
-        return find_unspread_versions(self._connection, sorted({sight.key for sight in sights if sight.version}))
+        return find_unspread_versions(self._connection, sorted({sight.key for sight in sights if sight.is_usable}))
 
     def note_sources(
         self, known: Mapping[VersionKey, list[int]], seen: Mapping[VersionKey, Sequence[Sequence[int]]]

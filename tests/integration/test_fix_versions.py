@@ -1,13 +1,18 @@
 """An incident that was fixed in a version: old clients keep silent, and only sessions with the fix make it come back."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from incidents.fixes import Fix
+from core.errors import PermanentError
+from incidents.fixes import Fix, FixError
 from incidents.lifecycle import IllegalTransition
+from incidents.releases import NewRelease
+from stores.incidents import releases
 from stores.incidents.incident_store import IncidentStore, NotFound, RecordResult, SessionOrigin
+from stores.incidents.releases import SeenVersions, VersionKey, VersionSight
 from tests.integration.incident_store_cases import MONDAY, detection, history, incident, incident_id, record
 
 DAY = timedelta(days=1)
@@ -116,3 +121,110 @@ def test_the_version_of_a_fix_may_be_told_later_and_goes_with_the_fix(store: Inc
     assert show(store, "abc", "2.4.0", MONDAY + 2 * DAY).regressed == ()
     store.ledger.apply_action(incident_id(), "reopen", "not fixed", "eve")
     assert incident(store)["fixVersion"] is None
+
+
+def test_the_next_release_that_is_added_has_the_fix(store: IncidentStore) -> None:
+    show(store, "abc", "2.4.0", MONDAY)
+    resolve(store, Fix(next_release=True, environment="production"), MONDAY + DAY)
+    # Whatever shows it again before, the fix is not out.
+    assert show(store, "abcd", "2.4.0", MONDAY + 2 * DAY).regressed == ()
+    assert show(store, "abcd", "2.4.2", MONDAY + 2 * DAY).regressed == ()
+    for release in (
+        NewRelease("shop", "2.4.3", "production", at=MONDAY),  # before the fix
+        NewRelease("shop", "2.5.0", "staging", at=MONDAY + 3 * DAY),  # elsewhere
+        NewRelease("shop", "2.3.9", "production", at=MONDAY + 3 * DAY),  # of an older line
+        NewRelease("blog", "2.5.0", "production", at=MONDAY + 3 * DAY),
+    ):
+        assert store.releases.add_release(release, "ci") == []
+    assert incident(store)["fixInNextRelease"]
+    new = NewRelease("shop", "2.5.0", "production", "main", MONDAY + 4 * DAY)
+    assert store.releases.add_release(new, "ci") == [incident_id()]
+    assert store.releases.add_release(new, "ci") == []
+    found = incident(store)
+    assert (found["fixVersion"], found["fixEnvironment"], found["fixInNextRelease"]) == ("2.5.0", "production", False)
+    assert history(store, incident_id())[-1] == (
+        "resolved",
+        "resolved",
+        "fixed in 2.5.0 (production): the first release after it was resolved",
+    )
+    assert show(store, "abcd", "2.4.2", MONDAY + 5 * DAY).regressed == ()
+    assert show(store, "abc", "2.5.0", MONDAY + 5 * DAY).regressed == (incident_id(),)
+
+
+def test_a_release_of_another_branch_is_not_the_next_one(store: IncidentStore) -> None:
+    show(store, "abc", "2.4.0", MONDAY)
+    store.releases.add_release(NewRelease("shop", "2.4.0", branch="main", at=MONDAY), "ci")
+    resolve(store, Fix(next_release=True), MONDAY + DAY)
+    hotfix = NewRelease("shop", "2.4.1", branch="hotfix/2.4", at=MONDAY + 2 * DAY)
+    assert store.releases.add_release(hotfix, "ci") == []
+    assert store.releases.add_release(NewRelease("shop", "2.5.0", branch="main", at=MONDAY + 3 * DAY), "ci") == [
+        incident_id()
+    ]
+
+
+def test_a_version_of_one_sender_alone_is_no_release(store: IncidentStore) -> None:
+    show(store, "abc", "2.4.0", MONDAY)
+    resolve(store, Fix(next_release=True), MONDAY + DAY)
+    forged, real = (VersionKey("shop", "production", version) for version in ("999.0", "2.5.0"))
+    one, other = (1 << 62) + 1, (1 << 62) + 3
+    with store._database.open_transaction() as connection:
+        seen = SeenVersions(connection)
+        known = seen.see_versions([VersionSight(*key, MONDAY + 2 * DAY) for key in (forged, real)])
+        assert known == {forged: [], real: []}
+        # The sender of the day before has another hash today, and is the same.
+        assert seen.note_sources(known, {forged: [[one, one + 1], [one + 1, one]], real: [[one]]}) == []
+        known = seen.see_versions([VersionSight(*forged, MONDAY + 3 * DAY), VersionSight(*real, MONDAY + 3 * DAY)])
+        assert known == {forged: [one], real: [one]}
+        assert seen.note_sources(known, {real: [[other]]}) == [incident_id()]
+        assert seen.see_versions([VersionSight(*real, MONDAY + 3 * DAY)]) == {}
+    assert incident(store)["fixVersion"] == "2.5.0"
+    hashes = [release["version"] for release in store.releases.list_releases("shop", "production")]
+    assert hashes == ["2.5.0", "999.0", "2.4.0"]
+
+
+def test_names_that_no_release_can_have_are_not_noted_and_stop_nothing(store: IncidentStore) -> None:
+    show(store, "abc", "2.4.0", MONDAY)
+    resolve(store, Fix(next_release=True), MONDAY + DAY)
+    for odd in ("2.6\n", " 2.6", "2\x1f6", "\ud800", "2.6\x00"):
+        show(store, "abcd", odd, MONDAY + 2 * DAY, "production")
+        show(store, "abcd", "2.4.0", MONDAY + 2 * DAY, odd)
+    with store._database.open_transaction() as connection:
+        # As a migration took it from a detection.
+        insert = "INSERT INTO releases (project, version, first_seen, spread) VALUES ('shop', E'2.6\\n', now(), true)"
+        connection.execute(text(insert))
+    assert store.releases.add_release(NewRelease("shop", "2.7", at=datetime.now(UTC) + DAY), "ci") == [incident_id()]
+    assert [release["version"] for release in store.releases.list_releases("shop", "production")] == ["2.4.0"]
+
+
+def test_versions_that_nobody_added_are_bounded_and_those_of_one_sender_go_first(
+    store: IncidentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "MOST_SEEN", 3)
+    store.releases.add_release(NewRelease("shop", "1.0", at=MONDAY), "ci")
+    with store._database.open_transaction() as connection:
+        seen = SeenVersions(connection)
+        known = seen.see_versions([VersionSight("shop", "", "1.1", MONDAY)])
+        seen.note_sources(known, {key: [[1 << 62], [(1 << 62) + 1]] for key in known})
+    for number in range(10):
+        with store._database.open_transaction() as connection:
+            SeenVersions(connection).see_versions([VersionSight("shop", "", f"evil{number}", MONDAY + number * DAY)])
+    assert [release["version"] for release in store.releases.list_releases("shop")] == ["evil9", "evil8", "1.0", "1.1"]
+
+
+def test_a_hash_that_was_seen_early_counts_from_then_on(store: IncidentStore) -> None:
+    store.releases.add_release(NewRelease("shop", "abcdefa", at=MONDAY + 5 * DAY), "ci")
+    show(store, "abc", "abcdefa", MONDAY)
+    show(store, "a", "abcdefa", MONDAY - DAY)
+    (seen,) = store.releases.list_releases("shop", "production")
+    assert (seen["firstSeen"], seen["releasedAt"], seen["addedBy"]) == ("2024-01-14T10:00:00.000Z", None, None)
+    (added,) = store.releases.list_releases("shop", "")
+    assert (added["firstSeen"], added["releasedAt"]) == (None, "2024-01-20T10:00:00.000Z")
+
+
+@pytest.mark.parametrize("broken", [{"version": "2\x00"}, {"version": " "}, {"version": "v" * 201}, {"branch": "a\nb"}])
+def test_names_that_cannot_be_such_are_refused(store: IncidentStore, broken: dict[str, str]) -> None:
+    with pytest.raises(PermanentError):
+        store.releases.add_release(NewRelease(**{"project": "shop", "version": "1", **broken}), "ci")
+    for fix in ({"version": "1", "next_release": True}, {"environment": "production"}, {"version": "1\x002"}):
+        with pytest.raises(FixError):
+            Fix(**fix)  # type: ignore[arg-type]
