@@ -96,7 +96,9 @@ class ReleaseBook(Protocol):
     """Keeps releases of projects."""
 
     def add_release(self, release: NewRelease, actor: str) -> list[str]: ...
-    def list_releases(self, project: str, environment: str | None = None, limit: int = 100) -> list[ReleaseRecord]: ...
+    def list_releases(
+        self, project: str | None, environment: str | None = None, limit: int = 100
+    ) -> list[ReleaseRecord]: ...
 
 
 class ProjectSource(KeySource, Protocol):

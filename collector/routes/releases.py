@@ -1,5 +1,6 @@
 """The endpoints of releases: added by deployments, listed with those that were seen in sessions."""
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -20,20 +21,22 @@ from incidents.fixes import LONGEST_NAME
 from incidents.releases import NewRelease, ReleaseRecord
 
 _MAX_PROJECT: Final = 128
+_ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_USABLE: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{0,{LONGEST_NAME}}}")
 _Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=ONE_LINE)]
 _PROJECT: Final[Parameter] = {
     "name": "project",
     "in": "query",
     "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
-    "description": "Needed with a key of all projects.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": _MAX_PROJECT, "pattern": _ONE_LINE},
+    "description": "Default: the projects that the key sees.",
     "example": "default",
 }
 _ENVIRONMENT: Final[Parameter] = {
     "name": "environment",
     "in": "query",
     "required": False,
-    "schema": {"type": "string", "maxLength": LONGEST_NAME},
+    "schema": {"type": "string", "maxLength": LONGEST_NAME, "pattern": _ONE_LINE},
     "description": "Only of this environment; empty: of releases and sessions without one.",
 }
 
@@ -61,7 +64,7 @@ class ReleaseAdded(TypedDict):
 
 
 class ReleaseList(TypedDict):
-    """Releases of a project, the newest first."""
+    """The newest first."""
 
     releases: list[ReleaseRecord]
 
@@ -79,15 +82,14 @@ class ReleaseEndpoints:
         return await self._doorway.answer_request(request, self._add_release)
 
     async def list_releases(self, request: Request) -> Response:
-        """The releases of a project, the newest first."""
+        """Releases, the newest first."""
         grant = self._gate.require_reader(request)
-        named = request.query_params.get("project", "") or visible_project(grant) or ""
-        if not named:
-            raise ApiError(400, "invalid_parameter", "`project` is needed with a key of all projects")
-        project = require_named_project(grant, named)
-        environment = request.query_params.get("environment")
-        if len(project) > _MAX_PROJECT or len(environment or "") > LONGEST_NAME:
-            raise ApiError(400, "invalid_parameter", "`project` or `environment` is too long")
+        named, environment = (request.query_params.get(name) for name in ("project", "environment"))
+        if not all(value is None or _USABLE.fullmatch(value) for value in (named, environment)) or not (
+            named is None or 1 <= len(named) <= _MAX_PROJECT
+        ):
+            raise ApiError(400, "invalid_parameter", "`project` and `environment` are short text")
+        project = visible_project(grant) if named is None else require_named_project(grant, named)
         found = await self._store.ask_store(lambda store: store.releases.list_releases(project, environment))
         answer: ReleaseList = {"releases": found}
         return json_response(answer)
@@ -107,7 +109,7 @@ def _build_release(sent: ReleaseRequest) -> NewRelease:
     """Raises ApiError (400) for a time more than an hour from now."""
     at = parse_moment(sent.time) if sent.time else None
     if at is not None and at > datetime.fromtimestamp((time.time_ns() // 1_000_000 + MAX_FUTURE_MS) / 1000, UTC):
-        raise ApiError(400, "invalid_body", "`time` lies more than an hour in the future")
+        raise ApiError(400, "invalid_body", "`time` lies more than an hour after its receipt")
     return NewRelease(sent.projectId, sent.version, sent.environment or "", sent.branch or "", at)
 
 
@@ -135,7 +137,7 @@ GROUP: Final = RouteGroup(
             Operation(
                 tag="Incidents",
                 summary="List releases",
-                text="The last 100 versions of a project, added or seen in sessions, the newest first.",
+                text="The last 100 versions, added or seen in sessions, the newest first.",
                 answer=ReleaseList,
                 errors=(400, 401, 403, 503),
                 parameters=(_PROJECT, _ENVIRONMENT),

@@ -46,8 +46,9 @@ _ORDER_CHANGED = text("""
 """)
 _LIST = text("""
     SELECT project, environment, version, branch, released_at, first_seen, added_by FROM releases
-    WHERE project = :project AND (CAST(:environment AS text) IS NULL OR environment = :environment)
-    ORDER BY coalesce(released_at, first_seen) DESC, environment, version LIMIT :limit
+    WHERE (CAST(:project AS text) IS NULL OR project = :project)
+      AND (CAST(:environment AS text) IS NULL OR environment = :environment)
+    ORDER BY coalesce(released_at, first_seen) DESC, project, environment, version LIMIT :limit
 """)
 # Known versions are left alone: their rows are not even locked.
 _MISSING = text("""
@@ -156,8 +157,10 @@ class ReleaseBook:
             connection.execute(_ORDER_CHANGED, {"project": release.project})
             return adopted
 
-    def list_releases(self, project: str, environment: str | None = None, limit: int = 100) -> list[ReleaseRecord]:
-        """The releases of a project, the newest first; ``environment`` None: of all."""
+    def list_releases(
+        self, project: str | None, environment: str | None = None, limit: int = 100
+    ) -> list[ReleaseRecord]:
+        """The last releases, the newest first; ``project`` or ``environment`` None: of all."""
         values = {"project": project, "environment": environment, "limit": min(limit, MOST_LISTED)}
         with self._database.open_transaction() as connection:
             return [_build_release_json(row) for row in connection.execute(_LIST, values)]
