@@ -27,6 +27,7 @@ from stores.embedded_postgres import EmbeddedPostgres
 from stores.incidents.incident_store import IncidentStore
 from tests.integration.api_cases import (
     ALL,
+    BLOG,
     EVENT,
     SHOP,
     SHOP_SENDER,
@@ -135,6 +136,94 @@ def test_a_person_moves_an_incident_and_the_history_names_key_and_reason(client:
     assert (reopened["status"], reopened["history"][-1]["actor"]) == ("confirmed", "all-op")
     assert reopened["history"][-1]["reason"] == "not fixed:\nsee ✗"
     assert_documented("IncidentDetail", reopened)
+
+
+def test_an_incident_is_resolved_in_a_version_or_in_the_next_release(client: httpx.Client) -> None:
+    fixed = {"reason": "merged", "version": "2.5.0", "environment": "production"}
+    resolved = act(client, "resolve", fixed).json()
+    assert (resolved["fixVersion"], resolved["fixEnvironment"], resolved["fixInNextRelease"]) == (
+        "2.5.0",
+        "production",
+        False,
+    )
+    assert resolved["history"][-1]["reason"] == "fixed in 2.5.0 (production): merged"
+    assert_documented("IncidentDetail", resolved)
+    assert act(client, "reopen", {"reason": "not fixed"}).json()["fixVersion"] is None
+    waiting = act(client, "resolve", {"reason": "merged", "nextRelease": True}).json()
+    assert (waiting["fixVersion"], waiting["fixInNextRelease"]) == (None, True)
+    # A release of another project has nothing to do with it; the next one of this project has the fix.
+    other = {"projectId": "blog", "version": "2.6.0"}
+    assert client.post("/v1/releases", json=other, headers=ALL).json() == {"success": True, "incidents": []}
+    release = {"projectId": "shop", "version": "2.6.0", "branch": "main"}
+    added = client.post("/v1/releases", json=release, headers=SHOP)
+    assert added.json() == {"success": True, "incidents": [waiting["incidentId"]]}
+    shown = client.get(f"/v1/incidents/{waiting['incidentId']}", headers=SHOP).json()
+    assert (shown["fixVersion"], shown["fixInNextRelease"]) == ("2.6.0", False)
+    assert client.post("/v1/releases", json=release, headers=SHOP).json()["incidents"] == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"version": "2.5", "nextRelease": True},
+        {"environment": "production"},
+        {"version": ""},
+        {"version": " "},
+        {"version": "2\n5"},
+        {"version": "v" * 201},
+        {"version": 2.5},
+        {"nextRelease": "yes"},
+        {"until": "2999-01-01T00:00:00Z"},
+    ],
+)
+def test_a_fix_that_makes_no_sense_is_refused(calm: httpx.Client, more: dict[str, Any]) -> None:
+    refused = act(calm, "resolve", {"reason": "merged", **more})
+    assert (refused.status_code, code(refused)) == (400, "invalid_body")
+
+
+def test_releases_are_listed_with_the_versions_that_sessions_have(client: httpx.Client) -> None:
+    release = {"projectId": "shop", "version": "2.5.0", "environment": "production", "time": "2024-01-20T10:00:00Z"}
+    assert client.post("/v1/releases", json=release, headers=SHOP).status_code == 200
+    listed = client.get("/v1/releases", headers=SHOP).json()
+    assert_documented("ReleaseList", listed)
+    found = {entry["version"]: entry for entry in listed["releases"]}
+    assert set(found) == {"2.4.1", "2.5.0"}
+    assert (found["2.5.0"]["releasedAt"], found["2.5.0"]["addedBy"], found["2.5.0"]["firstSeen"]) == (
+        "2024-01-20T10:00:00.000Z",
+        "shop on call",
+        None,
+    )
+    assert found["2.4.1"]["releasedAt"] is None
+    assert found["2.4.1"]["firstSeen"] is not None
+    assert client.get("/v1/releases?project=shop&environment=staging", headers=ALL).json() == {"releases": []}
+    every = client.get("/v1/releases", headers=ALL).json()["releases"]
+    assert {entry["projectId"] for entry in every} == {"shop", "blog"}
+    for odd in ("project=", "project=%00", f"project={'x' * 129}", "environment=a%0Ab", f"environment={'x' * 201}"):
+        assert client.get(f"/v1/releases?{odd}", headers=ALL).status_code == 400, odd
+    assert client.get("/v1/releases?project=blog", headers=SHOP).status_code == 403
+    assert client.get("/v1/releases", headers=SHOP_SENDER).status_code == 403
+    assert client.post("/v1/releases", json=release, headers=BLOG).status_code == 403
+    assert client.post("/v1/releases", json=release, headers=SHOP_SENDER).status_code == 403
+    assert client.post("/v1/releases", json=release).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"version": ""},
+        {"version": None},
+        {"version": "a\tb"},
+        {"environment": ""},
+        {"branch": "x" * 201},
+        {"time": "yesterday"},
+        {"time": "2999-01-01T00:00:00Z"},
+        {"projectId": ""},
+        {"extra": 1},
+    ],
+)
+def test_a_release_that_makes_no_sense_is_refused(calm: httpx.Client, more: dict[str, Any]) -> None:
+    refused = calm.post("/v1/releases", json={"projectId": "shop", "version": "2.5.0", **more}, headers=SHOP)
+    assert (refused.status_code, code(refused)) == (400, "invalid_body")
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,11 @@ def test_of_two_people_the_second_is_told(client: httpx.Client) -> None:
         ({"action": "resolve", "reason": "x" * 2001, "seen": "confirmed"}, 400),
         ({"action": "resolve", "reason": "a\x00b", "seen": "confirmed"}, 400),
         ({"action": "resolve", "reason": "x", "seen": "odd"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "version": "v" * 201}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "version": "2", "next_release": "yes"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "environment": "production"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "version": "2\x005"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "next_release": "yes", "environment": "p"}, 303),
         ({"action": "resolve", "reason": "x"}, 400),
         ({"action": "reopen", "reason": "x", "seen": "confirmed"}, 409),
         ({"action": "suppress", "reason": "x", "seen": "confirmed", "until": "soon"}, 400),
@@ -269,6 +274,30 @@ def test_of_two_people_the_second_is_told(client: httpx.Client) -> None:
 def test_a_form_is_checked(client: httpx.Client, fields: dict[str, str], status: int) -> None:
     page = page_of(client)
     assert send(client, page, f"{page}/act", **fields).status_code == status
+
+
+def test_an_incident_is_resolved_in_a_version_and_the_page_says_so(client: httpx.Client) -> None:
+    page = page_of(client)
+    form = client.get(page).text
+    assert 'name="version"' in form
+    assert '<option value="2.4.1">' in form
+    fields = {
+        "action": "resolve",
+        "reason": "merged",
+        "seen": "confirmed",
+        "version": HOSTILE,
+        "environment": "production",
+    }
+    assert send(client, page, f"{page}/act", **fields).status_code == 303
+    shown = client.get(page)
+    assert find_foreign_markup(shown) == []
+    assert "Fixed in &lt;script&gt;" in shown.text
+    assert "(production). Older versions keep counting" in shown.text
+    assert client.get(f"{page}.json").json()["fixVersion"] == HOSTILE
+    send(client, page, f"{page}/act", action="reopen", reason="again", seen="resolved")
+    fields = {"action": "resolve", "reason": "merged", "seen": "confirmed", "next_release": "yes"}
+    assert send(client, page, f"{page}/act", **fields).status_code == 303
+    assert "Fixed in the next release." in client.get(page).text
 
 
 ODD = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(

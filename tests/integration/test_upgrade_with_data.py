@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from collector.access.keys import hash_key
+from incidents.fixes import Fix
 from stores.incidents.incident_schema import migrate
 from stores.incidents.incident_store import IncidentQuery, IncidentStore
 from tests.integration.api_cases import whole_detection
@@ -63,4 +64,16 @@ def test_a_further_session_joins_its_incident(upgraded: IncidentStore) -> None:
 def test_keys_keep_their_roles(upgraded: IncidentStore) -> None:
     roles = {key.key_hash: key.role for key in upgraded.keys.read_api_keys()}
     assert (roles[hash_key("shop-operator")], roles[hash_key("shop-sender")]) == ("operator", "ingest")
+    upgraded.close()
+
+
+def test_versions_that_were_seen_before_are_known_releases_and_a_fix_without_a_version_stays(
+    upgraded: IncidentStore,
+) -> None:
+    (seen,) = upgraded.releases.list_releases("shop")
+    assert (seen["environment"], seen["version"], seen["releasedAt"]) == ("production", "2.4.1", None)
+    (incident,) = upgraded.incidents.list_incidents(IncidentQuery(project="shop")).incidents
+    assert (incident["fixVersion"], incident["fixEnvironment"], incident["fixInNextRelease"]) == (None, None, False)
+    resolved = upgraded.ledger.apply_action(incident["incidentId"], "resolve", "merged", "eve", fix=Fix("2.5"))
+    assert (resolved["status"], resolved["fixVersion"]) == ("resolved", "2.5")
     upgraded.close()
