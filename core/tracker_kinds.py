@@ -163,14 +163,57 @@ LINEAR: Final = TrackerKind(
 )
 
 
+# GitHub Issues
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class GitHubSettings(BaseModel):
+    """Settings of GitHub Issues."""
+
+    github_token: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
+        None, description="GitHub token with the permission Issues: read and write; empty: tickets are only logged."
+    )
+    github_repository: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="GitHub repository that gets the tickets, as owner/name."
+    )
+    github_url: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "https://api.github.com", description="URL of GitHub's API; for GitHub Enterprise `https://HOST/api/v3`."
+    )
+
+
+GITHUB: Final = TrackerKind(
+    name="github",
+    title="GitHub",
+    module="trackers.github",
+    settings=GitHubSettings,
+    switch="github_token",
+    secret="github_token",
+    address="github_url",
+    target=TargetSetting(
+        "githubRepository",
+        "GitHub repository that gets its tickets",
+        "a repository, like acme/shop",
+        r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}",
+    ),
+    block_description="The GitHub repository that Furrow files tickets in, as issues.",
+    block_fields=(
+        BlockField("token", "github_token", "Token with the permission Issues: read and write."),
+        BlockField("repository", "github_repository", "The repository, like acme/shop."),
+        BlockField("url", "github_url", "Address of the API; for GitHub Enterprise https://HOST/api/v3.", "URL"),
+    ),
+    setup_settings="FURROW_GITHUB_TOKEN and FURROW_GITHUB_REPOSITORY",
+    repair_settings="FURROW_GITHUB_TOKEN, _REPOSITORY and _URL",
+)
+
+
 # The registry: a new tracker is entered in the two lines below.
 # ----------------------------------------------------------------------------------------------------------------------
 
-TRACKER_KINDS: Final = (JIRA, LINEAR)
+TRACKER_KINDS: Final = (JIRA, LINEAR, GITHUB)
 """Every tracker, in the order in which they get their tickets."""
 
 
-class TrackerSettings(LinearSettings, JiraSettings):
+class TrackerSettings(GitHubSettings, LinearSettings, JiraSettings):
     """The settings of all trackers; a part of `core.settings.Settings`."""
 
 
