@@ -206,14 +206,55 @@ GITHUB: Final = TrackerKind(
 )
 
 
+# GitLab Issues
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class GitLabSettings(BaseModel):
+    """Settings of GitLab Issues."""
+
+    gitlab_token: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
+        None, description="GitLab token with the scope api; empty: tickets are only logged."
+    )
+    gitlab_project: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="GitLab project that gets the tickets, as group/name."
+    )
+    gitlab_url: Annotated[str, OnlyFor(ENGINE)] = Field("https://gitlab.com", description="URL of the GitLab site.")
+
+
+GITLAB: Final = TrackerKind(
+    name="gitlab",
+    title="GitLab",
+    module="trackers.gitlab",
+    settings=GitLabSettings,
+    switch="gitlab_token",
+    secret="gitlab_token",
+    address="gitlab_url",
+    target=TargetSetting(
+        "gitlabProject",
+        "GitLab project that gets its tickets",
+        "a project's path, like acme/web/shop",
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}){1,20}",
+    ),
+    block_description="The GitLab project that Furrow files tickets in, as issues.",
+    block_fields=(
+        BlockField("token", "gitlab_token", "Token with the scope api."),
+        BlockField("project", "gitlab_project", "Path of the project, like acme/web/shop."),
+        BlockField("url", "gitlab_url", "Address of the site.", "URL"),
+    ),
+    setup_settings="FURROW_GITLAB_TOKEN and FURROW_GITLAB_PROJECT",
+    repair_settings="FURROW_GITLAB_TOKEN, _PROJECT and _URL",
+)
+
+
 # The registry: a new tracker is entered in the two lines below.
 # ----------------------------------------------------------------------------------------------------------------------
 
-TRACKER_KINDS: Final = (JIRA, LINEAR, GITHUB)
+TRACKER_KINDS: Final = (JIRA, LINEAR, GITHUB, GITLAB)
 """Every tracker, in the order in which they get their tickets."""
 
 
-class TrackerSettings(GitHubSettings, LinearSettings, JiraSettings):
+class TrackerSettings(GitLabSettings, GitHubSettings, LinearSettings, JiraSettings):
     """The settings of all trackers; a part of `core.settings.Settings`."""
 
 

@@ -14,12 +14,15 @@ from core.errors import PermanentError, TransientError
 from core.settings import Settings
 from tests.fakes.github import TOKEN as GITHUB_TOKEN
 from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import TOKEN as GITLAB_TOKEN
+from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import KEY, FakeLinear
 from tests.fakes.server import Answer, Fault
 from tests.unit.trackers.incidents import incident
 from trackers.forge.tracker import ForgeTracker
 from trackers.github import GitHubApi
+from trackers.gitlab import GitLabApi
 from trackers.jira import JiraTracker
 from trackers.linear import LinearTracker
 from trackers.protocol import Tracker
@@ -57,9 +60,13 @@ def github(url: str, reach: Reach | None = None) -> ForgeTracker:
     return ForgeTracker(GitHubApi(SecretStr(GITHUB_TOKEN), url, reach or Reach()), "acme/shop", {}, lag=())
 
 
+def gitlab(url: str, reach: Reach | None = None) -> ForgeTracker:
+    return ForgeTracker(GitLabApi(SecretStr(GITLAB_TOKEN), url, reach or Reach()), "acme/shop", {}, lag=())
+
+
 Make = Callable[..., Tracker]
-EACH = pytest.mark.parametrize("make", [jira, linear, github])
-FAKES = [(jira, FakeJira), (linear, FakeLinear), (github, FakeGitHub)]
+EACH = pytest.mark.parametrize("make", [jira, linear, github, gitlab])
+FAKES = [(jira, FakeJira), (linear, FakeLinear), (github, FakeGitHub), (gitlab, FakeGitLab)]
 
 
 def file(tracker: Tracker) -> None:

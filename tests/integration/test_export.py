@@ -28,6 +28,7 @@ from tasks import connections, stopping
 from tasks import export as tasks_export
 from tasks.waiting import describe_waiting_tickets
 from tests.fakes import github as fake_github
+from tests.fakes import gitlab as fake_gitlab
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
 from tests.fakes.jira import FakeJira
@@ -56,7 +57,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture(autouse=True)
 def installation(prefect: None, postgres_url: str, setting: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("jira_url", "linear_key", "github_token"):
+    for name in ("jira_url", "linear_key", "github_token", "gitlab_token"):
         monkeypatch.delenv(f"FURROW_{name.upper()}", raising=False)
     setting(incident_store_url=postgres_url, public_url="https://furrow.test")
     # The order of things is what is tested here, not how long the pauses are.
@@ -97,7 +98,7 @@ def tracker(request: pytest.FixtureRequest) -> Any:
 
 def is_create(request: Request) -> bool:
     linear = request.path == "/graphql" and fake_linear.is_create(request)
-    return linear or fake_jira.is_create(request) or fake_github.is_create(request)
+    return linear or fake_jira.is_create(request) or fake_github.is_create(request) or fake_gitlab.is_create(request)
 
 
 def store() -> IncidentStore:

@@ -17,16 +17,22 @@ import pytest
 
 from core.settings import Settings
 from furrow.doctor.configuration import TrackerAnswer, ask_tracker
-from tests.fakes import github, linear
+from tests.fakes import github, gitlab, linear
 from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import FakeLinear
 from tests.fakes.server import Answer, Fake, Fault
 from trackers import http_errors
 
 LOGIN = "<!doctype html><html><head><title>Log in &ndash; SSO</title></head><body><form></form></body></html>"
-FAKES: dict[str, Callable[[], Fake]] = {"jira": FakeJira, "linear": FakeLinear, "github": FakeGitHub}
-TITLES = {"jira": "Jira", "linear": "Linear", "github": "GitHub"}
+FAKES: dict[str, Callable[[], Fake]] = {
+    "jira": FakeJira,
+    "linear": FakeLinear,
+    "github": FakeGitHub,
+    "gitlab": FakeGitLab,
+}
+TITLES = {"jira": "Jira", "linear": "Linear", "github": "GitHub", "gitlab": "GitLab"}
 SLOW_DOWN = {"retry-after": "30"}
 
 
@@ -35,11 +41,12 @@ def settings(name: str, url: str, directory: Path, **changes: Any) -> Settings:
         "jira": {"jira_url": url, "jira_user": USER, "jira_token": TOKEN, "jira_project": "OPS"},
         "linear": {"linear_url": url, "linear_key": linear.KEY, "linear_team": "ENG"},
         "github": {"github_url": url, "github_token": github.TOKEN, "github_repository": "acme/shop"},
+        "gitlab": {"gitlab_url": url, "gitlab_token": gitlab.TOKEN, "gitlab_project": "acme/shop"},
     }
     return Settings.model_validate({"data_dir": directory, **of[name], **changes})
 
 
-@pytest.fixture(params=["jira", "linear", "github"])
+@pytest.fixture(params=["jira", "linear", "github", "gitlab"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -59,6 +66,7 @@ def ask(name: str, tmp_path: Path) -> Callable[..., TrackerAnswer]:
         assert TOKEN not in found.message
         assert linear.KEY not in found.message
         assert github.TOKEN not in found.message
+        assert gitlab.TOKEN not in found.message
         assert "Error" not in found.message
         return found
 

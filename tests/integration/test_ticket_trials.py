@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from tests.fakes import github as fake_github
+from tests.fakes import gitlab as fake_gitlab
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
 from tests.fakes.forge import FakeForge
 from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear
 from tests.integration.incident_store_cases import incident, incident_id
@@ -30,7 +32,9 @@ EVERY = int(os.environ.get("FURROW_TEST_TRIALS_EVERY", "9"))
 def open_fake(site: str) -> Any:
     if site == "linear":
         return FakeLinear()
-    return FakeGitHub() if site == "github" else FakeJira(site)
+    if site == "github":
+        return FakeGitHub()
+    return FakeGitLab() if site == "gitlab" else FakeJira(site)
 
 
 def settings_of(fake: Any, site: str) -> dict[str, str]:
@@ -38,6 +42,8 @@ def settings_of(fake: Any, site: str) -> dict[str, str]:
         return {"linear_url": fake.url, "linear_key": fake_linear.KEY, "linear_team": "ENG"}
     if isinstance(fake, FakeGitHub):
         return {"github_url": fake.url, "github_token": fake_github.TOKEN, "github_repository": "acme/shop"}
+    if isinstance(fake, FakeGitLab):
+        return {"gitlab_url": fake.url, "gitlab_token": fake_gitlab.TOKEN, "gitlab_project": "acme/shop"}
     account = {"jira_user": fake_jira.USER, "jira_token": fake_jira.TOKEN}
     return {"jira_url": fake.address, "jira_project": "OPS", "jira_kind": site, **account}
 

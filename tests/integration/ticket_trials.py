@@ -17,7 +17,7 @@ from tests.fakes.server import Answer, Fake, Fault, Request
 from tests.integration.test_export import is_create
 from trackers import gate
 
-SITES = ("cloud", "datacenter", "linear", "github")
+SITES = ("cloud", "datacenter", "linear", "github", "gitlab")
 FIRST_SITES = SITES[:3]
 CODES = (400, 401, 403, 404, 408, 409, 410, 413, 422, 425, 429, 500, 502, 503, 504)
 STORM = (408, 429, 500, 502, 503, 504)
