@@ -247,14 +247,54 @@ GITLAB: Final = TrackerKind(
 )
 
 
+# Webhook
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class WebhookSettings(BaseModel):
+    """Settings of the webhook."""
+
+    webhook_url: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="URL that gets tickets as signed events; empty: tickets are only logged."
+    )
+    webhook_secret: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
+        None, description="Secret that signs the events: `whsec_` and 24 to 64 random bytes in base64."
+    )
+    webhook_topic: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="Topic that is in each event, so that the receiver can tell where it goes."
+    )
+
+
+WEBHOOK: Final = TrackerKind(
+    name="webhook",
+    title="Webhook",
+    module="trackers.webhook",
+    settings=WebhookSettings,
+    switch="webhook_url",
+    secret="webhook_secret",
+    address="webhook_url",
+    target=TargetSetting(
+        "webhookTopic", "topic of its events at the webhook", "a name, like web/shop", r"[A-Za-z0-9_.:/-]{1,100}"
+    ),
+    block_description="The receiver that Furrow sends tickets to as signed events (CloudEvents, Standard Webhooks).",
+    block_fields=(
+        BlockField("url", "webhook_url", "Address of the receiver.", "URL"),
+        BlockField("secret", "webhook_secret", "Secret of the form whsec_…."),
+        BlockField("topic", "webhook_topic", "Topic that is in each event."),
+    ),
+    setup_settings="FURROW_WEBHOOK_URL and FURROW_WEBHOOK_SECRET",
+    repair_settings="FURROW_WEBHOOK_URL, _SECRET and _TOPIC",
+)
+
+
 # The registry: a new tracker is entered in the two lines below.
 # ----------------------------------------------------------------------------------------------------------------------
 
-TRACKER_KINDS: Final = (JIRA, LINEAR, GITHUB, GITLAB)
+TRACKER_KINDS: Final = (JIRA, LINEAR, GITHUB, GITLAB, WEBHOOK)
 """Every tracker, in the order in which they get their tickets."""
 
 
-class TrackerSettings(GitLabSettings, GitHubSettings, LinearSettings, JiraSettings):
+class TrackerSettings(WebhookSettings, GitLabSettings, GitHubSettings, LinearSettings, JiraSettings):
     """The settings of all trackers; a part of `core.settings.Settings`."""
 
 

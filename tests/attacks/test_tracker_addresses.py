@@ -19,6 +19,7 @@ from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import KEY, FakeLinear
 from tests.fakes.server import Answer, Fault
+from tests.fakes.webhook import SECRET, FakeWebhook
 from tests.unit.trackers.incidents import incident
 from trackers.forge.tracker import ForgeTracker
 from trackers.github import GitHubApi
@@ -28,6 +29,7 @@ from trackers.linear import LinearTracker
 from trackers.protocol import Tracker
 from trackers.ticket import build_ticket
 from trackers.transport import SETTING, Reach
+from trackers.webhook import WebhookTracker
 
 INSIDE = [
     "10.0.0.8",
@@ -64,9 +66,13 @@ def gitlab(url: str, reach: Reach | None = None) -> ForgeTracker:
     return ForgeTracker(GitLabApi(SecretStr(GITLAB_TOKEN), url, reach or Reach()), "acme/shop", {}, lag=())
 
 
+def webhook(url: str, reach: Reach | None = None) -> WebhookTracker:
+    return WebhookTracker(SecretStr(SECRET), url, "", {}, reach)
+
+
 Make = Callable[..., Tracker]
-EACH = pytest.mark.parametrize("make", [jira, linear, github, gitlab])
-FAKES = [(jira, FakeJira), (linear, FakeLinear), (github, FakeGitHub), (gitlab, FakeGitLab)]
+EACH = pytest.mark.parametrize("make", [jira, linear, github, gitlab, webhook])
+FAKES = [(jira, FakeJira), (linear, FakeLinear), (github, FakeGitHub), (gitlab, FakeGitLab), (webhook, FakeWebhook)]
 
 
 def file(tracker: Tracker) -> None:

@@ -31,6 +31,7 @@ from tests.fakes import github as fake_github
 from tests.fakes import gitlab as fake_gitlab
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
+from tests.fakes import webhook as fake_webhook
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear, rate_limited
 from tests.fakes.server import Answer, Fake, Fault, Request
@@ -57,7 +58,7 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture(autouse=True)
 def installation(prefect: None, postgres_url: str, setting: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("jira_url", "linear_key", "github_token", "gitlab_token"):
+    for name in ("jira_url", "linear_key", "github_token", "gitlab_token", "webhook_url"):
         monkeypatch.delenv(f"FURROW_{name.upper()}", raising=False)
     setting(incident_store_url=postgres_url, public_url="https://furrow.test")
     # The order of things is what is tested here, not how long the pauses are.
@@ -98,7 +99,8 @@ def tracker(request: pytest.FixtureRequest) -> Any:
 
 def is_create(request: Request) -> bool:
     linear = request.path == "/graphql" and fake_linear.is_create(request)
-    return linear or fake_jira.is_create(request) or fake_github.is_create(request) or fake_gitlab.is_create(request)
+    forge = fake_github.is_create(request) or fake_gitlab.is_create(request)
+    return linear or forge or fake_jira.is_create(request) or fake_webhook.is_create(request)
 
 
 def store() -> IncidentStore:

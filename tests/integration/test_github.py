@@ -52,6 +52,13 @@ def test_an_issue_that_was_transferred_is_followed(site: FakeGitHub, tracker: Fo
     assert (filed.key, len(issue["comments"])) == ("acme/api#4", 1)
 
 
+def test_a_repository_that_was_renamed_is_named(site: FakeGitHub, tracker: ForgeTracker) -> None:
+    there = Answer(301, {}, {"Location": f"{site.url}/repositories/9/issues"})
+    site.faults = [Fault(is_list, there)]
+    with pytest.raises(AccessRefused, match="repository acme/shop: GitHub answered 301: it has moved; check its name"):
+        tracker.file_ticket(ticket(), uuid4())
+
+
 def test_a_redirect_elsewhere_takes_no_token_along(site: FakeGitHub, tracker: ForgeTracker) -> None:
     with FakeGitHub() as other:
         there = Answer(301, {}, {"Location": f"{other.url}/repos/acme/shop/issues/1"})

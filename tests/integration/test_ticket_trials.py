@@ -12,11 +12,13 @@ from tests.fakes import github as fake_github
 from tests.fakes import gitlab as fake_gitlab
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
+from tests.fakes import webhook as fake_webhook
 from tests.fakes.forge import FakeForge
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear
+from tests.fakes.webhook import FakeWebhook
 from tests.integration.incident_store_cases import incident, incident_id
 from tests.integration.test_export import confirmed, installation, setting, store
 from tests.integration.test_export_faults import sql
@@ -32,6 +34,8 @@ EVERY = int(os.environ.get("FURROW_TEST_TRIALS_EVERY", "9"))
 def open_fake(site: str) -> Any:
     if site == "linear":
         return FakeLinear()
+    if site == "webhook":
+        return FakeWebhook()
     if site == "github":
         return FakeGitHub()
     return FakeGitLab() if site == "gitlab" else FakeJira(site)
@@ -44,6 +48,8 @@ def settings_of(fake: Any, site: str) -> dict[str, str]:
         return {"github_url": fake.url, "github_token": fake_github.TOKEN, "github_repository": "acme/shop"}
     if isinstance(fake, FakeGitLab):
         return {"gitlab_url": fake.url, "gitlab_token": fake_gitlab.TOKEN, "gitlab_project": "acme/shop"}
+    if isinstance(fake, FakeWebhook):
+        return {"webhook_url": fake.url, "webhook_secret": fake_webhook.SECRET}
     account = {"jira_user": fake_jira.USER, "jira_token": fake_jira.TOKEN}
     return {"jira_url": fake.address, "jira_project": "OPS", "jira_kind": site, **account}
 
@@ -61,6 +67,10 @@ def find_tickets(fake: Any) -> dict[str, list[str]]:
         for key, issue in fake.issues.items():
             if issue["open"]:
                 found.setdefault(incidents[read_identity(issue["body"])], []).append(key)
+        return found
+    if isinstance(fake, FakeWebhook):
+        for key, issue in fake.issues.items():
+            found.setdefault(issue["incident"], []).append(key)
         return found
     for key, issue in fake.issues.items():
         if issue["status"] != "done":

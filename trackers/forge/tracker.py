@@ -19,7 +19,6 @@ from core.metrics import count_degraded
 from trackers import http_errors
 from trackers.document import Document, Link, Paragraph
 from trackers.forge.protocol import ForgeApi, ForgeIssue, IssueChange, parse_time, split_key
-from trackers.forge.rest import MissingResource, RefusedAccess, RefusedRequest
 from trackers.forge.text import (
     comment_identity,
     defuse_title,
@@ -29,6 +28,7 @@ from trackers.forge.text import (
 )
 from trackers.gate import AccessRefused, MissingTicket, pass_fence
 from trackers.protocol import Filed, Shown, TicketState
+from trackers.rest import MissingResource, MovedResource, RefusedAccess, RefusedRequest
 from trackers.ticket import Ticket, duplicate_comment, recurrence_comment
 
 LABEL: Final = "furrow"
@@ -187,8 +187,8 @@ class ForgeTracker:
         for page in range(1, MOST_PAGES + 1):
             try:
                 issues = self._api.list_issues(path, LABEL, since, page, PAGE)
-            except MissingResource as refusal:
-                raise RefusedAccess(str(refusal)) from None
+            except (MissingResource, MovedResource) as refusal:
+                raise RefusedAccess(f"{self._api.noun} {path}: {refusal}") from None
             for issue in issues:
                 listing.issues[issue.number] = issue
                 listing.changed = max(listing.changed, issue.updated_at)

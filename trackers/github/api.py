@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from core.errors import PermanentError, TransientError
 from trackers import http_errors
 from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange
-from trackers.forge.rest import MovedResource, RefusedAccess, RefusedRequest, RestClient
+from trackers.rest import MovedResource, RefusedAccess, RefusedRequest, RestClient
 from trackers.transport import Reach
 
 _VERSION: Final = "2022-11-28"

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from core.errors import PermanentError
 from trackers import http_errors
 from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange, split_key
-from trackers.forge.rest import RefusedAccess, RestClient
+from trackers.rest import RefusedAccess, RestClient
 from trackers.transport import Reach
 
 _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"

@@ -154,7 +154,7 @@ class RestClient:
         location = answer.headers.get("location", "")
         if answer.is_redirect and location.startswith(f"{self.url}/"):
             path = urlsplit(location).path.removeprefix(urlsplit(self.url).path).lstrip("/")
-            raise MovedResource(f"{self.name} answered {answer.status_code}: it has moved", path)
+            raise MovedResource(f"{self.name} answered {answer.status_code}: it has moved; check its name", path)
 
     def _classify_refusal(self, answer: httpx.Response, headers: Mapping[str, str]) -> TransientError | PermanentError:
         status, reason = answer.status_code, _describe_refusal(answer)
@@ -192,11 +192,11 @@ def _describe_refusal(answer: httpx.Response) -> str:
 def _flatten(value: object) -> str:
     """Texts of a refusal: a text, a list, texts by field, or GitHub's objects with a message or a code."""
     if isinstance(value, Mapping):
-        if said := value.get("message"):
-            return str(said)
+        if message := value.get("message"):
+            return str(message)
         if code := value.get("code"):
             return f"{value.get('field') or value.get('resource') or 'request'}: {code}"
-        return "; ".join(f"{name}: {_flatten(one)}" for name, one in value.items())
+        return "; ".join(f"{name}: {_flatten(text)}" for name, text in value.items())
     if isinstance(value, list):
-        return ", ".join(text for one in value if (text := _flatten(one)))
+        return ", ".join(text for part in value if (text := _flatten(part)))
     return "" if value is None else str(value)
