@@ -7,6 +7,12 @@ from typing import Any
 from tests.fakes.server import Fake
 
 
+def plenty(prefix: str) -> dict[str, str]:
+    """The headers of each answer: much is left, and the limit is renewed in an hour."""
+    renewed = str(int(datetime.now(UTC).timestamp()) + 3_600)
+    return {f"{prefix}Limit": "5000", f"{prefix}Remaining": "4987", f"{prefix}Reset": renewed}
+
+
 class FakeForge(Fake):
     """Issues by key (``acme/shop#1``). ``lag``: so many lists do not show an issue that is new."""
 

@@ -1,11 +1,12 @@
 """A GitHub that keeps issues; every request is compared with GitHub's own description."""
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 from tests.fakes.contract import find_violations
-from tests.fakes.forge import FakeForge
+from tests.fakes.forge import FakeForge, plenty
 from tests.fakes.server import Answer, Request
 
 TOKEN = "github_pat_0123456789abcdef"
@@ -46,6 +47,10 @@ class FakeGitHub(FakeForge):
         return f"{self.address}{self.prefix}"
 
     def handle(self, request: Request) -> Answer:
+        answer = self._answer(request)
+        return replace(answer, headers={**plenty("x-ratelimit-"), **answer.headers})
+
+    def _answer(self, request: Request) -> Answer:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return Answer(401, {"message": "Bad credentials"})
         if not request.path.startswith(f"{self.prefix}/"):
@@ -119,7 +124,8 @@ class FakeGitHub(FakeForge):
                 page, size = int(request.query["page"][-1]), int(request.query["per_page"][-1])
                 return Answer(200, issue["comments"][(page - 1) * size : page * size])
             case "POST", ["comments"]:
-                issue["comments"].append({"id": len(issue["comments"]) + 1, "body": request.json["body"]})
+                comment = {"id": len(issue["comments"]) + 1, "body": request.json["body"], "user": {"id": 1}}
+                issue["comments"].append(comment)
                 return Answer(201, issue["comments"][-1])
         return Answer(404, {"message": "Not Found"})
 

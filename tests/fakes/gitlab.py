@@ -1,11 +1,12 @@
 """A GitLab that keeps issues and carries out quick actions; every request is compared with GitLab's own description."""
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 from tests.fakes.contract import find_violations
-from tests.fakes.forge import FakeForge
+from tests.fakes.forge import FakeForge, plenty
 from tests.fakes.server import Answer, Request
 
 TOKEN = "glpat-0123456789abcdef"
@@ -42,6 +43,10 @@ class FakeGitLab(FakeForge):
         return self.address
 
     def handle(self, request: Request) -> Answer:
+        answer = self._answer(request)
+        return replace(answer, headers={**plenty("RateLimit-"), **answer.headers})
+
+    def _answer(self, request: Request) -> Answer:
         if request.headers.get("private-token") != TOKEN:
             return Answer(401, {"message": "401 Unauthorized"})
         self.violations += find_violations(CONTRACT, request, request.path)
@@ -102,7 +107,12 @@ class FakeGitLab(FakeForge):
                 page, size = int(request.query["page"][-1]), int(request.query["per_page"][-1])
                 return Answer(200, issue["comments"][::-1][(page - 1) * size : page * size])
             case "POST", ["notes"]:
-                note = {"id": len(issue["comments"]) + 1, "body": request.json["body"], "system": False}
+                note = {
+                    "id": len(issue["comments"]) + 1,
+                    "body": request.json["body"],
+                    "system": False,
+                    "author": {"id": 1},
+                }
                 issue["comments"].append(note)
                 self.handle_text(note["body"])
                 return Answer(201, note)

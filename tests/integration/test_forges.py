@@ -128,6 +128,16 @@ def test_a_comment_is_found_behind_many_others(site: Site, tracker: ForgeTracker
     assert len(site.issues[KEY]["comments"]) == 231
 
 
+def test_a_comment_of_somebody_else_stands_for_none(site: Site, tracker: ForgeTracker) -> None:
+    tracker.file_ticket(ticket(), uuid4())
+    tracker.add_note(KEY, "growth", growth_comment(ticket(), 3))
+    (ours,) = site.issues[KEY]["comments"]
+    site.issues[KEY]["comments"] = [ours | {"user": {"id": 77}, "author": {"id": 77}}]
+    for _ in range(2):
+        tracker.add_note(KEY, "growth", growth_comment(ticket(), 3))
+    assert len(site.issues[KEY]["comments"]) == 2
+
+
 def test_states(site: Site, tracker: ForgeTracker) -> None:
     tracker.file_ticket(ticket(), uuid4())
     assert tracker.fetch_ticket_state(KEY).kind == "open"

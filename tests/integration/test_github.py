@@ -97,6 +97,18 @@ def test_a_limit_is_waited_for_and_is_no_refusal(
     assert gate.closed == [seconds]
 
 
+def test_a_time_of_renewal_alone_is_no_request_to_wait(site: FakeGitHub, tracker: ForgeTracker) -> None:
+    much = {"x-ratelimit-remaining": "4987", "x-ratelimit-reset": epoch(3_000)}
+    site.faults = [Fault(is_create, Answer(502, "", much))]
+    with pytest.raises(TransientError) as error:
+        tracker.file_ticket(ticket(), uuid4())
+    assert error.value.retry_after is None
+    site.faults = [Fault(is_create, secondary_limit(**much))]
+    with pytest.raises(RateLimited) as limit:
+        tracker.file_ticket(ticket(), uuid4())
+    assert limit.value.retry_after == 60
+
+
 def test_a_limit_that_is_used_up_waits_until_it_is_renewed(site: FakeGitHub, tracker: ForgeTracker) -> None:
     used_up = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": epoch(30)}
     site.faults = [Fault(is_list, Answer(403, {"message": "API rate limit exceeded for user ID 1."}, used_up))]

@@ -29,9 +29,10 @@ class ForgeIssue:
 
 @dataclass(frozen=True)
 class ForgeComment:
-    """A comment of an issue."""
+    """A comment of an issue. ``author``: by id."""
 
     body: str
+    author: str
 
 
 @dataclass(frozen=True)

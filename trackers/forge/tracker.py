@@ -262,10 +262,12 @@ class ForgeTracker:
         return MissingTicket(f"{key} does not exist in {self._api.title} any more")
 
     def _add_comment(self, issue: ForgeIssue, ticket: Ticket | None, comment_id: str, text: Document) -> None:
-        """Comment, unless one of the newest comments has this id."""
+        """Comment, unless one of the newest comments has this id. In open projects, anybody may comment: only those of the
+        account that filed the issue count."""
         ours = ticket_identity(ticket) if ticket else read_identity(issue.body) or "furrow"
         identity = comment_identity(ours, comment_id)
-        if any(read_identity(comment.body) == identity for comment in self._api.list_comments(issue)):
+        own = (comment for comment in self._api.list_comments(issue) if comment.author == issue.author)
+        if any(read_identity(comment.body) == identity for comment in own):
             return
         self._api.add_comment(issue, render_with_identity(text, identity))
 

@@ -54,6 +54,7 @@ class Comment(msgspec.Struct):
     """A comment."""
 
     body: str | None = None
+    user: User | None = None
 
 
 class Permissions(msgspec.Struct):
@@ -178,7 +179,7 @@ class GitHubApi:
         found: list[Comment] = []
         for page in range(max(1, last - 1), last + 1):
             found += self._client.read(list[Comment], "read the comments", path, per_page=_COMMENTS, page=page)
-        return [ForgeComment(comment.body or "") for comment in found]
+        return [ForgeComment(comment.body or "", _account_id(comment.user)) for comment in found]
 
     def add_comment(self, issue: ForgeIssue, body: str) -> None:
         """See `ForgeApi`."""
@@ -208,11 +209,15 @@ def _to_issue(issue: Issue, path: str) -> ForgeIssue:
         body="" if issue.pull_request is not None else issue.body or "",
         labels=tuple(name for label in issue.labels if (name := label if isinstance(label, str) else label.name)),
         is_open=issue.state == "open",
-        author=str(issue.user.id) if issue.user else "",
+        author=_account_id(issue.user),
         updated_at=issue.updated_at,
         closed_at=issue.closed_at,
         notes=issue.comments,
     )
+
+
+def _account_id(user: User | None) -> str:
+    return str(user.id) if user and user.id is not None else ""
 
 
 def _issue_path(path: str, number: int) -> str:

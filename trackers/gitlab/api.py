@@ -56,6 +56,7 @@ class Note(msgspec.Struct):
 
     body: str | None = None
     system: bool = False
+    author: User | None = None
 
 
 class Access(msgspec.Struct):
@@ -174,7 +175,7 @@ class GitLabApi:
             list[Note], "read the comments", f"{_issue_path(issue.path, issue.number)}/notes",
             order_by="created_at", sort="desc", per_page=_COMMENTS, page=1,
         )  # fmt: skip
-        return [ForgeComment(note.body or "") for note in notes if not note.system]
+        return [ForgeComment(note.body or "", _account_id(note.author)) for note in notes if not note.system]
 
     def add_comment(self, issue: ForgeIssue, body: str) -> None:
         """See `ForgeApi`."""
@@ -196,11 +197,15 @@ def _to_issue(issue: Issue, path: str) -> ForgeIssue:
         body=issue.description or "",
         labels=tuple(issue.labels),
         is_open=issue.state == "opened",
-        author=str(issue.author.id) if issue.author else "",
+        author=_account_id(issue.author),
         updated_at=issue.updated_at,
         closed_at=issue.closed_at,
         notes=issue.user_notes_count,
     )
+
+
+def _account_id(user: User | None) -> str:
+    return str(user.id) if user and user.id is not None else ""
 
 
 def _project_path(path: str) -> str:
