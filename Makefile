@@ -51,7 +51,7 @@ FRESH = $(if $(filter command line,$(origin SEEDS)),,1-20)
 chaos: $(READY)  ## Everything killed, cut, late and doubled, an hour of it; SEEDS=1000-1019 alone for a few scenarios
 	$(BIN)/python -m tests.chaos --seeds "$(SEEDS)" --fresh "$(FRESH)"
 
-trials: $(READY)  ## All 216 faults between the export and Jira Cloud, Jira Data Center and Linear
+trials: $(READY)  ## All faults between the export and each tracker
 	FURROW_TEST_TRIALS_EVERY=1 $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_ticket_trials.py
 
 lint: $(READY)  ## What CI checks beside the tests

@@ -163,14 +163,138 @@ LINEAR: Final = TrackerKind(
 )
 
 
+# GitHub Issues
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class GitHubSettings(BaseModel):
+    """Settings of GitHub Issues."""
+
+    github_token: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
+        None, description="GitHub token with the permission Issues: read and write; empty: tickets are only logged."
+    )
+    github_repository: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="GitHub repository that gets the tickets, as owner/name."
+    )
+    github_url: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "https://api.github.com", description="URL of GitHub's API; for GitHub Enterprise `https://HOST/api/v3`."
+    )
+
+
+GITHUB: Final = TrackerKind(
+    name="github",
+    title="GitHub",
+    module="trackers.github",
+    settings=GitHubSettings,
+    switch="github_token",
+    secret="github_token",
+    address="github_url",
+    target=TargetSetting(
+        "githubRepository",
+        "GitHub repository that gets its tickets",
+        "a repository, like acme/shop",
+        r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}",
+    ),
+    block_description="The GitHub repository that Furrow files tickets in, as issues.",
+    block_fields=(
+        BlockField("token", "github_token", "Token with the permission Issues: read and write."),
+        BlockField("repository", "github_repository", "The repository, like acme/shop."),
+        BlockField("url", "github_url", "Address of the API; for GitHub Enterprise https://HOST/api/v3.", "URL"),
+    ),
+    setup_settings="FURROW_GITHUB_TOKEN and FURROW_GITHUB_REPOSITORY",
+    repair_settings="FURROW_GITHUB_TOKEN, _REPOSITORY and _URL",
+)
+
+
+# GitLab Issues
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class GitLabSettings(BaseModel):
+    """Settings of GitLab Issues."""
+
+    gitlab_token: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
+        None, description="GitLab token with the scope api; empty: tickets are only logged."
+    )
+    gitlab_project: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="GitLab project that gets the tickets, as group/name."
+    )
+    gitlab_url: Annotated[str, OnlyFor(ENGINE)] = Field("https://gitlab.com", description="URL of the GitLab site.")
+
+
+GITLAB: Final = TrackerKind(
+    name="gitlab",
+    title="GitLab",
+    module="trackers.gitlab",
+    settings=GitLabSettings,
+    switch="gitlab_token",
+    secret="gitlab_token",
+    address="gitlab_url",
+    target=TargetSetting(
+        "gitlabProject",
+        "GitLab project that gets its tickets",
+        "a project's path, like acme/web/shop",
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}){1,20}",
+    ),
+    block_description="The GitLab project that Furrow files tickets in, as issues.",
+    block_fields=(
+        BlockField("token", "gitlab_token", "Token with the scope api."),
+        BlockField("project", "gitlab_project", "Path of the project, like acme/web/shop."),
+        BlockField("url", "gitlab_url", "Address of the site.", "URL"),
+    ),
+    setup_settings="FURROW_GITLAB_TOKEN and FURROW_GITLAB_PROJECT",
+    repair_settings="FURROW_GITLAB_TOKEN, _PROJECT and _URL",
+)
+
+
+# Webhook
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class WebhookSettings(BaseModel):
+    """Settings of the webhook."""
+
+    webhook_url: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="URL that gets tickets as signed events; empty: tickets are only logged."
+    )
+    webhook_secret: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
+        None, description="Secret that signs the events: `whsec_` and 24 to 64 random bytes in base64."
+    )
+    webhook_topic: Annotated[str, OnlyFor(ENGINE)] = Field(
+        "", description="Topic that is in each event, so that the receiver can tell where it goes."
+    )
+
+
+WEBHOOK: Final = TrackerKind(
+    name="webhook",
+    title="Webhook",
+    module="trackers.webhook",
+    settings=WebhookSettings,
+    switch="webhook_url",
+    secret="webhook_secret",
+    address="webhook_url",
+    target=TargetSetting(
+        "webhookTopic", "topic of its events at the webhook", "a name, like web/shop", r"[A-Za-z0-9_.:/-]{1,100}"
+    ),
+    block_description="The receiver that Furrow sends tickets to as signed events (CloudEvents, Standard Webhooks).",
+    block_fields=(
+        BlockField("url", "webhook_url", "Address of the receiver.", "URL"),
+        BlockField("secret", "webhook_secret", "Secret of the form whsec_…."),
+        BlockField("topic", "webhook_topic", "Topic that is in each event."),
+    ),
+    setup_settings="FURROW_WEBHOOK_URL and FURROW_WEBHOOK_SECRET",
+    repair_settings="FURROW_WEBHOOK_URL, _SECRET and _TOPIC",
+)
+
+
 # The registry: a new tracker is entered in the two lines below.
 # ----------------------------------------------------------------------------------------------------------------------
 
-TRACKER_KINDS: Final = (JIRA, LINEAR)
+TRACKER_KINDS: Final = (JIRA, LINEAR, GITHUB, GITLAB, WEBHOOK)
 """Every tracker, in the order in which they get their tickets."""
 
 
-class TrackerSettings(LinearSettings, JiraSettings):
+class TrackerSettings(WebhookSettings, GitLabSettings, GitHubSettings, LinearSettings, JiraSettings):
     """The settings of all trackers; a part of `core.settings.Settings`."""
 
 

@@ -115,13 +115,23 @@ def _search_twins(
 
 def _order_keys(keys: Sequence[str]) -> list[str]:
     """Oldest first: the number of an issue grows within a project."""
-    return sorted(keys, key=lambda key: int(key.rpartition("-")[2]))
+    return sorted(keys, key=lambda key: int(_split_number(key)[1] or 0))
+
+
+def _split_number(key: str) -> tuple[str, str]:
+    """Everything before the number of ``OPS-12`` or ``acme/shop#12``, and the number; '' if it has none."""
+    before = key.rstrip("0123456789")
+    return before, key[len(before) :]
 
 
 def _ticket_url(check: DueCheck, key: str) -> str:
     """The URL of a ticket like the one that is recorded, with another key."""
     urls = [ticket["url"] or "" for ticket in check.incident["tickets"] if ticket["key"] == check.key]
-    return urls[0].removesuffix(check.key) + key if urls else ""
+    if not urls or urls[0].endswith(check.key):
+        return urls[0].removesuffix(check.key) + key if urls else ""
+    # A forge's URL ends with the number alone.
+    (before, number), (other, wanted) = _split_number(check.key), _split_number(key)
+    return urls[0].removesuffix(number) + wanted if before == other and urls[0].endswith(f"/{number}") else ""
 
 
 def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: OpenTwin, done: Upkeep) -> None:

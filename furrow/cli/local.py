@@ -69,7 +69,7 @@ def doctor(
 
     For each part it shows the mode, whether it can be reached, and how to fix problems.
 
-    Jira and Linear are checked for access and permissions; nothing is changed there. While `furrow up` runs, its settings are
+    Trackers are checked for access and permissions; nothing is changed there. While `furrow up` runs, its settings are
     used; settings of this shell that differ are listed, and so are variables that look like settings but are not.
 
     Exits with 1 if a configured part cannot be reached.

@@ -12,15 +12,24 @@ from pydantic import SecretStr, ValidationError
 
 from core.errors import PermanentError, TransientError
 from core.settings import Settings
+from tests.fakes.github import TOKEN as GITHUB_TOKEN
+from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import TOKEN as GITLAB_TOKEN
+from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import KEY, FakeLinear
 from tests.fakes.server import Answer, Fault
+from tests.fakes.webhook import SECRET, FakeWebhook
 from tests.unit.trackers.incidents import incident
+from trackers.forge.tracker import ForgeTracker
+from trackers.github import GitHubApi
+from trackers.gitlab import GitLabApi
 from trackers.jira import JiraTracker
 from trackers.linear import LinearTracker
 from trackers.protocol import Tracker
 from trackers.ticket import build_ticket
 from trackers.transport import SETTING, Reach
+from trackers.webhook import WebhookTracker
 
 INSIDE = [
     "10.0.0.8",
@@ -49,8 +58,21 @@ def linear(url: str, reach: Reach | None = None) -> LinearTracker:
     return LinearTracker(SecretStr(KEY), "eng", url, reach=reach)
 
 
+def github(url: str, reach: Reach | None = None) -> ForgeTracker:
+    return ForgeTracker(GitHubApi(SecretStr(GITHUB_TOKEN), url, reach or Reach()), "acme/shop", {}, lag=())
+
+
+def gitlab(url: str, reach: Reach | None = None) -> ForgeTracker:
+    return ForgeTracker(GitLabApi(SecretStr(GITLAB_TOKEN), url, reach or Reach()), "acme/shop", {}, lag=())
+
+
+def webhook(url: str, reach: Reach | None = None) -> WebhookTracker:
+    return WebhookTracker(SecretStr(SECRET), url, "", {}, reach)
+
+
 Make = Callable[..., Tracker]
-BOTH = pytest.mark.parametrize("make", [jira, linear])
+EACH = pytest.mark.parametrize("make", [jira, linear, github, gitlab, webhook])
+FAKES = [(jira, FakeJira), (linear, FakeLinear), (github, FakeGitHub), (gitlab, FakeGitLab), (webhook, FakeWebhook)]
 
 
 def file(tracker: Tracker) -> None:
@@ -61,7 +83,7 @@ def file(tracker: Tracker) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize(("make", "fake"), [(jira, FakeJira), (linear, FakeLinear)])
+@pytest.mark.parametrize(("make", "fake"), FAKES)
 def test_a_redirect_is_an_error_and_takes_nothing_along(status: int, make: Make, fake: type) -> None:
     with fake() as site, FakeJira() as elsewhere:
         there = Answer(status, "<html>", {"Location": f"{elsewhere.address}/rest/api/3/search/jql"})
@@ -71,21 +93,21 @@ def test_a_redirect_is_an_error_and_takes_nothing_along(status: int, make: Make,
         assert elsewhere.requests == []
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("host", ["jira.example.com", "10.0.0.8", "localhost.example.com", "127.0.0.1.example.com"])
 def test_only_this_machine_is_spoken_to_without_tls(make: Make, host: str) -> None:
     with pytest.raises(PermanentError, match="must begin with https://"):
         make(f"http://{host}/")
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("host", INSIDE)
 def test_an_address_inside_needs_the_setting(make: Make, host: str) -> None:
     with pytest.raises(PermanentError, match=SETTING):
         make(f"https://{host}/graphql")
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("host", "network"),
     [("10.0.0.8", "10.0.0.0/8"), ("[fd00::1]", "10.0.0.0/8, fd00::/8"), ("[::ffff:10.0.0.8]", "10.0.0.8")],
@@ -152,7 +174,7 @@ def names(monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> list[str]:
     return asked
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.8", "169.254.169.254"])
 @pytest.mark.parametrize("before", [[], ["8.8.8.8"]], ids=["at once", "later"])
 def test_a_name_that_leads_inside_is_not_connected_to(
@@ -165,7 +187,7 @@ def test_a_name_that_leads_inside_is_not_connected_to(
     assert listener.received == []
 
 
-@BOTH
+@EACH
 def test_a_name_that_changes_between_check_and_connection_gets_not_one_byte(
     make: Make, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +203,7 @@ def test_a_name_that_changes_between_check_and_connection_gets_not_one_byte(
     assert listener.received == [b""]
 
 
-@BOTH
+@EACH
 def test_a_proxy_of_the_environment_is_used_and_resolves_the_name(
     make: Make, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +218,7 @@ def test_a_proxy_of_the_environment_is_used_and_resolves_the_name(
         make("https://10.0.0.8/")
 
 
-@pytest.mark.parametrize(("make", "fake"), [(jira, FakeJira), (linear, FakeLinear)])
+@pytest.mark.parametrize(("make", "fake"), FAKES)
 def test_localhost_by_name_is_this_machine(make: Make, fake: type) -> None:
     with fake() as site:
         file(make(getattr(site, "url", site.address).replace("127.0.0.1", "localhost")))

@@ -80,6 +80,9 @@ def secrets_of(name: str) -> set[str]:
 
 def test_each_container_gets_its_own_secrets_alone() -> None:
     stores = {"furrow_event_store_url", "furrow_incident_store_url"}
+    trackers = {
+        "furrow_jira_token", "furrow_linear_key", "furrow_github_token", "furrow_gitlab_token", "furrow_webhook_secret",
+    }  # fmt: skip
     assert {name: secrets_of(name) for name in SERVICES} == {
         "clickhouse": {"clickhouse_password"},
         "postgres": {"postgres_superuser_password", "postgres_password"},
@@ -87,7 +90,7 @@ def test_each_container_gets_its_own_secrets_alone() -> None:
         "deploy": stores,
         "collector": {"furrow_incident_store_url", "furrow_oidc_client_secret", "furrow_user_salt"},
         "lander": stores,
-        "worker": stores | {"furrow_jira_token", "furrow_linear_key"},
+        "worker": stores | trackers,
     }
     assert set(COMPOSE["secrets"]) == {one for name in SERVICES for one in secrets_of(name)}
     for name, service in SERVICES.items():

@@ -95,12 +95,13 @@ def test_each_process_gets_its_own_secrets_alone(chart: list[dict[str, Any]]) ->
         for name, one in containers(chart).items()
     }
     stores = {"event-store-url", "incident-store-url"}
+    trackers = {"jira-token", "linear-key", "github-token", "gitlab-token", "webhook-secret"}
     assert entries == {
         "collector": {"incident-store-url", "user-salt", "oidc-client-secret"},
         "lander": {*stores, "prefect-auth"},
         "deploy": {*stores, "prefect-auth"},
         "prefect": {"prefect-auth"},
-        "worker": {*stores, "user-salt", "prefect-auth", "jira-user", "jira-token", "linear-key"},
+        "worker": {*stores, "user-salt", "prefect-auth", "jira-user", *trackers},
     }
     assert not [one for one in chart if one["kind"] == "Secret"]
 

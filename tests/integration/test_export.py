@@ -27,12 +27,16 @@ from stores.incidents.incident_store import ConfirmRule, IncidentStore
 from tasks import connections, stopping
 from tasks import export as tasks_export
 from tasks.waiting import describe_waiting_tickets
+from tests.fakes import github as fake_github
+from tests.fakes import gitlab as fake_gitlab
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
+from tests.fakes import webhook as fake_webhook
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear, rate_limited
 from tests.fakes.server import Answer, Fake, Fault, Request
 from tests.integration.incident_store_cases import MONDAY, detection, history, incident, incident_id, record
+from trackers.forge import tracker as forge_module
 from trackers.jira import JiraTracker
 from trackers.jira import tracker as jira_module
 
@@ -54,11 +58,12 @@ def setting(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture(autouse=True)
 def installation(prefect: None, postgres_url: str, setting: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("jira_url", "linear_key"):
+    for name in ("jira_url", "linear_key", "github_token", "gitlab_token", "webhook_url"):
         monkeypatch.delenv(f"FURROW_{name.upper()}", raising=False)
     setting(incident_store_url=postgres_url, public_url="https://furrow.test")
     # The order of things is what is tested here, not how long the pauses are.
-    monkeypatch.setattr(jira_module, "LAG", (0.0, 0.0))
+    for module in (jira_module, forge_module):
+        monkeypatch.setattr(module, "LAG", (0.0, 0.0))
     for task in (
         tasks_export.connect_tracker, tasks_export.claim_incident, tasks_export.file_ticket,
         tasks_export.record_filed, tasks_export.record_failed, tasks_export.find_failed_exports,
@@ -93,7 +98,9 @@ def tracker(request: pytest.FixtureRequest) -> Any:
 
 
 def is_create(request: Request) -> bool:
-    return fake_jira.is_create(request) or (request.path == "/graphql" and fake_linear.is_create(request))
+    linear = request.path == "/graphql" and fake_linear.is_create(request)
+    forge = fake_github.is_create(request) or fake_gitlab.is_create(request)
+    return linear or forge or fake_jira.is_create(request) or fake_webhook.is_create(request)
 
 
 def store() -> IncidentStore:

@@ -17,13 +17,22 @@ import pytest
 
 from core.settings import Settings
 from furrow.doctor.configuration import TrackerAnswer, ask_tracker
-from tests.fakes import linear
+from tests.fakes import github, gitlab, linear
+from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import TOKEN, USER, FakeJira
 from tests.fakes.linear import FakeLinear
 from tests.fakes.server import Answer, Fake, Fault
 from trackers import http_errors
 
 LOGIN = "<!doctype html><html><head><title>Log in &ndash; SSO</title></head><body><form></form></body></html>"
+FAKES: dict[str, Callable[[], Fake]] = {
+    "jira": FakeJira,
+    "linear": FakeLinear,
+    "github": FakeGitHub,
+    "gitlab": FakeGitLab,
+}
+TITLES = {"jira": "Jira", "linear": "Linear", "github": "GitHub", "gitlab": "GitLab"}
 SLOW_DOWN = {"retry-after": "30"}
 
 
@@ -31,18 +40,20 @@ def settings(name: str, url: str, directory: Path, **changes: Any) -> Settings:
     of = {
         "jira": {"jira_url": url, "jira_user": USER, "jira_token": TOKEN, "jira_project": "OPS"},
         "linear": {"linear_url": url, "linear_key": linear.KEY, "linear_team": "ENG"},
+        "github": {"github_url": url, "github_token": github.TOKEN, "github_repository": "acme/shop"},
+        "gitlab": {"gitlab_url": url, "gitlab_token": gitlab.TOKEN, "gitlab_project": "acme/shop"},
     }
     return Settings.model_validate({"data_dir": directory, **of[name], **changes})
 
 
-@pytest.fixture(params=["jira", "linear"])
+@pytest.fixture(params=["jira", "linear", "github", "gitlab"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
 def fake(name: str) -> Iterator[Fake]:
-    with FakeJira() if name == "jira" else FakeLinear() as made:
+    with FAKES[name]() as made:
         yield made
 
 
@@ -54,6 +65,8 @@ def ask(name: str, tmp_path: Path) -> Callable[..., TrackerAnswer]:
         assert found.message.startswith(url.rstrip("/"))
         assert TOKEN not in found.message
         assert linear.KEY not in found.message
+        assert github.TOKEN not in found.message
+        assert gitlab.TOKEN not in found.message
         assert "Error" not in found.message
         return found
 
@@ -61,7 +74,7 @@ def ask(name: str, tmp_path: Path) -> Callable[..., TrackerAnswer]:
 
 
 def url_of(fake: Fake) -> str:
-    return fake.url if isinstance(fake, FakeLinear) else fake.address
+    return fake.url if isinstance(fake, FakeLinear | FakeGitHub) else fake.address
 
 
 def test_in_order_it_is_said_with_the_address(name: str, fake: Fake, tmp_path: Path) -> None:
@@ -95,7 +108,7 @@ def test_a_wrong_path_is_said(ask: Callable[..., TrackerAnswer], fake: Fake, nam
     fake.faults.append(Fault(lambda one: "/wrong" in one.path, Answer(404, {"message": "no such page"}), times=100))
     url = f"{fake.address}/wrong"
     found = ask(url)
-    assert f"{name.capitalize()} answered 404" in found.message
+    assert f"{TITLES[name]} answered 404" in found.message
 
 
 def test_a_host_that_does_not_exist(ask: Callable[..., TrackerAnswer]) -> None:

@@ -17,7 +17,8 @@ from tests.fakes.server import Answer, Fake, Fault, Request
 from tests.integration.test_export import is_create
 from trackers import gate
 
-SITES = ("cloud", "datacenter", "linear")
+SITES = ("cloud", "datacenter", "linear", "github", "gitlab", "webhook")
+FIRST_SITES = SITES[:3]
 CODES = (400, 401, 403, 404, 408, 409, 410, 413, 422, 425, 429, 500, 502, 503, 504)
 STORM = (408, 429, 500, 502, 503, 504)
 FAILURES = ("a", "b", "c")
@@ -42,7 +43,7 @@ class Trial:
 
 
 def list_trials() -> list[Trial]:
-    """All 216 trials, 72 for each site."""
+    """All trials, 72 for each site."""
     kinds = [
         *(("answer-lost", step, 0) for step in range(1, 6)),
         *(("answers-lost", share, seed) for share in (25, 55) for seed in range(2)),
@@ -60,6 +61,17 @@ def list_trials() -> list[Trial]:
         ("any-code", 40, 0),
     ]
     return [Trial(site, *kind) for site in SITES for kind in kinds]
+
+
+def choose_trials(every: int) -> list[Trial]:
+    """Of so many trials, one: all kinds of faults, on one site or another. Of forges, which share their code, half as many."""
+    trials = list_trials()
+    sites = {site: [trial for trial in trials if trial.site == site] for site in SITES}
+    chosen = []
+    for place, (site, ones) in enumerate(sites.items()):
+        step = every if site in FIRST_SITES or every == 1 else every * 2
+        chosen += ones[0 if step == every else (4 * place - 7) % step :: step]
+    return chosen
 
 
 @dataclass

@@ -38,7 +38,7 @@ def test_the_parts_of_each_secret() -> None:
     assert {
         COLLECTOR: {"incident_store_url", "ingest_key", "oidc_client_secret", "operator_key", "user_salt"},
         PREFECT: {"prefect_auth"},
-        ENGINE: {*stores, "jira_token", "linear_key", "prefect_auth"},
+        ENGINE: {*stores, "jira_token", "linear_key", "github_token", "gitlab_token", "webhook_secret", "prefect_auth"},
         PREPARE: {*stores, "prefect_auth"},
         DEPLOY: {*stores, "prefect_auth"},
     } == SECRETS
@@ -52,7 +52,8 @@ def test_every_secret_goes_to_a_part() -> None:
 
 def test_the_collector_knows_no_tracker_and_no_prefect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = environments(tmp_path, monkeypatch)[COLLECTOR]
-    assert not [name for name in environment if "JIRA" in name or "LINEAR" in name or "TRACKER" in name]
+    trackers = ("JIRA", "LINEAR", "GITHUB", "GITLAB", "WEBHOOK", "TRACKER")
+    assert not [name for name in environment if any(word in name for word in trackers)]
     assert not [name for name in environment if name.startswith("PREFECT_") or name.endswith("_PROXY")]
     assert not SECRETS[COLLECTOR] & {"event_store_url", "jira_token", "linear_key"}
 

@@ -1,0 +1,62 @@
+"""What the fakes of GitHub and GitLab have in common: issues of projects, with comments."""
+
+from abc import abstractmethod
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.fakes.server import Fake
+
+
+def plenty(prefix: str) -> dict[str, str]:
+    """The headers of each answer: much is left, and the limit is renewed in an hour."""
+    renewed = str(int(datetime.now(UTC).timestamp()) + 3_600)
+    return {f"{prefix}Limit": "5000", f"{prefix}Remaining": "4987", f"{prefix}Reset": renewed}
+
+
+class FakeForge(Fake):
+    """Issues by key (``acme/shop#1``). ``lag``: so many lists do not show an issue that is new."""
+
+    def __init__(self, project: str = "acme/shop", lag: int = 0) -> None:
+        super().__init__()
+        self.project, self.lag = project, lag
+        self.projects: dict[str, dict[str, Any]] = {project: {}}
+        self.issues: dict[str, dict[str, Any]] = {}
+        self.deleted: dict[str, dict[str, Any]] = {}
+        self.may_label = True
+
+    def add(self, title: str = "somebody else's", body: str = "", labels: tuple[str, ...] = (), **more: Any) -> Any:
+        """An issue that somebody made by hand, visible at once."""
+        return self.make(self.project, title, body, list(labels), author=77) | {"unseen": 0} | more
+
+    def make(self, project: str, title: str, body: str, labels: list[str], author: int = 1) -> dict[str, Any]:
+        number = 1 + sum(key.startswith(f"{project}#") for key in [*self.issues, *self.deleted])
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        issue = {
+            "project": project, "number": number, "title": title, "body": body, "labels": labels, "author": author,
+            "open": True, "updated": now, "closed": None, "reason": None, "comments": [], "unseen": self.lag,
+        }  # fmt: skip
+        self.issues[f"{project}#{number}"] = issue
+        return issue
+
+    def finish(self, key: str) -> None:
+        """Somebody closes it."""
+        self.issues[key] |= {"open": False, "closed": "2024-02-01T09:30:00Z"}
+
+    def delete(self, key: str) -> None:
+        """Somebody deletes it."""
+        self.deleted[key] = self.issues.pop(key)
+
+    def listed(self, project: str, label: str, since: str, page: int, size: int) -> list[dict[str, Any]]:
+        """Newest first."""
+        found = []
+        for issue in reversed(self.issues.values()):
+            hidden = issue["unseen"] > 0
+            issue["unseen"] = max(0, issue["unseen"] - 1)
+            right = issue["project"] == project and label in issue["labels"] and issue["updated"] >= since
+            if right and not hidden:
+                found.append(issue)
+        return found[(page - 1) * size : page * size]
+
+    @abstractmethod
+    def shown(self, issue: dict[str, Any]) -> dict[str, Any]:
+        """An issue as the API returns it."""

@@ -1,0 +1,1 @@
+"""What trackers that are part of a forge have in common: GitHub and GitLab."""

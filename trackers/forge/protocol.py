@@ -1,0 +1,106 @@
+"""What the tracker of a forge needs of its API."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class ForgeIssue:
+    """An issue as the forge shows it. ``path``: of its project; ``author``: who filed it, by id; ``notes``: comments on it."""
+
+    path: str
+    number: int
+    title: str
+    body: str
+    labels: tuple[str, ...]
+    is_open: bool
+    author: str
+    updated_at: str
+    closed_at: str | None = None
+    notes: int = 0
+
+    @property
+    def key(self) -> str:
+        """``owner/name#12``"""
+        return f"{self.path}#{self.number}"
+
+
+@dataclass(frozen=True)
+class ForgeComment:
+    """A comment of an issue. ``author``: by id."""
+
+    body: str
+    author: str
+
+
+@dataclass(frozen=True)
+class IssueChange:
+    """What is written to an issue; None: as it was. ``labels``: all of them."""
+
+    title: str | None = None
+    body: str | None = None
+    labels: tuple[str, ...] | None = None
+
+
+class ForgeApi(Protocol):
+    """Calls of one forge. Raises as `trackers.protocol.Tracker`, and MissingResource for what is not there."""
+
+    name: str
+    title: str
+    noun: str
+    nouns: str
+
+    def close(self) -> None:
+        """Close the connections."""
+
+    def check_path(self, path: str) -> bool:
+        """Whether ``path`` has the form of a project's path."""
+
+    def issue_url(self, path: str, number: int) -> str:
+        """Where people see an issue; made from the configured address."""
+
+    def check_project(self, path: str) -> str:
+        """The project's name after a look at it and at what the token may do there. Raises FurrowError otherwise."""
+
+    def describe_account(self) -> str:
+        """Whose token it is, in words for people."""
+
+    def list_issues(self, path: str, label: str, since: str | None, page: int, size: int) -> Sequence[ForgeIssue]:
+        """Issues with ``label``, open or not, newest first; ``since``: only those that changed since."""
+
+    def create_issue(self, path: str, title: str, body: str, labels: Sequence[str]) -> ForgeIssue:
+        """Create an issue."""
+
+    def read_issue(self, path: str, number: int) -> ForgeIssue:
+        """One issue; also one that moved to another project, if the forge leads there."""
+
+    def change_issue(self, issue: ForgeIssue, change: IssueChange) -> ForgeIssue:
+        """Write fields of an issue."""
+
+    def reopen_issue(self, issue: ForgeIssue) -> None:
+        """Open it again."""
+
+    def close_duplicate(self, issue: ForgeIssue, kept: tuple[str, int]) -> None:
+        """Close it as a duplicate of the issue ``kept`` (path and number)."""
+
+    def list_comments(self, issue: ForgeIssue) -> Sequence[ForgeComment]:
+        """The newest comments."""
+
+    def add_comment(self, issue: ForgeIssue, body: str) -> None:
+        """Comment on an issue."""
+
+
+def split_key(key: str) -> tuple[str, int]:
+    """Path and number of ``owner/name#12``; ('', 0) for anything else."""
+    path, _, number = key.rpartition("#")
+    return (path, int(number)) if path and number.isascii() and number.isdigit() else ("", 0)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A time in ISO 8601; None when there is none or it cannot be read."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
