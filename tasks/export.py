@@ -8,7 +8,7 @@ identity (docs/contracts/incidents-and-tickets.md, Export).
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -27,6 +27,7 @@ from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
+from tasks.thresholds import reopens_tickets
 from tasks.tracker_gate import PATIENCE_S, SharedGate
 from trackers import document
 from trackers.gate import AccessRefused, MissingTicket, RateLimited, use_gate
@@ -273,7 +274,8 @@ def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     ticket = _incident_ticket(claim.incident, claim.replaces)
     _check_lease(leased)
     # A ticket with a recorded key gets the report; it is neither searched for nor created.
-    filed = tracker.report_recurrence(claim.key, ticket) if claim.key else None
+    reported = replace(ticket, reopens=reopens_tickets(_require_incident_store(), ticket.project))
+    filed = tracker.report_recurrence(claim.key, reported) if claim.key else None
     if filed is None and again:
         filed = tracker.find_ticket(ticket, claim.client_id, patient)
     if filed is None:
@@ -304,7 +306,9 @@ def record_filed(incident_id: str, tracker: str, ticket: Filed, incident: Incide
     shown = asdict(ticket.shown) | {"for": incident["priority"]} if ticket.shown and incident else None
     sessions = incident["affectedSessions"] if incident else None
     try:
-        store.outbox.record_filed_ticket(incident_id, tracker, ticket.key, ticket.url, shown=shown, sessions=sessions)
+        store.outbox.record_filed_ticket(
+            incident_id, tracker, ticket.key, ticket.url, shown=shown, sessions=sessions, is_open=ticket.is_open
+        )
     except SecondTicket:
         store.tickets.call_for_check(incident_id, tracker)
         raise

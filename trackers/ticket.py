@@ -45,8 +45,8 @@ class Ticket:
 
     ``labels`` hold no spaces. ``priority`` is P0–P4. ``url`` is the address of the incident's page, None if it has none.
     ``came_back`` is the reason why a resolved incident was reopened; '' for others. ``generation``: how often it was.
-    ``sessions``: affected ones. ``proof``: the counts that confirm its fix, '' without them. ``replaces``: the key of its
-    former ticket, which was deleted in the tracker; '' without one.
+    ``reopens``: a report that it came back opens it again. ``sessions``: affected ones. ``proof``: the counts that confirm its
+    fix, '' without them. ``replaces``: the key of its former ticket, which was deleted in the tracker; '' without one.
     """
 
     incident_id: str
@@ -58,6 +58,7 @@ class Ticket:
     body: Document
     url: str | None = None
     came_back: str = ""
+    reopens: bool = True
     generation: int = 0
     sessions: int = 0
     proof: str = ""

@@ -6,7 +6,7 @@ and the ledger marks the merged incident's as its duplicate. Nothing is written 
 of one failure point to an incident of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,6 +78,10 @@ _NAME = text("""
 """)
 
 
+class BeingFiled(IllegalTransition):
+    """A ticket of one of the incidents is being filed at this moment: the same may be possible in a few minutes."""
+
+
 class IncidentMerger:
     """Merges and splits incidents. Thread-safe; each call is one transaction. Raises what `Database` raises."""
 
@@ -96,12 +100,7 @@ class IncidentMerger:
             rows = _lock_incidents(connection, (source, target), project)
             if rows[source].merged_into == target:
                 return incident_read.read_incident_details(connection, [target])[0]
-            _require_mergeable(connection, rows[source], rows[target])
-            pair = {"source": source, "target": target}
-            for statement in (_MOVE_DETECTIONS, _MOVE_OPEN, _MOVE_FINGERPRINTS, _FOLLOW, _MERGED):
-                connection.execute(statement, pair)
-            notes = _build_merge_notes(rows[source], rows[target], reason, actor, _join_tickets(connection, pair))
-            incident_settle.settle_incidents(connection, rows, rules, notes, backfill=True)
+            merge_rows(connection, rows, source, target, reason, actor, rules)
             return incident_read.read_incident_details(connection, [target])[0]
 
     def split_incident(
@@ -137,6 +136,24 @@ class IncidentMerger:
             return incident_read.read_incident_details(connection, [target])[0]
 
 
+def merge_rows(
+    connection: sa.Connection,
+    rows: "Mapping[str, sa.Row[Any]]",
+    source: str,
+    target: str,
+    reason: str,
+    actor: str,
+    rules: Rules,
+) -> None:
+    """Merge ``source`` into ``target``, whose ``rows`` are locked. Raises IllegalTransition before anything is written."""
+    _require_mergeable(connection, rows[source], rows[target])
+    pair = {"source": source, "target": target}
+    for statement in (_MOVE_DETECTIONS, _MOVE_OPEN, _MOVE_FINGERPRINTS, _FOLLOW, _MERGED):
+        connection.execute(statement, pair)
+    notes = _build_merge_notes(rows[source], rows[target], reason, actor, _join_tickets(connection, pair))
+    incident_settle.settle_incidents(connection, rows, rules, notes, backfill=True)
+
+
 def _lock_incidents(connection: sa.Connection, ids: Sequence[str], project: str | None) -> "dict[str, sa.Row[Any]]":
     """Both rows, locked in the order of ids. Raises NotFound if one is missing or of another project than ``project``."""
     return {id_: incident_record.lock_incident_row(connection, id_, project) for id_ in sorted(set(ids))}
@@ -152,9 +169,7 @@ def _require_mergeable(connection: sa.Connection, source: "sa.Row[Any]", target:
             raise IllegalTransition(f"{row.incident_id} is merged into {row.merged_into}")
     pair = {"source": source.incident_id, "target": target.incident_id}
     if filing := connection.execute(_BEING_FILED, pair).first():
-        raise IllegalTransition(
-            f"the ticket of {filing.incident_id} at {filing.tracker} is being filed; merge it afterwards"
-        )
+        raise BeingFiled(f"the ticket of {filing.incident_id} at {filing.tracker} is being filed; merge it afterwards")
 
 
 def _join_tickets(connection: sa.Connection, pair: dict[str, str]) -> list[str]:

@@ -146,7 +146,9 @@ _FILED = text("""
         noted_sessions = coalesce(:sessions, noted_sessions),
         noted_at = CASE WHEN ticket_key IS NULL THEN noted_at ELSE now() END,
         check_at = CASE WHEN ticket_key IS NULL THEN now() ELSE check_at END,
-        checks_left = CASE WHEN ticket_key IS NULL THEN 2 ELSE checks_left END
+        checks_left = CASE WHEN ticket_key IS NULL THEN 2 ELSE checks_left END,
+        remote_meaning = CASE WHEN :is_open THEN 'open' ELSE remote_meaning END,
+        remote_closed_at = CASE WHEN :is_open THEN NULL ELSE remote_closed_at END
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 _HOLDS = text("""
@@ -322,10 +324,12 @@ class Outbox:
         *,
         shown: Mapping[str, str | None] | None = None,
         sessions: int | None = None,
+        is_open: bool = False,
     ) -> None:
         """Record the ticket. The same key again changes nothing; another key raises SecondTicket.
 
         ``shown``: what the ticket shows, for `stores.incidents.ticket_upkeep`; ``sessions``: the number that its text names.
+        ``is_open``: a report of a recurrence saw it open, or opened it again: that it is open is then no news of others.
         """
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
@@ -336,9 +340,8 @@ class Outbox:
             if row.state == "filed":
                 return
             values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url, "sessions": sessions}
-            connection.execute(
-                _FILED, values | {"shown": None if shown is None else json.dumps(clean_for_postgres(shown))}
-            )
+            texts = {"shown": None if shown is None else json.dumps(clean_for_postgres(shown))}
+            connection.execute(_FILED, values | texts | {"is_open": is_open})
             note = (
                 f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} updated"
             )

@@ -12,7 +12,15 @@ from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents import lifecycle
-from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, Rate, TicketRecord
+from incidents.incident import (
+    ExampleSession,
+    HistoryEntry,
+    Incident,
+    IncidentDetail,
+    Rate,
+    TicketInTracker,
+    TicketRecord,
+)
 from incidents.model import IncidentPage, IncidentQuery, Place, StoreCounts
 from stores.incidents import impact_read, incident_flood
 from stores.incidents.incident_database import Database
@@ -340,6 +348,24 @@ def build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:
         "retryAt": format_utc_time(row.retry_at),
         "filedAt": format_utc_time(row.filed_at),
         "clientId": str(row.client_id),
+        "inTracker": _build_remote_json(row),
+    }
+
+
+def _build_remote_json(row: "sa.Row[Any]") -> TicketInTracker | None:
+    remote = row.remote
+    if not remote:
+        return None
+    return {
+        "status": remote["status"],
+        "resolution": remote["resolution"],
+        "meaning": remote["meaning"],
+        "assignee": remote["assignee"],
+        "comments": remote["comments"],
+        "versions": remote["versions"],
+        "duplicateOf": remote["duplicate_of"],
+        "since": format_utc_time(row.remote_closed_at),
+        "readAt": format_utc_time(row.read_at),
     }
 
 

@@ -76,7 +76,8 @@ _FORMER = text("""
     VALUES (:incident_id, :tracker, :key, :why, :generation) ON CONFLICT DO NOTHING RETURNING 1
 """)
 _KEEP = text("""
-    UPDATE outbox SET ticket_key = :key, url = :url, shown = NULL, shown_sessions = NULL, updated_at = now()
+    UPDATE outbox SET ticket_key = :key, url = :url, shown = NULL, shown_sessions = NULL, remote = NULL, remote_meaning = NULL,
+        remote_closed_at = NULL, read_at = NULL, read_after = NULL, updated_at = now()
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 _CALL_BACK = text("""
@@ -100,7 +101,8 @@ _DELETED_BEFORE = text("""
 _REPLACE = text("""
     UPDATE outbox SET ticket_key = NULL, url = NULL, client_id = gen_random_uuid(), state = :state, attempts = 0,
         last_error = :reason, retry_at = NULL, lease_until = NULL, lease_token = NULL, shown = NULL, shown_sessions = NULL,
-        noted_sessions = NULL, filed_at = NULL, check_at = NULL, checks_left = 0, upkeep_at = NULL, updated_at = now()
+        noted_sessions = NULL, filed_at = NULL, check_at = NULL, checks_left = 0, upkeep_at = NULL, remote = NULL,
+        remote_meaning = NULL, remote_closed_at = NULL, read_at = NULL, read_after = NULL, updated_at = now()
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 

@@ -8,7 +8,7 @@ page, kept as an attachment of the issue, finds the ticket even when Furrow's ow
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
+from incidents.ticket_reading import TicketReading
 from trackers import http_errors
 from trackers.document import Document, render_markdown
 from trackers.gate import AccessRefused, MissingTicket, pass_fence
@@ -36,7 +37,8 @@ from trackers.linear.answers import (
     parse_linear_time,
 )
 from trackers.linear.client import LinearClient, MissingObject
-from trackers.protocol import Filed, Shown, TicketState
+from trackers.linear.states import read_issue_states
+from trackers.protocol import Filed, Shown, TicketReference, TicketState
 from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
 from trackers.transport import Reach
 
@@ -105,9 +107,10 @@ class LinearTracker:
         if issue is None or issue.trashed:
             raise self._missing_ticket(key, ticket)
         self._add_comment(issue.id, f"furrow\0{key}\0{ticket.recurrence_id}", recurrence_comment(ticket))
-        if _ticket_state(issue).kind == "done":
+        kind = _ticket_state(issue).kind
+        if kind == "done" and ticket.reopens:
             self._reopen_issue(issue.id)
-        return self._filed_ticket(issue)
+        return replace(self._filed_ticket(issue), is_open=kind == "open" or (kind == "done" and ticket.reopens))
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state; an issue in the trash counts as missing."""
@@ -145,6 +148,10 @@ class LinearTracker:
         if issue is None or issue.trashed:
             raise PermanentError(f"{key} does not exist in Linear any more")
         self._add_comment(issue.id, f"furrow\0{key}\0{note_id}", text)
+
+    def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
+        """See `trackers.protocol.ReadsStates`."""
+        return read_issue_states(self._client, references, within_s)
 
     def check_access(self) -> str:
         """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
