@@ -18,6 +18,7 @@ from incidents.audit import AuditAction
 from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
 from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
 from incidents.model import KeyRecord as StoredKey
+from incidents.releases import NewRelease, ReleaseRecord
 from incidents.verdicts import (
     ExemptionRecord,
     ExemptionState,
@@ -29,6 +30,7 @@ from incidents.verdicts import (
 
 if TYPE_CHECKING:
     # For the type checker alone: a collector needs no declarations at run time.
+    from incidents.fixes import Fix
     from incidents.incident import IncidentDetail
     from stores.incidents.audit_log import AuditPage, AuditPlace
     from stores.incidents.incident_review import (
@@ -74,6 +76,7 @@ class IncidentLedger(Protocol):
         sessions: int | None = None,
         *,
         expected: Status | None = None,
+        fix: "Fix" = ...,
     ) -> "IncidentDetail": ...
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
@@ -87,6 +90,13 @@ class IncidentMerger(Protocol):
     def split_incident(
         self, source: str, point: str, reason: str, actor: str, project: str | None, rules: ConfirmRule
     ) -> "IncidentDetail": ...
+
+
+class ReleaseBook(Protocol):
+    """Keeps releases of projects."""
+
+    def add_release(self, release: NewRelease, actor: str) -> list[str]: ...
+    def list_releases(self, project: str, environment: str | None = None, limit: int = 100) -> list[ReleaseRecord]: ...
 
 
 class ProjectSource(KeySource, Protocol):
@@ -218,6 +228,8 @@ class Incidents(Protocol):
     def ledger(self) -> IncidentLedger: ...
     @property
     def merger(self) -> IncidentMerger: ...
+    @property
+    def releases(self) -> ReleaseBook: ...
     @property
     def people(self) -> PageSessions: ...
     @property

@@ -105,11 +105,12 @@ def describe_share(share: Share) -> str:
     )
 
 
-def describe_proof(before: Share, since: Share) -> str:
-    """The proof as a line of the history: counts, the upper bound and the old rate."""
+def describe_proof(before: Share, since: Share, fix: str = "") -> str:
+    """The proof as a line of the history: counts, the upper bound and the old rate. ``fix``: its version, if it is known."""
+    named = f" in {fix}" if fix else ""
     sessions = "session" if since.reached == 1 else "sessions"
     return (
-        f"confirmed fixed: {since.reached:,} {sessions} reached this step since the fix, {since.hit:,} hit it "
+        f"confirmed fixed: {since.reached:,} {sessions} reached this step since the fix{named}, {since.hit:,} hit it "
         f"(at most {since.interval.high:.2%} by the 95 % interval); before it {before.hit:,} of {before.reached:,} "
         f"({before.rate or 0:.2%})"
     )

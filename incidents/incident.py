@@ -150,6 +150,12 @@ class Incident(TypedDict):
     """It stays a draft, because senders of its sessions showed too many new incidents within an hour."""
     tickets: list[TicketRecord]
     resolvedAt: str | None
+    fixVersion: str | None
+    """The version with the fix, if it is known."""
+    fixEnvironment: str | None
+    """The only environment that was fixed; none: all."""
+    fixInNextRelease: bool
+    """The first release after the resolution has the fix, and none came yet."""
     suppressedUntil: str | None
     suppressedSessions: int | None
     withdrawnAt: str | None

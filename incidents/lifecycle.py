@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
 from core.errors import PermanentError
+from incidents.fixes import NO_FIX, Fix
 
 Status = Literal["draft", "confirmed", "resolved", "regressed", "suppressed"]
 Action = Literal["confirm", "suppress", "resolve", "reopen"]
@@ -89,6 +90,14 @@ class IncidentState:
     suppressed_until: datetime | None = None
     suppressed_sessions: int | None = None
     generation: int = 0
+    fix_version: str = ""
+    fix_environment: str = ""
+    fix_next: bool = False
+
+    @property
+    def fix(self) -> Fix:
+        """Where it was fixed, as far as it is known."""
+        return Fix(self.fix_version, self.fix_environment, self.fix_next)
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,8 @@ class Evidence:
 
     ``sessions``: affected sessions, at most ``ConfirmRule.per_source`` of each source. ``sightings`` (in any order, as the
     others): all that count, for a draft or an incident that would become one again. ``since_fix``: those of sessions that
-    STARTED, and were received, after ``IncidentState.resolved_at``. ``since_until``: those received at or after
+    STARTED, and were received, after ``IncidentState.resolved_at``, in a version and environment that can show the fix not to
+    hold (``fixes.choose_showing_versions``). ``fix_versions``: their versions. ``since_until``: those received at or after
     ``IncidentState.suppressed_until``.
     """
 
@@ -105,6 +115,7 @@ class Evidence:
     since_fix: Sequence[Sighting] = field(default=())
     since_until: Sequence[Sighting] = field(default=())
     sightings: Sequence[Sighting] = field(default=())
+    fix_versions: Sequence[str] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -138,12 +149,13 @@ def apply_action(
     sessions: int = 0,
     until: datetime | None = None,
     more_sessions: int | None = None,
+    fix: Fix = NO_FIX,
 ) -> tuple[IncidentState, HistoryChange]:
     """Apply a person's ``action``.
 
-    ``now``: the time of the fix, for "resolve". "suppress" ends when the detections received at or after ``until`` satisfy
-    the confirm rule, or after ``more_sessions`` beyond the current ``sessions``; without both it does not end. Raises
-    IllegalTransition.
+    ``now``: the time of the fix, for "resolve"; ``fix``: where it is. "suppress" ends when the detections received at or
+    after ``until`` satisfy the confirm rule, or after ``more_sessions`` beyond the current ``sessions``; without both it does
+    not end. Raises IllegalTransition.
     """
     after = TRANSITIONS.get((state.status, action))
     if after is None:
@@ -151,14 +163,21 @@ def apply_action(
         raise IllegalTransition(f"an incident that is {state.status} cannot {action}; it may: {may}")
     change = HistoryChange(actor, state.status, after, reason)
     if action == "resolve":
-        return replace(state, status=after, resolved_at=now), change
+        change = replace(change, reason=f"fixed in {fix}: {reason}") if str(fix) else change
+        return replace_fix(replace(state, status=after, resolved_at=now), fix), change
     if action == "suppress":
         threshold = None if more_sessions is None else sessions + more_sessions
         return _suppress_state(state, until, threshold), change
     if state.status == "resolved":
         # "Reopen" revokes the fix: the ticket must be updated.
-        return replace(state, status=after, resolved_at=None, generation=state.generation + 1), change
+        reopened = replace(state, status=after, resolved_at=None, generation=state.generation + 1)
+        return replace_fix(reopened, NO_FIX), change
     return _unsuppress_state(state, after), change
+
+
+def replace_fix(state: IncidentState, fix: Fix) -> IncidentState:
+    """The state with another place of the fix."""
+    return replace(state, fix_version=fix.version, fix_environment=fix.environment, fix_next=fix.next_release)
 
 
 def apply_rules(
@@ -179,12 +198,23 @@ def _find_next_move(state: IncidentState, evidence: Evidence, rule: ConfirmRule)
         return (replace(state, status="confirmed"), reason) if reason else None
     if state.status == "resolved" and state.resolved_at is not None:
         seen = find_confirm_reason(rule, evidence.since_fix)
-        reason = f"came back: {seen}, started after the fix of {_format_utc_minute(state.resolved_at)}"
+        reason = _describe_regression(state.fix, _format_utc_minute(state.resolved_at), evidence, seen)
         return (replace(state, status="regressed", generation=state.generation + 1), reason) if seen else None
     if state.status == "suppressed":
         reason = _find_unsuppress_reason(state, evidence, rule)
         return (_unsuppress_state(state, state.suppressed_from or "draft"), reason) if reason else None
     return None
+
+
+def _describe_regression(fix: Fix, fixed_at: str, evidence: Evidence, seen: str) -> str:
+    if not str(fix):
+        return f"came back: {seen}, started after the fix of {fixed_at}"
+    versions = sorted({version[:_REASON_LENGTH] for version in evidence.fix_versions if version})
+    more = f" and {len(versions) - _REASON_VERSIONS} more versions" if len(versions) > _REASON_VERSIONS else ""
+    named = f" in {', '.join(versions[:_REASON_VERSIONS])}{more}" if versions else ""
+    sessions = _format_count(len({sighting.session for sighting in evidence.since_fix}), "session")
+    sources = _format_count(len({sighting.source for sighting in evidence.since_fix}), "source")
+    return f"came back{named}: {sessions} of {sources} since {fixed_at}, fixed in {fix}; {seen}"
 
 
 def _suppress_state(state: IncidentState, until: datetime | None, threshold: int | None) -> IncidentState:
@@ -344,6 +374,7 @@ def look_up_priority(severity: Severity, confidence: float) -> str:
     return certain if confidence >= CERTAIN else less_certain
 
 
+_REASON_LENGTH, _REASON_VERSIONS = 60, 3
 _LABEL_LENGTH = 60
 
 

@@ -43,6 +43,7 @@ from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
+from tasks.seen_versions import note_seen_versions
 from tasks.stopping import raise_if_stopped
 from ufse.agents import is_machine_agent
 from ufse.steps import UsedSteps, identify_step
@@ -138,6 +139,7 @@ def _record_batches(
     rows = build_step_rows(sessions, used, count.find_hits(_list_session_keys(sessions)), time.time_ns() // 1000)
     rows = pa.concat_tables([rows, _build_empty_rows(before, rows)])
     _keep_lost_steps(ledger, before, rows)
+    note_seen_versions(events, count.versions, sessions, rows)
     record_session_steps(events, rows)
     for table in (before, rows):
         changed.slots.update(table["slot_ms"].to_pylist())
@@ -212,7 +214,11 @@ def _begin_new_incidents(count: ReachCount) -> list[IncidentStep]:
     for incident in count.list_uncounted_incidents(NEW_INCIDENTS):
         step = identify_step(incident.project, incident.failure_point)
         code = compute_incident_code(incident.incident_id)
-        steps.append(IncidentStep(incident.incident_id, code, step.code, incident.fixed_at, step.kind))
+        steps.append(
+            IncidentStep(
+                incident.incident_id, code, step.code, incident.fixed_at, step.kind, incident.project, incident.fix
+            )
+        )
     if steps:
         count.set_steps(steps)
     return steps
@@ -225,7 +231,12 @@ def _count_incidents(
     if not steps:
         return
     id_of = {step.code: step.incident_id for step in steps}
-    watched = [WatchedIncident(step.code, step.step, _to_ms(step.fixed_at)) for step in steps]
+    showing = count.versions.choose_showing_versions(
+        {step.incident_id: (step.project, step.fix) for step in steps if step.fixed_at and str(step.fix)}
+    )
+    watched = [
+        WatchedIncident(step.code, step.step, _to_ms(step.fixed_at), showing.get(step.incident_id)) for step in steps
+    ]
     found = count_reached(events, watched, count.horizon_ms, buckets)
     slots, days = (None, []) if buckets is None else buckets
     count.replace_counts(id_of, found, slots, days)

@@ -23,6 +23,7 @@ from collector.routes.incidents import MAX_REASON
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
 from collector.store import Incidents
+from incidents.fixes import NO_FIX, Fix, FixError
 from incidents.lifecycle import STATUSES, Action, Status
 from incidents.verdicts import REASONS, Verdict
 
@@ -52,6 +53,7 @@ class Decision:
     reason: str
     until: datetime | None = None
     sessions: int | None = None
+    fix: Fix = NO_FIX
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ class IncidentPages:
                 decision.until,
                 decision.sessions,
                 expected=seen,
+                fix=decision.fix,
             )
         )
 
@@ -244,9 +247,19 @@ def _read_decision(form: dict[str, list[str]]) -> Decision:
         raise ApiError(400, "invalid_body", "The form names no action.")
     if not reason or len(reason) > MAX_REASON or _CONTROL.search(reason):
         raise ApiError(400, "invalid_body", f"A reason is needed: one line of at most {MAX_REASON} characters.")
+    if action == "resolve":
+        return Decision("resolve", reason, fix=_read_fix(form))
     if action != "suppress":
         return Decision(cast(Action, action), reason)
     return Decision("suppress", reason, _read_until(last_value(form, "until")), _read_sessions(form))
+
+
+def _read_fix(form: dict[str, list[str]]) -> Fix:
+    version, environment = (last_value(form, name).strip() for name in ("version", "environment"))
+    try:
+        return Fix(version, environment, last_value(form, "next_release") == "yes")
+    except FixError as error:
+        raise ApiError(400, "invalid_body", f"The fix cannot be stored: {error}.") from None
 
 
 def _read_until(text: str) -> datetime | None:

@@ -10,6 +10,8 @@ from collector.contract import parse_time
 _NO_CONTROL: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 NOT_BLANK: Final = rf"^[^{_NO_CONTROL}]*[^\s{_NO_CONTROL}][^{_NO_CONTROL}]*$"
 """Text without control characters (tab and line breaks are allowed) and not only of white space."""
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""Text without any control character and not only of white space."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

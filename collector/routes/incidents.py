@@ -6,19 +6,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from collector.access.callers import require_named_project, visible_project
 from collector.http_errors import ApiError, json_response
 from collector.routes.cursors import write_cursor
 from collector.routes.external import IncidentRequest, refuse_future_times, to_detection
-from collector.routes.fields import NOT_BLANK, WHOLE_NUMBER, Time, parse_moment
+from collector.routes.fields import NOT_BLANK, ONE_LINE, WHOLE_NUMBER, Time, parse_moment
 from collector.routes.query import PARAMETERS, parse_incident_query
 from collector.routes.route import BODY_STATUSES, Operation, Parameter, Route, RouteGroup
 from collector.services import Services
 from collector.store import Incidents
 from collector.transport.body import validate_body
+from incidents.fixes import LONGEST_NAME, NO_FIX, Fix
 from incidents.lifecycle import Action
 
 if TYPE_CHECKING:
@@ -53,6 +54,49 @@ class SuppressRequest(ActionRequest):
 
     until: Time | None = None
     sessions: Annotated[int, Field(ge=1, le=_MAX_MORE_SESSIONS), WHOLE_NUMBER] | None = None
+
+
+class ResolveRequest(ActionRequest):
+    """The incident is fixed: in a version, or in the next release; without both, in all sessions that begin from now on."""
+
+    version: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=LONGEST_NAME,
+            pattern=ONE_LINE,
+            description="The first version with the fix, as sessions or releases name it. Sessions of older versions, and of "
+            "those whose order is unknown, never make the incident come back.",
+        ),
+    ] = None
+    environment: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=LONGEST_NAME,
+            pattern=ONE_LINE,
+            description="The only environment that was fixed; with `version` or `nextRelease`.",
+        ),
+    ] = None
+    nextRelease: Annotated[
+        bool,
+        Field(
+            description="The first release of the project after this has the fix. Until it comes, nothing makes it come back."
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def _check_fix(self) -> "ResolveRequest":
+        if self.version and self.nextRelease:
+            raise ValueError("`version` and `nextRelease` exclude each other")
+        if self.environment and not (self.version or self.nextRelease):
+            raise ValueError("`environment` goes with `version` or `nextRelease`")
+        return self
+
+    @property
+    def fix(self) -> Fix:
+        """Where it was fixed."""
+        return Fix(self.version or "", self.environment or "", self.nextRelease)
 
 
 class Stored(TypedDict):
@@ -124,7 +168,8 @@ class IncidentEndpoints:
         grant = self._gate.require_operator(request)
         incident_id = read_incident_id(request)
         body = await self._doorway.read_body(request)
-        sent = validate_body(SuppressRequest if action == "suppress" else ActionRequest, body.content)
+        sent = validate_body(_ACTION_BODIES.get(action, ActionRequest), body.content)
+        fix = sent.fix if isinstance(sent, ResolveRequest) else NO_FIX
         until, sessions = (sent.until, sent.sessions) if isinstance(sent, SuppressRequest) else (None, None)
         moved = await self._store.ask_store(
             lambda store: store.ledger.apply_action(
@@ -135,6 +180,7 @@ class IncidentEndpoints:
                 visible_project(grant),
                 parse_moment(until) if until else None,
                 sessions,
+                fix=fix,
             )
         )
         return json_response(moved)
@@ -153,6 +199,9 @@ class IncidentEndpoints:
         incident_id, known = await self._store.ask_store(record_detection)
         answer: Stored = {"success": True, "incidentId": incident_id, "duplicate": known}
         return json_response(answer)
+
+
+_ACTION_BODIES: Final[dict[Action, type[ActionRequest]]] = {"suppress": SuppressRequest, "resolve": ResolveRequest}
 
 
 def read_incident_id(request: Request) -> str:
@@ -189,7 +238,10 @@ _ACTION_TEXTS: Final[dict[Action, tuple[str, str]]] = {
         "It is a problem: `draft` becomes `confirmed`. It is exported, also when a flood of new incidents holds it back.",
     ),
     "suppress": ("Suppress", "It is not a problem. Its detections are still counted."),
-    "resolve": ("Resolve", "It is fixed: `resolved` until a session that started later shows it again."),
+    "resolve": (
+        "Resolve",
+        "It is fixed: `resolved` until sessions that started later, and have the fix if its version is known, show it again.",
+    ),
     "reopen": ("Reopen", "`resolved` or `suppressed` becomes `confirmed`."),
 }
 
@@ -206,7 +258,7 @@ def _declare_action(action: Action) -> Route[IncidentEndpoints]:
             text=f"{text} The history names the key's label and the reason.",
             answer=load_detail_type,
             errors=(*BODY_STATUSES, 404, 409),
-            body=SuppressRequest if action == "suppress" else ActionRequest,
+            body=_ACTION_BODIES.get(action, ActionRequest),
             example={"reason": "seen in the checkout's dashboard too"},
             parameters=(INCIDENT_ID_PARAMETER,),
         ),

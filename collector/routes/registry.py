@@ -23,6 +23,7 @@ from collector.routes import (
     exceptions,
     grouping,
     incidents,
+    releases,
     script,
     sessions,
     status,
@@ -40,6 +41,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     verdicts.GROUP,
     exceptions.GROUP,
     grouping.GROUP,
+    releases.GROUP,
     status.GROUP,
     provider_sign_in.GROUP,  # before sign_in, whose paths of links would match its own
     sign_in.GROUP,

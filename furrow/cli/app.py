@@ -14,7 +14,7 @@ from core.logs import log_unforeseen_error
 from core.package import VERSION
 from core.private_files import restrict_new_files
 from core.settings import wrong_settings
-from furrow.cli import access, audit, data, exceptions, explain, files, incidents, local, routes, runs
+from furrow.cli import access, audit, data, exceptions, explain, files, incidents, local, releases, routes, runs
 from furrow.cli.common import err, out, styled_text, used_settings
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ _COMMANDS = (local.COMMANDS, files.COMMANDS, explain.COMMANDS, runs.COMMANDS, da
 _GROUPS = {
     "incidents": incidents.app,
     "exceptions": exceptions.app,
+    "releases": releases.app,
     "routes": routes.app,
     "keys": access.keys,
     "projects": access.projects,

@@ -217,12 +217,38 @@ def suppress(
 
 
 @app.command()
-def resolve(incident_id: Id, reason: Reason, url: Url = "", key: Key = "", as_json: AsJson = False) -> None:
+def resolve(
+    incident_id: Id,
+    reason: Reason,
+    fixed_in: Annotated[
+        str, typer.Option("--fixed-in", help="The first version with the fix, as sessions or releases name it.")
+    ] = "",
+    next_release: Annotated[
+        bool, typer.Option("--next-release", help="The first release after this has the fix.")
+    ] = False,
+    environment: Annotated[
+        str,
+        typer.Option("--environment", help="The only environment that was fixed; with --fixed-in or --next-release."),
+    ] = "",
+    url: Url = "",
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
     """Mark an incident as fixed.
 
-    If a session that starts later is affected again, the incident becomes `regressed`.
+    If sessions that start later are affected again, the incident becomes `regressed`; with --fixed-in only by sessions of that
+    version or newer ones, with --next-release only once it came.
     """
-    _perform_action(_Action(incident_id, "resolve", reason), url, key, as_json)
+    if fixed_in and next_release:
+        raise WrongUse("pass --fixed-in or --next-release, not both")
+    if environment and not (fixed_in or next_release):
+        raise WrongUse("--environment goes with --fixed-in or --next-release")
+    more: dict[str, object] = {
+        **({"version": fixed_in} if fixed_in else {}),
+        **({"nextRelease": True} if next_release else {}),
+        **({"environment": environment} if environment else {}),
+    }
+    _perform_action(_Action(incident_id, "resolve", reason, more), url, key, as_json)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from core.package import VERSION
 from core.roles import PersonRole
 from furrow.clients.addresses import is_server_address
 from incidents.incident import Incident, IncidentDetail
+from incidents.releases import ReleaseRecord
 from incidents.verdicts import ExemptionRecord, VerdictRecord
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -65,6 +66,18 @@ class SignInLink(TypedDict):
 
     url: str
     expiresAt: str
+
+
+class ReleaseList(TypedDict):
+    """Releases of a project, the newest first."""
+
+    releases: list[ReleaseRecord]
+
+
+class ReleaseAdded(TypedDict):
+    """A release was stored; the incidents that were fixed in the next release, which is this one."""
+
+    incidents: list[str]
 
 
 class _ProjectList(TypedDict):
@@ -147,6 +160,15 @@ class OperatorApi:
     def make_sign_in_link(self, role: PersonRole | None = None) -> SignInLink:
         """A new sign-in link with the rights of the key; ``role``: a lower one than the key's."""
         return self._call_collector(SignInLink, "POST", "/v1/sign-in-links", body={"role": role} if role else {})
+
+    def add_release(self, body: Mapping[str, object]) -> ReleaseAdded:
+        """Store a release."""
+        return self._call_collector(ReleaseAdded, "POST", "/v1/releases", body=body)
+
+    def list_releases(self, project: str, environment: str) -> ReleaseList:
+        """The last releases of a project; ``environment`` '': of all."""
+        filters = {"project": project, **({"environment": environment} if environment else {})}
+        return self._call_collector(ReleaseList, "GET", "/v1/releases", filters=filters)
 
     def _call_collector(
         self,

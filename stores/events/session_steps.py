@@ -46,6 +46,8 @@ STEP_COLUMNS: Final = pa.schema(
 )
 """Columns of the table in the order in which they are inserted."""
 
+SEPARATOR: Final = "\x1f"
+
 _USED = f"event_type IN {USED_TYPES} AND NOT (event_type = 'input' AND action IN ('focus', 'blur'))"
 _SESSIONS = f"""
     SELECT session_hash, any(project) AS project, any(session_id) AS session_id,
@@ -81,7 +83,11 @@ _REACHED = f"""
     FROM (
         SELECT watched.incident AS incident, used.slot_ms < {{horizon:Int64}} AS is_day,
                if(is_day, intDiv(used.slot_ms, {DAY_MS}) * {DAY_MS}, used.slot_ms) AS bucket_ms,
-               used.started_ms > watched.fixed_ms AS after_fix, has(used.hits, watched.incident) AS hit,
+               used.started_ms > watched.fixed_ms AND (
+                   watched.incident NOT IN {{versioned:Array(Int64)}}
+                   OR concat(toString(watched.incident), '{SEPARATOR}', used.environment, '{SEPARATOR}', used.app_version)
+                      IN {{showing:Array(String)}}) AS after_fix,
+               has(used.hits, watched.incident) AS hit,
                arrayJoin([('', ''), ('appVersions', used.app_version), ('environments', used.environment),
                           ('browsers', used.browser)]) AS pair
         FROM (
@@ -125,11 +131,16 @@ class Buckets(NamedTuple):
 
 @dataclass(frozen=True)
 class WatchedIncident:
-    """An incident whose step is counted. ``code``: its number in ``hits``; ``fixed_ms``: time of its fix, or ``NEVER_MS``."""
+    """An incident whose step is counted.
+
+    ``code``: its number in ``hits``; ``fixed_ms``: time of its fix, or ``NEVER_MS``. ``showing``: the environments and versions
+    of the sessions that count after the fix; None: all of them.
+    """
 
     code: int
     step: int
     fixed_ms: int = NEVER_MS
+    showing: Sequence[tuple[str, str]] | None = None
 
 
 def read_sessions(store: EventStore, hashes: Sequence[int], first_received_ms: int) -> pa.Table:
@@ -185,6 +196,10 @@ def count_reached(
         "steps": [incident.step for incident in watched],
         "incidents": [incident.code for incident in watched],
         "fixed": [incident.fixed_ms for incident in watched],
+        "versioned": [incident.code for incident in watched if incident.showing is not None],
+        "showing": [
+            SEPARATOR.join((str(incident.code), *version)) for incident in watched for version in incident.showing or ()
+        ],
     }
     if buckets is not None:
         ends = [*buckets.slots, *(day + DAY_MS for day in buckets.days)]

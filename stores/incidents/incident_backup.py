@@ -45,6 +45,7 @@ TABLES = (
     "exemption_history",
     "project_routes",
     "route_rules",
+    "releases",
 )
 """Every table; a table comes after those to which it refers."""
 NOT_KEPT = (

@@ -5,10 +5,18 @@ from datetime import UTC, datetime
 
 from core.errors import PermanentError
 from incidents import lifecycle
+from incidents.fixes import NO_FIX, Fix
 from incidents.incident import IncidentDetail
 from incidents.lifecycle import Action, Status
 from incidents.model import DEFAULT_RULE, AnalysedSession, OpenResult, RecordResult, Rules
-from stores.incidents import incident_flood, incident_look, incident_read, incident_record, incident_settle
+from stores.incidents import (
+    incident_flood,
+    incident_look,
+    incident_read,
+    incident_record,
+    incident_resolution,
+    incident_settle,
+)
 from stores.incidents.incident_database import Database
 from ufse.detection import Detection
 
@@ -61,10 +69,12 @@ class IncidentLedger:
         at: datetime | None = None,
         *,
         expected: Status | None = None,
+        fix: Fix = NO_FIX,
     ) -> IncidentDetail:
         """Apply the ``action`` of ``actor`` to an incident; returns it as ``read_incident`` does.
 
-        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now. Every action
+        ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now, and
+        ``fix`` where "resolve" says that it is (`incidents.fixes`). Every action
         releases an incident that a flood held back; "confirm" also does so when it is confirmed already. ``expected``: the
         status that the person saw. Raises ChangedMeanwhile when it is another now, IllegalTransition, NotFound,
         or PermanentError for a number of sessions below 1.
@@ -86,8 +96,17 @@ class IncidentLedger:
             else:
                 counted = row.counted_sessions
                 state, change = lifecycle.apply_action(
-                    before, action, why, actor, now=now, sessions=counted, until=until, more_sessions=sessions
+                    before, action, why, actor, now=now, sessions=counted, until=until, more_sessions=sessions, fix=fix
                 )
             incident_settle.write_incident_state(connection, incident_id, state)
             incident_settle.write_incident_history(connection, [(incident_id, change)])
             return incident_read.read_incident_details(connection, [incident_id])[0]
+
+    def set_fix(self, incident_id: str, fix: Fix, reason: str, actor: str, project: str | None = None) -> bool:
+        """Change where a resolved incident was fixed; the time of the fix stays. Returns whether that changed anything.
+
+        Raises IllegalTransition unless it is resolved, and NotFound.
+        """
+        with self._database.open_transaction() as connection:
+            row = incident_record.lock_incident_row(connection, incident_id, project)
+            return incident_resolution.set_fix(connection, row, fix, reason.strip() or "no reason given", actor)

@@ -11,17 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import text
 
+from incidents.fixes import NO_FIX, Fix
 from incidents.impact import BucketCount, Share, describe_proof, is_fix_confirmed
 from incidents.lifecycle import RULE, HistoryChange
 from incidents.model import SessionKey
 from stores.incidents.incident_database import Database, clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
 from stores.incidents.incident_settle import write_incident_history
+from stores.incidents.releases import SeenVersions
 from stores.incidents.session_queue import build_key_columns
 from ufse.detection import FailurePoint
 
@@ -69,21 +71,32 @@ _SLOTS_TO_DAYS = text(f"""
     ON CONFLICT (incident_id, facet, bucket_ms, is_day, after_fix, value)
     DO UPDATE SET reached = r.reached + excluded.reached, hit = r.hit + excluded.hit
 """)
-_NOT_COUNTED = text("""
-    SELECT i.incident_id, i.project, i.failure_point, i.resolved_at
+# Where the fix is, as text.
+_FIXED_IN = """CASE WHEN i.fix_next THEN 'next' ELSE i.fix_version END
+    || CASE WHEN i.fix_environment <> '' THEN E'\x1f' || i.fix_environment ELSE '' END"""
+_NOT_COUNTED = text(f"""
+    SELECT i.incident_id, i.project, i.failure_point, i.resolved_at, i.fix_version, i.fix_environment, i.fix_next
     FROM incidents i LEFT JOIN incident_steps s USING (incident_id)
-    WHERE (s.incident_id IS NULL OR s.fixed_at IS DISTINCT FROM i.resolved_at) AND i.failure_point ? 'route'
+    WHERE (s.incident_id IS NULL OR s.fixed_at IS DISTINCT FROM i.resolved_at OR s.fixed_in <> {_FIXED_IN})
+      AND i.failure_point ? 'route'
     ORDER BY i.incident_id LIMIT :limit
 """)
-_SET_STEPS = text("""
-    INSERT INTO incident_steps AS s (incident_id, code, kind, step, fixed_at)
-    SELECT * FROM json_to_recordset(CAST(:rows AS json))
+# A fix whose version became known later stays confirmed if it was.
+_SET_STEPS = text(f"""
+    INSERT INTO incident_steps AS s (incident_id, code, kind, step, fixed_at, fixed_in)
+    SELECT new.*, {_FIXED_IN}
+    FROM json_to_recordset(CAST(:rows AS json))
         AS new(incident_id text, code bigint, kind text, step bigint, fixed_at timestamptz)
+    JOIN incidents i ON i.incident_id = new.incident_id
     ON CONFLICT (incident_id) DO UPDATE
-    SET code = excluded.code, kind = excluded.kind, step = excluded.step, fixed_at = excluded.fixed_at, confirmed_at = NULL
+    SET code = excluded.code, kind = excluded.kind, step = excluded.step, fixed_at = excluded.fixed_at,
+        fixed_in = excluded.fixed_in,
+        confirmed_at = CASE WHEN s.fixed_at = excluded.fixed_at THEN s.confirmed_at END
 """)
 _WATCHED = text("""
-    SELECT incident_id, code, step, fixed_at FROM incident_steps WHERE step = ANY(CAST(:steps AS bigint[])) ORDER BY incident_id
+    SELECT s.incident_id, s.code, s.step, s.fixed_at, i.project, i.fix_version, i.fix_environment, i.fix_next
+    FROM incident_steps s JOIN incidents i USING (incident_id)
+    WHERE s.step = ANY(CAST(:steps AS bigint[])) ORDER BY s.incident_id
 """)
 _HITS = text("""
     SELECT DISTINCT d.project, d.session_id, d.incident_id, i.failure_point
@@ -108,7 +121,7 @@ _ADD = text("""
 """)
 _DROP_BEFORE = text("DELETE FROM incident_reach WHERE bucket_ms < :first")
 _FIXES = text("""
-    SELECT i.incident_id, r.after_fix, sum(r.reached) AS reached, sum(r.hit) AS hit
+    SELECT i.incident_id, i.fix_version, i.fix_environment, r.after_fix, sum(r.reached) AS reached, sum(r.hit) AS hit
     FROM incidents i
     JOIN incident_steps s ON s.incident_id = i.incident_id AND s.fixed_at = i.resolved_at AND s.confirmed_at IS NULL
     JOIN incident_reach r ON r.incident_id = i.incident_id AND r.facet = ''
@@ -137,17 +150,20 @@ class UncountedIncident:
     project: str
     failure_point: FailurePoint
     fixed_at: datetime | None
+    fix: Fix = NO_FIX
 
 
 @dataclass(frozen=True)
 class IncidentStep:
-    """The step of an incident. ``code``: see ``compute_incident_code``."""
+    """The step of an incident. ``code``: see ``compute_incident_code``; ``fix``: where it was fixed, if that is known."""
 
     incident_id: str
     code: int
     step: int
     fixed_at: datetime | None
     kind: str = ""
+    project: str = ""
+    fix: Fix = NO_FIX
 
 
 class SessionHit(NamedTuple):
@@ -181,6 +197,8 @@ class ReachCount:
 
     def __init__(self, connection: sa.Connection, now_ms: int) -> None:
         self._connection = connection
+        self.versions = SeenVersions(connection)
+        """The versions that the counted sessions have."""
         self.horizon_ms = self._move_horizon(now_ms)
         """Counts are by slot from here on, and by day before it; epoch ms."""
 
@@ -212,7 +230,10 @@ class ReachCount:
 
     def list_uncounted_incidents(self, limit: int) -> list[UncountedIncident]:
         """Up to ``limit`` incidents that are not counted yet, or not since their last fix."""
-        return [UncountedIncident(*row) for row in self._connection.execute(_NOT_COUNTED, {"limit": limit})]
+        return [
+            UncountedIncident(row.incident_id, row.project, row.failure_point, row.resolved_at, _read_fix(row))
+            for row in self._connection.execute(_NOT_COUNTED, {"limit": limit})
+        ]
 
     def set_steps(self, steps: Sequence[IncidentStep]) -> None:
         """The steps and fixes with which these incidents are counted from now on."""
@@ -230,7 +251,10 @@ class ReachCount:
 
     def find_incidents_of_steps(self, steps: Sequence[int]) -> list[IncidentStep]:
         """The counted incidents with one of these steps."""
-        return [IncidentStep(*row) for row in self._connection.execute(_WATCHED, {"steps": list(steps)})]
+        return [
+            IncidentStep(row.incident_id, row.code, row.step, row.fixed_at, project=row.project, fix=_read_fix(row))
+            for row in self._connection.execute(_WATCHED, {"steps": list(steps)})
+        ]
 
     def find_hits(self, keys: Sequence[SessionKey]) -> list[SessionHit]:
         """Which of these client sessions have live detections of the engine, and of which incidents."""
@@ -254,10 +278,12 @@ class ReachCount:
     def note_confirmed_fixes(self, ids: Sequence[str]) -> list[str]:
         """Of these incidents, those whose fix the counts confirm now: it is noted in their history, once for each fix."""
         shares: dict[str, dict[bool, Share]] = {}
+        fixes: dict[str, Fix] = {}
         for row in self._connection.execute(_FIXES, {"ids": list(ids)}):
             shares.setdefault(row.incident_id, {})[row.after_fix] = Share(int(row.reached), int(row.hit))
+            fixes[row.incident_id] = Fix(row.fix_version, row.fix_environment) if row.fix_version else NO_FIX
         notes = [
-            (id_, HistoryChange(RULE, "resolved", "resolved", describe_proof(before, since)))
+            (id_, HistoryChange(RULE, "resolved", "resolved", describe_proof(before, since, str(fixes[id_]))))
             for id_, found in shares.items()
             if is_fix_confirmed(before := found.get(False, Share()), since := found.get(True, Share()))
         ]
@@ -301,6 +327,10 @@ class ReachLedger:
         """Delete the counts of the days before ``first_ms`` (epoch ms, a midnight in UTC). Returns how many rows."""
         with self._database.open_transaction() as connection:
             return int(connection.execute(_DROP_BEFORE, {"first": first_ms}).rowcount)
+
+
+def _read_fix(row: "sa.Row[Any]") -> Fix:
+    return Fix(row.fix_version, row.fix_environment, row.fix_next)
 
 
 def _to_signed(unsigned: int) -> int:

@@ -299,7 +299,7 @@ def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: R
         "held": row.held,
         "suspicious": row.suspicious,
         "tickets": tickets,
-        "resolvedAt": format_utc_time(row.resolved_at),
+        **_build_fix_json(row),
         "suppressedUntil": format_utc_time(row.suppressed_until),
         "suppressedSessions": row.suppressed_sessions,
         "withdrawnAt": format_utc_time(row.withdrawn_at) if row.status == "draft" else None,
@@ -308,6 +308,24 @@ def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: R
         "allowedActions": [] if row.merged_into else list(lifecycle.list_allowed_actions(row.status, row.held)),
         "createdAt": format_utc_time(row.created_at),
         "updatedAt": format_utc_time(row.updated_at),
+    }
+
+
+class _FixPlace(TypedDict):
+    """The fix in an incident's JSON."""
+
+    resolvedAt: str | None
+    fixVersion: str | None
+    fixEnvironment: str | None
+    fixInNextRelease: bool
+
+
+def _build_fix_json(row: "sa.Row[Any]") -> _FixPlace:
+    return {
+        "resolvedAt": format_utc_time(row.resolved_at),
+        "fixVersion": row.fix_version or None,
+        "fixEnvironment": row.fix_environment or None,
+        "fixInNextRelease": row.fix_next,
     }
 
 

@@ -7,6 +7,7 @@ writers wait for each other in a circle.
 # Statements are put together from constants of this module alone; values are always bound.
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from stores.incidents import (
     incident_reach,
     incident_source,
     incident_suspects,
+    releases,
     silences,
 )
 from stores.incidents.incident_detection import DetectionRow, build_detection_row, encode_json_text
@@ -259,6 +261,7 @@ def _replace_detections(
 ) -> _ReplaceResult:
     """Replace the detections of the sessions ``keys`` by ``rows``."""
     incident_aliases.assign_incidents(connection, rows)
+    releases.see_versions(connection, [_build_sight(row) for row in rows])
     columns = build_key_columns(list(keys))
     known = set(connection.execute(_KNOWN, columns).scalars()) if keys else set()
     opened = incident_open.find_open_incidents(connection, keys) if keys else set()
@@ -286,6 +289,12 @@ def _replace_detections(
     settled = settle_incidents(connection, before, rules, notes, backfill)
     incident_flood.update_floods(connection, {incidents[id_] for id_ in created}, rules)
     return _ReplaceResult(stored, len(retracted), len(contested), completed, len(ended), settled)
+
+
+def _build_sight(row: SentRow) -> releases.VersionSight:
+    now = datetime.now(UTC)
+    at = min(datetime.fromtimestamp(row["received_ms"] / 1000, UTC), now) if row["received_ms"] else now
+    return releases.VersionSight(row["project"], row["environment"], row["app_version"], at)
 
 
 def describe_outcome(rules: Sequence[str]) -> str:

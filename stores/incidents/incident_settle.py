@@ -18,7 +18,7 @@ from sqlalchemy import text
 from incidents import lifecycle
 from incidents.lifecycle import ConfirmRule, Evidence, HistoryChange, IncidentState, Sighting
 from incidents.model import Rules
-from stores.incidents import incident_open
+from stores.incidents import incident_fixes, incident_open
 from stores.incidents.incident_counts import read_counted_figures
 from stores.incidents.incident_database import clean_for_postgres
 from stores.incidents.incident_detection import encode_json_text
@@ -27,22 +27,24 @@ from ufse.detection import Detection, FailurePoint
 
 # The first and last sessions of each source and hour are enough: more of them do not count in any window.
 _SIGHTINGS = text("""
-    SELECT incident_id, received_at, visit_id, user_hash, source, after_fix, after_until FROM (
-        SELECT d.incident_id, d.received_at, d.visit_id, d.user_hash, coalesce(d.source, 0) AS source,
-               coalesce(d.visit_start > i.resolved_at AND d.received_at > i.resolved_at, false) AS after_fix,
-               coalesce(d.received_at >= i.suppressed_until, false) AS after_until,
+    SELECT incident_id, received_at, visit_id, user_hash, source, app_version, after_fix, after_until FROM (
+        SELECT d.incident_id, d.received_at, d.visit_id, d.user_hash, coalesce(d.source, 0) AS source, d.app_version,
+               f.after_fix, coalesce(d.received_at >= i.suppressed_until, false) AS after_until,
                row_number() OVER (hour ORDER BY d.received_at, d.detection_id) AS place,
                row_number() OVER (hour ORDER BY d.received_at DESC, d.detection_id DESC) AS place_from_end,
                r.per_source
-        FROM unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[]), CAST(:since AS timestamptz[]))
-             AS r(id, per_source, since)
+        FROM unnest(CAST(:ids AS text[]), CAST(:per_source AS integer[]), CAST(:since AS timestamptz[]),
+                    CAST(:showing AS text[])) AS r(id, per_source, since, showing)
         JOIN incidents i ON i.incident_id = r.id
         JOIN detections d ON d.incident_id = i.incident_id AND d.retracted_at IS NULL AND d.received_at >= r.since
             AND NOT d.suspect AND NOT d.key_suspect
+        CROSS JOIN LATERAL (SELECT coalesce(
+            d.visit_start > i.resolved_at AND d.received_at > i.resolved_at
+            AND (r.showing IS NULL OR CAST(r.showing AS jsonb) ? (d.environment || E'\x1f' || d.app_version)), false
+            ) AS after_fix) f
         WHERE i.status = 'draft' OR i.suppressed_from = 'draft' OR d.received_at > i.resolved_at
            OR d.received_at >= i.suppressed_until
-        WINDOW hour AS (PARTITION BY d.incident_id, d.source, date_trunc('hour', d.received_at),
-                        d.visit_start > i.resolved_at AND d.received_at > i.resolved_at)
+        WINDOW hour AS (PARTITION BY d.incident_id, d.source, date_trunc('hour', d.received_at), f.after_fix)
     ) seen
     WHERE place <= per_source OR place_from_end <= per_source
 """)
@@ -85,6 +87,9 @@ _DECIDED = {
     "suppressed_until": "timestamptz",
     "suppressed_sessions": "integer",
     "generation": "integer",
+    "fix_version": "text",
+    "fix_environment": "text",
+    "fix_next": "boolean",
 }
 _COLUMNS = _COMPUTED | _OPEN | _DECIDED
 
@@ -297,6 +302,7 @@ class _TimedSighting(NamedTuple):
     sighting: Sighting
     after_fix: bool
     after_until: bool
+    version: str
 
 
 def _read_sightings(
@@ -310,11 +316,17 @@ def _read_sightings(
     ]
     if not wanted:
         return {}
-    values = dict(zip(("ids", "per_source", "since"), map(list, zip(*wanted, strict=True)), strict=True))
+    showing = incident_fixes.find_showing_versions(connection, [before[id_] for id_, _, _ in wanted])
+    values: dict[str, object] = {
+        **dict(zip(("ids", "per_source", "since"), map(list, zip(*wanted, strict=True)), strict=True)),
+        "showing": [incident_fixes.encode_versions(showing.get(id_)) for id_, _, _ in wanted],
+    }
     found: dict[str, list[_TimedSighting]] = {}
     for row in connection.execute(_SIGHTINGS, values):
         sighting = Sighting(row.received_at, row.visit_id, row.user_hash, row.source)
-        found.setdefault(row.incident_id, []).append(_TimedSighting(sighting, row.after_fix, row.after_until))
+        found.setdefault(row.incident_id, []).append(
+            _TimedSighting(sighting, row.after_fix, row.after_until, row.app_version)
+        )
     return found
 
 
@@ -333,6 +345,7 @@ def _build_evidence(total: "sa.Row[Any] | None", seen: Sequence[_TimedSighting])
         since_fix=[timed.sighting for timed in seen if timed.after_fix],
         since_until=[timed.sighting for timed in seen if timed.after_until],
         sightings=[timed.sighting for timed in seen],
+        fix_versions=[timed.version for timed in seen if timed.after_fix],
     )
 
 

@@ -39,6 +39,7 @@ from stores.incidents.key_registry import KeyRegistry
 from stores.incidents.open_alerts import OpenAlerts
 from stores.incidents.page_sessions import PageSessions
 from stores.incidents.project_routes import ProjectRoutes
+from stores.incidents.releases import ReleaseBook
 from stores.incidents.saved_views import SavedViews
 from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
@@ -88,6 +89,7 @@ class IncidentStore:
         self.incidents = IncidentReader(database)
         self.merger = IncidentMerger(database)
         self.routes = ProjectRoutes(database)
+        self.releases = ReleaseBook(database)
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
         self.tickets = TicketUpkeep(database)

@@ -15,6 +15,7 @@ from blocks import documents
 from core.errors import PermanentError
 from core.metrics import DEGRADED
 from flows.detect import detect
+from incidents.fixes import Fix
 from incidents.impact import Share
 from stores.incidents.incident_store import IncidentStore
 from tasks import connections
@@ -236,6 +237,41 @@ def test_a_fix_is_proven_by_the_sessions_that_began_after_it_and_noted_once(conf
     run()
     fix = impact()["fix"]
     assert (fix["reached"], fix["confirmed"], fix["confirmedAt"]) == (0, False, None)
+
+
+def test_the_proof_counts_only_sessions_that_have_the_fix(configured: None) -> None:
+    fixed_at = datetime.fromtimestamp(BASE_MS / 1000, UTC) + timedelta(hours=1, minutes=7)
+    production = {"environment": "production"}
+    land(*(frustrated(f"bad{n}", app_version="2.4.0", **production) for n in range(3)))
+    run()
+    (incident,) = incidents()
+    fix = Fix(environment="production", next_release=True)
+    store().ledger.apply_action(incident["incidentId"], "resolve", "merged", "ana", at=fixed_at, fix=fix)
+    later = round(fixed_at.timestamp() * 1000) + 1_000
+    # Old clients reach the step without being hit, and nothing has the fix yet.
+    land(*(_began(calm(f"old{n}", app_version="2.4.0", **production), later) for n in range(130)))
+    run()
+    found = impact()["fix"]
+    assert (found["reached"], found["before"]["reached"], found["confirmed"]) == (0, 133, False)
+    # The next release, seen by two senders: now the fix has a version.
+    land(*(_began(calm(f"new{n}", app_version="2.5.0", **production), later + 1_000) for n in range(30)))
+    land(_began(calm("hotfix", app_version="2.4.1", **production), later + 2_000))
+    land(_began(calm("staged", app_version="2.5.0", environment="staging"), later + 2_000))
+    run()
+    resolved = store().incidents.read_incident(incident["incidentId"])
+    assert resolved is not None
+    assert (resolved["fixVersion"], resolved["fixEnvironment"]) == ("2.5.0", "production")
+    assert resolved["history"][-1]["reason"] == "fixed in 2.5.0 (production): the first release after it was resolved"
+    found = impact()["fix"]
+    assert (found["reached"], found["hit"], found["before"]["reached"]) == (30, 0, 135)
+    land(*(_began(calm(f"more{n}", app_version="2.6.0", **production), later + 86_400_000) for n in range(2_500)))
+    run()
+    assert impact()["fix"]["reached"] == 2_530
+    (proof,) = _proofs()
+    assert proof.startswith(
+        "confirmed fixed: 2,530 sessions reached this step since the fix in 2.5.0 (production), 0 hit"
+    )
+    assert counts() == recount()
 
 
 def _began(events: list[dict[str, Any]], at_ms: int) -> list[dict[str, Any]]:
