@@ -211,6 +211,8 @@ class StoreCounts(TypedDict):
     incidents: dict[Status, int]
     tickets: dict[str, int]
     """By state."""
+    unknownTicketStates: int
+    """Tickets in a state of their tracker that nobody named (``ticketStates``)."""
     held: int
     """Incidents that a flood holds back from export."""
     deadSessions: int

@@ -3,12 +3,15 @@
 A reading is compared with the one before: only a change moves an incident. What Furrow wrote itself is no change.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cmp_to_key
 from typing import Final, Literal
 
+from incidents.fixes import LONGEST_NAME, NO_FIX, Fix
 from incidents.lifecycle import Status
+from incidents.versions import Release, ReleaseOrder
 
 Meaning = Literal["open", "done", "duplicate", "wontDo", "unknown"]
 Category = Literal["open", "done", "canceled", "duplicate", "unknown"]
@@ -103,6 +106,41 @@ def decide_effect(
     if meaning == "done":
         return "resolve" if status in ("confirmed", "regressed") else "none"
     return "suppress" if status in ("confirmed", "regressed", "resolved") else "none"
+
+
+def choose_fix(versions: Sequence[str], releases: Sequence[Release]) -> Fix:
+    """Where the incident is fixed, by its ticket's fix versions: the oldest of those that the ``releases`` compare with.
+
+    A name that no release of the project compares with would silence the incident for good, and is no fix.
+    """
+    order = ReleaseOrder(releases)
+    fixed: list[str] = []
+    for version in versions:
+        if len(version) <= LONGEST_NAME and any(
+            order.compare(known.version, version) is not None for known in releases
+        ):
+            fixed.append(version)
+
+    def compare(left: str, right: str) -> int:
+        return order.compare(left, right) or 0
+
+    fixed.sort(key=cmp_to_key(compare))
+    return Fix(fixed[0]) if fixed else NO_FIX
+
+
+def describe_ticket_state(
+    status: str, resolution: str, versions: Sequence[str], duplicate_of: str, assignee: str
+) -> str:
+    """Where a ticket stands, in words."""
+    parts = [status or "in a state without a name"]
+    if resolution and resolution != status:
+        parts.append(f"resolution {resolution}")
+    if versions:
+        parts.append(f"fix version {', '.join(versions)}")
+    if duplicate_of:
+        parts.append(f"duplicate of {duplicate_of}")
+    parts.append(f"assigned to {assignee}" if assignee else "assigned to nobody")
+    return ", ".join(parts)
 
 
 def _fold(name: str) -> str:

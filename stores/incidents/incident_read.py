@@ -96,6 +96,9 @@ _FIGURES = text(f"""
     UNION ALL SELECT 'tickets', o.state, count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
+    UNION ALL SELECT 'unknown', 'tickets', count(*)
+    FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE o.remote ->> 'meaning' = 'unknown' AND (CAST(:project AS text) IS NULL OR i.project = :project)
     UNION ALL SELECT 'dead', 'sessions', count(*)
     FROM dead_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
     UNION ALL SELECT 'pending', 'sessions', count(*)
@@ -167,6 +170,7 @@ class IncidentReader:
                 "openDetections": detections.get("open", 0),
                 "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
                 "tickets": found.get("tickets", {}),
+                "unknownTicketStates": found["unknown"]["tickets"],
                 "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
                 "deadSessions": found["dead"]["sessions"],
                 "pendingSessions": found["pending"]["sessions"],

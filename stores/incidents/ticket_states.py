@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from incidents import lifecycle
+from incidents.fixes import NO_FIX, Fix
 from incidents.lifecycle import Action, HistoryChange, IllegalTransition
 from incidents.model import Rules
 from incidents.ticket_reading import (
@@ -18,9 +19,11 @@ from incidents.ticket_reading import (
     KnownState,
     Meaning,
     TicketReading,
+    choose_fix,
     decide_effect,
+    describe_ticket_state,
 )
-from stores.incidents import incident_merge, incident_record, incident_settle
+from stores.incidents import incident_merge, incident_record, incident_resolution, incident_settle, releases
 from stores.incidents.incident_database import Database, clean_for_postgres
 
 # A ticket that is still to be told something, or that is being filed, is read later.
@@ -159,6 +162,8 @@ class TicketStates:
                 effect = _merge(connection, change, rows, original, rules)
             elif effect != "none":
                 _act(connection, change, row, ticket, _ACTIONS[effect], rules)
+            elif meaning == "done" and row.status == "resolved" and _has_other_versions(ticket, reading):
+                _adopt_fix(connection, change, row)
             return RecordedReading(effect, changed=ticket.remote != shown)
 
     def hurry_reading(self, tracker: str, key: str) -> bool:
@@ -189,6 +194,10 @@ def _is_still_due(row: "sa.Row[Any]", ticket: "sa.Row[Any]", due: DueReading) ->
     return bool(same and not row.merged_into and not ticket.duplicate_of)
 
 
+def _has_other_versions(ticket: "sa.Row[Any]", reading: TicketReading) -> bool:
+    return bool(ticket.remote) and ticket.remote["versions"] != list(reading.versions)
+
+
 def _build_shown(reading: TicketReading, meaning: Meaning) -> dict[str, object]:
     """The reading as it is stored and compared."""
     shown = {name: value for name, value in asdict(reading).items() if name != "incident_id"}
@@ -205,16 +214,10 @@ def _build_columns(
 
 
 def _describe_change(tracker: str, reading: TicketReading) -> str:
-    parts = [f"ticket {reading.key} at {tracker} is {reading.status or 'in a state without a name'}"]
-    if reading.resolution and reading.resolution != reading.status:
-        parts.append(f"resolution {reading.resolution}")
-    if reading.versions:
-        parts.append(f"fix version {', '.join(reading.versions)}")
-    if reading.duplicate_of:
-        parts.append(f"duplicate of {reading.duplicate_of}")
-    if reading.assignee:
-        parts.append(f"assigned to {reading.assignee}")
-    return ", ".join(parts)
+    state = describe_ticket_state(
+        reading.status, reading.resolution, reading.versions, reading.duplicate_of, reading.assignee
+    )
+    return f"ticket {reading.key} at {tracker} is {state}"
 
 
 def _act(
@@ -226,18 +229,34 @@ def _act(
     rules: Rules,
 ) -> None:
     """Move the incident as a person would, in the tracker's name. Sessions after a fix that was learnt late count at once."""
-    incident_id, before = row.incident_id, incident_settle.build_incident_state(row)
-    at = _find_fix_time(change, ticket)
-    state, entry = lifecycle.apply_action(
-        before, action, change.words, change.tracker, now=at, sessions=row.counted_sessions
-    )
-    incident_settle.write_incident_state(connection, incident_id, state)
-    incident_settle.write_incident_history(connection, [(incident_id, entry)])
+    incident_id = row.incident_id
+    if action == "resolve":
+        fix, at = _find_fix(connection, change), _find_fix_time(change, ticket)
+        incident_resolution.resolve_incident(connection, row, fix, change.words, change.tracker, at)
+    else:
+        before = incident_settle.build_incident_state(row)
+        state, entry = lifecycle.apply_action(before, action, change.words, change.tracker, now=datetime.now(UTC))
+        incident_settle.write_incident_state(connection, incident_id, state)
+        incident_settle.write_incident_history(connection, [(incident_id, entry)])
     if action == "reopen":
         # The tracker that says so needs no report of it; the others get one.
         connection.execute(_SAME_GENERATION, {"incident_id": incident_id, "tracker": change.tracker})
     moved = incident_record.lock_incident_row(connection, incident_id, None)
     incident_settle.settle_incidents(connection, {incident_id: moved}, rules, [])
+
+
+def _find_fix(connection: sa.Connection, change: _Change) -> Fix:
+    if not change.reading.versions:
+        return NO_FIX
+    known = releases.read_known_releases(connection, [change.due.project])
+    return choose_fix(change.reading.versions, known.get(change.due.project, []))
+
+
+def _adopt_fix(connection: sa.Connection, change: _Change, row: "sa.Row[Any]") -> None:
+    """The fix version was told after the ticket was closed, or changed."""
+    fix = _find_fix(connection, change)
+    if fix != NO_FIX:
+        incident_resolution.set_fix(connection, row, fix, change.words, change.tracker)
 
 
 def _find_fix_time(change: _Change, ticket: "sa.Row[Any]") -> datetime:

@@ -89,10 +89,11 @@ def count_comments(site: Any) -> int:
     )
 
 
-def again(*sessions: str, after: timedelta = timedelta(hours=1), failure: str = "pay") -> None:
-    """Sessions that show it, so long from now."""
-    at = datetime.now(UTC) + after
-    record(store(), *(detection(one, failure, at=at) for one in sessions), rule=AT_ONCE)
+def again(*sessions: str, after: timedelta = timedelta(hours=1), failure: str = "pay", version: str = "2.6") -> None:
+    """Sessions of this version that show it, so long from now."""
+    context = {"userHash": "", "environment": "production", "appVersion": version, "label": "Pay now"}
+    found = [detection(name, failure, at=datetime.now(UTC) + after, context=context) for name in sessions]
+    record(store(), *found, rule=AT_ONCE)
 
 
 def status(failure: str = "pay") -> str:
@@ -226,6 +227,21 @@ def test_sessions_after_a_fix_that_is_learnt_late_are_a_regression_at_once(site:
     run()
     assert is_open(site, ticket_of()["key"])
     assert count_comments(site) == 1
+
+
+def test_the_version_of_the_fix_is_that_of_the_ticket_if_the_project_has_such_versions(jira: FakeJira) -> None:
+    confirmed("pay", "login")
+    run()
+    keys = {name: ticket_of(name)["key"] for name in ("pay", "login")}
+    finish(jira, keys["pay"], versions=["Web 2.7", "v2.5.1", "Big bang"])
+    finish(jira, keys["login"], versions=["Big bang"])
+    read()
+    assert (incident(store(), "pay")["fixVersion"], incident(store(), "login")["fixVersion"]) == ("v2.5.1", None)
+    assert "fix version Big bang" in last_line("login")[1]
+    # Told after the ticket was closed.
+    jira.finish(keys["login"], versions=["2.8"])
+    read()
+    assert (status("login"), incident(store(), "login")["fixVersion"]) == ("resolved", "2.8")
 
 
 # Echoes
@@ -365,7 +381,8 @@ def test_two_weeks_day_by_day(site: Any) -> None:
     end_day()
     finish(site, ticket_of()["key"], versions=["2.5"])
     end_day()
-    again("old-1", "old-2", after=-timedelta(days=1))  # began before the fix
+    # Linear has no versions: there, old clients are those whose sessions began before the fix.
+    again("old-1", "old-2", after=timedelta(hours=1 if site.name == "jira" else -1), version="2.4.1")
     end_day()
     again("new-1")
     end_day()
@@ -387,3 +404,39 @@ def test_two_weeks_day_by_day(site: Any) -> None:
     assert {entry["actor"] for entry in incident(store())["history"]} == {"rule", site.name}
     assert len(site.issues) == 3
     assert export(return_state=True).name == "Completed"
+
+
+# Reasons
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def list_comments(site: Any) -> list[str]:
+    if isinstance(site, FakeLinear):
+        return [comment["body"] for comment in site.comments.values()]
+    return [str(comment["body"]) for issue in site.issues.values() for comment in issue["comments"]]
+
+
+def test_each_tracker_is_told_the_reason_of_each_regression(jira: FakeJira, linear: FakeLinear) -> None:
+    """Also when the words are the same twice, and when one tracker refused in between."""
+    confirmed("pay")
+    run()
+    keys = {ticket["tracker"]: ticket["key"] for ticket in incident(store())["tickets"]}
+    for turn in range(2):
+        finish(jira, keys["jira"])
+        finish(linear, keys["linear"])
+        read()
+        assert status() == "resolved"
+        again(f"again-{turn}", after=timedelta(hours=turn + 1))
+        linear.faults = [Fault(lambda one: fake_linear.operation(one) == "FurrowIssue", Answer(403, {"errors": []}))]
+        run()
+        linear.faults = []
+        sql("UPDATE outbox SET retry_at = now() WHERE retry_at IS NOT NULL")
+        run()
+        assert (is_open(jira, keys["jira"]), is_open(linear, keys["linear"])) == (True, True)
+        assert (len(list_comments(jira)), len(list_comments(linear))) == (turn + 1, turn + 1)
+    reasons = [entry["reason"] for entry in incident(store())["history"] if entry["to"] == "regressed"]
+    assert "came back: " in reasons[0]
+    for body in [*list_comments(jira), *list_comments(linear)]:
+        assert "came back: 1 session" in body
+        assert "told" not in body
+        assert "403" not in body
