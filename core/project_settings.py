@@ -125,8 +125,8 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
     ),
     "onRegression": ProjectSetting(
         "what happens to the ticket of an incident that comes back",
-        "reopen or comment",
-        _matches_whole("reopen|comment"),
+        "reopen, comment or newTicket",
+        _matches_whole("reopen|comment|newTicket"),
     ),
     "requestsPerSecond": ProjectSetting(
         "requests/s of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)

@@ -109,7 +109,9 @@ class _Reader:
             self._read_changes(new, None)
 
     def _read_changes(self, due: Sequence[DueReading], within_s: float | None) -> None:
-        references = [TicketReference(ticket.incident_id, ticket.key, ticket.client_id) for ticket in due]
+        references = [
+            TicketReference(ticket.incident_id, ticket.key, ticket.client_id, ticket.identity) for ticket in due
+        ]
         readings = {ticket.incident_id: ticket for ticket in self._tracker.read_tickets(references, within_s)}
         for ticket in due:
             if ticket.incident_id in readings:

@@ -41,11 +41,6 @@ def read_project_thresholds(store: IncidentStore | LogIncidentStore) -> Override
     return found
 
 
-def reopens_tickets(store: IncidentStore, project: str) -> bool:
-    """Whether the project wants a ticket opened again when its incident comes back (``onRegression``)."""
-    return bool(read_project_thresholds(store).get(project, {}).get("onRegression", "reopen") == "reopen")
-
-
 def read_accepted_exemptions(store: IncidentStore) -> dict[str, tuple[Exemption, ...]]:
     """The exceptions that people accepted, by project. One that this version cannot read is logged once, counted, and left
     out: what it silenced is reported again."""

@@ -6,7 +6,7 @@ sign that the tracker wants no requests.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from prefect import task
@@ -93,7 +93,9 @@ def _search_twins(
     store: IncidentStore, tracker: Tracker, finder: FindsTwins, checks: Sequence[DueCheck], done: Upkeep
 ) -> None:
     """One search for all. A ticket that it does not show is searched for alone, and read when no other search comes."""
-    tickets = {check.incident["incidentId"]: _make_ticket(check.incident) for check in checks}
+    tickets = {
+        check.incident["incidentId"]: replace(_make_ticket(check.incident), identity=check.identity) for check in checks
+    }
     found = finder.find_twins(list(tickets.values()))
     for check in checks:
         incident_id = check.incident["incidentId"]

@@ -94,11 +94,12 @@ class KeepsFacts(Protocol):
 
 @dataclass(frozen=True)
 class TicketReference:
-    """A filed ticket whose state is to be read: its incident, its key, and the identity that Furrow made for it."""
+    """A filed ticket whose state is to be read: its incident, its key, and what it is known by in its tracker."""
 
     incident_id: str
     key: str
     client_id: UUID
+    identity: str
 
 
 @runtime_checkable

@@ -37,7 +37,7 @@ _DROP_UNFILED = text("""
       AND NOT (t.state = 'claimed' AND t.lease_until > clock_timestamp())
 """)
 _MOVE_TICKETS = text("""
-    UPDATE outbox s SET incident_id = :target, updated_at = now()
+    UPDATE outbox s SET incident_id = :target, identity = coalesce(s.identity, s.incident_id), updated_at = now()
     WHERE s.incident_id = :source AND s.ticket_key IS NOT NULL
       AND NOT EXISTS (SELECT FROM outbox t WHERE t.incident_id = :target AND t.tracker = s.tracker)
     RETURNING s.tracker, s.ticket_key

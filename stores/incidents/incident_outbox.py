@@ -127,9 +127,11 @@ _LEASE = """
         RETURNING *
     )
     SELECT l.*, p.state AS state_before,
-           (SELECT f.ticket_key FROM former_tickets f WHERE f.incident_id = l.incident_id AND f.tracker = l.tracker
-                AND f.why = 'deleted' ORDER BY f.found_at DESC LIMIT 1) AS replaces
-    FROM leased l JOIN picked p USING (incident_id) ORDER BY p.place
+           former.ticket_key AS replaces, former.why AS replaces_why
+    FROM leased l JOIN picked p USING (incident_id) LEFT JOIN LATERAL (
+        SELECT f.ticket_key, f.why FROM former_tickets f WHERE f.incident_id = l.incident_id AND f.tracker = l.tracker
+            AND f.why IN ('deleted', 'closed') ORDER BY f.found_at DESC LIMIT 1) former ON true
+    ORDER BY p.place
 """
 _CLAIM_NEXT, _CLAIM_CHOSEN = text(_NEXT + _LEASE), text(_CHOSEN + _LEASE)
 _COUNT_EXPORTABLE = text(f"SELECT count(*) FROM {_JOIN} WHERE {_ELIGIBLE} AND {_WAITS}")
@@ -139,7 +141,8 @@ _LOCK_ROW = text("""
     WHERE o.incident_id = :incident_id AND o.tracker = :tracker FOR UPDATE OF o
 """)
 _FILED = text("""
-    UPDATE outbox SET state = 'filed', ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
+    UPDATE outbox SET state = 'filed', identity = coalesce(identity, incident_id),
+        ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
         last_error = NULL, retry_at = NULL, lease_until = NULL, lease_token = NULL, updated_at = now(),
         shown = CASE WHEN ticket_key IS NULL THEN CAST(:shown AS jsonb) ELSE shown END,
         shown_sessions = CASE WHEN ticket_key IS NULL THEN CAST(:sessions AS integer) ELSE shown_sessions END,
@@ -388,6 +391,8 @@ def _build_ticket_claim(row: "sa.Row[Any]", incident: IncidentDetail) -> TicketC
         url=row.url,
         token=row.lease_token,
         replaces=row.replaces or "",
+        follows=row.replaces_why == "closed",
+        identity=row.identity or row.incident_id,
     )
 
 

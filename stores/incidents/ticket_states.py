@@ -39,7 +39,8 @@ _CLAIM = text(f"""
     UPDATE outbox o SET read_after = clock_timestamp() + make_interval(secs => CAST(:pause_s AS float))
     FROM due, incidents i
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
-    RETURNING o.incident_id, i.project, o.ticket_key, o.client_id, o.read_at, clock_timestamp() AS now
+    RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
+        coalesce(o.identity, o.incident_id) AS identity, o.read_at, clock_timestamp() AS now
 """)
 _LOCK = text("""
     SELECT * FROM outbox WHERE incident_id = :incident_id AND tracker = :tracker FOR UPDATE
@@ -85,6 +86,7 @@ class DueReading:
     project: str
     key: str
     client_id: UUID
+    identity: str
     read_at: datetime | None
     now: datetime
 
@@ -117,7 +119,9 @@ class TicketStates:
         values = {"tracker": tracker, "limit": limit, "pause_s": pause_s}
         with self._database.open_transaction() as connection:
             return [
-                DueReading(row.incident_id, row.project, row.ticket_key, row.client_id, row.read_at, row.now)
+                DueReading(
+                    row.incident_id, row.project, row.ticket_key, row.client_id, row.identity, row.read_at, row.now
+                )
                 for row in connection.execute(_CLAIM, values)
             ]
 

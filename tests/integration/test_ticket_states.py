@@ -279,6 +279,39 @@ def test_a_ticket_that_stays_closed_does_not_resolve_what_came_back(site: Any) -
     assert status() == "regressed"
 
 
+def test_a_new_ticket_follows_the_closed_one(site: Any) -> None:
+    store().keys.save_project("shop", settings={"onRegression": "newTicket"})
+    confirmed("pay")
+    run()
+    first = ticket_of()["key"]
+    for turn in range(2):
+        key = ticket_of()["key"]
+        finish(site, key)
+        read()
+        again(f"again-{turn}", after=timedelta(hours=turn + 1))
+        assert run().name == "Completed"
+        assert (len(site.issues), is_open(site, key), is_open(site, ticket_of()["key"])) == (turn + 2, False, True)
+        assert str(site.issues).count(", which was closed.") == turn + 1
+    assert count_comments(site) == 2
+    # Neither of them is taken for a second issue of the others, and the newest one is read.
+    sql("UPDATE outbox SET check_at = now() - interval '1 hour'")
+    read()
+    assert len({first, key, ticket_of()["key"]}) == 3
+    finish(site, ticket_of()["key"], at=datetime.now(UTC) + timedelta(hours=3))
+    read()
+    assert (status(), len(site.issues)) == ("resolved", 3)
+
+
+def test_a_ticket_that_moved_with_a_merge_is_read(jira: FakeJira) -> None:
+    confirmed("pay")
+    run()
+    confirmed("login")
+    store().merger.merge_incidents(incident_id("pay"), incident_id("login"), "the same", "eve")
+    finish(jira, ticket_of("login")["key"])
+    read()
+    assert status("login") == "resolved"
+
+
 def test_what_one_tracker_says_is_told_to_the_other_only(jira: FakeJira, linear: FakeLinear) -> None:
     confirmed("pay")
     run()

@@ -35,7 +35,7 @@ def read_issue_states(
     is_moved: Callable[[str, TicketReference], bool],
 ) -> list[TicketReading]:
     """See `trackers.protocol.ReadsStates`. ``is_moved``: whether an issue with the label and another key is the ticket's."""
-    labels = ", ".join(f'"{name_label(reference.incident_id)}"' for reference in references)
+    labels = ", ".join(f'"{name_label(reference.identity)}"' for reference in references)
     changed = "" if within_s is None else f' AND updated >= "-{math.ceil(within_s / 60)}m"'
     jql = f"labels in ({labels}){changed} ORDER BY updated ASC"
     found: dict[str, list[StatedIssue]] = {}
@@ -44,7 +44,7 @@ def read_issue_states(
             found.setdefault(label, []).append(issue)
     readings = []
     for reference in references:
-        issues = found.get(name_label(reference.incident_id), [])
+        issues = found.get(name_label(reference.identity), [])
         same = [issue for issue in issues if issue.key.upper() == reference.key.upper()]
         # A copy that a person made has the label, too.
         if not same and len(issues) == 1 and is_moved(issues[0].key, reference):

@@ -155,7 +155,7 @@ class JiraTracker:
     def _is_moved(self, key: str, reference: TicketReference) -> bool:
         """Whether the issue is the ticket's under another key, and no copy of it."""
         identity = (getattr(self._read_issue(key), "properties", None) or {}).get(PROPERTY)
-        return isinstance(identity, dict) and identity.get("incident") == reference.incident_id
+        return isinstance(identity, dict) and identity.get("incident") == reference.identity
 
     def _missing_ticket(self, key: str) -> PermanentError:
         """The error for an issue that is not there: deleted, or out of sight with its whole project."""
@@ -208,7 +208,7 @@ class JiraTracker:
         }
         if ticket.priority in PRIORITIES:
             fields["priority"] = {"name": PRIORITIES[ticket.priority]}
-        identity = {"incident": ticket.incident_id, "client": str(client_id)}
+        identity = {"incident": ticket.known_as, "client": str(client_id)}
         body = {"fields": fields, "properties": [{"key": PROPERTY, "value": identity}]}
         try:
             created = self._post_issue(body)
@@ -318,11 +318,11 @@ def _is_issue_of(issue: Issue, ticket: Ticket) -> bool:
 
 def _has_property(issue: Issue | None, ticket: Ticket) -> bool:
     identity = (issue.properties or {}).get(PROPERTY) if issue else None
-    return isinstance(identity, dict) and identity.get("incident") == ticket.incident_id
+    return isinstance(identity, dict) and identity.get("incident") == ticket.known_as
 
 
 def _ticket_label(ticket: Ticket) -> str:
-    return name_label(ticket.incident_id)
+    return name_label(ticket.known_as)
 
 
 def _issue_number(key: str) -> int:

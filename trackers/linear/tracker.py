@@ -211,7 +211,8 @@ class LinearTracker:
         return MissingTicket(f"{key} does not exist in Linear any more, or is in its trash")
 
     def _find_by_page_url(self, ticket: Ticket) -> Issue | None:
-        if not ticket.url:
+        # The former ticket has the page attached, too; this one is known by its id.
+        if not ticket.url or ticket.follows:
             return None
         try:
             attachments = self._client.query(AttachmentAnswer, queries.BY_URL, url=ticket.url).attachments_for_url.nodes
