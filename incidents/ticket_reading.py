@@ -96,7 +96,9 @@ def decide_effect(
     if meaning == "unknown":
         return "none"
     if meaning == "open":
-        return "reopen" if before.meaning in _CLOSED and status in ("resolved", "suppressed") else "none"
+        # What a person suppressed here stays so: only what the ticket said is taken back by it.
+        again = status == "resolved" or (status == "suppressed" and before.meaning == "wontDo")
+        return "reopen" if before.meaning in _CLOSED and again else "none"
     if (before.meaning, before.since) == (meaning, since):
         return "none"
     if meaning == "duplicate":

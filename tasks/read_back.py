@@ -12,7 +12,7 @@ from prefect import task
 
 from blocks.documents import effective_settings
 from core.error_messages import describe_error
-from core.errors import FurrowError
+from core.errors import FurrowError, PermanentError
 from core.metrics import count_degraded
 from core.plurals import format_count
 from incidents.model import Rules
@@ -115,7 +115,12 @@ class _Reader:
         readings = {ticket.incident_id: ticket for ticket in self._tracker.read_tickets(references, within_s)}
         for ticket in due:
             if ticket.incident_id in readings:
-                self._record(ticket, readings[ticket.incident_id])
+                try:
+                    self._record(ticket, readings[ticket.incident_id])
+                except PermanentError as error:
+                    # One ticket does not keep the others from being read; it is read again.
+                    count_degraded("read_back", type(error).__name__)
+                    self._done.errors.append(error)
         self._store.states.record_unchanged(
             self._name, [ticket for ticket in due if ticket.incident_id not in readings]
         )

@@ -23,7 +23,7 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.tracker_gate import SharedGate
 from trackers.gate import AccessRefused, MissingTicket, use_gate
-from trackers.protocol import FindsTwins, KeepsFacts, Shown, Tracker
+from trackers.protocol import ClosesTwins, FindsTwins, KeepsFacts, Shown, Tracker
 from trackers.ticket import Ticket, build_ticket, growth_comment, proof_comment
 
 LONGEST_S: Final = 60.0
@@ -73,8 +73,10 @@ def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterato
         checks = store.tickets.find_due_checks(tracker.name, _BATCH)
         if checks:
             yield lambda: _search_twins(store, tracker, finder, checks, done)
+    if isinstance(tracker, ClosesTwins):
+        closer = tracker
         for twin in store.tickets.find_open_twins(tracker.name, _BATCH):
-            yield lambda twin=twin: _close_twin(store, tracker.name, finder, twin, done)  # type: ignore[misc]
+            yield lambda twin=twin: _close_twin(store, tracker.name, closer, twin, done)  # type: ignore[misc]
     if isinstance(tracker, KeepsFacts):
         keeper = tracker
         for due in store.tickets.claim_due_tickets(tracker.name, _BATCH):
@@ -126,11 +128,11 @@ def _ticket_url(check: DueCheck, key: str) -> str:
     return urls[0].removesuffix(check.key) + key if urls else ""
 
 
-def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: OpenTwin, done: Upkeep) -> None:
+def _close_twin(store: IncidentStore, tracker: str, closer: ClosesTwins, twin: OpenTwin, done: Upkeep) -> None:
     """Close a second ticket. If the tracker does not allow it, the history says so, and it is left to people."""
     incident_id = twin.incident["incidentId"]
     try:
-        finder.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
+        closer.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
     except PermanentError as refusal:
         if isinstance(refusal, AccessRefused) and refusal.everything:
             raise

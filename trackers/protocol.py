@@ -111,14 +111,19 @@ class ReadsStates(Protocol):
 
 
 @runtime_checkable
-class FindsTwins(Protocol):
+class ClosesTwins(Protocol):
+    """A tracker in which the second ticket of an incident can be closed. Raises as `Tracker`."""
+
+    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
+        """Close the issue ``key`` as a duplicate of ``kept``, with a comment and a link. The same again changes nothing."""
+
+
+@runtime_checkable
+class FindsTwins(ClosesTwins, Protocol):
     """A tracker that may have two issues of one ticket, because it takes no identity from its client. Raises as `Tracker`."""
 
     def find_twins(self, tickets: Sequence[Ticket]) -> dict[str, list[str]]:
         """By incident id, the keys of all issues with the ticket's identity, oldest first; what was not found is left out."""
-
-    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
-        """Close the issue ``key`` as a duplicate of ``kept``, with a comment and a link. The same again changes nothing."""
 
 
 class RemoteTracker(Tracker, Protocol):

@@ -125,7 +125,7 @@ def proof_comment(ticket: Ticket) -> Document:
 
 def duplicate_comment(ticket: Ticket, kept: str) -> Document:
     """The comment on a second issue of a ticket; ``kept`` is the key of the one that stays."""
-    reason = f"This is a second issue of the same incident; {kept} stays. One request was carried out twice."
+    reason = f"This is a second issue of the same incident; {kept} stays."
     return (Paragraph((reason,)), *_link_section(ticket.url))
 
 

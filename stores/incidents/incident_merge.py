@@ -2,7 +2,7 @@
 
 A merge moves the detections and fingerprints of one incident to another. The merged incident stays, empty, and names the
 other. At each tracker one ticket remains: if only the merged incident has one, it moves; if both have, the other's remains
-and the ledger marks the merged incident's as its duplicate. Nothing is written to the tracker. A split moves the detections
+and the ledger marks the merged incident's as its duplicate, which the next export closes. A split moves the detections
 of one failure point to an incident of their own.
 """
 
@@ -47,6 +47,12 @@ _MARK_DUPLICATES = text("""
     WHERE s.incident_id = :source AND t.incident_id = :target AND t.tracker = s.tracker
       AND s.ticket_key IS NOT NULL AND t.ticket_key IS NOT NULL
     RETURNING s.tracker, s.ticket_key, t.ticket_key AS remains
+""")
+_FORMER = text("""
+    INSERT INTO former_tickets (incident_id, tracker, ticket_key, why)
+    SELECT :target, tracker, ticket_key, 'duplicate' FROM outbox
+    WHERE incident_id = :source AND duplicate_of IS NOT NULL AND ticket_key IS NOT NULL
+    ON CONFLICT DO NOTHING
 """)
 _BEING_FILED = text("""
     SELECT incident_id, tracker FROM outbox
@@ -176,9 +182,11 @@ def _join_tickets(connection: sa.Connection, pair: dict[str, str]) -> list[str]:
     """Leave one ticket at each tracker. Returns what became of the source's, in words."""
     connection.execute(_DROP_UNFILED, pair)
     moved = [f"its ticket {row.ticket_key} at {row.tracker} moves" for row in connection.execute(_MOVE_TICKETS, pair)]
+    duplicates = connection.execute(_MARK_DUPLICATES, pair).all()
+    connection.execute(_FORMER, pair)
     return moved + [
-        f"its ticket {row.ticket_key} at {row.tracker} duplicates {row.remains} and is not closed by Furrow"
-        for row in connection.execute(_MARK_DUPLICATES, pair)
+        f"its ticket {row.ticket_key} at {row.tracker} duplicates {row.remains}, and the export closes it"
+        for row in duplicates
     ]
 
 

@@ -66,13 +66,13 @@ _SAME_GENERATION = text("""
     UPDATE outbox SET generation = (SELECT generation FROM incidents WHERE incident_id = :incident_id)
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
-_HURRY = text("""
-    UPDATE outbox SET read_after = NULL WHERE tracker = :tracker AND upper(ticket_key) = upper(:key) RETURNING 1
-""")
 _UNKNOWN = text("""
     SELECT tracker, remote ->> 'status' AS status, remote ->> 'resolution' AS resolution, count(*) AS number,
            min(ticket_key) AS example
     FROM outbox WHERE remote ->> 'meaning' = 'unknown' GROUP BY 1, 2, 3 ORDER BY number DESC, 1, 2, 3 LIMIT 20
+""")
+_CLOSED_BY_PEOPLE = text("""
+    UPDATE former_tickets SET closed_at = now() WHERE incident_id = :incident_id AND tracker = :tracker AND ticket_key = :key
 """)
 _ACTIONS: Mapping[Effect, Action] = {"resolve": "resolve", "suppress": "suppress", "reopen": "reopen"}
 
@@ -153,8 +153,8 @@ class TicketStates:
             ids = sorted({due.incident_id, original or due.incident_id})
             rows = {id_: incident_record.lock_incident_row(connection, id_, None) for id_ in ids}
             row, keys = rows[due.incident_id], {"incident_id": due.incident_id, "tracker": tracker}
-            ticket = connection.execute(_LOCK, keys).one()
-            if not _is_still_due(row, ticket, due):
+            ticket = connection.execute(_LOCK, keys).one_or_none()
+            if ticket is None or not _is_still_due(row, ticket, due):
                 return RecordedReading()
             came_back = connection.execute(_CAME_BACK, keys).scalar_one()
             known = KnownState(ticket.remote_meaning, ticket.remote_closed_at)
@@ -169,11 +169,6 @@ class TicketStates:
             elif meaning == "done" and row.status == "resolved" and _has_other_versions(ticket, reading):
                 _adopt_fix(connection, change, row)
             return RecordedReading(effect, changed=ticket.remote != shown)
-
-    def hurry_reading(self, tracker: str, key: str) -> bool:
-        """Read the ticket at the next opportunity; False: no incident has it."""
-        with self._database.open_transaction() as connection:
-            return connection.execute(_HURRY, {"tracker": tracker, "key": key}).first() is not None
 
     def list_unknown_states(self) -> list[UnknownState]:
         """The states of tickets that a person has to name in the project setting ``ticketStates``, the most frequent first."""
@@ -288,6 +283,8 @@ def _merge(
     if original is not None:
         try:
             incident_merge.merge_rows(connection, rows, row.incident_id, original, change.words, change.tracker, rules)
+            closed = {"incident_id": original, "tracker": change.tracker, "key": change.due.key}
+            connection.execute(_CLOSED_BY_PEOPLE, closed)
             return "merge"
         except incident_merge.BeingFiled:
             raise

@@ -226,6 +226,12 @@ class _Root:
         self.fake.comments[input["id"]] = {**input, "issue": self.issue(info, input["issueId"])}
         return {"success": True}
 
+    def issueRelationCreate(self, info: Any, input: Any) -> Any:
+        (related,) = (one for one in self.fake.issues.values() if one["identifier"] == input["relatedIssueId"])
+        relation = {"type": input["type"], "relatedIssue": related}
+        self.issue(info, input["issueId"])["relations"]["nodes"].append(relation)
+        return {"success": True}
+
     def issueUpdate(self, info: Any, id: str, input: Any) -> Any:
         issue = self.issue(info, id)
         changes = dict(input)

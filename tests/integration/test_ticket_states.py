@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import PermanentError
 from flows.export import export
 from stores.incidents.ticket_states import TicketStates
 from tests.fakes import jira as fake_jira
@@ -171,7 +172,8 @@ def test_a_duplicate_is_merged_into_the_incident_of_the_other_ticket(site: Any) 
     read()
     assert incident(store(), "login")["mergedInto"] == incident_id("pay")
     assert incident(store(), "pay")["affectedSessions"] == 2
-    assert status("pay") == "confirmed"
+    read()
+    assert (status("pay"), count_comments(site)) == ("confirmed", 0)
 
 
 def test_a_duplicate_of_a_ticket_that_is_not_known_is_noted_once(site: Any) -> None:
@@ -302,6 +304,18 @@ def test_a_new_ticket_follows_the_closed_one(site: Any) -> None:
     assert (status(), len(site.issues)) == ("resolved", 3)
 
 
+def test_the_ticket_of_an_incident_that_a_person_merged_is_closed_once(site: Any) -> None:
+    confirmed("pay", "login")
+    run()
+    keys = {name: ticket_of(name)["key"] for name in ("pay", "login")}
+    store().merger.merge_incidents(incident_id("pay"), incident_id("login"), "the same", "eve")
+    for _ in range(2):
+        read()
+    assert (is_open(site, keys["pay"]), is_open(site, keys["login"]), count_comments(site)) == (False, True, 1)
+    assert "a second issue of the same incident" in list_comments(site)[0]
+    assert (status("login"), incident(store(), "pay")["mergedInto"]) == ("confirmed", incident_id("login"))
+
+
 def test_a_ticket_that_moved_with_a_merge_is_read(jira: FakeJira) -> None:
     confirmed("pay")
     run()
@@ -342,6 +356,27 @@ def test_a_tracker_that_is_away_is_read_when_it_is_back(site: Any) -> None:
     site.faults = []
     read()
     assert status() == "resolved"
+
+
+def test_one_ticket_that_cannot_be_stored_does_not_keep_the_others(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    confirmed("a", "b", "c")
+    run()
+    for name in ("a", "b", "c"):
+        finish(site, ticket_of(name)["key"])
+    record_reading = TicketStates.record_reading
+
+    def refuse_one(self: TicketStates, tracker: str, due: Any, *rest: Any) -> Any:
+        if due.incident_id == incident_id("b"):
+            raise PermanentError("out of order")
+        return record_reading(self, tracker, due, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TicketStates, "record_reading", refuse_one)
+        read()
+    assert [status(name) for name in ("a", "b", "c")] == ["resolved", "confirmed", "resolved"]
+    assert "out of order" in artifact()
+    read()
+    assert status("b") == "resolved"
 
 
 def test_a_kill_between_reading_and_storing_loses_nothing(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:

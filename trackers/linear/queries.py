@@ -33,6 +33,8 @@ query FurrowTickets($ids: [ID!]!, $since: DateTimeOrDuration!) {
     }
   }
 }"""
+RELATE = """
+mutation FurrowRelate($input: IssueRelationCreateInput!) { issueRelationCreate(input: $input) { success } }"""
 FORMER_KEYS = """
 query FurrowFormerKeys($id: String!) { issue(id: $id) { id previousIdentifiers } }"""
 UPDATE = f"""
@@ -57,6 +59,6 @@ REOPEN = """
 mutation FurrowReopen($id: String!, $input: IssueUpdateInput!) { issueUpdate(id: $id, input: $input) { success } }"""
 
 DOCUMENTS: Final = (
-    STATES_OF, TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT,
+    STATES_OF, RELATE, TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT,
     FIND_COMMENT, STATES, REOPEN,
 )  # fmt: skip

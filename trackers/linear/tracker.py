@@ -39,7 +39,7 @@ from trackers.linear.answers import (
 from trackers.linear.client import LinearClient, MissingObject
 from trackers.linear.states import read_issue_states
 from trackers.protocol import Filed, Shown, TicketReference, TicketState
-from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
+from trackers.ticket import Ticket, duplicate_comment, recurrence_comment, ticket_to_markdown
 from trackers.transport import Reach
 
 # 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
@@ -152,6 +152,23 @@ class LinearTracker:
     def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
         """See `trackers.protocol.ReadsStates`."""
         return read_issue_states(self._client, references, within_s)
+
+    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
+        """See `trackers.protocol.ClosesTwins`. An issue that is closed or in the trash already stays as it is."""
+        issue = self._fetch_issue(key)
+        if issue is None or issue.trashed or _ticket_state(issue).kind != "open":
+            return
+        self._add_comment(issue.id, f"furrow\0{key}\0duplicate of {kept}", duplicate_comment(ticket, kept))
+        try:
+            relation = {"issueId": issue.id, "relatedIssueId": kept, "type": "duplicate"}
+            self._client.send(queries.RELATE, input=relation)
+        except PermanentError as refusal:
+            _log.warning("%s cannot be related to %s: %s", key, kept, refusal)
+        states = self._client.query(StatesAnswer, queries.STATES, id=issue.id).issue.team.states.nodes
+        closing = [state for wanted in ("duplicate", "canceled") for state in states if state.type == wanted]
+        if not closing:
+            raise PermanentError("the Linear team has no state for duplicates, and none for canceled work")
+        self._client.send(queries.REOPEN, id=issue.id, input={"stateId": closing[0].id})
 
     def check_access(self) -> str:
         """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""

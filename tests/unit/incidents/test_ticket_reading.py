@@ -73,6 +73,7 @@ def effect(before: Any, meaning: Any, status: Any, **changes: Any) -> str:
         ("done", "unknown", "resolved", "none"),
         ("done", "open", "resolved", "reopen"),
         ("wontDo", "open", "suppressed", "reopen"),
+        ("done", "open", "suppressed", "none"),
         ("done", "open", "regressed", "none"),
         ("open", "open", "resolved", "none"),
     ],
