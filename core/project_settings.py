@@ -16,6 +16,7 @@ MAX_PATTERNS: Final = 1_000
 MAX_PATTERN_LENGTH: Final = 500
 
 
+_STATE_RULE: Final = re.compile(r"\s*[^\s=][^=]{0,119}=\s*(open|done|duplicate|wontDo)\s*")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 
 
@@ -49,6 +50,14 @@ def _is_pattern_list(value: Any) -> bool:
             isinstance(pattern, str) and 0 < len(pattern) <= MAX_PATTERN_LENGTH and pattern.isprintable()
             for pattern in value
         )
+    )
+
+
+def _is_state_rule_list(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_PATTERNS
+        and all(isinstance(line, str) and line.isprintable() and _STATE_RULE.fullmatch(line) for line in value)
     )
 
 
@@ -109,6 +118,16 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
         kind.target.name: ProjectSetting(kind.target.meaning, kind.target.expected, _matches_whole(kind.target.pattern))
         for kind in TRACKER_KINDS
     },
+    "ticketStates": ProjectSetting(
+        "what states and resolutions of its tickets mean, like Parked = open (docs/ticket-states.md)",
+        "a list of up to 1000 lines like Parked = open; the meanings are open, done, duplicate and wontDo",
+        _is_state_rule_list,
+    ),
+    "onRegression": ProjectSetting(
+        "what happens to the ticket of an incident that comes back",
+        "reopen, comment or newTicket",
+        _matches_whole("reopen|comment|newTicket"),
+    ),
     "requestsPerSecond": ProjectSetting(
         "requests/s of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)
     ),

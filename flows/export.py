@@ -18,6 +18,7 @@ from tasks.export import (
     log_tickets,
     preview_tickets,
 )
+from tasks.read_back import describe_read_back_errors, read_back_counts, read_tickets_back
 from tasks.report import Report, describe_failure, escape_markdown
 from tasks.tracker_checks import answer_tracker_checks
 from tasks.tracker_gate import find_pause, find_refusal
@@ -84,6 +85,16 @@ def _export_to_tracker(report: Report, tracker: Tracker) -> None:
         report.add_lines(
             f"Upkeep at {tracker.name} that is left to a later run",
             [escape_markdown(line) for line in describe_upkeep_errors(done)],
+        )
+    if read := report.run_step(read_tickets_back, tracker):
+        report.counts.update(read_back_counts(read))
+        report.add_lines(
+            f"States of tickets at {tracker.name} that Furrow does not know",
+            [escape_markdown(line) for line in read.unknown],
+        )
+        report.add_lines(
+            f"States of tickets at {tracker.name} that a later run reads",
+            [escape_markdown(line) for line in describe_read_back_errors(read)],
         )
 
 

@@ -10,11 +10,30 @@ from annotated_types import MaxLen
 from typing_extensions import TypedDict
 
 from incidents.lifecycle import Action, Severity, Status
+from incidents.ticket_reading import Meaning
 from ufse.detection import DetectionContext, FailurePoint, PointsEntry, SignalEntry, TimelineEntry
 
 Priority = Literal["P0", "P1", "P2", "P3", "P4"]
 StepKind = Literal["control", "request", "page"]
 TicketState = Literal["logged", "claimed", "retry", "filed", "export_failed"]
+
+
+class TicketInTracker(TypedDict):
+    """What a ticket showed in its tracker when its state was last read. Texts are the tracker's."""
+
+    status: str
+    resolution: str
+    meaning: Meaning
+    """What the state means here; ``unknown``: name it in the project setting ``ticketStates``."""
+    assignee: str
+    comments: int | None
+    versions: list[str]
+    """In which it is fixed, as the tracker says."""
+    duplicateOf: str
+    since: str | None
+    """When it was closed."""
+    readAt: str | None
+    """Changes up to then are known."""
 
 
 class TicketRecord(TypedDict):
@@ -29,6 +48,8 @@ class TicketRecord(TypedDict):
     retryAt: str | None
     filedAt: str | None
     clientId: str
+    inTracker: TicketInTracker | None
+    """None: it was never read."""
 
 
 class Rate(TypedDict):

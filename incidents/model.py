@@ -211,6 +211,8 @@ class StoreCounts(TypedDict):
     incidents: dict[Status, int]
     tickets: dict[str, int]
     """By state."""
+    unknownTicketStates: int
+    """Tickets in a state of their tracker that nobody named (``ticketStates``)."""
     held: int
     """Incidents that a flood holds back from export."""
     deadSessions: int
@@ -228,7 +230,8 @@ class TicketClaim:
     ``client_id``: the ticket's identity (UUID v4), the same in each attempt. ``state``: before this claim ("new", "logged",
     "retry", "claimed" = the last exporter died, "export_failed", "filed" = the incident recurred). ``attempts`` includes this
     one. ``generation``: number of recurrences. ``key`` and ``url``: of the existing ticket, to be updated. ``token``: of this
-    lease. ``replaces``: key of the former ticket, which was deleted in the tracker; '' without one.
+    lease. ``replaces``: key of the former ticket, which was deleted in the tracker, or (``follows``) closed; '' without one.
+    ``identity``: what the ticket is known by in its tracker.
     """
 
     incident: "IncidentDetail"
@@ -240,6 +243,8 @@ class TicketClaim:
     url: str | None = None
     token: UUID | None = None
     replaces: str = ""
+    follows: bool = False
+    identity: str = ""
 
 
 class LostLease(TransientError):

@@ -8,7 +8,7 @@ identity (docs/contracts/incidents-and-tickets.md, Export).
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -25,11 +25,12 @@ from incidents.model import IncidentQuery, LostLease, SecondTicket, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.recurrence import record_closed, report_recurrence
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
 from tasks.tracker_gate import PATIENCE_S, SharedGate
 from trackers import document
-from trackers.gate import AccessRefused, MissingTicket, RateLimited, use_gate
+from trackers.gate import AccessRefused, ClosedTicket, MissingTicket, RateLimited, use_gate
 from trackers.protocol import Filed, Logged, Tracker
 from trackers.ticket import Ticket, build_ticket
 
@@ -220,7 +221,7 @@ def export_incident(tracker: Tracker, leased: LeasedClaim) -> Outcome:
     result: Result = "updated" if claim.key else "filed"
     try:
         ticket = file_ticket(tracker, leased)
-    except MissingTicket as error:
+    except (MissingTicket, ClosedTicket) as error:
         return _replace_ticket(tracker.name, claim, error)
     except Exception as error:
         return _record_failure(tracker.name, claim, error)
@@ -270,10 +271,10 @@ def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     again = claim.attempts > 1 or _attempt_number() > 1
     # After an expired lease and after a refusal, no request can still be in progress.
     patient = claim.state == "retry" or _attempt_number() > 1
-    ticket = _incident_ticket(claim.incident, claim.replaces)
+    ticket = replace(_incident_ticket(claim.incident, claim.replaces, claim.follows), identity=claim.identity)
     _check_lease(leased)
     # A ticket with a recorded key gets the report; it is neither searched for nor created.
-    filed = tracker.report_recurrence(claim.key, ticket) if claim.key else None
+    filed = report_recurrence(_require_incident_store(), tracker, claim.key, ticket) if claim.key else None
     if filed is None and again:
         filed = tracker.find_ticket(ticket, claim.client_id, patient)
     if filed is None:
@@ -304,7 +305,9 @@ def record_filed(incident_id: str, tracker: str, ticket: Filed, incident: Incide
     shown = asdict(ticket.shown) | {"for": incident["priority"]} if ticket.shown and incident else None
     sessions = incident["affectedSessions"] if incident else None
     try:
-        store.outbox.record_filed_ticket(incident_id, tracker, ticket.key, ticket.url, shown=shown, sessions=sessions)
+        store.outbox.record_filed_ticket(
+            incident_id, tracker, ticket.key, ticket.url, shown=shown, sessions=sessions, is_open=ticket.is_open
+        )
     except SecondTicket:
         store.tickets.call_for_check(incident_id, tracker)
         raise
@@ -331,9 +334,10 @@ def record_deleted(incident_id: str, tracker: str, key: str) -> bool:
     return _require_incident_store().tickets.replace_deleted_ticket(incident_id, tracker, key)
 
 
-def _replace_ticket(tracker: str, claim: TicketClaim, error: MissingTicket) -> Outcome:
+def _replace_ticket(tracker: str, claim: TicketClaim, error: MissingTicket | ClosedTicket) -> Outcome:
+    record = record_closed if isinstance(error, ClosedTicket) else record_deleted
     try:
-        again = record_deleted(claim.incident["incidentId"], tracker, claim.key or "")
+        again = record(claim.incident["incidentId"], tracker, claim.key or "")
     except Exception as second:
         words = f"{_error_words(error)}; this could not be recorded: {_error_words(second)}"
         return _make_outcome(claim, tracker, "unrecorded", words, None, second)
@@ -426,8 +430,8 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 
 
-def _incident_ticket(incident: IncidentDetail, replaces: str = "") -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url, replaces)
+def _incident_ticket(incident: IncidentDetail, replaces: str = "", follows: bool = False) -> Ticket:
+    return build_ticket(incident, effective_settings().pages_url, replaces, follows)
 
 
 def _require_incident_store() -> IncidentStore:

@@ -6,7 +6,7 @@ sign that the tracker wants no requests.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from prefect import task
@@ -23,7 +23,7 @@ from tasks import connections
 from tasks.retrying import POLICY
 from tasks.tracker_gate import SharedGate
 from trackers.gate import AccessRefused, MissingTicket, use_gate
-from trackers.protocol import FindsTwins, KeepsFacts, Shown, Tracker
+from trackers.protocol import ClosesTwins, FindsTwins, KeepsFacts, Shown, Tracker
 from trackers.ticket import Ticket, build_ticket, growth_comment, proof_comment
 
 LONGEST_S: Final = 60.0
@@ -73,8 +73,10 @@ def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterato
         checks = store.tickets.find_due_checks(tracker.name, _BATCH)
         if checks:
             yield lambda: _search_twins(store, tracker, finder, checks, done)
+    if isinstance(tracker, ClosesTwins):
+        closer = tracker
         for twin in store.tickets.find_open_twins(tracker.name, _BATCH):
-            yield lambda twin=twin: _close_twin(store, tracker.name, finder, twin, done)  # type: ignore[misc]
+            yield lambda twin=twin: _close_twin(store, tracker.name, closer, twin, done)  # type: ignore[misc]
     if isinstance(tracker, KeepsFacts):
         keeper = tracker
         for due in store.tickets.claim_due_tickets(tracker.name, _BATCH):
@@ -93,7 +95,9 @@ def _search_twins(
     store: IncidentStore, tracker: Tracker, finder: FindsTwins, checks: Sequence[DueCheck], done: Upkeep
 ) -> None:
     """One search for all. A ticket that it does not show is searched for alone, and read when no other search comes."""
-    tickets = {check.incident["incidentId"]: _make_ticket(check.incident) for check in checks}
+    tickets = {
+        check.incident["incidentId"]: replace(_make_ticket(check.incident), identity=check.identity) for check in checks
+    }
     found = finder.find_twins(list(tickets.values()))
     for check in checks:
         incident_id = check.incident["incidentId"]
@@ -134,11 +138,11 @@ def _ticket_url(check: DueCheck, key: str) -> str:
     return urls[0].removesuffix(number) + wanted if before == other and urls[0].endswith(f"/{number}") else ""
 
 
-def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: OpenTwin, done: Upkeep) -> None:
+def _close_twin(store: IncidentStore, tracker: str, closer: ClosesTwins, twin: OpenTwin, done: Upkeep) -> None:
     """Close a second ticket. If the tracker does not allow it, the history says so, and it is left to people."""
     incident_id = twin.incident["incidentId"]
     try:
-        finder.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
+        closer.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
     except PermanentError as refusal:
         if isinstance(refusal, AccessRefused) and refusal.everything:
             raise

@@ -33,6 +33,10 @@ class MissingTicket(PermanentError):
     """The ticket does not exist in the tracker any more, or is in its trash."""
 
 
+class ClosedTicket(PermanentError):
+    """The ticket is closed, and its project wants a new one when its incident comes back."""
+
+
 class Gate(Protocol):
     """Where requests wait."""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
+from incidents.ticket_reading import TicketReading
 from trackers.document import Document
 from trackers.ticket import Ticket
 
@@ -24,11 +25,15 @@ class Shown:
 
 @dataclass(frozen=True)
 class Filed:
-    """A ticket in a tracker: its ``key`` there, its URL for people, and what it shows if this was just written."""
+    """A ticket in a tracker: its ``key`` there, its URL for people, and what it shows if this was just written.
+
+    ``is_open``: it was seen open, or opened again, by the report of a recurrence.
+    """
 
     key: str
     url: str
     shown: Shown | None = field(default=None, compare=False)
+    is_open: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Tracker(Protocol):
         """
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed | Logged:
-        """Comment in the existing ticket that the failure came back, and reopen it unless it is archived."""
+        """Comment in the existing ticket that the failure came back; if ``ticket.reopens``, reopen it unless it is archived."""
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The ticket's state now."""
@@ -87,15 +92,38 @@ class KeepsFacts(Protocol):
         """Comment on the ticket, once for each ``note_id``."""
 
 
+@dataclass(frozen=True)
+class TicketReference:
+    """A filed ticket whose state is to be read: its incident, its key, and what it is known by in its tracker."""
+
+    incident_id: str
+    key: str
+    client_id: UUID
+    identity: str
+
+
 @runtime_checkable
-class FindsTwins(Protocol):
+class ReadsStates(Protocol):
+    """A tracker whose tickets' states are read back. Raises as `Tracker` does."""
+
+    def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
+        """The states of those tickets that changed within so many seconds (None: of all that are there), in few requests."""
+
+
+@runtime_checkable
+class ClosesTwins(Protocol):
+    """A tracker in which the second ticket of an incident can be closed. Raises as `Tracker`."""
+
+    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
+        """Close the issue ``key`` as a duplicate of ``kept``, with a comment and a link. The same again changes nothing."""
+
+
+@runtime_checkable
+class FindsTwins(ClosesTwins, Protocol):
     """A tracker that may have two issues of one ticket, because it takes no identity from its client. Raises as `Tracker`."""
 
     def find_twins(self, tickets: Sequence[Ticket]) -> dict[str, list[str]]:
         """By incident id, the keys of all issues with the ticket's identity, oldest first; what was not found is left out."""
-
-    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
-        """Close the issue ``key`` as a duplicate of ``kept``, with a comment and a link. The same again changes nothing."""
 
 
 class RemoteTracker(Tracker, Protocol):

@@ -45,8 +45,9 @@ class Ticket:
 
     ``labels`` hold no spaces. ``priority`` is P0–P4. ``url`` is the address of the incident's page, None if it has none.
     ``came_back`` is the reason why a resolved incident was reopened; '' for others. ``generation``: how often it was.
-    ``sessions``: affected ones. ``proof``: the counts that confirm its fix, '' without them. ``replaces``: the key of its
-    former ticket, which was deleted in the tracker; '' without one.
+    ``reopens``: a report that it came back opens it again. ``sessions``: affected ones. ``proof``: the counts that confirm its
+    fix, '' without them. ``replaces``: the key of its former ticket, which was deleted in the tracker, or (``follows``)
+    closed; '' without one. ``identity``: what it is known by in its tracker; '': the incident's id.
     """
 
     incident_id: str
@@ -58,10 +59,18 @@ class Ticket:
     body: Document
     url: str | None = None
     came_back: str = ""
+    reopens: bool = True
     generation: int = 0
     sessions: int = 0
     proof: str = ""
     replaces: str = ""
+    follows: bool = False
+    identity: str = ""
+
+    @property
+    def known_as(self) -> str:
+        """What it is known by in its tracker."""
+        return self.identity or self.incident_id
 
     @property
     def recurrence_id(self) -> str:
@@ -116,7 +125,7 @@ def proof_comment(ticket: Ticket) -> Document:
 
 def duplicate_comment(ticket: Ticket, kept: str) -> Document:
     """The comment on a second issue of a ticket; ``kept`` is the key of the one that stays."""
-    reason = f"This is a second issue of the same incident; {kept} stays. One request was carried out twice."
+    reason = f"This is a second issue of the same incident; {kept} stays."
     return (Paragraph((reason,)), *_link_section(ticket.url))
 
 
@@ -129,10 +138,10 @@ def _sections(ticket: Ticket, *headings: str) -> Iterable[Block]:
             yield block
 
 
-def build_ticket(incident: IncidentDetail, public_url: str | None, replaces: str = "") -> Ticket:
+def build_ticket(incident: IncidentDetail, public_url: str | None, replaces: str = "", follows: bool = False) -> Ticket:
     """The ticket of an incident; ``public_url`` is the address of Furrow's pages, None for a ticket without a link.
 
-    ``replaces``: the key of its former ticket, which was deleted.
+    ``replaces``: the key of its former ticket, which was deleted, or (``follows``) closed.
     """
     url = _incident_page_url(incident, public_url)
     came_back = _recurrence_reason(incident)
@@ -143,13 +152,14 @@ def build_ticket(incident: IncidentDetail, public_url: str | None, replaces: str
         labels=_ticket_labels(incident),
         priority=incident["priority"],
         severity=incident["severity"],
-        body=tuple(_ticket_body(incident, came_back, url, to_plain_line(replaces, _VALUE))),
+        body=tuple(_ticket_body(incident, came_back, url, _describe_former(replaces, follows))),
         url=url,
         came_back=came_back,
         generation=incident.get("generation", 0),
         sessions=incident["affectedSessions"],
         proof=_fix_proof(incident),
         replaces=replaces,
+        follows=follows,
     )
 
 
@@ -195,9 +205,16 @@ def _fix_proof(incident: IncidentDetail) -> str:
     return describe_proof(Share(fix["before"]["reached"], fix["before"]["hit"]), Share(fix["reached"], fix["hit"]))
 
 
+def _describe_former(key: str, follows: bool) -> str:
+    if not key:
+        return ""
+    key = to_plain_line(key, _VALUE)
+    return f"This follows {key}, which was closed." if follows else f"This replaces {key}, which was deleted here."
+
+
 def _ticket_body(incident: IncidentDetail, came_back: str, url: str | None, replaces: str) -> Iterable[Block]:
     if replaces:
-        yield Paragraph((f"This replaces {replaces}, which was deleted here.",))
+        yield Paragraph((replaces,))
     if came_back:
         yield Paragraph((f"This incident was resolved before. Reason for reopening: {came_back}.",))
     yield from _attempt_section(incident)

@@ -86,6 +86,7 @@ def _find_trouble(status: InstallationStatus) -> list[str]:
     for number, noun, text in (
         (tickets.get("export_failed"), "ticket", "refused by the tracker, waiting for a person"),
         (status["deadSessions"], "session", "not analysed, because the analysis failed"),
+        (status["unknownTicketStates"], "ticket", "in a state that Furrow does not know (setting ticketStates)"),
         (status["held"], "incident", "held back by a flood of new incidents"),
         (status["deadLetters"], "event", "rejected and kept as dead letters"),
     ):

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from stores.incidents.setting_edits import SettingChange
     from stores.incidents.tracker_checks import TrackerCheck
 
-PATTERNS: Final = ("ignoredRoutes", "ignoredTargets")
-"""Settings that are lists of patterns, one a line."""
+PATTERNS: Final = ("ignoredRoutes", "ignoredTargets", "ticketStates")
+"""Settings that are lists of lines."""
 TARGETS: Final = tuple(kind.target.name for kind in TRACKER_KINDS)
-_LIMITS: Final = tuple(name for name in SETTINGS if name not in (*PARTED, *PATTERNS, *TARGETS))
+_TICKETS: Final = ("ticketStates", "onRegression")
+_LIMITS: Final = tuple(name for name in SETTINGS if name not in (*PARTED, *PATTERNS, *TARGETS, *_TICKETS))
 _SECTIONS: Final = (
     ("limits", "Confirming incidents, and limits", _LIMITS),
-    ("ignored", "Ignored routes and controls", PATTERNS),
-    ("trackers", "Where its tickets go", TARGETS),
+    ("ignored", "Ignored routes and controls", ("ignoredRoutes", "ignoredTargets")),
+    ("trackers", "Where its tickets go, and what their states mean", (*TARGETS, *_TICKETS)),
     ("thresholds", "Thresholds of the detection", ("thresholds",)),
     ("weights", "Points of the score", ("weights",)),
 )
@@ -284,7 +285,9 @@ def _list_defaults(config: CollectorConfig) -> dict[str, str]:
         "newIncidentsPerKey": rule.new_per_key,
     }
     texts = {name: f"{number:g}" for name, number in limits.items()}
-    return {**texts, **dict.fromkeys(TARGETS, "as the installation"), "requestsPerSecond": "no limit of its own"}
+    tickets = {"ticketStates": "the trackers' own names", "onRegression": "reopen"}
+    targets = dict.fromkeys(TARGETS, "as the installation")
+    return {**texts, **targets, **tickets, "requestsPerSecond": "no limit of its own"}
 
 
 def _describe_variable(name: str, value: object) -> EnvironmentSetting:

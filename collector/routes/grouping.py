@@ -108,7 +108,7 @@ GROUP: Final = RouteGroup(
                 tag="Incidents",
                 summary="Merge an incident into another one",
                 text="Its detections, also future ones, belong to `into`, whatever the rules of grouping say. One ticket stays "
-                "at each tracker; a second one is marked as a duplicate in the history and not closed.",
+                "at each tracker; a second one is marked as a duplicate in the history, and the next export closes it.",
                 answer=load_detail_type,
                 errors=(*BODY_STATUSES, 404, 409),
                 body=MergeRequest,

@@ -79,6 +79,8 @@ class InstallationStatus(TypedDict):
     incidents: IncidentFigures | None
     tickets: dict[str, int] | None
     """Rows of the ticket ledger by state."""
+    unknownTicketStates: int | None
+    """Tickets in a state of their tracker that neither Furrow nor the project setting ``ticketStates`` names."""
     held: int | None
     """Incidents that a flood of new incidents holds back from export."""
     deadSessions: int | None
@@ -150,6 +152,7 @@ class StatusEndpoints:
             "openDetections": counts.get("openDetections"),
             "incidents": counts.get("incidents"),
             "tickets": counts.get("tickets"),
+            "unknownTicketStates": counts.get("unknownTicketStates"),
             "held": counts.get("held"),
             "deadSessions": counts.get("deadSessions"),
             "lagSeconds": None,

@@ -25,6 +25,7 @@ from furrow.cli.common import (
     styled_text,
 )
 from furrow.cli.impact_facts import list_impact_facts
+from furrow.cli.ticket_lines import describe_ticket
 from furrow.clients.operator_api import OperatorApi, check_url
 from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketRecord
 from stores.opening import are_all_embedded
@@ -437,11 +438,10 @@ def _print_example(examples: list[ExampleSession]) -> None:
 def _print_tickets(tickets: list[TicketRecord]) -> None:
     if tickets:
         _print_heading("Tickets")
-    for ticket in tickets:
-        parts = [ticket["tracker"], ticket["state"], ticket["key"], ticket["url"]]
-        if ticket["lastError"]:
-            parts.append(f"{format_count(ticket['attempts'], 'attempt')}, last: {ticket['lastError']}")
-        out.print(styled_text("  ".join(str(part) for part in parts if part)), soft_wrap=True)
+    for line, seen in map(describe_ticket, tickets):
+        out.print(styled_text(line), soft_wrap=True)
+        if seen:
+            out.print(styled_text(f"    {seen}", "dim"), soft_wrap=True)
 
 
 def _print_heading(title: str) -> None:

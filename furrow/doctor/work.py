@@ -70,6 +70,7 @@ class PublishedFigures(TypedDict):
     quarantined: int
     dead_sessions: int | None
     tickets: dict[str, int] | None
+    unknown_ticket_states: int | None
     held: int | None
 
 
@@ -78,6 +79,7 @@ class WorkFigures:
     """Counts of pending and failed work; None where a count is unknown.
 
     ``tickets``: by state (docs/contracts/incidents-and-tickets.md). ``held``: incidents held back from export in a flood.
+    ``unknown_ticket_states``: tickets in a state of their tracker that nobody named.
     """
 
     lag: Lag
@@ -89,6 +91,7 @@ class WorkFigures:
     dead_fields: Mapping[str, int] = field(default_factory=dict)
     dead_sessions: int | None = None
     tickets: Mapping[str, int] | None = None
+    unknown_ticket_states: int | None = None
     held: int | None = None
 
     def format_summary(self) -> str:
@@ -125,6 +128,7 @@ class WorkFigures:
             (self.quarantined, "quarantined segment", ""),
             (self.dead_sessions or 0, "session", " on which the engine failed"),
             ((self.tickets or {}).get("export_failed", 0), "ticket", " permanently refused"),
+            (self.unknown_ticket_states or 0, "ticket", " in a state that nobody named (project setting ticketStates)"),
             (self.held or 0, "incident", " held back in a flood"),
         )
         phrases = [f"{format_count(count, noun)}{more}" for count, noun, more in counts if count]
@@ -155,6 +159,7 @@ class WorkFigures:
             "quarantined": self.quarantined,
             "dead_sessions": self.dead_sessions,
             "tickets": None if self.tickets is None else dict(self.tickets),
+            "unknown_ticket_states": self.unknown_ticket_states,
             "held": self.held,
         }
 
@@ -178,7 +183,9 @@ def collect_work_figures(settings: Settings) -> WorkFigures:
                 lag = measure_lag(settings, store.queue)
             finally:
                 store.close()
-            figures = (counts["deadSessions"], counts["tickets"], counts["held"])
+            figures = (
+                counts["deadSessions"], counts["tickets"], counts["unknownTicketStates"], counts["held"],
+            )  # fmt: skip
             return WorkFigures(lag, spool.segments, spool.events, *aside, *figures)
         except FurrowError:
             pass  # reported by the finding about the incident store

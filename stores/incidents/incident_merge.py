@@ -2,11 +2,11 @@
 
 A merge moves the detections and fingerprints of one incident to another. The merged incident stays, empty, and names the
 other. At each tracker one ticket remains: if only the merged incident has one, it moves; if both have, the other's remains
-and the ledger marks the merged incident's as its duplicate. Nothing is written to the tracker. A split moves the detections
+and the ledger marks the merged incident's as its duplicate, which the next export closes. A split moves the detections
 of one failure point to an incident of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,7 +37,7 @@ _DROP_UNFILED = text("""
       AND NOT (t.state = 'claimed' AND t.lease_until > clock_timestamp())
 """)
 _MOVE_TICKETS = text("""
-    UPDATE outbox s SET incident_id = :target, updated_at = now()
+    UPDATE outbox s SET incident_id = :target, identity = coalesce(s.identity, s.incident_id), updated_at = now()
     WHERE s.incident_id = :source AND s.ticket_key IS NOT NULL
       AND NOT EXISTS (SELECT FROM outbox t WHERE t.incident_id = :target AND t.tracker = s.tracker)
     RETURNING s.tracker, s.ticket_key
@@ -47,6 +47,12 @@ _MARK_DUPLICATES = text("""
     WHERE s.incident_id = :source AND t.incident_id = :target AND t.tracker = s.tracker
       AND s.ticket_key IS NOT NULL AND t.ticket_key IS NOT NULL
     RETURNING s.tracker, s.ticket_key, t.ticket_key AS remains
+""")
+_FORMER = text("""
+    INSERT INTO former_tickets (incident_id, tracker, ticket_key, why)
+    SELECT :target, tracker, ticket_key, 'duplicate' FROM outbox
+    WHERE incident_id = :source AND duplicate_of IS NOT NULL AND ticket_key IS NOT NULL
+    ON CONFLICT DO NOTHING
 """)
 _BEING_FILED = text("""
     SELECT incident_id, tracker FROM outbox
@@ -78,6 +84,10 @@ _NAME = text("""
 """)
 
 
+class BeingFiled(IllegalTransition):
+    """A ticket of one of the incidents is being filed at this moment: the same may be possible in a few minutes."""
+
+
 class IncidentMerger:
     """Merges and splits incidents. Thread-safe; each call is one transaction. Raises what `Database` raises."""
 
@@ -96,12 +106,7 @@ class IncidentMerger:
             rows = _lock_incidents(connection, (source, target), project)
             if rows[source].merged_into == target:
                 return incident_read.read_incident_details(connection, [target])[0]
-            _require_mergeable(connection, rows[source], rows[target])
-            pair = {"source": source, "target": target}
-            for statement in (_MOVE_DETECTIONS, _MOVE_OPEN, _MOVE_FINGERPRINTS, _FOLLOW, _MERGED):
-                connection.execute(statement, pair)
-            notes = _build_merge_notes(rows[source], rows[target], reason, actor, _join_tickets(connection, pair))
-            incident_settle.settle_incidents(connection, rows, rules, notes, backfill=True)
+            merge_rows(connection, rows, source, target, reason, actor, rules)
             return incident_read.read_incident_details(connection, [target])[0]
 
     def split_incident(
@@ -137,6 +142,24 @@ class IncidentMerger:
             return incident_read.read_incident_details(connection, [target])[0]
 
 
+def merge_rows(
+    connection: sa.Connection,
+    rows: "Mapping[str, sa.Row[Any]]",
+    source: str,
+    target: str,
+    reason: str,
+    actor: str,
+    rules: Rules,
+) -> None:
+    """Merge ``source`` into ``target``, whose ``rows`` are locked. Raises IllegalTransition before anything is written."""
+    _require_mergeable(connection, rows[source], rows[target])
+    pair = {"source": source, "target": target}
+    for statement in (_MOVE_DETECTIONS, _MOVE_OPEN, _MOVE_FINGERPRINTS, _FOLLOW, _MERGED):
+        connection.execute(statement, pair)
+    notes = _build_merge_notes(rows[source], rows[target], reason, actor, _join_tickets(connection, pair))
+    incident_settle.settle_incidents(connection, rows, rules, notes, backfill=True)
+
+
 def _lock_incidents(connection: sa.Connection, ids: Sequence[str], project: str | None) -> "dict[str, sa.Row[Any]]":
     """Both rows, locked in the order of ids. Raises NotFound if one is missing or of another project than ``project``."""
     return {id_: incident_record.lock_incident_row(connection, id_, project) for id_ in sorted(set(ids))}
@@ -152,18 +175,18 @@ def _require_mergeable(connection: sa.Connection, source: "sa.Row[Any]", target:
             raise IllegalTransition(f"{row.incident_id} is merged into {row.merged_into}")
     pair = {"source": source.incident_id, "target": target.incident_id}
     if filing := connection.execute(_BEING_FILED, pair).first():
-        raise IllegalTransition(
-            f"the ticket of {filing.incident_id} at {filing.tracker} is being filed; merge it afterwards"
-        )
+        raise BeingFiled(f"the ticket of {filing.incident_id} at {filing.tracker} is being filed; merge it afterwards")
 
 
 def _join_tickets(connection: sa.Connection, pair: dict[str, str]) -> list[str]:
     """Leave one ticket at each tracker. Returns what became of the source's, in words."""
     connection.execute(_DROP_UNFILED, pair)
     moved = [f"its ticket {row.ticket_key} at {row.tracker} moves" for row in connection.execute(_MOVE_TICKETS, pair)]
+    duplicates = connection.execute(_MARK_DUPLICATES, pair).all()
+    connection.execute(_FORMER, pair)
     return moved + [
-        f"its ticket {row.ticket_key} at {row.tracker} duplicates {row.remains} and is not closed by Furrow"
-        for row in connection.execute(_MARK_DUPLICATES, pair)
+        f"its ticket {row.ticket_key} at {row.tracker} duplicates {row.remains}, and the export closes it"
+        for row in duplicates
     ]
 
 

@@ -127,9 +127,11 @@ _LEASE = """
         RETURNING *
     )
     SELECT l.*, p.state AS state_before,
-           (SELECT f.ticket_key FROM former_tickets f WHERE f.incident_id = l.incident_id AND f.tracker = l.tracker
-                AND f.why = 'deleted' ORDER BY f.found_at DESC LIMIT 1) AS replaces
-    FROM leased l JOIN picked p USING (incident_id) ORDER BY p.place
+           former.ticket_key AS replaces, former.why AS replaces_why
+    FROM leased l JOIN picked p USING (incident_id) LEFT JOIN LATERAL (
+        SELECT f.ticket_key, f.why FROM former_tickets f WHERE f.incident_id = l.incident_id AND f.tracker = l.tracker
+            AND f.why IN ('deleted', 'closed') ORDER BY f.found_at DESC LIMIT 1) former ON true
+    ORDER BY p.place
 """
 _CLAIM_NEXT, _CLAIM_CHOSEN = text(_NEXT + _LEASE), text(_CHOSEN + _LEASE)
 _COUNT_EXPORTABLE = text(f"SELECT count(*) FROM {_JOIN} WHERE {_ELIGIBLE} AND {_WAITS}")
@@ -139,14 +141,17 @@ _LOCK_ROW = text("""
     WHERE o.incident_id = :incident_id AND o.tracker = :tracker FOR UPDATE OF o
 """)
 _FILED = text("""
-    UPDATE outbox SET state = 'filed', ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
+    UPDATE outbox SET state = 'filed', identity = coalesce(identity, incident_id),
+        ticket_key = :key, url = :url, filed_at = coalesce(filed_at, now()),
         last_error = NULL, retry_at = NULL, lease_until = NULL, lease_token = NULL, updated_at = now(),
         shown = CASE WHEN ticket_key IS NULL THEN CAST(:shown AS jsonb) ELSE shown END,
         shown_sessions = CASE WHEN ticket_key IS NULL THEN CAST(:sessions AS integer) ELSE shown_sessions END,
         noted_sessions = coalesce(:sessions, noted_sessions),
         noted_at = CASE WHEN ticket_key IS NULL THEN noted_at ELSE now() END,
         check_at = CASE WHEN ticket_key IS NULL THEN now() ELSE check_at END,
-        checks_left = CASE WHEN ticket_key IS NULL THEN 2 ELSE checks_left END
+        checks_left = CASE WHEN ticket_key IS NULL THEN 2 ELSE checks_left END,
+        remote_meaning = CASE WHEN :is_open THEN 'open' ELSE remote_meaning END,
+        remote_closed_at = CASE WHEN :is_open THEN NULL ELSE remote_closed_at END
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 _HOLDS = text("""
@@ -322,10 +327,12 @@ class Outbox:
         *,
         shown: Mapping[str, str | None] | None = None,
         sessions: int | None = None,
+        is_open: bool = False,
     ) -> None:
         """Record the ticket. The same key again changes nothing; another key raises SecondTicket.
 
         ``shown``: what the ticket shows, for `stores.incidents.ticket_upkeep`; ``sessions``: the number that its text names.
+        ``is_open``: a report of a recurrence saw it open, or opened it again: that it is open is then no news of others.
         """
         with self._database.open_transaction() as connection:
             row = _lock_outbox_row(connection, incident_id, tracker)
@@ -336,9 +343,8 @@ class Outbox:
             if row.state == "filed":
                 return
             values = {"incident_id": incident_id, "tracker": tracker, "key": key, "url": url, "sessions": sessions}
-            connection.execute(
-                _FILED, values | {"shown": None if shown is None else json.dumps(clean_for_postgres(shown))}
-            )
+            texts = {"shown": None if shown is None else json.dumps(clean_for_postgres(shown))}
+            connection.execute(_FILED, values | texts | {"is_open": is_open})
             note = (
                 f"ticket {key} at {tracker} filed" if row.ticket_key is None else f"ticket {key} at {tracker} updated"
             )
@@ -385,6 +391,8 @@ def _build_ticket_claim(row: "sa.Row[Any]", incident: IncidentDetail) -> TicketC
         url=row.url,
         token=row.lease_token,
         replaces=row.replaces or "",
+        follows=row.replaces_why == "closed",
+        identity=row.identity or row.incident_id,
     )
 
 

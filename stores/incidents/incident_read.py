@@ -12,7 +12,15 @@ from typing_extensions import TypedDict
 
 from core.errors import PermanentError
 from incidents import lifecycle
-from incidents.incident import ExampleSession, HistoryEntry, Incident, IncidentDetail, Rate, TicketRecord
+from incidents.incident import (
+    ExampleSession,
+    HistoryEntry,
+    Incident,
+    IncidentDetail,
+    Rate,
+    TicketInTracker,
+    TicketRecord,
+)
 from incidents.model import IncidentPage, IncidentQuery, Place, StoreCounts
 from stores.incidents import impact_read, incident_flood
 from stores.incidents.incident_database import Database
@@ -89,6 +97,9 @@ _FIGURES = text(f"""
     UNION ALL SELECT 'tickets', o.state, count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state
+    UNION ALL SELECT 'unknown', 'tickets', count(*)
+    FROM outbox o JOIN incidents i USING (incident_id)
+    WHERE o.remote ->> 'meaning' = 'unknown' AND (CAST(:project AS text) IS NULL OR i.project = :project)
     UNION ALL SELECT 'dead', 'sessions', count(*)
     FROM dead_sessions WHERE CAST(:project AS text) IS NULL OR project = :project
     UNION ALL SELECT 'pending', 'sessions', count(*)
@@ -160,6 +171,7 @@ class IncidentReader:
                 "openDetections": detections.get("open", 0),
                 "incidents": {status: found.get("incidents", {}).get(status, 0) for status in lifecycle.STATUSES},
                 "tickets": found.get("tickets", {}),
+                "unknownTicketStates": found["unknown"]["tickets"],
                 "held": sum(flood.held for flood in incident_flood.list_floods(connection, project)),
                 "deadSessions": found["dead"]["sessions"],
                 "pendingSessions": found["pending"]["sessions"],
@@ -359,6 +371,24 @@ def build_ticket_json(row: "sa.Row[Any]") -> TicketRecord:
         "retryAt": format_utc_time(row.retry_at),
         "filedAt": format_utc_time(row.filed_at),
         "clientId": str(row.client_id),
+        "inTracker": _build_remote_json(row),
+    }
+
+
+def _build_remote_json(row: "sa.Row[Any]") -> TicketInTracker | None:
+    remote = row.remote
+    if not remote:
+        return None
+    return {
+        "status": remote["status"],
+        "resolution": remote["resolution"],
+        "meaning": remote["meaning"],
+        "assignee": remote["assignee"],
+        "comments": remote["comments"],
+        "versions": remote["versions"],
+        "duplicateOf": remote["duplicate_of"],
+        "since": format_utc_time(row.remote_closed_at),
+        "readAt": format_utc_time(row.read_at),
     }
 
 

@@ -45,6 +45,7 @@ from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.ticket_states import TicketStates
 from stores.incidents.ticket_upkeep import TicketUpkeep
 from stores.incidents.tracker_checks import TrackerChecks
 from stores.incidents.tracker_gates import TrackerGates
@@ -92,6 +93,7 @@ class IncidentStore:
         self.detections = StoredDetections(database)
         self.outbox = Outbox(database)
         self.tickets = TicketUpkeep(database)
+        self.states = TicketStates(database)
         self.gates = TrackerGates(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)

@@ -58,7 +58,7 @@ _POSTPONE = text("""
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 _CHECKS = text("""
-    SELECT incident_id, ticket_key, checks_left FROM outbox
+    SELECT incident_id, ticket_key, checks_left, coalesce(identity, incident_id) AS identity FROM outbox
     WHERE tracker = :tracker AND check_at <= clock_timestamp() AND ticket_key IS NOT NULL
     ORDER BY check_at, incident_id LIMIT :limit
 """)
@@ -76,7 +76,8 @@ _FORMER = text("""
     VALUES (:incident_id, :tracker, :key, :why, :generation) ON CONFLICT DO NOTHING RETURNING 1
 """)
 _KEEP = text("""
-    UPDATE outbox SET ticket_key = :key, url = :url, shown = NULL, shown_sessions = NULL, updated_at = now()
+    UPDATE outbox SET ticket_key = :key, url = :url, shown = NULL, shown_sessions = NULL, remote = NULL, remote_meaning = NULL,
+        remote_closed_at = NULL, read_at = NULL, read_after = NULL, updated_at = now()
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 _CALL_BACK = text("""
@@ -100,7 +101,15 @@ _DELETED_BEFORE = text("""
 _REPLACE = text("""
     UPDATE outbox SET ticket_key = NULL, url = NULL, client_id = gen_random_uuid(), state = :state, attempts = 0,
         last_error = :reason, retry_at = NULL, lease_until = NULL, lease_token = NULL, shown = NULL, shown_sessions = NULL,
-        noted_sessions = NULL, filed_at = NULL, check_at = NULL, checks_left = 0, upkeep_at = NULL, updated_at = now()
+        noted_sessions = NULL, filed_at = NULL, check_at = NULL, checks_left = 0, upkeep_at = NULL, remote = NULL,
+        remote_meaning = NULL, remote_closed_at = NULL, read_at = NULL, read_after = NULL, updated_at = now()
+    WHERE incident_id = :incident_id AND tracker = :tracker
+""")
+
+
+_RENAME = text("""
+    UPDATE outbox o SET identity = incident_id || '-' || (SELECT 1 + count(*) FROM former_tickets f
+        WHERE f.incident_id = o.incident_id AND f.tracker = o.tracker AND f.why = 'closed')
     WHERE incident_id = :incident_id AND tracker = :tracker
 """)
 
@@ -120,11 +129,13 @@ class DueTicket:
 
 @dataclass(frozen=True)
 class DueCheck:
-    """A ticket for whose twins the tracker is searched. ``last``: no search comes after this one."""
+    """A ticket for whose twins the tracker is searched. ``last``: no search comes after this one. ``identity``: what it is
+    known by in its tracker."""
 
     incident: IncidentDetail
     key: str
     last: bool
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,7 @@ class TicketUpkeep:
             rows = connection.execute(_CHECKS, {"tracker": tracker, "limit": limit}).all()
             whole = read_incident_details(connection, [row.incident_id for row in rows])
             return [
-                DueCheck(incident, row.ticket_key, row.checks_left <= 1)
+                DueCheck(incident, row.ticket_key, row.checks_left <= 1, row.identity)
                 for row, incident in zip(rows, whole, strict=True)
             ]
 
@@ -256,6 +267,23 @@ class TicketUpkeep:
             connection.execute(_REPLACE, values | {"state": "export_failed" if again else "retry", "reason": reason})
             _write_note(connection, row, reason)
             return not again
+
+    # Closed tickets
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def follow_closed_ticket(self, incident_id: str, tracker: str, key: str) -> None:
+        """The incident came back, and its project wants a new ticket then: the next export files one that names ``key``."""
+        values = {"incident_id": incident_id, "tracker": tracker, "key": key}
+        with self._database.open_transaction() as connection:
+            row = connection.execute(_LOCK, values).one()
+            if row.ticket_key != key:
+                return
+            former = values | {"why": "closed", "generation": row.generation_now}
+            connection.execute(_FORMER, former)
+            reason = f"ticket {key} at {tracker} is closed; a new one is filed"
+            connection.execute(_REPLACE, values | {"state": "retry", "reason": reason})
+            connection.execute(_RENAME, values)
+            _write_note(connection, row, reason)
 
 
 def _write_note(connection: sa.Connection, row: "sa.Row[tuple[object, ...]]", note: str) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,28 @@ class FakeJira(Fake):
         issue["unseen"] = 0
         return issue
 
-    def finish(self, key: str) -> None:
-        """Somebody sets it to done."""
-        self.issues[key]["status"] = "done"
+    def finish(self, key: str, **changes: Any) -> None:
+        """Somebody sets it to done; ``changes``: ``name`` (of the status), ``resolution``, ``versions``, ``closed`` (when)."""
+        self.issues[key].update({"status": "done", "updated": time.monotonic(), **changes})
+
+    def reopen(self, key: str) -> None:
+        """Somebody opens it again."""
+        self.issues[key].update(status="new", name="", resolution="", updated=time.monotonic())
+
+    def duplicate(self, key: str, original: str) -> None:
+        """Somebody closes it as a duplicate."""
+        self.finish(key, resolution="Duplicate")
+        link = {"type": {"name": "Duplicate"}, "inwardIssue": {"key": key}, "outwardIssue": {"key": original}}
+        self.links.append(link)
+
+    def assign(self, key: str, person: str) -> None:
+        """Somebody gets it."""
+        self.issues[key].update(assignee=person, updated=time.monotonic())
+
+    def age(self) -> None:
+        """A day goes by for every issue."""
+        for issue in self.issues.values():
+            issue["updated"] -= 86_400
 
     def delete(self, key: str) -> None:
         """Somebody deletes it."""
@@ -138,6 +158,7 @@ class FakeJira(Fake):
                         priority="Field 'priority' cannot be set. It is not on the appropriate screen, or unknown."
                     )
                 issue["fields"] |= changes
+                issue["updated"] = time.monotonic()
                 return Answer(204)
             case "GET", ["comment"]:
                 comments = issue["comments"]
@@ -151,6 +172,7 @@ class FakeJira(Fake):
                     return _no(comment="Comment body is not valid!")
                 comment = {"id": str(len(issue["comments"]) + 1), **body}
                 issue["comments"].append(comment)
+                issue["updated"] = time.monotonic()
                 return Answer(201, comment)
             case "GET", ["transitions"]:
                 ways = [{"id": "31", "name": "Done", "to": _status("done")}]
@@ -164,7 +186,7 @@ class FakeJira(Fake):
                 target = {"11": "new", "21": "indeterminate", "31": "done"}.get(request.json["transition"]["id"])
                 if target is None:
                     return _no("It seems that you have tried to perform an illegal workflow operation.")
-                issue["status"] = target
+                issue.update(status=target, name="", resolution="", updated=time.monotonic())
                 return Answer(204)
         return Answer(404, {"errorMessages": ["null for uri"]})
 
@@ -204,6 +226,7 @@ class FakeJira(Fake):
             "comments": [],
             "status": "new",
             "unseen": self.lag,
+            "updated": time.monotonic(),
         }
         self.issues[issue["key"]] = issue
         return issue
@@ -212,6 +235,8 @@ class FakeJira(Fake):
         label = re.search(r'labels (?:=|in) \(?((?:"[^"]+"(?:, )?)+)', body["jql"])
         labels = set(re.findall(r'"([^"]+)"', label[1])) if label else set()
         project = re.search(r'project = "([^"]+)"', body["jql"])
+        changed = re.search(r'updated >= "-(\d+)m"', body["jql"])
+        newer = time.monotonic() - 60 * int(changed[1]) if changed else 0.0
         if not label and not project:
             return _no("Unbounded JQL queries are not allowed here. Please add a search restriction to your query.")
         found = []
@@ -220,12 +245,34 @@ class FakeJira(Fake):
             issue["unseen"] = max(0, issue["unseen"] - 1)
             right = not label or bool(labels & set(issue["fields"]["labels"]))
             right = right and (not project or issue["key"].startswith(f"{project[1]}-"))
-            if right and not hidden:
-                found.append({"id": issue["id"], "key": issue["key"], "fields": {"labels": issue["fields"]["labels"]}})
+            if right and not hidden and not (changed and issue["updated"] < newer):
+                fields = {"labels": issue["fields"]["labels"]}
+                if "status" in body["fields"]:
+                    fields |= self._stated(issue)
+                found.append({"id": issue["id"], "key": issue["key"], "fields": fields})
         if "created DESC" in body["jql"]:
             found.reverse()
         found = found[: body.get("maxResults", 50)]
         return Answer(200, {"issues": found, "isLast": True} if self.cloud else {"issues": found, "total": len(found)})
+
+    def _stated(self, issue: dict[str, Any]) -> dict[str, Any]:
+        """Where it stands, as a search shows it."""
+        done, resolution = issue["status"] == "done", issue.get("resolution", "")
+        links = [
+            {"id": "1", "type": {**link["type"], "inward": "is duplicated by", "outward": "duplicates"}, end: link[end]}
+            for link in self.links
+            for own, end in (("inwardIssue", "outwardIssue"), ("outwardIssue", "inwardIssue"))
+            if link[own]["key"] == issue["key"]
+        ]
+        return {
+            "status": _status(issue["status"]) | ({"name": issue["name"]} if issue.get("name") else {}),
+            "resolution": {"id": "1", "name": resolution} if resolution else None,
+            "resolutiondate": issue.get("closed", "2024-02-01T09:30:00.000+0000") if done else None,
+            "assignee": {"displayName": issue["assignee"]} if issue.get("assignee") else None,
+            "fixVersions": [{"id": "1", "name": name} for name in issue.get("versions", ())],
+            "issuelinks": links,
+            "comment": {"total": len(issue["comments"]), "comments": []},
+        }
 
     def _shown(self, issue: dict[str, Any], query: Any) -> dict[str, Any]:
         wanted = set("".join(query.get("properties", [])).split(","))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -49,7 +50,7 @@ class FakeLinear(Fake):
         self.comments: dict[str, dict[str, Any]] = {}
         self.attachments: list[dict[str, Any]] = []
         states = [
-            {"id": f"state-{type_}", "type": type_, "position": float(place)}
+            {"id": f"state-{type_}", "type": type_, "name": type_.title(), "position": float(place)}
             for place, type_ in enumerate(("backlog", "unstarted", "started", "completed", "canceled"))
         ]
         self.teams = [
@@ -69,6 +70,37 @@ class FakeLinear(Fake):
     def finish(self, key: str) -> None:
         """Somebody sets it to done."""
         self.by_key(key).update(state=self.states["completed"], completedAt="2024-02-01T09:30:00.000Z")
+        self._touch(key)
+
+    def close_at(self, key: str, type_: str, closed: str) -> None:
+        """Somebody closes it at that time (ISO 8601)."""
+        at = "completedAt" if type_ == "completed" else "canceledAt"
+        self.by_key(key).update({"state": self.states[type_], at: closed})
+        self._touch(key)
+
+    def reopen(self, key: str) -> None:
+        """Somebody opens it again."""
+        self.by_key(key).update(state=self.states["started"], completedAt=None, canceledAt=None)
+        self._touch(key)
+
+    def duplicate(self, key: str, original: str) -> None:
+        """Somebody closes it as a duplicate."""
+        self.close_at(key, "canceled", datetime.now(UTC).isoformat())
+        relation = {"type": "duplicate", "relatedIssue": {"identifier": original}}
+        self.by_key(key)["relations"]["nodes"].append(relation)
+
+    def assign(self, key: str, person: str) -> None:
+        """Somebody gets it."""
+        self.by_key(key).update(assignee={"displayName": person})
+        self._touch(key)
+
+    def age(self) -> None:
+        """A day goes by for every issue."""
+        for issue in self.issues.values():
+            issue["touched"] -= 86_400
+
+    def _touch(self, key: str) -> None:
+        self.by_key(key)["touched"] = time.monotonic()
 
     def delete(self, key: str) -> None:
         """Somebody deletes it: it is in the trash."""
@@ -116,6 +148,17 @@ class _Root:
             raise _Refusal("Entity not found: Issue")
         return found[0]
 
+    def issues(self, _: Any, filter: Any, first: int, includeArchived: bool) -> Any:
+        since, ids = filter["updatedAt"]["gte"], filter["id"]["in"]
+        minutes = re.fullmatch(r"-PT(\d+)M", since)
+        newer = time.monotonic() - 60 * int(minutes[1]) if minutes else float("-inf")
+        found = [one for one in self.fake.issues.values() if one["id"] in ids and one["touched"] >= newer]
+        return {"nodes": [self._stated(one) for one in found if includeArchived or not one["archivedAt"]][:first]}
+
+    def _stated(self, issue: Any) -> Any:
+        comments = [{"id": id_} for id_, one in self.fake.comments.items() if one["issue"] is issue]
+        return {**issue, "comments": {"nodes": comments}}
+
     def comment(self, _: Any, id: str) -> Any:
         if id not in self.fake.comments:
             raise _Refusal("Entity not found: Comment")
@@ -151,6 +194,9 @@ class _Root:
             "trashed": None,
             "completedAt": None,
             "canceledAt": None,
+            "assignee": None,
+            "relations": {"nodes": []},
+            "touched": time.monotonic(),
         }
         self.fake.issues[id_] = issue
         return {"success": True, "issue": issue}
@@ -172,11 +218,18 @@ class _Root:
         return {"success": True}
 
     def commentCreate(self, info: Any, input: Any) -> Any:
+        self.issue(info, input["issueId"])["touched"] = time.monotonic()
         if UUID(input["id"]).version != 4:
             raise _Refusal("Argument Validation Error: id must be a UUID v4")
         if input["id"] in self.fake.comments:
             raise _Refusal("conflict on insert of Comment: exists already")
         self.fake.comments[input["id"]] = {**input, "issue": self.issue(info, input["issueId"])}
+        return {"success": True}
+
+    def issueRelationCreate(self, info: Any, input: Any) -> Any:
+        (related,) = (one for one in self.fake.issues.values() if one["identifier"] == input["relatedIssueId"])
+        relation = {"type": input["type"], "relatedIssue": related}
+        self.issue(info, input["issueId"])["relations"]["nodes"].append(relation)
         return {"success": True}
 
     def issueUpdate(self, info: Any, id: str, input: Any) -> Any:
@@ -186,7 +239,7 @@ class _Root:
             wanted = changes.pop("stateId")
             state = next(one for one in self.fake.states.values() if one["id"] == wanted)
             issue.update(state=state, completedAt=None)
-        issue.update(changes)
+        issue.update(changes, touched=time.monotonic())
         return {"success": True, "issue": issue}
 
 

@@ -15,6 +15,7 @@ class Status(msgspec.Struct, rename="camel"):
     """Status of an issue."""
 
     status_category: Category | None = None
+    name: str = ""
 
 
 class Priority(msgspec.Struct):
@@ -33,6 +34,73 @@ class IssueFields(msgspec.Struct):
     status: Status | None = None
     resolutiondate: str | None = None
     archiveddate: str | None = None
+
+
+class Named(msgspec.Struct):
+    """A resolution, a version, or another thing with a name."""
+
+    name: str = ""
+
+
+class Person(msgspec.Struct, rename="camel"):
+    """An account."""
+
+    display_name: str | None = None
+
+
+class LinkType(msgspec.Struct):
+    """A type of links; ``outward`` says what an issue is to its outward issue, like "duplicates"."""
+
+    name: str = ""
+    outward: str = ""
+
+
+class LinkedIssue(msgspec.Struct):
+    """The other end of a link."""
+
+    key: str = ""
+
+
+class IssueLink(msgspec.Struct, rename="camel"):
+    """A link of an issue, with one of its ends."""
+
+    type: LinkType | None = None
+    outward_issue: LinkedIssue | None = None
+
+
+class Comments(msgspec.Struct):
+    """How many comments an issue has; their texts are not read."""
+
+    total: int | None = None
+
+
+class IssueState(msgspec.Struct, rename="camel"):
+    """The fields of an issue that say where it stands. Times are text in ISO 8601; Data Center lacks some."""
+
+    labels: list[str] | None = None
+    status: Status | None = None
+    resolution: Named | None = None
+    resolutiondate: str | None = None
+    statuscategorychangedate: str | None = None
+    assignee: Person | None = None
+    fix_versions: list[Named] | None = None
+    issuelinks: list[IssueLink] | None = None
+    comment: Comments | None = None
+
+
+class StatedIssue(msgspec.Struct):
+    """An issue of a search for states."""
+
+    key: str = ""
+    fields: IssueState | None = None
+
+
+class StatedIssuePage(msgspec.Struct, rename="camel"):
+    """A page of a search for states. Data Center sends ``total``, Cloud ``nextPageToken``."""
+
+    issues: list[StatedIssue] | None = None
+    next_page_token: str | None = None
+    total: int | None = None
 
 
 class Issue(msgspec.Struct):

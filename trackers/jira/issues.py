@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
@@ -29,6 +30,14 @@ _log = logging.getLogger("furrow.tickets")
 def issue_path(key: str) -> str:
     """The path of an issue."""
     return f"issue/{quote(key, safe='')}"
+
+
+def name_label(incident_id: str) -> str:
+    """The label that a ticket is recognised by; an incident's id is "inc_" and its fingerprint in hexadecimal digits."""
+    fingerprint = incident_id.removeprefix("inc_")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", fingerprint):
+        fingerprint = sha256(fingerprint.encode()).hexdigest()[:32]
+    return f"furrow-{fingerprint}"
 
 
 def describe_shown(issue: Issue) -> Shown:
@@ -81,8 +90,8 @@ class IssueEditor:
             return set()
         return {_comment_digest(comment) for comment in page.comments or ()}
 
-    def reopen_issue(self, key: str) -> None:
-        """Move the issue to a status of open work."""
+    def reopen_issue(self, key: str) -> bool:
+        """Move the issue to a status of open work. False: its workflow has no way there."""
         path = f"{issue_path(key)}/transitions"
         answer = self._client.read(TransitionList, "read the transitions", path)
         # "To do" before "in progress"; of those, first the transitions that are called "reopen".
@@ -90,8 +99,9 @@ class IssueEditor:
         ways.sort(key=lambda way: (status_category(way.to) != "new", "reopen" not in way.name.lower()))
         if not ways:
             _log.warning("Jira offers no transition to reopen %s; it has a comment", key)
-            return
+            return False
         self._client.write_only("open the issue again", path, {"transition": {"id": str(ways[0].id)}})
+        return True
 
     # Facts
     # --------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from itertools import islice
 from urllib.parse import quote
 from uuid import UUID
@@ -19,14 +18,16 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
 from core.metrics import count_degraded
+from incidents.ticket_reading import TicketReading
 from trackers import http_errors
 from trackers.document import Document
 from trackers.gate import MissingTicket, pass_fence
 from trackers.jira.answers import CreatedIssue, Issue, IssuePage, parse_jira_time, status_category
 from trackers.jira.checks import check_jira_access
 from trackers.jira.client import JiraClient, JiraKind, MissingResource, RefusedAccess, RefusedRequest
-from trackers.jira.issues import PRIORITIES, PROPERTY, IssueEditor, describe_shown, issue_path
-from trackers.protocol import Filed, Shown, TicketState
+from trackers.jira.issues import PRIORITIES, PROPERTY, IssueEditor, describe_shown, issue_path, name_label
+from trackers.jira.states import read_issue_states
+from trackers.protocol import Filed, Shown, TicketReference, TicketState
 from trackers.ticket import Ticket, recurrence_comment
 from trackers.transport import Reach
 
@@ -107,9 +108,10 @@ class JiraTracker:
         # An archived issue can be neither commented on nor moved.
         if state.kind != "archived":
             self._editor.add_comment(key, ticket.recurrence_id, recurrence_comment(ticket))
-        if state.kind == "done":
-            self._editor.reopen_issue(key)
-        return self._filed_ticket(key)
+        is_open = state.kind == "open"
+        if state.kind == "done" and ticket.reopens:
+            is_open = self._editor.reopen_issue(key)
+        return replace(self._filed_ticket(key), is_open=is_open)
 
     def update_facts(self, key: str, ticket: Ticket, shown: Shown) -> Shown:
         """See `trackers.protocol.KeepsFacts`."""
@@ -145,6 +147,15 @@ class JiraTracker:
     def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
         """See `trackers.protocol.FindsTwins`."""
         self._editor.close_twin(key, kept, ticket)
+
+    def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
+        """See `trackers.protocol.ReadsStates`."""
+        return read_issue_states(self._client, self._cloud, references, within_s, self._is_moved)
+
+    def _is_moved(self, key: str, reference: TicketReference) -> bool:
+        """Whether the issue is the ticket's under another key, and no copy of it."""
+        identity = (getattr(self._read_issue(key), "properties", None) or {}).get(PROPERTY)
+        return isinstance(identity, dict) and identity.get("incident") == reference.identity
 
     def _missing_ticket(self, key: str) -> PermanentError:
         """The error for an issue that is not there: deleted, or out of sight with its whole project."""
@@ -197,7 +208,7 @@ class JiraTracker:
         }
         if ticket.priority in PRIORITIES:
             fields["priority"] = {"name": PRIORITIES[ticket.priority]}
-        identity = {"incident": ticket.incident_id, "client": str(client_id)}
+        identity = {"incident": ticket.known_as, "client": str(client_id)}
         body = {"fields": fields, "properties": [{"key": PROPERTY, "value": identity}]}
         try:
             created = self._post_issue(body)
@@ -307,15 +318,11 @@ def _is_issue_of(issue: Issue, ticket: Ticket) -> bool:
 
 def _has_property(issue: Issue | None, ticket: Ticket) -> bool:
     identity = (issue.properties or {}).get(PROPERTY) if issue else None
-    return isinstance(identity, dict) and identity.get("incident") == ticket.incident_id
+    return isinstance(identity, dict) and identity.get("incident") == ticket.known_as
 
 
 def _ticket_label(ticket: Ticket) -> str:
-    """The label that a ticket is recognised by; an incident's id is "inc_" and its fingerprint in hexadecimal digits."""
-    fingerprint = ticket.incident_id.removeprefix("inc_")
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", fingerprint):
-        fingerprint = sha256(fingerprint.encode()).hexdigest()[:32]
-    return f"furrow-{fingerprint}"
+    return name_label(ticket.known_as)
 
 
 def _issue_number(key: str) -> int:

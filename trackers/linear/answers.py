@@ -98,6 +98,52 @@ class IssueAnswer(msgspec.Struct):
     issue: Issue | None = None
 
 
+class NamedState(msgspec.Struct):
+    """A state of a workflow as people see it."""
+
+    name: str
+    type: str
+
+
+class Person(msgspec.Struct, rename="camel"):
+    """A person of the workspace."""
+
+    display_name: str = ""
+
+
+class RelatedIssue(msgspec.Struct):
+    """The other end of a relation."""
+
+    identifier: str
+
+
+class Relation(msgspec.Struct, rename="camel"):
+    """What an issue is to another, like ``duplicate``."""
+
+    type: str
+    related_issue: RelatedIssue
+
+
+class StatedIssue(msgspec.Struct, rename="camel"):
+    """Where an issue stands. Times are text in ISO 8601."""
+
+    id: str
+    identifier: str
+    state: NamedState
+    trashed: bool | None = None
+    completed_at: str | None = None
+    canceled_at: str | None = None
+    assignee: Person | None = None
+    relations: Nodes[Relation] = msgspec.field(default_factory=Nodes)
+    comments: Nodes[Reference] = msgspec.field(default_factory=Nodes)
+
+
+class StatedIssuesAnswer(msgspec.Struct):
+    """Issues that changed."""
+
+    issues: Nodes[StatedIssue]
+
+
 class FormerKeys(msgspec.Struct, rename="camel"):
     """An issue's identifiers in the teams that it was in before."""
 

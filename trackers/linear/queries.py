@@ -24,6 +24,17 @@ ISSUE = f"""
 query FurrowIssue($id: String!) {{
   issue(id: $id) {{ {_ISSUE} {_FACTS} archivedAt trashed completedAt canceledAt state {{ type }} }}
 }}"""
+STATES_OF = """
+query FurrowTickets($ids: [ID!]!, $since: DateTimeOrDuration!) {
+  issues(filter: {id: {in: $ids}, updatedAt: {gte: $since}}, first: 100, includeArchived: true) {
+    nodes {
+      id identifier trashed completedAt canceledAt state { name type } assignee { displayName }
+      relations(first: 5) { nodes { type relatedIssue { identifier } } } comments(first: 20) { nodes { id } }
+    }
+  }
+}"""
+RELATE = """
+mutation FurrowRelate($input: IssueRelationCreateInput!) { issueRelationCreate(input: $input) { success } }"""
 FORMER_KEYS = """
 query FurrowFormerKeys($id: String!) { issue(id: $id) { id previousIdentifiers } }"""
 UPDATE = f"""
@@ -48,5 +59,6 @@ REOPEN = """
 mutation FurrowReopen($id: String!, $input: IssueUpdateInput!) { issueUpdate(id: $id, input: $input) { success } }"""
 
 DOCUMENTS: Final = (
-    TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES, REOPEN,
+    STATES_OF, RELATE, TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT,
+    FIND_COMMENT, STATES, REOPEN,
 )  # fmt: skip

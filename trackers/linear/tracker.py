@@ -8,7 +8,7 @@ page, kept as an attachment of the issue, finds the ticket even when Furrow's ow
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
+from incidents.ticket_reading import TicketReading
 from trackers import http_errors
 from trackers.document import Document, render_markdown
 from trackers.gate import AccessRefused, MissingTicket, pass_fence
@@ -36,8 +37,9 @@ from trackers.linear.answers import (
     parse_linear_time,
 )
 from trackers.linear.client import LinearClient, MissingObject
-from trackers.protocol import Filed, Shown, TicketState
-from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
+from trackers.linear.states import read_issue_states
+from trackers.protocol import Filed, Shown, TicketReference, TicketState
+from trackers.ticket import Ticket, duplicate_comment, recurrence_comment, ticket_to_markdown
 from trackers.transport import Reach
 
 # 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
@@ -105,9 +107,10 @@ class LinearTracker:
         if issue is None or issue.trashed:
             raise self._missing_ticket(key, ticket)
         self._add_comment(issue.id, f"furrow\0{key}\0{ticket.recurrence_id}", recurrence_comment(ticket))
-        if _ticket_state(issue).kind == "done":
+        kind = _ticket_state(issue).kind
+        if kind == "done" and ticket.reopens:
             self._reopen_issue(issue.id)
-        return self._filed_ticket(issue)
+        return replace(self._filed_ticket(issue), is_open=kind == "open" or (kind == "done" and ticket.reopens))
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state; an issue in the trash counts as missing."""
@@ -145,6 +148,27 @@ class LinearTracker:
         if issue is None or issue.trashed:
             raise PermanentError(f"{key} does not exist in Linear any more")
         self._add_comment(issue.id, f"furrow\0{key}\0{note_id}", text)
+
+    def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
+        """See `trackers.protocol.ReadsStates`."""
+        return read_issue_states(self._client, references, within_s)
+
+    def close_twin(self, key: str, kept: str, ticket: Ticket) -> None:
+        """See `trackers.protocol.ClosesTwins`. An issue that is closed or in the trash already stays as it is."""
+        issue = self._fetch_issue(key)
+        if issue is None or issue.trashed or _ticket_state(issue).kind != "open":
+            return
+        self._add_comment(issue.id, f"furrow\0{key}\0duplicate of {kept}", duplicate_comment(ticket, kept))
+        try:
+            relation = {"issueId": issue.id, "relatedIssueId": kept, "type": "duplicate"}
+            self._client.send(queries.RELATE, input=relation)
+        except PermanentError as refusal:
+            _log.warning("%s cannot be related to %s: %s", key, kept, refusal)
+        states = self._client.query(StatesAnswer, queries.STATES, id=issue.id).issue.team.states.nodes
+        closing = [state for wanted in ("duplicate", "canceled") for state in states if state.type == wanted]
+        if not closing:
+            raise PermanentError("the Linear team has no state for duplicates, and none for canceled work")
+        self._client.send(queries.REOPEN, id=issue.id, input={"stateId": closing[0].id})
 
     def check_access(self) -> str:
         """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
@@ -204,7 +228,8 @@ class LinearTracker:
         return MissingTicket(f"{key} does not exist in Linear any more, or is in its trash")
 
     def _find_by_page_url(self, ticket: Ticket) -> Issue | None:
-        if not ticket.url:
+        # The former ticket has the page attached, too; this one is known by its id.
+        if not ticket.url or ticket.follows:
             return None
         try:
             attachments = self._client.query(AttachmentAnswer, queries.BY_URL, url=ticket.url).attachments_for_url.nodes

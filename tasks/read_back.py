@@ -1,0 +1,143 @@
+"""Tickets' states are read back from their trackers, and incidents follow what people did to the tickets.
+
+It comes after everything that is written, in batches: one request asks for the changes of up to fifty tickets.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from prefect import task
+
+from blocks.documents import effective_settings
+from core.error_messages import describe_error
+from core.errors import FurrowError, PermanentError
+from core.metrics import count_degraded
+from core.plurals import format_count
+from incidents.model import Rules
+from incidents.ticket_reading import Effect, Meaning, TicketReading, find_meaning, parse_state_rules
+from stores.incidents.incident_store import IncidentStore
+from stores.incidents.log_incident_store import LogIncidentStore
+from stores.incidents.ticket_states import DueReading, UnknownState
+from tasks import connections
+from tasks.retrying import POLICY
+from tasks.thresholds import Overrides, confirm_rules, read_project_thresholds
+from tasks.tracker_gate import SharedGate
+from trackers.gate import use_gate
+from trackers.protocol import ReadsStates, TicketReference, Tracker
+
+READ_EVERY_S: Final = 240.0
+"""A ticket's state is read so often, if the tracker's pace allows it (own choice: each run of `export` at its schedule)."""
+OVERLAP_S: Final = 300.0
+"""Changes are asked for from so long before the last reading on: searches lag behind writes."""
+LONGEST_S: Final = 60.0
+"""No request is sent later than this after the begin."""
+BATCH: Final = 50
+_MOST_BATCHES: Final = 20
+_DONE: Final[Mapping[Effect, str]] = {
+    "resolve": "incidents resolved by their tickets",
+    "suppress": "incidents suppressed by their tickets",
+    "merge": "incidents merged because their tickets are duplicates",
+    "reopen": "incidents reopened by their tickets",
+}
+
+
+@dataclass
+class ReadBack:
+    """How many tickets changed, what that did, the states that nobody named (ticket line each), and the errors after which the
+    rest was left."""
+
+    changed: int = 0
+    effects: dict[Effect, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    errors: list[FurrowError] = field(default_factory=list)
+
+
+@task(name="read tickets back", **{**POLICY, "retries": 0})
+def read_tickets_back(tracker: Tracker) -> ReadBack:
+    """Read the states of the tickets that are due, and move their incidents."""
+    store = connections.incident_store()
+    done = ReadBack()
+    if isinstance(store, LogIncidentStore) or not isinstance(tracker, ReadsStates):
+        return done
+    overrides = read_project_thresholds(store)
+    reader = _Reader(store, tracker.name, tracker, overrides, done)
+    gate = SharedGate(store.gates, tracker.name, effective_settings().tracker_requests, time.monotonic() + LONGEST_S)
+    with use_gate(gate):
+        for _ in range(_MOST_BATCHES):
+            due = store.states.claim_due_readings(tracker.name, BATCH, READ_EVERY_S)
+            if not due:
+                break
+            try:
+                reader.read(due)
+            except FurrowError as error:
+                # Nothing is lost: what was not stored is read again, from the last reading on.
+                count_degraded("read_back", type(error).__name__)
+                done.errors.append(error)
+                break
+    done.unknown = [
+        _describe_unknown(state) for state in store.states.list_unknown_states() if state.tracker == tracker.name
+    ]
+    return done
+
+
+def _describe_unknown(state: UnknownState) -> str:
+    name = f"{state.status}, resolution {state.resolution}" if state.resolution else state.status
+    tickets = f"{format_count(state.number, 'ticket')} like {state.example}"
+    return f"{name or 'without a name'}: {tickets}; say what it means in the project setting ticketStates"
+
+
+class _Reader:
+    """Reads the tickets of ticket tracker."""
+
+    def __init__(
+        self, store: IncidentStore, name: str, tracker: ReadsStates, overrides: Overrides, done: ReadBack
+    ) -> None:
+        self._store, self._name, self._tracker, self._done = store, name, tracker, done
+        self._rules: Rules = confirm_rules(overrides)
+        self._meanings = {
+            project: parse_state_rules(values.get("ticketStates", ())) for project, values in overrides.items()
+        }
+
+    def read(self, due: Sequence[DueReading]) -> None:
+        known = [ticket for ticket in due if ticket.read_at is not None]
+        if known:
+            oldest = min(ticket.read_at for ticket in known if ticket.read_at is not None)
+            self._read_changes(known, (known[0].now - oldest).total_seconds() + OVERLAP_S)
+        if new := [ticket for ticket in due if ticket.read_at is None]:
+            self._read_changes(new, None)
+
+    def _read_changes(self, due: Sequence[DueReading], within_s: float | None) -> None:
+        references = [
+            TicketReference(ticket.incident_id, ticket.key, ticket.client_id, ticket.identity) for ticket in due
+        ]
+        readings = {ticket.incident_id: ticket for ticket in self._tracker.read_tickets(references, within_s)}
+        for ticket in due:
+            if ticket.incident_id in readings:
+                try:
+                    self._record(ticket, readings[ticket.incident_id])
+                except PermanentError as error:
+                    # One ticket does not keep the others from being read; it is read again.
+                    count_degraded("read_back", type(error).__name__)
+                    self._done.errors.append(error)
+        self._store.states.record_unchanged(
+            self._name, [ticket for ticket in due if ticket.incident_id not in readings]
+        )
+
+    def _record(self, due: DueReading, reading: TicketReading) -> None:
+        meaning: Meaning = find_meaning(reading, self._meanings.get(due.project, {}))
+        recorded = self._store.states.record_reading(self._name, due, reading, meaning, self._rules)
+        self._done.changed += recorded.changed
+        self._done.effects[recorded.effect] = self._done.effects.get(recorded.effect, 0) + 1
+
+
+def read_back_counts(done: ReadBack) -> dict[str, int]:
+    """The counts of a report, by what was done."""
+    effects = {words: done.effects.get(effect, 0) for effect, words in _DONE.items()}
+    return {"tickets read back": done.changed, **effects}
+
+
+def describe_read_back_errors(done: ReadBack) -> list[str]:
+    """One line for each error."""
+    return [describe_error(error) for error in done.errors]

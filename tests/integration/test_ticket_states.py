@@ -1,0 +1,510 @@
+"""What people do to tickets is read back, and incidents follow: real Postgres, the fakes of Jira and Linear."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core.errors import PermanentError
+from flows.export import export
+from stores.incidents.ticket_states import TicketStates
+from tests.fakes import jira as fake_jira
+from tests.fakes import linear as fake_linear
+from tests.fakes.jira import FakeJira
+from tests.fakes.linear import FakeLinear
+from tests.fakes.server import Answer, Fault, Request
+from tests.integration.incident_store_cases import detection, incident, incident_id, record
+from tests.integration.test_export import (
+    AT_ONCE,
+    artifact,
+    confirmed,
+    installation,
+    jira,
+    linear,
+    run,
+    setting,
+    store,
+    ticket_of,
+)
+from tests.integration.test_export_faults import sql
+
+__all__ = ["installation", "jira", "linear", "setting"]
+
+
+@pytest.fixture(params=["cloud", "datacenter", "linear"])
+def site(request: pytest.FixtureRequest, setting: Any) -> Iterator[Any]:
+    """Each tracker, configured alone."""
+    if request.param == "linear":
+        yield request.getfixturevalue("linear")
+        return
+    with FakeJira(request.param) as fake:
+        setting(
+            jira_url=fake.address, jira_user=fake_jira.USER, jira_token=fake_jira.TOKEN, jira_project="OPS",
+            jira_kind=request.param,
+        )  # fmt: skip
+        yield fake
+        assert fake.violations == []
+
+
+def read() -> Any:
+    """The next run, after the pause between two readings."""
+    sql("UPDATE outbox SET read_after = NULL")
+    return run()
+
+
+def is_reading(request: Request) -> bool:
+    if request.path == "/graphql":
+        return fake_linear.operation(request) == "FurrowTickets"
+    return fake_jira.is_search(request) and "fixVersions" in request.text
+
+
+def finish(site: Any, key: str, at: datetime | None = None, **changes: Any) -> None:
+    """Somebody sets it to done, now."""
+    closed = (at or datetime.now(UTC)).isoformat()
+    if isinstance(site, FakeLinear):
+        site.close_at(key, "completed", closed)
+    else:
+        site.finish(key, resolution="Done", closed=closed, **changes)
+
+
+def refuse(site: Any, key: str) -> None:
+    """Somebody closes it as not worth doing."""
+    if isinstance(site, FakeLinear):
+        site.close_at(key, "canceled", datetime.now(UTC).isoformat())
+    else:
+        site.finish(key, resolution="Won't Do", closed=datetime.now(UTC).isoformat())
+
+
+def is_open(site: Any, key: str) -> bool:
+    if isinstance(site, FakeLinear):
+        return site.by_key(key)["state"]["type"] not in ("completed", "canceled")
+    return bool(site.issues[key]["status"] != "done")
+
+
+def count_comments(site: Any) -> int:
+    return (
+        len(site.comments)
+        if isinstance(site, FakeLinear)
+        else sum(len(one["comments"]) for one in site.issues.values())
+    )
+
+
+def again(*sessions: str, after: timedelta = timedelta(hours=1), failure: str = "pay", version: str = "2.6") -> None:
+    """Sessions of this version that show it, so long from now."""
+    context = {"userHash": "", "environment": "production", "appVersion": version, "label": "Pay now"}
+    found = [detection(name, failure, at=datetime.now(UTC) + after, context=context) for name in sessions]
+    record(store(), *found, rule=AT_ONCE)
+
+
+def status(failure: str = "pay") -> str:
+    return str(incident(store(), failure)["status"])
+
+
+def last_line(failure: str = "pay") -> tuple[str, str]:
+    entry = incident(store(), failure)["history"][-1]
+    return entry["actor"], entry["reason"]
+
+
+def in_tracker(failure: str = "pay") -> dict[str, Any]:
+    return dict(ticket_of(failure)["inTracker"])
+
+
+# Effects
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_done_resolves_and_the_record_says_what_was_seen(site: Any) -> None:
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    assert in_tracker()["meaning"] == "open"
+    site.assign(key, "Ann\u202e <b>")
+    finish(site, key)
+    assert read().name == "Completed"
+    assert status() == "resolved"
+    actor, reason = last_line()
+    assert actor == site.name
+    assert reason.startswith(f"ticket {key} at {site.name} is ")
+    seen = in_tracker()
+    assert (seen["meaning"], seen["assignee"], seen["comments"]) == ("done", "Ann <b>", 0)
+    assert seen["readAt"] is not None
+    assert "incidents resolved by their tickets | 1" in artifact()
+
+
+def test_the_same_state_read_again_changes_nothing(site: Any) -> None:
+    confirmed("pay")
+    run()
+    finish(site, ticket_of()["key"])
+    read()
+    before = incident(store())["history"]
+    read()
+    site.age()
+    read()
+    assert incident(store())["history"] == before
+
+
+def test_wont_do_suppresses_and_opening_it_again_reopens_without_a_word_to_the_ticket(site: Any) -> None:
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    refuse(site, key)
+    read()
+    assert status() == "suppressed"
+    site.reopen(key)
+    read()
+    assert status() == "confirmed"
+    finish(site, key)
+    read()
+    assert status() == "resolved"
+    site.reopen(key)
+    read()
+    read()
+    assert status() == "confirmed"
+    assert count_comments(site) == 0
+
+
+def test_a_duplicate_is_merged_into_the_incident_of_the_other_ticket(site: Any) -> None:
+    confirmed("pay", "login")
+    run()
+    read()
+    site.duplicate(ticket_of("login")["key"], ticket_of("pay")["key"])
+    read()
+    assert incident(store(), "login")["mergedInto"] == incident_id("pay")
+    assert incident(store(), "pay")["affectedSessions"] == 2
+    read()
+    assert (status("pay"), count_comments(site)) == ("confirmed", 0)
+
+
+def test_a_duplicate_of_a_ticket_that_is_not_known_is_noted_once(site: Any) -> None:
+    confirmed("pay")
+    run()
+    site.duplicate(ticket_of()["key"], "OTHER-7")
+    read()
+    read()
+    notes = [entry for entry in incident(store())["history"] if "duplicate of OTHER-7" in entry["reason"]]
+    assert len(notes) == 1
+    assert (status(), in_tracker()["duplicateOf"]) == ("confirmed", "OTHER-7")
+
+
+def test_a_duplicate_of_what_is_being_filed_is_merged_later(site: Any) -> None:
+    confirmed("pay", "login")
+    run()
+    site.duplicate(ticket_of("login")["key"], ticket_of("pay")["key"])
+    sql(
+        "UPDATE outbox SET state = 'claimed', lease_until = now() + interval '1 minute' WHERE incident_id = %s",
+        incident_id("pay"),
+    )
+    read()
+    assert incident(store(), "login")["mergedInto"] is None
+    sql("UPDATE outbox SET state = 'filed', lease_until = NULL WHERE incident_id = %s", incident_id("pay"))
+    read()
+    assert incident(store(), "login")["mergedInto"] == incident_id("pay")
+
+
+def test_a_state_that_nobody_named_is_shown_and_not_guessed(jira: FakeJira) -> None:
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    jira.finish(key, resolution="Cannot Reproduce", name="Geparkt", closed=datetime.now(UTC).isoformat())
+    read()
+    assert (status(), in_tracker()["meaning"]) == ("confirmed", "unknown")
+    (unknown,) = store().states.list_unknown_states()
+    assert unknown == ("jira", "Geparkt", "Cannot Reproduce", 1, key)
+    assert "Geparkt" in artifact()
+    store().keys.save_project("shop", settings={"ticketStates": ["Cannot Reproduce = wontDo"]})
+    read()
+    assert status() == "suppressed"
+    assert store().states.list_unknown_states() == []
+
+
+def test_sessions_after_a_fix_that_is_learnt_late_are_a_regression_at_once(site: Any) -> None:
+    confirmed("pay")
+    run()
+    read()
+    finish(site, ticket_of()["key"])
+    again("a", "b", "c", after=timedelta(seconds=90))
+    read()
+    assert [entry["to"] for entry in incident(store())["history"]][-2:] == ["resolved", "regressed"]
+    run()
+    assert is_open(site, ticket_of()["key"])
+    assert count_comments(site) == 1
+
+
+def test_the_version_of_the_fix_is_that_of_the_ticket_if_the_project_has_such_versions(jira: FakeJira) -> None:
+    confirmed("pay", "login")
+    run()
+    keys = {name: ticket_of(name)["key"] for name in ("pay", "login")}
+    finish(jira, keys["pay"], versions=["Web 2.7", "v2.5.1", "Big bang"])
+    finish(jira, keys["login"], versions=["Big bang"])
+    read()
+    assert (incident(store(), "pay")["fixVersion"], incident(store(), "login")["fixVersion"]) == ("v2.5.1", None)
+    assert "fix version Big bang" in last_line("login")[1]
+    # Told after the ticket was closed.
+    jira.finish(keys["login"], versions=["2.8"])
+    read()
+    assert (status("login"), incident(store(), "login")["fixVersion"]) == ("resolved", "2.8")
+
+
+# Echoes
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_furrow_opened_again_is_no_news(site: Any) -> None:
+    """It came back, Furrow opened the ticket, and a person resolved the incident before the ticket was read."""
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    finish(site, key)
+    read()
+    again("later")
+    run()
+    assert is_open(site, key)
+    store().ledger.apply_action(incident_id(), "resolve", "fixed again", "eve")
+    read()
+    assert (status(), last_line()) == ("resolved", ("eve", "fixed again"))
+
+
+def test_a_ticket_that_stays_closed_does_not_resolve_what_came_back(site: Any) -> None:
+    store().keys.save_project("shop", settings={"onRegression": "comment"})
+    confirmed("pay")
+    run()
+    key = ticket_of()["key"]
+    finish(site, key)
+    read()
+    again("later")
+    run()
+    read()
+    assert (status(), is_open(site, key), count_comments(site)) == ("regressed", False, 1)
+    site.age()
+    read()
+    assert status() == "regressed"
+
+
+def test_a_new_ticket_follows_the_closed_one(site: Any) -> None:
+    store().keys.save_project("shop", settings={"onRegression": "newTicket"})
+    confirmed("pay")
+    run()
+    first = ticket_of()["key"]
+    for turn in range(2):
+        key = ticket_of()["key"]
+        finish(site, key)
+        read()
+        again(f"again-{turn}", after=timedelta(hours=turn + 1))
+        assert run().name == "Completed"
+        assert (len(site.issues), is_open(site, key), is_open(site, ticket_of()["key"])) == (turn + 2, False, True)
+        assert str(site.issues).count(", which was closed.") == turn + 1
+    assert count_comments(site) == 2
+    # Neither of them is taken for a second issue of the others, and the newest one is read.
+    sql("UPDATE outbox SET check_at = now() - interval '1 hour'")
+    read()
+    assert len({first, key, ticket_of()["key"]}) == 3
+    finish(site, ticket_of()["key"], at=datetime.now(UTC) + timedelta(hours=3))
+    read()
+    assert (status(), len(site.issues)) == ("resolved", 3)
+
+
+def test_the_ticket_of_an_incident_that_a_person_merged_is_closed_once(site: Any) -> None:
+    confirmed("pay", "login")
+    run()
+    keys = {name: ticket_of(name)["key"] for name in ("pay", "login")}
+    store().merger.merge_incidents(incident_id("pay"), incident_id("login"), "the same", "eve")
+    for _ in range(2):
+        read()
+    assert (is_open(site, keys["pay"]), is_open(site, keys["login"]), count_comments(site)) == (False, True, 1)
+    assert "a second issue of the same incident" in list_comments(site)[0]
+    assert (status("login"), incident(store(), "pay")["mergedInto"]) == ("confirmed", incident_id("login"))
+
+
+def test_a_ticket_that_moved_with_a_merge_is_read(jira: FakeJira) -> None:
+    confirmed("pay")
+    run()
+    confirmed("login")
+    store().merger.merge_incidents(incident_id("pay"), incident_id("login"), "the same", "eve")
+    finish(jira, ticket_of("login")["key"])
+    read()
+    assert status("login") == "resolved"
+
+
+def test_what_one_tracker_says_is_told_to_the_other_only(jira: FakeJira, linear: FakeLinear) -> None:
+    confirmed("pay")
+    run()
+    keys = {ticket["tracker"]: ticket["key"] for ticket in incident(store())["tickets"]}
+    finish(jira, keys["jira"])
+    read()
+    assert status() == "resolved"
+    jira.reopen(keys["jira"])
+    read()
+    assert status() == "confirmed"
+    read()
+    assert (count_comments(jira), count_comments(linear)) == (0, 1)
+    assert "reopened by jira" in next(iter(linear.comments.values()))["body"]
+
+
+# Faults and cost
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tracker_that_is_away_is_read_when_it_is_back(site: Any) -> None:
+    confirmed("pay")
+    run()
+    finish(site, ticket_of()["key"])
+    site.faults = [Fault(is_reading, Answer(503, {}), times=10)]
+    read()
+    assert status() == "confirmed"
+    assert "503" in artifact()
+    site.faults = []
+    read()
+    assert status() == "resolved"
+
+
+def test_one_ticket_that_cannot_be_stored_does_not_keep_the_others(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    confirmed("a", "b", "c")
+    run()
+    for name in ("a", "b", "c"):
+        finish(site, ticket_of(name)["key"])
+    record_reading = TicketStates.record_reading
+
+    def refuse_one(self: TicketStates, tracker: str, due: Any, *rest: Any) -> Any:
+        if due.incident_id == incident_id("b"):
+            raise PermanentError("out of order")
+        return record_reading(self, tracker, due, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TicketStates, "record_reading", refuse_one)
+        read()
+    assert [status(name) for name in ("a", "b", "c")] == ["resolved", "confirmed", "resolved"]
+    assert "out of order" in artifact()
+    read()
+    assert status("b") == "resolved"
+
+
+def test_a_kill_between_reading_and_storing_loses_nothing(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    confirmed("pay")
+    run()
+    read()
+    finish(site, ticket_of()["key"])
+    with monkeypatch.context() as patch:
+        patch.setattr(TicketStates, "record_reading", die)
+        with pytest.raises(Killed):
+            read()
+    assert status() == "confirmed"
+    read()
+    assert status() == "resolved"
+
+
+def test_the_cost_follows_what_changed(site: Any) -> None:
+    names = [f"f{n}" for n in range(12)]
+    confirmed(*names)
+    run()
+    read()
+    site.age()
+    sql("UPDATE outbox SET read_at = now() - interval '10 minutes'")
+    finish(site, ticket_of("f3")["key"])
+    site.requests.clear()
+    read()
+    readings = [one for one in site.requests if is_reading(one)]
+    assert len(readings) == 1
+    assert [name for name in names if status(name) == "resolved"] == ["f3"]
+    assert "tickets read back | 1" in artifact()
+    run()
+    assert len([one for one in site.requests if is_reading(one)]) == 1  # not due yet
+
+
+def test_reading_leaves_the_pace_to_what_is_written(site: Any, setting: Any) -> None:
+    confirmed("pay")
+    run()
+    sql("UPDATE tracker_gates SET tokens = 0, refilled_at = now()")
+    setting(tracker_requests="1")
+    site.requests.clear()
+    read()
+    assert [one for one in site.requests if is_reading(one)] == []
+    assert "takes no request now" in artifact()
+
+
+# The story of two weeks
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_two_weeks_day_by_day(site: Any) -> None:
+    """A bug, its ticket, the fix in 2.5, old clients, the bug again, a duplicate, and one that nobody will mend."""
+    days: list[tuple[str, bool, int]] = []
+
+    def end_day() -> None:
+        read()
+        key = ticket_of()["key"]
+        days.append((status(), is_open(site, key), count_comments(site)))
+        site.age()
+        sql("UPDATE outbox SET read_at = read_at - interval '1 day', noted_at = noted_at - interval '1 day'")
+
+    confirmed("pay", "menu", "login")
+    end_day()
+    site.assign(ticket_of()["key"], "Ann")
+    end_day()
+    finish(site, ticket_of()["key"], versions=["2.5"])
+    end_day()
+    # Linear has no versions: there, old clients are those whose sessions began before the fix.
+    again("old-1", "old-2", after=timedelta(hours=1 if site.name == "jira" else -1), version="2.4.1")
+    end_day()
+    again("new-1")
+    end_day()
+    site.duplicate(ticket_of("login")["key"], ticket_of("pay")["key"])
+    refuse(site, ticket_of("menu")["key"])
+    end_day()
+    finish(site, ticket_of()["key"], at=datetime.now(UTC) + timedelta(hours=2))
+    end_day()
+    assert days == [
+        ("confirmed", True, 0),
+        ("confirmed", True, 0),
+        ("resolved", False, 0),
+        ("resolved", False, 0),
+        ("regressed", True, 1),
+        ("regressed", True, 1),
+        ("resolved", False, 1),
+    ]
+    assert (status("menu"), incident(store(), "login")["mergedInto"]) == ("suppressed", incident_id("pay"))
+    assert {entry["actor"] for entry in incident(store())["history"]} == {"rule", site.name}
+    assert len(site.issues) == 3
+    assert export(return_state=True).name == "Completed"
+
+
+# Reasons
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def list_comments(site: Any) -> list[str]:
+    if isinstance(site, FakeLinear):
+        return [comment["body"] for comment in site.comments.values()]
+    return [str(comment["body"]) for issue in site.issues.values() for comment in issue["comments"]]
+
+
+def test_each_tracker_is_told_the_reason_of_each_regression(jira: FakeJira, linear: FakeLinear) -> None:
+    """Also when the words are the same twice, and when one tracker refused in between."""
+    confirmed("pay")
+    run()
+    keys = {ticket["tracker"]: ticket["key"] for ticket in incident(store())["tickets"]}
+    for turn in range(2):
+        finish(jira, keys["jira"])
+        finish(linear, keys["linear"])
+        read()
+        assert status() == "resolved"
+        again(f"again-{turn}", after=timedelta(hours=turn + 1))
+        linear.faults = [Fault(lambda one: fake_linear.operation(one) == "FurrowIssue", Answer(403, {"errors": []}))]
+        run()
+        linear.faults = []
+        sql("UPDATE outbox SET retry_at = now() WHERE retry_at IS NOT NULL")
+        run()
+        assert (is_open(jira, keys["jira"]), is_open(linear, keys["linear"])) == (True, True)
+        assert (len(list_comments(jira)), len(list_comments(linear))) == (turn + 1, turn + 1)
+    reasons = [entry["reason"] for entry in incident(store())["history"] if entry["to"] == "regressed"]
+    assert "came back: " in reasons[0]
+    for body in [*list_comments(jira), *list_comments(linear)]:
+        assert "came back: 1 session" in body
+        assert "told" not in body
+        assert "403" not in body
