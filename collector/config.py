@@ -112,6 +112,9 @@ class CollectorConfig(BaseModel):
         OidcConfig | None, Field(description="The OpenID provider; None: people sign in with links and keys only.")
     ] = None
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
+    ticket_fields: Annotated[
+        str, Field(description="The file of `FURROW_TICKET_FIELDS`, for previews of tickets; empty: none.")
+    ] = ""
     trusted_proxies: Annotated[
         str, Field(description="Proxies whose `X-Forwarded-For` is believed, as in `FURROW_TRUSTED_PROXIES`.")
     ] = ""
@@ -152,6 +155,7 @@ class CollectorConfig(BaseModel):
             spool_project_part=settings.spool_project_percent / 100,
             spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
+            ticket_fields=settings.ticket_fields,
             oidc=OidcConfig.from_settings(settings),
             trusted_proxies=settings.trusted_proxies,
             requests_per_second=settings.requests_per_second,

@@ -21,10 +21,11 @@ from stores.incidents.log_incident_store import LogIncidentStore
 from stores.incidents.ticket_upkeep import DueCheck, DueTicket, OpenTwin
 from tasks import connections
 from tasks.retrying import POLICY
+from tasks.ticket_texts import make_tracker_ticket
 from tasks.tracker_gate import SharedGate
 from trackers.gate import AccessRefused, MissingTicket, use_gate
 from trackers.protocol import ClosesTwins, FindsTwins, KeepsFacts, Shown, Tracker
-from trackers.ticket import Ticket, build_ticket, growth_comment, proof_comment
+from trackers.ticket import growth_comment, proof_comment
 
 LONGEST_S: Final = 60.0
 """No request of the upkeep is sent later than this after its begin."""
@@ -83,10 +84,6 @@ def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterato
             yield lambda due=due: _bring_up_to_date(store, tracker.name, keeper, due, done)  # type: ignore[misc]
 
 
-def _make_ticket(incident: IncidentDetail) -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url)
-
-
 # Second tickets
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -96,7 +93,10 @@ def _search_twins(
 ) -> None:
     """One search for all. A ticket that it does not show is searched for alone, and read when no other search comes."""
     tickets = {
-        check.incident["incidentId"]: replace(_make_ticket(check.incident), identity=check.identity) for check in checks
+        check.incident["incidentId"]: replace(
+            make_tracker_ticket(check.incident, tracker.name), identity=check.identity
+        )
+        for check in checks
     }
     found = finder.find_twins(list(tickets.values()))
     for check in checks:
@@ -142,7 +142,7 @@ def _close_twin(store: IncidentStore, tracker: str, closer: ClosesTwins, twin: O
     """Close a second ticket. If the tracker does not allow it, the history says so, and it is left to people."""
     incident_id = twin.incident["incidentId"]
     try:
-        closer.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
+        closer.close_twin(twin.key, twin.kept, make_tracker_ticket(twin.incident, tracker))
     except PermanentError as refusal:
         if isinstance(refusal, AccessRefused) and refusal.everything:
             raise
@@ -157,7 +157,7 @@ def _close_twin(store: IncidentStore, tracker: str, closer: ClosesTwins, twin: O
 
 
 def _bring_up_to_date(store: IncidentStore, tracker: str, keeper: KeepsFacts, due: DueTicket, done: Upkeep) -> None:
-    incident_id, ticket = due.incident["incidentId"], _make_ticket(due.incident)
+    incident_id, ticket = due.incident["incidentId"], make_tracker_ticket(due.incident, tracker)
     known = Shown(**{name: (due.shown or {}).get(name) for name in ("title", "priority", "digest")})
     proved = due.proved and bool(ticket.proof)
     try:
@@ -186,7 +186,7 @@ def _note_missing(store: IncidentStore, tracker: Tracker, incident: IncidentDeta
     """The ticket is missing; a report of it tells whether it was deleted or cannot be seen. Raises AccessRefused for that."""
     if isinstance(tracker, KeepsFacts):
         try:
-            tracker.update_facts(key, _make_ticket(incident), Shown())
+            tracker.update_facts(key, make_tracker_ticket(incident, tracker.name), Shown())
         except MissingTicket:
             store.tickets.replace_deleted_ticket(incident["incidentId"], tracker.name, key)
             done.deleted += 1

@@ -13,6 +13,7 @@ from collector.pages import (
     session,
     settings,
     sign_in,
+    ticket_preview,
 )
 from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
@@ -48,6 +49,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     incident_list.GROUP,
     saved_views.GROUP,
     incident_page.GROUP,
+    ticket_preview.GROUP,
     verdict_forms.GROUP,
     session.GROUP,
     near_misses.GROUP,

@@ -1,0 +1,33 @@
+"""Tickets as the settings of this moment make them: fields, rules and templates of FURROW_TICKET_FIELDS."""
+
+import logging
+
+from blocks.documents import effective_settings
+from incidents.incident import IncidentDetail
+from trackers.document import render_markdown, render_wiki
+from trackers.log import LogTracker
+from trackers.ticket import Ticket
+from trackers.ticket_making import make_ticket, note_problems
+from trackers.ticket_plan import load_tracker_plan
+
+_log = logging.getLogger("furrow.tickets")
+
+
+def make_tracker_ticket(incident: IncidentDetail, tracker: str, replaces: str = "", follows: bool = False) -> Ticket:
+    """The ticket of the incident for ``tracker``. A template that fails is logged, counted and replaced by the built-in text.
+
+    Raises WrongTicketFile when the file cannot be read.
+    """
+    settings = effective_settings()
+    plan = load_tracker_plan(settings, tracker)
+    ticket, problems = make_ticket(incident, plan, settings.pages_url, (replaces, follows))
+    note_problems(tracker, problems, _log.warning)
+    return ticket
+
+
+def preview_text(tracker: str, ticket: Ticket) -> str:
+    """The ticket as text: title, text in the tracker's markup (ADF of Jira Cloud as Markdown), labels, priority and fields."""
+    settings = effective_settings()
+    wiki = tracker == "jira" and settings.jira_kind == "datacenter"
+    render = render_wiki if wiki else render_markdown
+    return LogTracker(tracker, lambda shown: render(shown.text or shown.body)).ticket_text(ticket)
