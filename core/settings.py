@@ -221,8 +221,8 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
     )
     owners_file: Path | None = Field(
         None,
-        description="File with the owners of incidents (docs/owners.md): the first rule that fits decides. It is read again when "
-        "it changes.",
+        description="File with the owners of incidents (docs/owners.md): the first rule that fits decides. It is read again "
+        "when it changes.",
     )
     public_url: str = Field(
         "",

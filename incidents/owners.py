@@ -6,10 +6,13 @@ CODEOWNERS, the last one does.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from incidents.incident import Incident, OwnerRecord
 from incidents.owner_patterns import Pattern, Place, find_request
+
+if TYPE_CHECKING:
+    # For the type checker alone: a collector needs no declarations at run time.
+    from incidents.incident import Incident, OwnerRecord
 
 _REMEMBERED: Final = 10_000
 """Places whose rule is remembered."""
@@ -45,7 +48,7 @@ class Problem:
 @dataclass(frozen=True)
 class Owner:
     """Who owns an incident. ``names``: the first one gets the ticket; ``line`` and ``rule``: of the rule that decided;
-    ``person``: who assigned it, '' if a rule decided; ``accounts``: of the first name, by key (``jira``, ``linear-user``, …)."""
+    ``person``: who assigned it, '' if a rule decided; ``accounts``: of the first name, by key (``jira``, ``linear-user``)."""
 
     names: tuple[str, ...]
     line: int = 0
@@ -58,7 +61,7 @@ class Owner:
         """What decided, in words."""
         return f"assigned by {self.person}" if self.person else f"line {self.line}: {self.rule}"
 
-    def to_json(self) -> OwnerRecord:
+    def to_json(self) -> "OwnerRecord":
         """The owner as answers show it."""
         return {
             "names": list(self.names),
@@ -94,7 +97,7 @@ class OwnerRules:
 NO_OWNERS: Final = OwnerRules()
 
 
-def describe_place(incident: Incident) -> Place:
+def describe_place(incident: "Incident") -> Place:
     """What rules look at of an incident."""
     point = incident["failurePoint"]
     return Place(
@@ -110,7 +113,7 @@ def find_place_owner(place: Place, rules: OwnerRules) -> Owner | None:
     return Owner(rule.owners, rule.line, rule.text, accounts=rules.find_accounts(rule.owners[0]))
 
 
-def owner_of(incident: Incident, rules: OwnerRules | None = None) -> Owner | None:
+def owner_of(incident: "Incident", rules: OwnerRules | None = None) -> Owner | None:
     """Who owns the incident: whom a person assigned it to, else the first rule that fits; None if nobody does.
 
     ``rules``: None reads those of the setting FURROW_OWNERS_FILE, again only after the file changed.

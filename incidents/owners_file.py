@@ -40,9 +40,7 @@ def parse_owners(text: str) -> OwnerRules:
     reader = _Reader()
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         reader.read_line(number, line)
-    return OwnerRules(
-        tuple(reader.rules), reader.accounts, tuple([*reader.problems, *_find_shadowed_rules(reader.rules)])
-    )
+    return OwnerRules(tuple(reader.rules), reader.accounts, (*reader.problems, *_find_shadowed_rules(reader.rules)))
 
 
 class _Reader:

@@ -18,6 +18,7 @@ from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
 from collector.pages import verdicts as verdict_forms
 from collector.routes import (
+    decisions,
     docs,
     events,
     exceptions,
@@ -37,6 +38,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     script.GROUP,
     sessions.GROUP,
     incidents.GROUP,
+    decisions.GROUP,
     verdicts.GROUP,
     exceptions.GROUP,
     grouping.GROUP,

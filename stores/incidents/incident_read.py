@@ -291,6 +291,29 @@ def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: R
         "held": row.held,
         "suspicious": row.suspicious,
         "tickets": tickets,
+        **_build_decisions_json(row),
+        "createdAt": format_utc_time(row.created_at),
+        "updatedAt": format_utc_time(row.updated_at),
+    }
+
+
+class _Decisions(TypedDict):
+    """What was decided about an incident."""
+
+    resolvedAt: str | None
+    suppressedUntil: str | None
+    suppressedSessions: int | None
+    withdrawnAt: str | None
+    mergedInto: str | None
+    assignee: str | None
+    assignedBy: str | None
+    version: int
+    generation: int
+    allowedActions: list[lifecycle.Action]
+
+
+def _build_decisions_json(row: "sa.Row[Any]") -> _Decisions:
+    return {
         "resolvedAt": format_utc_time(row.resolved_at),
         "suppressedUntil": format_utc_time(row.suppressed_until),
         "suppressedSessions": row.suppressed_sessions,
@@ -301,8 +324,6 @@ def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: R
         "version": row.version,
         "generation": row.generation,
         "allowedActions": [] if row.merged_into else list(lifecycle.list_allowed_actions(row.status, row.held)),
-        "createdAt": format_utc_time(row.created_at),
-        "updatedAt": format_utc_time(row.updated_at),
     }
 
 

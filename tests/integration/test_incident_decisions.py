@@ -10,7 +10,7 @@ from psycopg.errors import CheckViolation
 from incidents.lifecycle import STATUSES, IllegalTransition, VersionChanged, list_legal_moves
 from incidents.model import NotFound
 from stores.incidents.incident_store import IncidentStore
-from tests.integration.incident_store_cases import detection, history, incident, incident_id, record
+from tests.integration.incident_store_cases import detection, incident, incident_id, record
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_who_saw_an_older_version_changes_nothing(store: IncidentStore) -> None:
 
 def test_merge_and_split_name_a_version_too(store: IncidentStore) -> None:
     record(store, detection("x", "other"))
-    source, seen = incident_id("other"), incident(store, incident_id("other"))["version"]
+    source, seen = incident_id("other"), incident(store, "other")["version"]
     store.ledger.assign_incident(source, "@payments", "", "anna")
     with pytest.raises(VersionChanged):
         store.merger.merge_incidents(source, incident_id(), "the same", "ben", "shop", version=seen)
@@ -99,7 +99,7 @@ def test_the_database_and_the_rules_allow_the_same_moves(store: IncidentStore, p
     assert kept == set(list_legal_moves())
 
 
-@pytest.mark.parametrize(("before", "after"), product(STATUSES, STATUSES))
+@pytest.mark.parametrize(("before", "after"), list(product(STATUSES, STATUSES)))
 def test_the_database_refuses_every_other_move(
     store: IncidentStore, postgres_url: str, before: str, after: str
 ) -> None:

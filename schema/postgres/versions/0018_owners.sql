@@ -25,7 +25,7 @@ CREATE FUNCTION refuse_illegal_move() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM incident_moves m WHERE (m.from_status, m.to_status) = (OLD.status, NEW.status)) THEN
         RAISE EXCEPTION USING
-            MESSAGE = format('an incident that is %s cannot become %s', OLD.status, NEW.status),
+            MESSAGE = 'an incident that is ' || OLD.status || ' cannot become ' || NEW.status,
             ERRCODE = 'check_violation', CONSTRAINT = 'incident_moves';
     END IF;
     RETURN NEW;
