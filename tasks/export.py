@@ -25,6 +25,7 @@ from incidents.model import IncidentQuery, LostLease, SecondTicket, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
+from tasks.owners import add_owner
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
 from tasks.tracker_gate import PATIENCE_S, SharedGate
@@ -427,7 +428,7 @@ def show_failed_export(candidate: Candidate) -> Outcome:
 
 
 def _incident_ticket(incident: IncidentDetail, replaces: str = "") -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url, replaces)
+    return build_ticket(add_owner(incident), effective_settings().pages_url, replaces)
 
 
 def _require_incident_store() -> IncidentStore:

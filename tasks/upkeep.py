@@ -20,6 +20,7 @@ from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from stores.incidents.ticket_upkeep import DueCheck, DueTicket, OpenTwin
 from tasks import connections
+from tasks.owners import add_owner
 from tasks.retrying import POLICY
 from tasks.tracker_gate import SharedGate
 from trackers.gate import AccessRefused, MissingTicket, use_gate
@@ -82,7 +83,7 @@ def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterato
 
 
 def _make_ticket(incident: IncidentDetail) -> Ticket:
-    return build_ticket(incident, effective_settings().pages_url)
+    return build_ticket(add_owner(incident), effective_settings().pages_url)
 
 
 # Second tickets

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from collector.pages import (
     assets,
+    assignment,
     audit,
     health,
     incident_list,
@@ -48,6 +49,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     incident_list.GROUP,
     saved_views.GROUP,
     incident_page.GROUP,
+    assignment.GROUP,
     verdict_forms.GROUP,
     session.GROUP,
     near_misses.GROUP,

@@ -300,11 +300,37 @@ def test_no_parameter_breaks_a_page(client: httpx.Client, path: str, parameters:
 @fuzzed
 @given(
     st.dictionaries(
-        st.sampled_from(["action", "reason", "seen", "until", "sessions", "incident", "back", "tracker"]) | ODD,
+        st.sampled_from(
+            [
+                "action",
+                "reason",
+                "seen",
+                "until",
+                "sessions",
+                "incident",
+                "back",
+                "tracker",
+                "assignee",
+                "version",
+                "into",
+            ]
+        )
+        | ODD,
         ODD,
         max_size=5,
     ),
-    st.sampled_from(["/incidents/inc_x/act", "/incidents/act", "/health/retry", "/sign-in"]),
+    st.sampled_from(
+        [
+            "/incidents/inc_x/act",
+            "/incidents/act",
+            "/incidents/inc_x/assign",
+            "/incidents/assign",
+            "/incidents/inc_x/merge",
+            "/incidents/merge",
+            "/health/retry",
+            "/sign-in",
+        ]
+    ),
 )
 def test_no_form_breaks_a_page(client: httpx.Client, fields: dict[str, str], path: str) -> None:
     csrf = csrf_of(client.get("/incidents"))
