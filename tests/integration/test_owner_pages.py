@@ -181,7 +181,11 @@ def test_a_viewer_and_another_project_assign_nothing(client: httpx.Client, store
     shown = client.get(page)
     assert "You are signed in as a viewer" in shown.text
     assert f"{page}/assign" not in shown.text
-    answer = client.post(f"{page}/assign", data={"csrf": csrf_of(shown), "assignee": "ben"}, headers=own_origin(client))
+    answer = client.post(
+        f"{page}/assign",
+        data={"csrf": csrf_of(client.get("/incidents")), "assignee": "ben"},
+        headers=own_origin(client),
+    )
     assert answer.status_code == 403
     assert client.get(f"{page}.json", headers=SHOP).json()["assignee"] is None
 

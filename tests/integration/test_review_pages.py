@@ -387,6 +387,7 @@ def test_an_empty_installation_teaches(tmp_path: Path, postgres_url: str) -> Non
         import psycopg
 
         with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("UPDATE incidents SET status = 'suppressed'")  # the way back to a draft
             connection.execute("UPDATE incidents SET status = 'draft', withdrawn_at = now()")
         sign_in(client, "/incidents", "all-operator")
         shown = client.get("/incidents")
