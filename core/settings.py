@@ -39,6 +39,11 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
         hide_input_in_errors=True,
     )
 
+    ticket_fields: str = Field(
+        "",
+        description="TOML file with fields, rules and templates of tickets ([tickets](tickets.md)); empty: the built-in text "
+        "and no further fields.",
+    )
     data_dir: Path = Field(
         Path(".furrow"), description="Data directory: embedded stores, spool, Prefect's database, logs."
     )

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.documents import effective_settings
-from core.errors import NotConfigured, TransientError
+from core.errors import NotConfigured, PermanentError, TransientError
 from core.last_errors import format_duration
 from core.tracker_kinds import TRACKER_NAMES
 from tasks.export import (
@@ -25,6 +25,7 @@ from tasks.upkeep import describe_upkeep_errors, keep_tickets_up, upkeep_counts
 from tasks.waiting import describe_waiting_tickets, hasten_tickets
 from trackers.gate import AccessRefused
 from trackers.protocol import Tracker
+from trackers.ticket_making import collect_problems
 
 
 @flow(name="export")
@@ -41,9 +42,10 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
         report.counts["postponed tickets that are retried now"] = report.run_step(hasten_tickets) or 0
     trackers = [tracker for name in TRACKER_NAMES if (tracker := report.run_step(connect_tracker, name)) is not None]
     for tracker in trackers:
-        with closing(tracker):
+        with closing(tracker), collect_problems() as problems:
             if not dry_run:
                 _export_to_tracker(report, tracker)
+        _record_template_problems(report, tracker.name, problems)
     if dry_run:
         _preview_export(report, [tracker.name for tracker in trackers])
     elif not (trackers or report.failed or report.stopped):
@@ -105,10 +107,20 @@ def report_outcomes(report: Report, outcomes: list[Outcome]) -> None:
             report.pending[-1] += f" ({len(same)} tickets)"
 
 
+def _record_template_problems(report: Report, tracker: str, problems: list[str]) -> None:
+    """The tickets were filed with the built-in text; the run says what is wrong with the templates, each thing once."""
+    for problem in dict.fromkeys(problems):
+        report.record_failure(f"tickets at {tracker}", PermanentError(f"{problem} ({problems.count(problem)} times)"))
+
+
 def _preview_export(report: Report, trackers: list[str]) -> None:
-    for shown in report.run_step(preview_tickets, trackers) or []:
+    with collect_problems() as problems:
+        found = report.run_step(preview_tickets, trackers) or []
+    _record_template_problems(report, " and ".join(trackers), problems)
+    for shown in found:
         report.counts[f"tickets that would go to {shown.tracker}"] += 1
         report.add_lines(f"Would go to {shown.tracker}", [shown.line])
+        report.add_texts(f"As they would be filed in {shown.tracker}", [shown.text] if shown.text else [])
 
 
 def _log_waiting_tickets(report: Report) -> None:

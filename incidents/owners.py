@@ -74,11 +74,15 @@ class Owner:
 
 @dataclass(frozen=True, eq=False)
 class OwnerRules:
-    """The rules of a file, in its order, and the accounts of owners at trackers (owner → key → account)."""
+    """The rules of a file, in its order, and the accounts of owners at trackers (owner → key → account).
+
+    ``is_known``: false while the file could not be read, not even once.
+    """
 
     rules: tuple[OwnerRule, ...] = ()
     accounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    is_known: bool = True
     _known: dict[Place, OwnerRule | None] = field(default_factory=dict, repr=False)
 
     def find_rule(self, place: Place) -> OwnerRule | None:

@@ -161,11 +161,14 @@ def load_owners(path: Path) -> OwnerRules:
     return parse_owners(content.decode("utf-8", errors="replace"))
 
 
+_UNREAD: Final = OwnerRules(is_known=False)
+
+
 @dataclass
 class _Read:
     """What was read last, and of which state of the file."""
 
-    rules: OwnerRules = NO_OWNERS
+    rules: OwnerRules = _UNREAD
     stamp: tuple[int, int, int] | None = None
 
 
@@ -195,7 +198,7 @@ class OwnersFile:
                 if self._read.stamp is not None or problem not in known.problems:
                     _log.warning("%s; the rules that were read last hold", problem)
                 kept = tuple(found for found in known.problems if found.line)
-                self._read = _Read(OwnerRules(known.rules, known.accounts, (problem, *kept)))
+                self._read = _Read(OwnerRules(known.rules, known.accounts, (problem, *kept), known.is_known))
             return self._read.rules
 
     def _report_problems(self) -> None:

@@ -22,6 +22,7 @@ from stores.incidents.log_incident_store import LogIncidentStore
 from trackers.log import LogTracker
 from trackers.protocol import Tracker
 from trackers.registry import make_tracker, values_by_project
+from trackers.ticket_plan import hash_ticket_file
 
 _T = TypeVar("_T")
 _open: dict[tuple[str, str | None], object] = {}
@@ -60,13 +61,16 @@ def open_tracker(name: str) -> Tracker | None:
 
 
 def identify_access(name: str) -> str:
-    """What identifies the settings with which the tracker is used (address, credentials, targets): a hash, hexadecimal."""
+    """What identifies the settings with which the tracker is used (address, credentials, targets, the files of fields and of
+    owners): a hash, hexadecimal."""
     kind = find_tracker_kind(name)
     if kind is None:
         return ""
     settings = effective_settings()
     used = [_plain_setting(getattr(settings, field)) for field in sorted(kind.settings.model_fields)]
-    whole = json.dumps([used, sorted(_targets_by_project(kind.target.name).items())])
+    parts: list[object] = [used, sorted(_targets_by_project(kind.target.name).items())]
+    files = [settings.ticket_fields, str(settings.owners_file or "")]
+    whole = json.dumps(parts + [content for file in files if (content := hash_ticket_file(file))])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 

@@ -25,14 +25,14 @@ from incidents.model import IncidentQuery, LostLease, SecondTicket, TicketClaim
 from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
-from tasks.owners import add_owner
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
+from tasks.ticket_texts import make_tracker_ticket, preview_text
 from tasks.tracker_gate import PATIENCE_S, SharedGate
 from trackers import document
 from trackers.gate import AccessRefused, MissingTicket, RateLimited, use_gate
 from trackers.protocol import Filed, Logged, Tracker
-from trackers.ticket import Ticket, build_ticket
+from trackers.ticket import Ticket
 
 LEASE_S: Final = 300.0
 """Duration of a claim: longer than all attempts of one run with every request at its time-out."""
@@ -111,10 +111,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Preview:
-    """A ticket that the next export would file in ``tracker``, or log when none is configured."""
+    """A ticket that the next export would file in ``tracker``, or log when none is configured; ``text``: as a whole."""
 
     tracker: str
     line: str
+    text: str = ""
 
 
 @task(name="preview tickets", **POLICY)
@@ -125,12 +126,17 @@ def preview_tickets(trackers: list[str]) -> list[Preview]:
         return []
     settings = effective_settings()
     return [
-        Preview(name, _ticket_summary(_incident_ticket(incident)))
+        _make_preview(incident, name)
         for name in trackers or [connections.log_tracker().name]
         for incident in store.outbox.find_exportable_incidents(
             name, _MOST_WAITING, settings.export_min_score, access=connections.identify_access(name)
         )
     ]
+
+
+def _make_preview(incident: IncidentDetail, tracker: str) -> Preview:
+    ticket = make_tracker_ticket(incident, tracker)
+    return Preview(tracker, _ticket_summary(ticket), preview_text(tracker, ticket))
 
 
 # What is exported
@@ -271,7 +277,7 @@ def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     again = claim.attempts > 1 or _attempt_number() > 1
     # After an expired lease and after a refusal, no request can still be in progress.
     patient = claim.state == "retry" or _attempt_number() > 1
-    ticket = _incident_ticket(claim.incident, claim.replaces)
+    ticket = make_tracker_ticket(claim.incident, tracker.name, claim.replaces)
     _check_lease(leased)
     # A ticket with a recorded key gets the report; it is neither searched for nor created.
     filed = tracker.report_recurrence(claim.key, ticket) if claim.key else None
@@ -367,7 +373,7 @@ def _retry_at(claim: TicketClaim, error: Exception) -> datetime:
 def _log_unfiled_ticket(tracker: str, incident: IncidentDetail) -> None:
     """Log a ticket that could not be filed, in full, once for each text."""
     log = connections.log_tracker(tracker)
-    ticket = _incident_ticket(incident)
+    ticket = make_tracker_ticket(incident, tracker)
     if _require_incident_store().outbox.mark_ticket_logged(ticket.incident_id, tracker, log.ticket_digest(ticket)):
         log.file_ticket(ticket, _NO_IDENTITY)
 
@@ -407,7 +413,7 @@ def log_tickets() -> LoggedTickets:
     for incident in store.outbox.find_exportable_incidents(
         tracker.name, settings.export_limit, settings.export_min_score, unlogged=True
     ):
-        ticket = _incident_ticket(incident)
+        ticket = make_tracker_ticket(incident, tracker.name)
         # Log first, then record it: a crash in between logs the ticket twice, never zero times.
         store.outbox.mark_ticket_logged(
             incident["incidentId"], tracker.name, tracker.file_ticket(ticket, _NO_IDENTITY).digest
@@ -422,13 +428,11 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     """Log in full what filing this ticket again would send. Calls no tracker and changes nothing."""
     incident = _require_incident_store().incidents.read_incident(candidate.incident_id)
     if incident is not None:
-        connections.log_tracker(candidate.tracker).file_ticket(_incident_ticket(incident), _NO_IDENTITY)
+        connections.log_tracker(candidate.tracker).file_ticket(
+            make_tracker_ticket(incident, candidate.tracker), _NO_IDENTITY
+        )
     words = f"failed before: {candidate.words}"
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
-
-
-def _incident_ticket(incident: IncidentDetail, replaces: str = "") -> Ticket:
-    return build_ticket(add_owner(incident), effective_settings().pages_url, replaces)
 
 
 def _require_incident_store() -> IncidentStore:

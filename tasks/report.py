@@ -61,6 +61,7 @@ class Report:
     pending: list[str] = field(default_factory=list)
     tables: dict[str, Counter[str]] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
     failed: bool = False
     logged_only: bool = False
     stopped: bool = False
@@ -104,6 +105,11 @@ class Report:
         if lines:
             self.lists.setdefault(title, []).extend(lines)
 
+    def add_texts(self, title: str, texts: Sequence[str]) -> None:
+        """Add whole texts to the artifact, which shows the first ones as they are; their lines begin with a bar."""
+        if texts:
+            self.texts.setdefault(title, []).extend(texts)
+
     def finish_run(self) -> State[Any]:
         """Write the artifact, warn if the lag is over its limit, and return the final state."""
         state = self._final_state()
@@ -132,6 +138,7 @@ class Report:
             for title, counts in self.tables.items()
         ]
         parts += [f"## {title}\n\n{_markdown_list(lines)}" for title, lines in self.lists.items()]
+        parts += [f"## {title}\n\n{_markdown_texts(texts)}" for title, texts in self.texts.items()]
         waits = "\n".join(f"* {escape_markdown(reason)}" for reason in self.pending) or "Nothing."
         parts.append(f"## Pending, and why\n\n{waits}")
         if self.lag is not None:
@@ -174,6 +181,12 @@ def incident_link(incident_id: str, pages_url: str) -> str:
     """The id of an incident as a link to its page; ``pages_url`` is the URL of Furrow's pages."""
     # Not a code span: Prefect's pages show its backticks inside a link.
     return markdown_link(incident_id, f"{pages_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}")
+
+
+def _markdown_texts(texts: Sequence[str]) -> str:
+    more = [f"… and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    # No line of a text can end its fence: each begins with a bar.
+    return "\n\n".join([*(f"```\n{text}\n```" for text in texts[:_SHOWN]), *more])
 
 
 def _is_web_address(url: str) -> bool:

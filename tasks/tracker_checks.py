@@ -5,11 +5,14 @@ from typing import cast
 
 from prefect import task
 
+from blocks.documents import effective_settings
 from core.errors import FurrowError
 from stores.incidents.log_incident_store import LogIncidentStore
 from tasks import connections
 from tasks.retrying import POLICY
 from trackers.protocol import RemoteTracker
+from trackers.ticket_making import check_templates
+from trackers.ticket_plan import load_ticket_plan
 
 
 @task(name="check trackers", **POLICY)
@@ -34,6 +37,7 @@ def ask_tracker(name: str) -> tuple[bool | None, str]:
         if tracker is None:
             return None, "not configured: tickets are logged and wait"
         with closing(tracker):
+            check_templates(load_ticket_plan(effective_settings().ticket_fields))
             return True, cast(RemoteTracker, tracker).check_access()
     except FurrowError as error:
         return False, str(error)

@@ -20,12 +20,12 @@ from stores.incidents.incident_store import IncidentStore
 from stores.incidents.log_incident_store import LogIncidentStore
 from stores.incidents.ticket_upkeep import DueCheck, DueTicket, OpenTwin
 from tasks import connections
-from tasks.owners import add_owner
 from tasks.retrying import POLICY
+from tasks.ticket_texts import make_tracker_ticket
 from tasks.tracker_gate import SharedGate
 from trackers.gate import AccessRefused, MissingTicket, use_gate
 from trackers.protocol import FindsTwins, KeepsFacts, Shown, Tracker
-from trackers.ticket import Ticket, build_ticket, growth_comment, proof_comment
+from trackers.ticket import growth_comment, proof_comment
 
 LONGEST_S: Final = 60.0
 """No request of the upkeep is sent later than this after its begin."""
@@ -82,10 +82,6 @@ def _list_steps(store: IncidentStore, tracker: Tracker, done: Upkeep) -> Iterato
             yield lambda due=due: _bring_up_to_date(store, tracker.name, keeper, due, done)  # type: ignore[misc]
 
 
-def _make_ticket(incident: IncidentDetail) -> Ticket:
-    return build_ticket(add_owner(incident), effective_settings().pages_url)
-
-
 # Second tickets
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -94,7 +90,7 @@ def _search_twins(
     store: IncidentStore, tracker: Tracker, finder: FindsTwins, checks: Sequence[DueCheck], done: Upkeep
 ) -> None:
     """One search for all. A ticket that it does not show is searched for alone, and read when no other search comes."""
-    tickets = {check.incident["incidentId"]: _make_ticket(check.incident) for check in checks}
+    tickets = {check.incident["incidentId"]: make_tracker_ticket(check.incident, tracker.name) for check in checks}
     found = finder.find_twins(list(tickets.values()))
     for check in checks:
         incident_id = check.incident["incidentId"]
@@ -129,7 +125,7 @@ def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: Op
     """Close a second ticket. If the tracker does not allow it, the history says so, and it is left to people."""
     incident_id = twin.incident["incidentId"]
     try:
-        finder.close_twin(twin.key, twin.kept, _make_ticket(twin.incident))
+        finder.close_twin(twin.key, twin.kept, make_tracker_ticket(twin.incident, tracker))
     except PermanentError as refusal:
         if isinstance(refusal, AccessRefused) and refusal.everything:
             raise
@@ -144,7 +140,7 @@ def _close_twin(store: IncidentStore, tracker: str, finder: FindsTwins, twin: Op
 
 
 def _bring_up_to_date(store: IncidentStore, tracker: str, keeper: KeepsFacts, due: DueTicket, done: Upkeep) -> None:
-    incident_id, ticket = due.incident["incidentId"], _make_ticket(due.incident)
+    incident_id, ticket = due.incident["incidentId"], make_tracker_ticket(due.incident, tracker)
     known = Shown(**{name: (due.shown or {}).get(name) for name in ("title", "priority", "digest")})
     proved = due.proved and bool(ticket.proof)
     try:
@@ -173,7 +169,7 @@ def _note_missing(store: IncidentStore, tracker: Tracker, incident: IncidentDeta
     """The ticket is missing; a report of it tells whether it was deleted or cannot be seen. Raises AccessRefused for that."""
     if isinstance(tracker, KeepsFacts):
         try:
-            tracker.update_facts(key, _make_ticket(incident), Shown())
+            tracker.update_facts(key, make_tracker_ticket(incident, tracker.name), Shown())
         except MissingTicket:
             store.tickets.replace_deleted_ticket(incident["incidentId"], tracker.name, key)
             done.deleted += 1

@@ -29,6 +29,10 @@ class AccessRefused(PermanentError):
     everything = False
 
 
+class WrongFields(AccessRefused):
+    """The tracker does not take the fields that are configured for this ticket; it waits until they are right."""
+
+
 class MissingTicket(PermanentError):
     """The ticket does not exist in the tracker any more, or is in its trash."""
 

@@ -59,10 +59,15 @@ class LogTracker:
             f"title: {ticket.title}",
             f"project: {ticket.project}   incident: {ticket.incident_id}",
             f"priority: {ticket.priority}   severity: {ticket.severity}   labels: {', '.join(ticket.labels)}",
+            *(f"field {name}: {_show_value(value)}" for name, value in ticket.fields.items()),
         )
         # A value in the head cannot start a new line; only the body has line breaks.
         lines = [*(line.replace("\n", " ") for line in head), "", *self._render(ticket).rstrip("\n").split("\n")]
         return "\n".join(f"| {escape_invisible(line)}".rstrip() for line in lines)
+
+
+def _show_value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _hash_text(text: str) -> str:

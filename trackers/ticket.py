@@ -6,7 +6,7 @@ The text says what fails, where and for how many people, with figures and record
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import cast
 from urllib.parse import quote
@@ -47,7 +47,8 @@ class Ticket:
     ``labels`` hold no spaces. ``priority`` is P0–P4. ``url`` is the address of the incident's page, None if it has none.
     ``came_back`` is the reason why a resolved incident was reopened; '' for others. ``generation``: how often it was.
     ``sessions``: affected ones. ``proof``: the counts that confirm its fix, '' without them. ``replaces``: the key of its
-    former ticket, which was deleted in the tracker; '' without one.
+    former ticket, which was deleted in the tracker; '' without one. ``fields``: further fields by name, as the tracker's
+    package reads them. ``text``: the text of a template, which takes the place of ``body`` in the tracker.
     """
 
     incident_id: str
@@ -63,6 +64,8 @@ class Ticket:
     sessions: int = 0
     proof: str = ""
     replaces: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    text: Document | None = None
 
     @property
     def recurrence_id(self) -> str:
@@ -72,17 +75,17 @@ class Ticket:
 
 def ticket_to_markdown(ticket: Ticket) -> str:
     """The body for Linear and for the log."""
-    return document.render_markdown(ticket.body)
+    return document.render_markdown(ticket.text or ticket.body)
 
 
 def ticket_to_wiki(ticket: Ticket) -> str:
     """The body for Jira Data Center (REST v2)."""
-    return document.render_wiki(ticket.body)
+    return document.render_wiki(ticket.text or ticket.body)
 
 
 def ticket_to_adf(ticket: Ticket) -> AdfNode:
     """The body for Jira Cloud (REST v3)."""
-    return document.render_adf(ticket.body)
+    return document.render_adf(ticket.text or ticket.body)
 
 
 def build_reproduction(incident: IncidentDetail) -> Document:
@@ -281,15 +284,29 @@ def _share_lines(incident: IncidentDetail) -> Iterable[Line]:
         yield (f"Share: {describe_share(Share(rate['reached'], rate['hit']))}",)
 
 
-def _reproduction_section(incident: IncidentDetail) -> Iterable[Block]:
+def list_steps(incident: IncidentDetail) -> list[str]:
+    """The steps to reproduce the failure as texts, one line each."""
+    return ["".join(part if isinstance(part, str) else part.text for part in line) for line in _step_lines(incident)]
+
+
+def _fold_story(incident: IncidentDetail) -> list[list[TimelineEntry]]:
     # The first example is the one on which most sources agree. A single sender could forge the shortest.
     examples = incident["examples"]
-    story = _fold_repeats(examples[0]["timeline"]) if examples else []
+    return _fold_repeats(examples[0]["timeline"]) if examples else []
+
+
+def _step_lines(incident: IncidentDetail) -> list[Line]:
+    story = _fold_story(incident)
+    start = min((_offset_seconds(entry) for entry in story[0]), default=0.0) if story else 0.0
+    return [_step_line(entries, start) for entries in story[:_STEPS]]
+
+
+def _reproduction_section(incident: IncidentDetail) -> Iterable[Block]:
+    story = _fold_story(incident)
     if not story:
         return
     yield Heading("How to reproduce")
-    start = min(_offset_seconds(entry) for entry in story[0])
-    yield from make_list((_step_line(entries, start) for entries in story[:_STEPS]), numbered=True)
+    yield from make_list(_step_lines(incident), numbered=True)
     if len(story) > _STEPS:
         yield Paragraph((f"{_count_with_noun(len(story) - _STEPS, 'more step')} in the incident's timeline.",))
 

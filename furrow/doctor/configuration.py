@@ -13,6 +13,8 @@ from furrow.installation import misspelt_variables
 from furrow.installation.running import RunningSettings
 from stores import opening
 from trackers.registry import make_tracker, values_by_project
+from trackers.ticket_making import check_templates
+from trackers.ticket_plan import load_ticket_plan
 
 _SHOWN: Final = 8
 
@@ -37,6 +39,7 @@ def ask_tracker(name: str, settings: Settings, incidents_url: str | None) -> Tra
         if tracker is None:
             return TrackerAnswer(None, "not configured; tickets are logged and stay pending")
         with closing(tracker):
+            check_templates(load_ticket_plan(settings.ticket_fields))
             return TrackerAnswer(True, f"{at}{tracker.check_access()}")
     except TransientError as error:
         wait = f"; it asks to wait {error.retry_after:,.0f} s" if error.retry_after else ""

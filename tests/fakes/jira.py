@@ -15,6 +15,10 @@ from tests.fakes.server import Answer, Fake, Request
 CONTRACT = Path(__file__).parents[1] / "data" / "contracts" / "jira-cloud-v3.json"
 USER, TOKEN = "furrow@example.test", "jira-token-0123456789"
 _NO_PROJECT = "No project could be found with key '{}'."
+_SYSTEM = {
+    "labels": {"type": "array", "items": "string", "system": "labels"},
+    "priority": {"type": "priority", "system": "priority"},
+}
 _PRIORITIES = {"Highest", "High", "Medium", "Low", "Lowest"}
 
 
@@ -52,6 +56,17 @@ class FakeJira(Fake):
         self.may_create = True
         self.fields = ["project", "issuetype", "summary", "description", "labels", "priority", "customfield_7"]
         self.required = {"project", "issuetype", "summary"}
+        self.custom: dict[str, dict[str, Any]] = {}
+
+    def add_field(self, id_: str, name: str, type_: str, custom: str = "", required: bool = False, **more: Any) -> None:
+        """A further field of new issues; ``options``: its values, those of a cascading field with their children."""
+        options = more.pop("options", None)
+        schema = {"type": type_, **more}
+        if custom:
+            schema["custom"] = f"com.atlassian.jira.plugin.system.customfieldtypes:{custom}"
+        self.custom[id_] = _field(id_, name, required, schema)
+        if options is not None:
+            self.custom[id_]["allowedValues"] = [_option(n, option) for n, option in enumerate(options, 100)]
 
     def add(self, summary: str = "somebody else's", labels: tuple[str, ...] = (), project: str = "") -> dict[str, Any]:
         """An issue that somebody made by hand, visible at once."""
@@ -79,6 +94,8 @@ class FakeJira(Fake):
             return Answer(410, {"errorMessages": ["The requested API has been removed. Use /rest/api/3/search/jql."]})
         path = unquote(request.path.removeprefix(prefix)).split("/")
         if request.method == "GET" and (answer := self._checked(path, request)):
+            if self.cloud and "createmeta" in path:
+                self.violations += request_errors(request) + answer_errors(request, answer)
             return answer
         if self.cloud:
             self.violations += request_errors(request)
@@ -108,7 +125,7 @@ class FakeJira(Fake):
         return Answer(404, {"errorMessages": ["null for uri"]})
 
     def _checked(self, path: list[str], request: Request) -> Answer | None:
-        """What is asked before a ticket is filed; the contract's file does not hold these operations."""
+        """What is asked before a ticket is filed; of these operations, the contract's file holds those of ``createmeta``."""
         match path:
             case ["myself"]:
                 return Answer(200, {"displayName": "Furrow Bot", "emailAddress": USER})
@@ -121,10 +138,14 @@ class FakeJira(Fake):
                 return Answer(200, {"issueTypes" if self.cloud else "values": types})
             case ["issue", "createmeta", _, "issuetypes", _]:
                 fields = [
-                    {"fieldId": id_, "name": id_.title(), "required": id_ in self.required, "hasDefaultValue": False}
+                    _field(id_, id_.title(), id_ in self.required, _SYSTEM.get(id_, {"type": "string"}))
                     for id_ in self.fields
                 ]
-                return Answer(200, {"fields" if self.cloud else "values": fields})
+                fields += self.custom.values()
+                # Pages of at most 50, as Jira Cloud has them.
+                start = int(request.query.get("startAt", ["0"])[0])
+                page = fields[start : start + 50]
+                return Answer(200, {"fields" if self.cloud else "values": page, "startAt": start, "total": len(fields)})
         return None
 
     def _on_issue(self, method: str, issue: dict[str, Any], rest: list[str], request: Request) -> Answer:
@@ -187,6 +208,13 @@ class FakeJira(Fake):
             errors["priority"] = "Field 'priority' cannot be set. It is not on the appropriate screen, or unknown."
         elif "priority" in fields and fields["priority"].get("name") not in _PRIORITIES:
             errors["priority"] = "The priority selected is invalid."
+        for id_, field in self.custom.items():
+            if id_ not in fields and field["required"]:
+                errors[id_] = f"{field['name']} is required."
+            elif id_ in fields and (wrong := _wrong_value(field, fields[id_], self.cloud)):
+                errors[id_] = wrong
+        for id_ in set(fields) - set(self.fields) - set(self.custom):
+            errors[id_] = f"Field '{id_}' cannot be set. It is not on the appropriate screen, or unknown."
         if errors:
             return _no(**errors)
         issue = self._made(fields, {one["key"]: one["value"] for one in body.get("properties", ())})
@@ -241,6 +269,54 @@ class FakeJira(Fake):
         basic = base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()
         given = request.headers.get("authorization", "")
         return given in ((f"Basic {basic}",) if self.cloud else (f"Basic {basic}", f"Bearer {TOKEN}"))
+
+
+def _option(number: int, option: Any) -> dict[str, Any]:
+    if isinstance(option, tuple):
+        name, children = option
+        return {"id": str(number), "value": name, "children": [
+            {"id": f"{number}{place}", "value": child} for place, child in enumerate(children)
+        ]}  # fmt: skip
+    return {"id": str(number), "value": option}
+
+
+def _field(id_: str, name: str, required: bool, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "fieldId": id_, "key": id_, "name": name, "required": required, "hasDefaultValue": False,
+        "operations": ["set"], "schema": schema,
+    }  # fmt: skip
+
+
+def _wrong_value(field: dict[str, Any], value: Any, cloud: bool) -> str:
+    """What Jira says of a value of this form; '' when it takes it."""
+    schema, options = field["schema"], {option["id"]: option for option in field.get("allowedValues", ())}
+    match schema["type"]:
+        case "number":
+            return "" if isinstance(value, (int, float)) else "Operation value must be a number"
+        case "option":
+            return "" if value.get("id") in options else f"Option id '{value.get('id')}' is not valid"
+        case "option-with-child":
+            children = [child["id"] for child in options.get(value.get("id"), {}).get("children", ())]
+            fits = value.get("id") in options and ("child" not in value or value["child"]["id"] in children)
+            return "" if fits else "The option is not valid for the parent"
+        case "user":
+            return "" if set(value) == {"accountId" if cloud else "name"} else "Specify a valid user"
+        case "array":
+            if not isinstance(value, list):
+                return "data was not an array"
+            wanted = schema.get("items") in ("option", "component", "version")
+            return "" if not wanted or all(one.get("id") in options for one in value) else "Option is not valid"
+        case "date":
+            return "" if re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)) else "Date must be of the format yyyy-MM-dd"
+        case "issuelink":
+            return "" if set(value) == {"key"} else "Could not find issue by id or key."
+    if cloud and schema.get("custom", "").endswith(":textarea"):
+        return (
+            ""
+            if isinstance(value, dict) and value.get("type") == "doc"
+            else "Operation value must be an Atlassian Document"
+        )
+    return "" if isinstance(value, str) else "Operation value must be a string"
 
 
 def _status(category: str) -> dict[str, Any]:

@@ -49,13 +49,21 @@ class FakeLinear(Fake):
         self.comments: dict[str, dict[str, Any]] = {}
         self.attachments: list[dict[str, Any]] = []
         states = [
-            {"id": f"state-{type_}", "type": type_, "position": float(place)}
+            {"id": f"state-{type_}", "type": type_, "name": type_.title(), "position": float(place)}
             for place, type_ in enumerate(("backlog", "unstarted", "started", "completed", "canceled"))
         ]
+        cycles = [{"id": "cycle-7", "number": 7.0, "name": None}, {"id": "cycle-8", "number": 8.0, "name": "Autumn"}]
         self.teams = [
-            {"id": str(uuid4()), "key": key, "defaultIssueState": states[1], "states": {"nodes": states}}
+            {
+                "id": str(uuid4()), "key": key, "defaultIssueState": states[1], "states": {"nodes": states},
+                "issueEstimationType": "fibonacci", "activeCycle": cycles[1], "cycles": {"nodes": cycles},
+                "projects": {"nodes": [{"id": "project-checkout", "name": "Checkout"}]},
+                "members": {"nodes": [
+                    {"id": "user-ada", "name": "Ada Lovelace", "displayName": "ada", "email": "ada@example.test"}
+                ]},
+            }
             for key in ("ENG", "WEB")
-        ]
+        ]  # fmt: skip
         self.states = {state["type"]: state for state in states}
         self.labels: list[dict[str, Any]] = []
 
@@ -106,6 +114,12 @@ class _Root:
         wanted = filter["key"]["eqIgnoreCase"].lower()
         return {"nodes": [team for team in self.fake.teams if team["key"].lower() == wanted][:first]}
 
+    def team(self, _: Any, id: str) -> Any:
+        found = next((team for team in self.fake.teams if team["id"] == id), None)
+        if found is None:
+            raise _Refusal("Entity not found: Team")
+        return found
+
     def issueLabels(self, _: Any, filter: Any, first: int) -> Any:
         wanted = {one["name"]["eqIgnoreCase"].lower() for one in filter["or"]}
         return {"nodes": [label for label in self.fake.labels if label["name"].lower() in wanted][:first]}
@@ -137,6 +151,18 @@ class _Root:
         usable = {label["id"] for label in self.fake.labels if not label["isGroup"]}
         if not set(input["labelIds"]) <= usable:
             raise _Refusal("labelIds: not all labels exist")
+        for name, known in (
+            ("assigneeId", "members"),
+            ("projectId", "projects"),
+            ("cycleId", "cycles"),
+            ("stateId", "states"),
+        ):
+            if name in input and input[name] not in {one["id"] for one in team[known]["nodes"]}:
+                raise _Refusal(f"Argument Validation Error: {name} must be one of the team's")
+        if "parentId" in input and input["parentId"] not in self.fake.issues:
+            raise _Refusal("Entity not found: Issue")
+        if input.get("estimate", 0) not in (0, 1, 2, 3, 5, 8, 13, 21):
+            raise _Refusal("Argument Validation Error: estimate is not in the team's scale")
         number = 1 + sum(one["team"] is team for one in self.fake.issues.values())
         key = f"{team['key']}-{number}"
         issue = {

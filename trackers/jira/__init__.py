@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 
-from core.tracker_kinds import JiraSettings
+from core.settings import Settings
 from trackers.jira.tracker import JiraTracker
 from trackers.protocol import RemoteTracker
+from trackers.ticket_plan import load_tracker_plan
 from trackers.transport import Reach
 
 __all__ = ["JiraTracker", "open_tracker"]
 
 
-def open_tracker(settings: JiraSettings, targets: Mapping[str, str], reach: Reach) -> RemoteTracker:
+def open_tracker(settings: Settings, targets: Mapping[str, str], reach: Reach) -> RemoteTracker:
     """The Jira site of ``settings``; ``targets`` are keys of Jira projects by Furrow project.
 
     Raises PermanentError when the configuration lacks something.
@@ -24,4 +25,5 @@ def open_tracker(settings: JiraSettings, targets: Mapping[str, str], reach: Reac
         settings.jira_issue_type,
         targets,
         reach=reach,
+        plan=load_tracker_plan(settings, "jira"),
     )

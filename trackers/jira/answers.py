@@ -135,6 +135,30 @@ class IssueTypePage(msgspec.Struct, rename="camel"):
     values: list[IssueType] | None = None
 
 
+class FieldSchema(msgspec.Struct):
+    """The type of a field: ``items`` of a list, ``system`` or ``custom`` name of the field."""
+
+    type: str = ""
+    items: str | None = None
+    system: str | None = None
+    custom: str | None = None
+
+
+class FieldOption(msgspec.Struct):
+    """A value that a field may have. Options of select fields have ``value``, others ``name`` or ``key``."""
+
+    id: str | int = ""
+    value: str | None = None
+    name: str | None = None
+    key: str | None = None
+    children: "list[FieldOption] | None" = None
+
+    @property
+    def text(self) -> str:
+        """What people see of it."""
+        return self.value or self.name or self.key or str(self.id)
+
+
 class NewIssueField(msgspec.Struct, rename="camel"):
     """A field of the screen for new issues. Data Center sends its id as ``key``."""
 
@@ -143,6 +167,8 @@ class NewIssueField(msgspec.Struct, rename="camel"):
     name: str | None = None
     required: bool | None = None
     has_default_value: bool | None = None
+    schema: FieldSchema | None = None
+    allowed_values: list[FieldOption] | None = None
 
     @property
     def id(self) -> str:
@@ -150,11 +176,12 @@ class NewIssueField(msgspec.Struct, rename="camel"):
         return self.field_id or self.key or ""
 
 
-class NewIssueFieldPage(msgspec.Struct):
-    """The fields of new issues. Data Center sends them as ``values``."""
+class NewIssueFieldPage(msgspec.Struct, rename="camel"):
+    """The fields of new issues, a page of ``total``. Data Center sends them as ``values``."""
 
     fields: list[NewIssueField] | None = None
     values: list[NewIssueField] | None = None
+    total: int | None = None
 
 
 class Refusal(msgspec.Struct, rename="camel"):

@@ -21,13 +21,15 @@ from core.errors import PermanentError, TransientError
 from core.metrics import count_degraded
 from trackers import http_errors
 from trackers.document import Document
-from trackers.gate import MissingTicket, pass_fence
+from trackers.gate import MissingTicket, WrongFields, pass_fence
 from trackers.jira.answers import CreatedIssue, Issue, IssuePage, parse_jira_time, status_category
-from trackers.jira.checks import check_jira_access
+from trackers.jira.checks import check_jira_access, list_targets
 from trackers.jira.client import JiraClient, JiraKind, MissingResource, RefusedAccess, RefusedRequest
+from trackers.jira.fields import FieldWriter
 from trackers.jira.issues import PRIORITIES, PROPERTY, IssueEditor, describe_shown, issue_path
 from trackers.protocol import Filed, Shown, TicketState
 from trackers.ticket import Ticket, recurrence_comment
+from trackers.ticket_plan import TrackerPlan
 from trackers.transport import Reach
 
 LAG: tuple[float, ...] = (1.0, 2.0, 4.0)
@@ -58,10 +60,11 @@ class JiraTracker:
         projects: Mapping[str, str] | None = None,
         lag: Sequence[float] | None = None,
         reach: Reach | None = None,
+        plan: TrackerPlan | None = None,
     ) -> None:
         """``project`` is the key of the project that gets the tickets; ``projects`` names others by Furrow project.
 
-        ``reach``: networks in which the site may be; None: the internet and this machine.
+        ``reach``: networks in which the site may be; None: the internet and this machine. ``plan``: what `check_access` checks.
         """
         self._client = JiraClient(url, user, token, kind, reach or Reach())
         self._project = project.strip()
@@ -70,7 +73,9 @@ class JiraTracker:
             raise PermanentError("the Jira project is not set")
         self._cloud = kind == "cloud"
         self._editor = IssueEditor(self._client, self._cloud)
+        self._writer = FieldWriter(self._client, self._cloud)
         self._issue_type = issue_type
+        self._plan = plan or TrackerPlan()
         self._lag = LAG if lag is None else tuple(lag)
         self._created_ids: list[int] = []
 
@@ -181,19 +186,25 @@ class JiraTracker:
 
     def check_access(self) -> str:
         """Read the account, the projects and the fields of new issues; see `trackers.protocol.RemoteTracker`."""
-        keys = {self._project, *self._projects.values()} - {""}
-        return check_jira_access(self._client, tuple(sorted(keys)), self._issue_type)
+        targets = list_targets(self._plan, self._project, self._projects, self._issue_type)
+        return check_jira_access(self._client, self._writer, targets)
 
     # Create
     # --------------------------------------------------------------------------------------------------------------
 
     def _create_issue(self, ticket: Ticket, client_id: UUID) -> Filed:
+        project, issue_type = self._project_key(ticket), str(ticket.fields.get("issue_type", self._issue_type))
+        further = self._writer.write_fields(project, issue_type, ticket.fields) if ticket.fields else {}
+        labels = further.pop("labels", [])
         fields: dict[str, object] = {
-            "project": {"key": self._project_key(ticket)},
-            "issuetype": {"name": self._issue_type},
+            **further,
+            "project": {"key": project},
+            "issuetype": {"name": issue_type},
             "summary": ticket.title,
             "description": self._editor.describe_ticket(ticket),
-            "labels": [_ticket_label(ticket), *ticket.labels],
+            "labels": list(
+                dict.fromkeys([_ticket_label(ticket), *ticket.labels, *(labels if isinstance(labels, list) else ())])
+            ),
         }
         if ticket.priority in PRIORITIES:
             fields["priority"] = {"name": PRIORITIES[ticket.priority]}
@@ -205,6 +216,8 @@ class JiraTracker:
             # Many projects have no field for the priority, or other names for it: file the ticket without.
             if "project" in refusal.fields:
                 raise RefusedAccess(str(refusal)) from None
+            if refusal.fields & set(further):
+                raise WrongFields(str(refusal)) from None
             if refusal.fields != {"priority"} or "priority" not in fields:
                 raise
             del fields["priority"]
@@ -235,7 +248,7 @@ class JiraTracker:
         return self._client.write(CreatedIssue, "create the issue", "issue", body)
 
     def _project_key(self, ticket: Ticket) -> str:
-        key = self._projects.get(ticket.project, self._project)
+        key = str(ticket.fields.get("project") or self._projects.get(ticket.project, self._project))
         if not key:
             raise PermanentError(
                 f"no Jira project is set for the project {http_errors.to_safe_line(ticket.project, limit=100)}"

@@ -67,6 +67,47 @@ class CreateLabelAnswer(msgspec.Struct, rename="camel"):
     issue_label_create: CreatedLabel
 
 
+class Named(msgspec.Struct):
+    """A state or a project of a team."""
+
+    id: str
+    name: str
+
+
+class Cycle(msgspec.Struct):
+    """A cycle of a team; many have a number only."""
+
+    id: str
+    number: float = 0.0
+    name: str | None = None
+
+
+class Member(msgspec.Struct, rename="camel"):
+    """A member of a team."""
+
+    id: str
+    name: str = ""
+    display_name: str = ""
+    email: str = ""
+
+
+class TeamFields(msgspec.Struct, rename="camel"):
+    """What fields of an issue may hold in a team."""
+
+    issue_estimation_type: str = ""
+    active_cycle: Cycle | None = None
+    cycles: Nodes[Cycle] = msgspec.field(default_factory=lambda: Nodes[Cycle]())
+    states: Nodes[Named] = msgspec.field(default_factory=lambda: Nodes[Named]())
+    projects: Nodes[Named] = msgspec.field(default_factory=lambda: Nodes[Named]())
+    members: Nodes[Member] = msgspec.field(default_factory=lambda: Nodes[Member]())
+
+
+class TeamFieldsAnswer(msgspec.Struct):
+    """The fields of one team."""
+
+    team: TeamFields
+
+
 class State(msgspec.Struct):
     """A state of a team's workflow; ``position`` orders the states."""
 

@@ -8,6 +8,17 @@ TEAM = """
 query FurrowTeam($key: String!) {
   teams(filter: {key: {eqIgnoreCase: $key}}, first: 50) { nodes { id key } }
 }"""
+TEAM_FIELDS = """
+query FurrowTeamFields($id: String!) {
+  team(id: $id) {
+    issueEstimationType
+    activeCycle { id number name }
+    cycles(first: 50) { nodes { id number name } }
+    states(first: 100) { nodes { id name } }
+    projects(first: 100) { nodes { id name } }
+    members(first: 250) { nodes { id name displayName email } }
+  }
+}"""
 LABELS = """
 query FurrowLabels($names: [IssueLabelFilter!]!) {
   issueLabels(filter: {or: $names}, first: 100) { nodes { id name isGroup team { id } } }
@@ -48,5 +59,6 @@ REOPEN = """
 mutation FurrowReopen($id: String!, $input: IssueUpdateInput!) { issueUpdate(id: $id, input: $input) { success } }"""
 
 DOCUMENTS: Final = (
-    TEAM, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES, REOPEN,
+    TEAM, TEAM_FIELDS, LABELS, CREATE_LABEL, CREATE, ISSUE, FORMER_KEYS, UPDATE, BY_URL, ATTACH, COMMENT, FIND_COMMENT, STATES,
+    REOPEN,
 )  # fmt: skip

@@ -8,8 +8,9 @@ page, kept as an attachment of the issue, finds the ticket even when Furrow's ow
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -19,7 +20,7 @@ from pydantic import SecretStr
 from core.errors import PermanentError, TransientError
 from trackers import http_errors
 from trackers.document import Document, render_markdown
-from trackers.gate import AccessRefused, MissingTicket, pass_fence
+from trackers.gate import AccessRefused, MissingTicket, WrongFields, pass_fence
 from trackers.linear import queries
 from trackers.linear.answers import (
     AttachmentAnswer,
@@ -36,8 +37,10 @@ from trackers.linear.answers import (
     parse_linear_time,
 )
 from trackers.linear.client import LinearClient, MissingObject
+from trackers.linear.fields import FieldWriter, read_labels
 from trackers.protocol import Filed, Shown, TicketState
 from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
+from trackers.ticket_plan import TrackerPlan
 from trackers.transport import Reach
 
 # 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
@@ -60,16 +63,19 @@ class LinearTracker:
         url: str,
         teams: Mapping[str, str] | None = None,
         reach: Reach | None = None,
+        plan: TrackerPlan | None = None,
     ) -> None:
         """``team`` is the key of the team that gets the tickets; ``teams`` names others by Furrow project.
 
-        ``reach``: networks in which ``url`` may be; None: the internet and this machine.
+        ``reach``: networks in which ``url`` may be; None: the internet and this machine. ``plan``: what `check_access` checks.
         """
         self._team = team.strip()
         self._teams = dict(teams or {})
         self._client = LinearClient(api_key, url, reach or Reach())
         if not self._team and not self._teams:
             raise PermanentError("the Linear team is not set")
+        self._writer = FieldWriter(self._client)
+        self._plan = plan or TrackerPlan()
         self._team_ids: dict[str, str] = {}
         self._label_ids: dict[tuple[str, str], str] = {}
 
@@ -148,23 +154,44 @@ class LinearTracker:
 
     def check_access(self) -> str:
         """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
-        projects = {key: project for project, key in [("", self._team), *self._teams.items()] if key}
-        for project in projects.values():
-            self._team_id(project)
-        return f"{'team' if len(projects) == 1 else 'teams'} {', '.join(sorted(projects))}"
+        found = set()
+        for place, when, fields in self._plan.list_combinations():
+            for key in self._list_teams(when.get("application", ("*",)), str(fields.get("team", ""))):
+                found.add(key)
+                try:
+                    self._writer.write_fields(key, self._read_team_id(key), fields)
+                except WrongFields as error:
+                    raise WrongFields(f"{place}: {error}") from error
+        return f"{'team' if len(found) == 1 else 'teams'} {', '.join(sorted(found))}"
+
+    def _list_teams(self, applications: Sequence[str], fixed: str) -> list[str]:
+        """The keys of the teams that get tickets of these applications."""
+        if fixed:
+            return [fixed]
+        named = [
+            key
+            for project, key in self._teams.items()
+            if any(fnmatchcase(project, pattern) for pattern in applications)
+        ]
+        others = self._team and any(pattern not in self._teams for pattern in applications)
+        return sorted({*named, *([self._team] if others else [])})
 
     # Steps
     # --------------------------------------------------------------------------------------------------------------
 
     def _create_issue(self, ticket: Ticket, client_id: UUID) -> Issue:
-        team_id = self._team_id(ticket.project)
+        key = self._team_key(ticket)
+        team_id = self._read_team_id(key)
+        further = self._writer.write_fields(key, team_id, ticket.fields) if ticket.fields else {}
+        labels = dict.fromkeys([*ticket.labels, *read_labels(ticket.fields)])
         issue = {
+            **further,
             "id": str(client_id),
             "teamId": team_id,
             "title": ticket.title,
             "description": ticket_to_markdown(ticket),
             "priority": PRIORITIES.get(ticket.priority, 0),
-            "labelIds": self._ensure_labels(team_id, ticket.labels),
+            "labelIds": self._ensure_labels(team_id, labels),
         }
         pass_fence()
         try:
@@ -198,7 +225,7 @@ class LinearTracker:
         """The error for an issue that is not there: deleted, or out of sight with its whole team."""
         self._team_ids.clear()
         try:
-            self._team_id(ticket.project)
+            self._read_team_id(self._team_key(ticket))
         except PermanentError as refusal:
             return AccessRefused(f"{key} cannot be read, and neither can its team: {refusal}")
         return MissingTicket(f"{key} does not exist in Linear any more, or is in its trash")
@@ -257,12 +284,15 @@ class LinearTracker:
             raise PermanentError("the Linear team has no state for open work")
         self._client.send(queries.REOPEN, id=issue_id, input={"stateId": choices[0].id})
 
-    def _team_id(self, project: str) -> str:
-        key = self._teams.get(project, self._team)
+    def _team_key(self, ticket: Ticket) -> str:
+        key = str(ticket.fields.get("team") or self._teams.get(ticket.project, self._team))
         if not key:
             raise PermanentError(
-                f"no Linear team is set for the project {http_errors.to_safe_line(project, limit=100)}"
+                f"no Linear team is set for the project {http_errors.to_safe_line(ticket.project, limit=100)}"
             )
+        return key
+
+    def _read_team_id(self, key: str) -> str:
         if key not in self._team_ids:
             teams = self._client.query(TeamAnswer, queries.TEAM, key=key).teams.nodes
             found = next((team.id for team in teams if team.key.lower() == key.lower()), None)

@@ -37,6 +37,8 @@ REDUCED_LINEAR, REDUCED_JIRA = HERE / "linear.graphql", HERE / "jira-cloud-v3.js
 # The operations of Jira Cloud that trackers/jira uses.
 OPERATIONS = (
     ("post", "/rest/api/3/issue"),
+    ("get", "/rest/api/3/issue/createmeta/{projectIdOrKey}/issuetypes"),
+    ("get", "/rest/api/3/issue/createmeta/{projectIdOrKey}/issuetypes/{issueTypeId}"),
     ("get", "/rest/api/3/issue/{issueIdOrKey}"),
     ("put", "/rest/api/3/issue/{issueIdOrKey}"),
     ("post", "/rest/api/3/issueLink"),
