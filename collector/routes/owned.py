@@ -13,13 +13,13 @@ from incidents.owners import OwnerRules, owner_of
 if TYPE_CHECKING:
     from incidents.incident import Incident, IncidentDetail, OwnedIncident, OwnedIncidentDetail
 
-_TAG: Final = re.compile(r'(?:W/)?"(\d{1,18})"')
+_TAG: Final = re.compile(r'(?:W/)?"([0-9]{1,18})"|([0-9]{1,18})')
 IF_MATCH: Final[Parameter] = {
     "name": "If-Match",
     "in": "header",
     "description": 'The version that you saw, as `ETag` has it (`"7"`), or `*` for any. Another version is refused: 412.',
     "required": False,
-    "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}")$'},
+    "schema": {"type": "string", "pattern": r'^(\*|[0-9]{1,18}|(W/)?"[0-9]{1,18}")$'},
     "example": '"7"',
 }
 
@@ -32,7 +32,7 @@ def read_version(request: Request) -> int | None:
     match = _TAG.fullmatch(sent[0].strip()) if len(sent) == 1 else None
     if match is None:
         raise ApiError(400, "invalid_header", 'If-Match is one ETag of the incident, like "7", or *')
-    return int(match[1])
+    return int(match[1] or match[2])
 
 
 def add_owners(incidents: "Iterable[Incident]", rules: OwnerRules) -> "list[OwnedIncident]":
