@@ -16,6 +16,7 @@ from tasks.erase import (
     erase_files,
     erase_names,
     find_person,
+    note_erasure,
     publish_erasure,
     summarize_erasure,
     wait_for_runs,
@@ -66,6 +67,8 @@ def erase(project: str = "default", session_id: str | None = None, user: str | N
     removed.append(report.run_step(erase_names, person) or Counter())
     outcome = summarize_erasure(removed, found)
     _report_erasure(report, outcome)
+    whole = not (report.failed or report.stopped)
+    report.run_step(note_erasure, project, "a user" if user else "a session", outcome, whole)
     known = report.run_step(find_known_projects, project) or []
     complete = not (report.failed or report.stopped)
     publish_erasure({"sessions": len(person.sessions), **outcome, "projects": known, "complete": complete})

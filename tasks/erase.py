@@ -41,6 +41,8 @@ _POLL_SECONDS: Final = 0.5
 _RECOUNT_SECONDS: Final = 3_600.0  # longer than ClickHouse takes to delete rows
 _LOGS_ARRIVE_SECONDS: Final = 3.0  # a run's log lines reach Prefect up to 2 s late
 _PAGE: Final = 200
+_ACTOR: Final = "flow erase"
+"""The flow does not know who started it: a person with the command, or in Prefect's UI."""
 _log = logging.getLogger("furrow.erase")
 
 
@@ -161,6 +163,17 @@ class ErasedTicket(TypedDict):
     tracker: str
     key: str
     url: str | None
+
+
+@task(name="note the erasure", **POLICY)
+def note_erasure(project: str, what: str, summary: "ErasureSummary", complete: bool) -> None:
+    """Add the erasure to the audit log, without a name: ``what`` is `a session` or `a user`."""
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return
+    removed = ", ".join(f"{count:,} {place}" for place, count in summary["removed"].items() if count)
+    reason = f"removed: {removed or 'nothing'}" + ("" if complete else "; not complete")
+    store.audit.add_audit_entry(_ACTOR, "data.erased", project, what, reason)
 
 
 class ErasureSummary(TypedDict):

@@ -19,6 +19,10 @@ _WORDY_DIGITS = re.compile(
 )
 _HASH_PAGE = re.compile(r"(!?)(/[^?#]*[^?#/])")
 _HASH_MARKS: Final = ("#", "#!")
+_KEYED = re.compile(
+    r"([A-Za-z_][\w.]*)\((?:-?\d+|(?:guid)?'[^()]*'|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\w+=[^()]+|:id)\)", re.I
+)
+"""An entity and its key: ``Orders(42)``, ``Customers('ALFKI')``, ``Lines(Order=1,Product=11)`` (OData 4.01, URL conventions)."""
 _TOKEN = re.compile(r"[^\W_]+|[\W_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _FILE = re.compile(r"(.+)(\.[a-z][a-z0-9]{1,4})", re.I)
@@ -44,9 +48,17 @@ def _is_generated_id(segment: str) -> bool:
     return len(segment) >= 16 or any(len(t) >= 2 and t.isdigit() for t in re.split(r"[-_.~]", segment))
 
 
+def fold_key(segment: str) -> str:
+    """An OData entity without its key; "" for another segment."""
+    keyed = _KEYED.fullmatch(segment.replace("%27", "'")) if segment.endswith(")") else None
+    return f"{keyed[1]}({ID})" if keyed else ""
+
+
 def _fold_segment(segment: str) -> str:
     if segment.startswith((":", "{", "[", "*")):
         return segment
+    if segment.endswith(")") and (entity := fold_key(segment)):
+        return entity
     if _is_generated_id(segment):
         file = _FILE.fullmatch(segment)
         if file is None:
@@ -66,7 +78,7 @@ def fold_path(path: str) -> str:
 
     Numbers, UUIDs, hex strings, long opaque tokens and slugs with digits are replaced; words, versions (``v2``) and names such
     as ``oauth2`` stay. Query, trailing slash and origin are removed, and the fragment unless it is the page of a hash router:
-    ``/#/orders/8841?tab=2`` gives ``/#/orders/:id``.
+    ``/#/orders/8841?tab=2`` gives ``/#/orders/:id``. The key of an OData entity, too: ``/Orders(42)`` gives ``/Orders(:id)``.
     """
     return _fold_path(path)
 

@@ -18,6 +18,7 @@ from collector.routes.route import BODY_STATUSES, Operation, Parameter, Route, R
 from collector.services import Services
 from collector.store import Incidents
 from collector.transport.body import validate_body
+from incidents.model import NotFound
 from incidents.verdicts import ExemptionRecord, ExemptionStep, VerdictReason
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ class ExceptionEndpoints:
 def _move(
     exemption_id: str, step: ExemptionStep, reason: str, actor: str, project: str | None, store: Incidents
 ) -> None:
-    store.exemptions.move_exemption(exemption_id, step, reason, actor, project)
+    try:
+        store.exemptions.move_exemption(exemption_id, step, reason, actor, project)
+    except NotFound:
+        raise ApiError(404, "not_found", "no such exception; a proposed one is replayed first (`try`)") from None
 
 
 _ID: Final[Parameter] = {

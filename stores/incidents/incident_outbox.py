@@ -170,7 +170,7 @@ _WAITING_TICKETS = text("""
     SELECT o.tracker, o.state, count(*) AS number, min(coalesce(o.retry_at, o.lease_until)) AS until,
            (array_agg(o.last_error ORDER BY o.updated_at DESC) FILTER (WHERE o.last_error IS NOT NULL))[1] AS reason
     FROM outbox o JOIN incidents i USING (incident_id)
-    WHERE i.status IN ('confirmed', 'regressed')
+    WHERE i.status IN ('confirmed', 'regressed') AND i.merged_into IS NULL
       AND (o.state = 'export_failed' OR (o.state = 'retry' AND o.retry_at > clock_timestamp())
            OR (o.state = 'claimed' AND o.lease_until > clock_timestamp()))
     GROUP BY o.tracker, o.state ORDER BY o.tracker, o.state
@@ -182,7 +182,7 @@ _REFUSED = text("""
     SELECT (array_agg(o.last_error ORDER BY o.updated_at DESC))[1] AS reason, count(*) AS number
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE o.tracker = :tracker AND o.state = 'export_failed' AND o.refused_by = :access
-        AND i.status IN ('confirmed', 'regressed')
+        AND i.status IN ('confirmed', 'regressed') AND i.merged_into IS NULL
     HAVING count(*) > 0
 """)
 

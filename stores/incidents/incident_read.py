@@ -84,7 +84,8 @@ _FIGURES = text(f"""
     UNION ALL SELECT 'detections', 'open', count(*)
     FROM open_detections WHERE retracted_at IS NULL AND (CAST(:project AS text) IS NULL OR project = :project)
     UNION ALL SELECT 'incidents', status, count(*)
-    FROM incidents i WHERE NOT {IS_WITHDRAWN} AND (CAST(:project AS text) IS NULL OR project = :project) GROUP BY status
+    FROM incidents i
+    WHERE NOT {IS_WITHDRAWN} AND merged_into IS NULL AND (CAST(:project AS text) IS NULL OR project = :project) GROUP BY status
     UNION ALL SELECT 'tickets', o.state, count(*)
     FROM outbox o JOIN incidents i USING (incident_id)
     WHERE CAST(:project AS text) IS NULL OR i.project = :project GROUP BY o.state

@@ -73,6 +73,7 @@ _QUEUED = text("""
 _EXPORTS = text("""
     SELECT o.*, i.title, i.project, i.status FROM outbox o JOIN incidents i USING (incident_id)
     WHERE o.state IN ('retry', 'export_failed', 'claimed', 'logged') AND i.status IN ('confirmed', 'regressed')
+      AND i.merged_into IS NULL
       AND (CAST(:project AS text) IS NULL OR i.project = :project)
     ORDER BY array_position(ARRAY['export_failed', 'retry', 'claimed', 'logged'], o.state), o.updated_at DESC, o.incident_id
     LIMIT :limit

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from prefect import task
 from prefect.client.orchestration import get_client
@@ -87,6 +88,40 @@ def test_where_nothing_lands_the_spool_is_rewritten(configured: None, monkeypatc
     left = list_segments(Settings().spool_dir)
     assert sum(segment.events for segment in left) == before - 11
     assert not any(b"hers" in segment.read() for segment in left)
+
+
+def erasures() -> list[tuple[str, str, str, str]]:
+    entries = incidents().audit.list_audit_entries("default").entries
+    return [(one.actor, one.action, one.subject, one.reason) for one in entries if one.action == "data.erased"]
+
+
+def test_each_erasure_is_in_the_audit_log_without_a_name(configured: None) -> None:
+    land(frustrated("hers"), frustrated("his"))
+    record(incidents(), detection("hers", project="default"), project="default")
+    assert erase("hers").name == "Completed"
+    ((actor, _action, subject, reason),) = erasures()
+    assert (actor, subject) == ("flow erase", "a session")
+    assert "11 events" in reason
+    assert "1 detections" in reason
+    assert "hers" not in reason
+    assert erase("hers").name == "Completed"
+    assert "removed: nothing" in erasures()[0][3]
+
+
+def test_an_audit_log_that_cannot_be_written_makes_it_degraded_and_again_notes_it(
+    configured: None, postgres_url: str
+) -> None:
+    land(frustrated("hers"))
+    assert erasures() == []
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE audit_log RENAME TO away")
+        state = erase("hers")
+        connection.execute("ALTER TABLE away RENAME TO audit_log")
+    assert state.name == "Degraded"
+    assert stored() == []
+    assert erasures() == []
+    assert erase("hers").name == "Completed"
+    assert len(erasures()) == 1
 
 
 def test_what_a_run_writes_that_began_before_is_erased_too(configured: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,23 @@ def test_a_merge_is_remembered(store: IncidentStore) -> None:
         store.ledger.apply_action(new_id("buy"), "confirm", "", "eve")
 
 
+def test_a_merged_incident_is_counted_nowhere(store: IncidentStore) -> None:
+    record(store, grouped("a", "pay", "pay"), grouped("b", "buy", "buy"))
+    for name in ("pay", "buy"):
+        store.ledger.apply_action(new_id(name), "confirm", "", "eve")
+    assert store.incidents.read_store_counts()["incidents"]["confirmed"] == 2
+    (claim,) = store.outbox.claim_incidents("jira", limit=1, min_score=70, only=[new_id("buy")])
+    store.outbox.record_failed_export(
+        new_id("buy"), "jira", "403", None, token=claim.token, refused_by="these settings"
+    )
+    assert store.outbox.find_refusal("jira", "these settings") == ("403", 1)
+    assert len(store.outbox.list_waiting_tickets()) == len(store.review.list_waiting_exports(None)) == 1
+    store.merger.merge_incidents(new_id("buy"), new_id("pay"), "same", "eve")
+    assert store.incidents.read_store_counts()["incidents"]["confirmed"] == 1
+    assert store.outbox.find_refusal("jira", "these settings") is None
+    assert store.outbox.list_waiting_tickets() == store.review.list_waiting_exports(None) == []
+
+
 def test_what_cannot_be_merged(store: IncidentStore) -> None:
     record(store, grouped("a", "pay", "pay"))
     record(store, detection("b", project="blog"), project="blog")

@@ -8,7 +8,7 @@ from ufse.grouping.learned import NO_RULES, RouteRules
 from ufse.grouping.texts import EMAIL, is_opaque
 from ufse.grouping.vocabulary import load_vocabulary
 from ufse.memo import memoize_texts
-from ufse.patterns import ID, clean_text
+from ufse.patterns import ID, clean_text, fold_key
 
 _VOCABULARY = load_vocabulary()
 _LONGEST: Final = 2_048
@@ -86,6 +86,8 @@ def _fold_segments(raw: list[str]) -> list[str]:
         before = found[-1] if found else ""
         if is_locale(text) and all(_may_precede_locale(s) for s in found):
             found.append(mark_locale(text))
+        elif entity := fold_key(text):
+            found.append(entity.casefold())
         elif text.startswith(ID) or is_id(text) or is_id(text.casefold()) or _names_one_thing(before, text):
             found.append(ID)
         elif _HANDLE.fullmatch(text):

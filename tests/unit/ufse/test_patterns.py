@@ -27,6 +27,15 @@ from ufse.patterns import clean_text, digest_texts, find_flow_name, fold_message
         ("https://shop.example/orders/7", "/orders/:id"),
         ("/facade/decade", "/facade/decade"),
         ("/" + "a" * 100, "/:id"),
+        ("/odata/Orders(42)/Lines", "/odata/Orders(:id)/Lines"),
+        ("/odata/Customers('ALFKI')", "/odata/Customers(:id)"),
+        ("/odata/Customers(%27AB-12%27)", "/odata/Customers(:id)"),
+        ("/sap/SalesOrderSet(guid'0050568d-393c-1ed4-9d97-e65f0f3fcc23')", "/sap/SalesOrderSet(:id)"),
+        ("/odata/Lines(Order=10248,Product=11)", "/odata/Lines(:id)"),
+        ("/odata/Orders(3f2b8c1e-9a4d-4e7b-8c1d-2f3a4b5c6d7e)", "/odata/Orders(:id)"),
+        ("/users/delta()", "/users/delta()"),
+        ("/titles/Alien_(film)", "/titles/Alien_(film)"),
+        ("/shop/(group)", "/shop/(group)"),
     ],
 )
 def test_fold_path(path: str, pattern: str) -> None:

@@ -46,7 +46,23 @@ def test_any_control_has_a_group(identity: str, selector: str, label: str) -> No
     assert group_control("control", identity, selector, label) == group_control("control", identity, selector, label)
 
 
+def test_entities_of_odata_are_told_apart_by_name_and_not_by_key() -> None:
+    keys = (
+        "Orders(42)",
+        "orders(7)",
+        "Orders('A 1')",
+        "Orders(guid'0050568D-393C-1ED4-9D97-E65F0F3FCC23')",
+        "Orders(:id)",
+    )
+    assert {fold_route(f"/odata/{key}") for key in keys} == {"/odata/orders(:id)"}
+    assert {fold_route(fold_path(f"/odata/{key}")) for key in keys} == {"/odata/orders(:id)"}
+    assert fold_route("/odata/Customers(42)") != fold_route("/odata/Orders(42)")
+    assert fold_route("/titles/Alien_(film)") != fold_route("/titles/Alien_(game)")
+
+
 HOSTILE = [
+    "a(" * 50_000 + ")",
+    "a(" + "b=" * 50_000 + ")",
     "a" * 100_000,
     "a1" * 50_000,
     "'" * 100_000,
