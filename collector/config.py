@@ -113,6 +113,9 @@ class CollectorConfig(BaseModel):
     ] = None
     owners_file: Annotated[Path | None, Field(description="File with the owners of incidents.")] = None
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
+    ticket_fields: Annotated[
+        str, Field(description="The file of `FURROW_TICKET_FIELDS`, for previews of tickets; empty: none.")
+    ] = ""
     trusted_proxies: Annotated[
         str, Field(description="Proxies whose `X-Forwarded-For` is believed, as in `FURROW_TRUSTED_PROXIES`.")
     ] = ""
@@ -154,6 +157,7 @@ class CollectorConfig(BaseModel):
             spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
             owners_file=settings.owners_file,
+            ticket_fields=settings.ticket_fields,
             oidc=OidcConfig.from_settings(settings),
             trusted_proxies=settings.trusted_proxies,
             requests_per_second=settings.requests_per_second,

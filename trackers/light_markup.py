@@ -112,12 +112,17 @@ def _item(line: str) -> str | None:
 
 
 def _join_lines(lines: Sequence[str], place: int, first: str) -> tuple[int, list[str]]:
-    """The items of a list from its first one on, and where it ends."""
-    items = [first]
-    while place < len(lines) and (found := _item(lines[place].strip())):
-        items.append(found)
+    """The items of a list from its first one on, and where it ends. Tags of a loop leave empty lines between them."""
+    items, end = [first], place
+    while place < len(lines):
+        found = _item(text := lines[place].strip())
         place += 1
-    return place, items
+        if found:
+            items.append(found)
+            end = place
+        elif text:
+            break
+    return end, items
 
 
 def _continues(line: str) -> bool:

@@ -20,7 +20,7 @@ class Blocks:
 VARIABLES: Final[Mapping[str, str]] = {
     "title": "the built-in title",
     "incident": "the incident's id",
-    "page": "address of the incident's page, '' without `FURROW_PUBLIC_URL`",
+    "page": "address of the incident's page",
     "application": "the Furrow project",
     "severity": "Critical, High, Medium or Low",
     "kind": "kind of the failure, like Bug",

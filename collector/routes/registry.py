@@ -14,6 +14,7 @@ from collector.pages import (
     session,
     settings,
     sign_in,
+    ticket_preview,
 )
 from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
@@ -50,6 +51,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     saved_views.GROUP,
     incident_page.GROUP,
     assignment.GROUP,
+    ticket_preview.GROUP,
     verdict_forms.GROUP,
     session.GROUP,
     near_misses.GROUP,

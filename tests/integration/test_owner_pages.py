@@ -26,7 +26,7 @@ def store(postgres_url: str) -> Iterator[IncidentStore]:
 @pytest.fixture
 def client(tmp_path: Path, postgres_url: str, store: IncidentStore) -> Iterator[httpx.Client]:
     owners = tmp_path / "OWNERS"
-    owners.write_text("/checkout/ @shop-team\n")
+    owners.write_text("/checkout/ @shop-team\n@shop-team = jira:712020:x linear-team:PAY\n")
     with serving(tmp_path, postgres_url, owners_file=owners) as made:
         sign_in(made, "/incidents", "shop-operator")
         yield made
@@ -53,6 +53,14 @@ def test_the_owner_is_shown_with_the_rule_that_decided(client: httpx.Client) -> 
     assert client.get("/incidents.json").json()["incidents"][0]["owner"]["line"] == 1
     assert 'title="line 1: /checkout/">@shop-team' in client.get("/incidents").text
     assert "shop-team (line 1: /checkout/)" in client.get(f"{page}.md").text.replace("\u2060", "").replace("\\", "")
+
+
+def test_the_preview_of_a_ticket_has_the_owner_in_text_and_fields(client: httpx.Client) -> None:
+    page = page_of(client)
+    by_tracker = {found["tracker"]: found for found in client.get(f"{page}/ticket.json").json()["tickets"]}
+    assert by_tracker["Jira"]["fields"] == {"assignee": ["712020:x"]}
+    assert by_tracker["Linear"]["fields"] == {"team": ["PAY"]}
+    assert "shop-team (line 1: /checkout/)" in by_tracker["Jira"]["text"].replace("\u2060", "").replace("\\", "")
 
 
 def test_a_person_assigns_and_takes_it_back(client: httpx.Client) -> None:

@@ -22,45 +22,45 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["owners", *words])
+    done = CliRunner().invoke(app, [*words])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.exit_code, " ".join(done.output.split())
 
 
 def test_a_good_file_passes(file: Path) -> None:
-    assert run("check") == (0, "2 rules, 0 problems; the first rule that fits decides")
+    assert run("owners", "check") == (0, "2 rules, 0 problems; the first rule that fits decides")
 
 
 def test_a_bad_line_is_named_and_ends_with_1(file: Path) -> None:
     file.write_text("* @all\nnonsense\n/checkout/ @shop\n")
-    code, output = run("check", str(file))
+    code, output = run("owners", "check", str(file))
     assert code == 1
     assert "line 2: 'nonsense' is no pattern" in output
     assert "line 3: /checkout/ decides nothing: line 1 (*) fits first. Here the FIRST rule that fits decides" in output
     assert "2 rules, 2 problems" in output
-    code, output = run("check", "--json")
+    code, output = run("owners", "check", "--json")
     assert (code, [found["line"] for found in json.loads(output)["problems"]]) == (1, [2, 3])
 
 
 def test_who_owns_a_place_is_explained(file: Path) -> None:
-    code, output = run("who", "--project", "shop", "--endpoint", "POST /api/orders")
+    code, output = run("owners", "who", "--project", "shop", "--endpoint", "POST /api/orders")
     assert code == 0
     assert "@payments" in output
     assert "line 3: endpoint:/api/orders" in output
     assert "jira:712020:x, linear-team:t1" in output
-    assert "line 5: *" in run("who", "--project", "blog", "--endpoint", "POST /api/orders")[1]
+    assert "line 5: *" in run("owners", "who", "--project", "blog", "--endpoint", "POST /api/orders")[1]
     file.write_text("/checkout @shop")
-    assert run("who", "--route", "/help")[1].startswith("nobody")
-    assert json.loads(run("who", "--route", "/help", "--json")[1]) == {"owner": None}
+    assert run("owners", "who", "--route", "/help")[1].startswith("nobody")
+    assert json.loads(run("owners", "who", "--route", "/help", "--json")[1]) == {"owner": None}
     with pytest.raises(WrongUse, match="method and a path"):
-        run("who", "--endpoint", "/api")
+        run("owners", "who", "--endpoint", "/api")
 
 
 def test_without_a_file_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FURROW_OWNERS_FILE", "")
     with pytest.raises(PermanentError, match="FURROW_OWNERS_FILE"):
-        run("check")
+        run("owners", "check")
 
 
 def test_an_incident_is_assigned_and_the_answer_shown(httpserver: HTTPServer) -> None:
