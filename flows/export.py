@@ -45,7 +45,7 @@ def export(dry_run: bool = False, hasten: bool = False) -> State[Any]:
         with closing(tracker), collect_problems() as problems:
             if not dry_run:
                 _export_to_tracker(report, tracker)
-        _record_template_problems(report, tracker.name, problems)
+        record_template_problems(report, tracker.name, problems)
     if dry_run:
         _preview_export(report, [tracker.name for tracker in trackers])
     elif not (trackers or report.failed or report.stopped):
@@ -107,7 +107,7 @@ def report_outcomes(report: Report, outcomes: list[Outcome]) -> None:
             report.pending[-1] += f" ({len(same)} tickets)"
 
 
-def _record_template_problems(report: Report, tracker: str, problems: list[str]) -> None:
+def record_template_problems(report: Report, tracker: str, problems: list[str]) -> None:
     """The tickets were filed with the built-in text; the run says what is wrong with the templates, each thing once."""
     for problem in dict.fromkeys(problems):
         report.record_failure(f"tickets at {tracker}", PermanentError(f"{problem} ({problems.count(problem)} times)"))
@@ -116,7 +116,7 @@ def _record_template_problems(report: Report, tracker: str, problems: list[str])
 def _preview_export(report: Report, trackers: list[str]) -> None:
     with collect_problems() as problems:
         found = report.run_step(preview_tickets, trackers) or []
-    _record_template_problems(report, " and ".join(trackers), problems)
+    record_template_problems(report, " and ".join(trackers), problems)
     for shown in found:
         report.counts[f"tickets that would go to {shown.tracker}"] += 1
         report.add_lines(f"Would go to {shown.tracker}", [shown.line])

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from core.errors import NotConfigured
 from core.tracker_kinds import TrackerName
-from flows.export import report_outcomes
+from flows.export import record_template_problems, report_outcomes
 from tasks.export import (
     Candidate,
     Outcome,
@@ -20,6 +20,7 @@ from tasks.export import (
     show_failed_export,
 )
 from tasks.report import Report, describe_failure
+from trackers.ticket_making import collect_problems
 
 
 @flow(name="rerun-failed-exports")
@@ -44,7 +45,9 @@ def rerun_failed_exports(
         outcomes += [shown for candidate in ready if (shown := report.run_step(show_failed_export, candidate))]
     else:
         for name in sorted({candidate.tracker for candidate in ready}):
-            outcomes += _rerun_at_tracker(report, name, [candidate for candidate in ready if candidate.tracker == name])
+            with collect_problems() as problems:
+                outcomes += _rerun_at_tracker(report, name, [ticket for ticket in ready if ticket.tracker == name])
+            record_template_problems(report, name, problems)
     report_outcomes(report, outcomes)
     return report.finish_run()
 

@@ -14,7 +14,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from incidents.incident import IncidentDetail
-from trackers.document import Document, to_plain_line
+from trackers.document import Document, render_markdown, to_plain_line
 from trackers.light_markup import CLOSE, OPEN, Value, read_document, read_plain, write_mark
 from trackers.ticket import TITLE_LENGTH, Ticket
 from trackers.ticket_variables import VARIABLES, Blocks, describe_ticket
@@ -23,7 +23,8 @@ LONGEST_S: Final = 1.0
 """A template that renders longer than this is given up."""
 MOST_STEPS: Final = 10_000
 """Most rounds of all loops of a template together."""
-MAX_OUTPUT: Final = 60_000
+MAX_OUTPUT: Final = 30_000
+"""Most characters of a result: below what Jira takes of a text."""
 _MAX_TEXT: Final = 20_000
 _NODES: Final = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Name, nodes.Const, nodes.Getattr,
@@ -175,6 +176,7 @@ class _Rendering:
         shown: Value
         if isinstance(value, Blocks):
             shown = value.document
+            self._shown += len(render_markdown(shown))
         elif value is None:
             shown = ""
         elif isinstance(value, (str, int, float)):

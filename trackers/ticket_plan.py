@@ -89,6 +89,11 @@ def merge_fields(*layers: Fields) -> Fields:
     return dict(merged.values())
 
 
+def find_field(fields: Mapping[str, object], name: str) -> str:
+    """The value of the field ``name`` (in lower case) as text, however the file writes the name; '' without one."""
+    return next((str(value) for known, value in fields.items() if known.casefold() == name), "")
+
+
 def describe_incident(incident: Incident) -> dict[str, tuple[str, ...]]:
     """What rules match, by condition: the values of which one must match."""
     point = incident["failurePoint"]

@@ -166,7 +166,10 @@ def export(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show which tickets would be created; no tracker is called.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Only show the tickets that would be created, as a whole; no tracker is called."
+        ),
     ] = False,
     now: Annotated[
         bool, typer.Option("--now", help="Also export tickets that wait for their next retry, without waiting.")

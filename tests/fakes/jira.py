@@ -302,6 +302,8 @@ def _wrong_value(field: dict[str, Any], value: Any, cloud: bool) -> str:
         case "user":
             return "" if set(value) == {"accountId" if cloud else "name"} else "Specify a valid user"
         case "array":
+            if schema.get("custom", "").endswith(":gh-sprint"):
+                return "" if isinstance(value, int) else "Number value expected as the Sprint id."
             if not isinstance(value, list):
                 return "data was not an array"
             wanted = schema.get("items") in ("option", "component", "version")

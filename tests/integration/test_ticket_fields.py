@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from core.errors import PermanentError
-from tests.fakes.jira import FakeJira
+from tests.fakes.jira import FakeJira, is_create
 from tests.fakes.linear import KEY, FakeLinear, operation
+from tests.fakes.server import Answer, Fault
 from tests.integration.test_jira import connect, only
 from tests.unit.trackers.incidents import incident
 from trackers.gate import AccessRefused, WrongFields
@@ -131,10 +132,36 @@ def test_two_fields_of_one_name_need_the_id(site: FakeJira) -> None:
 def test_another_project_and_issue_type(site: FakeJira) -> None:
     site.projects.add("WEB")
     tracker = connect(site)
-    fields = EVERYTHING | {"project": "WEB", "issue_type": "Task"}
+    fields = EVERYTHING | {"Project": "WEB", "issue_type": "Task"}
     assert tracker.file_ticket(jira_ticket(fields), uuid4()).key == "WEB-1"
     tracker.close()
     assert only(site)["fields"]["issuetype"] == {"name": "Task"}
+
+
+def test_names_that_work_everywhere(site: FakeJira) -> None:
+    """Sprint, epic link and story points have other names and ids on each site; the types of the fields are the same."""
+    site.add_field("customfield_81", "Run", "array", "gh-sprint", items="json")
+    site.add_field("customfield_82", "Saga", "any", "gh-epic-link")
+    site.add_field("customfield_83", "Size", "number", "jsw-story-points")
+    site.add_field("duedate", "Due", "date")
+    tracker = connect(site)
+    fields = EVERYTHING | {"cycle": 12, "epic": "OPS-7", "estimate": 5, "due_date": "2026-02-01"}
+    tracker.file_ticket(jira_ticket(fields), uuid4())
+    tracker.close()
+    written = only(site)["fields"]
+    assert [written[f"customfield_8{number}"] for number in (1, 2, 3)] == [12, "OPS-7", 5]
+    assert written["duedate"] == "2026-02-01"
+
+
+def test_what_jira_refuses_of_the_fields_waits_for_the_file(site: FakeJira) -> None:
+    """Whether somebody can be assigned, only the request itself tells."""
+    words = "User '5b10ac' cannot be assigned issues."
+    site.faults = [Fault(is_create, Answer(400, {"errorMessages": [], "errors": {"assignee": words}}))]
+    tracker = connect(site)
+    with pytest.raises(WrongFields, match=words):
+        tracker.file_ticket(jira_ticket(EVERYTHING), uuid4())
+    assert tracker.file_ticket(jira_ticket(EVERYTHING), uuid4()).key == "OPS-1"
+    tracker.close()
 
 
 def test_the_check_reads_every_rule_and_names_the_wrong_one(site: FakeJira) -> None:
@@ -185,7 +212,7 @@ def test_every_kind_of_field_reaches_linear(workspace: FakeLinear) -> None:
     tracker = linear(workspace)
     tracker.file_ticket(jira_ticket({"team": "WEB"}, incidentId="inc_0"), uuid4())
     fields = {
-        "team": "web", "project": "checkout", "cycle": "current", "estimate": 3, "assignee": "Ada@example.test",
+        "Team": "web", "project": "checkout", "cycle": "current", "estimate": 3, "assignee": "Ada@example.test",
         "state": "Backlog", "parent": "WEB-1", "due_date": date(2026, 1, 31), "labels": ("web-team",),
     }  # fmt: skip
     filed = tracker.file_ticket(jira_ticket(fields), uuid4())

@@ -10,7 +10,7 @@ from trackers import http_errors
 from trackers.jira.answers import Account, PermissionAnswer
 from trackers.jira.client import JiraClient
 from trackers.jira.fields import FILLED, FieldWriter
-from trackers.ticket_plan import Fields, TrackerPlan
+from trackers.ticket_plan import Fields, TrackerPlan, find_field
 
 
 class Target(NamedTuple):
@@ -26,8 +26,8 @@ def list_targets(plan: TrackerPlan, project: str, projects: Mapping[str, str], i
     """Every combination of project, issue type and fields that a ticket may get; ``projects`` by Furrow project."""
     found = []
     for place, when, fields in plan.list_combinations():
-        for key in dict.fromkeys(_list_projects(when, str(fields.get("project", "")), project, projects)):
-            found.append(Target(key, str(fields.get("issue_type", issue_type)), place if fields else "", fields))
+        for key in dict.fromkeys(_list_projects(when, find_field(fields, "project"), project, projects)):
+            found.append(Target(key, find_field(fields, "issue_type") or issue_type, place if fields else "", fields))
     return found
 
 

@@ -29,7 +29,7 @@ from trackers.jira.fields import FieldWriter
 from trackers.jira.issues import PRIORITIES, PROPERTY, IssueEditor, describe_shown, issue_path
 from trackers.protocol import Filed, Shown, TicketState
 from trackers.ticket import Ticket, recurrence_comment
-from trackers.ticket_plan import TrackerPlan
+from trackers.ticket_plan import TrackerPlan, find_field
 from trackers.transport import Reach
 
 LAG: tuple[float, ...] = (1.0, 2.0, 4.0)
@@ -193,7 +193,7 @@ class JiraTracker:
     # --------------------------------------------------------------------------------------------------------------
 
     def _create_issue(self, ticket: Ticket, client_id: UUID) -> Filed:
-        project, issue_type = self._project_key(ticket), str(ticket.fields.get("issue_type", self._issue_type))
+        project, issue_type = self._project_key(ticket), find_field(ticket.fields, "issue_type") or self._issue_type
         further = self._writer.write_fields(project, issue_type, ticket.fields) if ticket.fields else {}
         labels = further.pop("labels", [])
         fields: dict[str, object] = {
@@ -248,7 +248,7 @@ class JiraTracker:
         return self._client.write(CreatedIssue, "create the issue", "issue", body)
 
     def _project_key(self, ticket: Ticket) -> str:
-        key = str(ticket.fields.get("project") or self._projects.get(ticket.project, self._project))
+        key = find_field(ticket.fields, "project") or self._projects.get(ticket.project, self._project)
         if not key:
             raise PermanentError(
                 f"no Jira project is set for the project {http_errors.to_safe_line(ticket.project, limit=100)}"

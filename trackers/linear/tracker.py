@@ -40,7 +40,7 @@ from trackers.linear.client import LinearClient, MissingObject
 from trackers.linear.fields import FieldWriter, read_labels
 from trackers.protocol import Filed, Shown, TicketState
 from trackers.ticket import Ticket, recurrence_comment, ticket_to_markdown
-from trackers.ticket_plan import TrackerPlan
+from trackers.ticket_plan import TrackerPlan, find_field
 from trackers.transport import Reach
 
 # 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
@@ -156,7 +156,7 @@ class LinearTracker:
         """Read each team that gets tickets; see `trackers.protocol.RemoteTracker`."""
         found = set()
         for place, when, fields in self._plan.list_combinations():
-            for key in self._list_teams(when.get("application", ("*",)), str(fields.get("team", ""))):
+            for key in self._list_teams(when.get("application", ("*",)), find_field(fields, "team")):
                 found.add(key)
                 try:
                     self._writer.write_fields(key, self._read_team_id(key), fields)
@@ -285,7 +285,7 @@ class LinearTracker:
         self._client.send(queries.REOPEN, id=issue_id, input={"stateId": choices[0].id})
 
     def _team_key(self, ticket: Ticket) -> str:
-        key = str(ticket.fields.get("team") or self._teams.get(ticket.project, self._team))
+        key = find_field(ticket.fields, "team") or self._teams.get(ticket.project, self._team)
         if not key:
             raise PermanentError(
                 f"no Linear team is set for the project {http_errors.to_safe_line(ticket.project, limit=100)}"

@@ -147,9 +147,10 @@ def test_loops_end(inner: str) -> None:
     assert time.monotonic() - start < 2
 
 
-def test_the_output_has_a_limit() -> None:
-    with pytest.raises(WrongTemplate, match="it makes more than 60,000 characters"):
-        body("{{ explanation }}" * 900, examples=[incident()["examples"][0] | {"explanation": "x" * 600}])
+@pytest.mark.parametrize("source", ["{{ explanation }}" * 900, "{{ text }}\n" * 1_000])
+def test_the_output_has_a_limit(source: str) -> None:
+    with pytest.raises(WrongTemplate, match="it makes more than 30,000 characters"):
+        body(source, examples=[incident()["examples"][0] | {"explanation": "x" * 600}])
 
 
 def test_the_check_names_what_there_is_not() -> None:
