@@ -1,5 +1,6 @@
 """Owners in tickets: who is the assignee, in which team the issue is, and what happens while the file of owners is wrong."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,10 @@ def test_the_owner_by_rule_is_assignee_and_stands_in_the_text(
     (issue,), (other,) = jira.issues.values(), linear.issues.values()
     assert issue["fields"]["assignee"] == {"accountId": "712020:pay"}
     assert other["assigneeId"] == "user-ada"
-    for text in (str(issue["fields"]["description"]), other["description"].replace("\\", "")):
+    for text in (
+        json.dumps(issue["fields"]["description"], ensure_ascii=False),
+        other["description"].replace("\\", ""),
+    ):
         plain = text.replace("\u2060", "")
         assert "Owner: @payments, anna@example.com (line 6: endpoint:/api/orders)." in plain
 
