@@ -79,7 +79,7 @@ def postgres_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     tmp_path_factory.getbasetemp()  # which empties the folder of the run when it is first asked for
     server = EmbeddedPostgres(find_postgres_folder(request.config))
     server.start()
-    # A killed server loses nothing by this, only a machine without power does; hundreds of databases are made and dropped faster.
+    # A killed server loses nothing by this, only a machine without power does; databases are made and dropped much faster.
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")

@@ -49,7 +49,18 @@ REPEATS: Final = 2
 """Tries without a change of a field since the try before (own choice: all tries but the first, at the least number)."""
 BURST: Final = 3
 """Presses of one burst from which it is no double click (own choice)."""
-_BARRED: Final = ("link", "toggle", "aside", "leaves", "played", "nameless", "repeated", "text_field", "static_text")
+_BARRED: Final = (
+    "link",
+    "toggle",
+    "aside",
+    "leaves",
+    "played",
+    "nameless",
+    "repeated",
+    "text_field",
+    "static_text",
+    "bare",
+)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _HASH_MARKS: Final = ("#", "#!")
 _KEYED = re.compile(
     r"([A-Za-z_][\w.]*)\((?:-?\d+|(?:guid)?'[^()]*'|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\w+=[^()]+|:id)\)", re.I
 )
-"""An entity and its key: ``Orders(42)``, ``Customers('ALFKI')``, ``Lines(Order=1,Product=11)`` (OData 4.01, URL conventions)."""
+"""An entity and key: ``Orders(42)``, ``Customers('ALFKI')``, ``Lines(Order=1,Product=11)`` (OData 4.01, URL conventions)."""
 _TOKEN = re.compile(r"[^\W_]+|[\W_]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _FILE = re.compile(r"(.+)(\.[a-z][a-z0-9]{1,4})", re.I)

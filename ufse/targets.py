@@ -48,6 +48,10 @@ _TEXT_TYPES = split_vocabulary("""
     text-block paragraph heading cell word content document page body html p span h1 h2 h3 h4 h5 h6 pre code
     blockquote td th li dd dt em strong b i article section main
 """)
+_CONTAINER_TYPES = split_vocabulary("div container region figure picture ul ol table tbody tr header footer aside nav")
+_BARE_STEP = re.compile(r"[a-z][a-z0-9]*(?::(?:nth|first|last|only)-[a-z-]+(?:\([^()]*\))?)?")
+"""A tag, perhaps with its position: no id, class or attribute."""
+_COMBINATORS = re.compile(r"[\s>+~]+")
 _ASIDE_WORDS = split_vocabulary("print share download export copy pdf")
 _EXIT_WORDS = split_vocabulary("""
     cancel close dismiss logout signout help support feedback contact back home chat leave exit
@@ -79,6 +83,8 @@ class Target:
     link: bool
     nameless: bool
     """Only a type or tag is known: different controls look the same."""
+    bare: bool = False
+    """A container that only its place among tags names, such as ``main > div``: a part of the page, not a control."""
     placed: bool = False
     """Its id is generated and no other id names it, so that two of its name may stand in two places."""
     group: str = ""
@@ -151,10 +157,16 @@ def describe_target(kind: str, identity: str, selector: str, tag: str, label: st
         leaves=any(w in _EXIT_WORDS for w in words) or ("sign", "out") in set(pairwise(words)),
         link=role in {"link", "a", "menuitem", "tab"},
         nameless=not (identity or selector or label),
+        bare=not (identity or label) and role in _CONTAINER_TYPES and _is_bare(selector),
         placed=found.generated,
         group=group_control(part, identity, selector, label),
     )
     return Described(target, found, not found.role and (role in CHILD_TAGS) and not found.exact.startswith("control#"))
+
+
+def _is_bare(selector: str) -> bool:
+    steps = _COMBINATORS.split(selector.strip().lower())
+    return bool(selector) and all(_BARE_STEP.fullmatch(step) for step in steps)
 
 
 def _is_text_field(kind: str, tag: str) -> bool:

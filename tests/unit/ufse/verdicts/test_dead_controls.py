@@ -138,3 +138,35 @@ def test_it_stays_silent(scene: str) -> None:
 def test_tries_of_two_controls_do_not_add_up() -> None:
     mixed = [{**row, "target_id": f"save-{i % 3}"} for i, row in enumerate(presses(20, 26, 32, responded=0))]
     assert bodies([*KNOWN, *filled(10), *mixed, end(46, PAGE)]) == []
+
+
+def angry_at(target: Row) -> list[Row]:
+    times = (20, 27, *BURST)
+    return [
+        *KNOWN,
+        *[click(t, {**SAVE, "target_id": "", "target_label": "", **target}, PAGE, responded=0) for t in times],
+        end(46, PAGE),
+    ]
+
+
+@pytest.mark.parametrize("tag", ["div", "ul", "tr", "nav", "section"])
+@pytest.mark.parametrize(
+    "selector", ["main > {}", "body {}:nth-child(2) > {}", "main > div:nth-of-type(3) > {}:last-child"]
+)
+def test_a_part_of_the_page_is_no_dead_control(tag: str, selector: str) -> None:
+    place = {"target_type": tag, "target_tag": tag.upper(), "target_selector": selector.format(tag, tag)}
+    assert bodies(angry_at(place)) == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"target_selector": "main > div.save"},
+        {"target_selector": "div[data-action='save']"},
+        {"target_selector": "main > div", "target_label": "Save"},
+        {"target_selector": "main > div", "target_id": "save-person"},
+        {"target_selector": "main > button", "target_type": "button", "target_tag": "BUTTON"},
+    ],
+)
+def test_a_container_with_a_name_may_be_a_dead_control(named: Row) -> None:
+    assert bodies(angry_at({"target_type": "div", "target_tag": "DIV", **named})) != []

@@ -135,6 +135,42 @@ NOT_SEEN_TO_FAIL = (
 """What these collectors report is not enough for a detection."""
 
 
+def waiting(*after: Row, clicks: int = 5, end: float | None = 18) -> list[Row]:
+    """A spinner from 5.1 s to ``end``, pressed at in vain, and nothing told of the request: a document is loaded."""
+    presses = [ck(7 + 0.4 * i, responded=0) for i in range(clicks)]
+    phase = [event(5.1, "loading", "/reports", state="start")]
+    phase += [] if end is None else [event(end, "loading", "/reports", state="end")]
+    return [go(0, "/reports"), *fields(1, "/reports"), ck(5), *phase, *presses, *after]
+
+
+LED_ON: dict[str, list[Row]] = {
+    "to a page": waiting(go(18.5, "/reports/made", "link"), ck(25, route="/reports/made")),
+    "to a page that is told late": waiting(go(19.9, "/reports/made", "link")),
+    "to a page that is told before the phase ends": waiting(go(17.6, "/reports/made", "push")),
+    "to the same page": waiting(go(18.5, "/reports", "link")),
+    "with a press at the last moment": waiting(ck(17.9), go(18.5, "/reports/made", "link")),
+    "after a long wait": waiting(go(41, "/reports/made", "link"), end=40.5),
+}
+NOT_LED_ON: dict[str, list[Row]] = {
+    "nothing came": waiting(go(50, "/home", "link")),
+    "they left by another control": waiting(ck(18.2, {"target_type": "link", "target_id": "home"}), go(18.4, "/home")),
+    "they went back": waiting(go(18.5, "/home", "back_forward")),
+    "they loaded it again": waiting(go(18.5, "/reports", "reload"), go(22, "/home", "link")),
+    "they left during it": waiting(go(12, "/home", "link"), end=None),
+    "to an error page": waiting(go(18.5, "/error", "link")),
+}
+
+
+@pytest.mark.parametrize("scene", LED_ON)
+def test_a_loading_phase_that_leads_on_is_served(scene: str) -> None:
+    assert count_detections(LED_ON[scene]) == 0
+
+
+@pytest.mark.parametrize("scene", NOT_LED_ON)
+def test_a_loading_phase_that_leads_nowhere_is_a_failure(scene: str) -> None:
+    assert count_detections(NOT_LED_ON[scene]) > 0
+
+
 @pytest.mark.parametrize(("scene", "collector"), pair_with_collectors(CALM))
 def test_it_stays_silent(scene: str, collector: str) -> None:
     assert count_detections(CALM[scene], COLLECTORS[collector]) == 0
