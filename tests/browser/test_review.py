@@ -156,6 +156,7 @@ def test_the_pages_are_accessible(browser: Chrome, client: httpx.Client) -> None
         "/incidents",
         "/incidents?q=nothing",
         f"/incidents/{incident}",
+        f"/incidents/{incident}/ticket",
         "/session?project=shop&id=s-payment-0",
         "/near-misses",
         "/exceptions",
