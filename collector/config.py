@@ -111,6 +111,7 @@ class CollectorConfig(BaseModel):
     oidc: Annotated[
         OidcConfig | None, Field(description="The OpenID provider; None: people sign in with links and keys only.")
     ] = None
+    owners_file: Annotated[Path | None, Field(description="File with the owners of incidents.")] = None
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
     ticket_fields: Annotated[
         str, Field(description="The file of `FURROW_TICKET_FIELDS`, for previews of tickets; empty: none.")
@@ -155,6 +156,7 @@ class CollectorConfig(BaseModel):
             spool_project_part=settings.spool_project_percent / 100,
             spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
+            owners_file=settings.owners_file,
             ticket_fields=settings.ticket_fields,
             oidc=OidcConfig.from_settings(settings),
             trusted_proxies=settings.trusted_proxies,

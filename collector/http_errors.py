@@ -101,7 +101,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _find_allowed_methods(request: Request) -> list[str]:
-    routes = request.app.router.routes
-    return sorted(
-        {method for route in routes if route.matches(request.scope)[0] != Match.NONE for method in route.methods}
-    )
+    found = [route for route in request.app.router.routes if route.matches(request.scope)[0] != Match.NONE]
+    # A path of its own (/v1/incidents/bulk) is not one with a parameter (/v1/incidents/{incident_id}) that it would fit, too.
+    own = [route for route in found if route.path == request.scope["path"]]
+    return sorted({method for route in own or found for method in route.methods})

@@ -16,6 +16,7 @@ from collector.streams.figures import StreamCounts
 from collector.transport.body import Doorway
 from collector.transport.turns import Turns
 from core.networks import parse_networks
+from incidents.owners_file import OwnersFile, open_owners_file
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Services:
     admission: Admission
     stream_counts: StreamCounts
     store: StoreCalls
+    owners: OwnersFile
 
     @property
     def salt(self) -> bytes:
@@ -73,6 +75,7 @@ def open_services(config: CollectorConfig, keys: KeyRing, store: Incidents | Non
             stream_counts=stream_counts,
             admission=Admission(config, keys, gate, spool, letters),
             store=StoreCalls(store),
+            owners=open_owners_file(config.owners_file),
         )
     finally:
         spool.close()

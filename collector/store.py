@@ -15,7 +15,7 @@ from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from core.roles import Scope
 from incidents.audit import AuditAction
-from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status
+from incidents.lifecycle import Action, ConfirmRule, IllegalTransition, Status, VersionChanged
 from incidents.model import IncidentPage, IncidentQuery, NotFound, Place, ProjectRecord, StoreCounts
 from incidents.model import KeyRecord as StoredKey
 from incidents.releases import NewRelease, ReleaseRecord
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from stores.incidents.tracker_checks import TrackerCheck
     from stores.incidents.verdict_ledger import VerdictKey
     from ufse.detection import Detection
+    from ufse.grouping.learned import RouteRules
 
 _log = logging.getLogger("collector.store")
 _THREADS: Final = 8
@@ -77,6 +78,17 @@ class IncidentLedger(Protocol):
         *,
         expected: Status | None = None,
         fix: "Fix" = ...,
+        version: int | None = None,
+    ) -> "IncidentDetail": ...
+    def assign_incident(
+        self,
+        incident_id: str,
+        assignee: str | None,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        *,
+        version: int | None = None,
     ) -> "IncidentDetail": ...
     def record_external_detection(self, detection: "Detection", rules: ConfirmRule) -> tuple[str, bool]: ...
 
@@ -85,10 +97,24 @@ class IncidentMerger(Protocol):
     """Merges and splits incidents."""
 
     def merge_incidents(
-        self, source: str, target: str, reason: str, actor: str, project: str | None, rules: ConfirmRule
+        self,
+        source: str,
+        target: str,
+        reason: str,
+        actor: str,
+        project: str | None,
+        rules: ConfirmRule,
+        version: int | None = None,
     ) -> "IncidentDetail": ...
     def split_incident(
-        self, source: str, point: str, reason: str, actor: str, project: str | None, rules: ConfirmRule
+        self,
+        source: str,
+        point: str,
+        reason: str,
+        actor: str,
+        project: str | None,
+        rules: ConfirmRule,
+        version: int | None = None,
     ) -> "IncidentDetail": ...
 
 
@@ -99,6 +125,12 @@ class ReleaseBook(Protocol):
     def list_releases(
         self, project: str | None, environment: str | None = None, limit: int = 100
     ) -> list[ReleaseRecord]: ...
+
+
+class RouteRuleSource(Protocol):
+    """Reads what the routes of projects show."""
+
+    def read_rules(self, projects: Sequence[str]) -> "dict[str, RouteRules]": ...
 
 
 class ProjectSource(KeySource, Protocol):
@@ -233,6 +265,8 @@ class Incidents(Protocol):
     @property
     def releases(self) -> ReleaseBook: ...
     @property
+    def routes(self) -> RouteRuleSource: ...
+    @property
     def people(self) -> PageSessions: ...
     @property
     def audit(self) -> AuditLog: ...
@@ -267,7 +301,7 @@ class StoreCalls:
         return self._store is not None
 
     async def ask_store(self, call: Callable[[Incidents], _T]) -> _T:
-        """The result of ``call``. Raises ApiError: 404, 409, or 503 when there is no store or it does not answer."""
+        """The result of ``call``. Raises ApiError: 404, 409, 412, or 503 when there is no store or it does not answer."""
         store = self._store
         if store is None:
             raise ApiError(503, "no_incident_store", "this collector has no incident store", retry_after=60)
@@ -278,6 +312,8 @@ class StoreCalls:
             return await anyio.to_thread.run_sync(lambda: call(store), limiter=self._threads)
         except NotFound:
             raise ApiError(404, "not_found", "no such incident") from None
+        except VersionChanged as error:
+            raise ApiError(412, "version_changed", str(error)) from None
         except IllegalTransition as error:
             raise ApiError(409, "illegal_transition", str(error)) from None
         except FurrowError as error:

@@ -224,6 +224,11 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
         description="Most requests in a minute that all exporters together send to one tracker. A pause that the tracker asks "
         "for is kept, too.",
     )
+    owners_file: Path | None = Field(
+        None,
+        description="File with the owners of incidents (docs/owners.md): the first rule that fits decides. It is read again "
+        "when it changes.",
+    )
     public_url: str = Field(
         "",
         description="URL of the collector for links in tickets and runs; empty: `FURROW_HOST` and `FURROW_PORT`, which may "
@@ -253,6 +258,11 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
         if 0 < value < LEAST_OPEN_SESSIONS:
             raise ValueError(f"it must be 0 or at least {LEAST_OPEN_SESSIONS}")
         return value
+
+    @field_validator("owners_file", mode="before")
+    @classmethod
+    def _read_no_path(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("prefect_auth")
     @classmethod

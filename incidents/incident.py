@@ -162,11 +162,37 @@ class Incident(TypedDict):
     """It was drafted from open sessions, and none of them shows it any more. Lists leave it out."""
     mergedInto: str | None
     """The incident into which a person merged it. Lists leave it out."""
+    assignee: str | None
+    """The person or team that somebody assigned it to; this wins over the rules of owners."""
+    assignedBy: str | None
+    version: int
+    """Raised by each decision (status, assignment, merge), not by counts. The header `ETag` has it."""
     generation: int
     """How often it came back."""
     allowedActions: list[Action]
     createdAt: str
     updatedAt: str
+
+
+class OwnerRecord(TypedDict):
+    """Who owns an incident, and what decided so (docs/owners.md)."""
+
+    names: list[str]
+    """Persons and teams; the first one gets the ticket."""
+    decidedBy: Literal["person", "rule"]
+    line: int | None
+    """Of the file of owners."""
+    rule: str | None
+    """Its patterns."""
+    reason: str
+    """The same in words."""
+
+
+class Owned(TypedDict):
+    """What answers add to an incident of the store."""
+
+    owner: OwnerRecord | None
+    """By assignment, else by the first rule that fits; none without either."""
 
 
 # `from` is a keyword of Python, so this is not a class.
@@ -203,3 +229,11 @@ class IncidentDetail(Incident):
     """None while it is not counted."""
     examples: Annotated[list[ExampleSession], MaxLen(5)]
     history: list[HistoryEntry]
+
+
+class OwnedIncident(Incident, Owned):
+    """An incident and its owner."""
+
+
+class OwnedIncidentDetail(IncidentDetail, Owned):
+    """An incident with its owner, history, example sessions and their timelines."""

@@ -24,7 +24,7 @@ RULE = "rule"
 STATUSES: tuple[Status, ...] = ("draft", "confirmed", "resolved", "regressed", "suppressed")
 EXPORTABLE: tuple[Status, ...] = ("confirmed", "regressed")
 
-# What a person (or a closed ticket) may do. Rules have three more transitions, see `apply_rules`.
+# What a person (or a closed ticket) may do.
 TRANSITIONS: dict[tuple[Status, Action], Status] = {
     ("draft", "confirm"): "confirmed",
     ("draft", "suppress"): "suppressed",
@@ -37,6 +37,21 @@ TRANSITIONS: dict[tuple[Status, Action], Status] = {
     ("suppressed", "reopen"): "confirmed",
 }
 
+# What rules do (`apply_rules`): a suppression ends where it began, and goes on from there.
+RULE_MOVES: tuple[tuple[Status, Status], ...] = (
+    ("draft", "confirmed"),
+    ("resolved", "regressed"),
+    ("suppressed", "draft"),
+    ("suppressed", "confirmed"),
+    ("suppressed", "resolved"),
+    ("suppressed", "regressed"),
+)
+
+
+def list_legal_moves() -> frozenset[tuple[Status, Status]]:
+    """From which status to which an incident may go. The table ``incident_moves`` holds the same, and refuses others."""
+    return frozenset((before, after) for (before, _), after in TRANSITIONS.items()) | frozenset(RULE_MOVES)
+
 
 class IllegalTransition(PermanentError):
     """The incident's status does not allow the action (HTTP 409)."""
@@ -44,6 +59,17 @@ class IllegalTransition(PermanentError):
 
 class ChangedMeanwhile(IllegalTransition):
     """Somebody moved the incident after the person who acts had seen it (HTTP 409)."""
+
+
+class VersionChanged(ChangedMeanwhile):
+    """The incident has another version than the request names (HTTP 412). ``version``: the one it has."""
+
+    def __init__(self, version: int, seen: int, last: str) -> None:
+        super().__init__(
+            f"the incident was changed meanwhile: it has version {version} now, and the request names version {seen}; "
+            f"the last change: {last}"
+        )
+        self.version = version
 
 
 @dataclass(frozen=True)

@@ -61,15 +61,16 @@ def open_tracker(name: str) -> Tracker | None:
 
 
 def identify_access(name: str) -> str:
-    """What identifies the settings with which the tracker is used (address, credentials, targets, the file of fields): a hash,
-    hexadecimal."""
+    """What identifies the settings with which the tracker is used (address, credentials, targets, the files of fields and of
+    owners): a hash, hexadecimal."""
     kind = find_tracker_kind(name)
     if kind is None:
         return ""
     settings = effective_settings()
     used = [_plain_setting(getattr(settings, field)) for field in sorted(kind.settings.model_fields)]
     parts: list[object] = [used, sorted(_targets_by_project(kind.target.name).items())]
-    whole = json.dumps(parts + ([content] if (content := hash_ticket_file(settings.ticket_fields)) else []))
+    files = [settings.ticket_fields, str(settings.owners_file or "")]
+    whole = json.dumps(parts + [content for file in files if (content := hash_ticket_file(file))])
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 

@@ -3,24 +3,36 @@
 import logging
 
 from blocks.documents import effective_settings
-from incidents.incident import IncidentDetail
+from incidents.incident import IncidentDetail, OwnedIncidentDetail
+from incidents.owners import owner_of
+from incidents.owners_file import open_owners_file
 from trackers.document import render_markdown, render_wiki
 from trackers.log import LogTracker
+from trackers.owner_fields import choose_owner_fields
 from trackers.ticket import Ticket
 from trackers.ticket_making import make_ticket, note_problems
-from trackers.ticket_plan import load_tracker_plan
+from trackers.ticket_plan import WrongTicketFile, load_tracker_plan
 
 _log = logging.getLogger("furrow.tickets")
 
 
 def make_tracker_ticket(incident: IncidentDetail, tracker: str, replaces: str = "", follows: bool = False) -> Ticket:
-    """The ticket of the incident for ``tracker``. A template that fails is logged, counted and replaced by the built-in text.
+    """The ticket of the incident for ``tracker``, with its owner as assignee or team.
 
-    Raises WrongTicketFile when the file cannot be read.
+    A template that fails is logged, counted and replaced by the built-in text.
+
+    Raises WrongTicketFile when the file cannot be read, and when the file of owners never could.
     """
     settings = effective_settings()
     plan = load_tracker_plan(settings, tracker)
-    ticket, problems = make_ticket(incident, plan, settings.pages_url, (replaces, follows))
+    rules = open_owners_file(settings.owners_file).read_rules()
+    if not rules.is_known:
+        raise WrongTicketFile(f"{rules.problems[0]} (FURROW_OWNERS_FILE)")
+    owner = owner_of(incident, rules)
+    owned: OwnedIncidentDetail = {**incident, "owner": owner.to_json() if owner else None}
+    ticket, problems = make_ticket(
+        owned, plan, settings.pages_url, (replaces, follows), choose_owner_fields(owner, tracker)
+    )
     note_problems(tracker, problems, _log.warning)
     return ticket
 

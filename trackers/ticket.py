@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
+from typing import cast
 from urllib.parse import quote
 
 from incidents.impact import Share, describe_proof, describe_share
-from incidents.incident import IncidentDetail
+from incidents.incident import IncidentDetail, OwnedIncidentDetail
 from trackers import document
 from trackers.document import (
     AdfNode,
@@ -227,7 +228,16 @@ def _ticket_body(incident: IncidentDetail, came_back: str, url: str | None, repl
     yield from _failure_section(incident)
     yield from _example_section(incident)
     yield from _confidence_section(incident)
+    yield from _owner_section(incident)
     yield from _link_section(url)
+
+
+def _owner_section(incident: IncidentDetail) -> Iterable[Block]:
+    """Who owns it and what decided so, where the caller found that out (`incidents.owners`)."""
+    owner = cast(OwnedIncidentDetail, incident).get("owner")
+    if owner:
+        names = ", ".join(to_plain_line(name, _VALUE) for name in owner["names"][:_FACETS])
+        yield Paragraph((f"Owner: {names} (", to_plain_line(owner["reason"], _SENTENCE), ")."))
 
 
 def _link_section(url: str | None) -> Iterable[Block]:

@@ -1,10 +1,11 @@
 """``/incidents/{id}``: the page to which links in tickets, artifacts and warnings lead."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, get_args
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -20,6 +21,7 @@ from collector.pages.playwright import incident_to_playwright
 from collector.pages.timeline import draw_timeline
 from collector.routes.fields import parse_moment
 from collector.routes.incidents import MAX_REASON
+from collector.routes.owned import add_owner
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
 from collector.store import Incidents
@@ -28,7 +30,7 @@ from incidents.lifecycle import STATUSES, Action, Status
 from incidents.verdicts import REASONS, Verdict
 
 if TYPE_CHECKING:
-    from incidents.incident import IncidentDetail
+    from incidents.incident import IncidentDetail, OwnedIncidentDetail
     from stores.incidents.incident_review import Trend
 
 INCIDENT_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
@@ -42,6 +44,9 @@ _FACETS: Final = (
     ("Environment", "environments", "environment"),
     ("Page", "routes", "route"),
 )
+_VERSION: Final = re.compile(r"[0-9]{1,18}")
+REFUSED: Final = (409, 412)
+"""Errors that tell a person that somebody was faster."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -54,6 +59,21 @@ class Decision:
     until: datetime | None = None
     sessions: int | None = None
     fix: Fix = NO_FIX
+
+
+class Seen(NamedTuple):
+    """What the person saw: the status, and the version where the form names it."""
+
+    status: Status
+    version: int | None
+
+
+class Choice(NamedTuple):
+    """An incident that was chosen in the list, with what the list showed of it (``ID:STATUS:VERSION``)."""
+
+    incident_id: str
+    status: str
+    version: int | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,7 @@ class IncidentPages:
     def __init__(self, services: Services) -> None:
         self._pages = Pages(services)
         self._store = services.store
+        self._owners = services.owners
         self._public_url = services.config.public_url.rstrip("/")
 
     async def show_incident(self, request: Request) -> Response:
@@ -123,14 +144,14 @@ class IncidentPages:
             partial(incident_to_markdown, incident, base),
         )
 
-    async def _read_incident(self, incident_id: str, person: Person) -> "tuple[IncidentDetail, Trend]":
+    async def _read_incident(self, incident_id: str, person: Person) -> "tuple[OwnedIncidentDetail, Trend]":
         if not INCIDENT_ID.fullmatch(incident_id):
             raise ApiError(404, "not_found", "There is no such incident.")
         incident = await self._store.ask_store(lambda store: store.incidents.read_incident(incident_id, person.project))
         if incident is None:
             raise ApiError(404, "not_found", "There is no such incident.")
         seen = datetime.fromisoformat(incident["lastSeen"] or incident["createdAt"])
-        return incident, await self._store.ask_store(
+        return add_owner(incident, self._owners.read_rules()), await self._store.ask_store(
             lambda store: store.review.read_trend(incident_id, seen, TREND_DAYS)
         )
 
@@ -155,48 +176,64 @@ class IncidentPages:
         try:
             if not INCIDENT_ID.fullmatch(incident_id):
                 raise ApiError(404, "not_found", "There is no such incident.")
-            await self._apply(incident_id, decision, person, seen)
+            await self._apply(incident_id, decision, person, Seen(seen, read_seen_version(form)))
         except ApiError as error:
-            if error.status != 409:
+            if error.status not in REFUSED:
                 raise
-            incident, trend = await self._read_incident(incident_id, person)
-            values = _present_incident(incident, trend, problem=error.message, reason=decision.reason)
-            before, after = await self._find_neighbours(incident, person)
-            values |= {**(await self._read_verdicts(incident)).values, "before": before, "after": after}
-            return await self._pages.render(request, "incident.html", 409, person=person, **values)
+            return await self.show_refusal(request, person, incident_id, error.message, decision.reason)
         return RedirectResponse(f"/incidents/{incident_id}", 303, headers={"cache-control": "no-store"})
+
+    async def show_refusal(
+        self, request: Request, person: Person, incident_id: str, problem: str, reason: str
+    ) -> Response:
+        """The incident's page as it is now, with why the person's action was not applied and the reason that they entered."""
+        incident, trend = await self._read_incident(incident_id, person)
+        values = _present_incident(incident, trend, problem=problem, reason=reason)
+        before, after = await self._find_neighbours(incident, person)
+        values |= {**(await self._read_verdicts(incident)).values, "before": before, "after": after}
+        return await self._pages.render(request, "incident.html", 409, person=person, **values)
 
     async def _act_on_many(self, request: Request, person: Person) -> Response:
         form = await read_form(request)
         require_actor(person, form)
         decision = _read_decision(form)
-        back = last_value(form, "back")
-        back = back if _BACK.fullmatch(back) else "/incidents"
-        chosen = [value.partition(":") for value in form.get("incident", [])][:_MAX_BULK]
+        if last_value(form, "assignee").strip():
+            raise ApiError(400, "invalid_body", f"A person or team is named, and the action is {decision.action}.")
+
+        async def apply(choice: Choice) -> None:
+            await self._apply(choice.incident_id, decision, person, Seen(_read_status(choice.status), choice.version))
+
+        return await self.apply_to_many(request, person, form, decision.action, apply)
+
+    async def apply_to_many(
+        self,
+        request: Request,
+        person: Person,
+        form: dict[str, list[str]],
+        action: str,
+        apply: Callable[[Choice], Awaitable[None]],
+    ) -> Response:
+        """Call ``apply`` for each incident that was chosen in the list; back to the list, or a page with what was refused."""
+        back = read_way_back(form)
+        chosen = read_choices(form)
         refused = []
-        for incident_id, _, seen in chosen:
+        for choice in chosen:
             try:
-                if not INCIDENT_ID.fullmatch(incident_id):
+                if not INCIDENT_ID.fullmatch(choice.incident_id):
                     raise ApiError(404, "not_found", "There is no such incident.")
-                await self._apply(incident_id, decision, person, _read_status(seen))
+                await apply(choice)
             except ApiError as error:
-                if error.status not in (404, 409):
+                if error.status not in (404, *REFUSED):
                     raise
-                refused.append((incident_id, error.message))
+                refused.append((choice.incident_id, error.message))
         if refused or not chosen:
+            done = len(chosen) - len(refused)
             return await self._pages.render(
-                request,
-                "bulk.html",
-                409,
-                person=person,
-                refused=refused,
-                done=len(chosen) - len(refused),
-                back=back,
-                action=decision.action,
+                request, "bulk.html", 409, person=person, refused=refused, done=done, back=back, action=action
             )
         return RedirectResponse(back, 303, headers={"cache-control": "no-store"})
 
-    async def _apply(self, incident_id: str, decision: Decision, person: Person, seen: Status) -> None:
+    async def _apply(self, incident_id: str, decision: Decision, person: Person, seen: Seen) -> None:
         await self._store.ask_store(
             lambda store: store.ledger.apply_action(
                 incident_id,
@@ -206,14 +243,15 @@ class IncidentPages:
                 person.project,
                 decision.until,
                 decision.sessions,
-                expected=seen,
+                expected=seen.status,
+                version=seen.version,
                 fix=decision.fix,
             )
         )
 
 
 def _present_incident(
-    incident: "IncidentDetail", trend: "Trend", *, problem: str = "", reason: str = ""
+    incident: "OwnedIncidentDetail", trend: "Trend", *, problem: str = "", reason: str = ""
 ) -> dict[str, Any]:
     """The values of the template. ``problem``: why the person's action was not applied; ``reason``: the one they entered."""
     examples = incident["examples"]
@@ -255,11 +293,38 @@ def _read_decision(form: dict[str, list[str]]) -> Decision:
 
 
 def _read_fix(form: dict[str, list[str]]) -> Fix:
-    version, environment = (last_value(form, name).strip() for name in ("version", "environment"))
+    version, environment = (last_value(form, name).strip() for name in ("fix_version", "fix_environment"))
     try:
         return Fix(version, environment, last_value(form, "next_release") == "yes")
     except FixError as error:
         raise ApiError(400, "invalid_body", f"The fix cannot be stored: {error}.") from None
+
+
+def read_seen_version(form: dict[str, list[str]]) -> int | None:
+    """The version that the form was made from; None if it names none. Raises ApiError (400)."""
+    return _read_version(last_value(form, "version"))
+
+
+def _read_version(text: str) -> int | None:
+    if text and not _VERSION.fullmatch(text):
+        raise ApiError(400, "invalid_body", "The form does not name the version that you saw.")
+    return int(text) if text else None
+
+
+def read_choices(form: dict[str, list[str]]) -> list[Choice]:
+    """The incidents that were chosen in the list. Raises ApiError (400)."""
+    chosen = []
+    for value in form.get("incident", [])[:_MAX_BULK]:
+        incident_id, _, seen = value.partition(":")
+        status, _, version = seen.partition(":")
+        chosen.append(Choice(incident_id, status, _read_version(version)))
+    return chosen
+
+
+def read_way_back(form: dict[str, list[str]]) -> str:
+    """The address of the list that the form came from; never one of another place."""
+    back = last_value(form, "back")
+    return back if _BACK.fullmatch(back) else "/incidents"
 
 
 def _read_until(text: str) -> datetime | None:

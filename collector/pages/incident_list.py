@@ -17,6 +17,7 @@ from collector.pages.page import Answer, Pages
 from collector.pages.people import Person
 from collector.pages.saved_views import present_views
 from collector.routes.cursors import read_cursor, write_cursor
+from collector.routes.owned import add_owners
 from collector.routes.query import parse_incident_query
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
@@ -25,6 +26,9 @@ from incidents.lifecycle import STATUSES, Severity, Status
 from incidents.model import IncidentQuery
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from incidents.incident import OwnedIncident
     from stores.incidents.incident_review import CursorPage
 
 PAGE_SIZE: Final = 50
@@ -42,6 +46,7 @@ class IncidentListPages:
     def __init__(self, services: Services) -> None:
         self._pages = Pages(services)
         self._store = services.store
+        self._owners = services.owners
         self._public_url = services.config.public_url.rstrip("/")
         ingest = services.config.development_ingest_key
         self._ingest_key = ingest.get_secret_value() if ingest else _NO_KEY
@@ -55,12 +60,13 @@ class IncidentListPages:
         query = _build_query(address, person)
         after = read_cursor(address.get("after"), query.sort, "after")
         page = await self._store.ask_store(lambda store: store.review.list_page(query, after, charts.SPARK_DAYS))
+        owned = add_owners(page.incidents, self._owners.read_rules())
         projects = await self._store.ask_store(lambda store: store.keys.list_known_projects())
         views = await self._store.ask_store(lambda store: store.views.list_views(person.owner))
         base = self._public_url or str(request.base_url).rstrip("/")
         next_page = write_cursor(page.after)
         values = {
-            **_present_list(page, address, query),
+            **_present_list(page, owned, address, query),
             "projects": [project for project in projects if person.grant.sees_project(project)],
             "next_page": f"{address.link(after=next_page)}" if next_page else "",
             "script_tag": build_script_tag(
@@ -75,9 +81,7 @@ class IncidentListPages:
             "_list.html" if fragment else "incidents.html",
             values,
             {
-                "incidents": [
-                    {**incident, "activity": page.activity[incident["incidentId"]]} for incident in page.incidents
-                ],
+                "incidents": [{**incident, "activity": page.activity[incident["incidentId"]]} for incident in owned],
                 "counts": {status: page.counts.get(status, 0) for status in STATUSES},
                 "next": next_page or None,
             },
@@ -116,7 +120,9 @@ def _build_query(address: ListAddress, person: Person) -> IncidentQuery:
     )
 
 
-def _present_list(page: "CursorPage", address: ListAddress, query: IncidentQuery) -> dict[str, Any]:
+def _present_list(
+    page: "CursorPage", owned: "Sequence[OwnedIncident]", address: ListAddress, query: IncidentQuery
+) -> dict[str, Any]:
     today = datetime.now(UTC).date()
     status = address.get("status") or "open"
     counts: dict[str, int] = {
@@ -124,9 +130,7 @@ def _present_list(page: "CursorPage", address: ListAddress, query: IncidentQuery
         "all": sum(page.counts.values()),
     }
     counts |= {known: page.counts.get(known, 0) for known in STATUSES}
-    rows = [
-        (incident, charts.draw_sparkline(page.activity[incident["incidentId"]], today)) for incident in page.incidents
-    ]
+    rows = [(incident, charts.draw_sparkline(page.activity[incident["incidentId"]], today)) for incident in owned]
     total = sum(page.counts.get(known, 0) for known in query.status) if query.status else counts["all"]
     return {
         "rows": rows,

@@ -13,10 +13,12 @@ from collector.http_errors import ApiError
 from collector.pages.incident import INCIDENT_ID
 from collector.pages.page import Answer, Pages
 from collector.pages.people import Person
+from collector.routes.owned import add_owner
 from collector.routes.route import Route, RouteGroup
 from collector.services import Services
 from core.metrics import count_degraded
 from core.tracker_kinds import TRACKER_KINDS
+from incidents.owners import NO_OWNERS, OwnerRules, owner_of
 
 if TYPE_CHECKING:
     from incidents.incident import IncidentDetail
@@ -71,6 +73,7 @@ class TicketPreviewPages:
         self._store = services.store
         self._public_url = services.config.public_url.rstrip("/")
         self._file = services.config.ticket_fields
+        self._owners = services.owners
 
     async def show_ticket(self, request: Request) -> Response:
         """The tickets; ``ticket.json`` and ``ticket.md`` are the same for programs."""
@@ -86,15 +89,19 @@ class TicketPreviewPages:
         if incident is None:
             raise ApiError(404, "not_found", "There is no such incident.")
         base = self._public_url or re.sub(r"/+$", "", str(request.base_url))
-        make = partial(make_previews, incident, self._file, base)
+        make = partial(make_previews, incident, self._file, base, self._owners.read_rules())
         shown = await anyio.to_thread.run_sync(make, limiter=_THREADS)
         values = {"incident": incident, "previews": shown.previews, "file_problem": shown.problem}
         return Answer("ticket_preview.html", values, shown.to_json(), shown.to_markdown)
 
 
-def make_previews(incident: "IncidentDetail", path: str, base: str) -> ShownTickets:
-    """The ticket for each tracker, by the file at ``path`` ('': without one). ``base``: the address of the pages."""
+def make_previews(incident: "IncidentDetail", path: str, base: str, owners: OwnerRules = NO_OWNERS) -> ShownTickets:
+    """The ticket for each tracker, by the file at ``path`` ('': without one) and the owner by the rules ``owners``.
+
+    ``base``: the address of the pages.
+    """
     from trackers.document import render_markdown
+    from trackers.owner_fields import choose_owner_fields
     from trackers.ticket_making import make_ticket
     from trackers.ticket_plan import TicketPlan, TrackerPlan, WrongTicketFile, load_ticket_plan
 
@@ -106,8 +113,11 @@ def make_previews(incident: "IncidentDetail", path: str, base: str) -> ShownTick
         count_degraded("ticket_preview", "file")
         problem = str(error)
     previews = []
+    owner, owned = owner_of(incident, owners), add_owner(incident, owners)
     for kind in TRACKER_KINDS:
-        ticket, problems = make_ticket(incident, plan.get(kind.name, TrackerPlan()), base)
+        ticket, problems = make_ticket(
+            owned, plan.get(kind.name, TrackerPlan()), base, extra=choose_owner_fields(owner, kind.name)
+        )
         fields = {
             name: [str(entry) for entry in (value if isinstance(value, tuple) else (value,))]
             for name, value in ticket.fields.items()

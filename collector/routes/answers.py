@@ -10,14 +10,14 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from collector.contract import RejectedEvent
-from incidents.incident import Incident
+from incidents.incident import OwnedIncident
 from ufse.detection import IdentifiedDetection, WhyNot
 
 
 class IncidentPage(TypedDict):
     """One page of incidents."""
 
-    incidents: list[Incident]
+    incidents: list[OwnedIncident]
     total: int
     """How many match, on all pages."""
     limit: int

@@ -28,9 +28,7 @@ from collector.routes.fields import (
 if TYPE_CHECKING:
     from ufse.detection import Detection, DetectionContext, SignalEntry, TimelineEntry
     from ufse.grouping.fingerprint import Fingerprints
-
-if TYPE_CHECKING:
-    from ufse.detection import Detection
+    from ufse.grouping.learned import RouteRules
 
 _USER_HASH = re.compile(r"[0-9a-f]{32}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -164,14 +162,17 @@ def refuse_future_times(sent: DetectionSent, received_ms: int) -> None:
             raise ApiError(400, "invalid_body", f"`incident.{name}` lies more than an hour after its receipt")
 
 
-def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
-    """The Detection JSON, in ``project``; equal for equal input. Imports the engine for its fingerprints."""
+def to_detection(sent: DetectionSent, project: str, salt: bytes, routes: "RouteRules | None" = None) -> "Detection":
+    """The Detection JSON, in ``project``; equal for equal input. Imports the engine for its fingerprints.
+
+    ``routes``: what the project's own routes show, as for detections of the engine.
+    """
     from ufse.grouping.fingerprint import FINGERPRINT_VERSION
     from ufse.patterns import clean_text, digest_texts, fold_path
 
     route, target, feedback = (clean_text(part) for part in _mask_failure_point(sent))
     route = fold_path(route) if route else ""
-    prints, named = _group_detection(sent, project, (route, target, feedback))
+    prints, named = _group_detection(sent, project, (route, target, feedback), routes)
     identity = ("of", str(sent.detectionId)) if sent.detectionId else ("at", sent.sessionId, named)
     score = round(sent.frustrationScore)
     last_seen = max(
@@ -207,16 +208,19 @@ def to_detection(sent: DetectionSent, project: str, salt: bytes) -> "Detection":
     return cast("Detection", detection)
 
 
-def _group_detection(sent: DetectionSent, project: str, point: tuple[str, str, str]) -> "tuple[Fingerprints, str]":
+def _group_detection(
+    sent: DetectionSent, project: str, point: tuple[str, str, str], routes: "RouteRules | None"
+) -> "tuple[Fingerprints, str]":
     """The fingerprints of a detection, and the one that names the detection itself.
 
     A fingerprint of an incident of this project leads to that incident; any other one is a grouping by the sender.
     """
     from ufse.grouping.fingerprint import Fingerprints
+    from ufse.grouping.learned import NO_RULES
     from ufse.grouping.shown import compute_shown_fingerprints
     from ufse.patterns import digest_texts
 
-    own = compute_shown_fingerprints(project, *point, mask_name(sent.context.label or ""))
+    own = compute_shown_fingerprints(project, *point, mask_name(sent.context.label or ""), routes or NO_RULES)
     if sent.fingerprint in (None, own.current, *own.older):
         return own, own.older[0]
     external = digest_texts(("external", project, str(sent.fingerprint)))

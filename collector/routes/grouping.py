@@ -6,7 +6,6 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from collector.access.callers import visible_project
-from collector.http_errors import json_response
 from collector.routes.fields import NOT_BLANK
 from collector.routes.incidents import (
     INCIDENT_ID_PARAMETER,
@@ -15,6 +14,7 @@ from collector.routes.incidents import (
     load_detail_type,
     read_incident_id,
 )
+from collector.routes.owned import IF_MATCH, incident_response, read_version
 from collector.routes.route import BODY_STATUSES, Operation, Route, RouteGroup
 from collector.services import Services
 from collector.store import Incidents
@@ -52,6 +52,7 @@ class GroupingEndpoints:
         self._keys = services.keys
         self._gate = services.gate
         self._store = services.store
+        self._owners = services.owners
         self._confirm = services.config.confirm
         self._doorway = services.make_doorway(MAX_BODIES)
 
@@ -65,29 +66,31 @@ class GroupingEndpoints:
 
     async def _merge_incident(self, request: Request) -> Response:
         grant = self._gate.require_operator(request)
-        incident_id = read_incident_id(request)
+        incident_id, version = read_incident_id(request), read_version(request)
         body = await self._doorway.read_body(request)
         sent = validate_body(MergeRequest, body.content)
         project = visible_project(grant)
 
         def merge(store: Incidents) -> "IncidentDetail":
             rule = self._find_rule(store, incident_id, project)
-            return store.merger.merge_incidents(incident_id, sent.into, sent.reason, grant.name, project, rule)
+            return store.merger.merge_incidents(incident_id, sent.into, sent.reason, grant.name, project, rule, version)
 
-        return json_response(await self._store.ask_store(merge))
+        return incident_response(await self._store.ask_store(merge), self._owners.read_rules())
 
     async def _split_incident(self, request: Request) -> Response:
         grant = self._gate.require_operator(request)
-        incident_id = read_incident_id(request)
+        incident_id, version = read_incident_id(request), read_version(request)
         body = await self._doorway.read_body(request)
         sent = validate_body(SplitRequest, body.content)
         project = visible_project(grant)
 
         def split(store: Incidents) -> "IncidentDetail":
             rule = self._find_rule(store, incident_id, project)
-            return store.merger.split_incident(incident_id, sent.failurePoint, sent.reason, grant.name, project, rule)
+            return store.merger.split_incident(
+                incident_id, sent.failurePoint, sent.reason, grant.name, project, rule, version
+            )
 
-        return json_response(await self._store.ask_store(split))
+        return incident_response(await self._store.ask_store(split), self._owners.read_rules())
 
     def _find_rule(self, store: Incidents, incident_id: str, project: str | None) -> ConfirmRule:
         """The confirm rule of the incident's project. Raises NotFound."""
@@ -110,10 +113,10 @@ GROUP: Final = RouteGroup(
                 text="Its detections, also future ones, belong to `into`, whatever the rules of grouping say. One ticket stays "
                 "at each tracker; a second one is marked as a duplicate in the history, and the next export closes it.",
                 answer=load_detail_type,
-                errors=(*BODY_STATUSES, 404, 409),
+                errors=(*BODY_STATUSES, 404, 409, 412),
                 body=MergeRequest,
                 example={"reason": "the same button", "into": "inc_0123456789abcdef0123456789abcdef"},
-                parameters=(INCIDENT_ID_PARAMETER,),
+                parameters=(INCIDENT_ID_PARAMETER, IF_MATCH),
             ),
         ),
         Route(
@@ -126,10 +129,10 @@ GROUP: Final = RouteGroup(
                 text="The detections of this failure point, also future ones, belong to a new incident, whatever the rules of "
                 "grouping say.",
                 answer=load_detail_type,
-                errors=(*BODY_STATUSES, 404, 409),
+                errors=(*BODY_STATUSES, 404, 409, 412),
                 body=SplitRequest,
                 example={"reason": "another bug", "failurePoint": "/checkout › button#pay › POST /api/orders → 500"},
-                parameters=(INCIDENT_ID_PARAMETER,),
+                parameters=(INCIDENT_ID_PARAMETER, IF_MATCH),
             ),
         ),
     ),

@@ -14,6 +14,7 @@ from collector.http_errors import ApiError, json_response
 from collector.routes.cursors import write_cursor
 from collector.routes.external import IncidentRequest, refuse_future_times, to_detection
 from collector.routes.fields import NOT_BLANK, ONE_LINE, WHOLE_NUMBER, Time, parse_moment
+from collector.routes.owned import IF_MATCH, add_owners, incident_response, read_version
 from collector.routes.query import PARAMETERS, parse_incident_query
 from collector.routes.route import BODY_STATUSES, Operation, Parameter, Route, RouteGroup
 from collector.services import Services
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 MAX_BODIES: Final = 32
 """Bodies of operators in memory at once; intake has its own limit, so that neither blocks the other."""
 MAX_REASON: Final = 2_000
-_MAX_MORE_SESSIONS: Final = 10**9
+MAX_MORE_SESSIONS: Final = 10**9
 _INCIDENT_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 
 
@@ -53,7 +54,7 @@ class SuppressRequest(ActionRequest):
     when so many more sessions are affected; with both, at whichever comes first. Without them it does not end."""
 
     until: Time | None = None
-    sessions: Annotated[int, Field(ge=1, le=_MAX_MORE_SESSIONS), WHOLE_NUMBER] | None = None
+    sessions: Annotated[int, Field(ge=1, le=MAX_MORE_SESSIONS), WHOLE_NUMBER] | None = None
 
 
 class ResolveRequest(ActionRequest):
@@ -120,6 +121,7 @@ class IncidentEndpoints:
         self._keys = services.keys
         self._gate = services.gate
         self._store = services.store
+        self._owners = services.owners
         self._confirm = services.config.confirm
         self._salt = services.salt
         self._doorway = services.make_doorway(MAX_BODIES)
@@ -130,7 +132,7 @@ class IncidentEndpoints:
         query = parse_incident_query(request.query_params.multi_items(), grant)
         page = await self._store.ask_store(lambda store: store.incidents.list_incidents(query))
         answer: IncidentPage = {
-            "incidents": list(page.incidents),
+            "incidents": add_owners(page.incidents, self._owners.read_rules()),
             "total": page.total,
             "limit": query.limit,
             "offset": query.offset,
@@ -154,7 +156,7 @@ class IncidentEndpoints:
         )
         if found is None:
             raise ApiError(404, "not_found", "no such incident")
-        return json_response(found)
+        return incident_response(found, self._owners.read_rules())
 
     async def act_on_incident(self, action: Action, request: Request) -> Response:
         """Apply a person's action. The history shows the key's name as the actor."""
@@ -166,7 +168,7 @@ class IncidentEndpoints:
 
     async def _act_on_incident(self, action: Action, request: Request) -> Response:
         grant = self._gate.require_operator(request)
-        incident_id = read_incident_id(request)
+        incident_id, version = read_incident_id(request), read_version(request)
         body = await self._doorway.read_body(request)
         sent = validate_body(_ACTION_BODIES.get(action, ActionRequest), body.content)
         fix = sent.fix if isinstance(sent, ResolveRequest) else NO_FIX
@@ -181,9 +183,10 @@ class IncidentEndpoints:
                 parse_moment(until) if until else None,
                 sessions,
                 fix=fix,
+                version=version,
             )
         )
-        return json_response(moved)
+        return incident_response(moved, self._owners.read_rules())
 
     async def _create_incident(self, request: Request) -> Response:
         grant = self._gate.require_operator(request)
@@ -194,7 +197,8 @@ class IncidentEndpoints:
         rule = self._keys.find_project_settings(project).effective_confirm_rule(self._confirm)
 
         def record_detection(store: Incidents) -> tuple[str, bool]:
-            return store.ledger.record_external_detection(to_detection(sent, project, self._salt), rule)
+            routes = store.routes.read_rules([project]).get(project)
+            return store.ledger.record_external_detection(to_detection(sent, project, self._salt, routes), rule)
 
         incident_id, known = await self._store.ask_store(record_detection)
         answer: Stored = {"success": True, "incidentId": incident_id, "duplicate": known}
@@ -207,9 +211,14 @@ _ACTION_BODIES: Final[dict[Action, type[ActionRequest]]] = {"suppress": Suppress
 def read_incident_id(request: Request) -> str:
     """The incident id of the path. Raises ApiError (404) for what cannot be one."""
     incident_id: str = request.path_params["incident_id"]
-    if not _INCIDENT_ID.fullmatch(incident_id):
+    if not is_incident_id(incident_id):
         raise ApiError(404, "not_found", "no such incident")
     return incident_id
+
+
+def is_incident_id(text: str) -> bool:
+    """Whether ``text`` can be the id of an incident."""
+    return _INCIDENT_ID.fullmatch(text) is not None
 
 
 def _load_page_type() -> type:
@@ -220,9 +229,9 @@ def _load_page_type() -> type:
 
 def load_detail_type() -> type:
     """The type of an incident's answer; imported when the OpenAPI document is made."""
-    from incidents.incident import IncidentDetail
+    from incidents.incident import OwnedIncidentDetail
 
-    return IncidentDetail
+    return OwnedIncidentDetail
 
 
 INCIDENT_ID_PARAMETER: Final[Parameter] = {
@@ -257,10 +266,10 @@ def _declare_action(action: Action) -> Route[IncidentEndpoints]:
             summary=f"{title} an incident",
             text=f"{text} The history names the key's label and the reason.",
             answer=load_detail_type,
-            errors=(*BODY_STATUSES, 404, 409),
+            errors=(*BODY_STATUSES, 404, 409, 412),
             body=_ACTION_BODIES.get(action, ActionRequest),
             example={"reason": "seen in the checkout's dashboard too"},
-            parameters=(INCIDENT_ID_PARAMETER,),
+            parameters=(INCIDENT_ID_PARAMETER, IF_MATCH),
         ),
     )
 
@@ -329,7 +338,7 @@ GROUP: Final = RouteGroup(
             Operation(
                 tag="Incidents",
                 summary="Show an incident",
-                text="With its history, up to 5 example sessions and their timelines.",
+                text="With its history, up to 5 example sessions and their timelines. The header `ETag` names its version.",
                 answer=load_detail_type,
                 errors=(401, 403, 404, 503),
                 parameters=(INCIDENT_ID_PARAMETER,),

@@ -24,6 +24,7 @@ _REASONS: Final = {
     405: "The path has other methods; see `Allow`.",
     408: "The body did not arrive in time, or arrived too slowly.",
     409: "The incident's status does not allow this action.",
+    412: "The incident has another version than `If-Match` names; the message names the last change. Read it again.",
     413: "More than 1 MiB (after inflating), or more than 1,000 events.",
     415: "Neither JSON nor text/plain, or a content encoding other than gzip.",
     429: "Too many requests with this key, for this project or from this address, or too many unknown keys from this "
@@ -46,6 +47,9 @@ _COMPONENT_NAMES: Final = {
     "ExampleSession": "Example",
     "HistoryEntry": "Change",
     "IdentifiedDetection": "Detection",
+    "OwnedIncident": "Incident",
+    "OwnedIncidentDetail": "IncidentDetail",
+    "OwnerRecord": "Owner",
     "PointsEntry": "Points",
     "RejectedEvent": "Rejected",
     "SignalEntry": "Signal",

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from collector.pages import (
     assets,
+    assignment,
     audit,
     health,
     incident_list,
@@ -19,6 +20,7 @@ from collector.pages import exceptions as exception_page
 from collector.pages import incident as incident_page
 from collector.pages import verdicts as verdict_forms
 from collector.routes import (
+    decisions,
     docs,
     events,
     exceptions,
@@ -39,6 +41,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     script.GROUP,
     sessions.GROUP,
     incidents.GROUP,
+    decisions.GROUP,
     verdicts.GROUP,
     exceptions.GROUP,
     grouping.GROUP,
@@ -49,6 +52,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     incident_list.GROUP,
     saved_views.GROUP,
     incident_page.GROUP,
+    assignment.GROUP,
     ticket_preview.GROUP,
     verdict_forms.GROUP,
     session.GROUP,

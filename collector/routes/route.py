@@ -24,7 +24,7 @@ Parameter = TypedDict(
     "Parameter",
     {
         "name": str,
-        "in": Literal["path", "query"],
+        "in": Literal["path", "query", "header"],
         "description": NotRequired[str],
         "required": NotRequired[bool],
         "schema": JsonSchema,

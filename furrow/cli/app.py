@@ -14,7 +14,7 @@ from core.logs import log_unforeseen_error
 from core.package import VERSION
 from core.private_files import restrict_new_files
 from core.settings import wrong_settings
-from furrow.cli import access, audit, data, exceptions, explain, files, incidents, local, releases, routes, runs
+from furrow.cli import access, audit, data, exceptions, explain, files, incidents, local, owners, releases, routes, runs
 from furrow.cli.common import err, out, styled_text, used_settings
 
 app = typer.Typer(
@@ -52,11 +52,13 @@ def _accept_global_options(
 
 # In the order of `furrow --help`. A command is added to the table of its module, a group of commands here.
 _COMMANDS = (local.COMMANDS, files.COMMANDS, explain.COMMANDS, runs.COMMANDS, data.COMMANDS, audit.COMMANDS)
+incidents.app.command("assign")(owners.assign)
 _GROUPS = {
     "incidents": incidents.app,
     "exceptions": exceptions.app,
     "releases": releases.app,
     "routes": routes.app,
+    "owners": owners.app,
     "keys": access.keys,
     "projects": access.projects,
 }

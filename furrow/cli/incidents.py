@@ -27,7 +27,7 @@ from furrow.cli.common import (
 from furrow.cli.impact_facts import list_impact_facts
 from furrow.cli.ticket_lines import describe_ticket
 from furrow.clients.operator_api import OperatorApi, check_url
-from incidents.incident import ExampleSession, Incident, IncidentDetail, TicketRecord
+from incidents.incident import ExampleSession, Incident, OwnedIncident, OwnedIncidentDetail, TicketRecord
 from stores.opening import are_all_embedded
 
 _STYLES = {"confirmed": "green", "regressed": "red", "resolved": "dim", "suppressed": "dim", "draft": "yellow"}
@@ -317,7 +317,7 @@ def _style_status(incident: Incident) -> Text:
     return styled_text(incident["status"], _STYLES.get(incident["status"], ""))
 
 
-def _print_incident_list(incidents: list[Incident]) -> None:
+def _print_incident_list(incidents: list[OwnedIncident]) -> None:
     if is_wide():
         out.print(_make_incident_table(incidents))
         return
@@ -337,8 +337,8 @@ def _print_incident_list(incidents: list[Incident]) -> None:
         out.print(styled_text(f"  {incident['incidentId']}"), soft_wrap=True)
 
 
-def _make_incident_table(incidents: list[Incident]) -> Table:
-    columns: dict[str, Callable[[Incident], Text]] = {
+def _make_incident_table(incidents: list[OwnedIncident]) -> Table:
+    columns: dict[str, Callable[[OwnedIncident], Text]] = {
         "": lambda incident: styled_text(incident["priority"]),
         "status": _style_status,
         "incident": lambda incident: styled_text(incident["incidentId"]),
@@ -362,7 +362,7 @@ def _format_ticket_keys(incident: Incident) -> str:
     return f" [{', '.join(keys)}]" if keys else ""
 
 
-def _print_incident(incident: IncidentDetail, pages_url: str) -> None:
+def _print_incident(incident: OwnedIncidentDetail, pages_url: str) -> None:
     out.print(styled_text(incident["title"], "bold"))
     out.print(
         styled_text(incident["incidentId"]),
@@ -386,10 +386,11 @@ def _print_incident(incident: IncidentDetail, pages_url: str) -> None:
         )
 
 
-def _list_facts(incident: IncidentDetail) -> list[tuple[str, object]]:
+def _list_facts(incident: OwnedIncidentDetail) -> list[tuple[str, object]]:
     return [
         ("project", incident["projectId"]),
         ("failure point", incident["primaryFailurePoint"]),
+        ("owner", f"{', '.join(owner['names'])} ({owner['reason']})" if (owner := incident["owner"]) else ""),
         ("sessions", f"{incident['affectedSessions']:,} (users: {incident['affectedUsers']:,})"),
         *list_impact_facts(incident["impact"]),
         ("open sessions", incident["openSessions"] or None),

@@ -15,7 +15,7 @@ from core.http_errors import describe_http_error
 from core.package import VERSION
 from core.roles import PersonRole
 from furrow.clients.addresses import is_server_address
-from incidents.incident import Incident, IncidentDetail
+from incidents.incident import OwnedIncident, OwnedIncidentDetail
 from incidents.releases import ReleaseRecord
 from incidents.verdicts import ExemptionRecord, VerdictRecord
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class IncidentPage(TypedDict):
     """A page of incidents."""
 
-    incidents: list[Incident]
+    incidents: list[OwnedIncident]
     total: int
     """All incidents that match the filters."""
     limit: int
@@ -127,14 +127,14 @@ class OperatorApi:
         except _NotFound:
             return []
 
-    def get_incident(self, incident_id: str) -> IncidentDetail:
+    def get_incident(self, incident_id: str) -> OwnedIncidentDetail:
         """One incident with its history, example sessions and timelines."""
-        return self._call_collector(IncidentDetail, "GET", f"/v1/incidents/{_check_incident_id(incident_id)}")
+        return self._call_collector(OwnedIncidentDetail, "GET", f"/v1/incidents/{_check_incident_id(incident_id)}")
 
-    def act_on_incident(self, incident_id: str, action: str, body: Mapping[str, object]) -> Incident:
-        """Confirm, suppress, resolve or reopen an incident, and return it as it is afterwards."""
+    def act_on_incident(self, incident_id: str, action: str, body: Mapping[str, object]) -> OwnedIncident:
+        """Confirm, suppress, resolve, reopen, assign, merge or split an incident, and return it as it is afterwards."""
         path = f"/v1/incidents/{_check_incident_id(incident_id)}/{action}"
-        return self._call_collector(Incident, "POST", path, body=body)
+        return self._call_collector(OwnedIncident, "POST", path, body=body)
 
     def judge_session(self, incident_id: str, body: Mapping[str, object]) -> SessionVerdicts:
         """Keep, change or take back the key holder's verdict on a session of an incident; all verdicts on the session."""

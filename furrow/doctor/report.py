@@ -23,6 +23,7 @@ from core.tracker_kinds import TRACKER_KINDS, TrackerKind
 from furrow.clients.prefect_api import PrefectApi
 from furrow.doctor import configuration, exposure
 from furrow.doctor import work as doctor_work
+from furrow.doctor.owners import check_owners_file
 from furrow.installation.running import RunningSettings
 from furrow.installation.running import read_running_settings as read_running
 from furrow.installation.up import LEAST_FREE_BYTES
@@ -87,6 +88,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
         _check_event_store(settings),
         _check_incident_store(settings),
         *(_check_tracker(kind, settings, running) for kind in TRACKER_KINDS),
+        *_report_owners(settings),
         _check_disk_space(settings),
         *_report_settings(differing),
         *_report_work(settings),
@@ -242,6 +244,14 @@ def _check_tracker(kind: TrackerKind, settings: Settings, running: RunningSettin
         return Finding(part, "log", None, asked.message, kind.setup_advice)
     advice = "" if asked.accepts_tickets else kind.repair_advice
     return Finding(part, "server", asked.accepts_tickets, asked.message, advice)
+
+
+def _report_owners(settings: Settings) -> list[Finding]:
+    found = check_owners_file(settings)
+    advice = (
+        "" if found is None or found.is_right else "`furrow owners check` names each line; docs/owners.md explains them"
+    )
+    return [] if found is None else [Finding("owners", "file", found.is_right, found.detail, advice)]
 
 
 def _report_settings(differing: str) -> list[Finding]:

@@ -57,9 +57,10 @@ NOT_KEPT = (
     "tracker_gates",
     "counted_visits",
     "incident_counts",
+    "incident_moves",
 )
-"""Tables that no backup holds: who restores it signs in again, near misses come from the next analyses, and the counts from
-the detections, as they are loaded."""
+"""Tables that no backup holds: who restores it signs in again, near misses come from the next analyses, the counts from
+the detections, as they are loaded, and the legal moves from the schema."""
 SEQUENCES = (
     "pending_versions",
     "incident_history_id_seq",

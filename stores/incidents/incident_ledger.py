@@ -10,6 +10,7 @@ from incidents.incident import IncidentDetail
 from incidents.lifecycle import Action, Status
 from incidents.model import DEFAULT_RULE, AnalysedSession, OpenResult, RecordResult, Rules
 from stores.incidents import (
+    incident_assignment,
     incident_flood,
     incident_look,
     incident_read,
@@ -70,20 +71,22 @@ class IncidentLedger:
         *,
         expected: Status | None = None,
         fix: Fix = NO_FIX,
+        version: int | None = None,
     ) -> IncidentDetail:
         """Apply the ``action`` of ``actor`` to an incident; returns it as ``read_incident`` does.
 
         ``until`` or ``sessions`` (so many more) end a suppression; ``at`` is the time of the fix, by default now, and
         ``fix`` where "resolve" says that it is (`incidents.fixes`). Every action
         releases an incident that a flood held back; "confirm" also does so when it is confirmed already. ``expected``: the
-        status that the person saw. Raises ChangedMeanwhile when it is another now, IllegalTransition, NotFound,
-        or PermanentError for a number of sessions below 1.
+        status that the person saw, ``version``: the version. Raises ChangedMeanwhile or VersionChanged when it is another now,
+        IllegalTransition, NotFound, or PermanentError for a number of sessions below 1.
         """
         if sessions is not None and sessions < 1:
             raise PermanentError("a suppression ends after at least 1 more session")
         now = at or datetime.now(UTC)
         with self._database.open_transaction() as connection:
             row = incident_record.lock_incident_row(connection, incident_id, project)
+            incident_assignment.require_version(connection, row, version)
             before, why = incident_settle.build_incident_state(row), reason.strip() or "no reason given"
             if expected not in (None, before.status):
                 raise lifecycle.ChangedMeanwhile(f"the incident is {before.status} now, no longer {expected}")
@@ -99,6 +102,8 @@ class IncidentLedger:
                     before, action, why, actor, now=now, sessions=counted, until=until, more_sessions=sessions, fix=fix
                 )
             incident_settle.write_incident_state(connection, incident_id, state)
+            if state == before:
+                incident_assignment.raise_version(connection, incident_id)
             incident_settle.write_incident_history(connection, [(incident_id, change)])
             return incident_read.read_incident_details(connection, [incident_id])[0]
 
@@ -110,3 +115,24 @@ class IncidentLedger:
         with self._database.open_transaction() as connection:
             row = incident_record.lock_incident_row(connection, incident_id, project)
             return incident_resolution.set_fix(connection, row, fix, reason.strip() or "no reason given", actor)
+
+    def assign_incident(
+        self,
+        incident_id: str,
+        assignee: str | None,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        *,
+        version: int | None = None,
+    ) -> IncidentDetail:
+        """Assign an incident to a person or team (None: to nobody, so that the rules of owners decide); returns it.
+
+        The same again changes nothing. Raises VersionChanged when ``version`` is not the incident's, NotFound, and
+        IllegalTransition for one that was merged.
+        """
+        with self._database.open_transaction() as connection:
+            row = incident_record.lock_incident_row(connection, incident_id, project)
+            incident_assignment.require_version(connection, row, version)
+            incident_assignment.write_assignment(connection, row, assignee, reason, actor)
+            return incident_read.read_incident_details(connection, [incident_id])[0]

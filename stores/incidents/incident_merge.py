@@ -16,7 +16,7 @@ from incidents import lifecycle
 from incidents.incident import IncidentDetail
 from incidents.lifecycle import HistoryChange, IllegalTransition
 from incidents.model import DEFAULT_RULE, Rules
-from stores.incidents import incident_read, incident_record, incident_settle
+from stores.incidents import incident_assignment, incident_read, incident_record, incident_settle
 from stores.incidents.incident_database import Database
 from ufse.grouping.fingerprint import FINGERPRINT_VERSION
 from ufse.patterns import digest_texts
@@ -95,29 +95,47 @@ class IncidentMerger:
         self._database = database
 
     def merge_incidents(
-        self, source: str, target: str, reason: str, actor: str, project: str | None = None, rules: Rules = DEFAULT_RULE
+        self,
+        source: str,
+        target: str,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        rules: Rules = DEFAULT_RULE,
+        version: int | None = None,
     ) -> IncidentDetail:
         """Merge ``source`` into ``target``; returns the target.
 
-        Raises NotFound, and IllegalTransition for the same incident, another project, one that is merged already, or one whose
-        ticket is being filed at this moment. A second call with the same incidents changes nothing.
+        ``version``: of the source, as the person saw it. Raises VersionChanged if it is another now, NotFound, and
+        IllegalTransition for the same incident, another project, one that is merged already, or one whose ticket is being filed
+        at this moment. A second call with the same incidents changes nothing.
         """
         with self._database.open_transaction() as connection:
             rows = _lock_incidents(connection, (source, target), project)
             if rows[source].merged_into == target:
                 return incident_read.read_incident_details(connection, [target])[0]
+            incident_assignment.require_version(connection, rows[source], version)
             merge_rows(connection, rows, source, target, reason, actor, rules)
             return incident_read.read_incident_details(connection, [target])[0]
 
     def split_incident(
-        self, source: str, point: str, reason: str, actor: str, project: str | None = None, rules: Rules = DEFAULT_RULE
+        self,
+        source: str,
+        point: str,
+        reason: str,
+        actor: str,
+        project: str | None = None,
+        rules: Rules = DEFAULT_RULE,
+        version: int | None = None,
     ) -> IncidentDetail:
         """Move the detections of the failure point ``point`` (``primaryFailurePoint``) to a draft of their own; returns it.
 
-        Raises NotFound, and IllegalTransition if the incident has no such failure point, or no other; the message lists them.
+        ``version``: of the source, as the person saw it. Raises VersionChanged if it is another now, NotFound, and
+        IllegalTransition if the incident has no such failure point, or no other; the message lists them.
         """
         with self._database.open_transaction() as connection:
             row = incident_record.lock_incident_row(connection, source, project)
+            incident_assignment.require_version(connection, row, version)
             points = connection.execute(_POINTS, {"incident_id": source}).all()
             firsts = sorted({found.first for found in points if found.point == point})
             if not firsts or len({found.point for found in points}) < 2:
@@ -130,6 +148,7 @@ class IncidentMerger:
             move = {"source": source, "target": target, "point": point}
             connection.execute(_SPLIT_DETECTIONS, move)
             connection.execute(_SPLIT_OPEN, move)
+            incident_assignment.raise_version(connection, source)
             connection.execute(_DECIDE, {"project": row.project, "incident_id": target, "fingerprints": firsts})
             named = {"project": row.project, "fingerprint": print_, "incident_id": target}
             connection.execute(_NAME, {**named, "version": FINGERPRINT_VERSION})
@@ -156,7 +175,9 @@ def merge_rows(
     pair = {"source": source, "target": target}
     for statement in (_MOVE_DETECTIONS, _MOVE_OPEN, _MOVE_FINGERPRINTS, _FOLLOW, _MERGED):
         connection.execute(statement, pair)
-    notes = _build_merge_notes(rows[source], rows[target], reason, actor, _join_tickets(connection, pair))
+    incident_assignment.raise_version(connection, target)
+    more = [*_join_tickets(connection, pair), *incident_assignment.inherit_assignment(connection, pair)]
+    notes = _build_merge_notes(rows[source], rows[target], reason, actor, more)
     incident_settle.settle_incidents(connection, rows, rules, notes, backfill=True)
 
 
@@ -191,9 +212,9 @@ def _join_tickets(connection: sa.Connection, pair: dict[str, str]) -> list[str]:
 
 
 def _build_merge_notes(
-    source: "sa.Row[Any]", target: "sa.Row[Any]", reason: str, actor: str, tickets: Sequence[str]
+    source: "sa.Row[Any]", target: "sa.Row[Any]", reason: str, actor: str, moved: Sequence[str]
 ) -> list[tuple[str, lifecycle.HistoryChange]]:
-    more = "".join(f"; {text_}" for text_ in tickets)
+    more = "".join(f"; {text_}" for text_ in moved)
     into = f"merged into {target.incident_id}: {reason}{more}"
     taken = f"{source.incident_id} merged into this incident: {reason}{more}"
     return [

@@ -304,33 +304,45 @@ def build_incident_json(row: "sa.Row[Any]", tickets: list[TicketRecord], rate: R
         "held": row.held,
         "suspicious": row.suspicious,
         "tickets": tickets,
-        **_build_fix_json(row),
-        "suppressedUntil": format_utc_time(row.suppressed_until),
-        "suppressedSessions": row.suppressed_sessions,
-        "withdrawnAt": format_utc_time(row.withdrawn_at) if row.status == "draft" else None,
-        "mergedInto": row.merged_into,
-        "generation": row.generation,
-        "allowedActions": [] if row.merged_into else list(lifecycle.list_allowed_actions(row.status, row.held)),
+        **_build_decisions_json(row),
         "createdAt": format_utc_time(row.created_at),
         "updatedAt": format_utc_time(row.updated_at),
     }
 
 
-class _FixPlace(TypedDict):
-    """The fix in an incident's JSON."""
+class _Decisions(TypedDict):
+    """What was decided about an incident."""
 
     resolvedAt: str | None
     fixVersion: str | None
     fixEnvironment: str | None
     fixInNextRelease: bool
+    suppressedUntil: str | None
+    suppressedSessions: int | None
+    withdrawnAt: str | None
+    mergedInto: str | None
+    assignee: str | None
+    assignedBy: str | None
+    version: int
+    generation: int
+    allowedActions: list[lifecycle.Action]
 
 
-def _build_fix_json(row: "sa.Row[Any]") -> _FixPlace:
+def _build_decisions_json(row: "sa.Row[Any]") -> _Decisions:
     return {
         "resolvedAt": format_utc_time(row.resolved_at),
         "fixVersion": row.fix_version or None,
         "fixEnvironment": row.fix_environment or None,
         "fixInNextRelease": row.fix_next,
+        "suppressedUntil": format_utc_time(row.suppressed_until),
+        "suppressedSessions": row.suppressed_sessions,
+        "withdrawnAt": format_utc_time(row.withdrawn_at) if row.status == "draft" else None,
+        "mergedInto": row.merged_into,
+        "assignee": row.assignee,
+        "assignedBy": row.assigned_by,
+        "version": row.version,
+        "generation": row.generation,
+        "allowedActions": [] if row.merged_into else list(lifecycle.list_allowed_actions(row.status, row.held)),
     }
 
 

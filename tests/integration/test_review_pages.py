@@ -258,11 +258,11 @@ def test_of_two_people_the_second_is_told(client: httpx.Client) -> None:
         ({"action": "resolve", "reason": "x" * 2001, "seen": "confirmed"}, 400),
         ({"action": "resolve", "reason": "a\x00b", "seen": "confirmed"}, 400),
         ({"action": "resolve", "reason": "x", "seen": "odd"}, 400),
-        ({"action": "resolve", "reason": "x", "seen": "confirmed", "version": "v" * 201}, 400),
-        ({"action": "resolve", "reason": "x", "seen": "confirmed", "version": "2", "next_release": "yes"}, 400),
-        ({"action": "resolve", "reason": "x", "seen": "confirmed", "environment": "production"}, 400),
-        ({"action": "resolve", "reason": "x", "seen": "confirmed", "version": "2\x005"}, 400),
-        ({"action": "resolve", "reason": "x", "seen": "confirmed", "next_release": "yes", "environment": "p"}, 303),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "fix_version": "v" * 201}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "fix_version": "2", "next_release": "yes"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "fix_environment": "production"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "fix_version": "2\x005"}, 400),
+        ({"action": "resolve", "reason": "x", "seen": "confirmed", "next_release": "yes", "fix_environment": "p"}, 303),
         ({"action": "resolve", "reason": "x"}, 400),
         ({"action": "reopen", "reason": "x", "seen": "confirmed"}, 409),
         ({"action": "suppress", "reason": "x", "seen": "confirmed", "until": "soon"}, 400),
@@ -279,14 +279,14 @@ def test_a_form_is_checked(client: httpx.Client, fields: dict[str, str], status:
 def test_an_incident_is_resolved_in_a_version_and_the_page_says_so(client: httpx.Client) -> None:
     page = page_of(client)
     form = client.get(page).text
-    assert 'name="version"' in form
+    assert 'name="fix_version"' in form
     assert '<option value="2.4.1">' in form
     fields = {
         "action": "resolve",
         "reason": "merged",
         "seen": "confirmed",
-        "version": HOSTILE,
-        "environment": "production",
+        "fix_version": HOSTILE,
+        "fix_environment": "production",
     }
     assert send(client, page, f"{page}/act", **fields).status_code == 303
     shown = client.get(page)
@@ -329,11 +329,37 @@ def test_no_parameter_breaks_a_page(client: httpx.Client, path: str, parameters:
 @fuzzed
 @given(
     st.dictionaries(
-        st.sampled_from(["action", "reason", "seen", "until", "sessions", "incident", "back", "tracker"]) | ODD,
+        st.sampled_from(
+            [
+                "action",
+                "reason",
+                "seen",
+                "until",
+                "sessions",
+                "incident",
+                "back",
+                "tracker",
+                "assignee",
+                "version",
+                "into",
+            ]
+        )
+        | ODD,
         ODD,
         max_size=5,
     ),
-    st.sampled_from(["/incidents/inc_x/act", "/incidents/act", "/health/retry", "/sign-in"]),
+    st.sampled_from(
+        [
+            "/incidents/inc_x/act",
+            "/incidents/act",
+            "/incidents/inc_x/assign",
+            "/incidents/assign",
+            "/incidents/inc_x/merge",
+            "/incidents/merge",
+            "/health/retry",
+            "/sign-in",
+        ]
+    ),
 )
 def test_no_form_breaks_a_page(client: httpx.Client, fields: dict[str, str], path: str) -> None:
     csrf = csrf_of(client.get("/incidents"))
@@ -390,6 +416,7 @@ def test_an_empty_installation_teaches(tmp_path: Path, postgres_url: str) -> Non
         import psycopg
 
         with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("UPDATE incidents SET status = 'suppressed'")  # the way back to a draft
             connection.execute("UPDATE incidents SET status = 'draft', withdrawn_at = now()")
         sign_in(client, "/incidents", "all-operator")
         shown = client.get("/incidents")

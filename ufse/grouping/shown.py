@@ -6,6 +6,7 @@ from typing import Final
 from ufse.grouping.controls import group_control
 from ufse.grouping.errors import group_error
 from ufse.grouping.fingerprint import Fingerprints, GroupedPoint, compute_fingerprints, group_request
+from ufse.grouping.learned import NO_RULES, RouteRules
 
 _NAMED: Final = re.compile(r"(?P<word>[\w-]*)#(?P<id>[^\s>\[]+)")
 _LABELLED: Final = re.compile(r"(?P<word>[\w-]*) ?\"(?P<label>[^\"]*)\"")
@@ -15,15 +16,22 @@ _FIELDS: Final = frozenset(
 _SCRIPT: Final = re.compile(r" \((?P<script>[^()\s]+\.[a-z]{2,6})\)$")
 
 
-def compute_shown_fingerprints(project: str, route: str, target: str, feedback: str, label: str = "") -> Fingerprints:
-    """The fingerprints of a failure point as detections show it: ``/checkout``, ``button#pay``, ``POST /api/orders → 500``."""
+def compute_shown_fingerprints(
+    project: str, route: str, target: str, feedback: str, label: str = "", rules: RouteRules = NO_RULES
+) -> Fingerprints:
+    """The fingerprints of a failure point as detections show it: ``/checkout``, ``button#pay``, ``POST /api/orders → 500``.
+
+    ``rules``: what the project's own routes show.
+    """
     named, labelled = _NAMED.fullmatch(target), _LABELLED.fullmatch(target)
     word = next((match["word"] for match in (named, labelled) if match), "").lower()
     part = "field" if word in _FIELDS else "form" if word == "form" else "control"
     selector = "" if named or labelled else target
     shown = labelled["label"] if labelled else label
     control = group_control(part, named["id"] if named else "", selector, shown) if target else ""
-    return compute_fingerprints(project, GroupedPoint(route, target, feedback, control, _group_feedback(feedback)))
+    return compute_fingerprints(
+        project, GroupedPoint(route, target, feedback, control, _group_feedback(feedback)), rules
+    )
 
 
 def _group_feedback(feedback: str) -> str:

@@ -45,7 +45,8 @@
       box.checked = true;
     }
     for (const other of all("button[data-key]", form)) other.classList.toggle("armed", other === button);
-    find("[name=reason]", form).focus();
+    if (button.formNoValidate && all("input.pick:checked", form).length === 2) form.requestSubmit(button);
+    else find(button.dataset.focus || "[name=reason]", form).focus();
     return true;
   }
 
@@ -82,8 +83,9 @@
         event.preventDefault(); // the browser would empty the search
         field.blur();
       }
-      if (event.key === "Enter" && field.name === "reason") {
-        const armed = find("button.armed", field.form);
+      if (event.key === "Enter" && (field.name === "reason" || field.name === "assignee")) {
+        // Whoever writes a name means to assign; Enter must not press the first button of the form.
+        const armed = field.name === "assignee" ? find("button[data-focus]", field.form) : find("button.armed", field.form);
         if (armed) {
           event.preventDefault();
           field.form.requestSubmit(armed);

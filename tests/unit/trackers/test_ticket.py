@@ -79,6 +79,16 @@ timelines and history.
     )
 
 
+def test_the_owner_is_named_with_what_decided_and_is_not_called() -> None:
+    owner = {"names": ["@payments", "anna@example.com"], "decidedBy": "rule", "line": 3, "rule": "/checkout/",
+             "reason": "line 3: /checkout/"}  # fmt: skip
+    body = ticket_to_markdown(build_ticket(incident(owner=owner), PUBLIC))
+    assert "@payments" not in body
+    assert "Owner: @payments, anna@example.com (line 3: /checkout/)." in body.replace("\u2060", "").replace("\\", "")
+    for without in (incident(), incident(owner=None)):
+        assert "Owner" not in ticket_to_markdown(build_ticket(without, PUBLIC))
+
+
 def test_an_incident_that_came_back_says_so_first() -> None:
     why = "came back: 2 sessions started after the fix of 2024-01-20 10:00 UTC"
     entry = {"at": "", "actor": "rule", "from": "resolved", "to": "regressed", "reason": why}

@@ -1,0 +1,15 @@
+"""Assignment of incidents, the version of what was decided, and the transitions that the database allows."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0018"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
