@@ -14,7 +14,7 @@ from core.logs import log_unforeseen_error
 from core.package import VERSION
 from core.private_files import restrict_new_files
 from core.settings import wrong_settings
-from furrow.cli import access, audit, data, exceptions, explain, files, incidents, local, routes, runs
+from furrow.cli import access, alerts, audit, data, exceptions, explain, files, incidents, local, routes, runs
 from furrow.cli.common import err, out, styled_text, used_settings
 
 app = typer.Typer(
@@ -56,6 +56,7 @@ _GROUPS = {
     "incidents": incidents.app,
     "exceptions": exceptions.app,
     "routes": routes.app,
+    "alerts": alerts.app,
     "keys": access.keys,
     "projects": access.projects,
 }

@@ -87,6 +87,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
         _check_event_store(settings),
         _check_incident_store(settings),
         *(_check_tracker(kind, settings, running) for kind in TRACKER_KINDS),
+        *_check_channels(settings),
         _check_disk_space(settings),
         *_report_settings(differing),
         *_report_work(settings),
@@ -242,6 +243,16 @@ def _check_tracker(kind: TrackerKind, settings: Settings, running: RunningSettin
         return Finding(part, "log", None, asked.message, kind.setup_advice)
     advice = "" if asked.accepts_tickets else kind.repair_advice
     return Finding(part, "server", asked.accepts_tickets, asked.message, advice)
+
+
+def _check_channels(settings: Settings) -> list[Finding]:
+    """The channels of alerts that this shell knows: whether each is one. Nothing is sent."""
+    found = configuration.check_channels(settings)
+    advice = "check FURROW_ALERT_URLS (docs/alerts.md); `furrow alerts test` sends a test"
+    return [
+        Finding(f"alerts {name}", "channel", None if fine else False, words, "" if fine else advice)
+        for name, fine, words in found
+    ]
 
 
 def _report_settings(differing: str) -> list[Finding]:
