@@ -89,6 +89,12 @@ class IncidentMerger(Protocol):
     ) -> "IncidentDetail": ...
 
 
+class AlertOutbox(Protocol):
+    """Snoozes incidents."""
+
+    def snooze_incident(self, incident_id: str, until: datetime, actor: str, reason: str = "") -> None: ...
+
+
 class ProjectSource(KeySource, Protocol):
     """Reads keys and projects."""
 
@@ -218,6 +224,8 @@ class Incidents(Protocol):
     def ledger(self) -> IncidentLedger: ...
     @property
     def merger(self) -> IncidentMerger: ...
+    @property
+    def alert_outbox(self) -> AlertOutbox: ...
     @property
     def people(self) -> PageSessions: ...
     @property

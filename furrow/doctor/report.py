@@ -87,7 +87,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
         _check_event_store(settings),
         _check_incident_store(settings),
         *(_check_tracker(kind, settings, running) for kind in TRACKER_KINDS),
-        *_check_channels(settings),
+        *_check_channels(settings, running),
         _check_disk_space(settings),
         *_report_settings(differing),
         *_report_work(settings),
@@ -245,8 +245,11 @@ def _check_tracker(kind: TrackerKind, settings: Settings, running: RunningSettin
     return Finding(part, "server", asked.accepts_tickets, asked.message, advice)
 
 
-def _check_channels(settings: Settings) -> list[Finding]:
-    """The channels of alerts that this shell knows: whether each is one. Nothing is sent."""
+def _check_channels(settings: Settings, running: RunningSettings | None) -> list[Finding]:
+    """The channels of alerts: whether each is one. Nothing is sent."""
+    if settings.alert_urls is None and running and "alert_urls" in running.hashes:
+        detail = "configured for `furrow up`; not checked, because the URLs are not set in this shell"
+        return [Finding("alerts", "channel", None, detail, "set FURROW_ALERT_URLS in this shell too, and run it again")]
     found = configuration.check_channels(settings)
     advice = "check FURROW_ALERT_URLS (docs/alerts.md); `furrow alerts test` sends a test"
     return [

@@ -196,7 +196,7 @@ def _measure_usual(connection: sa.Connection, row: "sa.Row[Any]", now: datetime)
     """Sessions that are usual in an hour: of the incident itself, or of its project's others while it is new. None: unknown."""
     until = now - timedelta(hours=1)
     since = until - timedelta(hours=_WEEK_HOURS)
-    age = (until - row.created_at).total_seconds() / 3600
+    age: float = (until - row.created_at).total_seconds() / 3600
     span = {"since": since, "until": until, "per_source": row.per_source}
     if age >= _NEW_HOURS:
         own = connection.execute(_WEEK, {**span, "incident_id": row.incident_id}).scalar_one()

@@ -283,6 +283,16 @@ def test_a_refusal_is_repeated_later_without_a_note(store: IncidentStore, hook: 
     assert [REPEATED in text for text in hook.texts] == [False]
 
 
+def test_a_redirect_is_not_followed(store: IncidentStore, hook: FakeWebhook) -> None:
+    with FakeWebhook() as other:
+        hook.faults.append(
+            Fault(lambda _: True, Answer(307, None, {"Location": f"{other.address}/hook/secret-of-the-hook"}))
+        )
+        confirm(store)
+        assert "307" in str(run().error)
+        assert other.requests == []
+
+
 def test_two_runs_at_once_send_each_alert_once(store: IncidentStore, hook: FakeWebhook) -> None:
     for number in range(3):
         confirm(store, f"f{number}")

@@ -126,6 +126,7 @@ def open_plugin(url: str, reach: Reach) -> Any:
     if secure and scheme in open_schemes and not plugin.secure and not is_this_machine(host):
         better = secure if isinstance(secure, str) else secure[0]
         raise PermanentError(f"{scheme}:// is not encrypted, which is for this machine alone; use {better}://")
+    plugin.redirects = False  # what follows one would go to an address that nobody named
     return plugin
 
 
