@@ -21,7 +21,7 @@ MOST_ITEMS: Final = 20
 _TITLE_LENGTH: Final = 200
 _TEXT_LENGTH: Final = 300
 _WORD_JOINER: Final = "\u2060"
-_ADDRESS: Final = re.compile(r"(?:https?|ftps?|mailto|xmpp|tel)(?=:)|www(?=\.)|@(?!\u2060)", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(?:https?|ftps?|mailto|xmpp|tel)(?=:)|www(?=\.)|@(?!\u2060)|<(?=\S)", re.IGNORECASE)
 _MARKUP: Final = str.maketrans(dict.fromkeys("<>&*_`()#|~\\", " "))
 _REPEATED: Final = (
     "This may be a repetition: the sender was interrupted before it knew whether the first message had arrived."
