@@ -133,6 +133,12 @@ class RouteRuleSource(Protocol):
     def read_rules(self, projects: Sequence[str]) -> "dict[str, RouteRules]": ...
 
 
+class AlertOutbox(Protocol):
+    """Snoozes incidents."""
+
+    def snooze_incident(self, incident_id: str, until: datetime, actor: str, reason: str = "") -> None: ...
+
+
 class ProjectSource(KeySource, Protocol):
     """Reads keys and projects."""
 
@@ -266,6 +272,8 @@ class Incidents(Protocol):
     def releases(self) -> ReleaseBook: ...
     @property
     def routes(self) -> RouteRuleSource: ...
+    @property
+    def alert_outbox(self) -> AlertOutbox: ...
     @property
     def people(self) -> PageSessions: ...
     @property

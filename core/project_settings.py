@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from core import alert_settings
 from core.tracker_kinds import TRACKER_KINDS
 
 MAX_PATTERNS: Final = 1_000
@@ -127,6 +128,42 @@ SETTINGS: Final[Mapping[str, ProjectSetting]] = {
         "what happens to the ticket of an incident that comes back",
         "reopen, comment or newTicket",
         _matches_whole("reopen|comment|newTicket"),
+    ),
+    "alertKinds": ProjectSetting(
+        "of what people are alerted", f"a list of {', '.join(alert_settings.ALERT_KINDS)}", alert_settings.is_kind_list
+    ),
+    "alertChannels": ProjectSetting(
+        "channels that its alerts and digests go to; not set: all", "a list of names", alert_settings.is_channel_list
+    ),
+    "alertOwners": ProjectSetting(
+        "channels of owners, which get the alerts of their incidents instead",
+        "an object of owners and lists of names of channels",
+        alert_settings.is_owner_map,
+    ),
+    "alertGrowthSessions": ProjectSetting(
+        "fewest sessions within an hour that are growing", _COUNT, _whole_number_between(2, 1_000_000)
+    ),
+    "alertGrowthFactor": ProjectSetting(
+        "times the usual sessions of an hour that are growing",
+        "a number from 1.5 to 1000",
+        _number_between(1.5, 1_000),
+    ),
+    "alertSharePercent": ProjectSetting(
+        "share (%) of the sessions that reached the step above which people are alerted",
+        "a number from 0.01 to 100",
+        _number_between(0.01, 100),
+    ),
+    "alertUserTimes": ProjectSetting(
+        "sessions of one user at which people are alerted", _COUNT, _whole_number_between(2, 1_000_000)
+    ),
+    "alertTimeZone": ProjectSetting(
+        "time zone of quiet hours and digests", "a time zone, like Europe/Berlin", alert_settings.is_time_zone
+    ),
+    "alertQuietHours": ProjectSetting(
+        "hours in which nothing is sent", "hours like 22:00-07:00, or empty", alert_settings.is_quiet_hours
+    ),
+    "alertDigest": ProjectSetting(
+        "when a digest is sent", "'daily 09:00' or 'monday 09:00', or empty", alert_settings.is_digest
     ),
     "requestsPerSecond": ProjectSetting(
         "requests/s of all its keys together", "a number from 0.01 to 1000000", _number_between(0.01, 1_000_000)

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.alert_settings import AlertSettings
 from core.errors import WrongUse
 from core.networks import parse_networks, reachable_host
 from core.oidc_settings import OidcSettings
@@ -26,7 +27,7 @@ EMBEDDED = "embedded"
 LOG = "log"
 
 
-class Settings(TrackerSettings, OidcSettings, BaseSettings):
+class Settings(AlertSettings, TrackerSettings, OidcSettings, BaseSettings):
     """The settings of one installation. Secrets are ``SecretStr``: logs, reprs and errors do not show them."""
 
     model_config = SettingsConfigDict(
@@ -242,8 +243,8 @@ class Settings(TrackerSettings, OidcSettings, BaseSettings):
 
     tracker_private_networks: Annotated[str, OnlyFor(ENGINE)] = Field(
         "",
-        description="Addresses or CIDR blocks, comma-separated, of private networks in which trackers are allowed "
-        "(`10.20.0.0/16`); empty: trackers must be on the internet or on this machine.",
+        description="Addresses or CIDR blocks, comma-separated, of private networks in which trackers and channels of alerts "
+        "are allowed (`10.20.0.0/16`); empty: they must be on the internet or on this machine.",
     )
 
     @field_validator("trusted_proxies", "tracker_private_networks")

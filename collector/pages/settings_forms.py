@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from collector.access.keys import ALL_PROJECTS
 from collector.http_errors import ApiError
 from collector.pages.people import last_value
-from collector.pages.settings_view import PATTERNS, TARGETS, list_section_settings
+from collector.pages.settings_view import LISTS, TARGETS, list_section_settings
 from core.api_keys import LABEL_LENGTH
 from core.errors import WrongUse
 from core.project_changes import merge_settings, normalize_origin
@@ -118,7 +118,7 @@ def _find_stored(stored: Mapping[str, object], name: str) -> object:
 
 def _parse_value(name: str, text: str) -> object:
     """The value of a field; None for an empty one. Text that is no number stays text, which no number setting accepts."""
-    if name in PATTERNS:
+    if name in LISTS:
         return _split_lines(text) or None
     plain = text.strip()
     if not plain:

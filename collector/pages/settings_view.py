@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import SecretStr
 
 from collector.config import CollectorConfig
+from core.alert_settings import AlertSettings
 from core.project_settings import PARTED, SETTINGS, select_usable_settings
 from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
     from stores.incidents.setting_edits import SettingChange
     from stores.incidents.tracker_checks import TrackerCheck
 
-PATTERNS: Final = ("ignoredRoutes", "ignoredTargets", "ticketStates")
-"""Settings that are lists of lines."""
+_IGNORED: Final = ("ignoredRoutes", "ignoredTargets")
+_ALERTS: Final = tuple(name for name in SETTINGS if name.startswith("alert") and name != "alertOwners")
+"""``alertOwners`` is an object: `furrow projects set` sets it."""
+LISTS: Final = (*_IGNORED, "ticketStates", "alertKinds", "alertChannels")
+"""Settings that are lists of texts, one a line."""
 TARGETS: Final = tuple(kind.target.name for kind in TRACKER_KINDS)
 _TICKETS: Final = ("ticketStates", "onRegression")
-_LIMITS: Final = tuple(name for name in SETTINGS if name not in (*PARTED, *PATTERNS, *TARGETS, *_TICKETS))
+_LIMITS: Final = tuple(
+    name for name in SETTINGS if name not in (*PARTED, *_IGNORED, *TARGETS, *_TICKETS, *_ALERTS, "alertOwners")
+)
 _SECTIONS: Final = (
     ("limits", "Confirming incidents, and limits", _LIMITS),
-    ("ignored", "Ignored routes and controls", ("ignoredRoutes", "ignoredTargets")),
+    ("ignored", "Ignored routes and controls", _IGNORED),
     ("trackers", "Where its tickets go, and what their states mean", (*TARGETS, *_TICKETS)),
+    ("alerts", "Alerts", _ALERTS),
     ("thresholds", "Thresholds of the detection", ("thresholds",)),
     ("weights", "Points of the score", ("weights",)),
 )
@@ -53,6 +60,7 @@ _ENVIRONMENT: Final = (
 _ENGINE_SETTINGS: Final = (
     *(name for kind in TRACKER_KINDS for name in kind.settings.model_fields),
     "tracker_private_networks",
+    *AlertSettings.model_fields,
     "warn_block",
     "keep_events_days",
     "export_min_score",
@@ -241,7 +249,7 @@ def settings_to_markdown(view: SettingsView) -> str:
 
 def _present_setting(name: str, value: object, default: str) -> ShownSetting:
     setting = SETTINGS[name]
-    return ShownSetting(name, setting.meaning, setting.expected, _to_text(value), default, name in PATTERNS)
+    return ShownSetting(name, setting.meaning, setting.expected, _to_text(value), default, name in LISTS)
 
 
 def _present_parts(section: str, value: object) -> list[ShownSetting]:
@@ -285,9 +293,13 @@ def _list_defaults(config: CollectorConfig) -> dict[str, str]:
         "newIncidentsPerKey": rule.new_per_key,
     }
     texts = {name: f"{number:g}" for name, number in limits.items()}
-    tickets = {"ticketStates": "the trackers' own names", "onRegression": "reopen"}
-    targets = dict.fromkeys(TARGETS, "as the installation")
-    return {**texts, **targets, **tickets, "requestsPerSecond": "no limit of its own"}
+    return {
+        **texts,
+        **dict.fromkeys((*TARGETS, *_ALERTS), "as the installation"),
+        "ticketStates": "the trackers' own names",
+        "onRegression": "reopen",
+        "requestsPerSecond": "no limit of its own",
+    }
 
 
 def _describe_variable(name: str, value: object) -> EnvironmentSetting:

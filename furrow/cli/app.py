@@ -14,7 +14,21 @@ from core.logs import log_unforeseen_error
 from core.package import VERSION
 from core.private_files import restrict_new_files
 from core.settings import wrong_settings
-from furrow.cli import access, audit, data, exceptions, explain, files, incidents, local, owners, releases, routes, runs
+from furrow.cli import (
+    access,
+    alerts,
+    audit,
+    data,
+    exceptions,
+    explain,
+    files,
+    incidents,
+    local,
+    owners,
+    releases,
+    routes,
+    runs,
+)
 from furrow.cli.common import err, out, styled_text, used_settings
 
 app = typer.Typer(
@@ -59,6 +73,7 @@ _GROUPS = {
     "releases": releases.app,
     "routes": routes.app,
     "owners": owners.app,
+    "alerts": alerts.app,
     "keys": access.keys,
     "projects": access.projects,
 }

@@ -5,6 +5,7 @@ from contextlib import closing
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from core.alert_settings import parse_channels
 from core.errors import FurrowError, TransientError
 from core.metrics import count_degraded
 from core.settings import Settings
@@ -12,9 +13,11 @@ from core.tracker_kinds import find_tracker_kind
 from furrow.installation import misspelt_variables
 from furrow.installation.running import RunningSettings
 from stores import opening
+from trackers.alerts.channel import ChannelContext, open_channel
 from trackers.registry import make_tracker, values_by_project
 from trackers.ticket_making import check_templates
 from trackers.ticket_plan import load_ticket_plan
+from trackers.transport import Reach
 
 _SHOWN: Final = 8
 
@@ -68,6 +71,19 @@ def describe_differences(running: RunningSettings | None, settings: Settings) ->
 def list_unknown_variables() -> list[str]:
     """Variables that look like settings but are not, one line each."""
     return [variable.to_message() for variable in misspelt_variables.find_misspelt_variables()]
+
+
+def check_channels(settings: Settings) -> list[tuple[str, bool, str]]:
+    """The channels of alerts: the name, whether its URL is a channel that is allowed, and what it is or what is wrong."""
+    context = ChannelContext(Reach.from_setting(settings.tracker_private_networks), settings.alert_slack_url)
+    checked = []
+    for name, url in parse_channels(settings.alert_urls).items():
+        try:
+            with closing(open_channel(url, context)) as channel:
+                checked.append((name, True, channel.check_address()))
+        except FurrowError as error:
+            checked.append((name, False, str(error)))
+    return checked
 
 
 def _read_project_settings(incidents_url: str | None) -> list[tuple[str, dict[str, object]]]:

@@ -89,6 +89,7 @@ def examine_installation(settings: Settings, command_line_fields: Collection[str
         _check_incident_store(settings),
         *(_check_tracker(kind, settings, running) for kind in TRACKER_KINDS),
         *_report_owners(settings),
+        *_check_channels(settings, running),
         _check_disk_space(settings),
         *_report_settings(differing),
         *_report_work(settings),
@@ -252,6 +253,19 @@ def _report_owners(settings: Settings) -> list[Finding]:
         "" if found is None or found.is_right else "`furrow owners check` names each line; docs/owners.md explains them"
     )
     return [] if found is None else [Finding("owners", "file", found.is_right, found.detail, advice)]
+
+
+def _check_channels(settings: Settings, running: RunningSettings | None) -> list[Finding]:
+    """The channels of alerts: whether each is one. Nothing is sent."""
+    if settings.alert_urls is None and running and "alert_urls" in running.hashes:
+        detail = "configured for `furrow up`; not checked, because the URLs are not set in this shell"
+        return [Finding("alerts", "channel", None, detail, "set FURROW_ALERT_URLS in this shell too, and run it again")]
+    found = configuration.check_channels(settings)
+    advice = "check FURROW_ALERT_URLS (docs/alerts.md); `furrow alerts test` sends a test"
+    return [
+        Finding(f"alerts {name}", "channel", None if fine else False, words, "" if fine else advice)
+        for name, fine, words in found
+    ]
 
 
 def _report_settings(differing: str) -> list[Finding]:

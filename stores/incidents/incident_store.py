@@ -24,6 +24,8 @@ from incidents.model import (
     TouchedSession,
 )
 from stores.incidents import incident_schema
+from stores.incidents.alert_outbox import AlertOutbox
+from stores.incidents.alert_search import AlertSearch
 from stores.incidents.audit_log import AuditLog
 from stores.incidents.exemption_ledger import ExemptionLedger
 from stores.incidents.incident_database import Database
@@ -97,6 +99,8 @@ class IncidentStore:
         self.gates = TrackerGates(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)
+        self.alert_outbox = AlertOutbox(database)
+        self.alert_search = AlertSearch(database)
         self.erasure = IncidentErasure(database)
         self.reach = ReachLedger(database)
         self.keys = KeyRegistry(database)

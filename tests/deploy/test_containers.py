@@ -90,7 +90,7 @@ def test_each_container_gets_its_own_secrets_alone() -> None:
         "deploy": stores,
         "collector": {"furrow_incident_store_url", "furrow_oidc_client_secret", "furrow_user_salt"},
         "lander": stores,
-        "worker": stores | trackers,
+        "worker": stores | trackers | {"furrow_alert_urls"},
     }
     assert set(COMPOSE["secrets"]) == {one for name in SERVICES for one in secrets_of(name)}
     for name, service in SERVICES.items():

@@ -101,7 +101,7 @@ def test_each_process_gets_its_own_secrets_alone(chart: list[dict[str, Any]]) ->
         "lander": {*stores, "prefect-auth"},
         "deploy": {*stores, "prefect-auth"},
         "prefect": {"prefect-auth"},
-        "worker": {*stores, "user-salt", "prefect-auth", "jira-user", *trackers},
+        "worker": {*stores, "user-salt", "prefect-auth", "jira-user", "alert-urls", *trackers},
     }
     assert not [one for one in chart if one["kind"] == "Secret"]
 

@@ -38,7 +38,16 @@ def test_the_parts_of_each_secret() -> None:
     assert {
         COLLECTOR: {"incident_store_url", "ingest_key", "oidc_client_secret", "operator_key", "user_salt"},
         PREFECT: {"prefect_auth"},
-        ENGINE: {*stores, "jira_token", "linear_key", "github_token", "gitlab_token", "webhook_secret", "prefect_auth"},
+        ENGINE: {
+            *stores,
+            "alert_urls",
+            "jira_token",
+            "linear_key",
+            "github_token",
+            "gitlab_token",
+            "webhook_secret",
+            "prefect_auth",
+        },
         PREPARE: {*stores, "prefect_auth"},
         DEPLOY: {*stores, "prefect_auth"},
     } == SECRETS
