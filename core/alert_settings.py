@@ -34,7 +34,7 @@ class AlertSettings(BaseModel):
     alert_urls: Annotated[SecretStr | None, OnlyFor(ENGINE)] = Field(
         None,
         description="Channels of alerts, as `name=URL`, separated by spaces or line breaks: `slack://` with a bot token or a "
-        "webhook, and every URL that [Apprise](https://appriseit.com/services/) knows (`mailtos://`, `workflows://` for "
+        "webhook, and every URL that Apprise knows (`mailtos://`, `workflows://` for "
         "Teams, `jsons://` for a webhook). Not set: nobody is alerted.",
     )
     alert_kinds: str = Field(

@@ -27,7 +27,7 @@ class SnoozeAnswer(TypedDict):
     """The incident, and until when nobody is alerted of it."""
 
     incidentId: Annotated[str, Field(description="Id of the incident.")]
-    until: Annotated[str, Field(description="As it was sent.")]
+    until: Annotated[str, Field(description="RFC 3339, in UTC.")]
 
 
 class SnoozeEndpoints:
