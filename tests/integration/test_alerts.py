@@ -520,9 +520,7 @@ def test_kinds_are_chosen_by_project(store: IncidentStore, hook: FakeWebhook) ->
     assert [text.splitlines()[0][:6] for text in hook.texts] == ["[blog]"]
 
 
-def test_channels_of_a_project_and_of_an_owner(
-    store: IncidentStore, setting: Any, tmp_path: Path
-) -> None:
+def test_channels_of_a_project_and_of_an_owner(store: IncidentStore, setting: Any, tmp_path: Path) -> None:
     owners = tmp_path / "OWNERS"
     with FakeWebhook() as first, FakeWebhook() as second, FakeWebhook() as third:
         setting(alert_urls=f"ops={first.channel} blog={second.channel} pay={third.channel}", owners_file=str(owners))
