@@ -24,23 +24,6 @@ var __copyProps = (to, from, except, desc) => {
 };
 var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: true }), mod);
 
-// src/dom.ts
-var isElement, elementOf, hitBy, tagOf, hostOf, isWeb;
-var init_dom = __esm({
-  "src/dom.ts"() {
-    "use strict";
-    isElement = (node) => node instanceof Element;
-    elementOf = (node) => isElement(node) ? node : node.parentElement;
-    hitBy = (event) => event.composedPath()[0];
-    tagOf = (element) => element.tagName.toLowerCase();
-    hostOf = (node) => {
-      const root = node.getRootNode();
-      return root instanceof ShadowRoot ? root.host : null;
-    };
-    isWeb = ({ protocol }) => /^https?:$/.test(protocol);
-  }
-});
-
 // src/guard.ts
 var faults, safely, original, addListener, timer, Observer, pageFetch, listen, later, wrap;
 var init_guard = __esm({
@@ -57,14 +40,14 @@ var init_guard = __esm({
         }
       };
     };
-    original = (owner, name) => {
-      const zone = window.Zone;
-      return owner[zone?.__symbol__?.(name)] || owner[name];
+    original = (name) => {
+      const page2 = window;
+      return page2[page2.Zone?.__symbol__?.(name)] || page2[name];
     };
-    addListener = original(EventTarget.prototype, "addEventListener");
-    timer = original(window, "setTimeout");
-    Observer = original(window, "MutationObserver");
-    pageFetch = original(window, "fetch");
+    addListener = original("addEventListener");
+    timer = original("setTimeout");
+    Observer = original("MutationObserver");
+    pageFetch = original("fetch");
     listen = (target, types, work) => {
       for (const type of types.split(" ")) {
         addListener.call(target, type, safely(work), { capture: true, passive: true });
@@ -73,11 +56,15 @@ var init_guard = __esm({
     later = (work, milliseconds = 0) => {
       timer(safely(work), milliseconds);
     };
-    wrap = (owner, names, run) => {
+    wrap = (owner, names, before) => {
       for (const name of names.split(" ")) {
         try {
           const value = new Proxy(owner[name], {
-            apply: (native, self, args) => run(() => Reflect.apply(native, self, args), self, args)
+            apply(native, self, args) {
+              const after = safely(before)(self, args);
+              const result = Reflect.apply(native, self, args);
+              return (after && safely(after)(result)) ?? result;
+            }
           });
           Object.defineProperty(owner, name, { value, writable: true, enumerable: true, configurable: true });
         } catch {
@@ -88,11 +75,10 @@ var init_guard = __esm({
 });
 
 // src/cause.ts
-var currentEvent, port1, port2, current, ended, turns, endDispatch, isInShadow, beginDispatch, causeNow, causeOfRejection;
+var currentEvent, port1, port2, current, ended, turns, endDispatch, beginDispatch, causeNow, causeOfRejection;
 var init_cause = __esm({
   "src/cause.ts"() {
     "use strict";
-    init_dom();
     init_guard();
     currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
     ({ port1, port2 } = new MessageChannel());
@@ -106,18 +92,32 @@ var init_cause = __esm({
       [ended, current] = [current, void 0];
       port2.postMessage(-turn);
     };
-    isInShadow = (event) => {
-      const hit = hitBy(event);
-      return hit instanceof Node && !!hostOf(hit);
-    };
     beginDispatch = (id, event) => {
       const turn = ++turns;
-      current = { id, $shown: event.isTrusted && !isInShadow(event), $turn: turn };
+      const [hit = event.target] = event.composedPath();
+      current = { id, $shown: event.isTrusted && hit === event.target, $turn: turn };
       port2.postMessage(turn);
       later(() => endDispatch(turn));
     };
     causeNow = () => current?.$shown && currentEvent && !currentEvent.call(window) ? void 0 : current?.id;
     causeOfRejection = () => current?.id ?? ended?.id;
+  }
+});
+
+// src/dom.ts
+var isElement, elementOf, hitBy, tagOf, withHosts, isWeb;
+var init_dom = __esm({
+  "src/dom.ts"() {
+    "use strict";
+    isElement = (node) => node instanceof Element;
+    elementOf = (node) => isElement(node) ? node : node.parentElement;
+    hitBy = (event) => event.composedPath()[0];
+    tagOf = (element) => element.tagName.toLowerCase();
+    withHosts = (element) => {
+      const root = element.getRootNode();
+      return [element, ...root instanceof ShadowRoot ? withHosts(root.host) : []];
+    };
+    isWeb = ({ protocol }) => /^https?:$/.test(protocol);
   }
 });
 
@@ -136,20 +136,13 @@ var init_options = __esm({
       if (address2.pathname === "/") address2.pathname = "/v1/events";
       endpoint = address2.href;
     };
-    isOwnHost = (host) => {
-      const page2 = location.host;
-      if (host === page2 || options.ownHosts?.includes(host)) return true;
-      const [mine, other] = [page2, host].map((name) => name.replace(/^www\./, "").replace(/:\d+$/, ""));
-      if (!mine || !other || /^[\d.]+$|^\[/.test(mine)) return false;
-      const domain = /[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
-      return ("." + other).endsWith("." + domain) || ("." + mine).endsWith("." + other);
+    isOwnHost = ({ host, hostname }) => {
+      const [mine, other] = [location.hostname, hostname].map((name) => "." + name.replace(/^www\./, ""));
+      const domain = /\.[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
+      return host === location.host || !!options.ownHosts?.includes(host) || !/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other));
     };
     isMarked = (element, mark) => {
-      const selector = [`[data-furrow-${mark}]`, options[mark]].filter(Boolean).join();
-      for (let at = element; at; at = hostOf(at)) {
-        if (at.closest(selector)) return true;
-      }
-      return false;
+      return withHosts(element).some((at) => at.closest(`[data-furrow-${mark}],${options[mark] || "_"}`));
     };
   }
 });
@@ -162,15 +155,11 @@ var init_control = __esm({
     init_dom();
     init_options();
     FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
-    ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
-    BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
-    NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
-    GENERATED = [
-      /[:«»]|^_[rR]_/,
-      /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
-      /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i
-    ];
-    isOwnName = (name) => !!name && name.length <= 128 && !GENERATED.some((pattern) => pattern.test(name));
+    ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + ",button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]");
+    BUTTON = "button,[role=button],[type=button],[type=submit],[type=reset],[type=image]";
+    NO_TEXT = "script,style,noscript,template,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
+    GENERATED = /[:«»]|^_r_|^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits).*\d|\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i;
+    isOwnName = (name) => !!name && name.length <= 128 && !GENERATED.test(name);
     isField = (element) => element.matches(FIELDS) && !element.matches(BUTTON);
     isControl = (element) => element.matches(ACTIONABLE);
     findControl = (path) => {
@@ -210,21 +199,17 @@ var init_control = __esm({
       return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
     };
     ownId = (element) => {
-      for (let at = element; at; at = hostOf(at)) {
-        const found = ["data-furrow", "data-testid", "data-test", "data-cy", "data-test-id", "id", "name"].map((name) => at.getAttribute(name)).find(isOwnName);
-        if (found) return found;
-      }
-      return void 0;
+      const names = "data-furrow data-testid data-test data-cy data-test-id id name".split(" ");
+      return withHosts(element).flatMap((at) => names.map((name) => at.getAttribute(name))).find(isOwnName);
     };
     LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
     selectorOf = (element, tagName) => {
       let around = element.parentElement;
       while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
-      const named2 = around && ownId(around);
-      const place = named2 ? "#" + named2 : around && tagOf(around);
+      const place = around && (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " ";
       const type = element.getAttribute("type");
-      const classes = [...element.classList].filter((name) => /^[a-z]+(-[a-z]+)*$/.test(name) && name.length > 2 && isOwnName(name));
-      return (place ? place + " " : "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
+      const classes = [...element.classList].filter((name) => /^(?=...)[a-z]+(-[a-z]+)*$/.test(name) && isOwnName(name));
+      return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
     };
     labelOf = (element) => {
       const input = element;
@@ -386,7 +371,7 @@ var init_store = __esm({
 });
 
 // src/delivery.ts
-var queue, dropped, failures, refused, sending, due, isFull, lengthOfQueue, enqueue, amend, keep, parkQueue, schedule, takeBatch, bodyOf, flush, sendBatch, post, request, settle, flushHidden, resume, sendNow, clearQueue;
+var queue, dropped, failures, refused, sending, due, isFull, lengthOfQueue, enqueue, amend, keep, parkQueue, schedule, takeBatch, bodyOf, flush, sendBatch, post, request, settle, flushHidden, resume, forgetEvents;
 var init_delivery = __esm({
   "src/delivery.ts"() {
     "use strict";
@@ -403,12 +388,12 @@ var init_delivery = __esm({
     lengthOfQueue = () => queue.reduce((sum, item) => sum + item.text.length, 0);
     enqueue = (event, urgent) => {
       if (refused) return;
-      queue.push({ text: JSON.stringify(event), urgent, event });
+      queue.push({ text: JSON.stringify(event), urgent, $event: event });
       keep([]);
       schedule(urgent ? 1e3 /* URGENT_MS */ : isFull() ? 0 : 1e4 /* BATCH_MS */);
     };
     amend = (event, change) => {
-      const item = queue.find((waiting) => waiting.event === event);
+      const item = queue.find((waiting) => waiting.$event === event);
       if (!item) return false;
       Object.assign(event.metadata, change);
       item.text = JSON.stringify(event);
@@ -434,7 +419,7 @@ var init_delivery = __esm({
       let sum = 0;
       const end2 = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
       const items = queue.splice(0, end2 < 0 ? count : Math.max(end2, 1));
-      for (const item of items) delete item.event;
+      for (const item of items) delete item.$event;
       return items;
     };
     bodyOf = (items, apiKey) => {
@@ -500,9 +485,9 @@ var init_delivery = __esm({
       keep(parked);
       if (parked.length) schedule(1e3 /* URGENT_MS */);
     });
-    sendNow = () => schedule(0);
-    clearQueue = () => {
+    forgetEvents = () => {
       queue = [];
+      forgetStore();
     };
   }
 });
@@ -536,7 +521,7 @@ var init_record = __esm({
         ...extra,
         eventId,
         idempotencyKey: eventId,
-        metadata: document.prerendering ? { ...metadata, prerendered: true } : metadata
+        metadata: { ...metadata, prerendered: document.prerendering || void 0 }
       };
       const { beforeSend } = options;
       const event = beforeSend ? safely(beforeSend)(made2) : made2;
@@ -547,7 +532,7 @@ var init_record = __esm({
 });
 
 // src/errors.ts
-var EXTENSION, counts, report, mask, withoutQuery, isOwnSource, frameOf, fileOf, startErrors, reportFile;
+var counts, report, mask, withoutQuery, isOwnSource, frameOf, startErrors, reportFile;
 var init_errors = __esm({
   "src/errors.ts"() {
     "use strict";
@@ -557,53 +542,48 @@ var init_errors = __esm({
     init_guard();
     init_options();
     init_record();
-    EXTENSION = /^[a-z-]*extension:/;
     counts = /* @__PURE__ */ new Map();
-    report = (errorType, message, source, frame, cause, element) => {
+    report = (errorType, message, frame, cause, file, element) => {
       const text = mask(shorten(String(message ?? ""), 500 /* MESSAGE_LENGTH */));
       const count = (counts.get(text) ?? 0) + 1;
       if (counts.size < 200 /* MESSAGES_KEPT */) counts.set(text, count);
       if (count > 20 /* SAME_MESSAGE */) return;
-      const foreign = /^Script error\.?$/.test(text) || EXTENSION.test(source) || !!source && !isOwnSource(source);
-      record("error", { errorType, message: text, source: withoutQuery(source), frame: frame && withoutQuery(frame), thirdParty: foreign, element }, { cause }, true);
+      const source = file || frame.replace(/:\d+:\d+$/, "");
+      const thirdParty = /^Script error\.?$/.test(text) || !isOwnSource(source);
+      record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || void 0, thirdParty, element }, { cause }, true);
     };
     mask = (text) => text.replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
     withoutQuery = (source) => source.replace(/[?#][^:]*/, "").slice(0, 512);
     isOwnSource = (source) => {
       try {
         const url = new URL(source, location.href);
-        return !isWeb(url) || isOwnHost(url.host);
+        return isWeb(url) ? isOwnHost(url) : !/extension:/.test(url.protocol);
       } catch {
         return true;
       }
     };
     frameOf = (error) => {
       const frames = String(error?.stack).slice(0, 4e3).match(/[a-z-]+:\/\/[^\s()]+:\d+:\d+/g) ?? [];
-      return frames.find((frame) => !EXTENSION.test(frame) && isOwnSource(frame)) ?? frames[0];
+      return frames.find(isOwnSource) ?? frames[0] ?? "";
     };
-    fileOf = (frame) => frame?.replace(/:\d+:\d+$/, "") ?? "";
     startErrors = () => {
-      listen(window, "error", (event) => {
-        const { target } = event;
-        if (isElement(target)) return reportFile(target);
-        const own = frameOf(event.error);
-        const frame = own ?? (event.filename ? `${event.filename}:${event.lineno}:${event.colno}` : void 0);
-        report("javascript", event.message, event.filename || fileOf(frame), frame, causeNow());
+      listen(window, "error", ({ target, error, message, filename, lineno, colno }) => {
+        if (isElement(target)) reportFile(target);
+        else report("javascript", message, frameOf(error) || filename && `${filename}:${lineno}:${colno}`, causeNow(), filename);
       });
       listen(window, "unhandledrejection", ({ reason }) => {
-        const frame = frameOf(reason);
         const message = reason?.message;
-        report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), fileOf(frame), frame, causeOfRejection());
+        report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), frameOf(reason), causeOfRejection());
       });
-      listen(document, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
-        if (disposition === "enforce") report("resource", `blocked by the page's security policy: ${effectiveDirective}`, blockedURI, void 0, causeNow());
+      listen(window, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
+        if (disposition === "enforce") report("resource", `blocked by CSP: ${effectiveDirective}`, "", causeNow(), blockedURI);
       });
     };
     reportFile = (element) => {
       const { src, href } = element;
       const source = [src, href].find((address2) => address2 && typeof address2 === "string");
       const name = tagOf(element);
-      if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, source, void 0, void 0, name);
+      if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, "", void 0, source, name);
     };
   }
 });
@@ -621,26 +601,26 @@ var init_blocked = __esm({
       if (actions.length > 20 /* ACTIONS_KEPT */) actions.pop();
     };
     pressOf = (id) => actions.find((action) => action.id === id)?.$press;
-    noteOutcome = (method, url, status, failed2, cause, began) => {
-      const action = actions.find(({ id: id2, at }) => cause ? id2 === cause : at <= began + 50 && began - at <= 1e3);
+    noteOutcome = (request2, status, failed2, cause, began) => {
+      const action = actions.find(({ id, at }) => cause ? id === cause : at <= began + 50 && began - at <= 1e3);
       if (!action) return;
-      const { id, label, selector } = action.target;
-      const name = [method, url.replace(/\d+/g, "#"), id, label, selector].join();
+      const { $press, target: control } = action;
+      const { method, url } = request2;
+      const name = [method, url.replace(/\d+/g, "#"), control.id, control.label, control.selector].join();
       const known = failures2.get(name);
-      if (failed2 && known?.$press === action.$press) return;
+      if (failed2 && known?.$press === $press) return;
       failures2.delete(name);
       if (!failed2) return;
-      const again = known && action.at - known.at <= 3e4 /* AGAIN_MS */;
-      const attempts = again ? known.attempts + 1 : 1;
-      failures2.set(name, { $press: action.$press, attempts, at: Date.now() });
+      const attempts = known && action.at - known.at <= 3e4 /* AGAIN_MS */ ? known.attempts + 1 : 1;
+      failures2.set(name, { $press, attempts, at: Date.now() });
       if (failures2.size > 50 /* FAILURES_KEPT */) failures2.delete(failures2.keys().next().value);
-      if (again) announceBlocked(action, { request: { method, url }, status, attempts, control: action.target });
+      if (attempts > 1) announceBlocked(action.element, { request: { method, url }, status, attempts, control });
     };
-    announceBlocked = (action, blocked) => {
-      const target = action.element.isConnected ? action.element : document;
+    announceBlocked = (element, detail) => {
+      const target = element.isConnected ? element : document;
       setTimeout(() => {
-        target.dispatchEvent(new CustomEvent("furrow:blocked", { detail: blocked, bubbles: true, composed: true }));
-        options.onBlocked?.(blocked);
+        target.dispatchEvent(new CustomEvent("furrow:blocked", { detail, bubbles: true, composed: true }));
+        options.onBlocked?.(detail);
       });
     };
   }
@@ -668,18 +648,14 @@ var init_mutations = __esm({
     };
     startObserver = () => {
       observe(document);
-      wrap(Element.prototype, "attachShadow", (call) => {
-        const root = call();
-        safely(observe)(root);
-        return root;
-      });
+      wrap(Element.prototype, "attachShadow", () => observe);
     };
     stopObserver = () => observer.disconnect();
   }
 });
 
 // src/responded.ts
-var watches, lastInteraction, interacted, watch, watchClick, decide, isUnknowable, answered, settle2, movements, noteMovement, movesBy, OWN_STATE, OWN_CLASS, CHOICE, UNSEEN, readMutation, isSeen, changedWords, startResponded, answerAndCall;
+var watches, lastInteraction, interacted, watch, watchClick, decide, DRAWN, isUnknowable, answered, settle2, movements, noteMovement, movesBy, OWN_STATE, OWN_CLASS, CHOICE, UNSEEN, readMutation, isSeen, startResponded;
 var init_responded = __esm({
   "src/responded.ts"() {
     "use strict";
@@ -695,10 +671,10 @@ var init_responded = __esm({
       lastInteraction = performance.now();
     };
     watch = (control) => {
-      const made2 = { control, click: void 0, $answered: false, $unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
-      for (let at = control; at; at = hostOf(at)) observe(at.getRootNode());
+      const made2 = { control, click: void 0, $answered: false, $unclear: isField(control) || control.matches(DRAWN + ",video,audio") };
+      for (const at of withHosts(control)) observe(at.getRootNode());
       watches.add(made2);
-      later(() => made2.click || watches.delete(made2), 2 * 1e3 /* ANSWER_MS */);
+      later(() => made2.click || watches.delete(made2), 2e3 /* NEAR_MS */);
       return made2;
     };
     watchClick = (made2, click) => {
@@ -712,7 +688,8 @@ var init_responded = __esm({
       if (!watches.delete(made2) || !click || !responded && isUnknowable(made2)) return;
       if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
     };
-    isUnknowable = (made2) => made2.$unclear || document.hidden || document.querySelector("canvas,iframe[src],object,embed");
+    DRAWN = "canvas,object,embed,iframe";
+    isUnknowable = (made2) => made2.$unclear || document.hidden || document.querySelector(DRAWN + "[src]");
     answered = () => {
       watches.forEach(settle2);
     };
@@ -731,12 +708,12 @@ var init_responded = __esm({
     movesBy = (node, now) => {
       const known = movements.get(node);
       const ago = now - (known?.last ?? -Infinity);
-      return ago > 15e3 /* MEMORY_MS */ ? 0 /* ONLY_NOW */ : known.$times >= 5 /* MOVES_BY_ITSELF */ ? 2 /* ITSELF */ : ago < 2 * 1e3 /* ANSWER_MS */ ? 1 /* PERHAPS */ : 0 /* ONLY_NOW */;
+      return ago > 15e3 /* MEMORY_MS */ ? 0 /* ONLY_NOW */ : known.$times >= 5 /* MOVES_BY_ITSELF */ ? 2 /* ITSELF */ : ago < 2e3 /* NEAR_MS */ ? 1 /* PERHAPS */ : 0 /* ONLY_NOW */;
     };
     OWN_STATE = /^((aria-)?disabled|aria-busy|tabindex|data-(focus|whatin|active|pressed|hover).*)$/;
     OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
     CHOICE = /^(aria-(pressed|checked|selected|expanded)|open)$/;
-    UNSEEN = "script,style,link,meta,title,noscript,template,base,head,head *";
+    UNSEEN = "script,style,noscript,template,link,meta,title,base,head,head *";
     readMutation = (mutation) => {
       const now = performance.now();
       const { target } = mutation;
@@ -751,7 +728,7 @@ var init_responded = __esm({
       const kind = Math.max(...moving.map((node) => movesBy(node, now)));
       if (kind === 2 /* ITSELF */) return moving.forEach((node) => movements.has(node) && noteMovement(node, now));
       for (const made2 of [...watches]) {
-        if (kind || element && made2.control.contains(element) && !CHOICE.test(mutation.attributeName ?? "")) made2.$unclear = true;
+        if (kind || element && made2.control.contains(element) && !CHOICE.test(mutation.attributeName)) made2.$unclear = true;
         else settle2(made2);
       }
     };
@@ -761,17 +738,14 @@ var init_responded = __esm({
       if (type === "attributes") {
         const value = element.getAttribute(attributeName);
         if (value === oldValue || OWN_STATE.test(attributeName)) return false;
-        if (attributeName === "class" && changedWords(oldValue ?? "", value ?? "").every((word) => OWN_CLASS.test(word))) return false;
+        const [old, now] = [oldValue, value].map((text) => (text ?? "").split(/\s+/));
+        if (attributeName === "class" && ![...old, ...now].some((word) => word && old.includes(word) !== now.includes(word) && !OWN_CLASS.test(word))) return false;
       }
       if (type === "childList") {
         const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
-        if (!nodes.some((node) => isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class") ?? "") : node.nodeValue?.trim())) return false;
+        if (!nodes.some((node) => isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class")) : node.nodeValue?.trim())) return false;
       }
       return element.checkVisibility?.() ?? true;
-    };
-    changedWords = (before, after) => {
-      const [old, now] = [before, after].map((text) => text.split(/\s+/));
-      return [...old.filter((word) => !now.includes(word)), ...now.filter((word) => !old.includes(word))].filter(Boolean);
     };
     startResponded = () => {
       listen(window, "focusin", ({ target }) => {
@@ -789,18 +763,14 @@ var init_responded = __esm({
       });
       listen(window, "blur", ({ target }) => target === window && answered());
       listen(document, "load", answered);
-      wrap(window, "alert confirm prompt print open", answerAndCall);
-      wrap(window.Clipboard?.prototype, "write writeText", answerAndCall);
-    };
-    answerAndCall = (call) => {
-      answered();
-      return call();
+      wrap(window, "alert confirm prompt print open", answered);
+      wrap(window.Clipboard?.prototype, "write writeText", answered);
     };
   }
 });
 
 // src/navigation.ts
-var shown, address, navigation, leaving, entries, visit, noteAddress, moved, routeNamed, followHistory, noteNavigation, asked, noteLeaving, noteFormSent, followLinks, arrive, reportAnswer, startNavigation;
+var shown, address, navigation, leavesElsewhere, entries, visit, noteAddress, moved, routeNamed, followHistory, asked, ask, noteNavigation, noteFormSent, followLinks, arrive, reportAnswer, startNavigation;
 var init_navigation = __esm({
   "src/navigation.ts"() {
     "use strict";
@@ -816,7 +786,7 @@ var init_navigation = __esm({
     shown = "";
     address = "";
     ({ navigation } = window);
-    leaving = { $elsewhere: !navigation };
+    leavesElsewhere = !navigation;
     entries = 0;
     visit = (navigationType, from, cause) => {
       shown = currentRoute();
@@ -845,44 +815,39 @@ var init_navigation = __esm({
         return;
       }
       for (const kind of ["push", "replace"]) {
-        wrap(history, kind + "State", (call) => {
-          const result = call();
-          safely(moved)(kind);
-          return result;
-        });
+        wrap(history, kind + "State", () => () => moved(kind));
       }
       listen(window, "popstate", () => moved(history.length === entries ? "back_forward" : "link"));
       listen(window, "hashchange", () => moved("link"));
     };
+    ask = (cause, form) => {
+      leaveNote(asked = { cause, form, route: shown, at: Date.now() });
+    };
     noteNavigation = ({ destination, downloadRequest, navigationType }) => {
       if (destination.sameDocument || downloadRequest !== null) return;
-      leaving.$elsewhere = isOwnHost(new URL(destination.url).host) || navigationType === "reload";
+      leavesElsewhere = isOwnHost(new URL(destination.url)) || navigationType === "reload";
       answered();
-      noteLeaving(causeNow());
-    };
-    noteLeaving = (cause) => {
-      const recent = asked && Date.now() - asked.at < 1e3 /* BEGIN_MS */ ? asked : void 0;
-      leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
+      const at = Date.now();
+      const recent = asked && at - asked.at < 1e3 /* BEGIN_MS */ ? asked : void 0;
+      leaveNote({ ...recent, cause: causeNow() ?? recent?.cause, route: shown, at });
     };
     noteFormSent = (form, submitter, cause) => {
       const value = (name) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
-      const path = new URL(value("action"), document.baseURI).pathname;
-      asked = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
-      noteLeaving(cause);
+      ask(cause, { path: new URL(value("action"), document.baseURI).pathname, method: (value("method") || "GET").toUpperCase() });
     };
     followLinks = () => {
       listen(window, "click", (event) => {
         const link = event.composedPath().find((part) => part instanceof HTMLAnchorElement && part.href);
         if (!link) return;
-        const { protocol, host, pathname, search } = link;
+        const { protocol, pathname, search } = link;
         const download = link.hasAttribute("download") || void 0;
-        const external = !isWeb(link) || !isOwnHost(host);
+        const external = !isWeb(link) || !isOwnHost(link);
         const loads = pathname + search !== location.pathname + location.search;
         const cause = causeNow();
         later(() => {
           if (event.defaultPrevented) return;
           if (download || external) /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download }, { cause });
-          else if (loads) noteLeaving((asked = { cause, at: Date.now() }).cause);
+          else if (loads) ask(cause);
         });
       });
     };
@@ -897,7 +862,7 @@ var init_navigation = __esm({
       if (entry) reportAnswer(entry, led);
       visit(/^(reload|back_forward)$/.test(type) ? type : from && "link", from, led?.cause);
       if (!led?.form) return;
-      if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
+      if (document.readyState === "loading") listen(window, "DOMContentLoaded", () => reportRefusedForm(led.cause));
       else reportRefusedForm(led.cause);
     };
     reportAnswer = ({ responseStatus: status, responseStart, startTime }, led) => {
@@ -926,12 +891,12 @@ var init_navigation = __esm({
       followLinks();
       arrive();
       listen(window, "pageshow", ({ persisted }) => {
-        leaving.$elsewhere = !navigation;
+        leavesElsewhere = !navigation;
         if (!persisted) return;
         announce("hello");
         visit("back_forward");
       });
-      listen(document, "prerenderingchange", () => visit("link"));
+      listen(window, "prerenderingchange", () => visit("link"));
     };
   }
 });
@@ -1032,7 +997,7 @@ var init_forms = __esm({
 });
 
 // src/network.ts
-var open, begin, end, startNetwork, readAnswer, isJson, readText, hasErrors, isRefusal, wrapXhr, xhrHasErrors, abortOpen;
+var open, begin, end, startNetwork, mayRefuse, readAnswer, readText, hasErrors, abortOpen;
 var init_network = __esm({
   "src/network.ts"() {
     "use strict";
@@ -1042,72 +1007,71 @@ var init_network = __esm({
     init_guard();
     init_options();
     init_record();
-    open = /* @__PURE__ */ new Set();
-    begin = (method, url) => {
-      const address2 = new URL(String(url), document.baseURI);
-      if (address2.href.startsWith(endpoint) || !isWeb(address2)) return void 0;
-      const request2 = {
-        method: String(method || "GET").toUpperCase(),
-        address: address2,
-        $began: Date.now(),
-        cause: causeNow(),
-        thirdParty: !isOwnHost(address2.host)
-      };
-      open.add(request2);
+    open = /* @__PURE__ */ new Map();
+    begin = (method, address2) => {
+      const url = new URL(address2, document.baseURI);
+      if (url.href.startsWith(endpoint) || !isWeb(url)) return void 0;
+      const request2 = { method: String(method || "GET").toUpperCase(), url: url.pathname.slice(0, 1024), thirdParty: !isOwnHost(url) };
+      open.set(request2, [Date.now(), causeNow()]);
       return request2;
     };
-    end = (request2, status, aborted = false, bodyError = false, at = Date.now()) => {
-      if (!request2 || !open.delete(request2)) return;
-      const { method, address: address2, $began: began, cause, thirdParty } = request2;
-      const url = address2.pathname.slice(0, 1024);
-      const failed2 = !aborted && (status === 0 || status >= 400 || bodyError);
-      const metadata = { method, url, status, durationMs: at - began, aborted, thirdParty, bodyError: bodyError || void 0 };
-      record("network", metadata, { cause, timestamp: at }, failed2);
-      if (status !== void 0 && !aborted && !thirdParty) noteOutcome(method, url, status, failed2, cause, began);
+    end = (request2, status, aborted = false, bodyError, timestamp = Date.now()) => {
+      const [began, cause] = open.get(request2) ?? [];
+      if (!began || !open.delete(request2)) return;
+      const failed2 = !aborted && (status === 0 || status >= 400 || !!bodyError);
+      record("network", { ...request2, status, durationMs: timestamp - began, aborted, bodyError: bodyError || void 0 }, { cause, timestamp }, failed2);
+      if (status !== void 0 && !aborted && !request2.thirdParty) noteOutcome(request2, status, failed2, cause, began);
     };
     startNetwork = () => {
-      wrap(window, "fetch", (call, _, [input, init2]) => {
-        const request2 = safely(() => {
-          const made2 = input instanceof Request && input;
-          return begin(init2?.method ?? (made2 && made2.method), made2 ? made2.url : input);
-        })();
-        const answer = call();
-        if (!request2 || typeof answer?.then !== "function") return answer;
-        const signal = init2?.signal ?? input.signal;
-        const arrived = safely((response) => readAnswer(request2, response));
-        const failed2 = safely((reason) => end(request2, 0, !!signal?.aborted || reason?.name === "AbortError"));
-        if (answer.constructor !== Promise || Object.keys(answer).length) {
-          answer.then(arrived, failed2);
-          return answer;
-        }
-        return answer.then(
-          (response) => {
-            arrived(response);
-            return response;
-          },
-          (reason) => {
-            failed2(reason);
-            throw reason;
-          }
-        );
+      wrap(window, "fetch", (_, [input, init2]) => {
+        const { method, url, signal } = input instanceof Request ? input : { url: input };
+        const own = init2;
+        const request2 = begin(own?.method ?? method, url);
+        return request2 && ((answer) => {
+          const arrived = safely((response) => readAnswer(request2, response));
+          const failed2 = safely((reason) => end(request2, 0, !!(own?.signal ?? signal)?.aborted || reason?.name === "AbortError"));
+          if (answer?.constructor !== Promise || Object.keys(answer).length) answer?.then?.(arrived, failed2);
+          else return answer.then(
+            (response) => {
+              arrived(response);
+              return response;
+            },
+            (reason) => {
+              failed2(reason);
+              throw reason;
+            }
+          );
+        });
       });
-      wrapXhr();
-      wrap(navigator, "sendBeacon", (call, _, [url]) => {
-        const request2 = safely(begin)("POST", url);
-        const queued = call();
-        safely(end)(request2, queued ? void 0 : 0);
-        return queued;
+      const calls2 = /* @__PURE__ */ new WeakMap();
+      wrap(XMLHttpRequest.prototype, "open", (xhr, args) => {
+        calls2.set(xhr, args);
+      });
+      wrap(XMLHttpRequest.prototype, "send", (self) => {
+        const xhr = self;
+        const opened = calls2.get(xhr);
+        const request2 = opened && begin(...opened);
+        let aborted = false;
+        if (request2)
+          listen(xhr, "abort loadend", ({ type }) => {
+            if (type === "abort") aborted = true;
+            else end(request2, xhr.status, aborted, mayRefuse(request2, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response));
+          });
+      });
+      wrap(navigator, "sendBeacon", (_, [url]) => {
+        const request2 = begin("POST", url);
+        return (queued) => request2 && end(request2, queued ? void 0 : 0);
       });
     };
+    mayRefuse = ({ thirdParty }, status, type) => !thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type);
     readAnswer = (request2, response) => {
+      const { status, headers } = response;
       const at = Date.now();
-      const { status, type } = response;
-      const header = (name) => response.headers.get("Content-" + name);
-      const finish2 = safely((bodyError) => end(request2, /^opaque/.test(type) ? void 0 : status, false, bodyError, at));
-      if (!response.ok || request2.thirdParty || !isJson(header("Type")) || +header("Length") > 65536 /* LARGEST_BODY */) finish2();
-      else readText(response.clone()).then((text) => finish2(hasErrors(text)), () => finish2());
+      const finish2 = safely((bodyError) => end(request2, status || void 0, false, bodyError, at));
+      if (mayRefuse(request2, status, headers.get("Content-Type")) && !(+headers.get("Content-Length") > 65536 /* LARGEST_BODY */))
+        readText(response.clone()).then((text) => finish2(hasErrors(text)), () => finish2());
+      else finish2();
     };
-    isJson = (type) => /[/+]json\s*(;|$)/i.test(type ?? "");
     readText = async (response) => {
       const reader = response.body.getReader();
       const decoder = new TextDecoder();
@@ -1122,45 +1086,17 @@ var init_network = __esm({
         }
       }
     };
-    hasErrors = (text) => {
+    hasErrors = (body) => {
       try {
-        return text.includes('"errors"') && isRefusal(JSON.parse(text));
+        if (typeof body === "string") return body.length <= 65536 /* LARGEST_BODY */ && body.includes('"errors"') && hasErrors(JSON.parse(body));
+        const { errors } = body;
+        return Array.isArray(errors) && errors.length > 0;
       } catch {
         return false;
       }
     };
-    isRefusal = (body) => {
-      const errors = body?.errors;
-      return Array.isArray(errors) && errors.length > 0;
-    };
-    wrapXhr = () => {
-      const calls = /* @__PURE__ */ new WeakMap();
-      wrap(XMLHttpRequest.prototype, "open", (call, self, args) => {
-        calls.set(self, args);
-        return call();
-      });
-      wrap(XMLHttpRequest.prototype, "send", (call, self) => {
-        safely(() => {
-          const xhr = self;
-          const opened = calls.get(xhr);
-          const request2 = opened && begin(opened[0], opened[1]);
-          let aborted = false;
-          if (!request2) return;
-          listen(xhr, "abort loadend", ({ type }) => {
-            if (type === "abort") aborted = true;
-            else end(request2, xhr.status, aborted, xhrHasErrors(xhr, request2));
-          });
-        })();
-        return call();
-      });
-    };
-    xhrHasErrors = (xhr, { thirdParty }) => {
-      const { response } = xhr;
-      if (thirdParty || xhr.status >= 300 || !isJson(xhr.getResponseHeader("Content-Type"))) return false;
-      return xhr.responseType === "json" ? isRefusal(response) : typeof response === "string" && response.length <= 65536 /* LARGEST_BODY */ && hasErrors(response);
-    };
     abortOpen = () => {
-      for (const request2 of [...open]) end(request2, 0, true);
+      for (const [request2] of open) end(request2, 0, true);
     };
   }
 });
@@ -1179,7 +1115,7 @@ var init_lifecycle = __esm({
     init_session();
     startLifecycle = () => {
       joinTabs();
-      listen(document, "visibilitychange", () => {
+      listen(window, "visibilitychange", () => {
         record("visibility", { state: document.visibilityState });
         if (document.hidden) {
           answered();
@@ -1190,17 +1126,17 @@ var init_lifecycle = __esm({
         answered();
         abortOpen();
         announce("bye");
-        if (!persisted && !leaving.$elsewhere && isLastTab()) record("session_end", {});
+        if (!persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
         state.$running &&= persisted;
         flushHidden();
       });
-      listen(window, "online", sendNow);
+      listen(window, "online", () => schedule(0));
     };
   }
 });
 
 // src/performance.ts
-var lastAction, lastInteraction2, startPerformance, watch2, measureLoad, measure;
+var lastAction, lastInteraction2, startPerformance, watch2, measure;
 var init_performance = __esm({
   "src/performance.ts"() {
     "use strict";
@@ -1220,15 +1156,12 @@ var init_performance = __esm({
         if (interactionId && interactionId !== lastInteraction2) measure("slow_response", entry);
         lastInteraction2 = interactionId || lastInteraction2;
       });
-      if (document.readyState === "complete") measureLoad();
-      else listen(window, "load", () => later(measureLoad));
+      watch2("navigation", (entry) => {
+        if (entry.duration) measure("page_load", entry);
+      });
     };
     watch2 = (type, use) => {
       new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, durationThreshold: 500 /* SLOW_INTERACTION_MS */ });
-    };
-    measureLoad = () => {
-      const [entry] = performance.getEntriesByType("navigation");
-      if (entry?.duration) measure("page_load", entry);
     };
     measure = (kind, { startTime, duration }) => {
       record("performance", { kind, durationMs: Math.round(duration) }, { timestamp: Math.round(performance.timeOrigin + startTime + duration) });
@@ -1237,7 +1170,7 @@ var init_performance = __esm({
 });
 
 // src/presses.ts
-var pending, last, labelled, startPresses, beginPress, claim, finish, noteLabel, describeClick, isDisabled, locate, lastAt;
+var pending, last, labelled, startPresses, beginPress, claim, finish, noteLabel, describeClick, isDisabled, locate;
 var init_presses = __esm({
   "src/presses.ts"() {
     "use strict";
@@ -1253,9 +1186,7 @@ var init_presses = __esm({
     init_blocked();
     startPresses = () => {
       listen(window, "pointerdown", (event) => {
-        if (!event.isPrimary || event.button !== 0 || !event.isTrusted) return;
-        pending = locate(event);
-        beginPress(event);
+        if (event.isPrimary && event.isTrusted && !event.button) beginPress(event, true);
       });
       listen(window, "pointerup", (event) => {
         const press = pending;
@@ -1273,20 +1204,19 @@ var init_presses = __esm({
       });
       listen(window, "keydown", (event) => {
         interacted();
-        if (/^(Enter| )$/.test(event.key) && event.isTrusted && !event.repeat) pending = locate(event);
-        beginPress(event);
+        beginPress(event, event.isTrusted && !event.repeat && /^(Enter| )$/.test(event.key));
       });
       listen(window, "click", (event) => {
         if (!event.isTrusted) return;
-        if (labelled && hitBy(event) === labelled) {
-          labelled = void 0;
-          return;
+        if (labelled && hitBy(event) === labelled) labelled = void 0;
+        else {
+          const press = claim(event);
+          if (press) finish(press, event, press.disabled);
         }
-        const press = claim(event);
-        if (press) finish(press, event, press.disabled);
       });
     };
-    beginPress = (event) => {
+    beginPress = (event, isNew) => {
+      if (isNew) pending = locate(event);
       if (pending) beginDispatch(pending.id, event);
     };
     claim = (event) => {
@@ -1333,7 +1263,7 @@ var init_presses = __esm({
       const hit = findControl(event.composedPath());
       if (!hit) return void 0;
       const { clientX: x = NaN, clientY: y = NaN } = event;
-      const before = lastAt(x, y);
+      const before = last && Date.now() - last.at < 2e3 /* SAME_PLACE_MS */ && Math.hypot(last.x - x, last.y - y) <= 12 /* SAME_PLACE_PX */ ? last : void 0;
       const inert = !isControl(hit);
       const switchedOff = inert && findSwitchedOff(hit, x, y);
       const covered = inert && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
@@ -1353,10 +1283,6 @@ var init_presses = __esm({
         $watched: watch(control)
       };
     };
-    lastAt = (x, y) => {
-      const near = last && Date.now() - last.at < 2e3 /* SAME_PLACE_MS */ && Math.hypot(last.x - x, last.y - y) <= 12 /* SAME_PLACE_PX */;
-      return near ? last : void 0;
-    };
   }
 });
 
@@ -1365,7 +1291,7 @@ var furrow_exports = {};
 __export(furrow_exports, {
   furrow: () => furrow
 });
-var installed, isBot, consented, start, recordOutcome, furrow;
+var installed, isBot, consented, start, recordOutcome, calls, furrow;
 var init_furrow = __esm({
   "src/furrow.ts"() {
     "use strict";
@@ -1406,8 +1332,7 @@ var init_furrow = __esm({
       const metadata = { method: "APP", url, status: 200, durationMs: 0, bodyError: failed2, reason: reason?.slice(0, 200) };
       record("network", metadata, { cause: causeNow() }, failed2);
     };
-    furrow = {
-      version: "furrow-browser/0.1.0",
+    calls = {
       init(chosen) {
         if (options.key || !chosen.key || isBot()) return;
         setOptions(chosen);
@@ -1427,10 +1352,9 @@ var init_furrow = __esm({
         consented = granted;
         if (granted) start();
         else {
-          furrow.stop();
-          clearQueue();
+          calls.stop();
+          forgetEvents();
           forgetSession();
-          forgetStore();
         }
       },
       session: () => state.$running ? sessionId() : "",
@@ -1442,9 +1366,8 @@ var init_furrow = __esm({
         for (const [name, ...args] of queued) furrow[name]?.(...args);
       }
     };
-    for (const [name, call] of Object.entries(furrow)) {
-      if (name !== "version") Object.assign(furrow, { [name]: safely(call) });
-    }
+    furrow = { version: "furrow-browser/0.1.0" };
+    for (const name of Object.keys(calls)) Object.assign(furrow, { [name]: safely(calls[name]) });
   }
 });
 

@@ -5,7 +5,6 @@
  * it, too; it is told apart by `window.event`, which is set during listeners and their microtasks alone.
  */
 
-import { hitBy, hostOf } from "./dom";
 import { later } from "./guard";
 
 interface Dispatch {
@@ -34,14 +33,11 @@ const endDispatch = (turn: number): void => {
   port2.postMessage(-turn);
 };
 
-const isInShadow = (event: Event): boolean => {
-  const hit = hitBy(event);
-  return hit instanceof Node && !!hostOf(hit);
-};
-
 export const beginDispatch = (id: string, event: Event): void => {
   const turn = ++turns;
-  current = { id, $shown: event.isTrusted && !isInShadow(event), $turn: turn };
+  // Within a shadow tree, the window sees the tree's host as the target. After the dispatch, there is no path.
+  const [hit = event.target] = event.composedPath();
+  current = { id, $shown: event.isTrusted && hit === event.target, $turn: turn };
   port2.postMessage(turn);
   // WebKit runs timers before messages: this one comes before those that the listeners set.
   later(() => endDispatch(turn));

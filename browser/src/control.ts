@@ -1,15 +1,15 @@
 /** Which control was pressed, and how it is named. Nothing that a person typed is read. */
 
-import { hostOf, isElement, tagOf } from "./dom";
+import { isElement, tagOf, withHosts } from "./dom";
 import { isMarked } from "./options";
 import type { Target } from "./types";
 
 const FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
 const ACTIONABLE =
   `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` +
-  "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
-const BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
-const NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
+  ",button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]");
+const BUTTON = "button,[role=button],[type=button],[type=submit],[type=reset],[type=image]";
+const NO_TEXT = "script,style,noscript,template,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
 /** Inlined by the build. */
 const enum Limit {
   LABEL_LENGTH = 80,
@@ -17,14 +17,10 @@ const enum Limit {
 }
 
 /** Ids that a framework or a build makes anew: React, libraries with counters, hashes, long numbers. */
-const GENERATED = [
-  /[:«»]|^_[rR]_/,
-  /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
-  /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i,
-];
+const GENERATED =
+  /[:«»]|^_r_|^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits).*\d|\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i;
 
-const isOwnName = (name: string | null): name is string =>
-  !!name && name.length <= 128 && !GENERATED.some((pattern) => pattern.test(name));
+const isOwnName = (name: string | null): name is string => !!name && name.length <= 128 && !GENERATED.test(name);
 
 export const isField = (element: Element): boolean => element.matches(FIELDS) && !element.matches(BUTTON);
 
@@ -78,13 +74,8 @@ const typeOf = (element: Element, tagName: string): string => {
 
 /** The id that the application gave it. A control within a component has that of the component. */
 const ownId = (element: Element): string | undefined => {
-  for (let at: Element | null = element; at; at = hostOf(at)) {
-    const found = ["data-furrow", "data-testid", "data-test", "data-cy", "data-test-id", "id", "name"]
-      .map((name) => at!.getAttribute(name))
-      .find(isOwnName);
-    if (found) return found;
-  }
-  return undefined;
+  const names = "data-furrow data-testid data-test data-cy data-test-id id name".split(" ");
+  return withHosts(element).flatMap((at) => names.map((name) => at.getAttribute(name))).find(isOwnName);
 };
 
 const LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
@@ -93,11 +84,10 @@ const LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
 const selectorOf = (element: Element, tagName: string): string => {
   let around = element.parentElement;
   while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
-  const named = around && ownId(around);
-  const place = named ? "#" + named : (around && tagOf(around));
+  const place = around && (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " ";
   const type = element.getAttribute("type");
-  const classes = [...element.classList].filter((name) => /^[a-z]+(-[a-z]+)*$/.test(name) && name.length > 2 && isOwnName(name));
-  return (place ? place + " " : "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
+  const classes = [...element.classList].filter((name) => /^(?=...)[a-z]+(-[a-z]+)*$/.test(name) && isOwnName(name));
+  return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
 };
 
 const labelOf = (element: Element): string | undefined => {

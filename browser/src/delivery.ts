@@ -2,7 +2,7 @@
 
 import { faults, later, pageFetch, safely } from "./guard";
 import { endpoint, options } from "./options";
-import { park, unpark } from "./store";
+import { forgetStore, park, unpark } from "./store";
 import type { SentEvent } from "./types";
 
 /** Inlined by the build. */
@@ -21,7 +21,7 @@ export interface Item {
   text: string;
   urgent: boolean;
   /** The event, until it is sent for the first time: then nothing is added to it any more. */
-  event?: SentEvent | undefined;
+  $event?: SentEvent | undefined;
 }
 
 let queue: Item[] = [];
@@ -36,14 +36,14 @@ const lengthOfQueue = (): number => queue.reduce((sum, item) => sum + item.text.
 
 export const enqueue = (event: SentEvent, urgent: boolean): void => {
   if (refused) return;
-  queue.push({ text: JSON.stringify(event), urgent, event });
+  queue.push({ text: JSON.stringify(event), urgent, $event: event });
   keep([]);
   schedule(urgent ? Limit.URGENT_MS : isFull() ? 0 : Limit.BATCH_MS);
 };
 
 /** Adds to an event that still waits; false when it was sent already. */
 export const amend = (event: SentEvent, change: SentEvent["metadata"]): boolean => {
-  const item = queue.find((waiting) => waiting.event === event);
+  const item = queue.find((waiting) => waiting.$event === event);
   if (!item) return false;
   Object.assign(event.metadata, change);
   item.text = JSON.stringify(event);
@@ -64,7 +64,7 @@ const parkQueue = (): void => {
   if (park(queue)) queue = [];
 };
 
-const schedule = (wait: number): void => {
+export const schedule = (wait: number): void => {
   const at = Date.now() + wait;
   if (sending || at >= due) return;
   due = at;
@@ -76,7 +76,7 @@ const takeBatch = (length: number, count: number): Item[] => {
   let sum = 0;
   const end = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
   const items = queue.splice(0, end < 0 ? count : Math.max(end, 1));
-  for (const item of items) delete item.event;
+  for (const item of items) delete item.$event;
   return items;
 };
 
@@ -158,8 +158,7 @@ export const resume = (): void =>
     if (parked.length) schedule(Limit.URGENT_MS);
   });
 
-export const sendNow = (): void => schedule(0);
-
-export const clearQueue = (): void => {
+export const forgetEvents = (): void => {
   queue = [];
+  forgetStore();
 };

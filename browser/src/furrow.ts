@@ -2,7 +2,7 @@
 
 import { startErrors } from "./errors";
 import { startForms } from "./forms";
-import { clearQueue, resume } from "./delivery";
+import { forgetEvents, resume } from "./delivery";
 import { safely } from "./guard";
 import { startLifecycle } from "./lifecycle";
 import { startObserver, stopObserver } from "./mutations";
@@ -15,7 +15,7 @@ import { record, state } from "./record";
 import { startResponded } from "./responded";
 import { nameRoute } from "./route";
 import { forgetSession, isSampled, sessionId, startSession } from "./session";
-import { forgetStore, openStore } from "./store";
+import { openStore } from "./store";
 import type { Call, Furrow, Options } from "./types";
 import { causeNow } from "./cause";
 
@@ -48,8 +48,7 @@ const recordOutcome = (name: string, failed: boolean, reason?: string): void => 
   record("network", metadata, { cause: causeNow() }, failed);
 };
 
-export const furrow: Furrow = {
-  version: VERSION,
+const calls: Omit<Furrow, "version"> = {
   init(chosen: Options) {
     if (options.key || !chosen.key || isBot()) return;
     setOptions(chosen);
@@ -69,10 +68,9 @@ export const furrow: Furrow = {
     consented = granted;
     if (granted) start();
     else {
-      furrow.stop();
-      clearQueue();
+      calls.stop();
+      forgetEvents();
       forgetSession();
-      forgetStore();
     }
   },
   session: () => (state.$running ? sessionId() : ""),
@@ -85,6 +83,5 @@ export const furrow: Furrow = {
   },
 };
 
-for (const [name, call] of Object.entries(furrow)) {
-  if (name !== "version") Object.assign(furrow, { [name]: safely(call as () => void) });
-}
+export const furrow = { version: VERSION } as Furrow;
+for (const name of Object.keys(calls)) Object.assign(furrow, { [name]: safely(calls[name as "stop"]) });

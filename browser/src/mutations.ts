@@ -26,11 +26,7 @@ export const observe = (root: Node): void => {
 
 export const startObserver = (): void => {
   observe(document);
-  wrap(Element.prototype, "attachShadow", (call) => {
-    const root = call();
-    safely(observe)(root as ShadowRoot);
-    return root;
-  });
+  wrap(Element.prototype, "attachShadow", () => observe);
 };
 
 export const stopObserver = (): void => observer.disconnect();

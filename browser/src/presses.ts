@@ -43,9 +43,7 @@ let labelled: Element | undefined;
 
 export const startPresses = (): void => {
   listen<PointerEvent>(window, "pointerdown", (event) => {
-    if (!event.isPrimary || event.button !== 0 || !event.isTrusted) return;
-    pending = locate(event);
-    beginPress(event);
+    if (event.isPrimary && event.isTrusted && !event.button) beginPress(event, true);
   });
   listen<PointerEvent>(window, "pointerup", (event) => {
     const press = pending;
@@ -63,21 +61,20 @@ export const startPresses = (): void => {
   });
   listen<KeyboardEvent>(window, "keydown", (event) => {
     interacted();
-    if (/^(Enter| )$/.test(event.key) && event.isTrusted && !event.repeat) pending = locate(event);
-    beginPress(event);
+    beginPress(event, event.isTrusted && !event.repeat && /^(Enter| )$/.test(event.key));
   });
   listen<PointerEvent>(window, "click", (event) => {
     if (!event.isTrusted) return;
-    if (labelled && hitBy(event) === labelled) {
-      labelled = undefined;
-      return;
+    if (labelled && hitBy(event) === labelled) labelled = undefined;
+    else {
+      const press = claim(event);
+      if (press) finish(press, event, press.disabled);
     }
-    const press = claim(event);
-    if (press) finish(press, event, press.disabled);
   });
 };
 
-const beginPress = (event: Event): void => {
+const beginPress = (event: PointerEvent | KeyboardEvent, isNew: boolean): void => {
+  if (isNew) pending = locate(event);
   if (pending) beginDispatch(pending.id, event);
 };
 
@@ -133,7 +130,7 @@ const locate = (event: PointerEvent | KeyboardEvent | MouseEvent): Press | undef
   const hit = findControl(event.composedPath());
   if (!hit) return undefined;
   const { clientX: x = NaN, clientY: y = NaN } = event as PointerEvent;
-  const before = lastAt(x, y);
+  const before = last && Date.now() - last.at < Limit.SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= Limit.SAME_PLACE_PX ? last : undefined;
   const inert = !isControl(hit);
   const switchedOff = inert && findSwitchedOff(hit, x, y);
   const covered = inert && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
@@ -152,9 +149,4 @@ const locate = (event: PointerEvent | KeyboardEvent | MouseEvent): Press | undef
     $pointer: (event as PointerEvent).pointerType,
     $watched: watch(control),
   };
-};
-
-const lastAt = (x: number, y: number): Press | undefined => {
-  const near = last && Date.now() - last.at < Limit.SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= Limit.SAME_PLACE_PX;
-  return near ? last : undefined;
 };

@@ -5,7 +5,7 @@
  */
 
 import { isField } from "./control";
-import { elementOf, hostOf, isElement } from "./dom";
+import { elementOf, isElement, withHosts } from "./dom";
 import { later, listen, wrap } from "./guard";
 import { observe } from "./mutations";
 import { amend } from "./delivery";
@@ -15,6 +15,8 @@ import type { SentEvent } from "./types";
 /** Inlined by the build. */
 const enum Limit {
   ANSWER_MS = 1_000,
+  /** A press waits this long for its click; a change this long before a press makes its answer unclear. */
+  NEAR_MS = 2_000,
   MEMORY_MS = 15_000,
   STEP_MS = 200,
   MOVES_BY_ITSELF = 5,
@@ -37,10 +39,10 @@ export const interacted = (): void => {
 
 /** Watches from the press on, for menus open before the click comes. */
 export const watch = (control: Element): Watch => {
-  const made = { control, click: undefined, $answered: false, $unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
-  for (let at: Element | null = control; at; at = hostOf(at)) observe(at.getRootNode());
+  const made = { control, click: undefined, $answered: false, $unclear: isField(control) || control.matches(DRAWN + ",video,audio") };
+  for (const at of withHosts(control)) observe(at.getRootNode());
   watches.add(made);
-  later(() => made.click || watches.delete(made), 2 * Limit.ANSWER_MS);
+  later(() => made.click || watches.delete(made), Limit.NEAR_MS);
   return made;
 };
 
@@ -57,8 +59,9 @@ const decide = (made: Watch, responded: boolean): void => {
   if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
 };
 
-/** What is drawn on a canvas, or in another page's frame, is not seen. */
-const isUnknowable = (made: Watch): unknown => made.$unclear || document.hidden || document.querySelector("canvas,iframe[src],object,embed");
+/** What is drawn on a canvas, or in another page's frame, is not seen. The frame comes last: `[src]` is added to it. */
+const DRAWN = "canvas,object,embed,iframe";
+const isUnknowable = (made: Watch): unknown => made.$unclear || document.hidden || document.querySelector(DRAWN + "[src]");
 
 /** The page answered what was pressed within the last second. */
 export const answered = (): void => {
@@ -98,14 +101,14 @@ const enum Moves {
 const movesBy = (node: Node | null, now: number): Moves => {
   const known = movements.get(node!);
   const ago = now - (known?.last ?? -Infinity);
-  return ago > Limit.MEMORY_MS ? Moves.ONLY_NOW : known!.$times >= Limit.MOVES_BY_ITSELF ? Moves.ITSELF : ago < 2 * Limit.ANSWER_MS ? Moves.PERHAPS : Moves.ONLY_NOW;
+  return ago > Limit.MEMORY_MS ? Moves.ONLY_NOW : known!.$times >= Limit.MOVES_BY_ITSELF ? Moves.ITSELF : ago < Limit.NEAR_MS ? Moves.PERHAPS : Moves.ONLY_NOW;
 };
 
 /** State that an element shows of itself while it is pressed or works: no answer. */
 const OWN_STATE = /^((aria-)?disabled|aria-busy|tabindex|data-(focus|whatin|active|pressed|hover).*)$/;
 const OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
 const CHOICE = /^(aria-(pressed|checked|selected|expanded)|open)$/;
-const UNSEEN = "script,style,link,meta,title,noscript,template,base,head,head *";
+const UNSEEN = "script,style,noscript,template,link,meta,title,base,head,head *";
 
 export const readMutation = (mutation: MutationRecord): void => {
   const now = performance.now();
@@ -121,7 +124,7 @@ export const readMutation = (mutation: MutationRecord): void => {
   const kind = Math.max(...moving.map((node) => movesBy(node, now)));
   if (kind === Moves.ITSELF) return moving.forEach((node) => movements.has(node!) && noteMovement(node, now));
   for (const made of [...watches]) {
-    if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName ?? ""))) made.$unclear = true;
+    if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName!))) made.$unclear = true;
     else settle(made);
   }
 };
@@ -133,18 +136,14 @@ const isSeen = (mutation: MutationRecord, element: Element): boolean => {
   if (type === "attributes") {
     const value = element.getAttribute(attributeName!);
     if (value === oldValue || OWN_STATE.test(attributeName!)) return false;
-    if (attributeName === "class" && changedWords(oldValue ?? "", value ?? "").every((word) => OWN_CLASS.test(word))) return false;
+    const [old, now] = [oldValue, value].map((text) => (text ?? "").split(/\s+/)) as [string[], string[]];
+    if (attributeName === "class" && ![...old, ...now].some((word) => word && old.includes(word) !== now.includes(word) && !OWN_CLASS.test(word))) return false;
   }
   if (type === "childList") {
     const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
-    if (!nodes.some((node) => (isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class") ?? "") : node.nodeValue?.trim()))) return false;
+    if (!nodes.some((node) => (isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class")!) : node.nodeValue?.trim()))) return false;
   }
   return element.checkVisibility?.() ?? true;
-};
-
-const changedWords = (before: string, after: string): string[] => {
-  const [old, now] = [before, after].map((text) => text.split(/\s+/));
-  return [...old!.filter((word) => !now!.includes(word)), ...now!.filter((word) => !old!.includes(word))].filter(Boolean);
 };
 
 export const startResponded = (): void => {
@@ -166,11 +165,6 @@ export const startResponded = (): void => {
   // The window lost the focus to a dialog, a file chooser, another tab or window.
   listen<FocusEvent>(window, "blur", ({ target }) => target === window && answered());
   listen(document, "load", answered); // a frame or an image
-  wrap(window, "alert confirm prompt print open", answerAndCall);
-  wrap(window.Clipboard?.prototype, "write writeText", answerAndCall);
-};
-
-const answerAndCall = (call: () => unknown): unknown => {
-  answered();
-  return call();
+  wrap(window, "alert confirm prompt print open", answered);
+  wrap(window.Clipboard?.prototype, "write writeText", answered);
 };

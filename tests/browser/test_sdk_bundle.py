@@ -11,7 +11,7 @@ import pytest
 
 BROWSER = Path(__file__).parents[2] / "browser"
 DIST = BROWSER / "dist"
-MOST_BYTES = 11_096
+MOST_BYTES = 10_725
 """Of the script, gzipped. The goal of the design is 8,000: this number only ever becomes smaller (decision 80)."""
 FILES = {"furrow.js", "furrow.js.gz", "furrow.js.br", "index.mjs", "index.d.ts", "types.d.ts"}
 
