@@ -42,7 +42,7 @@ var init_guard = __esm({
     };
     original = (name) => {
       const page2 = window;
-      return page2[page2.Zone?.__symbol__?.(name)] || page2[name];
+      return page2[page2.Zone?.__symbol__?.(name)] ?? page2[name];
     };
     addListener = original("addEventListener");
     timer = original("setTimeout");
@@ -75,28 +75,29 @@ var init_guard = __esm({
 });
 
 // src/cause.ts
-var currentEvent, port1, port2, current, ended, turns, endDispatch, beginDispatch, causeNow, causeOfRejection;
+var currentEvent, channel, current, ended, turns, endDispatch, beginDispatch, causeNow, causeOfRejection;
 var init_cause = __esm({
   "src/cause.ts"() {
     "use strict";
     init_guard();
     currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
-    ({ port1, port2 } = new MessageChannel());
+    channel = new MessageChannel();
     turns = 0;
-    port1.onmessage = ({ data }) => {
-      if (-data === ended?.$turn) ended = void 0;
-      else endDispatch(data);
+    channel.port1.onmessage = (event) => {
+      if (-event.data === ended?.$turn) ended = void 0;
+      else endDispatch(event.data);
     };
     endDispatch = (turn) => {
       if (current?.$turn !== turn) return;
-      [ended, current] = [current, void 0];
-      port2.postMessage(-turn);
+      ended = current;
+      current = void 0;
+      channel.port2.postMessage(-turn);
     };
     beginDispatch = (id, event) => {
       const turn = ++turns;
       const [hit = event.target] = event.composedPath();
       current = { id, $shown: event.isTrusted && hit === event.target, $turn: turn };
-      port2.postMessage(turn);
+      channel.port2.postMessage(turn);
       later(() => endDispatch(turn));
     };
     causeNow = () => current?.$shown && currentEvent && !currentEvent.call(window) ? void 0 : current?.id;
@@ -115,9 +116,9 @@ var init_dom = __esm({
     tagOf = (element) => element.tagName.toLowerCase();
     withHosts = (element) => {
       const root = element.getRootNode();
-      return [element, ...root instanceof ShadowRoot ? withHosts(root.host) : []];
+      return root instanceof ShadowRoot ? [element, ...withHosts(root.host)] : [element];
     };
-    isWeb = ({ protocol }) => /^https?:$/.test(protocol);
+    isWeb = (url) => /^http/.test(url.protocol);
   }
 });
 
@@ -136,10 +137,12 @@ var init_options = __esm({
       if (address2.pathname === "/") address2.pathname = "/v1/events";
       endpoint = address2.href;
     };
-    isOwnHost = ({ host, hostname }) => {
-      const [mine, other] = [location.hostname, hostname].map((name) => "." + name.replace(/^www\./, ""));
+    isOwnHost = (address2) => {
+      const bare = (name) => "." + name.replace(/^www\./, "");
+      const mine = bare(location.hostname);
+      const other = bare(address2.hostname);
       const domain = /\.[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
-      return host === location.host || !!options.ownHosts?.includes(host) || !/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other));
+      return address2.host === location.host || !!options.ownHosts?.includes(address2.host) || !/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other));
     };
     isMarked = (element, mark) => {
       return withHosts(element).some((at) => at.closest(`[data-furrow-${mark}],${options[mark] || "_"}`));
@@ -165,20 +168,18 @@ var init_control = __esm({
     findControl = (path) => {
       const elements = path.filter(isElement);
       const control = elements.find(isControl);
-      if (control instanceof HTMLLabelElement && control.control) return control.control;
-      return control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0];
+      return control instanceof HTMLLabelElement && control.control || (control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0]);
     };
     findPointed = (elements) => {
-      const end2 = elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer");
-      return elements[end2 - 1];
+      return elements[elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer") - 1];
     };
     findSwitchedOff = (around, x, y) => {
       const controls = [...around.querySelectorAll(ACTIONABLE)].slice(0, 40);
       return controls.find((control) => covers(control, x, y) && getComputedStyle(control).pointerEvents === "none");
     };
     covers = (element, x, y) => {
-      const { left, right, top, bottom } = element.getBoundingClientRect();
-      return left <= x && x <= right && top <= y && y <= bottom;
+      const place = element.getBoundingClientRect();
+      return place.left <= x && x <= place.right && place.top <= y && y <= place.bottom;
     };
     describe = (element) => {
       const tagName = tagOf(element);
@@ -188,15 +189,14 @@ var init_control = __esm({
         id,
         selector: id ? void 0 : selectorOf(element, tagName),
         tagName,
-        label: isControl(element) && !isMarked(element, "mask") ? labelOf(element) : void 0
+        label: isControl(element) && !isMarked(element, "mask") && labelOf(element) || void 0
       };
     };
     typeOf = (element, tagName) => {
       const role = element.getAttribute("role");
       if (element.matches(BUTTON)) return element.matches("a[href*='/']") ? "link" : "button";
       if (tagName === "a") return role || "link";
-      const { type } = element;
-      return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
+      return role || /^(checkbox|radio|range|number|file)$/.exec(element.type)?.[0] || tagName;
     };
     ownId = (element) => {
       const names = "data-furrow data-testid data-test data-cy data-test-id id name".split(" ");
@@ -212,9 +212,8 @@ var init_control = __esm({
       return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
     };
     labelOf = (element) => {
-      const input = element;
       const attribute = (name) => shorten(element.getAttribute(name) ?? "", 80 /* LABEL_LENGTH */);
-      return attribute("aria-label") || attribute("aria-labelledby").split(" ").map((id) => textOf(element.getRootNode().getElementById?.(id))).join(" ").trim() || textOf(input.labels?.[0]) || element.matches(BUTTON) && (attribute("value") || attribute("alt")) || !isField(element) && textOf(element) || attribute("title") || attribute("placeholder") || void 0;
+      return attribute("aria-label") || attribute("aria-labelledby").split(" ").map((id) => textOf(element.getRootNode().getElementById?.(id))).join(" ").trim() || textOf(element.labels?.[0]) || element.matches(BUTTON) && (attribute("value") || attribute("alt")) || !isField(element) && textOf(element) || attribute("title") || attribute("placeholder");
     };
     textOf = (element) => {
       let text = "";
@@ -233,13 +232,13 @@ var init_control = __esm({
     };
     shorten = (text, length) => {
       const line = text.replace(/\s+/g, " ").trim();
-      return line.length <= length ? line : [...line].slice(0, length).join("");
+      return line[length] ? [...line].slice(0, length).join("") : line;
     };
   }
 });
 
 // src/session.ts
-var randomLetters, pageId, made, newId, session, written, mayStore, startSession, stored, read, sessionId, isSampled, forgetSession, leaveNote, takeNote, others, channel, joinTabs, announce, isLastTab;
+var randomLetters, pageId, made, newId, session, written, mayStore, startSession, stored, read, sessionId, isSampled, forgetSession, leaveNote, takeNote, others, channel2, joinTabs, announce, isLastTab;
 var init_session = __esm({
   "src/session.ts"() {
     "use strict";
@@ -275,9 +274,9 @@ var init_session = __esm({
       const now = Date.now();
       const isOver = () => now - session.last > 18e5 /* IDLE_MS */;
       if (isOver()) {
-        read();
-        if (isOver()) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
         written = 0;
+        read();
+        if (isOver()) session = { id: randomLetters(22), last: 0, out: Math.random() >= (options.sample ?? 1) };
       }
       session.last = now;
       if (now - written > 5e3 /* WRITE_EVERY_MS */) {
@@ -286,7 +285,10 @@ var init_session = __esm({
       }
       return session.id;
     };
-    isSampled = () => !!sessionId() && !session.out;
+    isSampled = () => {
+      sessionId();
+      return !session.out;
+    };
     forgetSession = () => {
       stored("localStorage", null);
       stored("sessionStorage", null);
@@ -300,17 +302,16 @@ var init_session = __esm({
     };
     others = /* @__PURE__ */ new Set();
     joinTabs = () => {
-      channel = new BroadcastChannel("furrow" /* NAME */);
-      listen(channel, "message", ({ data: [word, tab] }) => {
+      listen(channel2 = new BroadcastChannel("furrow" /* NAME */), "message", ({ data: [word, tab] }) => {
         others[word === "bye" ? "delete" : "add"](tab);
         if (word === "hello") announce("here");
       });
       later(() => announce("hello"));
     };
     announce = (word) => {
-      channel?.postMessage([word, pageId]);
+      channel2?.postMessage([word, pageId]);
     };
-    isLastTab = () => others.size === 0;
+    isLastTab = () => !others.size;
   }
 });
 
@@ -325,12 +326,11 @@ var init_route = __esm({
       named = { route, address: location.href };
     };
     currentRoute = () => {
-      const { href } = location;
-      const chosen = named?.address === href ? named.route : options.route && safely(options.route)(new URL(href));
+      const chosen = named?.address === location.href ? named.route : safely(() => options.route?.(new URL(location.href)))();
       return typeof chosen === "string" ? chosen.slice(0, 512) : routeOf(location);
     };
-    routeOf = ({ pathname, hash }) => {
-      return (pathname + (/^#!?\/[^?]*/.exec(hash) ?? "")).slice(0, 512);
+    routeOf = (address2) => {
+      return (address2.pathname + (/^#!?\/[^?]*/.exec(address2.hash) ?? "")).slice(0, 512);
     };
   }
 });
@@ -358,10 +358,8 @@ var init_store = __esm({
       const waiting = rows();
       if (!waiting) return use([]);
       const reading = waiting.getAll();
-      reading.onsuccess = safely(() => {
-        waiting.clear();
-        use(reading.result.flat());
-      });
+      waiting.clear();
+      reading.onsuccess = safely(() => use(reading.result.flat()));
     };
     forgetStore = () => {
       rows()?.clear();
@@ -402,8 +400,7 @@ var init_delivery = __esm({
     keep = (items) => {
       queue.unshift(...items);
       for (let excess = lengthOfQueue() - 256e3 /* QUEUE_LENGTH */; excess > 0; dropped++) {
-        const calm = queue.findIndex(({ urgent }) => !urgent);
-        excess -= queue.splice(Math.max(calm, 0), 1)[0].text.length;
+        excess -= queue.splice(Math.max(queue.findIndex((item) => !item.urgent), 0), 1)[0].text.length;
       }
     };
     parkQueue = () => {
@@ -418,9 +415,7 @@ var init_delivery = __esm({
     takeBatch = (length, count) => {
       let sum = 0;
       const end2 = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
-      const items = queue.splice(0, end2 < 0 ? count : Math.max(end2, 1));
-      for (const item of items) delete item.$event;
-      return items;
+      return queue.splice(0, end2 < 0 ? count : Math.max(end2, 1)).map(({ text, urgent }) => ({ text, urgent }));
     };
     bodyOf = (items, apiKey) => {
       const { appVersion, environment } = options;
@@ -442,12 +437,9 @@ var init_delivery = __esm({
     };
     post = async (text) => {
       const headers = { "Content-Type": "application/json", "X-API-Key": options.key };
-      let body = text;
-      if (text.length > 2e3 /* GZIP_LENGTH */ && window.CompressionStream) {
-        body = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
-        headers["Content-Encoding"] = "gzip";
-      }
-      return request(body, headers);
+      if (text.length <= 2e3 /* GZIP_LENGTH */ || !window.CompressionStream) return request(text, headers);
+      headers["Content-Encoding"] = "gzip";
+      return request(await new Response(new Response(text).body.pipeThrough(new CompressionStream("gzip"))).blob(), headers);
     };
     request = (body, headers) => pageFetch.call(window, endpoint, { method: "POST", credentials: "omit", keepalive: true, body, headers });
     settle = (items, answer) => {
@@ -476,8 +468,7 @@ var init_delivery = __esm({
       if (!failures && navigator.onLine) {
         const items = takeBatch(4e4 /* LAST_LENGTH */, 999);
         const body = bodyOf(items, options.key);
-        const byBeacon = () => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 });
-        settle(items, request(body, { "Content-Type": "text/plain" }).catch(byBeacon));
+        settle(items, request(body, { "Content-Type": "text/plain" }).catch(() => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 })));
       }
       parkQueue();
     };
@@ -523,8 +514,7 @@ var init_record = __esm({
         idempotencyKey: eventId,
         metadata: { ...metadata, prerendered: document.prerendering || void 0 }
       };
-      const { beforeSend } = options;
-      const event = beforeSend ? safely(beforeSend)(made2) : made2;
+      const event = options.beforeSend ? safely(options.beforeSend)(made2) : made2;
       if (event) enqueue(event, urgent);
       return event || void 0;
     };
@@ -532,7 +522,7 @@ var init_record = __esm({
 });
 
 // src/errors.ts
-var counts, report, mask, withoutQuery, isOwnSource, frameOf, startErrors, reportFile;
+var counts, report, withoutQuery, isOwnSource, frameOf, startErrors, reportFile;
 var init_errors = __esm({
   "src/errors.ts"() {
     "use strict";
@@ -544,7 +534,7 @@ var init_errors = __esm({
     init_record();
     counts = /* @__PURE__ */ new Map();
     report = (errorType, message, frame, cause, file, element) => {
-      const text = mask(shorten(String(message ?? ""), 500 /* MESSAGE_LENGTH */));
+      const text = shorten(String(message ?? ""), 500 /* MESSAGE_LENGTH */).replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
       const count = (counts.get(text) ?? 0) + 1;
       if (counts.size < 200 /* MESSAGES_KEPT */) counts.set(text, count);
       if (count > 20 /* SAME_MESSAGE */) return;
@@ -552,7 +542,6 @@ var init_errors = __esm({
       const thirdParty = /^Script error\.?$/.test(text) || !isOwnSource(source);
       record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || void 0, thirdParty, element }, { cause }, true);
     };
-    mask = (text) => text.replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
     withoutQuery = (source) => source.replace(/[?#][^:]*/, "").slice(0, 512);
     isOwnSource = (source) => {
       try {
@@ -567,23 +556,24 @@ var init_errors = __esm({
       return frames.find(isOwnSource) ?? frames[0] ?? "";
     };
     startErrors = () => {
-      listen(window, "error", ({ target, error, message, filename, lineno, colno }) => {
+      listen(window, "error", (event) => {
+        const { target, filename } = event;
         if (isElement(target)) reportFile(target);
-        else report("javascript", message, frameOf(error) || filename && `${filename}:${lineno}:${colno}`, causeNow(), filename);
+        else report("javascript", event.message, frameOf(event.error) || filename && `${filename}:${event.lineno}:${event.colno}`, causeNow(), filename);
       });
-      listen(window, "unhandledrejection", ({ reason }) => {
+      listen(window, "unhandledrejection", (event) => {
+        const reason = event.reason;
         const message = reason?.message;
         report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), frameOf(reason), causeOfRejection());
       });
-      listen(window, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
-        if (disposition === "enforce") report("resource", `blocked by CSP: ${effectiveDirective}`, "", causeNow(), blockedURI);
+      listen(window, "securitypolicyviolation", (event) => {
+        if (event.disposition === "enforce") report("resource", `blocked by CSP: ${event.effectiveDirective}`, "", causeNow(), event.blockedURI);
       });
     };
     reportFile = (element) => {
-      const { src, href } = element;
-      const source = [src, href].find((address2) => address2 && typeof address2 === "string");
+      const source = [element.src, element.href].find((address2) => address2 && typeof address2 === "string");
       const name = tagOf(element);
-      if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, "", void 0, source, name);
+      if (source && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", void 0, source, name);
     };
   }
 });
@@ -593,27 +583,30 @@ var actions, failures2, noteAction, pressOf, noteOutcome, announceBlocked;
 var init_blocked = __esm({
   "src/blocked.ts"() {
     "use strict";
+    init_control();
+    init_forms();
     init_options();
     actions = [];
     failures2 = /* @__PURE__ */ new Map();
     noteAction = (id, press, element, target) => {
       actions.unshift({ id, $press: press, element, target, at: Date.now() });
-      if (actions.length > 20 /* ACTIONS_KEPT */) actions.pop();
+      if (!isField(element)) noteTry(id);
+      actions.splice(20 /* ACTIONS_KEPT */);
     };
     pressOf = (id) => actions.find((action) => action.id === id)?.$press;
     noteOutcome = (request2, status, failed2, cause, began) => {
-      const action = actions.find(({ id, at }) => cause ? id === cause : at <= began + 50 && began - at <= 1e3);
+      const action = actions.find((one) => cause ? one.id === cause : one.at <= began + 50 && began - one.at <= 1e3);
       if (!action) return;
-      const { $press, target: control } = action;
+      const control = action.target;
       const { method, url } = request2;
       const name = [method, url.replace(/\d+/g, "#"), control.id, control.label, control.selector].join();
       const known = failures2.get(name);
-      if (failed2 && known?.$press === $press) return;
+      if (failed2 && known?.$press === action.$press) return;
       failures2.delete(name);
       if (!failed2) return;
       const attempts = known && action.at - known.at <= 3e4 /* AGAIN_MS */ ? known.attempts + 1 : 1;
-      failures2.set(name, { $press, attempts, at: Date.now() });
-      if (failures2.size > 50 /* FAILURES_KEPT */) failures2.delete(failures2.keys().next().value);
+      if (failures2.size > 50 /* FAILURES_KEPT */) failures2.clear();
+      failures2.set(name, { $press: action.$press, attempts, at: Date.now() });
       if (attempts > 1) announceBlocked(action.element, { request: { method, url }, status, attempts, control });
     };
     announceBlocked = (element, detail) => {
@@ -644,7 +637,7 @@ var init_mutations = __esm({
       })
     );
     observe = (root) => {
-      if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true });
+      if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributeOldValue: true });
     };
     startObserver = () => {
       observe(document);
@@ -655,7 +648,7 @@ var init_mutations = __esm({
 });
 
 // src/responded.ts
-var watches, lastInteraction, interacted, watch, watchClick, decide, DRAWN, isUnknowable, answered, settle2, movements, noteMovement, movesBy, OWN_STATE, OWN_CLASS, CHOICE, UNSEEN, readMutation, isSeen, startResponded;
+var watches, lastInteraction, interacted, DRAWN, watch, watchClick, decide, answered, settle2, movements, noteMovement, movesBy, OWN_STATE, OWN_CLASS, CHOICE, UNSEEN, readMutation, isSeen, startResponded;
 var init_responded = __esm({
   "src/responded.ts"() {
     "use strict";
@@ -670,9 +663,10 @@ var init_responded = __esm({
     interacted = () => {
       lastInteraction = performance.now();
     };
+    DRAWN = "canvas,object,embed,iframe";
     watch = (control) => {
-      const made2 = { control, click: void 0, $answered: false, $unclear: isField(control) || control.matches(DRAWN + ",video,audio") };
-      for (const at of withHosts(control)) observe(at.getRootNode());
+      const made2 = { control, $unclear: isField(control) || control.matches(DRAWN + ",video,audio") };
+      withHosts(control).forEach((at) => observe(at.getRootNode()));
       watches.add(made2);
       later(() => made2.click || watches.delete(made2), 2e3 /* NEAR_MS */);
       return made2;
@@ -684,12 +678,10 @@ var init_responded = __esm({
       else later(() => decide(made2, false), 1e3 /* ANSWER_MS */);
     };
     decide = (made2, responded) => {
-      const { click } = made2;
-      if (!watches.delete(made2) || !click || !responded && isUnknowable(made2)) return;
+      const click = made2.click;
+      if (!watches.delete(made2) || !click || !responded && (made2.$unclear || document.hidden || document.querySelector(DRAWN + "[src]"))) return;
       if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
     };
-    DRAWN = "canvas,object,embed,iframe";
-    isUnknowable = (made2) => made2.$unclear || document.hidden || document.querySelector(DRAWN + "[src]");
     answered = () => {
       watches.forEach(settle2);
     };
@@ -703,12 +695,12 @@ var init_responded = __esm({
       const known = movements.get(node);
       const again = known && now - known.last < 15e3 /* MEMORY_MS */;
       const step = !again || now - known.$counted > 200 /* STEP_MS */;
-      movements.set(node, { last: now, $counted: step ? now : known.$counted, $times: (again ? known.$times : 0) + +step });
+      movements.set(node, { last: now, $counted: step ? now : known.$counted, $times: again ? known.$times + +step : 1 });
     };
     movesBy = (node, now) => {
       const known = movements.get(node);
-      const ago = now - (known?.last ?? -Infinity);
-      return ago > 15e3 /* MEMORY_MS */ ? 0 /* ONLY_NOW */ : known.$times >= 5 /* MOVES_BY_ITSELF */ ? 2 /* ITSELF */ : ago < 2e3 /* NEAR_MS */ ? 1 /* PERHAPS */ : 0 /* ONLY_NOW */;
+      const ago = known ? now - known.last : Infinity;
+      return ago > 15e3 /* MEMORY_MS */ ? 0 /* ONLY_NOW */ : known.$times >= 5 /* MOVES_BY_ITSELF */ ? 2 /* ITSELF */ : +(ago < 2e3 /* NEAR_MS */);
     };
     OWN_STATE = /^((aria-)?disabled|aria-busy|tabindex|data-(focus|whatin|active|pressed|hover).*)$/;
     OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
@@ -716,10 +708,10 @@ var init_responded = __esm({
     UNSEEN = "script,style,noscript,template,link,meta,title,base,head,head *";
     readMutation = (mutation) => {
       const now = performance.now();
-      const { target } = mutation;
+      const target = mutation.target;
       const element = elementOf(target);
       if (document.readyState === "loading") interacted();
-      const moving = [target, element, element?.parentElement ?? null];
+      const moving = [target, element, element?.parentElement];
       if (!watches.size) {
         if (now - lastInteraction >= 1e3 /* ANSWER_MS */) moving.forEach((node) => noteMovement(node, now));
         return;
@@ -733,23 +725,20 @@ var init_responded = __esm({
       }
     };
     isSeen = (mutation, element) => {
-      const { type, attributeName, oldValue } = mutation;
+      const { attributeName, oldValue } = mutation;
       if (element.matches(UNSEEN)) return false;
-      if (type === "attributes") {
-        const value = element.getAttribute(attributeName);
-        if (value === oldValue || OWN_STATE.test(attributeName)) return false;
-        const [old, now] = [oldValue, value].map((text) => (text ?? "").split(/\s+/));
+      if (attributeName) {
+        const [old, now] = [oldValue, element.getAttribute(attributeName)].map((text) => (text ?? "").split(/\s+/));
+        if (element.getAttribute(attributeName) === oldValue || OWN_STATE.test(attributeName)) return false;
         if (attributeName === "class" && ![...old, ...now].some((word) => word && old.includes(word) !== now.includes(word) && !OWN_CLASS.test(word))) return false;
       }
-      if (type === "childList") {
-        const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
-        if (!nodes.some((node) => isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class")) : node.nodeValue?.trim())) return false;
-      }
+      const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
+      if (nodes.length && !nodes.some((node) => isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class")) : node.nodeValue?.trim())) return false;
       return element.checkVisibility?.() ?? true;
     };
     startResponded = () => {
       listen(window, "focusin", ({ target }) => {
-        if (isElement(target) && [...watches].every(({ control }) => !control.contains(target) && !target.contains(control))) answered();
+        if (isElement(target) && [...watches].every((made2) => !made2.control.contains(target) && !target.contains(made2.control))) answered();
       });
       listen(window, "wheel touchmove input", interacted);
       listen(window, "scroll", ({ target }) => {
@@ -823,13 +812,13 @@ var init_navigation = __esm({
     ask = (cause, form) => {
       leaveNote(asked = { cause, form, route: shown, at: Date.now() });
     };
-    noteNavigation = ({ destination, downloadRequest, navigationType }) => {
-      if (destination.sameDocument || downloadRequest !== null) return;
-      leavesElsewhere = isOwnHost(new URL(destination.url)) || navigationType === "reload";
+    noteNavigation = (event) => {
+      if (event.destination.sameDocument || event.downloadRequest !== null) return;
+      leavesElsewhere = isOwnHost(new URL(event.destination.url)) || event.navigationType === "reload";
       answered();
       const at = Date.now();
-      const recent = asked && at - asked.at < 1e3 /* BEGIN_MS */ ? asked : void 0;
-      leaveNote({ ...recent, cause: causeNow() ?? recent?.cause, route: shown, at });
+      const cause = causeNow();
+      leaveNote({ ...asked && at - asked.at < 1e3 /* BEGIN_MS */ && asked, ...cause && { cause }, route: shown, at });
     };
     noteFormSent = (form, submitter, cause) => {
       const value = (name) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
@@ -839,10 +828,10 @@ var init_navigation = __esm({
       listen(window, "click", (event) => {
         const link = event.composedPath().find((part) => part instanceof HTMLAnchorElement && part.href);
         if (!link) return;
-        const { protocol, pathname, search } = link;
+        const { protocol } = link;
         const download = link.hasAttribute("download") || void 0;
         const external = !isWeb(link) || !isOwnHost(link);
-        const loads = pathname + search !== location.pathname + location.search;
+        const loads = link.pathname + link.search !== location.pathname + location.search;
         const cause = causeNow();
         later(() => {
           if (event.defaultPrevented) return;
@@ -853,19 +842,19 @@ var init_navigation = __esm({
     };
     arrive = () => {
       const [entry] = performance.getEntriesByType("navigation");
-      const type = entry?.type ?? "";
+      const type = entry?.type;
       const note = takeNote();
-      const began = Date.now() - performance.now();
-      const led = note && Math.abs(began - note.at) < 1e3 /* BEGIN_MS */ && type === "navigate" ? note : void 0;
-      const referrer = document.referrer && new URL(document.referrer);
-      const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : void 0);
+      const led = note && Math.abs(Date.now() - performance.now() - note.at) < 1e3 /* BEGIN_MS */ && type === "navigate" ? note : void 0;
+      const referrer = document.referrer ? new URL(document.referrer) : void 0;
+      const from = led?.route ?? (referrer?.host === location.host ? routeOf(referrer) : void 0);
       if (entry) reportAnswer(entry, led);
       visit(/^(reload|back_forward)$/.test(type) ? type : from && "link", from, led?.cause);
       if (!led?.form) return;
       if (document.readyState === "loading") listen(window, "DOMContentLoaded", () => reportRefusedForm(led.cause));
       else reportRefusedForm(led.cause);
     };
-    reportAnswer = ({ responseStatus: status, responseStart, startTime }, led) => {
+    reportAnswer = (entry, led) => {
+      const { responseStatus: status, responseStart } = entry;
       const form = led?.form;
       if (!status || !(status >= 400 || form)) return;
       record(
@@ -874,7 +863,7 @@ var init_navigation = __esm({
           method: form?.method ?? "GET",
           url: form?.path ?? location.pathname,
           status,
-          durationMs: Math.round(responseStart - startTime),
+          durationMs: Math.round(responseStart - entry.startTime),
           aborted: false,
           thirdParty: false
         },
@@ -890,9 +879,9 @@ var init_navigation = __esm({
       followHistory();
       followLinks();
       arrive();
-      listen(window, "pageshow", ({ persisted }) => {
+      listen(window, "pageshow", (event) => {
         leavesElsewhere = !navigation;
-        if (!persisted) return;
+        if (!event.persisted) return;
         announce("hello");
         visit("back_forward");
       });
@@ -929,15 +918,16 @@ var init_forms = __esm({
       listen(window, "focusin change focusout", (event) => {
         const field = hitBy(event);
         if (!isElement(field) || !isField(field) || isMarked(field, "ignore")) return;
-        const action = { focusin: "focus", focusout: "blur" }[event.type] ?? "change";
+        const action = event.type.replace("in", "").replace("focusout", "blur");
         record("input", { action, fieldType: field.type || "text" }, { target: describe(field) });
       });
       listen(window, "submit", submitted);
       listen(window, "invalid", ({ target }) => {
         const cause = causeNow();
-        if (!cause || !isElement(target)) return;
-        noteInvalidForm(target, cause);
-        refuse(target, validityOf(target), cause);
+        if (cause && isElement(target)) {
+          noteInvalidForm(target, cause);
+          refuse(target, validityOf(target), cause);
+        }
       });
     };
     submitted = (event) => {
@@ -949,7 +939,6 @@ var init_forms = __esm({
       const target = recordSubmit(form, form.matches(":valid"), cause, id);
       const button = event.submitter;
       noteAction(id, pressOf(cause) ?? id, button ?? form, button ? describe(button) : target);
-      noteTry(id);
       later(() => event.defaultPrevented || noteFormSent(form, button, id));
     };
     recordSubmit = (form, valid, cause, eventId = newId()) => {
@@ -959,7 +948,7 @@ var init_forms = __esm({
     };
     reportedForms = /* @__PURE__ */ new WeakMap();
     noteInvalidForm = (field, cause) => {
-      const { form } = field;
+      const form = field.form;
       if (!form || reportedForms.get(form) === cause) return;
       reportedForms.set(form, cause);
       recordSubmit(form, false, cause);
@@ -970,26 +959,23 @@ var init_forms = __esm({
       }
       return "invalid";
     };
-    MARKS = "[aria-invalid=true],[role=alert],.errorlist";
+    MARKS = "[role=alert],.errorlist,[aria-invalid=true]";
     ERROR_WORD = /err|invalid|danger|fail|warn/i;
-    readRefusal = ({ type, target, attributeName, addedNodes }) => {
+    readRefusal = (mutation) => {
       if (!lastTry || Date.now() - lastTry.at > 5e3 /* REFUSED_MS */) return;
-      const element = elementOf(target);
-      if (attributeName === "aria-invalid") refuseMarked(element, lastTry.id);
-      if (type === "attributes") return;
+      const element = elementOf(mutation.target);
+      if (mutation.attributeName === "aria-invalid") refuseMarked(element, lastTry.id);
+      if (mutation.attributeName) return;
       const around = element?.closest("[role=alert],.errorlist");
       if (around) refuseMarked(around, lastTry.id);
-      for (const node of addedNodes) {
-        if (isElement(node)) refuseWithin(node, lastTry.id);
-      }
+      mutation.addedNodes.forEach((node) => isElement(node) && refuseWithin(node, lastTry.id));
     };
     refuseWithin = (root, cause) => {
       for (const mark of [root, ...root.querySelectorAll(MARKS)].slice(0, 20)) refuseMarked(mark, cause);
     };
     refuseMarked = (mark, cause) => {
       const alert = mark.matches("[role=alert]");
-      const words = mark.className + " " + mark.firstElementChild?.className;
-      if (!mark.matches(MARKS) || alert && !(ERROR_WORD.test(words) && mark.textContent?.trim())) return;
+      if (!mark.matches(MARKS) || alert && !(ERROR_WORD.test(mark.className + " " + mark.firstElementChild?.className) && mark.textContent?.trim())) return;
       refuse(mark, alert ? "alert" : mark.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
     };
     reportRefusedForm = (cause) => refuseWithin(document.body, cause);
@@ -1018,18 +1004,18 @@ var init_network = __esm({
     end = (request2, status, aborted = false, bodyError, timestamp = Date.now()) => {
       const [began, cause] = open.get(request2) ?? [];
       if (!began || !open.delete(request2)) return;
-      const failed2 = !aborted && (status === 0 || status >= 400 || !!bodyError);
+      const failed2 = !aborted && (bodyError || status === 0 || status >= 400);
       record("network", { ...request2, status, durationMs: timestamp - began, aborted, bodyError: bodyError || void 0 }, { cause, timestamp }, failed2);
       if (status !== void 0 && !aborted && !request2.thirdParty) noteOutcome(request2, status, failed2, cause, began);
     };
     startNetwork = () => {
       wrap(window, "fetch", (_, [input, init2]) => {
-        const { method, url, signal } = input instanceof Request ? input : { url: input };
+        const made2 = input instanceof Request ? input : { url: input };
         const own = init2;
-        const request2 = begin(own?.method ?? method, url);
+        const request2 = begin(own?.method ?? made2.method, made2.url);
         return request2 && ((answer) => {
           const arrived = safely((response) => readAnswer(request2, response));
-          const failed2 = safely((reason) => end(request2, 0, !!(own?.signal ?? signal)?.aborted || reason?.name === "AbortError"));
+          const failed2 = safely((reason) => end(request2, 0, !!(own?.signal ?? made2.signal)?.aborted || reason?.name === "AbortError"));
           if (answer?.constructor !== Promise || Object.keys(answer).length) answer?.then?.(arrived, failed2);
           else return answer.then(
             (response) => {
@@ -1051,24 +1037,24 @@ var init_network = __esm({
         const xhr = self;
         const opened = calls2.get(xhr);
         const request2 = opened && begin(...opened);
-        let aborted = false;
         if (request2)
-          listen(xhr, "abort loadend", ({ type }) => {
-            if (type === "abort") aborted = true;
-            else end(request2, xhr.status, aborted, mayRefuse(request2, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response));
-          });
+          listen(
+            xhr,
+            "abort loadend",
+            (event) => end(request2, xhr.status, event.type === "abort", mayRefuse(request2, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response))
+          );
       });
       wrap(navigator, "sendBeacon", (_, [url]) => {
         const request2 = begin("POST", url);
-        return (queued) => request2 && end(request2, queued ? void 0 : 0);
+        if (request2) return (queued) => end(request2, queued ? void 0 : 0);
+        return void 0;
       });
     };
-    mayRefuse = ({ thirdParty }, status, type) => !thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type);
+    mayRefuse = (request2, status, type) => !request2.thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type);
     readAnswer = (request2, response) => {
-      const { status, headers } = response;
       const at = Date.now();
-      const finish2 = safely((bodyError) => end(request2, status || void 0, false, bodyError, at));
-      if (mayRefuse(request2, status, headers.get("Content-Type")) && !(+headers.get("Content-Length") > 65536 /* LARGEST_BODY */))
+      const finish2 = safely((bodyError) => end(request2, response.status || void 0, false, bodyError, at));
+      if (mayRefuse(request2, response.status, response.headers.get("Content-Type")) && !(+response.headers.get("Content-Length") > 65536 /* LARGEST_BODY */))
         readText(response.clone()).then((text) => finish2(hasErrors(text)), () => finish2());
       else finish2();
     };
@@ -1089,8 +1075,7 @@ var init_network = __esm({
     hasErrors = (body) => {
       try {
         if (typeof body === "string") return body.length <= 65536 /* LARGEST_BODY */ && body.includes('"errors"') && hasErrors(JSON.parse(body));
-        const { errors } = body;
-        return Array.isArray(errors) && errors.length > 0;
+        return Array.isArray(body.errors) && body.errors.length > 0;
       } catch {
         return false;
       }
@@ -1122,12 +1107,12 @@ var init_lifecycle = __esm({
           flushHidden();
         } else resume();
       });
-      listen(window, "pagehide", ({ persisted }) => {
+      listen(window, "pagehide", (event) => {
         answered();
         abortOpen();
         announce("bye");
-        if (!persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
-        state.$running &&= persisted;
+        if (!event.persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
+        state.$running &&= event.persisted;
         flushHidden();
       });
       listen(window, "online", () => schedule(0));
@@ -1144,15 +1129,15 @@ var init_performance = __esm({
     init_record();
     lastAction = -Infinity;
     startPerformance = () => {
-      listen(window, "click keydown", ({ timeStamp }) => {
-        lastAction = timeStamp;
+      listen(window, "click keydown", (event) => {
+        lastAction = event.timeStamp;
       });
       watch2("longtask", (entry) => {
-        const since = entry.startTime - lastAction;
-        if (since < 1e3 /* AFTER_ACTION_MS */ && since + entry.duration >= 0 && entry.duration > 200 /* LONG_TASK_MS */) measure("long_task", entry);
+        const { startTime, duration } = entry;
+        if (startTime - lastAction < 1e3 /* AFTER_ACTION_MS */ && startTime + duration >= lastAction && duration > 200 /* LONG_TASK_MS */) measure("long_task", entry);
       });
       watch2("event", (entry) => {
-        const { interactionId } = entry;
+        const interactionId = entry.interactionId;
         if (interactionId && interactionId !== lastInteraction2) measure("slow_response", entry);
         lastInteraction2 = interactionId || lastInteraction2;
       });
@@ -1170,13 +1155,12 @@ var init_performance = __esm({
 });
 
 // src/presses.ts
-var pending, last, labelled, startPresses, beginPress, claim, finish, noteLabel, describeClick, isDisabled, locate;
+var pending, last, labelled, startPresses, beginPress, claim, finish, describeClick, isDisabled, locate;
 var init_presses = __esm({
   "src/presses.ts"() {
     "use strict";
     init_cause();
     init_control();
-    init_forms();
     init_dom();
     init_guard();
     init_options();
@@ -1195,7 +1179,7 @@ var init_presses = __esm({
         const swallowed = () => {
           if (pending !== press) return;
           pending = void 0;
-          if (press.disabled || isDisabled(press.control)) finish(press, event, true);
+          if (press.disabled ||= isDisabled(press.control)) finish(press, event);
         };
         later(swallowed, event.pointerType === "touch" ? 400 /* TOUCH_CLICK_MS */ : 0);
       });
@@ -1211,7 +1195,7 @@ var init_presses = __esm({
         if (labelled && hitBy(event) === labelled) labelled = void 0;
         else {
           const press = claim(event);
-          if (press) finish(press, event, press.disabled);
+          if (press) finish(press, event);
         }
       });
     };
@@ -1226,47 +1210,39 @@ var init_presses = __esm({
       if (press && (press.control === found || press.obscured || press.disabled || !press.control.isConnected)) return press;
       return locate(event);
     };
-    finish = (press, event, disabled) => {
+    finish = (press, event) => {
       last = press;
       press.at = Date.now();
       beginDispatch(press.id, event);
-      noteLabel(press.control, event);
+      labelled = event.composedPath().includes(press.control) ? void 0 : press.control;
+      later(() => labelled = void 0);
       if (isMarked(press.control, "ignore")) return;
-      const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
+      const click = record("click", describeClick(press, event), { eventId: press.id, target: press.target });
       noteAction(press.id, press.id, press.control, press.target);
-      if (!isField(press.control)) noteTry(press.id);
       if (click) watchClick(press.$watched, click);
     };
-    noteLabel = (control, event) => {
-      labelled = event.composedPath().includes(control) ? void 0 : control;
-      later(() => labelled = void 0);
-    };
-    describeClick = (press, event, disabled) => {
-      const { control } = press;
-      const keyboard = event.type === "click" && !event.detail && !event.pointerType;
-      const selected = getSelection();
-      const keys = ["alt", "ctrl", "meta", "shift"].filter((key) => event[`${key}Key`]).join("+");
+    describeClick = (press, event) => {
       return {
         x: Math.round(event.clientX),
         y: Math.round(event.clientY),
         clickCount: event.detail || 1,
-        inputMethod: keyboard ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
-        disabled,
-        loading: !!(control.closest("[aria-busy=true]") ?? control.querySelector("[role=progressbar],[class*=spinner]")),
-        selection: selected?.type === "Range",
+        inputMethod: event.type === "click" && !event.detail && !event.pointerType ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
+        disabled: press.disabled,
+        loading: !!(press.control.closest("[aria-busy=true]") ?? press.control.querySelector("[role=progressbar],[class*=spinner]")),
+        selection: getSelection()?.type === "Range",
         obscured: press.obscured || void 0,
-        modifiers: keys || void 0
+        modifiers: ["alt", "ctrl", "meta", "shift"].filter((key) => event[`${key}Key`]).join("+") || void 0
       };
     };
     isDisabled = (element) => !!element.closest(":disabled,[aria-disabled=true]");
     locate = (event) => {
       const hit = findControl(event.composedPath());
       if (!hit) return void 0;
-      const { clientX: x = NaN, clientY: y = NaN } = event;
+      const x = event.clientX;
+      const y = event.clientY;
       const before = last && Date.now() - last.at < 2e3 /* SAME_PLACE_MS */ && Math.hypot(last.x - x, last.y - y) <= 12 /* SAME_PLACE_PX */ ? last : void 0;
-      const inert = !isControl(hit);
-      const switchedOff = inert && findSwitchedOff(hit, x, y);
-      const covered = inert && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
+      const switchedOff = !isControl(hit) && findSwitchedOff(hit, x, y);
+      const covered = !isControl(hit) && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
       const control = switchedOff || (covered ? before.control : hit);
       interacted();
       return {
@@ -1316,9 +1292,8 @@ var init_furrow = __esm({
     isBot = () => navigator.webdriver || /bot|crawl|spider|headless|lighthouse|prerender/i.test(navigator.userAgent);
     consented = false;
     start = () => {
-      const { consent: consent2 } = options;
-      if (!options.key || consent2 === "required" && !consented) return;
-      const stored2 = consent2 !== "memory" || consented;
+      if (!options.key || options.consent === "required" && !consented) return;
+      const stored2 = options.consent !== "memory" || consented;
       startSession(stored2);
       if (!isSampled()) return;
       if (stored2) openStore(resume);
@@ -1328,9 +1303,7 @@ var init_furrow = __esm({
       for (const part of [startObserver, startResponded, startPresses, startForms, startNetwork, startErrors, startNavigation, startPerformance, startLifecycle]) safely(part)();
     };
     recordOutcome = (name, failed2, reason) => {
-      const url = "/" + String(name).slice(0, 128);
-      const metadata = { method: "APP", url, status: 200, durationMs: 0, bodyError: failed2, reason: reason?.slice(0, 200) };
-      record("network", metadata, { cause: causeNow() }, failed2);
+      record("network", { method: "APP", url: "/" + String(name).slice(0, 128), status: 200, durationMs: 0, bodyError: failed2, reason: reason?.slice(0, 200) }, { cause: causeNow() }, failed2);
     };
     calls = {
       init(chosen) {
@@ -1340,7 +1313,7 @@ var init_furrow = __esm({
         start();
       },
       user(id) {
-        state.$user = id === void 0 ? void 0 : String(id);
+        state.$user = id == null ? void 0 : String(id);
       },
       page(route) {
         nameRoute(String(route));

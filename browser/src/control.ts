@@ -30,14 +30,12 @@ export const isControl = (element: Element): boolean => element.matches(ACTIONAB
 export const findControl = (path: EventTarget[]): Element | undefined => {
   const elements = path.filter(isElement);
   const control = elements.find(isControl);
-  if (control instanceof HTMLLabelElement && control.control) return control.control;
-  return control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0];
+  return (control instanceof HTMLLabelElement && control.control) || (control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0]);
 };
 
 /** The outermost element that shows the hand: `div`s that a script made into a button. */
 const findPointed = (elements: Element[]): Element | undefined => {
-  const end = elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer");
-  return elements[end - 1];
+  return elements[elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer") - 1];
 };
 
 /** A control at a place of the page that the browser does not hit, because it is switched off with `pointer-events: none`. */
@@ -47,8 +45,8 @@ export const findSwitchedOff = (around: Element, x: number, y: number): Element 
 };
 
 export const covers = (element: Element, x: number, y: number): boolean => {
-  const { left, right, top, bottom } = element.getBoundingClientRect();
-  return left <= x && x <= right && top <= y && y <= bottom;
+  const place = element.getBoundingClientRect();
+  return place.left <= x && x <= place.right && place.top <= y && y <= place.bottom;
 };
 
 export const describe = (element: Element): Target => {
@@ -59,7 +57,7 @@ export const describe = (element: Element): Target => {
     id,
     selector: id ? undefined : selectorOf(element, tagName),
     tagName,
-    label: isControl(element) && !isMarked(element, "mask") ? labelOf(element) : undefined,
+    label: (isControl(element) && !isMarked(element, "mask") && labelOf(element)) || undefined,
   };
 };
 
@@ -68,8 +66,7 @@ const typeOf = (element: Element, tagName: string): string => {
   // A link of a menu, whatever its role, leads to a page; without an address it is a button.
   if (element.matches(BUTTON)) return element.matches("a[href*='/']") ? "link" : "button";
   if (tagName === "a") return role || "link";
-  const { type } = element as HTMLInputElement;
-  return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
+  return role || /^(checkbox|radio|range|number|file)$/.exec((element as HTMLInputElement).type)?.[0] || tagName;
 };
 
 /** The id that the application gave it. A control within a component has that of the component. */
@@ -90,18 +87,16 @@ const selectorOf = (element: Element, tagName: string): string => {
   return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
 };
 
-const labelOf = (element: Element): string | undefined => {
-  const input = element as HTMLInputElement;
+const labelOf = (element: Element): string => {
   const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", Limit.LABEL_LENGTH);
   return (
     attribute("aria-label") ||
     attribute("aria-labelledby").split(" ").map((id) => textOf((element.getRootNode() as Document).getElementById?.(id))).join(" ").trim() ||
-    textOf(input.labels?.[0]) ||
+    textOf((element as HTMLInputElement).labels?.[0]) ||
     (element.matches(BUTTON) && (attribute("value") || attribute("alt"))) ||
     (!isField(element) && textOf(element)) ||
     attribute("title") ||
-    attribute("placeholder") ||
-    undefined
+    attribute("placeholder")
   );
 };
 
@@ -125,5 +120,5 @@ export const textOf = (element: Element | null | undefined): string => {
 /** In one line, cut where it is too long; never within a character. */
 export const shorten = (text: string, length: number): string => {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.length <= length ? line : [...line].slice(0, length).join("");
+  return line[length] ? [...line].slice(0, length).join("") : line;
 };

@@ -54,8 +54,7 @@ export const amend = (event: SentEvent, change: SentEvent["metadata"]): boolean 
 const keep = (items: Item[]): void => {
   queue.unshift(...items);
   for (let excess = lengthOfQueue() - Limit.QUEUE_LENGTH; excess > 0; dropped++) {
-    const calm = queue.findIndex(({ urgent }) => !urgent);
-    excess -= queue.splice(Math.max(calm, 0), 1)[0]!.text.length;
+    excess -= queue.splice(Math.max(queue.findIndex((item) => !item.urgent), 0), 1)[0]!.text.length;
   }
 };
 
@@ -75,9 +74,7 @@ export const schedule = (wait: number): void => {
 const takeBatch = (length: number, count: number): Item[] => {
   let sum = 0;
   const end = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
-  const items = queue.splice(0, end < 0 ? count : Math.max(end, 1));
-  for (const item of items) delete item.$event;
-  return items;
+  return queue.splice(0, end < 0 ? count : Math.max(end, 1)).map(({ text, urgent }) => ({ text, urgent }));
 };
 
 const bodyOf = (items: Item[], apiKey?: string): string => {
@@ -105,12 +102,9 @@ const sendBatch = (parked: Item[]): void => {
 
 const post = async (text: string): Promise<Response> => {
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-API-Key": options.key };
-  let body: BodyInit = text;
-  if (text.length > Limit.GZIP_LENGTH && window.CompressionStream) {
-    body = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
-    headers["Content-Encoding"] = "gzip";
-  }
-  return request(body, headers);
+  if (text.length <= Limit.GZIP_LENGTH || !window.CompressionStream) return request(text, headers);
+  headers["Content-Encoding"] = "gzip";
+  return request(await new Response(new Response(text).body!.pipeThrough(new CompressionStream("gzip"))).blob(), headers);
 };
 
 const request = (body: BodyInit, headers: Record<string, string>): Promise<Response> =>
@@ -145,8 +139,7 @@ export const flushHidden = (): void => {
   if (!failures && navigator.onLine) {
     const items = takeBatch(Limit.LAST_LENGTH, 999);
     const body = bodyOf(items, options.key);
-    const byBeacon = () => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 }) as Response;
-    settle(items, request(body, { "Content-Type": "text/plain" }).catch(byBeacon));
+    settle(items, request(body, { "Content-Type": "text/plain" }).catch(() => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 }) as Response));
   }
   parkQueue();
 };

@@ -13,7 +13,7 @@ export const tagOf = (element: Element): string => element.tagName.toLowerCase()
 /** The element, and around it those whose shadow trees hold it. */
 export const withHosts = (element: Element): Element[] => {
   const root = element.getRootNode();
-  return [element, ...(root instanceof ShadowRoot ? withHosts(root.host) : [])];
+  return root instanceof ShadowRoot ? [element, ...withHosts(root.host)] : [element];
 };
 
-export const isWeb = ({ protocol }: { protocol: string }): boolean => /^https?:$/.test(protocol);
+export const isWeb = (url: { protocol: string }): boolean => /^http/.test(url.protocol);

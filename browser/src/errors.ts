@@ -18,7 +18,8 @@ const enum Limit {
 const counts = new Map<string, number>();
 
 const report = (errorType: string, message: unknown, frame: string, cause: string | undefined, file?: string, element?: string): void => {
-  const text = mask(shorten(String(message ?? ""), Limit.MESSAGE_LENGTH));
+  // Without addresses of mail and long numbers; the collector masks more.
+  const text = shorten(String(message ?? ""), Limit.MESSAGE_LENGTH).replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
   const count = (counts.get(text) ?? 0) + 1;
   if (counts.size < Limit.MESSAGES_KEPT) counts.set(text, count);
   if (count > Limit.SAME_MESSAGE) return;
@@ -26,9 +27,6 @@ const report = (errorType: string, message: unknown, frame: string, cause: strin
   const thirdParty = /^Script error\.?$/.test(text) || !isOwnSource(source);
   record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || undefined, thirdParty, element }, { cause }, true);
 };
-
-/** Addresses of mail and long numbers; the collector masks more. */
-const mask = (text: string): string => text.replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
 
 const withoutQuery = (source: string): string => source.replace(/[?#][^:]*/, "").slice(0, 512);
 
@@ -48,24 +46,25 @@ const frameOf = (error: unknown): string => {
 };
 
 export const startErrors = (): void => {
-  listen<ErrorEvent>(window, "error", ({ target, error, message, filename, lineno, colno }) => {
+  listen<ErrorEvent>(window, "error", (event) => {
+    const { target, filename } = event;
     if (isElement(target)) reportFile(target);
-    else report("javascript", message, frameOf(error) || (filename && `${filename}:${lineno}:${colno}`), causeNow(), filename);
+    else report("javascript", event.message, frameOf(event.error) || (filename && `${filename}:${event.lineno}:${event.colno}`), causeNow(), filename);
   });
-  listen<PromiseRejectionEvent>(window, "unhandledrejection", ({ reason }) => {
+  listen<PromiseRejectionEvent>(window, "unhandledrejection", (event) => {
+    const reason: unknown = event.reason;
     const message = (reason as { message?: unknown } | null | undefined)?.message;
     // What was thrown may be anything, also what a person typed: only texts of errors are sent.
     report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), frameOf(reason), causeOfRejection());
   });
-  listen<SecurityPolicyViolationEvent>(window, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
-    if (disposition === "enforce") report("resource", `blocked by CSP: ${effectiveDirective}`, "", causeNow(), blockedURI);
+  listen<SecurityPolicyViolationEvent>(window, "securitypolicyviolation", (event) => {
+    if (event.disposition === "enforce") report("resource", `blocked by CSP: ${event.effectiveDirective}`, "", causeNow(), event.blockedURI);
   });
 };
 
 const reportFile = (element: Element): void => {
-  const { src, href } = element as Element & { src?: unknown; href?: unknown };
   // An image within a drawing has an object here.
-  const source = [src, href].find((address) => address && typeof address === "string") as string | undefined;
+  const source = [(element as HTMLImageElement).src, (element as HTMLLinkElement).href].find((address: unknown) => address && typeof address === "string");
   const name = tagOf(element);
-  if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, "", undefined, source, name);
+  if (source && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", undefined, source, name);
 };

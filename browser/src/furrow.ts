@@ -28,9 +28,8 @@ const isBot = (): boolean => navigator.webdriver || /bot|crawl|spider|headless|l
 let consented = false;
 
 const start = (): void => {
-  const { consent } = options;
-  if (!options.key || (consent === "required" && !consented)) return;
-  const stored = consent !== "memory" || consented;
+  if (!options.key || (options.consent === "required" && !consented)) return;
+  const stored = options.consent !== "memory" || consented;
   startSession(stored);
   if (!isSampled()) return;
   if (stored) openStore(resume);
@@ -43,9 +42,7 @@ const start = (): void => {
 
 /** What only the application knows, as a request that the method `APP` marks. */
 const recordOutcome = (name: string, failed: boolean, reason?: string): void => {
-  const url = "/" + String(name).slice(0, 128);
-  const metadata = { method: "APP", url, status: 200, durationMs: 0, bodyError: failed, reason: reason?.slice(0, 200) };
-  record("network", metadata, { cause: causeNow() }, failed);
+  record("network", { method: "APP", url: "/" + String(name).slice(0, 128), status: 200, durationMs: 0, bodyError: failed, reason: reason?.slice(0, 200) }, { cause: causeNow() }, failed);
 };
 
 const calls: Omit<Furrow, "version"> = {
@@ -56,7 +53,7 @@ const calls: Omit<Furrow, "version"> = {
     start();
   },
   user(id) {
-    state.$user = id === undefined ? undefined : String(id);
+    state.$user = id == null ? undefined : String(id);
   },
   page(route) {
     nameRoute(String(route));

@@ -16,7 +16,7 @@ export const safely = <Args extends unknown[], Result>(work: (...args: Args) => 
 /** The browser's own function where Zone.js has replaced it: Angular would draw the page anew after each of our timers. */
 const original = <Name extends "addEventListener" | "setTimeout" | "MutationObserver" | "fetch">(name: Name): (typeof globalThis)[Name] => {
   const page = window as typeof globalThis & { Zone?: { __symbol__?: (name: string) => Name } };
-  return page[page.Zone?.__symbol__?.(name)!] || page[name];
+  return page[page.Zone?.__symbol__?.(name)!] ?? page[name];
 };
 
 const addListener = original("addEventListener");

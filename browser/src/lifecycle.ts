@@ -17,12 +17,12 @@ export const startLifecycle = (): void => {
       flushHidden();
     } else resume();
   });
-  listen<PageTransitionEvent>(window, "pagehide", ({ persisted }) => {
+  listen<PageTransitionEvent>(window, "pagehide", (event) => {
     answered();
     abortOpen();
     announce("bye");
-    if (!persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
-    state.$running &&= persisted; // nothing comes after the end, not even that the page is hidden now
+    if (!event.persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
+    state.$running &&= event.persisted; // nothing comes after the end, not even that the page is hidden now
     flushHidden();
   });
   listen(window, "online", () => schedule(0));

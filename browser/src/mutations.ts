@@ -21,7 +21,7 @@ const observer = new Observer(
 
 /** Observed twice, a root is observed once. */
 export const observe = (root: Node): void => {
-  if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true });
+  if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributeOldValue: true });
 };
 
 export const startObserver = (): void => {

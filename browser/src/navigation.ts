@@ -82,13 +82,13 @@ const ask = (cause: string | undefined, form?: Note["form"]): void => {
   leaveNote((asked = { cause, form, route: shown, at: Date.now() }));
 };
 
-const noteNavigation = ({ destination, downloadRequest, navigationType }: NavigateEvent): void => {
-  if (destination.sameDocument || downloadRequest !== null) return;
-  leavesElsewhere = isOwnHost(new URL(destination.url)) || navigationType === "reload";
+const noteNavigation = (event: NavigateEvent): void => {
+  if (event.destination.sameDocument || event.downloadRequest !== null) return;
+  leavesElsewhere = isOwnHost(new URL(event.destination.url)) || event.navigationType === "reload";
   answered();
   const at = Date.now();
-  const recent = asked && at - asked.at < Limit.BEGIN_MS ? asked : undefined;
-  leaveNote({ ...recent, cause: causeNow() ?? recent?.cause, route: shown, at });
+  const cause = causeNow();
+  leaveNote({ ...(asked && at - asked.at < Limit.BEGIN_MS && asked), ...(cause && { cause }), route: shown, at } as Note);
 };
 
 /** A form is sent by loading a page. */
@@ -102,11 +102,11 @@ const followLinks = (): void => {
   listen<MouseEvent>(window, "click", (event) => {
     const link = event.composedPath().find((part) => part instanceof HTMLAnchorElement && part.href) as HTMLAnchorElement | undefined;
     if (!link) return;
-    const { protocol, pathname, search } = link;
+    const { protocol } = link;
     const download = link.hasAttribute("download") || undefined;
     const external = !isWeb(link) || !isOwnHost(link);
     // Another tab may load it, too: then nothing comes here, and the note is too old for the next page.
-    const loads = pathname + search !== location.pathname + location.search;
+    const loads = link.pathname + link.search !== location.pathname + location.search;
     const cause = causeNow();
     // After the dispatch: by then the page has stopped the click, or not.
     later(() => {
@@ -122,13 +122,12 @@ type Arrival = PerformanceNavigationTiming & { responseStatus?: number };
 /** How the visitor came to this page, and how the server answered. */
 const arrive = (): void => {
   const [entry] = performance.getEntriesByType("navigation") as Arrival[];
-  const type = entry?.type ?? "";
+  const type = entry?.type!;
   const note = takeNote();
   // A page whose loading began later was opened otherwise: what the form got ran no script (an error page of the browser or a proxy).
-  const began = Date.now() - performance.now();
-  const led = note && Math.abs(began - note.at) < Limit.BEGIN_MS && type === "navigate" ? note : undefined;
-  const referrer = document.referrer && new URL(document.referrer);
-  const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : undefined);
+  const led = note && Math.abs(Date.now() - performance.now() - note.at) < Limit.BEGIN_MS && type === "navigate" ? note : undefined;
+  const referrer = document.referrer ? new URL(document.referrer) : undefined;
+  const from = led?.route ?? (referrer?.host === location.host ? routeOf(referrer) : undefined);
   if (entry) reportAnswer(entry, led);
   visit(/^(reload|back_forward)$/.test(type) ? type : from && "link", from, led?.cause);
   if (!led?.form) return;
@@ -137,7 +136,8 @@ const arrive = (): void => {
 };
 
 /** The page itself was the answer: of a form, or an error page. */
-const reportAnswer = ({ responseStatus: status, responseStart, startTime }: Arrival, led: Note | undefined): void => {
+const reportAnswer = (entry: Arrival, led: Note | undefined): void => {
+  const { responseStatus: status, responseStart } = entry;
   const form = led?.form;
   if (!status || !(status >= 400 || form)) return;
   record(
@@ -146,7 +146,7 @@ const reportAnswer = ({ responseStatus: status, responseStart, startTime }: Arri
       method: form?.method ?? "GET",
       url: form?.path ?? location.pathname,
       status,
-      durationMs: Math.round(responseStart - startTime),
+      durationMs: Math.round(responseStart - entry.startTime),
       aborted: false,
       thirdParty: false,
     },
@@ -163,9 +163,9 @@ export const startNavigation = (): void => {
   followHistory();
   followLinks();
   arrive();
-  listen<PageTransitionEvent>(window, "pageshow", ({ persisted }) => {
+  listen<PageTransitionEvent>(window, "pageshow", (event) => {
     leavesElsewhere = !navigation;
-    if (!persisted) return;
+    if (!event.persisted) return;
     announce("hello");
     visit("back_forward");
   });

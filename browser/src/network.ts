@@ -33,19 +33,19 @@ const begin = (method: unknown, address: unknown): Pending | undefined => {
 const end = (request: Pending, status: number | undefined, aborted = false, bodyError?: boolean, timestamp = Date.now()): void => {
   const [began, cause] = open.get(request) ?? [];
   if (!began || !open.delete(request)) return;
-  const failed = !aborted && (status === 0 || status! >= 400 || !!bodyError);
+  const failed = !aborted && (bodyError || status === 0 || status! >= 400);
   record("network", { ...request, status, durationMs: timestamp - began, aborted, bodyError: bodyError || undefined }, { cause, timestamp }, failed);
   if (status !== undefined && !aborted && !request.thirdParty) noteOutcome(request, status, failed, cause, began);
 };
 
 export const startNetwork = (): void => {
   wrap<Promise<Response>>(window, "fetch", (_, [input, init]) => {
-    const { method, url, signal } = (input instanceof Request ? input : { url: input }) as Partial<Request>;
+    const made = (input instanceof Request ? input : { url: input }) as Partial<Request>;
     const own = init as RequestInit | undefined;
-    const request = begin(own?.method ?? method, url);
+    const request = begin(own?.method ?? made.method, made.url);
     return request && ((answer) => {
       const arrived = safely((response: Response) => readAnswer(request, response));
-      const failed = safely((reason: unknown) => end(request, 0, !!(own?.signal ?? signal)?.aborted || (reason as Error | undefined)?.name === "AbortError"));
+      const failed = safely((reason: unknown) => end(request, 0, !!(own?.signal ?? made.signal)?.aborted || (reason as Error | undefined)?.name === "AbortError"));
       // A promise that carries more than a promise is the page's own: it is handed on as it is.
       if (answer?.constructor !== Promise || Object.keys(answer).length) answer?.then?.(arrived, failed);
       // Handed on through ours: a handler on the first promise would hide a rejection that the page does not handle.
@@ -69,27 +69,26 @@ export const startNetwork = (): void => {
     const xhr = self as XMLHttpRequest;
     const opened = calls.get(xhr) as [method: unknown, url: unknown] | undefined;
     const request = opened && begin(...opened);
-    let aborted = false;
+    // What ended once does not end again.
     if (request)
-      listen(xhr, "abort loadend", ({ type }) => {
-        if (type === "abort") aborted = true;
-        else end(request, xhr.status, aborted, mayRefuse(request, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response));
-      });
+      listen(xhr, "abort loadend", (event) =>
+        end(request, xhr.status, event.type === "abort", mayRefuse(request, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response)),
+      );
   });
   wrap<boolean>(navigator, "sendBeacon", (_, [url]) => {
     const request = begin("POST", url);
-    return (queued) => request && end(request, queued ? undefined : 0);
+    if (request) return (queued) => end(request, queued ? undefined : 0);
+    return undefined;
   });
 };
 /** Whether the body may tell that the server refused: a JSON answer of the application itself. */
-const mayRefuse = ({ thirdParty }: Pending, status: number, type: string | null): boolean => !thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type!);
+const mayRefuse = (request: Pending, status: number, type: string | null): boolean => !request.thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type!);
 
 const readAnswer = (request: Pending, response: Response): void => {
-  const { status, headers } = response;
   const at = Date.now();
   // The status of an answer that the page itself may not see is unknown.
-  const finish = safely((bodyError?: boolean) => end(request, status || undefined, false, bodyError, at));
-  if (mayRefuse(request, status, headers.get("Content-Type")) && !(+headers.get("Content-Length")! > Limit.LARGEST_BODY))
+  const finish = safely((bodyError?: boolean) => end(request, response.status || undefined, false, bodyError, at));
+  if (mayRefuse(request, response.status, response.headers.get("Content-Type")) && !(+response.headers.get("Content-Length")! > Limit.LARGEST_BODY))
     readText(response.clone()).then((text) => finish(hasErrors(text)), () => finish());
   else finish();
 };
@@ -114,8 +113,7 @@ const readText = async (response: Response): Promise<string> => {
 const hasErrors = (body: unknown): boolean => {
   try {
     if (typeof body === "string") return body.length <= Limit.LARGEST_BODY && body.includes('"errors"') && hasErrors(JSON.parse(body));
-    const { errors } = body as { errors?: unknown };
-    return Array.isArray(errors) && errors.length > 0;
+    return Array.isArray((body as { errors: unknown[] }).errors) && (body as { errors: unknown[] }).errors.length > 0;
   } catch {
     return false; // no JSON, or `null`
   }

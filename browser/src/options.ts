@@ -17,11 +17,13 @@ export const setOptions = (chosen: Options): void => {
 };
 
 /** Whether a host is the application's: the page's own, one above or below it, one of the same domain, or a named one. */
-export const isOwnHost = ({ host, hostname }: { host: string; hostname: string }): boolean => {
-  const [mine, other] = [location.hostname, hostname].map((name) => "." + name.replace(/^www\./, "")) as [string, string];
+export const isOwnHost = (address: { host: string; hostname: string }): boolean => {
+  const bare = (name: string) => "." + name.replace(/^www\./, "");
+  const mine = bare(location.hostname);
+  const other = bare(address.hostname);
   // Not `.co.uk`: a short part before the last belongs to the registry.
   const domain = /\.[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
-  return host === location.host || !!options.ownHosts?.includes(host) || (!/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other)));
+  return address.host === location.host || !!options.ownHosts?.includes(address.host) || (!/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other)));
 };
 
 /** Whether the element, or one around it, carries `data-furrow-<mark>` or is chosen by the option of that name. */

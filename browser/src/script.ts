@@ -7,7 +7,7 @@ import type { Call, Furrow, Options } from "./types";
 const holder = window as unknown as { furrow?: Furrow | Call[] };
 
 /** Calls that hold for the first events, too. */
-const EARLY = /^(init|user|page|consent)$/;
+const EARLY = /init|user|page|consent/;
 
 safely(() => {
   const waiting = holder.furrow ?? [];
