@@ -1121,7 +1121,7 @@ var init_lifecycle = __esm({
 });
 
 // src/performance.ts
-var lastAction, lastInteraction2, startPerformance, watch2, measure;
+var lastAction, lastInteraction2, startPerformance, watch2, measureLoad, measure;
 var init_performance = __esm({
   "src/performance.ts"() {
     "use strict";
@@ -1141,12 +1141,15 @@ var init_performance = __esm({
         if (interactionId && interactionId !== lastInteraction2) measure("slow_response", entry);
         lastInteraction2 = interactionId || lastInteraction2;
       });
-      watch2("navigation", (entry) => {
-        if (entry.duration) measure("page_load", entry);
-      });
+      if (document.readyState === "complete") measureLoad();
+      else listen(window, "load", () => later(measureLoad));
     };
     watch2 = (type, use) => {
       new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, durationThreshold: 500 /* SLOW_INTERACTION_MS */ });
+    };
+    measureLoad = () => {
+      const [entry] = performance.getEntriesByType("navigation");
+      if (entry?.duration) measure("page_load", entry);
     };
     measure = (kind, { startTime, duration }) => {
       record("performance", { kind, durationMs: Math.round(duration) }, { timestamp: Math.round(performance.timeOrigin + startTime + duration) });

@@ -1,6 +1,6 @@
 /** What the person waits for: the page, and a main thread that is busy after an action. */
 
-import { listen, safely } from "./guard";
+import { later, listen, safely } from "./guard";
 import { record } from "./record";
 
 /** Inlined by the build. */
@@ -27,15 +27,19 @@ export const startPerformance = (): void => {
     if (interactionId && interactionId !== lastInteraction) measure("slow_response", entry);
     lastInteraction = interactionId || lastInteraction;
   });
-  // Told when the page is loaded, and once before that in some browsers.
-  watch("navigation", (entry) => {
-    if (entry.duration) measure("page_load", entry);
-  });
+  // Not by an observer: in WebKit, it is told nothing that has a duration.
+  if (document.readyState === "complete") measureLoad();
+  else listen(window, "load", () => later(measureLoad));
 };
 
 const watch = (type: string, use: (entry: PerformanceEntry) => void): void => {
   // A browser that does not know the type says so in its console, and does nothing. The threshold is for events alone.
   new PerformanceObserver((list) => list.getEntries().forEach(safely(use))).observe({ type, buffered: true, durationThreshold: Limit.SLOW_INTERACTION_MS } as PerformanceObserverInit);
+};
+
+const measureLoad = (): void => {
+  const [entry] = performance.getEntriesByType("navigation");
+  if (entry?.duration) measure("page_load", entry);
 };
 
 const measure = (kind: string, { startTime, duration }: PerformanceEntry): void => {
