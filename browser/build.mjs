@@ -22,7 +22,8 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 // Names that begin with `$` are neither sent, nor kept in the browser, nor the page's: they become short. The second pass joins what the
 // first one left apart.
-const script = await build({ ...shared, entryPoints: [at("src/script.ts")], define: define(true), format: "iife", minify: true, mangleProps: /^\$/, write: false });
+const parts = { ...shared, entryPoints: [at("src/script.ts")], define: define(true), format: "iife", mangleProps: /^\$/, write: false };
+const script = await build({ ...parts, minify: true });
 const { target, charset } = shared;
 const { code } = await transform(script.outputFiles[0].text, { minify: true, target, charset });
 writeFileSync(`${out}/furrow.js`, code);
@@ -38,3 +39,16 @@ rmSync(`${out}/types`, { recursive: true });
 writeFileSync(`${out}/furrow.js.gz`, gzipSync(code, { level: 9 }));
 writeFileSync(`${out}/furrow.js.br`, brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: code.length } }));
 for (const name of readdirSync(out).sort()) console.log(`${String(readFileSync(`${out}/${name}`).length).padStart(7)} ${name}`);
+
+// What each module adds to the script, gzipped: its size with the module, less that without.
+const weigh = (text) => gzipSync(text, { level: 9 }).length;
+const readable = await build({ ...parts, minifySyntax: true, minifyIdentifiers: true });
+const modules = [];
+for (const text of readable.outputFiles[0].text.replace(/\}\)\(\);\s*$/, "").split(/^ {2}\/\/ (?=\S+\.ts$)/m).slice(1)) {
+  const [name] = text.split("\n", 1);
+  modules.push({ name, code: (await transform(text.slice(name.length), { minifyWhitespace: true, charset })).code });
+}
+const without = (left) => weigh(modules.map((module) => (module === left ? "" : module.code)).join(""));
+const added = modules.map((module) => [without() - without(module), module.name]).sort(([one], [other]) => other - one);
+console.log(`\n${String(weigh(code)).padStart(7)} furrow.js, gzipped; of it:`);
+for (const [bytes, name] of added) console.log(`${String(bytes).padStart(7)} ${name}`);

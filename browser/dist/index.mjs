@@ -24,23 +24,6 @@ var __copyProps = (to, from, except, desc) => {
 };
 var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: true }), mod);
 
-// src/dom.ts
-var isElement, elementOf, hitBy, tagOf, hostOf, isWeb;
-var init_dom = __esm({
-  "src/dom.ts"() {
-    "use strict";
-    isElement = (node) => node instanceof Element;
-    elementOf = (node) => isElement(node) ? node : node.parentElement;
-    hitBy = (event) => event.composedPath()[0];
-    tagOf = (element) => element.tagName.toLowerCase();
-    hostOf = (node) => {
-      const root = node.getRootNode();
-      return root instanceof ShadowRoot ? root.host : null;
-    };
-    isWeb = ({ protocol }) => /^https?:$/.test(protocol);
-  }
-});
-
 // src/guard.ts
 var faults, safely, original, addListener, timer, Observer, pageFetch, listen, later, wrap;
 var init_guard = __esm({
@@ -57,14 +40,14 @@ var init_guard = __esm({
         }
       };
     };
-    original = (owner, name) => {
-      const zone = window.Zone;
-      return owner[zone?.__symbol__?.(name)] || owner[name];
+    original = (name) => {
+      const page2 = window;
+      return page2[page2.Zone?.__symbol__?.(name)] ?? page2[name];
     };
-    addListener = original(EventTarget.prototype, "addEventListener");
-    timer = original(window, "setTimeout");
-    Observer = original(window, "MutationObserver");
-    pageFetch = original(window, "fetch");
+    addListener = original("addEventListener");
+    timer = original("setTimeout");
+    Observer = original("MutationObserver");
+    pageFetch = original("fetch");
     listen = (target, types, work) => {
       for (const type of types.split(" ")) {
         addListener.call(target, type, safely(work), { capture: true, passive: true });
@@ -73,11 +56,15 @@ var init_guard = __esm({
     later = (work, milliseconds = 0) => {
       timer(safely(work), milliseconds);
     };
-    wrap = (owner, names, run) => {
+    wrap = (owner, names, before) => {
       for (const name of names.split(" ")) {
         try {
           const value = new Proxy(owner[name], {
-            apply: (native, self, args) => run(() => Reflect.apply(native, self, args), self, args)
+            apply(native, self, args) {
+              const after = safely(before)(self, args);
+              const result = Reflect.apply(native, self, args);
+              return (after && safely(after)(result)) ?? result;
+            }
           });
           Object.defineProperty(owner, name, { value, writable: true, enumerable: true, configurable: true });
         } catch {
@@ -88,36 +75,50 @@ var init_guard = __esm({
 });
 
 // src/cause.ts
-var currentEvent, port1, port2, current, ended, turns, endDispatch, isInShadow, beginDispatch, causeNow, causeOfRejection;
+var currentEvent, channel, current, ended, turns, endDispatch, beginDispatch, causeNow, causeOfRejection;
 var init_cause = __esm({
   "src/cause.ts"() {
     "use strict";
-    init_dom();
     init_guard();
     currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
-    ({ port1, port2 } = new MessageChannel());
+    channel = new MessageChannel();
     turns = 0;
-    port1.onmessage = ({ data }) => {
-      if (-data === ended?.$turn) ended = void 0;
-      else endDispatch(data);
+    channel.port1.onmessage = (event) => {
+      if (-event.data === ended?.$turn) ended = void 0;
+      else endDispatch(event.data);
     };
     endDispatch = (turn) => {
       if (current?.$turn !== turn) return;
-      [ended, current] = [current, void 0];
-      port2.postMessage(-turn);
-    };
-    isInShadow = (event) => {
-      const hit = hitBy(event);
-      return hit instanceof Node && !!hostOf(hit);
+      ended = current;
+      current = void 0;
+      channel.port2.postMessage(-turn);
     };
     beginDispatch = (id, event) => {
       const turn = ++turns;
-      current = { id, $shown: event.isTrusted && !isInShadow(event), $turn: turn };
-      port2.postMessage(turn);
+      const [hit = event.target] = event.composedPath();
+      current = { id, $shown: event.isTrusted && hit === event.target, $turn: turn };
+      channel.port2.postMessage(turn);
       later(() => endDispatch(turn));
     };
     causeNow = () => current?.$shown && currentEvent && !currentEvent.call(window) ? void 0 : current?.id;
     causeOfRejection = () => current?.id ?? ended?.id;
+  }
+});
+
+// src/dom.ts
+var isElement, elementOf, hitBy, tagOf, withHosts, isWeb;
+var init_dom = __esm({
+  "src/dom.ts"() {
+    "use strict";
+    isElement = (node) => node instanceof Element;
+    elementOf = (node) => isElement(node) ? node : node.parentElement;
+    hitBy = (event) => event.composedPath()[0];
+    tagOf = (element) => element.tagName.toLowerCase();
+    withHosts = (element) => {
+      const root = element.getRootNode();
+      return root instanceof ShadowRoot ? [element, ...withHosts(root.host)] : [element];
+    };
+    isWeb = (url) => /^http/.test(url.protocol);
   }
 });
 
@@ -136,20 +137,15 @@ var init_options = __esm({
       if (address2.pathname === "/") address2.pathname = "/v1/events";
       endpoint = address2.href;
     };
-    isOwnHost = (host) => {
-      const page2 = location.host;
-      if (host === page2 || options.ownHosts?.includes(host)) return true;
-      const [mine, other] = [page2, host].map((name) => name.replace(/^www\./, "").replace(/:\d+$/, ""));
-      if (!mine || !other || /^[\d.]+$|^\[/.test(mine)) return false;
-      const domain = /[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
-      return ("." + other).endsWith("." + domain) || ("." + mine).endsWith("." + other);
+    isOwnHost = (address2) => {
+      const bare = (name) => "." + name.replace(/^www\./, "");
+      const mine = bare(location.hostname);
+      const other = bare(address2.hostname);
+      const domain = /\.[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
+      return address2.host === location.host || !!options.ownHosts?.includes(address2.host) || !/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other));
     };
     isMarked = (element, mark) => {
-      const selector = [`[data-furrow-${mark}]`, options[mark]].filter(Boolean).join();
-      for (let at = element; at; at = hostOf(at)) {
-        if (at.closest(selector)) return true;
-      }
-      return false;
+      return withHosts(element).some((at) => at.closest(`[data-furrow-${mark}],${options[mark] || "_"}`));
     };
   }
 });
@@ -162,34 +158,28 @@ var init_control = __esm({
     init_dom();
     init_options();
     FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
-    ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
-    BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
-    NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
-    GENERATED = [
-      /[:«»]|^_[rR]_/,
-      /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
-      /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i
-    ];
-    isOwnName = (name) => !!name && name.length <= 128 && !GENERATED.some((pattern) => pattern.test(name));
+    ACTIONABLE = `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` + ",button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]");
+    BUTTON = "button,[role=button],[type=button],[type=submit],[type=reset],[type=image]";
+    NO_TEXT = "script,style,noscript,template,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
+    GENERATED = /[:«»]|^_r_|^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits).*\d|\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i;
+    isOwnName = (name) => !!name && name.length <= 128 && !GENERATED.test(name);
     isField = (element) => element.matches(FIELDS) && !element.matches(BUTTON);
     isControl = (element) => element.matches(ACTIONABLE);
     findControl = (path) => {
       const elements = path.filter(isElement);
       const control = elements.find(isControl);
-      if (control instanceof HTMLLabelElement && control.control) return control.control;
-      return control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0];
+      return control instanceof HTMLLabelElement && control.control || (control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0]);
     };
     findPointed = (elements) => {
-      const end2 = elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer");
-      return elements[end2 - 1];
+      return elements[elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer") - 1];
     };
     findSwitchedOff = (around, x, y) => {
       const controls = [...around.querySelectorAll(ACTIONABLE)].slice(0, 40);
       return controls.find((control) => covers(control, x, y) && getComputedStyle(control).pointerEvents === "none");
     };
     covers = (element, x, y) => {
-      const { left, right, top, bottom } = element.getBoundingClientRect();
-      return left <= x && x <= right && top <= y && y <= bottom;
+      const place = element.getBoundingClientRect();
+      return place.left <= x && x <= place.right && place.top <= y && y <= place.bottom;
     };
     describe = (element) => {
       const tagName = tagOf(element);
@@ -199,37 +189,31 @@ var init_control = __esm({
         id,
         selector: id ? void 0 : selectorOf(element, tagName),
         tagName,
-        label: isControl(element) && !isMarked(element, "mask") ? labelOf(element) : void 0
+        label: isControl(element) && !isMarked(element, "mask") && labelOf(element) || void 0
       };
     };
     typeOf = (element, tagName) => {
       const role = element.getAttribute("role");
       if (element.matches(BUTTON)) return element.matches("a[href*='/']") ? "link" : "button";
       if (tagName === "a") return role || "link";
-      const { type } = element;
-      return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
+      return role || /^(checkbox|radio|range|number|file)$/.exec(element.type)?.[0] || tagName;
     };
     ownId = (element) => {
-      for (let at = element; at; at = hostOf(at)) {
-        const found = ["data-furrow", "data-testid", "data-test", "data-cy", "data-test-id", "id", "name"].map((name) => at.getAttribute(name)).find(isOwnName);
-        if (found) return found;
-      }
-      return void 0;
+      const names = "data-furrow data-testid data-test data-cy data-test-id id name".split(" ");
+      return withHosts(element).flatMap((at) => names.map((name) => at.getAttribute(name))).find(isOwnName);
     };
     LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
     selectorOf = (element, tagName) => {
       let around = element.parentElement;
       while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
-      const named2 = around && ownId(around);
-      const place = named2 ? "#" + named2 : around && tagOf(around);
+      const place = around && (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " ";
       const type = element.getAttribute("type");
-      const classes = [...element.classList].filter((name) => /^[a-z]+(-[a-z]+)*$/.test(name) && name.length > 2 && isOwnName(name));
-      return (place ? place + " " : "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
+      const classes = [...element.classList].filter((name) => /^(?=...)[a-z]+(-[a-z]+)*$/.test(name) && isOwnName(name));
+      return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
     };
     labelOf = (element) => {
-      const input = element;
       const attribute = (name) => shorten(element.getAttribute(name) ?? "", 80 /* LABEL_LENGTH */);
-      return attribute("aria-label") || attribute("aria-labelledby").split(" ").map((id) => textOf(element.getRootNode().getElementById?.(id))).join(" ").trim() || textOf(input.labels?.[0]) || element.matches(BUTTON) && (attribute("value") || attribute("alt")) || !isField(element) && textOf(element) || attribute("title") || attribute("placeholder") || void 0;
+      return attribute("aria-label") || attribute("aria-labelledby").split(" ").map((id) => textOf(element.getRootNode().getElementById?.(id))).join(" ").trim() || textOf(element.labels?.[0]) || element.matches(BUTTON) && (attribute("value") || attribute("alt")) || !isField(element) && textOf(element) || attribute("title") || attribute("placeholder");
     };
     textOf = (element) => {
       let text = "";
@@ -248,13 +232,13 @@ var init_control = __esm({
     };
     shorten = (text, length) => {
       const line = text.replace(/\s+/g, " ").trim();
-      return line.length <= length ? line : [...line].slice(0, length).join("");
+      return line[length] ? [...line].slice(0, length).join("") : line;
     };
   }
 });
 
 // src/session.ts
-var randomLetters, pageId, made, newId, session, written, mayStore, startSession, stored, read, sessionId, isSampled, forgetSession, leaveNote, takeNote, others, channel, joinTabs, announce, isLastTab;
+var randomLetters, pageId, made, newId, session, written, mayStore, startSession, stored, read, sessionId, isSampled, forgetSession, leaveNote, takeNote, others, channel2, joinTabs, announce, isLastTab;
 var init_session = __esm({
   "src/session.ts"() {
     "use strict";
@@ -290,9 +274,9 @@ var init_session = __esm({
       const now = Date.now();
       const isOver = () => now - session.last > 18e5 /* IDLE_MS */;
       if (isOver()) {
-        read();
-        if (isOver()) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
         written = 0;
+        read();
+        if (isOver()) session = { id: randomLetters(22), last: 0, out: Math.random() >= (options.sample ?? 1) };
       }
       session.last = now;
       if (now - written > 5e3 /* WRITE_EVERY_MS */) {
@@ -301,7 +285,10 @@ var init_session = __esm({
       }
       return session.id;
     };
-    isSampled = () => !!sessionId() && !session.out;
+    isSampled = () => {
+      sessionId();
+      return !session.out;
+    };
     forgetSession = () => {
       stored("localStorage", null);
       stored("sessionStorage", null);
@@ -315,17 +302,16 @@ var init_session = __esm({
     };
     others = /* @__PURE__ */ new Set();
     joinTabs = () => {
-      channel = new BroadcastChannel("furrow" /* NAME */);
-      listen(channel, "message", ({ data: [word, tab] }) => {
+      listen(channel2 = new BroadcastChannel("furrow" /* NAME */), "message", ({ data: [word, tab] }) => {
         others[word === "bye" ? "delete" : "add"](tab);
         if (word === "hello") announce("here");
       });
       later(() => announce("hello"));
     };
     announce = (word) => {
-      channel?.postMessage([word, pageId]);
+      channel2?.postMessage([word, pageId]);
     };
-    isLastTab = () => others.size === 0;
+    isLastTab = () => !others.size;
   }
 });
 
@@ -340,12 +326,11 @@ var init_route = __esm({
       named = { route, address: location.href };
     };
     currentRoute = () => {
-      const { href } = location;
-      const chosen = named?.address === href ? named.route : options.route && safely(options.route)(new URL(href));
+      const chosen = named?.address === location.href ? named.route : safely(() => options.route?.(new URL(location.href)))();
       return typeof chosen === "string" ? chosen.slice(0, 512) : routeOf(location);
     };
-    routeOf = ({ pathname, hash }) => {
-      return (pathname + (/^#!?\/[^?]*/.exec(hash) ?? "")).slice(0, 512);
+    routeOf = (address2) => {
+      return (address2.pathname + (/^#!?\/[^?]*/.exec(address2.hash) ?? "")).slice(0, 512);
     };
   }
 });
@@ -373,10 +358,8 @@ var init_store = __esm({
       const waiting = rows();
       if (!waiting) return use([]);
       const reading = waiting.getAll();
-      reading.onsuccess = safely(() => {
-        waiting.clear();
-        use(reading.result.flat());
-      });
+      waiting.clear();
+      reading.onsuccess = safely(() => use(reading.result.flat()));
     };
     forgetStore = () => {
       rows()?.clear();
@@ -386,7 +369,7 @@ var init_store = __esm({
 });
 
 // src/delivery.ts
-var queue, dropped, failures, refused, sending, due, isFull, lengthOfQueue, enqueue, amend, keep, parkQueue, schedule, takeBatch, bodyOf, flush, sendBatch, post, request, settle, flushHidden, resume, sendNow, clearQueue;
+var queue, dropped, failures, refused, sending, due, isFull, lengthOfQueue, enqueue, amend, keep, parkQueue, schedule, takeBatch, bodyOf, flush, sendBatch, post, request, settle, flushHidden, resume, forgetEvents;
 var init_delivery = __esm({
   "src/delivery.ts"() {
     "use strict";
@@ -403,12 +386,12 @@ var init_delivery = __esm({
     lengthOfQueue = () => queue.reduce((sum, item) => sum + item.text.length, 0);
     enqueue = (event, urgent) => {
       if (refused) return;
-      queue.push({ text: JSON.stringify(event), urgent, event });
+      queue.push({ text: JSON.stringify(event), urgent, $event: event });
       keep([]);
       schedule(urgent ? 1e3 /* URGENT_MS */ : isFull() ? 0 : 1e4 /* BATCH_MS */);
     };
     amend = (event, change) => {
-      const item = queue.find((waiting) => waiting.event === event);
+      const item = queue.find((waiting) => waiting.$event === event);
       if (!item) return false;
       Object.assign(event.metadata, change);
       item.text = JSON.stringify(event);
@@ -417,8 +400,7 @@ var init_delivery = __esm({
     keep = (items) => {
       queue.unshift(...items);
       for (let excess = lengthOfQueue() - 256e3 /* QUEUE_LENGTH */; excess > 0; dropped++) {
-        const calm = queue.findIndex(({ urgent }) => !urgent);
-        excess -= queue.splice(Math.max(calm, 0), 1)[0].text.length;
+        excess -= queue.splice(Math.max(queue.findIndex((item) => !item.urgent), 0), 1)[0].text.length;
       }
     };
     parkQueue = () => {
@@ -433,9 +415,7 @@ var init_delivery = __esm({
     takeBatch = (length, count) => {
       let sum = 0;
       const end2 = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
-      const items = queue.splice(0, end2 < 0 ? count : Math.max(end2, 1));
-      for (const item of items) delete item.event;
-      return items;
+      return queue.splice(0, end2 < 0 ? count : Math.max(end2, 1)).map(({ text, urgent }) => ({ text, urgent }));
     };
     bodyOf = (items, apiKey) => {
       const { appVersion, environment } = options;
@@ -457,12 +437,9 @@ var init_delivery = __esm({
     };
     post = async (text) => {
       const headers = { "Content-Type": "application/json", "X-API-Key": options.key };
-      let body = text;
-      if (text.length > 2e3 /* GZIP_LENGTH */ && window.CompressionStream) {
-        body = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
-        headers["Content-Encoding"] = "gzip";
-      }
-      return request(body, headers);
+      if (text.length <= 2e3 /* GZIP_LENGTH */ || !window.CompressionStream) return request(text, headers);
+      headers["Content-Encoding"] = "gzip";
+      return request(await new Response(new Response(text).body.pipeThrough(new CompressionStream("gzip"))).blob(), headers);
     };
     request = (body, headers) => pageFetch.call(window, endpoint, { method: "POST", credentials: "omit", keepalive: true, body, headers });
     settle = (items, answer) => {
@@ -491,8 +468,7 @@ var init_delivery = __esm({
       if (!failures && navigator.onLine) {
         const items = takeBatch(4e4 /* LAST_LENGTH */, 999);
         const body = bodyOf(items, options.key);
-        const byBeacon = () => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 });
-        settle(items, request(body, { "Content-Type": "text/plain" }).catch(byBeacon));
+        settle(items, request(body, { "Content-Type": "text/plain" }).catch(() => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 })));
       }
       parkQueue();
     };
@@ -500,9 +476,9 @@ var init_delivery = __esm({
       keep(parked);
       if (parked.length) schedule(1e3 /* URGENT_MS */);
     });
-    sendNow = () => schedule(0);
-    clearQueue = () => {
+    forgetEvents = () => {
       queue = [];
+      forgetStore();
     };
   }
 });
@@ -536,10 +512,9 @@ var init_record = __esm({
         ...extra,
         eventId,
         idempotencyKey: eventId,
-        metadata: document.prerendering ? { ...metadata, prerendered: true } : metadata
+        metadata: { ...metadata, prerendered: document.prerendering || void 0 }
       };
-      const { beforeSend } = options;
-      const event = beforeSend ? safely(beforeSend)(made2) : made2;
+      const event = options.beforeSend ? safely(options.beforeSend)(made2) : made2;
       if (event) enqueue(event, urgent);
       return event || void 0;
     };
@@ -547,7 +522,7 @@ var init_record = __esm({
 });
 
 // src/errors.ts
-var EXTENSION, counts, report, mask, withoutQuery, isOwnSource, frameOf, fileOf, startErrors, reportFile;
+var counts, report, withoutQuery, isOwnSource, frameOf, startErrors, reportFile;
 var init_errors = __esm({
   "src/errors.ts"() {
     "use strict";
@@ -557,53 +532,48 @@ var init_errors = __esm({
     init_guard();
     init_options();
     init_record();
-    EXTENSION = /^[a-z-]*extension:/;
     counts = /* @__PURE__ */ new Map();
-    report = (errorType, message, source, frame, cause, element) => {
-      const text = mask(shorten(String(message ?? ""), 500 /* MESSAGE_LENGTH */));
+    report = (errorType, message, frame, cause, file, element) => {
+      const text = shorten(String(message ?? ""), 500 /* MESSAGE_LENGTH */).replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
       const count = (counts.get(text) ?? 0) + 1;
       if (counts.size < 200 /* MESSAGES_KEPT */) counts.set(text, count);
       if (count > 20 /* SAME_MESSAGE */) return;
-      const foreign = /^Script error\.?$/.test(text) || EXTENSION.test(source) || !!source && !isOwnSource(source);
-      record("error", { errorType, message: text, source: withoutQuery(source), frame: frame && withoutQuery(frame), thirdParty: foreign, element }, { cause }, true);
+      const source = file || frame.replace(/:\d+:\d+$/, "");
+      const thirdParty = /^Script error\.?$/.test(text) || !isOwnSource(source);
+      record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || void 0, thirdParty, element }, { cause }, true);
     };
-    mask = (text) => text.replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
     withoutQuery = (source) => source.replace(/[?#][^:]*/, "").slice(0, 512);
     isOwnSource = (source) => {
       try {
         const url = new URL(source, location.href);
-        return !isWeb(url) || isOwnHost(url.host);
+        return isWeb(url) ? isOwnHost(url) : !/extension:/.test(url.protocol);
       } catch {
         return true;
       }
     };
     frameOf = (error) => {
       const frames = String(error?.stack).slice(0, 4e3).match(/[a-z-]+:\/\/[^\s()]+:\d+:\d+/g) ?? [];
-      return frames.find((frame) => !EXTENSION.test(frame) && isOwnSource(frame)) ?? frames[0];
+      return frames.find(isOwnSource) ?? frames[0] ?? "";
     };
-    fileOf = (frame) => frame?.replace(/:\d+:\d+$/, "") ?? "";
     startErrors = () => {
       listen(window, "error", (event) => {
-        const { target } = event;
-        if (isElement(target)) return reportFile(target);
-        const own = frameOf(event.error);
-        const frame = own ?? (event.filename ? `${event.filename}:${event.lineno}:${event.colno}` : void 0);
-        report("javascript", event.message, event.filename || fileOf(frame), frame, causeNow());
+        const { target, filename } = event;
+        if (isElement(target)) reportFile(target);
+        else report("javascript", event.message, frameOf(event.error) || filename && `${filename}:${event.lineno}:${event.colno}`, causeNow(), filename);
       });
-      listen(window, "unhandledrejection", ({ reason }) => {
-        const frame = frameOf(reason);
+      listen(window, "unhandledrejection", (event) => {
+        const reason = event.reason;
         const message = reason?.message;
-        report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), fileOf(frame), frame, causeOfRejection());
+        report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), frameOf(reason), causeOfRejection());
       });
-      listen(document, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
-        if (disposition === "enforce") report("resource", `blocked by the page's security policy: ${effectiveDirective}`, blockedURI, void 0, causeNow());
+      listen(window, "securitypolicyviolation", (event) => {
+        if (event.disposition === "enforce") report("resource", `blocked by CSP: ${event.effectiveDirective}`, "", causeNow(), event.blockedURI);
       });
     };
     reportFile = (element) => {
-      const { src, href } = element;
-      const source = [src, href].find((address2) => address2 && typeof address2 === "string");
+      const source = [element.src, element.href].find((address2) => address2 && typeof address2 === "string");
       const name = tagOf(element);
-      if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, source, void 0, void 0, name);
+      if (source && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", void 0, source, name);
     };
   }
 });
@@ -613,34 +583,37 @@ var actions, failures2, noteAction, pressOf, noteOutcome, announceBlocked;
 var init_blocked = __esm({
   "src/blocked.ts"() {
     "use strict";
+    init_control();
+    init_forms();
     init_options();
     actions = [];
     failures2 = /* @__PURE__ */ new Map();
     noteAction = (id, press, element, target) => {
       actions.unshift({ id, $press: press, element, target, at: Date.now() });
-      if (actions.length > 20 /* ACTIONS_KEPT */) actions.pop();
+      if (!isField(element)) noteTry(id);
+      actions.splice(20 /* ACTIONS_KEPT */);
     };
     pressOf = (id) => actions.find((action) => action.id === id)?.$press;
-    noteOutcome = (method, url, status, failed2, cause, began) => {
-      const action = actions.find(({ id: id2, at }) => cause ? id2 === cause : at <= began + 50 && began - at <= 1e3);
+    noteOutcome = (request2, status, failed2, cause, began) => {
+      const action = actions.find((one) => cause ? one.id === cause : one.at <= began + 50 && began - one.at <= 1e3);
       if (!action) return;
-      const { id, label, selector } = action.target;
-      const name = [method, url.replace(/\d+/g, "#"), id, label, selector].join();
+      const control = action.target;
+      const { method, url } = request2;
+      const name = [method, url.replace(/\d+/g, "#"), control.id, control.label, control.selector].join();
       const known = failures2.get(name);
       if (failed2 && known?.$press === action.$press) return;
       failures2.delete(name);
       if (!failed2) return;
-      const again = known && action.at - known.at <= 3e4 /* AGAIN_MS */;
-      const attempts = again ? known.attempts + 1 : 1;
+      const attempts = known && action.at - known.at <= 3e4 /* AGAIN_MS */ ? known.attempts + 1 : 1;
+      if (failures2.size > 50 /* FAILURES_KEPT */) failures2.clear();
       failures2.set(name, { $press: action.$press, attempts, at: Date.now() });
-      if (failures2.size > 50 /* FAILURES_KEPT */) failures2.delete(failures2.keys().next().value);
-      if (again) announceBlocked(action, { request: { method, url }, status, attempts, control: action.target });
+      if (attempts > 1) announceBlocked(action.element, { request: { method, url }, status, attempts, control });
     };
-    announceBlocked = (action, blocked) => {
-      const target = action.element.isConnected ? action.element : document;
+    announceBlocked = (element, detail) => {
+      const target = element.isConnected ? element : document;
       setTimeout(() => {
-        target.dispatchEvent(new CustomEvent("furrow:blocked", { detail: blocked, bubbles: true, composed: true }));
-        options.onBlocked?.(blocked);
+        target.dispatchEvent(new CustomEvent("furrow:blocked", { detail, bubbles: true, composed: true }));
+        options.onBlocked?.(detail);
       });
     };
   }
@@ -664,22 +637,18 @@ var init_mutations = __esm({
       })
     );
     observe = (root) => {
-      if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true });
+      if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributeOldValue: true });
     };
     startObserver = () => {
       observe(document);
-      wrap(Element.prototype, "attachShadow", (call) => {
-        const root = call();
-        safely(observe)(root);
-        return root;
-      });
+      wrap(Element.prototype, "attachShadow", () => observe);
     };
     stopObserver = () => observer.disconnect();
   }
 });
 
 // src/responded.ts
-var watches, lastInteraction, interacted, watch, watchClick, decide, isUnknowable, answered, settle2, movements, noteMovement, movesBy, OWN_STATE, OWN_CLASS, CHOICE, UNSEEN, readMutation, isSeen, changedWords, startResponded, answerAndCall;
+var watches, lastInteraction, interacted, DRAWN, watch, watchClick, decide, answered, settle2, movements, noteMovement, movesBy, OWN_STATE, OWN_CLASS, CHOICE, UNSEEN, readMutation, isSeen, startResponded;
 var init_responded = __esm({
   "src/responded.ts"() {
     "use strict";
@@ -694,11 +663,12 @@ var init_responded = __esm({
     interacted = () => {
       lastInteraction = performance.now();
     };
+    DRAWN = "canvas,object,embed,iframe";
     watch = (control) => {
-      const made2 = { control, click: void 0, $answered: false, $unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
-      for (let at = control; at; at = hostOf(at)) observe(at.getRootNode());
+      const made2 = { control, $unclear: isField(control) || control.matches(DRAWN + ",video,audio") };
+      withHosts(control).forEach((at) => observe(at.getRootNode()));
       watches.add(made2);
-      later(() => made2.click || watches.delete(made2), 2 * 1e3 /* ANSWER_MS */);
+      later(() => made2.click || watches.delete(made2), 2e3 /* NEAR_MS */);
       return made2;
     };
     watchClick = (made2, click) => {
@@ -708,11 +678,10 @@ var init_responded = __esm({
       else later(() => decide(made2, false), 1e3 /* ANSWER_MS */);
     };
     decide = (made2, responded) => {
-      const { click } = made2;
-      if (!watches.delete(made2) || !click || !responded && isUnknowable(made2)) return;
+      const click = made2.click;
+      if (!watches.delete(made2) || !click || !responded && (made2.$unclear || document.hidden || document.querySelector(DRAWN + "[src]"))) return;
       if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
     };
-    isUnknowable = (made2) => made2.$unclear || document.hidden || document.querySelector("canvas,iframe[src],object,embed");
     answered = () => {
       watches.forEach(settle2);
     };
@@ -726,23 +695,23 @@ var init_responded = __esm({
       const known = movements.get(node);
       const again = known && now - known.last < 15e3 /* MEMORY_MS */;
       const step = !again || now - known.$counted > 200 /* STEP_MS */;
-      movements.set(node, { last: now, $counted: step ? now : known.$counted, $times: (again ? known.$times : 0) + +step });
+      movements.set(node, { last: now, $counted: step ? now : known.$counted, $times: again ? known.$times + +step : 1 });
     };
     movesBy = (node, now) => {
       const known = movements.get(node);
-      const ago = now - (known?.last ?? -Infinity);
-      return ago > 15e3 /* MEMORY_MS */ ? 0 /* ONLY_NOW */ : known.$times >= 5 /* MOVES_BY_ITSELF */ ? 2 /* ITSELF */ : ago < 2 * 1e3 /* ANSWER_MS */ ? 1 /* PERHAPS */ : 0 /* ONLY_NOW */;
+      const ago = known ? now - known.last : Infinity;
+      return ago > 15e3 /* MEMORY_MS */ ? 0 /* ONLY_NOW */ : known.$times >= 5 /* MOVES_BY_ITSELF */ ? 2 /* ITSELF */ : +(ago < 2e3 /* NEAR_MS */);
     };
     OWN_STATE = /^((aria-)?disabled|aria-busy|tabindex|data-(focus|whatin|active|pressed|hover).*)$/;
     OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
     CHOICE = /^(aria-(pressed|checked|selected|expanded)|open)$/;
-    UNSEEN = "script,style,link,meta,title,noscript,template,base,head,head *";
+    UNSEEN = "script,style,noscript,template,link,meta,title,base,head,head *";
     readMutation = (mutation) => {
       const now = performance.now();
-      const { target } = mutation;
+      const target = mutation.target;
       const element = elementOf(target);
       if (document.readyState === "loading") interacted();
-      const moving = [target, element, element?.parentElement ?? null];
+      const moving = [target, element, element?.parentElement];
       if (!watches.size) {
         if (now - lastInteraction >= 1e3 /* ANSWER_MS */) moving.forEach((node) => noteMovement(node, now));
         return;
@@ -751,31 +720,25 @@ var init_responded = __esm({
       const kind = Math.max(...moving.map((node) => movesBy(node, now)));
       if (kind === 2 /* ITSELF */) return moving.forEach((node) => movements.has(node) && noteMovement(node, now));
       for (const made2 of [...watches]) {
-        if (kind || element && made2.control.contains(element) && !CHOICE.test(mutation.attributeName ?? "")) made2.$unclear = true;
+        if (kind || element && made2.control.contains(element) && !CHOICE.test(mutation.attributeName)) made2.$unclear = true;
         else settle2(made2);
       }
     };
     isSeen = (mutation, element) => {
-      const { type, attributeName, oldValue } = mutation;
+      const { attributeName, oldValue } = mutation;
       if (element.matches(UNSEEN)) return false;
-      if (type === "attributes") {
-        const value = element.getAttribute(attributeName);
-        if (value === oldValue || OWN_STATE.test(attributeName)) return false;
-        if (attributeName === "class" && changedWords(oldValue ?? "", value ?? "").every((word) => OWN_CLASS.test(word))) return false;
+      if (attributeName) {
+        const [old, now] = [oldValue, element.getAttribute(attributeName)].map((text) => (text ?? "").split(/\s+/));
+        if (element.getAttribute(attributeName) === oldValue || OWN_STATE.test(attributeName)) return false;
+        if (attributeName === "class" && ![...old, ...now].some((word) => word && old.includes(word) !== now.includes(word) && !OWN_CLASS.test(word))) return false;
       }
-      if (type === "childList") {
-        const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
-        if (!nodes.some((node) => isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class") ?? "") : node.nodeValue?.trim())) return false;
-      }
+      const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
+      if (nodes.length && !nodes.some((node) => isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class")) : node.nodeValue?.trim())) return false;
       return element.checkVisibility?.() ?? true;
-    };
-    changedWords = (before, after) => {
-      const [old, now] = [before, after].map((text) => text.split(/\s+/));
-      return [...old.filter((word) => !now.includes(word)), ...now.filter((word) => !old.includes(word))].filter(Boolean);
     };
     startResponded = () => {
       listen(window, "focusin", ({ target }) => {
-        if (isElement(target) && [...watches].every(({ control }) => !control.contains(target) && !target.contains(control))) answered();
+        if (isElement(target) && [...watches].every((made2) => !made2.control.contains(target) && !target.contains(made2.control))) answered();
       });
       listen(window, "wheel touchmove input", interacted);
       listen(window, "scroll", ({ target }) => {
@@ -789,18 +752,14 @@ var init_responded = __esm({
       });
       listen(window, "blur", ({ target }) => target === window && answered());
       listen(document, "load", answered);
-      wrap(window, "alert confirm prompt print open", answerAndCall);
-      wrap(window.Clipboard?.prototype, "write writeText", answerAndCall);
-    };
-    answerAndCall = (call) => {
-      answered();
-      return call();
+      wrap(window, "alert confirm prompt print open", answered);
+      wrap(window.Clipboard?.prototype, "write writeText", answered);
     };
   }
 });
 
 // src/navigation.ts
-var shown, address, navigation, leaving, entries, visit, noteAddress, moved, routeNamed, followHistory, noteNavigation, asked, noteLeaving, noteFormSent, followLinks, arrive, reportAnswer, startNavigation;
+var shown, address, navigation, leavesElsewhere, entries, visit, noteAddress, moved, routeNamed, followHistory, asked, ask, noteNavigation, noteFormSent, followLinks, arrive, reportAnswer, startNavigation;
 var init_navigation = __esm({
   "src/navigation.ts"() {
     "use strict";
@@ -816,7 +775,7 @@ var init_navigation = __esm({
     shown = "";
     address = "";
     ({ navigation } = window);
-    leaving = { $elsewhere: !navigation };
+    leavesElsewhere = !navigation;
     entries = 0;
     visit = (navigationType, from, cause) => {
       shown = currentRoute();
@@ -845,62 +804,57 @@ var init_navigation = __esm({
         return;
       }
       for (const kind of ["push", "replace"]) {
-        wrap(history, kind + "State", (call) => {
-          const result = call();
-          safely(moved)(kind);
-          return result;
-        });
+        wrap(history, kind + "State", () => () => moved(kind));
       }
       listen(window, "popstate", () => moved(history.length === entries ? "back_forward" : "link"));
       listen(window, "hashchange", () => moved("link"));
     };
-    noteNavigation = ({ destination, downloadRequest, navigationType }) => {
-      if (destination.sameDocument || downloadRequest !== null) return;
-      leaving.$elsewhere = isOwnHost(new URL(destination.url).host) || navigationType === "reload";
-      answered();
-      noteLeaving(causeNow());
+    ask = (cause, form) => {
+      leaveNote(asked = { cause, form, route: shown, at: Date.now() });
     };
-    noteLeaving = (cause) => {
-      const recent = asked && Date.now() - asked.at < 1e3 /* BEGIN_MS */ ? asked : void 0;
-      leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
+    noteNavigation = (event) => {
+      if (event.destination.sameDocument || event.downloadRequest !== null) return;
+      leavesElsewhere = isOwnHost(new URL(event.destination.url)) || event.navigationType === "reload";
+      answered();
+      const at = Date.now();
+      const cause = causeNow();
+      leaveNote({ ...asked && at - asked.at < 1e3 /* BEGIN_MS */ && asked, ...cause && { cause }, route: shown, at });
     };
     noteFormSent = (form, submitter, cause) => {
       const value = (name) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
-      const path = new URL(value("action"), document.baseURI).pathname;
-      asked = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
-      noteLeaving(cause);
+      ask(cause, { path: new URL(value("action"), document.baseURI).pathname, method: (value("method") || "GET").toUpperCase() });
     };
     followLinks = () => {
       listen(window, "click", (event) => {
         const link = event.composedPath().find((part) => part instanceof HTMLAnchorElement && part.href);
         if (!link) return;
-        const { protocol, host, pathname, search } = link;
+        const { protocol } = link;
         const download = link.hasAttribute("download") || void 0;
-        const external = !isWeb(link) || !isOwnHost(host);
-        const loads = pathname + search !== location.pathname + location.search;
+        const external = !isWeb(link) || !isOwnHost(link);
+        const loads = link.pathname + link.search !== location.pathname + location.search;
         const cause = causeNow();
         later(() => {
           if (event.defaultPrevented) return;
           if (download || external) /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download }, { cause });
-          else if (loads) noteLeaving((asked = { cause, at: Date.now() }).cause);
+          else if (loads) ask(cause);
         });
       });
     };
     arrive = () => {
       const [entry] = performance.getEntriesByType("navigation");
-      const type = entry?.type ?? "";
+      const type = entry?.type;
       const note = takeNote();
-      const began = Date.now() - performance.now();
-      const led = note && Math.abs(began - note.at) < 1e3 /* BEGIN_MS */ && type === "navigate" ? note : void 0;
-      const referrer = document.referrer && new URL(document.referrer);
-      const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : void 0);
+      const led = note && Math.abs(Date.now() - performance.now() - note.at) < 1e3 /* BEGIN_MS */ && type === "navigate" ? note : void 0;
+      const referrer = document.referrer ? new URL(document.referrer) : void 0;
+      const from = led?.route ?? (referrer?.host === location.host ? routeOf(referrer) : void 0);
       if (entry) reportAnswer(entry, led);
       visit(/^(reload|back_forward)$/.test(type) ? type : from && "link", from, led?.cause);
       if (!led?.form) return;
-      if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
+      if (document.readyState === "loading") listen(window, "DOMContentLoaded", () => reportRefusedForm(led.cause));
       else reportRefusedForm(led.cause);
     };
-    reportAnswer = ({ responseStatus: status, responseStart, startTime }, led) => {
+    reportAnswer = (entry, led) => {
+      const { responseStatus: status, responseStart } = entry;
       const form = led?.form;
       if (!status || !(status >= 400 || form)) return;
       record(
@@ -909,7 +863,7 @@ var init_navigation = __esm({
           method: form?.method ?? "GET",
           url: form?.path ?? location.pathname,
           status,
-          durationMs: Math.round(responseStart - startTime),
+          durationMs: Math.round(responseStart - entry.startTime),
           aborted: false,
           thirdParty: false
         },
@@ -925,13 +879,13 @@ var init_navigation = __esm({
       followHistory();
       followLinks();
       arrive();
-      listen(window, "pageshow", ({ persisted }) => {
-        leaving.$elsewhere = !navigation;
-        if (!persisted) return;
+      listen(window, "pageshow", (event) => {
+        leavesElsewhere = !navigation;
+        if (!event.persisted) return;
         announce("hello");
         visit("back_forward");
       });
-      listen(document, "prerenderingchange", () => visit("link"));
+      listen(window, "prerenderingchange", () => visit("link"));
     };
   }
 });
@@ -964,15 +918,16 @@ var init_forms = __esm({
       listen(window, "focusin change focusout", (event) => {
         const field = hitBy(event);
         if (!isElement(field) || !isField(field) || isMarked(field, "ignore")) return;
-        const action = { focusin: "focus", focusout: "blur" }[event.type] ?? "change";
+        const action = event.type.replace("in", "").replace("focusout", "blur");
         record("input", { action, fieldType: field.type || "text" }, { target: describe(field) });
       });
       listen(window, "submit", submitted);
       listen(window, "invalid", ({ target }) => {
         const cause = causeNow();
-        if (!cause || !isElement(target)) return;
-        noteInvalidForm(target, cause);
-        refuse(target, validityOf(target), cause);
+        if (cause && isElement(target)) {
+          noteInvalidForm(target, cause);
+          refuse(target, validityOf(target), cause);
+        }
       });
     };
     submitted = (event) => {
@@ -984,7 +939,6 @@ var init_forms = __esm({
       const target = recordSubmit(form, form.matches(":valid"), cause, id);
       const button = event.submitter;
       noteAction(id, pressOf(cause) ?? id, button ?? form, button ? describe(button) : target);
-      noteTry(id);
       later(() => event.defaultPrevented || noteFormSent(form, button, id));
     };
     recordSubmit = (form, valid, cause, eventId = newId()) => {
@@ -994,7 +948,7 @@ var init_forms = __esm({
     };
     reportedForms = /* @__PURE__ */ new WeakMap();
     noteInvalidForm = (field, cause) => {
-      const { form } = field;
+      const form = field.form;
       if (!form || reportedForms.get(form) === cause) return;
       reportedForms.set(form, cause);
       recordSubmit(form, false, cause);
@@ -1005,26 +959,23 @@ var init_forms = __esm({
       }
       return "invalid";
     };
-    MARKS = "[aria-invalid=true],[role=alert],.errorlist";
+    MARKS = "[role=alert],.errorlist,[aria-invalid=true]";
     ERROR_WORD = /err|invalid|danger|fail|warn/i;
-    readRefusal = ({ type, target, attributeName, addedNodes }) => {
+    readRefusal = (mutation) => {
       if (!lastTry || Date.now() - lastTry.at > 5e3 /* REFUSED_MS */) return;
-      const element = elementOf(target);
-      if (attributeName === "aria-invalid") refuseMarked(element, lastTry.id);
-      if (type === "attributes") return;
+      const element = elementOf(mutation.target);
+      if (mutation.attributeName === "aria-invalid") refuseMarked(element, lastTry.id);
+      if (mutation.attributeName) return;
       const around = element?.closest("[role=alert],.errorlist");
       if (around) refuseMarked(around, lastTry.id);
-      for (const node of addedNodes) {
-        if (isElement(node)) refuseWithin(node, lastTry.id);
-      }
+      mutation.addedNodes.forEach((node) => isElement(node) && refuseWithin(node, lastTry.id));
     };
     refuseWithin = (root, cause) => {
       for (const mark of [root, ...root.querySelectorAll(MARKS)].slice(0, 20)) refuseMarked(mark, cause);
     };
     refuseMarked = (mark, cause) => {
       const alert = mark.matches("[role=alert]");
-      const words = mark.className + " " + mark.firstElementChild?.className;
-      if (!mark.matches(MARKS) || alert && !(ERROR_WORD.test(words) && mark.textContent?.trim())) return;
+      if (!mark.matches(MARKS) || alert && !(ERROR_WORD.test(mark.className + " " + mark.firstElementChild?.className) && mark.textContent?.trim())) return;
       refuse(mark, alert ? "alert" : mark.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
     };
     reportRefusedForm = (cause) => refuseWithin(document.body, cause);
@@ -1032,7 +983,7 @@ var init_forms = __esm({
 });
 
 // src/network.ts
-var open, begin, end, startNetwork, readAnswer, isJson, readText, hasErrors, isRefusal, wrapXhr, xhrHasErrors, abortOpen;
+var open, begin, end, startNetwork, mayRefuse, readAnswer, readText, hasErrors, abortOpen;
 var init_network = __esm({
   "src/network.ts"() {
     "use strict";
@@ -1042,72 +993,71 @@ var init_network = __esm({
     init_guard();
     init_options();
     init_record();
-    open = /* @__PURE__ */ new Set();
-    begin = (method, url) => {
-      const address2 = new URL(String(url), document.baseURI);
-      if (address2.href.startsWith(endpoint) || !isWeb(address2)) return void 0;
-      const request2 = {
-        method: String(method || "GET").toUpperCase(),
-        address: address2,
-        $began: Date.now(),
-        cause: causeNow(),
-        thirdParty: !isOwnHost(address2.host)
-      };
-      open.add(request2);
+    open = /* @__PURE__ */ new Map();
+    begin = (method, address2) => {
+      const url = new URL(address2, document.baseURI);
+      if (url.href.startsWith(endpoint) || !isWeb(url)) return void 0;
+      const request2 = { method: String(method || "GET").toUpperCase(), url: url.pathname.slice(0, 1024), thirdParty: !isOwnHost(url) };
+      open.set(request2, [Date.now(), causeNow()]);
       return request2;
     };
-    end = (request2, status, aborted = false, bodyError = false, at = Date.now()) => {
-      if (!request2 || !open.delete(request2)) return;
-      const { method, address: address2, $began: began, cause, thirdParty } = request2;
-      const url = address2.pathname.slice(0, 1024);
-      const failed2 = !aborted && (status === 0 || status >= 400 || bodyError);
-      const metadata = { method, url, status, durationMs: at - began, aborted, thirdParty, bodyError: bodyError || void 0 };
-      record("network", metadata, { cause, timestamp: at }, failed2);
-      if (status !== void 0 && !aborted && !thirdParty) noteOutcome(method, url, status, failed2, cause, began);
+    end = (request2, status, aborted = false, bodyError, timestamp = Date.now()) => {
+      const [began, cause] = open.get(request2) ?? [];
+      if (!began || !open.delete(request2)) return;
+      const failed2 = !aborted && (bodyError || status === 0 || status >= 400);
+      record("network", { ...request2, status, durationMs: timestamp - began, aborted, bodyError: bodyError || void 0 }, { cause, timestamp }, failed2);
+      if (status !== void 0 && !aborted && !request2.thirdParty) noteOutcome(request2, status, failed2, cause, began);
     };
     startNetwork = () => {
-      wrap(window, "fetch", (call, _, [input, init2]) => {
-        const request2 = safely(() => {
-          const made2 = input instanceof Request && input;
-          return begin(init2?.method ?? (made2 && made2.method), made2 ? made2.url : input);
-        })();
-        const answer = call();
-        if (!request2 || typeof answer?.then !== "function") return answer;
-        const signal = init2?.signal ?? input.signal;
-        const arrived = safely((response) => readAnswer(request2, response));
-        const failed2 = safely((reason) => end(request2, 0, !!signal?.aborted || reason?.name === "AbortError"));
-        if (answer.constructor !== Promise || Object.keys(answer).length) {
-          answer.then(arrived, failed2);
-          return answer;
-        }
-        return answer.then(
-          (response) => {
-            arrived(response);
-            return response;
-          },
-          (reason) => {
-            failed2(reason);
-            throw reason;
-          }
-        );
+      wrap(window, "fetch", (_, [input, init2]) => {
+        const made2 = input instanceof Request ? input : { url: input };
+        const own = init2;
+        const request2 = begin(own?.method ?? made2.method, made2.url);
+        return request2 && ((answer) => {
+          const arrived = safely((response) => readAnswer(request2, response));
+          const failed2 = safely((reason) => end(request2, 0, !!(own?.signal ?? made2.signal)?.aborted || reason?.name === "AbortError"));
+          if (answer?.constructor !== Promise || Object.keys(answer).length) answer?.then?.(arrived, failed2);
+          else return answer.then(
+            (response) => {
+              arrived(response);
+              return response;
+            },
+            (reason) => {
+              failed2(reason);
+              throw reason;
+            }
+          );
+        });
       });
-      wrapXhr();
-      wrap(navigator, "sendBeacon", (call, _, [url]) => {
-        const request2 = safely(begin)("POST", url);
-        const queued = call();
-        safely(end)(request2, queued ? void 0 : 0);
-        return queued;
+      const calls2 = /* @__PURE__ */ new WeakMap();
+      wrap(XMLHttpRequest.prototype, "open", (xhr, args) => {
+        calls2.set(xhr, args);
+      });
+      wrap(XMLHttpRequest.prototype, "send", (self) => {
+        const xhr = self;
+        const opened = calls2.get(xhr);
+        const request2 = opened && begin(...opened);
+        if (request2)
+          listen(
+            xhr,
+            "abort loadend",
+            (event) => end(request2, xhr.status, event.type === "abort", mayRefuse(request2, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response))
+          );
+      });
+      wrap(navigator, "sendBeacon", (_, [url]) => {
+        const request2 = begin("POST", url);
+        if (request2) return (queued) => end(request2, queued ? void 0 : 0);
+        return void 0;
       });
     };
+    mayRefuse = (request2, status, type) => !request2.thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type);
     readAnswer = (request2, response) => {
       const at = Date.now();
-      const { status, type } = response;
-      const header = (name) => response.headers.get("Content-" + name);
-      const finish2 = safely((bodyError) => end(request2, /^opaque/.test(type) ? void 0 : status, false, bodyError, at));
-      if (!response.ok || request2.thirdParty || !isJson(header("Type")) || +header("Length") > 65536 /* LARGEST_BODY */) finish2();
-      else readText(response.clone()).then((text) => finish2(hasErrors(text)), () => finish2());
+      const finish2 = safely((bodyError) => end(request2, response.status || void 0, false, bodyError, at));
+      if (mayRefuse(request2, response.status, response.headers.get("Content-Type")) && !(+response.headers.get("Content-Length") > 65536 /* LARGEST_BODY */))
+        readText(response.clone()).then((text) => finish2(hasErrors(text)), () => finish2());
+      else finish2();
     };
-    isJson = (type) => /[/+]json\s*(;|$)/i.test(type ?? "");
     readText = async (response) => {
       const reader = response.body.getReader();
       const decoder = new TextDecoder();
@@ -1122,45 +1072,16 @@ var init_network = __esm({
         }
       }
     };
-    hasErrors = (text) => {
+    hasErrors = (body) => {
       try {
-        return text.includes('"errors"') && isRefusal(JSON.parse(text));
+        if (typeof body === "string") return body.length <= 65536 /* LARGEST_BODY */ && body.includes('"errors"') && hasErrors(JSON.parse(body));
+        return Array.isArray(body.errors) && body.errors.length > 0;
       } catch {
         return false;
       }
     };
-    isRefusal = (body) => {
-      const errors = body?.errors;
-      return Array.isArray(errors) && errors.length > 0;
-    };
-    wrapXhr = () => {
-      const calls = /* @__PURE__ */ new WeakMap();
-      wrap(XMLHttpRequest.prototype, "open", (call, self, args) => {
-        calls.set(self, args);
-        return call();
-      });
-      wrap(XMLHttpRequest.prototype, "send", (call, self) => {
-        safely(() => {
-          const xhr = self;
-          const opened = calls.get(xhr);
-          const request2 = opened && begin(opened[0], opened[1]);
-          let aborted = false;
-          if (!request2) return;
-          listen(xhr, "abort loadend", ({ type }) => {
-            if (type === "abort") aborted = true;
-            else end(request2, xhr.status, aborted, xhrHasErrors(xhr, request2));
-          });
-        })();
-        return call();
-      });
-    };
-    xhrHasErrors = (xhr, { thirdParty }) => {
-      const { response } = xhr;
-      if (thirdParty || xhr.status >= 300 || !isJson(xhr.getResponseHeader("Content-Type"))) return false;
-      return xhr.responseType === "json" ? isRefusal(response) : typeof response === "string" && response.length <= 65536 /* LARGEST_BODY */ && hasErrors(response);
-    };
     abortOpen = () => {
-      for (const request2 of [...open]) end(request2, 0, true);
+      for (const [request2] of open) end(request2, 0, true);
     };
   }
 });
@@ -1179,22 +1100,22 @@ var init_lifecycle = __esm({
     init_session();
     startLifecycle = () => {
       joinTabs();
-      listen(document, "visibilitychange", () => {
+      listen(window, "visibilitychange", () => {
         record("visibility", { state: document.visibilityState });
         if (document.hidden) {
           answered();
           flushHidden();
         } else resume();
       });
-      listen(window, "pagehide", ({ persisted }) => {
+      listen(window, "pagehide", (event) => {
         answered();
         abortOpen();
         announce("bye");
-        if (!persisted && !leaving.$elsewhere && isLastTab()) record("session_end", {});
-        state.$running &&= persisted;
+        if (!event.persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
+        state.$running &&= event.persisted;
         flushHidden();
       });
-      listen(window, "online", sendNow);
+      listen(window, "online", () => schedule(0));
     };
   }
 });
@@ -1208,15 +1129,15 @@ var init_performance = __esm({
     init_record();
     lastAction = -Infinity;
     startPerformance = () => {
-      listen(window, "click keydown", ({ timeStamp }) => {
-        lastAction = timeStamp;
+      listen(window, "click keydown", (event) => {
+        lastAction = event.timeStamp;
       });
       watch2("longtask", (entry) => {
-        const since = entry.startTime - lastAction;
-        if (since < 1e3 /* AFTER_ACTION_MS */ && since + entry.duration >= 0 && entry.duration > 200 /* LONG_TASK_MS */) measure("long_task", entry);
+        const { startTime, duration } = entry;
+        if (startTime - lastAction < 1e3 /* AFTER_ACTION_MS */ && startTime + duration >= lastAction && duration > 200 /* LONG_TASK_MS */) measure("long_task", entry);
       });
       watch2("event", (entry) => {
-        const { interactionId } = entry;
+        const interactionId = entry.interactionId;
         if (interactionId && interactionId !== lastInteraction2) measure("slow_response", entry);
         lastInteraction2 = interactionId || lastInteraction2;
       });
@@ -1237,13 +1158,12 @@ var init_performance = __esm({
 });
 
 // src/presses.ts
-var pending, last, labelled, startPresses, beginPress, claim, finish, noteLabel, describeClick, isDisabled, locate, lastAt;
+var pending, last, labelled, startPresses, beginPress, claim, finish, describeClick, isDisabled, locate;
 var init_presses = __esm({
   "src/presses.ts"() {
     "use strict";
     init_cause();
     init_control();
-    init_forms();
     init_dom();
     init_guard();
     init_options();
@@ -1253,9 +1173,7 @@ var init_presses = __esm({
     init_blocked();
     startPresses = () => {
       listen(window, "pointerdown", (event) => {
-        if (!event.isPrimary || event.button !== 0 || !event.isTrusted) return;
-        pending = locate(event);
-        beginPress(event);
+        if (event.isPrimary && event.isTrusted && !event.button) beginPress(event, true);
       });
       listen(window, "pointerup", (event) => {
         const press = pending;
@@ -1264,7 +1182,7 @@ var init_presses = __esm({
         const swallowed = () => {
           if (pending !== press) return;
           pending = void 0;
-          if (press.disabled || isDisabled(press.control)) finish(press, event, true);
+          if (press.disabled ||= isDisabled(press.control)) finish(press, event);
         };
         later(swallowed, event.pointerType === "touch" ? 400 /* TOUCH_CLICK_MS */ : 0);
       });
@@ -1273,20 +1191,19 @@ var init_presses = __esm({
       });
       listen(window, "keydown", (event) => {
         interacted();
-        if (/^(Enter| )$/.test(event.key) && event.isTrusted && !event.repeat) pending = locate(event);
-        beginPress(event);
+        beginPress(event, event.isTrusted && !event.repeat && /^(Enter| )$/.test(event.key));
       });
       listen(window, "click", (event) => {
         if (!event.isTrusted) return;
-        if (labelled && hitBy(event) === labelled) {
-          labelled = void 0;
-          return;
+        if (labelled && hitBy(event) === labelled) labelled = void 0;
+        else {
+          const press = claim(event);
+          if (press) finish(press, event);
         }
-        const press = claim(event);
-        if (press) finish(press, event, press.disabled);
       });
     };
-    beginPress = (event) => {
+    beginPress = (event, isNew) => {
+      if (isNew) pending = locate(event);
       if (pending) beginDispatch(pending.id, event);
     };
     claim = (event) => {
@@ -1296,47 +1213,39 @@ var init_presses = __esm({
       if (press && (press.control === found || press.obscured || press.disabled || !press.control.isConnected)) return press;
       return locate(event);
     };
-    finish = (press, event, disabled) => {
+    finish = (press, event) => {
       last = press;
       press.at = Date.now();
       beginDispatch(press.id, event);
-      noteLabel(press.control, event);
+      labelled = event.composedPath().includes(press.control) ? void 0 : press.control;
+      later(() => labelled = void 0);
       if (isMarked(press.control, "ignore")) return;
-      const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
+      const click = record("click", describeClick(press, event), { eventId: press.id, target: press.target });
       noteAction(press.id, press.id, press.control, press.target);
-      if (!isField(press.control)) noteTry(press.id);
       if (click) watchClick(press.$watched, click);
     };
-    noteLabel = (control, event) => {
-      labelled = event.composedPath().includes(control) ? void 0 : control;
-      later(() => labelled = void 0);
-    };
-    describeClick = (press, event, disabled) => {
-      const { control } = press;
-      const keyboard = event.type === "click" && !event.detail && !event.pointerType;
-      const selected = getSelection();
-      const keys = ["alt", "ctrl", "meta", "shift"].filter((key) => event[`${key}Key`]).join("+");
+    describeClick = (press, event) => {
       return {
         x: Math.round(event.clientX),
         y: Math.round(event.clientY),
         clickCount: event.detail || 1,
-        inputMethod: keyboard ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
-        disabled,
-        loading: !!(control.closest("[aria-busy=true]") ?? control.querySelector("[role=progressbar],[class*=spinner]")),
-        selection: selected?.type === "Range",
+        inputMethod: event.type === "click" && !event.detail && !event.pointerType ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
+        disabled: press.disabled,
+        loading: !!(press.control.closest("[aria-busy=true]") ?? press.control.querySelector("[role=progressbar],[class*=spinner]")),
+        selection: getSelection()?.type === "Range",
         obscured: press.obscured || void 0,
-        modifiers: keys || void 0
+        modifiers: ["alt", "ctrl", "meta", "shift"].filter((key) => event[`${key}Key`]).join("+") || void 0
       };
     };
     isDisabled = (element) => !!element.closest(":disabled,[aria-disabled=true]");
     locate = (event) => {
       const hit = findControl(event.composedPath());
       if (!hit) return void 0;
-      const { clientX: x = NaN, clientY: y = NaN } = event;
-      const before = lastAt(x, y);
-      const inert = !isControl(hit);
-      const switchedOff = inert && findSwitchedOff(hit, x, y);
-      const covered = inert && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
+      const x = event.clientX;
+      const y = event.clientY;
+      const before = last && Date.now() - last.at < 2e3 /* SAME_PLACE_MS */ && Math.hypot(last.x - x, last.y - y) <= 12 /* SAME_PLACE_PX */ ? last : void 0;
+      const switchedOff = !isControl(hit) && findSwitchedOff(hit, x, y);
+      const covered = !isControl(hit) && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
       const control = switchedOff || (covered ? before.control : hit);
       interacted();
       return {
@@ -1353,10 +1262,6 @@ var init_presses = __esm({
         $watched: watch(control)
       };
     };
-    lastAt = (x, y) => {
-      const near = last && Date.now() - last.at < 2e3 /* SAME_PLACE_MS */ && Math.hypot(last.x - x, last.y - y) <= 12 /* SAME_PLACE_PX */;
-      return near ? last : void 0;
-    };
   }
 });
 
@@ -1365,7 +1270,7 @@ var furrow_exports = {};
 __export(furrow_exports, {
   furrow: () => furrow
 });
-var installed, isBot, consented, start, recordOutcome, furrow;
+var installed, isBot, consented, start, recordOutcome, calls, furrow;
 var init_furrow = __esm({
   "src/furrow.ts"() {
     "use strict";
@@ -1390,9 +1295,8 @@ var init_furrow = __esm({
     isBot = () => navigator.webdriver || /bot|crawl|spider|headless|lighthouse|prerender/i.test(navigator.userAgent);
     consented = false;
     start = () => {
-      const { consent: consent2 } = options;
-      if (!options.key || consent2 === "required" && !consented) return;
-      const stored2 = consent2 !== "memory" || consented;
+      if (!options.key || options.consent === "required" && !consented) return;
+      const stored2 = options.consent !== "memory" || consented;
       startSession(stored2);
       if (!isSampled()) return;
       if (stored2) openStore(resume);
@@ -1402,12 +1306,9 @@ var init_furrow = __esm({
       for (const part of [startObserver, startResponded, startPresses, startForms, startNetwork, startErrors, startNavigation, startPerformance, startLifecycle]) safely(part)();
     };
     recordOutcome = (name, failed2, reason) => {
-      const url = "/" + String(name).slice(0, 128);
-      const metadata = { method: "APP", url, status: 200, durationMs: 0, bodyError: failed2, reason: reason?.slice(0, 200) };
-      record("network", metadata, { cause: causeNow() }, failed2);
+      record("network", { method: "APP", url: "/" + String(name).slice(0, 128), status: 200, durationMs: 0, bodyError: failed2, reason: reason?.slice(0, 200) }, { cause: causeNow() }, failed2);
     };
-    furrow = {
-      version: "furrow-browser/0.1.0",
+    calls = {
       init(chosen) {
         if (options.key || !chosen.key || isBot()) return;
         setOptions(chosen);
@@ -1415,7 +1316,7 @@ var init_furrow = __esm({
         start();
       },
       user(id) {
-        state.$user = id === void 0 ? void 0 : String(id);
+        state.$user = id == null ? void 0 : String(id);
       },
       page(route) {
         nameRoute(String(route));
@@ -1427,10 +1328,9 @@ var init_furrow = __esm({
         consented = granted;
         if (granted) start();
         else {
-          furrow.stop();
-          clearQueue();
+          calls.stop();
+          forgetEvents();
           forgetSession();
-          forgetStore();
         }
       },
       session: () => state.$running ? sessionId() : "",
@@ -1442,9 +1342,8 @@ var init_furrow = __esm({
         for (const [name, ...args] of queued) furrow[name]?.(...args);
       }
     };
-    for (const [name, call] of Object.entries(furrow)) {
-      if (name !== "version") Object.assign(furrow, { [name]: safely(call) });
-    }
+    furrow = { version: "furrow-browser/0.1.0" };
+    for (const name of Object.keys(calls)) Object.assign(furrow, { [name]: safely(calls[name]) });
   }
 });
 

@@ -1,7 +1,9 @@
 /** The rule of *blocked* within the page: the same action of a person failed again within 30 s. */
 
+import { isField } from "./control";
+import { noteTry } from "./forms";
 import { options } from "./options";
-import type { Target } from "./types";
+import type { Blocked, Target } from "./types";
 
 /** Inlined by the build. */
 const enum Limit {
@@ -31,33 +33,34 @@ const failures = new Map<string, Failure>();
 
 export const noteAction = (id: string, press: string, element: Element, target: Target): void => {
   actions.unshift({ id, $press: press, element, target, at: Date.now() });
-  if (actions.length > Limit.ACTIONS_KEPT) actions.pop();
+  if (!isField(element)) noteTry(id);
+  actions.splice(Limit.ACTIONS_KEPT);
 };
 
 export const pressOf = (id: string | undefined): string | undefined => actions.find((action) => action.id === id)?.$press;
 
 /** `began`: epoch milliseconds. */
-export const noteOutcome = (method: string, url: string, status: number, failed: boolean, cause: string | undefined, began: number): void => {
-  const action = actions.find(({ id, at }) => (cause ? id === cause : at <= began + 50 && began - at <= 1_000));
+export const noteOutcome = (request: Blocked["request"], status: number, failed: boolean, cause: string | undefined, began: number): void => {
+  const action = actions.find((one) => (cause ? one.id === cause : one.at <= began + 50 && began - one.at <= 1_000));
   if (!action) return;
-  const { id, label, selector } = action.target;
-  const name = [method, url.replace(/\d+/g, "#"), id, label, selector].join();
+  const control = action.target;
+  const { method, url } = request;
+  const name = [method, url.replace(/\d+/g, "#"), control.id, control.label, control.selector].join();
   const known = failures.get(name);
   if (failed && known?.$press === action.$press) return;
   failures.delete(name);
   if (!failed) return;
-  const again = known && action.at - known.at <= Limit.AGAIN_MS;
-  const attempts = again ? known.attempts + 1 : 1;
+  const attempts = known && action.at - known.at <= Limit.AGAIN_MS ? known.attempts + 1 : 1;
+  if (failures.size > Limit.FAILURES_KEPT) failures.clear();
   failures.set(name, { $press: action.$press, attempts, at: Date.now() });
-  if (failures.size > Limit.FAILURES_KEPT) failures.delete(failures.keys().next().value!);
-  if (again) announceBlocked(action, { request: { method, url }, status, attempts, control: action.target });
+  if (attempts > 1) announceBlocked(action.element, { request: { method, url }, status, attempts, control });
 };
 
-const announceBlocked = (action: Action, blocked: import("./types").Blocked): void => {
-  const target: EventTarget = action.element.isConnected ? action.element : document;
+const announceBlocked = (element: Element, detail: Blocked): void => {
+  const target: EventTarget = element.isConnected ? element : document;
   // In a task of its own and unguarded: an error of the page's handler is the page's, and reported as such.
   setTimeout(() => {
-    target.dispatchEvent(new CustomEvent("furrow:blocked", { detail: blocked, bubbles: true, composed: true }));
-    options.onBlocked?.(blocked);
+    target.dispatchEvent(new CustomEvent("furrow:blocked", { detail, bubbles: true, composed: true }));
+    options.onBlocked?.(detail);
   });
 };

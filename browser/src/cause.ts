@@ -5,7 +5,6 @@
  * it, too; it is told apart by `window.event`, which is set during listeners and their microtasks alone.
  */
 
-import { hitBy, hostOf } from "./dom";
 import { later } from "./guard";
 
 interface Dispatch {
@@ -17,32 +16,30 @@ interface Dispatch {
 }
 
 const currentEvent = Object.getOwnPropertyDescriptor(window, "event")?.get;
-const { port1, port2 } = new MessageChannel();
+const channel = new MessageChannel();
 let current: Dispatch | undefined;
 let ended: Dispatch | undefined;
 let turns = 0;
 
-port1.onmessage = ({ data }: MessageEvent<number>) => {
-  if (-data === ended?.$turn) ended = undefined;
-  else endDispatch(data);
+channel.port1.onmessage = (event: MessageEvent<number>) => {
+  if (-event.data === ended?.$turn) ended = undefined;
+  else endDispatch(event.data);
 };
 
 const endDispatch = (turn: number): void => {
   if (current?.$turn !== turn) return;
   // Its rejected promises are reported by the tasks that are queued now: it is remembered for one task more.
-  [ended, current] = [current, undefined];
-  port2.postMessage(-turn);
-};
-
-const isInShadow = (event: Event): boolean => {
-  const hit = hitBy(event);
-  return hit instanceof Node && !!hostOf(hit);
+  ended = current;
+  current = undefined;
+  channel.port2.postMessage(-turn);
 };
 
 export const beginDispatch = (id: string, event: Event): void => {
   const turn = ++turns;
-  current = { id, $shown: event.isTrusted && !isInShadow(event), $turn: turn };
-  port2.postMessage(turn);
+  // Within a shadow tree, the window sees the tree's host as the target. After the dispatch, there is no path.
+  const [hit = event.target] = event.composedPath();
+  current = { id, $shown: event.isTrusted && hit === event.target, $turn: turn };
+  channel.port2.postMessage(turn);
   // WebKit runs timers before messages: this one comes before those that the listeners set.
   later(() => endDispatch(turn));
 };

@@ -1,15 +1,15 @@
 /** Which control was pressed, and how it is named. Nothing that a person typed is read. */
 
-import { hostOf, isElement, tagOf } from "./dom";
+import { isElement, tagOf, withHosts } from "./dom";
 import { isMarked } from "./options";
 import type { Target } from "./types";
 
 const FIELDS = "input,select,textarea,[contenteditable]:not([contenteditable=false])";
 const ACTIONABLE =
   `button,a[href],area,summary,label,option,[onclick],${FIELDS},[role^=menuitem]` +
-  "button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]").replace(/^/, ",");
-const BUTTON = "button,input[type=button],input[type=submit],input[type=reset],input[type=image],[role=button]";
-const NO_TEXT = "script,style,noscript,template,textarea,select,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
+  ",button,link,tab,option,switch,checkbox,radio,treeitem,combobox".replace(/\w+/g, "[role=$&]");
+const BUTTON = "button,[role=button],[type=button],[type=submit],[type=reset],[type=image]";
+const NO_TEXT = "script,style,noscript,template,[aria-hidden=true],[data-furrow-mask]," + FIELDS;
 /** Inlined by the build. */
 const enum Limit {
   LABEL_LENGTH = 80,
@@ -17,14 +17,10 @@ const enum Limit {
 }
 
 /** Ids that a framework or a build makes anew: React, libraries with counters, hashes, long numbers. */
-const GENERATED = [
-  /[:«»]|^_[rR]_/,
-  /^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits)[-_]?.*\d/i,
-  /\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i,
-];
+const GENERATED =
+  /[:«»]|^_r_|^(ember|mat|mdc|cdk|ion|css|sc|js[sx]|mui|chakra|mantine|radix|reach|headlessui|react|rc|ant|el-id|ui-id|ext|gwt|yui|downshift|tippy|select2|__BVID__|j_idt|ctl|input|field|button|u?id|v|ng|dx|bits).*\d|\d{5}|(?=[a-f]*\d)[\da-f]{8}|([a-z]+\d+){2}[a-z]|(\d[a-z]+){3}/i;
 
-const isOwnName = (name: string | null): name is string =>
-  !!name && name.length <= 128 && !GENERATED.some((pattern) => pattern.test(name));
+const isOwnName = (name: string | null): name is string => !!name && name.length <= 128 && !GENERATED.test(name);
 
 export const isField = (element: Element): boolean => element.matches(FIELDS) && !element.matches(BUTTON);
 
@@ -34,14 +30,12 @@ export const isControl = (element: Element): boolean => element.matches(ACTIONAB
 export const findControl = (path: EventTarget[]): Element | undefined => {
   const elements = path.filter(isElement);
   const control = elements.find(isControl);
-  if (control instanceof HTMLLabelElement && control.control) return control.control;
-  return control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0];
+  return (control instanceof HTMLLabelElement && control.control) || (control?.closest("select") ?? control ?? findPointed(elements) ?? elements[0]);
 };
 
 /** The outermost element that shows the hand: `div`s that a script made into a button. */
 const findPointed = (elements: Element[]): Element | undefined => {
-  const end = elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer");
-  return elements[end - 1];
+  return elements[elements.findIndex((element) => element === document.body || getComputedStyle(element).cursor !== "pointer") - 1];
 };
 
 /** A control at a place of the page that the browser does not hit, because it is switched off with `pointer-events: none`. */
@@ -51,8 +45,8 @@ export const findSwitchedOff = (around: Element, x: number, y: number): Element 
 };
 
 export const covers = (element: Element, x: number, y: number): boolean => {
-  const { left, right, top, bottom } = element.getBoundingClientRect();
-  return left <= x && x <= right && top <= y && y <= bottom;
+  const place = element.getBoundingClientRect();
+  return place.left <= x && x <= place.right && place.top <= y && y <= place.bottom;
 };
 
 export const describe = (element: Element): Target => {
@@ -63,7 +57,7 @@ export const describe = (element: Element): Target => {
     id,
     selector: id ? undefined : selectorOf(element, tagName),
     tagName,
-    label: isControl(element) && !isMarked(element, "mask") ? labelOf(element) : undefined,
+    label: (isControl(element) && !isMarked(element, "mask") && labelOf(element)) || undefined,
   };
 };
 
@@ -72,19 +66,13 @@ const typeOf = (element: Element, tagName: string): string => {
   // A link of a menu, whatever its role, leads to a page; without an address it is a button.
   if (element.matches(BUTTON)) return element.matches("a[href*='/']") ? "link" : "button";
   if (tagName === "a") return role || "link";
-  const { type } = element as HTMLInputElement;
-  return role || (/^(checkbox|radio|range|number|file)$/.test(type) ? type : tagName);
+  return role || /^(checkbox|radio|range|number|file)$/.exec((element as HTMLInputElement).type)?.[0] || tagName;
 };
 
 /** The id that the application gave it. A control within a component has that of the component. */
 const ownId = (element: Element): string | undefined => {
-  for (let at: Element | null = element; at; at = hostOf(at)) {
-    const found = ["data-furrow", "data-testid", "data-test", "data-cy", "data-test-id", "id", "name"]
-      .map((name) => at!.getAttribute(name))
-      .find(isOwnName);
-    if (found) return found;
-  }
-  return undefined;
+  const names = "data-furrow data-testid data-test data-cy data-test-id id name".split(" ");
+  return withHosts(element).flatMap((at) => names.map((name) => at.getAttribute(name))).find(isOwnName);
 };
 
 const LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
@@ -93,25 +81,22 @@ const LANDMARKS = "form,dialog,nav,header,footer,main,aside,[role=dialog]";
 const selectorOf = (element: Element, tagName: string): string => {
   let around = element.parentElement;
   while (around && !ownId(around) && !around.matches(LANDMARKS)) around = around.parentElement;
-  const named = around && ownId(around);
-  const place = named ? "#" + named : (around && tagOf(around));
+  const place = around && (ownId(around) ? "#" + ownId(around) : tagOf(around)) + " ";
   const type = element.getAttribute("type");
-  const classes = [...element.classList].filter((name) => /^[a-z]+(-[a-z]+)*$/.test(name) && name.length > 2 && isOwnName(name));
-  return (place ? place + " " : "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
+  const classes = [...element.classList].filter((name) => /^(?=...)[a-z]+(-[a-z]+)*$/.test(name) && isOwnName(name));
+  return (place ?? "") + tagName + (type ? `[type=${type}]` : "") + classes.slice(0, 2).map((name) => "." + name).join("");
 };
 
-const labelOf = (element: Element): string | undefined => {
-  const input = element as HTMLInputElement;
+const labelOf = (element: Element): string => {
   const attribute = (name: string) => shorten(element.getAttribute(name) ?? "", Limit.LABEL_LENGTH);
   return (
     attribute("aria-label") ||
     attribute("aria-labelledby").split(" ").map((id) => textOf((element.getRootNode() as Document).getElementById?.(id))).join(" ").trim() ||
-    textOf(input.labels?.[0]) ||
+    textOf((element as HTMLInputElement).labels?.[0]) ||
     (element.matches(BUTTON) && (attribute("value") || attribute("alt"))) ||
     (!isField(element) && textOf(element)) ||
     attribute("title") ||
-    attribute("placeholder") ||
-    undefined
+    attribute("placeholder")
   );
 };
 
@@ -135,5 +120,5 @@ export const textOf = (element: Element | null | undefined): string => {
 /** In one line, cut where it is too long; never within a character. */
 export const shorten = (text: string, length: number): string => {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.length <= length ? line : [...line].slice(0, length).join("");
+  return line[length] ? [...line].slice(0, length).join("") : line;
 };

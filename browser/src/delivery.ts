@@ -2,7 +2,7 @@
 
 import { faults, later, pageFetch, safely } from "./guard";
 import { endpoint, options } from "./options";
-import { park, unpark } from "./store";
+import { forgetStore, park, unpark } from "./store";
 import type { SentEvent } from "./types";
 
 /** Inlined by the build. */
@@ -21,7 +21,7 @@ export interface Item {
   text: string;
   urgent: boolean;
   /** The event, until it is sent for the first time: then nothing is added to it any more. */
-  event?: SentEvent | undefined;
+  $event?: SentEvent | undefined;
 }
 
 let queue: Item[] = [];
@@ -36,14 +36,14 @@ const lengthOfQueue = (): number => queue.reduce((sum, item) => sum + item.text.
 
 export const enqueue = (event: SentEvent, urgent: boolean): void => {
   if (refused) return;
-  queue.push({ text: JSON.stringify(event), urgent, event });
+  queue.push({ text: JSON.stringify(event), urgent, $event: event });
   keep([]);
   schedule(urgent ? Limit.URGENT_MS : isFull() ? 0 : Limit.BATCH_MS);
 };
 
 /** Adds to an event that still waits; false when it was sent already. */
 export const amend = (event: SentEvent, change: SentEvent["metadata"]): boolean => {
-  const item = queue.find((waiting) => waiting.event === event);
+  const item = queue.find((waiting) => waiting.$event === event);
   if (!item) return false;
   Object.assign(event.metadata, change);
   item.text = JSON.stringify(event);
@@ -54,8 +54,7 @@ export const amend = (event: SentEvent, change: SentEvent["metadata"]): boolean 
 const keep = (items: Item[]): void => {
   queue.unshift(...items);
   for (let excess = lengthOfQueue() - Limit.QUEUE_LENGTH; excess > 0; dropped++) {
-    const calm = queue.findIndex(({ urgent }) => !urgent);
-    excess -= queue.splice(Math.max(calm, 0), 1)[0]!.text.length;
+    excess -= queue.splice(Math.max(queue.findIndex((item) => !item.urgent), 0), 1)[0]!.text.length;
   }
 };
 
@@ -64,7 +63,7 @@ const parkQueue = (): void => {
   if (park(queue)) queue = [];
 };
 
-const schedule = (wait: number): void => {
+export const schedule = (wait: number): void => {
   const at = Date.now() + wait;
   if (sending || at >= due) return;
   due = at;
@@ -75,9 +74,7 @@ const schedule = (wait: number): void => {
 const takeBatch = (length: number, count: number): Item[] => {
   let sum = 0;
   const end = queue.findIndex((item, place) => place >= count || (sum += item.text.length) > length);
-  const items = queue.splice(0, end < 0 ? count : Math.max(end, 1));
-  for (const item of items) delete item.event;
-  return items;
+  return queue.splice(0, end < 0 ? count : Math.max(end, 1)).map(({ text, urgent }) => ({ text, urgent }));
 };
 
 const bodyOf = (items: Item[], apiKey?: string): string => {
@@ -105,12 +102,9 @@ const sendBatch = (parked: Item[]): void => {
 
 const post = async (text: string): Promise<Response> => {
   const headers: Record<string, string> = { "Content-Type": "application/json", "X-API-Key": options.key };
-  let body: BodyInit = text;
-  if (text.length > Limit.GZIP_LENGTH && window.CompressionStream) {
-    body = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
-    headers["Content-Encoding"] = "gzip";
-  }
-  return request(body, headers);
+  if (text.length <= Limit.GZIP_LENGTH || !window.CompressionStream) return request(text, headers);
+  headers["Content-Encoding"] = "gzip";
+  return request(await new Response(new Response(text).body!.pipeThrough(new CompressionStream("gzip"))).blob(), headers);
 };
 
 const request = (body: BodyInit, headers: Record<string, string>): Promise<Response> =>
@@ -145,8 +139,7 @@ export const flushHidden = (): void => {
   if (!failures && navigator.onLine) {
     const items = takeBatch(Limit.LAST_LENGTH, 999);
     const body = bodyOf(items, options.key);
-    const byBeacon = () => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 }) as Response;
-    settle(items, request(body, { "Content-Type": "text/plain" }).catch(byBeacon));
+    settle(items, request(body, { "Content-Type": "text/plain" }).catch(() => ({ status: navigator.sendBeacon(endpoint, body) ? 202 : 0 }) as Response));
   }
   parkQueue();
 };
@@ -158,8 +151,7 @@ export const resume = (): void =>
     if (parked.length) schedule(Limit.URGENT_MS);
   });
 
-export const sendNow = (): void => schedule(0);
-
-export const clearQueue = (): void => {
+export const forgetEvents = (): void => {
   queue = [];
+  forgetStore();
 };

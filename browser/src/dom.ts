@@ -10,10 +10,10 @@ export const hitBy = (event: Event): EventTarget | undefined => event.composedPa
 
 export const tagOf = (element: Element): string => element.tagName.toLowerCase();
 
-/** The element whose shadow tree holds `node`. */
-export const hostOf = (node: Node): Element | null => {
-  const root = node.getRootNode();
-  return root instanceof ShadowRoot ? root.host : null;
+/** The element, and around it those whose shadow trees hold it. */
+export const withHosts = (element: Element): Element[] => {
+  const root = element.getRootNode();
+  return root instanceof ShadowRoot ? [element, ...withHosts(root.host)] : [element];
 };
 
-export const isWeb = ({ protocol }: { protocol: string }): boolean => /^https?:$/.test(protocol);
+export const isWeb = (url: { protocol: string }): boolean => /^http/.test(url.protocol);

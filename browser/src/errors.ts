@@ -15,63 +15,56 @@ const enum Limit {
   MESSAGES_KEPT = 200,
 }
 
-const EXTENSION = /^[a-z-]*extension:/;
 const counts = new Map<string, number>();
 
-const report = (errorType: string, message: unknown, source: string, frame: string | undefined, cause: string | undefined, element?: string): void => {
-  const text = mask(shorten(String(message ?? ""), Limit.MESSAGE_LENGTH));
+const report = (errorType: string, message: unknown, frame: string, cause: string | undefined, file?: string, element?: string): void => {
+  // Without addresses of mail and long numbers; the collector masks more.
+  const text = shorten(String(message ?? ""), Limit.MESSAGE_LENGTH).replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
   const count = (counts.get(text) ?? 0) + 1;
   if (counts.size < Limit.MESSAGES_KEPT) counts.set(text, count);
   if (count > Limit.SAME_MESSAGE) return;
-  const foreign = /^Script error\.?$/.test(text) || EXTENSION.test(source) || (!!source && !isOwnSource(source));
-  record("error", { errorType, message: text, source: withoutQuery(source), frame: frame && withoutQuery(frame), thirdParty: foreign, element }, { cause }, true);
+  const source = file || frame.replace(/:\d+:\d+$/, "");
+  const thirdParty = /^Script error\.?$/.test(text) || !isOwnSource(source);
+  record("error", { errorType, message: text, source: withoutQuery(source), frame: withoutQuery(frame) || undefined, thirdParty, element }, { cause }, true);
 };
-
-/** Addresses of mail and long numbers; the collector masks more. */
-const mask = (text: string): string => text.replace(/[^\s@"'<>]+@[^\s@"'<>]+\.\w+/g, "[email]").replace(/\d{6,}/g, "[number]");
 
 const withoutQuery = (source: string): string => source.replace(/[?#][^:]*/, "").slice(0, 512);
 
 const isOwnSource = (source: string): boolean => {
   try {
     const url = new URL(source, location.href);
-    return !isWeb(url) || isOwnHost(url.host);
+    return isWeb(url) ? isOwnHost(url) : !/extension:/.test(url.protocol);
   } catch {
     return true;
   }
 };
 
 /** The first frame of a stack that is the application's, `file:line:column`; else the first of all. */
-const frameOf = (error: unknown): string | undefined => {
+const frameOf = (error: unknown): string => {
   const frames = String((error as { stack?: unknown } | null | undefined)?.stack).slice(0, 4_000).match(/[a-z-]+:\/\/[^\s()]+:\d+:\d+/g) ?? [];
-  return frames.find((frame) => !EXTENSION.test(frame) && isOwnSource(frame)) ?? frames[0];
+  return frames.find(isOwnSource) ?? frames[0] ?? "";
 };
-
-const fileOf = (frame: string | undefined): string => frame?.replace(/:\d+:\d+$/, "") ?? "";
 
 export const startErrors = (): void => {
   listen<ErrorEvent>(window, "error", (event) => {
-    const { target } = event;
-    if (isElement(target)) return reportFile(target);
-    const own = frameOf(event.error);
-    const frame = own ?? (event.filename ? `${event.filename}:${event.lineno}:${event.colno}` : undefined);
-    report("javascript", event.message, event.filename || fileOf(frame), frame, causeNow());
+    const { target, filename } = event;
+    if (isElement(target)) reportFile(target);
+    else report("javascript", event.message, frameOf(event.error) || (filename && `${filename}:${event.lineno}:${event.colno}`), causeNow(), filename);
   });
-  listen<PromiseRejectionEvent>(window, "unhandledrejection", ({ reason }) => {
-    const frame = frameOf(reason);
+  listen<PromiseRejectionEvent>(window, "unhandledrejection", (event) => {
+    const reason: unknown = event.reason;
     const message = (reason as { message?: unknown } | null | undefined)?.message;
     // What was thrown may be anything, also what a person typed: only texts of errors are sent.
-    report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), fileOf(frame), frame, causeOfRejection());
+    report("promise", message ?? (typeof reason === "string" ? reason : `a rejected promise (${typeof reason})`), frameOf(reason), causeOfRejection());
   });
-  listen<SecurityPolicyViolationEvent>(document, "securitypolicyviolation", ({ effectiveDirective, blockedURI, disposition }) => {
-    if (disposition === "enforce") report("resource", `blocked by the page's security policy: ${effectiveDirective}`, blockedURI, undefined, causeNow());
+  listen<SecurityPolicyViolationEvent>(window, "securitypolicyviolation", (event) => {
+    if (event.disposition === "enforce") report("resource", `blocked by CSP: ${event.effectiveDirective}`, "", causeNow(), event.blockedURI);
   });
 };
 
 const reportFile = (element: Element): void => {
-  const { src, href } = element as Element & { src?: unknown; href?: unknown };
   // An image within a drawing has an object here.
-  const source = [src, href].find((address) => address && typeof address === "string") as string | undefined;
+  const source = [(element as HTMLImageElement).src, (element as HTMLLinkElement).href].find((address: unknown) => address && typeof address === "string");
   const name = tagOf(element);
-  if (source && !/^(audio|video)$/.test(name)) report("resource", `${name} did not load`, source, undefined, undefined, name);
+  if (source && !/audio|video/.test(name)) report("resource", `${name} did not load`, "", undefined, source, name);
 };

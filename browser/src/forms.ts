@@ -36,16 +36,17 @@ export const startForms = (): void => {
   listen<Event>(window, "focusin change focusout", (event) => {
     const field = hitBy(event);
     if (!isElement(field) || !isField(field) || isMarked(field, "ignore")) return;
-    const action = { focusin: "focus", focusout: "blur" }[event.type] ?? "change";
+    const action = event.type.replace("in", "").replace("focusout", "blur");
     record("input", { action, fieldType: (field as HTMLInputElement).type || "text" }, { target: describe(field) });
   });
   listen<SubmitEvent>(window, "submit", submitted);
   listen<Event>(window, "invalid", ({ target }) => {
     const cause = causeNow();
     // A page may ask for validity at any time; only a press makes it an answer.
-    if (!cause || !isElement(target)) return;
-    noteInvalidForm(target, cause);
-    refuse(target, validityOf(target as HTMLInputElement), cause);
+    if (cause && isElement(target)) {
+      noteInvalidForm(target, cause);
+      refuse(target, validityOf(target as HTMLInputElement), cause);
+    }
   });
 };
 
@@ -58,7 +59,6 @@ const submitted = (event: SubmitEvent): void => {
   const target = recordSubmit(form, form.matches(":valid"), cause, id);
   const button = event.submitter;
   noteAction(id, pressOf(cause) ?? id, button ?? form, button ? describe(button) : target);
-  noteTry(id);
   later(() => event.defaultPrevented || noteFormSent(form, button, id));
 };
 
@@ -72,7 +72,7 @@ const reportedForms = new WeakMap<Element, string>();
 
 /** The browser refuses a form before it is sent: one try, however many fields are wrong. */
 const noteInvalidForm = (field: Element, cause: string): void => {
-  const { form } = field as HTMLInputElement;
+  const form = (field as HTMLInputElement).form;
   if (!form || reportedForms.get(form) === cause) return;
   reportedForms.set(form, cause);
   recordSubmit(form, false, cause);
@@ -86,19 +86,17 @@ const validityOf = ({ validity }: HTMLInputElement): string => {
   return "invalid";
 };
 
-const MARKS = "[aria-invalid=true],[role=alert],.errorlist";
+const MARKS = "[role=alert],.errorlist,[aria-invalid=true]";
 const ERROR_WORD = /err|invalid|danger|fail|warn/i;
 
-export const readRefusal = ({ type, target, attributeName, addedNodes }: MutationRecord): void => {
+export const readRefusal = (mutation: MutationRecord): void => {
   if (!lastTry || Date.now() - lastTry.at > Limit.REFUSED_MS) return;
-  const element = elementOf(target);
-  if (attributeName === "aria-invalid") refuseMarked(element!, lastTry.id);
-  if (type === "attributes") return;
+  const element = elementOf(mutation.target);
+  if (mutation.attributeName === "aria-invalid") refuseMarked(element!, lastTry.id);
+  if (mutation.attributeName) return;
   const around = element?.closest("[role=alert],.errorlist");
   if (around) refuseMarked(around, lastTry.id);
-  for (const node of addedNodes) {
-    if (isElement(node)) refuseWithin(node, lastTry.id);
-  }
+  mutation.addedNodes.forEach((node) => isElement(node) && refuseWithin(node, lastTry!.id));
 };
 
 const refuseWithin = (root: Element, cause: string | undefined): void => {
@@ -108,8 +106,7 @@ const refuseWithin = (root: Element, cause: string | undefined): void => {
 /** An alert must look like an error: `role=alert` alone also announces success. */
 const refuseMarked = (mark: Element, cause: string | undefined): void => {
   const alert = mark.matches("[role=alert]");
-  const words = mark.className + " " + mark.firstElementChild?.className;
-  if (!mark.matches(MARKS) || (alert && !(ERROR_WORD.test(words) && mark.textContent?.trim()))) return;
+  if (!mark.matches(MARKS) || (alert && !(ERROR_WORD.test(mark.className + " " + mark.firstElementChild?.className) && mark.textContent?.trim()))) return;
   refuse(mark, alert ? "alert" : mark.matches(".errorlist") ? "errorlist" : "aria-invalid", cause);
 };
 

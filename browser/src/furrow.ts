@@ -2,7 +2,7 @@
 
 import { startErrors } from "./errors";
 import { startForms } from "./forms";
-import { clearQueue, resume } from "./delivery";
+import { forgetEvents, resume } from "./delivery";
 import { safely } from "./guard";
 import { startLifecycle } from "./lifecycle";
 import { startObserver, stopObserver } from "./mutations";
@@ -15,7 +15,7 @@ import { record, state } from "./record";
 import { startResponded } from "./responded";
 import { nameRoute } from "./route";
 import { forgetSession, isSampled, sessionId, startSession } from "./session";
-import { forgetStore, openStore } from "./store";
+import { openStore } from "./store";
 import type { Call, Furrow, Options } from "./types";
 import { causeNow } from "./cause";
 
@@ -28,9 +28,8 @@ const isBot = (): boolean => navigator.webdriver || /bot|crawl|spider|headless|l
 let consented = false;
 
 const start = (): void => {
-  const { consent } = options;
-  if (!options.key || (consent === "required" && !consented)) return;
-  const stored = consent !== "memory" || consented;
+  if (!options.key || (options.consent === "required" && !consented)) return;
+  const stored = options.consent !== "memory" || consented;
   startSession(stored);
   if (!isSampled()) return;
   if (stored) openStore(resume);
@@ -43,13 +42,10 @@ const start = (): void => {
 
 /** What only the application knows, as a request that the method `APP` marks. */
 const recordOutcome = (name: string, failed: boolean, reason?: string): void => {
-  const url = "/" + String(name).slice(0, 128);
-  const metadata = { method: "APP", url, status: 200, durationMs: 0, bodyError: failed, reason: reason?.slice(0, 200) };
-  record("network", metadata, { cause: causeNow() }, failed);
+  record("network", { method: "APP", url: "/" + String(name).slice(0, 128), status: 200, durationMs: 0, bodyError: failed, reason: reason?.slice(0, 200) }, { cause: causeNow() }, failed);
 };
 
-export const furrow: Furrow = {
-  version: VERSION,
+const calls: Omit<Furrow, "version"> = {
   init(chosen: Options) {
     if (options.key || !chosen.key || isBot()) return;
     setOptions(chosen);
@@ -57,7 +53,7 @@ export const furrow: Furrow = {
     start();
   },
   user(id) {
-    state.$user = id === undefined ? undefined : String(id);
+    state.$user = id == null ? undefined : String(id);
   },
   page(route) {
     nameRoute(String(route));
@@ -69,10 +65,9 @@ export const furrow: Furrow = {
     consented = granted;
     if (granted) start();
     else {
-      furrow.stop();
-      clearQueue();
+      calls.stop();
+      forgetEvents();
       forgetSession();
-      forgetStore();
     }
   },
   session: () => (state.$running ? sessionId() : ""),
@@ -85,6 +80,5 @@ export const furrow: Furrow = {
   },
 };
 
-for (const [name, call] of Object.entries(furrow)) {
-  if (name !== "version") Object.assign(furrow, { [name]: safely(call as () => void) });
-}
+export const furrow = { version: VERSION } as Furrow;
+for (const name of Object.keys(calls)) Object.assign(furrow, { [name]: safely(calls[name as "stop"]) });

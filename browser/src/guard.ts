@@ -14,15 +14,15 @@ export const safely = <Args extends unknown[], Result>(work: (...args: Args) => 
 };
 
 /** The browser's own function where Zone.js has replaced it: Angular would draw the page anew after each of our timers. */
-const original = <Owner extends object, Name extends keyof Owner & string>(owner: Owner, name: Name): Owner[Name] => {
-  const zone = (window as { Zone?: { __symbol__?: (name: string) => string } }).Zone;
-  return (owner as Record<string, Owner[Name] | undefined>)[zone?.__symbol__?.(name)!] || owner[name];
+const original = <Name extends "addEventListener" | "setTimeout" | "MutationObserver" | "fetch">(name: Name): (typeof globalThis)[Name] => {
+  const page = window as typeof globalThis & { Zone?: { __symbol__?: (name: string) => Name } };
+  return page[page.Zone?.__symbol__?.(name)!] ?? page[name];
 };
 
-const addListener = original(EventTarget.prototype, "addEventListener");
-const timer = original(window, "setTimeout");
-export const Observer = original(window as Window & typeof globalThis, "MutationObserver");
-export const pageFetch = original(window, "fetch");
+const addListener = original("addEventListener");
+const timer = original("setTimeout");
+export const Observer = original("MutationObserver");
+export const pageFetch = original("fetch");
 
 /** Listens in the capture phase, so that no handler of the page can hide an event. */
 export const listen = <Kind extends Event>(target: EventTarget, types: string, work: (event: Kind) => void): void => {
@@ -36,13 +36,18 @@ export const later = (work: () => void, milliseconds = 0): void => {
   timer(safely(work), milliseconds);
 };
 
-/** Calls `run` in place of the functions `names` of `owner`. A Proxy keeps name, length, properties and the text "[native code]". An owner that
- * is frozen itself, or has no such function, stays as it is. */
-export const wrap = (owner: object | undefined, names: string, run: (call: () => unknown, self: object, args: unknown[]) => unknown): void => {
+/** Calls `before` before the functions `names` of `owner`, and what it returns after them, with their result: what that returns is the
+ * result then. A Proxy keeps name, length, properties and the text "[native code]". An owner that is frozen itself, or has no such
+ * function, stays as it is. */
+export const wrap = <Result>(owner: object | undefined, names: string, before: (self: object, args: unknown[]) => void | ((result: Result) => Result | void)): void => {
   for (const name of names.split(" ")) {
     try {
       const value = new Proxy((owner as Record<string, () => unknown>)[name]!, {
-        apply: (native, self: object, args: []) => run(() => Reflect.apply(native, self, args), self, args),
+        apply(native, self: object, args: []) {
+          const after = safely(before)(self, args);
+          const result = Reflect.apply(native, self, args) as Result;
+          return (after && safely(after)(result)) ?? result;
+        },
       });
       // Defined, not assigned: `history` takes it although its prototype is frozen.
       Object.defineProperty(owner, name, { value, writable: true, enumerable: true, configurable: true });

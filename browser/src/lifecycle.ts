@@ -1,8 +1,8 @@
 /** The page is hidden, shown, left. */
 
-import { flushHidden, resume, sendNow } from "./delivery";
+import { flushHidden, resume, schedule } from "./delivery";
 import { listen } from "./guard";
-import { leaving } from "./navigation";
+import { leavesElsewhere } from "./navigation";
 import { abortOpen } from "./network";
 import { record, state } from "./record";
 import { answered } from "./responded";
@@ -10,20 +10,20 @@ import { announce, isLastTab, joinTabs } from "./session";
 
 export const startLifecycle = (): void => {
   joinTabs();
-  listen(document, "visibilitychange", () => {
+  listen(window, "visibilitychange", () => {
     record("visibility", { state: document.visibilityState });
     if (document.hidden) {
       answered(); // by a new tab or another application
       flushHidden();
     } else resume();
   });
-  listen<PageTransitionEvent>(window, "pagehide", ({ persisted }) => {
+  listen<PageTransitionEvent>(window, "pagehide", (event) => {
     answered();
     abortOpen();
     announce("bye");
-    if (!persisted && !leaving.$elsewhere && isLastTab()) record("session_end", {});
-    state.$running &&= persisted; // nothing comes after the end, not even that the page is hidden now
+    if (!event.persisted && !leavesElsewhere && isLastTab()) record("session_end", {});
+    state.$running &&= event.persisted; // nothing comes after the end, not even that the page is hidden now
     flushHidden();
   });
-  listen(window, "online", sendNow);
+  listen(window, "online", () => schedule(0));
 };

@@ -21,16 +21,12 @@ const observer = new Observer(
 
 /** Observed twice, a root is observed once. */
 export const observe = (root: Node): void => {
-  if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributes: true, attributeOldValue: true });
+  if (state.$running) observer.observe(root, { subtree: true, childList: true, characterData: true, attributeOldValue: true });
 };
 
 export const startObserver = (): void => {
   observe(document);
-  wrap(Element.prototype, "attachShadow", (call) => {
-    const root = call();
-    safely(observe)(root as ShadowRoot);
-    return root;
-  });
+  wrap(Element.prototype, "attachShadow", () => observe);
 };
 
 export const stopObserver = (): void => observer.disconnect();

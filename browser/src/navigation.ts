@@ -2,7 +2,7 @@
 
 import { causeNow } from "./cause";
 import { isWeb } from "./dom";
-import { later, listen, safely, wrap } from "./guard";
+import { later, listen, wrap } from "./guard";
 import { record } from "./record";
 import { answered } from "./responded";
 import { currentRoute, routeOf } from "./route";
@@ -23,7 +23,7 @@ const { navigation } = window as { navigation?: EventTarget };
 
 /** Whether the page itself began to load another one: then its end is not the end of the session. Browsers without the
  * Navigation API do not say; there, sessions end with time. */
-export const leaving = { $elsewhere: !navigation };
+export let leavesElsewhere = !navigation;
 
 /** Entries of the history at the last move. */
 let entries = 0;
@@ -60,11 +60,7 @@ const followHistory = (): void => {
     return;
   }
   for (const kind of ["push", "replace"]) {
-    wrap(history, kind + "State", (call) => {
-      const result = call();
-      safely(moved)(kind);
-      return result;
-    });
+    wrap(history, kind + "State", () => () => moved(kind));
   }
   // WebKit also sends it for links and scripts that set the fragment: these add an entry.
   listen(window, "popstate", () => moved(history.length === entries ? "back_forward" : "link"));
@@ -78,28 +74,27 @@ interface NavigateEvent extends Event {
   navigationType: string;
 }
 
-const noteNavigation = ({ destination, downloadRequest, navigationType }: NavigateEvent): void => {
-  if (destination.sameDocument || downloadRequest !== null) return;
-  leaving.$elsewhere = isOwnHost(new URL(destination.url).host) || navigationType === "reload";
-  answered();
-  noteLeaving(causeNow());
+/** What the person asked for last, a link or a form: browsers may begin to load it in a later task. */
+let asked: Note | undefined;
+
+/** Before another page of the application is loaded by a link or a form: what caused it. */
+const ask = (cause: string | undefined, form?: Note["form"]): void => {
+  leaveNote((asked = { cause, form, route: shown, at: Date.now() }));
 };
 
-/** What the person asked for last, a link or a form: browsers may begin to load it in a later task. */
-let asked: { form?: Note["form"]; cause: string | undefined; at: number } | undefined;
-
-/** Before another page of the application is loaded: what caused it. */
-const noteLeaving = (cause?: string): void => {
-  const recent = asked && Date.now() - asked.at < Limit.BEGIN_MS ? asked : undefined;
-  leaveNote({ cause: cause ?? recent?.cause, route: shown, form: recent?.form, at: Date.now() });
+const noteNavigation = (event: NavigateEvent): void => {
+  if (event.destination.sameDocument || event.downloadRequest !== null) return;
+  leavesElsewhere = isOwnHost(new URL(event.destination.url)) || event.navigationType === "reload";
+  answered();
+  const at = Date.now();
+  const cause = causeNow();
+  leaveNote({ ...(asked && at - asked.at < Limit.BEGIN_MS && asked), ...(cause && { cause }), route: shown, at } as Note);
 };
 
 /** A form is sent by loading a page. */
 export const noteFormSent = (form: HTMLFormElement, submitter: Element | null, cause: string): void => {
   const value = (name: string) => submitter?.getAttribute("form" + name) || form.getAttribute(name) || "";
-  const path = new URL(value("action"), document.baseURI).pathname;
-  asked = { form: { path, method: (value("method") || "GET").toUpperCase() }, cause, at: Date.now() };
-  noteLeaving(cause);
+  ask(cause, { path: new URL(value("action"), document.baseURI).pathname, method: (value("method") || "GET").toUpperCase() });
 };
 
 /** A link to a page of the application, or out of it or to a file: then the page may stay, and nothing else shows it. */
@@ -107,17 +102,17 @@ const followLinks = (): void => {
   listen<MouseEvent>(window, "click", (event) => {
     const link = event.composedPath().find((part) => part instanceof HTMLAnchorElement && part.href) as HTMLAnchorElement | undefined;
     if (!link) return;
-    const { protocol, host, pathname, search } = link;
+    const { protocol } = link;
     const download = link.hasAttribute("download") || undefined;
-    const external = !isWeb(link) || !isOwnHost(host);
+    const external = !isWeb(link) || !isOwnHost(link);
     // Another tab may load it, too: then nothing comes here, and the note is too old for the next page.
-    const loads = pathname + search !== location.pathname + location.search;
+    const loads = link.pathname + link.search !== location.pathname + location.search;
     const cause = causeNow();
     // After the dispatch: by then the page has stopped the click, or not.
     later(() => {
       if (event.defaultPrevented) return;
       if (download || external) /^(javascript|blob):$/.test(protocol) || record("navigation", { navigationType: "link", external, download }, { cause });
-      else if (loads) noteLeaving((asked = { cause, at: Date.now() }).cause);
+      else if (loads) ask(cause);
     });
   });
 };
@@ -127,22 +122,22 @@ type Arrival = PerformanceNavigationTiming & { responseStatus?: number };
 /** How the visitor came to this page, and how the server answered. */
 const arrive = (): void => {
   const [entry] = performance.getEntriesByType("navigation") as Arrival[];
-  const type = entry?.type ?? "";
+  const type = entry?.type!;
   const note = takeNote();
   // A page whose loading began later was opened otherwise: what the form got ran no script (an error page of the browser or a proxy).
-  const began = Date.now() - performance.now();
-  const led = note && Math.abs(began - note.at) < Limit.BEGIN_MS && type === "navigate" ? note : undefined;
-  const referrer = document.referrer && new URL(document.referrer);
-  const from = led?.route ?? (referrer && referrer.host === location.host ? routeOf(referrer) : undefined);
+  const led = note && Math.abs(Date.now() - performance.now() - note.at) < Limit.BEGIN_MS && type === "navigate" ? note : undefined;
+  const referrer = document.referrer ? new URL(document.referrer) : undefined;
+  const from = led?.route ?? (referrer?.host === location.host ? routeOf(referrer) : undefined);
   if (entry) reportAnswer(entry, led);
   visit(/^(reload|back_forward)$/.test(type) ? type : from && "link", from, led?.cause);
   if (!led?.form) return;
-  if (document.readyState === "loading") listen(document, "DOMContentLoaded", () => reportRefusedForm(led.cause));
+  if (document.readyState === "loading") listen(window, "DOMContentLoaded", () => reportRefusedForm(led.cause));
   else reportRefusedForm(led.cause);
 };
 
 /** The page itself was the answer: of a form, or an error page. */
-const reportAnswer = ({ responseStatus: status, responseStart, startTime }: Arrival, led: Note | undefined): void => {
+const reportAnswer = (entry: Arrival, led: Note | undefined): void => {
+  const { responseStatus: status, responseStart } = entry;
   const form = led?.form;
   if (!status || !(status >= 400 || form)) return;
   record(
@@ -151,7 +146,7 @@ const reportAnswer = ({ responseStatus: status, responseStart, startTime }: Arri
       method: form?.method ?? "GET",
       url: form?.path ?? location.pathname,
       status,
-      durationMs: Math.round(responseStart - startTime),
+      durationMs: Math.round(responseStart - entry.startTime),
       aborted: false,
       thirdParty: false,
     },
@@ -168,12 +163,12 @@ export const startNavigation = (): void => {
   followHistory();
   followLinks();
   arrive();
-  listen<PageTransitionEvent>(window, "pageshow", ({ persisted }) => {
-    leaving.$elsewhere = !navigation;
-    if (!persisted) return;
+  listen<PageTransitionEvent>(window, "pageshow", (event) => {
+    leavesElsewhere = !navigation;
+    if (!event.persisted) return;
     announce("hello");
     visit("back_forward");
   });
-  listen(document, "prerenderingchange", () => visit("link"));
+  listen(window, "prerenderingchange", () => visit("link"));
 };
 

@@ -14,88 +14,84 @@ const enum Limit {
 
 interface Pending {
   method: string;
-  address: URL;
-  /** Epoch milliseconds. */
-  $began: number;
-  cause: string | undefined;
+  url: string;
   thirdParty: boolean;
 }
 
-/** Requests without an answer. */
-const open = new Set<Pending>();
+/** Requests without an answer: when they began (epoch milliseconds), and their cause. */
+const open = new Map<Pending, [began: number, cause: string | undefined]>();
 
-const begin = (method: unknown, url: unknown): Pending | undefined => {
-  const address = new URL(String(url), document.baseURI);
-  if (address.href.startsWith(endpoint) || !isWeb(address)) return undefined;
-  const request = {
-    method: String(method || "GET").toUpperCase(),
-    address,
-    $began: Date.now(),
-    cause: causeNow(),
-    thirdParty: !isOwnHost(address.host),
-  };
-  open.add(request);
+const begin = (method: unknown, address: unknown): Pending | undefined => {
+  const url = new URL(address as string, document.baseURI);
+  if (url.href.startsWith(endpoint) || !isWeb(url)) return undefined;
+  const request = { method: String(method || "GET").toUpperCase(), url: url.pathname.slice(0, 1_024), thirdParty: !isOwnHost(url) };
+  open.set(request, [Date.now(), causeNow()]);
   return request;
 };
 
-/** `status`: 0 where no answer came, undefined where it is unknown. `at`: when it came, epoch milliseconds. */
-const end = (request: Pending | undefined, status: number | undefined, aborted = false, bodyError = false, at = Date.now()): void => {
-  if (!request || !open.delete(request)) return;
-  const { method, address, $began: began, cause, thirdParty } = request;
-  const url = address.pathname.slice(0, 1_024);
-  const failed = !aborted && (status === 0 || status! >= 400 || bodyError);
-  const metadata = { method, url, status, durationMs: at - began, aborted, thirdParty, bodyError: bodyError || undefined };
-  record("network", metadata, { cause, timestamp: at }, failed);
-  if (status !== undefined && !aborted && !thirdParty) noteOutcome(method, url, status, failed, cause, began);
+/** `status`: 0 where no answer came, undefined where it is unknown. `timestamp`: when it came, epoch milliseconds. */
+const end = (request: Pending, status: number | undefined, aborted = false, bodyError?: boolean, timestamp = Date.now()): void => {
+  const [began, cause] = open.get(request) ?? [];
+  if (!began || !open.delete(request)) return;
+  const failed = !aborted && (bodyError || status === 0 || status! >= 400);
+  record("network", { ...request, status, durationMs: timestamp - began, aborted, bodyError: bodyError || undefined }, { cause, timestamp }, failed);
+  if (status !== undefined && !aborted && !request.thirdParty) noteOutcome(request, status, failed, cause, began);
 };
 
 export const startNetwork = (): void => {
-  wrap(window, "fetch", (call, _, [input, init]) => {
-    const request = safely(() => {
-      const made = input instanceof Request && input;
-      return begin((init as RequestInit | undefined)?.method ?? (made && made.method), made ? made.url : input);
-    })();
-    const answer = call() as Promise<Response>;
-    if (!request || typeof answer?.then !== "function") return answer;
-    const signal = (init as RequestInit | undefined)?.signal ?? (input as Request).signal;
-    const arrived = safely((response: Response) => readAnswer(request, response));
-    const failed = safely((reason: unknown) => end(request, 0, !!signal?.aborted || (reason as Error | undefined)?.name === "AbortError"));
-    // A promise that carries more than a promise is the page's own: it is handed on as it is.
-    if (answer.constructor !== Promise || Object.keys(answer).length) {
-      answer.then(arrived, failed);
-      return answer;
-    }
-    // Handed on through ours: a handler on the first promise would hide a rejection that the page does not handle.
-    return answer.then(
-      (response) => {
-        arrived(response);
-        return response;
-      },
-      (reason: unknown) => {
-        failed(reason);
-        throw reason;
-      },
-    );
+  wrap<Promise<Response>>(window, "fetch", (_, [input, init]) => {
+    const made = (input instanceof Request ? input : { url: input }) as Partial<Request>;
+    const own = init as RequestInit | undefined;
+    const request = begin(own?.method ?? made.method, made.url);
+    return request && ((answer) => {
+      const arrived = safely((response: Response) => readAnswer(request, response));
+      const failed = safely((reason: unknown) => end(request, 0, !!(own?.signal ?? made.signal)?.aborted || (reason as Error | undefined)?.name === "AbortError"));
+      // A promise that carries more than a promise is the page's own: it is handed on as it is.
+      if (answer?.constructor !== Promise || Object.keys(answer).length) answer?.then?.(arrived, failed);
+      // Handed on through ours: a handler on the first promise would hide a rejection that the page does not handle.
+      else return answer.then(
+        (response) => {
+          arrived(response);
+          return response;
+        },
+        (reason: unknown) => {
+          failed(reason);
+          throw reason;
+        },
+      );
+    });
   });
-  wrapXhr();
-  wrap(navigator, "sendBeacon", (call, _, [url]) => {
-    const request = safely(begin)("POST", url);
-    const queued = call();
-    safely(end)(request, queued ? undefined : 0);
-    return queued;
+  const calls = new WeakMap<object, unknown[]>();
+  wrap(XMLHttpRequest.prototype, "open", (xhr, args) => {
+    calls.set(xhr, args);
+  });
+  wrap(XMLHttpRequest.prototype, "send", (self) => {
+    const xhr = self as XMLHttpRequest;
+    const opened = calls.get(xhr) as [method: unknown, url: unknown] | undefined;
+    const request = opened && begin(...opened);
+    // What ended once does not end again.
+    if (request)
+      listen(xhr, "abort loadend", (event) =>
+        end(request, xhr.status, event.type === "abort", mayRefuse(request, xhr.status, xhr.getResponseHeader("Content-Type")) && hasErrors(xhr.response)),
+      );
+  });
+  wrap<boolean>(navigator, "sendBeacon", (_, [url]) => {
+    const request = begin("POST", url);
+    if (request) return (queued) => end(request, queued ? undefined : 0);
+    return undefined;
   });
 };
+/** Whether the body may tell that the server refused: a JSON answer of the application itself. */
+const mayRefuse = (request: Pending, status: number, type: string | null): boolean => !request.thirdParty && status < 300 && /[/+]json\s*(;|$)/i.test(type!);
 
 const readAnswer = (request: Pending, response: Response): void => {
   const at = Date.now();
-  const { status, type } = response;
-  const header = (name: string) => response.headers.get("Content-" + name);
-  const finish = safely((bodyError?: boolean) => end(request, /^opaque/.test(type) ? undefined : status, false, bodyError, at));
-  if (!response.ok || request.thirdParty || !isJson(header("Type")) || +header("Length")! > Limit.LARGEST_BODY) finish();
-  else readText(response.clone()).then((text) => finish(hasErrors(text)), () => finish());
+  // The status of an answer that the page itself may not see is unknown.
+  const finish = safely((bodyError?: boolean) => end(request, response.status || undefined, false, bodyError, at));
+  if (mayRefuse(request, response.status, response.headers.get("Content-Type")) && !(+response.headers.get("Content-Length")! > Limit.LARGEST_BODY))
+    readText(response.clone()).then((text) => finish(hasErrors(text)), () => finish());
+  else finish();
 };
-
-const isJson = (type: string | null): boolean => /[/+]json\s*(;|$)/i.test(type ?? "");
 
 /** The text of an answer; "" where it is larger than is read. */
 const readText = async (response: Response): Promise<string> => {
@@ -113,49 +109,17 @@ const readText = async (response: Response): Promise<string> => {
   }
 };
 
-/** Whether a JSON text has `errors` that are not empty (GraphQL). Nothing else of it is read. */
-const hasErrors = (text: string): boolean => {
+/** Whether an answer, or its JSON text, has `errors` that are not empty (GraphQL). Nothing else of it is read. */
+const hasErrors = (body: unknown): boolean => {
   try {
-    return text.includes('"errors"') && isRefusal(JSON.parse(text));
+    if (typeof body === "string") return body.length <= Limit.LARGEST_BODY && body.includes('"errors"') && hasErrors(JSON.parse(body));
+    return Array.isArray((body as { errors: unknown[] }).errors) && (body as { errors: unknown[] }).errors.length > 0;
   } catch {
     return false; // no JSON, or `null`
   }
 };
 
-const isRefusal = (body: { errors?: unknown } | null): boolean => {
-  const errors = body?.errors;
-  return Array.isArray(errors) && errors.length > 0;
-};
-
-const wrapXhr = (): void => {
-  const calls = new WeakMap<object, unknown[]>();
-  wrap(XMLHttpRequest.prototype, "open", (call, self, args) => {
-    calls.set(self, args);
-    return call();
-  });
-  wrap(XMLHttpRequest.prototype, "send", (call, self) => {
-    safely(() => {
-      const xhr = self as XMLHttpRequest;
-      const opened = calls.get(xhr);
-      const request = opened && begin(opened[0], opened[1]);
-      let aborted = false;
-      if (!request) return;
-      listen(xhr, "abort loadend", ({ type }) => {
-        if (type === "abort") aborted = true;
-        else end(request, xhr.status, aborted, xhrHasErrors(xhr, request));
-      });
-    })();
-    return call();
-  });
-};
-
-const xhrHasErrors = (xhr: XMLHttpRequest, { thirdParty }: Pending): boolean => {
-  const { response } = xhr;
-  if (thirdParty || xhr.status >= 300 || !isJson(xhr.getResponseHeader("Content-Type"))) return false;
-  return xhr.responseType === "json" ? isRefusal(response) : typeof response === "string" && response.length <= Limit.LARGEST_BODY && hasErrors(response);
-};
-
 /** The person leaves: what was not answered never will be. */
 export const abortOpen = (): void => {
-  for (const request of [...open]) end(request, 0, true);
+  for (const [request] of open) end(request, 0, true);
 };

@@ -1,6 +1,6 @@
 /** The options of this page, and what follows from them. */
 
-import { hostOf } from "./dom";
+import { withHosts } from "./dom";
 import type { Options } from "./types";
 
 export let options: Options = { key: "" };
@@ -17,20 +17,16 @@ export const setOptions = (chosen: Options): void => {
 };
 
 /** Whether a host is the application's: the page's own, one above or below it, one of the same domain, or a named one. */
-export const isOwnHost = (host: string): boolean => {
-  const page = location.host;
-  if (host === page || options.ownHosts?.includes(host)) return true;
-  const [mine, other] = [page, host].map((name) => name.replace(/^www\./, "").replace(/:\d+$/, ""));
-  if (!mine || !other || /^[\d.]+$|^\[/.test(mine)) return false;
-  const domain = /[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine; // not `co.uk`: a short part before the last belongs to the registry
-  return ("." + other).endsWith("." + domain) || ("." + mine).endsWith("." + other);
+export const isOwnHost = (address: { host: string; hostname: string }): boolean => {
+  const bare = (name: string) => "." + name.replace(/^www\./, "");
+  const mine = bare(location.hostname);
+  const other = bare(address.hostname);
+  // Not `.co.uk`: a short part before the last belongs to the registry.
+  const domain = /\.[^.]{4,}\.[^.]+$/.exec(mine)?.[0] ?? mine;
+  return address.host === location.host || !!options.ownHosts?.includes(address.host) || (!/^[\d.]+$|\[/.test(mine) && (other.endsWith(domain) || mine.endsWith(other)));
 };
 
 /** Whether the element, or one around it, carries `data-furrow-<mark>` or is chosen by the option of that name. */
 export const isMarked = (element: Element, mark: "ignore" | "mask"): boolean => {
-  const selector = [`[data-furrow-${mark}]`, options[mark]].filter(Boolean).join();
-  for (let at: Element | null = element; at; at = hostOf(at)) {
-    if (at.closest(selector)) return true;
-  }
-  return false;
+  return withHosts(element).some((at) => at.closest(`[data-furrow-${mark}],${options[mark] || "_"}`));
 };

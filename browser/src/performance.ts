@@ -14,19 +14,20 @@ let lastAction = -Infinity; // as performance.now()
 let lastInteraction: number | undefined;
 
 export const startPerformance = (): void => {
-  listen(window, "click keydown", ({ timeStamp }) => {
-    lastAction = timeStamp;
+  listen(window, "click keydown", (event) => {
+    lastAction = event.timeStamp;
   });
   watch("longtask", (entry) => {
-    const since = entry.startTime - lastAction;
-    if (since < Limit.AFTER_ACTION_MS && since + entry.duration >= 0 && entry.duration > Limit.LONG_TASK_MS) measure("long_task", entry);
+    const { startTime, duration } = entry;
+    if (startTime - lastAction < Limit.AFTER_ACTION_MS && startTime + duration >= lastAction && duration > Limit.LONG_TASK_MS) measure("long_task", entry);
   });
   watch("event", (entry) => {
-    const { interactionId } = entry as PerformanceEntry & { interactionId?: number };
+    const interactionId = (entry as PerformanceEntry & { interactionId?: number }).interactionId;
     // The press and the click of one interaction are entries of their own.
     if (interactionId && interactionId !== lastInteraction) measure("slow_response", entry);
     lastInteraction = interactionId || lastInteraction;
   });
+  // Not by an observer: in WebKit, it is told nothing that has a duration.
   if (document.readyState === "complete") measureLoad();
   else listen(window, "load", () => later(measureLoad));
 };

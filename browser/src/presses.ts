@@ -1,8 +1,7 @@
 /** What a person presses: clicks, and presses that a switched-off control swallowed. */
 
 import { beginDispatch } from "./cause";
-import { covers, describe, findControl, findSwitchedOff, isControl, isField } from "./control";
-import { noteTry } from "./forms";
+import { covers, describe, findControl, findSwitchedOff, isControl } from "./control";
 import { hitBy } from "./dom";
 import { later, listen } from "./guard";
 import { isMarked } from "./options";
@@ -43,9 +42,7 @@ let labelled: Element | undefined;
 
 export const startPresses = (): void => {
   listen<PointerEvent>(window, "pointerdown", (event) => {
-    if (!event.isPrimary || event.button !== 0 || !event.isTrusted) return;
-    pending = locate(event);
-    beginPress(event);
+    if (event.isPrimary && event.isTrusted && !event.button) beginPress(event, true);
   });
   listen<PointerEvent>(window, "pointerup", (event) => {
     const press = pending;
@@ -54,7 +51,7 @@ export const startPresses = (): void => {
     const swallowed = () => {
       if (pending !== press) return;
       pending = undefined;
-      if (press.disabled || isDisabled(press.control)) finish(press, event, true);
+      if ((press.disabled ||= isDisabled(press.control))) finish(press, event);
     };
     later(swallowed, event.pointerType === "touch" ? Limit.TOUCH_CLICK_MS : 0);
   });
@@ -63,21 +60,20 @@ export const startPresses = (): void => {
   });
   listen<KeyboardEvent>(window, "keydown", (event) => {
     interacted();
-    if (/^(Enter| )$/.test(event.key) && event.isTrusted && !event.repeat) pending = locate(event);
-    beginPress(event);
+    beginPress(event, event.isTrusted && !event.repeat && /^(Enter| )$/.test(event.key));
   });
   listen<PointerEvent>(window, "click", (event) => {
     if (!event.isTrusted) return;
-    if (labelled && hitBy(event) === labelled) {
-      labelled = undefined;
-      return;
+    if (labelled && hitBy(event) === labelled) labelled = undefined;
+    else {
+      const press = claim(event);
+      if (press) finish(press, event);
     }
-    const press = claim(event);
-    if (press) finish(press, event, press.disabled);
   });
 };
 
-const beginPress = (event: Event): void => {
+const beginPress = (event: PointerEvent | KeyboardEvent, isNew: boolean): void => {
+  if (isNew) pending = locate(event);
   if (pending) beginDispatch(pending.id, event);
 };
 
@@ -91,38 +87,29 @@ const claim = (event: PointerEvent): Press | undefined => {
   return locate(event);
 };
 
-const finish = (press: Press, event: PointerEvent, disabled: boolean): void => {
+const finish = (press: Press, event: PointerEvent): void => {
   last = press;
   press.at = Date.now();
   beginDispatch(press.id, event);
-  noteLabel(press.control, event);
+  labelled = event.composedPath().includes(press.control) ? undefined : press.control;
+  later(() => (labelled = undefined));
   if (isMarked(press.control, "ignore")) return;
-  const click = record("click", describeClick(press, event, disabled), { eventId: press.id, target: press.target });
+  const click = record("click", describeClick(press, event), { eventId: press.id, target: press.target });
   noteAction(press.id, press.id, press.control, press.target);
-  if (!isField(press.control)) noteTry(press.id);
   if (click) watchClick(press.$watched, click);
 };
 
-const noteLabel = (control: Element, event: Event): void => {
-  labelled = event.composedPath().includes(control) ? undefined : control;
-  later(() => (labelled = undefined));
-};
-
-const describeClick = (press: Press, event: PointerEvent, disabled: boolean) => {
-  const { control } = press;
-  const keyboard = event.type === "click" && !event.detail && !event.pointerType;
-  const selected = getSelection();
-  const keys = (["alt", "ctrl", "meta", "shift"] as const).filter((key) => event[`${key}Key`]).join("+");
+const describeClick = (press: Press, event: PointerEvent) => {
   return {
     x: Math.round(event.clientX),
     y: Math.round(event.clientY),
     clickCount: event.detail || 1,
-    inputMethod: keyboard ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
-    disabled,
-    loading: !!(control.closest("[aria-busy=true]") ?? control.querySelector("[role=progressbar],[class*=spinner]")),
-    selection: selected?.type === "Range",
+    inputMethod: event.type === "click" && !event.detail && !event.pointerType ? "keyboard" : (event.pointerType || press.$pointer) === "touch" ? "touch" : "mouse",
+    disabled: press.disabled,
+    loading: !!(press.control.closest("[aria-busy=true]") ?? press.control.querySelector("[role=progressbar],[class*=spinner]")),
+    selection: getSelection()?.type === "Range",
     obscured: press.obscured || undefined,
-    modifiers: keys || undefined,
+    modifiers: (["alt", "ctrl", "meta", "shift"] as const).filter((key) => event[`${key}Key`]).join("+") || undefined,
   };
 };
 
@@ -132,11 +119,11 @@ const isDisabled = (element: Element): boolean => !!element.closest(":disabled,[
 const locate = (event: PointerEvent | KeyboardEvent | MouseEvent): Press | undefined => {
   const hit = findControl(event.composedPath());
   if (!hit) return undefined;
-  const { clientX: x = NaN, clientY: y = NaN } = event as PointerEvent;
-  const before = lastAt(x, y);
-  const inert = !isControl(hit);
-  const switchedOff = inert && findSwitchedOff(hit, x, y);
-  const covered = inert && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
+  const x = (event as PointerEvent).clientX;
+  const y = (event as PointerEvent).clientY;
+  const before = last && Date.now() - last.at < Limit.SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= Limit.SAME_PLACE_PX ? last : undefined;
+  const switchedOff = !isControl(hit) && findSwitchedOff(hit, x, y);
+  const covered = !isControl(hit) && !switchedOff && before && before.control !== hit && covers(before.control, x, y);
   const control = switchedOff || (covered ? before.control : hit);
   interacted();
   return {
@@ -152,9 +139,4 @@ const locate = (event: PointerEvent | KeyboardEvent | MouseEvent): Press | undef
     $pointer: (event as PointerEvent).pointerType,
     $watched: watch(control),
   };
-};
-
-const lastAt = (x: number, y: number): Press | undefined => {
-  const near = last && Date.now() - last.at < Limit.SAME_PLACE_MS && Math.hypot(last.x - x, last.y - y) <= Limit.SAME_PLACE_PX;
-  return near ? last : undefined;
 };

@@ -30,10 +30,9 @@ export const record = (eventType: string, metadata: Record<string, Scalar>, extr
     ...extra,
     eventId,
     idempotencyKey: eventId,
-    metadata: (document as { prerendering?: boolean }).prerendering ? { ...metadata, prerendered: true } : metadata,
+    metadata: { ...metadata, prerendered: (document as { prerendering?: boolean }).prerendering || undefined },
   };
-  const { beforeSend } = options;
-  const event = beforeSend ? safely(beforeSend)(made) : made;
+  const event = options.beforeSend ? safely(options.beforeSend)(made) : made;
   if (event) enqueue(event, urgent);
   return event || undefined;
 };

@@ -5,7 +5,7 @@
  */
 
 import { isField } from "./control";
-import { elementOf, hostOf, isElement } from "./dom";
+import { elementOf, isElement, withHosts } from "./dom";
 import { later, listen, wrap } from "./guard";
 import { observe } from "./mutations";
 import { amend } from "./delivery";
@@ -15,6 +15,8 @@ import type { SentEvent } from "./types";
 /** Inlined by the build. */
 const enum Limit {
   ANSWER_MS = 1_000,
+  /** A press waits this long for its click; a change this long before a press makes its answer unclear. */
+  NEAR_MS = 2_000,
   MEMORY_MS = 15_000,
   STEP_MS = 200,
   MOVES_BY_ITSELF = 5,
@@ -22,8 +24,8 @@ const enum Limit {
 
 export interface Watch {
   control: Element;
-  click: SentEvent | undefined;
-  $answered: boolean;
+  click?: SentEvent;
+  $answered?: boolean;
   $unclear: boolean;
 }
 
@@ -35,12 +37,15 @@ export const interacted = (): void => {
   lastInteraction = performance.now();
 };
 
+/** What is drawn on a canvas, or in another page's frame, is not seen. The frame comes last: `[src]` is added to it. */
+const DRAWN = "canvas,object,embed,iframe";
+
 /** Watches from the press on, for menus open before the click comes. */
 export const watch = (control: Element): Watch => {
-  const made = { control, click: undefined, $answered: false, $unclear: isField(control) || control.matches("canvas,video,audio,iframe,object,embed") };
-  for (let at: Element | null = control; at; at = hostOf(at)) observe(at.getRootNode());
+  const made: Watch = { control, $unclear: isField(control) || control.matches(DRAWN + ",video,audio") };
+  withHosts(control).forEach((at) => observe(at.getRootNode()));
   watches.add(made);
-  later(() => made.click || watches.delete(made), 2 * Limit.ANSWER_MS);
+  later(() => made.click || watches.delete(made), Limit.NEAR_MS);
   return made;
 };
 
@@ -52,13 +57,10 @@ export const watchClick = (made: Watch, click: SentEvent): void => {
 };
 
 const decide = (made: Watch, responded: boolean): void => {
-  const { click } = made;
-  if (!watches.delete(made) || !click || (!responded && isUnknowable(made))) return;
+  const click = made.click!;
+  if (!watches.delete(made) || !click || (!responded && (made.$unclear || document.hidden || document.querySelector(DRAWN + "[src]")))) return;
   if (!amend(click, { responded })) record("verdict", { responded }, { verdictFor: click.eventId });
 };
-
-/** What is drawn on a canvas, or in another page's frame, is not seen. */
-const isUnknowable = (made: Watch): unknown => made.$unclear || document.hidden || document.querySelector("canvas,iframe[src],object,embed");
 
 /** The page answered what was pressed within the last second. */
 export const answered = (): void => {
@@ -84,7 +86,7 @@ const noteMovement = (node: Node | null, now: number): void => {
   const known = movements.get(node);
   const again = known && now - known.last < Limit.MEMORY_MS;
   const step = !again || now - known.$counted > Limit.STEP_MS;
-  movements.set(node, { last: now, $counted: step ? now : known!.$counted, $times: (again ? known.$times : 0) + +step });
+  movements.set(node, { last: now, $counted: step ? now : known!.$counted, $times: again ? known.$times + +step : 1 });
 };
 
 const enum Moves {
@@ -97,22 +99,22 @@ const enum Moves {
 
 const movesBy = (node: Node | null, now: number): Moves => {
   const known = movements.get(node!);
-  const ago = now - (known?.last ?? -Infinity);
-  return ago > Limit.MEMORY_MS ? Moves.ONLY_NOW : known!.$times >= Limit.MOVES_BY_ITSELF ? Moves.ITSELF : ago < 2 * Limit.ANSWER_MS ? Moves.PERHAPS : Moves.ONLY_NOW;
+  const ago = known ? now - known.last : Infinity;
+  return ago > Limit.MEMORY_MS ? Moves.ONLY_NOW : known!.$times >= Limit.MOVES_BY_ITSELF ? Moves.ITSELF : +(ago < Limit.NEAR_MS);
 };
 
 /** State that an element shows of itself while it is pressed or works: no answer. */
 const OWN_STATE = /^((aria-)?disabled|aria-busy|tabindex|data-(focus|whatin|active|pressed|hover).*)$/;
 const OWN_CLASS = /focus|hover|active|press|ripple|wave|touch|mouse|keyboard|tabbing|intent|loading|busy|disabled|pending|submitting|spin/i;
 const CHOICE = /^(aria-(pressed|checked|selected|expanded)|open)$/;
-const UNSEEN = "script,style,link,meta,title,noscript,template,base,head,head *";
+const UNSEEN = "script,style,noscript,template,link,meta,title,base,head,head *";
 
 export const readMutation = (mutation: MutationRecord): void => {
   const now = performance.now();
-  const { target } = mutation;
+  const target = mutation.target;
   const element = elementOf(target);
   if (document.readyState === "loading") interacted(); // by the parser, for the person who opened the page
-  const moving = [target, element, element?.parentElement ?? null];
+  const moving = [target, element, element?.parentElement!];
   if (!watches.size) {
     if (now - lastInteraction >= Limit.ANSWER_MS) moving.forEach((node) => noteMovement(node, now));
     return;
@@ -121,36 +123,29 @@ export const readMutation = (mutation: MutationRecord): void => {
   const kind = Math.max(...moving.map((node) => movesBy(node, now)));
   if (kind === Moves.ITSELF) return moving.forEach((node) => movements.has(node!) && noteMovement(node, now));
   for (const made of [...watches]) {
-    if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName ?? ""))) made.$unclear = true;
+    if (kind || (element && made.control.contains(element) && !CHOICE.test(mutation.attributeName!))) made.$unclear = true;
     else settle(made);
   }
 };
 
 /** Whether a person could see this change. */
 const isSeen = (mutation: MutationRecord, element: Element): boolean => {
-  const { type, attributeName, oldValue } = mutation;
+  const { attributeName, oldValue } = mutation;
   if (element.matches(UNSEEN)) return false;
-  if (type === "attributes") {
-    const value = element.getAttribute(attributeName!);
-    if (value === oldValue || OWN_STATE.test(attributeName!)) return false;
-    if (attributeName === "class" && changedWords(oldValue ?? "", value ?? "").every((word) => OWN_CLASS.test(word))) return false;
+  if (attributeName) {
+    const [old, now] = [oldValue, element.getAttribute(attributeName)].map((text) => (text ?? "").split(/\s+/)) as [string[], string[]];
+    if (element.getAttribute(attributeName) === oldValue || OWN_STATE.test(attributeName)) return false;
+    if (attributeName === "class" && ![...old, ...now].some((word) => word && old.includes(word) !== now.includes(word) && !OWN_CLASS.test(word))) return false;
   }
-  if (type === "childList") {
-    const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
-    if (!nodes.some((node) => (isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class") ?? "") : node.nodeValue?.trim()))) return false;
-  }
+  const nodes = [...mutation.addedNodes, ...mutation.removedNodes];
+  if (nodes.length && !nodes.some((node) => (isElement(node) ? !node.matches(UNSEEN) && !OWN_CLASS.test(node.getAttribute("class")!) : node.nodeValue?.trim()))) return false;
   return element.checkVisibility?.() ?? true;
-};
-
-const changedWords = (before: string, after: string): string[] => {
-  const [old, now] = [before, after].map((text) => text.split(/\s+/));
-  return [...old!.filter((word) => !now!.includes(word)), ...now!.filter((word) => !old!.includes(word))].filter(Boolean);
 };
 
 export const startResponded = (): void => {
   listen<FocusEvent>(window, "focusin", ({ target }) => {
     // A button that is pressed gets the focus itself.
-    if (isElement(target) && [...watches].every(({ control }) => !control.contains(target) && !target.contains(control))) answered();
+    if (isElement(target) && [...watches].every((made) => !made.control.contains(target) && !target.contains(made.control))) answered();
   });
   listen(window, "wheel touchmove input", interacted);
   listen<Event>(window, "scroll", ({ target }) => {
@@ -166,11 +161,6 @@ export const startResponded = (): void => {
   // The window lost the focus to a dialog, a file chooser, another tab or window.
   listen<FocusEvent>(window, "blur", ({ target }) => target === window && answered());
   listen(document, "load", answered); // a frame or an image
-  wrap(window, "alert confirm prompt print open", answerAndCall);
-  wrap(window.Clipboard?.prototype, "write writeText", answerAndCall);
-};
-
-const answerAndCall = (call: () => unknown): unknown => {
-  answered();
-  return call();
+  wrap(window, "alert confirm prompt print open", answered);
+  wrap(window.Clipboard?.prototype, "write writeText", answered);
 };

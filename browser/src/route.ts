@@ -10,11 +10,10 @@ export const nameRoute = (route: string): void => {
 };
 
 export const currentRoute = (): string => {
-  const { href } = location;
-  const chosen = named?.address === href ? named.route : options.route && safely(options.route)(new URL(href));
+  const chosen = named?.address === location.href ? named.route : safely(() => options.route?.(new URL(location.href)))();
   return typeof chosen === "string" ? chosen.slice(0, 512) : routeOf(location);
 };
 
-export const routeOf = ({ pathname, hash }: { pathname: string; hash: string }): string => {
-  return (pathname + (/^#!?\/[^?]*/.exec(hash) ?? "")).slice(0, 512);
+export const routeOf = (address: { pathname: string; hash: string }): string => {
+  return (address.pathname + (/^#!?\/[^?]*/.exec(address.hash) ?? "")).slice(0, 512);
 };

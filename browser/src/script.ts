@@ -7,18 +7,15 @@ import type { Call, Furrow, Options } from "./types";
 const holder = window as unknown as { furrow?: Furrow | Call[] };
 
 /** Calls that hold for the first events, too. */
-const EARLY = /^(init|user|page|consent)$/;
+const EARLY = /init|user|page|consent/;
 
 safely(() => {
-  const waiting = holder.furrow;
-  if (waiting && !Array.isArray(waiting)) return; // loaded twice
-  const pushQueued = (early: boolean) => furrow.push(...((waiting ?? []).filter((call) => Array.isArray(call) && EARLY.test(call[0]) === early)));
+  const waiting = holder.furrow ?? [];
+  if (!Array.isArray(waiting)) return; // loaded twice
   holder.furrow = furrow;
-  const tag = document.currentScript as HTMLScriptElement | null;
-  pushQueued(true);
-  if (tag) {
-    const { sample, ownHosts, ...given } = tag.dataset;
-    furrow.init({ ...given, sample: sample ? +sample : 1, ownHosts: ownHosts?.split(/[\s,]+/) } as unknown as Options);
+  const data = (document.currentScript as HTMLScriptElement | null)?.dataset;
+  for (const early of [true, false]) {
+    furrow.push(...waiting.filter((call) => Array.isArray(call) && EARLY.test(call[0]) === early));
+    if (early && data) furrow.init({ ...data, sample: +(data.sample || 1), ownHosts: data.ownHosts?.split(/[\s,]+/) } as unknown as Options);
   }
-  pushQueued(false);
 })();

@@ -61,9 +61,9 @@ export const sessionId = (): string => {
   const now = Date.now();
   const isOver = () => now - session.last > Limit.IDLE_MS;
   if (isOver()) {
-    read();
-    if (isOver()) session = { id: randomLetters(22), last: now, out: Math.random() >= (options.sample ?? 1) };
     written = 0;
+    read();
+    if (isOver()) session = { id: randomLetters(22), last: 0, out: Math.random() >= (options.sample ?? 1) };
   }
   session.last = now;
   if (now - written > Limit.WRITE_EVERY_MS) {
@@ -74,7 +74,10 @@ export const sessionId = (): string => {
 };
 
 /** Whether this session is among the share that is sent; its tabs and pages decide alike. */
-export const isSampled = (): boolean => !!sessionId() && !session.out;
+export const isSampled = (): boolean => {
+  sessionId();
+  return !session.out;
+};
 
 export const forgetSession = (): void => {
   stored("localStorage", null);
@@ -106,8 +109,7 @@ type Word = ["hello" | "here" | "bye", string];
 
 /** Tabs of one session know of each other, so that the last one can end it. */
 export const joinTabs = (): void => {
-  channel = new BroadcastChannel(Limit.NAME);
-  listen<MessageEvent<Word>>(channel, "message", ({ data: [word, tab] }) => {
+  listen<MessageEvent<Word>>((channel = new BroadcastChannel(Limit.NAME)), "message", ({ data: [word, tab] }) => {
     others[word === "bye" ? "delete" : "add"](tab);
     if (word === "hello") announce("here");
   });
@@ -118,4 +120,4 @@ export const announce = (word: Word[0]): void => {
   channel?.postMessage([word, pageId]);
 };
 
-export const isLastTab = (): boolean => others.size === 0;
+export const isLastTab = (): boolean => !others.size;

@@ -35,10 +35,8 @@ export const unpark = (use: (items: Item[]) => void): void => {
   const waiting = rows();
   if (!waiting) return use([]);
   const reading = waiting.getAll() as IDBRequest<Item[][]>;
-  reading.onsuccess = safely(() => {
-    waiting.clear();
-    use(reading.result.flat());
-  });
+  waiting.clear();
+  reading.onsuccess = safely(() => use(reading.result.flat()));
 };
 
 /** Deletes what waits here, also of pages before this one. Where the store is open, it is empty at once, and stays open. */

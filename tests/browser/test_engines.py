@@ -239,3 +239,11 @@ def test_everything_is_sent_when_the_page_is_left(any_site: EngineSite) -> None:
     if any_site.neighbour == "none":  # without storage, a page does not know what led to it
         assert first["sessionId"] == second["sessionId"]
         assert causes(any_site, "navigation", 2) == [None, "next"]
+
+
+def test_the_load_of_a_page_is_measured_once(site: EngineSite) -> None:
+    site.show("<p>Shop")
+    time.sleep(0.5)
+    (load,) = site.sent("performance")
+    assert load["metadata"]["kind"] == "page_load"
+    assert 0 < load["metadata"]["durationMs"] < 60_000

@@ -11,13 +11,28 @@ import pytest
 
 BROWSER = Path(__file__).parents[2] / "browser"
 DIST = BROWSER / "dist"
-MOST_BYTES = 11_096
-"""Of the script, gzipped. The goal of the design is 8,000: this number only ever becomes smaller (decision 80)."""
+GOAL_BYTES = 8_192
+MOST_BYTES = 10_435
+"""Of the script, gzipped. Until the goal is reached, this number only ever becomes smaller (decision 80)."""
+LEFT_BYTES = 32
+"""A script that is smaller than the ceiling by more than this takes the ceiling along. Compressors differ by a few bytes."""
 FILES = {"furrow.js", "furrow.js.gz", "furrow.js.br", "index.mjs", "index.d.ts", "types.d.ts"}
 
 
-def test_the_script_is_small() -> None:
-    assert len(gzip.compress((DIST / "furrow.js").read_bytes(), 9)) <= MOST_BYTES
+def gzipped() -> int:
+    return len(gzip.compress((DIST / "furrow.js").read_bytes(), 9))
+
+
+def test_the_script_is_small_and_its_ceiling_only_falls() -> None:
+    assert gzipped() <= MOST_BYTES
+    assert gzipped() + LEFT_BYTES >= MOST_BYTES or MOST_BYTES == GOAL_BYTES, f"{gzipped()} bytes: lower MOST_BYTES"
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/browser.md", "docs/decisions/0080-the-browser-script.md", "browser/package.json"]
+)
+def test_the_documents_name_the_size(document: str) -> None:
+    assert f"{gzipped() / 1000:.1f} kB" in (BROWSER.parent / document).read_text()
 
 
 def test_what_is_served_compressed_is_the_script() -> None:
