@@ -8,7 +8,7 @@ identity (docs/contracts/incidents-and-tickets.md, Export).
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -28,7 +28,7 @@ from tasks import connections
 from tasks.recurrence import record_closed, report_recurrence
 from tasks.report import escape_markdown, incident_link
 from tasks.retrying import POLICY, is_transient_failure
-from tasks.ticket_texts import make_tracker_ticket, preview_text
+from tasks.ticket_texts import make_claimed_ticket, make_tracker_ticket, preview_text
 from tasks.tracker_gate import PATIENCE_S, SharedGate
 from trackers import document
 from trackers.gate import AccessRefused, ClosedTicket, MissingTicket, RateLimited, use_gate
@@ -278,9 +278,7 @@ def _file_or_find_ticket(tracker: Tracker, leased: LeasedClaim) -> Filed:
     again = claim.attempts > 1 or _attempt_number() > 1
     # After an expired lease and after a refusal, no request can still be in progress.
     patient = claim.state == "retry" or _attempt_number() > 1
-    ticket = replace(
-        make_tracker_ticket(claim.incident, tracker.name, claim.replaces, claim.follows), identity=claim.identity
-    )
+    ticket = make_claimed_ticket(claim, tracker.name)
     _check_lease(leased)
     # A ticket with a recorded key gets the report; it is neither searched for nor created.
     filed = report_recurrence(_require_incident_store(), tracker, claim.key, ticket) if claim.key else None
@@ -434,9 +432,8 @@ def show_failed_export(candidate: Candidate) -> Outcome:
     """Log in full what filing this ticket again would send. Calls no tracker and changes nothing."""
     incident = _require_incident_store().incidents.read_incident(candidate.incident_id)
     if incident is not None:
-        connections.log_tracker(candidate.tracker).file_ticket(
-            make_tracker_ticket(incident, candidate.tracker), _NO_IDENTITY
-        )
+        ticket = make_tracker_ticket(incident, candidate.tracker)
+        connections.log_tracker(candidate.tracker).file_ticket(ticket, _NO_IDENTITY)
     words = f"failed before: {candidate.words}"
     return Outcome(candidate.incident_id, candidate.title, candidate.tracker, "would file", words)
 

@@ -1,9 +1,11 @@
 """Tickets as the settings of this moment make them: fields, rules and templates of FURROW_TICKET_FIELDS."""
 
 import logging
+from dataclasses import replace
 
 from blocks.documents import effective_settings
 from incidents.incident import IncidentDetail, OwnedIncidentDetail
+from incidents.model import TicketClaim
 from incidents.owners import owner_of
 from incidents.owners_file import open_owners_file
 from trackers.document import render_markdown, render_wiki
@@ -35,6 +37,12 @@ def make_tracker_ticket(incident: IncidentDetail, tracker: str, replaces: str = 
     )
     note_problems(tracker, problems, _log.warning)
     return ticket
+
+
+def make_claimed_ticket(claim: TicketClaim, tracker: str) -> Ticket:
+    """The ticket of a claim: after a former one, if there is one, and known by its identity."""
+    ticket = make_tracker_ticket(claim.incident, tracker, claim.replaces, claim.follows)
+    return replace(ticket, identity=claim.identity)
 
 
 def preview_text(tracker: str, ticket: Ticket) -> str:
