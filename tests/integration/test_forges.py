@@ -1,6 +1,7 @@
 """What GitHub and GitLab have in common, against servers that keep issues and compare each request with its description."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.server import Answer, Fault
 from tests.integration.forge_cases import IDENTITY, KEY, Site, connect, is_comment, is_create, regressed, ticket
+from trackers.document import Paragraph
 from trackers.forge import tracker as forge
 from trackers.forge.text import read_identity
 from trackers.forge.tracker import ForgeTracker
@@ -118,6 +120,32 @@ def test_a_recurrence_is_told_once_and_reopens(site: Site, tracker: ForgeTracker
     (comment,) = site.issues[KEY]["comments"]
     assert "4 sessions that started after the fix" in comment["body"]
     assert site.issues[KEY]["open"]
+
+
+def test_a_recurrence_that_reopens_nothing_says_what_it_saw(site: Site, tracker: ForgeTracker) -> None:
+    tracker.file_ticket(ticket(), uuid4())
+    quiet = replace(regressed(), reopens=False)
+    assert tracker.report_recurrence(KEY, quiet).is_open
+    site.finish(KEY)
+    assert not tracker.report_recurrence(KEY, quiet).is_open
+    assert not site.issues[KEY]["open"]
+    assert tracker.report_recurrence(KEY, regressed()).is_open
+    assert site.issues[KEY]["open"]
+
+
+def test_a_ticket_that_moved_with_a_merge_is_known_by_its_first_identity(site: Site, tracker: ForgeTracker) -> None:
+    filed = tracker.file_ticket(ticket(), uuid4())
+    merged = replace(ticket(), incident_id="inc_" + "9" * 32, identity=ticket().incident_id)
+    assert tracker.find_ticket(merged, uuid4(), patient=False) == filed
+    follower = replace(ticket(), replaces=KEY, follows=True)
+    assert tracker.find_ticket(follower, uuid4(), patient=False) is None
+
+
+def test_a_text_of_a_template_takes_the_place_of_the_built_in_one(site: Site, tracker: ForgeTracker) -> None:
+    own = replace(ticket(), text=(Paragraph(("In our words",)),))
+    tracker.file_ticket(own, uuid4())
+    assert "In our words" in site.issues[KEY]["body"]
+    assert read_identity(site.issues[KEY]["body"]) == IDENTITY
 
 
 def test_a_comment_is_found_behind_many_others(site: Site, tracker: ForgeTracker) -> None:

@@ -65,8 +65,8 @@ def read_identity(text: str | None) -> str:
 
 
 def ticket_identity(ticket: Ticket) -> str:
-    """What a ticket is recognised by: ``furrow-`` and the incident's fingerprint."""
-    fingerprint = ticket.incident_id.removeprefix("inc_")
+    """What a ticket is recognised by: ``furrow-`` and the incident's fingerprint, also after a merge."""
+    fingerprint = ticket.known_as.removeprefix("inc_")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", fingerprint):
         fingerprint = sha256(fingerprint.encode()).hexdigest()[:32]
     return f"furrow-{fingerprint}"

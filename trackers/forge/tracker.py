@@ -85,12 +85,12 @@ class ForgeTracker:
         return found
 
     def report_recurrence(self, key: str, ticket: Ticket) -> Filed:
-        """Comment that the failure came back (once for each reason), and reopen the issue."""
+        """Comment that the failure came back (once for each reason), and reopen the issue if that is wanted."""
         issue = self._require_issue(key, ticket)
         self._add_comment(issue, ticket, ticket.recurrence_id, recurrence_comment(ticket))
-        if not issue.is_open:
+        if not issue.is_open and ticket.reopens:
             self._api.reopen_issue(issue)
-        return self._filed_ticket(issue)
+        return replace(self._filed_ticket(issue), is_open=issue.is_open or ticket.reopens)
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """The issue's state."""
@@ -111,7 +111,7 @@ class ForgeTracker:
             kept = tuple(label for label in issue.labels if label != now.priority)
             change = replace(change, labels=(*kept, ticket.priority))
         if now.digest == shown.digest:
-            body = render_with_identity(ticket.body, ticket_identity(ticket))
+            body = render_with_identity(ticket.text or ticket.body, ticket_identity(ticket))
             change = replace(change, body=body if _digest(body) != now.digest else None)
         if change == IssueChange():
             return shown
@@ -201,7 +201,7 @@ class ForgeTracker:
 
     def _create_issue(self, ticket: Ticket) -> Filed:
         path, identity = self._project_path(ticket), ticket_identity(ticket)
-        body = render_with_identity(ticket.body, identity)
+        body = render_with_identity(ticket.text or ticket.body, identity)
         labels = [*ticket.labels, *({ticket.priority} & set(_PRIORITIES))]
         pass_fence()
         try:

@@ -88,7 +88,7 @@ class WebhookTracker:
         report = {"ticket": key, "reason": ticket.came_back, "comment": render_for_forge(recurrence_comment(ticket))}
         id_ = _make_id(key, REOPENED, ticket.recurrence_id)
         self._send(REOPENED, id_, ticket.incident_id, self._describe_ticket(ticket) | report)
-        return Filed(key, ticket.url or self._url)
+        return Filed(key, ticket.url or self._url, is_open=True)
 
     def fetch_ticket_state(self, key: str) -> TicketState:
         """Open, as far as Furrow knows."""
@@ -134,7 +134,7 @@ class WebhookTracker:
                 "generation": ticket.generation,
             },
             "labels": list(ticket.labels),
-            "text": render_for_forge(ticket.body),
+            "text": render_for_forge(ticket.text or ticket.body),
             "topic": topic,
             "replaces": ticket.replaces,
         }
@@ -160,7 +160,7 @@ class WebhookTracker:
 
 
 def _wanted(ticket: Ticket) -> Shown:
-    text = json.dumps([ticket.sessions, render_for_forge(ticket.body)])
+    text = json.dumps([ticket.sessions, render_for_forge(ticket.text or ticket.body)])
     return Shown(ticket.title, ticket.priority, sha256(text.encode()).hexdigest())
 
 
