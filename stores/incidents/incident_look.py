@@ -73,9 +73,10 @@ def record_open_detections(
         connection, _retraction_reasons(items, keys), [(row["project"], row["detection_id"]) for row in rows]
     )
     drafts = _find_new_drafts(connection, touched, rows, rules)
+    # Fingerprints before rows, as where whole sessions are stored (incident_record).
+    incident_aliases.assign_incidents(connection, [row for row in rows if row["incident_id"] in drafts])
     created = insert_missing_incidents(connection, {id_: draft.project for id_, draft in drafts.items()})
     connection.execute(_MARK, {"ids": created})
-    incident_aliases.assign_incidents(connection, [row for row in rows if row["incident_id"] in set(created)])
     before = lock_incident_rows(connection, touched, {id_: projects[id_] for id_ in created})
     notes = [(id_, _build_draft_change(drafts[id_])) for id_ in created]
     notes += incident_open.build_retraction_changes(retracted, {id_: row.status for id_, row in before.items()})

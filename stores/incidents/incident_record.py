@@ -260,12 +260,13 @@ def _replace_detections(
     backfill: bool = False,
 ) -> _ReplaceResult:
     """Replace the detections of the sessions ``keys`` by ``rows``."""
+    # Ids, then fingerprints, then rows: the order of a look (incident_look), so that no two writers wait for each other.
+    opened = incident_open.find_open_incidents(connection, keys) if keys else set()
+    incident_open.lock_incident_ids(connection, opened)
     incident_aliases.assign_incidents(connection, rows)
     releases.see_versions(connection, [_build_sight(row) for row in rows])
     columns = build_key_columns(list(keys))
     known = set(connection.execute(_KNOWN, columns).scalars()) if keys else set()
-    opened = incident_open.find_open_incidents(connection, keys) if keys else set()
-    incident_open.lock_incident_ids(connection, opened)
     incidents = {row["incident_id"]: row["project"] for row in rows}
     created = insert_missing_incidents(connection, incidents)
     ids = sorted({*known, *opened, *incidents})
