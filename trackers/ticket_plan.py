@@ -23,6 +23,9 @@ FieldValue = str | int | float | bool | date | tuple[str | int | float, ...]
 Fields = Mapping[str, FieldValue]
 """Fields of a ticket by name; a list of the file is a tuple."""
 CONDITIONS: Final = ("application", "route", "endpoint", "control", "severity", "kind", "environment")
+WITH_FIELDS: Final = ("jira", "linear")
+"""Trackers whose tickets have fields; those of the others have a title and a text."""
+_TEXTS: Final = ("title", "body")
 MAX_FILE: Final = 1_000_000
 MAX_RULES: Final = 500
 MAX_VALUES: Final = 100
@@ -157,7 +160,7 @@ def parse_ticket_plan(document: Mapping[str, Any]) -> TicketPlan:
 
 
 def _parse_tracker(name: str, part: Mapping[str, Any]) -> TrackerPlan:
-    _refuse_unknown(name, part, ("fields", "rules", "title", "body"))
+    _refuse_unknown(name, part, ("fields", "rules", *_TEXTS) if name in WITH_FIELDS else _TEXTS)
     rules = part.get("rules", [])
     if not isinstance(rules, list) or len(rules) > MAX_RULES:
         raise ValueError(f"{name}.rules must be up to {MAX_RULES} tables, [[{name}.rules]]")

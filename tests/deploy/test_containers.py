@@ -102,15 +102,16 @@ def test_each_container_gets_its_own_secrets_alone() -> None:
 def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
     ours = {name.removeprefix("furrow_") for name in COMPOSE["secrets"] if name.startswith("furrow_")}
     assert ours == {name for name in ours if name in Settings.model_fields}
+    marks = {name: f"{name}-of-the-file" for name in ours} | {"alert_urls": "ops=json://localhost/of-the-file"}
     for name in ours:
-        (tmp_path / f"furrow_{name}").write_text(f"{name}-of-the-file\n")
+        (tmp_path / f"furrow_{name}").write_text(f"{marks[name]}\n")
     program = (
         "import json; from core.settings import Settings; s = Settings()\n"
         f"print(json.dumps({{n: getattr(s, n).get_secret_value() for n in {sorted(ours)!r}}}))"
     )
     environment = {"PYTHONPATH": str(ROOT), "FURROW_SECRETS_DIR": str(tmp_path), "FURROW_ENV_FILE": ""}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert json.loads(done.stdout) == {name: f"{name}-of-the-file" for name in ours}, done.stderr
+    assert json.loads(done.stdout) == marks, done.stderr
 
 
 def test_the_example_of_the_environment_holds_all_that_is_read() -> None:

@@ -12,7 +12,7 @@ from tests.integration.api_cases import SHOP
 ALLOWED = {"html", "head", "meta", "title", "link", "script", "body", "a", "header", "svg", "path", "nav", "div", "span",
            "button", "form", "main", "h1", "h2", "h3", "p", "code", "pre", "table", "thead", "tbody", "tr", "th", "td",
            "dl", "dt", "dd",
-           "ul", "ol", "li", "section", "aside", "input", "label", "select", "option", "noscript", "circle", "rect",
+           "ul", "ol", "li", "section", "aside", "input", "label", "select", "option", "datalist", "noscript", "circle", "rect",
            "line", "g", "text", "i", "b", "small", "br", "kbd", "dialog", "time", "details", "summary", "textarea"}  # fmt: skip
 
 

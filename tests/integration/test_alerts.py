@@ -676,7 +676,7 @@ def test_the_commands(store: IncidentStore, hook: FakeWebhook, setting: Any, mon
 
     def call(*arguments: str, code: int = 0) -> str:
         ended = subprocess.run(
-            [sys.executable, "-m", "furrow", "alerts", *arguments],
+            [sys.executable, "-m", "furrow", *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -685,18 +685,18 @@ def test_the_commands(store: IncidentStore, hook: FakeWebhook, setting: Any, mon
         assert ended.returncode == code, ended.stderr
         return ended.stdout + ended.stderr
 
-    assert "ops: sent" in call("test")
+    assert "ops: sent" in call("alerts", "test")
     assert hook.texts[0].startswith("Furrow: a test")
-    assert "no channel other; it has ops" in call("test", "--channel", "other", code=1)
-    assert "is snoozed until" in call("snooze", id_, "--for", "4h", "--reason", "we know")
-    assert "is no span of time" in call("snooze", id_, "--for", "soon", code=2)
+    assert "no channel other; it has ops" in call("alerts", "test", "--channel", "other", code=1)
+    assert "is snoozed until" in call("alerts", "snooze", id_, "--for", "4h", "--reason", "we know")
+    assert "is no span of time" in call("alerts", "snooze", id_, "--for", "soon", code=2)
     run()
-    listed = json.loads(call("list", "--json"))
+    listed = json.loads(call("alerts", "list", "--json"))
     assert [(alert["kind"], alert["state"]) for alert in listed["alerts"]] == [("confirmed", "snoozed")]
     assert [snooze["incidentId"] for snooze in listed["snoozed"]] == [id_]
-    assert "no longer snoozed" in call("snooze", id_, "--for", "0")
+    assert "no longer snoozed" in call("alerts", "snooze", id_, "--for", "0")
     hook.stop()
-    assert "secret-of-the-hook" not in call("test", code=1)
+    assert "secret-of-the-hook" not in call("alerts", "test", code=1)
     hook.start()
 
 

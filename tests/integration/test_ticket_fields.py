@@ -320,8 +320,9 @@ def test_conditions(condition: str, pattern: Any, matches: bool) -> None:
     ("text", "words"),
     [
         ("jira = 1", "jira must be a table"),
-        ("[github]", "the file has no 'github'; there are jira, linear"),
+        ("[gihub]", "the file has no 'gihub'; there are jira, linear, github, gitlab, webhook"),
         ("[jira.feilds]", "jira has no 'feilds'; there are fields, rules, title, body"),
+        ("github.fields = { milestone = '2.6' }", "github has no 'fields'; there are title, body"),
         ("[[jira.rules]]\nfields = { a = 1 }", "rule 1 of jira, when must be a table"),
         (
             "[[jira.rules]]\nwhen = { rout = '/' }\nfields = { a = 1 }",

@@ -61,7 +61,9 @@ def test_the_same_for_programs(client: httpx.Client) -> None:
     client.cookies.clear()
     assert client.get(f"{page}/ticket.json").status_code == 401
     data = client.get(f"{page}/ticket.json", headers=ALL).json()
-    jira, linear = data["tickets"]
+    jira, linear, *others = data["tickets"]
+    assert [other["tracker"] for other in others] == ["GitHub", "GitLab", "Webhook"]
+    assert [other["fields"] for other in others] == [{}, {}, {}]
     assert data["problem"] is None
     assert (jira["tracker"], jira["fields"], jira["problems"]) == ("Jira", {"components": ["Checkout", "Web"]}, [])
     assert jira["title"].startswith("Look: ")
@@ -107,7 +109,7 @@ def test_a_template_that_fails_and_a_broken_file_are_told_and_then_right_again(
 ) -> None:
     page = page_of(client)
     ticket_file.write_text("jira.title = '{{ nope }}'")
-    jira, _ = client.get(f"{page}/ticket.json").json()["tickets"]
+    jira, *_ = client.get(f"{page}/ticket.json").json()["tickets"]
     assert "the built-in title is used: UndefinedError: 'nope' is undefined" in jira["problems"][0]
     assert "'nope' is undefined" in client.get(f"{page}/ticket").text.replace("&#39;", "'")
     ticket_file.write_text("[jira")

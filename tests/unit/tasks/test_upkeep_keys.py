@@ -35,5 +35,5 @@ def test_the_oldest_comes_first(keys: list[str]) -> None:
 )
 def test_the_url_of_another_ticket_of_the_same_place(key: str, url: str, other: str, expected: str) -> None:
     tickets = [{"key": key, "url": url or None}]
-    check = DueCheck({"tickets": tickets}, key, last=True)  # type: ignore[typeddict-item]
+    check = DueCheck({"tickets": tickets}, key, last=True, identity="")  # type: ignore[typeddict-item]
     assert _ticket_url(check, other) == expected
