@@ -43,8 +43,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    name_operations(items)
     if is_worker(config):
         sort_by_length(items)
+
+
+def name_operations(items: list[pytest.Item]) -> None:
+    """Give each operation of a fuzzed API an id of its own. schemathesis gives all of a test the same one, and pytest-xdist
+    runs one test for each id.
+    """
+    for item in items:
+        if label := getattr(item, "operation_label", ""):
+            item._id = item.id.with_params(label)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -172,7 +172,7 @@ GROUP: Final = RouteGroup(
                         "name": "project",
                         "in": "query",
                         "required": False,
-                        "schema": {"type": "string", "maxLength": 128},
+                        "schema": {"type": "string", "maxLength": 128, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"},
                         "example": "default",
                     },
                 ),
