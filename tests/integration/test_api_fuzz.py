@@ -44,6 +44,8 @@ class Running:
             b"`cursor` is of another list",
             b"`environment` goes with `version` or `nextRelease`",
             b"`reason` is needed: why it was no frustration",
+            b"`text` is needed with the reason `other`",
+            b"`reason` belongs to the verdict `no_frustration`",
         )
         unsaid = response.status_code == 400 and any(words in response.content for words in beyond)
         case.validate_response(
