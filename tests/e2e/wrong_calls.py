@@ -53,7 +53,7 @@ CALLS: Final = [
     Wrong(
         "run nothing",
         1,
-        "'nothing/nothing' at http://127.0.0.1:{prefect_port}/api; the deployments are backfill/backfill",
+        "'nothing/nothing' at http://127.0.0.1:{prefect_port}/api; the deployments are alerts/alerts, backfill/backfill",
     ),
     Wrong("run ../../admin/settings", 1, "there is no deployment '../../admin/settings' at http"),
     Wrong("run ../x", 1, "there is no deployment '../x' at http"),
