@@ -26,7 +26,7 @@ def open_engine(name: str, folder: Path) -> Iterator[WebDriver]:
     """A browser of this engine. Skips the test, or fails, where it is not installed."""
     missing = [file for file in NEEDED[name] if not glob(file)]
     if missing and not os.environ.get(REQUIRED):
-        pytest.skip(f"{name} is not installed (`make browsers` installs it): {', '.join(missing)}")
+        pytest.skip(f"{name} is not installed (`make browsers` installs it), and not tried: {', '.join(missing)}")
     assert not missing, f"{name} is not installed: {missing}"
     with firefox.open_firefox(folder) if name == "firefox" else webkit.open_webkit() as driver:
         yield driver

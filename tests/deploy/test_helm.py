@@ -22,7 +22,7 @@ INGRESS = ("ingress.enabled=true", "ingress.host=events.shop.example", "ingress.
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = helm.program()
     if program is None:
-        pytest.skip("Helm is not installed (python -m tests.deploy.helm)")
+        pytest.skip("Helm is not installed (python -m tests.deploy.helm): the chart is then not rendered")
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -138,7 +138,7 @@ def nginx_configuration(directory: Path, upstream: int, tls: int, plain: int) ->
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/bin")
     if program is None:
-        pytest.skip("nginx is not installed (apt-get install nginx-light)")
+        pytest.skip("nginx is not installed (apt-get install nginx-light): its file is then not tried")
     directory = tmp_path_factory.mktemp("nginx")
     directory.chmod(0o755)  # its workers are another user
     tls, plain = free_port(), free_port()
@@ -153,7 +153,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 def caddy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     program = shutil.which("caddy")
     if program is None:
-        pytest.skip("Caddy is not installed (apt-get install caddy)")
+        pytest.skip("Caddy is not installed (apt-get install caddy): its file is then not tried")
     directory = tmp_path_factory.mktemp("caddy")
     port = free_port()
     home = {"HOME": str(directory), "XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}

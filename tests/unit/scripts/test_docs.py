@@ -51,8 +51,9 @@ def test_every_setting_that_is_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    # What stands in a block of code is no link.
-    shown = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", page.read_text(), flags=re.M | re.S)
+    shown = page.read_text()
+    if page.name == "tickets.md":  # its blocks hold tickets, whose links lead to an invented installation
+        shown = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", shown, flags=re.M | re.S)
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", shown):
         assert (page.parent / target).exists(), target
 
