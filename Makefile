@@ -33,7 +33,7 @@ test-soak: $(READY)  ## What CI does not run: the wheel with everything from the
 	$(BIN)/python -m pytest -m soak tests/packaging tests/chaos
 
 test-browser: $(READY)  ## The tests with a real Chromium (Debian's packages chromium and chromium-driver)
-	$(BIN)/python -m pytest -m "browser and not engines" tests/browser
+	$(BIN)/python -m pytest $(PARALLEL) -m "browser and not engines" tests/browser
 
 test-engines: $(READY)  ## furrow.js in Firefox and WebKit; one that is missing is skipped
 	$(BIN)/python -m pytest -m engines tests/browser
