@@ -4,10 +4,10 @@
 """
 
 import contextlib
-import subprocess
 import sys
 
 import httpx
+from prefect.cli import app as prefect_command
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
@@ -23,14 +23,29 @@ from furrow.installation.up import MESSAGE_PREFIX
 
 
 def main() -> None:
-    """Register everything. Raises the errors of Prefect's client, and CalledProcessError when `prefect deploy` fails."""
+    """Register everything. Raises the errors of Prefect's client, and RuntimeError when `prefect deploy` fails."""
     template = InProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=POOL, type=InProcessWorker.type, base_job_template=template))
     documents.register_blocks()
     _restore_deployments()
-    subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=ROOT, check=True)
+    register_deployments()
     _declare_automations()
+
+
+def register_deployments() -> None:
+    """Declare the deployments of ``prefect.yaml``. Raises RuntimeError when `prefect deploy` fails."""
+    # In this process, which Prefect's command does only with the words of sys.argv: another process would load Prefect once
+    # more, a tenth of the work of starting an installation.
+    sys.argv = ["prefect", "--no-prompt", "deploy", "--all"]
+    try:
+        with contextlib.chdir(ROOT):
+            prefect_command()
+    except SystemExit as ended:
+        if ended.code:
+            raise RuntimeError(
+                f"`prefect deploy --all` failed with exit code {ended.code}; its output says why"
+            ) from None
 
 
 def _restore_deployments() -> None:
