@@ -36,7 +36,17 @@ def test_the_parts_of_each_secret() -> None:
     """The whole list once more: a declaration that changes by mistake must not give a secret to another part."""
     stores = {"event_store_url", "incident_store_url"}
     assert {
-        COLLECTOR: {"incident_store_url", "ingest_key", "oidc_client_secret", "operator_key", "user_salt"},
+        COLLECTOR: {
+            "incident_store_url",
+            "ingest_key",
+            "oidc_client_secret",
+            "operator_key",
+            "user_salt",
+            "jira_webhook_secret",
+            "linear_webhook_secret",
+            "github_webhook_secret",
+            "gitlab_webhook_secret",
+        },
         PREFECT: {"prefect_auth"},
         ENGINE: {
             *stores,
