@@ -14,7 +14,7 @@ from collector.routes.route import Operation, Parameter, Route, RouteGroup
 from collector.services import Services
 from trackers.ticket_webhooks import WEBHOOK_KINDS, NamedTickets, WebhookKind, find_webhook_kind
 
-_MAX_BODIES: Final = 8
+_MAX_BODIES: Final = 32
 _TRACKER: Final[Parameter] = {
     "name": "tracker",
     "in": "path",

@@ -35,7 +35,8 @@ _CLAIM = text(f"""
     FROM due, incidents i
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
     RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
-        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation, clock_timestamp() AS now
+        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation,
+        o.read_after AS claim, clock_timestamp() AS now
 """)
 
 
@@ -59,7 +60,7 @@ class TicketHints:
 
     def claim_hinted_readings(self, tracker: str, limit: int, pause_s: float, settle_s: float) -> list[DueReading]:
         """The tickets that were named at least ``settle_s`` ago, the earliest first. Their hints are taken away; without
-        another one, no other run gets them for ``pause_s``."""
+        another one, no run gets them for ``pause_s``."""
         values = {"tracker": tracker, "limit": limit, "pause_s": pause_s, "settle_s": settle_s}
         with self._database.open_transaction() as connection:
             return [build_due_reading(row) for row in connection.execute(_CLAIM, values)]

@@ -37,11 +37,12 @@ _CLAIM = text(f"""
         ORDER BY o.read_after NULLS FIRST, o.incident_id LIMIT :limit
         FOR UPDATE OF o SKIP LOCKED
     )
-    UPDATE outbox o SET hinted_at = NULL, read_after = clock_timestamp() + make_interval(secs => CAST(:pause_s AS float))
+    UPDATE outbox o SET read_after = clock_timestamp() + make_interval(secs => CAST(:pause_s AS float))
     FROM due, incidents i
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
     RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
-        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation, clock_timestamp() AS now
+        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation,
+        o.read_after AS claim, clock_timestamp() AS now
 """)
 _LOCK = text("""
     SELECT * FROM outbox WHERE incident_id = :incident_id AND tracker = :tracker FOR UPDATE
@@ -81,7 +82,8 @@ _ACTIONS: Mapping[Effect, Action] = {"resolve": "resolve", "suppress": "suppress
 @dataclass(frozen=True)
 class DueReading:
     """A ticket whose state is to be read. ``read_at``: changes up to then are known, None: it was never read; ``now``: the
-    database's time, up to which this reading knows them; ``generation``: what the ticket was told when it was claimed."""
+    database's time, up to which this reading knows them; ``generation``: what the ticket was told when it was claimed;
+    ``claim``: which claim this is, as two runs may read one ticket: the reading of the last claim counts."""
 
     incident_id: str
     project: str
@@ -90,6 +92,7 @@ class DueReading:
     identity: str
     read_at: datetime | None
     generation: int
+    claim: datetime
     now: datetime
 
 
@@ -103,6 +106,7 @@ def build_due_reading(row: "sa.Row[Any]") -> DueReading:
         row.identity,
         row.read_at,
         row.generation,
+        row.claim,
         row.now,
     )
 
@@ -148,8 +152,8 @@ class TicketStates:
     ) -> RecordedReading:
         """Store what was read, and do to the incident what the change means, in one transaction.
 
-        A ticket that was changed by Furrow since it was claimed, or that is merged into one that is being filed, is left to
-        the next reading.
+        A ticket that was changed by Furrow or claimed again since it was claimed, or that is merged into one that is being
+        filed, is left to the next reading.
         """
         try:
             return self._record_reading(tracker, due, reading, meaning, rules)
@@ -201,7 +205,8 @@ class _Change(NamedTuple):
 
 def _is_still_due(row: "sa.Row[Any]", ticket: "sa.Row[Any]", due: DueReading) -> bool:
     same = ticket.state == "filed" and ticket.ticket_key == due.key and ticket.generation == due.generation
-    return bool(same and ticket.generation >= row.generation and not row.merged_into and not ticket.duplicate_of)
+    latest = ticket.read_after == due.claim and ticket.generation >= row.generation
+    return bool(same and latest and not row.merged_into and not ticket.duplicate_of)
 
 
 def _has_other_versions(ticket: "sa.Row[Any]", reading: TicketReading) -> bool:

@@ -265,6 +265,31 @@ def test_a_reading_from_before_furrow_wrote_is_left_to_the_next(
     assert (status(), meaning) == ("regressed", ("open",))
 
 
+def test_of_two_runs_that_read_a_ticket_the_last_counts(
+    site: Any, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody opens the ticket again and `export` reads that, before `read-back` stores that it was closed."""
+    key = file_ticket(site)
+    finish(site, key)
+    hint(client, site, key)
+    record = TicketStates.record_reading
+    met: list[str] = []
+
+    def export_first(self: TicketStates, *values: Any) -> Any:
+        if not met:
+            met.append(status())
+            site.reopen(key)
+            sql("UPDATE outbox SET read_after = NULL")
+            run()
+        return record(self, *values)
+
+    monkeypatch.setattr(TicketStates, "record_reading", export_first)
+    before = incident(store())["history"]
+    run_read_back()
+    assert met == ["confirmed"]
+    assert incident(store())["history"] == before
+
+
 # The tracker does not answer
 # ----------------------------------------------------------------------------------------------------------------------
 
