@@ -11,6 +11,7 @@ from collector.transport.connections import Waits
 from core import kept_secrets
 from core.hosts import LOOPBACK_NAMES, host_names, host_of_url
 from core.settings import Settings
+from core.webhook_settings import collect_webhook_secrets
 from incidents.lifecycle import ConfirmRule
 from stores import opening
 
@@ -18,7 +19,7 @@ DEVELOPMENT_KEYS_VARIABLE: Final = "FURROW_DEVELOPMENT_KEYS"
 
 
 class CollectorConfig(BaseModel):
-    """The configuration of one collector. By default it binds to loopback. It holds no secrets of trackers."""
+    """The configuration of one collector. By default it binds to loopback. It holds no secret that a tracker accepts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -111,6 +112,10 @@ class CollectorConfig(BaseModel):
     oidc: Annotated[
         OidcConfig | None, Field(description="The OpenID provider; None: people sign in with links and keys only.")
     ] = None
+    webhook_secrets: Annotated[
+        dict[str, SecretStr],
+        Field(description="Secrets of the webhooks of trackers, by tracker; of others none are taken."),
+    ] = Field(default_factory=dict)
     owners_file: Annotated[Path | None, Field(description="File with the owners of incidents.")] = None
     public_url: Annotated[str, Field(description="Where people reach the pages, as in `FURROW_PUBLIC_URL`.")] = ""
     ticket_fields: Annotated[
@@ -156,6 +161,7 @@ class CollectorConfig(BaseModel):
             spool_project_part=settings.spool_project_percent / 100,
             spool_source_part=settings.spool_source_percent / 100,
             public_url=settings.public_url,
+            webhook_secrets=collect_webhook_secrets(settings),
             owners_file=settings.owners_file,
             ticket_fields=settings.ticket_fields,
             oidc=OidcConfig.from_settings(settings),

@@ -39,6 +39,12 @@ STREAM_REQUESTS = Counter(
     "Answers of /intake/…, by stream (`other`: none of that name) and status.",
     ["stream", "status"],
 )
+WEBHOOKS = Counter(
+    "furrow_webhooks_total",
+    "Webhooks of trackers: noted (a ticket is read soon), unknown (no ticket of Furrow), refused (signature), late, "
+    "unreadable, unavailable (no store).",
+    ["tracker", "outcome"],
+)
 COMMIT_SECONDS = Histogram(
     "furrow_spool_wait_seconds",
     "Seconds from validation to durability of one request.",

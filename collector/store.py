@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from uuid import UUID
 
 import anyio
 import anyio.to_thread
@@ -116,6 +117,12 @@ class IncidentMerger(Protocol):
         rules: ConfirmRule,
         version: int | None = None,
     ) -> "IncidentDetail": ...
+
+
+class TicketHints(Protocol):
+    """Has tickets read soon."""
+
+    def note_tickets(self, tracker: str, keys: Sequence[str], client_ids: Sequence[UUID] = ()) -> int: ...
 
 
 class ReleaseBook(Protocol):
@@ -270,6 +277,8 @@ class Incidents(Protocol):
     def merger(self) -> IncidentMerger: ...
     @property
     def releases(self) -> ReleaseBook: ...
+    @property
+    def hints(self) -> TicketHints: ...
     @property
     def routes(self) -> RouteRuleSource: ...
     @property

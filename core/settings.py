@@ -16,6 +16,7 @@ from core.networks import parse_networks, reachable_host
 from core.oidc_settings import OidcSettings
 from core.setting_parts import COLLECTOR, DEPLOY, ENGINE, PREFECT, PREPARE, OnlyFor
 from core.tracker_kinds import TrackerSettings
+from core.webhook_settings import TicketWebhookSettings
 
 ENV_FILE_VARIABLE = "FURROW_ENV_FILE"
 """Variable with the path of the file of settings; empty: no file. The processes of ``furrow up`` get it empty."""
@@ -27,7 +28,7 @@ EMBEDDED = "embedded"
 LOG = "log"
 
 
-class Settings(AlertSettings, TrackerSettings, OidcSettings, BaseSettings):
+class Settings(AlertSettings, TicketWebhookSettings, TrackerSettings, OidcSettings, BaseSettings):
     """The settings of one installation. Secrets are ``SecretStr``: logs, reprs and errors do not show them."""
 
     model_config = SettingsConfigDict(

@@ -18,6 +18,7 @@ from core.oidc_settings import OidcSettings
 from core.project_settings import SETTINGS
 from core.settings import Settings
 from core.tracker_kinds import TRACKER_KINDS
+from core.webhook_settings import TicketWebhookSettings
 from ufse.config import THRESHOLDS
 from ufse.declared import load_signals
 from ufse.weights import RULES
@@ -119,6 +120,7 @@ def _ordered_settings(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
     """The fields of ``settings``, those of sign-in and of trackers last."""
     last = {name: field for name, field in settings.model_fields.items() if name in OidcSettings.model_fields}
     last |= {name: field for kind in TRACKER_KINDS for name, field in kind.settings.model_fields.items()}
+    last |= TicketWebhookSettings.model_fields
     return {name: field for name, field in settings.model_fields.items() if name not in last} | last
 
 

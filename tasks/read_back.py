@@ -4,7 +4,7 @@ It comes after everything that is written, in batches: one request asks for the 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,7 +34,10 @@ OVERLAP_S: Final = 300.0
 LONGEST_S: Final = 60.0
 """No request is sent later than this after the begin."""
 BATCH: Final = 50
+SETTLE_S: Final = 5.0
+"""A ticket that a webhook named is read so long after that: the search finds the change then (own choice)."""
 _MOST_BATCHES: Final = 20
+_MOST_HINTED_BATCHES: Final = 4
 _DONE: Final[Mapping[Effect, str]] = {
     "resolve": "incidents resolved by their tickets",
     "suppress": "incidents suppressed by their tickets",
@@ -58,15 +61,51 @@ class ReadBack:
 def read_tickets_back(tracker: Tracker) -> ReadBack:
     """Read the states of the tickets that are due, and move their incidents."""
     store = connections.incident_store()
+    if isinstance(store, LogIncidentStore):
+        return ReadBack()
+    done = _read_batches(
+        store, tracker, lambda: store.states.claim_due_readings(tracker.name, BATCH, READ_EVERY_S), _MOST_BATCHES
+    )
+    if isinstance(tracker, ReadsStates):
+        states = store.states.list_unknown_states()
+        done.unknown = [_describe_unknown(state) for state in states if state.tracker == tracker.name]
+    return done
+
+
+@task(name="find tickets that webhooks named", **POLICY)
+def find_hinted_trackers() -> list[str]:
+    """The trackers of which webhooks named tickets that were not read since."""
+    store = connections.incident_store()
+    return [] if isinstance(store, LogIncidentStore) else store.hints.list_hinted_trackers(SETTLE_S)
+
+
+@task(name="read tickets that webhooks named", **{**POLICY, "retries": 0})
+def read_hinted_tickets(tracker: Tracker) -> ReadBack:
+    """As `read_tickets_back`, only the tickets that webhooks named. While the tracker asks for a pause, they wait."""
+    store = connections.incident_store()
+    if isinstance(store, LogIncidentStore) or store.gates.find_pause(tracker.name) is not None:
+        return ReadBack()
+    return _read_batches(
+        store,
+        tracker,
+        lambda: store.hints.claim_hinted_readings(tracker.name, BATCH, READ_EVERY_S, SETTLE_S),
+        _MOST_HINTED_BATCHES,
+    )
+
+
+def _read_batches(
+    store: IncidentStore, tracker: Tracker, claim: Callable[[], Sequence[DueReading]], most: int
+) -> ReadBack:
+    """Read what ``claim`` gives until it gives nothing, ``most`` times at most."""
     done = ReadBack()
-    if isinstance(store, LogIncidentStore) or not isinstance(tracker, ReadsStates):
+    if not isinstance(tracker, ReadsStates):
         return done
     overrides = read_project_thresholds(store)
     reader = _Reader(store, tracker.name, tracker, overrides, done)
     gate = SharedGate(store.gates, tracker.name, effective_settings().tracker_requests, time.monotonic() + LONGEST_S)
     with use_gate(gate):
-        for _ in range(_MOST_BATCHES):
-            due = store.states.claim_due_readings(tracker.name, BATCH, READ_EVERY_S)
+        for _ in range(most):
+            due = claim()
             if not due:
                 break
             try:
@@ -76,9 +115,6 @@ def read_tickets_back(tracker: Tracker) -> ReadBack:
                 count_degraded("read_back", type(error).__name__)
                 done.errors.append(error)
                 break
-    done.unknown = [
-        _describe_unknown(state) for state in store.states.list_unknown_states() if state.tracker == tracker.name
-    ]
     return done
 
 

@@ -33,6 +33,7 @@ from collector.routes import (
     status,
     streams,
     verdicts,
+    webhooks,
 )
 from collector.routes.route import RouteGroup
 
@@ -48,6 +49,7 @@ GROUPS: Final[tuple[RouteGroup[Any], ...]] = (
     exceptions.GROUP,
     grouping.GROUP,
     releases.GROUP,
+    webhooks.GROUP,
     status.GROUP,
     provider_sign_in.GROUP,  # before sign_in, whose paths of links would match its own
     sign_in.GROUP,

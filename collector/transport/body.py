@@ -127,6 +127,14 @@ class Doorway:
         finally:
             visit.timeout = None
 
+    async def read_signed_body(self, request: Request) -> bytes:
+        """The body as it was sent, whatever its media type: a signature is of these bytes. Raises ApiError; 415 for a
+        compressed body, as a stranger's is not inflated."""
+        if _read_encodings(request):
+            raise ApiError(415, "unsupported_media_type", "a signed body is not compressed")
+        body, _ = await self._receive_in_time(request, self._admit_request(request))
+        return body
+
     async def _receive_content(
         self, request: Request, visit: _BodyRead, max_bytes: int, beyond: "Doorway", named: int | None
     ) -> RawBody:

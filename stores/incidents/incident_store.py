@@ -47,6 +47,7 @@ from stores.incidents.session_queue import SessionQueue
 from stores.incidents.setting_edits import SettingEdits
 from stores.incidents.silences import SilenceReader
 from stores.incidents.stored_detections import StoredDetection, StoredDetections
+from stores.incidents.ticket_hints import TicketHints
 from stores.incidents.ticket_states import TicketStates
 from stores.incidents.ticket_upkeep import TicketUpkeep
 from stores.incidents.tracker_checks import TrackerChecks
@@ -96,6 +97,7 @@ class IncidentStore:
         self.outbox = Outbox(database)
         self.tickets = TicketUpkeep(database)
         self.states = TicketStates(database)
+        self.hints = TicketHints(database)
         self.gates = TrackerGates(database)
         self.floods = FloodGate(database)
         self.alerts = OpenAlerts(database)

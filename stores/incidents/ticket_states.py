@@ -27,12 +27,13 @@ from stores.incidents import incident_merge, incident_record, incident_resolutio
 from stores.incidents.incident_database import Database, clean_for_postgres
 
 # A ticket that is still to be told something, or that is being filed, is read later.
-_READABLE = """o.state = 'filed' AND o.ticket_key IS NOT NULL AND o.duplicate_of IS NULL AND i.merged_into IS NULL
+READABLE = """o.state = 'filed' AND o.ticket_key IS NOT NULL AND o.duplicate_of IS NULL AND i.merged_into IS NULL
     AND o.generation >= i.generation"""
+"""Condition of a row ``o`` of the outbox and its incident ``i``."""
 _CLAIM = text(f"""
     WITH due AS (
         SELECT o.incident_id, o.tracker FROM outbox o JOIN incidents i USING (incident_id)
-        WHERE o.tracker = :tracker AND {_READABLE} AND coalesce(o.read_after <= clock_timestamp(), true)
+        WHERE o.tracker = :tracker AND {READABLE} AND coalesce(o.read_after <= clock_timestamp(), true)
         ORDER BY o.read_after NULLS FIRST, o.incident_id LIMIT :limit
         FOR UPDATE OF o SKIP LOCKED
     )
@@ -40,7 +41,8 @@ _CLAIM = text(f"""
     FROM due, incidents i
     WHERE o.incident_id = due.incident_id AND o.tracker = due.tracker AND i.incident_id = due.incident_id
     RETURNING o.incident_id, i.project, o.ticket_key, o.client_id,
-        coalesce(o.identity, o.incident_id) AS identity, o.read_at, clock_timestamp() AS now
+        coalesce(o.identity, o.incident_id) AS identity, o.read_at, o.generation,
+        o.read_after AS claim, clock_timestamp() AS now
 """)
 _LOCK = text("""
     SELECT * FROM outbox WHERE incident_id = :incident_id AND tracker = :tracker FOR UPDATE
@@ -80,7 +82,8 @@ _ACTIONS: Mapping[Effect, Action] = {"resolve": "resolve", "suppress": "suppress
 @dataclass(frozen=True)
 class DueReading:
     """A ticket whose state is to be read. ``read_at``: changes up to then are known, None: it was never read; ``now``: the
-    database's time, up to which this reading knows them."""
+    database's time, up to which this reading knows them; ``generation``: what the ticket was told when it was claimed;
+    ``claim``: which claim this is, as two runs may read one ticket: the reading of the last claim counts."""
 
     incident_id: str
     project: str
@@ -88,7 +91,24 @@ class DueReading:
     client_id: UUID
     identity: str
     read_at: datetime | None
+    generation: int
+    claim: datetime
     now: datetime
+
+
+def build_due_reading(row: "sa.Row[Any]") -> DueReading:
+    """A row that a claim returned."""
+    return DueReading(
+        row.incident_id,
+        row.project,
+        row.ticket_key,
+        row.client_id,
+        row.identity,
+        row.read_at,
+        row.generation,
+        row.claim,
+        row.now,
+    )
 
 
 class UnknownState(NamedTuple):
@@ -118,12 +138,7 @@ class TicketStates:
         """The tickets whose state is to be read now, the longest unread first; no other run gets them for ``pause_s``."""
         values = {"tracker": tracker, "limit": limit, "pause_s": pause_s}
         with self._database.open_transaction() as connection:
-            return [
-                DueReading(
-                    row.incident_id, row.project, row.ticket_key, row.client_id, row.identity, row.read_at, row.now
-                )
-                for row in connection.execute(_CLAIM, values)
-            ]
+            return [build_due_reading(row) for row in connection.execute(_CLAIM, values)]
 
     def record_unchanged(self, tracker: str, due: Sequence[DueReading]) -> None:
         """These tickets did not change; those that were never read stay unread."""
@@ -137,8 +152,8 @@ class TicketStates:
     ) -> RecordedReading:
         """Store what was read, and do to the incident what the change means, in one transaction.
 
-        A ticket that was changed by Furrow since it was claimed, or that is merged into one that is being filed, is left to
-        the next reading.
+        A ticket that was changed by Furrow or claimed again since it was claimed, or that is merged into one that is being
+        filed, is left to the next reading.
         """
         try:
             return self._record_reading(tracker, due, reading, meaning, rules)
@@ -189,8 +204,9 @@ class _Change(NamedTuple):
 
 
 def _is_still_due(row: "sa.Row[Any]", ticket: "sa.Row[Any]", due: DueReading) -> bool:
-    same = ticket.state == "filed" and ticket.ticket_key == due.key and ticket.generation >= row.generation
-    return bool(same and not row.merged_into and not ticket.duplicate_of)
+    same = ticket.state == "filed" and ticket.ticket_key == due.key and ticket.generation == due.generation
+    latest = ticket.read_after == due.claim and ticket.generation >= row.generation
+    return bool(same and latest and not row.merged_into and not ticket.duplicate_of)
 
 
 def _has_other_versions(ticket: "sa.Row[Any]", reading: TicketReading) -> bool:

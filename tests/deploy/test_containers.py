@@ -88,7 +88,15 @@ def test_each_container_gets_its_own_secrets_alone() -> None:
         "postgres": {"postgres_superuser_password", "postgres_password"},
         "prefect": set(),
         "deploy": stores,
-        "collector": {"furrow_incident_store_url", "furrow_oidc_client_secret", "furrow_user_salt"},
+        "collector": {
+            "furrow_incident_store_url",
+            "furrow_oidc_client_secret",
+            "furrow_user_salt",
+            "furrow_jira_webhook_secret",
+            "furrow_linear_webhook_secret",
+            "furrow_github_webhook_secret",
+            "furrow_gitlab_webhook_secret",
+        },
         "lander": stores,
         "worker": stores | trackers | {"furrow_alert_urls"},
     }

@@ -97,7 +97,15 @@ def test_each_process_gets_its_own_secrets_alone(chart: list[dict[str, Any]]) ->
     stores = {"event-store-url", "incident-store-url"}
     trackers = {"jira-token", "linear-key", "github-token", "gitlab-token", "webhook-secret"}
     assert entries == {
-        "collector": {"incident-store-url", "user-salt", "oidc-client-secret"},
+        "collector": {
+            "incident-store-url",
+            "user-salt",
+            "oidc-client-secret",
+            "jira-webhook-secret",
+            "linear-webhook-secret",
+            "github-webhook-secret",
+            "gitlab-webhook-secret",
+        },
         "lander": {*stores, "prefect-auth"},
         "deploy": {*stores, "prefect-auth"},
         "prefect": {"prefect-auth"},
