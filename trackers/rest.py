@@ -1,6 +1,6 @@
 """Requests to a REST API with JSON: typed answers, and Furrow's errors."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -87,7 +87,7 @@ class RestClient:
         """Close the connections."""
         self._client.close()
 
-    def read(self, answer: type[_Answer], doing: str, path: str, **parameters: str | int) -> _Answer:
+    def read(self, answer: type[_Answer], doing: str, path: str, **parameters: str | int | Sequence[int]) -> _Answer:
         """GET ``path`` of the API. Raises MovedResource when it has moved within the API."""
         return self._send(answer, doing, "GET", path, params=parameters)
 
