@@ -33,7 +33,7 @@ class TicketReading:
 
     ``category``: kind of the state in the tracker's own terms. ``since``: when it was closed, None if unknown or open.
     ``duplicate_of``: key of the ticket that it duplicates. ``comments``: how many, None if unknown. ``versions``: in which
-    it is fixed.
+    it is fixed. ``labels``: of a closed ticket, where labels say why it is closed.
     """
 
     incident_id: str
@@ -46,6 +46,7 @@ class TicketReading:
     versions: tuple[str, ...] = ()
     duplicate_of: str = ""
     since: datetime | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def parse_state_rules(lines: Iterable[str]) -> dict[str, Meaning]:
 def find_meaning(reading: TicketReading, rules: Mapping[str, Meaning]) -> Meaning:
     """What the state means: as the project says, else by the trackers' defaults. Names that neither knows are ``unknown``."""
     names = [_fold(reading.resolution), _fold(reading.status)]
-    for name in names:
+    # A person who sets a label says more than the state of a forge, which only knows open and closed.
+    for name in (names[0], *map(_fold, reading.labels), names[1]):
         if name in rules:
             return rules[name]
     if reading.category in ("open", "duplicate"):

@@ -25,7 +25,7 @@ from tasks.retrying import POLICY
 from tasks.thresholds import Overrides, confirm_rules, read_project_thresholds
 from tasks.tracker_gate import SharedGate
 from trackers.gate import use_gate
-from trackers.protocol import ReadsStates, TicketReference, Tracker
+from trackers.protocol import PartlyRead, ReadsStates, TicketReference, Tracker
 
 READ_EVERY_S: Final = 240.0
 """A ticket's state is read so often, if the tracker's pace allows it (own choice: each run of `export` at its schedule)."""
@@ -148,7 +148,8 @@ class _Reader:
         references = [
             TicketReference(ticket.incident_id, ticket.key, ticket.client_id, ticket.identity) for ticket in due
         ]
-        readings = {ticket.incident_id: ticket for ticket in self._tracker.read_tickets(references, within_s)}
+        found, unread = self._ask(references, within_s)
+        readings = {reading.incident_id: reading for reading in found}
         for ticket in due:
             if ticket.incident_id in readings:
                 try:
@@ -157,9 +158,20 @@ class _Reader:
                     # One ticket does not keep the others from being read; it is read again.
                     count_degraded("read_back", type(error).__name__)
                     self._done.errors.append(error)
-        self._store.states.record_unchanged(
-            self._name, [ticket for ticket in due if ticket.incident_id not in readings]
-        )
+        others = [ticket for ticket in due if ticket.incident_id not in readings and ticket.incident_id not in unread]
+        self._store.states.record_unchanged(self._name, others)
+
+    def _ask(
+        self, references: Sequence[TicketReference], within_s: float | None
+    ) -> tuple[Sequence[TicketReading], frozenset[str]]:
+        """What was read, and the incidents whose tickets could not be read."""
+        try:
+            return self._tracker.read_tickets(references, within_s), frozenset()
+        except PartlyRead as error:
+            # A project that is gone does not keep the others from being read; it is asked for again, from its last reading on.
+            count_degraded("read_back", type(error).__name__)
+            self._done.errors.append(error)
+            return error.readings, error.unread
 
     def _record(self, due: DueReading, reading: TicketReading) -> None:
         meaning: Meaning = find_meaning(reading, self._meanings.get(due.project, {}))
@@ -175,5 +187,5 @@ def read_back_counts(done: ReadBack) -> dict[str, int]:
 
 
 def describe_read_back_errors(done: ReadBack) -> list[str]:
-    """One line for each error."""
-    return [describe_error(error) for error in done.errors]
+    """One line for each error; what several batches met is told once."""
+    return list(dict.fromkeys(describe_error(error) for error in done.errors))

@@ -50,11 +50,12 @@ def describe_page(text: str) -> str:
     return f"a page called {title!r}" if title else ""
 
 
-def seconds_until_retry(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds until a retry, from ``Retry-After`` or ``X-RateLimit-*-Reset``; None if the answer has neither.
+def seconds_until_retry(headers: Mapping[str, str], *, is_limit: bool, now: datetime | None = None) -> float | None:
+    """Seconds until a retry, from ``Retry-After`` or ``X-RateLimit-*-Reset``; None if the answer asks for no wait.
 
-    Resets are ISO 8601 (Jira), epoch milliseconds (Linear), epoch seconds or seconds from now. Of several limits, the
-    exhausted ones count if the answer shows which these are.
+    Resets are ISO 8601 (Jira), epoch milliseconds (Linear), epoch seconds or seconds from now. Trackers name the next
+    renewal in every answer: it is a wait if the limit is used up, or if the answer is a refusal by a rate limit
+    (``is_limit``) that does not show which limit is used up.
     """
     now = now or datetime.now(UTC)
     lower = {name.lower(): value.strip() for name, value in headers.items()}
@@ -63,7 +64,8 @@ def seconds_until_retry(headers: Mapping[str, str], now: datetime | None = None)
         resets = {name: _parse_reset_time(value, now) for name, value in lower.items() if _RESET.fullmatch(name)}
         known = {name: seconds for name, seconds in resets.items() if seconds is not None}
         exhausted = [seconds for name, seconds in known.items() if _is_exhausted(lower, name)]
-        asked = max(exhausted) if exhausted else min(known.values(), default=None)
+        others = min(known.values(), default=None) if is_limit else None
+        asked = max(exhausted, default=others)
     return None if asked is None else min(max(asked, 0.0), LONGEST_WAIT)
 
 

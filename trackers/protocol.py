@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
+from core.errors import PermanentError
 from incidents.ticket_reading import TicketReading
 from trackers.document import Document
 from trackers.ticket import Ticket
@@ -102,9 +103,17 @@ class TicketReference:
     identity: str
 
 
+class PartlyRead(PermanentError):
+    """Some tickets could not be read: ``unread`` are their incident ids, ``readings`` those of all others."""
+
+    def __init__(self, message: str, readings: Sequence[TicketReading], unread: frozenset[str]) -> None:
+        super().__init__(message)
+        self.readings, self.unread = tuple(readings), unread
+
+
 @runtime_checkable
 class ReadsStates(Protocol):
-    """A tracker whose tickets' states are read back. Raises as `Tracker` does."""
+    """A tracker whose tickets' states are read back. Raises as `Tracker` does, and PartlyRead."""
 
     def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
         """The states of those tickets that changed within so many seconds (None: of all that are there), in few requests."""

@@ -1,6 +1,6 @@
 """Requests to a REST API with JSON: typed answers, and Furrow's errors."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -87,7 +87,7 @@ class RestClient:
         """Close the connections."""
         self._client.close()
 
-    def read(self, answer: type[_Answer], doing: str, path: str, **parameters: str | int) -> _Answer:
+    def read(self, answer: type[_Answer], doing: str, path: str, **parameters: str | int | Sequence[int]) -> _Answer:
         """GET ``path`` of the API. Raises MovedResource when it has moved within the API."""
         return self._send(answer, doing, "GET", path, params=parameters)
 
@@ -159,7 +159,8 @@ class RestClient:
     def _classify_refusal(self, answer: httpx.Response, headers: Mapping[str, str]) -> TransientError | PermanentError:
         status, reason = answer.status_code, _describe_refusal(answer)
         message = f"{self.name} answered {status}: {self._safe(reason or 'no reason given')}"
-        wait = _seconds_asked(headers)
+        # Also a limit is waited for only as long as it asks: a secondary limit of GitHub names the renewal of the primary one.
+        wait = http_errors.seconds_until_retry(headers, is_limit=False)
         if status == httpx.codes.TOO_MANY_REQUESTS or (self._is_limit and self._is_limit(status, headers, reason)):
             return RateLimited(message, retry_after=UNNAMED_WAIT if wait is None else wait)
         if http_errors.is_transient_status(status):
@@ -170,14 +171,6 @@ class RestClient:
 
     def _safe(self, text: str) -> str:
         return http_errors.to_safe_line(text, self._secrets)
-
-
-def _seconds_asked(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait: what it names, or until a limit that is used up is renewed. Forges name the time of
-    the next renewal in each answer, however much is left; that is no request to wait."""
-    named = {name: value for name, value in headers.items() if name == "retry-after"}
-    asked = http_errors.seconds_until_retry(named)
-    return http_errors.seconds_until_renewed(headers) if asked is None else asked
 
 
 def _limit_headers(headers: Mapping[str, str]) -> dict[str, str]:

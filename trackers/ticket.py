@@ -49,8 +49,8 @@ class Ticket:
     ``reopens``: a report that it came back opens it again. ``sessions``: affected ones. ``proof``: the counts that confirm its
     fix, '' without them. ``replaces``: the key of its former ticket, which was deleted in the tracker, or (``follows``)
     closed; '' without one. ``identity``: what it is known by in its tracker; '': the incident's id. ``fields``: further fields
-    by name, as the tracker's package reads them. ``text``: the text of a template, which takes the place of ``body`` in the
-    tracker.
+    by name, as the tracker's package reads them; ``owner_fields``: those of them (in lower case) that the file of owners gave.
+    ``text``: the text of a template, which takes the place of ``body`` in the tracker.
     """
 
     incident_id: str
@@ -71,6 +71,7 @@ class Ticket:
     text: Document | None = None
     follows: bool = False
     identity: str = ""
+    owner_fields: frozenset[str] = frozenset()
 
     @property
     def known_as(self) -> str:

@@ -24,10 +24,11 @@ def make_ticket(
     """The ticket, and what is wrong with its templates: in place of one that fails, the built-in text is used.
 
     ``former``: the key of its former ticket ('' without one), and whether that was closed, not deleted. ``extra``: fields
-    from elsewhere; they win over those of the plan.
+    that the file of owners gives; they win over those of the plan.
     """
     ticket = build_ticket(incident, public_url, *former)
-    ticket = replace(ticket, fields=merge_fields(plan.choose_fields(incident), extra or {}))
+    owned = frozenset(name.casefold() for name in extra or {})
+    ticket = replace(ticket, fields=merge_fields(plan.choose_fields(incident), extra or {}), owner_fields=owned)
     made, problems = ticket, []
     try:
         made = replace(made, title=render_title(plan.title, ticket, incident)) if plan.title else made

@@ -6,7 +6,7 @@ incident adds its fields and replaces those of the same name. Names and values m
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
@@ -95,6 +95,23 @@ def merge_fields(*layers: Fields) -> Fields:
 def find_field(fields: Mapping[str, object], name: str) -> str:
     """The value of the field ``name`` (in lower case) as text, however the file writes the name; '' without one."""
     return next((str(value) for known, value in fields.items() if known.casefold() == name), "")
+
+
+def describe_wrong_fields(place: str, problems: Mapping[str, str], owned: Collection[str] = ()) -> str:
+    """What is wrong with fields, by name, and in which file; ``owned``: names (in lower case) that the file of owners gave."""
+    by_file: dict[str, list[str]] = {}
+    for name, words in problems.items():
+        by_file.setdefault(_name_file(name, owned), []).append(f"the field {name!r} {words}")
+    return to_safe_line(f"{place}: " + "; ".join(f"{'; '.join(lines)} ({file})" for file, lines in by_file.items()))
+
+
+def describe_refused_fields(refusal: str, refused: Iterable[str], owned: Collection[str]) -> str:
+    """A tracker's refusal of fields, and the files that they come from."""
+    return f"{refusal} ({', '.join(sorted({_name_file(name, owned) for name in refused}))})"
+
+
+def _name_file(field_name: str, owned: Collection[str]) -> str:
+    return "FURROW_OWNERS_FILE" if field_name.casefold() in owned else "FURROW_TICKET_FIELDS"
 
 
 def describe_incident(incident: Incident) -> dict[str, tuple[str, ...]]:

@@ -214,8 +214,8 @@ def _has_other_versions(ticket: "sa.Row[Any]", reading: TicketReading) -> bool:
 
 
 def _build_shown(reading: TicketReading, meaning: Meaning) -> dict[str, object]:
-    """The reading as it is stored and compared."""
-    shown = {name: value for name, value in asdict(reading).items() if name != "incident_id"}
+    """The reading as it is stored and compared; labels count by what they mean."""
+    shown = {name: value for name, value in asdict(reading).items() if name not in ("incident_id", "labels")}
     since = reading.since.isoformat() if reading.since else None
     return {**shown, "versions": list(reading.versions), "since": since, "meaning": meaning}
 

@@ -1,7 +1,7 @@
 """What the fakes of GitHub and GitLab have in common: issues of projects, with comments."""
 
 from abc import abstractmethod
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fakes.server import Fake
@@ -11,6 +11,14 @@ def plenty(prefix: str) -> dict[str, str]:
     """The headers of each answer: much is left, and the limit is renewed in an hour."""
     renewed = str(int(datetime.now(UTC).timestamp()) + 3_600)
     return {f"{prefix}Limit": "5000", f"{prefix}Remaining": "4987", f"{prefix}Reset": renewed}
+
+
+def show_time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def now() -> str:
+    return show_time(datetime.now(UTC))
 
 
 class FakeForge(Fake):
@@ -30,17 +38,34 @@ class FakeForge(Fake):
 
     def make(self, project: str, title: str, body: str, labels: list[str], author: int = 1) -> dict[str, Any]:
         number = 1 + sum(key.startswith(f"{project}#") for key in [*self.issues, *self.deleted])
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         issue = {
             "project": project, "number": number, "title": title, "body": body, "labels": labels, "author": author,
-            "open": True, "updated": now, "closed": None, "reason": None, "comments": [], "unseen": self.lag,
+            "open": True, "updated": now(), "closed": None, "reason": None, "comments": [], "unseen": self.lag,
+            "assignees": [], "milestone": None, "duplicate_of": "",
         }  # fmt: skip
         self.issues[f"{project}#{number}"] = issue
         return issue
 
-    def finish(self, key: str) -> None:
-        """Somebody closes it."""
-        self.issues[key] |= {"open": False, "closed": "2024-02-01T09:30:00Z"}
+    def finish(self, key: str, closed: str = "2024-02-01T09:30:00Z", **changes: Any) -> None:
+        """Somebody closes it; ``changes``: ``reason`` (GitHub), ``milestone``, ``duplicate_of`` (key)."""
+        self.issues[key] |= {"open": False, "closed": closed, "reason": "completed", "updated": now(), **changes}
+
+    def reopen(self, key: str) -> None:
+        """Somebody opens it again."""
+        self.issues[key] |= {"open": True, "closed": None, "reason": "reopened", "duplicate_of": "", "updated": now()}
+
+    def duplicate(self, key: str, original: str) -> None:
+        """Somebody closes it as a duplicate."""
+        self.finish(key, closed=now(), reason="duplicate", duplicate_of=original)
+
+    def assign(self, key: str, person: str) -> None:
+        """Somebody gets it."""
+        self.issues[key] |= {"assignees": [person], "updated": now()}
+
+    def age(self) -> None:
+        """A day goes by for every issue."""
+        for issue in self.issues.values():
+            issue["updated"] = show_time(datetime.fromisoformat(issue["updated"]) - timedelta(days=1))
 
     def delete(self, key: str) -> None:
         """Somebody deletes it."""

@@ -2,15 +2,23 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from tests.fakes.contract import find_violations
-from tests.fakes.forge import FakeForge, plenty
+from graphql import GraphQLError, GraphQLSchema, build_schema, graphql_sync
+
+from tests.fakes.contract import CONTRACTS, find_violations
+from tests.fakes.forge import FakeForge, now, plenty
 from tests.fakes.server import Answer, Request
 
 TOKEN = "github_pat_0123456789abcdef"
 CONTRACT = "github-issues"
+
+
+@cache
+def schema() -> GraphQLSchema:
+    return build_schema((CONTRACTS / "github.graphql").read_text(encoding="utf-8"))
 
 
 def is_create(request: Request) -> bool:
@@ -40,6 +48,7 @@ class FakeGitHub(FakeForge):
         super().__init__(**options)
         self.prefix = "/api/v3" if enterprise else ""
         self.moved: dict[str, str] = {}
+        self.knows_originals = True
         self.known_reasons = {"completed", "not_planned", "duplicate", "reopened"}
 
     @property
@@ -53,6 +62,8 @@ class FakeGitHub(FakeForge):
     def _answer(self, request: Request) -> Answer:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return Answer(401, {"message": "Bad credentials"})
+        if request.path == ("/api/graphql" if self.prefix else "/graphql") and request.method == "POST":
+            return self._graph(request.json)
         if not request.path.startswith(f"{self.prefix}/"):
             return Answer(404, {"message": "Not Found"})
         path = request.path.removeprefix(self.prefix)
@@ -69,6 +80,22 @@ class FakeGitHub(FakeForge):
                     return Answer(404, {"message": "Not Found"})
                 return self._in_repository(repository, rest, request)
         return Answer(404, {"message": "Not Found"})
+
+    def _graph(self, body: dict[str, Any]) -> Answer:
+        if not self.knows_originals and "duplicateOf" in body["query"]:
+            said = {"code": "undefinedField", "typeName": "Issue", "fieldName": "duplicateOf"}
+            message = "Field 'duplicateOf' doesn't exist on type 'Issue'"
+            return Answer(200, {"errors": [{"message": message, "path": ["query"], "extensions": said}]})
+        done = graphql_sync(schema(), body["query"], _Root(self), variable_values=body["variables"])
+        errors = [
+            {"type": "NOT_FOUND", "path": error.path, "message": error.message}
+            for error in done.errors or ()
+            if isinstance(error.original_error, _NotFound)
+        ]
+        # What comes from no resolver is a fault in the request or in the fake.
+        others = [error for error in done.errors or () if not isinstance(error.original_error, _NotFound)]
+        self.violations += [error.message for error in others]
+        return Answer(200, {"data": done.data, **({"errors": errors} if errors else {})})
 
     def _in_repository(self, repository: str, rest: list[str], request: Request) -> Answer:
         match request.method, rest:
@@ -117,7 +144,8 @@ class FakeGitHub(FakeForge):
                     return Answer(422, {"message": "Validation Failed", "errors": errors})
                 if "state" in body:
                     is_open = body.pop("state") == "open"
-                    issue |= {"open": is_open, "reason": reason, "closed": None if is_open else issue["updated"]}
+                    issue |= {"open": is_open, "reason": reason or ("reopened" if is_open else "completed")}
+                    issue |= {"closed": None if is_open else now(), "updated": now(), "duplicate_of": ""}
                 issue |= body
                 return Answer(200, self.shown(issue))
             case "GET", ["comments"]:
@@ -145,3 +173,49 @@ class FakeGitHub(FakeForge):
             "repository_url": f"{self.url}/repos/{issue['project']}",
             "html_url": f"https://elsewhere.test/{issue['project']}/issues/{issue['number']}",
         }
+
+
+class _NotFound(GraphQLError):
+    """There is nothing of this name that the account may see."""
+
+
+class _Root:
+    """Queries; arguments are named as in the schema."""
+
+    def __init__(self, fake: FakeGitHub) -> None:
+        self._fake = fake
+
+    def repository(self, _info: Any, owner: str, name: str, **_: Any) -> Any:
+        path = f"{owner}/{name}"
+        if path not in self._fake.projects:
+            raise _NotFound(f"Could not resolve to a Repository with the name '{path}'.")
+        return _Repository(self._fake, path)
+
+
+class _Repository:
+    def __init__(self, fake: FakeGitHub, path: str) -> None:
+        self._fake = fake
+        self.nameWithOwner = path
+
+    def issue(self, _info: Any, number: int) -> Any:
+        key = f"{self.nameWithOwner}#{number}"
+        if key not in self._fake.issues:
+            raise _NotFound(f"Could not resolve to an Issue with the number of {number}.")
+        return _state(self._fake.issues[key])
+
+
+def _state(issue: dict[str, Any]) -> dict[str, Any]:
+    path, _, number = issue["duplicate_of"].rpartition("#")
+    return {
+        "number": issue["number"],
+        "state": "OPEN" if issue["open"] else "CLOSED",
+        "stateReason": issue["reason"].upper() if issue["reason"] else None,
+        "closedAt": issue["closed"],
+        "updatedAt": issue["updated"],
+        "repository": {"nameWithOwner": issue["project"]},
+        "milestone": {"title": issue["milestone"]} if issue["milestone"] else None,
+        "comments": {"totalCount": len(issue["comments"])},
+        "assignees": {"nodes": [{"login": login} for login in issue["assignees"]]},
+        "labels": {"nodes": [{"name": label} for label in issue["labels"]]},
+        "duplicateOf": {"number": int(number), "repository": {"nameWithOwner": path}} if path else None,
+    }

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tests.fakes.contract import find_violations
-from tests.fakes.forge import FakeForge, plenty
+from tests.fakes.forge import FakeForge, now, plenty
 from tests.fakes.server import Answer, Request
 
 TOKEN = "glpat-0123456789abcdef"
@@ -37,6 +37,7 @@ class FakeGitLab(FakeForge):
         super().__init__(**options)
         self.links: list[tuple[str, str]] = []
         self.actions: list[str] = []
+        self.ids = {self.project: 1}
 
     @property
     def url(self) -> str:
@@ -55,6 +56,7 @@ class FakeGitLab(FakeForge):
             case ["api", "v4", "user"]:
                 return Answer(200, {"id": 1, "username": "furrow-bot"})
             case ["api", "v4", "projects", project, *rest]:
+                project = next((path for path, id_ in self.ids.items() if str(id_) == project), project)
                 if project not in self.projects:
                     return Answer(404, {"message": "404 Project Not Found"})
                 return self._in_project(project, rest, request)
@@ -68,6 +70,9 @@ class FakeGitLab(FakeForge):
                 return Answer(200, known | self.projects[project])
             case "GET", ["issues"]:
                 value = {name: values[-1] for name, values in request.query.items()}
+                if numbers := request.query.get("iids[]"):
+                    asked = [self.issues.get(f"{project}#{number}") for number in numbers]
+                    return Answer(200, [self.shown(issue) for issue in asked if issue])
                 found = self.listed(
                     project, value["labels"], value.get("updated_after", ""), int(value["page"]), int(value["per_page"])
                 )
@@ -95,7 +100,9 @@ class FakeGitLab(FakeForge):
             case "PUT", []:
                 body = dict(request.json)
                 if event := body.pop("state_event", None):
-                    issue |= {"open": event == "reopen", "closed": None if event == "reopen" else issue["updated"]}
+                    opened = event == "reopen"
+                    issue |= {"open": opened, "closed": None if opened else now(), "updated": now()}
+                    issue["duplicate_of"] = ""
                 if "labels" in body:
                     issue["labels"] = body["labels"].split(",")
                 if "description" in body:
@@ -130,11 +137,19 @@ class FakeGitLab(FakeForge):
         """Carry out the quick actions in a text."""
         self.actions += _ACTION.findall(_CODE.sub("", text))
 
+    def project_id(self, project: str) -> int:
+        return self.ids.setdefault(project, len(self.ids) + 1)
+
+    def api_url(self, key: str) -> str | None:
+        project, _, number = key.rpartition("#")
+        return f"{self.url}/api/v4/projects/{self.project_id(project)}/issues/{number}" if key else None
+
     def shown(self, issue: dict[str, Any]) -> dict[str, Any]:
+        key = f"{issue['project']}#{issue['number']}"
         return {
             "id": 1_000 + issue["number"],
             "iid": issue["number"],
-            "project_id": 1,
+            "project_id": self.project_id(issue["project"]),
             "title": issue["title"],
             "description": issue["body"],
             "state": "opened" if issue["open"] else "closed",
@@ -142,7 +157,11 @@ class FakeGitLab(FakeForge):
             "author": {"id": issue["author"], "username": f"user-{issue['author']}"},
             "updated_at": issue["updated"],
             "closed_at": issue["closed"],
+            "assignees": [{"id": 9, "name": name, "username": "user-9"} for name in issue["assignees"]],
+            "milestone": {"id": 1, "iid": 1, "title": issue["milestone"]} if issue["milestone"] else None,
+            "moved_to_id": issue.get("moved_to"),
             "user_notes_count": len(issue["comments"]),
+            "_links": {"self": self.api_url(key), "closed_as_duplicate_of": self.api_url(issue["duplicate_of"])},
             "references": {"short": f"#{issue['number']}", "full": f"{issue['project']}#{issue['number']}"},
             "web_url": f"https://elsewhere.test/{issue['project']}/-/issues/{issue['number']}",
         }

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -191,6 +191,23 @@ def test_what_may_pass_is_transient_and_the_wait_is_kept(site: FakeJira, tracker
     with pytest.raises(TransientError, match=f"Jira answered {status}: slow down") as raised:
         tracker.file_ticket(ticket(), uuid4())
     assert raised.value.retry_after == 17
+
+
+def test_a_failure_of_the_server_is_no_limit_while_requests_remain(site: FakeJira, tracker: JiraTracker) -> None:
+    """Jira names the next renewal, as a time of minutes, in every answer."""
+    reset = (datetime.now(UTC) + timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%MZ")
+    left = {"X-RateLimit-Limit": "350", "X-RateLimit-Remaining": "349", "X-RateLimit-Reset": reset}
+    waits = []
+    for status, headers in (
+        (503, left),
+        (503, left | {"X-RateLimit-Remaining": "0"}),
+        (429, {"X-RateLimit-Reset": reset}),
+    ):
+        site.faults = [Fault(is_create, Answer(status, {"errorMessages": ["busy"]}, headers))]
+        with pytest.raises(TransientError, match=f"Jira answered {status}") as raised:
+            tracker.file_ticket(ticket(), uuid4())
+        waits.append(raised.value.retry_after)
+    assert waits == [None, pytest.approx(2_970, abs=60), pytest.approx(2_970, abs=60)]
 
 
 def test_no_server_and_no_json_are_transient(site: FakeJira, tracker: JiraTracker) -> None:

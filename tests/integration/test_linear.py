@@ -151,6 +151,18 @@ def test_a_rate_limit_is_http_400_and_says_when(workspace: FakeLinear, tracker: 
     assert tracker.file_ticket(ticket(), uuid4()).key == "ENG-1"
 
 
+def test_a_failure_of_the_server_is_no_limit_while_requests_remain(
+    workspace: FakeLinear, tracker: LinearTracker
+) -> None:
+    """Linear names the next renewal, in milliseconds, in every answer."""
+    reset = str(int(datetime.now(UTC).timestamp() * 1000) + 3_000_000)
+    left = {"X-RateLimit-Requests-Reset": reset, "X-RateLimit-Requests-Remaining": "4987"}
+    workspace.faults = [Fault(is_create, Answer(500, {"errors": [{"message": "boom"}]}, left))]
+    with pytest.raises(TransientError, match="500") as raised:
+        tracker.file_ticket(ticket(), uuid4())
+    assert raised.value.retry_after is None
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from core.errors import PermanentError
 from tests.fakes.jira import FakeJira, is_create
 from tests.fakes.linear import KEY, FakeLinear, operation
+from tests.fakes.linear import is_create as linear_is_create
 from tests.fakes.server import Answer, Fault
 from tests.integration.test_jira import connect, only
 from tests.unit.trackers.incidents import incident
@@ -158,8 +159,11 @@ def test_what_jira_refuses_of_the_fields_waits_for_the_file(site: FakeJira) -> N
     words = "User '5b10ac' cannot be assigned issues."
     site.faults = [Fault(is_create, Answer(400, {"errorMessages": [], "errors": {"assignee": words}}))]
     tracker = connect(site)
-    with pytest.raises(WrongFields, match=words):
+    with pytest.raises(WrongFields, match=rf"{words} \(FURROW_TICKET_FIELDS\)"):
         tracker.file_ticket(jira_ticket(EVERYTHING), uuid4())
+    site.faults = [Fault(is_create, Answer(400, {"errorMessages": [], "errors": {"assignee": words}}))]
+    with pytest.raises(WrongFields, match=rf"{words} \(FURROW_OWNERS_FILE\)"):
+        tracker.file_ticket(replace(jira_ticket(EVERYTHING), owner_fields=frozenset({"assignee"})), uuid4())
     assert tracker.file_ticket(jira_ticket(EVERYTHING), uuid4()).key == "OPS-1"
     tracker.close()
 
@@ -252,6 +256,64 @@ def test_a_wrong_value_is_told_before_linear_creates_anything(
     tracker.close()
     assert words in str(wrong.value)
     assert not [request for request in workspace.requests if operation(request) == "FurrowCreate"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"assignee": "ada"}, "Entity not found: User - Could not find referenced User."),
+        ({"state": "Backlog"}, "Argument Validation Error - stateId must be one of the team's"),
+        ({"estimate": 3}, "estimate is not in the team's scale"),
+        ({"cycle": "current"}, "entity not found: Cycle"),
+    ],
+)
+def test_what_linear_refuses_of_the_fields_waits_for_the_file(
+    workspace: FakeLinear, fields: dict[str, Any], said: str
+) -> None:
+    """What changed since the fields were read, only the request itself tells."""
+    refusal = Answer(200, {"errors": [{"message": said, "extensions": {"code": "INPUT_ERROR"}}]})
+    workspace.faults = [Fault(linear_is_create, refusal)]
+    tracker = linear(workspace)
+    with pytest.raises(WrongFields, match=rf"{said} \(FURROW_TICKET_FIELDS\)"):
+        tracker.file_ticket(jira_ticket(fields), uuid4())
+    workspace.faults = [Fault(linear_is_create, refusal)]
+    with pytest.raises(WrongFields, match=rf"{said} \(FURROW_OWNERS_FILE\)"):
+        tracker.file_ticket(replace(jira_ticket(fields), owner_fields=frozenset(fields)), uuid4())
+    assert tracker.file_ticket(jira_ticket(fields), uuid4()).key == "ENG-1"
+    tracker.close()
+
+
+def test_what_linear_refuses_of_the_ticket_is_no_matter_of_fields(workspace: FakeLinear) -> None:
+    tracker = linear(workspace)
+    for said in ("Entity not found: Team", "title must be shorter", "labelIds: not all labels exist"):
+        workspace.faults = [Fault(linear_is_create, Answer(200, {"errors": [{"message": said}]}))]
+        with pytest.raises(PermanentError, match=said) as refusal:
+            tracker.file_ticket(jira_ticket({"assignee": "ada"}), uuid4())
+        assert not isinstance(refusal.value, WrongFields)
+    workspace.faults = [
+        Fault(linear_is_create, Answer(200, {"errors": [{"message": "no", "extensions": {"code": "FORBIDDEN"}}]}))
+    ]
+    with pytest.raises(AccessRefused) as refused:
+        tracker.file_ticket(jira_ticket({"assignee": "ada"}), uuid4())
+    assert not isinstance(refused.value, WrongFields)
+    tracker.close()
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_wrong_field_names_the_file_that_it_comes_from(site: FakeJira, workspace: FakeLinear, owned: bool) -> None:
+    file = "FURROW_OWNERS_FILE" if owned else "FURROW_TICKET_FIELDS"
+    wrong = replace(jira_ticket({"Assignee": "bob"}), owner_fields=frozenset({"assignee"} if owned else ()))
+    tracker = linear(workspace)
+    with pytest.raises(WrongFields, match=rf"the field 'Assignee' .*\({file}\)$"):
+        tracker.file_ticket(wrong, uuid4())
+    tracker.close()
+    both = replace(jira_ticket({"Assignee": True, "Nonsense": "x"}), owner_fields=wrong.owner_fields)
+    jira_tracker = connect(site)
+    with pytest.raises(WrongFields, match="the field 'Assignee' takes") as refusal:
+        jira_tracker.file_ticket(both, uuid4())
+    assert "the field 'Impact' is required (FURROW_TICKET_FIELDS)" in str(refusal.value)
+    assert str(refusal.value).count("FURROW_OWNERS_FILE") == owned
+    jira_tracker.close()
 
 
 def test_the_check_of_linear_reads_every_rule(workspace: FakeLinear) -> None:

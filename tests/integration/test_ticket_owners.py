@@ -89,7 +89,7 @@ def test_a_wrong_account_waits_until_the_file_is_right(linear: FakeLinear, owner
     for _ in range(2):
         state = run()
         assert state.name == "Degraded"
-        assert "nobody of the team has this e-mail address, name or id" in str(state.message)
+        assert "nobody of the team has this e-mail address, name or id (FURROW_OWNERS_FILE)" in str(state.message)
     assert not linear.issues
     owners.write_text("@web = linear-user:user-ada\n* @web")
     state = run()

@@ -1,4 +1,4 @@
-"""What people do to tickets is read back, and incidents follow: real Postgres, the fakes of Jira and Linear."""
+"""What people do to tickets is read back, and incidents follow: real Postgres, the fakes of the trackers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 
 from core.errors import PermanentError
+from core.metrics import DEGRADED
 from flows.export import export
 from stores.incidents.ticket_states import TicketStates
+from tests.fakes import github as fake_github
+from tests.fakes import gitlab as fake_gitlab
 from tests.fakes import jira as fake_jira
 from tests.fakes import linear as fake_linear
+from tests.fakes.forge import FakeForge
+from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.jira import FakeJira
 from tests.fakes.linear import FakeLinear
 from tests.fakes.server import Answer, Fault, Request
@@ -32,11 +38,27 @@ from tests.integration.test_export_faults import sql
 __all__ = ["installation", "jira", "linear", "setting"]
 
 
-@pytest.fixture(params=["cloud", "datacenter", "linear"])
+@pytest.fixture
+def github(setting: Any) -> Iterator[FakeGitHub]:
+    with FakeGitHub() as fake:
+        setting(github_url=fake.url, github_token=fake_github.TOKEN, github_repository="acme/shop")
+        yield fake
+    assert fake.violations == []
+
+
+@pytest.fixture
+def gitlab(setting: Any) -> Iterator[FakeGitLab]:
+    with FakeGitLab() as fake:
+        setting(gitlab_url=fake.url, gitlab_token=fake_gitlab.TOKEN, gitlab_project="acme/shop")
+        yield fake
+    assert fake.violations == []
+
+
+@pytest.fixture(params=["cloud", "datacenter", "linear", "github", "gitlab"])
 def site(request: pytest.FixtureRequest, setting: Any) -> Iterator[Any]:
     """Each tracker, configured alone."""
-    if request.param == "linear":
-        yield request.getfixturevalue("linear")
+    if request.param not in ("cloud", "datacenter"):
+        yield request.getfixturevalue(request.param)
         return
     with FakeJira(request.param) as fake:
         setting(
@@ -56,6 +78,8 @@ def read() -> Any:
 def is_reading(request: Request) -> bool:
     if request.path == "/graphql":
         return fake_linear.operation(request) == "FurrowTickets"
+    if "iids[]" in request.query:
+        return True
     return fake_jira.is_search(request) and "fixVersions" in request.text
 
 
@@ -64,6 +88,10 @@ def finish(site: Any, key: str, at: datetime | None = None, **changes: Any) -> N
     closed = (at or datetime.now(UTC)).isoformat()
     if isinstance(site, FakeLinear):
         site.close_at(key, "completed", closed)
+    elif isinstance(site, FakeForge):
+        milestone = {"milestone": changes["versions"][0]} if changes.get("versions") else {}
+        site.issues[key]["labels"] = [label for label in site.issues[key]["labels"] if "::" not in label]
+        site.finish(key, closed=closed, **milestone)
     else:
         site.finish(key, resolution="Done", closed=closed, **changes)
 
@@ -72,6 +100,13 @@ def refuse(site: Any, key: str) -> None:
     """Somebody closes it as not worth doing."""
     if isinstance(site, FakeLinear):
         site.close_at(key, "canceled", datetime.now(UTC).isoformat())
+    elif isinstance(site, FakeGitHub):
+        site.finish(key, closed=datetime.now(UTC).isoformat(), reason="not_planned")
+    elif isinstance(site, FakeGitLab):
+        # GitLab has no reasons; teams have labels for them.
+        store().keys.save_project("shop", settings={"ticketStates": ["resolution::won't fix = wontDo"]})
+        site.issues[key]["labels"].append("Resolution::Won't fix")
+        site.finish(key, closed=datetime.now(UTC).isoformat())
     else:
         site.finish(key, resolution="Won't Do", closed=datetime.now(UTC).isoformat())
 
@@ -79,6 +114,8 @@ def refuse(site: Any, key: str) -> None:
 def is_open(site: Any, key: str) -> bool:
     if isinstance(site, FakeLinear):
         return site.by_key(key)["state"]["type"] not in ("completed", "canceled")
+    if isinstance(site, FakeForge):
+        return bool(site.issues[key]["open"])
     return bool(site.issues[key]["status"] != "done")
 
 
@@ -179,12 +216,15 @@ def test_a_duplicate_is_merged_into_the_incident_of_the_other_ticket(site: Any) 
 def test_a_duplicate_of_a_ticket_that_is_not_known_is_noted_once(site: Any) -> None:
     confirmed("pay")
     run()
-    site.duplicate(ticket_of()["key"], "OTHER-7")
+    other = "acme/other#7" if isinstance(site, FakeForge) else "OTHER-7"
+    if isinstance(site, FakeForge):
+        site.projects["acme/other"] = {}
+    site.duplicate(ticket_of()["key"], other)
     read()
     read()
-    notes = [entry for entry in incident(store())["history"] if "duplicate of OTHER-7" in entry["reason"]]
+    notes = [entry for entry in incident(store())["history"] if f"duplicate of {other}" in entry["reason"]]
     assert len(notes) == 1
-    assert (status(), in_tracker()["duplicateOf"]) == ("confirmed", "OTHER-7")
+    assert (status(), in_tracker()["duplicateOf"]) == ("confirmed", other)
 
 
 def test_a_duplicate_of_what_is_being_filed_is_merged_later(site: Any) -> None:
@@ -358,6 +398,27 @@ def test_a_tracker_that_is_away_is_read_when_it_is_back(site: Any) -> None:
     assert status() == "resolved"
 
 
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_a_project_that_is_gone_keeps_only_its_own_tickets_unread(request: pytest.FixtureRequest, name: str) -> None:
+    site = request.getfixturevalue(name)
+    confirmed("pay", "login")
+    run()
+    read()
+    key = ticket_of("login")["key"]
+    sql("UPDATE outbox SET ticket_key = 'acme/gone#1' WHERE incident_id = %s", incident_id("login"))
+    finish(site, ticket_of("pay")["key"])
+    before = DEGRADED.labels("read_back", "PartlyRead")._value.get()
+    read()
+    assert (status("pay"), status("login")) == ("resolved", "confirmed")
+    assert "acme/gone" in artifact()
+    assert DEGRADED.labels("read_back", "PartlyRead")._value.get() == before + 1
+    site.projects["acme/gone"] = {}
+    site.issues["acme/gone#1"] = site.issues.pop(key) | {"project": "acme/gone", "number": 1}
+    finish(site, "acme/gone#1")
+    read()
+    assert status("login") == "resolved"
+
+
 def test_one_ticket_that_cannot_be_stored_does_not_keep_the_others(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     confirmed("a", "b", "c")
     run()
@@ -450,7 +511,7 @@ def test_two_weeks_day_by_day(site: Any) -> None:
     finish(site, ticket_of()["key"], versions=["2.5"])
     end_day()
     # Linear has no versions: there, old clients are those whose sessions began before the fix.
-    again("old-1", "old-2", after=timedelta(hours=1 if site.name == "jira" else -1), version="2.4.1")
+    again("old-1", "old-2", after=timedelta(hours=-1 if site.name == "linear" else 1), version="2.4.1")
     end_day()
     again("new-1")
     end_day()

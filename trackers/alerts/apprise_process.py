@@ -65,7 +65,8 @@ class _Guard:
         def note_answer(self: HTTPAdapter, *arguments: Any, **options: Any) -> requests.Response:
             answer = send(self, *arguments, **options)
             guard.attempt.statuses.append(answer.status_code)
-            guard.attempt.wait_s = seconds_until_retry(answer.headers)
+            is_limit = answer.status_code == requests.codes.too_many_requests
+            guard.attempt.wait_s = seconds_until_retry(answer.headers, is_limit=is_limit)
             return answer
 
         socket.socket.connect = note_connection  # type: ignore[method-assign, assignment]

@@ -82,7 +82,9 @@ class _Client:
 
     def refuse(self, reason: str, answer: httpx.Response) -> NotSent:
         """The error for an answer that is a refusal."""
-        return NotSent(to_safe_line(reason, self._secrets), doubtful=False, wait_s=seconds_until_retry(answer.headers))
+        is_limit = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+        wait = seconds_until_retry(answer.headers, is_limit=is_limit)
+        return NotSent(to_safe_line(reason, self._secrets), doubtful=False, wait_s=wait)
 
     def close(self) -> None:
         """Close the connections."""

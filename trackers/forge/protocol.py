@@ -1,8 +1,8 @@
 """What the tracker of a forge needs of its API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -44,13 +44,43 @@ class IssueChange:
     labels: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True)
+class IssueState:
+    """What people did to an issue. Texts are the forge's, as they came.
+
+    ``reason``: why it is closed: ``completed``, ``not planned``, ``duplicate``, ``moved``, another word of the forge, or '' if
+    the forge does not say. ``duplicate_of``: key of the issue that it duplicates. ``notes``: comments on it.
+    """
+
+    path: str
+    number: int
+    is_open: bool
+    updated_at: str
+    closed_at: str | None = None
+    reason: str = ""
+    labels: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+    milestone: str = ""
+    duplicate_of: str = ""
+    notes: int | None = None
+
+    @property
+    def key(self) -> str:
+        """``owner/name#12``"""
+        return f"{self.path}#{self.number}"
+
+
 class ForgeApi(Protocol):
-    """Calls of one forge. Raises as `trackers.protocol.Tracker`, and MissingResource for what is not there."""
+    """Calls of one forge. Raises as `trackers.protocol.Tracker`, and MissingResource for what is not there.
+
+    ``leads_to_moved``: whether `read_issue` finds an issue that moved to another project.
+    """
 
     name: str
     title: str
     noun: str
     nouns: str
+    leads_to_moved: bool
 
     def close(self) -> None:
         """Close the connections."""
@@ -76,6 +106,9 @@ class ForgeApi(Protocol):
     def read_issue(self, path: str, number: int) -> ForgeIssue:
         """One issue; also one that moved to another project, if the forge leads there."""
 
+    def read_states(self, path: str, numbers: Sequence[int]) -> Mapping[int, IssueState]:
+        """The states of up to 100 issues of a project by number, with one request; those that are not there are left out."""
+
     def change_issue(self, issue: ForgeIssue, change: IssueChange) -> ForgeIssue:
         """Write fields of an issue."""
 
@@ -99,8 +132,9 @@ def split_key(key: str) -> tuple[str, int]:
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """A time in ISO 8601; None when there is none or it cannot be read."""
+    """A time in ISO 8601, in UTC if it names no time zone; None when there is none or it cannot be read."""
     try:
-        return datetime.fromisoformat(text) if text else None
+        at = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
+    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at

@@ -66,7 +66,12 @@ def read_identity(text: str | None) -> str:
 
 def ticket_identity(ticket: Ticket) -> str:
     """What a ticket is recognised by: ``furrow-`` and the incident's fingerprint, also after a merge."""
-    fingerprint = ticket.known_as.removeprefix("inc_")
+    return make_identity(ticket.known_as)
+
+
+def make_identity(known_as: str) -> str:
+    """What the ticket with this identity of its own (`Ticket.known_as`) is recognised by."""
+    fingerprint = known_as.removeprefix("inc_")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", fingerprint):
         fingerprint = sha256(fingerprint.encode()).hexdigest()[:32]
     return f"furrow-{fingerprint}"

@@ -16,9 +16,11 @@ from uuid import UUID
 
 from core.errors import PermanentError, TransientError
 from core.metrics import count_degraded
+from incidents.ticket_reading import TicketReading
 from trackers import http_errors
 from trackers.document import Document, Link, Paragraph
 from trackers.forge.protocol import ForgeApi, ForgeIssue, IssueChange, parse_time, split_key
+from trackers.forge.states import read_issue_states
 from trackers.forge.text import (
     comment_identity,
     defuse_title,
@@ -27,7 +29,7 @@ from trackers.forge.text import (
     ticket_identity,
 )
 from trackers.gate import AccessRefused, MissingTicket, pass_fence
-from trackers.protocol import Filed, Shown, TicketState
+from trackers.protocol import Filed, Shown, TicketReference, TicketState
 from trackers.rest import MissingResource, MovedResource, RefusedAccess, RefusedRequest
 from trackers.ticket import Ticket, duplicate_comment, recurrence_comment
 
@@ -129,6 +131,10 @@ class ForgeTracker:
         """See `trackers.protocol.KeepsFacts`."""
         issue = self._require_issue(key, None)
         self._add_comment(issue, None, note_id, text)
+
+    def read_tickets(self, references: Sequence[TicketReference], within_s: float | None) -> list[TicketReading]:
+        """See `trackers.protocol.ReadsStates`."""
+        return read_issue_states(self._api, references, within_s)
 
     def find_twins(self, tickets: Sequence[Ticket]) -> dict[str, list[str]]:
         """See `trackers.protocol.FindsTwins`. An issue of another author, like a person's copy, is none."""

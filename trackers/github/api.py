@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError, TransientError
 from trackers import http_errors
-from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange
+from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange, IssueState
+from trackers.github.states import StateReader, find_graph_url
 from trackers.rest import MovedResource, RefusedAccess, RefusedRequest, RestClient
 from trackers.transport import Reach
 
@@ -80,6 +81,7 @@ class GitHubApi:
     title = "GitHub"
     noun = "repository"
     nouns = "repositories"
+    leads_to_moved = True
 
     def __init__(self, token: SecretStr | None, url: str, reach: Reach) -> None:
         """``url``: of the API. Raises PermanentError for a URL or a token that cannot be used."""
@@ -91,10 +93,15 @@ class GitHubApi:
         }
         self._client = RestClient("GitHub", url, headers, [secret], reach, is_rate_limit)
         self._site = _find_site(self._client.url)
+        graph_url = find_graph_url(self._client.url)
+        self._states = StateReader(
+            lambda: RestClient("GitHub", graph_url, headers, [secret], reach, is_rate_limit), [secret]
+        )
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._states.close()
 
     def check_path(self, path: str) -> bool:
         """``owner/name``"""
@@ -149,6 +156,10 @@ class GitHubApi:
             if issue.repository_url is None:
                 raise TransientError(f"GitHub does not say where {path}#{number} is now") from None
         return _to_issue(issue, path)
+
+    def read_states(self, path: str, numbers: Sequence[int]) -> Mapping[int, IssueState]:
+        """See `ForgeApi`."""
+        return self._states.read(path, numbers)
 
     def change_issue(self, issue: ForgeIssue, change: IssueChange) -> ForgeIssue:
         """See `ForgeApi`."""

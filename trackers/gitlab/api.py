@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from core.errors import PermanentError
 from trackers import http_errors
-from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange, split_key
+from trackers.forge.protocol import ForgeComment, ForgeIssue, IssueChange, IssueState, split_key
+from trackers.gitlab.states import StateReader
 from trackers.rest import RefusedAccess, RestClient
 from trackers.transport import Reach
 
@@ -88,12 +89,14 @@ class GitLabApi:
     title = "GitLab"
     noun = "project"
     nouns = "projects"
+    leads_to_moved = False
 
     def __init__(self, token: SecretStr | None, url: str, reach: Reach) -> None:
         """``url``: of the site. Raises PermanentError for a URL or a token that cannot be used."""
         secret = http_errors.read_credential(token, "the GitLab token")
         self._site = url.strip().rstrip("/").removesuffix("/api/v4")
         self._client = RestClient("GitLab", f"{self._site}/api/v4", {"PRIVATE-TOKEN": secret}, [secret], reach)
+        self._states = StateReader(self._client)
 
     def close(self) -> None:
         """Close the connections."""
@@ -142,6 +145,10 @@ class GitLabApi:
     def read_issue(self, path: str, number: int) -> ForgeIssue:
         """See `ForgeApi`."""
         return _to_issue(self._client.read(Issue, "read the issue", _issue_path(path, number)), path)
+
+    def read_states(self, path: str, numbers: Sequence[int]) -> Mapping[int, IssueState]:
+        """See `ForgeApi`."""
+        return self._states.read(path, numbers)
 
     def change_issue(self, issue: ForgeIssue, change: IssueChange) -> ForgeIssue:
         """See `ForgeApi`."""

@@ -150,11 +150,10 @@ class JiraClient:
         fields, reason = _parse_refusal(answer)
         message = f"Jira answered {status}: {http_errors.to_safe_line(reason or 'no reason given', self._secrets)}"
         if answer is not None and status == requests.codes.too_many_requests:
-            return RateLimited(message, retry_after=http_errors.seconds_until_retry(answer.headers))
+            return RateLimited(message, retry_after=http_errors.seconds_until_retry(answer.headers, is_limit=True))
         if answer is None or status == 0 or http_errors.is_transient_status(status):
-            return TransientError(
-                message, retry_after=http_errors.seconds_until_retry(answer.headers) if answer is not None else None
-            )
+            headers = answer.headers if answer is not None else {}
+            return TransientError(message, retry_after=http_errors.seconds_until_retry(headers, is_limit=False))
         if status in (requests.codes.unauthorized, requests.codes.forbidden):
             return RefusedAccess(message, everything=status == requests.codes.unauthorized)
         return MissingResource(message) if status == requests.codes.not_found else RefusedRequest(message, fields)

@@ -3,7 +3,7 @@
 What a field may hold comes from ``createmeta`` of the project and the issue type, read once for each tracker that is opened.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from trackers.gate import WrongFields
 from trackers.http_errors import to_safe_line
 from trackers.jira.answers import FieldOption, IssueTypePage, NewIssueField, NewIssueFieldPage
 from trackers.jira.client import JiraClient
+from trackers.ticket_plan import describe_wrong_fields
 
 FILLED: Final = frozenset({"project", "issuetype", "summary", "description", "labels", "priority", "reporter"})
 """Fields that Furrow or Jira fills in every ticket; the reporter is the token's account."""
@@ -47,11 +48,16 @@ class FieldWriter:
         self._types: dict[str, dict[str, str]] = {}
         self._fields: dict[tuple[str, str], list[NewIssueField]] = {}
 
-    def write_fields(self, project: str, issue_type: str, wanted: Mapping[str, object]) -> dict[str, object]:
-        """The part of the request that creates an issue. Raises WrongFields with everything that is wrong."""
+    def write_fields(
+        self, project: str, issue_type: str, wanted: Mapping[str, object], owned: Collection[str] = ()
+    ) -> dict[str, object]:
+        """The part of the request that creates an issue. Raises WrongFields with everything that is wrong.
+
+        ``owned``: names of fields (in lower case) that the file of owners gave.
+        """
         known = self.read_fields(project, issue_type)
         written: dict[str, object] = {}
-        problems = []
+        problems: dict[str, str] = {}
         for name, value in wanted.items():
             if name.casefold() in TARGETS:
                 continue
@@ -59,11 +65,12 @@ class FieldWriter:
                 field = _find_field(known, name)
                 written[field.id] = _convert(field, value, self._cloud)
             except _WrongValue as wrong:
-                problems.append(f"the field {name!r} {wrong}")
-        problems += [f"the field {name!r} is required" for name in _missing_names(known, written)]
+                problems[name] = str(wrong)
+        for name in _missing_names(known, written):
+            problems.setdefault(name, "is required")
         if problems:
             place = f"project {project}, issue type {issue_type}"
-            raise WrongFields(to_safe_line(f"{place}: {'; '.join(problems)} (FURROW_TICKET_FIELDS)"))
+            raise WrongFields(describe_wrong_fields(place, problems, owned))
         return written
 
     def read_fields(self, project: str, issue_type: str) -> list[NewIssueField]:

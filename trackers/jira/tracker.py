@@ -30,7 +30,7 @@ from trackers.jira.issues import PRIORITIES, PROPERTY, IssueEditor, describe_sho
 from trackers.jira.states import read_issue_states
 from trackers.protocol import Filed, Shown, TicketReference, TicketState
 from trackers.ticket import Ticket, recurrence_comment
-from trackers.ticket_plan import TrackerPlan, find_field
+from trackers.ticket_plan import TrackerPlan, describe_refused_fields, find_field
 from trackers.transport import Reach
 
 LAG: tuple[float, ...] = (1.0, 2.0, 4.0)
@@ -205,7 +205,9 @@ class JiraTracker:
 
     def _create_issue(self, ticket: Ticket, client_id: UUID) -> Filed:
         project, issue_type = self._project_key(ticket), find_field(ticket.fields, "issue_type") or self._issue_type
-        further = self._writer.write_fields(project, issue_type, ticket.fields) if ticket.fields else {}
+        further: dict[str, object] = {}
+        if ticket.fields:
+            further = self._writer.write_fields(project, issue_type, ticket.fields, ticket.owner_fields)
         labels = further.pop("labels", [])
         fields: dict[str, object] = {
             **further,
@@ -227,8 +229,8 @@ class JiraTracker:
             # Many projects have no field for the priority, or other names for it: file the ticket without.
             if "project" in refusal.fields:
                 raise RefusedAccess(str(refusal)) from None
-            if refusal.fields & set(further):
-                raise WrongFields(str(refusal)) from None
+            if refused := refusal.fields & set(further):
+                raise WrongFields(describe_refused_fields(str(refusal), refused, ticket.owner_fields)) from None
             if refusal.fields != {"priority"} or "priority" not in fields:
                 raise
             del fields["priority"]

@@ -96,13 +96,14 @@ class LinearClient:
         reason = "; ".join(error.text for error in errors) or fallback or "no reason given"
         message = f"Linear answered {answer.status_code}: {http_errors.to_safe_line(reason, [self._key])}"
         if "RATELIMITED" in codes or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise RateLimited(message, retry_after=http_errors.seconds_until_retry(answer.headers))
+            raise RateLimited(message, retry_after=http_errors.seconds_until_retry(answer.headers, is_limit=True))
         if (
             http_errors.is_transient_status(answer.status_code)
             or codes & _SERVER_ERRORS
             or not (errors or answer.is_error)
         ):
-            raise TransientError(message, retry_after=http_errors.seconds_until_retry(answer.headers))
+            wait = http_errors.seconds_until_retry(answer.headers, is_limit=False)
+            raise TransientError(message, retry_after=wait)
         if answer.status_code in (401, 403) or codes & _ACCESS_ERRORS:
             raise RefusedCredentials(message) if _is_about_token(answer, codes) else AccessRefused(message)
         if errors and _NOT_THERE.search(reason):

@@ -1,19 +1,28 @@
 """Fields of new issues in Linear by the names that people know, checked against the team's own states, cycles, projects and
 members."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
 from trackers.gate import WrongFields
-from trackers.http_errors import to_safe_line
 from trackers.linear import queries
 from trackers.linear.answers import Cycle, IssueAnswer, Member, Named, TeamFields, TeamFieldsAnswer
 from trackers.linear.client import LinearClient, MissingObject
+from trackers.ticket_plan import describe_wrong_fields
 
 TARGETS: Final = ("team",)
 """Names that say where a ticket goes; they are no fields."""
 _SHOWN: Final = 20
+_REFERRED: Final[Mapping[str, str]] = {
+    "User": "assigneeId",
+    "Project": "projectId",
+    "Cycle": "cycleId",
+    "WorkflowState": "stateId",
+    "Issue": "parentId",
+}
+"""By name of an object of Linear: the field of an issue that refers to it."""
 _SCALES: Final = {
     "exponential": (0, 1, 2, 4, 8, 16, 32, 64),
     "fibonacci": (0, 1, 2, 3, 5, 8, 13, 21),
@@ -43,14 +52,19 @@ class FieldWriter:
             "labels": lambda team, value: {},
         }
 
-    def write_fields(self, team_key: str, team_id: str, wanted: Mapping[str, object]) -> dict[str, object]:
-        """The part of the mutation that creates an issue. Raises WrongFields with everything that is wrong."""
+    def write_fields(
+        self, team_key: str, team_id: str, wanted: Mapping[str, object], owned: Collection[str] = ()
+    ) -> dict[str, object]:
+        """The part of the mutation that creates an issue. Raises WrongFields with everything that is wrong.
+
+        ``owned``: names of fields (in lower case) that the file of owners gave.
+        """
         further = {name: value for name, value in wanted.items() if name.casefold() not in TARGETS}
         if not further:
             return {}
         team = self._read_team(team_id)
         written: dict[str, object] = {}
-        problems = []
+        problems: dict[str, str] = {}
         for name, value in further.items():
             writer = self._writers.get(name.casefold())
             try:
@@ -58,9 +72,9 @@ class FieldWriter:
                     raise _WrongValue(f"is unknown; there are {', '.join([*TARGETS, *self._writers])}")
                 written |= writer(team, value)
             except _WrongValue as wrong:
-                problems.append(f"the field {name!r} {wrong}")
+                problems[name] = str(wrong)
         if problems:
-            raise WrongFields(to_safe_line(f"team {team_key}: {'; '.join(problems)} (FURROW_TICKET_FIELDS)"))
+            raise WrongFields(describe_wrong_fields(f"team {team_key}", problems, owned))
         return written
 
     def _read_team(self, team_id: str) -> TeamFields:
@@ -77,6 +91,14 @@ class FieldWriter:
         if issue is None:
             raise _WrongValue(f"names no issue: {key!r}")
         return issue.id
+
+
+def find_refused_fields(refusal: str, written: Iterable[str]) -> set[str]:
+    """Names in the file of those fields (``assigneeId`` and others) that were written and that a refusal of Linear is about:
+    it names the field, or what the field refers to as not found."""
+    words = set(re.findall(r"\w+", refusal))
+    missing = {_REFERRED.get(name, "") for name in re.findall(r"entity not found: (\w+)", refusal, re.IGNORECASE)}
+    return {name.removesuffix("Id") for name in (words | missing) & set(written)}
 
 
 def read_labels(wanted: Mapping[str, object]) -> tuple[str, ...]:

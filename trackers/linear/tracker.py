@@ -38,11 +38,11 @@ from trackers.linear.answers import (
     parse_linear_time,
 )
 from trackers.linear.client import LinearClient, MissingObject
-from trackers.linear.fields import FieldWriter, read_labels
+from trackers.linear.fields import FieldWriter, find_refused_fields, read_labels
 from trackers.linear.states import read_issue_states
 from trackers.protocol import Filed, Shown, TicketReference, TicketState
 from trackers.ticket import Ticket, duplicate_comment, recurrence_comment, ticket_to_markdown
-from trackers.ticket_plan import TrackerPlan, find_field
+from trackers.ticket_plan import TrackerPlan, describe_refused_fields, find_field
 from trackers.transport import Reach
 
 # 1 urgent, 2 high, 3 medium, 4 low; 0 is "none" (incidents-and-tickets.md).
@@ -206,7 +206,9 @@ class LinearTracker:
     def _create_issue(self, ticket: Ticket, client_id: UUID) -> Issue:
         key = self._team_key(ticket)
         team_id = self._read_team_id(key)
-        further = self._writer.write_fields(key, team_id, ticket.fields) if ticket.fields else {}
+        further: dict[str, object] = {}
+        if ticket.fields:
+            further = self._writer.write_fields(key, team_id, ticket.fields, ticket.owner_fields)
         labels = dict.fromkeys([*ticket.labels, *read_labels(ticket.fields)])
         issue = {
             **further,
@@ -225,10 +227,13 @@ class LinearTracker:
             if created.issue.id.lower() != str(client_id):
                 raise TransientError("Linear answered with another issue than the one that it was asked to create")
             return created.issue
-        except PermanentError:
+        except PermanentError as refusal:
             # Linear refuses a second issue with the same id: the first one is then the ticket.
             found = self._fetch_issue(str(client_id))
             if found is None:
+                refused = find_refused_fields(str(refusal), further)
+                if refused and not isinstance(refusal, AccessRefused):
+                    raise WrongFields(describe_refused_fields(str(refusal), refused, ticket.owner_fields)) from None
                 raise
             return found
 

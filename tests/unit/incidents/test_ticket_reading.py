@@ -50,6 +50,13 @@ def test_the_project_names_what_the_defaults_do_not_know_and_wins_over_them() ->
     assert find_meaning(reading("open", "In Review"), rules) == "done"
 
 
+def test_a_label_counts_only_if_the_project_names_it_and_after_the_resolution() -> None:
+    closed = reading("done", "closed", "completed", labels=("wontfix", "Scope::Later"))
+    assert find_meaning(closed, {}) == "done"
+    assert find_meaning(closed, parse_state_rules(["scope::later = wontDo", "closed = done"])) == "wontDo"
+    assert find_meaning(closed, parse_state_rules(["scope::later = wontDo", "completed = done"])) == "done"
+
+
 def effect(before: Any, meaning: Any, status: Any, **changes: Any) -> str:
     since = changes.get("since", None if meaning == "open" else MONDAY)
     return decide_effect(KnownState(before, changes.get("known")), meaning, since, status, changes.get("came_back"))

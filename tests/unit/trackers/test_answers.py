@@ -30,7 +30,32 @@ NOW_MS = int(NOW.timestamp() * 1000)
     ],
 )
 def test_the_wait_that_a_tracker_asks_for(headers: dict[str, str], seconds: float | None) -> None:
-    assert http_errors.seconds_until_retry(headers, NOW) == seconds
+    assert http_errors.seconds_until_retry(headers, is_limit=True, now=NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Limit": "350", "X-RateLimit-Remaining": "349", "X-RateLimit-Reset": "2024-01-15T10:30Z"}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2024-01-15T10:30Z"}, 1_800),
+        ({"X-RateLimit-Reset": "2024-01-15T10:30Z"}, None),
+        ({"X-RateLimit-Reset": "2024-01-15T10:30Z", "Retry-After": "7"}, 7),
+        ({"X-RateLimit-Requests-Remaining": "4999", "X-RateLimit-Requests-Reset": str(NOW_MS + 90_000)}, None),
+        ({"X-RateLimit-Requests-Remaining": "0", "X-RateLimit-Requests-Reset": str(NOW_MS + 90_000)}, 90),
+        (
+            {
+                "X-RateLimit-Requests-Remaining": "4999",
+                "X-RateLimit-Requests-Reset": str(NOW_MS + 3_600_000),
+                "X-RateLimit-Complexity-Remaining": "0",
+                "X-RateLimit-Complexity-Reset": str(NOW_MS + 45_000),
+            },
+            45,
+        ),
+        ({}, None),
+    ],
+)
+def test_a_time_of_renewal_alone_is_no_wait_after_other_answers(headers: dict[str, str], seconds: float | None) -> None:
+    assert http_errors.seconds_until_retry(headers, is_limit=False, now=NOW) == seconds
 
 
 def test_of_several_limits_the_exhausted_one_counts() -> None:
@@ -40,9 +65,9 @@ def test_of_several_limits_the_exhausted_one_counts() -> None:
         "X-RateLimit-Complexity-Reset": str(NOW_MS + 60_000),
         "X-RateLimit-Complexity-Remaining": "0",
     }
-    assert http_errors.seconds_until_retry(limits, NOW) == 60
+    assert http_errors.seconds_until_retry(limits, is_limit=True, now=NOW) == 60
     limits["X-RateLimit-Complexity-Remaining"] = "5"
-    assert http_errors.seconds_until_retry(limits, NOW) == 10
+    assert http_errors.seconds_until_retry(limits, is_limit=True, now=NOW) == 10
 
 
 @pytest.mark.parametrize(
